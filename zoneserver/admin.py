@@ -1,0 +1,99 @@
+"""The admin port: a few JSON documents over HTTP, for operators and their tools.
+
+h11 does the protocol; this shell moves bytes and looks up documents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import h11
+
+__all__ = ["AdminProtocol", "Document"]
+
+Document = Callable[[], tuple[HTTPStatus, Mapping[str, Any]]]
+"""Makes one document at the moment it is asked for."""
+
+_IDLE_SECONDS = 60.0
+
+
+class AdminProtocol(asyncio.Protocol):
+    """One HTTP connection: GET or HEAD of the documents it was made with, by path."""
+
+    def __init__(self, documents: Mapping[str, Document], connections: set[AdminProtocol]) -> None:
+        self._documents = documents
+        self._connections = connections
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=8192)
+        self._transport: asyncio.Transport
+        self._idle: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.add(self)
+        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self._idle.cancel()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transport.abort()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close)
+        try:
+            self._http.receive_data(data)
+            while self._serve(self._http.next_event()):
+                pass
+        except h11.RemoteProtocolError as error:
+            if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                self._answer(HTTPStatus(error.error_status_hint), {"error": str(error)})
+            self._transport.close()
+
+    def _serve(self, event: Any) -> bool:
+        """Serves one event of the parser; False when it has no more."""
+        if event is h11.NEED_DATA:
+            return False
+        if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            self._transport.close()
+            return False
+        if isinstance(event, h11.Request):
+            self._request = event
+        elif isinstance(event, h11.EndOfMessage):
+            self._answer(*self._look_up(self._request))
+            if self._http.our_state is h11.MUST_CLOSE:
+                self._transport.close()
+                return False
+            self._http.start_next_cycle()
+        return True
+
+    def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any]]:
+        path = request.target.decode("ascii", "replace").partition("?")[0]
+        if path not in self._documents:
+            return HTTPStatus.NOT_FOUND, {"error": "no such path", "paths": sorted(self._documents)}
+        if request.method not in (b"GET", b"HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET and HEAD are served"}
+        return self._documents[path]()
+
+    def _answer(self, status: HTTPStatus, document: Mapping[str, Any]) -> None:
+        body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+        ]
+        response = h11.Response(status_code=status.value, reason=status.phrase.encode(), headers=headers)
+        # h11 drops the body of an answer to HEAD by itself.
+        parts = [self._http.send(response), self._http.send(h11.Data(data=body))]
+        parts.append(self._http.send(h11.EndOfMessage()))
+        self._transport.write(b"".join(part for part in parts if part))

@@ -1,0 +1,57 @@
+"""Why a session ended and why an action was refused: the words that every layer shares.
+
+A code is its own name on the wire, in the logs, in the statistics and in the reports, so there is no
+table of numbers to keep in step (NATS's `ClosedState` is the model, with text in place of integers).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Self
+
+__all__ = ["CloseReason", "RefusalCode"]
+
+
+class CloseReason(str, enum.Enum):
+    """Why a session ended; sent to the peer in BYE where the connection still carries it.
+
+    `text` is a sentence for a person; `retry` says whether the same client may come back as it is.
+
+    >>> CloseReason.SERVER_FULL.retry, CloseReason("SERVER_FULL").text
+    (True, 'the zone has no room for another player')
+    """
+
+    text: str
+    retry: bool
+
+    def __new__(cls, code: str, text: str, retry: bool) -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.text = text
+        member.retry = retry
+        return member
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    CLIENT_LEFT = "CLIENT_LEFT", "the player said goodbye", True
+    CONNECTION_LOST = "CONNECTION_LOST", "the connection ended without a goodbye", True
+    SERVER_STOPPING = "SERVER_STOPPING", "the server is shutting down", True
+    SERVER_FULL = "SERVER_FULL", "the zone has no room for another player", True
+    HANDSHAKE_TIMEOUT = "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", True
+    VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
+    BAD_NAME = "BAD_NAME", "the name is not acceptable", False
+    REPLACED = "REPLACED", "the same player joined from elsewhere", False
+    PROTOCOL_ERROR = "PROTOCOL_ERROR", "the client broke the protocol", False
+    SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not take what was sent to it", True
+    INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
+
+
+class RefusalCode(enum.StrEnum):
+    """Why the engine refused an action. Games add codes of their own: any upper-case word."""
+
+    UNKNOWN_ACTION = "UNKNOWN_ACTION"
+    BAD_PAYLOAD = "BAD_PAYLOAD"
+    NO_TARGET = "NO_TARGET"
+    TOO_MANY_ACTIONS = "TOO_MANY_ACTIONS"
+    RULE_FAILED = "RULE_FAILED"

@@ -1,0 +1,109 @@
+"""What may be set, with its default and its unit, and how such values are written by people."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+__all__ = ["Config", "Limits", "parse_count", "parse_duration"]
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `30`, `30s`, `2m`, `1h30m` or `250ms`. Raises ValueError otherwise.
+
+    >>> parse_duration("1h30m")
+    5400.0
+    """
+    try:
+        return float(_finite(text))
+    except ValueError:
+        pass
+    parts = _DURATION_PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration: write 30s, 2m or 1h30m")
+    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+
+
+def _finite(text: str) -> str:
+    if not re.fullmatch(r"\d+(?:\.\d+)?", text):
+        raise ValueError(text)
+    return text
+
+
+def parse_count(text: str) -> int:
+    """A whole number from `1000`, `10k` or `1.5M`. Raises ValueError otherwise.
+
+    >>> parse_count("10k")
+    10000
+    """
+    match = _COUNT.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a count: write 1000, 10k or 1.5M")
+    value = float(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
+    if value != int(value):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds that protect everybody from anybody. Bytes, seconds and counts, as the names say."""
+
+    client_frame_bytes: int = 1024
+    """A larger frame is refused on its header; its body is never buffered."""
+    handshake_seconds: float = 2.0
+    """Time from accept to a complete HELLO, whatever trickles in meanwhile."""
+    frames_per_callback: int = 64
+    """Frames taken from one socket before everybody else has a turn."""
+    actions_per_tick: int = 256
+    """Actions of one player that wait for one tick; what exceeds it is refused."""
+    send_hard_bytes: int = 1024 * 1024
+    """What may wait for one session; more ends it with SLOW_CONSUMER."""
+    stall_seconds: float = 5.0
+    """A send in flight that makes no progress for so long ends the session with SLOW_CONSUMER."""
+    linger_seconds: float = 1.0
+    """How long a closed session may take to read its BYE before the connection is aborted."""
+    history_ticks: int = 256
+    """How many recent frames are kept for those who catch up."""
+    socket_send_bytes: int = 128 * 1024
+    """SO_SNDBUF: small, so that a slow reader shows at once rather than after megabytes."""
+    tcp_user_timeout_seconds: float = 5.0
+    """How long sent data may stay unacknowledged (a pulled cable), where the system has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How one server runs.
+
+    >>> Config(port=0, hz=10).hz
+    10
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7777
+    """0 lets the system choose."""
+    stats_port: int | None = 7778
+    """The loopback admin port; 0 lets the system choose, None serves no statistics."""
+    hz: int = 20
+    """Ticks per second."""
+    max_players: int = 10_000
+    seed: int = 1
+    """Seeds the game's random source: the same input then gives the same bytes."""
+    drain_seconds: float = 5.0
+    """How long a shutdown may take to tell everybody."""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("port", 0, 65535),
+            ("stats_port", 0, 65535),
+            ("hz", 1, 100),
+            ("max_players", 1, 65_000),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {value}")

@@ -1,0 +1,133 @@
+"""Frames: what a tick changed, as one buffer, and the recent buffers for those who missed some.
+
+A frame here is complete on the wire, its length included: the very bytes that every session sends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from zoneserver.wire import messages
+from zoneserver.wire.columns import pack_column
+from zoneserver.wire.framing import frame
+from zoneserver.world import World
+
+__all__ = ["FrameBuilder", "History"]
+
+
+class FrameBuilder:
+    """Collects what happens within one tick and encodes it, exactly once.
+
+    Motion and stats are noted by who changed, not by value: the value is read from the world when
+    the tick ends, so that there is one record per player however often it changed.
+    """
+
+    def __init__(self) -> None:
+        self.encodes_total = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        # The low byte of the newest action that moved each slot.
+        self.moved: dict[int, int] = {}
+        # Slots that the rules moved, rather than an action of the player's own.
+        self.placed: set[int] = set()
+        self.joins: list[tuple[int, str]] = []
+        self.leaves: list[int] = []
+        # (slot, index of the stat) of what changed, in order; a dict as an ordered set.
+        self.stats: dict[tuple[int, int], None] = {}
+        self.events: list[bytes] = []
+
+    def event(self, *event: Any) -> None:
+        """Adds (slot, seq, kind, value, ...). Raises TypeError or ValueError if it cannot be packed."""
+        self.events.append(messages.encode_event(event))
+
+    def joined(self, slot: int, name: str) -> None:
+        """Notes a join."""
+        self.joins.append((slot, name))
+
+    def left(self, slot: int) -> None:
+        """Notes a leave, which comes before everything else in a tick."""
+        self.leaves.append(slot)
+
+    @property
+    def records(self) -> int:
+        """How many things happened so far: what each receiver is about to be told."""
+        return (
+            len(self.moved) + len(self.placed) + len(self.joins) + len(self.leaves) + len(self.stats) + len(self.events)
+        )
+
+    def encode(self, world: World, dilation_percent: int, state_hash: int | None) -> bytes:
+        """The frame of the world's current tick; the builder is then empty again."""
+        moved = self.moved
+        movers = sorted(moved)
+        placed: list[int] = []
+        for slot in sorted(self.placed):
+            placed += (slot, world.x[slot], world.y[slot], world.vx[slot], world.vy[slot])
+        stats: list[int] = []
+        for slot, index in self.stats:
+            stats += (slot, index, world.stats[index][slot])
+        payload = messages.encode_tick(
+            world.tick,
+            dilation_percent,
+            state_hash,
+            movers,
+            bytes(map(moved.__getitem__, movers)),
+            pack_column("b", map(world.vx.__getitem__, movers)),
+            pack_column("b", map(world.vy.__getitem__, movers)),
+            placed,
+            self.joins,
+            self.leaves,
+            stats,
+            self.events,
+        )
+        self.encodes_total += 1
+        self._clear()
+        return frame(payload)
+
+
+class History:
+    """The recent frames and, on demand, the state: the one answer to "I have tick T".
+
+    >>> history = History(ticks=2, snapshot=lambda: b"snapshot")
+    >>> for tick in (1, 2, 3): history.append(tick, b"frame%d" % tick)
+    >>> history.since(2), history.since(0), history.since(None)
+    ([b'frame3'], [b'snapshot'], [b'snapshot'])
+    """
+
+    def __init__(self, ticks: int, snapshot: Callable[[], bytes]) -> None:
+        self.tick = 0
+        self.snapshots_total = 0
+        self._frames: deque[bytes] = deque(maxlen=ticks)
+        self._snapshot = snapshot
+        self._snapshot_tick = -1
+        self._snapshot_bytes = b""
+
+    def append(self, tick: int, data: bytes) -> None:
+        """Adds the frame of the tick that follows."""
+        self.tick = tick
+        self._frames.append(data)
+
+    def since(self, tick: int | None) -> list[bytes]:
+        """What brings somebody who has `tick` up to date: nothing, the frames since, or a snapshot.
+
+        Frames and snapshot are compared in bytes, and the shorter is taken. None means: has nothing.
+        """
+        missed = self.tick - tick if tick is not None else None
+        if missed == 0:
+            return []
+        snapshot = self.snapshot()
+        if missed is None or missed > len(self._frames):
+            return [snapshot]
+        frames = list(islice(self._frames, len(self._frames) - missed, None))
+        return frames if sum(map(len, frames)) <= len(snapshot) else [snapshot]
+
+    def snapshot(self) -> bytes:
+        """The state after the last tick, encoded at most once per tick and shared by all who ask."""
+        if self._snapshot_tick != self.tick:
+            self._snapshot_bytes = self._snapshot()
+            self._snapshot_tick = self.tick
+            self.snapshots_total += 1
+        return self._snapshot_bytes

@@ -1,0 +1,129 @@
+"""The demo game: a crowded square where people walk, talk, wave, and fight a little.
+
+One unit is a centimetre. All figures of the game stand together at the top of the class.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from zoneserver.rules import Between, Player, Refused, Rules, Speed, Text, action
+
+__all__ = ["Plaza"]
+
+EMOTES = ("wave", "bow", "laugh", "cheer", "dance", "sit")
+
+
+class Plaza(Rules):
+    """Walk, strike, throw a bolt, heal, talk and wave, on a square of 100 by 100 metres."""
+
+    name = "plaza"
+    width, height = 10_000, 10_000
+    stats: ClassVar = {"hp": 100, "kills": 0}
+
+    SPEED_CM_PER_S = 500
+    HP_MAX = 100
+    RESPAWN_S = 3.0
+    STRIKE_RANGE, STRIKE_DAMAGE, STRIKE_COOLDOWN_S = 250, 15, 0.5
+    BOLT_RANGE, BOLT_DAMAGE, BOLT_COOLDOWN_S = 2_000, 20, 1.5
+    BOLT_CM_PER_S = 2_000
+    HEAL_RANGE, HEAL_AMOUNT, HEAL_COOLDOWN_S = 1_000, 25, 3.0
+
+    def on_start(self) -> None:
+        # Rounded up, so that the speed cap can be reached at any tick rate.
+        self.speed_max = -(-self.SPEED_CM_PER_S // self.hz)
+        # The tick from which a player may use a skill again.
+        self.ready: dict[tuple[Player, str], int] = {}
+
+    def on_join(self, player: Player) -> None:
+        self.spawn(player)
+
+    def on_leave(self, player: Player) -> None:
+        for skill in ("strike", "bolt", "heal"):
+            self.ready.pop((player, skill), None)
+
+    # --- What players do --------------------------------------------------------------------------
+
+    @action
+    def move(self, player: Player, vx: Speed, vy: Speed) -> None:
+        """Walks on with this velocity, in centimetres per tick; (0, 0) stands still."""
+        self.require_alive(player)
+        if vx * vx + vy * vy > self.speed_max * self.speed_max:
+            raise Refused("TOO_FAST", f"at most {self.speed_max} cm per tick")
+        player.move(vx, vy)
+
+    @action
+    def strike(self, player: Player, target: Player) -> tuple[int]:
+        """Hits somebody within arm's reach."""
+        self.use_skill(player, "strike", target, self.STRIKE_RANGE, self.STRIKE_COOLDOWN_S)
+        self.hurt(target, self.STRIKE_DAMAGE, by=player)
+        return (target.slot,)
+
+    @action
+    def bolt(self, player: Player, target: Player) -> tuple[int, int]:
+        """Throws something; it follows its target and lands after (slot, ticks of flight)."""
+        self.use_skill(player, "bolt", target, self.BOLT_RANGE, self.BOLT_COOLDOWN_S)
+        flight = max(1, round(player.distance_to(target) / self.BOLT_CM_PER_S * self.hz))
+
+        def land() -> None:
+            if target.present and target["hp"] > 0:
+                self.hurt(target, self.BOLT_DAMAGE, by=player)
+
+        self.after(flight, land)
+        return target.slot, flight
+
+    @action
+    def heal(self, player: Player, target: Player) -> tuple[int]:
+        """Mends somebody near, or oneself."""
+        self.use_skill(player, "heal", target, self.HEAL_RANGE, self.HEAL_COOLDOWN_S)
+        target["hp"] = min(self.HP_MAX, target["hp"] + self.HEAL_AMOUNT)
+        return (target.slot,)
+
+    @action
+    def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
+        """Everybody hears it."""
+
+    @action
+    def emote(self, player: Player, which: Annotated[int, Between(0, len(EMOTES) - 1)]) -> None:
+        """Everybody sees it; the number stands for one of EMOTES."""
+
+    # --- What follows from it ---------------------------------------------------------------------
+
+    def spawn(self, player: Player) -> None:
+        player.place(self.random.randrange(self.width + 1), self.random.randrange(self.height + 1))
+
+    def require_alive(self, player: Player) -> None:
+        if player["hp"] <= 0:
+            raise Refused("DEAD", "wait for the respawn")
+
+    def use_skill(self, player: Player, skill: str, target: Player, reach: int, cooldown_s: float) -> None:
+        """Charges the cooldown, or refuses."""
+        self.require_alive(player)
+        ready = self.ready.get((player, skill), 0)
+        if self.tick < ready:
+            raise Refused("COOLDOWN", f"ready again in {ready - self.tick} ticks")
+        if target["hp"] <= 0:
+            raise Refused("TARGET_DEAD")
+        if player.distance_to(target) > reach:
+            raise Refused("OUT_OF_RANGE", f"{skill} reaches {reach} cm")
+        self.ready[player, skill] = self.tick + round(cooldown_s * self.hz)
+
+    def hurt(self, target: Player, damage: int, by: Player) -> None:
+        target["hp"] = max(0, target["hp"] - damage)
+        self.emit("hit", by.slot, target.slot, damage)
+        if target["hp"] == 0:
+            self.die(target, by)
+
+    def die(self, target: Player, by: Player) -> None:
+        if by.present:
+            by["kills"] += 1
+        self.emit("death", target.slot, by.slot)
+        target.place(*target.position)
+
+        def respawn() -> None:
+            if target.present:
+                self.spawn(target)
+                target["hp"] = self.HP_MAX
+                self.emit("respawn", target.slot)
+
+        self.after(round(self.RESPAWN_S * self.hz), respawn)

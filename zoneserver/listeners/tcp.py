@@ -1,0 +1,45 @@
+"""The TCP door: a listening socket whose connections become sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from zoneserver.config import Limits
+
+__all__ = ["bind", "listen"]
+
+_BACKLOG = 4096
+
+
+def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
+    """A bound socket, not listening yet. Raises OSError when the address is not to be had.
+
+    Options set here are inherited by every connection that it accepts (on Linux; elsewhere those
+    that are not inherited keep the system's defaults), so that accepting costs no further calls.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if limits is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.socket_send_bytes)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                timeout_ms = int(limits.tcp_user_timeout_seconds * 1000)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+async def listen(sock: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    """Starts to accept; each connection gets a protocol of its own."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(protocol, sock=sock, backlog=_BACKLOG)

@@ -1,0 +1,196 @@
+"""Numbers about a running zone: histograms, counters, and the one snapshot that everybody reads.
+
+The admin port serves a `Stats`, the dashboard draws it, the swarm and the tests compare it: one
+schema, units in the names, `*_total` for what only grows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Counters", "Histogram", "Stats", "TickTimes", "quantile"]
+
+
+class Histogram:
+    """Counts of whole numbers (microseconds, say) in buckets less than 1 % wide; histograms add up.
+
+    The layout is HdrHistogram's: exact to 255, then 128 buckets for every doubling.
+
+    >>> histogram = Histogram()
+    >>> for value in range(1, 101): histogram.record(value)
+    >>> histogram.percentile(50), histogram.percentile(100), (histogram + histogram).total
+    (50, 100, 200)
+    """
+
+    __slots__ = ("_counts", "max", "total")
+
+    _SUB_BITS = 7
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+        self.total = 0
+        self.max = 0
+
+    def record(self, value: int) -> None:
+        """Adds one value; a negative one counts as zero."""
+        value = max(0, value)
+        shift = max(0, value.bit_length() - self._SUB_BITS - 1)
+        self._counts[(shift << self._SUB_BITS) + (value >> shift)] += 1
+        self.total += 1
+        if value > self.max:
+            self.max = value
+
+    def percentile(self, percent: float) -> int:
+        """The value that so many percent of all values do not exceed; 0 when there is none."""
+        wanted = max(1, -(-self.total * percent // 100))
+        seen = 0
+        for index in sorted(self._counts):
+            seen += self._counts[index]
+            if seen >= wanted:
+                shift = max(0, (index >> self._SUB_BITS) - 1)
+                highest = ((index - (shift << self._SUB_BITS) + 1) << shift) - 1
+                return min(highest, self.max)
+        return self.max
+
+    def __add__(self, other: Histogram) -> Histogram:
+        both = Histogram()
+        both._counts = self._counts + other._counts
+        both.total = self.total + other.total
+        both.max = max(self.max, other.max)
+        return both
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `from_json` takes back, in another process."""
+        return {"counts": sorted(self._counts.items()), "max": self.max}
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Histogram:
+        """The histogram that `to_json` wrote."""
+        histogram = cls()
+        histogram._counts = Counter(dict(form["counts"]))
+        histogram.total = histogram._counts.total()
+        histogram.max = form["max"]
+        return histogram
+
+
+def quantile(ordered: Sequence[float], q: float) -> float:
+    """The nearest-rank quantile of values in rising order; 0.0 of none.
+
+    >>> quantile([1.0, 2.0, 3.0, 4.0], 0.5)
+    2.0
+    """
+    if not ordered:
+        return 0.0
+    return ordered[max(0, min(len(ordered) - 1, -int(-q * len(ordered) // 1) - 1))]
+
+
+PHASES = ("ingest", "rules", "encode", "fan_out")
+"""Where the time of a tick goes. Ingest is what was received and decoded since the tick before, in
+CPU time; the other three make up the tick itself."""
+
+
+class TickTimes:
+    """How long recent ticks took, in seconds, by phase."""
+
+    def __init__(self, ticks: int) -> None:
+        self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
+
+    def record(self, ingest: float, rules: float, encode: float, fan_out: float) -> None:
+        """Adds one tick."""
+        self._recent.append((ingest, rules, encode, fan_out))
+
+    def tick_ms(self) -> dict[str, float]:
+        """Median, 99th percentile and maximum of a tick, without its ingest."""
+        ordered = sorted(sum(times[1:]) * 1000 for times in self._recent)
+        return {
+            "p50": round(quantile(ordered, 0.5), 3),
+            "p99": round(quantile(ordered, 0.99), 3),
+            "max": round(ordered[-1] if ordered else 0.0, 3),
+        }
+
+    def phases_ms(self) -> dict[str, float]:
+        """The mean of each phase."""
+        ticks = len(self._recent) or 1
+        columns = zip(*self._recent, strict=True) if self._recent else [()] * len(PHASES)
+        return {phase: round(sum(column) * 1000 / ticks, 3) for phase, column in zip(PHASES, columns, strict=True)}
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a gateway counts. They only grow."""
+
+    packets_in_total: int = 0
+    actions_in_total: int = 0
+    bytes_in_total: int = 0
+    frames_out_total: int = 0
+    frames_skipped_total: int = 0
+    deliveries_out_total: int = 0
+    bytes_out_total: int = 0
+    catch_ups_total: int = 0
+    joins_total: int = 0
+    connections_total: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    closes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Everything an operator sees of a server, at one moment: what `GET /stats` answers."""
+
+    schema: str
+    time_unix_s: float
+    pid: int
+    game: str
+    loop: str
+    uptime_s: float
+    players: int
+    players_peak: int
+    players_max: int
+    connections: int
+    """Open connections, those that are still shaking hands or saying goodbye among them."""
+    handshaking: int
+    stalled: int
+    """Players whose last send the kernel has not taken yet: they skip frames until it has."""
+    queued_bytes: int
+    tick: int
+    hz: int
+    dilation: float
+    ticks_total: int
+    ticks_skipped_total: int
+    encodes_total: int
+    snapshots_total: int
+    overruns_total: int
+    """Ticks that took longer than their period or came late by more than one."""
+    rule_failures_total: int
+    connections_total: int
+    joins_total: int
+    packets_in_total: int
+    actions_in_total: int
+    bytes_in_total: int
+    frames_out_total: int
+    """Frames handed to sessions: sends."""
+    frames_skipped_total: int
+    catch_ups_total: int
+    deliveries_out_total: int
+    """Things told, times those who were told."""
+    bytes_out_total: int
+    frame_bytes: int
+    """The size of the newest frame."""
+    refusals: dict[str, int]
+    closes: dict[str, int]
+    tick_ms: dict[str, float]
+    """p50, p99 and max over the last ten seconds."""
+    phases_ms: dict[str, float]
+    """The mean of each phase over the last ten seconds."""
+    cpu_percent: float
+    """Of one core, over the last second."""
+    cpu_seconds_total: float
+    rss_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return dataclasses.asdict(self)

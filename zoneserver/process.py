@@ -1,0 +1,92 @@
+"""What a process of ours asks of the system: descriptors, memory, CPU time, an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["LOOPS", "MissingExtraError", "loop_factory", "port_holder", "raise_open_files", "rss_bytes"]
+
+LOOPS = ("auto", "asyncio", "uvloop")
+
+
+class MissingExtraError(Exception):
+    """An optional package is asked for and not installed; the text has the pip line."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: pip install 'zoneserver[{extra}]'")
+
+
+def loop_factory(kind: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop] | None]:
+    """The event loop to run on, as (name, factory for asyncio.Runner).
+
+    `auto` is uvloop where it is installed. Raises MissingExtraError when `uvloop` is not.
+    """
+    has_uvloop = importlib.util.find_spec("uvloop") is not None
+    if kind == "uvloop" and not has_uvloop:
+        raise MissingExtraError("uvloop", "speed")
+    if kind == "asyncio" or not has_uvloop:
+        return "asyncio", None
+    uvloop: Any = importlib.import_module("uvloop")
+    return "uvloop", uvloop.new_event_loop
+
+
+def raise_open_files(wanted: int) -> int:
+    """Raises this process's open-file limit as far as needed and possible; returns what it is then."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit to ask for.
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft < wanted:
+        target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+        except (ValueError, OSError):
+            return soft
+        return target
+    return soft
+
+
+def rss_bytes() -> int:
+    """The memory this process holds; its peak where the system does not tell the present figure."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def port_holder(port: int) -> str | None:
+    """Who listens on a TCP port, as `name (pid N)`, where the system tells (Linux, and our own user)."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as lines:
+                rows = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        # Columns: local address as HEX:HEXPORT at 1, state at 3 (0A listens), inode at 9.
+        inodes |= {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")}
+    if not inodes:
+        return None
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if any(os.readlink(link.path) in inodes for link in os.scandir(f"/proc/{pid}/fd")):
+                with open(f"/proc/{pid}/comm") as name:
+                    return f"{name.read().strip()} (pid {pid})"
+        except OSError:
+            continue  # Another user's process, or one that just ended.
+    return "another process"

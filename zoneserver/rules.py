@@ -1,0 +1,307 @@
+"""How a game is written: a class with typed actions, and the players it is about.
+
+    class Tag(Rules):
+        stats = {"tags": 0}
+
+        @action
+        def move(self, player: Player, vx: Speed, vy: Speed) -> None:
+            player.move(vx, vy)
+
+        @action
+        def tag(self, player: Player, other: Player) -> None:
+            player["tags"] += 1
+
+An action that is accepted reaches everybody in the frame of its tick, by itself: as a motion if
+the handler moved its own player, else as an event with what the handler returned, or with its
+arguments where it returned nothing. `raise Refused(...)` refuses it, to that player alone.
+
+Time is `self.tick`, chance is `self.random`: the same input then gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import random
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from zoneserver.closing import RefusalCode
+from zoneserver.frames import FrameBuilder
+from zoneserver.world import VELOCITY_MAX, World
+
+__all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class Refused(Exception):
+    """Raised by a rule: the action does not happen, and its player is told `code` and `text`.
+
+    `raise Refused("COOLDOWN", "ready again in 3 ticks")`
+    """
+
+    def __init__(self, code: str, text: str = "") -> None:
+        super().__init__(f"{code}: {text}" if text else code)
+        self.code = str(code)
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number of an action lies from `low` to `high`, both included: `Annotated[int, Between(0, 9)]`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of an action is printable, not empty and at most `bytes_max` long in UTF-8."""
+
+    bytes_max: int
+
+
+Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
+"""Units per tick along one axis."""
+
+
+def action(handler: Handler) -> Handler:
+    """Makes a method of a Rules class an action that players may send, under the method's name.
+
+    Its parameters after the player are annotated `int`, `float`, `str`, `bool`, `Player` (sent as a
+    slot), or one of the numbers and texts within bounds: `Annotated[str, Text(200)]`. A payload that
+    does not fit is refused with BAD_PAYLOAD and never reaches the handler.
+    """
+    handler.__zone_action__ = True  # type: ignore[attr-defined]
+    return handler
+
+
+class Player:
+    """One player in the zone, as rules see it. Valid until `on_leave` has returned.
+
+    >>> world, frame = World(100, 100, {"hp": 100}), FrameBuilder()
+    >>> world.join(0, "ann")
+    >>> player = Player(0, "ann", world, frame)
+    >>> player["hp"] -= 30
+    >>> player["hp"], player.position
+    (70, (0, 0))
+    """
+
+    __slots__ = ("_frame", "_indexes", "_seq", "_world", "moved", "name", "present", "slot")
+
+    def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder) -> None:
+        self.slot = slot
+        self.name = name
+        self.present = True
+        """False once the player has left: for rules that kept it over some ticks."""
+        # The sequence of the action of this player that is running now, else None.
+        self._seq: int | None = None
+        # Whether that action has become a motion of its player.
+        self.moved = False
+        self._world = world
+        self._frame = frame
+        self._indexes = {stat: index for index, stat in enumerate(world.stat_names)}
+
+    def __repr__(self) -> str:
+        return f"<Player {self.name!r} in slot {self.slot}>"
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """(x, y) at the current tick, in the game's units."""
+        return self._world.position(self.slot)
+
+    @property
+    def velocity(self) -> tuple[int, int]:
+        """(vx, vy) in units per tick."""
+        return self._world.vx[self.slot], self._world.vy[self.slot]
+
+    def move(self, vx: int, vy: int) -> None:
+        """Walks on from here with another velocity, -127 to 127 units per tick along each axis."""
+        self._world.move(self.slot, vx, vy)
+        if self._seq is None:
+            self._frame.placed.add(self.slot)
+        else:
+            self._frame.moved[self.slot] = self._seq & 0xFF
+            self.moved = True
+
+    def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
+        """Stands at (x, y) from now on, wherever it was: a spawn, a teleport, a knock."""
+        if not (0 <= x <= self._world.width and 0 <= y <= self._world.height):
+            raise ValueError(f"({x}, {y}) lies outside the zone")
+        self._world.place(self.slot, x, y, vx, vy)
+        self._frame.placed.add(self.slot)
+
+    def begin(self, seq: int) -> None:
+        """For the zone: an action of this player begins; its own moves answer that action."""
+        self._seq, self.moved = seq, False
+
+    def end(self) -> None:
+        """For the zone: the action is over."""
+        self._seq = None
+
+    def distance_to(self, other: Player) -> float:
+        """In the game's units, at the current tick."""
+        return math.dist(self.position, other.position)
+
+    def __getitem__(self, stat: str) -> int:
+        return self._world.stats[self._indexes[stat]][self.slot]
+
+    def __setitem__(self, stat: str, value: int) -> None:
+        index = self._indexes[stat]
+        self._world.stats[index][self.slot] = value
+        self._frame.stats[self.slot, index] = None
+
+
+class Rules:
+    """A game: subclass it, mark its actions with `@action`, and give the class to a server.
+
+    `width` and `height` bound the zone, in units of the game's choice; `stats` names the whole
+    numbers (32 bits) that everybody may see of each player, with their first values.
+    """
+
+    name: ClassVar[str] = ""
+    """What clients are told the game is; the class's name where it is empty."""
+    width: ClassVar[int] = 10_000
+    height: ClassVar[int] = 10_000
+    stats: ClassVar[Mapping[str, int]] = {}
+
+    # Set by the zone before anything else happens.
+    tick: int = 0
+    """The current tick: the only clock that a rule may read."""
+    hz: int
+    random: random.Random
+    """The only source of chance that a rule may use; seeded."""
+    players: Mapping[int, Player]
+    """Everybody in the zone, by slot."""
+    _frame: FrameBuilder
+    _timers: dict[int, list[Callable[[], None]]]
+
+    def on_start(self) -> None:
+        """The zone opens; nobody is in it yet."""
+
+    def on_join(self, player: Player) -> None:
+        """Somebody came in, at (0, 0), at rest: place it."""
+
+    def on_leave(self, player: Player) -> None:
+        """Somebody goes; after this the player is gone."""
+
+    def on_tick(self) -> None:
+        """Once per tick, after its actions."""
+
+    def emit(self, kind: str, *values: Any) -> None:
+        """Tells everybody of something that is nobody's action, as an event of this tick.
+
+        Values are what msgpack can carry; anything else raises TypeError here.
+        """
+        self._frame.event(None, None, kind, *values)
+
+    def after(self, ticks: int, callback: Callable[[], None]) -> None:
+        """Calls back so many ticks from now (at least one), before that tick's actions."""
+        self._timers.setdefault(self.tick + max(1, ticks), []).append(callback)
+
+
+# --- From a handler's annotations to a check of what was sent -------------------------------------
+
+_Converter = Callable[[Any], Any]
+
+
+class Action:
+    """One action of a game, ready to be called with whatever a client sent."""
+
+    __slots__ = ("_converters", "_handler", "kind")
+
+    def __init__(self, kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> None:
+        self.kind = kind
+        self._handler = handler
+        self._converters = tuple(converters)
+
+    def __call__(self, player: Player, sent: Sequence[Any]) -> Any:
+        """Runs the handler on `(kind, argument, ...)`. Raises Refused before it if that does not fit."""
+        converters = self._converters
+        if len(sent) - 1 != len(converters):
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{self.kind} takes {len(converters)} arguments")
+        arguments = [convert(value) for convert, value in zip(converters, sent[1:], strict=True)]
+        return self._handler(player, *arguments)
+
+
+def actions_of(rules: Rules) -> dict[str, Action]:
+    """The actions of a game by kind. Raises TypeError for a parameter that nobody could send."""
+    found: dict[str, Action] = {}
+    for kind, handler in inspect.getmembers(rules, inspect.ismethod):
+        if not getattr(handler, "__zone_action__", False):
+            continue
+        hints = typing.get_type_hints(handler, include_extras=True)
+        _player, *parameters = inspect.signature(handler).parameters
+        converters = [_converter(rules, f"{kind}({parameter})", hints.get(parameter, Any)) for parameter in parameters]
+        found[kind] = Action(kind, handler, converters)
+    return found
+
+
+def _converter(rules: Rules, where: str, hint: Any) -> _Converter:
+    bound: object = None
+    if typing.get_origin(hint) is Annotated:
+        hint, bound = typing.get_args(hint)[:2]
+    match hint, bound:
+        case builtins_int, Between(low, high) if builtins_int is int:
+            return _number(where, (int,), low, high)
+        case builtins_int, None if builtins_int is int:
+            return _number(where, (int,), -(2**63), 2**63 - 1)
+        case builtins_float, Between(low, high) if builtins_float is float:
+            return _number(where, (int, float), low, high)
+        case builtins_float, None if builtins_float is float:
+            return _number(where, (int, float), -math.inf, math.inf)
+        case builtins_str, Text(bytes_max) if builtins_str is str:
+            return _text(where, bytes_max)
+        case builtins_str, None if builtins_str is str:
+            return _text(where, 1024)
+        case builtins_bool, None if builtins_bool is bool:
+            return _boolean(where)
+        case player, None if player is Player:
+            return _player(where, rules)
+    raise TypeError(
+        f"{type(rules).__name__}.{where} is annotated {hint!r}: an action takes int, float, str, bool or "
+        "Player, and Annotated[...] with Between or Text"
+    )
+
+
+def _number(where: str, types: tuple[type, ...], low: float, high: float) -> _Converter:
+    def convert(value: Any) -> Any:
+        # A bool is no number here, and a NaN is neither above nor below anything.
+        if type(value) in types and low <= value <= high and not math.isinf(value):
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}")
+
+    return convert
+
+
+def _text(where: str, bytes_max: int) -> _Converter:
+    def convert(value: Any) -> Any:
+        if type(value) is str and 0 < len(value.encode()) <= bytes_max and value.isprintable():
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes")
+
+    return convert
+
+
+def _boolean(where: str) -> _Converter:
+    def convert(value: Any) -> Any:
+        if type(value) is bool:
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false")
+
+    return convert
+
+
+def _player(where: str, rules: Rules) -> _Converter:
+    def convert(value: Any) -> Any:
+        if type(value) is not int:
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player")
+        player = rules.players.get(value)
+        if player is None:
+            raise Refused(RefusalCode.NO_TARGET, f"{where}: nobody is in slot {value}")
+        return player
+
+    return convert

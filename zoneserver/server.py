@@ -1,0 +1,243 @@
+"""The server: the one module that knows everybody, and puts them together.
+
+Startup binds before anything else; a beat per tick; a shutdown with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from http import HTTPStatus
+from typing import Any, Self
+
+from zoneserver.admin import AdminProtocol, Document
+from zoneserver.config import Config
+from zoneserver.gateway import Gateway
+from zoneserver.listeners import tcp
+from zoneserver.metrics import Stats
+from zoneserver.process import raise_open_files, rss_bytes
+from zoneserver.rules import Rules
+from zoneserver.session import Session
+from zoneserver.ticker import Ticker
+from zoneserver.zone import Zone
+
+__all__ = ["ZoneServer"]
+
+log = logging.getLogger(__name__)
+
+# Descriptors that are not for players: listeners, the admin port, logs, libraries.
+_SPARE_FILES = 128
+# Players shown on the map at the most: a picture needs no more, and a tick must not wait for it.
+_MAP_PLAYERS_MAX = 2_000
+
+
+class ZoneServer:
+    """One zone on one port, in this process.
+
+        async with ZoneServer(Tag, port=0) as server:
+            print(server.port)
+            await server.serve()
+
+    `rules` is the game: a class or an instance. Everything else is a field of Config, given whole or
+    by name. Leaving the block tells all players and closes the ports.
+    """
+
+    def __init__(self, rules: Rules | type[Rules], config: Config | None = None, **settings: Any) -> None:
+        if config is not None and settings:
+            raise TypeError("give a Config or single settings, not both")
+        self.config = config if config is not None else Config(**settings)
+        self._rules = rules() if isinstance(rules, type) else rules
+        self._loop: asyncio.AbstractEventLoop
+        self._listeners: list[asyncio.Server] = []
+        self._admin_connections: set[AdminProtocol] = set()
+        self._stopping: asyncio.Event
+        self._beat_handle: asyncio.TimerHandle | None = None
+        self._overruns_total = 0
+        self._overrun_logged = 0.0
+        # CPU time of the process at two moments about a second apart: the load between them.
+        self._cpu = ((0.0, 0.0), (0.0, 0.0))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Binds, listens and begins to tick. Raises OSError when a port is not to be had."""
+        config = self.config
+        # Both ports first: nothing is half started when one of them is taken.
+        player_socket = tcp.bind(config.host, config.port, config.limits)
+        try:
+            admin_socket = tcp.bind("127.0.0.1", config.stats_port) if config.stats_port is not None else None
+        except OSError:
+            player_socket.close()
+            raise
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        # A stopping player may hold a descriptor for a moment while the next one is let in.
+        files = raise_open_files(config.max_players + config.max_players // 10 + 2 * _SPARE_FILES)
+        self._connections_max = max(1, files - _SPARE_FILES)
+        self.players_max = min(config.max_players, self._connections_max)
+        self.zone = Zone(
+            self._rules,
+            hz=config.hz,
+            seed=config.seed,
+            history_ticks=config.limits.history_ticks,
+            actions_per_tick=config.limits.actions_per_tick,
+        )
+        self.gateway = Gateway(self.zone, config, self._loop, self._connections_max)
+        self._ticker = Ticker(config.hz, self._loop.time())
+        self._started = time.monotonic()
+        self._sample_cpu()
+        self.port = player_socket.getsockname()[1]
+        self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
+        await self._listen(player_socket, admin_socket)
+        self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
+
+    async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
+        limits, loop, gateway = self.config.limits, self._loop, self.gateway
+        self._listeners.append(await tcp.listen(player_socket, lambda: Session(gateway, limits, loop)))
+        if admin_socket is not None:
+            documents: dict[str, Document] = {
+                "/stats": lambda: (HTTPStatus.OK, self.stats().to_json()),
+                "/healthz": self._health,
+                "/map": lambda: (HTTPStatus.OK, self.map()),
+            }
+            connections = self._admin_connections
+            self._listeners.append(await tcp.listen(admin_socket, lambda: AdminProtocol(documents, connections)))
+
+    async def serve(self, seconds: float | None = None) -> None:
+        """Runs until `request_stop`, or for so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            self.request_stop()
+
+    def request_stop(self) -> None:
+        """Lets `serve` return; may be called from a signal handler of the loop."""
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Stops accepting, tells everybody, waits for them up to the drain time, closes the ports."""
+        self.request_stop()
+        for listener in self._listeners:
+            listener.close()
+        if self._beat_handle is not None:
+            self._beat_handle.cancel()
+        await self.gateway.close(self.config.drain_seconds)
+        for connection in tuple(self._admin_connections):
+            connection.close()
+        for listener in self._listeners:
+            await listener.wait_closed()
+        self._listeners.clear()
+
+    # --- The beat ---------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        skipped = self._ticker.advance(self._loop.time())
+        try:
+            seconds = self.gateway.tick(round(self._ticker.dilation * 100))
+        except Exception:
+            log.exception("tick %d failed", self.zone.world.tick)
+        else:
+            if skipped or seconds > self._ticker.period:
+                self._overran(skipped, seconds)
+        if self._loop.time() - self._cpu[1][0] >= 1.0:
+            self._sample_cpu()
+        self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
+
+    def _overran(self, skipped: int, seconds: float) -> None:
+        self._overruns_total += 1
+        now = self._loop.time()
+        if now - self._overrun_logged < 1.0:
+            return
+        self._overrun_logged = now
+        phase, share = max(self.gateway.times.phases_ms().items(), key=lambda item: item[1])
+        log.warning(
+            "tick %d took %.1f ms of %.1f, %d ticks skipped; the longest phase of late is %s (%.1f ms); %d in all",
+            self.zone.world.tick,
+            seconds * 1000,
+            self._ticker.period * 1000,
+            skipped,
+            phase,
+            share,
+            self._overruns_total,
+        )
+
+    def _sample_cpu(self) -> None:
+        self._cpu = self._cpu[1], (self._loop.time(), time.process_time())
+
+    # --- Documents --------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """The state of everything, now."""
+        gateway, zone, counters = self.gateway, self.zone, self.gateway.counters
+        (time_before, cpu_before), (time_after, cpu_after) = self._cpu
+        return Stats(
+            schema="zone-stats/1",
+            time_unix_s=round(time.time(), 3),
+            pid=os.getpid(),
+            game=zone.name,
+            loop=type(self._loop).__module__.partition(".")[0],
+            uptime_s=round(time.monotonic() - self._started, 3),
+            players=gateway.players,
+            players_peak=gateway.players_peak,
+            players_max=self.players_max,
+            connections=gateway.connections,
+            handshaking=gateway.handshaking,
+            stalled=gateway.stalled,
+            queued_bytes=gateway.queued_bytes,
+            tick=zone.world.tick,
+            hz=self.config.hz,
+            dilation=round(self._ticker.dilation, 3),
+            ticks_total=zone.world.tick,
+            ticks_skipped_total=self._ticker.skipped_total,
+            encodes_total=zone.encodes_total,
+            snapshots_total=zone.history.snapshots_total,
+            overruns_total=self._overruns_total,
+            rule_failures_total=zone.rule_failures_total,
+            connections_total=counters.connections_total,
+            joins_total=counters.joins_total,
+            packets_in_total=counters.packets_in_total,
+            actions_in_total=counters.actions_in_total,
+            bytes_in_total=counters.bytes_in_total,
+            frames_out_total=counters.frames_out_total,
+            frames_skipped_total=counters.frames_skipped_total,
+            catch_ups_total=counters.catch_ups_total,
+            deliveries_out_total=counters.deliveries_out_total,
+            bytes_out_total=counters.bytes_out_total,
+            frame_bytes=gateway.frame_bytes,
+            refusals=dict(counters.refusals),
+            closes=dict(counters.closes),
+            tick_ms=gateway.times.tick_ms(),
+            phases_ms=gateway.times.phases_ms(),
+            cpu_percent=round(100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before), 1),
+            cpu_seconds_total=round(time.process_time(), 3),
+            rss_bytes=rss_bytes(),
+        )
+
+    def map(self) -> dict[str, Any]:
+        """Where everybody is, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players."""
+        world = self.zone.world
+        slots = list(world.slots())
+        step = -(-len(slots) // _MAP_PLAYERS_MAX) or 1
+        return {
+            "schema": "zone-map/1",
+            "tick": world.tick,
+            "width": world.width,
+            "height": world.height,
+            "players": len(slots),
+            "positions": [value for slot in slots[::step] for value in world.position(slot)],
+        }
+
+    def _health(self) -> tuple[HTTPStatus, dict[str, Any]]:
+        late = self._loop.time() - self._ticker.due
+        healthy = late < 1.0 and not self._stopping.is_set()
+        status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return status, {"status": "ok" if healthy else "stopping", "tick": self.zone.world.tick}

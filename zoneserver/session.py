@@ -1,0 +1,366 @@
+"""The session: one connection, batched sends, and exactly one end.
+
+The core of the lesson that this project grew from: what is to be sent waits in a queue; one gather
+send is in flight at a time and takes the whole queue over; its completion takes what came
+meanwhile. On asyncio a transport whose write buffer is limited to zero says all that is needed:
+`pause_writing` means that the kernel did not take everything, so a send is in flight, and
+`resume_writing` is its completion; asyncio, uvloop and TLS behave alike in this.
+
+A session knows bytes, frames and bounds. What the frames mean is its owner's affair (`Owner`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from zoneserver.closing import CloseReason
+from zoneserver.config import Limits
+from zoneserver.wire.framing import Deframer, FramingError, frame
+from zoneserver.wire.messages import Bye
+
+__all__ = ["Owner", "Session", "State"]
+
+log = logging.getLogger(__name__)
+
+_numbers = itertools.count(1)
+
+
+class State(enum.Enum):
+    """Where a session stands. `Session.advance` is the one place that assigns it."""
+
+    NEW = "new"
+    """No transport yet."""
+    HANDSHAKE = "handshake"
+    """Connected; the only message it may send is HELLO."""
+    JOINING = "joining"
+    """Admitted; the zone takes it in with the next tick."""
+    PLAYING = "playing"
+    CLOSING = "closing"
+    """Over: its owner has been told. What was queued drains, and what arrives is thrown away."""
+    CLOSED = "closed"
+    """The connection is gone."""
+
+
+_MAY_FOLLOW = {
+    State.NEW: {State.HANDSHAKE},
+    State.HANDSHAKE: {State.JOINING, State.CLOSING},
+    State.JOINING: {State.PLAYING, State.CLOSING},
+    State.PLAYING: {State.CLOSING},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+class Owner(Protocol):
+    """Whom a session tells what happens to it."""
+
+    def session_opened(self, session: Session) -> None:
+        """The connection stands."""
+
+    def session_received(self, session: Session, payload: bytes) -> None:
+        """One whole frame arrived."""
+
+    def session_stalled(self, session: Session) -> None:
+        """The kernel did not take everything: a send is in flight from now on."""
+
+    def session_drained(self, session: Session) -> None:
+        """That send is complete. What the owner queues now leaves in the next gather send."""
+
+    def session_ended(self, session: Session) -> None:
+        """The session is over, for `session.reason`. Said exactly once, before `session_gone`."""
+
+    def session_gone(self, session: Session) -> None:
+        """The connection is gone and its descriptor free. Said exactly once, last of all."""
+
+
+class Session(asyncio.Protocol):
+    """One connection of one player, from accept to the last byte."""
+
+    __slots__ = (
+        "_deferred",
+        "_deframer",
+        "_limits",
+        "_linger",
+        "_loop",
+        "_owner",
+        "_pending",
+        "_queue",
+        "_queue_bytes",
+        "_transport",
+        "accepted_bytes",
+        "address",
+        "cursor",
+        "dropped_bytes",
+        "in_flight",
+        "name",
+        "number",
+        "reason",
+        "reason_text",
+        "received_bytes",
+        "seq",
+        "state",
+    )
+
+    def __init__(self, owner: Owner, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        self.number = next(_numbers)
+        """Tells this session from all others of the process; never used again."""
+        self.state = State.NEW
+        self.reason: CloseReason | None = None
+        """Why it ended; the first reason wins."""
+        self.reason_text = ""
+        self.address = ""
+        # For the owner alone: the session neither reads nor writes these three.
+        self.name = ""
+        self.seq = 0
+        self.cursor = 0
+
+        self.in_flight = False
+        """True exactly while the transport holds bytes that the kernel has not taken."""
+        self.accepted_bytes = 0
+        """Bytes that `send` and `enqueue` took, ever."""
+        self.dropped_bytes = 0
+        """Bytes of those that never reached the kernel, known once the connection is gone."""
+        self.received_bytes = 0
+        # What waits for the send in flight to complete.
+        self._queue: list[bytes] = []
+        self._queue_bytes = 0
+        # What was handed to the transport by the send in flight; empty when none is.
+        self._pending: list[bytes] = []
+
+        self._owner = owner
+        self._limits = limits
+        self._loop = loop
+        self._deframer = Deframer(limits.client_frame_bytes)
+        self._transport: asyncio.Transport
+        # True while whole frames wait for the next turn of the loop; reading is paused so long.
+        self._deferred = False
+        # Aborts the connection of a closing session that takes too long over its goodbye.
+        self._linger: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<session {self.number} {self.name!r} from {self.address}, {self.state.value}>"
+
+    # --- State ------------------------------------------------------------------------------------
+
+    def advance(self, state: State) -> None:
+        """The one place where the state changes."""
+        assert state in _MAY_FOLLOW[self.state], f"{state} cannot follow {self.state}"
+        self.state = state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended: nothing it is given is sent any more."""
+        return self.state is State.CLOSING or self.state is State.CLOSED
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of the send in flight that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self.in_flight else 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes accepted but not taken by the kernel yet: queued here or in flight."""
+        return self._queue_bytes + self.in_flight_bytes
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes the kernel has taken, ever."""
+        return self.accepted_bytes - self.dropped_bytes - self.waiting_bytes
+
+    # --- Sending ----------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> bool:
+        """Queues `data` and sends whatever waits, unless a send is in flight already.
+
+        False when the session is over, or is ended by this very call because too much waits for it.
+        """
+        # Nothing waits and nothing is in flight: nearly always so, and then the queue is not needed.
+        if not self.in_flight and not self._queue and self.state is State.PLAYING:
+            self.accepted_bytes += len(data)
+            try:
+                self._transport.write(data)
+            except Exception:
+                self._failed("it was sent to")
+                return False
+            if self.in_flight:
+                self._pending.append(data)
+            return True
+        if not self.enqueue(data):
+            return False
+        self.flush()
+        return True
+
+    def enqueue(self, data: bytes) -> bool:
+        """Queues `data` for the next gather send. False as for `send`."""
+        if self.is_over:
+            return False
+        if self.waiting_bytes + len(data) > self._limits.send_hard_bytes:
+            self.end(CloseReason.SLOW_CONSUMER, f"{self.waiting_bytes} bytes wait to be sent")
+            return False
+        self._queue.append(data)
+        self._queue_bytes += len(data)
+        self.accepted_bytes += len(data)
+        return True
+
+    def flush(self) -> None:
+        """Hands the whole queue over as one gather send, unless one is in flight."""
+        if self.in_flight or not self._queue:
+            return
+        self._pending, self._queue, self._queue_bytes = self._queue, [], 0
+        try:
+            self._transport.writelines(self._pending)
+        except Exception:
+            self._failed("it was sent to")
+        if not self.in_flight:
+            self._pending = []
+
+    def pause_writing(self) -> None:
+        """asyncio: the kernel did not take everything."""
+        self.in_flight = True
+        if not self.is_over:
+            self._owner.session_stalled(self)
+
+    def resume_writing(self) -> None:
+        """asyncio: the kernel has taken everything. The completion of the send in flight."""
+        # The pending list is given up before anything that could fail: what was sent stays sent.
+        self.in_flight = False
+        self._pending = []
+        try:
+            unsent = self._transport.get_write_buffer_size()
+            assert unsent == 0, f"a send completed with {unsent} bytes unsent"
+            if not self.is_over:
+                self._owner.session_drained(self)
+            self.flush()
+            if self.state is State.CLOSING and not self.in_flight:
+                self._finish()
+        except Exception:
+            self._failed("its send completed")
+
+    # --- Receiving --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: accepted."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+        self.address = f"{host}:{port}"
+        self.advance(State.HANDSHAKE)
+        try:
+            self._owner.session_opened(self)
+        except Exception:
+            self._failed("it was opened")
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: some bytes arrived."""
+        if self.is_over:
+            return
+        self.received_bytes += len(data)
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        limit = self._limits.frames_per_callback
+        try:
+            payloads = self._deframer.receive(data, limit)
+            for payload in payloads:
+                self._owner.session_received(self, payload)
+                if self.is_over:
+                    return
+        except FramingError as error:
+            self.end(CloseReason.PROTOCOL_ERROR, str(error))
+        except Exception:
+            self._failed("it was served")
+        else:
+            if len(payloads) == limit:
+                # There may be more whole frames. Everybody else has a turn before they are served,
+                # and nothing further is read meanwhile.
+                if not self._deferred:
+                    self._deferred = True
+                    self._transport.pause_reading()
+                self._loop.call_soon(self._receive_rest)
+            elif self._deferred:
+                self._deferred = False
+                self._transport.resume_reading()
+
+    def _receive_rest(self) -> None:
+        if not self.is_over:
+            self._receive(b"")
+
+    def eof_received(self) -> bool:
+        """asyncio: the peer sends nothing more. It has left, whether or not it can still read."""
+        if self.state is State.CLOSING:
+            return False  # The peer has read our goodbye: the transport may close at last.
+        self.end(CloseReason.CONNECTION_LOST, "the peer closed the connection")
+        return True
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def end(self, reason: CloseReason, text: str = "") -> None:
+        """Ends the session: tells the peer, tells the owner once, drains, closes. Later calls do nothing."""
+        if self.is_over:
+            return
+        self.advance(State.CLOSING)
+        self.reason, self.reason_text = reason, text or reason.text
+        # The goodbye goes behind what was queued; the bounds that `enqueue` keeps do not matter any more.
+        goodbye = frame(Bye(str(reason), self.reason_text[:200], reason.retry).encode())
+        self._queue.append(goodbye)
+        self._queue_bytes += len(goodbye)
+        self.accepted_bytes += len(goodbye)
+        self._linger = self._loop.call_later(self._limits.linger_seconds, self.abort)
+        try:
+            self._owner.session_ended(self)
+            # Reading goes on, into the void: a socket that is closed with unread bytes in it resets
+            # the connection, and a reset can overtake the goodbye.
+            if self._deferred:
+                self._transport.resume_reading()
+            self.flush()
+            if not self.in_flight:
+                self._finish()
+        except Exception:
+            log.exception("%r failed when it was ended", self)
+            self.abort()
+
+    def _finish(self) -> None:
+        """Everything is sent: says so, and waits for the peer to close its side."""
+        if self._transport.can_write_eof() and self.reason is not CloseReason.CONNECTION_LOST:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drops the connection now, whatever is unsent."""
+        if self.state is not State.CLOSED:
+            self._transport.abort()
+
+    def _failed(self, when: str) -> None:
+        log.exception("%r failed when %s", self, when)
+        self.end(CloseReason.INTERNAL_ERROR)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection is gone, for whatever cause."""
+        if self._linger is not None:
+            self._linger.cancel()
+        if not self.is_over:
+            self.advance(State.CLOSING)
+            self.reason = CloseReason.CONNECTION_LOST
+            self.reason_text = f"{exc}" if exc else self.reason.text
+            self._tell(self._owner.session_ended)
+        # A transport that is gone has dropped its buffer; what was unsent is then no longer known
+        # exactly, and all that was handed over last counts as dropped.
+        self.dropped_bytes += self._queue_bytes + sum(map(len, self._pending))
+        self._queue, self._queue_bytes, self._pending = [], 0, []
+        self.in_flight = False
+        self.advance(State.CLOSED)
+        self._tell(self._owner.session_gone)
+
+    def _tell(self, callback: Callable[[Session], None]) -> None:
+        """For what is said when nothing can be ended any more: a failure of the owner stays its own."""
+        try:
+            callback(self)
+        except Exception:
+            log.exception("%r failed when its connection was lost", self)

@@ -1,0 +1,75 @@
+"""Columns: one kind of value for many players, packed side by side in the order of their slots.
+
+Little-endian, which is how nearly every machine holds such an array, so that packing is a copy.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+__all__ = ["ColumnError", "pack_column", "pack_slots", "unpack_column", "unpack_slots"]
+
+_BITMAP, _LIST = b"\x00", b"\x01"
+# For each value of a byte, which of its bits are set, the lowest first.
+_BITS = [tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256)]
+
+
+class ColumnError(ValueError):
+    """A column has a length or a form that no column may have."""
+
+
+def pack_column(typecode: str, values: Iterable[int]) -> bytes:
+    """Values as an array of `typecode` (of the module array): b B h H i I are 1, 2 and 4 bytes.
+
+    >>> pack_column("i", [1, -1]).hex()
+    '01000000ffffffff'
+    """
+    column = values if isinstance(values, array) and sys.byteorder == "little" else array(typecode, values)
+    if sys.byteorder != "little":
+        column.byteswap()
+    return column.tobytes()
+
+
+def unpack_column(typecode: str, data: bytes) -> array[int]:
+    """The array that `pack_column` packed. Raises ColumnError when the length does not fit."""
+    column: array[int] = array(typecode)
+    try:
+        column.frombytes(data)
+    except ValueError:
+        raise ColumnError(f"{len(data)} bytes are no whole number of {typecode!r} values") from None
+    if sys.byteorder != "little":
+        column.byteswap()
+    return column
+
+
+def pack_slots(slots: Sequence[int]) -> bytes:
+    """A set of slots, given in rising order: a bitmap, or a list where that is shorter.
+
+    >>> pack_slots([0, 3, 9]).hex(), pack_slots([500]).hex()
+    ('000902', '01f401')
+    """
+    if not slots:
+        return _LIST
+    bitmap_bytes = slots[-1] // 8 + 1
+    if len(slots) * 2 < bitmap_bytes:
+        return _LIST + pack_column("H", slots)
+    bitmap = bytearray(bitmap_bytes)
+    for slot in slots:
+        bitmap[slot >> 3] |= 1 << (slot & 7)
+    return _BITMAP + bitmap
+
+
+def unpack_slots(data: bytes) -> list[int]:
+    """The slots that `pack_slots` packed, in rising order. Raises ColumnError for any other form."""
+    form, body = data[:1], data[1:]
+    if form == _LIST:
+        slots = list(unpack_column("H", body))
+        if any(low >= high for low, high in pairwise(slots)):
+            raise ColumnError("a list of slots does not rise")
+        return slots
+    if form != _BITMAP or len(body) > 8192:
+        raise ColumnError("a set of slots is neither a bitmap nor a list")
+    return [base + bit for base, byte in zip(range(0, 65536, 8), body, strict=False) for bit in _BITS[byte]]

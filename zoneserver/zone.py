@@ -1,0 +1,230 @@
+"""The zone: collects what players ask for, and once per tick turns it into one frame.
+
+No asyncio, no socket, no clock: `tick()` is called when it is time. What a gateway and a zone say
+to each other is a handful of small messages: `join`, `leave` and `submit` one way, a `TickResult`
+the other. A player is known to the gateway by a number of the gateway's choice (`ref`); within the
+zone by its slot.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoneserver.closing import RefusalCode
+from zoneserver.frames import FrameBuilder, History
+from zoneserver.rules import Action, Player, Refused, Rules, actions_of
+from zoneserver.wire.framing import frame
+from zoneserver.wire.messages import Refusal
+from zoneserver.world import World
+
+__all__ = ["TickResult", "Zone"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TickResult:
+    """What one tick produced, for the gateway to hand out."""
+
+    tick: int
+    frame: bytes
+    """The one buffer, complete on the wire."""
+    records: int
+    """How many things it tells each receiver."""
+    joined: list[tuple[int, int]]
+    """(ref, slot) of everybody who came in."""
+    refused: list[tuple[int, Refusal]]
+    """(ref, refusal) of each action that did not happen."""
+
+
+class Zone:
+    """One crowded place and its game.
+
+    >>> class Chat(Rules):
+    ...     pass
+    >>> zone = Zone(Chat(), hz=20, seed=1)
+    >>> zone.join(ref=7, name="ann")
+    >>> zone.tick().joined
+    [(7, 0)]
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        hz: int,
+        seed: int,
+        history_ticks: int = 256,
+        actions_per_tick: int = 256,
+    ) -> None:
+        self.world = World(rules.width, rules.height, dict(rules.stats))
+        self.hz = hz
+        self.history = History(history_ticks, lambda: frame(self.world.snapshot().encode()))
+        self.rules = rules
+        self.rule_failures_total = 0
+        self._actions_per_tick = actions_per_tick
+        self._frame = FrameBuilder()
+        self._actions: dict[str, Action] = actions_of(rules)
+        self._players: dict[int, Player] = {}
+        self._slots: dict[int, int] = {}
+        # Free slots below the highest that was ever used, lowest first, so that slots stay dense.
+        self._free: list[int] = []
+        # What has been asked for since the last tick.
+        self._joins: dict[int, str] = {}
+        self._leaves: list[int] = []
+        self._inbox: list[tuple[int, int, Sequence[tuple[Any, ...]]]] = []
+        # How many actions of each player wait in the inbox.
+        self._waiting: dict[int, int] = {}
+        self._refused: list[tuple[int, Refusal]] = []
+        self._joined: list[tuple[int, int]] = []
+        self._failure_logged_tick = -hz
+        rules.hz = hz
+        rules.random = random.Random(seed)
+        rules.players = self._players
+        rules._frame = self._frame
+        rules._timers = {}
+        rules.on_start()
+
+    @property
+    def name(self) -> str:
+        """What the game calls itself."""
+        return self.rules.name or type(self.rules).__name__.lower()
+
+    @property
+    def encodes_total(self) -> int:
+        """Frames encoded: exactly one per tick."""
+        return self._frame.encodes_total
+
+    # --- What a gateway asks ----------------------------------------------------------------------
+
+    def join(self, ref: int, name: str) -> None:
+        """Somebody comes in with the next tick."""
+        self._joins[ref] = name
+
+    def leave(self, ref: int) -> None:
+        """Somebody goes with the next tick; one who never got in is forgotten."""
+        if self._joins.pop(ref, None) is None:
+            self._leaves.append(ref)
+
+    def submit(self, ref: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> bool:
+        """Actions of one player, the first with sequence `seq`, for the next tick.
+
+        False when too many of this player's wait already; then none of these is taken.
+        """
+        waiting = self._waiting.get(ref, 0) + len(actions)
+        if waiting > self._actions_per_tick:
+            return False
+        self._waiting[ref] = waiting
+        self._inbox.append((ref, seq, actions))
+        return True
+
+    # --- The tick ---------------------------------------------------------------------------------
+
+    def tick(self, dilation_percent: int = 100) -> TickResult:
+        """One tick: `advance`, then `encode`."""
+        self.advance()
+        return self.encode(dilation_percent)
+
+    def advance(self) -> None:
+        """Applies all that was asked for since the last tick, in the order in which it came."""
+        world, rules = self.world, self.rules
+        world.tick += 1
+        rules.tick = world.tick
+        leaves, self._leaves = self._leaves, []
+        joins, self._joins = self._joins, {}
+        inbox, self._inbox = self._inbox, []
+        self._waiting = {}
+        for ref in leaves:
+            self._leave(ref)
+        self._joined = [(ref, self._join(ref, name)) for ref, name in joins.items()]
+        for callback in rules._timers.pop(world.tick, ()):
+            self._guarded("a timer", callback)
+        for ref, seq, actions in inbox:
+            slot = self._slots.get(ref)
+            if slot is not None:  # else the player left before its actions were due
+                self._apply(ref, self._players[slot], seq, actions)
+        self._guarded("on_tick", rules.on_tick)
+
+    def encode(self, dilation_percent: int = 100) -> TickResult:
+        """The frame of the tick that `advance` made, and what else the gateway is to hand out."""
+        world = self.world
+        records = self._frame.records
+        # The hash is of the state that the receiver has once it applied this very frame.
+        state_hash = world.hash() if world.tick % self.hz == 0 else None
+        data = self._frame.encode(world, dilation_percent, state_hash)
+        self.history.append(world.tick, data)
+        refused, self._refused = self._refused, []
+        joined, self._joined = self._joined, []
+        return TickResult(world.tick, data, records, joined, refused)
+
+    def _join(self, ref: int, name: str) -> int:
+        # Without a free slot below them, the players fill the slots from 0 without a gap.
+        slot = heapq.heappop(self._free) if self._free else len(self._players)
+        player = Player(slot, name, self.world, self._frame)
+        self.world.join(slot, name)
+        self._frame.joined(slot, name)
+        self._players[slot] = player
+        self._slots[ref] = slot
+        self._guarded("on_join", self.rules.on_join, player)
+        return slot
+
+    def _leave(self, ref: int) -> None:
+        slot = self._slots.pop(ref)
+        player = self._players[slot]
+        self._guarded("on_leave", self.rules.on_leave, player)
+        player.present = False
+        del self._players[slot]
+        heapq.heappush(self._free, slot)
+        self.world.leave(slot)
+        self._frame.left(slot)
+
+    def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
+        slot, frame = player.slot, self._frame
+        for seq, sent in enumerate(actions, first_seq):
+            kind = sent[0]
+            moved_before = frame.moved.get(slot)
+            player.begin(seq)
+            try:
+                action = self._actions.get(kind)
+                if action is None:
+                    raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}")
+                result = action(player, sent)
+                if not player.moved:
+                    values = sent[1:] if result is None else result if type(result) is tuple else (result,)
+                    frame.event(slot, seq & 0xFF, kind, *values)
+                self.world.applied(slot, seq)
+            except Refused as refusal:
+                self._refuse(ref, player, seq, refusal.code, refusal.text, moved_before)
+            except Exception:
+                self._failed(f"the rule for {sent!r:.80} of {player!r}")
+                self._refuse(ref, player, seq, RefusalCode.RULE_FAILED, "the game failed", moved_before)
+            player.end()
+
+    def _refuse(self, ref: int, player: Player, seq: int, code: str, text: str, moved_before: int | None) -> None:
+        if player.moved:
+            # The rule moved its player and then changed its mind: the motion stands, but not as this
+            # action's doing, for an action is either in the frame or refused.
+            self._frame.placed.add(player.slot)
+            if moved_before is None:
+                del self._frame.moved[player.slot]
+            else:
+                self._frame.moved[player.slot] = moved_before
+        self._refused.append((ref, Refusal(self.world.tick, seq, code, text)))
+
+    def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except Exception:
+            self._failed(what)
+
+    def _failed(self, what: str) -> None:
+        """Counts a rule that raised, and logs it: once a second at the most."""
+        self.rule_failures_total += 1
+        if self.world.tick - self._failure_logged_tick >= self.hz:
+            self._failure_logged_tick = self.world.tick
+            log.exception("%s failed in tick %d (failure %d)", what, self.world.tick, self.rule_failures_total)
