@@ -12,6 +12,7 @@ FLOORS = [
     ["closing", "config", "process"],
     ["wire.framing", "wire.columns"],
     ["wire.messages"],
+    ["wire.decoding"],
     ["world", "metrics"],
     ["frames"],
     ["rules"],

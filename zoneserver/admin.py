@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
 
@@ -32,7 +32,7 @@ class AdminProtocol(asyncio.Protocol):
         self._idle: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
         self._connections.add(self)
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 __all__ = ["Config", "Limits", "parse_count", "parse_duration"]
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kM]?)")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def parse_duration(text: str) -> float:
@@ -18,20 +21,11 @@ def parse_duration(text: str) -> float:
     >>> parse_duration("1h30m")
     5400.0
     """
-    try:
-        return float(_finite(text))
-    except ValueError:
-        pass
-    parts = _DURATION_PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    parts = [(text, "s")] if _NUMBER.fullmatch(text) else _DURATION_PART.findall(text)
+    seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+    if not parts or "".join(map("".join, parts)) not in {text, text + "s"} or math.isinf(seconds):
         raise ValueError(f"{text!r} is not a duration: write 30s, 2m or 1h30m")
-    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-
-
-def _finite(text: str) -> str:
-    if not re.fullmatch(r"\d+(?:\.\d+)?", text):
-        raise ValueError(text)
-    return text
+    return seconds
 
 
 def parse_count(text: str) -> int:
@@ -43,10 +37,10 @@ def parse_count(text: str) -> int:
     match = _COUNT.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not a count: write 1000, 10k or 1.5M")
-    value = float(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
-    if value != int(value):
+    value = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
+    if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number")
-    return int(value)
+    return value.numerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ class Limits:
     """Time from accept to a complete HELLO, whatever trickles in meanwhile."""
     frames_per_callback: int = 64
     """Frames taken from one socket before everybody else has a turn."""
-    actions_per_tick: int = 256
+    actions_per_tick: int = 127
     """Actions of one player that wait for one tick; what exceeds it is refused."""
     send_hard_bytes: int = 1024 * 1024
     """What may wait for one session; more ends it with SLOW_CONSUMER."""

@@ -41,7 +41,7 @@ class FrameBuilder:
         self.events: list[bytes] = []
 
     def event(self, *event: Any) -> None:
-        """Adds (slot, seq, kind, value, ...). Raises TypeError or ValueError if it cannot be packed."""
+        """Adds (slot, seq, kind, value, ...). What cannot be packed raises here, and is not added."""
         self.events.append(messages.encode_event(event))
 
     def joined(self, slot: int, name: str) -> None:
@@ -49,8 +49,12 @@ class FrameBuilder:
         self.joins.append((slot, name))
 
     def left(self, slot: int) -> None:
-        """Notes a leave, which comes before everything else in a tick."""
+        """Notes a leave, which comes before everything else in a tick: what was noted of the slot goes."""
         self.leaves.append(slot)
+        self.moved.pop(slot, None)
+        self.placed.discard(slot)
+        for key in [key for key in self.stats if key[0] == slot]:
+            del self.stats[key]
 
     @property
     def records(self) -> int:
@@ -119,7 +123,7 @@ class History:
         if missed == 0:
             return []
         snapshot = self.snapshot()
-        if missed is None or missed > len(self._frames):
+        if missed is None or not 0 < missed <= len(self._frames):
             return [snapshot]
         frames = list(islice(self._frames, len(self._frames) - missed, None))
         return frames if sum(map(len, frames)) <= len(snapshot) else [snapshot]

@@ -17,6 +17,7 @@ from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.config import Config
 from zoneserver.metrics import Counters, TickTimes
 from zoneserver.session import Session, State
+from zoneserver.wire.decoding import WireError, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
@@ -29,8 +30,6 @@ from zoneserver.wire.messages import (
     Pong,
     Refusal,
     Welcome,
-    WireError,
-    decode_client,
 )
 from zoneserver.zone import TickResult, Zone
 

@@ -7,6 +7,7 @@ schema, units in the names, `*_total` for what only grows.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,7 +86,9 @@ def quantile(ordered: Sequence[float], q: float) -> float:
     """
     if not ordered:
         return 0.0
-    return ordered[max(0, min(len(ordered) - 1, -int(-q * len(ordered) // 1) - 1))]
+    # A product such as 0.07 * 100 lies a little above the whole number that it stands for.
+    rank = math.ceil(q * len(ordered) - 1e-9)
+    return ordered[min(max(rank, 1), len(ordered)) - 1]
 
 
 PHASES = ("ingest", "rules", "encode", "fan_out")
@@ -166,6 +169,8 @@ class Stats:
     overruns_total: int
     """Ticks that took longer than their period or came late by more than one."""
     rule_failures_total: int
+    superseded_total: int
+    """Motions that another motion of the same player within the same tick made void."""
     connections_total: int
     joins_total: int
     packets_in_total: int

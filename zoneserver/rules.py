@@ -119,7 +119,8 @@ class Player:
         return self._world.vx[self.slot], self._world.vy[self.slot]
 
     def move(self, vx: int, vy: int) -> None:
-        """Walks on from here with another velocity, -127 to 127 units per tick along each axis."""
+        """Walks on with another velocity, -127 to 127 units per tick along each axis. Raises ValueError."""
+        self._require_present()
         self._world.move(self.slot, vx, vy)
         if self._seq is None:
             self._frame.placed.add(self.slot)
@@ -128,9 +129,8 @@ class Player:
             self.moved = True
 
     def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
-        """Stands at (x, y) from now on, wherever it was: a spawn, a teleport, a knock."""
-        if not (0 <= x <= self._world.width and 0 <= y <= self._world.height):
-            raise ValueError(f"({x}, {y}) lies outside the zone")
+        """Stands at (x, y) from now on, wherever it was: a spawn, a teleport, a knock. Raises ValueError."""
+        self._require_present()
         self._world.place(self.slot, x, y, vx, vy)
         self._frame.placed.add(self.slot)
 
@@ -150,9 +150,15 @@ class Player:
         return self._world.stats[self._indexes[stat]][self.slot]
 
     def __setitem__(self, stat: str, value: int) -> None:
+        self._require_present()
         index = self._indexes[stat]
         self._world.stats[index][self.slot] = value
         self._frame.stats[self.slot, index] = None
+
+    def _require_present(self) -> None:
+        # The slot may have another holder by now.
+        if not self.present:
+            raise LookupError(f"{self!r} has left")
 
 
 class Rules:
@@ -194,7 +200,7 @@ class Rules:
     def emit(self, kind: str, *values: Any) -> None:
         """Tells everybody of something that is nobody's action, as an event of this tick.
 
-        Values are what msgpack can carry; anything else raises TypeError here.
+        Values are what msgpack can carry; anything else raises here (TypeError, OverflowError).
         """
         self._frame.event(None, None, kind, *values)
 
@@ -233,8 +239,10 @@ def actions_of(rules: Rules) -> dict[str, Action]:
     for kind, handler in inspect.getmembers(rules, inspect.ismethod):
         if not getattr(handler, "__zone_action__", False):
             continue
+        if not inspect.signature(handler).parameters:
+            raise TypeError(f"{type(rules).__name__}.{kind} takes no player")
         hints = typing.get_type_hints(handler, include_extras=True)
-        _player, *parameters = inspect.signature(handler).parameters
+        parameters = list(inspect.signature(handler).parameters)[1:]
         converters = [_converter(rules, f"{kind}({parameter})", hints.get(parameter, Any)) for parameter in parameters]
         found[kind] = Action(kind, handler, converters)
     return found

@@ -202,6 +202,7 @@ class ZoneServer:
             snapshots_total=zone.history.snapshots_total,
             overruns_total=self._overruns_total,
             rule_failures_total=zone.rule_failures_total,
+            superseded_total=zone.superseded_total,
             connections_total=counters.connections_total,
             joins_total=counters.joins_total,
             packets_in_total=counters.packets_in_total,

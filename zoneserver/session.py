@@ -16,11 +16,11 @@ import enum
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
-from zoneserver.wire.framing import Deframer, FramingError, frame
+from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
 __all__ = ["Owner", "Session", "State"]
@@ -54,6 +54,10 @@ _MAY_FOLLOW = {
     State.CLOSING: {State.CLOSED},
     State.CLOSED: set[State](),
 }
+
+
+# Read once per session and tick, where the way through the class costs as much as the comparison.
+_PLAYING = State.PLAYING
 
 
 class Owner(Protocol):
@@ -155,7 +159,7 @@ class Session(asyncio.Protocol):
     @property
     def is_over(self) -> bool:
         """Whether the session has ended: nothing it is given is sent any more."""
-        return self.state is State.CLOSING or self.state is State.CLOSED
+        return self.reason is not None
 
     @property
     def in_flight_bytes(self) -> int:
@@ -180,7 +184,7 @@ class Session(asyncio.Protocol):
         False when the session is over, or is ended by this very call because too much waits for it.
         """
         # Nothing waits and nothing is in flight: nearly always so, and then the queue is not needed.
-        if not self.in_flight and not self._queue and self.state is State.PLAYING:
+        if not self.in_flight and not self._queue and self.state is _PLAYING:
             self.accepted_bytes += len(data)
             try:
                 self._transport.write(data)
@@ -245,7 +249,7 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: accepted."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
         host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
@@ -271,12 +275,12 @@ class Session(asyncio.Protocol):
                 self._owner.session_received(self, payload)
                 if self.is_over:
                     return
-        except FramingError as error:
-            self.end(CloseReason.PROTOCOL_ERROR, str(error))
         except Exception:
             self._failed("it was served")
         else:
-            if len(payloads) == limit:
+            if self._deframer.error is not None:
+                self.end(CloseReason.PROTOCOL_ERROR, self._deframer.error)
+            elif len(payloads) == limit:
                 # There may be more whole frames. Everybody else has a turn before they are served,
                 # and nothing further is read meanwhile.
                 if not self._deferred:
@@ -305,6 +309,7 @@ class Session(asyncio.Protocol):
         if self.is_over:
             return
         self.advance(State.CLOSING)
+        # From here on `is_over` holds.
         self.reason, self.reason_text = reason, text or reason.text
         # The goodbye goes behind what was queued; the bounds that `enqueue` keeps do not matter any more.
         goodbye = frame(Bye(str(reason), self.reason_text[:200], reason.retry).encode())

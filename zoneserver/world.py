@@ -79,6 +79,8 @@ class World:
             self.names.extend([None] * missing)
             for column in self._columns():
                 column.frombytes(bytes(column.itemsize * missing))
+        for column in self._columns():
+            column[slot] = 0
         self.names[slot] = name
         self.since[slot] = self.tick
         for column, value in zip(self.stats, self.stat_defaults, strict=True):
@@ -98,14 +100,20 @@ class World:
                 column.pop()
 
     def move(self, slot: int, vx: int, vy: int) -> None:
-        """Changes the velocity, in units per tick, from where the player is now."""
+        """Changes the velocity, in units per tick, from where the player is now. Raises ValueError."""
+        if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
+            raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
         self.x[slot], self.y[slot] = self.position(slot)
         self.since[slot] = self.tick
         self.vx[slot] = vx
         self.vy[slot] = vy
 
     def place(self, slot: int, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
-        """Puts the player somewhere, moving so."""
+        """Puts the player somewhere within the zone, moving so. Raises ValueError."""
+        if not (0 <= x <= self.width and 0 <= y <= self.height):
+            raise ValueError(f"({x}, {y}) lies outside the zone")
+        if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
+            raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
         self.x[slot] = x
         self.y[slot] = y
         self.since[slot] = self.tick
@@ -113,9 +121,8 @@ class World:
         self.vy[slot] = vy
 
     def applied(self, slot: int, seq: int) -> None:
-        """Notes the low byte of an action's sequence, unless a newer one is noted already."""
-        if (seq - self.seq[slot]) & 0xFF < 128:
-            self.seq[slot] = seq & 0xFF
+        """Notes the low byte of the newest action of the player that happened."""
+        self.seq[slot] = seq & 0xFF
 
     def apply(self, frame: Tick) -> None:
         """Brings the world from tick t - 1 to the frame's tick t. Raises ValueError for any other."""
@@ -126,18 +133,23 @@ class World:
             self.leave(slot)
         for slot, name in frame.joins:
             self.join(slot, name)
+        acted = set()
+        for slot, seq, *_ in frame.events:
+            if slot is not None:
+                self.applied(slot, seq)
+                acted.add(slot)
         for slot, seq, vx, vy in zip(frame.movers, frame.seqs, frame.vx, frame.vy, strict=True):
             self.move(slot, vx, vy)
-            self.applied(slot, seq)
+            # Of a motion and the last event of one player, the newer counts. Within one tick they are
+            # less than 128 apart.
+            if slot not in acted or (seq - self.seq[slot]) & 0xFF < 128:
+                self.applied(slot, seq)
         placed = iter(frame.placed)
         for slot, x, y, vx, vy in zip(placed, placed, placed, placed, placed, strict=True):
             self.place(slot, x, y, vx, vy)
         stats = iter(frame.stats)
         for slot, index, value in zip(stats, stats, stats, strict=True):
             self.stats[index][slot] = value
-        for event in frame.events:
-            if event[0] is not None:
-                self.applied(event[0], event[1])
 
     # --- The whole state --------------------------------------------------------------------------
 

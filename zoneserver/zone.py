@@ -60,13 +60,14 @@ class Zone:
         hz: int,
         seed: int,
         history_ticks: int = 256,
-        actions_per_tick: int = 256,
+        actions_per_tick: int = 127,
     ) -> None:
         self.world = World(rules.width, rules.height, dict(rules.stats))
         self.hz = hz
         self.history = History(history_ticks, lambda: frame(self.world.snapshot().encode()))
         self.rules = rules
         self.rule_failures_total = 0
+        self.superseded_total = 0
         self._actions_per_tick = actions_per_tick
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
@@ -109,6 +110,7 @@ class Zone:
     def leave(self, ref: int) -> None:
         """Somebody goes with the next tick; one who never got in is forgotten."""
         if self._joins.pop(ref, None) is None:
+            assert ref in self._slots, f"{ref} is not in the zone"
             self._leaves.append(ref)
 
     def submit(self, ref: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> bool:
@@ -194,7 +196,9 @@ class Zone:
                 if action is None:
                     raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}")
                 result = action(player, sent)
-                if not player.moved:
+                if player.moved:
+                    self.superseded_total += moved_before is not None
+                else:
                     values = sent[1:] if result is None else result if type(result) is tuple else (result,)
                     frame.event(slot, seq & 0xFF, kind, *values)
                 self.world.applied(slot, seq)

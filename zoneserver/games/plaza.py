@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from zoneserver.rules import Between, Player, Refused, Rules, Speed, Text, action
+from zoneserver.world import VELOCITY_MAX
 
 __all__ = ["Plaza"]
 
@@ -30,8 +31,8 @@ class Plaza(Rules):
     HEAL_RANGE, HEAL_AMOUNT, HEAL_COOLDOWN_S = 1_000, 25, 3.0
 
     def on_start(self) -> None:
-        # Rounded up, so that the speed cap can be reached at any tick rate.
-        self.speed_max = -(-self.SPEED_CM_PER_S // self.hz)
+        # Rounded up, so that nobody is slower than the cap because of the tick rate.
+        self.speed_max = min(VELOCITY_MAX, -(-self.SPEED_CM_PER_S // self.hz))
         # The tick from which a player may use a skill again.
         self.ready: dict[tuple[Player, str], int] = {}
 
@@ -55,6 +56,7 @@ class Plaza(Rules):
     @action
     def strike(self, player: Player, target: Player) -> tuple[int]:
         """Hits somebody within arm's reach."""
+        self.require_another(player, target)
         self.use_skill(player, "strike", target, self.STRIKE_RANGE, self.STRIKE_COOLDOWN_S)
         self.hurt(target, self.STRIKE_DAMAGE, by=player)
         return (target.slot,)
@@ -62,6 +64,7 @@ class Plaza(Rules):
     @action
     def bolt(self, player: Player, target: Player) -> tuple[int, int]:
         """Throws something; it follows its target and lands after (slot, ticks of flight)."""
+        self.require_another(player, target)
         self.use_skill(player, "bolt", target, self.BOLT_RANGE, self.BOLT_COOLDOWN_S)
         flight = max(1, round(player.distance_to(target) / self.BOLT_CM_PER_S * self.hz))
 
@@ -96,6 +99,10 @@ class Plaza(Rules):
         if player["hp"] <= 0:
             raise Refused("DEAD", "wait for the respawn")
 
+    def require_another(self, player: Player, target: Player) -> None:
+        if target is player:
+            raise Refused("SELF", "choose somebody else")
+
     def use_skill(self, player: Player, skill: str, target: Player, reach: int, cooldown_s: float) -> None:
         """Charges the cooldown, or refuses."""
         self.require_alive(player)
@@ -110,14 +117,15 @@ class Plaza(Rules):
 
     def hurt(self, target: Player, damage: int, by: Player) -> None:
         target["hp"] = max(0, target["hp"] - damage)
-        self.emit("hit", by.slot, target.slot, damage)
+        # Whoever did it may have left since, and the slot may be another's.
+        self.emit("hit", by.slot if by.present else None, target.slot, damage)
         if target["hp"] == 0:
             self.die(target, by)
 
     def die(self, target: Player, by: Player) -> None:
         if by.present:
             by["kills"] += 1
-        self.emit("death", target.slot, by.slot)
+        self.emit("death", target.slot, by.slot if by.present else None)
         target.place(*target.position)
 
         def respawn() -> None:

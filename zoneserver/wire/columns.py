@@ -27,7 +27,9 @@ def pack_column(typecode: str, values: Iterable[int]) -> bytes:
     >>> pack_column("i", [1, -1]).hex()
     '01000000ffffffff'
     """
-    column = values if isinstance(values, array) and sys.byteorder == "little" else array(typecode, values)
+    if isinstance(values, array) and values.typecode == typecode and sys.byteorder == "little":
+        return values.tobytes()
+    column = array(typecode, values)
     if sys.byteorder != "little":
         column.byteswap()
     return column.tobytes()

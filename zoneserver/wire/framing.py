@@ -5,13 +5,9 @@ Sans-I/O: bytes go in, payloads come out, whatever the network did to the stream
 
 from __future__ import annotations
 
-__all__ = ["HEADER_BYTES", "Deframer", "FramingError", "frame"]
+__all__ = ["HEADER_BYTES", "Deframer", "frame"]
 
 HEADER_BYTES = 4
-
-
-class FramingError(ValueError):
-    """The stream holds a length that no frame may have. Nothing after it can be read."""
 
 
 def frame(payload: bytes) -> bytes:
@@ -26,18 +22,20 @@ def frame(payload: bytes) -> bytes:
 class Deframer:
     """Takes a stream apart again. Every split of the same stream gives the same payloads.
 
-    A length of zero or above `payload_bytes_max` raises FramingError as soon as its four bytes are
-    there, so that the body of an oversize frame is never kept.
+    A length of zero or above `payload_bytes_max` is an error as soon as its four bytes are there: the
+    frames before it are given, `error` says what is wrong, and nothing is kept or given any more.
 
     >>> deframer = Deframer(payload_bytes_max=16)
     >>> deframer.receive(bytes.fromhex("0000000161000000")), deframer.receive(bytes.fromhex("0162"))
     ([b'a'], [b'b'])
     """
 
-    __slots__ = ("_buffer", "_payload_bytes_max")
+    __slots__ = ("_buffer", "_payload_bytes_max", "error")
 
     def __init__(self, payload_bytes_max: int) -> None:
         self._payload_bytes_max = payload_bytes_max
+        self.error: str | None = None
+        """Why nothing more can be read from this stream; None while it can."""
         # Bytes received that do not make up a whole frame yet, or wait for the next turn.
         self._buffer = bytearray()
 
@@ -52,7 +50,7 @@ class Deframer:
         With a limit, whole frames may stay behind: call again with `b""` until the answer is empty.
         """
         # Nearly every read of a real client is exactly one frame: no copy through the buffer.
-        if not self._buffer and len(data) > HEADER_BYTES:
+        if not self._buffer and len(data) > HEADER_BYTES and self.error is None:
             length = int.from_bytes(data[:HEADER_BYTES])
             if length == len(data) - HEADER_BYTES and length <= self._payload_bytes_max:
                 return [data[HEADER_BYTES:]]
@@ -61,11 +59,15 @@ class Deframer:
 
     def _take(self, limit: int | None) -> list[bytes]:
         buffer, payloads, start = self._buffer, list[bytes](), 0
+        if self.error is not None:
+            buffer.clear()
         while len(buffer) - start >= HEADER_BYTES and (limit is None or len(payloads) < limit):
             body = start + HEADER_BYTES
             length = int.from_bytes(buffer[start:body])
             if not 0 < length <= self._payload_bytes_max:
-                raise FramingError(f"frame of {length} bytes, allowed are 1 to {self._payload_bytes_max}")
+                self.error = f"frame of {length} bytes, allowed are 1 to {self._payload_bytes_max}"
+                buffer.clear()
+                return payloads
             if len(buffer) - body < length:
                 break
             payloads.append(bytes(buffer[body : body + length]))

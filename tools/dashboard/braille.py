@@ -1,0 +1,61 @@
+"""A canvas of dots, eight to a character cell. Everything here is pure.
+
+Braille dots are about as high as they are wide in the usual terminal font, so that a square on the
+canvas is a square on the screen.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Canvas", "cells_for"]
+
+# The bit of each dot in a braille character, by column (0, 1) and row (0 to 3).
+_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+_BRAILLE = 0x2800
+# Without braille a cell says how many are in it.
+_ASCII = ((8, "#"), (4, "+"), (2, ":"), (0, "."))
+
+
+def cells_for(width: float, height: float, columns: int, rows: int) -> tuple[int, int]:
+    """The largest (columns, rows) within the given ones in which width to height keep their proportion.
+
+    >>> cells_for(100, 100, columns=60, rows=20), cells_for(200, 100, columns=60, rows=20)
+    ((40, 20), (60, 15))
+    """
+    scale = min(2 * columns / width, 4 * rows / height)
+    return max(1, min(columns, round(width * scale / 2))), max(1, min(rows, round(height * scale / 4)))
+
+
+class Canvas:
+    """So many cells, with a dot and a weight for each thing that is drawn.
+
+    >>> canvas = Canvas(2, 1)
+    >>> canvas.add(0.0, 0.0); canvas.add(1.0, 1.0)
+    >>> "".join(mark for mark, weight in canvas.rows()[0])
+    '⠁⢀'
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns = columns
+        self._rows = rows
+        self._dots = bytearray(columns * rows)
+        self._weights = [0.0] * (columns * rows)
+
+    def add(self, x: float, y: float, weight: float = 1.0) -> None:
+        """Draws one thing; x and y run from 0 to 1, from the top left corner."""
+        dot_x = max(0, min(2 * self.columns - 1, int(x * 2 * self.columns)))
+        dot_y = max(0, min(4 * self._rows - 1, int(y * 4 * self._rows)))
+        cell = dot_y // 4 * self.columns + dot_x // 2
+        self._dots[cell] |= _BITS[dot_x % 2][dot_y % 4]
+        self._weights[cell] += weight
+
+    def rows(self, dots: bool = True) -> list[list[tuple[str, float]]]:
+        """Each row as (character, weight of what is in the cell); without `dots` in plain ASCII."""
+        cells = [(self._mark(index, dots), weight) for index, weight in enumerate(self._weights)]
+        return [cells[start : start + self.columns] for start in range(0, len(cells), self.columns)]
+
+    def _mark(self, index: int, dots: bool) -> str:
+        if not self._dots[index]:
+            return " "
+        if dots:
+            return chr(_BRAILLE | self._dots[index])
+        return next(mark for least, mark in _ASCII if self._weights[index] >= least)

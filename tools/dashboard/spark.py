@@ -1,0 +1,66 @@
+"""Sparklines and small charts: values over time as block characters. Everything here is pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+__all__ = ["buckets", "chart", "round_top"]
+
+
+def buckets(points: Iterable[tuple[float, float]], now: float, window: float, columns: int) -> list[float | None]:
+    """The highest value in each of `columns` equal parts of the last `window` seconds, None where none is.
+
+    The parts lie on a fixed grid of time, so that a chart moves by whole columns and does not shimmer.
+    """
+    width = window / columns
+    last = math.floor(now / width)
+    values: list[float | None] = [None] * columns
+    for at, value in points:
+        index = math.floor(at / width) - last + columns - 1
+        if 0 <= index < columns:
+            present = values[index]
+            values[index] = value if present is None or value > present else present
+    # Where columns are about as narrow as the samples lie apart, one stays empty now and then.
+    for index in range(1, columns - 1):
+        if values[index] is None and values[index + 1] is not None:
+            values[index] = values[index - 1]
+    return values
+
+
+def round_top(value: float) -> float:
+    """The scale for values up to `value`: the next of 1, 2, 5, 10, 20, ..., so that it rarely changes.
+
+    >>> round_top(0.3), round_top(7), round_top(1300), round_top(0)
+    (0.5, 10.0, 2000.0, 1.0)
+    """
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next((power * step for step in (1, 2, 5) if value <= power * step), power * 10)
+
+
+def chart(values: Sequence[float | None], rows: int, top: float, ramp: str) -> list[str]:
+    """The values as columns, `rows` characters high, from the top row down.
+
+    `ramp` holds the characters from nothing to full. A value above nothing shows at least as the
+    lowest mark, one that is missing as a blank.
+
+    >>> chart([0, 4, 8, None, 1], 1, top=8, ramp=" ▁▂▃▄▅▆▇█")
+    ['▁▄█ ▁']
+    >>> chart([2, 3, 4], 2, top=4, ramp=" ▁▂▃▄▅▆▇█")
+    [' ▄█', '███']
+    """
+    steps = len(ramp) - 1
+    lines = []
+    for row in range(rows - 1, -1, -1):
+        cells = []
+        for value in values:
+            if value is None:
+                cells.append(" ")
+                continue
+            # Zero has the lowest mark too: it tells "nothing happened" from "nobody looked".
+            height = max(1, round(min(1.0, value / top) * rows * steps))
+            cells.append(ramp[max(0, min(steps, height - row * steps))])
+        lines.append("".join(cells))
+    return lines

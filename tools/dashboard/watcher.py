@@ -1,0 +1,90 @@
+"""What is known of one server, and how it is to be shown."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from tools.dashboard.figures import ASCII, UNICODE, Glyphs
+from tools.dashboard.history import History, Sample
+from tools.dashboard.source import AwayError, Source, ZoneMap
+from tools.dashboard.view import Away, Picture
+
+__all__ = ["WINDOWS", "Look", "Watcher"]
+
+WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
+"""Seconds that charts may reach back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How it is shown."""
+
+    ascii: bool = False
+    color: bool = True
+    json: bool = False
+    """JSON lines in place of the screen or the columns."""
+
+    def glyphs(self) -> Glyphs:
+        """The characters of pictures: plain ones too where standard output cannot carry others."""
+        return UNICODE if not self.ascii and (sys.stdout.encoding or "").lower().startswith("utf") else ASCII
+
+    def console(self) -> Console:
+        """The console on standard output as it is now."""
+        # None leaves it to NO_COLOR and the terminal.
+        return Console(no_color=None if self.color else True, highlight=False, markup=False, emoji=False)
+
+
+class Watcher:
+    """What is known of one server."""
+
+    def __init__(self, host: str, port: int, interval: float, look: Look) -> None:
+        self._source = Source(host, port)
+        self.interval = interval
+        self.history = History(interval, max(WINDOWS))
+        self.zone: ZoneMap | None = None
+        self.last: Sample | None = None
+        # Asked for now: while the screen is up, standard output is a stand-in.
+        self._glyphs = look.glyphs()
+        # Why it is away, and since when by the two clocks; None while it answers.
+        self._away: tuple[str, float, str] | None = None
+
+    async def ask(self, with_map: bool = False) -> Sample:
+        """Takes one more sample. Raises AwayError, and remembers since when."""
+        try:
+            stats = await self._source.stats()
+            if with_map:
+                self.zone = await self._source.map()
+        except AwayError as error:
+            since = self._away[1:] if self._away else (time.monotonic(), time.strftime("%H:%M:%S"))
+            self._away = (str(error), *since)
+            raise
+        self._away = None
+        self.last = self.history.add(stats, time.monotonic())
+        return self.last
+
+    def picture(self, window: float = 60.0, paused: bool = False, help: bool = False) -> Picture:  # noqa: A002
+        """All of it, to be drawn."""
+        now = time.monotonic()
+        away = None
+        if self._away is not None:
+            reason, since, clock = self._away
+            away = Away(reason, clock, now - since)
+        return Picture(
+            address=self._source.address,
+            samples=self.history.samples(),
+            now=now,
+            zone=self.zone,
+            away=away,
+            window=window,
+            paused=paused,
+            help=help,
+            glyphs=self._glyphs,
+        )
+
+    def close(self) -> None:
+        """Ends the connection to the server."""
+        self._source.close()

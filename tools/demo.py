@@ -1,0 +1,68 @@
+"""The demo: a server, a thousand bots in it, and the dashboard to watch them. `make demo` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import signal
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from tools.dashboard.watch import watch
+from tools.spawn import ServerProcess, SpawnError
+from tools.swarm import report
+from tools.swarm.conductor import Conductor, Outcome, SwarmError
+from tools.swarm.plan import Plan
+from zoneserver.config import parse_count, parse_duration
+
+__all__ = ["main"]
+
+EXIT_OK, EXIT_CHECKS_FAILED, EXIT_CANNOT_START = 0, 1, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; returns 0 when everybody got everything, 1 when not, 3 when it cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument("--time", type=parse_duration, default=0.0, help="for how long; 0, the default, until Ctrl-C")
+    parser.add_argument("--bots", type=parse_count, default=1_000, help="how many bots (default 1000)")
+    arguments = parser.parse_args(argv)
+    try:
+        return asyncio.run(_run(Plan(bots=arguments.bots, seconds=arguments.time)))
+    except (SpawnError, SwarmError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START
+
+
+async def _run(plan: Plan) -> int:
+    async with ServerProcess() as server:
+        plan = dataclasses.replace(plan, port=server.port)
+        print(f"a server on port {server.port}, {plan.bots:,} bots on their way", file=sys.stderr)
+        conductor = Conductor(plan, server.stats_port)
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, over.set)
+
+        async def swarm() -> Outcome:
+            try:
+                return await conductor.run(lambda _progress: None)
+            finally:
+                over.set()
+
+        running = asyncio.create_task(swarm())
+        try:
+            # Ends when the swarm does, upon Ctrl-C, and when somebody presses q.
+            await watch(plan.host, server.stats_port, until=over)
+        finally:
+            conductor.stop()
+            outcome = await running
+    result = report.summary(outcome)
+    Console(highlight=False).print(report.render(result))
+    return EXIT_OK if report.passed(result) else EXIT_CHECKS_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

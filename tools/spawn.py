@@ -1,0 +1,86 @@
+"""A zone server as a subprocess, for the tools that bring their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+__all__ = ["ServerProcess", "SpawnError"]
+
+
+class SpawnError(Exception):
+    """The server did not come up; the text is what it said."""
+
+
+class ServerProcess:
+    """Starts `python -m zoneserver run` on free ports, and stops it at the end of the block.
+
+    Raises SpawnError when it does not accept within 20 seconds.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self.port = 0
+        self.stats_port = 0
+        self.summary = ""
+        """What the server printed at its end."""
+        self._arguments = arguments
+        self._process: asyncio.subprocess.Process
+
+    async def __aenter__(self) -> Self:
+        with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+            ready = Path(folder) / "ready.json"
+            command = ("-m", "zoneserver", "run", "--port", "0", "--stats-port", "0", "--ready-file", str(ready))
+            # A session of its own: Ctrl-C reaches us first, and we decide when the server stops.
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *command,
+                "--log-level",
+                "warning",
+                *self._arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._output = asyncio.gather(_text(self._process.stdout), _text(self._process.stderr))
+            try:
+                async with asyncio.timeout(20):
+                    while not ready.exists() and self._process.returncode is None:
+                        await asyncio.sleep(0.02)
+            except BaseException as error:
+                await self._end(signal.SIGKILL)
+                if isinstance(error, TimeoutError):
+                    raise SpawnError("the server did not come up within 20 s") from None
+                raise
+            if not ready.exists():
+                _, said = await self._output
+                raise SpawnError(said.strip() or f"the server ended with exit code {self._process.returncode}")
+            ports = json.loads(ready.read_text())
+        self.port, self.stats_port = ports["port"], ports["stats_port"]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        try:
+            async with asyncio.timeout(10):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+        self.summary, _ = await self._output
+
+
+async def _text(stream: asyncio.StreamReader | None) -> str:
+    assert stream is not None
+    return (await stream.read()).decode(errors="replace")

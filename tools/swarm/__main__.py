@@ -1,0 +1,148 @@
+"""The command `zone-swarm`: many bots over real sockets, each of which checks everything it gets."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import ipaddress
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tools.spawn import ServerProcess, SpawnError
+from tools.swarm import report
+from tools.swarm.conductor import Conductor, SwarmError
+from tools.swarm.display import Display
+from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
+from zoneserver.config import parse_count, parse_duration
+
+__all__ = ["main"]
+
+EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+_EXAMPLES = """\
+examples:
+  zone-swarm --spawn-server                      1,000 bots, 30 s, against a server of its own
+  zone-swarm --port 7777 --bots 200 --rate 10    against a running server
+  zone-swarm --spawn-server --json - | jq .latency_ms
+
+exit codes: 0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, or a
+bot failed to join, 2 wrong usage, 3 cannot start, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    plan = Plan(
+        host=arguments.host,
+        port=arguments.port,
+        bots=arguments.bots,
+        ramp=arguments.ramp,
+        seconds=arguments.time,
+        rate=arguments.rate,
+        seed=arguments.seed,
+        processes=min(arguments.processes, arguments.bots),
+        mix=arguments.mix,
+    )
+    try:
+        return asyncio.run(_run(plan, arguments))
+    except (SpawnError, SwarmError, OSError) as error:
+        print(f"zone-swarm: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zone-swarm",
+        description="Send a swarm of bots into a zone; each checks every frame it gets.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = Plan()
+    flag = parser.add_argument
+    flag("--host", type=_loopback, default=default.host, help=f"where the server is (default {default.host})")
+    flag("--port", type=int, default=default.port, help=f"its port for players (default {default.port})")
+    flag("--stats-port", type=int, default=7778, help="its admin port, for the CPU it used (default 7778)")
+    flag("-u", "--bots", type=_positive(parse_count), default=default.bots, help="how many (default 1000)")
+    flag("-r", "--ramp", type=_positive(float), default=default.ramp, help="joins per second (default 500)")
+    text = "how long to measure once all are in; 0 until Ctrl-C (default 30s)"
+    flag("-t", "--time", type=parse_duration, default=default.seconds, help=text)
+    flag("--rate", type=_positive(float), default=default.rate, help="actions per second and bot (default 5)")
+    flag("--mix", type=_checked(parse_mix), default=DEFAULT_MIX, help=f"who they are (default {DEFAULT_MIX})")
+    flag("--seed", type=int, default=default.seed, help="seed of all that bots decide (default 1)")
+    flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
+    flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
+    flag("--hz", type=_positive(int), default=20, help="tick rate of a spawned server (default 20)")
+    flag("--json", metavar="FILE", help="write the report as JSON; - is stdout")
+    flag("--no-progress", action="store_true", help="show nothing while it runs")
+    return parser
+
+
+def _checked(parse: Any) -> Any:
+    """A parser whose ValueError argparse shows as it is."""
+
+    def checked(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def _positive(parse: Any) -> Any:
+    def positive(text: str) -> Any:
+        value = parse(text)
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{text} is not above zero")
+        return value
+
+    return _checked(positive)
+
+
+def _loopback(text: str) -> str:
+    """A load test is for one's own machine."""
+    with contextlib.suppress(ValueError):
+        if text == "localhost" or ipaddress.ip_address(text).is_loopback:
+            return text
+    raise argparse.ArgumentTypeError(f"{text} is not this machine: a swarm only goes to loopback addresses")
+
+
+async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        stats_port = arguments.stats_port
+        if arguments.spawn_server:
+            server = await stack.enter_async_context(
+                ServerProcess(
+                    "--hz", str(arguments.hz), "--max-players", str(max(plan.bots, 1)), "--seed", str(plan.seed)
+                )
+            )
+            plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
+        conductor = Conductor(plan, stats_port)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, conductor.stop)
+        with Display(plan, enabled=not arguments.no_progress) as display:
+            outcome = await conductor.run(display.show)
+    result = report.summary(outcome)
+    if arguments.json == "-":
+        print(json.dumps(result))
+    else:
+        if arguments.json:
+            Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
+        Console(highlight=False).print(report.render(result))
+    if not report.passed(result):
+        return EXIT_CHECKS_FAILED
+    return EXIT_INTERRUPTED if outcome.interrupted else EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The frames of a run as this process knows them: the first copy of each, and who got another.
+
+Every bot holds every frame it gets against the first copy that any bot of the process got: bytes
+against bytes. A frame is decoded once, and applied once to one replica for the whole process.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from client.errors import DivergedError
+from client.replica import Replica
+from zoneserver.wire import decoding
+from zoneserver.wire.messages import Snapshot, Tick, Welcome
+
+__all__ = ["Ledger", "Record"]
+
+# How many ticks a first copy is kept: as long as a bot may lag behind the first of them.
+_KEPT_TICKS = 1_200
+
+
+@dataclass(slots=True)
+class Record:
+    """The first copy of one frame."""
+
+    payload: bytes
+    by_slot: dict[int, list[tuple[int, bool]]]
+    """For each player who did something: (low byte of the sequence, whether as a motion)."""
+    actions: int
+    """Actions that it delivers to each receiver."""
+
+
+class Ledger:
+    """All frames of the run, and how well they agree."""
+
+    def __init__(self) -> None:
+        self.replica: Replica | None = None
+        self.received = 0
+        self.mismatched = 0
+        self.gaps = 0
+        self.hashes_checked = 0
+        self.diverged = 0
+        self.deliveries = 0
+        """Actions delivered, times the bots they were delivered to."""
+        self.new_digests: dict[int, int] = {}
+        """CRC-32 of each first copy since this was last emptied: for comparison between processes."""
+        self._records: dict[int, Record] = {}
+        self._snapshot_payload = b""
+        self._snapshot: Snapshot
+
+    def welcome(self, welcome: Welcome) -> None:
+        """The first bot that is let in gives the process its replica."""
+        if self.replica is None:
+            self.replica = Replica(welcome)
+
+    def frame(self, tick: int, payload: bytes) -> tuple[int, Record]:
+        """A bot that expects the frame of `tick` got this one; returns the tick it is of, and its record."""
+        self.received += 1
+        record = self._records.get(tick)
+        if record is None or record.payload != payload:
+            tick, record = self._unexpected(tick, payload)
+        self.deliveries += record.actions
+        return tick, record
+
+    def _unexpected(self, expected: int, payload: bytes) -> tuple[int, Record]:
+        """The first copy of a frame, or one that is not what it should be."""
+        frame = decoding.decode_server(payload)
+        assert isinstance(frame, Tick)
+        if frame.tick != expected:
+            self.gaps += 1
+        known = self._records.get(frame.tick)
+        if known is not None:
+            self.mismatched += known.payload != payload
+            return frame.tick, known
+        by_slot: dict[int, list[tuple[int, bool]]] = {}
+        for slot, seq in zip(frame.movers, frame.seqs, strict=True):
+            by_slot[slot] = [(seq, True)]
+        for slot, seq, *_ in frame.events:
+            if slot is not None:
+                by_slot.setdefault(slot, []).append((seq, False))
+        record = Record(payload, by_slot, sum(map(len, by_slot.values())))
+        self._records[frame.tick] = record
+        self._records.pop(frame.tick - _KEPT_TICKS, None)
+        self.new_digests[frame.tick] = zlib.crc32(payload)
+        self._apply(frame)
+        return frame.tick, record
+
+    def _apply(self, frame: Tick) -> None:
+        replica = self.replica
+        # The first copies come in order, but for those that all bots skipped: a snapshot follows then.
+        if replica is None or frame.tick != replica.tick + 1:
+            return
+        self.hashes_checked += frame.hash is not None
+        try:
+            replica.apply(frame)
+        except DivergedError:
+            self.diverged += 1
+
+    def snapshot(self, payload: bytes) -> Snapshot:
+        """A bot got a snapshot; it must be what our own replica says of that tick."""
+        if payload != self._snapshot_payload:
+            decoded = decoding.decode_server(payload)
+            assert isinstance(decoded, Snapshot)
+            self._snapshot_payload, self._snapshot = payload, decoded
+            self._compare(decoded)
+        return self._snapshot
+
+    def _compare(self, snapshot: Snapshot) -> None:
+        replica = self.replica
+        assert replica is not None, "a snapshot before the welcome"
+        if snapshot.tick == replica.tick:
+            ours = replica.world.hash()
+            replica.restore(snapshot)
+            self.hashes_checked += 1
+            self.diverged += replica.world.hash() != ours
+        elif snapshot.tick > replica.tick:
+            replica.restore(snapshot)

@@ -1,0 +1,90 @@
+"""What a swarm is to do: who, how many, how fast, for how long. Pure, and the same in every process."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from client.behaviours import ROLES
+
+__all__ = ["DEFAULT_MIX", "Plan", "parse_mix"]
+
+DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
+
+
+def parse_mix(text: str) -> dict[str, int]:
+    """Shares by role from `walker=80,fighter=15`. Raises ValueError.
+
+    >>> parse_mix("walker=3,chatty=1")
+    {'walker': 3, 'chatty': 1}
+    """
+    shares: dict[str, int] = {}
+    for part in text.split(","):
+        role, _, share = part.partition("=")
+        if role not in ROLES:
+            raise ValueError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
+        if not share.isascii() or not share.isdigit():
+            raise ValueError(f"{part!r} is not of the form role=share, as in walker=80")
+        shares[role] = int(share)
+    if not any(shares.values()):
+        raise ValueError("a mix needs a share above zero")
+    return shares
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of the swarm.
+
+    >>> plan = Plan(bots=8, mix={"walker": 3, "chatty": 1})
+    >>> [plan.role(number) for number in range(4)]
+    ['walker', 'walker', 'chatty', 'walker']
+    >>> Plan(ramp=500).connects_at(250)
+    0.5
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7777
+    bots: int = 1_000
+    ramp: float = 500.0
+    """Connections per second."""
+    seconds: float = 30.0
+    """How long to measure once everybody is in; 0 means until interrupted."""
+    rate: float = 5.0
+    """Actions per second and bot."""
+    seed: int = 1
+    processes: int = 1
+    mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
+
+    def numbers(self, process: int) -> range:
+        """The bots of one of the processes."""
+        return range(process, self.bots, self.processes)
+
+    def name(self, number: int) -> str:
+        """What a bot is called."""
+        return f"{self.role(number)}-{number}"
+
+    def role(self, number: int) -> str:
+        """Who a bot is: shares as evenly spread over the numbers as they can be, so that any stretch
+        of the ramp holds the same mix."""
+        whole = sum(self.mix.values())
+        roles = [role for role, share in self.mix.items() if share]
+        # The bot takes the role whose share, of all bots up to this one, is furthest behind.
+        counts = dict.fromkeys(roles, 0)
+        for place in range(1, number % whole + 2):
+            role = max(roles, key=lambda role: self.mix[role] * place / whole - counts[role])
+            counts[role] += 1
+        return role
+
+    def connects_at(self, number: int) -> float:
+        """Seconds from the start at which a bot connects."""
+        return number / self.ramp
+
+    def phase(self, number: int) -> float:
+        """Seconds within the action period at which a bot acts: seeded, so that bots do not march."""
+        return random.Random(self.seed * 1_000_003 + number).random() / self.rate
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for another process."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,167 @@
+"""From what a swarm saw to what a person, or a program, wants to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tools.swarm.conductor import Outcome
+from zoneserver.metrics import Histogram
+
+__all__ = ["passed", "render", "summary"]
+
+# Beyond these the figures say more about the swarm than about the server.
+_BUSY_PERCENT = 85.0
+_LATE_MICROSECONDS = 25_000
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """The report as plain values, schema `zone-swarm/1`. Percent are of one core."""
+    tally = outcome.tally
+    seconds = tally.seconds_measured
+    # A motion that no frame holds was superseded or lost. The server counts the former: what is
+    # beyond its count is lost.
+    unexplained = 0
+    if outcome.superseded_server is not None:
+        unexplained = max(0, tally.superseded - outcome.superseded_server)
+    return {
+        "schema": "zone-swarm/1",
+        "interrupted": outcome.interrupted,
+        "seconds": round(seconds, 3),
+        "bots": {"requested": outcome.plan.bots, "joined": tally.joined, "failed": tally.failed},
+        "actions": {
+            "sent": tally.sent,
+            "delivered": tally.delivered,
+            "superseded": tally.superseded - unexplained,
+            "refused": dict(sorted(tally.refused.items())),
+            "lost": tally.lost + unexplained,
+            "duplicated": tally.duplicated,
+            "reordered": tally.reordered,
+        },
+        "frames": {
+            "received": tally.frames,
+            "mismatched": tally.mismatched + outcome.digests_mismatched,
+            "gaps": tally.gaps,
+            "caught_up_by_snapshot": tally.catch_ups,
+        },
+        "state_hash": {"checked": tally.hashes_checked, "diverged": tally.diverged},
+        "latency_ms": _percentiles(tally.latency),
+        "latency_uncorrected_ms": _percentiles(tally.latency_uncorrected),
+        "bytes_in_per_bot_per_s": _ratio(tally.bytes_measured, seconds * tally.joined),
+        "bytes_per_delivered_action": _ratio(tally.bytes_measured, tally.deliveries_measured),
+        "cpu_percent": {
+            "swarm": _ratio(100 * tally.cpu_seconds, seconds),
+            "server": None if outcome.cpu_percent_server is None else round(outcome.cpu_percent_server, 1),
+        },
+        "limited_by_swarm": bool(limits(outcome)),
+        "swarm": {
+            "processes": outcome.plan.processes,
+            "cpu_percent_busiest": round(outcome.cpu_percent_busiest, 1),
+            "loop_lag_ms": _percentiles(tally.loop_lag),
+            "send_delay_ms": _percentiles(tally.send_delay),
+            "why_limited": limits(outcome),
+        },
+        "closed": dict(sorted(tally.closed.items())),
+        "closed_early": tally.closed_early,
+        "errors": dict(tally.errors.most_common()),
+        "plan": {
+            "rate": outcome.plan.rate,
+            "mix": outcome.plan.mix,
+            "seed": outcome.plan.seed,
+            "hz": outcome.hz,
+        },
+    }
+
+
+def limits(outcome: Outcome) -> list[str]:
+    """Why the swarm itself may have been what limited the figures."""
+    tally, reasons = outcome.tally, []
+    if outcome.cpu_percent_busiest > _BUSY_PERCENT:
+        reasons.append(f"a process of the swarm used {outcome.cpu_percent_busiest:.0f} % of a core: try --processes")
+    for what, histogram in (("its loop was late", tally.loop_lag), ("actions left late", tally.send_delay)):
+        late = histogram.percentile(99)
+        if late > _LATE_MICROSECONDS:
+            reasons.append(f"{what}, by {late / 1000:.0f} ms at the 99th percentile")
+    return reasons
+
+
+def passed(report: dict[str, Any]) -> bool:
+    """Whether everybody got everything."""
+    actions, frames, bots = report["actions"], report["frames"], report["bots"]
+    faults: int = (
+        actions["lost"]
+        + actions["duplicated"]
+        + actions["reordered"]
+        + frames["mismatched"]
+        + frames["gaps"]
+        + report["state_hash"]["diverged"]
+        + bots["failed"]
+        + report["closed_early"]
+    )
+    # An interrupted ramp leaves bots that never tried: that is no failure of anybody.
+    everybody_in: bool = report["interrupted"] or bots["joined"] == bots["requested"]
+    return faults == 0 and everybody_in
+
+
+def _percentiles(histogram: Histogram) -> dict[str, float]:
+    points = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9, "max": 100}
+    return {name: round(histogram.percentile(percent) / 1000, 3) for name, percent in points.items()}
+
+
+def _ratio(part: float, whole: float) -> float:
+    return round(part / whole, 3) if whole else 0.0
+
+
+def render(report: dict[str, Any]) -> RenderableType:
+    """The report for a person: did everyone get everything, how late, at what cost."""
+    good = passed(report)
+    bots, actions, frames = report["bots"], report["actions"], report["frames"]
+    verdict = Text("everybody got everything" if good else "NOT everybody got everything", "bold")
+    verdict.stylize("green" if good else "red")
+    if report["interrupted"]:
+        verdict.append("  (interrupted)", "yellow")
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    refused = ", ".join(f"{count:,} {code}" for code, count in actions["refused"].items()) or "0"
+    table.add_row("bots", f"{bots['joined']:,} of {bots['requested']:,} joined, {bots['failed']:,} failed")
+    table.add_row(
+        "actions",
+        f"{actions['sent']:,} sent, {actions['delivered']:,} delivered, {actions['superseded']:,} superseded",
+    )
+    table.add_row("", f"refused: {refused}")
+    table.add_row("", _faults(actions, "lost", "duplicated", "reordered"))
+    table.add_row("frames", f"{frames['received']:,} received, {frames['caught_up_by_snapshot']:,} catch-ups")
+    table.add_row("", _faults(frames, "mismatched", "gaps"))
+    table.add_row(
+        "state",
+        Text(f"{report['state_hash']['checked']:,} hashes checked, ") + _faults(report["state_hash"], "diverged"),
+    )
+    latency = "   ".join(f"{name} {value:.1f}" for name, value in report["latency_ms"].items())
+    table.add_row("latency ms", f"{latency}   (from when an action was due)")
+    uncorrected = "   ".join(f"{name} {value:.1f}" for name, value in report["latency_uncorrected_ms"].items())
+    table.add_row("", Text(f"{uncorrected}   (from when it was sent)", "dim"))
+    table.add_row(
+        "traffic",
+        f"{report['bytes_in_per_bot_per_s'] / 1000:,.1f} kB/s per bot, "
+        f"{report['bytes_per_delivered_action']:.2f} bytes per delivered action",
+    )
+    cpu = report["cpu_percent"]
+    server = "unknown: no admin port" if cpu["server"] is None else f"{cpu['server']:.0f} %"
+    table.add_row("cpu", f"server {server}, swarm {cpu['swarm']:.0f} % of a core")
+    closed = ", ".join(f"{count:,} {reason}" for reason, count in report["closed"].items()) or "none"
+    table.add_row("closed", closed)
+    for error, count in list(report["errors"].items())[:5]:
+        table.add_row("", Text(f"{count:,} x {error}", "red"))
+    for reason in report["swarm"]["why_limited"]:
+        table.add_row("note", Text(f"limited by the swarm: {reason}", "yellow"))
+    return Group(verdict, table)
+
+
+def _faults(counts: dict[str, int], *names: str) -> Text:
+    parts = [Text(f"{counts[name]:,} {name}", "bold red" if counts[name] else "green") for name in names]
+    return Text(", ").join(parts)
