@@ -356,7 +356,7 @@ class FakeTransport(asyncio.Transport):
         """What the kernel has taken."""
         self.buffer = bytearray()
         """What was written and not taken: the send in flight."""
-        self.sends: list[list[bytes]] = []
+        self.sends: list[bytes] = []
         """What each send handed over."""
         self.swallowed_bytes = 0
         """Written after the connection broke: asyncio says nothing and drops it."""
@@ -370,19 +370,15 @@ class FakeTransport(asyncio.Transport):
     # What the session calls.
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writelines([bytes(data)])
-
-    def writelines(self, list_of_data: Any) -> None:
         expect(not self._gone, "written to after connection_lost")
         expect(not self.buffer, "two sends in flight")
         if self.at_eof:
             raise RuntimeError("written to after write_eof")
-        pieces = [bytes(piece) for piece in list_of_data]
         if self.broken:
-            self.swallowed_bytes += sum(map(len, pieces))
+            self.swallowed_bytes += len(data)
             return
-        self.sends.append(pieces)
-        self.buffer += b"".join(pieces)
+        self.sends.append(bytes(data))
+        self.buffer += data
         self._move()
         if self.buffer:
             self._protocol.pause_writing()

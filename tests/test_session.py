@@ -37,6 +37,7 @@ def test_fault_1_an_exception_in_the_send_completion_leaves_no_session_that_neve
     bench.transport.take(1000)
     assert bench.session.reason is CloseReason.INTERNAL_ERROR
     assert bench.transport.kernel == b"firstsecond" + bench.goodbye
+    bench.loop.run()
     assert bench.transport.at_eof
     assert bench.session.waiting_bytes == 0
 
@@ -48,6 +49,7 @@ def test_fault_2_an_exception_in_the_receive_completion_leaves_no_zombie() -> No
     assert bench.owner.received == [b"one"]
     assert bench.session.reason is CloseReason.INTERNAL_ERROR
     assert bench.transport.kernel == bench.goodbye
+    bench.loop.run()
     assert bench.transport.at_eof
 
 
@@ -154,7 +156,7 @@ def test_what_queued_up_is_handed_over_whole_in_one_gather_send() -> None:
     for data in (b"one", b"two", b"three"):
         bench.session.send(data)
     bench.transport.take(3)
-    assert bench.transport.sends == [[b"one"], [b"two", b"three"]]
+    assert bench.transport.sends == [b"one", b"twothree"]
     bench.transport.take(8)
     assert bench.transport.kernel == b"onetwothree"
     assert bench.owner.told == ["opened", "stalled", "drained", "stalled", "drained"]
@@ -165,7 +167,7 @@ def test_what_is_enqueued_leaves_with_the_next_send_and_before_it() -> None:
     bench.session.enqueue(b"refusal ")
     assert not bench.transport.sends
     bench.session.send(b"frame")
-    assert bench.transport.sends == [[b"refusal ", b"frame"]]
+    assert bench.transport.sends == [b"refusal frame"]
 
 
 def test_one_send_is_in_flight_at_a_time_however_much_is_flushed() -> None:
@@ -187,7 +189,7 @@ def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send
     bench.session.send(b"frame")
     bench.session.send(b"pong")
     bench.transport.take(5)
-    assert bench.transport.sends[1] == [b"pong", b"caught up"]
+    assert bench.transport.sends[1] == b"pongcaught up"
 
 
 def test_a_transport_that_raises_ends_the_session() -> None:
@@ -211,6 +213,7 @@ def test_the_goodbye_comes_last_and_the_end_of_the_stream_behind_it() -> None:
     assert not bench.transport.at_eof
     bench.transport.take(1000)
     assert bench.transport.kernel == b"framequeued" + bench.goodbye
+    bench.loop.run()
     assert bench.transport.at_eof
     bench.transport.deliver_eof()
     bench.loop.run()
@@ -496,6 +499,18 @@ async def test_a_reset_connection_ends_the_session_once(open_line: OpenLine) -> 
     await until(lambda: line.session.state is State.CLOSED)
     assert line.session.reason is CloseReason.CONNECTION_LOST
     assert line.owner.told == ["opened", "stalled", "ended", "gone"]
+
+
+async def test_fault_5_ending_a_session_whose_peer_has_just_closed_is_no_failure(
+    open_line: OpenLine, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = await open_line()
+    line.client.sock.close()
+    # The loop has not noticed yet: the goodbye meets a reset, and so does the end of the stream.
+    line.session.end(CloseReason.SERVER_STOPPING)
+    await until(lambda: line.session.state is State.CLOSED)
+    assert line.owner.told == FINISHED
+    assert not caplog.records
 
 
 async def test_a_failing_owner_costs_one_session_and_no_other(open_line: OpenLine) -> None:

@@ -92,7 +92,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.missed.append(data)
 
     @precondition(lambda self: not self.transport.broken)
-    @rule(count=st.integers(1, 80))
+    @rule(count=st.integers(1, 80) | st.just(1000))
     def kernel_takes(self, count: int) -> None:
         self.transport.take(count)
 

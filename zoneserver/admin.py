@@ -28,6 +28,8 @@ class AdminProtocol(asyncio.Protocol):
         self._documents = documents
         self._connections = connections
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=8192)
+        # The request being served; None between two of them.
+        self._request: h11.Request | None = None
         self._transport: asyncio.Transport
         self._idle: asyncio.TimerHandle
 
@@ -70,7 +72,9 @@ class AdminProtocol(asyncio.Protocol):
         if isinstance(event, h11.Request):
             self._request = event
         elif isinstance(event, h11.EndOfMessage):
+            assert self._request is not None
             self._answer(*self._look_up(self._request))
+            self._request = None
             if self._http.our_state is h11.MUST_CLOSE:
                 self._transport.close()
                 return False
@@ -92,8 +96,10 @@ class AdminProtocol(asyncio.Protocol):
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
         ]
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append(("Allow", "GET, HEAD"))
         response = h11.Response(status_code=status.value, reason=status.phrase.encode(), headers=headers)
-        # h11 drops the body of an answer to HEAD by itself.
-        parts = [self._http.send(response), self._http.send(h11.Data(data=body))]
-        parts.append(self._http.send(h11.EndOfMessage()))
-        self._transport.write(b"".join(part for part in parts if part))
+        parts: list[Any] = [response, h11.EndOfMessage()]
+        if self._request is None or self._request.method != b"HEAD":
+            parts.insert(1, h11.Data(data=body))
+        self._transport.write(b"".join(self._http.send(part) or b"" for part in parts))

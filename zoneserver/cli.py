@@ -197,6 +197,10 @@ def _banner(server: ZoneServer, loop_name: str) -> None:
         f"statistics http://127.0.0.1:{server.stats_port}/stats",
         "Ctrl-C to stop",
     ]
+    if server.players_max < config.max_players:
+        lines.append(
+            f"the open-file limit allows no more players; for {config.max_players}: ulimit -n {server.files_wanted}"
+        )
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 

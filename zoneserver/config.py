@@ -65,8 +65,9 @@ class Limits:
     """How many recent frames are kept for those who catch up."""
     socket_send_bytes: int = 128 * 1024
     """SO_SNDBUF: small, so that a slow reader shows at once rather than after megabytes."""
-    tcp_user_timeout_seconds: float = 5.0
-    """How long sent data may stay unacknowledged (a pulled cable), where the system has it."""
+    tcp_user_timeout_seconds: float = 10.0
+    """How long sent data may stay unacknowledged (a pulled cable), where the system has it. Linux counts
+    a peer that has no room for more as well: shorter than `stall_seconds`, it would take the word from us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class Gateway:
         # Set while nobody is connected: what a shutdown waits for.
         self._empty = asyncio.Event()
         self._empty.set()
+        self._is_stopping = False
         # What each message means, and in which states a client may send it.
         self._handlers: dict[type, tuple[Callable[[Session, Any], None], tuple[State, ...]]] = {
             Act: (self._act, (State.PLAYING,)),
@@ -111,6 +112,10 @@ class Gateway:
         self._connections.add(session)
         self._empty.clear()
         self.counters.connections_total += 1
+        if self._is_stopping:
+            # It was accepted while the listener closed.
+            session.end(CloseReason.SERVER_STOPPING)
+            return
         if len(self._connections) > self._connections_max:
             session.end(CloseReason.SERVER_FULL, "no room for another connection")
             return
@@ -157,8 +162,7 @@ class Gateway:
         self._stalled.pop(session, None)
         if self._players.pop(session.number, None) is not None:
             self.zone.leave(session.number)
-            if self._names[session.name] is session:
-                del self._names[session.name]
+            del self._names[session.name]
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
@@ -304,6 +308,7 @@ class Gateway:
 
     async def close(self, deadline_seconds: float) -> None:
         """Tells everybody that the server stops; drops whoever has not gone by the deadline."""
+        self._is_stopping = True
         for session in tuple(self._connections):
             session.end(CloseReason.SERVER_STOPPING)
         try:

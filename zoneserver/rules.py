@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import random
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -229,8 +230,7 @@ class Action:
         converters = self._converters
         if len(sent) - 1 != len(converters):
             raise Refused(RefusalCode.BAD_PAYLOAD, f"{self.kind} takes {len(converters)} arguments")
-        arguments = [convert(value) for convert, value in zip(converters, sent[1:], strict=True)]
-        return self._handler(player, *arguments)
+        return self._handler(player, *map(operator.call, converters, sent[1:]))
 
 
 def actions_of(rules: Rules) -> dict[str, Action]:

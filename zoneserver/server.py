@@ -80,7 +80,9 @@ class ZoneServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A stopping player may hold a descriptor for a moment while the next one is let in.
-        files = raise_open_files(config.max_players + config.max_players // 10 + 2 * _SPARE_FILES)
+        self.files_wanted = config.max_players + config.max_players // 10 + 2 * _SPARE_FILES
+        """The open-file limit that `max_players` asks for."""
+        files = raise_open_files(self.files_wanted)
         self._connections_max = max(1, files - _SPARE_FILES)
         self.players_max = min(config.max_players, self._connections_max)
         self.zone = Zone(

@@ -217,7 +217,9 @@ class Session(asyncio.Protocol):
             return
         self._pending, self._queue, self._queue_bytes = self._queue, [], 0
         try:
-            self._transport.writelines(self._pending)
+            # Not `writelines`: CPython's forgets to pause us in some releases (gh-127655), and joins
+            # the list by itself in others.
+            self._transport.write(self._pending[0] if len(self._pending) == 1 else b"".join(self._pending))
         except Exception:
             self._failed("it was sent to")
         if not self.in_flight:
@@ -241,7 +243,7 @@ class Session(asyncio.Protocol):
                 self._owner.session_drained(self)
             self.flush()
             if self.state is State.CLOSING and not self.in_flight:
-                self._finish()
+                self._loop.call_soon(self._finish)
         except Exception:
             self._failed("its send completed")
 
@@ -325,17 +327,23 @@ class Session(asyncio.Protocol):
                 self._transport.resume_reading()
             self.flush()
             if not self.in_flight:
-                self._finish()
+                # Not now: we may be within `resume_writing`, where asyncio does not expect to be closed.
+                self._loop.call_soon(self._finish)
         except Exception:
             log.exception("%r failed when it was ended", self)
-            self.abort()
+            self._loop.call_soon(self.abort)
 
     def _finish(self) -> None:
         """Everything is sent: says so, and waits for the peer to close its side."""
-        if self._transport.can_write_eof() and self.reason is not CloseReason.CONNECTION_LOST:
-            self._transport.write_eof()
-        else:
+        if self.state is State.CLOSED:
+            return
+        if not self._transport.can_write_eof() or self.reason is CloseReason.CONNECTION_LOST:
             self._transport.close()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # The peer was faster: its side is closed already.
+            self._transport.abort()
 
     def abort(self) -> None:
         """Drops the connection now, whatever is unsent."""

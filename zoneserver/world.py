@@ -66,7 +66,7 @@ class World:
         x = self.x[slot] + self.vx[slot] * elapsed
         y = self.y[slot] + self.vy[slot] * elapsed
         width, height = self.width, self.height
-        return (0 if x < 0 else min(x, width)), (0 if y < 0 else min(y, height))
+        return (0 if x < 0 else width if x > width else x), (0 if y < 0 else height if y > height else y)
 
     # --- The changes, each as of the current tick -------------------------------------------------
 

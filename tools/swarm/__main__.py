@@ -22,6 +22,7 @@ from tools.swarm.conductor import Conductor, SwarmError
 from tools.swarm.display import Display
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
 from zoneserver.config import parse_count, parse_duration
+from zoneserver.process import raise_open_files
 
 __all__ = ["main"]
 
@@ -52,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes=min(arguments.processes, arguments.bots),
         mix=arguments.mix,
     )
+    needed = plan.open_files_per_process
+    if raise_open_files(needed) < needed:
+        text = f"{plan.bots} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
+        print(f"zone-swarm: {text}", file=sys.stderr)
+        return EXIT_CANNOT_START
     try:
         return asyncio.run(_run(plan, arguments))
     except (SpawnError, SwarmError, OSError) as error:

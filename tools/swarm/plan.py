@@ -61,6 +61,11 @@ class Plan:
         """The bots of one of the processes."""
         return range(process, self.bots, self.processes)
 
+    @property
+    def open_files_per_process(self) -> int:
+        """The open-file limit that the largest share of the bots asks for."""
+        return len(self.numbers(0)) + 64
+
     def name(self, number: int) -> str:
         """What a bot is called."""
         return f"{self.role(number)}-{number}"

@@ -142,9 +142,9 @@ def render(report: dict[str, Any]) -> RenderableType:
         Text(f"{report['state_hash']['checked']:,} hashes checked, ") + _faults(report["state_hash"], "diverged"),
     )
     latency = "   ".join(f"{name} {value:.1f}" for name, value in report["latency_ms"].items())
-    table.add_row("latency ms", f"{latency}   (from when an action was due)")
+    table.add_row("latency ms", f"{latency}   (from due)")
     uncorrected = "   ".join(f"{name} {value:.1f}" for name, value in report["latency_uncorrected_ms"].items())
-    table.add_row("", Text(f"{uncorrected}   (from when it was sent)", "dim"))
+    table.add_row("", Text(f"{uncorrected}   (from sent)", "dim"))
     table.add_row(
         "traffic",
         f"{report['bytes_in_per_bot_per_s'] / 1000:,.1f} kB/s per bot, "

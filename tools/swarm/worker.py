@@ -120,7 +120,7 @@ class Worker:
 
     async def run(self, orders: asyncio.Queue[str]) -> Tally:
         """Ramps up, acts, and leaves: measured from the order `measure`, ended by the order `stop`."""
-        raise_open_files(len(self._numbers) + 64)
+        raise_open_files(self.plan.open_files_per_process)
         background = [asyncio.create_task(task) for task in (self._ramp(), self._act(), self._watch_loop())]
         try:
             while (order := await orders.get()) != "stop":

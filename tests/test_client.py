@@ -1,0 +1,555 @@
+"""The client library against a gateway whose ticks are the test's, and against whole servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from conftest import Hall, OpenHall, OpenServer, until
+
+import client
+from client.connection import Event, Update, ZoneConnection
+from client.protocol import ClientProtocol
+from zoneserver.games.plaza import Plaza
+from zoneserver.rules import Rules
+from zoneserver.wire.framing import frame
+from zoneserver.wire.messages import ACTIONS_PER_PACKET, Bye, Tick, Welcome, encode_action
+
+HOST = "127.0.0.1"
+# Room for the head of an ACT, which the client leaves in every packet.
+ACTION_BYTES_MAX = 1024 - 16
+
+
+@contextlib.asynccontextmanager
+async def joined(hall: Hall, name: str) -> AsyncIterator[ZoneConnection]:
+    """A player in a hall, let in with a tick of its own."""
+    greeted = hall.gateway.counters.packets_in_total
+
+    async def let_in() -> None:
+        await until(lambda: hall.gateway.counters.packets_in_total > greeted)
+        hall.tick()
+
+    letting_in = asyncio.create_task(let_in())
+    async with client.connect(HOST, hall.port, name=name) as zone:
+        await letting_in
+        yield zone
+
+
+async def heard(hall: Hall, actions: int) -> None:
+    """Returns when the gateway has taken in so many actions, ever."""
+    await until(lambda: hall.gateway.counters.actions_in_total >= actions)
+
+
+async def updates_to(zone: ZoneConnection, tick: int) -> list[Update]:
+    """All updates up to that of a tick."""
+    updates = [await anext(zone)]
+    while updates[-1].tick < tick:
+        updates.append(await anext(zone))
+    return updates
+
+
+def assert_same_world(zone: ZoneConnection, hall: Hall) -> None:
+    ours, theirs = zone.replica, hall.zone.world
+    assert ours.tick == theirs.tick
+    assert ours.world.hash() == theirs.hash()
+    assert [ours.position(slot) for slot in ours.players] == [theirs.position(slot) for slot in theirs.slots()]
+
+
+class Shouting(Plaza):
+    """The demo game, with 50 kilobytes to tell everybody every tick."""
+
+    def on_tick(self) -> None:
+        self.emit("noise", bytes(50_000))
+
+
+# --- One packet per client frame ------------------------------------------------------------------
+
+
+async def test_everything_done_within_one_client_frame_is_one_packet(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        before = hall.gateway.counters.packets_in_total
+        assert [zone.act("emote", which) for which in range(5)] == [1, 2, 3, 4, 5]
+        await heard(hall, 5)
+        assert hall.gateway.counters.packets_in_total - before == 1
+
+
+async def test_a_client_frame_lasts_as_long_as_a_tick(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=20)
+    async with joined(hall, "ann") as zone:
+        before = hall.gateway.counters.packets_in_total
+        zone.act("emote", 0)
+        await heard(hall, 1)
+        # The first packet left at once; these turns of the loop lie within the frame that it began.
+        for which in range(5):
+            zone.act("emote", which)
+            await asyncio.sleep(0)
+        await heard(hall, 6)
+        assert hall.gateway.counters.packets_in_total - before == 2
+
+
+async def test_flush_ends_the_client_frame_at_once(open_hall: OpenHall) -> None:
+    # At one tick a second nothing but the flush could bring the second packet so soon.
+    hall = await open_hall(Plaza, hz=1)
+    async with joined(hall, "ann") as zone:
+        before = hall.gateway.counters.packets_in_total
+        for which in range(3):
+            zone.act("emote", which)
+            zone.flush()
+        zone.flush()
+        await heard(hall, 3)
+        assert hall.gateway.counters.packets_in_total - before == 3
+
+
+async def test_more_actions_than_a_packet_holds_become_two_packets(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        before = hall.gateway.counters.packets_in_total
+        for _ in range(ACTIONS_PER_PACKET + 1):
+            zone.act("emote", 1)
+        await heard(hall, ACTIONS_PER_PACKET + 1)
+        assert hall.gateway.counters.packets_in_total - before == 2
+        hall.tick()
+        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        assert update.events == [Event(0, "ann", "emote", (1,))] * 17
+
+
+async def test_packets_are_split_by_bytes_too(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    text = "x" * 190
+    per_packet = ACTION_BYTES_MAX // len(encode_action("say", text))
+    async with joined(hall, "ann") as zone:
+        before = hall.gateway.counters.packets_in_total
+        for _ in range(12):
+            zone.act("say", text)
+        await heard(hall, 12)
+        assert hall.gateway.counters.packets_in_total - before == math.ceil(12 / per_packet) > 1
+        hall.tick()
+        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        assert update.events == [Event(0, "ann", "say", (text,))] * 12
+
+
+async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_error(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    longest = "x" * (ACTION_BYTES_MAX - len(encode_action("say", "x" * 500)) + 500)
+    async with joined(hall, "ann") as zone:
+        with pytest.raises(ValueError, match="'say' takes 1009 bytes, a packet holds 1008"):
+            zone.act("say", longest + "x")
+        assert zone.act("say", longest) == 1, "what was not sent has no sequence"
+        await heard(hall, 1)
+        hall.tick()
+        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(1, "BAD_PAYLOAD")]
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, 2**64, -(2**63) - 1, "\ud800"], ids=repr)
+async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_hall: OpenHall, value: Any) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        with pytest.raises((TypeError, ValueError)):
+            zone.act("say", value)
+        assert zone.act("emote", 1) == 1, "what was not sent has no sequence"
+
+
+# --- What an update carries -----------------------------------------------------------------------
+
+
+async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as ann:
+        first = await anext(ann)
+        assert (first.joined, first.left, first.events, first.resynced) == ({0: "ann"}, {}, [], True)
+        async with joined(hall, "bob") as bob:
+            came = await anext(ann)
+            assert (came.joined, came.left, came.resynced, came.dilation) == ({1: "bob"}, {}, False, 1.0)
+            assert (await anext(bob)).joined == {0: "ann", 1: "bob"}
+            bob.act("say", "hello")
+            # The text is empty: nobody hears it.
+            refused = bob.act("say", "")
+            await heard(hall, 2)
+            hall.tick()
+            assert (await anext(ann)).events == [Event(1, "bob", "say", ("hello",))]
+            update = await anext(bob)
+            assert update.events == [Event(1, "bob", "say", ("hello",))]
+            assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(refused, "BAD_PAYLOAD")]
+            assert update.refused[0].tick == update.tick == hall.zone.world.tick
+        await until(lambda: hall.gateway.players == 1)
+        hall.tick()
+        went = await anext(ann)
+        assert (went.joined, went.left, went.refused) == ({}, {1: "bob"}, [])
+        assert ann.replica.players == {0: "ann"}
+
+
+async def test_the_zones_own_events_have_no_player(open_hall: OpenHall) -> None:
+    class Clock(Rules):
+        def on_tick(self) -> None:
+            self.emit("bell", self.tick)
+
+    hall = await open_hall(Clock, hz=100)
+    async with joined(hall, "ann") as ann:
+        await anext(ann)
+        hall.tick()
+        update = await anext(ann)
+        assert update.events == [Event(None, None, "bell", (update.tick,))]
+
+
+async def test_a_slot_that_changes_hands_is_left_and_joined(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as ann:
+        async with joined(hall, "bob"):
+            pass
+        await until(lambda: hall.gateway.players == 1)
+        async with joined(hall, "cid") as cid:
+            assert cid.slot == 1
+            came, changed = (await updates_to(ann, hall.zone.world.tick))[1:]
+            assert (came.joined, came.left) == ({1: "bob"}, {})
+            assert (changed.joined, changed.left) == ({1: "cid"}, {1: "bob"})
+
+
+async def test_the_replica_is_the_servers_world_tick_by_tick(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=50)
+    async with joined(hall, "ann") as ann, joined(hall, "bob") as bob:
+        assert (ann.game, ann.hz, ann.name) == ("plaza", 50, "ann")
+        sent = 0
+        for step in range(60):
+            for number, zone in enumerate((ann, bob)):
+                zone.act("move", (step * 7 + number) % 13 - 6, (step * 5) % 13 - 6)
+                zone.act("heal", number)
+                zone.flush()
+                sent += 2
+            await heard(hall, sent)
+            hall.tick()
+            for zone in (ann, bob):
+                await updates_to(zone, hall.zone.world.tick)
+                assert_same_world(zone, hall)
+        assert ann.replica.hashes_checked >= 1
+        assert (ann.replica.name(1), ann.replica.slot("bob"), ann.replica.slot("cid")) == ("bob", 1, None)
+        assert ann.replica.stat(1, "hp") == 100
+
+
+async def test_positions_are_those_of_a_real_server_at_the_same_tick(open_server: OpenServer) -> None:
+    seen: dict[int, dict[int, tuple[int, int]]] = {}
+
+    class Recorded(Plaza):
+        def on_tick(self) -> None:
+            seen[self.tick] = {slot: player.position for slot, player in self.players.items()}
+
+    server = await open_server(Recorded, hz=100)
+    async with (
+        client.connect(HOST, server.port, name="ann") as ann,
+        client.connect(HOST, server.port, name="bob") as bob,
+    ):
+        compared = 0
+        while compared < 150:
+            ann.act("move", compared % 5 - 2, 2)
+            bob.act("move", 1, compared % 7 - 3)
+            update = await anext(ann)
+            replica = ann.replica
+            assert {slot: replica.position(slot) for slot in replica.players} == seen[update.tick]
+            await updates_to(bob, update.tick)
+            compared += 1
+        assert ann.replica.hashes_checked >= 1
+
+
+async def test_a_replica_that_went_wrong_is_found_with_the_next_hash(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=4)
+    async with joined(hall, "ann") as zone:
+        await anext(zone)
+        zone.replica.world.x[0] ^= 1
+        hall.tick(8)
+        with pytest.raises(client.DivergedError, match="the server's state hash is") as caught:
+            await updates_to(zone, hall.zone.world.tick)
+        assert caught.value.tick == 4
+        assert isinstance(caught.value, client.ZoneError)
+
+
+# --- Not getting in -------------------------------------------------------------------------------
+
+
+async def test_a_bad_name_and_a_full_zone_are_refused_with_their_code(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, max_players=1, hz=100)
+    with pytest.raises(client.JoinRefusedError, match="BAD_NAME: a name has") as caught:
+        async with client.connect(HOST, server.port, name=""):
+            pytest.fail("let in")
+    assert (caught.value.code, caught.value.retry) == ("BAD_NAME", False)
+    async with client.connect(HOST, server.port, name="ann"):
+        with pytest.raises(client.JoinRefusedError, match="no room") as caught:
+            async with client.connect(HOST, server.port, name="bob"):
+                pytest.fail("let in")
+        assert (caught.value.code, caught.value.retry) == ("SERVER_FULL", True)
+    assert isinstance(caught.value, client.ZoneClosedError)
+
+
+async def test_a_server_that_does_not_answer_is_a_timeout(cleanup: contextlib.AsyncExitStack) -> None:
+    gone = asyncio.Event()
+
+    class Silent(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            gone.set()
+
+    server = await asyncio.get_running_loop().create_server(Silent, HOST, 0)
+    cleanup.push_async_callback(server.wait_closed)
+    cleanup.callback(server.close)
+    with pytest.raises(TimeoutError):
+        async with client.connect(HOST, server.sockets[0].getsockname()[1], name="ann", timeout=0.05):
+            pytest.fail("let in")
+    async with asyncio.timeout(10):
+        await gone.wait()
+
+
+async def test_no_server_at_all_is_an_os_error(cleanup: contextlib.AsyncExitStack) -> None:
+    # Bound and not listening: nobody else can take the port meanwhile.
+    sock = cleanup.enter_context(socket.socket())
+    sock.bind((HOST, 0))
+    with pytest.raises(OSError, match=r"[Cc]onnect"):
+        async with client.connect(HOST, sock.getsockname()[1], name="ann"):
+            pytest.fail("let in")
+
+
+# --- The end --------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_stops_ends_the_iteration_and_everything_else(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    async with client.connect(HOST, server.port, name="ann") as zone:
+        await anext(zone)
+        stopping = asyncio.create_task(server.stop())
+        with pytest.raises(client.ZoneClosedError) as caught:
+            async for _ in zone:
+                pass
+        await stopping
+        assert (caught.value.code, caught.value.retry) == ("SERVER_STOPPING", True)
+        assert not isinstance(caught.value, client.JoinRefusedError)
+        with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
+            zone.act("emote", 1)
+        with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
+            await zone.ping()
+        with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
+            await anext(zone)
+        zone.flush()
+
+
+async def test_what_came_before_the_end_is_given_before_it(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        zone.act("say", "last words")
+        await heard(hall, 1)
+        hall.tick()
+        await hall.gateway.close(10)
+        assert [update.events for update in await updates_to(zone, 2)][1] == [Event(0, "ann", "say", ("last words",))]
+        with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
+            await anext(zone)
+
+
+@pytest.mark.parametrize("how", ["at its end", "by an exception", "when it is cancelled", "by a return"])
+async def test_leaving_the_block_leaves_the_zone(open_hall: OpenHall, how: str) -> None:
+    hall = await open_hall(Plaza, hz=100)
+
+    async def play() -> None:
+        async with joined(hall, "ann") as zone:
+            await anext(zone)
+            if how == "by an exception":
+                raise ZeroDivisionError
+            if how == "when it is cancelled":
+                inside.set()
+                await anext(zone)
+            if how == "by a return":
+                return
+
+    inside = asyncio.Event()
+    playing = asyncio.create_task(play())
+    if how == "when it is cancelled":
+        await inside.wait()
+        playing.cancel()
+    await asyncio.wait({playing})
+    assert playing.cancelled() == (how == "when it is cancelled")
+    if how == "by an exception":
+        assert isinstance(playing.exception(), ZeroDivisionError)
+    await until(lambda: hall.gateway.connections == 0)
+    assert hall.gateway.players == 0
+    assert hall.gateway.counters.closes == {"CLIENT_LEFT": 1}
+
+
+async def test_what_was_done_last_is_sent_before_the_goodbye(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=1)
+    async with joined(hall, "ann") as zone:
+        for which in range(3):
+            zone.act("emote", which)
+    assert hall.gateway.counters.actions_in_total == 3
+
+
+async def test_a_server_that_talks_nonsense_is_left(cleanup: contextlib.AsyncExitStack) -> None:
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(b"\xc1nonsense"))
+    async with client.connect(HOST, port, name="ann") as zone:
+        with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server") as caught:
+            await anext(zone)
+        assert not caught.value.retry
+
+
+async def test_a_frame_that_does_not_follow_is_a_value_error(cleanup: contextlib.AsyncExitStack) -> None:
+    tick = Tick(7, 100, None, [], [], [], [], [], [], [], [], [])
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(tick.encode()) + frame(Bye("X", "", False).encode()))
+    async with client.connect(HOST, port, name="ann") as zone:
+        with pytest.raises(ValueError, match="tick 7 does not follow"):
+            await anext(zone)
+        with pytest.raises(client.ZoneClosedError, match="X"):
+            await anext(zone)
+
+
+WELCOME = Welcome(1, 0, 0, 20, "made up", 100, 100, [], 1024, 16).encode()
+
+
+async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:
+    """A server that says this to everybody, and nothing else; returns its port."""
+
+    class Saying(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.write(data)  # type: ignore[attr-defined]
+
+    server = await asyncio.get_running_loop().create_server(Saying, HOST, 0)
+    cleanup.push_async_callback(server.wait_closed)
+    cleanup.callback(server.close)
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+# --- Ping -----------------------------------------------------------------------------------------
+
+
+async def test_pings_may_overlap(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        times = await asyncio.gather(*(zone.ping() for _ in range(5)))
+        assert all(seconds >= 0 for seconds in times)
+        assert len(times) == 5
+
+
+async def test_a_ping_that_waits_hears_of_the_end(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        # The goodbye is on its way before the ping is heard.
+        closing = asyncio.create_task(hall.gateway.close(10))
+        pinging = asyncio.create_task(zone.ping())
+        await closing
+        with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
+            await pinging
+
+
+async def test_a_ping_that_was_given_up_does_no_harm(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        pinging = asyncio.create_task(zone.ping())
+        await asyncio.sleep(0)
+        pinging.cancel()
+        assert await zone.ping() >= 0
+
+
+# --- A program that does not iterate --------------------------------------------------------------
+
+
+async def fall_behind(hall: Hall) -> None:
+    """Ticks until the client reads no more, and then for longer than the gateway keeps frames."""
+    while not hall.gateway.stalled:
+        hall.tick()
+        await asyncio.sleep(0)
+    for _ in range(300):
+        hall.tick()
+        await asyncio.sleep(0)
+    assert hall.gateway.stalled
+
+
+async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_hall: OpenHall) -> None:
+    hall = await open_hall(Shouting, hz=100)
+    async with joined(hall, "ann") as ann:
+        await anext(ann)
+        await fall_behind(hall)
+        received = ann._receiver.received_bytes
+        waiting = sum(len(item) for item in ann._receiver.waiting)
+        # 64 frames wait at the most, and what was read together with the last of them.
+        assert waiting < 64 * 51_000 + 1_000_000
+        for _ in range(50):
+            hall.tick()
+            await asyncio.sleep(0)
+        assert ann._receiver.received_bytes == received, "nothing is read any more"
+        assert hall.gateway.counters.frames_skipped_total > 300
+        assert hall.gateway.counters.closes == {}
+
+        resynced = []
+        while ann.replica.tick < hall.zone.world.tick:
+            update = await anext(ann)
+            if update.resynced:
+                resynced.append(update)
+        assert len(resynced) == 1
+        assert (resynced[0].joined, resynced[0].left, resynced[0].events) == ({}, {}, [])
+        assert_same_world(ann, hall)
+        hall.tick()
+        assert (await anext(ann)).tick == hall.zone.world.tick
+        assert_same_world(ann, hall)
+
+
+async def test_a_resync_tells_who_came_and_went_meanwhile(open_hall: OpenHall) -> None:
+    hall = await open_hall(Shouting, hz=100)
+    async with joined(hall, "ann") as ann, contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(joined(hall, "bob"))
+        await updates_to(ann, hall.zone.world.tick)
+        await fall_behind(hall)
+        await stack.aclose()
+        async with joined(hall, "cid"):
+            async for update in ann:
+                if update.resynced:
+                    break
+            assert (update.joined, update.left) == ({1: "cid"}, {1: "bob"})
+
+
+async def test_leaving_after_a_long_silence_is_a_goodbye_too(
+    open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aborted: list[str] = []
+    abort: Callable[[ClientProtocol], None] = ClientProtocol.abort
+
+    def noting(self: ClientProtocol) -> None:
+        aborted.append(self.name)
+        abort(self)
+
+    monkeypatch.setattr(ClientProtocol, "abort", noting)
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as ann:
+        # More than twice what the client lets wait: it has stopped reading, and the rest is on its way.
+        for _ in range(200):
+            hall.tick()
+            await asyncio.sleep(0)
+        await until(lambda: len(ann._receiver.waiting) >= 64)
+    assert hall.gateway.counters.closes == {"CLIENT_LEFT": 1}
+    assert aborted == [], "the client gave up on the server's goodbye"
+
+
+async def test_a_refusal_outlives_a_wait_that_was_given_up(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=100)
+    async with joined(hall, "ann") as zone:
+        await anext(zone)
+        waiting = asyncio.ensure_future(anext(zone))
+        # Too many for one tick: what exceeds it is refused at once, before the tick.
+        for _ in range(10 * ACTIONS_PER_PACKET):
+            zone.act("emote", 1)
+        await heard(hall, 10 * ACTIONS_PER_PACKET)
+        refused = hall.gateway.counters.refusals.total()
+        assert refused > 0
+        # The answer to a ping comes after the refusals: they have arrived.
+        await zone.ping()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        hall.tick()
+        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        assert len(update.refused) == refused
+
+
+async def test_a_name_that_cannot_be_sent_is_told_at_once(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    with pytest.raises(ValueError, match=r"."):
+        async with client.connect(HOST, server.port, name="\ud800"):
+            pytest.fail("let in")
