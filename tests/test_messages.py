@@ -15,6 +15,7 @@ from zoneserver.wire import messages
 from zoneserver.wire.decoding import WireError, decode_client, decode_server
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
+    PROTOCOL_VERSION,
     Act,
     Bye,
     ClientMessage,
@@ -32,7 +33,7 @@ from zoneserver.wire.messages import (
 
 CLIENT_MESSAGES: list[ClientMessage] = [
     Hello(1, "ann", b""),
-    Hello(2**31, "Zoë 猫", b"\x00ticket"),
+    Hello(PROTOCOL_VERSION, "Zoë 猫", b"\x00ticket"),
     Act(1, (("move", 3, -4),)),
     Act(7, (("say", "hi"), ("aim", 0.5, True, False, None), ("jump",))),
     Ping(0),
@@ -504,3 +505,9 @@ def test_the_op_of_a_message_is_known_without_reading_it() -> None:
 @pytest.mark.parametrize("payload", [b"", b"\x91", b"\xc0\x01", b"\xa2\x12\x12", b"\xc4\x01\x13"])
 def test_what_is_no_message_has_no_op(payload: bytes) -> None:
     assert messages.op_of(payload) == 0
+
+
+@pytest.mark.parametrize("more", [(), ("ann",), ("ann", b"", "a later element"), ([],)])
+def test_a_hello_of_another_version_is_read_whatever_else_it_holds(more: tuple[Any, ...]) -> None:
+    payload = msgpack.packb((Op.HELLO, 2, *more))
+    assert decode_client(payload) == Hello(2, "", b"")

@@ -42,7 +42,11 @@ class FrameBuilder:
 
     def event(self, *event: Any) -> None:
         """Adds (slot, seq, kind, value, ...). What cannot be packed raises here, and is not added."""
-        self.events.append(messages.encode_event(event))
+        self.insert_event(len(self.events), *event)
+
+    def insert_event(self, index: int, *event: Any) -> None:
+        """The same, ahead of the events from `index` on: an action comes before what follows from it."""
+        self.events.insert(index, messages.encode_event(event))
 
     def joined(self, slot: int, name: str) -> None:
         """Notes a join."""

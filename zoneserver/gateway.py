@@ -179,16 +179,18 @@ class Gateway:
             )
             return
         # A name is shown to other players and to operators: nothing in it may steer a terminal.
-        if not 0 < len(hello.name) <= NAME_CHARACTERS or not hello.name.isprintable():
-            session.end(CloseReason.BAD_NAME, f"a name has 1 to {NAME_CHARACTERS} printable characters")
+        name = hello.name
+        if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable() or name != name.strip():
+            text = f"a name has 1 to {NAME_CHARACTERS} printable characters, and no space around it"
+            session.end(CloseReason.BAD_NAME, text)
             return
-        namesake = self._names.get(hello.name)
+        namesake = self._names.get(name)
         if namesake is not None:
             namesake.end(CloseReason.REPLACED)
         if len(self._players) >= self._config.max_players:
             session.end(CloseReason.SERVER_FULL)
             return
-        session.name = hello.name
+        session.name = name
         session.advance(State.JOINING)
         del self._handshaking[session]
         self._players[session.number] = session

@@ -189,7 +189,7 @@ class Zone:
         slot, frame = player.slot, self._frame
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
-            moved_before = frame.moved.get(slot)
+            moved_before, events_before = frame.moved.get(slot), len(frame.events)
             player.begin(seq)
             try:
                 action = self._actions.get(kind)
@@ -200,7 +200,7 @@ class Zone:
                     self.superseded_total += moved_before is not None
                 else:
                     values = sent[1:] if result is None else result if type(result) is tuple else (result,)
-                    frame.event(slot, seq & 0xFF, kind, *values)
+                    frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
                 self.world.applied(slot, seq)
             except Refused as refusal:
                 self._refuse(ref, player, seq, refusal.code, refusal.text, moved_before)

@@ -14,6 +14,7 @@ import msgpack
 from zoneserver.wire.columns import ColumnError, unpack_column, unpack_slots
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
+    PROTOCOL_VERSION,
     Act,
     Bye,
     ClientMessage,
@@ -86,6 +87,9 @@ def _decode_act(message: tuple[Any, ...]) -> Act:
 
 
 def _decode_hello(message: tuple[Any, ...]) -> Hello:
+    if len(message) > 1 and type(message[1]) is int and message[1] != PROTOCOL_VERSION:
+        # What else another version's HELLO holds is not for us to say; the answer is the same.
+        return Hello(message[1], "", b"")
     if tuple(map(type, message[1:])) != (int, str, bytes):
         raise WireError("HELLO is an op, a version, a name and a ticket")
     return Hello(*message[1:])

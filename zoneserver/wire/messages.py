@@ -114,8 +114,14 @@ ClientMessage = Hello | Act | Ping | Goodbye
 
 
 def encode_action(kind: str, *arguments: Value) -> bytes:
-    """One action, packed by itself: its size is then known before its packet is. Raises TypeError."""
-    return _pack((kind, *arguments))
+    """One action, packed by itself: its size is then known before its packet is.
+
+    Raises TypeError for what cannot be sent, ValueError for a number beyond 64 bits.
+    """
+    try:
+        return _pack((kind, *arguments))
+    except OverflowError:
+        raise ValueError("a whole number is sent in 64 bits") from None
 
 
 def encode_act(seq: int, actions: Sequence[bytes]) -> bytes:
