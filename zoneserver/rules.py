@@ -91,20 +91,19 @@ class Player:
     (70, (0, 0))
     """
 
-    __slots__ = ("_frame", "_indexes", "_seq", "_world", "moved", "name", "present", "slot")
+    __slots__ = ("_frame", "_world", "acting_seq", "moved", "name", "present", "slot")
 
     def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder) -> None:
         self.slot = slot
         self.name = name
         self.present = True
         """False once the player has left: for rules that kept it over some ticks."""
-        # The sequence of the action of this player that is running now, else None.
-        self._seq: int | None = None
-        # Whether that action has become a motion of its player.
+        # For the zone: the sequence of the action of this player that is running now, else None; and
+        # whether that action has become a motion of its player.
+        self.acting_seq: int | None = None
         self.moved = False
         self._world = world
         self._frame = frame
-        self._indexes = {stat: index for index, stat in enumerate(world.stat_names)}
 
     def __repr__(self) -> str:
         return f"<Player {self.name!r} in slot {self.slot}>"
@@ -121,45 +120,39 @@ class Player:
 
     def move(self, vx: int, vy: int) -> None:
         """Walks on with another velocity, -127 to 127 units per tick along each axis. Raises ValueError."""
-        self._require_present()
+        if not self.present:
+            raise self._has_left()
         self._world.move(self.slot, vx, vy)
-        if self._seq is None:
+        if self.acting_seq is None:
             self._frame.placed.add(self.slot)
         else:
-            self._frame.moved[self.slot] = self._seq & 0xFF
+            self._frame.moved[self.slot] = self.acting_seq & 0xFF
             self.moved = True
 
     def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
         """Stands at (x, y) from now on, wherever it was: a spawn, a teleport, a knock. Raises ValueError."""
-        self._require_present()
+        if not self.present:
+            raise self._has_left()
         self._world.place(self.slot, x, y, vx, vy)
         self._frame.placed.add(self.slot)
-
-    def begin(self, seq: int) -> None:
-        """For the zone: an action of this player begins; its own moves answer that action."""
-        self._seq, self.moved = seq, False
-
-    def end(self) -> None:
-        """For the zone: the action is over."""
-        self._seq = None
 
     def distance_to(self, other: Player) -> float:
         """In the game's units, at the current tick."""
         return math.dist(self.position, other.position)
 
     def __getitem__(self, stat: str) -> int:
-        return self._world.stats[self._indexes[stat]][self.slot]
+        return self._world.stats[self._world.stat_indexes[stat]][self.slot]
 
     def __setitem__(self, stat: str, value: int) -> None:
-        self._require_present()
-        index = self._indexes[stat]
+        if not self.present:
+            raise self._has_left()
+        index = self._world.stat_indexes[stat]
         self._world.stats[index][self.slot] = value
         self._frame.stats[self.slot, index] = None
 
-    def _require_present(self) -> None:
+    def _has_left(self) -> LookupError:
         # The slot may have another holder by now.
-        if not self.present:
-            raise LookupError(f"{self!r} has left")
+        return LookupError(f"{self!r} has left")
 
 
 class Rules:

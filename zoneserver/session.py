@@ -105,7 +105,6 @@ class Session(asyncio.Protocol):
         "number",
         "reason",
         "reason_text",
-        "received_bytes",
         "seq",
         "state",
     )
@@ -129,7 +128,6 @@ class Session(asyncio.Protocol):
         """Bytes that `send` and `enqueue` took, ever."""
         self.dropped_bytes = 0
         """Bytes of those that never reached the kernel, known once the connection is gone."""
-        self.received_bytes = 0
         # What waits for the send in flight to complete.
         self._queue: list[bytes] = []
         self._queue_bytes = 0
@@ -264,18 +262,14 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""
-        if self.is_over:
+        if self.reason is not None:
             return
-        self.received_bytes += len(data)
-        self._receive(data)
-
-    def _receive(self, data: bytes) -> None:
         limit = self._limits.frames_per_callback
         try:
             payloads = self._deframer.receive(data, limit)
             for payload in payloads:
                 self._owner.session_received(self, payload)
-                if self.is_over:
+                if self.reason is not None:
                     return
         except Exception:
             self._failed("it was served")
@@ -294,8 +288,7 @@ class Session(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _receive_rest(self) -> None:
-        if not self.is_over:
-            self._receive(b"")
+        self.data_received(b"")
 
     def eof_received(self) -> bool:
         """asyncio: the peer sends nothing more. It has left, whether or not it can still read."""

@@ -41,6 +41,7 @@ class World:
         self.height = height
         self.tick = 0
         self.stat_names = tuple(stats)
+        self.stat_indexes = {name: index for index, name in enumerate(stats)}
         self.stat_defaults = tuple(stats.values())
         # Columns, all of one length: the highest slot in use + 1. A free slot holds None and zeros.
         self.names: list[str | None] = []

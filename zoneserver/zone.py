@@ -186,11 +186,11 @@ class Zone:
         self._frame.left(slot)
 
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
-        slot, frame = player.slot, self._frame
+        slot, frame, newest = player.slot, self._frame, self.world.seq
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
             moved_before, events_before = frame.moved.get(slot), len(frame.events)
-            player.begin(seq)
+            player.acting_seq, player.moved = seq, False
             try:
                 action = self._actions.get(kind)
                 if action is None:
@@ -201,13 +201,13 @@ class Zone:
                 else:
                     values = sent[1:] if result is None else result if type(result) is tuple else (result,)
                     frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
-                self.world.applied(slot, seq)
+                newest[slot] = seq & 0xFF
             except Refused as refusal:
                 self._refuse(ref, player, seq, refusal.code, refusal.text, moved_before)
             except Exception:
                 self._failed(f"the rule for {sent!r:.80} of {player!r}")
                 self._refuse(ref, player, seq, RefusalCode.RULE_FAILED, "the game failed", moved_before)
-            player.end()
+            player.acting_seq = None
 
     def _refuse(self, ref: int, player: Player, seq: int, code: str, text: str, moved_before: int | None) -> None:
         if player.moved:
