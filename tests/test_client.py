@@ -245,7 +245,7 @@ async def test_positions_are_those_of_a_real_server_at_the_same_tick(open_server
         client.connect(HOST, server.port, name="bob") as bob,
     ):
         compared = 0
-        while compared < 150:
+        while compared < 110:
             ann.act("move", compared % 5 - 2, 2)
             bob.act("move", 1, compared % 7 - 3)
             update = await anext(ann)

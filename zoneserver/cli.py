@@ -48,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.getLevelNamesMapping()[arguments.log_level.upper()]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
     try:
-        rules = load_rules(arguments.rules)
-        loop_name, factory = loop_factory(arguments.loop)
         config = Config(
             host=arguments.host,
             port=arguments.port,
@@ -58,9 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             max_players=arguments.max_players,
             seed=arguments.seed,
         )
+    except ValueError as error:
+        print(f"zoneserver: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        rules = load_rules(arguments.rules)
+        loop_name, factory = loop_factory(arguments.loop)
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(_run(rules, config, loop_name, arguments.duration, arguments.ready_file))
-    except (CannotStartError, MissingExtraError, ValueError) as error:
+    except (CannotStartError, MissingExtraError) as error:
         print(f"zoneserver: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
 

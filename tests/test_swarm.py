@@ -1,0 +1,834 @@
+"""The swarm: its plan, its books and its report; and that each check of it can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from client.behaviours import Chatty
+from client.bot import Bot
+from client.replica import Replica
+from tools.swarm import report, worker
+from tools.swarm.conductor import Conductor, Outcome
+from tools.swarm.ledger import Ledger
+from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
+from tools.swarm.tally import Tally
+from tools.swarm.worker import Worker
+from zoneserver.games.plaza import Plaza
+from zoneserver.metrics import Histogram
+from zoneserver.wire.decoding import decode_client, decode_server
+from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.wire.messages import Act, Bye, Goodbye, Hello, Tick, Welcome
+from zoneserver.zone import TickResult, Zone
+
+PATIENCE_SECONDS = 30.0
+
+# --- The plan -------------------------------------------------------------------------------------
+
+MIXES = st.dictionaries(
+    st.sampled_from(["walker", "fighter", "chatty"]), st.integers(0, 12), min_size=1, max_size=3
+).filter(lambda mix: any(mix.values()))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("dancer=3", "no role 'dancer'; there are walker, fighter, chatty"),
+        ("walker", "'walker' is not of the form role=share"),
+        ("walker=", "not of the form"),
+        ("walker=-1", "not of the form"),
+        ("walker=1.5", "not of the form"),
+        ("walker=²", "not of the form"),
+        ("walker=0", "a share above zero"),
+        ("walker=0,chatty=0", "a share above zero"),
+        ("", "no role ''"),
+        ("walker=1,", "no role ''"),
+    ],
+)
+def test_a_mix_that_makes_no_sense_is_explained(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_mix(text)
+
+
+@given(mix=MIXES, mixes=st.integers(1, 4), start=st.integers(0, 100))
+def test_any_whole_number_of_mixes_holds_the_roles_in_exact_proportion(
+    mix: dict[str, int], mixes: int, start: int
+) -> None:
+    plan, whole = Plan(mix=mix), sum(mix.values())
+    roles = Counter(plan.role(number) for number in range(start, start + mixes * whole))
+    assert roles == Counter({role: share * mixes for role, share in mix.items() if share})
+
+
+@given(mix=MIXES)
+def test_roles_are_spread_evenly(mix: dict[str, int]) -> None:
+    plan, whole = Plan(mix=mix), sum(mix.values())
+    counts: Counter[str] = Counter()
+    for number in range(2 * whole):
+        counts[plan.role(number)] += 1
+        for role, share in mix.items():
+            # With three roles nobody is ever a whole bot ahead, or more than one and a half behind.
+            assert -1.5 <= counts[role] - share * (number + 1) / whole <= 1
+
+
+@given(seed=st.integers(0, 2**31), rate=st.floats(0.01, 1000), number=st.integers(0, 10**6))
+def test_a_phase_lies_within_the_period_and_is_the_same_every_time(seed: int, rate: float, number: int) -> None:
+    phase = Plan(seed=seed, rate=rate).phase(number)
+    assert 0 <= phase < 1 / rate
+    assert phase == Plan(seed=seed, rate=rate).phase(number)
+
+
+def test_phases_are_spread_over_the_period() -> None:
+    plan = Plan(rate=2.0)
+    tenths = Counter(int(plan.phase(number) * 20) for number in range(1000))
+    assert sorted(tenths) == list(range(10))
+    assert min(tenths.values()) > 50
+
+
+@given(bots=st.integers(1, 200), processes=st.integers(1, 9))
+def test_the_processes_share_the_bots_among_them(bots: int, processes: int) -> None:
+    plan = Plan(bots=bots, processes=processes)
+    shares = [list(plan.numbers(process)) for process in range(processes)]
+    assert sorted(itertools.chain(*shares)) == list(range(bots))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_plan_is_the_same_in_another_process() -> None:
+    plan = Plan(port=1234, bots=7, mix=parse_mix("chatty=1"), seed=9, processes=2)
+    assert Plan(**json.loads(json.dumps(plan.to_json()))) == plan
+    assert Plan().mix == parse_mix(DEFAULT_MIX)
+
+
+def test_names_differ_and_fit_the_protocol() -> None:
+    plan = Plan(bots=20_000)
+    names = {plan.name(number) for number in range(0, 20_000, 7)}
+    assert len(names) == len(range(0, 20_000, 7))
+    assert max(map(len, names)) <= 24
+
+
+# --- The ledger -----------------------------------------------------------------------------------
+
+
+class Stage:
+    """A zone with two players, its frames, and a ledger that watches it."""
+
+    def __init__(self, hz: int = 2) -> None:
+        self.zone = Zone(Plaza(), hz=hz, seed=1)
+        world = self.zone.world
+        self.ledger = Ledger()
+        self.zone.join(0, "ann")
+        self.zone.join(1, "bob")
+        self.payload()
+        stats = list(Plaza.stats.items())
+        self.ledger.welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.ledger.snapshot(self.snapshot())
+
+    def payload(self) -> bytes:
+        return self.zone.tick().frame[HEADER_BYTES:]
+
+    def snapshot(self) -> bytes:
+        return self.zone.world.snapshot().encode()
+
+    def counts(self) -> dict[str, int]:
+        ledger = self.ledger
+        return {
+            "received": ledger.received,
+            "mismatched": ledger.mismatched,
+            "gaps": ledger.gaps,
+            "diverged": ledger.diverged,
+        }
+
+
+def changed(payload: bytes, **changes: Any) -> bytes:
+    """A frame in which something stands that the zone did not say."""
+    tick = decode_server(payload)
+    assert isinstance(tick, Tick)
+    return dataclasses.replace(tick, **changes).encode()
+
+
+def test_the_same_bytes_are_right_however_often_they_come() -> None:
+    stage = Stage()
+    stage.zone.submit(0, 1, [("move", 1, 2), ("say", "hello")])
+    stage.zone.submit(1, 257, [("emote", 3)])
+    payload = stage.payload()
+    for _ in range(3):
+        tick, record = stage.ledger.frame(2, payload)
+        assert tick == 2
+        assert record.by_slot == {0: [(1, True), (2, False)], 1: [(1, False)]}
+    assert stage.counts() == {"received": 3, "mismatched": 0, "gaps": 0, "diverged": 0}
+    assert stage.ledger.deliveries == 9
+    assert list(stage.ledger.new_digests) == [2]
+
+
+def test_other_bytes_of_the_same_tick_are_a_mismatch_each_time() -> None:
+    stage = Stage()
+    payload = stage.payload()
+    stage.ledger.frame(2, payload)
+    stage.ledger.frame(2, changed(payload, dilation_percent=99))
+    assert stage.counts() == {"received": 2, "mismatched": 1, "gaps": 0, "diverged": 0}
+    stage.ledger.frame(2, changed(payload, dilation_percent=98))
+    stage.ledger.frame(2, payload)
+    assert stage.counts() == {"received": 4, "mismatched": 2, "gaps": 0, "diverged": 0}
+
+
+def test_a_tick_that_is_not_the_next_is_a_gap() -> None:
+    stage = Stage()
+    first, second, third = (stage.payload() for _ in range(3))
+    stage.ledger.frame(2, first)
+    stage.ledger.frame(3, second)
+    stage.ledger.frame(4, third)
+    # Another bot, which does not get the second.
+    stage.ledger.frame(2, first)
+    assert stage.ledger.frame(3, third)[0] == 4
+    assert stage.counts() == {"received": 5, "mismatched": 0, "gaps": 1, "diverged": 0}
+    # And one that gets the second twice.
+    stage.ledger.frame(4, second)
+    assert stage.counts() == {"received": 6, "mismatched": 0, "gaps": 2, "diverged": 0}
+
+
+def test_a_wrong_hash_is_a_divergence() -> None:
+    stage = Stage(hz=2)
+    payloads = [stage.payload() for _ in range(4)]
+    for tick, payload in enumerate(payloads, 2):
+        stage.ledger.frame(tick, changed(payload, hash=12345) if tick == 2 else payload)
+    assert stage.counts() == {"received": 4, "mismatched": 0, "gaps": 0, "diverged": 1}
+    assert stage.ledger.hashes_checked == 2
+
+
+def test_a_frame_that_keeps_something_back_is_found_with_the_next_hash() -> None:
+    stage = Stage(hz=2)
+    stage.zone.submit(0, 1, [("move", 1, 2)])
+    stage.payload()
+    stage.ledger.frame(2, changed(stage.payload(), tick=2, hash=None))
+    stage.ledger.frame(3, changed(stage.payload(), tick=3))
+    assert stage.ledger.diverged == 1
+
+
+def test_a_snapshot_is_held_against_the_replica() -> None:
+    stage = Stage()
+    stage.ledger.frame(2, stage.payload())
+    checked = stage.ledger.hashes_checked
+    for _ in range(2):
+        stage.ledger.snapshot(stage.snapshot())
+    assert (stage.ledger.hashes_checked, stage.ledger.diverged) == (checked + 1, 0)
+    # The bytes are the world's own columns: this is the state of no zone.
+    stage.zone.world.x[0] += 1
+    stage.ledger.snapshot(stage.snapshot())
+    assert stage.ledger.diverged == 1
+
+
+def test_a_snapshot_from_ahead_is_taken_over_and_one_from_behind_is_not() -> None:
+    stage = Stage()
+    behind = stage.snapshot()
+    stage.zone.submit(0, 1, [("move", 1, 2)])
+    stage.payload()
+    stage.payload()
+    assert stage.ledger.snapshot(stage.snapshot()).tick == 3
+    assert stage.ledger.replica is not None
+    assert stage.ledger.replica.world.hash() == stage.zone.world.hash()
+    assert stage.ledger.snapshot(behind).tick == 1
+    assert stage.ledger.replica.tick == 3
+    stage.ledger.frame(4, stage.payload())
+    assert stage.ledger.replica.tick == 4
+    assert stage.ledger.diverged == 0
+
+
+# --- The tally ------------------------------------------------------------------------------------
+
+
+def histogram(*values: int) -> Histogram:
+    made = Histogram()
+    for value in values:
+        made.record(value)
+    return made
+
+
+def some_tally(factor: int) -> Tally:
+    """A tally in which every field differs from every other, and from its default."""
+    values: dict[str, Any] = {}
+    for place, field in enumerate(dataclasses.fields(Tally), 1):
+        value: Any = factor * place
+        if field.default_factory is Histogram:
+            value = histogram(value, 1000 * value)
+        elif field.default_factory is Counter:
+            value = Counter({"A": value, f"ONLY_{factor}": 1})
+        values[field.name] = value
+    return Tally(**values)
+
+
+def test_tallies_add_up_field_by_field() -> None:
+    one, two = some_tally(1), some_tally(10)
+    both = (one + two).to_json()
+    for place, field in enumerate(dataclasses.fields(Tally), 1):
+        if field.name == "seconds_measured":
+            assert both[field.name] == 10 * place
+        elif field.default_factory is Histogram:
+            expected = histogram(place, 1000 * place, 10 * place, 10_000 * place)
+            assert both[field.name] == expected.to_json(), field.name
+        elif field.default_factory is Counter:
+            assert both[field.name] == {"A": 11 * place, "ONLY_1": 1, "ONLY_10": 1}, field.name
+        else:
+            assert both[field.name] == 11 * place, field.name
+
+
+def test_an_empty_tally_adds_nothing() -> None:
+    assert (some_tally(3) + Tally()).to_json() == some_tally(3).to_json()
+    assert sum([some_tally(3), some_tally(4)], Tally()).to_json() == (some_tally(3) + some_tally(4)).to_json()
+
+
+def test_a_tally_comes_back_from_json_as_it_was() -> None:
+    tally = some_tally(7)
+    back = Tally.from_json(json.loads(json.dumps(tally.to_json())))
+    assert back.to_json() == tally.to_json()
+    assert (back + back).to_json() == (tally + tally).to_json()
+    assert back.refused["NEVER"] == 0
+
+
+# --- The report -----------------------------------------------------------------------------------
+
+KEYS = {
+    "schema": None,
+    "interrupted": None,
+    "seconds": None,
+    "bots": {"requested", "joined", "failed"},
+    "actions": {"sent", "delivered", "superseded", "refused", "lost", "duplicated", "reordered"},
+    "frames": {"received", "mismatched", "gaps"},
+    "state_hash": {"checked", "diverged"},
+    "latency_ms": {"p50", "p90", "p99", "p999", "max"},
+    "latency_uncorrected_ms": {"p50", "p90", "p99", "p999", "max"},
+    "bytes_in_per_bot_per_s": None,
+    "bytes_per_delivered_action": None,
+    "cpu_percent": {"swarm", "server"},
+    "limited_by_swarm": None,
+    "closed": None,
+}
+
+
+def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
+    """A run in which everybody got everything, but for what is changed."""
+    good = tally or Tally(
+        requested=10,
+        joined=10,
+        sent=110,
+        delivered=100,
+        superseded=5,
+        refused=Counter(COOLDOWN=5),
+        frames=1000,
+        hashes_checked=5,
+        deliveries_measured=1000,
+        bytes_measured=20_000,
+        seconds_measured=4.0,
+        cpu_seconds=1.0,
+        closed=Counter(CLIENT_LEFT=10),
+        latency=histogram(*range(1000, 101_000, 1000)),
+    )
+    values: dict[str, Any] = {
+        "plan": Plan(bots=10),
+        "tally": good,
+        "interrupted": False,
+        "cpu_percent_busiest": 25.0,
+        "cpu_percent_server": 40.0,
+        "superseded_server": 5,
+        "hz": 20,
+        "digests_mismatched": 0,
+    }
+    return Outcome(**values | changes)
+
+
+def text_of(result: dict[str, Any]) -> str:
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        console.print(report.render(result))
+    return console.export_text()
+
+
+def test_the_report_has_every_key_of_its_schema() -> None:
+    result = report.summary(outcome())
+    for key, within in KEYS.items():
+        assert key in result
+        if within is not None:
+            assert within <= set(result[key]), key
+    assert result["schema"] == "zone-swarm/1"
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_the_report_is_what_was_counted() -> None:
+    result = report.summary(outcome())
+    assert result["bots"] == {"requested": 10, "joined": 10, "failed": 0}
+    assert result["actions"] == {
+        "sent": 110,
+        "delivered": 100,
+        "superseded": 5,
+        "refused": {"COOLDOWN": 5},
+        "lost": 0,
+        "duplicated": 0,
+        "reordered": 0,
+    }
+    assert result["latency_ms"]["p50"] == pytest.approx(50, rel=0.01)
+    assert result["latency_ms"]["max"] == 100
+    assert result["bytes_in_per_bot_per_s"] == 500
+    assert result["bytes_per_delivered_action"] == 20
+    assert result["cpu_percent"] == {"swarm": 25.0, "server": 40.0}
+    assert result["closed"] == {"CLIENT_LEFT": 10}
+    assert not result["limited_by_swarm"]
+    assert report.passed(result)
+    assert "everybody got everything" in text_of(result)
+    assert "NOT" not in text_of(result)
+
+
+def test_a_run_in_which_nothing_happened_divides_by_nothing() -> None:
+    result = report.summary(outcome(Tally(), superseded_server=None, cpu_percent_server=None, hz=None))
+    assert result["bytes_per_delivered_action"] == result["bytes_in_per_bot_per_s"] == 0
+    assert result["latency_ms"]["max"] == 0
+    assert not report.passed(result), "nobody joined"
+    assert "no admin port" in text_of(result)
+
+
+FAULTS: list[dict[str, int]] = [
+    {"lost": 1},
+    {"duplicated": 1},
+    {"reordered": 1},
+    {"mismatched": 1},
+    {"gaps": 1},
+    {"diverged": 1},
+    {"failed": 1},
+    {"closed_early": 1},
+    {"joined": 9},
+    # One more than the server says.
+    {"superseded": 6},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: next(iter(fault)))
+def test_each_single_fault_fails_the_run(fault: dict[str, int]) -> None:
+    result = report.summary(outcome(dataclasses.replace(outcome().tally, **fault)))
+    assert not report.passed(result)
+    assert "NOT everybody got everything" in text_of(result)
+
+
+def test_frames_that_differ_between_processes_fail_the_run() -> None:
+    result = report.summary(outcome(digests_mismatched=2))
+    assert result["frames"]["mismatched"] == 2
+    assert not report.passed(result)
+
+
+def test_an_action_that_no_count_explains_fails_the_run() -> None:
+    result = report.summary(outcome(dataclasses.replace(outcome().tally, sent=111)))
+    assert not report.passed(result)
+
+
+def test_superseded_beyond_the_servers_count_is_lost() -> None:
+    tally = dataclasses.replace(outcome().tally, superseded=8)
+    actions = report.summary(outcome(tally, superseded_server=5))["actions"]
+    assert (actions["superseded"], actions["lost"]) == (5, 3)
+    # More on the server's side are those of others, or of what a snapshot made up for.
+    actions = report.summary(outcome(tally, superseded_server=50))["actions"]
+    assert (actions["superseded"], actions["lost"]) == (8, 0)
+    # Without a word from the server there is nothing to hold it against.
+    actions = report.summary(outcome(tally, superseded_server=None))["actions"]
+    assert (actions["superseded"], actions["lost"]) == (8, 0)
+
+
+def test_an_interrupted_ramp_is_no_failure_but_a_failed_bot_is() -> None:
+    tally = dataclasses.replace(outcome().tally, joined=4)
+    assert report.passed(report.summary(outcome(tally, interrupted=True)))
+    assert "(interrupted)" in text_of(report.summary(outcome(tally, interrupted=True)))
+    tally = dataclasses.replace(tally, failed=1)
+    assert not report.passed(report.summary(outcome(tally, interrupted=True)))
+
+
+def test_the_report_says_when_the_swarm_itself_was_the_limit() -> None:
+    assert report.summary(outcome(cpu_percent_busiest=99.0))["limited_by_swarm"]
+    for late in ("loop_lag", "send_delay"):
+        tally = dataclasses.replace(outcome().tally, **{late: histogram(50_000)})
+        result = report.summary(outcome(tally))
+        assert result["limited_by_swarm"]
+        assert report.passed(result), "the figures are in doubt, the deliveries are not"
+        assert "limited by the swarm" in text_of(result)
+
+
+def test_errors_are_grouped_and_the_most_frequent_come_first() -> None:
+    tally = dataclasses.replace(outcome().tally, errors=Counter({f"error {n}": n for n in range(1, 8)}))
+    result = report.summary(outcome(tally))
+    assert next(iter(result["errors"].items())) == ("error 7", 7)
+    shown = text_of(result)
+    assert "7 x error 7" in shown
+    assert "error 1" not in shown
+
+
+# --- A server that lies ---------------------------------------------------------------------------
+
+
+class Honest:
+    """A small server, tick by tick: what it says of its zone is true. Those that lie are made of it."""
+
+    def __init__(self) -> None:
+        self.zone = Zone(Plaza(), hz=100, seed=1)
+        self.clients: dict[int, Connection] = {}
+        self.lies = 0
+        self.numbers = itertools.count()
+        self.late: list[tuple[int, int, Any]] = []
+
+    # What a lie replaces.
+
+    def submit(self, ref: int, seq: int, actions: Any) -> None:
+        for number, action in enumerate(actions, seq):
+            self.zone.submit(ref, number, [action])
+
+    def say_tick(self, result: TickResult) -> None:
+        for connection in self.playing():
+            connection.transport.write(result.frame)
+
+    def say_snapshot(self, connection: Connection) -> bytes:
+        return frame(self.zone.world.snapshot().encode())
+
+    def hello(self, connection: Connection, hello: Hello) -> None:
+        self.zone.join(connection.ref, hello.name)
+
+    # The rest.
+
+    def playing(self) -> list[Connection]:
+        return [connection for connection in self.clients.values() if connection.slot is not None]
+
+    def tick(self) -> None:
+        result = self.zone.tick()
+        self.say_tick(result)
+        world = self.zone.world
+        for ref, slot in result.joined:
+            connection = self.clients[ref]
+            connection.slot = slot
+            stats = list(Plaza.stats.items())
+            welcome = Welcome(1, slot, world.tick, 100, "plaza", world.width, world.height, stats, 1024, 16)
+            connection.transport.write(frame(welcome.encode()) + self.say_snapshot(connection))
+        for ref, refusal in result.refused:
+            if ref in self.clients:
+                self.clients[ref].transport.write(frame(refusal.encode()))
+
+    def received(self, connection: Connection, payload: bytes) -> None:
+        match decode_client(payload):
+            case Hello() as hello:
+                self.hello(connection, hello)
+            case Act(seq, actions):
+                self.submit(connection.ref, seq, actions)
+            case Goodbye():
+                connection.end("CLIENT_LEFT")
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, server: Honest) -> None:
+        self.server = server
+        self.ref = next(server.numbers)
+        self.slot: int | None = None
+        self.transport: Any = None
+        self.deframer = Deframer(1024)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.server.clients[self.ref] = self
+
+    def data_received(self, data: bytes) -> None:
+        for payload in self.deframer.receive(data):
+            self.server.received(self, payload)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone()
+
+    def end(self, code: str) -> None:
+        self.transport.write(frame(Bye(code, "", True).encode()))
+        self.transport.close()
+        self.gone()
+
+    def gone(self) -> None:
+        if self.server.clients.pop(self.ref, None) is not None and self.slot is not None:
+            self.server.zone.leave(self.ref)
+
+
+class Dropping(Honest):
+    """Keeps one action of this kind to itself."""
+
+    kind = "say"
+
+    def submit(self, ref: int, seq: int, actions: Any) -> None:
+        for number, action in enumerate(actions, seq):
+            if not self.lies and number > 2 and action[0] == self.kind:
+                self.lies += 1
+            else:
+                self.zone.submit(ref, number, [action])
+
+
+class DroppingAMotion(Dropping):
+    kind = "move"
+
+
+class Repeating(Honest):
+    """Lets one action happen twice."""
+
+    def submit(self, ref: int, seq: int, actions: Any) -> None:
+        super().submit(ref, seq, actions)
+        if not self.lies and seq > 2 and actions[0][0] == "say":
+            self.lies += 1
+            self.zone.submit(ref, seq, actions[:1])
+
+
+class Reordering(Honest):
+    """Lets one action happen after one that was done after it."""
+
+    def submit(self, ref: int, seq: int, actions: Any) -> None:
+        said = actions[0][0] == "say"
+        if not self.lies and not self.late and seq > 2 and said:
+            self.late.append((ref, seq, actions))
+            return
+        super().submit(ref, seq, actions)
+        if self.late and self.late[0][0] == ref and said:
+            self.lies += 1
+            super().submit(*self.late.pop())
+
+
+class TwoFaced(Honest):
+    """Sends one of the bots other bytes, once."""
+
+    def say_tick(self, result: TickResult) -> None:
+        for place, connection in enumerate(self.playing()):
+            data = result.frame
+            if not self.lies and place == 1 and result.tick > 20:
+                self.lies += 1
+                data = frame(changed(data[HEADER_BYTES:], dilation_percent=99))
+            connection.transport.write(data)
+
+
+class Skipping(Honest):
+    """Keeps one frame, in which nothing happens, from one of the bots."""
+
+    def say_tick(self, result: TickResult) -> None:
+        playing = self.playing()
+        if not self.lies and len(playing) == 2 and result.tick > 20 and not result.records:
+            self.lies += 1
+            del playing[0]
+        for connection in playing:
+            connection.transport.write(result.frame)
+
+
+class Mishashing(Honest):
+    """Sends everybody a state hash that is not the state's."""
+
+    def say_tick(self, result: TickResult) -> None:
+        data = result.frame
+        if not self.lies and len(self.playing()) == 2:
+            self.lies += 1
+            data = frame(changed(data[HEADER_BYTES:], hash=0xBAD))
+        for connection in self.playing():
+            connection.transport.write(data)
+
+
+class Misremembering(Honest):
+    """Sends the second bot a snapshot of another world."""
+
+    def say_snapshot(self, connection: Connection) -> bytes:
+        if len(self.playing()) < 2:
+            return super().say_snapshot(connection)
+        self.lies += 1
+        world = self.zone.world
+        world.x[0] ^= 1
+        data = super().say_snapshot(connection)
+        world.x[0] ^= 1
+        return data
+
+
+class Expelling(Honest):
+    """Throws one bot out when it has acted a little."""
+
+    def submit(self, ref: int, seq: int, actions: Any) -> None:
+        super().submit(ref, seq, actions)
+        if not self.lies and seq > 3:
+            self.lies += 1
+            self.clients[ref].end("INTERNAL_ERROR")
+
+
+class Refusing(Honest):
+    """Lets the second bot not in."""
+
+    def hello(self, connection: Connection, hello: Hello) -> None:
+        if connection.ref == 1:
+            self.lies += 1
+            connection.end("SERVER_FULL")
+        else:
+            super().hello(connection, hello)
+
+
+class TakingOut(Honest):
+    """Takes the last player out of the zone, and tells everybody, while its connection stays."""
+
+    def say_tick(self, result: TickResult) -> None:
+        if not self.lies and len(self.playing()) == 2 and result.tick > 20:
+            self.lies += 1
+            self.zone.leave(self.playing()[-1].ref)
+        super().say_tick(result)
+
+
+async def run_against(server: Honest, rate: float = 50.0) -> Tally:
+    """Two talkative bots against this server, until some time after it has lied."""
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0)
+
+    async def tick() -> None:
+        while True:
+            server.tick()
+            await asyncio.sleep(0.01)
+
+    ticking = asyncio.create_task(tick())
+    mix = {"chatty": 1}
+    plan = Plan(port=listener.sockets[0].getsockname()[1], bots=2, ramp=50, rate=rate, mix=mix)
+    swarm, orders = Worker(plan, 0), asyncio.Queue[str]()
+    running = asyncio.create_task(swarm.run(orders))
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not swarm.progress()["done"]:
+                await asyncio.sleep(0.01)
+            orders.put_nowait("measure")
+            while not server.lies and type(server) is not Honest:
+                await asyncio.sleep(0.01)
+            enough = server.zone.world.tick + 30
+            while server.zone.world.tick < enough:
+                await asyncio.sleep(0.01)
+            orders.put_nowait("stop")
+            return await running
+    finally:
+        ticking.cancel()
+        running.cancel()
+        await asyncio.gather(ticking, running, return_exceptions=True)
+        listener.close()
+
+
+COUNTED = (
+    "failed",
+    "lost",
+    "duplicated",
+    "reordered",
+    "mismatched",
+    "gaps",
+    "diverged",
+    "closed_early",
+    "catch_ups",
+)
+
+
+@pytest.mark.parametrize(
+    ("server", "faults"),
+    [
+        (Honest, {}),
+        (Dropping, {"lost": 1}),
+        (Repeating, {"duplicated": 1}),
+        (Reordering, {"reordered": 1}),
+        (TwoFaced, {"mismatched": 1}),
+        (Skipping, {"gaps": 1}),
+        (Mishashing, {"diverged": 1}),
+        (Misremembering, {"diverged": 1}),
+        (Refusing, {"failed": 1}),
+    ],
+)
+def test_the_swarm_counts_exactly_what_a_server_does_wrong(
+    server: Callable[[], Honest], faults: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What never comes is waited for: less long than in a real run.
+    monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
+    lying = server()
+    tally = asyncio.run(run_against(lying))
+    assert lying.lies == sum(faults.values())
+    assert {name: count for name in COUNTED if (count := getattr(tally, name))} == faults
+    assert tally.sent == tally.delivered + tally.superseded + tally.lost + sum(tally.refused.values())
+    assert tally.sent > 10
+    assert (tally.requested, tally.joined) == (2, 2 - faults.get("failed", 0))
+    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=lying.zone.superseded_total))
+    assert report.passed(result) == (not faults)
+
+
+def test_a_bot_that_is_thrown_out_is_counted_with_the_reason() -> None:
+    tally = asyncio.run(run_against(Expelling()))
+    assert (tally.closed_early, tally.joined, tally.failed) == (1, 2, 0)
+    assert tally.closed == {"INTERNAL_ERROR": 1, "CLIENT_LEFT": 1}
+    assert tally.errors == {"INTERNAL_ERROR: ": 1}
+    # What it had just done died with it.
+    assert tally.lost >= 1
+    assert tally.sent == tally.delivered + tally.superseded + tally.lost + sum(tally.refused.values())
+    assert not report.passed(report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=None)))
+
+
+def test_a_motion_that_is_dropped_is_lost_by_the_servers_own_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
+    lying = DroppingAMotion()
+    tally = asyncio.run(run_against(lying))
+    assert tally.superseded + tally.lost == lying.zone.superseded_total + 1
+    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=lying.zone.superseded_total))
+    assert result["actions"]["lost"] == 1
+    assert not report.passed(result)
+
+
+def test_a_bot_that_the_server_took_out_of_the_zone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
+    lying = TakingOut()
+    with pytest.MonkeyPatch.context() as patch:
+        # The zone forgets the player: what it still asks for is nobody's.
+        patch.setattr(Connection, "gone", lambda self: self.server.clients.pop(self.ref, None))
+        tally = asyncio.run(run_against(lying))
+    assert not report.passed(report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=None)))
+
+
+def test_frames_are_compared_across_processes_too() -> None:
+    async def conduct() -> tuple[Outcome, TwoFaced]:
+        server = TwoFaced()
+        listener = await asyncio.get_running_loop().create_server(lambda: Connection(server), "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        conductor = Conductor(Plan(port=port, bots=2, processes=2, seconds=0, rate=5), None)
+
+        async def tick() -> None:
+            while True:
+                server.tick()
+                if server.lies:
+                    conductor.stop()
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick())
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await conductor.run(lambda _progress: None), server
+        finally:
+            ticking.cancel()
+            listener.close()
+
+    found, server = asyncio.run(conduct())
+    assert (server.lies, found.digests_mismatched) == (1, 1)
+    assert (found.tally.mismatched, found.tally.joined) == (0, 2)
+    assert not report.passed(report.summary(found))
+
+
+def test_the_summary_leaves_the_outcome_as_it_was() -> None:
+    made = outcome()
+    before = copy.deepcopy(made.tally.to_json())
+    report.summary(made)
+    assert made.tally.to_json() == before
+
+
+def test_a_behaviour_that_breaks_does_not_pass_for_a_good_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide, calls = Chatty.decide, itertools.count()
+
+    def breaking(self: Chatty, bot: Bot, replica: Replica) -> Any:
+        if next(calls) == 4:
+            raise IndexError("no such slot")
+        return decide(self, bot, replica)
+
+    monkeypatch.setattr(Chatty, "decide", breaking)
+    try:
+        tally = asyncio.run(run_against(Honest()))
+    except (IndexError, ExceptionGroup):
+        return
+    assert not report.passed(report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=None)))

@@ -1,0 +1,374 @@
+"""The programs as they are run: real processes, real sockets, a real terminal, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 50.0
+"""How long anything may take before a test fails; nothing is expected to take a fifth of it."""
+
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found]) -> Found:
+    """What `look` finds, as soon as it finds anything."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+    return found
+
+
+class Family:
+    """Programs that a test starts, and all processes that those start in turn: known by a mark in
+    their environment, for some of them live in sessions of their own."""
+
+    def __init__(self) -> None:
+        self.mark = f"ZONE_TEST_FAMILY={uuid.uuid4().hex}"
+        name, _, value = self.mark.partition("=")
+        removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+        inherited = {key: text for key, text in os.environ.items() if key not in removed}
+        self.environment = inherited | {name: value, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *command: str, **settings: Any) -> subprocess.Popen[str]:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=ROOT, env=self.environment, text=True, **pipes | settings
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *command: str) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr) of a program that ends by itself."""
+        return ended(self.start(*command))
+
+    def members(self) -> dict[int, str]:
+        """The command of each process of the family that is alive, by its id."""
+        alive = {}
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and self.mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    alive[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return alive
+
+    def close(self) -> None:
+        for pid in self.members():
+            os.kill(pid, signal.SIGKILL)
+        for process in self.started:
+            process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def family() -> Iterator[Family]:
+    """A family of which nobody may be left when the test is over."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("needs /proc to see who is left")
+    started = Family()
+    yield started
+    try:
+        until(lambda: not started.members())
+    finally:
+        started.close()
+
+
+def server(family: Family, folder: Path, *options: str) -> tuple[subprocess.Popen[str], dict[str, int]]:
+    """A server of its own, and its ports."""
+    ready = folder / "ready.json"
+    arguments = (*options, "--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--log-level", "error")
+    process = family.start("zoneserver", "run", *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(ready.exists)
+    return process, json.loads(ready.read_text())
+
+
+def stats(port: int) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def assert_everything_delivered(report: dict[str, Any], bots: int) -> None:
+    actions = report["actions"]
+    assert report["bots"] == {"requested": bots, "joined": bots, "failed": 0}
+    assert actions["sent"] == actions["delivered"] + actions["superseded"] + sum(actions["refused"].values())
+    assert (actions["lost"], actions["duplicated"], actions["reordered"]) == (0, 0, 0)
+    assert actions["delivered"] > 0
+    assert (report["frames"]["mismatched"], report["frames"]["gaps"]) == (0, 0)
+    assert report["frames"]["received"] > 0
+    assert report["state_hash"]["diverged"] == 0
+    assert report["state_hash"]["checked"] > 0
+    assert (report["closed"], report["closed_early"], report["errors"]) == ({"CLIENT_LEFT": bots}, 0, {})
+
+
+# --- The swarm ------------------------------------------------------------------------------------
+
+
+def test_a_thousand_bots_get_everything(family: Family) -> None:
+    code, out, err = family.run(
+        "tools.swarm", "--spawn-server", "--bots", "1000", "--time", "4s", "--rate", "2", "--no-progress", "--json", "-"
+    )
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert_everything_delivered(report, 1000)
+    # What is due in four seconds is sent, however late; half of it at the very least.
+    assert report["actions"]["sent"] >= 4000
+    assert (report["schema"], report["interrupted"]) == ("zone-swarm/1", False)
+
+
+def test_two_processes_see_the_same_frames(family: Family, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    code, out, err = family.run(
+        *("tools.swarm", "--spawn-server", "--bots", "60", "--processes", "2", "--time", "1s", "--ramp", "200"),
+        *("--json", str(file)),
+    )
+    assert code == 0
+    report = json.loads(file.read_text())
+    assert_everything_delivered(report, 60)
+    assert report["swarm"]["processes"] == 2
+    assert "everybody got everything" in out
+    assert "actions sent" in err, "without a terminal its progress comes in lines"
+
+
+def test_a_server_that_is_killed_in_the_middle_is_reported(family: Family, tmp_path: Path) -> None:
+    process, ports = server(family, tmp_path)
+    swarm = family.start(
+        *("tools.swarm", "--port", str(ports["port"]), "--stats-port", str(ports["stats_port"]), "--no-progress"),
+        *("--bots", "20", "--time", "3s", "--rate", "10"),
+    )
+
+    def is_in_the_middle() -> bool:
+        now = stats(ports["stats_port"])
+        return now["players"] == 20 and now["actions_in_total"] > 50
+
+    until(is_in_the_middle)
+    process.kill()
+    code, out, err = ended(swarm)
+    assert (code, "Traceback" in err) == (1, False)
+    assert "NOT everybody got everything" in out
+    assert "20 of 20 joined" in out
+    assert re.search(r"closed +20 CONNECTION_LOST", out)
+    # One line for all of them, or two: some connections are reset, others end.
+    assert sum(int(count) for count in re.findall(r"(\d+) x CONNECTION_LOST", out)) == 20
+    assert "unknown: no admin port" in out
+
+
+def test_without_a_server_all_bots_fail_and_it_says_why(family: Family) -> None:
+    # Bound and not listening: nobody else can take the port meanwhile.
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = str(sock.getsockname()[1])
+        code, out, err = family.run(
+            *("tools.swarm", "--port", port, "--stats-port", port, "--bots", "5", "--time", "100ms"),
+            *("--no-progress", "--json", "-"),
+        )
+    report = json.loads(out)
+    assert (code, err) == (1, "")
+    assert report["bots"] == {"requested": 5, "joined": 0, "failed": 5}
+    assert list(report["errors"].values()) == [5]
+    assert "refused" in next(iter(report["errors"]))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, number: signal.Signals) -> None:
+    swarm = family.start(
+        *("tools.swarm", "--spawn-server", "--bots", "30", "--time", "0", "--rate", "10", "--json", "-"),
+        *("--processes", "2"),
+    )
+    assert swarm.stderr is not None
+    # Its first line comes when everybody is in.
+    while "actions sent" not in swarm.stderr.readline():
+        assert swarm.poll() is None
+    assert sum("tools.swarm" in command for command in family.members().values()) == 3
+    swarm.send_signal(number)
+    code, out, err = ended(swarm)
+    report = json.loads(out)
+    assert (code, report["interrupted"], "Traceback" in err) == (130, True, False)
+    assert_everything_delivered(report, 30)
+    assert family.members() == {}, "whoever it started is gone when it ends"
+
+
+def test_a_ramp_that_is_interrupted_is_nobodys_failure(family: Family, tmp_path: Path) -> None:
+    # At one tick a second there is time to find some that are on their way in.
+    process, ports = server(family, tmp_path, "--hz", "1")
+    swarm = family.start(
+        *("tools.swarm", "--port", str(ports["port"]), "--stats-port", str(ports["stats_port"]), "--no-progress"),
+        *("--bots", "1000", "--ramp", "50", "--time", "0", "--rate", "1", "--json", "-"),
+    )
+
+    def is_in_the_middle() -> bool:
+        now = stats(ports["stats_port"])
+        return now["joins_total"] > 10 and now["players"] - now["joins_total"] > 4
+
+    until(is_in_the_middle)
+    swarm.send_signal(signal.SIGINT)
+    code, out, err = ended(swarm)
+    process.terminate()
+    report = json.loads(out)
+    assert (report["interrupted"], "Traceback" in err) == (True, False)
+    assert 10 < report["bots"]["joined"] < 1000
+    assert report["bots"]["failed"] == 0
+    assert code == 130
+
+
+@pytest.mark.parametrize("program", ["tools.swarm", "tools.demo"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupt_while_the_server_comes_up_leaves_nobody(
+    family: Family, program: str, number: signal.Signals
+) -> None:
+    arguments = ("--spawn-server", "--no-progress") if program == "tools.swarm" else ()
+    process = family.start(program, *arguments, "--bots", "5", "--time", "300s")
+    until(lambda: any("zoneserver run" in command for command in family.members().values()))
+    process.send_signal(number)
+    # The server may need a moment to find that nobody listens to it: the family looks after that.
+    _, _, err = ended(process)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mix", "dancer=1"], "there is no role 'dancer'"),
+        (["--bots", "0"], "0 is not above zero"),
+        (["--rate", "nan"], "nan is not above zero"),
+        (["--time", "soon"], "'soon'"),
+        (["--host", "192.0.2.1"], "a swarm only goes to loopback addresses"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_swarm_that_makes_no_sense_is_not_started(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tools.swarm.__main__ import main
+
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_server_that_cannot_start_is_told_in_one_line(family: Family) -> None:
+    code, out, err = family.run("tools.swarm", "--spawn-server", "--hz", "1000", "--bots", "5", "--no-progress")
+    assert (code, out) == (3, "")
+    assert "hz must be from 1 to 100" in err
+    assert len(err.splitlines()) == 1
+
+
+# --- The demo -------------------------------------------------------------------------------------
+
+
+def test_the_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
+    code, out, err = family.run("tools.demo", "--time", "2s", "--bots", "50")
+    assert (code, "Traceback" in err) == (0, False)
+    assert "50 bots on their way" in err
+    assert "\x1b" not in out
+    lines, _, summary = out.partition("everybody got everything")
+    assert re.search(r"uptime +players", lines)
+    assert re.search(r"\n +\d+s +\d+ ", lines), "a line of figures"
+    assert "50 of 50 joined" in summary
+    assert "50 CLIENT_LEFT" in summary
+
+
+pty = pytest.importorskip("pty")
+fcntl = pytest.importorskip("fcntl")
+termios = pytest.importorskip("termios")
+
+ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
+CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
+
+
+class Terminal:
+    """A pseudo-terminal with a program of the family in it."""
+
+    def __init__(self, family: Family, *command: str) -> None:
+        self._master, self._slave = pty.openpty()
+        size = (24).to_bytes(2, sys.byteorder) + (80).to_bytes(2, sys.byteorder) + bytes(4)
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
+        self.before = self.attributes()
+        self.output = b""
+        self.process = family.start(
+            *command,
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+
+    def attributes(self) -> list[Any]:
+        return list(termios.tcgetattr(self._slave))
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def wait_for(self, words: bytes) -> None:
+        """Reads until the words have been written, in whatever colours."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while words not in re.sub(rb"\x1b\[[0-9;]*m", b"", self.output):
+            assert time.monotonic() < deadline, f"{words!r} never came: {self.output[-2000:]!r}"
+            self._read(0.1)
+
+    def wait_for_end(self) -> int:
+        """Reads on until the program has ended; returns its exit code."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it does not end: {self.output[-2000:]!r}"
+            self._read(0.05)
+        while self._read(0):
+            pass
+        return self.process.returncode
+
+    def _read(self, seconds: float) -> bool:
+        readable, _, _ = select.select([self._master], [], [], seconds)
+        if readable:
+            self.output += os.read(self._master, 65536)
+        return bool(readable)
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+
+@pytest.mark.parametrize("how", ["q", "Ctrl-C"])
+def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
+    terminal = Terminal(family, "tools.demo", "--bots", "50")
+    try:
+        terminal.wait_for(ALTERNATE_ON)
+        # The dashboard draws, and everybody is on it.
+        terminal.wait_for(b"50 of 10.0k")
+        assert terminal.attributes() != terminal.before
+        terminal.press(b"q" if how == "q" else b"\x03")
+        assert terminal.wait_for_end() == 0
+        assert terminal.attributes() == terminal.before
+        assert terminal.output.count(ALTERNATE_ON) == terminal.output.count(ALTERNATE_OFF) == 1
+        assert terminal.output.rindex(CURSOR_ON) > terminal.output.rindex(CURSOR_OFF)
+        after = terminal.output.partition(ALTERNATE_OFF)[2].decode(errors="replace")
+        assert "everybody got everything" in after
+        assert "NOT" not in after
+        assert "(interrupted)" in after
+        assert "Traceback" not in after
+        assert family.members() == {}
+    finally:
+        terminal.close()
