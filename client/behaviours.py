@@ -6,6 +6,7 @@ import math
 
 from client.bot import ActionOf, Behaviour, Bot
 from client.replica import Replica
+from zoneserver.world import VELOCITY_MAX
 
 __all__ = ["ROLES", "Chatty", "Fighter", "Walker"]
 
@@ -96,8 +97,9 @@ class Chatty:
 def velocity(bot: Bot, heading: float) -> tuple[int, int]:
     """A stroll in this direction (radians), in units per tick."""
     assert bot.welcome is not None
-    speed = SPEED / bot.welcome.hz
-    return round(speed * math.cos(heading)), round(speed * math.sin(heading))
+    speed = min(SPEED / bot.welcome.hz, VELOCITY_MAX)
+    # Towards zero: rounded up along both axes, the whole could exceed the cap.
+    return int(speed * math.cos(heading)), int(speed * math.sin(heading))
 
 
 ROLES: dict[str, type[Behaviour]] = {"walker": Walker, "fighter": Fighter, "chatty": Chatty}

@@ -93,10 +93,11 @@ class ActionBook:
         """A frame holds an action of ours."""
         fates = self._fates
         seq = self._full(seq_byte)
-        action = self._outstanding.pop(seq, None)
+        action = self._outstanding.get(seq)
         if action is None or action.is_motion is not is_motion:
             fates.duplicated += 1
             return
+        del self._outstanding[seq]
         fates.delivered += 1
         if is_motion:
             for earlier in [seq_ for seq_, other in self._outstanding.items() if seq_ < seq and other.is_motion]:

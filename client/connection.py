@@ -66,6 +66,8 @@ class _Receiver(ClientProtocol):
         self.closed: asyncio.Future[Bye] = self._loop.create_future()
         # True while the program is so far behind that nothing more is read.
         self._is_paused = False
+        # True once nobody wants to know any more.
+        self._is_leaving = False
 
     def on_welcome(self, welcome: Welcome) -> None:
         self.arrived.set()
@@ -93,7 +95,16 @@ class _Receiver(ClientProtocol):
             if not waiter.done():
                 waiter.set_exception(ZoneClosedError(*bye))
 
+    def leave(self) -> None:
+        self._is_leaving = True
+        self.waiting.clear()
+        super().leave()
+        # The server's goodbye cannot be read while reading is paused.
+        self.resume()
+
     def _put(self, item: bytes | Refusal) -> None:
+        if self._is_leaving:
+            return
         self.waiting.append(item)
         self.arrived.set()
         if len(self.waiting) >= _WAITING_MAX and not self._is_paused:
@@ -122,6 +133,8 @@ class ZoneConnection:
     def __init__(self, receiver: _Receiver, welcome: Welcome) -> None:
         self._receiver = receiver
         self._pings = 0
+        # What was refused since the last update: kept here, for a wait may be cancelled.
+        self._refused: list[Refusal] = []
         self.name = receiver.name
         self.slot = welcome.slot
         """Who we are in the frames."""
@@ -144,7 +157,7 @@ class ZoneConnection:
         self._receiver.flush()
 
     async def ping(self) -> float:
-        """The time there and back, in seconds. Raises ZoneClosedError."""
+        """The time there and back, in seconds, while somebody iterates. Raises ZoneClosedError."""
         self._check_open()
         self._pings += 1
         loop = asyncio.get_running_loop()
@@ -164,12 +177,12 @@ class ZoneConnection:
 
     async def __anext__(self) -> Update:
         """The next tick. Raises ZoneClosedError when the server ended it, DivergedError, ValueError."""
-        refused: list[Refusal] = []
         while True:
             item = self._receiver.take()
             if isinstance(item, Refusal):
-                refused.append(item)
+                self._refused.append(item)
             elif item is not None:
+                refused, self._refused = self._refused, []
                 return self._update(item, refused)
             elif self._receiver.closed.done():
                 raise ZoneClosedError(*self._receiver.closed.result())
@@ -204,12 +217,12 @@ async def connect(
 ) -> AsyncIterator[ZoneConnection]:
     """Joins a zone; leaving the block leaves the zone.
 
-    Raises JoinRefusedError when the server does not let us in, OSError when there is none, and
-    TimeoutError when it does not answer within `timeout` seconds.
+    Raises JoinRefusedError when the server does not let us in, OSError when there is none, TimeoutError
+    when it does not answer within `timeout` seconds, and ValueError for a name that cannot be sent.
     """
-    loop = asyncio.get_running_loop()
+    receiver = _Receiver(name, ticket)
     async with asyncio.timeout(timeout):
-        _, receiver = await loop.create_connection(lambda: _Receiver(name, ticket), host, port)
+        await asyncio.get_running_loop().create_connection(lambda: receiver, host, port)
         try:
             while receiver.welcome is None and not receiver.closed.done():
                 receiver.arrived.clear()
@@ -223,8 +236,6 @@ async def connect(
         yield ZoneConnection(receiver, receiver.welcome)
     finally:
         receiver.leave()
-        receiver.waiting.clear()
-        receiver.resume()
         try:
             async with asyncio.timeout(2.0):
                 await asyncio.shield(receiver.closed)

@@ -33,7 +33,8 @@ class ClientProtocol(asyncio.Protocol):
         self.received_bytes = 0
         self.next_seq = 1
         """The sequence that the next action will have."""
-        self._ticket = ticket
+        # Encoded here, where a name that cannot be sent is the caller's error.
+        self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket).encode()
         self._deframer = Deframer(messages.SERVER_PAYLOAD_BYTES)
         # Actions of the current client frame, packed, and their size together.
         self._actions: list[bytes] = []
@@ -121,7 +122,7 @@ class ClientProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
-        self.send(Hello(messages.PROTOCOL_VERSION, self.name, self._ticket).encode())
+        self.send(self._hello)
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
@@ -152,6 +153,7 @@ class ClientProtocol(asyncio.Protocol):
                 self.on_pong(pong)
             case Bye() as bye:
                 self._end(bye)
+                self._transport.close()
 
     def eof_received(self) -> bool:
         return False  # The transport closes: a server says nothing more after its goodbye.

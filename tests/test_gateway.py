@@ -91,7 +91,10 @@ async def test_another_version_is_turned_away(open_hall: OpenHall, version: int)
     assert (bye.code, bye.retry) == ("VERSION_MISMATCH", False)
 
 
-@pytest.mark.parametrize("name", ["", "x" * 25, " ann", "ann ", "   ", "\x1b[2J", "a\nb", "a\0b", "\u202eevil", "\u2066a", "\u200b", "\ue000"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "x" * 25, " ann", "ann ", "   ", "\x1b[2J", "a\nb", "a\0b", "\u202eevil", "\u2066a", "\u200b", "\ue000"],
+)
 async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_hall: OpenHall, name: str) -> None:
     hall = await open_hall(Plaza)
     client = await hall.connect()

@@ -373,6 +373,7 @@ def test_the_report_is_what_was_counted() -> None:
         "lost": 0,
         "duplicated": 0,
         "reordered": 0,
+        "unaccounted": 0,
     }
     assert result["latency_ms"]["p50"] == pytest.approx(50, rel=0.01)
     assert result["latency_ms"]["max"] == 100
@@ -398,6 +399,8 @@ FAULTS: list[dict[str, int]] = [
     {"lost": 1},
     {"duplicated": 1},
     {"reordered": 1},
+    {"delivered": 1},
+    {"broken": 1},
     {"mismatched": 1},
     {"gaps": 1},
     {"diverged": 1},

@@ -5,46 +5,49 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import signal
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from tools.dashboard.watch import watch
-from tools.spawn import ServerProcess, SpawnError
+from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.plan import Plan
-from zoneserver.config import parse_count, parse_duration
+from zoneserver.config import checked, parse_count, parse_duration
 
 __all__ = ["main"]
 
-EXIT_OK, EXIT_CHECKS_FAILED, EXIT_CANNOT_START = 0, 1, 3
+EXIT_OK, EXIT_CHECKS_FAILED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the demo; returns 0 when everybody got everything, 1 when not, 3 when it cannot start."""
+    """Runs the demo; returns 0 when everybody got everything, 1 when not, 3 when it cannot
+    start, 130 when it is interrupted before it has."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
-    parser.add_argument("--time", type=parse_duration, default=0.0, help="for how long; 0, the default, until Ctrl-C")
-    parser.add_argument("--bots", type=parse_count, default=1_000, help="how many bots (default 1000)")
+    parser.add_argument(
+        "--time", type=checked(parse_duration), default=0.0, help="for how long; 0, the default, until Ctrl-C"
+    )
+    parser.add_argument("--bots", type=checked(parse_count), default=1_000, help="how many bots (default 1000)")
     arguments = parser.parse_args(argv)
     try:
         return asyncio.run(_run(Plan(bots=arguments.bots, seconds=arguments.time)))
     except (SpawnError, SwarmError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
+    except asyncio.CancelledError:
+        return EXIT_INTERRUPTED
 
 
 async def _run(plan: Plan) -> int:
+    cancel_on_signals()
     async with ServerProcess() as server:
         plan = dataclasses.replace(plan, port=server.port)
         print(f"a server on port {server.port}, {plan.bots:,} bots on their way", file=sys.stderr)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, over.set)
+        on_signals(over.set)
 
         async def swarm() -> Outcome:
             try:

@@ -7,15 +7,30 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["ServerProcess", "SpawnError"]
+__all__ = ["ServerProcess", "SpawnError", "cancel_on_signals", "on_signals"]
 
 
 class SpawnError(Exception):
     """The server did not come up; the text is what it said."""
+
+
+def on_signals(callback: Callable[[], object]) -> None:
+    """Ctrl-C and SIGTERM call this from now on, in place of what they did before."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, callback)
+
+
+def cancel_on_signals() -> None:
+    """Ctrl-C and SIGTERM cancel this task: for as long as there is nothing to end in good order."""
+    task = asyncio.current_task()
+    assert task is not None
+    on_signals(task.cancel)
 
 
 class ServerProcess:

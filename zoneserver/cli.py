@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver import __version__
-from zoneserver.config import Config, parse_count, parse_duration
+from zoneserver.config import Config, checked, parse_count, parse_duration
 from zoneserver.metrics import Stats
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory, port_holder
 from zoneserver.rules import Rules
@@ -98,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     flag("--port", int, default.port, "port for players; 0 takes any free one")
     flag("--stats-port", int, default.stats_port, "loopback port for /stats, /map, /healthz; 0 takes any")
     flag("--hz", int, default.hz, "ticks per second")
-    flag("--max-players", parse_count, default.max_players, "how many may be in the zone at once")
-    flag("--duration", parse_duration, None, "stop after so long: 30s, 2m, 1h30m")
+    flag("--max-players", checked(parse_count), default.max_players, "how many may be in the zone at once")
+    flag("--duration", checked(parse_duration), None, "stop after so long: 30s, 2m, 1h30m")
     flag("--seed", int, default.seed, "seed of the game's random source")
     flag("--ready-file", Path, None, "write pid and ports here, as JSON, once players can connect")
     levels = ("debug", "info", "warning", "error")
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 def load_rules(target: str) -> type[Rules]:
     """The class named by `module:Class`. Raises CannotStartError, saying what is wrong with it."""
     module_name, _, class_name = target.partition(":")
-    if not module_name or not class_name:
+    if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise CannotStartError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
     # A game usually lies in the directory one stands in.
     sys.path.insert(0, os.getcwd())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeVar
 
-__all__ = ["Config", "Limits", "parse_count", "parse_duration"]
+__all__ = ["Config", "Limits", "checked", "parse_count", "parse_duration"]
+
+_Parsed = TypeVar("_Parsed")
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -26,6 +31,18 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(map("".join, parts)) not in {text, text + "s"} or math.isinf(seconds):
         raise ValueError(f"{text!r} is not a duration: write 30s, 2m or 1h30m")
     return seconds
+
+
+def checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
+    """A parser for argparse, which shows the words of its ValueError as they are."""
+
+    def checked(text: str) -> _Parsed:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
 
 
 def parse_count(text: str) -> int:

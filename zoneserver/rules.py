@@ -234,7 +234,10 @@ def actions_of(rules: Rules) -> dict[str, Action]:
             continue
         if not inspect.signature(handler).parameters:
             raise TypeError(f"{type(rules).__name__}.{kind} takes no player")
-        hints = typing.get_type_hints(handler, include_extras=True)
+        try:
+            hints = typing.get_type_hints(handler, include_extras=True)
+        except NameError as error:
+            raise TypeError(f"{type(rules).__name__}.{kind} is annotated with an unknown name: {error}") from None
         parameters = list(inspect.signature(handler).parameters)[1:]
         converters = [_converter(rules, f"{kind}({parameter})", hints.get(parameter, Any)) for parameter in parameters]
         found[kind] = Action(kind, handler, converters)

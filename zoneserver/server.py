@@ -6,6 +6,7 @@ Startup binds before anything else; a beat per tick; a shutdown with a deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -70,13 +71,22 @@ class ZoneServer:
     async def start(self) -> None:
         """Binds, listens and begins to tick. Raises OSError when a port is not to be had."""
         config = self.config
-        # Both ports first: nothing is half started when one of them is taken.
-        player_socket = tcp.bind(config.host, config.port, config.limits)
-        try:
-            admin_socket = tcp.bind("127.0.0.1", config.stats_port) if config.stats_port is not None else None
-        except OSError:
-            player_socket.close()
-            raise
+        with contextlib.ExitStack() as unless_started:
+            # Both ports first: nothing is half started when one of them is taken.
+            player_socket = unless_started.enter_context(tcp.bind(config.host, config.port, config.limits))
+            admin_socket = None
+            if config.stats_port is not None:
+                admin_socket = unless_started.enter_context(tcp.bind("127.0.0.1", config.stats_port))
+            self._assemble()
+            self.port = player_socket.getsockname()[1]
+            self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
+            await self._listen(player_socket, admin_socket)
+            unless_started.pop_all()
+        self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
+
+    def _assemble(self) -> None:
+        """The zone, the gateway and the clock. Raises TypeError for a game that cannot be run."""
+        config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A stopping player may hold a descriptor for a moment while the next one is let in.
@@ -96,10 +106,6 @@ class ZoneServer:
         self._ticker = Ticker(config.hz, self._loop.time())
         self._started = time.monotonic()
         self._sample_cpu()
-        self.port = player_socket.getsockname()[1]
-        self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
-        await self._listen(player_socket, admin_socket)
-        self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
 
     async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import ipaddress
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 
 from rich.console import Console
 
-from tools.spawn import ServerProcess, SpawnError
+from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, SwarmError
 from tools.swarm.display import Display
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
-from zoneserver.config import parse_count, parse_duration
+from zoneserver.config import checked, parse_count, parse_duration
 from zoneserver.process import raise_open_files
 
 __all__ = ["main"]
@@ -63,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SpawnError, SwarmError, OSError) as error:
         print(f"zone-swarm: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
+    except asyncio.CancelledError:
+        return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     flag("-u", "--bots", type=_positive(parse_count), default=default.bots, help="how many (default 1000)")
     flag("-r", "--ramp", type=_positive(float), default=default.ramp, help="joins per second (default 500)")
     text = "how long to measure once all are in; 0 until Ctrl-C (default 30s)"
-    flag("-t", "--time", type=parse_duration, default=default.seconds, help=text)
+    flag("-t", "--time", type=checked(parse_duration), default=default.seconds, help=text)
     flag("--rate", type=_positive(float), default=default.rate, help="actions per second and bot (default 5)")
-    flag("--mix", type=_checked(parse_mix), default=DEFAULT_MIX, help=f"who they are (default {DEFAULT_MIX})")
+    flag("--mix", type=checked(parse_mix), default=DEFAULT_MIX, help=f"who they are (default {DEFAULT_MIX})")
     flag("--seed", type=int, default=default.seed, help="seed of all that bots decide (default 1)")
     flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
@@ -92,18 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _checked(parse: Any) -> Any:
-    """A parser whose ValueError argparse shows as it is."""
-
-    def checked(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
 def _positive(parse: Any) -> Any:
     def positive(text: str) -> Any:
         value = parse(text)
@@ -111,7 +100,7 @@ def _positive(parse: Any) -> Any:
             raise ValueError(f"{text} is not above zero")
         return value
 
-    return _checked(positive)
+    return checked(positive)
 
 
 def _loopback(text: str) -> str:
@@ -123,6 +112,7 @@ def _loopback(text: str) -> str:
 
 
 async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
+    cancel_on_signals()
     async with contextlib.AsyncExitStack() as stack:
         stats_port = arguments.stats_port
         if arguments.spawn_server:
@@ -133,9 +123,7 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
             )
             plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
         conductor = Conductor(plan, stats_port)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, conductor.stop)
+        on_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress) as display:
             outcome = await conductor.run(display.show)
     result = report.summary(outcome)

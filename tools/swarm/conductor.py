@@ -113,7 +113,10 @@ class Conductor:
                 ended = await self._stats()
             interrupted = self._stop.is_set()
             self._order("stop")
-            await asyncio.gather(*listeners)
+            async with asyncio.timeout(2 * _END_SECONDS):
+                await asyncio.gather(*listeners)
+        except TimeoutError:
+            raise SwarmError("a process of the swarm does not end") from None
         finally:
             drawing.cancel()
             await asyncio.gather(*(self._end(worker) for worker in self._workers))
@@ -121,7 +124,9 @@ class Conductor:
         return self._outcome(interrupted, before, began, ended, after)
 
     def _is_over(self, started: float) -> bool:
-        return self.plan.seconds > 0 and time.monotonic() - started >= self.plan.seconds
+        elapsed = time.monotonic() - started
+        nobody_left = elapsed > 1 and not any(worker.progress.get("open") for worker in self._workers)
+        return nobody_left or 0 < self.plan.seconds <= elapsed
 
     def _outcome(self, interrupted: bool, *stats: dict[str, Any] | None) -> Outcome:
         before, began, ended, after = stats

@@ -40,6 +40,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
             "lost": tally.lost + unexplained,
             "duplicated": tally.duplicated,
             "reordered": tally.reordered,
+            "unaccounted": tally.sent - tally.delivered - tally.superseded - tally.lost - tally.refused.total(),
         },
         "frames": {
             "received": tally.frames,
@@ -66,6 +67,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         },
         "closed": dict(sorted(tally.closed.items())),
         "closed_early": tally.closed_early,
+        "broken": tally.broken,
         "errors": dict(tally.errors.most_common()),
         "plan": {
             "rate": outcome.plan.rate,
@@ -95,11 +97,13 @@ def passed(report: dict[str, Any]) -> bool:
         actions["lost"]
         + actions["duplicated"]
         + actions["reordered"]
+        + abs(actions["unaccounted"])
         + frames["mismatched"]
         + frames["gaps"]
         + report["state_hash"]["diverged"]
         + bots["failed"]
         + report["closed_early"]
+        + report["broken"]
     )
     # An interrupted ramp leaves bots that never tried: that is no failure of anybody.
     everybody_in: bool = report["interrupted"] or bots["joined"] == bots["requested"]

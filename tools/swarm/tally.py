@@ -41,6 +41,8 @@ class Tally:
     """CPU time of the process while measuring."""
     closed_early: int = 0
     """Bots whose session ended before they were done."""
+    broken: int = 0
+    """Actions that a bot's behaviour failed to decide on."""
     refused: Counter[str] = field(default_factory=Counter)
     closed: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)

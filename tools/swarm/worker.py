@@ -3,7 +3,7 @@
 It reads its plan and its orders from stdin and writes what it sees to stdout, a JSON object a line:
 
     in   {"plan": {...}, "process": 0}, then {"order": "measure"}, then {"order": "stop"} or the end
-    out  {"joined", "failed", "done", "digests"} four times a second, at last {"tally": {...}}
+    out  {"joined", "failed", "done", "digests", ...} four times a second, at last {"tally": {...}}
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class Worker:
         self._joined = 0
         self._failed = 0
         self._closed_early = 0
+        self._broken = 0
         self._bytes_of_closed = 0
         self._closed: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -109,9 +110,9 @@ class Worker:
         self._bots.discard(bot)
         self._bytes_of_closed += bot.received_bytes
         self._closed[bye.code] += 1
-        if bot.tick < 0:
-            self._failed += 1
+        # Whoever is still joining when the run is ended has neither joined nor failed.
         if not (self._leaving and bye.code == CloseReason.CLIENT_LEFT):
+            self._failed += bot.tick < 0
             self._closed_early += bot.tick >= 0
             self._errors[f"{bye.code}: {bye.text}"] += 1
         bot.book.close()
@@ -172,7 +173,11 @@ class Worker:
                     continue
                 heapq.heapreplace(due, (moment + period, number, bot))
                 assert self.ledger.replica is not None
-                bot.perform(moment, self.ledger.replica)
+                try:
+                    bot.perform(moment, self.ledger.replica)
+                except Exception as error:
+                    self._broken += 1
+                    self._errors[f"a {self.plan.role(number)} broke: {error!r}"] += 1
             await asyncio.sleep(max(0.001, min(0.05, due[0][0] - now) if due else 0.05))
 
     async def _watch_loop(self) -> None:
@@ -234,6 +239,7 @@ class Worker:
             "sent": self.fates.sent,
             "delivered": self.fates.delivered,
             "frames": self.ledger.received,
+            "open": len(self._bots),
             "digests": digests,
         }
 
@@ -262,6 +268,7 @@ class Worker:
             seconds_measured=seconds,
             cpu_seconds=cpu_seconds,
             closed_early=self._closed_early,
+            broken=self._broken,
             refused=Counter(fates.refused),
             closed=self._closed,
             errors=self._errors,

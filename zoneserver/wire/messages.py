@@ -45,6 +45,7 @@ SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 Value = int | float | str | bool | None
 """What an action or an event may carry."""
+_VALUE_TYPES = frozenset({int, float, str, bool, type(None)})
 
 
 class Op(enum.IntEnum):
@@ -116,8 +117,13 @@ ClientMessage = Hello | Act | Ping | Goodbye
 def encode_action(kind: str, *arguments: Value) -> bytes:
     """One action, packed by itself: its size is then known before its packet is.
 
-    Raises TypeError for what cannot be sent, ValueError for a number beyond 64 bits.
+    Raises TypeError for what is no Value, ValueError for too many of them and numbers beyond 64 bits.
     """
+    if len(arguments) >= ACTIONS_PER_PACKET:
+        raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
+    for argument in arguments:
+        if type(argument) not in _VALUE_TYPES:
+            raise TypeError(f"an action carries numbers, text, true, false and nil, not {argument!r:.40}")
     try:
         return _pack((kind, *arguments))
     except OverflowError:
