@@ -149,7 +149,9 @@ def test_the_largest_packet_of_actions_passes_and_one_more_is_refused() -> None:
 def test_the_most_arguments_pass_and_one_more_is_refused() -> None:
     action = ("a", *range(ACTIONS_PER_PACKET - 1))
     assert decode_client(Act(1, [action]).encode()) == Act(1, (action,))
-    refused(Act(1, [(*action, 1)]).encode())
+    refused(msgpack.packb((Op.ACT, 1, ((*action, 1),))))
+    with pytest.raises(ValueError, match="at most 15 arguments"):
+        Act(1, [(*action, 1)]).encode()
 
 
 @pytest.mark.parametrize("seq", [1, 2**32 - 1 - ACTIONS_PER_PACKET])
