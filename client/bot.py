@@ -10,7 +10,7 @@ from typing import Protocol
 from client.protocol import ClientProtocol
 from client.replica import Replica
 from zoneserver.metrics import Histogram
-from zoneserver.wire.messages import Refusal, Value
+from zoneserver.wire.messages import Refusal, Value, Welcome
 
 __all__ = ["ActionBook", "Behaviour", "Bot", "Fates"]
 
@@ -144,11 +144,11 @@ class Bot(ClientProtocol):
         self.behaviour = behaviour
         self.book = ActionBook(fates)
         self.random = random.Random(seed)
-
-    @property
-    def slot(self) -> int:
+        self.slot = -1
         """Who this bot is in the frames; -1 before the welcome."""
-        return -1 if self.welcome is None else self.welcome.slot
+
+    def on_welcome(self, welcome: Welcome) -> None:
+        self.slot = welcome.slot
 
     def perform(self, due: float, replica: Replica) -> None:
         """Does what its behaviour decides, as one packet, on account of the moment it was due."""

@@ -32,15 +32,19 @@ class Histogram:
     _SUB_BITS = 7
 
     def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
+        self._counts: dict[int, int] = {}
         self.total = 0
         self.max = 0
 
     def record(self, value: int) -> None:
         """Adds one value; a negative one counts as zero."""
-        value = max(0, value)
-        shift = max(0, value.bit_length() - self._SUB_BITS - 1)
-        self._counts[(shift << self._SUB_BITS) + (value >> shift)] += 1
+        shift = value.bit_length() - self._SUB_BITS - 1
+        if value < 0:
+            value = shift = 0
+        elif shift < 0:
+            shift = 0
+        index = (shift << self._SUB_BITS) + (value >> shift)
+        self._counts[index] = self._counts.get(index, 0) + 1
         self.total += 1
         if value > self.max:
             self.max = value
@@ -59,7 +63,7 @@ class Histogram:
 
     def __add__(self, other: Histogram) -> Histogram:
         both = Histogram()
-        both._counts = self._counts + other._counts
+        both._counts = dict(Counter(self._counts) + Counter(other._counts))
         both.total = self.total + other.total
         both.max = max(self.max, other.max)
         return both
@@ -72,8 +76,8 @@ class Histogram:
     def from_json(cls, form: Mapping[str, Any]) -> Histogram:
         """The histogram that `to_json` wrote."""
         histogram = cls()
-        histogram._counts = Counter(dict(form["counts"]))
-        histogram.total = histogram._counts.total()
+        histogram._counts = dict(form["counts"])
+        histogram.total = sum(histogram._counts.values())
         histogram.max = form["max"]
         return histogram
 

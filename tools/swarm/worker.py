@@ -49,6 +49,7 @@ class SwarmBot(Bot):
         self._ledger = worker.ledger
 
     def on_welcome(self, welcome: Welcome) -> None:
+        super().on_welcome(welcome)
         self._ledger.welcome(welcome)
 
     def on_snapshot(self, payload: bytes) -> None:
