@@ -24,11 +24,11 @@ from rich.cells import cell_len
 from tools.dashboard import figures, lines, spark
 from tools.dashboard.__main__ import main
 from tools.dashboard.braille import Canvas, cells_for
-from tools.dashboard.history import History, Sample, SchemaError, rates_between, read_stats, restarted
-from tools.dashboard.source import AwayError, Source, ZoneMap
+from tools.dashboard.history import History, Sample, rates_between, restarted
 from tools.dashboard.view import Away, Picture, render, summary
 from tools.dashboard.watch import watch
 from tools.dashboard.watcher import Look
+from tools.source import AwayError, Source, ZoneMap
 from zoneserver.metrics import Stats
 
 ROOT = Path(__file__).parent.parent
@@ -128,10 +128,10 @@ def test_a_restart_gives_no_rates_and_then_goes_on(after: Stats) -> None:
 
 
 def test_statistics_of_a_newer_server_are_read_and_others_are_refused() -> None:
-    assert read_stats({**stats().to_json(), "something_new": 1}) == stats()
+    assert Stats.from_json({**stats().to_json(), "something_new": 1}) == stats()
     for document in ([], {}, {"schema": "other/1"}, {"schema": "zone-stats/1"}):
-        with pytest.raises(SchemaError):
-            read_stats(document)
+        with pytest.raises(ValueError):
+            Stats.from_json(document)
 
 
 def test_a_sample_as_json_is_the_statistics_and_the_rates() -> None:
@@ -139,7 +139,7 @@ def test_a_sample_as_json_is_the_statistics_and_the_rates() -> None:
     history.add(stats(), 0.0)
     document = json.loads(lines.json_line(history.add(later(1.0, actions_in_total=10), 1.0)))
     rates = document.pop("rates")
-    assert read_stats(document) == later(1.0, actions_in_total=10)
+    assert Stats.from_json(document) == later(1.0, actions_in_total=10)
     assert rates["actions_in_per_s"] == 10.0
 
 
@@ -441,7 +441,7 @@ def test_json_prints_one_object_a_line(server: Server) -> None:
     documents = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(documents) == 2
     for document in documents:
-        assert read_stats(document).pid == server.process.pid
+        assert Stats.from_json(document).pid == server.process.pid
         assert document["rates"]["seconds"] > 0
 
 

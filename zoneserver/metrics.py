@@ -95,6 +95,8 @@ def quantile(ordered: Sequence[float], q: float) -> float:
     return ordered[min(max(rank, 1), len(ordered)) - 1]
 
 
+STATS_SCHEMA = "zone-stats/1"
+
 PHASES = ("ingest", "rules", "encode", "fan_out")
 """Where the time of a tick goes. Ingest is what was received and decoded since the tick before, in
 CPU time; the other three make up the tick itself."""
@@ -203,3 +205,17 @@ class Stats:
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Any) -> Stats:
+        """The Stats in an answer to `GET /stats`; fields of a newer server are passed over.
+
+        Raises ValueError when it is something else.
+        """
+        if not isinstance(document, Mapping) or document.get("schema") != STATS_SCHEMA:
+            raise ValueError(f"the answer is not {STATS_SCHEMA}")
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in document]
+        if missing:
+            raise ValueError(f"the answer has no {missing[0]}")
+        return cls(**{name: document[name] for name in names})

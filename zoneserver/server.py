@@ -18,7 +18,7 @@ from zoneserver.admin import AdminProtocol, Document
 from zoneserver.config import Config
 from zoneserver.gateway import Gateway
 from zoneserver.listeners import tcp
-from zoneserver.metrics import Stats
+from zoneserver.metrics import STATS_SCHEMA, Stats
 from zoneserver.process import raise_open_files, rss_bytes
 from zoneserver.rules import Rules
 from zoneserver.session import Session
@@ -188,7 +188,7 @@ class ZoneServer:
         gateway, zone, counters = self.gateway, self.zone, self.gateway.counters
         (time_before, cpu_before), (time_after, cpu_after) = self._cpu
         return Stats(
-            schema="zone-stats/1",
+            schema=STATS_SCHEMA,
             time_unix_s=round(time.time(), 3),
             pid=os.getpid(),
             game=zone.name,

@@ -10,9 +10,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from tools.dashboard.source import AwayError
 from tools.dashboard.watch import look_once, watch
 from tools.dashboard.watcher import Look
+from tools.source import AwayError
 from zoneserver.config import parse_duration
 
 __all__ = ["main"]

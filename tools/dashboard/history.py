@@ -7,33 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.metrics import Stats
 
-__all__ = ["History", "Rates", "Sample", "SchemaError", "read_stats"]
-
-_SCHEMA = "zone-stats/1"
-
-
-class SchemaError(ValueError):
-    """A document that is not the statistics of a zone."""
-
-
-def read_stats(document: Any) -> Stats:
-    """The Stats in a parsed answer to `GET /stats`; fields of a newer server are passed over.
-
-    Raises SchemaError when it is something else.
-    """
-    if not isinstance(document, Mapping) or document.get("schema") != _SCHEMA:
-        raise SchemaError(f"the answer is not {_SCHEMA}")
-    names = [field.name for field in dataclasses.fields(Stats)]
-    missing = [name for name in names if name not in document]
-    if missing:
-        raise SchemaError(f"the answer has no {missing[0]}")
-    return Stats(**{name: document[name] for name in names})
+__all__ = ["History", "Rates", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tools.dashboard import figures, panels
 from tools.dashboard.braille import Canvas, cells_for
 from tools.dashboard.figures import Glyphs
 from tools.dashboard.history import Sample
-from tools.dashboard.source import ZoneMap
+from tools.source import ZoneMap
 
 __all__ = ["HEIGHT_MIN", "WIDTH_MIN", "Away", "Picture", "render", "summary"]
 

@@ -13,9 +13,9 @@ from typing import Any
 from tools.dashboard import lines
 from tools.dashboard.history import Sample
 from tools.dashboard.screen import Screen
-from tools.dashboard.source import AwayError
 from tools.dashboard.view import HEIGHT_MIN, WIDTH_MIN, Picture, render, summary
 from tools.dashboard.watcher import WINDOWS, Look, Watcher
+from tools.source import AwayError
 
 __all__ = ["look_once", "watch"]
 

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from tools.dashboard.figures import ASCII, UNICODE, Glyphs
 from tools.dashboard.history import History, Sample
-from tools.dashboard.source import AwayError, Source, ZoneMap
 from tools.dashboard.view import Away, Picture
+from tools.source import AwayError, Source, ZoneMap
 
 __all__ = ["WINDOWS", "Look", "Watcher"]
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.source import AwayError, Source
 from tools.swarm.plan import Plan
 from tools.swarm.tally import Tally
+from zoneserver.metrics import Stats
 
 __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
 
@@ -64,16 +66,6 @@ class _Worker:
     process: asyncio.subprocess.Process
     progress: dict[str, Any] = field(default_factory=dict)
     tally: Tally | None = None
-
-
-def fetch_stats(host: str, port: int) -> dict[str, Any] | None:
-    """The server's statistics, or None when its admin port does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://{host}:{port}/stats", timeout=2) as answer:
-            stats: dict[str, Any] = json.load(answer)
-            return stats
-    except (OSError, ValueError):
-        return None
 
 
 class Conductor:
@@ -128,18 +120,18 @@ class Conductor:
         nobody_left = elapsed > 1 and not any(worker.progress.get("open") for worker in self._workers)
         return nobody_left or 0 < self.plan.seconds <= elapsed
 
-    def _outcome(self, interrupted: bool, *stats: dict[str, Any] | None) -> Outcome:
+    def _outcome(self, interrupted: bool, *stats: Stats | None) -> Outcome:
         before, began, ended, after = stats
         tallies = [worker.tally for worker in self._workers if worker.tally is not None]
         if len(tallies) < len(self._workers):
             raise SwarmError("a process of the swarm ended without a report")
         server = None
         if began is not None and ended is not None:
-            elapsed = ended["uptime_s"] - began["uptime_s"]
-            server = 100 * (ended["cpu_seconds_total"] - began["cpu_seconds_total"]) / max(elapsed, 1e-9)
+            elapsed = ended.uptime_s - began.uptime_s
+            server = 100 * (ended.cpu_seconds_total - began.cpu_seconds_total) / max(elapsed, 1e-9)
         superseded = None
-        if before is not None and after is not None and before["pid"] == after["pid"]:
-            superseded = after["superseded_total"] - before["superseded_total"]
+        if before is not None and after is not None and before.pid == after.pid:
+            superseded = after.superseded_total - before.superseded_total
         return Outcome(
             plan=self.plan,
             tally=sum(tallies, Tally()),
@@ -147,7 +139,7 @@ class Conductor:
             cpu_percent_busiest=max(100 * t.cpu_seconds / max(t.seconds_measured, 1e-9) for t in tallies),
             cpu_percent_server=server,
             superseded_server=superseded,
-            hz=before["hz"] if before is not None else None,
+            hz=before.hz if before is not None else None,
             digests_mismatched=self._digests_mismatched,
         )
 
@@ -237,7 +229,12 @@ class Conductor:
             on_progress(self.progress)
             await asyncio.sleep(0.25)
 
-    async def _stats(self) -> dict[str, Any] | None:
+    async def _stats(self) -> Stats | None:
+        """The server's statistics, or None when its admin port does not answer."""
         if self._stats_port is None:
             return None
-        return await asyncio.to_thread(fetch_stats, self.plan.host, self._stats_port)
+        try:
+            with contextlib.closing(Source(self.plan.host, self._stats_port)) as source:
+                return await source.stats()
+        except AwayError:
+            return None

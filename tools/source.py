@@ -10,7 +10,6 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from tools.dashboard.history import SchemaError, read_stats
 from zoneserver.metrics import Stats
 
 __all__ = ["AwayError", "Source", "ZoneMap"]
@@ -47,8 +46,8 @@ class Source:
     async def stats(self) -> Stats:
         """The statistics now. Raises AwayError."""
         try:
-            return read_stats(await self._ask("/stats"))
-        except SchemaError as error:
+            return Stats.from_json(await self._ask("/stats"))
+        except ValueError as error:
             raise AwayError(str(error)) from None
 
     async def map(self) -> ZoneMap:
