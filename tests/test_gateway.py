@@ -7,6 +7,7 @@ import dataclasses
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import pytest
 from conftest import Client, Connect, Hall, OpenHall, OpenServer, until
@@ -257,21 +258,56 @@ async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_hall:
     assert hall.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
 
 
+async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
+    open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hall = await open_hall(Plaza)
+    ann, bob = await hall.join("ann"), await hall.join("bob")
+    submit = hall.gateway.zone.submit
+
+    def broken(ref: int, seq: int, actions: Any) -> bool:
+        if seq == 7:
+            raise ZeroDivisionError("seven")
+        return submit(ref, seq, actions)
+
+    monkeypatch.setattr(hall.gateway.zone, "submit", broken)
+    await ann.read_a(Tick)  # that in which bob came in
+    for client, seq in ((ann, 7), (bob, 8)):
+        await client.say(Act(seq, [("emote", 0)]), Ping(1))
+        await client.read_a(Pong)  # the ACT before it has arrived
+    hall.tick()
+    assert (await ann.ended()).code == "INTERNAL_ERROR"
+    assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
+
+
+async def test_packets_are_read_before_the_tick_when_too_many_wait(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza)
+    ann = await hall.join("ann")
+    for seq in range(1, 1025):
+        await ann.say(Act(seq, [("emote", 0)]))
+    refusals = [await ann.read_a(Refusal) for _ in range(1024 - Limits().actions_per_tick)]
+    assert {refusal.code for refusal in refusals} == {"TOO_MANY_ACTIONS"}
+    assert hall.gateway.counters.actions_in_total == 1024
+
+
 @pytest.mark.parametrize("seq", [1, 4, 6])
 async def test_a_sequence_that_does_not_rise_ends_the_session(open_hall: OpenHall, seq: int) -> None:
     hall = await open_hall(Plaza)
     client = await hall.join("ann")
-    await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]))
+    await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]), Ping(1))
+    await client.read_a(Pong)  # all of it has arrived
+    hall.tick()
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
 async def test_more_actions_than_a_tick_takes_are_refused_one_by_one(open_hall: OpenHall) -> None:
     hall = await open_hall(Plaza, limits=Limits(actions_per_tick=2))
     client = await hall.join("ann")
-    await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2))
+    await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2), Ping(1))
+    await client.read_a(Pong)  # all of it has arrived
+    hall.tick()
     refusals = [await client.read_a(Refusal) for _ in range(2)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [(3, "TOO_MANY_ACTIONS"), (4, "TOO_MANY_ACTIONS")]
-    hall.tick()
     assert len((await client.read_a(Tick)).events) == 2
     await client.say(Act(5, [("emote", 0)] * 2))
     await heard(client)

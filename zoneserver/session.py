@@ -187,7 +187,7 @@ class Session(asyncio.Protocol):
             try:
                 self._transport.write(data)
             except Exception:
-                self._failed("it was sent to")
+                self.fail("it was sent to")
                 return False
             if self.in_flight:
                 self._pending.append(data)
@@ -219,7 +219,7 @@ class Session(asyncio.Protocol):
             # the list by itself in others.
             self._transport.write(self._pending[0] if len(self._pending) == 1 else b"".join(self._pending))
         except Exception:
-            self._failed("it was sent to")
+            self.fail("it was sent to")
         if not self.in_flight:
             self._pending = []
 
@@ -243,7 +243,7 @@ class Session(asyncio.Protocol):
             if self.state is State.CLOSING and not self.in_flight:
                 self._loop.call_soon(self._finish)
         except Exception:
-            self._failed("its send completed")
+            self.fail("its send completed")
 
     # --- Receiving --------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Session(asyncio.Protocol):
         try:
             self._owner.session_opened(self)
         except Exception:
-            self._failed("it was opened")
+            self.fail("it was opened")
 
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""
@@ -272,7 +272,7 @@ class Session(asyncio.Protocol):
                 if self.reason is not None:
                     return
         except Exception:
-            self._failed("it was served")
+            self.fail("it was served")
         else:
             if self._deframer.error is not None:
                 self.end(CloseReason.PROTOCOL_ERROR, self._deframer.error)
@@ -343,7 +343,8 @@ class Session(asyncio.Protocol):
         if self.state is not State.CLOSED:
             self._transport.abort()
 
-    def _failed(self, when: str) -> None:
+    def fail(self, when: str) -> None:
+        """For an exception that is being handled: logs it, and ends this session and no other."""
         log.exception("%r failed when %s", self, when)
         self.end(CloseReason.INTERNAL_ERROR)
 
