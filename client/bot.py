@@ -161,4 +161,5 @@ class Bot(ClientProtocol):
         self.flush()
 
     def on_refused(self, refusal: Refusal) -> None:
-        self.book.refused(refusal)
+        if refusal.seq:  # else it is a warning, and about no action
+            self.book.refused(refusal)

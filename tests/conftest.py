@@ -255,6 +255,13 @@ class Hall:
         for _ in range(times):
             self.gateway.tick()
 
+    def pass_time(self, seconds: float) -> None:
+        """So much time goes by, with a tick every half second at the most."""
+        while seconds > 0:
+            self.clock.now += min(seconds, 0.5)
+            seconds -= 0.5
+            self.tick()
+
     async def connect(self, receive_bytes: int | None = None) -> Client:
         """A connection that the gateway knows of."""
         before = self.gateway.counters.connections_total

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["closing", "config", "process"],
+    ["budget", "closing", "config", "process", "sockets"],
+    ["admission", "guard", "pacing"],
     ["wire.framing", "wire.columns"],
     ["wire.messages"],
     ["wire.decoding"],
@@ -18,6 +19,7 @@ FLOORS = [
     ["rules"],
     ["games.plaza"],
     ["zone", "ticker", "session"],
+    ["fanout"],
     ["gateway"],
     ["admin", "listeners.tcp"],
     ["server"],
@@ -27,7 +29,10 @@ FLOORS = [
 ]
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
 SHARED = ("wire", "closing", "metrics", "world", "config", "process")
-PURE = ["world", "frames", "rules", "zone", "ticker", "metrics", "games.plaza", "wire.messages", "wire.framing"]
+PURE = [
+    *("admission", "budget", "guard", "pacing", "world", "frames", "rules", "zone", "ticker", "metrics"),
+    *("games.plaza", "wire.messages", "wire.framing"),
+]
 
 
 def modules(package: str) -> dict[str, Path]:

@@ -308,7 +308,7 @@ class Stage:
 
     def tick(self) -> None:
         result = self.zone.tick()
-        self.refusals |= {refused.code for _, refused in result.refused}
+        self.refusals |= {refused.code for _, refused, _ in result.refused}
         frame = decode_server(result.frame[HEADER_BYTES:])
         assert isinstance(frame, Tick)
         self.done |= {event[2] for event in frame.events} | ({"move"} if len(frame.movers) else set())

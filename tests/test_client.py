@@ -461,14 +461,14 @@ async def test_a_ping_that_was_given_up_does_no_harm(open_hall: OpenHall) -> Non
 
 async def fall_behind(hall: Hall, zone: ZoneConnection) -> None:
     """Ticks until the client reads no more, and then for longer than the gateway keeps frames."""
-    while not hall.gateway.stalled:
+    while not hall.gateway.fan_out.behind:
         hall.tick()
         # While the client reads, a send that is in flight completes.
-        await until(lambda: not hall.gateway.stalled or len(zone._receiver.waiting) >= 64)
+        await until(lambda: not hall.gateway.fan_out.behind or len(zone._receiver.waiting) >= 64)
     for _ in range(300):
         hall.tick()
         await asyncio.sleep(0)
-    assert hall.gateway.stalled
+    assert hall.gateway.fan_out.behind
 
 
 async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_hall: OpenHall) -> None:

@@ -40,7 +40,7 @@ class Square:
         codes = []
         for _ in range(ticks):
             result = self.zone.tick()
-            codes += [refusal.code for _ref, refusal in result.refused]
+            codes += [refusal.code for _ref, refusal, _ in result.refused]
             tick = decode_server(result.frame[HEADER_BYTES:])
             assert isinstance(tick, Tick)
             self.events += [(tick.tick, *event[2:]) for event in tick.events]

@@ -33,7 +33,7 @@ def test_every_code_has_its_row_and_says_whether_to_come_back() -> None:
     for reason in CloseReason:
         assert f"| `{reason}` | {'yes' if reason.retry else 'no'} |" in PAGE
     for code in RefusalCode:
-        assert f"| `{code}` |" in PAGE
+        assert re.search(rf"^\| (`\w+`, )*`{code}`(, `\w+`)* \|", PAGE, re.MULTILINE), code
 
 
 def test_the_limits_are_the_default_ones() -> None:
@@ -42,4 +42,13 @@ def test_the_limits_are_the_default_ones() -> None:
     assert f"| {limits.actions_per_tick} | refused with `TOO_MANY_ACTIONS`" in PAGE
     assert f"| {limits.handshake_seconds:g} s of connecting |" in PAGE
     assert f"| {limits.stall_seconds:g} s | `SLOW_CONSUMER` |" in PAGE
-    assert limits.send_hard_bytes == 1024 * 1024
+    assert (limits.send_hard_bytes, limits.send_soft_bytes) == (1024 * 1024, 256 * 1024)
+    assert f"| frames | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
+    kib = f"{limits.bytes_per_second / 1024:g} KiB | {limits.bytes_burst / 1024:g} KiB"
+    assert f"| bytes, lengths included | {kib} |" in PAGE
+    assert f"| actions | {limits.actions_per_second:g} | {limits.actions_burst:g} |" in PAGE
+    assert f"| actions that are refused | {limits.glitches_per_second:g} | {limits.glitches_burst:g} |" in PAGE
+    assert (
+        f"{limits.address_connections_max} connections, {limits.address_handshakes_max} of them before HELLO; "
+        f"{limits.address_connections_per_second:g} new ones a second, {limits.address_connections_burst:g} at once"
+    ) in PAGE

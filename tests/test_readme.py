@@ -22,7 +22,7 @@ def test_the_game_runs() -> None:
     zone.join(2, "bob")
     zone.tick()
     zone.submit(1, 1, [("move", 3, 4), ("tag", 1)])
-    assert [refusal.code for _, refusal in zone.tick().refused] == ["OUT_OF_RANGE"]
+    assert [refusal.code for _, refusal, _ in zone.tick().refused] == ["OUT_OF_RANGE"]
 
 
 def test_the_server_runs() -> None:

@@ -81,7 +81,7 @@ def ask(*sent: Any) -> tuple[list[Any], list[str]]:
     zone.join(2, "bob")
     zone.submit(1, 1, [sent])
     result = zone.tick()
-    return rules.handled, [refusal.code for _ref, refusal in result.refused]
+    return rules.handled, [refusal.code for _ref, refusal, _ in result.refused]
 
 
 # --- Typed actions --------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_a_refusal_names_the_action_and_the_parameter() -> None:
     zone = Zone(Probe(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.submit(1, 1, [("digit", 10)])
-    ((_ref, refusal),) = zone.tick().refused
+    ((_ref, refusal, _is_glitch),) = zone.tick().refused
     assert refusal.text == "digit(value) is a number from -3 to 9"
 
 

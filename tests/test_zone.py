@@ -128,7 +128,7 @@ def moved(tick: Tick) -> list[tuple[int, int, int, int]]:
 
 def codes(result: TickResult) -> list[tuple[int, int, str]]:
     """(ref, seq, code) of each refusal."""
-    return [(ref, refusal.seq, refusal.code) for ref, refusal in result.refused]
+    return [(ref, refusal.seq, refusal.code) for ref, refusal, _ in result.refused]
 
 
 # --- One frame ------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_each_refusal_goes_to_the_player_who_asked() -> None:
         (2, 20, RefusalCode.BAD_PAYLOAD),
         (2, 21, RefusalCode.NO_TARGET),
     ]
-    assert {refusal.tick for _ref, refusal in result.refused} == {2}
+    assert {refusal.tick for _ref, refusal, _ in result.refused} == {2}
     assert list(told(result).events) == [(0, 11, "say", "hi")]
 
 

@@ -42,6 +42,10 @@ class CloseReason(str, enum.Enum):
     VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
     BAD_NAME = "BAD_NAME", "the name is not acceptable", False
     REPLACED = "REPLACED", "the same player joined from elsewhere", False
+    BAD_TICKET = "BAD_TICKET", "the ticket is not good for this name, zone and time", False
+    TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or makes them too fast", True
+    BANNED = "BANNED", "somebody at this address was thrown out a short while ago", True
+    FLOOD = "FLOOD", "the client sent far more than any player does", False
     PROTOCOL_ERROR = "PROTOCOL_ERROR", "the client broke the protocol", False
     SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not take what was sent to it", True
     INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
@@ -54,4 +58,6 @@ class RefusalCode(enum.StrEnum):
     BAD_PAYLOAD = "BAD_PAYLOAD"
     NO_TARGET = "NO_TARGET"
     TOO_MANY_ACTIONS = "TOO_MANY_ACTIONS"
+    WARNED = "WARNED"
+    MUTED = "MUTED"
     RULE_FAILED = "RULE_FAILED"

@@ -72,19 +72,43 @@ class Limits:
     """Frames taken from one socket before everybody else has a turn."""
     actions_per_tick: int = 127
     """Actions of one player that wait for one tick; what exceeds it is refused."""
+    frames_per_second: float = 128.0
+    """Frames that one session may send for as long as it likes; `frames_burst` is how many at once. Beyond
+    the burst it is warned, and read once a tick; at half as much again muted; at twice as much ended."""
+    frames_burst: float = 256.0
+    bytes_per_second: float = 32.0 * 1024
+    """The same in bytes."""
+    bytes_burst: float = 128.0 * 1024
+    actions_per_second: float = 40.0
+    """The same in actions."""
+    actions_burst: float = 200.0
+    glitches_per_second: float = 20.0
+    """The same in refused actions; one that no honest client would try counts as twenty."""
+    glitches_burst: float = 200.0
+    address_connections_max: int = 64
+    """Connections that one address may hold, those that say goodbye among them."""
+    address_handshakes_max: int = 32
+    """Connections of one address that have not said HELLO yet."""
+    address_connections_per_second: float = 16.0
+    """New connections of one address, for as long as it likes; and so many at once."""
+    address_connections_burst: float = 64.0
+    addresses_max: int = 16_384
+    """Addresses that are remembered beyond their last connection; the longest gone are forgotten first."""
+    send_soft_bytes: int = 256 * 1024
+    """What may wait for one session for `stall_seconds` together; longer ends it with SLOW_CONSUMER."""
     send_hard_bytes: int = 1024 * 1024
-    """What may wait for one session; more ends it with SLOW_CONSUMER."""
+    """What may wait for one session; more ends it with SLOW_CONSUMER at once."""
     stall_seconds: float = 5.0
-    """A send in flight that makes no progress for so long ends the session with SLOW_CONSUMER."""
+    """A send in flight that makes no progress for longer ends the session with SLOW_CONSUMER."""
     linger_seconds: float = 1.0
     """How long a closed session may take to read its BYE before the connection is aborted."""
     history_ticks: int = 256
     """How many recent frames are kept for those who catch up."""
     socket_send_bytes: int = 128 * 1024
     """SO_SNDBUF: small, so that a slow reader shows at once rather than after megabytes."""
-    tcp_user_timeout_seconds: float = 10.0
-    """How long sent data may stay unacknowledged (a pulled cable), where the system has it. Linux counts
-    a peer that has no room for more as well: shorter than `stall_seconds`, it would take the word from us."""
+    tcp_user_timeout_seconds: float = 5.0
+    """How long sent data may stay unacknowledged (a pulled cable), where the system has it. Linux counts a
+    peer that has no room for more as well; a session that stalls therefore gets more of it, and is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +129,13 @@ class Config:
     max_players: int = 10_000
     seed: int = 1
     """Seeds the game's random source: the same input then gives the same bytes."""
+    send_rate: float = 0.0
+    """Bytes per second that one player is sent at the most; one whose budget is spent skips frames and
+    catches up. 0 is no bound."""
+    send_memory_bytes: int = 256 * 1024 * 1024
+    """What may wait for all sessions together; beyond it those go for whom most waits."""
+    ban_seconds: float = 60.0
+    """How long nobody may come in from an address after a player from there was thrown out."""
     drain_seconds: float = 5.0
     """How long a shutdown may take to tell everybody."""
     limits: Limits = field(default_factory=Limits)

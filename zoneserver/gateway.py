@@ -1,8 +1,8 @@
 """The gateway: sessions on one side, the zone on the other, and one buffer a tick between them.
 
-It admits players, hands their actions to the zone, and goes round with the frame. A session whose
-last send is still in flight is not in the round: it skips frames, and when the send completes it
-gets what it missed in one gather send. The tick waits for nobody.
+It admits players, hands their actions to the zone, and has the frame go round (`fanout`). What a
+client may send is bounded here, before anybody else pays for it: by address (`admission`) and by
+session (`guard`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from zoneserver.admission import Admission
 from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.config import Config
+from zoneserver.fanout import FanOut
+from zoneserver.guard import Guard, Standing
 from zoneserver.metrics import Counters, TickTimes
 from zoneserver.session import Session, State
 from zoneserver.wire.decoding import WireError, decode_client
@@ -43,6 +46,14 @@ log = logging.getLogger(__name__)
 _INBOX_PACKETS_MAX = 1024
 _ACT, _PLAYING = int(Op.ACT), State.PLAYING
 
+# The longest that one tick moves our clock. While the process was stopped, or the tick took for ever,
+# nobody could reach us: that time counts against nobody.
+_STEP_SECONDS_MAX = 1.0
+# Connections that were turned away and have not gone yet, for as many as are told why; beyond that a
+# flood of them is not worth the words.
+_TURNED_AWAY_MAX = 64
+# Kicks after which nobody else from that address is wanted for a while.
+_BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
 # Ends that say nothing about a fault: not worth a line each.
 _ORDINARY = {CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING}
 
@@ -54,7 +65,6 @@ class Gateway:
         self.zone = zone
         self.counters = Counters()
         self.times = TickTimes(config.hz * 10)
-        self.frame_bytes = 0
         self.players_peak = 0
         self._config = config
         self._limits = config.limits
@@ -66,12 +76,19 @@ class Gateway:
         # Admitted sessions by the number under which the zone knows them, and by name.
         self._players: dict[int, Session] = {}
         self._names: dict[str, Session] = {}
-        # Those who get every frame as it is made: everybody who plays and has no send in flight.
-        self._round: dict[Session, None] = {}
-        # Those who play and have one: since when it made no progress, and the bytes left then.
-        self._stalled: dict[Session, tuple[float, int]] = {}
-        # The tick that everybody in the round has been handed.
-        self._sent_tick = zone.world.tick
+        # Sessions that count in `admission`, until they are gone.
+        self._admitted: set[Session] = set()
+        # Sessions that are turned away, until they are gone.
+        self._turned_away: set[Session] = set()
+        # Sessions that are not read before the next tick.
+        self._held: set[Session] = set()
+        self.admission = Admission(config.limits, config.ban_seconds)
+        self.fan_out = FanOut(zone.history, config, self.counters)
+        # Our clock, in seconds: the loop's as of the tick, but for the times when we were stopped.
+        self._now = 0.0
+        self._ticked_at = loop.time()
+        # Every so many ticks it is seen whose time is up.
+        self._expire_ticks = max(1, config.hz // 4)
         self._cpu_before = time.process_time()
         # ACT packets as they came, for the tick to read.
         self._inbox: list[tuple[Session, bytes]] = []
@@ -104,16 +121,6 @@ class Gateway:
         """Connections that have not said HELLO yet."""
         return len(self._handshaking)
 
-    @property
-    def stalled(self) -> int:
-        """Players with a send in flight."""
-        return len(self._stalled)
-
-    @property
-    def queued_bytes(self) -> int:
-        """Bytes that wait for the kernel to take them, over all players."""
-        return sum(session.waiting_bytes for session in self._stalled)
-
     # --- What sessions say (session.Owner) --------------------------------------------------------
 
     def session_opened(self, session: Session) -> None:
@@ -125,21 +132,57 @@ class Gateway:
             session.end(CloseReason.SERVER_STOPPING)
             return
         if len(self._connections) > self._connections_max:
-            session.end(CloseReason.SERVER_FULL, "no room for another connection")
+            if not self._handshaking:
+                self._turn_away(session, CloseReason.SERVER_FULL, "no room for another connection")
+                return
+            # Whoever says nothing makes room: silent connections cannot fill the server.
+            silent = next(iter(self._handshaking))
+            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
+            silent.abort()
+        against = self.admission.opened(session.host, self._now)
+        if against is not None:
+            self._turn_away(session, against)
             return
-        self._handshaking[session] = self._loop.time() + self._limits.handshake_seconds
+        self._admitted.add(session)
+        self._handshaking[session] = self._now + self._limits.handshake_seconds
+
+    def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
+        self._turned_away.add(session)
+        session.end(reason, text)
+        if len(self._turned_away) > _TURNED_AWAY_MAX:
+            session.abort()
 
     def session_received(self, session: Session, payload: bytes) -> None:
+        size = len(payload) + HEADER_BYTES
         self.counters.packets_in_total += 1
-        self.counters.bytes_in_total += len(payload) + HEADER_BYTES
+        self.counters.bytes_in_total += size
+        guard = session.guard
+        if guard is not None:
+            if guard.frame(size, self._now):
+                self._restrain(session, guard)
+            if guard.standing:
+                # From the brim on it is read once a tick, and the flood backs up to where it comes from.
+                session.hold()
+                self._held.add(session)
         # What players do is for the tick to read: a hundred packets decoded in a row cost less than each
         # at its own moment, between two calls of the kernel.
         if op_of(payload) == _ACT and session.state is _PLAYING:
             self._inbox.append((session, payload))
             if len(self._inbox) >= _INBOX_PACKETS_MAX:
                 self.read_inbox()
-        else:
+        elif session.reason is None:
             self._read(session, payload)
+
+    def _restrain(self, session: Session, guard: Guard) -> None:
+        """A session has come to stand worse with its guard than before: tells it, or ends it."""
+        if guard.standing is Standing.OUT:
+            session.end(guard.reason, guard.text)
+            return
+        code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
+        self.counters.restraints[code] += 1
+        log.info("%r is %s: %s", session, code.lower(), guard.text)
+        self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
+        session.flush()
 
     def read_inbox(self) -> None:
         """Reads the ACT packets that have come; every tick begins with it."""
@@ -165,35 +208,30 @@ class Gateway:
             session.end(CloseReason.PROTOCOL_ERROR, f"{what} while in {session.state.value}")
 
     def session_stalled(self, session: Session) -> None:
-        if session in self._round:
-            del self._round[session]
-            session.cursor = self._sent_tick
-            self._stalled[session] = self._loop.time(), session.in_flight_bytes
+        self.fan_out.stalled(session, self._now)
 
     def session_drained(self, session: Session) -> None:
-        if self._stalled.pop(session, None) is None:
-            return
-        self._round[session] = None
-        missed = self.zone.history.since(session.cursor)
-        if missed:
-            self.counters.catch_ups_total += 1
-            for data in missed:
-                self._tell(session, data)
+        self.fan_out.drained(session, self._now)
 
     def session_ended(self, session: Session) -> None:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
         level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
-        log.log(level, "%r: %s, %.120s", session, session.reason, session.reason_text)
-        self._handshaking.pop(session, None)
-        self._round.pop(session, None)
-        self._stalled.pop(session, None)
+        log.log(level, "%r: %s, %.100s", session, session.reason, session.reason_text)
+        self._shaken(session)
+        self.fan_out.leave(session)
+        if session.reason in _BANNING:
+            self.admission.ban(session.host, self._now)
         if self._players.pop(session.number, None) is not None:
             self.zone.leave(session.number)
             del self._names[session.name]
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
+        self._turned_away.discard(session)
+        if session in self._admitted:
+            self._admitted.discard(session)
+            self.admission.gone(session.host, self._now)
         if not self._connections:
             self._empty.set()
 
@@ -219,12 +257,18 @@ class Gateway:
             session.end(CloseReason.SERVER_FULL)
             return
         session.name = name
+        session.guard = Guard(self._limits)
         session.advance(State.JOINING)
-        del self._handshaking[session]
+        self._shaken(session)
         self._players[session.number] = session
         self._names[session.name] = session
         self.players_peak = max(self.players_peak, len(self._players))
         self.zone.join(session.number, session.name)
+
+    def _shaken(self, session: Session) -> None:
+        """The session does not shake hands any more."""
+        if self._handshaking.pop(session, None) is not None:
+            self.admission.greeted(session.host)
 
     def _act(self, session: Session, act: Act) -> None:
         seq, actions = act
@@ -233,14 +277,23 @@ class Gateway:
             return
         session.seq = seq + len(actions) - 1
         self.counters.actions_in_total += len(actions)
-        if not self.zone.submit(session.number, seq, actions):
+        guard = session.guard
+        assert guard is not None
+        if guard.actions(len(actions), self._now):
+            self._restrain(session, guard)
+        if guard.standing >= Standing.MUTED:
+            # It has been told so once; that it goes on does not help it.
+            if session.reason is None and guard.refused(RefusalCode.MUTED, True, self._now):
+                self._restrain(session, guard)
+        elif not self.zone.submit(session.number, seq, actions):
             for number in range(seq, session.seq + 1):
-                refusal = Refusal(self._sent_tick, number, RefusalCode.TOO_MANY_ACTIONS, "wait for the tick")
-                self._refuse(session, refusal)
+                self._refuse(
+                    session, Refusal(self.fan_out.tick, number, RefusalCode.TOO_MANY_ACTIONS, "wait for the tick")
+                )
             session.flush()
 
     def _ping(self, session: Session, ping: Ping) -> None:
-        self._tell(session, frame(Pong(ping.token, self._sent_tick).encode()))
+        self._tell(session, frame(Pong(ping.token, self.fan_out.tick).encode()))
         session.flush()
 
     def _goodbye(self, session: Session, _goodbye: Goodbye) -> None:
@@ -250,6 +303,9 @@ class Gateway:
 
     def tick(self, dilation_percent: int = 100) -> float:
         """Runs one tick of the zone and hands everything out; returns the seconds it took."""
+        loop_now = self._loop.time()
+        self._now += min(loop_now - self._ticked_at, _STEP_SECONDS_MAX)
+        self._ticked_at = loop_now
         began = time.perf_counter()
         self.read_inbox()
         cpu, started = time.process_time(), time.perf_counter()
@@ -257,31 +313,19 @@ class Gateway:
         ruled = time.perf_counter()
         result = self.zone.encode(dilation_percent)
         encoded = time.perf_counter()
-        for ref, refusal in result.refused:
+        for ref, refusal, is_glitch in result.refused:
             if ref in self._players:
-                self._refuse(self._players[ref], refusal)
-        self._fan_out(result)
+                self._refuse(self._players[ref], refusal, is_glitch)
+        self.fan_out.send(result.tick, result.frame, result.records, self._now)
         self._admit(result)
-        self._expire()
+        self._expire(result.tick)
+        held, self._held = self._held, set()
+        for session in held:
+            session.release()
         done = time.perf_counter()
         self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, done - encoded)
         self._cpu_before = time.process_time()
         return done - began
-
-    def _fan_out(self, result: TickResult) -> None:
-        """The round: the same buffer to everybody who can take it. This is what a tick costs."""
-        data = result.frame
-        self._sent_tick = result.tick
-        # A send may end its session or find that it stalls: both change the round.
-        receivers = tuple(self._round)
-        for session in receivers:
-            session.send(data)
-        counters = self.counters
-        counters.frames_out_total += len(receivers)
-        counters.frames_skipped_total += len(self._stalled)
-        counters.deliveries_out_total += len(receivers) * result.records
-        counters.bytes_out_total += len(receivers) * len(data)
-        self.frame_bytes = len(data)
 
     def _admit(self, result: TickResult) -> None:
         """Those who joined in this tick get the state after it, from one snapshot for all of them."""
@@ -304,32 +348,27 @@ class Gateway:
             )
             session.advance(State.PLAYING)
             self.counters.joins_total += 1
-            self._round[session] = None
             self._tell(session, frame(welcome.encode()))
-            for data in self.zone.history.since(None):
-                self._tell(session, data)
+            self.fan_out.join(session, self._now)
             session.flush()
 
-    def _expire(self) -> None:
-        """Ends the sessions whose time is up: slow to say HELLO, or stuck with a send in flight."""
-        now = self._loop.time()
+    def _expire(self, tick: int) -> None:
+        """Ends the sessions whose time is up: slow to say HELLO, or behind for too long."""
         while self._handshaking:
             session, deadline = next(iter(self._handshaking.items()))
-            if deadline > now:
+            if deadline > self._now:
                 break
             session.end(CloseReason.HANDSHAKE_TIMEOUT)
-        if self._sent_tick % self.zone.hz:
-            return
-        for session, (since, left) in list(self._stalled.items()):
-            if session.in_flight_bytes < left:
-                self._stalled[session] = now, session.in_flight_bytes
-            elif now - since > self._limits.stall_seconds:
-                text = f"{session.waiting_bytes} bytes made no progress for {now - since:.1f} s"
-                session.end(CloseReason.SLOW_CONSUMER, text)
+        if tick % self._expire_ticks == 0:
+            self.fan_out.expire(self._now)
 
-    def _refuse(self, session: Session, refusal: Refusal) -> None:
+    def _refuse(self, session: Session, refusal: Refusal, is_glitch: bool = False) -> None:
         self.counters.refusals[refusal.code] += 1
         self._tell(session, frame(refusal.encode()))
+        guard = session.guard
+        assert guard is not None
+        if guard.refused(refusal.code, is_glitch, self._now):
+            self._restrain(session, guard)
 
     def _tell(self, session: Session, data: bytes) -> None:
         """Queues something for one session; it leaves with the next frame, or when it is flushed."""

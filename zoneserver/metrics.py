@@ -143,6 +143,7 @@ class Counters:
     joins_total: int = 0
     connections_total: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+    restraints: Counter[str] = field(default_factory=Counter)
     closes: Counter[str] = field(default_factory=Counter)
 
 
@@ -162,8 +163,8 @@ class Stats:
     connections: int
     """Open connections, those that are still shaking hands or saying goodbye among them."""
     handshaking: int
-    stalled: int
-    """Players whose last send the kernel has not taken yet: they skip frames until it has."""
+    behind: int
+    """Players who skip frames: the kernel has not taken their last send yet, or their budget is spent."""
     queued_bytes: int
     tick: int
     hz: int
@@ -192,6 +193,10 @@ class Stats:
     frame_bytes: int
     """The size of the newest frame."""
     refusals: dict[str, int]
+    restraints: dict[str, int]
+    """How often a session was WARNED or MUTED for what it sent."""
+    addresses: int
+    """Addresses that are remembered: they hold connections, or did a short while ago."""
     closes: dict[str, int]
     tick_ms: dict[str, float]
     """p50, p99 and max over the last ten seconds."""

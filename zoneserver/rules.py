@@ -42,12 +42,16 @@ class Refused(Exception):
     """Raised by a rule: the action does not happen, and its player is told `code` and `text`.
 
     `raise Refused("COOLDOWN", "ready again in 3 ticks")`
+
+    `glitch` says that no honest client would have tried it, whatever its player did and however late
+    its picture of the zone is: whoever does so again and again is thrown out.
     """
 
-    def __init__(self, code: str, text: str = "") -> None:
+    def __init__(self, code: str, text: str = "", *, glitch: bool = False) -> None:
         super().__init__(f"{code}: {text}" if text else code)
         self.code = str(code)
         self.text = text
+        self.glitch = glitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,7 @@ class Action:
         """Runs the handler on `(kind, argument, ...)`. Raises Refused before it if that does not fit."""
         converters = self._converters
         if len(sent) - 1 != len(converters):
-            raise Refused(RefusalCode.BAD_PAYLOAD, f"{self.kind} takes {len(converters)} arguments")
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{self.kind} takes {len(converters)} arguments", glitch=True)
         return self._handler(player, *map(operator.call, converters, sent[1:]))
 
 
@@ -276,7 +280,7 @@ def _number(where: str, types: tuple[type, ...], low: float, high: float) -> _Co
         # A bool is no number here, and a NaN is neither above nor below anything.
         if type(value) in types and low <= value <= high and not math.isinf(value):
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}")
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", glitch=True)
 
     return convert
 
@@ -285,7 +289,7 @@ def _text(where: str, bytes_max: int) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is str and 0 < len(value.encode()) <= bytes_max and value.isprintable():
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes")
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes", glitch=True)
 
     return convert
 
@@ -294,7 +298,7 @@ def _boolean(where: str) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is bool:
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false")
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false", glitch=True)
 
     return convert
 
@@ -302,7 +306,7 @@ def _boolean(where: str) -> _Converter:
 def _player(where: str, rules: Rules) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is not int:
-            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player")
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player", glitch=True)
         player = rules.players.get(value)
         if player is None:
             raise Refused(RefusalCode.NO_TARGET, f"{where}: nobody is in slot {value}")

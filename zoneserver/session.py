@@ -20,6 +20,8 @@ from typing import Protocol, cast
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
+from zoneserver.guard import Guard
+from zoneserver.sockets import is_unanswered, set_user_timeout
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
@@ -88,6 +90,7 @@ class Session(asyncio.Protocol):
     __slots__ = (
         "_deferred",
         "_deframer",
+        "_is_held",
         "_limits",
         "_linger",
         "_loop",
@@ -98,8 +101,9 @@ class Session(asyncio.Protocol):
         "_transport",
         "accepted_bytes",
         "address",
-        "cursor",
         "dropped_bytes",
+        "guard",
+        "host",
         "in_flight",
         "name",
         "number",
@@ -116,11 +120,13 @@ class Session(asyncio.Protocol):
         self.reason: CloseReason | None = None
         """Why it ended; the first reason wins."""
         self.reason_text = ""
+        self.host = ""
         self.address = ""
+        """Host and port of the peer, for people to read."""
         # For the owner alone: the session neither reads nor writes these three.
         self.name = ""
         self.seq = 0
-        self.cursor = 0
+        self.guard: Guard | None = None
 
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""
@@ -139,8 +145,10 @@ class Session(asyncio.Protocol):
         self._loop = loop
         self._deframer = Deframer(limits.client_frame_bytes)
         self._transport: asyncio.Transport
-        # True while whole frames wait for the next turn of the loop; reading is paused so long.
+        # True while whole frames may wait in the deframer; reading is paused so long.
         self._deferred = False
+        # True while the owner wants to hear nothing more; they then wait for `release`.
+        self._is_held = False
         # Aborts the connection of a closing session that takes too long over its goodbye.
         self._linger: asyncio.TimerHandle | None = None
 
@@ -245,6 +253,18 @@ class Session(asyncio.Protocol):
         except Exception:
             self.fail("its send completed")
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the peer has not acknowledged all that was sent to it: gone, rather than slow."""
+        sock = self._transport.get_extra_info("socket")
+        return sock is not None and is_unanswered(sock)
+
+    def set_user_timeout(self, seconds: float) -> None:
+        """How long the kernel waits for a peer that takes nothing, before it gives the connection up."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            set_user_timeout(sock, seconds)
+
     # --- Receiving --------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -252,8 +272,8 @@ class Session(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
-        host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.address = f"{host}:{port}"
+        self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
+        self.address = f"{self.host}:{port}"
         self.advance(State.HANDSHAKE)
         try:
             self._owner.session_opened(self)
@@ -276,19 +296,33 @@ class Session(asyncio.Protocol):
         else:
             if self._deframer.error is not None:
                 self.end(CloseReason.PROTOCOL_ERROR, self._deframer.error)
-            elif len(payloads) == limit:
+            elif self._is_held or len(payloads) == limit:
                 # There may be more whole frames. Everybody else has a turn before they are served,
                 # and nothing further is read meanwhile.
                 if not self._deferred:
                     self._deferred = True
                     self._transport.pause_reading()
-                self._loop.call_soon(self._receive_rest)
+                if not self._is_held:
+                    self._loop.call_soon(self._receive_rest)
             elif self._deferred:
                 self._deferred = False
                 self._transport.resume_reading()
 
     def _receive_rest(self) -> None:
-        self.data_received(b"")
+        if not self._is_held:
+            self.data_received(b"")
+
+    def hold(self) -> None:
+        """For the owner, within `session_received`: what is read already is still served, and nothing
+        more before `release`. The peer's bytes wait in the kernel, and at last in the peer."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """Ends a hold; what waits is served with the next turn of the loop."""
+        if self._is_held:
+            self._is_held = False
+            if self._deferred:
+                self._loop.call_soon(self._receive_rest)
 
     def eof_received(self) -> bool:
         """asyncio: the peer sends nothing more. It has left, whether or not it can still read."""

@@ -38,8 +38,8 @@ class TickResult:
     """How many things it tells each receiver."""
     joined: list[tuple[int, int]]
     """(ref, slot) of everybody who came in."""
-    refused: list[tuple[int, Refusal]]
-    """(ref, refusal) of each action that did not happen."""
+    refused: list[tuple[int, Refusal, bool]]
+    """(ref, refusal, whether no honest client would have tried it) of each action that did not happen."""
 
 
 class Zone:
@@ -81,7 +81,7 @@ class Zone:
         self._inbox: list[tuple[int, int, Sequence[tuple[Any, ...]]]] = []
         # How many actions of each player wait in the inbox.
         self._waiting: dict[int, int] = {}
-        self._refused: list[tuple[int, Refusal]] = []
+        self._refused: list[tuple[int, Refusal, bool]] = []
         self._joined: list[tuple[int, int]] = []
         self._failure_logged_tick = -hz
         rules.hz = hz
@@ -194,7 +194,7 @@ class Zone:
             try:
                 action = self._actions.get(kind)
                 if action is None:
-                    raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}")
+                    raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", glitch=True)
                 result = action(player, sent)
                 if player.moved:
                     self.superseded_total += moved_before is not None
@@ -203,13 +203,13 @@ class Zone:
                     frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
                 newest[slot] = seq & 0xFF
             except Refused as refusal:
-                self._refuse(ref, player, seq, refusal.code, refusal.text, moved_before)
+                self._refuse(ref, player, seq, refusal, moved_before)
             except Exception:
                 self._failed(f"the rule for {sent!r:.80} of {player!r}")
-                self._refuse(ref, player, seq, RefusalCode.RULE_FAILED, "the game failed", moved_before)
+                self._refuse(ref, player, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"), moved_before)
             player.acting_seq = None
 
-    def _refuse(self, ref: int, player: Player, seq: int, code: str, text: str, moved_before: int | None) -> None:
+    def _refuse(self, ref: int, player: Player, seq: int, refused: Refused, moved_before: int | None) -> None:
         if player.moved:
             # The rule moved its player and then changed its mind: the motion stands, but not as this
             # action's doing, for an action is either in the frame or refused.
@@ -218,7 +218,7 @@ class Zone:
                 del self._frame.moved[player.slot]
             else:
                 self._frame.moved[player.slot] = moved_before
-        self._refused.append((ref, Refusal(self.world.tick, seq, code, text)))
+        self._refused.append((ref, Refusal(self.world.tick, seq, refused.code, refused.text), refused.glitch))
 
     def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
         try:

@@ -162,7 +162,7 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         return figures.count(value) + "/s"
 
     cells = [
-        ("stalled", figures.count(stats.stalled)),
+        ("behind", figures.count(stats.behind)),
         ("queued", figures.size(stats.queued_bytes)),
         ("skipped", rate("frames_skipped_per_s")),
         ("catch-ups", rate("catch_ups_per_s")),
@@ -174,7 +174,7 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         ("peak players", figures.count(stats.players_peak)),
     ]
     worried = {
-        "stalled": stats.stalled > 0,
+        "behind": stats.behind > 0,
         "skipped": rates is not None and rates.frames_skipped_per_s > 0,
         "overruns": rates is not None and rates.overruns_per_s > 0,
         "dilation": stats.dilation < 1,

@@ -38,7 +38,7 @@ actions in      what players did
 deliveries      what was told, times the players it was told to
 amplified       deliveries out per action in
 encodes/tick    1.00: a tick is encoded once, for everybody
-stalled         players whose last send is not taken yet
+behind          players who skip frames: their last send is not taken yet
 skipped         frames that those did not get; a catch-up follows
 dilation        below 100 % the zone stretches time to bear the load
 the map         who is where; the colour is how many in one cell"""

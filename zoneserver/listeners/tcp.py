@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 from zoneserver.config import Limits
+from zoneserver.sockets import set_send_limits, set_user_timeout
 
 __all__ = ["bind", "listen"]
 
@@ -26,10 +27,8 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if limits is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.socket_send_bytes)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                timeout_ms = int(limits.tcp_user_timeout_seconds * 1000)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+            set_send_limits(sock, limits.socket_send_bytes)
+            set_user_timeout(sock, limits.tcp_user_timeout_seconds)
         sock.bind(address)
     except BaseException:
         sock.close()

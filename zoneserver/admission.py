@@ -1,0 +1,123 @@
+"""Admission: who may connect, by address.
+
+A bound on how many connections one address holds, has not said HELLO on, and makes per second; and a
+short ban after a kick. Connections are counted here from the moment they are accepted, so that a
+flood of them is turned away before it costs more than that. All tables are bounded.
+
+This machine's own address is exempt: behind it stand load tests, and proxies with everybody behind
+them. Pure: the caller says what time it is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from itertools import islice
+
+from zoneserver.budget import Budget
+from zoneserver.closing import CloseReason
+from zoneserver.config import Limits
+
+__all__ = ["Admission"]
+
+_EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+
+
+class _Address:
+    """What is known of one address."""
+
+    __slots__ = ("banned_until", "connections", "handshaking", "made")
+
+    def __init__(self, limits: Limits) -> None:
+        self.connections = 0
+        self.handshaking = 0
+        self.made = Budget(limits.address_connections_per_second, limits.address_connections_burst)
+        self.banned_until = 0.0
+
+    def is_forgettable(self, now: float) -> bool:
+        """Whether nothing would change if we had never seen it."""
+        return not self.connections and self.banned_until <= now and self.made.fill(now) == 0.0
+
+
+class Admission:
+    """Counts connections by address. An IPv6 address counts as the /64 that it lies in.
+
+    >>> admission = Admission(Limits(address_connections_max=1), ban_seconds=60.0)
+    >>> admission.opened("192.0.2.1", now=0.0), admission.opened("192.0.2.1", now=0.0).value
+    (None, 'TOO_MANY_CONNECTIONS')
+    >>> admission.ban("192.0.2.1", now=0.0); admission.gone("192.0.2.1", now=0.0)
+    >>> admission.opened("192.0.2.1", now=59.0).value, admission.opened("192.0.2.1", now=60.0)
+    ('BANNED', None)
+    """
+
+    def __init__(self, limits: Limits, ban_seconds: float) -> None:
+        self._limits = limits
+        self._ban_seconds = ban_seconds
+        # Addresses that hold connections: no more than there are connections.
+        self._present: dict[str, _Address] = {}
+        # Those that hold none and are remembered, the longest gone first.
+        self._absent: dict[str, _Address] = {}
+
+    def __len__(self) -> int:
+        """How many addresses are known now."""
+        return len(self._present) + len(self._absent)
+
+    def opened(self, host: str, now: float) -> CloseReason | None:
+        """A connection was accepted: it counts from now on and `gone` must follow, unless a reason
+        against it is returned."""
+        if host in _EXEMPT:
+            return None
+        key, limits = _key(host), self._limits
+        address = self._present.get(key) or self._absent.get(key) or _Address(limits)
+        if address.banned_until > now:
+            return CloseReason.BANNED
+        if (
+            address.made.fill(now) >= 1.0
+            or address.connections >= limits.address_connections_max
+            or address.handshaking >= limits.address_handshakes_max
+        ):
+            return CloseReason.TOO_MANY_CONNECTIONS
+        address.made.spend(1, now)
+        address.connections += 1
+        address.handshaking += 1
+        self._absent.pop(key, None)
+        self._present[key] = address
+        return None
+
+    def greeted(self, host: str) -> None:
+        """A connection that counts is through with its handshake, or has given it up."""
+        if host not in _EXEMPT:
+            self._present[_key(host)].handshaking -= 1
+
+    def gone(self, host: str, now: float) -> None:
+        """A connection that counted is gone."""
+        if host in _EXEMPT:
+            return
+        key = _key(host)
+        address = self._present[key]
+        address.connections -= 1
+        if not address.connections:
+            del self._present[key]
+            self._absent[key] = address
+            self._forget(now)
+
+    def ban(self, host: str, now: float) -> None:
+        """Nobody comes in from this address for a while, by a connection that counts; who is in stays."""
+        address = self._present.get(_key(host))
+        if address is not None:
+            address.banned_until = now + self._ban_seconds
+
+    def _forget(self, now: float) -> None:
+        """Drops the longest gone: where nothing need be remembered, and beyond what the table holds."""
+        for key, address in list(islice(self._absent.items(), 2)):
+            if len(self._absent) > self._limits.addresses_max or address.is_forgettable(now):
+                del self._absent[key]
+
+
+def _key(host: str) -> str:
+    if ":" not in host:
+        return host
+    try:
+        network = ipaddress.IPv6Network((host.partition("%")[0], 64), strict=False)
+    except ValueError:
+        return host
+    return str(network.network_address)

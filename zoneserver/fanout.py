@@ -1,0 +1,168 @@
+"""The round: one buffer a tick to everybody who can take it, and a way back for who could not.
+
+Whoever can take no more, because a send is in flight or the byte budget of the window is spent,
+leaves the round and is behind: it skips frames, at the cost of a cursor. When that is over, it gets
+what it missed in one gather send: the frames since, or a snapshot, whichever is shorter. The tick
+waits for nobody; `pacing` says who has been behind for too long.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from zoneserver.budget import Budget
+from zoneserver.closing import CloseReason
+from zoneserver.config import Config
+from zoneserver.frames import History
+from zoneserver.metrics import Counters
+from zoneserver.pacing import Pacer, largest_beyond
+from zoneserver.session import Session
+
+__all__ = ["FanOut"]
+
+# The window over which `send_rate` is kept, and how far its budget has recovered when sending goes on.
+_WINDOW_SECONDS, _RESTED_FILL = 1.0, 0.5
+# How long the kernel is to put up with a peer that has no room: longer than we do, by far.
+_KERNEL_PATIENCE_SECONDS = 60.0
+
+
+class FanOut:
+    """Hands the frames of one zone to those who play in it. `now` is in seconds of the caller's clock."""
+
+    def __init__(self, history: History, config: Config, counters: Counters) -> None:
+        self.tick = history.tick
+        """The tick that everybody in the round has been handed."""
+        self.frame_bytes = 0
+        """The size of its frame."""
+        self._history = history
+        self._config = config
+        self._limits = config.limits
+        self._counters = counters
+        # Those who get every frame as it is made. A dict, for its order.
+        self._round: dict[Session, None] = {}
+        # Those who skip frames.
+        self._behind: dict[Session, Pacer] = {}
+        # What each may be sent within the window; empty when there is no such bound.
+        self._budgets: dict[Session, Budget] = {}
+        # When those who rest go on, the earliest first: (moment, number of the session, session).
+        self._rests: list[tuple[float, int, Session]] = []
+
+    @property
+    def behind(self) -> int:
+        """How many skip frames at present."""
+        return len(self._behind)
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for the kernel to take them, over all who play."""
+        return sum(session.waiting_bytes for session in self._behind)
+
+    # --- Who is in the round ----------------------------------------------------------------------
+
+    def join(self, session: Session, now: float) -> None:
+        """From now on it gets every frame; the state that they follow comes first."""
+        if self._config.send_rate:
+            self._budgets[session] = Budget(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
+        self._hand_over(session, None, now)
+
+    def leave(self, session: Session) -> None:
+        """It gets nothing more; one that never joined gets nothing anyway."""
+        self._round.pop(session, None)
+        self._behind.pop(session, None)
+        self._budgets.pop(session, None)
+
+    def stalled(self, session: Session, now: float) -> None:
+        """A send of the session is in flight: it is behind until that completes."""
+        if session in self._round:
+            self._fall_behind(session, now)
+        if session in self._behind:
+            session.set_user_timeout(_KERNEL_PATIENCE_SECONDS)
+
+    def drained(self, session: Session, now: float) -> None:
+        """That send is complete; what was missed is queued, for the session to send."""
+        pacer = self._behind.get(session)
+        if pacer is not None:
+            session.set_user_timeout(self._limits.tcp_user_timeout_seconds)
+            if not pacer.is_resting:
+                self._catch_up(session, pacer, now)
+
+    def _fall_behind(self, session: Session, now: float) -> Pacer:
+        del self._round[session]
+        pacer = self._behind[session] = Pacer(self.tick, now, session.sent_bytes)
+        return pacer
+
+    def _rest(self, session: Session, budget: Budget, now: float) -> None:
+        """The budget is spent: sends nothing to it until that has recovered."""
+        pacer = self._fall_behind(session, now)
+        pacer.is_resting = True
+        heapq.heappush(self._rests, (now + budget.seconds_until(_RESTED_FILL, now), session.number, session))
+
+    def _catch_up(self, session: Session, pacer: Pacer, now: float) -> None:
+        del self._behind[session]
+        if pacer.tick != self._history.tick:
+            self._counters.catch_ups_total += 1
+        self._hand_over(session, pacer.tick, now)
+
+    def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
+        """Queues what somebody with this tick misses, and takes it into the round."""
+        self._round[session] = None
+        size = 0
+        for data in self._history.since(tick):
+            if not session.enqueue(data):
+                return  # It is over, and has left.
+            size += len(data)
+        self._counters.bytes_out_total += size
+        budget = self._budgets.get(session)
+        if budget is not None and budget.spend(size, now) >= 1.0:
+            self._rest(session, budget, now)
+
+    # --- The round --------------------------------------------------------------------------------
+
+    def send(self, tick: int, data: bytes, records: int, now: float) -> None:
+        """One round with the frame of `tick`, which tells each receiver so many things."""
+        self.tick, self.frame_bytes = tick, len(data)
+        # A send may end its session or find that it stalls: both change the round.
+        receivers = tuple(self._round)
+        for session in receivers:
+            session.send(data)
+        counters, sends = self._counters, len(receivers)
+        counters.frames_out_total += sends
+        counters.frames_skipped_total += len(self._behind)
+        counters.deliveries_out_total += sends * records
+        counters.bytes_out_total += sends * len(data)
+        if self._budgets:
+            self._charge(receivers, len(data), now)
+
+    def _charge(self, receivers: tuple[Session, ...], size: int, now: float) -> None:
+        """Where there is a bound on the rate: who has spent its budget rests, who has rested goes on."""
+        for session in receivers:
+            budget = self._budgets.get(session)
+            if budget is not None and budget.spend(size, now) >= 1.0 and session in self._round:
+                self._rest(session, budget, now)
+        while self._rests and self._rests[0][0] <= now:
+            session = heapq.heappop(self._rests)[2]
+            pacer = self._behind.get(session)
+            if pacer is not None and pacer.is_resting:
+                pacer.is_resting = False
+                if not session.in_flight:
+                    self._catch_up(session, pacer, now)
+                    session.flush()
+
+    def expire(self, now: float) -> None:
+        """Ends those who have been behind for too long, and those for whom memory does not suffice."""
+        limits = self._limits
+        for session, pacer in list(self._behind.items()):
+            verdict = pacer.verdict(
+                now, session.sent_bytes, session.waiting_bytes, limits.send_soft_bytes, limits.stall_seconds
+            )
+            if verdict is None:
+                continue
+            if session.is_unanswered:
+                session.end(CloseReason.CONNECTION_LOST, f"the peer acknowledges nothing: {verdict}")
+            else:
+                session.end(CloseReason.SLOW_CONSUMER, f"{verdict}, {self.tick - pacer.tick} ticks behind")
+        memory = self._config.send_memory_bytes
+        waiting = [(session, session.waiting_bytes) for session in self._behind]
+        for session in largest_beyond(memory, waiting):
+            text = f"{session.waiting_bytes} bytes wait, the most of all, and {memory} are all there is for everybody"
+            session.end(CloseReason.SLOW_CONSUMER, text)

@@ -1,0 +1,79 @@
+"""Pacing: what becomes of a receiver that cannot take everything.
+
+The ladder, from the top:
+
+1. Full rate: every frame as it is made. Whoever stands here has no pacer.
+2. Behind: frames are skipped while a send is in flight, or while the byte budget of the window is
+   spent. It costs a cursor. When that is over, what was missed follows in one gather send.
+3. Kicked, when it stays behind too long: over the soft limit for its whole time, without progress for
+   its whole time, or (in `session`) over the hard limit at once.
+
+Redis's client-output-buffer-limit is the model for hard and soft; Quake III's SV_RateMsec for a
+client that cannot take the rate and gets its next snapshot later. Pure: time is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+__all__ = ["Pacer", "largest_beyond"]
+
+_Receiver = TypeVar("_Receiver")
+
+
+class Pacer:
+    """Watches one receiver for as long as it is behind.
+
+    `sent_bytes` is what the kernel has taken of it so far, ever; `waiting_bytes` what it has not.
+
+    >>> pacer = Pacer(tick=7, now=0.0, sent_bytes=100)
+    >>> pacer.verdict(now=5.0, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
+    >>> pacer.verdict(now=5.1, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
+    '10 bytes wait, none was taken for 5.1 s'
+    """
+
+    __slots__ = ("_progress_at", "_sent_bytes", "_soft_since", "is_resting", "tick")
+
+    def __init__(self, tick: int, now: float, sent_bytes: int) -> None:
+        self.tick = tick
+        """The newest tick that the receiver has, or has been handed."""
+        self.is_resting = False
+        """True while it would have room, and waits for its budget to recover."""
+        # The last moment at which the kernel was seen to take something, and how much it had by then.
+        self._progress_at = now
+        self._sent_bytes = sent_bytes
+        # Since when more waits than the soft limit allows; None while it does not.
+        self._soft_since: float | None = None
+
+    def verdict(
+        self, now: float, sent_bytes: int, waiting_bytes: int, soft_bytes: int, patience_seconds: float
+    ) -> str | None:
+        """Why it has been behind for too long, in figures; None while it has not."""
+        if sent_bytes != self._sent_bytes or not waiting_bytes:
+            self._sent_bytes, self._progress_at = sent_bytes, now
+        if waiting_bytes <= soft_bytes:
+            self._soft_since = None
+        elif self._soft_since is None:
+            self._soft_since = now
+        if now - self._progress_at > patience_seconds:
+            return f"{waiting_bytes} bytes wait, none was taken for {now - self._progress_at:.1f} s"
+        if self._soft_since is not None and now - self._soft_since > patience_seconds:
+            return f"more than {soft_bytes} bytes waited for {now - self._soft_since:.1f} s, {waiting_bytes} now"
+        return None
+
+
+def largest_beyond(total_bytes: int, waiting: Iterable[tuple[_Receiver, int]]) -> list[_Receiver]:
+    """Who has to go so that what waits for all together fits: the largest first, and no more than needed.
+
+    >>> largest_beyond(100, [("ann", 30), ("bob", 60), ("cyd", 50)])
+    ['bob']
+    """
+    ordered = sorted(waiting, key=lambda each: each[1])
+    excess = sum(count for _, count in ordered) - total_bytes
+    gone = []
+    while excess > 0:
+        receiver, count = ordered.pop()
+        gone.append(receiver)
+        excess -= count
+    return gone
