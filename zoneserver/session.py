@@ -271,7 +271,8 @@ class Session(asyncio.Protocol):
         """asyncio: accepted."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        # Whatever is held back is in flight. Both loops pause TLS at the limit, and everything else beyond it.
+        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
         self.address = f"{self.host}:{port}"
         self.advance(State.HANDSHAKE)
