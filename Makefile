@@ -7,7 +7,7 @@ FUZZ := $(VENV)/fuzz
 FUZZ_TIME ?= 60s
 TARGET ?= all
 
-.PHONY: demo test fuzz check format clean
+.PHONY: demo test fuzz check bench format clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
@@ -24,6 +24,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The server beside the floor, and its pieces: some minutes on both cores, best with nothing else running.
+bench: $(READY)
+	@$(BIN)/python -m tools.bench
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

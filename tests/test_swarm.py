@@ -270,7 +270,7 @@ def test_tallies_add_up_field_by_field() -> None:
     one, two = some_tally(1), some_tally(10)
     both = (one + two).to_json()
     for place, field in enumerate(dataclasses.fields(Tally), 1):
-        if field.name == "seconds_measured":
+        if field.name in {"seconds_measured", "join_seconds"}:
             assert both[field.name] == 10 * place
         elif field.default_factory is Histogram:
             expected = histogram(place, 1000 * place, 10 * place, 10_000 * place)
@@ -301,6 +301,7 @@ KEYS = {
     "interrupted": None,
     "seconds": None,
     "bots": {"requested", "joined", "failed"},
+    "join_seconds": None,
     "actions": {"sent", "delivered", "superseded", "refused", "lost", "duplicated", "reordered"},
     "frames": {"received", "mismatched", "gaps"},
     "state_hash": {"checked", "diverged"},

@@ -59,6 +59,8 @@ class Outcome:
     hz: int | None
     digests_mismatched: int
     """Frames of which two processes of the swarm saw different bytes."""
+    stats: tuple[Stats, Stats, Stats] | None = None
+    """The server's before the ramp, and as the measuring began and ended; None without one of them."""
 
 
 @dataclass(slots=True)
@@ -69,12 +71,16 @@ class _Worker:
 
 
 class Conductor:
-    """One run of a plan. `stop` ends it early, in good order."""
+    """One run of a plan. `stop` ends it early, in good order.
 
-    def __init__(self, plan: Plan, stats_port: int | None) -> None:
+    Measuring begins `settle_seconds` after everybody is in: for figures in which the joins have no part.
+    """
+
+    def __init__(self, plan: Plan, stats_port: int | None, settle_seconds: float = 0.0) -> None:
         self.plan = plan
         self.progress = Progress()
         self._stats_port = stats_port
+        self._settle_seconds = settle_seconds
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._workers: list[_Worker] = []
@@ -94,6 +100,7 @@ class Conductor:
         drawing = asyncio.create_task(self._draw(on_progress))
         try:
             await self._until(self._all_in)
+            await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._stats()
                 self._order("measure")
@@ -141,6 +148,7 @@ class Conductor:
             superseded_server=superseded,
             hz=before.hz if before is not None else None,
             digests_mismatched=self._digests_mismatched,
+            stats=(before, began, ended) if before and began and ended else None,
         )
 
     # --- The processes ----------------------------------------------------------------------------

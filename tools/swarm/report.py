@@ -32,6 +32,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "interrupted": outcome.interrupted,
         "seconds": round(seconds, 3),
         "bots": {"requested": outcome.plan.bots, "joined": tally.joined, "failed": tally.failed},
+        "join_seconds": round(tally.join_seconds, 3),
         "actions": {
             "sent": tally.sent,
             "delivered": tally.delivered,
@@ -132,7 +133,8 @@ def render(report: dict[str, Any]) -> RenderableType:
     table.add_column(style="dim")
     table.add_column()
     refused = ", ".join(f"{count:,} {code}" for code, count in actions["refused"].items()) or "0"
-    table.add_row("bots", f"{bots['joined']:,} of {bots['requested']:,} joined, {bots['failed']:,} failed")
+    joined = f"{bots['joined']:,} of {bots['requested']:,} joined within {report['join_seconds']:.1f} s"
+    table.add_row("bots", f"{joined}, {bots['failed']:,} failed")
     table.add_row(
         "actions",
         f"{actions['sent']:,} sent, {actions['delivered']:,} delivered, {actions['superseded']:,} superseded",

@@ -84,6 +84,8 @@ class Worker:
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
         self._joined = 0
+        self._ramp_began = 0.0
+        self._join_seconds = 0.0
         self._failed = 0
         self._closed_early = 0
         self._broken = 0
@@ -102,6 +104,7 @@ class Worker:
     def bot_joined(self, bot: SwarmBot) -> None:
         """It is in; from now on it acts, at its own phase of the period."""
         self._joined += 1
+        self._join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
             first = time.monotonic() + self.plan.phase(bot.number)
             heapq.heappush(self._due, (first, bot.number, bot))
@@ -138,7 +141,7 @@ class Worker:
         return self.tally()
 
     async def _ramp(self) -> None:
-        start = time.monotonic()
+        start = self._ramp_began = time.monotonic()
         connecting = set()
         for number in self._numbers:
             delay = start + self.plan.connects_at(number) - time.monotonic()
@@ -268,6 +271,7 @@ class Worker:
             bytes_measured=received,
             seconds_measured=seconds,
             cpu_seconds=cpu_seconds,
+            join_seconds=self._join_seconds,
             closed_early=self._closed_early,
             broken=self._broken,
             refused=Counter(fates.refused),
