@@ -1,0 +1,404 @@
+"""Bots that mean no good, or cannot do better: one class for each thing that can be wrong with a client.
+
+A role is a script for one connection, and the end that the server should make of it. What they do is
+part of any client's power; that nobody else notices is the server's promise.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import random
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable
+from typing import ClassVar
+
+from client.errors import DivergedError
+from client.protocol import ClientProtocol
+from client.replica import Replica
+from zoneserver.closing import CloseReason, RefusalCode
+from zoneserver.wire.decoding import decode_server
+from zoneserver.wire.framing import frame
+from zoneserver.wire.messages import (
+    ACTIONS_PER_PACKET,
+    PROTOCOL_VERSION,
+    Bye,
+    Hello,
+    Ping,
+    Pong,
+    Refusal,
+    Snapshot,
+    Tick,
+    Value,
+    Welcome,
+)
+
+__all__ = ["BANNING", "DIVERGED", "HOSTILE_ROLES", "Knock", "Line", "OverError", "Role"]
+
+BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
+"""Kicks after which the address is banned for a while."""
+DIVERGED = "DIVERGED"
+"""What a bot with a replica of its own says ended its session, when a state hash was not the replica's."""
+
+# The largest token makes the largest PONG.
+_TOKEN_MAX = 2**63 - 1
+# Linux doubles it, and keeps half of that for itself: so much is on its way at the most.
+_SMALL_RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+_RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+_WRITE_BYTES_MAX = 64 * 1024
+
+
+class OverError(Exception):
+    """The connection has ended while its script was not at its end."""
+
+
+class Line(ClientProtocol):
+    """The connection of a hostile bot: it reads as much as it is told to, and waits for what it hears."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.refused: Counter[str] = Counter()
+        """What was refused, or said of all that was sent, by code."""
+        self.over: asyncio.Future[str] = self._loop.create_future()
+        """The code it ended with, once it has: that of the BYE, or CONNECTION_LOST where there was none."""
+        self.is_in = False
+        """Whether it has its first snapshot."""
+        self.pong: Pong | None = None
+        """The last answer to a PING."""
+        self._news = asyncio.Event()
+        # While true, reading pauses after each read from the kernel.
+        self._is_sipping = False
+
+    # --- For scripts ------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Waits until something it was told makes this hold. Raises OverError."""
+        while not condition():
+            if self.over.done():
+                raise OverError
+            self._news.clear()
+            await self._news.wait()
+
+    async def joined(self) -> None:
+        """Waits for the first snapshot. Raises OverError."""
+        await self.until(lambda: self.is_in)
+
+    async def pause(self, seconds: float) -> None:
+        """Lets time pass. Raises OverError."""
+        await asyncio.wait({self.over}, timeout=seconds)
+        if self.over.done():
+            raise OverError
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes as they are, unless many wait already or the connection is over."""
+        if self.bye is None and not self._is_lost and self._transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
+            self._transport.write(data)
+
+    def do(self, kind: str, *arguments: Value) -> None:
+        """One action in a packet of its own."""
+        self.act(kind, *arguments)
+        self.flush()
+
+    def stop_reading(self) -> None:
+        """Leaves what comes in the kernel from now on."""
+        self._is_sipping = True
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def sip(self) -> None:
+        """Reads what the kernel holds now, once."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def read_on(self) -> None:
+        """Reads everything from now on."""
+        self._is_sipping = False
+        self.sip()
+
+    # --- What it hears ----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_sipping:
+            self.stop_reading()
+        self._news.set()
+
+    def on_snapshot(self, payload: bytes) -> None:
+        self.is_in = True
+
+    def on_refused(self, refusal: Refusal) -> None:
+        self.refused[refusal.code] += 1
+
+    def on_pong(self, pong: Pong) -> None:
+        self.pong = pong
+
+    def on_closed(self, bye: Bye) -> None:
+        self.over.set_result(bye.code)
+        self._news.set()
+
+
+class SilentLine(Line):
+    """One that does not say HELLO by itself."""
+
+    def send(self, payload: bytes) -> None:
+        if payload is not self._hello:
+            super().send(payload)
+
+
+class ReplicatingLine(Line):
+    """One that keeps a replica of its own, and ends with DIVERGED when that is not the server's state."""
+
+    replica: Replica
+
+    def on_welcome(self, welcome: Welcome) -> None:
+        self.replica = Replica(welcome)
+
+    def on_snapshot(self, payload: bytes) -> None:
+        super().on_snapshot(payload)
+        snapshot = decode_server(payload)
+        assert isinstance(snapshot, Snapshot)
+        self.replica.restore(snapshot)
+
+    def on_tick(self, payload: bytes) -> None:
+        tick = decode_server(payload)
+        assert isinstance(tick, Tick)
+        try:
+            self.replica.apply(tick)
+        except DivergedError as error:
+            self._end(Bye(DIVERGED, str(error), False))
+            self.abort()
+
+
+class Role(abc.ABC):
+    """A script, and what should come of it. One instance is one bot, connection after connection."""
+
+    line: ClassVar[type[Line]] = Line
+    expected: ClassVar[CloseReason]
+    """What the server should end every connection with."""
+    refusals: ClassVar[tuple[str, ...]] = ()
+    """What the server should have refused before, or said of it: each of these at least once."""
+    options: ClassVar[tuple[tuple[int, int, int | bytes], ...]] = ()
+    """Options of its socket, set before it connects."""
+    rest_seconds: ClassVar[float] = 0.25
+    """How long it stays away after a connection has ended. Who is banned comes back from elsewhere."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.turn = 0
+        """How many connections it has had."""
+
+    @abc.abstractmethod
+    async def play(self, line: Line) -> None:
+        """Everything that it does with one connection. Raises OverError when that ends meanwhile."""
+
+
+class Stuck(Role):
+    """Joins and never reads again: a laptop lid. Its PINGs go on, and their answers wait for it too.
+
+    It cannot read its BYE. A connection that the server has dropped answers the next PING with a reset.
+    """
+
+    expected = CloseReason.SLOW_CONSUMER
+    options = (_SMALL_RECEIVE_BUFFER,)
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        line.stop_reading()
+        # In a quiet zone the buffers would take minutes to fill.
+        _ping(line, 200)
+        while True:
+            await line.pause(0.5)
+            line.ping(0)
+
+
+class Slow(Role):
+    """Reads nothing for two seconds, then in sips, then all: it must be spared frames, be caught up, and
+    never be kicked. It leaves when a state hash has confirmed its replica."""
+
+    line = ReplicatingLine
+    expected = CloseReason.CLIENT_LEFT
+    options = (_SMALL_RECEIVE_BUFFER,)
+
+    async def play(self, line: Line) -> None:
+        assert isinstance(line, ReplicatingLine)
+        await line.joined()
+        line.stop_reading()
+        _ping(line, 200)
+        await line.pause(2.0)
+        for _ in range(10):
+            line.sip()
+            await line.pause(0.1)
+        line.read_on()
+        # Its answer is sent ahead of what catches it up, and says how far that has to go.
+        line.ping(1)
+        await line.until(lambda: line.pong is not None and line.pong.token == 1)
+        caught_up = line.pong
+        assert caught_up is not None
+        await line.until(lambda: line.replica.tick >= caught_up.tick)
+        checked = line.replica.hashes_checked
+        await line.until(lambda: line.replica.hashes_checked > checked)
+        line.leave()
+
+
+class Flood(Role):
+    """Acts without end: packet upon packet, each full of actions that anybody may do."""
+
+    expected = CloseReason.FLOOD
+    refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
+    rest_seconds = 10.0
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        while True:
+            for _ in range(ACTIONS_PER_PACKET * 4):
+                line.act("emote", 0)
+            line.flush()
+            await line.pause(0.01)
+
+
+class Tiny(Role):
+    """Writes 256 KB of the smallest frames there are, at once: 37,449 PINGs."""
+
+    expected = CloseReason.FLOOD
+    refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
+    rest_seconds = 10.0
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        smallest = frame(Ping(0).encode())
+        line.write(smallest * (256 * 1024 // len(smallest)))
+
+
+class Garbage(Role):
+    """Sends what is no message: noise in place of HELLO, or a frame of noise once it is in, by turns."""
+
+    line = SilentLine
+    expected = CloseReason.PROTOCOL_ERROR
+    rest_seconds = 10.0
+
+    async def play(self, line: Line) -> None:
+        noise = self.random.randbytes(200)
+        if self.turn % 2:
+            line.write(_hello(line.name))
+            await line.joined()
+            # msgpack has no use for this byte.
+            line.write(frame(b"\xc1" + noise))
+        else:
+            line.write(b"\xff" + noise)
+
+
+class Oversize(Role):
+    """Announces a frame that is larger than allowed, by one byte or by all there are, and sends none of it."""
+
+    expected = CloseReason.PROTOCOL_ERROR
+    rest_seconds = 10.0
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        assert line.welcome is not None
+        size = 2**32 - 1 if self.turn % 2 else line.welcome.payload_bytes_max + 1
+        line.write(size.to_bytes(4))
+
+
+class Slowloris(Role):
+    """Says HELLO a byte at a time, so slowly that it never ends."""
+
+    line = SilentLine
+    expected = CloseReason.HANDSHAKE_TIMEOUT
+
+    async def play(self, line: Line) -> None:
+        for byte in _hello(line.name)[:-1]:
+            line.write(bytes((byte,)))
+            await line.pause(0.5)
+
+
+class Spoof(Role):
+    """Acts for others, at nobody, in kinds that there are not, and with arguments that are none."""
+
+    expected = CloseReason.PROTOCOL_ERROR
+    refusals = (RefusalCode.BAD_PAYLOAD, RefusalCode.UNKNOWN_ACTION, RefusalCode.NO_TARGET)
+    rest_seconds = 10.0
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        assert line.welcome is not None
+        somebody = line.welcome.slot ^ 1
+        while True:
+            for kind, *arguments in (
+                ("move", somebody, 1, 1),
+                ("become", somebody),
+                ("strike", 65_535),
+                ("move", float("nan"), 0),
+                ("move", "1", True),
+                ("move", None, 2**63),
+                ("__init__",),
+            ):
+                line.do(kind, *arguments)
+                await line.pause(1 / line.welcome.hz)
+
+
+class Teleport(Role):
+    """Moves at every tick, far faster than anybody may."""
+
+    expected = CloseReason.PROTOCOL_ERROR
+    refusals = ("TOO_FAST",)
+    rest_seconds = 10.0
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        assert line.welcome is not None
+        while True:
+            line.do("move", 127, -127)
+            await line.pause(1 / line.welcome.hz)
+
+
+class Reset(Role):
+    """Joins, acts, and resets the connection (RST) instead of leaving, again and again."""
+
+    expected = CloseReason.CONNECTION_LOST
+    options = (_RESET_ON_CLOSE,)
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        line.do("emote", 0)
+        await line.pause(0.1)
+        line.abort()
+
+
+class Churn(Role):
+    """Joins, says hello, leaves as one should, and joins again: a bother, and no fault."""
+
+    expected = CloseReason.CLIENT_LEFT
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        line.do("say", "hello and goodbye")
+        await line.pause(0.25)
+        line.leave()
+
+
+class Knock(Role):
+    """Comes back from an address that is banned, and leaves if it is let in all the same."""
+
+    expected = CloseReason.BANNED
+
+    async def play(self, line: Line) -> None:
+        await line.joined()
+        line.leave()
+
+
+def _ping(line: Line, count: int) -> None:
+    """So many PINGs with the longest answers."""
+    line.write(frame(Ping(_TOKEN_MAX).encode()) * count)
+
+
+def _hello(name: str) -> bytes:
+    return frame(Hello(PROTOCOL_VERSION, name, b"").encode())
+
+
+HOSTILE_ROLES: dict[str, type[Role]] = {
+    role.__name__.lower(): role
+    for role in (Stuck, Slow, Flood, Tiny, Garbage, Oversize, Slowloris, Spoof, Teleport, Reset, Churn)
+}
