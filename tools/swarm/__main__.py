@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
     flag("--hz", type=_positive(int), default=20, help="tick rate of a spawned server (default 20)")
-    flag("--no-control", action="store_true", help="with hostile bots: no run without them first")
+    flag("--no-control", action="store_true", help="with hostile bots: do not run without them first")
     flag("--json", metavar="FILE", help="write the report as JSON; - is stdout")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
@@ -122,7 +122,7 @@ def _loopback(text: str) -> str:
 
 async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     control = None
-    if plan.hostile and not arguments.no_control:
+    if plan.hostile and plan.seconds and not arguments.no_control:
         if not arguments.no_progress:
             print("first without the hostile bots", file=sys.stderr)
         control = await _conduct(plan.honest, arguments)

@@ -7,168 +7,28 @@ part of any client's power; that nobody else notices is the server's promise.
 from __future__ import annotations
 
 import abc
-import asyncio
 import random
 import socket
 import struct
-from collections import Counter
-from collections.abc import Callable
 from typing import ClassVar
 
-from client.errors import DivergedError
-from client.protocol import ClientProtocol
-from client.replica import Replica
+from tools.swarm.line import Line, ReplicatingLine, SilentLine
 from zoneserver.closing import CloseReason, RefusalCode
-from zoneserver.wire.decoding import decode_server
 from zoneserver.wire.framing import frame
-from zoneserver.wire.messages import (
-    ACTIONS_PER_PACKET,
-    PROTOCOL_VERSION,
-    Bye,
-    Hello,
-    Ping,
-    Pong,
-    Refusal,
-    Snapshot,
-    Tick,
-    Value,
-    Welcome,
-)
+from zoneserver.wire.messages import ACTIONS_PER_PACKET, PROTOCOL_VERSION, Hello, Ping
 
-__all__ = ["BANNING", "DIVERGED", "HOSTILE_ROLES", "Knock", "Line", "OverError", "Role"]
+__all__ = ["BANNING", "HOSTILE_ROLES", "Knock", "Role"]
 
 BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
 """Kicks after which the address is banned for a while."""
-DIVERGED = "DIVERGED"
-"""What a bot with a replica of its own says ended its session, when a state hash was not the replica's."""
 
 # The largest token makes the largest PONG.
 _TOKEN_MAX = 2**63 - 1
-# Linux doubles it, and keeps half of that for itself: so much is on its way at the most.
-_SMALL_RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+# As small as the system lets it be: 2,304 bytes on Linux.
+_SMALL_RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-_WRITE_BYTES_MAX = 64 * 1024
-
-
-class OverError(Exception):
-    """The connection has ended while its script was not at its end."""
-
-
-class Line(ClientProtocol):
-    """The connection of a hostile bot: it reads as much as it is told to, and waits for what it hears."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.refused: Counter[str] = Counter()
-        """What was refused, or said of all that was sent, by code."""
-        self.over: asyncio.Future[str] = self._loop.create_future()
-        """The code it ended with, once it has: that of the BYE, or CONNECTION_LOST where there was none."""
-        self.is_in = False
-        """Whether it has its first snapshot."""
-        self.pong: Pong | None = None
-        """The last answer to a PING."""
-        self._news = asyncio.Event()
-        # While true, reading pauses after each read from the kernel.
-        self._is_sipping = False
-
-    # --- For scripts ------------------------------------------------------------------------------
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Waits until something it was told makes this hold. Raises OverError."""
-        while not condition():
-            if self.over.done():
-                raise OverError
-            self._news.clear()
-            await self._news.wait()
-
-    async def joined(self) -> None:
-        """Waits for the first snapshot. Raises OverError."""
-        await self.until(lambda: self.is_in)
-
-    async def pause(self, seconds: float) -> None:
-        """Lets time pass. Raises OverError."""
-        await asyncio.wait({self.over}, timeout=seconds)
-        if self.over.done():
-            raise OverError
-
-    def write(self, data: bytes) -> None:
-        """Sends bytes as they are, unless many wait already or the connection is over."""
-        if self.bye is None and not self._is_lost and self._transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
-            self._transport.write(data)
-
-    def do(self, kind: str, *arguments: Value) -> None:
-        """One action in a packet of its own."""
-        self.act(kind, *arguments)
-        self.flush()
-
-    def stop_reading(self) -> None:
-        """Leaves what comes in the kernel from now on."""
-        self._is_sipping = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def sip(self) -> None:
-        """Reads what the kernel holds now, once."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def read_on(self) -> None:
-        """Reads everything from now on."""
-        self._is_sipping = False
-        self.sip()
-
-    # --- What it hears ----------------------------------------------------------------------------
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._is_sipping:
-            self.stop_reading()
-        self._news.set()
-
-    def on_snapshot(self, payload: bytes) -> None:
-        self.is_in = True
-
-    def on_refused(self, refusal: Refusal) -> None:
-        self.refused[refusal.code] += 1
-
-    def on_pong(self, pong: Pong) -> None:
-        self.pong = pong
-
-    def on_closed(self, bye: Bye) -> None:
-        self.over.set_result(bye.code)
-        self._news.set()
-
-
-class SilentLine(Line):
-    """One that does not say HELLO by itself."""
-
-    def send(self, payload: bytes) -> None:
-        if payload is not self._hello:
-            super().send(payload)
-
-
-class ReplicatingLine(Line):
-    """One that keeps a replica of its own, and ends with DIVERGED when that is not the server's state."""
-
-    replica: Replica
-
-    def on_welcome(self, welcome: Welcome) -> None:
-        self.replica = Replica(welcome)
-
-    def on_snapshot(self, payload: bytes) -> None:
-        super().on_snapshot(payload)
-        snapshot = decode_server(payload)
-        assert isinstance(snapshot, Snapshot)
-        self.replica.restore(snapshot)
-
-    def on_tick(self, payload: bytes) -> None:
-        tick = decode_server(payload)
-        assert isinstance(tick, Tick)
-        try:
-            self.replica.apply(tick)
-        except DivergedError as error:
-            self._end(Bye(DIVERGED, str(error), False))
-            self.abort()
+# How often those act who want to be refused: about once a tick.
+_ACTION_SECONDS = 0.05
 
 
 class Role(abc.ABC):
@@ -186,8 +46,8 @@ class Role(abc.ABC):
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.turn = 0
-        """How many connections it has had."""
+        self.turn = seed % 2
+        """Counts its connections, from 0 or 1: who does things by turns does not do as its neighbour does."""
 
     @abc.abstractmethod
     async def play(self, line: Line) -> None:
@@ -336,11 +196,11 @@ class Spoof(Role):
                 ("__init__",),
             ):
                 line.do(kind, *arguments)
-                await line.pause(1 / line.welcome.hz)
+                await line.pause(_ACTION_SECONDS)
 
 
 class Teleport(Role):
-    """Moves at every tick, far faster than anybody may."""
+    """Moves again and again, far faster than anybody may."""
 
     expected = CloseReason.PROTOCOL_ERROR
     refusals = ("TOO_FAST",)
@@ -348,10 +208,9 @@ class Teleport(Role):
 
     async def play(self, line: Line) -> None:
         await line.joined()
-        assert line.welcome is not None
         while True:
             line.do("move", 127, -127)
-            await line.pause(1 / line.welcome.hz)
+            await line.pause(_ACTION_SECONDS)
 
 
 class Reset(Role):

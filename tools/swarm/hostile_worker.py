@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
-from tools.swarm.hostile import BANNING, HOSTILE_ROLES, Knock, Line, OverError, Role
+from tools.swarm.hostile import BANNING, HOSTILE_ROLES, Knock, Role
+from tools.swarm.line import Line, OverError
 from tools.swarm.plan import Plan
 from tools.swarm.verdict import RoleTally
 from tools.swarm.worker import obey
@@ -92,17 +93,18 @@ class HostileWorker:
     async def _live(self, name: str, number: int) -> None:
         """One bot: connection after connection, and after a ban from another address."""
         role = HOSTILE_ROLES[name](self._plan.seed * 7_919 + number)
-        role.turn = number
         tally, address, is_settled = self._tallies[name], next(self._addresses), False
         # Those who rest long between two attacks do not all attack at once.
         span = min(role.rest_seconds, self._plan.seconds / 2 or role.rest_seconds)
         await asyncio.sleep(span * number / tally.bots)
         while True:
+            began = time.monotonic()
             code = await self._connect(role, f"{name}-{number}-{role.turn}", address, tally)
+            tally.ended(code, time.monotonic() - began)
             role.turn += 1
             if code in BANNING and self._has_addresses:
                 await asyncio.sleep(_KNOCK_SECONDS)
-                await self._connect(Knock(0), f"{name}-{number}-knock", address, tally)
+                tally.got[await self._connect(Knock(0), f"{name}-{number}-knock", address, tally)] += 1
                 address = next(self._addresses)
             if not is_settled:
                 is_settled = True
@@ -110,12 +112,11 @@ class HostileWorker:
             await asyncio.sleep(role.rest_seconds)
 
     async def _connect(self, role: Role, name: str, address: str, tally: RoleTally) -> str:
-        """One connection, from its beginning to its end; returns what it got, which is counted."""
+        """One connection, from its beginning to its end; returns what it got."""
         line = role.line(name)
         try:
             await self._open_line(line, role, address)
         except (OSError, TimeoutError):
-            tally.got[CANNOT_CONNECT] += 1
             return CANNOT_CONNECT
         self._open += 1
         try:
@@ -132,7 +133,6 @@ class HostileWorker:
         finally:
             self._open -= 1
             tally.refused += line.refused
-        tally.got[code] += 1
         return code
 
     async def _open_line(self, line: Line, role: Role, address: str) -> None:
@@ -154,10 +154,11 @@ class HostileWorker:
     async def _let_go(self, line: Line) -> str:
         """Ends a connection as politely as it can be; returns the code it ended with."""
         line.read_on()
-        if line.is_in:
-            line.leave()
         try:
             async with asyncio.timeout(_LET_GO_SECONDS):
+                with contextlib.suppress(OverError):
+                    await line.joined()
+                    line.leave()
                 return await asyncio.shield(line.over)
         except TimeoutError:
             line.abort()
@@ -166,10 +167,13 @@ class HostileWorker:
     # --- What should come of it -------------------------------------------------------------------
 
     def _tally(self, role: type[Role], bots: int) -> RoleTally:
-        expected = [str(role.expected)]
-        if role.expected in BANNING and self._has_addresses:
-            expected.append(str(CloseReason.BANNED))
-        return RoleTally(bots, expected, list(role.refusals))
+        tally = RoleTally(bots, [str(role.expected)], [str(code) for code in role.refusals])
+        if role.expected in BANNING:
+            if self._has_addresses:
+                tally.expected.append(str(CloseReason.BANNED))
+            else:
+                tally.note = "from the server's own address, which it never bans"
+        return tally
 
     def _all_addresses(self) -> Iterator[str]:
         """Addresses of this machine that nobody else uses and no run before this one: 127.16.0.0 to

@@ -70,7 +70,10 @@ class Plan:
         """How many bots have each of the hostile roles; empty when all are honest."""
         if not any(self.mix.get(role) for role in HOSTILE_ROLES):
             return {}
-        roles = Counter(self.role(number) for number in range(self.bots))
+        # Each whole round of the mix holds exactly its shares.
+        rounds, rest = divmod(self.bots, sum(self.mix.values()))
+        roles = Counter({role: share * rounds for role, share in self.mix.items()})
+        roles.update(self.role(number) for number in range(rest))
         return {role: roles[role] for role in HOSTILE_ROLES if roles[role]}
 
     @property

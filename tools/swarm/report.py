@@ -209,6 +209,8 @@ def _render_hostile(roles: dict[str, dict[str, Any]]) -> RenderableType:
         got = Text("\n").join(Text(f"{count:,} {code}") for code, count in role["got"].items())
         if role["unread"]:
             got.append(f"\n{role['unread']:,} by the server's count", "dim")
+        if role["note"]:
+            got.append(f"\n{role['note']}", "dim")
         for code, count in role["refused"].items():
             got.append(f"\nrefused {count:,} {code}", "dim")
         ok = Text("yes", "green") if role["ok"] else Text("NO: " + "; ".join(role["why"]), "bold red")

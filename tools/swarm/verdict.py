@@ -30,6 +30,15 @@ class RoleTally:
     cut_short: Counter[str] = field(default_factory=Counter)
     """The same, of connections that were given up when the run ended: good for no verdict."""
     refused: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    """How long the shortest connection lasted to its end, and the longest; empty before the first end."""
+    note: str = ""
+    """What else there is to know of these bots."""
+
+    def ended(self, code: str, seconds: float) -> None:
+        """A connection came to its end after so long."""
+        self.got[code] += 1
+        self.seconds = [min((*self.seconds, seconds)), max((*self.seconds, seconds))]
 
     def to_json(self) -> dict[str, Any]:
         """A form that `from_json` takes back, in another process."""
@@ -50,7 +59,8 @@ def judge(
 
     A bot that does not read, or resets its connection, reads no BYE. Then the server's count says what
     became of it: such an end counts as an expected one for which the server has counted an end that
-    nobody has read. `unread` is how many these are.
+    nobody has read. `unread` is how many these are. `seconds` are the shortest and the longest connection
+    that came to its end.
 
     >>> tally = RoleTally(1, ["SLOW_CONSUMER"], [], got=Counter(CONNECTION_LOST=2))
     >>> verdict = judge({"stuck": tally}, {"SLOW_CONSUMER": 2, "CLIENT_LEFT": 9}, {"CLIENT_LEFT": 9}, False)
@@ -88,6 +98,8 @@ def _judge_role(tally: RoleTally, unread: Counter[str], interrupted: bool) -> di
         "got": {str(code): count for code, count in sorted(got.items())},
         "unread": explained,
         "refused": dict(sorted(tally.refused.items())),
+        "seconds": [round(seconds, 3) for seconds in tally.seconds],
+        "note": tally.note,
         "ok": not why,
         "why": why,
     }
