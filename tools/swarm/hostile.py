@@ -66,8 +66,7 @@ class Stuck(Role):
     async def play(self, line: Line) -> None:
         await line.joined()
         line.stop_reading()
-        # In a quiet zone the buffers would take minutes to fill.
-        _ping(line, 200)
+        _fill(line)
         while True:
             await line.pause(0.5)
             line.ping(0)
@@ -85,7 +84,7 @@ class Slow(Role):
         assert isinstance(line, ReplicatingLine)
         await line.joined()
         line.stop_reading()
-        _ping(line, 200)
+        _fill(line)
         await line.pause(2.0)
         for _ in range(10):
             line.sip()
@@ -248,9 +247,9 @@ class Knock(Role):
         line.leave()
 
 
-def _ping(line: Line, count: int) -> None:
-    """So many PINGs with the longest answers."""
-    line.write(frame(Ping(_TOKEN_MAX).encode()) * count)
+def _fill(line: Line) -> None:
+    """Has the server send more than the small buffers take, and thereby fall short at once."""
+    line.write(frame(Ping(_TOKEN_MAX).encode()) * 100)
 
 
 def _hello(name: str) -> bytes:

@@ -42,15 +42,15 @@ class HostileWorker:
 
     def __init__(self, plan: Plan, _process: int) -> None:
         self._plan = plan
-        # Where the server is, and whether bots come from addresses of their own.
-        found = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)[0]
+        # Where the server is, and whether bots come from addresses of their own: IPv4 has enough of them.
+        addresses = socket.getaddrinfo(plan.host, plan.port, type=socket.SOCK_STREAM)
+        found = min(addresses, key=lambda address: address[0] != socket.AF_INET)
         self._family, self._server = found[0], found[4]
         self._has_addresses = self._family == socket.AF_INET and sys.platform == "linux"
         self._addresses = self._all_addresses()
         self._tallies = {role: self._tally(HOSTILE_ROLES[role], bots) for role, bots in plan.hostile.items()}
         # How many bots have not come to an end yet.
         self._unsettled = sum(plan.hostile.values())
-        self._open = 0
         self._cpu_seconds = 0.0
         self._seconds = 0.0
 
@@ -77,8 +77,8 @@ class HostileWorker:
         return self.tally()
 
     def progress(self) -> dict[str, Any]:
-        """Whether every bot has come to an end at least once, and how many connections there are."""
-        return {"settled": not self._unsettled, "open": self._open}
+        """Whether every bot has come to an end at least once."""
+        return {"settled": not self._unsettled}
 
     def tally(self) -> dict[str, Any]:
         """What each role got, and what this process spent on it while measuring."""
@@ -118,7 +118,6 @@ class HostileWorker:
             await self._open_line(line, role, address)
         except (OSError, TimeoutError):
             return CANNOT_CONNECT
-        self._open += 1
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 with contextlib.suppress(OverError):
@@ -131,7 +130,6 @@ class HostileWorker:
             tally.cut_short[await self._let_go(line)] += 1
             raise
         finally:
-            self._open -= 1
             tally.refused += line.refused
         return code
 
