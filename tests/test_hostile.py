@@ -164,7 +164,12 @@ def test_a_tally_comes_back_from_json_as_it_was() -> None:
 def test_the_report_shows_expected_and_got_and_the_control_run() -> None:
     result = report.summary(outcome(hostile={"flood": kicked()}, closed_server=SERVER), control=outcome())
     assert result["hostile"]["flood"]["ok"]
-    assert result["control"] == {"latency_ms": result["latency_ms"], "p99_ratio": 1.0, "passed": True}
+    assert result["control"] == {
+        "latency_ms": result["latency_ms"],
+        "p99_ratio": 1.0,
+        "limited_by_swarm": False,
+        "passed": True,
+    }
     assert json.loads(json.dumps(result)) == result
     assert report.passed(result)
     shown = text_of(result)
@@ -186,6 +191,13 @@ def test_a_control_run_that_is_not_clean_fails_the_run() -> None:
     result = report.summary(outcome(), control=outcome(digests_mismatched=1))
     assert not report.passed(result)
     assert "NOT everybody got everything without them" in text_of(result)
+
+
+def test_a_ratio_that_a_busy_machine_made_says_so() -> None:
+    result = report.summary(outcome(), control=outcome(cpu_percent_busiest=99.0))
+    assert (result["limited_by_swarm"], result["control"]["limited_by_swarm"]) == (False, True)
+    assert report.passed(result)
+    assert "limited by the swarm" in text_of(result)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

@@ -96,6 +96,7 @@ def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None
     return {
         "latency_ms": _percentiles(control.tally.latency),
         "p99_ratio": _ratio(outcome.tally.latency.percentile(99), without),
+        "limited_by_swarm": bool(limits(control)),
         "passed": passed(summary(control)),
     }
 
@@ -223,7 +224,12 @@ def _render_control(report: dict[str, Any]) -> Text:
     control = report["control"]
     p99, without = report["latency_ms"]["p99"], control["latency_ms"]["p99"]
     text = f"honest bots' p99: {p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}"
-    return Text(text + ("" if control["passed"] else "; and NOT everybody got everything without them"))
+    line = Text(text)
+    if report["limited_by_swarm"] or control["limited_by_swarm"]:
+        line.append("; limited by the swarm, which was late itself", "yellow")
+    if not control["passed"]:
+        line.append("; NOT everybody got everything without them", "bold red")
+    return line
 
 
 def _faults(counts: dict[str, int], *names: str) -> Text:
