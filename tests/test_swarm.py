@@ -54,6 +54,8 @@ MIXES = st.dictionaries(
         ("walker=0,chatty=0", "a share above zero"),
         ("", "no role ''"),
         ("walker=1,", "no role ''"),
+        ("stuck=1", "needs an honest role"),
+        ("walker=0,stuck=1,flood=2", "needs an honest role"),
     ],
 )
 def test_a_mix_that_makes_no_sense_is_explained(text: str, complaint: str) -> None:
@@ -312,6 +314,9 @@ KEYS = {
     "cpu_percent": {"swarm", "server"},
     "limited_by_swarm": None,
     "closed": None,
+    "closed_server": None,
+    "hostile": None,
+    "control": None,
 }
 
 
@@ -342,6 +347,7 @@ def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
         "superseded_server": 5,
         "hz": 20,
         "digests_mismatched": 0,
+        "closed_server": {"CLIENT_LEFT": 10},
     }
     return Outcome(**values | changes)
 
@@ -705,7 +711,7 @@ async def run_against(server: Honest, rate: float = 50.0) -> Tally:
             while server.zone.world.tick < enough:
                 await asyncio.sleep(0.01)
             orders.put_nowait("stop")
-            return await running
+            return Tally.from_json(await running)
     finally:
         ticking.cancel()
         running.cancel()

@@ -150,7 +150,8 @@ class Gateway:
             self._turn_away(session, against)
             return
         self._admitted.add(session)
-        self._handshaking[session] = self._now + self._limits.handshake_seconds
+        # Our clock may be a tick behind: nobody gets less than the whole time.
+        self._handshaking[session] = self._now + self._limits.handshake_seconds + 1 / self.zone.hz
 
     def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
         self._turned_away.add(session)
@@ -297,7 +298,7 @@ class Gateway:
             self._restrain(session, guard)
         if guard.standing >= Standing.MUTED:
             # It has been told so once; that it goes on does not help it.
-            if session.reason is None and guard.refused(RefusalCode.MUTED, True, self._now):
+            if session.reason is None and guard.ignored(self._now):
                 self._restrain(session, guard)
         elif not self.zone.submit(session.number, seq, actions):
             for number in range(seq, session.seq + 1):
@@ -308,7 +309,6 @@ class Gateway:
 
     def _ping(self, session: Session, ping: Ping) -> None:
         self._tell(session, frame(Pong(ping.token, self.fan_out.tick).encode()))
-        session.flush()
 
     def _goodbye(self, session: Session, _goodbye: Goodbye) -> None:
         session.end(CloseReason.CLIENT_LEFT)
@@ -385,7 +385,8 @@ class Gateway:
             self._restrain(session, guard)
 
     def _tell(self, session: Session, data: bytes) -> None:
-        """Queues something for one session; it leaves with the next frame, or when it is flushed."""
+        """Queues something for one session; it leaves with the next frame, when it is flushed, or when all
+        that came in with what it answers is read."""
         if session.enqueue(data):
             self.counters.bytes_out_total += len(data)
 

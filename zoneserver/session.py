@@ -69,7 +69,7 @@ class Owner(Protocol):
         """The connection stands."""
 
     def session_received(self, session: Session, payload: bytes) -> None:
-        """One whole frame arrived."""
+        """One whole frame arrived. What is queued in answer leaves with the answers to those beside it."""
 
     def session_stalled(self, session: Session) -> None:
         """The kernel did not take everything: a send is in flight from now on."""
@@ -292,6 +292,8 @@ class Session(asyncio.Protocol):
                 self._owner.session_received(self, payload)
                 if self.reason is not None:
                     return
+            if self._queue:
+                self.flush()
         except Exception:
             self.fail("it was served")
         else:
