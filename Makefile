@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format soak clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
@@ -21,6 +21,10 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The promises of PROMISES.md, measured: some minutes, or less than one with QUICK=1.
+soak: $(READY)
+	$(BIN)/python -m tools.soak $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV)
