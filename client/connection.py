@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 from client.errors import JoinRefusedError, ZoneClosedError
 from client.protocol import ClientProtocol
 from client.replica import Replica
+from zoneserver.tickets import ticket_from_text
 from zoneserver.wire import decoding
 from zoneserver.wire.messages import Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
 
@@ -213,16 +215,25 @@ class ZoneConnection:
 
 @contextlib.asynccontextmanager
 async def connect(
-    host: str, port: int, *, name: str, ticket: bytes = b"", timeout: float = 10.0
+    host: str,
+    port: int,
+    *,
+    name: str,
+    ticket: bytes | str = b"",
+    tls: ssl.SSLContext | None = None,
+    timeout: float = 10.0,
 ) -> AsyncIterator[ZoneConnection]:
     """Joins a zone; leaving the block leaves the zone.
 
+    `ticket` is what the zone asks for where it asks for one: the bytes, or the text that `zoneserver
+    ticket` prints. `tls` is the context to connect with where the zone speaks TLS.
+
     Raises JoinRefusedError when the server does not let us in, OSError when there is none, TimeoutError
-    when it does not answer within `timeout` seconds, and ValueError for a name that cannot be sent.
+    when it does not answer within `timeout` seconds, and ValueError for a name or ticket that cannot be sent.
     """
-    receiver = _Receiver(name, ticket)
+    receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket)
     async with asyncio.timeout(timeout):
-        await asyncio.get_running_loop().create_connection(lambda: receiver, host, port)
+        await asyncio.get_running_loop().create_connection(lambda: receiver, host, port, ssl=tls)
         try:
             while receiver.welcome is None and not receiver.closed.done():
                 receiver.arrived.clear()

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "config", "process", "sockets"],
-    ["admission", "guard", "pacing"],
+    ["budget", "closing", "config", "logs", "process", "sockets"],
+    ["admission", "guard", "pacing", "tickets"],
     ["wire.framing", "wire.columns"],
     ["wire.messages"],
     ["wire.decoding"],
@@ -24,15 +24,16 @@ FLOORS = [
     ["admin", "listeners.tcp"],
     ["server"],
     ["__init__"],
+    ["console"],
     ["cli"],
     ["__main__"],
 ]
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
-SHARED = ("wire", "closing", "metrics", "world", "config", "process")
+SHARED = ("wire", "closing", "metrics", "world", "config", "process", "tickets")
 # Content rather than a program: the games that the fault lab has a server run.
 GAMES = {"tools.soak.games": ("games", "rules")}
 PURE = [
-    *("admission", "budget", "guard", "pacing", "world", "frames", "rules", "zone", "ticker", "metrics"),
+    *("admission", "budget", "guard", "pacing", "tickets", "world", "frames", "rules", "zone", "ticker", "metrics"),
     *("games.plaza", "wire.messages", "wire.framing"),
 ]
 

@@ -71,7 +71,7 @@ class Admission:
         if address.banned_until > now:
             return CloseReason.BANNED
         if (
-            address.made.fill(now) >= 1.0
+            not address.made.holds(1, now)
             or address.connections >= limits.address_connections_max
             or address.handshaking >= limits.address_handshakes_max
         ):

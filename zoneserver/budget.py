@@ -40,6 +40,10 @@ class Budget:
         """How full it is: 0.0 when all has drained away, above 1.0 when it is spent."""
         return max(0.0, self._level - (now - self._at) * self._per_second) / self._burst
 
+    def holds(self, amount: float, now: float) -> bool:
+        """Whether `amount` can be spent without going beyond the brim."""
+        return self._level - (now - self._at) * self._per_second + amount <= self._burst
+
     def seconds_until(self, fill: float, now: float) -> float:
         """How long until it has drained to `fill`; 0.0 when it has."""
         return max(0.0, (self.fill(now) - fill) * self._burst / self._per_second)

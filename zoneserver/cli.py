@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import importlib
-import json
-import logging
 import os
-import re
+import secrets
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoneserver import __version__
-from zoneserver.config import Config, checked, parse_count, parse_duration
-from zoneserver.metrics import Stats
-from zoneserver.process import LOOPS, MissingExtraError, loop_factory, port_holder
+from zoneserver import __version__, console
+from zoneserver.config import SECRET_BYTES_MIN, Config, checked, parse_count, parse_duration, parse_size
+from zoneserver.logs import LOG_FORMATS, set_up_logs
+from zoneserver.process import LOOPS, MissingExtraError, loop_factory
 from zoneserver.rules import Rules
 from zoneserver.server import ZoneServer
-from zoneserver.wire.messages import PROTOCOL_VERSION
+from zoneserver.tickets import issue_ticket, ticket_to_text
+from zoneserver.wire.messages import NAME_CHARACTERS
 
 __all__ = ["main"]
 
-EXIT_OK, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 2, 3, 130
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 _EXAMPLES = """\
 examples:
   zoneserver run                            the demo game on 127.0.0.1:7777
   zoneserver run mygame:Tag --hz 10         your own game, the class Tag of mygame.py
   zoneserver run --port 0 --ready-file F    any free port; F says which once it accepts
+  zoneserver ticket ann --secret-file F     a ticket with which ann comes in, once
 
-exit codes: 0 stopped as asked, 2 wrong usage, 3 cannot start, 130 interrupted twice
+exit codes: 0 stopped as asked, 1 the zone failed, 2 wrong usage, 3 cannot start, 130 interrupted twice
 """
+_SECRET_VARIABLE = "ZONE_SECRET"
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense, for the reason in the text."""
 
 
 class CannotStartError(Exception):
@@ -45,8 +50,18 @@ class CannotStartError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     arguments = _parser().parse_args(argv)
-    level = logging.getLevelNamesMapping()[arguments.log_level.upper()]
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    try:
+        return _ticket(arguments) if arguments.command == "ticket" else _run(arguments)
+    except UsageError as error:
+        print(f"zoneserver: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (CannotStartError, MissingExtraError) as error:
+        print(f"zoneserver: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    set_up_logs(arguments.log_level, arguments.log_format)
     try:
         config = Config(
             host=arguments.host,
@@ -55,18 +70,46 @@ def main(argv: Sequence[str] | None = None) -> int:
             hz=arguments.hz,
             max_players=arguments.max_players,
             seed=arguments.seed,
+            send_rate=arguments.send_rate,
+            send_memory_bytes=arguments.send_memory,
+            ban_seconds=arguments.ban,
+            secret=_secret(arguments.secret_file),
+            is_open=arguments.open,
+            tls_cert=arguments.tls_cert,
+            tls_key=arguments.tls_key,
         )
     except ValueError as error:
-        print(f"zoneserver: {error}", file=sys.stderr)
-        return EXIT_USAGE
+        raise UsageError(str(error)) from None
+    rules = load_rules(arguments.rules)
+    loop_name, factory = loop_factory(arguments.loop)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(_serve(rules, config, loop_name, arguments.duration, arguments.ready_file))
+
+
+def _ticket(arguments: argparse.Namespace) -> int:
+    secret = _secret(arguments.secret_file)
+    if len(secret) < SECRET_BYTES_MIN:
+        raise UsageError(
+            f"a ticket needs a secret of at least {SECRET_BYTES_MIN} bytes: --secret-file or {_SECRET_VARIABLE}"
+        )
+    if not 0 < len(arguments.name) <= NAME_CHARACTERS:
+        raise UsageError(f"a name has 1 to {NAME_CHARACTERS} characters")
+    expires_at = int(time.time() + arguments.valid)
+    print(ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16))))
+    return EXIT_OK
+
+
+def _secret(path: Path | None) -> bytes:
+    """The secret from its file, else from the environment; empty when there is none."""
+    if path is None:
+        return os.environ.get(_SECRET_VARIABLE, "").encode()
     try:
-        rules = load_rules(arguments.rules)
-        loop_name, factory = loop_factory(arguments.loop)
-        with asyncio.Runner(loop_factory=factory) as runner:
-            return runner.run(_run(rules, config, loop_name, arguments.duration, arguments.ready_file))
-    except (CannotStartError, MissingExtraError) as error:
-        print(f"zoneserver: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise CannotStartError(f"cannot read the secret in {path}: {error.strerror}") from None
+    if not secret:
+        raise CannotStartError(f"the secret file {path} is empty")
+    return secret
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,9 +133,11 @@ def _parser() -> argparse.ArgumentParser:
         "rules", nargs="?", default="zoneserver.games.plaza:Plaza", metavar="module:Rules", help="the game"
     )
 
-    def flag(name: str, parse: Callable[[str], Any], value: object, text: str) -> None:
-        shown = "" if value is None else f" (default {value})"
-        run.add_argument(name, type=parse, default=value, metavar=name[2:].upper(), help=text + shown)
+    def flag(name: str, parse: Callable[[str], Any], value: object, text: str, shown: str | None = None) -> None:
+        shown = shown or ("" if value is None else f"default {value}")
+        run.add_argument(
+            name, type=parse, default=value, metavar=name[2:].upper(), help=f"{text} ({shown})" if shown else text
+        )
 
     flag("--host", str, default.host, "address to listen on")
     flag("--port", int, default.port, "port for players; 0 takes any free one")
@@ -102,9 +147,34 @@ def _parser() -> argparse.ArgumentParser:
     flag("--duration", checked(parse_duration), None, "stop after so long: 30s, 2m, 1h30m")
     flag("--seed", int, default.seed, "seed of the game's random source")
     flag("--ready-file", Path, None, "write pid and ports here, as JSON, once players can connect")
+    text = "bytes per second that one player is sent at the most, as 64KiB; who is over it skips frames"
+    flag("--send-rate", checked(parse_size), 0, text, "default 0: no bound")
+    text = "bytes that may wait for all players together; then the largest goes first"
+    flag("--send-memory", checked(parse_size), default.send_memory_bytes, text, "default 256MiB")
+    text = "how long nobody may come in from an address after a kick from there"
+    flag("--ban", checked(parse_duration), default.ban_seconds, text, "default 60s")
+    text = f"the secret that join tickets are signed with, in a file; else in {_SECRET_VARIABLE}"
+    flag("--secret-file", Path, None, text, "default none: anyone may join")
+    run.add_argument("--open", action="store_true", help="anyone may join from other machines too, without a ticket")
+    flag("--tls-cert", str, None, "certificate chain in a PEM file: players connect by TLS")
+    flag("--tls-key", str, None, "its key, where it is not in the same file")
     levels = ("debug", "info", "warning", "error")
     run.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
+    run.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="how to log (default text)")
     run.add_argument("--loop", choices=LOOPS, default="auto", help="event loop; auto: uvloop if installed")
+
+    ticket = commands.add_parser(
+        "ticket",
+        help="make a join ticket",
+        description="Print a ticket with which a player comes in, once. A client gives it to connect(ticket=...).",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    ticket.add_argument("name", metavar="NAME", help="the player's name")
+    ticket.add_argument("--secret-file", type=Path, metavar="FILE", help=f"the zone's secret; else {_SECRET_VARIABLE}")
+    ticket.add_argument("--zone", default="plaza", help="what the zone's game calls itself (default plaza)")
+    text = "until when it may be used, from now (default 5m)"
+    ticket.add_argument("--valid", type=checked(parse_duration), default=300.0, metavar="DURATION", help=text)
     return parser
 
 
@@ -135,43 +205,30 @@ def load_rules(target: str) -> type[Rules]:
     return found
 
 
-async def _run(
+async def _serve(
     rules: type[Rules], config: Config, loop_name: str, seconds: float | None, ready_file: Path | None
 ) -> int:
     try:
         server = ZoneServer(rules, config)
         await server.start()
     except OSError as error:
-        raise CannotStartError(_explain(error, config)) from None
+        raise CannotStartError(console.explain(error, config)) from None
     except TypeError as error:
         raise CannotStartError(f"the game cannot be run: {error}") from None
     _stop_on_signals(server)
     try:
-        _banner(server, loop_name)
+        console.banner(server, loop_name)
         if ready_file is not None:
-            _write_ready_file(ready_file, server)
+            console.write_ready_file(ready_file, server)
         await server.serve(seconds)
         print("stopping: telling everybody ...", file=sys.stderr)
+    except OSError as error:
+        raise CannotStartError(error.strerror) from None
     finally:
         last = server.stats()
         await server.stop()
-    _summary(last, server.stats())
-    return EXIT_OK
-
-
-def _explain(error: OSError, config: Config) -> str:
-    """One line about a port that is not to be had."""
-    if error.errno == errno.EADDRINUSE:
-        for port in (config.port, config.stats_port):
-            holder = port_holder(port) if port else None
-            if holder is not None:
-                flag = "--port" if port == config.port else "--stats-port"
-                return f"port {port} is in use by {holder}; choose another, or any free one with {flag} 0"
-        return (
-            f"port {config.port} or {config.stats_port} is in use; choose others, or any free ones with "
-            "--port 0 --stats-port 0"
-        )
-    return f"cannot listen on {config.host}:{config.port}: {error.strerror or error}"
+    console.summary(last, server.stats())
+    return EXIT_FAILED if server.has_failed else EXIT_OK
 
 
 def _stop_on_signals(server: ZoneServer) -> None:
@@ -191,48 +248,3 @@ def _stop_on_signals(server: ZoneServer) -> None:
             loop.add_signal_handler(number, stop)
         except NotImplementedError:  # Windows: the loop takes no signals.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
-
-
-def _banner(server: ZoneServer, loop_name: str) -> None:
-    config = server.config
-    lines = [
-        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, {server.players_max} players",
-        f"players    {config.host}:{server.port}",
-        f"statistics http://127.0.0.1:{server.stats_port}/stats",
-        "Ctrl-C to stop",
-    ]
-    if server.players_max < config.max_players:
-        lines.append(
-            f"the open-file limit allows no more players; for {config.max_players}: ulimit -n {server.files_wanted}"
-        )
-    print("\n".join(lines), file=sys.stderr, flush=True)
-
-
-def _write_ready_file(path: Path, server: ZoneServer) -> None:
-    ready = {
-        "pid": os.getpid(),
-        "port": server.port,
-        "stats_port": server.stats_port,
-        "protocol": PROTOCOL_VERSION,
-    }
-    # Written aside and moved into place: whoever waits for the file never reads half of it.
-    aside = path.with_name(path.name + ".new")
-    try:
-        aside.write_text(json.dumps(ready) + "\n")
-        aside.replace(path)
-    except OSError as error:
-        raise CannotStartError(f"cannot write the ready file {path}: {error.strerror}") from None
-
-
-def _summary(before: Stats, after: Stats) -> None:
-    """What came of it, on stdout. The players of the last moment are in `before`."""
-    kicks = ", ".join(f"{count} {reason}" for reason, count in sorted(after.closes.items())) or "none"
-    lines = [
-        f"uptime        {after.uptime_s:.1f} s, {after.players_peak} players at the peak, {before.players} at the end",
-        f"ticks         {after.ticks_total}, {after.overruns_total} overrun, {after.ticks_skipped_total} skipped",
-        f"actions in    {after.actions_in_total}, {sum(after.refusals.values())} refused",
-        f"deliveries    {after.deliveries_out_total} in {after.frames_out_total} sends",
-        f"bytes         {after.bytes_in_total} in, {after.bytes_out_total} out",
-        f"sessions over {kicks}",
-    ]
-    print(re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}", "\n".join(lines)), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -10,13 +11,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
-__all__ = ["Config", "Limits", "checked", "parse_count", "parse_duration"]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "checked", "parse_count", "parse_duration", "parse_size"]
+
+SECRET_BYTES_MIN = 16
+"""A shorter secret can be guessed."""
 
 _Parsed = TypeVar("_Parsed")
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kM]?)")
+_SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_SIZE_UNITS)})")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
@@ -58,6 +64,18 @@ def parse_count(text: str) -> int:
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number")
     return value.numerator
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `65536`, `64KiB`, `1.5MiB` or `100kB`. Raises ValueError otherwise.
+
+    >>> parse_size("64KiB")
+    65536
+    """
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a size: write 65536, 64KiB or 1.5MiB")
+    return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,14 @@ class Config:
     catches up. 0 is no bound."""
     send_memory_bytes: int = 256 * 1024 * 1024
     """What may wait for all sessions together; beyond it those go for whom most waits."""
+    secret: bytes = field(default=b"", repr=False)
+    """Who knows it makes the tickets without which nobody comes in; empty: anyone may join."""
+    is_open: bool = False
+    """Whether anyone may join from other machines too, without a ticket."""
+    tls_cert: str | None = None
+    """Certificate chain in a PEM file: players connect by TLS."""
+    tls_key: str | None = None
+    """Its key in a PEM file; None: in the same file."""
     ban_seconds: float = 60.0
     """How long nobody may come in from an address after a player from there was thrown out."""
     drain_seconds: float = 5.0
@@ -150,3 +176,19 @@ class Config:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("a TLS key needs its certificate")
+        if self.secret and len(self.secret) < SECRET_BYTES_MIN:
+            raise ValueError(f"a secret has at least {SECRET_BYTES_MIN} bytes, this one {len(self.secret)}")
+        if not self.secret and not self.is_open and not _is_loopback(self.host):
+            raise ValueError(
+                f"without a secret anyone who reaches {self.host} may join under any name: give one "
+                "(--secret-file), or say that this is meant (--open)"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name: it may lead anywhere

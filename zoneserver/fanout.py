@@ -132,7 +132,7 @@ class FanOut:
         counters.frames_skipped_total += len(self._behind)
         counters.deliveries_out_total += sends * records
         counters.bytes_out_total += sends * len(data)
-        if self._budgets:
+        if self._config.send_rate:
             self._charge(receivers, len(data), now)
 
     def _charge(self, receivers: tuple[Session, ...], size: int, now: float) -> None:

@@ -20,6 +20,7 @@ from zoneserver.fanout import FanOut
 from zoneserver.guard import Guard, Standing
 from zoneserver.metrics import Counters, TickTimes
 from zoneserver.session import Session, State
+from zoneserver.tickets import Turnstile
 from zoneserver.wire.decoding import WireError, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
@@ -83,6 +84,8 @@ class Gateway:
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
         self.admission = Admission(config.limits, config.ban_seconds)
+        # Who wants in goes through it; None: anyone may.
+        self._turnstile = Turnstile(config.secret, zone.name) if config.secret else None
         self.fan_out = FanOut(zone.history, config, self.counters)
         # Our clock, in seconds: the loop's as of the tick, but for the times when we were stopped.
         self._now = 0.0
@@ -250,12 +253,19 @@ class Gateway:
             text = f"a name has 1 to {NAME_CHARACTERS} printable characters, and no space around it"
             session.end(CloseReason.BAD_NAME, text)
             return
+        if self._turnstile is not None:
+            objection = self._turnstile.objection(name, hello.ticket, time.time())
+            if objection is not None:
+                session.end(CloseReason.BAD_TICKET, objection)
+                return
         namesake = self._names.get(name)
         if namesake is not None:
             namesake.end(CloseReason.REPLACED)
         if len(self._players) >= self._config.max_players:
             session.end(CloseReason.SERVER_FULL)
             return
+        if self._turnstile is not None:
+            self._turnstile.redeem(hello.ticket)
         session.name = name
         session.guard = Guard(self._limits)
         session.advance(State.JOINING)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import time
 from http import HTTPStatus
 from typing import Any, Self
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 _SPARE_FILES = 128
 # Players shown on the map at the most: a picture needs no more, and a tick must not wait for it.
 _MAP_PLAYERS_MAX = 2_000
+_FAILURES_MAX = 20
 
 
 class ZoneServer:
@@ -51,12 +53,17 @@ class ZoneServer:
             raise TypeError("give a Config or single settings, not both")
         self.config = config if config is not None else Config(**settings)
         self._rules = rules() if isinstance(rules, type) else rules
+        self.has_failed = False
+        """Whether it stopped because the zone could not be run any more."""
         self._loop: asyncio.AbstractEventLoop
+        self._tls: ssl.SSLContext | None
         self._listeners: list[asyncio.Server] = []
         self._admin_connections: set[AdminProtocol] = set()
         self._stopping: asyncio.Event
         self._beat_handle: asyncio.TimerHandle | None = None
         self._overruns_total = 0
+        # Ticks that failed one after the other; a zone that fails for long is not worth keeping up.
+        self._failures = 0
         self._overrun_logged = 0.0
         # CPU time of the process at two moments about a second apart: the load between them.
         self._cpu = ((0.0, 0.0), (0.0, 0.0))
@@ -69,8 +76,10 @@ class ZoneServer:
         await self.stop()
 
     async def start(self) -> None:
-        """Binds, listens and begins to tick. Raises OSError when a port is not to be had."""
+        """Binds, listens and begins to tick. Raises OSError when a port is not to be had, or a certificate
+        cannot be used (`filename` is then set)."""
         config = self.config
+        self._tls = _tls_context(config)
         with contextlib.ExitStack() as unless_started:
             # Both ports first: nothing is half started when one of them is taken.
             player_socket = unless_started.enter_context(tcp.bind(config.host, config.port, config.limits))
@@ -109,7 +118,11 @@ class ZoneServer:
 
     async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
-        self._listeners.append(await tcp.listen(player_socket, lambda: Session(gateway, limits, loop)))
+        self._listeners.append(
+            await tcp.listen(
+                player_socket, lambda: Session(gateway, limits, loop), self._tls, tls_seconds=limits.handshake_seconds
+            )
+        )
         if admin_socket is not None:
             documents: dict[str, Document] = {
                 "/stats": lambda: (HTTPStatus.OK, self.stats().to_json()),
@@ -153,7 +166,13 @@ class ZoneServer:
             seconds = self.gateway.tick(round(self._ticker.dilation * 100))
         except Exception:
             log.exception("tick %d failed", self.zone.world.tick)
+            self._failures += 1
+            if self._failures >= _FAILURES_MAX:
+                log.critical("%d ticks failed one after the other: the zone cannot go on", self._failures)
+                self.has_failed = True
+                self.request_stop()
         else:
+            self._failures = 0
             if skipped or seconds > self._ticker.period:
                 self._overran(skipped, seconds)
         if self._loop.time() - self._cpu[1][0] >= 1.0:
@@ -252,3 +271,15 @@ class ZoneServer:
         healthy = late < 1.0 and not self._stopping.is_set()
         status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
         return status, {"status": "ok" if healthy else "stopping", "tick": self.zone.world.tick}
+
+
+def _tls_context(config: Config) -> ssl.SSLContext | None:
+    if config.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(config.tls_cert, config.tls_key)
+    except OSError as error:
+        text = f"cannot use the certificate {config.tls_cert} and its key: {error.strerror}"
+        raise OSError(error.errno, text, config.tls_cert) from None
+    return context

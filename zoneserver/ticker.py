@@ -20,8 +20,8 @@ class Ticker:
     (3, 100.6)
     """
 
-    # The share of the newest tick in the dilation: about a second's worth of ticks at 20 Hz.
-    _SMOOTHING = 0.1
+    # The share of the newest tick in the dilation. At 20 Hz full speed shows within two seconds.
+    _SMOOTHING = 0.2
 
     def __init__(self, hz: int, now: float) -> None:
         self.period = 1.0 / hz

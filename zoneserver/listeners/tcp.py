@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 
 from zoneserver.config import Limits
@@ -37,7 +38,15 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
     return sock
 
 
-async def listen(sock: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Server:
-    """Starts to accept; each connection gets a protocol of its own."""
+async def listen(
+    sock: socket.socket,
+    protocol: Callable[[], asyncio.Protocol],
+    tls: ssl.SSLContext | None = None,
+    tls_seconds: float | None = None,
+) -> asyncio.Server:
+    """Starts to accept; each connection gets a protocol of its own, by TLS once its handshake is done,
+    which may take so long."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(protocol, sock=sock, backlog=_BACKLOG)
+    return await loop.create_server(
+        protocol, sock=sock, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=tls_seconds if tls is not None else None
+    )

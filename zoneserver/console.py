@@ -1,0 +1,85 @@
+"""What a server says to whoever started it: the banner, why it cannot start, what came of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from zoneserver import __version__
+from zoneserver.config import Config
+from zoneserver.metrics import Stats
+from zoneserver.process import port_holder
+from zoneserver.server import ZoneServer
+from zoneserver.wire.messages import PROTOCOL_VERSION
+
+__all__ = ["banner", "explain", "summary", "write_ready_file"]
+
+
+def explain(error: OSError, config: Config) -> str:
+    """One line about a port or a file that is not to be had."""
+    if error.errno == errno.EADDRINUSE:
+        for port in (config.port, config.stats_port):
+            holder = port_holder(port) if port else None
+            if holder is not None:
+                flag = "--port" if port == config.port else "--stats-port"
+                return f"port {port} is in use by {holder}; choose another, or any free one with {flag} 0"
+        return (
+            f"port {config.port} or {config.stats_port} is in use; choose others, or any free ones with "
+            "--port 0 --stats-port 0"
+        )
+    if error.filename is not None:
+        return str(error.strerror)
+    return f"cannot listen on {config.host}:{config.port}: {error.strerror or error}"
+
+
+def banner(server: ZoneServer, loop_name: str) -> None:
+    """How it runs and where, on stderr: at most six lines."""
+    config = server.config
+    lines = [
+        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, {server.players_max} players",
+        f"players    {config.host}:{server.port}{' by TLS' if config.tls_cert else ''}",
+        f"statistics http://127.0.0.1:{server.stats_port}/stats",
+        "Ctrl-C to stop",
+    ]
+    if not config.secret:
+        lines.insert(2, "no secret: anyone may join, under any name")
+    if server.players_max < config.max_players:
+        lines.append(
+            f"the open-file limit allows no more players; for {config.max_players}: ulimit -n {server.files_wanted}"
+        )
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def write_ready_file(path: Path, server: ZoneServer) -> None:
+    """Says where it listens. Raises OSError, with a sentence."""
+    ready = {
+        "pid": os.getpid(),
+        "port": server.port,
+        "stats_port": server.stats_port,
+        "protocol": PROTOCOL_VERSION,
+    }
+    # Written aside and moved into place: whoever waits for the file never reads half of it.
+    aside = path.with_name(path.name + ".new")
+    try:
+        aside.write_text(json.dumps(ready) + "\n")
+        aside.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write the ready file {path}: {error.strerror}") from None
+
+
+def summary(before: Stats, after: Stats) -> None:
+    """What came of it, on stdout. The players of the last moment are in `before`."""
+    kicks = ", ".join(f"{count} {reason}" for reason, count in sorted(after.closes.items())) or "none"
+    lines = [
+        f"uptime        {after.uptime_s:.1f} s, {after.players_peak} players at the peak, {before.players} at the end",
+        f"ticks         {after.ticks_total}, {after.overruns_total} overrun, {after.ticks_skipped_total} skipped",
+        f"actions in    {after.actions_in_total}, {sum(after.refusals.values())} refused",
+        f"deliveries    {after.deliveries_out_total} in {after.frames_out_total} sends",
+        f"bytes         {after.bytes_in_total} in, {after.bytes_out_total} out",
+        f"sessions over {kicks}",
+    ]
+    print(re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}", "\n".join(lines)), flush=True)
