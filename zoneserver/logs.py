@@ -1,0 +1,88 @@
+"""How the log reads: one line per message whatever a player calls itself, and no floods of lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+__all__ = ["LOG_FORMATS", "RateLimit", "set_up_logs"]
+
+LOG_FORMATS = ("text", "json")
+_LINES_PER_SECOND = 10
+# A message as text, without its traceback: what players call themselves and send is in it, and costs no more.
+_LINE_BYTES_MAX = 200
+# A library may write its messages without a format string, each of a kind of its own.
+_KINDS_MAX = 1_000
+
+
+def set_up_logs(level: str, style: str) -> None:
+    """Logs to stderr from `level` on, as `text` or as `json` (one object per line)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    handler.addFilter(RateLimit(_LINES_PER_SECOND))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class RateLimit(logging.Filter):
+    """Lets so many messages of one kind through per second, and then says how many it held back.
+
+    Messages are of one kind when they are written with the same format string: a thousand players
+    thrown out within a second are ten lines and a number.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        super().__init__()
+        self._per_second = per_second
+        # By format string: the second it was last seen in, and how many came in that second.
+        self._seen: dict[object, tuple[int, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, second = record.msg, int(record.created)
+        last, count = self._seen.get(kind, (second, 0))
+        if last != second:
+            held_back, count = count - self._per_second, 0
+            if held_back > 0:
+                record.msg, record.args = f"({held_back} more like this were not shown) {record.getMessage()}", ()
+        if len(self._seen) > _KINDS_MAX:
+            self._seen.clear()
+        self._seen[kind] = second, count + 1
+        return count < self._per_second
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        return _cut(_printable(super().formatMessage(record)))
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _cut(line: str) -> str:
+    encoded = line.encode(errors="replace")
+    if len(encoded) <= _LINE_BYTES_MAX:
+        return line
+    return encoded[: _LINE_BYTES_MAX - 3].decode(errors="ignore") + "..."
+
+
+def _printable(text: str) -> str:
+    """The text on one line, with whatever could steer a terminal written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
