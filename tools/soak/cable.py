@@ -41,7 +41,7 @@ async def main() -> dict[str, Any]:
     _ip("addr", "add", f"{_HERE}/24", "dev", "near")
     _ip("link", "set", "near", "up")
     async with (
-        ServerProcess("--host", _HERE) as server,
+        ServerProcess("--host", _HERE, "--open") as server,
         _far_end(server) as tell,
         Crowd(server, _NEAR_PLAYERS, host=_HERE) as near,
     ):

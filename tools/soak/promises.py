@@ -39,6 +39,7 @@ PROMISES = (
     Promise("connection-flood", "one address: refused early, counted, table bounded", flood.connection_flood),
     Promise("bad-actions", "refused with a code, counted, never broadcast", junk.bad_actions),
     Promise("second-login", "the newest wins, the old one is told REPLACED", identity.second_login),
+    Promise("tickets", "forged, expired or replayed: refused, always", identity.tickets),
     Promise("failing-rule", "that action is reported, nobody else notices", failure.failing_rule),
     Promise("overload", "time dilates, nobody is kicked, full rate within 2 s after", failure.overload, alone=True),
     Promise("pause", "3 s stopped: nobody kicked, missed ticks skipped", failure.pause),
