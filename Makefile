@@ -7,7 +7,7 @@ FUZZ := $(VENV)/fuzz
 FUZZ_TIME ?= 60s
 TARGET ?= all
 
-.PHONY: demo test fuzz check bench format clean
+.PHONY: demo test fuzz soak check bench format clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
@@ -32,6 +32,10 @@ bench: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The promises of PROMISES.md, measured: some minutes, or less than one with QUICK=1.
+soak: $(READY)
+	$(BIN)/python -m tools.soak $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) .fuzz

@@ -92,3 +92,16 @@ def test_an_address_that_need_not_be_remembered_is_forgotten() -> None:
         door.greeted(host)
         door.gone(host, now=float(number))
     assert len(door) <= 2
+
+
+def test_a_ban_keeps_nobody_else_in_the_table() -> None:
+    door = Admission(Limits(), ban_seconds=60.0)
+    for number in range(1000):
+        host, now = f"10.0.{number >> 8}.{number & 255}", number / 20
+        door.opened(host, now)
+        door.greeted(host)
+        if number % 100 == 0:
+            door.ban(host, now)
+        door.gone(host, now)
+    assert len(door) <= 25
+    assert door.opened("10.0.0.0", now=59.9) is CloseReason.BANNED

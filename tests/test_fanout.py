@@ -203,11 +203,48 @@ def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then
     assert told == [60.0, 5.0]
 
 
+def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """The network says that no peer has answered for so long."""
+    monkeypatch.setattr(Session, "unanswered_seconds", seconds)
+
+
 def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Session, "is_unanswered", True)
+    silent_for(monkeypatch, 1.1)
     stage = Round()
     gone = stage.join(room=0)
     for _ in range(52):
         stage.tick(0.1)
     assert gone.session.reason is CloseReason.CONNECTION_LOST
-    assert "acknowledges nothing" in gone.session.reason_text
+    assert gone.session.reason_text == "nothing was acknowledged for 1.1 s"
+
+
+@pytest.mark.parametrize(("seconds", "lost"), [(5.0, False), (5.1, True)])
+def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, lost: bool
+) -> None:
+    silent_for(monkeypatch, seconds)
+    stage = Round()
+    gone = stage.join(room=0)
+    for _ in range(15):
+        stage.tick(0.1)
+    assert (gone.session.reason is CloseReason.CONNECTION_LOST) is lost
+
+
+def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    # After the process was stopped, the last answer is long ago, and the next is on its way.
+    silent_for(monkeypatch, 60.0)
+    stage = Round()
+    slow = stage.join(room=0)
+    for _ in range(100):
+        stage.tick(0.1)
+        slow.transport.take(1)
+    assert slow.session.reason is None
+
+
+def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent_for(monkeypatch, 0.9)
+    stage = Round()
+    slow = stage.join(room=0)
+    for _ in range(52):
+        stage.tick(0.1)
+    assert slow.session.reason is CloseReason.SLOW_CONSUMER

@@ -28,6 +28,17 @@ def test_a_message_is_one_line_without_control_characters(style: str, capsys: py
     assert "player a" in line
 
 
+@pytest.mark.parametrize("character", ["x", "\U0001f40d"])
+def test_a_line_has_200_bytes_at_the_most(character: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    log.warning("player %s left", character * 10)
+    log.warning("player %s left", character * 1_000)
+    short, long = capsys.readouterr().err.splitlines()
+    assert short.endswith(f"player {character * 10} left")
+    assert 190 < len(long.encode()) <= 200
+    assert long.endswith(f"{character}...")
+
+
 def test_json_lines_carry_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "json")
     try:
@@ -58,7 +69,7 @@ def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
     assert limit.filter(record("another %d", 1, 10.6)), "another kind has its own"
     late = record("kick %d", 100, 11.2)
     assert limit.filter(late)
-    assert late.getMessage() == "kick 100 (97 more like it were not shown)"
+    assert late.getMessage() == "(97 more like this were not shown) kick 100"
     after = record("kick %d", 101, 12.2)
     assert limit.filter(after)
     assert after.getMessage() == "kick 101"

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,14 +36,18 @@ def cancel_on_signals() -> None:
 class ServerProcess:
     """Starts `python -m zoneserver run` on free ports, and stops it at the end of the block.
 
-    Raises SpawnError when it does not accept within 20 seconds.
+    `prefix` is a command that runs the rest of its line, as `nice` does. Raises SpawnError when the
+    server does not accept within 20 seconds.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, prefix: Sequence[str] = ()) -> None:
         self.port = 0
         self.stats_port = 0
         self.summary = ""
         """What the server printed at its end."""
+        self.log = ""
+        """What it logged, once it has ended."""
+        self._prefix = prefix
         self._arguments = arguments
         self._process: asyncio.subprocess.Process
 
@@ -53,6 +57,7 @@ class ServerProcess:
             command = ("-m", "zoneserver", "run", "--port", "0", "--stats-port", "0", "--ready-file", str(ready))
             # A session of its own: Ctrl-C reaches us first, and we decide when the server stops.
             self._process = await asyncio.create_subprocess_exec(
+                *self._prefix,
                 sys.executable,
                 *command,
                 "--log-level",
@@ -85,15 +90,28 @@ class ServerProcess:
     ) -> None:
         await self._end(signal.SIGTERM)
 
-    async def _end(self, number: signal.Signals) -> None:
+    @property
+    def pid(self) -> int:
+        """The process that serves: a prefix has become it."""
+        return self._process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends it a signal, if it has not ended."""
         if self._process.returncode is None:
             self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Waits until it has ended by itself; returns its exit code."""
+        return await self._process.wait()
+
+    async def _end(self, number: signal.Signals) -> None:
+        self.send_signal(number)
         try:
             async with asyncio.timeout(10):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
-        self.summary, _ = await self._output
+        self.summary, self.log = await self._output
 
 
 async def _text(stream: asyncio.StreamReader | None) -> str:

@@ -54,7 +54,7 @@ class Admission:
         self._ban_seconds = ban_seconds
         # Addresses that hold connections: no more than there are connections.
         self._present: dict[str, _Address] = {}
-        # Those that hold none and are remembered, the longest gone first.
+        # Those that hold none and are remembered, in the order in which they are looked at.
         self._absent: dict[str, _Address] = {}
 
     def __len__(self) -> int:
@@ -107,10 +107,13 @@ class Admission:
             address.banned_until = now + self._ban_seconds
 
     def _forget(self, now: float) -> None:
-        """Drops the longest gone: where nothing need be remembered, and beyond what the table holds."""
-        for key, address in list(islice(self._absent.items(), 2)):
-            if len(self._absent) > self._limits.addresses_max or address.is_forgettable(now):
-                del self._absent[key]
+        """Looks at the two that it has not looked at for longest, when one more came: whoever need not be
+        remembered, or is beyond what the table holds, is dropped; a ban goes to the end and does not keep
+        others in."""
+        for key in list(islice(self._absent, 2)):
+            address = self._absent.pop(key)
+            if len(self._absent) < self._limits.addresses_max and not address.is_forgettable(now):
+                self._absent[key] = address
 
 
 def _key(host: str) -> str:

@@ -24,6 +24,8 @@ __all__ = ["FanOut"]
 _WINDOW_SECONDS, _RESTED_FILL = 1.0, 0.5
 # How long the kernel is to put up with a peer that has no room: longer than we do, by far.
 _KERNEL_PATIENCE_SECONDS = 60.0
+# Whoever has answered nothing for so long is gone, rather than slow, and no answer is still on its way.
+_GONE_SECONDS = 1.0
 
 
 class FanOut:
@@ -155,11 +157,12 @@ class FanOut:
             verdict = pacer.verdict(
                 now, session.sent_bytes, session.waiting_bytes, limits.send_soft_bytes, limits.stall_seconds
             )
-            if verdict is None:
-                continue
-            if session.is_unanswered:
-                session.end(CloseReason.CONNECTION_LOST, f"the peer acknowledges nothing: {verdict}")
-            else:
+            silent_seconds = session.unanswered_seconds
+            # The kernel was told to leave this to us, and knew of the silence before we knew of a stall.
+            is_overdue = silent_seconds > limits.tcp_user_timeout_seconds and pacer.idle_seconds(now) > _GONE_SECONDS
+            if is_overdue or (verdict is not None and silent_seconds > _GONE_SECONDS):
+                session.end(CloseReason.CONNECTION_LOST, f"nothing was acknowledged for {silent_seconds:.1f} s")
+            elif verdict is not None:
                 session.end(CloseReason.SLOW_CONSUMER, f"{verdict}, {self.tick - pacer.tick} ticks behind")
         memory = self._config.send_memory_bytes
         waiting = [(session, session.waiting_bytes) for session in self._behind]

@@ -55,9 +55,6 @@ _STEP_SECONDS_MAX = 1.0
 _TURNED_AWAY_MAX = 64
 # Kicks after which nobody else from that address is wanted for a while.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
-# As much as one client can make us say of it in a line of the log: with time, level and kind it has 200
-# bytes at the most.
-_BRIEF_BYTES_MAX = 156
 # Ends that say nothing about a fault: not worth a line each.
 _ORDINARY = {CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING}
 
@@ -187,7 +184,7 @@ class Gateway:
             return
         code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
-        log.info("restrained: %s", _brief(f"{session!r} is {code.lower()}: {guard.text}"))
+        log.info("%s: %r, %s", code, session, guard.text)
         self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
         session.flush()
 
@@ -224,8 +221,7 @@ class Gateway:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
         level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
-        if log.isEnabledFor(level):
-            log.log(level, "ended: %s", _brief(f"{session.reason}, {session!r}: {session.reason_text}"))
+        log.log(level, "%s: %r, %s", session.reason, session, session.reason_text)
         self._shaken(session)
         self.fan_out.leave(session)
         if session.reason in _BANNING:
@@ -404,8 +400,3 @@ class Gateway:
             for session in tuple(self._connections):
                 session.abort()
             await self._empty.wait()
-
-
-def _brief(text: str) -> str:
-    """What is logged of a client, cut to a bound in bytes: a name of 24 characters can take 96 of them."""
-    return text.encode()[:_BRIEF_BYTES_MAX].decode(errors="ignore")

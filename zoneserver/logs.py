@@ -11,6 +11,8 @@ __all__ = ["LOG_FORMATS", "RateLimit", "set_up_logs"]
 
 LOG_FORMATS = ("text", "json")
 _LINES_PER_SECOND = 10
+# A message as text, without its traceback: what players call themselves and send is in it, and costs no more.
+_LINE_BYTES_MAX = 200
 # A library may write its messages without a format string, each of a kind of its own.
 _KINDS_MAX = 1_000
 
@@ -42,7 +44,7 @@ class RateLimit(logging.Filter):
         if last != second:
             held_back, count = count - self._per_second, 0
             if held_back > 0:
-                record.msg, record.args = f"{record.getMessage()} ({held_back} more like it were not shown)", ()
+                record.msg, record.args = f"({held_back} more like this were not shown) {record.getMessage()}", ()
         if len(self._seen) > _KINDS_MAX:
             self._seen.clear()
         self._seen[kind] = second, count + 1
@@ -54,7 +56,7 @@ class _TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        return _printable(super().formatMessage(record))
+        return _cut(_printable(super().formatMessage(record)))
 
 
 class _JsonFormatter(logging.Formatter):
@@ -68,6 +70,13 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def _cut(line: str) -> str:
+    encoded = line.encode(errors="replace")
+    if len(encoded) <= _LINE_BYTES_MAX:
+        return line
+    return encoded[: _LINE_BYTES_MAX - 3].decode(errors="ignore") + "..."
 
 
 def _printable(text: str) -> str:

@@ -62,6 +62,10 @@ class Pacer:
             return f"more than {soft_bytes} bytes waited for {now - self._soft_since:.1f} s, {waiting_bytes} now"
         return None
 
+    def idle_seconds(self, now: float) -> float:
+        """How long ago, as of the last verdict, the kernel was seen to take something."""
+        return now - self._progress_at
+
 
 def largest_beyond(total_bytes: int, waiting: Iterable[tuple[_Receiver, int]]) -> list[_Receiver]:
     """Who has to go so that what waits for all together fits: the largest first, and no more than needed.

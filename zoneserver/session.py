@@ -21,7 +21,7 @@ from typing import Protocol, cast
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.guard import Guard
-from zoneserver.sockets import is_unanswered, set_user_timeout
+from zoneserver.sockets import set_user_timeout, unanswered_seconds
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
@@ -254,10 +254,10 @@ class Session(asyncio.Protocol):
             self.fail("its send completed")
 
     @property
-    def is_unanswered(self) -> bool:
-        """Whether the peer has not acknowledged all that was sent to it: gone, rather than slow."""
+    def unanswered_seconds(self) -> float:
+        """How long the peer has owed the network an answer: it is gone then, rather than slow."""
         sock = self._transport.get_extra_info("socket")
-        return sock is not None and is_unanswered(sock)
+        return 0.0 if sock is None else unanswered_seconds(sock)
 
     def set_user_timeout(self, seconds: float) -> None:
         """How long the kernel waits for a peer that takes nothing, before it gives the connection up."""

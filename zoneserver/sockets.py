@@ -7,11 +7,12 @@ import struct
 import sys
 from typing import Any
 
-__all__ = ["is_unanswered", "set_send_limits", "set_user_timeout"]
+__all__ = ["set_send_limits", "set_user_timeout", "unanswered_seconds"]
 
-# Linux's struct tcp_info begins with 8 bytes; 32-bit fields follow. The fifth is `tcpi_unacked`, the
-# segments that are sent and not acknowledged, the thirteenth `tcpi_last_ack_recv`, in milliseconds.
-_TCP_INFO = struct.Struct("8x16xI28xI")
+# Linux's struct tcp_info begins with 8 bytes, the fourth of which is `tcpi_probes`, the unanswered probes
+# of a closed window; 32-bit fields follow. The fifth is `tcpi_unacked`, the segments that are sent and
+# not acknowledged, the thirteenth `tcpi_last_ack_recv`, in milliseconds.
+_TCP_INFO = struct.Struct("3xB4x16xI28xI")
 
 
 def set_send_limits(sock: socket.socket, send_bytes: int) -> None:
@@ -32,10 +33,14 @@ def set_user_timeout(sock: Any, seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-def is_unanswered(sock: Any) -> bool:
-    """Whether what was sent has not been acknowledged for a second: a peer that is alive and has no room
-    acknowledges all that reached it. False where the system does not tell."""
+def unanswered_seconds(sock: Any) -> float:
+    """How long the peer has answered nothing of what it should have; 0.0 when it owes no answer.
+
+    A peer that is alive and has no room acknowledges all that reached it, and answers every probe.
+    0.0 where the system does not tell.
+    """
     if sys.platform != "linux":
-        return False
-    unacknowledged, silent_ms = _TCP_INFO.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
-    return bool(unacknowledged and silent_ms > 1000)
+        return 0.0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    probes, unacknowledged, silent_ms = _TCP_INFO.unpack(info)
+    return silent_ms / 1000 if probes or unacknowledged else 0.0

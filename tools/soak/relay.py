@@ -1,0 +1,81 @@
+"""A relay: a slow or stalling way to a server, for honest players whose network is to blame."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Relay"]
+
+
+class Relay:
+    """Passes connections on to a port of this machine, each byte `delay_seconds` late, both ways.
+
+    Between `hold` and `release` nothing passes in either direction, and then all of it at once.
+    """
+
+    def __init__(self, port: int, delay_seconds: float = 0.0) -> None:
+        self.port = 0
+        """Where it listens."""
+        self._target_port = port
+        self._delay_seconds = delay_seconds
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._server: asyncio.Server
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def hold(self) -> None:
+        """Nothing passes from now on."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Everything passes again, what was held first."""
+        self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        for source, target in ((reader, there_writer), (there_reader, writer)):
+            pump = asyncio.create_task(self._pump(source, target))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def read() -> None:
+            try:
+                while data := await source.read(65_536):
+                    waiting.put_nowait((loop.time() + self._delay_seconds, data))
+            finally:
+                waiting.put_nowait((loop.time() + self._delay_seconds, b""))
+
+        reading = asyncio.create_task(read())
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    due, data = await waiting.get()
+                    await asyncio.sleep(due - loop.time())
+                    await self._flowing.wait()
+                    if not data:
+                        break
+                    target.write(data)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            target.close()

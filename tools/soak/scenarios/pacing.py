@@ -1,0 +1,233 @@
+"""Receivers that cannot take what they are sent, and players of whom one might wrongly think so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from client.replica import Replica
+from tools.soak.lab import Checks, Crowd, Finding, Lab, stats, until_stats
+from tools.soak.peers import RawClient
+from tools.soak.relay import Relay
+from tools.spawn import ServerProcess
+from zoneserver.closing import CloseReason
+from zoneserver.wire.framing import frame
+from zoneserver.wire.messages import Act, Ping, Snapshot, Tick
+
+__all__ = ["false_kicks", "slow_reader", "stuck_crowd", "stuck_memory"]
+
+_MB = 1024 * 1024
+_BULKY = "tools.soak.games:Bulky"
+
+
+async def stuck_crowd(lab: Lab) -> Finding:
+    """Row 1: a twentieth of the crowd never reads."""
+    players = lab.pick(1_000, 200)
+    stuck = players // 20
+    async with lab.server() as server:
+        # They are kicked five seconds after they stalled: they are there all the time.
+        comparison = await lab.compare(
+            server, players - stuck, lambda: lab.stuck(server, stuck), seconds=lab.pick(3.5, 2.0)
+        )
+    checks = Checks()
+    comparison.check(checks)
+    return checks.finding(f"{stuck} of {players:,} never read: {comparison}")
+
+
+async def slow_reader(lab: Lab) -> Finding:
+    """Row 2: every step of the ladder, and both sides of each limit."""
+    checks = Checks()
+    figures = await asyncio.gather(
+        _caught_up(lab, checks), _kicked_stuck(lab, checks), _soft_limit(lab, checks), _hard_limit(lab, checks)
+    )
+    return checks.finding("; ".join(figures))
+
+
+async def _caught_up(lab: Lab, checks: Checks) -> str:
+    """It reads a trickle, skips frames, reads again, and is right again."""
+    seconds = 6.0
+    async with lab.server() as server, Crowd(server, 60, rate=10, seed=lab.seed):
+        slow = await lab.raw(server, receive_bytes=4096)
+        replica = Replica(await slow.join("slow"))
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(0.5)
+            await slow.take(512)
+        during = await stats(server)
+        checks.expect(during.behind == 1 and during.frames_skipped_total > 0, "a slow reader is not spared frames")
+        checks.expect(not during.closes, f"a slow reader that makes progress is kicked: {during.closes}")
+        snapshots, hashes = 0, 0
+        async with asyncio.timeout(10):
+            while replica.tick < during.tick + 40 or replica.hashes_checked < hashes + 2:
+                message = await slow.receive()
+                match message:
+                    case Snapshot():
+                        replica.restore(message)
+                        snapshots, hashes = snapshots + 1, replica.hashes_checked
+                    case Tick():
+                        replica.apply(message)  # Raises where the state or the order is wrong.
+                    case None:
+                        raise ConnectionError("the slow reader was thrown out")
+        after = await stats(server)
+        slow.close()
+    checks.expect(after.catch_ups_total > 0, "it never caught up")
+    checks.expect(snapshots > 1, "it never got a snapshot in place of frames")
+    return f"skipped {after.frames_skipped_total} frames, right again after {snapshots - 1} snapshots"
+
+
+async def _kicked_stuck(lab: Lab, checks: Checks) -> str:
+    """It reads nothing at all: five seconds, neither less nor much more."""
+    async with lab.server(_BULKY) as server, lab.witness(server, "witness") as witness, lab.stuck(server, 1):
+        await until_stats(server, lambda now: now.players == 2)
+        witness.act("bulk", 200_000)
+        seconds, closes = await _time_to_kick(server)
+    _check_slow_consumer(checks, closes, "a stuck reader")
+    checks.expect(4.9 <= seconds <= 6.0, "a stuck reader is kicked too early or too late")
+    checks.expect("none was taken for" in server.log, "the log does not say why a stuck reader was kicked")
+    return f"stuck: kicked after {seconds:.1f} s"
+
+
+async def _soft_limit(lab: Lab, checks: Checks) -> str:
+    """It makes progress all the time: more than 256 KB may wait for five seconds, less for as long as it takes."""
+    over, under = await asyncio.gather(_slowly(lab, 600_000), _slowly(lab, 200_000))
+    seconds, closes, log = over
+    _check_slow_consumer(checks, closes, "a reader over the soft limit")
+    checks.expect(4.9 <= seconds <= 6.0, "a reader over the soft limit is kicked too early or too late")
+    checks.expect("bytes waited for" in log, "the log does not say why a reader over the soft limit was kicked")
+    checks.expect(not under[1], f"a reader below the soft limit is kicked: {under[1]}")
+    return f"600 KB waiting: kicked after {seconds:.1f} s; 200 KB: not in {under[0]:.0f} s"
+
+
+async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
+    """One frame of so many bytes to somebody who reads 20 KB/s of it: how long that lasts, how it ends."""
+    async with lab.server(_BULKY) as server, lab.witness(server, "witness") as witness:
+        reader = await lab.raw(server, receive_bytes=16_384)
+        await reader.join("reader")
+        witness.act("bulk", size)
+
+        async def read() -> None:
+            while await reader.take(2_048):
+                await asyncio.sleep(0.1)
+
+        reading = asyncio.create_task(read())
+        try:
+            seconds, closes = await _time_to_kick(server, patience=7.0)
+        finally:
+            reading.cancel()
+            reader.close()
+    return seconds, closes, server.log
+
+
+async def _hard_limit(lab: Lab, checks: Checks) -> str:
+    """Beyond a megabyte there is no patience: at once, with the next thing that is to wait."""
+    async with lab.server(_BULKY) as server, lab.witness(server, "witness") as witness:
+        reader = await lab.raw(server, receive_bytes=4_096)
+        await reader.join("reader")
+        witness.act("bulk", 1_500_000)
+        await until_stats(server, lambda now: now.behind == 1)
+        began = time.monotonic()
+        await reader.send(frame(Ping(1).encode()))
+        closes = (await until_stats(server, lambda now: bool(now.closes))).closes
+        seconds = time.monotonic() - began
+        reader.close()
+    _check_slow_consumer(checks, closes, "a reader over the hard limit")
+    checks.expect(seconds < 0.5, "a reader over the hard limit is not kicked at once")
+    return f"1.5 MB and one more answer: kicked after {seconds * 1000:.0f} ms"
+
+
+async def _time_to_kick(server: ServerProcess, patience: float = 8.0) -> tuple[float, dict[str, int]]:
+    """How long somebody was behind until a session ended, or until we did not want to wait any more."""
+    await until_stats(server, lambda now: now.behind == 1)
+    began = time.monotonic()
+    with contextlib.suppress(TimeoutError):
+        await until_stats(server, lambda now: bool(now.closes), patience)
+    seconds = time.monotonic() - began
+    return seconds, (await stats(server)).closes
+
+
+def _check_slow_consumer(checks: Checks, closes: dict[str, int], who: str) -> None:
+    checks.expect(closes == {CloseReason.SLOW_CONSUMER: 1}, f"{who} ends with {closes or 'nothing'}")
+
+
+async def stuck_memory(lab: Lab) -> Finding:
+    """Row 3: what those who never read cost while they are there, and what stays when they are gone."""
+    count = 200
+    async with lab.server() as server, Crowd(server, 100, seed=lab.seed):
+        await asyncio.sleep(1.0)
+        start = (await stats(server)).rss_bytes
+        peak = start
+        async with lab.stuck(server, count):
+            until = time.monotonic() + 12.0
+            while time.monotonic() < until:
+                now = await stats(server)
+                peak = max(peak, now.rss_bytes)
+                if now.closes.get(CloseReason.SLOW_CONSUMER) == count:
+                    break
+                await asyncio.sleep(0.1)
+        last = await until_stats(server, lambda now: now.connections == 100)
+    checks = Checks()
+    checks.expect(last.closes == {CloseReason.SLOW_CONSUMER: count}, f"they end with {last.closes}")
+    checks.expect(peak - start <= 8 * _MB, "they cost more than 8 MB")
+    checks.expect(last.rss_bytes - start <= 5 * _MB, "more than 5 MB stay")
+    cost, rest = (peak - start) / _MB, (last.rss_bytes - start) / _MB
+    return checks.finding(f"{count} stuck: +{cost:.1f} MB at the most, {rest:+.1f} MB after the kicks")
+
+
+# --- Nobody who is honest -------------------------------------------------------------------------
+
+
+async def false_kicks(lab: Lab) -> Finding:
+    """Row 5: bursts, stalls of five seconds, 300 ms there and back, reconnects: none of it is a fault."""
+    async with (
+        lab.server() as server,
+        Relay(server.port, delay_seconds=0.15) as far,
+        Relay(server.port) as stalling,
+        Crowd(server, 40, port=far.port, mix="fighter=3,chatty=1", seed=lab.seed) as distant,
+        Crowd(server, 40, port=stalling.port, rate=20, mix="walker=1", seed=lab.seed) as stalled,
+        lab.witness(server, "bursting") as witness,
+    ):
+        rounds = lab.pick(4, 1)
+        returns = asyncio.create_task(_come_and_go(lab, server, 10, 5 * rounds))
+        for number in range(rounds):
+            await asyncio.sleep(0.5)
+            stalling.hold()
+            await asyncio.sleep(5.0)
+            stalling.release()
+            # Five seconds' worth of somebody who acts at every tick, in one go.
+            for i in range(100):
+                witness.send(Act(1 + 100 * number + i, (("emote", 1),)).encode())
+            await witness.ticks(20)
+        await returns
+        seen = await stats(server)
+    checks = Checks()
+    # Whoever is back before the loss of the old connection is noticed takes its place.
+    ordinary = {CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.REPLACED}
+    kicks = {code: count for code, count in seen.closes.items() if code not in ordinary}
+    checks.expect(not kicks, f"honest players are kicked: {kicks}")
+    checks.expect(not seen.restraints, f"honest players are warned: {seen.restraints}")
+    checks.expect(distant.is_served, "a distant player missed something")
+    checks.expect(stalled.is_served, "a player who stalled missed something")
+    told = sum(tick_event[0] == witness.slot for _, tick in witness.frames for tick_event in tick.events)
+    checks.expect(told == 100 * rounds, f"of {100 * rounds} actions in bursts {told} are told")
+    p50 = distant.report["latency_ms"]["p50"]
+    return checks.finding(
+        f"0 kicks wanted, {sum(kicks.values())} seen: 40 players 300 ms away (p50 {p50:.0f} ms), 40 stalled "
+        f"{rounds} x 5 s at 20 actions/s, {rounds} x 100 packets at once, {10 * 5 * rounds} reconnects"
+    )
+
+
+async def _come_and_go(lab: Lab, server: ServerProcess, players: int, times: int) -> None:
+    """Players who lose their connection once a second and come back under the same name."""
+
+    async def one(number: int) -> None:
+        address = lab.address()
+        for _ in range(times):
+            client = await RawClient.connect(server.port, address)
+            try:
+                await client.join(f"returning-{number}")
+                await asyncio.sleep(0.5)
+            finally:
+                client.reset()
+
+    await asyncio.gather(*(one(number) for number in range(players)))
