@@ -187,12 +187,13 @@ class Zone:
 
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         slot, frame, newest = player.slot, self._frame, self.world.seq
+        known, moved, events = self._actions, frame.moved, frame.events
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
-            moved_before, events_before = frame.moved.get(slot), len(frame.events)
+            moved_before, events_before = moved.get(slot), len(events)
             player.acting_seq, player.moved = seq, False
             try:
-                action = self._actions.get(kind)
+                action = known.get(kind)
                 if action is None:
                     raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", glitch=True)
                 result = action(player, sent)
