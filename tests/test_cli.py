@@ -53,14 +53,14 @@ def until(look: Callable[[], Found]) -> Found:
 class Server:
     """`python -m zoneserver run` on free ports."""
 
-    def __init__(self, folder: Path, *arguments: str, cwd: Path = ROOT) -> None:
+    def __init__(self, folder: Path, *arguments: str, cwd: Path = ROOT, stdin: int = subprocess.DEVNULL) -> None:
         self.ready_file = folder / f"ready-{time.monotonic_ns()}.json"
         ports = ("--port", "0", "--stats-port", "0", "--ready-file", str(self.ready_file))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "zoneserver", "run", *arguments, *ports],
             cwd=cwd,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -230,7 +230,7 @@ def test_a_duration_ends_it_by_itself(run: Run) -> None:
 # --- Going down -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_stops_it_in_good_order(run: Run, opened: list[Server | Player], number: signal.Signals) -> None:
     server = run()
     players = [server.player(name) for name in ("ann", "bob")]
@@ -246,6 +246,35 @@ def test_a_signal_stops_it_in_good_order(run: Run, opened: list[Server | Player]
         player.close()
     code, out, err = server.ended()
     assert (code, "2 SERVER_STOPPING" in out, "Traceback" in err) == (0, True, False)
+
+
+def test_the_end_of_its_stdin_stops_it_in_good_order_if_it_is_told_to(run: Run, opened: list[Server | Player]) -> None:
+    server = run("--stop-on-stdin-eof", stdin=subprocess.PIPE)
+    player = server.player("ann")
+    opened.append(player)
+    player.read_until(Snapshot)
+    assert server.process.stdin is not None
+    server.process.stdin.write("what is said there does not matter\n")
+    server.process.stdin.flush()
+    player.read_until(Tick)
+    server.process.stdin.close()
+    server.process.stdin = None
+    assert player.read_until(Bye).code == "SERVER_STOPPING"
+    player.close()
+    code, out, _ = server.ended()
+    assert (code, "1 SERVER_STOPPING" in out) == (0, True)
+
+
+def test_a_server_that_nobody_listens_to_any_more_ends_without_a_word(run: Run) -> None:
+    server = run()
+    server.ready()
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    server.process.terminate()
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert server.process.stderr is not None
+    assert "Traceback" not in server.process.stderr.read()
+    server.process.stdout = None
 
 
 def test_a_second_signal_ends_it_at_once_though_a_client_is_stuck(run: Run, opened: list[Server | Player]) -> None:

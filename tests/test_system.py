@@ -191,7 +191,7 @@ def test_without_a_server_all_bots_fail_and_it_says_why(family: Family) -> None:
     assert "refused" in next(iter(report["errors"]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, number: signal.Signals) -> None:
     swarm = family.start(
         *("tools.swarm", "--spawn-server", "--bots", "30", "--time", "0", "--rate", "10", "--json", "-"),
@@ -208,6 +208,20 @@ def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, numb
     assert (code, report["interrupted"], "Traceback" in err) == (130, True, False)
     assert_everything_delivered(report, 30)
     assert family.members() == {}, "whoever it started is gone when it ends"
+
+
+def test_whoever_a_swarm_started_ends_with_it_without_a_word(family: Family) -> None:
+    swarm = family.start(
+        *("tools.swarm", "--spawn-server", "--bots", "20", "--time", "0", "--rate", "10", "--processes", "2"),
+    )
+    assert swarm.stderr is not None
+    while "actions sent" not in swarm.stderr.readline():
+        assert swarm.poll() is None
+    swarm.kill()
+    # Its processes write to the same stderr: this waits for their end as well.
+    code, _, err = ended(swarm)
+    assert (code, err) == (-signal.SIGKILL, "")
+    until(lambda: not family.members())
 
 
 def test_a_ramp_that_is_interrupted_is_nobodys_failure(family: Family, tmp_path: Path) -> None:

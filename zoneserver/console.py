@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,11 +13,17 @@ from pathlib import Path
 from zoneserver import __version__
 from zoneserver.config import Config
 from zoneserver.metrics import Stats
-from zoneserver.process import port_holder
+from zoneserver.process import discard_output, port_holder
 from zoneserver.server import ZoneServer
 from zoneserver.wire.messages import PROTOCOL_VERSION
 
-__all__ = ["banner", "explain", "summary", "write_ready_file"]
+__all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
+
+
+def say(text: str) -> None:
+    """Tells whoever watches, on stderr; a server does not need anybody to."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def explain(error: OSError, config: Config) -> str:
@@ -51,7 +58,7 @@ def banner(server: ZoneServer, loop_name: str) -> None:
         lines.append(
             f"the open-file limit allows no more players; for {config.max_players}: ulimit -n {server.files_wanted}"
         )
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    say("\n".join(lines))
 
 
 def write_ready_file(path: Path, server: ZoneServer) -> None:
@@ -82,4 +89,7 @@ def summary(before: Stats, after: Stats) -> None:
         f"bytes         {after.bytes_in_total} in, {after.bytes_out_total} out",
         f"sessions over {kicks}",
     ]
-    print(re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}", "\n".join(lines)), flush=True)
+    try:
+        print(re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}", "\n".join(lines)), flush=True)
+    except BrokenPipeError:
+        discard_output()

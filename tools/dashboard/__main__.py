@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +12,7 @@ from tools.dashboard.watch import look_once, watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError
 from zoneserver.config import parse_duration
+from zoneserver.process import discard_output, stop_signals
 
 __all__ = ["main"]
 
@@ -46,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Where the loop takes no signals, and in the moment before it does.
         return EXIT_OK
     except BrokenPipeError:
-        # Whoever read our lines has seen enough; the flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return EXIT_OK
 
 
@@ -100,10 +98,10 @@ async def _main(arguments: argparse.Namespace) -> int:
         await look_once(host, port, interval=interval, look=look)
         return EXIT_OK
     until = asyncio.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for number in stop_signals():
         # Windows: the loop takes no signals, and Ctrl-C is a KeyboardInterrupt.
-        with contextlib.suppress(AttributeError, NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), until.set)
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, until.set)
     await watch(host, port, interval=interval, count=arguments.count, until=until, look=look)
     return EXIT_OK
 

@@ -24,7 +24,7 @@ from tools.swarm.plan import Plan
 from tools.swarm.tally import Tally
 from zoneserver.closing import CloseReason
 from zoneserver.metrics import Histogram
-from zoneserver.process import loop_factory, raise_open_files
+from zoneserver.process import discard_output, loop_factory, raise_open_files
 from zoneserver.wire.messages import Bye, Welcome
 
 __all__ = ["SwarmBot", "Worker"]
@@ -282,8 +282,12 @@ class Worker:
 
 def say(message: dict[str, Any]) -> None:
     """One line to whoever started us."""
-    sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever started us is gone: the end of stdin says so too, and is what ends us.
+        discard_output()
 
 
 async def main() -> None:
