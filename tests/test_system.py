@@ -172,23 +172,51 @@ def test_a_server_that_is_killed_in_the_middle_is_reported(family: Family, tmp_p
     assert re.search(r"closed +20 CONNECTION_LOST", out)
     # One line for all of them, or two: some connections are reset, others end.
     assert sum(int(count) for count in re.findall(r"(\d+) x CONNECTION_LOST", out)) == 20
-    assert "unknown: no admin port" in out
+    assert "server not measured" in out
 
 
-def test_without_a_server_all_bots_fail_and_it_says_why(family: Family) -> None:
+def test_without_a_server_a_swarm_does_not_start(family: Family) -> None:
     # Bound and not listening: nobody else can take the port meanwhile.
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = str(sock.getsockname()[1])
+        # With a ramp of an hour: it does not wait for all of them to fail.
         code, out, err = family.run(
-            *("tools.swarm", "--port", port, "--stats-port", port, "--bots", "5", "--time", "100ms"),
-            *("--no-progress", "--json", "-"),
+            *("tools.swarm", "--port", port, "--stats-port", port, "--bots", "1000", "--ramp", "0.3"),
+            *("--processes", "2", "--no-progress"),
         )
-    report = json.loads(out)
-    assert (code, err) == (1, "")
-    assert report["bots"] == {"requested": 5, "joined": 0, "failed": 5}
-    assert list(report["errors"].values()) == [5]
-    assert "refused" in next(iter(report["errors"]))
+    words = f"zone-swarm: cannot start: nobody listens on 127.0.0.1:{port}; start one with: zoneserver run"
+    assert (code, out, err.splitlines()) == (3, "", [words])
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(family: Family) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    swarm = family.start(
+        *("tools.swarm", "--spawn-server", "--bots", "5", "--time", "100ms", "--no-progress"), stdout=write
+    )
+    demo = family.start("tools.demo", "--bots", "5", stdout=write)
+    os.close(write)
+    for process in (swarm, demo):
+        code, _, err = ended(process)
+        assert (code, "Traceback" in err, "Error" in err) == (0, False, False)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_starts(family: Family, tmp_path: Path) -> None:
+    nowhere = tmp_path / "missing" / "report.json"
+    code, out, err = family.run("tools.swarm", "--spawn-server", "--json", str(nowhere))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == (
+        f"zone-swarm: error: argument --json: cannot write {nowhere}: No such file or directory"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_a_report_that_cannot_be_written_at_last_is_shown_all_the_same(family: Family) -> None:
+    arguments = ("--bots", "5", "--time", "100ms", "--no-progress", "--json", "/dev/full")
+    code, out, err = family.run("tools.swarm", "--spawn-server", *arguments)
+    assert (code, "everybody got everything" in out) == (3, True)
+    assert err == "zone-swarm: cannot write /dev/full: No space left on device\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -265,6 +293,10 @@ def test_an_interrupt_while_the_server_comes_up_leaves_nobody(
     ("arguments", "words"),
     [
         (["--mix", "dancer=1"], "there is no role 'dancer'"),
+        (["--hz", "10"], "--hz is for --spawn-server"),
+        (["--spawn-server", "--port", "7777"], "--port is where a running server is"),
+        (["--spawn-server", "--stats-port", "7778"], "--stats-port is where a running server is"),
+        (["--port", "70000"], "'70000' is no port"),
         (["--bots", "0"], "0 is not above zero"),
         (["--rate", "nan"], "nan is not above zero"),
         (["--time", "soon"], "'soon'"),

@@ -8,14 +8,13 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from tools.dashboard.watch import watch
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.plan import Plan
 from zoneserver.config import checked, parse_count, parse_duration
+from zoneserver.process import discard_output
 
 __all__ = ["main"]
 
@@ -36,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SpawnError, SwarmError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
+    except BrokenPipeError:
+        discard_output()
+        return EXIT_OK
     except asyncio.CancelledError:
         return EXIT_INTERRUPTED
 
@@ -63,7 +65,7 @@ async def _run(plan: Plan) -> int:
             conductor.stop()
             outcome = await running
     result = report.summary(outcome)
-    Console(highlight=False).print(report.render(result))
+    report.show(result)
     return EXIT_OK if report.passed(result) else EXIT_CHECKS_FAILED
 
 

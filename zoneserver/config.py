@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "checked", "parse_count", "parse_duration", "parse_size"]
+__all__ = [
+    "SECRET_BYTES_MIN",
+    "Config",
+    "Limits",
+    "checked",
+    "parse_count",
+    "parse_duration",
+    "parse_port",
+    "parse_size",
+]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret can be guessed."""
@@ -64,6 +73,17 @@ def parse_count(text: str) -> int:
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number")
     return value.numerator
+
+
+def parse_port(text: str) -> int:
+    """A port that somebody listens on. Raises ValueError for what is none.
+
+    >>> parse_port("7777")
+    7777
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ValueError(f"{text!r} is no port: write 1 to 65535")
+    return int(text)
 
 
 def parse_size(text: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 __all__ = [
     "LOOPS",
     "MissingExtraError",
+    "address_text",
     "discard_output",
     "loop_factory",
     "port_holder",
@@ -43,6 +44,15 @@ def loop_factory(kind: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop
         return "asyncio", None
     uvloop: Any = importlib.import_module("uvloop")
     return "uvloop", uvloop.new_event_loop
+
+
+def address_text(host: str, port: int) -> str:
+    """A host and a port for people to read.
+
+    >>> address_text("127.0.0.1", 7777), address_text("::1", 7777)
+    ('127.0.0.1:7777', '[::1]:7777')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def stop_signals() -> list[signal.Signals]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tools.dashboard.watch import look_once, watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError
-from zoneserver.config import parse_duration
+from zoneserver.config import checked, parse_duration, parse_port
 from zoneserver.process import discard_output, stop_signals
 
 __all__ = ["main"]
@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="where the server is (default 127.0.0.1)")
-    parser.add_argument("--stats-port", type=_port, default=7778, metavar="PORT", help="its admin port (default 7778)")
+    parser.add_argument(
+        "--stats-port", type=checked(parse_port), default=7778, metavar="PORT", help="its admin port (default 7778)"
+    )
     parser.add_argument(
         "--interval", type=_interval, default=1.0, metavar="TIME", help="time that rates are taken over (default 1s)"
     )
@@ -67,12 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ascii", action="store_true", help="no block and braille characters")
     parser.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR in the environment does the same")
     return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: write 1 to 65535")
-    return int(text)
 
 
 def _interval(text: str) -> float:

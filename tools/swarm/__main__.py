@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, SwarmError
 from tools.swarm.display import Display
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
-from zoneserver.config import checked, parse_count, parse_duration
-from zoneserver.process import raise_open_files
+from zoneserver.config import checked, parse_count, parse_duration, parse_port
+from zoneserver.process import discard_output, raise_open_files
 
 __all__ = ["main"]
 
 EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+_STATS_PORT = 7778
 
 _EXAMPLES = """\
 examples:
@@ -40,10 +40,18 @@ bot failed to join, 2 wrong usage, 3 cannot start, 130 interrupted
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.spawn_server:
+        for flag, value in (("host", arguments.host), ("port", arguments.port), ("stats-port", arguments.stats_port)):
+            if value is not None:
+                parser.error(f"--{flag} is where a running server is, and --spawn-server starts one of its own")
+    elif arguments.hz is not None:
+        parser.error("--hz is for --spawn-server: a running server has its own tick rate")
+    default = Plan()
     plan = Plan(
-        host=arguments.host,
-        port=arguments.port,
+        host=arguments.host or default.host,
+        port=arguments.port or default.port,
         bots=arguments.bots,
         ramp=arguments.ramp,
         seconds=arguments.time,
@@ -75,9 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     default = Plan()
     flag = parser.add_argument
-    flag("--host", type=_loopback, default=default.host, help=f"where the server is (default {default.host})")
-    flag("--port", type=int, default=default.port, help=f"its port for players (default {default.port})")
-    flag("--stats-port", type=int, default=7778, help="its admin port, for the CPU it used (default 7778)")
+    flag("--host", type=_loopback, help=f"where the server is (default {default.host})")
+    flag("--port", type=checked(parse_port), help=f"its port for players (default {default.port})")
+    flag("--stats-port", type=checked(parse_port), help=f"its admin port, for the CPU it used (default {_STATS_PORT})")
     flag("-u", "--bots", type=_positive(parse_count), default=default.bots, help="how many (default 1000)")
     flag("-r", "--ramp", type=_positive(float), default=default.ramp, help="joins per second (default 500)")
     text = "how long to measure once all are in; 0 until Ctrl-C (default 30s)"
@@ -87,8 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     flag("--seed", type=int, default=default.seed, help="seed of all that bots decide (default 1)")
     flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
-    flag("--hz", type=_positive(int), default=20, help="tick rate of a spawned server (default 20)")
-    flag("--json", metavar="FILE", help="write the report as JSON; - is stdout")
+    flag("--hz", type=_positive(int), help="tick rate of a spawned server (default 20)")
+    flag("--json", type=_writable, metavar="FILE", help="write the report as JSON; - is stdout")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
 
@@ -103,6 +111,16 @@ def _positive(parse: Any) -> Any:
     return checked(positive)
 
 
+def _writable(text: str) -> str:
+    """A file that can be written: nobody wants to learn otherwise when the run is over."""
+    if text != "-":
+        try:
+            Path(text).open("a").close()
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from None
+    return text
+
+
 def _loopback(text: str) -> str:
     """A load test is for one's own machine."""
     with contextlib.suppress(ValueError):
@@ -114,11 +132,11 @@ def _loopback(text: str) -> str:
 async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     cancel_on_signals()
     async with contextlib.AsyncExitStack() as stack:
-        stats_port = arguments.stats_port
+        stats_port = arguments.stats_port or _STATS_PORT
         if arguments.spawn_server:
             server = await stack.enter_async_context(
                 ServerProcess(
-                    "--hz", str(arguments.hz), "--max-players", str(max(plan.bots, 1)), "--seed", str(plan.seed)
+                    "--hz", str(arguments.hz or 20), "--max-players", str(max(plan.bots, 1)), "--seed", str(plan.seed)
                 )
             )
             plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
@@ -127,12 +145,18 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
         with Display(plan, enabled=not arguments.no_progress) as display:
             outcome = await conductor.run(display.show)
     result = report.summary(outcome)
-    if arguments.json == "-":
-        print(json.dumps(result))
-    else:
-        if arguments.json:
+    try:
+        if arguments.json == "-":
+            print(json.dumps(result), flush=True)
+        else:
+            report.show(result)
+    except BrokenPipeError:
+        discard_output()
+    if arguments.json not in (None, "-"):
+        try:
             Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
-        Console(highlight=False).print(report.render(result))
+        except OSError as error:
+            raise OSError(f"cannot write {arguments.json}: {error.strerror}") from None
     if not report.passed(result):
         return EXIT_CHECKS_FAILED
     return EXIT_INTERRUPTED if outcome.interrupted else EXIT_OK

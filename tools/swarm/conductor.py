@@ -80,13 +80,14 @@ class Conductor:
         self._workers: list[_Worker] = []
         self._digests: dict[int, int] = {}
         self._digests_mismatched = 0
+        self._nobody_listens = False
 
     def stop(self) -> None:
         """Ends the run now; what was measured so far is reported."""
         self._stop.set()
 
     async def run(self, on_progress: Callable[[Progress], None]) -> Outcome:
-        """Runs the plan. Raises SwarmError when a process of the swarm breaks."""
+        """Runs the plan. Raises SwarmError when nobody listens, or a process of the swarm breaks."""
         before = await self._stats()
         began = ended = None
         self._workers = [await self._start(process) for process in range(self.plan.processes)]
@@ -112,6 +113,8 @@ class Conductor:
         finally:
             drawing.cancel()
             await asyncio.gather(*(self._end(worker) for worker in self._workers))
+        if self._nobody_listens:
+            raise SwarmError(f"cannot start: nobody listens on {self.plan.address}; start one with: zoneserver run")
         after = await self._stats()
         return self._outcome(interrupted, before, began, ended, after)
 
@@ -188,6 +191,9 @@ class Conductor:
             else:
                 self._compare(message.pop("digests"))
                 worker.progress = message
+                if message["nobody_listens"]:
+                    self._nobody_listens = True
+                    self._stop.set()
             self._changed.set()
         if worker.tally is None:
             self._stop.set()

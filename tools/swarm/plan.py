@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.behaviours import ROLES
+from zoneserver.process import address_text
 
 __all__ = ["DEFAULT_MIX", "Plan", "parse_mix"]
 
@@ -27,6 +28,8 @@ def parse_mix(text: str) -> dict[str, int]:
             raise ValueError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
         if not share.isascii() or not share.isdigit():
             raise ValueError(f"{part!r} is not of the form role=share, as in walker=80")
+        if role in shares:
+            raise ValueError(f"the role {role!r} is there twice")
         shares[role] = int(share)
     if not any(shares.values()):
         raise ValueError("a mix needs a share above zero")
@@ -56,6 +59,11 @@ class Plan:
     seed: int = 1
     processes: int = 1
     mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
+
+    @property
+    def address(self) -> str:
+        """Where the server is, for people to read."""
+        return address_text(self.host, self.port)
 
     def numbers(self, process: int) -> range:
         """The bots of one of the processes."""

@@ -90,6 +90,8 @@ class Worker:
         self._bytes_of_closed = 0
         self._closed: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
+        # Whether the very first connection was refused.
+        self._nobody_listens = False
         self._loop_lag = Histogram()
         self._leaving = False
         # When each bot's next action is due, the earliest first.
@@ -156,6 +158,7 @@ class Worker:
                 _, bot = await loop.create_connection(lambda: SwarmBot(self, number), self.plan.host, self.plan.port)
         except (OSError, TimeoutError) as error:
             self._failed += 1
+            self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
             self._errors[f"cannot connect: {getattr(error, 'strerror', None) or error or 'timed out'}"] += 1
             return
         if bot.bye is None:
@@ -241,6 +244,7 @@ class Worker:
             "delivered": self.fates.delivered,
             "frames": self.ledger.received,
             "open": len(self._bots),
+            "nobody_listens": self._nobody_listens,
             "digests": digests,
         }
 
