@@ -12,7 +12,7 @@ from tools.dashboard.watch import look_once, watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError
 from zoneserver.config import checked, parse_duration, parse_port
-from zoneserver.process import discard_output, stop_signals
+from zoneserver.process import address_text, discard_output, stop_signals
 
 __all__ = ["main"]
 
@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_main(arguments))
     except AwayError as error:
-        address = f"{arguments.host}:{arguments.stats_port}"
-        print(f"zone-dash: no server at {address}: {error}; start one with: zoneserver run", file=sys.stderr)
+        address = address_text(arguments.host, arguments.stats_port)
+        print(f"zone-dash: no statistics at {address}: {error}; start a server with: zoneserver run", file=sys.stderr)
         return EXIT_NO_SERVER
     except KeyboardInterrupt:
         # Where the loop takes no signals, and in the moment before it does.
