@@ -576,6 +576,17 @@ async def test_a_refusal_outlives_a_wait_that_was_given_up(open_hall: OpenHall) 
         assert len(update.refused) == refused
 
 
+async def test_what_is_not_text_is_a_type_error_at_once(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    not_text: Any = b"ann"
+    with pytest.raises(TypeError, match="a name is text, not b'ann'"):
+        async with client.connect(HOST, server.port, name=not_text):
+            pytest.fail("let in")
+    async with client.connect(HOST, server.port, name="ann") as zone:
+        with pytest.raises(TypeError, match="the kind of an action is text, not 1"):
+            zone.act(1)  # type: ignore[arg-type]
+
+
 async def test_a_name_that_cannot_be_sent_is_told_at_once(open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=100)
     with pytest.raises(ValueError, match=r"."):

@@ -328,7 +328,7 @@ def test_a_server_that_cannot_start_is_told_in_one_line(family: Family) -> None:
 def test_the_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
     code, out, err = family.run("tools.demo", "--time", "2s", "--bots", "50")
     assert (code, "Traceback" in err) == (0, False)
-    assert "50 bots on their way" in err
+    assert "50 bots on the way" in err
     assert "\x1b" not in out
     lines, _, summary = out.partition("everybody got everything")
     assert re.search(r"uptime +players", lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import sys
@@ -13,7 +12,7 @@ from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.plan import Plan
-from zoneserver.config import checked, parse_count, parse_duration
+from zoneserver.config import Parser, checked, parse_count, parse_duration
 from zoneserver.process import discard_output
 
 __all__ = ["main"]
@@ -24,7 +23,7 @@ EXIT_OK, EXIT_CHECKS_FAILED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns 0 when everybody got everything, 1 when not, 3 when it cannot
     start, 130 when it is interrupted before it has."""
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser = Parser(prog="python -m tools.demo", description=__doc__)
     parser.add_argument(
         "--time", type=checked(parse_duration), default=0.0, help="for how long; 0, the default, until Ctrl-C"
     )
@@ -46,7 +45,10 @@ async def _run(plan: Plan) -> int:
     cancel_on_signals()
     async with ServerProcess() as server:
         plan = dataclasses.replace(plan, port=server.port)
-        print(f"a server on port {server.port}, {plan.bots:,} bots on their way", file=sys.stderr)
+        print(
+            f"a server on port {server.port}, {plan.bots:,} {'bot' if plan.bots == 1 else 'bots'} on the way",
+            file=sys.stderr,
+        )
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_signals(over.set)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver import __version__, console
-from zoneserver.config import SECRET_BYTES_MIN, Config, checked, parse_count, parse_duration, parse_size
+from zoneserver.config import SECRET_BYTES_MIN, Config, Parser, checked, parse_count, parse_duration, parse_size
 from zoneserver.logs import LOG_FORMATS, set_up_logs
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory, stop_signals
 from zoneserver.rules import Rules
@@ -115,7 +115,7 @@ def _secret(path: Path | None) -> bytes:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zoneserver",
         description="A game server that keeps thousands of players together in one crowded zone.",
         epilog=_EXAMPLES,
@@ -183,10 +183,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def load_rules(target: str) -> type[Rules]:
-    """The class named by `module:Class`. Raises CannotStartError, saying what is wrong with it."""
+    """The class named by `module:Class`. Raises UsageError or CannotStartError, saying what is wrong with it."""
     module_name, _, class_name = target.partition(":")
     if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
-        raise CannotStartError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
+        raise UsageError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
     # A game usually lies in the directory one stands in.
     sys.path.insert(0, os.getcwd())
     try:
@@ -195,6 +195,8 @@ def load_rules(target: str) -> type[Rules]:
         if error.name is not None and module_name.startswith(error.name):
             raise CannotStartError(f"there is no module {module_name!r} here ({os.getcwd()})") from None
         raise CannotStartError(f"{module_name} needs a module that is not installed: {error.name}") from None
+    except SyntaxError as error:
+        raise CannotStartError(f"{error.filename}:{error.lineno}: {error.msg}") from None
     finally:
         sys.path.pop(0)
     found = getattr(module, class_name, None)
@@ -221,9 +223,9 @@ async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: 
     if arguments.stop_on_stdin_eof:
         _stop_on_stdin_eof(server)
     try:
-        console.banner(server, loop_name)
         if arguments.ready_file is not None:
             console.write_ready_file(arguments.ready_file, server)
+        console.banner(server, loop_name)
         await server.serve(arguments.duration)
         console.say("stopping: telling everybody ...")
     except OSError as error:

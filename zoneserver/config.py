@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = [
     "SECRET_BYTES_MIN",
     "Config",
     "Limits",
+    "Parser",
     "checked",
     "parse_count",
     "parse_duration",
@@ -46,6 +47,14 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(map("".join, parts)) not in {text, text + "s"} or math.isinf(seconds):
         raise ValueError(f"{text!r} is not a duration: write 30s, 2m or 1h30m")
     return seconds
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes `-5s` for a value rather than for a flag: whoever writes it is told what is wrong with it."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
 
 def checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:

@@ -276,11 +276,13 @@ def _converter(rules: Rules, where: str, hint: Any) -> _Converter:
 
 
 def _number(where: str, types: tuple[type, ...], low: float, high: float) -> _Converter:
+    what = "a number" if float in types else "a whole number"
+
     def convert(value: Any) -> Any:
         # A bool is no number here, and a NaN is neither above nor below anything.
         if type(value) in types and low <= value <= high and not math.isinf(value):
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", glitch=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is {what} from {low} to {high}", glitch=True)
 
     return convert
 

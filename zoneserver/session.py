@@ -21,6 +21,7 @@ from typing import Protocol, cast
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.guard import Guard
+from zoneserver.process import address_text
 from zoneserver.sockets import is_unanswered, set_user_timeout
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
@@ -273,7 +274,7 @@ class Session(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=0)
         self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.address = f"{self.host}:{port}"
+        self.address = address_text(self.host, port)
         self.advance(State.HANDSHAKE)
         try:
             self._owner.session_opened(self)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tools.dashboard.watch import look_once, watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError
-from zoneserver.config import checked, parse_duration, parse_port
+from zoneserver.config import Parser, checked, parse_duration, parse_port
 from zoneserver.process import address_text, discard_output, stop_signals
 
 __all__ = ["main"]
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zone-dash",
         description="Watch a running zone: on a terminal as a live screen, else one line per interval.",
         epilog=_EXAMPLES,

@@ -18,7 +18,7 @@ from tools.swarm import report
 from tools.swarm.conductor import Conductor, SwarmError
 from tools.swarm.display import Display
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
-from zoneserver.config import checked, parse_count, parse_duration, parse_port
+from zoneserver.config import Parser, checked, parse_count, parse_duration, parse_port
 from zoneserver.process import discard_output, raise_open_files
 
 __all__ = ["main"]
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     needed = plan.open_files_per_process
     if raise_open_files(needed) < needed:
-        text = f"{plan.bots} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
+        text = f"{plan.bots:,} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
         print(f"zone-swarm: {text}", file=sys.stderr)
         return EXIT_CANNOT_START
     try:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zone-swarm",
         description="Send a swarm of bots into a zone; each checks every frame it gets.",
         epilog=_EXAMPLES,
