@@ -101,7 +101,7 @@ async def test_a_workload_is_the_server_and_the_floor_in_turn() -> None:
 
 
 def test_a_run_without_statistics_has_no_figures() -> None:
-    outcome = Outcome(Plan(), Tally(), False, 0.0, None, None, None, 0)
+    outcome = Outcome(Plan(), Tally(), False, 0.0, None, None, None, 0, None)
     with pytest.raises(SwarmError):
         figures(outcome)
 

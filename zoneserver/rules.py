@@ -298,7 +298,7 @@ def _integer(where: str, low: float, high: float) -> _Converter:
         # A bool is no number here.
         if type(value) is int and low <= value <= high:
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", glitch=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a whole number from {low} to {high}", glitch=True)
 
     return convert
 
