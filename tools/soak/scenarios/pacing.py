@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 
 from client.replica import Replica
 from tools.soak.lab import Checks, Crowd, Finding, Lab, stats, until_stats
@@ -25,12 +26,20 @@ async def stuck_crowd(lab: Lab) -> Finding:
     """Row 1: a twentieth of the crowd never reads."""
     players = lab.pick(1_000, 200)
     stuck = players // 20
+    checks = Checks()
+
+    @contextlib.asynccontextmanager
+    async def attack() -> AsyncIterator[None]:
+        before = (await stats(server)).closes.get(CloseReason.SLOW_CONSUMER, 0)
+        async with lab.stuck(server, stuck):
+            yield
+            after = await stats(server)
+            seen = after.behind + after.closes.get(CloseReason.SLOW_CONSUMER, 0) - before
+            checks.expect(seen >= stuck, f"only {seen} were stuck")
+
     async with lab.server() as server:
         # They are kicked five seconds after they stalled: they are there all the time.
-        comparison = await lab.compare(
-            server, players - stuck, lambda: lab.stuck(server, stuck), seconds=lab.pick(3.5, 2.0)
-        )
-    checks = Checks()
+        comparison = await lab.compare(server, players - stuck, attack, seconds=lab.pick(3.5, 2.0))
     comparison.check(checks)
     return checks.finding(f"{stuck} of {players:,} never read: {comparison}")
 
