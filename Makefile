@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+FUZZ := $(VENV)/fuzz
+FUZZ_TIME ?= 60s
+TARGET ?= all
 
-.PHONY: demo test check format soak clean
+.PHONY: demo test fuzz soak check bench format clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
@@ -13,10 +16,18 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# Bytes of every kind into everything that reads bytes: make fuzz FUZZ_TIME=1h TARGET=gateway
+fuzz: $(FUZZ)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --time $(FUZZ_TIME) $(TARGET)
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The server beside the floor, and its pieces: some minutes on both cores, best with nothing else running.
+bench: $(READY)
+	@$(BIN)/python -m tools.bench
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -27,11 +38,16 @@ soak: $(READY)
 	$(BIN)/python -m tools.soak $(if $(QUICK),--quick)
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .fuzz
 
 # uvloop has no wheel for every system: without it the server runs on asyncio.
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[speed]'
+	@touch $@
+
+# atheris has a wheel for few systems: without it hypothesis does the work.
+$(FUZZ): $(READY)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --editable '.[fuzz]'
 	@touch $@

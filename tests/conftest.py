@@ -391,7 +391,7 @@ class FakeTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        expect(high == 0, "a write buffer that is not limited to zero")
+        expect((high, low) == (0, 0), "a write buffer that is not limited to zero")
 
     def get_write_buffer_size(self) -> int:
         return len(self.buffer)

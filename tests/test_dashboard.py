@@ -57,6 +57,7 @@ def stats(**changes: Any) -> Stats:
         "bytes_in_total": 50_000,
         "bytes_out_total": 9_000_000,
         "refusals": {"OUT_OF_RANGE": 5},
+        "restraints": {"WARNED": 3},
         "closes": {"CLIENT_LEFT": 2},
         "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
         "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "fan_out": 2.4},

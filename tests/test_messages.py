@@ -287,6 +287,12 @@ def test_an_extension_is_refused(form: bytes) -> None:
     refused(act_with(form))
 
 
+def test_an_action_that_cannot_be_sent_is_refused_however_deep_it_is() -> None:
+    message = decode_client(act_with(b"\x91" * 1000 + b"\x01"))
+    with pytest.raises(TypeError):
+        message.encode()
+
+
 @pytest.mark.parametrize("depth", [100, 1000, 1023, 10_000])
 def test_deep_nesting_is_refused_or_read_and_nothing_worse(depth: int) -> None:
     refused(b"\x91" * depth + b"\x01")
@@ -383,12 +389,23 @@ def test_the_tick_that_the_next_test_spoils_is_sound() -> None:
         {"joins": [["1", "ann"]]},
         {"joins": [[1, b"ann"]]},
         {"joins": [[True, "ann"]]},
+        {"joins": [[-1, "ann"]]},
+        {"joins": [[65_536, "ann"]]},
+        {"joins": ""},
         {"leaves": ["1"]},
         {"leaves": 1},
         {"stats": [1, 2]},
         {"stats": [1, 2, 3.0]},
         {"events": [[1, 2]]},
         {"events": ["abc"]},
+        {"events": [b"abc"]},
+        {"events": ""},
+        {"events": [["1", 1, "say"]]},
+        {"events": [[1, "1", "say"]]},
+        {"events": [[1, None, "say"]]},
+        {"events": [[None, 1, "say"]]},
+        {"events": [[True, 1, "say"]]},
+        {"events": [[1, 1, 1]]},
         {"events": 1},
     ],
     ids=repr,

@@ -192,6 +192,16 @@ def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send
     assert bench.transport.sends[1] == b"pongcaught up"
 
 
+def test_answers_to_what_arrived_together_leave_in_one_gather_send() -> None:
+    bench = Bench()
+    bench.owner.on_received = lambda session: session.enqueue(b"pong")
+    ping = frame(b"ping")
+    bench.transport.deliver(ping * 3 + ping[:2])
+    assert bench.transport.sends == [b"pongpongpong"]
+    bench.transport.deliver(ping[2:])
+    assert bench.transport.sends == [b"pongpongpong", b"pong"]
+
+
 def test_a_transport_that_raises_ends_the_session() -> None:
     for use in (Session.send, Session.enqueue):
         bench = Bench()

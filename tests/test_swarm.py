@@ -54,6 +54,8 @@ MIXES = st.dictionaries(
         ("walker=0,chatty=0", "a share above zero"),
         ("", "no role ''"),
         ("walker=1,", "no role ''"),
+        ("stuck=1", "needs an honest role"),
+        ("walker=0,stuck=1,flood=2", "needs an honest role"),
     ],
 )
 def test_a_mix_that_makes_no_sense_is_explained(text: str, complaint: str) -> None:
@@ -270,7 +272,7 @@ def test_tallies_add_up_field_by_field() -> None:
     one, two = some_tally(1), some_tally(10)
     both = (one + two).to_json()
     for place, field in enumerate(dataclasses.fields(Tally), 1):
-        if field.name == "seconds_measured":
+        if field.name in {"seconds_measured", "join_seconds"}:
             assert both[field.name] == 10 * place
         elif field.default_factory is Histogram:
             expected = histogram(place, 1000 * place, 10 * place, 10_000 * place)
@@ -301,6 +303,7 @@ KEYS = {
     "interrupted": None,
     "seconds": None,
     "bots": {"requested", "joined", "failed"},
+    "join_seconds": None,
     "actions": {"sent", "delivered", "superseded", "refused", "lost", "duplicated", "reordered"},
     "frames": {"received", "mismatched", "gaps"},
     "state_hash": {"checked", "diverged"},
@@ -311,6 +314,9 @@ KEYS = {
     "cpu_percent": {"swarm", "server"},
     "limited_by_swarm": None,
     "closed": None,
+    "closed_server": None,
+    "hostile": None,
+    "control": None,
 }
 
 
@@ -341,6 +347,7 @@ def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
         "superseded_server": 5,
         "hz": 20,
         "digests_mismatched": 0,
+        "closed_server": {"CLIENT_LEFT": 10},
     }
     return Outcome(**values | changes)
 
@@ -704,7 +711,7 @@ async def run_against(server: Honest, rate: float = 50.0) -> Tally:
             while server.zone.world.tick < enough:
                 await asyncio.sleep(0.01)
             orders.put_nowait("stop")
-            return await running
+            return Tally.from_json(await running)
     finally:
         ticking.cancel()
         running.cancel()

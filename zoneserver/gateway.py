@@ -147,7 +147,8 @@ class Gateway:
             self._turn_away(session, against)
             return
         self._admitted.add(session)
-        self._handshaking[session] = self._now + self._limits.handshake_seconds
+        # Our clock may be a tick behind: nobody gets less than the whole time.
+        self._handshaking[session] = self._now + self._limits.handshake_seconds + 1 / self.zone.hz
 
     def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
         self._turned_away.add(session)
@@ -183,7 +184,7 @@ class Gateway:
             return
         code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
-        log.info("%r is %s: %s", session, code.lower(), guard.text)
+        log.info("%s: %r, %s", code, session, guard.text)
         self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
         session.flush()
 
@@ -220,7 +221,7 @@ class Gateway:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
         level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
-        log.log(level, "%r: %s, %.100s", session, session.reason, session.reason_text)
+        log.log(level, "%s: %r, %s", session.reason, session, session.reason_text)
         self._shaken(session)
         self.fan_out.leave(session)
         if session.reason in _BANNING:
@@ -293,7 +294,7 @@ class Gateway:
             self._restrain(session, guard)
         if guard.standing >= Standing.MUTED:
             # It has been told so once; that it goes on does not help it.
-            if session.reason is None and guard.refused(RefusalCode.MUTED, True, self._now):
+            if session.reason is None and guard.ignored(self._now):
                 self._restrain(session, guard)
         elif not self.zone.submit(session.number, seq, actions):
             for number in range(seq, session.seq + 1):
@@ -304,7 +305,6 @@ class Gateway:
 
     def _ping(self, session: Session, ping: Ping) -> None:
         self._tell(session, frame(Pong(ping.token, self.fan_out.tick).encode()))
-        session.flush()
 
     def _goodbye(self, session: Session, _goodbye: Goodbye) -> None:
         session.end(CloseReason.CLIENT_LEFT)
@@ -381,7 +381,8 @@ class Gateway:
             self._restrain(session, guard)
 
     def _tell(self, session: Session, data: bytes) -> None:
-        """Queues something for one session; it leaves with the next frame, or when it is flushed."""
+        """Queues something for one session; it leaves with the next frame, when it is flushed, or when all
+        that came in with what it answers is read."""
         if session.enqueue(data):
             self.counters.bytes_out_total += len(data)
 

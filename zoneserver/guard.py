@@ -86,6 +86,10 @@ class Guard:
             return False
         return self._judge(fill, CloseReason.PROTOCOL_ERROR, f"refused again and again: {code:.32}", now)
 
+    def ignored(self, now: float) -> bool:
+        """It acts although it is muted: that weighs as much as a glitch, on top of what it is muted for."""
+        return self._judge(self._glitches.spend(_GLITCH_WEIGHT, now), self.reason, self.text, now)
+
     def _judge(self, fill: float, reason: CloseReason, text: str, now: float) -> bool:
         steps = ((_OUT_FILL, Standing.OUT), (_MUTED_FILL, Standing.MUTED), (_BRIM, Standing.WARNED))
         reached = next((standing for step, standing in steps if fill >= step), Standing.FINE)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # Descriptors that are not for players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
+# The loop shakes hands by TLS before we hear of a connection: descriptors for so many at once.
+_TLS_HANDSHAKES = 1_000
 # Players shown on the map at the most: a picture needs no more, and a tick must not wait for it.
 _MAP_PLAYERS_MAX = 2_000
 _FAILURES_MAX = 20
@@ -56,7 +58,7 @@ class ZoneServer:
         self.has_failed = False
         """Whether it stopped because the zone could not be run any more."""
         self._loop: asyncio.AbstractEventLoop
-        self._tls: ssl.SSLContext | None
+        self._tls: ssl.SSLContext | None = None
         self._listeners: list[asyncio.Server] = []
         self._admin_connections: set[AdminProtocol] = set()
         self._stopping: asyncio.Event
@@ -99,10 +101,11 @@ class ZoneServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A stopping player may hold a descriptor for a moment while the next one is let in.
-        self.files_wanted = config.max_players + config.max_players // 10 + 2 * _SPARE_FILES
+        spare = _SPARE_FILES + (_TLS_HANDSHAKES if config.tls_cert is not None else 0)
+        self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
         files = raise_open_files(self.files_wanted)
-        self._connections_max = max(1, files - _SPARE_FILES)
+        self._connections_max = max(1, files - spare)
         self.players_max = min(config.max_players, self._connections_max)
         self.zone = Zone(
             self._rules,
@@ -119,9 +122,7 @@ class ZoneServer:
     async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
         self._listeners.append(
-            await tcp.listen(
-                player_socket, lambda: Session(gateway, limits, loop), self._tls, tls_seconds=limits.handshake_seconds
-            )
+            await tcp.listen(player_socket, lambda: Session(gateway, limits, loop), self._tls, limits)
         )
         if admin_socket is not None:
             documents: dict[str, Document] = {

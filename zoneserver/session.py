@@ -69,7 +69,7 @@ class Owner(Protocol):
         """The connection stands."""
 
     def session_received(self, session: Session, payload: bytes) -> None:
-        """One whole frame arrived."""
+        """One whole frame arrived. What is queued in answer leaves with the answers to those beside it."""
 
     def session_stalled(self, session: Session) -> None:
         """The kernel did not take everything: a send is in flight from now on."""
@@ -271,7 +271,8 @@ class Session(asyncio.Protocol):
         """asyncio: accepted."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)
+        # Whatever is held back is in flight. Both loops pause TLS at the limit, and everything else beyond it.
+        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
         self.address = f"{self.host}:{port}"
         self.advance(State.HANDSHAKE)
@@ -291,6 +292,8 @@ class Session(asyncio.Protocol):
                 self._owner.session_received(self, payload)
                 if self.reason is not None:
                     return
+            if self._queue:
+                self.flush()
         except Exception:
             self.fail("it was served")
         else:

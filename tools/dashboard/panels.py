@@ -172,6 +172,8 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         ("handshaking", figures.count(stats.handshaking)),
         ("rule failures", figures.count(stats.rule_failures_total)),
         ("peak players", figures.count(stats.players_peak)),
+        ("warned", figures.count(stats.restraints.get("WARNED", 0))),
+        ("muted", figures.count(stats.restraints.get("MUTED", 0))),
     ]
     worried = {
         "behind": stats.behind > 0,

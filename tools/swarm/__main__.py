@@ -17,8 +17,9 @@ from rich.console import Console
 
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
-from tools.swarm.conductor import Conductor, SwarmError
+from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.display import Display
+from tools.swarm.hostile import HOSTILE_ROLES
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
 from zoneserver.config import checked, parse_count, parse_duration
 from zoneserver.process import raise_open_files
@@ -27,20 +28,25 @@ __all__ = ["main"]
 
 EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
-_EXAMPLES = """\
+_EXAMPLES = f"""\
 examples:
   zone-swarm --spawn-server                      1,000 bots, 30 s, against a server of its own
   zone-swarm --port 7777 --bots 200 --rate 10    against a running server
   zone-swarm --spawn-server --json - | jq .latency_ms
+  zone-swarm --spawn-server --mix walker=90,stuck=5,flood=5
+                                                 one in ten is hostile; without those first, to compare
 
-exit codes: 0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, or a
-bot failed to join, 2 wrong usage, 3 cannot start, 130 interrupted
+hostile roles: {" ".join(HOSTILE_ROLES)}
+
+exit codes: 0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, a bot
+failed to join, or a hostile one got what it should not, 2 wrong usage, 3 cannot start, 130 interrupted
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     plan = Plan(
         host=arguments.host,
         port=arguments.port,
@@ -52,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes=min(arguments.processes, arguments.bots),
         mix=arguments.mix,
     )
+    if not plan.honest.bots:
+        parser.error(f"of {plan.bots} bots of this mix none is honest")
     needed = plan.open_files_per_process
     if raise_open_files(needed) < needed:
         text = f"{plan.bots} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
@@ -88,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
     flag("--hz", type=_positive(int), default=20, help="tick rate of a spawned server (default 20)")
+    flag("--no-control", action="store_true", help="with hostile bots: do not run without them first")
     flag("--json", metavar="FILE", help="write the report as JSON; - is stdout")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
@@ -112,21 +121,16 @@ def _loopback(text: str) -> str:
 
 
 async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
-    cancel_on_signals()
-    async with contextlib.AsyncExitStack() as stack:
-        stats_port = arguments.stats_port
-        if arguments.spawn_server:
-            server = await stack.enter_async_context(
-                ServerProcess(
-                    "--hz", str(arguments.hz), "--max-players", str(max(plan.bots, 1)), "--seed", str(plan.seed)
-                )
-            )
-            plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
-        conductor = Conductor(plan, stats_port)
-        on_signals(conductor.stop)
-        with Display(plan, enabled=not arguments.no_progress) as display:
-            outcome = await conductor.run(display.show)
-    result = report.summary(outcome)
+    control = None
+    if plan.hostile and plan.seconds and not arguments.no_control:
+        if not arguments.no_progress:
+            print("first without the hostile bots", file=sys.stderr)
+        control = await _conduct(plan.honest, arguments)
+    if control is not None and control.interrupted:
+        outcome, control = control, None
+    else:
+        outcome = await _conduct(plan, arguments)
+    result = report.summary(outcome, control)
     if arguments.json == "-":
         print(json.dumps(result))
     else:
@@ -136,6 +140,26 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     if not report.passed(result):
         return EXIT_CHECKS_FAILED
     return EXIT_INTERRUPTED if outcome.interrupted else EXIT_OK
+
+
+async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
+    """One run, against a server of its own if one is wanted."""
+    cancel_on_signals()
+    async with contextlib.AsyncExitStack() as stack:
+        stats_port = arguments.stats_port
+        if arguments.spawn_server:
+            server = await stack.enter_async_context(
+                # A hostile bot may come back before the server has seen it go.
+                ServerProcess(
+                    *("--hz", str(arguments.hz), "--max-players", str(plan.bots + sum(plan.hostile.values()))),
+                    *("--seed", str(plan.seed)),
+                )
+            )
+            plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
+        conductor = Conductor(plan, stats_port)
+        on_signals(conductor.stop)
+        with Display(plan, enabled=not arguments.no_progress) as display:
+            return await conductor.run(display.show)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from tools.source import AwayError, Source
 from tools.swarm.plan import Plan
 from tools.swarm.tally import Tally
+from tools.swarm.verdict import RoleTally
 from zoneserver.metrics import Stats
 
 __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
@@ -22,6 +24,8 @@ __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
 _LINE_BYTES_MAX = 16 * 1024 * 1024
 # A worker waits for outstanding answers and for goodbyes; it needs no longer than this.
 _END_SECONDS = 15.0
+# How much longer than planned a run may take, so that every hostile bot comes to its end.
+_VERDICT_SECONDS = 20.0
 # How far one process may be behind another in the frames they compare, in ticks.
 _DIGESTS_KEPT = 2_400
 
@@ -49,6 +53,7 @@ class Outcome:
 
     plan: Plan
     tally: Tally
+    """Of the honest bots."""
     interrupted: bool
     cpu_percent_busiest: float
     """Of one core: the busiest process of the swarm, while measuring."""
@@ -59,25 +64,39 @@ class Outcome:
     hz: int | None
     digests_mismatched: int
     """Frames of which two processes of the swarm saw different bytes."""
+    closed_server: dict[str, int] | None
+    """How many sessions the server says it ended during the run, by close code."""
+    stats: tuple[Stats, Stats, Stats] | None = None
+    """The server's before the ramp, and as the measuring began and ended; None without one of them."""
+    hostile: dict[str, RoleTally] = field(default_factory=dict)
+    """What the hostile bots got, by role."""
+    cpu_percent_hostile: float = 0.0
+    """Of one core: the process of the hostile bots, while measuring."""
 
 
 @dataclass(slots=True)
 class _Worker:
     process: asyncio.subprocess.Process
     progress: dict[str, Any] = field(default_factory=dict)
-    tally: Tally | None = None
+    tally: dict[str, Any] | None = None
 
 
 class Conductor:
-    """One run of a plan. `stop` ends it early, in good order."""
+    """One run of a plan. `stop` ends it early, in good order.
 
-    def __init__(self, plan: Plan, stats_port: int | None) -> None:
+    Measuring begins `settle_seconds` after everybody is in: for figures in which the joins have no part.
+    """
+
+    def __init__(self, plan: Plan, stats_port: int | None, settle_seconds: float = 0.0) -> None:
         self.plan = plan
         self.progress = Progress()
         self._stats_port = stats_port
+        self._settle_seconds = settle_seconds
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
+        # Those who run the honest bots and measure, and the one beside them that runs the hostile bots.
         self._workers: list[_Worker] = []
+        self._hostile: _Worker | None = None
         self._digests: dict[int, int] = {}
         self._digests_mismatched = 0
 
@@ -89,11 +108,15 @@ class Conductor:
         """Runs the plan. Raises SwarmError when a process of the swarm breaks."""
         before = await self._stats()
         began = ended = None
-        self._workers = [await self._start(process) for process in range(self.plan.processes)]
-        listeners = [asyncio.create_task(self._listen(worker)) for worker in self._workers]
+        honest, hostile = self.plan.honest, self.plan.hostile
+        self._workers = [await self._start("worker", honest, process) for process in range(honest.processes)]
+        if hostile:
+            self._hostile = await self._start("hostile_worker", self.plan, 0)
+        listeners = [asyncio.create_task(self._listen(worker)) for worker in self._everybody()]
         drawing = asyncio.create_task(self._draw(on_progress))
         try:
             await self._until(self._all_in)
+            await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._stats()
                 self._order("measure")
@@ -111,27 +134,33 @@ class Conductor:
             raise SwarmError("a process of the swarm does not end") from None
         finally:
             drawing.cancel()
-            await asyncio.gather(*(self._end(worker) for worker in self._workers))
+            await asyncio.gather(*(self._end(worker) for worker in self._everybody()))
         after = await self._stats()
         return self._outcome(interrupted, before, began, ended, after)
 
     def _is_over(self, started: float) -> bool:
         elapsed = time.monotonic() - started
-        nobody_left = elapsed > 1 and not any(worker.progress.get("open") for worker in self._workers)
-        return nobody_left or 0 < self.plan.seconds <= elapsed
+        if elapsed > 1 and not any(worker.progress.get("open") for worker in self._workers):
+            return True  # Nobody is left.
+        if not 0 < self.plan.seconds <= elapsed:
+            return False
+        settled = self._hostile is None or self._hostile.progress.get("settled")
+        return bool(settled) or elapsed >= self.plan.seconds + _VERDICT_SECONDS
 
     def _outcome(self, interrupted: bool, *stats: Stats | None) -> Outcome:
         before, began, ended, after = stats
-        tallies = [worker.tally for worker in self._workers if worker.tally is not None]
-        if len(tallies) < len(self._workers):
+        if any(worker.tally is None for worker in self._everybody()):
             raise SwarmError("a process of the swarm ended without a report")
+        tallies = [Tally.from_json(worker.tally) for worker in self._workers if worker.tally is not None]
+        hostile = self._hostile.tally if self._hostile is not None else None
         server = None
         if began is not None and ended is not None:
             elapsed = ended.uptime_s - began.uptime_s
             server = 100 * (ended.cpu_seconds_total - began.cpu_seconds_total) / max(elapsed, 1e-9)
-        superseded = None
+        superseded = closed = None
         if before is not None and after is not None and before.pid == after.pid:
             superseded = after.superseded_total - before.superseded_total
+            closed = dict(Counter(after.closes) - Counter(before.closes))
         return Outcome(
             plan=self.plan,
             tally=sum(tallies, Tally()),
@@ -141,22 +170,29 @@ class Conductor:
             superseded_server=superseded,
             hz=before.hz if before is not None else None,
             digests_mismatched=self._digests_mismatched,
+            stats=(before, began, ended) if before and began and ended else None,
+            closed_server=closed,
+            hostile={role: RoleTally.from_json(form) for role, form in hostile["roles"].items()} if hostile else {},
+            cpu_percent_hostile=100 * hostile["cpu_seconds"] / max(hostile["seconds"], 1e-9) if hostile else 0.0,
         )
 
     # --- The processes ----------------------------------------------------------------------------
 
-    async def _start(self, process: int) -> _Worker:
+    def _everybody(self) -> list[_Worker]:
+        return [*self._workers, self._hostile] if self._hostile is not None else self._workers
+
+    async def _start(self, module: str, plan: Plan, process: int) -> _Worker:
         started = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tools.swarm.worker",
+            f"tools.swarm.{module}",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
             limit=_LINE_BYTES_MAX,
         )
         worker = _Worker(started)
-        self._say(worker, {"plan": self.plan.to_json(), "process": process})
+        self._say(worker, {"plan": plan.to_json(), "process": process})
         return worker
 
     async def _end(self, worker: _Worker) -> None:
@@ -175,7 +211,7 @@ class Conductor:
         worker.process.stdin.write(json.dumps(message).encode() + b"\n")
 
     def _order(self, order: str) -> None:
-        for worker in self._workers:
+        for worker in self._everybody():
             if worker.process.returncode is None:
                 self._say(worker, {"order": order})
 
@@ -184,9 +220,9 @@ class Conductor:
         while line := await worker.process.stdout.readline():
             message = json.loads(line)
             if "tally" in message:
-                worker.tally = Tally.from_json(message["tally"])
+                worker.tally = message["tally"]
             else:
-                self._compare(message.pop("digests"))
+                self._compare(message.pop("digests", {}))
                 worker.progress = message
             self._changed.set()
         if worker.tally is None:

@@ -21,7 +21,7 @@ class Display:
     """Shows a run until the end of the block; `show` is what a conductor calls."""
 
     def __init__(self, plan: Plan, enabled: bool) -> None:
-        self._plan = plan
+        self._bots = plan.honest.bots
         self._enabled = enabled
         console = Console(stderr=True)
         self._is_live = enabled and console.is_terminal
@@ -34,7 +34,7 @@ class Display:
             transient=True,
             disable=not self._is_live,
         )
-        self._ramp = self._bars.add_task("joining ", total=plan.bots, figures="")
+        self._ramp = self._bars.add_task("joining ", total=self._bots, figures="")
         self._run = self._bars.add_task("measuring", total=plan.seconds or None, figures="", visible=False)
         self._next_line = 0.0
 
@@ -49,7 +49,7 @@ class Display:
 
     def show(self, progress: SwarmProgress) -> None:
         """Draws how far it is."""
-        joined = f"{progress.joined:,} of {self._plan.bots:,} joined, {progress.failed:,} failed"
+        joined = f"{progress.joined:,} of {self._bots:,} joined, {progress.failed:,} failed"
         actions = f"{progress.sent:,} actions sent, {progress.delivered:,} delivered, {progress.frames:,} frames"
         seconds = progress.measuring_for
         self._bars.update(self._ramp, completed=progress.joined + progress.failed, figures=joined)

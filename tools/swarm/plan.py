@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from client.behaviours import ROLES
+from tools.swarm.hostile import HOSTILE_ROLES
 
 __all__ = ["DEFAULT_MIX", "Plan", "parse_mix"]
 
@@ -23,13 +25,15 @@ def parse_mix(text: str) -> dict[str, int]:
     shares: dict[str, int] = {}
     for part in text.split(","):
         role, _, share = part.partition("=")
-        if role not in ROLES:
-            raise ValueError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
+        if role not in ROLES and role not in HOSTILE_ROLES:
+            raise ValueError(f"there is no role {role!r}; there are {', '.join((*ROLES, *HOSTILE_ROLES))}")
         if not share.isascii() or not share.isdigit():
             raise ValueError(f"{part!r} is not of the form role=share, as in walker=80")
         shares[role] = int(share)
     if not any(shares.values()):
         raise ValueError("a mix needs a share above zero")
+    if not any(shares.get(role) for role in ROLES):
+        raise ValueError("a mix needs an honest role: without one there is nobody to be spared")
     return shares
 
 
@@ -42,11 +46,15 @@ class Plan:
     ['walker', 'walker', 'chatty', 'walker']
     >>> Plan(ramp=500).connects_at(250)
     0.5
+    >>> plan = Plan(bots=10, mix={"walker": 8, "stuck": 2})
+    >>> plan.hostile, plan.honest == Plan(bots=8, mix={"walker": 8})
+    ({'stuck': 2}, True)
     """
 
     host: str = "127.0.0.1"
     port: int = 7777
     bots: int = 1_000
+    """All of them, honest and hostile."""
     ramp: float = 500.0
     """Connections per second."""
     seconds: float = 30.0
@@ -56,6 +64,23 @@ class Plan:
     seed: int = 1
     processes: int = 1
     mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
+
+    @property
+    def hostile(self) -> dict[str, int]:
+        """How many bots have each of the hostile roles; empty when all are honest."""
+        if not any(self.mix.get(role) for role in HOSTILE_ROLES):
+            return {}
+        # Each whole round of the mix holds exactly its shares.
+        rounds, rest = divmod(self.bots, sum(self.mix.values()))
+        roles = Counter({role: share * rounds for role, share in self.mix.items()})
+        roles.update(self.role(number) for number in range(rest))
+        return {role: roles[role] for role in HOSTILE_ROLES if roles[role]}
+
+    @property
+    def honest(self) -> Plan:
+        """The same without the hostile bots: what the others do beside them, and in a control run."""
+        bots = self.bots - sum(self.hostile.values())
+        return dataclasses.replace(self, bots=bots, mix={r: n for r, n in self.mix.items() if r in ROLES})
 
     def numbers(self, process: int) -> range:
         """The bots of one of the processes."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from tools.swarm.conductor import Outcome
+from tools.swarm.verdict import judge
 from zoneserver.metrics import Histogram
 
 __all__ = ["passed", "render", "summary"]
@@ -18,8 +20,12 @@ _BUSY_PERCENT = 85.0
 _LATE_MICROSECONDS = 25_000
 
 
-def summary(outcome: Outcome) -> dict[str, Any]:
-    """The report as plain values, schema `zone-swarm/1`. Percent are of one core."""
+def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
+    """The report as plain values, schema `zone-swarm/1`. Percent are of one core.
+
+    `control` is a run of the same honest bots without the hostile ones. Everything but `hostile`,
+    `control` and `closed_server` is about the honest bots alone.
+    """
     tally = outcome.tally
     seconds = tally.seconds_measured
     # A motion that no frame holds was superseded or lost. The server counts the former: what is
@@ -31,7 +37,8 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "schema": "zone-swarm/1",
         "interrupted": outcome.interrupted,
         "seconds": round(seconds, 3),
-        "bots": {"requested": outcome.plan.bots, "joined": tally.joined, "failed": tally.failed},
+        "bots": {"requested": outcome.plan.honest.bots, "joined": tally.joined, "failed": tally.failed},
+        "join_seconds": round(tally.join_seconds, 3),
         "actions": {
             "sent": tally.sent,
             "delivered": tally.delivered,
@@ -61,20 +68,37 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "swarm": {
             "processes": outcome.plan.processes,
             "cpu_percent_busiest": round(outcome.cpu_percent_busiest, 1),
+            "cpu_percent_hostile": round(outcome.cpu_percent_hostile, 1),
             "loop_lag_ms": _percentiles(tally.loop_lag),
             "send_delay_ms": _percentiles(tally.send_delay),
             "why_limited": limits(outcome),
         },
         "closed": dict(sorted(tally.closed.items())),
+        "closed_server": None if outcome.closed_server is None else dict(sorted(outcome.closed_server.items())),
         "closed_early": tally.closed_early,
         "broken": tally.broken,
         "errors": dict(tally.errors.most_common()),
+        "hostile": judge(outcome.hostile, outcome.closed_server, tally.closed, outcome.interrupted),
+        "control": _control(outcome, control),
         "plan": {
             "rate": outcome.plan.rate,
             "mix": outcome.plan.mix,
             "seed": outcome.plan.seed,
             "hz": outcome.hz,
         },
+    }
+
+
+def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None:
+    """How late everything was without the hostile bots, and how much later it was with them."""
+    if control is None:
+        return None
+    without = control.tally.latency.percentile(99)
+    return {
+        "latency_ms": _percentiles(control.tally.latency),
+        "p99_ratio": _ratio(outcome.tally.latency.percentile(99), without),
+        "limited_by_swarm": bool(limits(control)),
+        "passed": passed(summary(control)),
     }
 
 
@@ -91,7 +115,13 @@ def limits(outcome: Outcome) -> list[str]:
 
 
 def passed(report: dict[str, Any]) -> bool:
-    """Whether everybody got everything."""
+    """Whether all honest bots got everything, with the hostile ones and without; and those what they should."""
+    verdicts = [role["ok"] for role in report["hostile"].values()]
+    return got_everything(report) and all(verdicts) and (report["control"] is None or report["control"]["passed"])
+
+
+def got_everything(report: dict[str, Any]) -> bool:
+    """Whether all honest bots did."""
     actions, frames, bots = report["actions"], report["frames"], report["bots"]
     faults: int = (
         actions["lost"]
@@ -121,10 +151,13 @@ def _ratio(part: float, whole: float) -> float:
 
 def render(report: dict[str, Any]) -> RenderableType:
     """The report for a person: did everyone get everything, how late, at what cost."""
-    good = passed(report)
+    good = got_everything(report)
     bots, actions, frames = report["bots"], report["actions"], report["frames"]
     verdict = Text("everybody got everything" if good else "NOT everybody got everything", "bold")
-    verdict.stylize("green" if good else "red")
+    verdict.stylize("green" if passed(report) else "red")
+    if report["hostile"]:
+        right = all(role["ok"] for role in report["hostile"].values())
+        verdict.append(", hostile bots what they should" if right else ", hostile bots NOT what they should")
     if report["interrupted"]:
         verdict.append("  (interrupted)", "yellow")
 
@@ -132,7 +165,8 @@ def render(report: dict[str, Any]) -> RenderableType:
     table.add_column(style="dim")
     table.add_column()
     refused = ", ".join(f"{count:,} {code}" for code, count in actions["refused"].items()) or "0"
-    table.add_row("bots", f"{bots['joined']:,} of {bots['requested']:,} joined, {bots['failed']:,} failed")
+    joined = f"{bots['joined']:,} of {bots['requested']:,} joined within {report['join_seconds']:.1f} s"
+    table.add_row("bots", f"{joined}, {bots['failed']:,} failed")
     table.add_row(
         "actions",
         f"{actions['sent']:,} sent, {actions['delivered']:,} delivered, {actions['superseded']:,} superseded",
@@ -163,7 +197,41 @@ def render(report: dict[str, Any]) -> RenderableType:
         table.add_row("", Text(f"{count:,} x {error}", "red"))
     for reason in report["swarm"]["why_limited"]:
         table.add_row("note", Text(f"limited by the swarm: {reason}", "yellow"))
-    return Group(verdict, table)
+    parts: list[RenderableType] = [verdict, table]
+    if report["hostile"]:
+        parts.append(_render_hostile(report["hostile"]))
+    if report["control"] is not None:
+        parts.append(_render_control(report))
+    return Group(*parts)
+
+
+def _render_hostile(roles: dict[str, dict[str, Any]]) -> RenderableType:
+    """Each hostile role: what it should get, and what it got; dim, how that is known and what came before."""
+    table = Table("hostile", "bots", "expected", "got", "ok", box=SIMPLE)
+    for name, role in roles.items():
+        got = Text("\n").join(Text(f"{count:,} {code}") for code, count in role["got"].items())
+        if role["unread"]:
+            got.append(f"\n{role['unread']:,} by the server's count", "dim")
+        if role["note"]:
+            got.append(f"\n{role['note']}", "dim")
+        for code, count in role["refused"].items():
+            got.append(f"\nrefused {count:,} {code}", "dim")
+        ok = Text("yes", "green") if role["ok"] else Text("NO: " + "; ".join(role["why"]), "bold red")
+        table.add_row(name, f"{role['bots']:,}", "\n".join(role["expected"]), got, ok)
+    return table
+
+
+def _render_control(report: dict[str, Any]) -> Text:
+    """How late everything was for the honest bots, beside a run without the hostile ones."""
+    control = report["control"]
+    p99, without = report["latency_ms"]["p99"], control["latency_ms"]["p99"]
+    text = f"honest bots' p99: {p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}"
+    line = Text(text)
+    if report["limited_by_swarm"] or control["limited_by_swarm"]:
+        line.append("; limited by the swarm, which was late itself", "yellow")
+    if not control["passed"]:
+        line.append("; NOT everybody got everything without them", "bold red")
+    return line
 
 
 def _faults(counts: dict[str, int], *names: str) -> Text:

@@ -39,6 +39,8 @@ class Tally:
     seconds_measured: float = 0.0
     cpu_seconds: float = 0.0
     """CPU time of the process while measuring."""
+    join_seconds: float = 0.0
+    """From the first connection to the moment the last bot was in."""
     closed_early: int = 0
     """Bots whose session ended before they were done."""
     broken: int = 0
@@ -53,9 +55,10 @@ class Tally:
     loop_lag: Histogram = field(default_factory=Histogram)
 
     def __add__(self, other: Tally) -> Tally:
-        """Both together; `seconds_measured` is the longer of the two, for they ran side by side."""
+        """Both together; of what ran side by side, the longer time counts."""
         both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)}
-        both["seconds_measured"] = max(self.seconds_measured, other.seconds_measured)
+        for name in ("seconds_measured", "join_seconds"):
+            both[name] = max(getattr(self, name), getattr(other, name))
         return Tally(**both)
 
     def to_json(self) -> dict[str, Any]:

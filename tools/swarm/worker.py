@@ -4,6 +4,8 @@ It reads its plan and its orders from stdin and writes what it sees to stdout, a
 
     in   {"plan": {...}, "process": 0}, then {"order": "measure"}, then {"order": "stop"} or the end
     out  {"joined", "failed", "done", "digests", ...} four times a second, at last {"tally": {...}}
+
+`obey` is that conversation; whatever takes such orders (`Obedient`) can be at this end of it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from client.behaviours import ROLES
 from client.bot import Bot, Fates
@@ -27,12 +30,22 @@ from zoneserver.metrics import Histogram
 from zoneserver.process import loop_factory, raise_open_files
 from zoneserver.wire.messages import Bye, Welcome
 
-__all__ = ["SwarmBot", "Worker"]
+__all__ = ["Obedient", "SwarmBot", "Worker", "obey"]
 
 # After the last action, how long its answers may take; and a goodbye's after that.
 _DRAIN_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
 _REPORT_SECONDS = 0.25
+
+
+class Obedient(Protocol):
+    """What runs in a process of the swarm."""
+
+    async def run(self, orders: asyncio.Queue[str]) -> dict[str, Any]:
+        """Runs from now to the order `stop`; returns the tally as plain values."""
+
+    def progress(self) -> dict[str, Any]:
+        """How far it is."""
 
 
 class SwarmBot(Bot):
@@ -84,6 +97,8 @@ class Worker:
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
         self._joined = 0
+        self._ramp_began = 0.0
+        self._join_seconds = 0.0
         self._failed = 0
         self._closed_early = 0
         self._broken = 0
@@ -102,6 +117,7 @@ class Worker:
     def bot_joined(self, bot: SwarmBot) -> None:
         """It is in; from now on it acts, at its own phase of the period."""
         self._joined += 1
+        self._join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
             first = time.monotonic() + self.plan.phase(bot.number)
             heapq.heappush(self._due, (first, bot.number, bot))
@@ -120,7 +136,7 @@ class Worker:
 
     # --- The run ----------------------------------------------------------------------------------
 
-    async def run(self, orders: asyncio.Queue[str]) -> Tally:
+    async def run(self, orders: asyncio.Queue[str]) -> dict[str, Any]:
         """Ramps up, acts, and leaves: measured from the order `measure`, ended by the order `stop`."""
         raise_open_files(self.plan.open_files_per_process)
         background = [asyncio.create_task(task) for task in (self._ramp(), self._act(), self._watch_loop())]
@@ -135,10 +151,10 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
         await self._leave()
-        return self.tally()
+        return self.tally().to_json()
 
     async def _ramp(self) -> None:
-        start = time.monotonic()
+        start = self._ramp_began = time.monotonic()
         connecting = set()
         for number in self._numbers:
             delay = start + self.plan.connects_at(number) - time.monotonic()
@@ -268,6 +284,7 @@ class Worker:
             bytes_measured=received,
             seconds_measured=seconds,
             cpu_seconds=cpu_seconds,
+            join_seconds=self._join_seconds,
             closed_early=self._closed_early,
             broken=self._broken,
             refused=Counter(fates.refused),
@@ -286,13 +303,13 @@ def say(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-async def main() -> None:
-    """Runs the process over its standard streams."""
+async def obey(make: Callable[[Plan, int], Obedient]) -> None:
+    """Runs a process of the swarm over its standard streams."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     task = json.loads(await reader.readline())
-    worker = Worker(Plan(**task["plan"]), task["process"])
+    worker = make(Plan(**task["plan"]), task["process"])
     orders: asyncio.Queue[str] = asyncio.Queue()
 
     async def listen() -> None:
@@ -313,11 +330,11 @@ async def main() -> None:
         for job in background:
             job.cancel()
     say(worker.progress())
-    say({"tally": tally.to_json()})
+    say({"tally": tally})
 
 
 if __name__ == "__main__":
     # Ctrl-C is for the process that gives the orders.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(main())
+        runner.run(obey(Worker))

@@ -42,11 +42,18 @@ async def listen(
     sock: socket.socket,
     protocol: Callable[[], asyncio.Protocol],
     tls: ssl.SSLContext | None = None,
-    tls_seconds: float | None = None,
+    limits: Limits | None = None,
 ) -> asyncio.Server:
     """Starts to accept; each connection gets a protocol of its own, by TLS once its handshake is done,
-    which may take so long."""
+    which may take as long as a HELLO."""
     loop = asyncio.get_running_loop()
+    if tls is None or limits is None:
+        return await loop.create_server(protocol, sock=sock, backlog=_BACKLOG)
     return await loop.create_server(
-        protocol, sock=sock, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=tls_seconds if tls is not None else None
+        protocol,
+        sock=sock,
+        backlog=_BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=limits.handshake_seconds,
+        ssl_shutdown_timeout=limits.linger_seconds,
     )

@@ -189,11 +189,15 @@ def _decode_tick(
     if len(_integers(placed)) % 5 or len(_integers(stats)) % 3:
         raise WireError("a record of a frame is cut short")
     _integers(leaves)
+    if type(joins) is not tuple or type(events) is not tuple:
+        raise WireError("an array is missing where one should stand")
     for slot, name in joins:
-        if type(slot) is not int or type(name) is not str:
+        # A slot that there cannot be would make the receiver hold as many free ones below it.
+        if type(slot) is not int or not 0 <= slot < _SLOTS_MAX or type(name) is not str:
             raise WireError("a join is a slot and a name")
-    if any(type(event) is not tuple or len(event) < 3 for event in events):
-        raise WireError("an event is an array of at least three")
+    for slot, seq, kind, *_ in events:
+        if type(kind) is not str or not (type(slot) is type(seq) is int or slot is seq is None):
+            raise WireError("an event is a slot and a sequence, or neither, and the name of its kind")
     return Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
 
 

@@ -123,7 +123,7 @@ def encode_action(kind: str, *arguments: Value) -> bytes:
         raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
     for argument in arguments:
         if type(argument) not in _VALUE_TYPES:
-            raise TypeError(f"an action carries numbers, text, true, false and nil, not {argument!r:.40}")
+            raise TypeError(f"an action carries numbers, text, true, false and nil, not {type(argument).__name__}")
     try:
         return _pack((kind, *arguments))
     except OverflowError:

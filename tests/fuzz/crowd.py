@@ -1,0 +1,313 @@
+"""A gateway with a whole zone behind it, two honest players in it, and chairs for some who may do anything."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from conftest import FakeLoop, FakeTransport
+
+from client.replica import Replica
+from zoneserver.closing import CloseReason, RefusalCode
+from zoneserver.config import Config, Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.gateway import Gateway
+from zoneserver.session import Session, State
+from zoneserver.tickets import issue_ticket
+from zoneserver.wire.decoding import decode_server
+from zoneserver.wire.framing import Deframer, frame
+from zoneserver.wire.messages import (
+    PROTOCOL_VERSION,
+    SERVER_PAYLOAD_BYTES,
+    Act,
+    Bye,
+    Hello,
+    Refusal,
+    Snapshot,
+    Tick,
+    Welcome,
+)
+from zoneserver.zone import Zone
+
+__all__ = ["CHAIRS", "TICKS_MAX", "Crowd", "Peer", "attentive"]
+
+HZ = 4
+CHAIRS = 4
+"""As many may do anything at a time."""
+HONEST = ("an honest player, first", "an honest player, again")
+TICKS_MAX = 60
+"""Nothing goes on for longer: one input should take milliseconds."""
+EXPIRES_AT = 2**40
+"""When tickets do, in seconds since 1970: not while we run."""
+RESTRAINTS = {RefusalCode.WARNED, RefusalCode.MUTED}
+LIMITS = Limits(
+    client_frame_bytes=256,
+    frames_per_callback=4,
+    frames_per_second=8,
+    frames_burst=40,
+    bytes_burst=4096,
+    actions_burst=60,
+    glitches_burst=60,
+    address_connections_max=4,
+    address_handshakes_max=2,
+    address_connections_per_second=2,
+    address_connections_burst=6,
+    send_soft_bytes=4096,
+    send_hard_bytes=16_384,
+    history_ticks=8,
+)
+"""Small, so that a short script reaches both sides of each. Honest players are nowhere near any of them."""
+
+
+@contextmanager
+def attentive() -> Iterator[list[str]]:
+    """Collects what no log may hold: errors, tracebacks, and lines that are too long."""
+    complaints: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = self.format(record)
+            if record.levelno >= logging.ERROR or record.exc_info:
+                complaints.append(line)
+            elif not line.isprintable():
+                complaints.append(f"a message that is not printable: {line!r}")
+
+    log, ear = logging.getLogger("zoneserver"), Ear()
+    before = log.level, log.propagate
+    log.addHandler(ear)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield complaints
+    finally:
+        log.removeHandler(ear)
+        log.level, log.propagate = before
+
+
+class Cramped(Plaza):
+    """So small that everybody is within everybody's reach."""
+
+    name = "plaza"
+    width = height = 200
+
+
+class Line(FakeTransport):
+    """A transport that says where its peer is."""
+
+    host = ""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return (self.host, 5000) if name == "peername" else default
+
+
+class Peer:
+    """One connection from its far end. It checks all that it is told."""
+
+    def __init__(self, crowd: Crowd, host: str) -> None:
+        self._crowd = crowd
+        self.session = Session(crowd.gateway, LIMITS, crowd.loop)
+        self.transport = Line(crowd.loop, self.session)
+        self.transport.host = host
+        self.session.connection_made(self.transport)
+        self.seq = 1
+        self.said = b""
+        self.piece_bytes = 0
+        """What it says arrives in pieces of so many bytes; 0 is all at once."""
+        self.is_leaving = False
+        self.was_reset = False
+        self.bye: Bye | None = None
+        self.replica: Replica | None = None
+        self.resyncs = -1
+        """Snapshots beyond the first."""
+        self.is_restrained = False
+        """Whether it was ever told that it does too much."""
+        self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
+        self._read_bytes = 0
+        # What is on its way to the server, for as long as that does not read.
+        self._wire: list[bytes] = []
+
+    @property
+    def is_playing(self) -> bool:
+        return self.session.state is State.PLAYING
+
+    @property
+    def is_connected(self) -> bool:
+        return not (self.transport.is_closing() or self.is_leaving or self.was_reset)
+
+    def say(self, data: bytes) -> None:
+        self.said = data
+        size = self.piece_bytes or len(data)
+        self._wire += [data[place : place + size] for place in range(0, len(data), size or 1)]
+        self.arrive()
+
+    def act(self, *actions: tuple[object, ...]) -> None:
+        self.say(frame(Act(self.seq, actions).encode()))
+        self.seq += len(actions)
+
+    def hang_up(self) -> None:
+        self.is_leaving = True
+        self.arrive()
+
+    def reset(self) -> None:
+        self.was_reset = True
+        self.transport.fail(ConnectionResetError("reset by peer"))
+
+    def arrive(self) -> None:
+        """Delivers what is on its way, as far as the server reads."""
+        while self._wire and self.transport.reading:
+            self.transport.deliver(self._wire.pop(0))
+            self._crowd.loop.run()
+        if self.is_leaving and not self._wire and self.transport.reading:
+            self.transport.deliver_eof()
+
+    def take(self, count: int) -> None:
+        """The kernel takes so many bytes more of what the server has for it."""
+        if not self.transport.broken:
+            self.transport.take(count)
+
+    def take_all(self) -> None:
+        if self.transport.room is not None:
+            self.take(1 << 20)
+
+    def read(self) -> None:
+        """Hears what the kernel has taken for it since the last time."""
+        data = bytes(self.transport.kernel[self._read_bytes :])
+        self._read_bytes += len(data)
+        for payload in self._deframer.receive(data):
+            assert self.bye is None, "something follows the goodbye"
+            self._hear(payload)
+
+    def _hear(self, payload: bytes) -> None:
+        message = self._crowd.ticks.get(payload) or decode_server(payload)
+        if isinstance(message, Welcome):
+            assert self.replica is None, "a second welcome"
+            self.replica = Replica(message)
+        elif isinstance(message, Bye):
+            self.bye = message
+        elif isinstance(message, Refusal):
+            self.is_restrained |= message.code in RESTRAINTS
+        elif isinstance(message, Snapshot | Tick):
+            assert self.replica is not None, "something came ahead of the welcome"
+            if isinstance(message, Tick):
+                self._crowd.note(message, payload)
+                self.replica.apply(message)  # which raises if it does not follow, or has another hash
+            else:
+                assert message.tick > self.replica.tick or self.resyncs < 0, "a snapshot of what it has"
+                self.replica.restore(message)
+                self.resyncs += 1
+
+
+class Crowd:
+    """Everybody, and the tick."""
+
+    def __init__(self, send_rate: float, secret: bytes) -> None:
+        self.loop = FakeLoop()
+        self._secret = secret
+        self._tickets = 0
+        config = Config(
+            hz=HZ,
+            max_players=len(HONEST) + CHAIRS - 1,
+            send_rate=send_rate,
+            send_memory_bytes=24_576,
+            ban_seconds=1.0,
+            secret=secret,
+            limits=LIMITS,
+        )
+        self.zone = Zone(Cramped(), hz=HZ, seed=1, history_ticks=LIMITS.history_ticks)
+        self.gateway = Gateway(self.zone, config, self.loop, connections_max=len(HONEST) + CHAIRS)
+        # Every frame by its payload: the peers compare bytes, and one decode serves them all.
+        self.ticks: dict[bytes, Tick] = {}
+        self._numbers: set[int] = set()
+        self._may_skip = bool(send_rate)
+        self.everybody: list[Peer] = []
+        self.chairs: list[Peer | None] = [None] * CHAIRS
+        self.honest = [self.connect("192.0.2.100") for _ in HONEST]
+        for peer, name in zip(self.honest, HONEST, strict=True):
+            peer.say(frame(Hello(PROTOCOL_VERSION, name, self.ticket(name)).encode()))
+        self.tick()
+
+    def connect(self, host: str) -> Peer:
+        self.everybody.append(Peer(self, host))
+        return self.everybody[-1]
+
+    def ticket(self, name: str, number: int | None = None) -> bytes:
+        """A good ticket for a name, where one is asked for: a new one, or the same again for the same number."""
+        if not self._secret:
+            return b""
+        self._tickets += 1
+        nonce = struct.pack(">qq", 1 if number is None else 0, self._tickets if number is None else number)
+        return issue_ticket(self._secret, name, self.zone.name, EXPIRES_AT, nonce)
+
+    def note(self, tick: Tick, payload: bytes) -> None:
+        """Everybody gets the very same bytes for a tick."""
+        if payload not in self.ticks:
+            assert tick.tick not in self._numbers, f"two frames of tick {tick.tick}"
+            self._numbers.add(tick.tick)
+            self.ticks[payload] = tick
+
+    def tick(self) -> None:
+        """One tick, for which the honest players do something, and which all hear."""
+        number = self.zone.world.tick
+        for slot, peer in enumerate(self.honest):
+            if peer.is_playing and not peer.is_leaving:
+                peer.act(("move", number % 90 - 45, slot), ("strike", 1 - slot), ("say", f"tick {number}"))
+        self.gateway.tick()
+        self.loop.pass_time(1 / HZ)
+        for peer in self.everybody:
+            peer.arrive()
+            peer.read()
+        for peer in self.honest:
+            if not peer.is_leaving:
+                assert peer.is_playing, f"{peer.session} is over: {peer.session.reason_text}"
+                assert peer.replica is not None
+                assert self._may_skip or peer.replica.tick == self.zone.world.tick, "a frame is missing"
+
+    def finish(self) -> None:
+        """Everybody reads to the end and agrees; then all leave, and nothing is left of them."""
+        self._catch_up()
+        state = self.zone.world.snapshot().encode()
+        for peer in self.everybody:
+            reason, room = peer.session.reason, peer.transport.room
+            assert reason is not CloseReason.INTERNAL_ERROR, f"{peer.session}: {peer.session.reason_text}"
+            if peer.is_playing:
+                assert peer.replica is not None
+                assert peer.replica.world.snapshot().encode() == state, f"{peer.session} has another state"
+            elif reason is not None and not peer.was_reset:
+                assert peer.bye is not None or room is not None, f"{peer.session} heard no goodbye"
+                assert peer.bye is None or peer.bye.code == reason, f"{peer.bye} where {reason} was due"
+        for peer in self.honest:
+            assert not peer.is_restrained, "an honest player was restrained"
+            assert self._may_skip or peer.resyncs == 0, "an honest player was spared frames"
+        assert self.zone.rule_failures_total == 0
+        self._leave()
+
+    def _catch_up(self) -> None:
+        for _ in range(TICKS_MAX):
+            for peer in self.everybody:
+                peer.take_all()
+            self.loop.run()
+            self.tick()
+            if not self.gateway.fan_out.behind:
+                return
+        raise AssertionError("somebody stays behind who takes everything")
+
+    def _leave(self) -> None:
+        for peer in self.everybody:
+            # One that floods is read so slowly that the end of its stream would be long in coming.
+            if peer.transport.reading:
+                peer.hang_up()
+            else:
+                peer.reset()
+        for _ in range(TICKS_MAX):
+            self.tick()
+            if all(peer.session.state is State.CLOSED for peer in self.everybody):
+                break
+        self.gateway.tick()
+        gateway = self.gateway
+        left = gateway.connections, gateway.players, gateway.handshaking, gateway.fan_out.behind
+        assert left == (0, 0, 0, 0), f"connections, players, handshaking and behind are {left} when all are gone"
+        assert self.zone.world.names == [], "somebody is still in the zone"
+        assert self.loop.timers == 0, "a timer outlives its session"

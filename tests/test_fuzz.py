@@ -1,0 +1,163 @@
+"""The fuzz targets, for as long as a test may take: `make fuzz` runs the same for as long as one likes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fuzz import targets
+from fuzz.engines import CORPUS, FAILED, NAMES, Run
+from fuzz.inputs import inputs, seeds
+from fuzz.scripts import RECIPE, UNPACKABLE, payload_of
+from fuzz.targets import TARGETS
+from hypothesis import given, settings
+
+from client.errors import DivergedError
+from zoneserver.frames import FrameBuilder, History
+from zoneserver.gateway import Gateway
+from zoneserver.session import Session
+from zoneserver.wire.decoding import decode_client
+from zoneserver.wire.framing import Deframer
+from zoneserver.wire.messages import ClientMessage, Ping
+from zoneserver.world import World
+
+TESTS = Path(__file__).parent
+KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
+EXAMPLES = {"framing": 600, "decoding": 1500, "replica": 1000, "session": 600, "gateway": 300}
+"""How many inputs a test makes up, always the same ones: a second of each, or less."""
+
+
+def run_seeds(name: str) -> int:
+    return sum(TARGETS[name](seed) for seed in seeds(name))
+
+
+def test_every_target_is_fuzzed() -> None:
+    assert tuple(TARGETS) == NAMES == tuple(EXAMPLES)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_what_failed_once_fails_no_more(path: Path) -> None:
+    TARGETS[path.parent.name](path.read_bytes())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_messages_break_no_promise(name: str) -> None:
+    frames = run_seeds(name)
+    assert frames >= len(seeds(name))
+    assert frames == run_seeds(name), "the same bytes do not do the same"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_made_up_breaks_no_promise(name: str) -> None:
+    @settings(max_examples=EXAMPLES[name], derandomize=True, database=None, deadline=None)
+    @given(inputs(name))
+    def run(data: bytes) -> None:
+        assert TARGETS[name](data) >= 0
+
+    run()
+
+
+@pytest.mark.parametrize("which", range(len(UNPACKABLE)))
+def test_a_recipe_that_changes_nothing_gives_the_golden_message(which: int) -> None:
+    assert payload_of(RECIPE + bytes((which,))) == UNPACKABLE[which]
+
+
+# --- They would notice ----------------------------------------------------------------------------
+
+
+def test_a_payload_that_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = Deframer.receive
+
+    def lossy(self: Deframer, data: bytes, limit: int | None = None) -> list[bytes]:
+        return receive(self, data, limit)[:2]
+
+    monkeypatch.setattr(Deframer, "receive", lossy)
+    with pytest.raises(AssertionError):
+        run_seeds("framing")
+
+
+def test_a_message_that_comes_back_as_another_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sloppy(payload: bytes) -> ClientMessage:
+        message = decode_client(payload)
+        return Ping(message.token + len(payload)) if isinstance(message, Ping) else message
+
+    monkeypatch.setattr(targets, "decode_client", sloppy)
+    with pytest.raises(AssertionError):
+        run_seeds("decoding")
+
+
+def test_a_frame_that_breaks_a_replica_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "leave", lambda self, slot: self.names[str(slot)])
+    with pytest.raises(TypeError):
+        run_seeds("replica")
+
+
+def test_a_session_that_waits_forever_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "_receive_rest", lambda _session: None)
+    with pytest.raises(AssertionError):
+        run_seeds("session")
+
+
+def broken(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "instead"),
+    [
+        (Gateway, "_ping", broken),  # fails for one session
+        (FrameBuilder, "left", lambda _builder, _slot: None),  # tells nobody of it
+        (History, "since", lambda history, tick: [] if tick else [history.snapshot()]),  # nobody catches up
+    ],
+)
+def test_a_gateway_that_goes_wrong_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, instead: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(owner, method, instead)
+    with pytest.raises((AssertionError, ValueError, DivergedError)):
+        run_seeds("gateway")
+
+
+# --- What fuzzes ----------------------------------------------------------------------------------
+
+
+def test_an_input_that_fails_is_shrunk_and_kept_and_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def target(data: bytes) -> int:
+        assert b"bad" not in data
+        return 2
+
+    def ended(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setitem(TARGETS, "framing", target)
+    monkeypatch.setattr(os, "_exit", ended)
+    figures = [0, 0]
+    run = Run("framing", figures, tmp_path)
+    run(b"good")
+    assert figures == [1, 2]
+    with pytest.raises(SystemExit) as exit_info:
+        run(b"this is bad, and long")
+    assert exit_info.value.code == FAILED
+    (kept,) = (tmp_path / "framing").iterdir()
+    assert kept.read_bytes() == b"bad"
+    said = capsys.readouterr().out
+    assert "AssertionError" in said
+    assert str(kept) in said
+
+
+def test_the_command_runs_a_target_and_says_how_much() -> None:
+    command = [sys.executable, "-m", "fuzz", "decoding", "--time", "0.2s", "--engine", "hypothesis"]
+    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    done = subprocess.run(command, env=environment, cwd=TESTS.parent, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+    row = re.search(r"^decoding +hypothesis +[0-9.]+ +([0-9,]+) +([0-9,]+) .* ok$", done.stdout, re.MULTILINE)
+    assert row is not None, done.stdout
+    inputs_run, frames_run = (int(figure.replace(",", "")) for figure in row.groups())
+    assert inputs_run == frames_run >= 100

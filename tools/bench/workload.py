@@ -1,0 +1,82 @@
+"""What is measured, and what it is meant to reach. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["WORKLOADS", "Target", "Workload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure of a workload, the most it should be, and what would be better still."""
+
+    figure: str
+    at_most: float
+    stretch: float | None = None
+    walkers_only: bool = False
+    """Whether it is meant for a crowd that does nothing but walk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A crowd, and how busy it is.
+
+    >>> WORKLOADS["W1"].players, WORKLOADS["W1"].hz
+    (1000, 20)
+    """
+
+    name: str
+    players: int
+    hz: int
+    rate: float
+    """Actions per second and player."""
+    ramp: float = 2_000.0
+    """Connections per second."""
+    processes: int = 1
+    """Of the swarm."""
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def open_files_per_process(self) -> int:
+        """The open-file limit that the server asks for, whose share of the sockets is the largest."""
+        return self.players + self.players // 10 + 256
+
+    def targets_for(self, mix: Mapping[str, int]) -> list[Target]:
+        """Those that mean something with this mix of players."""
+        walkers_only = {role for role, share in mix.items() if share} == {"walker"}
+        return [target for target in self.targets if walkers_only or not target.walkers_only]
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload(
+            "W1",
+            players=1_000,
+            hz=20,
+            rate=5,
+            targets=(
+                Target("ratio", 1.5, stretch=1.3),
+                Target("latency_p99_ms", 65),
+                Target("bytes_per_delivered_action", 3.7, walkers_only=True),
+                Target("join_seconds", 2.0),
+            ),
+        ),
+        Workload("W2", players=4_000, hz=20, rate=2, processes=2, targets=(Target("latency_p99_ms", 75),)),
+        Workload(
+            "W3",
+            players=9_900,
+            hz=10,
+            rate=1,
+            ramp=600,
+            processes=2,
+            targets=(
+                Target("ratio", 1.25, stretch=1.15),
+                Target("latency_p99_ms", 150),
+                Target("memory_bytes_per_session", 10_240),
+            ),
+        ),
+    )
+}
