@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import AsyncIterator
 
-from tools.soak.lab import Checks, Crowd, Finding, Lab, files, polled, stats, until_stats
+from tools.soak.lab import Checks, Crowd, Finding, Lab, files, stats, until_stats
 from tools.soak.peers import RawClient, hello
+from tools.soak.tasks import beside, together
 from tools.spawn import ServerProcess
 from zoneserver.closing import CloseReason
 from zoneserver.metrics import quantile
@@ -39,27 +40,25 @@ async def slow_handshake(lab: Lab) -> Finding:
                     await client.send(bytes((byte,)))
                     await asyncio.sleep(0.25)
 
-        sending = asyncio.create_task(send())
         try:
-            said = await client.bye(6.0)
-            ends.append((time.monotonic() - began, "nothing" if said is None else said.code))
+            async with beside(send()):
+                said = await client.bye(6.0)
+                ends.append((time.monotonic() - began, "nothing" if said is None else said.code))
         finally:
-            sending.cancel()
             client.close()
 
     async with lab.server() as server:
-        trickling = asyncio.gather(*(trickle(server, number) for number in range(count)))
-        await asyncio.sleep(0.2)
-        for number in itertools.count():
-            if trickling.done():
-                break
-            client = await lab.raw(server)
-            began = time.monotonic()
-            await client.join(f"normal-{number}")
-            joins.append(time.monotonic() - began)
-            client.close()
-            await asyncio.sleep(0.02)
-        await trickling
+        everywhere = together(*(trickle(server, number) for number in range(count)))
+        async with beside(everywhere) as (trickling,):
+            for number in itertools.count():
+                await asyncio.sleep(0.02)
+                if trickling.done():
+                    break
+                client = await lab.raw(server)
+                began = time.monotonic()
+                await client.join(f"normal-{number}")
+                joins.append(time.monotonic() - began)
+                client.close()
     codes = {code for _, code in ends}
     first, last = min(ends)[0], max(ends)[0]
     p99 = 1000 * quantile(sorted(joins), 0.99)
@@ -161,7 +160,7 @@ async def resets(lab: Lab) -> Finding:
                 client.reset()
             await until_stats(server, lambda now: now.connections == half)
         after = await stats(server)
-        left = await polled(lambda: files(server), lambda now: now <= held, 5.0)
+        left = await files(server)
     checks.expect(after.players == before.players, f"players: {before.players} before, {after.players} after")
     checks.expect(left == held, f"descriptors: {held} before, {left} after")
     ends = after.closes.get(CloseReason.CONNECTION_LOST, 0)
