@@ -97,10 +97,10 @@ def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None
     """How late everything was without the hostile bots, and how much later it was with them."""
     if control is None:
         return None
-    without = control.tally.latency.percentile(99)
+    with_them, without = outcome.tally.latency, control.tally.latency
     return {
-        "latency_ms": _percentiles(control.tally.latency),
-        "p99_ratio": _ratio(outcome.tally.latency.percentile(99), without),
+        "latency_ms": _percentiles(without),
+        "p99_ratio": _ratio(with_them.percentile(99), without.percentile(99)) if with_them.total else None,
         "limited_by_swarm": bool(limits(control)),
         "passed": passed(summary(control)),
     }
@@ -253,8 +253,11 @@ def _render_control(report: dict[str, Any]) -> Text:
     """How late everything was for the honest bots, beside a run without the hostile ones."""
     control = report["control"]
     p99, without = report["latency_ms"]["p99"], control["latency_ms"]["p99"]
-    text = f"honest bots' p99: {p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}"
-    line = Text(text)
+    line = Text("honest bots' p99: ")
+    if p99 is None or without is None:
+        line.append(f"{_UNKNOWN} beside the hostile ones and without them")
+    else:
+        line.append(f"{p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}")
     if report["limited_by_swarm"] or control["limited_by_swarm"]:
         line.append("; limited by the swarm, which was late itself", "yellow")
     if not control["passed"]:
