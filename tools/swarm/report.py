@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import sys
 from typing import Any
 
@@ -13,6 +16,7 @@ from rich.text import Text
 from tools.swarm.conductor import Outcome
 from tools.swarm.verdict import judge
 from zoneserver.metrics import Histogram
+from zoneserver.process import discard_output
 
 __all__ = ["passed", "render", "show", "summary"]
 
@@ -155,16 +159,23 @@ def _ratio(part: float, whole: float) -> float | None:
     return round(part / whole, 3) if whole else None
 
 
-def show(report: dict[str, Any]) -> None:
-    """Prints the report: as wide as the terminal, else as wide as it is. Raises BrokenPipeError."""
-    if sys.stdout.isatty():
-        Console(highlight=False).print(render(report))
-        return
-    console = Console(highlight=False, width=_WIDTH_MAX)
-    with console.capture() as capture:
-        console.print(render(report))
-    # A table fills its lines up with spaces.
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
+def show(report: dict[str, Any], as_json: bool = False) -> None:
+    """Prints the report, for a person or for a program; says nothing when nobody is left to read it."""
+    try:
+        if as_json:
+            print(json.dumps(report), flush=True)
+        elif sys.stdout.isatty():
+            Console(highlight=False).print(render(report))
+        else:
+            wide = Console(highlight=False, width=_WIDTH_MAX, file=(text := io.StringIO()))
+            wide.print(render(report))
+            # A table fills its lines up with spaces.
+            print("\n".join(line.rstrip() for line in text.getvalue().splitlines()), flush=True)
+    except OSError as error:
+        # A pipe that was closed, or a terminal.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        discard_output()
 
 
 def render(report: dict[str, Any]) -> RenderableType:
