@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zoneserver.admission import Admission
@@ -21,13 +21,12 @@ from zoneserver.guard import Guard, Standing
 from zoneserver.metrics import Counters, TickTimes
 from zoneserver.session import Session, State
 from zoneserver.tickets import Turnstile
-from zoneserver.wire.decoding import WireError, decode_client
+from zoneserver.wire.decoding import WireError, decode_act, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
     NAME_CHARACTERS,
     PROTOCOL_VERSION,
-    Act,
     Goodbye,
     Hello,
     Op,
@@ -99,9 +98,9 @@ class Gateway:
         self._empty = asyncio.Event()
         self._empty.set()
         self._is_stopping = False
-        # What each message means, and in which states a client may send it.
+        # What each message means, and in which states a client may send it. ACT is not among them: where
+        # it may be sent, it goes by way of the inbox.
         self._handlers: dict[type, tuple[Callable[[Session, Any], None], tuple[State, ...]]] = {
-            Act: (self._act, (State.PLAYING,)),
             Ping: (self._ping, (State.PLAYING,)),
             Hello: (self._hello, (State.HANDSHAKE,)),
             Goodbye: (self._goodbye, (State.HANDSHAKE, State.JOINING, State.PLAYING)),
@@ -194,7 +193,9 @@ class Gateway:
         for session, payload in inbox:
             if session.reason is None:
                 try:
-                    self._read(session, payload)
+                    self._act(session, *decode_act(payload))
+                except WireError as error:
+                    session.end(CloseReason.PROTOCOL_ERROR, str(error))
                 except Exception:
                     session.fail("what it did was read")
 
@@ -204,8 +205,8 @@ class Gateway:
         except WireError as error:
             session.end(CloseReason.PROTOCOL_ERROR, str(error))
             return
-        handle, states = self._handlers[type(message)]
-        if session.state in states:
+        handle, states = self._handlers.get(type(message), (None, ()))
+        if handle is not None and session.state in states:
             handle(session, message)
         else:
             what = type(message).__name__.upper()
@@ -281,8 +282,7 @@ class Gateway:
         if self._handshaking.pop(session, None) is not None:
             self.admission.greeted(session.host)
 
-    def _act(self, session: Session, act: Act) -> None:
-        seq, actions = act
+    def _act(self, session: Session, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         if seq <= session.seq:
             session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {session.seq}")
             return
