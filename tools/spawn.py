@@ -40,6 +40,7 @@ class ServerProcess:
     """
 
     def __init__(self, *arguments: str) -> None:
+        self.pid = 0
         self.port = 0
         self.stats_port = 0
         self.summary = ""
@@ -77,7 +78,7 @@ class ServerProcess:
                 _, said = await self._output
                 raise SpawnError(said.strip() or f"the server ended with exit code {self._process.returncode}")
             ports = json.loads(ready.read_text())
-        self.port, self.stats_port = ports["port"], ports["stats_port"]
+        self.pid, self.port, self.stats_port = ports["pid"], ports["port"], ports["stats_port"]
         return self
 
     async def __aexit__(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver import __version__, console
-from zoneserver.config import SECRET_BYTES_MIN, Config, checked, parse_count, parse_duration, parse_size
+from zoneserver.config import DELIVERIES, SECRET_BYTES_MIN, Config, checked, parse_count, parse_duration, parse_size
 from zoneserver.logs import LOG_FORMATS, set_up_logs
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory
 from zoneserver.rules import Rules
@@ -77,6 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
             is_open=arguments.open,
             tls_cert=arguments.tls_cert,
             tls_key=arguments.tls_key,
+            delivery=arguments.delivery,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -158,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--open", action="store_true", help="anyone may join from other machines too, without a ticket")
     flag("--tls-cert", str, None, "certificate chain in a PEM file: players connect by TLS")
     flag("--tls-key", str, None, "its key, where it is not in the same file")
+    text = "for comparison: the zone's one buffer a tick, or a frame per action, gathered or sent at once"
+    run.add_argument("--delivery", choices=DELIVERIES, default=default.delivery, help=f"{text} (default zone)")
     levels = ("debug", "info", "warning", "error")
     run.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
     run.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="how to log (default text)")

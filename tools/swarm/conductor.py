@@ -59,6 +59,8 @@ class Outcome:
     hz: int | None
     digests_mismatched: int
     """Frames of which two processes of the swarm saw different bytes."""
+    server: tuple[Stats, Stats] | None = None
+    """The server's statistics when measuring began and when it ended."""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,7 @@ class Conductor:
             superseded_server=superseded,
             hz=before.hz if before is not None else None,
             digests_mismatched=self._digests_mismatched,
+            server=(began, ended) if began is not None and ended is not None else None,
         )
 
     # --- The processes ----------------------------------------------------------------------------
