@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test check format clean
+.PHONY: demo compare test check format clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
 	@$(BIN)/python -m tools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
+
+# Three ways to deliver, the same bots against each: a table, and compare.html with plots.
+compare: $(READY)
+	@$(BIN)/python -m tools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))
 
 test: $(READY)
 	$(BIN)/python -m pytest

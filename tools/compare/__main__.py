@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from tools.compare import report
+from tools.compare import page, report
 from tools.compare.measure import Run, Verdict, measure, skipped
 from tools.spawn import SpawnError, on_signals
 from tools.swarm.plan import Plan
@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     flag("--seed", type=int, default=1, help="seed of all that bots decide (default 1)")
     flag("--processes", type=_above_zero(int), default=1, help="processes of the swarm (default 1)")
     flag("--json", metavar="FILE", help="write everything that was measured as JSON; - is stdout")
+    flag("--html", metavar="FILE", help="write it as one page with plots")
+    flag("--svg", metavar="FILE", help="write the three plots that matter most as a picture")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
 
@@ -150,6 +152,10 @@ def _line(run: Run) -> str:
 
 
 def _deliver(document: dict[str, Any], arguments: argparse.Namespace) -> None:
+    if arguments.html:
+        Path(arguments.html).write_text(page.page(document))
+    if arguments.svg:
+        Path(arguments.svg).write_text(page.picture(document))
     if arguments.json == "-":
         print(json.dumps(document))
         return

@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.compare.syscalls import system_calls_per_s
+from tools.compare.outside import Outside, observe
 from tools.spawn import ServerProcess
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
@@ -80,18 +80,17 @@ async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
         plan = dataclasses.replace(plan, port=server.port)
         conductor = Conductor(plan, server.stats_port)
         stopping = asyncio.create_task(_stop_with(conductor, stop))
-        counting = asyncio.create_task(_count(conductor, server.pid))
+        observing = asyncio.create_task(_observe(conductor, server.pid))
         try:
             outcome = await conductor.run(lambda _progress: None)
         except SwarmError as error:
             return Run(delivery, plan.bots, Verdict.BEHIND, [str(error)])
         finally:
-            stopping.cancel()
-            if not counting.done():
-                counting.cancel()
-            await asyncio.wait([stopping, counting])
-        calls = (None, "the run was too short") if counting.cancelled() else counting.result()
-    return run_of(delivery, outcome, *calls)
+            for task in (stopping, observing):
+                task.cancel()
+            await asyncio.wait([stopping, observing])
+        outside = Outside() if observing.cancelled() else observing.result()
+    return run_of(delivery, outcome, outside)
 
 
 async def _stop_with(conductor: Conductor, stop: asyncio.Event) -> None:
@@ -99,15 +98,15 @@ async def _stop_with(conductor: Conductor, stop: asyncio.Event) -> None:
     conductor.stop()
 
 
-async def _count(conductor: Conductor, pid: int) -> tuple[float | None, str]:
-    """Counts for a second of the run, from a quarter of it on."""
+async def _observe(conductor: Conductor, pid: int) -> Outside:
+    """Watches the server for a second of the run, from a quarter of it on."""
     seconds = conductor.plan.seconds
     while (conductor.progress.measuring_for or 0.0) < seconds / 4:
         await asyncio.sleep(0.05)
-    return await system_calls_per_s(pid, min(_SAMPLE_SECONDS, seconds / 2))
+    return await observe(pid, min(_SAMPLE_SECONDS, seconds / 2))
 
 
-def run_of(delivery: str, outcome: Outcome, system_calls: float | None, system_calls_unknown: str) -> Run:
+def run_of(delivery: str, outcome: Outcome, outside: Outside) -> Run:
     """The figures of a run, and what they come to. Pure."""
     result = report.summary(outcome)
     per_s = _rates(outcome.server)
@@ -119,12 +118,13 @@ def run_of(delivery: str, outcome: Outcome, system_calls: float | None, system_c
         why=why,
         frames_per_s=per_s.get("frames_out_total"),
         sends_per_s=per_s.get("sends_total"),
-        system_calls_per_s=system_calls,
-        system_calls_unknown=system_calls_unknown,
+        system_calls_per_s=outside.system_calls_per_s,
+        system_calls_unknown=outside.system_calls_unknown,
         actions_per_s=per_s.get("actions_in_total"),
         bytes_per_player_per_s=result["bytes_in_per_bot_per_s"],
         bytes_per_delivered_action=result["bytes_per_delivered_action"],
-        cpu_percent=result["cpu_percent"]["server"],
+        # A server that is too busy to answer has no figures of its own.
+        cpu_percent=outside.cpu_percent if outcome.server is None else result["cpu_percent"]["server"],
         latency_ms={name: result["latency_ms"][name] for name in ("p50", "p99")},
         tick_overruns=_overruns(outcome.server),
         limited_by_swarm=result["swarm"]["why_limited"],
@@ -153,11 +153,11 @@ def _overruns(server: tuple[Stats, Stats] | None) -> int | None:
 
 def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) -> tuple[str, list[str]]:
     """The verdict on a run, and what speaks against it."""
-    if outcome.interrupted:
-        return Verdict.INTERRUPTED, []
     wrong = _faults(result)
     if wrong:
         return Verdict.WRONG, wrong
+    if outcome.interrupted:
+        return Verdict.INTERRUPTED, []
     bots, plan = result["bots"], outcome.plan
     why = []
     if bots["joined"] < bots["requested"]:

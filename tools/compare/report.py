@@ -13,11 +13,11 @@ from rich.text import Text
 from tools.compare.measure import TICKS_HELD, Run, Verdict
 from tools.swarm.plan import Plan
 
-__all__ = ["SAYS", "document", "passed", "render", "runs_by_crowd"]
+__all__ = ["SAYS", "document", "notes_of", "passed", "render", "runs_by_crowd"]
 
 SAYS = {
-    "zone": "one buffer per tick for everybody",
-    "session": "each session gathers the actions of a turn of the loop",
+    "zone": "one buffer per tick",
+    "session": "a gather send per session",
     "immediate": "a send per action per player",
 }
 _STYLES = {
@@ -87,7 +87,8 @@ def render(document: dict[str, Any]) -> RenderableType:
             table.add_row()
         players = run["players"]
         table.add_row(f"{players:,}", delivery["name"], *_cells(run), _verdict(run))
-        notes += [Text(f"{delivery['name']}, {players:,} players: {note}", "dim") for note in _notes(run)]
+        if said := notes_of(run):
+            notes.append(Text(f"{delivery['name']}, {players:,} players: {'; '.join(said)}", "dim"))
     head = f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, {plan['seconds']:g} s each"
     held = [
         Text.assemble(
@@ -132,7 +133,8 @@ def _verdict(run: dict[str, Any]) -> Text:
     return Text(run["verdict"] + mark, _STYLES.get(run["verdict"], "dim"))
 
 
-def _notes(run: dict[str, Any]) -> list[str]:
+def notes_of(run: dict[str, Any]) -> list[str]:
+    """What is to be said about a run beyond its figures."""
     notes = [] if run["verdict"] == Verdict.SKIPPED else list(run["why"])
     notes += [f"* limited by the swarm: {why}" for why in run["limited_by_swarm"]]
     if run["system_calls_unknown"]:
