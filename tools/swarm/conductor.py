@@ -22,6 +22,8 @@ __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
 _LINE_BYTES_MAX = 16 * 1024 * 1024
 # A worker waits for outstanding answers and for goodbyes; it needs no longer than this.
 _END_SECONDS = 15.0
+# A server that is overloaded answers late, and that is when its figures matter.
+_STATS_SECONDS = 10.0
 # How far one process may be behind another in the frames they compare, in ticks.
 _DIGESTS_KEPT = 2_400
 
@@ -237,7 +239,7 @@ class Conductor:
         if self._stats_port is None:
             return None
         try:
-            with contextlib.closing(Source(self.plan.host, self._stats_port)) as source:
+            with contextlib.closing(Source(self.plan.host, self._stats_port, _STATS_SECONDS)) as source:
                 return await source.stats()
         except AwayError:
             return None
