@@ -109,7 +109,7 @@ def outcome(latency_ms: float = 40.0, actions_in: int = 200, **changes: Any) -> 
 
 
 def test_a_run_has_the_figures_of_the_measured_time_alone() -> None:
-    run = run_of("session", outcome(), Outside(90.0, 123.0, ""))
+    run = run_of("session", outcome(), Outside(90.0, 5.0, 123.0, ""))
     assert (run.verdict, run.why) == (Verdict.HELD, [])
     assert (run.frames_per_s, run.sends_per_s, run.actions_per_s) == (200.0, 100.0, 50.0)
     assert (run.system_calls_per_s, run.cpu_percent, run.tick_overruns) == (123.0, 30.0, 2)
@@ -177,7 +177,16 @@ def test_without_perf_system_calls_are_not_known(monkeypatch: pytest.MonkeyPatch
     seen = asyncio.run(outside.observe(os.getpid(), 0.01))
     assert seen.system_calls_per_s is None
     assert seen.system_calls_unknown == "perf is not installed"
+    assert (seen.cpu_percent is None) == (seen.waited_percent is None)
     assert seen.cpu_percent is None or seen.cpu_percent >= 0
+
+
+def test_of_a_process_that_is_gone_nothing_is_known() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    seen = asyncio.run(outside.observe(process.pid, 0.01))
+    assert (seen.cpu_percent, seen.waited_percent, seen.system_calls_per_s) == (None, None, None)
+    assert seen.system_calls_unknown
 
 
 # --- The report -----------------------------------------------------------------------------------
@@ -188,7 +197,7 @@ RUN_KEYS = {field.name for field in dataclasses.fields(Run)} - {"delivery"}
 @pytest.fixture
 def document() -> dict[str, Any]:
     """A comparison in which one strategy gave up, and the swarm had its part in it."""
-    held = run_of("zone", outcome(), Outside(30.0, 500.0, ""))
+    held = run_of("zone", outcome(), Outside(30.0, 25.0, 500.0, ""))
     larger = dataclasses.replace(held, players=20)
     behind = run_of("immediate", outcome(latency_ms=2500.0, cpu_percent_busiest=99.0), Outside())
     runs = [held, behind, larger, skipped("immediate", 20, 10)]
@@ -228,7 +237,9 @@ def test_the_table_fits_a_terminal_of_80_columns_and_says_who_was_the_limit(docu
     assert any(row[:2] == ["10", "immediate"] and row[-4:] == ["cannot", "keep", "up", "*"] for row in rows)
     assert any(row[:2] == ["20", "immediate"] and row[-1] == "skipped" for row in rows)
     assert "zone      holds 20 with p99 <= 100 ms" in text
-    assert "limited by the swarm: a process of the swarm used 99 %" in " ".join(text.split())
+    words = " ".join(text.split())
+    assert "limited by the swarm: a process of the swarm used 99 %" in words
+    assert "zone, 10 players: the machine was busy: the server waited for a core 25 % of the time" in words
 
 
 def test_the_picture_is_a_picture(document: dict[str, Any]) -> None:

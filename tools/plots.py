@@ -260,7 +260,10 @@ def _limit(limit: tuple[str, float], at_y: _Axis) -> list[str]:
     y, right = at_y(level), _WIDTH - _RIGHT
     return [
         f'<line class="plot-limit" x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>',
-        _text(right, y - 5, name, "font-size: 11px; text-anchor: end", "plot-dim plot-halo"),
+        # Under the line where there is no room over it.
+        _text(
+            right, y - 5 if y > _TOP + 12 else y + 14, name, "font-size: 11px; text-anchor: end", "plot-dim plot-halo"
+        ),
     ]
 
 

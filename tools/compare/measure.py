@@ -61,6 +61,8 @@ class Run:
     bytes_per_delivered_action: float | None = None
     cpu_percent: float | None = None
     """Of one core: the server."""
+    waited_percent: float | None = None
+    """Of the time: how long the server had work to do and no core to do it on."""
     latency_ms: dict[str, float] = field(default_factory=dict)
     """p50 and p99, from the moment an action was due to the moment its own player saw it."""
     tick_overruns: int | None = None
@@ -125,6 +127,7 @@ def run_of(delivery: str, outcome: Outcome, outside: Outside) -> Run:
         bytes_per_delivered_action=result["bytes_per_delivered_action"],
         # A server that is too busy to answer has no figures of its own.
         cpu_percent=outside.cpu_percent if outcome.server is None else result["cpu_percent"]["server"],
+        waited_percent=outside.waited_percent,
         latency_ms={name: result["latency_ms"][name] for name in ("p50", "p99")},
         tick_overruns=_overruns(outcome.server),
         limited_by_swarm=result["swarm"]["why_limited"],

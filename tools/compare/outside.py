@@ -1,9 +1,8 @@
-"""What the system tells about a process from outside: its CPU time, and how many system calls it makes."""
+"""What the system tells about a process from outside: how long it ran and waited, and its system calls."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from dataclasses import dataclass
 
@@ -18,6 +17,8 @@ class Outside:
 
     cpu_percent: float | None = None
     """Of one core."""
+    waited_percent: float | None = None
+    """Of the time: how long it had work to do and no core to do it on."""
     system_calls_per_s: float | None = None
     system_calls_unknown: str = "the run was too short"
     """Why they are not known; empty when they are."""
@@ -30,22 +31,24 @@ async def observe(pid: int, seconds: float) -> Outside:
     that costs the process next to nothing, where a tracer would change what it measures.
     """
     loop = asyncio.get_running_loop()
-    before, began = _cpu_seconds(pid), loop.time()
+    before, began = _seconds(pid), loop.time()
     calls, unknown = await _system_calls_per_s(pid, seconds)
-    after, elapsed = _cpu_seconds(pid), loop.time() - began
-    cpu_percent = None if before is None or after is None else round(100 * (after - before) / elapsed, 1)
-    return Outside(cpu_percent, calls, unknown)
+    after, elapsed = _seconds(pid), loop.time() - began
+    if before is None or after is None:
+        return Outside(None, None, calls, unknown)
+    ran, waited = (round(100 * (late - early) / elapsed, 1) for early, late in zip(before, after, strict=True))
+    return Outside(ran, waited, calls, unknown)
 
 
-def _cpu_seconds(pid: int) -> float | None:
-    """User and system time of a process so far; None where there is no /proc."""
+def _seconds(pid: int) -> tuple[float, float] | None:
+    """How long the main thread of a process has run and how long it has waited for a core; None where
+    the system does not tell (Linux does)."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            # The name, in parentheses, may hold anything; user and system time are fields 14 and 15.
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except OSError:
+        with open(f"/proc/{pid}/schedstat") as schedstat:
+            ran, waited, _ = map(int, schedstat.read().split())
+    except (OSError, ValueError):
         return None
+    return ran / 1e9, waited / 1e9
 
 
 async def _system_calls_per_s(pid: int, seconds: float) -> tuple[float | None, str]:

@@ -20,6 +20,8 @@ SAYS = {
     "session": "a gather send per session",
     "immediate": "a send per action per player",
 }
+# Beyond this the figures say as much about what else ran on the machine, the swarm included.
+_WAITED_PERCENT = 20.0
 _STYLES = {
     Verdict.HELD: "green",
     Verdict.LATE: "yellow",
@@ -137,6 +139,8 @@ def notes_of(run: dict[str, Any]) -> list[str]:
     """What is to be said about a run beyond its figures."""
     notes = [] if run["verdict"] == Verdict.SKIPPED else list(run["why"])
     notes += [f"* limited by the swarm: {why}" for why in run["limited_by_swarm"]]
+    if (run["waited_percent"] or 0.0) > _WAITED_PERCENT:
+        notes.append(f"the machine was busy: the server waited for a core {run['waited_percent']:.0f} % of the time")
     if run["system_calls_unknown"]:
         notes.append(f"system calls not known: {run['system_calls_unknown']}")
     return notes
