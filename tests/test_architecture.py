@@ -21,6 +21,7 @@ FLOORS = [
     ["zone", "ticker", "session"],
     ["fanout"],
     ["gateway"],
+    ["delivery"],
     ["admin", "listeners.tcp"],
     ["server"],
     ["__init__"],

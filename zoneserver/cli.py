@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver import __version__, console
-from zoneserver.config import SECRET_BYTES_MIN, Config, Parser, checked, parse_count, parse_duration, parse_size
+from zoneserver.config import (
+    DELIVERIES,
+    SECRET_BYTES_MIN,
+    Config,
+    Parser,
+    checked,
+    parse_count,
+    parse_duration,
+    parse_size,
+)
 from zoneserver.logs import LOG_FORMATS, set_up_logs
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory, stop_signals
 from zoneserver.rules import Rules
@@ -79,6 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
             is_open=arguments.open,
             tls_cert=arguments.tls_cert,
             tls_key=arguments.tls_key,
+            delivery=arguments.delivery,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -162,6 +172,8 @@ def _parser() -> argparse.ArgumentParser:
     flag("--tls-key", str, None, "its key, where it is not in the same file")
     text = "stop when standard input ends: with whoever holds its other end, however that ends"
     run.add_argument("--stop-on-stdin-eof", action="store_true", help=text)
+    text = "for comparison: the zone's one buffer a tick, or a frame per action, gathered or sent at once"
+    run.add_argument("--delivery", choices=DELIVERIES, default=default.delivery, help=f"{text} (default zone)")
     levels = ("debug", "info", "warning", "error")
     run.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
     run.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="how to log (default text)")
