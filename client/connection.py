@@ -229,7 +229,8 @@ async def connect(
     ticket` prints. `tls` is the context to connect with where the zone speaks TLS.
 
     Raises JoinRefusedError when the server does not let us in, OSError when there is none, TimeoutError
-    when it does not answer within `timeout` seconds, and ValueError for a name or ticket that cannot be sent.
+    when it does not answer within `timeout` seconds, and TypeError or ValueError for a name or ticket that
+    cannot be sent.
     """
     receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket)
     async with asyncio.timeout(timeout):

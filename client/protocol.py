@@ -25,6 +25,8 @@ class ClientProtocol(asyncio.Protocol):
     """
 
     def __init__(self, name: str, ticket: bytes = b"") -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a name is text, not {name!r:.40}")
         self.name = name
         self.welcome: Welcome | None = None
         """The server's answer to our HELLO; None until it came."""

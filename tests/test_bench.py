@@ -101,7 +101,7 @@ async def test_a_workload_is_the_server_and_the_floor_in_turn() -> None:
 
 
 def test_a_run_without_statistics_has_no_figures() -> None:
-    outcome = Outcome(Plan(), Tally(), False, 0.0, None, None, None, 0)
+    outcome = Outcome(Plan(), Tally(), False, 0.0, None, None, None, 0, None)
     with pytest.raises(SwarmError):
         figures(outcome)
 
@@ -199,7 +199,11 @@ def test_the_table_says_when_the_figures_are_not_the_servers() -> None:
     bad = made(9.0, limited_by_swarm=True, everybody_got_everything=False)
     assert "yes" in good
     assert "NO" not in good
-    assert "NO" in text_of(report.workload_table([report.workload_line(bad)]))
+    line = report.workload_line(bad)
+    assert "NO" in text_of(report.workload_table([line]))
+    # What another crowd than the planned one cost has neither reached nor missed anything.
+    assert {target["reached"] for target in line["targets"]} == {None}
+    assert "void" in text_of(report.workload_table([line]))
 
 
 # --- The pieces -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from conftest import Hall, OpenHall, OpenServer, until
 import client
 from client.connection import Event, Update, ZoneConnection
 from client.protocol import ClientProtocol
+from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.rules import Rules
 from zoneserver.wire.framing import frame
@@ -66,10 +67,10 @@ def assert_same_world(zone: ZoneConnection, hall: Hall) -> None:
 
 
 class Shouting(Plaza):
-    """The demo game, with 50 kilobytes to tell everybody every tick."""
+    """The demo game, with 200 kilobytes to tell everybody every tick."""
 
     def on_tick(self) -> None:
-        self.emit("noise", bytes(50_000))
+        self.emit("noise", bytes(200_000))
 
 
 # --- One packet per client frame ------------------------------------------------------------------
@@ -459,32 +460,51 @@ async def test_a_ping_that_was_given_up_does_no_harm(open_hall: OpenHall) -> Non
 # --- A program that does not iterate --------------------------------------------------------------
 
 
+# Kernel buffers in which no frame of the shouting game fits, and few frames to catch up by.
+SMALL = Limits(socket_send_bytes=16 * 1024, history_ticks=16)
+
+
+def take_little(zone: ZoneConnection) -> None:
+    """Shrinks what the kernel holds for a client, before it has grown with what arrives."""
+    sock = zone._receiver._transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+
+
 async def fall_behind(hall: Hall, zone: ZoneConnection) -> None:
-    """Ticks until the client reads no more, and then for longer than the gateway keeps frames."""
-    while not hall.gateway.fan_out.behind:
+    """Ticks until the client reads no more, and then for longer than the gateway keeps frames.
+
+    That somebody is behind proves nothing: a send may be in flight for a moment only. So each frame has
+    arrived before the next is sent, and the one that follows on the last that is read fits nowhere: it
+    is in flight until the client reads on.
+    """
+    session = next(session for session in hall.gateway._connections if session.name == zone.name)
+    receiver = zone._receiver
+
+    def has_arrived() -> bool:
+        return not session.in_flight and receiver.received_bytes == session.sent_bytes
+
+    while not receiver._is_paused:
         hall.tick()
-        # While the client reads, a send that is in flight completes.
-        await until(lambda: not hall.gateway.fan_out.behind or len(zone._receiver.waiting) >= 64)
-    for _ in range(300):
-        hall.tick()
-        await asyncio.sleep(0)
-    assert hall.gateway.fan_out.behind
+        await until(has_arrived)
+    hall.tick(2 * SMALL.history_ticks)
+    assert session.in_flight
 
 
 async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_hall: OpenHall) -> None:
-    hall = await open_hall(Shouting, hz=100)
+    hall = await open_hall(Shouting, hz=100, limits=SMALL)
     async with joined(hall, "ann") as ann:
+        take_little(ann)
         await anext(ann)
         await fall_behind(hall, ann)
         received = ann._receiver.received_bytes
         waiting = sum(len(item) for item in ann._receiver.waiting)
         # 64 frames wait at the most, and what was read together with the last of them.
-        assert waiting < 64 * 51_000 + 1_000_000
+        assert waiting < 64 * 201_000 + 1_000_000
         for _ in range(50):
             hall.tick()
             await asyncio.sleep(0)
         assert ann._receiver.received_bytes == received, "nothing is read any more"
-        assert hall.gateway.counters.frames_skipped_total > 300
+        assert hall.gateway.counters.frames_skipped_total >= 2 * SMALL.history_ticks + 50
         assert hall.gateway.counters.closes == {}
 
         resynced = []
@@ -501,8 +521,9 @@ async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_hall: Op
 
 
 async def test_a_resync_tells_who_came_and_went_meanwhile(open_hall: OpenHall) -> None:
-    hall = await open_hall(Shouting, hz=100)
+    hall = await open_hall(Shouting, hz=100, limits=SMALL)
     async with joined(hall, "ann") as ann, contextlib.AsyncExitStack() as stack:
+        take_little(ann)
         await stack.enter_async_context(joined(hall, "bob"))
         await updates_to(ann, hall.zone.world.tick)
         await fall_behind(hall, ann)
@@ -553,6 +574,17 @@ async def test_a_refusal_outlives_a_wait_that_was_given_up(open_hall: OpenHall) 
         hall.tick()
         update = (await updates_to(zone, hall.zone.world.tick))[-1]
         assert len(update.refused) == refused
+
+
+async def test_what_is_not_text_is_a_type_error_at_once(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    not_text: Any = b"ann"
+    with pytest.raises(TypeError, match="a name is text, not b'ann'"):
+        async with client.connect(HOST, server.port, name=not_text):
+            pytest.fail("let in")
+    async with client.connect(HOST, server.port, name="ann") as zone:
+        with pytest.raises(TypeError, match="the kind of an action is text, not 1"):
+            zone.act(1)  # type: ignore[arg-type]
 
 
 async def test_a_name_that_cannot_be_sent_is_told_at_once(open_server: OpenServer) -> None:

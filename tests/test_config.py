@@ -117,6 +117,12 @@ def test_without_a_stats_port_there_are_no_statistics() -> None:
     assert Config(stats_port=None).stats_port is None
 
 
+def test_the_two_ports_differ_unless_the_system_chooses_them() -> None:
+    with pytest.raises(ValueError, match="port and stats_port must differ: both are 7000"):
+        Config(port=7000, stats_port=7000)
+    assert Config(port=0, stats_port=0).port == 0
+
+
 def test_limits_and_settings_do_not_change_once_made() -> None:
     for made, name in ((Config(), "hz"), (Limits(), "stall_seconds")):
         with pytest.raises(AttributeError):

@@ -332,7 +332,8 @@ def impostor() -> Iterator[int]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            body = b"<html>" if self.path == "/map" else b"[]"
+            bodies = {"/map": b"<html>", "/steering": rb'["\u001b[2J", {"a\u0007": "b\u009b"}]'}
+            body = bodies.get(self.path, b"[]")
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -355,6 +356,13 @@ async def test_an_impostor_is_as_good_as_away(impostor: int) -> None:
         await source.stats()
     with pytest.raises(AwayError, match="not JSON"):
         await source.map()
+    source.close()
+
+
+async def test_nothing_that_comes_from_the_network_steers_the_terminal(impostor: int) -> None:
+    source = Source("127.0.0.1", impostor)
+    assert await source._ask("/steering") == ["[2J", {"a": "b"}]
+    assert str(AwayError("away\x1b[2J\r\n")) == "away[2J"
     source.close()
 
 
@@ -397,7 +405,9 @@ class Server:
             assert self.process.poll() is None, "the server did not start"
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        self.stats_port: int = json.loads(ready.read_text())["stats_port"]
+        ports = json.loads(ready.read_text())
+        self.port: int = ports["port"]
+        self.stats_port: int = ports["stats_port"]
 
     def stop(self) -> None:
         self.process.terminate()
@@ -518,6 +528,7 @@ async def test_a_connection_outlives_a_restart(tmp_path: Path) -> None:
 pty = pytest.importorskip("pty")
 fcntl = pytest.importorskip("fcntl")
 termios = pytest.importorskip("termios")
+resource = pytest.importorskip("resource")
 
 ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
 CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
@@ -541,8 +552,14 @@ class Terminal:
             stdout=self._slave,
             stderr=self._slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # No thread runs here.
+            preexec_fn=self._take_terminal,  # noqa: PLW1509  # No thread runs here.
         )
+
+    @staticmethod
+    def _take_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # Whoever is ended by Ctrl-\\ leaves no core behind.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(
@@ -646,6 +663,30 @@ def test_ctrl_z_gives_the_terminal_back_until_it_goes_on(terminal: Terminal) -> 
     terminal.press(b"q")
     assert terminal.wait_for_end() == 0
     assert terminal.attributes() == terminal.before
+
+
+def test_ctrl_backslash_gives_the_terminal_back_before_it_quits(terminal: Terminal) -> None:
+    terminal.wait_for(b"the zone")
+    terminal.press(b"\x1c")
+    terminal.wait_for(ALTERNATE_OFF)
+    assert terminal.wait_for_end() == -signal.SIGQUIT
+    assert terminal.attributes() == terminal.before
+
+
+def test_the_players_port_is_not_taken_for_the_admin_port(tmp_path: Path) -> None:
+    running = Server(tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-m", "tools.dashboard", "--stats-port", str(running.port), "--once"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    running.stop()
+    address = f"127.0.0.1:{running.port}"
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"zone-dash: no statistics at {address}: this is not the admin port of a zone")
 
 
 def test_a_server_that_went_is_waited_for(tmp_path: Path) -> None:

@@ -75,6 +75,22 @@ def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
     assert after.getMessage() == "kick 101"
 
 
+def test_exceptions_are_of_one_kind_when_they_come_from_one_place() -> None:
+    limit = RateLimit(per_second=3)
+
+    def failing(number: int) -> bool:
+        made = record("a rule failed in tick %d", number, 10.0)
+        try:
+            if number % 2:
+                raise ZeroDivisionError("odd")
+            raise ZeroDivisionError("even")
+        except ZeroDivisionError as error:
+            made.exc_info = type(error), error, error.__traceback__
+        return limit.filter(made)
+
+    assert [failing(number) for number in range(8)] == [True] * 6 + [False] * 2
+
+
 def test_what_is_remembered_of_messages_is_bounded() -> None:
     limit = RateLimit(per_second=3)
     for number in range(5_000):

@@ -1,27 +1,104 @@
 """PROTOCOL.md is exact: its worked example and its tables are what the code does."""
 
 import re
+import zlib
 from pathlib import Path
+
+import pytest
 
 from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.config import Limits
-from zoneserver.wire.decoding import decode_client, decode_server
-from zoneserver.wire.framing import Deframer, frame
-from zoneserver.wire.messages import Op
+from zoneserver.games.plaza import Plaza
+from zoneserver.rules import Player
+from zoneserver.wire.decoding import WireError, decode_client, decode_server
+from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.wire.messages import ACTIONS_PER_PACKET, Act, Op, Tick
+from zoneserver.zone import Zone
 
 PAGE = (Path(__file__).parent.parent / "PROTOCOL.md").read_text()
 ARROWS = re.compile(r"^    ([→←]) ((?:[0-9a-f ]+\n)(?:      [0-9a-f ]+\n)*)", re.MULTILINE)
 
 
+STREAMS = [(arrow, bytes.fromhex(digits.replace("\n", ""))) for arrow, digits in ARROWS.findall(PAGE)]
+
+
 def test_the_worked_example_is_what_the_code_reads_and_writes() -> None:
     said = []
-    for arrow, digits in ARROWS.findall(PAGE):
-        stream = bytes.fromhex(digits.replace("\n", ""))
+    for arrow, stream in STREAMS:
         (payload,) = Deframer(1024).receive(stream)
         message = decode_client(payload) if arrow == "→" else decode_server(payload)
         assert frame(message.encode()) == stream
         said.append(type(message).__name__)
-    assert said == ["Hello", "Welcome", "Snapshot", "Act", "Tick", "Goodbye", "Bye"]
+    assert said == ["Hello", "Welcome", "Snapshot", "Act", "Tick", "Tick", "Goodbye", "Bye"]
+
+
+def test_the_worked_example_is_what_the_demo_game_makes_of_it() -> None:
+    class Middle(Plaza):
+        def spawn(self, player: Player) -> None:
+            player.place(5000, 4000)
+
+    _, _, snapshot, act, moved, hashed, *_ = [stream for _, stream in STREAMS]
+    zone = Zone(Middle(), hz=20, seed=1)
+    zone.join(1, "ann")
+    zone.tick()
+    assert frame(zone.world.snapshot().encode()) == snapshot
+    zone.submit(1, *decode_client(act[HEADER_BYTES:]))
+    assert zone.tick().frame == moved
+    while zone.world.tick < 12:
+        zone.tick()
+    assert f"at {zone.world.position(0)} in tick 12, unasked" in PAGE
+    while zone.world.tick < 19:
+        zone.tick()
+    assert zone.tick().frame == hashed
+
+
+def test_the_hash_of_the_worked_example_is_of_the_bytes_that_it_shows() -> None:
+    found = re.search(r"CRC-32 of these (\d+) bytes.*\n\n    ([0-9a-f ]+)\n", PAGE)
+    assert found is not None
+    hashed = bytes.fromhex(found[2])
+    assert len(hashed) == int(found[1])
+    ticks = [decode_server(stream[HEADER_BYTES:]) for arrow, stream in STREAMS if arrow == "←"]
+    assert [tick.hash for tick in ticks if isinstance(tick, Tick)] == [None, zlib.crc32(hashed)]
+
+
+def test_the_highest_sequences_are_the_ones_it_names() -> None:
+    highest, last = re.findall(r"(?:1 to|up to) (42949672\d\d)", PAGE)
+    actions = [("emote", 1)] * ACTIONS_PER_PACKET
+    seq, decoded = decode_client(Act(int(highest), actions).encode())
+    assert seq + len(decoded) - 1 == int(last)
+    with pytest.raises(WireError):
+        decode_client(Act(int(highest) + 1, actions[:1]).encode())
+
+
+def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
+    (order,) = re.findall(r"\| `strike` \|.*\| (`SELF`.*) \|\n", PAGE)
+    zone = Zone(Plaza(), hz=20, seed=1)
+    for ref, name in enumerate(("ann", "bob")):
+        zone.join(ref, name)
+    zone.tick()
+    ann, bob = zone.rules.players.values()
+    ann.place(0, 0)
+    bob.place(0, 0)
+    zone.submit(0, 1, [("strike", 1)])
+    zone.tick()
+    # Everything is wrong at once; mended one by one, each refusal comes to light in turn.
+    ann["hp"] = bob["hp"] = 0
+    bob.place(9000, 9000)
+
+    def refused(seq: int, target: int) -> str:
+        zone.submit(0, seq, [("strike", target)])
+        ((_, refusal, _),) = zone.tick().refused
+        return refusal.code
+
+    found = [refused(2, 0), refused(3, 1)]
+    ann["hp"] = 100
+    found.append(refused(4, 1))
+    for _ in range(10):
+        zone.tick()
+    found.append(refused(5, 1))
+    bob["hp"] = 100
+    found.append(refused(6, 1))
+    assert found == re.findall(r"`(\w+)`", order)
 
 
 def test_every_operation_has_its_row() -> None:

@@ -11,7 +11,8 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.zone import Zone
 
 ROOT = Path(__file__).parent.parent
-GAME, SERVER, CLIENT = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGE = (ROOT / "README.md").read_text()
+GAME, SERVER, CLIENT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_game_runs() -> None:
@@ -31,12 +32,21 @@ def test_the_server_runs() -> None:
     assert done.stdout.startswith("players connect to ")
 
 
-async def test_the_client_hears_itself(capsys) -> None:  # type: ignore[no-untyped-def]
-    names: dict[str, object] = {}
-    exec(CLIENT, names)
-    main = names["main"]
-    assert callable(main)
+async def test_the_client_hears_itself(tmp_path: Path) -> None:
+    program = tmp_path / "ann.py"
+    program.write_text(CLIENT)
     async with ZoneServer(Plaza, port=0, stats_port=None) as server:
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(program), str(server.port)), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
+        )
         async with asyncio.timeout(20):
-            await main(server.port)
-    assert "ann say ('hello',)" in capsys.readouterr().out
+            out, _ = await running.communicate()
+    assert running.returncode == 0
+    assert "ann say ('hello',)" in out.decode()
+
+
+def test_every_command_is_written_in_the_same_form() -> None:
+    commands = re.findall(r"^    (\S*(?:python3?|zoneserver|zone-\w+|pip)) ", PAGE, re.MULTILINE)
+    commands += re.findall(r"`(\S*(?:python3?|zoneserver|zone-\w+)) (?:run|-m|\w+\.py)[^`]*`", PAGE)
+    # The first makes the environment that the others are in, the last stand in a table of what they are.
+    assert [command for command in commands if not command.startswith(".venv/bin/")] == ["python3", "zoneserver"]

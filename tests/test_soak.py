@@ -15,6 +15,8 @@ import pytest
 from tools.soak import __main__ as soak
 from tools.soak.lab import Checks, Comparison, Finding, Lab
 from tools.soak.promises import PROMISES, Promise
+from tools.soak.relay import Relay
+from tools.soak.tasks import beside, together
 from zoneserver.process import raise_open_files
 
 ROOT = Path(__file__).parent.parent
@@ -128,6 +130,55 @@ def test_a_twentieth_or_a_millisecond_may_be_noticed(control: float, attacked: f
     checks = Checks()
     Comparison(control, attacked, pairs=1, is_served=True).check(checks)
     assert checks.finding("").ok is holds
+
+
+async def test_when_one_of_several_fails_the_others_are_waited_for() -> None:
+    over: list[str] = []
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ConnectionError("gone")
+
+    async def cleans_up() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            over.append("cleaned up")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        await together(fails(), cleans_up())
+    with pytest.raises(ConnectionError, match="gone"):
+        async with beside(fails(), cleans_up()):
+            await asyncio.sleep(0.01)
+    assert over == ["cleaned up"] * 2
+
+
+async def test_a_relay_passes_everything_on_late_and_in_order_and_holds_it_when_told() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data.upper())
+        writer.close()
+        await writer.wait_closed()
+
+    loop = asyncio.get_running_loop()
+    target = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with target, Relay(target.sockets[0].getsockname()[1], delay_seconds=0.05) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+        asked = loop.time()
+        writer.write(b"abc")
+        assert await reader.readexactly(3) == b"ABC"
+        assert loop.time() - asked >= 0.1
+        relay.hold()
+        writer.write(b"def")
+        writer.write_eof()
+        waiting = asyncio.create_task(reader.read())
+        done, _ = await asyncio.wait({waiting}, timeout=0.2)
+        assert not done
+        relay.release()
+        assert await waiting == b"DEF"
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_addresses_are_never_used_twice() -> None:

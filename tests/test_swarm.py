@@ -56,6 +56,7 @@ MIXES = st.dictionaries(
         ("walker=1,", "no role ''"),
         ("stuck=1", "needs an honest role"),
         ("walker=0,stuck=1,flood=2", "needs an honest role"),
+        ("walker=1,chatty=2,walker=3", "the role 'walker' is there twice"),
     ],
 )
 def test_a_mix_that_makes_no_sense_is_explained(text: str, complaint: str) -> None:
@@ -394,10 +395,13 @@ def test_the_report_is_what_was_counted() -> None:
     assert "NOT" not in text_of(result)
 
 
-def test_a_run_in_which_nothing_happened_divides_by_nothing() -> None:
+def test_a_run_in_which_nothing_happened_divides_by_nothing_and_claims_nothing() -> None:
     result = report.summary(outcome(Tally(), superseded_server=None, cpu_percent_server=None, hz=None))
-    assert result["bytes_per_delivered_action"] == result["bytes_in_per_bot_per_s"] == 0
-    assert result["latency_ms"]["max"] == 0
+    assert result["bytes_per_delivered_action"] is result["bytes_in_per_bot_per_s"] is None
+    assert set(result["latency_ms"].values()) == {None}
+    assert result["cpu_percent"] == {"swarm": None, "server": None}
+    assert text_of(result).count("not measured") == 4
+    assert "0.0" not in text_of(result)
     assert not report.passed(result), "nobody joined"
     assert "no admin port" in text_of(result)
 
@@ -455,6 +459,25 @@ def test_an_interrupted_ramp_is_no_failure_but_a_failed_bot_is() -> None:
     assert "(interrupted)" in text_of(report.summary(outcome(tally, interrupted=True)))
     tally = dataclasses.replace(tally, failed=1)
     assert not report.passed(report.summary(outcome(tally, interrupted=True)))
+
+
+def test_an_interrupted_ramp_is_not_said_to_be_everybody() -> None:
+    text = text_of(report.summary(outcome(plan=Plan(bots=1000), interrupted=True)))
+    assert "the 10 of 1,000 who had joined got everything  (interrupted)" in text
+    assert "everybody got everything" not in text
+
+
+def test_a_server_that_did_not_last_is_not_measured_rather_than_without_an_admin_port() -> None:
+    assert "server not measured, swarm 25 % of a core" in text_of(report.summary(outcome(cpu_percent_server=None)))
+
+
+def test_a_report_in_a_pipe_is_neither_wrapped_nor_filled_up(capsys: pytest.CaptureFixture[str]) -> None:
+    errors = Counter({f"CONNECTION_LOST: {'x' * 300}": 3})
+    tally = dataclasses.replace(outcome().tally, errors=errors)
+    report.show(report.summary(outcome(tally)))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith("x" * 300) for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
 
 
 def test_the_report_says_when_the_swarm_itself_was_the_limit() -> None:

@@ -172,26 +172,54 @@ def test_a_server_that_is_killed_in_the_middle_is_reported(family: Family, tmp_p
     assert re.search(r"closed +20 CONNECTION_LOST", out)
     # One line for all of them, or two: some connections are reset, others end.
     assert sum(int(count) for count in re.findall(r"(\d+) x CONNECTION_LOST", out)) == 20
-    assert "unknown: no admin port" in out
+    assert "server not measured" in out
 
 
-def test_without_a_server_all_bots_fail_and_it_says_why(family: Family) -> None:
+def test_without_a_server_a_swarm_does_not_start(family: Family) -> None:
     # Bound and not listening: nobody else can take the port meanwhile.
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = str(sock.getsockname()[1])
+        # With a ramp of an hour: it does not wait for all of them to fail.
         code, out, err = family.run(
-            *("tools.swarm", "--port", port, "--stats-port", port, "--bots", "5", "--time", "100ms"),
-            *("--no-progress", "--json", "-"),
+            *("tools.swarm", "--port", port, "--stats-port", port, "--bots", "1000", "--ramp", "0.3"),
+            *("--processes", "2", "--no-progress"),
         )
-    report = json.loads(out)
-    assert (code, err) == (1, "")
-    assert report["bots"] == {"requested": 5, "joined": 0, "failed": 5}
-    assert list(report["errors"].values()) == [5]
-    assert "refused" in next(iter(report["errors"]))
+    words = f"zone-swarm: cannot start: nobody listens on 127.0.0.1:{port}; start one with: zoneserver run"
+    assert (code, out, err.splitlines()) == (3, "", [words])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_reader_that_has_seen_enough_is_no_failure(family: Family) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    swarm = family.start(
+        *("tools.swarm", "--spawn-server", "--bots", "5", "--time", "100ms", "--no-progress"), stdout=write
+    )
+    demo = family.start("tools.demo", "--bots", "5", stdout=write)
+    os.close(write)
+    for process in (swarm, demo):
+        code, _, err = ended(process)
+        assert (code, "Traceback" in err, "Error" in err) == (0, False, False)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_starts(family: Family, tmp_path: Path) -> None:
+    nowhere = tmp_path / "missing" / "report.json"
+    code, out, err = family.run("tools.swarm", "--spawn-server", "--json", str(nowhere))
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == (
+        f"zone-swarm: error: argument --json: cannot write {nowhere}: No such file or directory"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_a_report_that_cannot_be_written_at_last_is_shown_all_the_same(family: Family) -> None:
+    arguments = ("--bots", "5", "--time", "100ms", "--no-progress", "--json", "/dev/full")
+    code, out, err = family.run("tools.swarm", "--spawn-server", *arguments)
+    assert (code, "everybody got everything" in out) == (3, True)
+    assert err == "zone-swarm: cannot write /dev/full: No space left on device\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, number: signal.Signals) -> None:
     swarm = family.start(
         *("tools.swarm", "--spawn-server", "--bots", "30", "--time", "0", "--rate", "10", "--json", "-"),
@@ -208,6 +236,20 @@ def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, numb
     assert (code, report["interrupted"], "Traceback" in err) == (130, True, False)
     assert_everything_delivered(report, 30)
     assert family.members() == {}, "whoever it started is gone when it ends"
+
+
+def test_whoever_a_swarm_started_ends_with_it_without_a_word(family: Family) -> None:
+    swarm = family.start(
+        *("tools.swarm", "--spawn-server", "--bots", "20", "--time", "0", "--rate", "10", "--processes", "2"),
+    )
+    assert swarm.stderr is not None
+    while "actions sent" not in swarm.stderr.readline():
+        assert swarm.poll() is None
+    swarm.kill()
+    # Its processes write to the same stderr: this waits for their end as well.
+    code, _, err = ended(swarm)
+    assert (code, err) == (-signal.SIGKILL, "")
+    until(lambda: not family.members())
 
 
 def test_a_ramp_that_is_interrupted_is_nobodys_failure(family: Family, tmp_path: Path) -> None:
@@ -251,6 +293,10 @@ def test_an_interrupt_while_the_server_comes_up_leaves_nobody(
     ("arguments", "words"),
     [
         (["--mix", "dancer=1"], "there is no role 'dancer'"),
+        (["--hz", "10"], "--hz is for --spawn-server"),
+        (["--spawn-server", "--port", "7777"], "--port is where a running server is"),
+        (["--spawn-server", "--stats-port", "7778"], "--stats-port is where a running server is"),
+        (["--port", "70000"], "'70000' is no port"),
         (["--bots", "0"], "0 is not above zero"),
         (["--rate", "nan"], "nan is not above zero"),
         (["--time", "soon"], "'soon'"),
@@ -282,7 +328,7 @@ def test_a_server_that_cannot_start_is_told_in_one_line(family: Family) -> None:
 def test_the_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
     code, out, err = family.run("tools.demo", "--time", "2s", "--bots", "50")
     assert (code, "Traceback" in err) == (0, False)
-    assert "50 bots on their way" in err
+    assert "50 bots on the way" in err
     assert "\x1b" not in out
     lines, _, summary = out.partition("everybody got everything")
     assert re.search(r"uptime +players", lines)

@@ -421,6 +421,32 @@ def test_failures_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> 
     assert len(caplog.records) == 3
 
 
+def test_a_rule_that_fails_all_the_time_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Rules):
+        def on_tick(self) -> None:
+            if self.tick % 2:
+                raise ZeroDivisionError("odd")
+            raise ZeroDivisionError("even")
+
+        @action
+        def deep(self, player: Player, calls: int) -> None:
+            if calls == 0:
+                raise ZeroDivisionError("deep down")
+            self.deep(player, calls - 1)
+
+        @action
+        def jump(self, player: Player) -> None:
+            raise KeyError("jump")
+
+    with caplog.at_level(logging.ERROR):
+        zone = zone_of("ann", rules=Broken())
+        for seq in range(1, 2 * HZ - 1):
+            zone.submit(1, 3 * seq, [("jump",), ("deep", 500 + seq), ("deep", 300)])
+            zone.tick()
+    told_of = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert {text: told_of.count(text) for text in told_of} == {"odd": 2, "even": 2, "'jump'": 2, "deep down": 2}
+
+
 # --- Motion that was taken back, or superseded ----------------------------------------------------
 
 

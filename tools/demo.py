@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import sys
 from collections.abc import Sequence
-
-from rich.console import Console
 
 from tools.dashboard.watch import watch
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.plan import Plan
-from zoneserver.config import checked, parse_count, parse_duration
+from zoneserver.config import Parser, checked, parse_count, parse_duration
+from zoneserver.process import discard_output
 
 __all__ = ["main"]
 
@@ -25,7 +23,7 @@ EXIT_OK, EXIT_CHECKS_FAILED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; returns 0 when everybody got everything, 1 when not, 3 when it cannot
     start, 130 when it is interrupted before it has."""
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser = Parser(prog="python -m tools.demo", description=__doc__)
     parser.add_argument(
         "--time", type=checked(parse_duration), default=0.0, help="for how long; 0, the default, until Ctrl-C"
     )
@@ -36,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SpawnError, SwarmError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
+    except BrokenPipeError:
+        discard_output()
+        return EXIT_OK
     except asyncio.CancelledError:
         return EXIT_INTERRUPTED
 
@@ -44,7 +45,10 @@ async def _run(plan: Plan) -> int:
     cancel_on_signals()
     async with ServerProcess() as server:
         plan = dataclasses.replace(plan, port=server.port)
-        print(f"a server on port {server.port}, {plan.bots:,} bots on their way", file=sys.stderr)
+        print(
+            f"a server on port {server.port}, {plan.bots:,} {'bot' if plan.bots == 1 else 'bots'} on the way",
+            file=sys.stderr,
+        )
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_signals(over.set)
@@ -63,7 +67,7 @@ async def _run(plan: Plan) -> int:
             conductor.stop()
             outcome = await running
     result = report.summary(outcome)
-    Console(highlight=False).print(report.render(result))
+    report.show(result)
     return EXIT_OK if report.passed(result) else EXIT_CHECKS_FAILED
 
 

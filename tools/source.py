@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.metrics import Stats
+from zoneserver.process import address_text
 
 __all__ = ["AwayError", "Source", "ZoneMap"]
 
@@ -21,7 +22,10 @@ _ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class AwayError(Exception):
-    """The server gave no answer, or none that a zone gives; the text says which."""
+    """The server gave no answer, or none that a zone gives; the text says which, and steers no terminal."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_printable(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Source:
     """Asks one server, one question at a time. After an AwayError the next question connects anew."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.address = f"{host}:{port}"
+        self.address = address_text(host, port)
         # It connects when first asked, and again whenever it was closed.
         self._connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
         self._is_closed = False
@@ -75,17 +79,21 @@ class Source:
         try:
             try:
                 body = self._get(path)
-            except (ConnectionError, http.client.BadStatusLine):
+            except ConnectionError:
                 # The server closed the idle connection, or is a new one: that says nothing about now.
                 self._connection.close()
                 if self._is_closed:
                     raise
                 body = self._get(path)
-            return json.loads(body)
+            return _printable(json.loads(body))
         except TimeoutError:
             reason = f"no answer within {_ANSWER_SECONDS:g} s"
         except ConnectionRefusedError:
             reason = "connection refused"
+        except http.client.RemoteDisconnected as error:
+            reason = str(error)
+        except (http.client.BadStatusLine, http.client.LineTooLong):
+            reason = "this is not the admin port of a zone"
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         except ValueError:
@@ -102,3 +110,15 @@ class Source:
         if response.status != http.HTTPStatus.OK:
             raise http.client.HTTPException(f"{path} is answered with {response.status} {response.reason}")
         return body
+
+
+def _printable(value: Any) -> Any:
+    """The same value without the characters, in any text within it, that could steer a terminal."""
+    match value:
+        case str():
+            return value if value.isprintable() else "".join(filter(str.isprintable, value))
+        case list():
+            return [_printable(element) for element in value]
+        case dict():
+            return {_printable(key): _printable(element) for key, element in value.items()}
+    return value

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from zoneserver.process import stop_signals
+
 __all__ = ["ServerProcess", "SpawnError", "cancel_on_signals", "on_signals"]
 
 
@@ -20,14 +22,14 @@ class SpawnError(Exception):
 
 
 def on_signals(callback: Callable[[], object]) -> None:
-    """Ctrl-C and SIGTERM call this from now on, in place of what they did before."""
+    """The stop signals call this from now on, in place of what they did before."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         loop.add_signal_handler(number, callback)
 
 
 def cancel_on_signals() -> None:
-    """Ctrl-C and SIGTERM cancel this task: for as long as there is nothing to end in good order."""
+    """The stop signals cancel this task: for as long as there is nothing to end in good order."""
     task = asyncio.current_task()
     assert task is not None
     on_signals(task.cancel)
@@ -36,8 +38,10 @@ def cancel_on_signals() -> None:
 class ServerProcess:
     """Starts `python -m zoneserver run` on free ports, and stops it at the end of the block.
 
-    `prefix` is a command that runs the rest of its line, as `nice` does. Raises SpawnError when the
-    server does not accept within 20 seconds.
+    `prefix` is a command that runs the rest of its line, as `nice` does. The server ends with this
+    process too, however this one ends: it holds the other end of the server's stdin.
+
+    Raises SpawnError when it does not accept within 20 seconds.
     """
 
     def __init__(self, *arguments: str, prefix: Sequence[str] = ()) -> None:
@@ -60,10 +64,11 @@ class ServerProcess:
                 *self._prefix,
                 sys.executable,
                 *command,
+                "--stop-on-stdin-eof",
                 "--log-level",
                 "warning",
                 *self._arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,

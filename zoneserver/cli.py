@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib
 import os
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoneserver import __version__, console
-from zoneserver.config import SECRET_BYTES_MIN, Config, checked, parse_count, parse_duration, parse_size
+from zoneserver.config import SECRET_BYTES_MIN, Config, Parser, checked, parse_count, parse_duration, parse_size
 from zoneserver.logs import LOG_FORMATS, set_up_logs
-from zoneserver.process import LOOPS, MissingExtraError, loop_factory
+from zoneserver.process import LOOPS, MissingExtraError, loop_factory, stop_signals
 from zoneserver.rules import Rules
 from zoneserver.server import ZoneServer
 from zoneserver.tickets import issue_ticket, ticket_to_text
@@ -83,7 +85,7 @@ def _run(arguments: argparse.Namespace) -> int:
     rules = load_rules(arguments.rules)
     loop_name, factory = loop_factory(arguments.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_serve(rules, config, loop_name, arguments.duration, arguments.ready_file))
+        return runner.run(_serve(rules, config, loop_name, arguments))
 
 
 def _ticket(arguments: argparse.Namespace) -> int:
@@ -113,7 +115,7 @@ def _secret(path: Path | None) -> bytes:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zoneserver",
         description="A game server that keeps thousands of players together in one crowded zone.",
         epilog=_EXAMPLES,
@@ -158,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--open", action="store_true", help="anyone may join from other machines too, without a ticket")
     flag("--tls-cert", str, None, "certificate chain in a PEM file: players connect by TLS")
     flag("--tls-key", str, None, "its key, where it is not in the same file")
+    text = "stop when standard input ends: with whoever holds its other end, however that ends"
+    run.add_argument("--stop-on-stdin-eof", action="store_true", help=text)
     levels = ("debug", "info", "warning", "error")
     run.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
     run.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="how to log (default text)")
@@ -179,10 +183,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def load_rules(target: str) -> type[Rules]:
-    """The class named by `module:Class`. Raises CannotStartError, saying what is wrong with it."""
+    """The class named by `module:Class`. Raises UsageError or CannotStartError, saying what is wrong with it."""
     module_name, _, class_name = target.partition(":")
     if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
-        raise CannotStartError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
+        raise UsageError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
     # A game usually lies in the directory one stands in.
     sys.path.insert(0, os.getcwd())
     try:
@@ -191,6 +195,8 @@ def load_rules(target: str) -> type[Rules]:
         if error.name is not None and module_name.startswith(error.name):
             raise CannotStartError(f"there is no module {module_name!r} here ({os.getcwd()})") from None
         raise CannotStartError(f"{module_name} needs a module that is not installed: {error.name}") from None
+    except SyntaxError as error:
+        raise CannotStartError(f"{error.filename}:{error.lineno}: {error.msg}") from None
     finally:
         sys.path.pop(0)
     found = getattr(module, class_name, None)
@@ -205,9 +211,7 @@ def load_rules(target: str) -> type[Rules]:
     return found
 
 
-async def _serve(
-    rules: type[Rules], config: Config, loop_name: str, seconds: float | None, ready_file: Path | None
-) -> int:
+async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: argparse.Namespace) -> int:
     try:
         server = ZoneServer(rules, config)
         await server.start()
@@ -216,12 +220,14 @@ async def _serve(
     except TypeError as error:
         raise CannotStartError(f"the game cannot be run: {error}") from None
     _stop_on_signals(server)
+    if arguments.stop_on_stdin_eof:
+        _stop_on_stdin_eof(server)
     try:
+        if arguments.ready_file is not None:
+            console.write_ready_file(arguments.ready_file, server)
         console.banner(server, loop_name)
-        if ready_file is not None:
-            console.write_ready_file(ready_file, server)
-        await server.serve(seconds)
-        print("stopping: telling everybody ...", file=sys.stderr)
+        await server.serve(arguments.duration)
+        console.say("stopping: telling everybody ...")
     except OSError as error:
         raise CannotStartError(error.strerror) from None
     finally:
@@ -232,7 +238,7 @@ async def _serve(
 
 
 def _stop_on_signals(server: ZoneServer) -> None:
-    """The first SIGINT or SIGTERM stops in good order; a second one stops at once."""
+    """The first of the stop signals stops in good order; a second one stops at once."""
     seen = 0
 
     def stop() -> None:
@@ -243,8 +249,23 @@ def _stop_on_signals(server: ZoneServer) -> None:
         server.request_stop()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         try:
             loop.add_signal_handler(number, stop)
         except NotImplementedError:  # Windows: the loop takes no signals.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+
+
+def _stop_on_stdin_eof(server: ZoneServer) -> None:
+    """The end of standard input stops in good order. A thread waits for it: so it may be anything, not
+    only what a loop can watch."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):  # It is closed: that is its end.
+            while os.read(0, 65536):
+                pass
+        with contextlib.suppress(RuntimeError):  # The loop has ended already.
+            loop.call_soon_threadsafe(server.request_stop)
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()

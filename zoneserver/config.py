@@ -9,9 +9,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "checked", "parse_count", "parse_duration", "parse_size"]
+__all__ = [
+    "SECRET_BYTES_MIN",
+    "Config",
+    "Limits",
+    "Parser",
+    "checked",
+    "parse_count",
+    "parse_duration",
+    "parse_port",
+    "parse_size",
+]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret can be guessed."""
@@ -39,6 +49,14 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+class Parser(argparse.ArgumentParser):
+    """Takes `-5s` for a value rather than for a flag: whoever writes it is told what is wrong with it."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._negative_number_matcher = re.compile(r"-\.?\d")
+
+
 def checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
     """A parser for argparse, which shows the words of its ValueError as they are."""
 
@@ -64,6 +82,17 @@ def parse_count(text: str) -> int:
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number")
     return value.numerator
+
+
+def parse_port(text: str) -> int:
+    """A port that somebody listens on. Raises ValueError for what is none.
+
+    >>> parse_port("7777")
+    7777
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ValueError(f"{text!r} is no port: write 1 to 65535")
+    return int(text)
 
 
 def parse_size(text: str) -> int:
@@ -176,6 +205,8 @@ class Config:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        if self.port and self.port == self.stats_port:
+            raise ValueError(f"port and stats_port must differ: both are {self.port}")
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("a TLS key needs its certificate")
         if self.secret and len(self.secret) < SECRET_BYTES_MIN:

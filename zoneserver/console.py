@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
 from zoneserver import __version__
 from zoneserver.config import Config
 from zoneserver.metrics import Stats
-from zoneserver.process import port_holder
+from zoneserver.process import address_text, discard_output, port_holder
 from zoneserver.server import ZoneServer
 from zoneserver.wire.messages import PROTOCOL_VERSION
 
-__all__ = ["banner", "explain", "summary", "write_ready_file"]
+__all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
+
+
+def say(text: str) -> None:
+    """Tells whoever watches, on stderr; a server does not need anybody to."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def explain(error: OSError, config: Config) -> str:
@@ -33,15 +39,15 @@ def explain(error: OSError, config: Config) -> str:
         )
     if error.filename is not None:
         return str(error.strerror)
-    return f"cannot listen on {config.host}:{config.port}: {error.strerror or error}"
+    return f"cannot listen on {address_text(config.host, config.port)}: {error.strerror or error}"
 
 
 def banner(server: ZoneServer, loop_name: str) -> None:
     """How it runs and where, on stderr: at most six lines."""
     config = server.config
     lines = [
-        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, {server.players_max} players",
-        f"players    {config.host}:{server.port}{' by TLS' if config.tls_cert else ''}",
+        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, {_players(server.players_max)}",
+        f"players    {address_text(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
         f"statistics http://127.0.0.1:{server.stats_port}/stats",
         "Ctrl-C to stop",
     ]
@@ -49,9 +55,9 @@ def banner(server: ZoneServer, loop_name: str) -> None:
         lines.insert(2, "no secret: anyone may join, under any name")
     if server.players_max < config.max_players:
         lines.append(
-            f"the open-file limit allows no more players; for {config.max_players}: ulimit -n {server.files_wanted}"
+            f"the open-file limit allows no more players; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         )
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    say("\n".join(lines))
 
 
 def write_ready_file(path: Path, server: ZoneServer) -> None:
@@ -73,13 +79,21 @@ def write_ready_file(path: Path, server: ZoneServer) -> None:
 
 def summary(before: Stats, after: Stats) -> None:
     """What came of it, on stdout. The players of the last moment are in `before`."""
-    kicks = ", ".join(f"{count} {reason}" for reason, count in sorted(after.closes.items())) or "none"
+    kicks = ", ".join(f"{count:,} {reason}" for reason, count in sorted(after.closes.items())) or "none"
+    peak = _players(after.players_peak)
     lines = [
-        f"uptime        {after.uptime_s:.1f} s, {after.players_peak} players at the peak, {before.players} at the end",
-        f"ticks         {after.ticks_total}, {after.overruns_total} overrun, {after.ticks_skipped_total} skipped",
-        f"actions in    {after.actions_in_total}, {sum(after.refusals.values())} refused",
-        f"deliveries    {after.deliveries_out_total} in {after.frames_out_total} sends",
-        f"bytes         {after.bytes_in_total} in, {after.bytes_out_total} out",
+        f"uptime        {after.uptime_s:,.1f} s, {peak} at the peak, {before.players:,} at the end",
+        f"ticks         {after.ticks_total:,}, {after.overruns_total:,} overrun, {after.ticks_skipped_total:,} skipped",
+        f"actions in    {after.actions_in_total:,}, {sum(after.refusals.values()):,} refused",
+        f"deliveries    {after.deliveries_out_total:,} in {after.frames_out_total:,} sends",
+        f"bytes         {after.bytes_in_total:,} in, {after.bytes_out_total:,} out",
         f"sessions over {kicks}",
     ]
-    print(re.sub(r"\d{5,}", lambda digits: f"{int(digits[0]):,}", "\n".join(lines)), flush=True)
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        discard_output()
+
+
+def _players(count: int) -> str:
+    return f"{count:,} player{'' if count == 1 else 's'}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 
-__all__ = ["LOG_FORMATS", "RateLimit", "set_up_logs"]
+__all__ = ["LOG_FORMATS", "RateLimit", "place_of", "set_up_logs"]
 
 LOG_FORMATS = ("text", "json")
 _LINES_PER_SECOND = 10
@@ -15,6 +17,8 @@ _LINES_PER_SECOND = 10
 _LINE_BYTES_MAX = 200
 # A library may write its messages without a format string, each of a kind of its own.
 _KINDS_MAX = 1_000
+# So many calls on the way to a failure tell it from others; deeper down it may be endless recursion.
+_PLACE_CALLS = 8
 
 
 def set_up_logs(level: str, style: str) -> None:
@@ -25,21 +29,30 @@ def set_up_logs(level: str, style: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
+def place_of(error: BaseException) -> tuple[object, ...]:
+    """Where an exception was raised: the same for each that came the same way, for others another."""
+    calls = itertools.islice(traceback.walk_tb(error.__traceback__), _PLACE_CALLS)
+    return type(error), *((frame.f_code, line) for frame, line in calls)
+
+
 class RateLimit(logging.Filter):
     """Lets so many messages of one kind through per second, and then says how many it held back.
 
     Messages are of one kind when they are written with the same format string: a thousand players
-    thrown out within a second are ten lines and a number.
+    thrown out within a second are ten lines and a number. Exceptions must come from the same place as well.
     """
 
     def __init__(self, per_second: int) -> None:
         super().__init__()
         self._per_second = per_second
-        # By format string: the second it was last seen in, and how many came in that second.
+        # By kind: the second it was last seen in, and how many came in that second.
         self._seen: dict[object, tuple[int, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, second = record.msg, int(record.created)
+        kind: object = record.msg
+        if record.exc_info and record.exc_info[1] is not None:
+            kind = kind, place_of(record.exc_info[1])
+        second = int(record.created)
         last, count = self._seen.get(kind, (second, 0))
         if last != second:
             held_back, count = count - self._per_second, 0

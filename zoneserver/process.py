@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LOOPS", "MissingExtraError", "loop_factory", "port_holder", "raise_open_files", "rss_bytes"]
+__all__ = [
+    "LOOPS",
+    "MissingExtraError",
+    "address_text",
+    "discard_output",
+    "loop_factory",
+    "port_holder",
+    "raise_open_files",
+    "rss_bytes",
+    "stop_signals",
+]
 
 LOOPS = ("auto", "asyncio", "uvloop")
 
@@ -33,6 +44,30 @@ def loop_factory(kind: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop
         return "asyncio", None
     uvloop: Any = importlib.import_module("uvloop")
     return "uvloop", uvloop.new_event_loop
+
+
+def address_text(host: str, port: int) -> str:
+    """A host and a port for people to read.
+
+    >>> address_text("127.0.0.1", 7777), address_text("::1", 7777)
+    ('127.0.0.1:7777', '[::1]:7777')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def stop_signals() -> list[signal.Signals]:
+    """The signals that ask a program to end: Ctrl-C, a supervisor's, and the terminal's that is closed,
+    unless whoever started us does not want us to hear that one (`nohup`)."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
+def discard_output() -> None:
+    """For a BrokenPipeError: whoever read our standard output has seen enough. What is printed from here
+    on, and what the interpreter flushes at its end, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def raise_open_files(wanted: int) -> int:

@@ -212,22 +212,40 @@ class Rules:
 _Converter = Callable[[Any], Any]
 
 
-class Action:
-    """One action of a game, ready to be called with whatever a client sent."""
+Action = Callable[[Player, Sequence[Any]], Any]
+"""One action of a game: given its player and whatever a client sent as `(kind, argument, ...)`, it runs
+the handler, or raises Refused before it where the arguments do not fit."""
 
-    __slots__ = ("_converters", "_handler", "kind")
 
-    def __init__(self, kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> None:
-        self.kind = kind
-        self._handler = handler
-        self._converters = tuple(converters)
+def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> Action:
+    def misfit() -> Refused:
+        return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {len(converters)} arguments", glitch=True)
 
-    def __call__(self, player: Player, sent: Sequence[Any]) -> Any:
-        """Runs the handler on `(kind, argument, ...)`. Raises Refused before it if that does not fit."""
-        converters = self._converters
-        if len(sent) - 1 != len(converters):
-            raise Refused(RefusalCode.BAD_PAYLOAD, f"{self.kind} takes {len(converters)} arguments", glitch=True)
-        return self._handler(player, *map(operator.call, converters, sent[1:]))
+    # Written out for the usual counts: by way of `map` and `*`, a call costs as much again as what
+    # most handlers do.
+    match converters:
+        case [convert]:
+
+            def run(player: Player, sent: Sequence[Any]) -> Any:
+                if len(sent) != 2:
+                    raise misfit()
+                return handler(player, convert(sent[1]))
+
+        case [first, second]:
+
+            def run(player: Player, sent: Sequence[Any]) -> Any:
+                if len(sent) != 3:
+                    raise misfit()
+                return handler(player, first(sent[1]), second(sent[2]))
+
+        case _:
+
+            def run(player: Player, sent: Sequence[Any]) -> Any:
+                if len(sent) - 1 != len(converters):
+                    raise misfit()
+                return handler(player, *map(operator.call, converters, sent[1:]))
+
+    return run
 
 
 def actions_of(rules: Rules) -> dict[str, Action]:
@@ -244,7 +262,7 @@ def actions_of(rules: Rules) -> dict[str, Action]:
             raise TypeError(f"{type(rules).__name__}.{kind} is annotated with an unknown name: {error}") from None
         parameters = list(inspect.signature(handler).parameters)[1:]
         converters = [_converter(rules, f"{kind}({parameter})", hints.get(parameter, Any)) for parameter in parameters]
-        found[kind] = Action(kind, handler, converters)
+        found[kind] = _action(kind, handler, converters)
     return found
 
 
@@ -254,13 +272,13 @@ def _converter(rules: Rules, where: str, hint: Any) -> _Converter:
         hint, bound = typing.get_args(hint)[:2]
     match hint, bound:
         case builtins_int, Between(low, high) if builtins_int is int:
-            return _number(where, (int,), low, high)
+            return _integer(where, low, high)
         case builtins_int, None if builtins_int is int:
-            return _number(where, (int,), -(2**63), 2**63 - 1)
+            return _integer(where, -(2**63), 2**63 - 1)
         case builtins_float, Between(low, high) if builtins_float is float:
-            return _number(where, (int, float), low, high)
+            return _number(where, low, high)
         case builtins_float, None if builtins_float is float:
-            return _number(where, (int, float), -math.inf, math.inf)
+            return _number(where, -math.inf, math.inf)
         case builtins_str, Text(bytes_max) if builtins_str is str:
             return _text(where, bytes_max)
         case builtins_str, None if builtins_str is str:
@@ -275,10 +293,20 @@ def _converter(rules: Rules, where: str, hint: Any) -> _Converter:
     )
 
 
-def _number(where: str, types: tuple[type, ...], low: float, high: float) -> _Converter:
+def _integer(where: str, low: float, high: float) -> _Converter:
     def convert(value: Any) -> Any:
-        # A bool is no number here, and a NaN is neither above nor below anything.
-        if type(value) in types and low <= value <= high and not math.isinf(value):
+        # A bool is no number here.
+        if type(value) is int and low <= value <= high:
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a whole number from {low} to {high}", glitch=True)
+
+    return convert
+
+
+def _number(where: str, low: float, high: float) -> _Converter:
+    def convert(value: Any) -> Any:
+        # A NaN is neither above nor below anything.
+        if type(value) in {int, float} and low <= value <= high and not math.isinf(value):
             return value
         raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", glitch=True)
 

@@ -21,6 +21,7 @@ from typing import Protocol, cast
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.guard import Guard
+from zoneserver.process import address_text
 from zoneserver.sockets import set_user_timeout, unanswered_seconds
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
@@ -274,7 +275,7 @@ class Session(asyncio.Protocol):
         # Whatever is held back is in flight. Both loops pause TLS at the limit, and everything else beyond it.
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.address = f"{self.host}:{port}"
+        self.address = address_text(self.host, port)
         self.advance(State.HANDSHAKE)
         try:
             self._owner.session_opened(self)

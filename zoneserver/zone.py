@@ -17,6 +17,7 @@ from typing import Any
 
 from zoneserver.closing import RefusalCode
 from zoneserver.frames import FrameBuilder, History
+from zoneserver.logs import place_of
 from zoneserver.rules import Action, Player, Refused, Rules, actions_of
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import Refusal
@@ -25,6 +26,9 @@ from zoneserver.world import World
 __all__ = ["TickResult", "Zone"]
 
 log = logging.getLogger(__name__)
+
+# Places of failures that are remembered: more than the lines of any game that raise.
+_PLACES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ class Zone:
         self._waiting: dict[int, int] = {}
         self._refused: list[tuple[int, Refusal, bool]] = []
         self._joined: list[tuple[int, int]] = []
-        self._failure_logged_tick = -hz
+        # In which tick a failure was last logged, by its place.
+        self._failures_logged: dict[object, int] = {}
         rules.hz = hz
         rules.random = random.Random(seed)
         rules.players = self._players
@@ -187,12 +192,13 @@ class Zone:
 
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         slot, frame, newest = player.slot, self._frame, self.world.seq
+        known, moved, events = self._actions, frame.moved, frame.events
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
-            moved_before, events_before = frame.moved.get(slot), len(frame.events)
+            moved_before, events_before = moved.get(slot), len(events)
             player.acting_seq, player.moved = seq, False
             try:
-                action = self._actions.get(kind)
+                action = known.get(kind)
                 if action is None:
                     raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", glitch=True)
                 result = action(player, sent)
@@ -204,8 +210,8 @@ class Zone:
                 newest[slot] = seq & 0xFF
             except Refused as refusal:
                 self._refuse(ref, player, seq, refusal, moved_before)
-            except Exception:
-                self._failed(f"the rule for {sent!r:.80} of {player!r}")
+            except Exception as error:
+                self._failed(f"the rule for {sent!r:.80} of {player!r}", error)
                 self._refuse(ref, player, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"), moved_before)
             player.acting_seq = None
 
@@ -223,12 +229,15 @@ class Zone:
     def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
         try:
             call(*arguments)
-        except Exception:
-            self._failed(what)
+        except Exception as error:
+            self._failed(what, error)
 
-    def _failed(self, what: str) -> None:
-        """Counts a rule that raised, and logs it: once a second at the most."""
+    def _failed(self, what: str, error: Exception) -> None:
+        """Counts a rule that raised, and logs it: for each place where one does, once a second at the most."""
         self.rule_failures_total += 1
-        if self.world.tick - self._failure_logged_tick >= self.hz:
-            self._failure_logged_tick = self.world.tick
+        place, logged, tick = place_of(error), self._failures_logged, self.world.tick
+        if tick - logged.get(place, -self.hz) >= self.hz:
+            if len(logged) >= _PLACES_MAX:
+                logged.clear()
+            logged[place] = tick
             log.exception("%s failed in tick %d (failure %d)", what, self.world.tick, self.rule_failures_total)

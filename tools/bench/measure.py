@@ -82,6 +82,11 @@ class Measured:
         return statistics.median(one.ratio for one in self.rounds)
 
     @property
+    def everybody_got_everything(self) -> bool:
+        """Whether the crowd of every round was the one that was asked for; else the figures are void."""
+        return all(one.server.everybody_got_everything for one in self.rounds)
+
+    @property
     def server(self) -> dict[str, float]:
         """The medians of the server's figures."""
         return median_of([one.server for one in self.rounds])

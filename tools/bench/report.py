@@ -18,6 +18,8 @@ __all__ = ["BENCH_SCHEMA", "micro_line", "micro_table", "workload_line", "worklo
 
 BENCH_SCHEMA = "zone-bench/1"
 
+_MARKS = {True: ("<=", "green"), False: ("above", "red"), None: ("void, asked", "yellow")}
+
 
 def workload_line(measured: Measured) -> dict[str, Any]:
     """One workload: the medians, each target with whether it was reached, and every round."""
@@ -38,7 +40,7 @@ def workload_line(measured: Measured) -> dict[str, Any]:
         "server": measured.server,
         "floor": measured.floor,
         "limited_by_swarm": any(one.server.limited_by_swarm for one in rounds),
-        "everybody_got_everything": all(one.server.everybody_got_everything for one in rounds),
+        "everybody_got_everything": measured.everybody_got_everything,
         "targets": targets(measured),
         "rounds": [dataclasses.asdict(one) for one in rounds],
     }
@@ -56,16 +58,20 @@ def machine() -> dict[str, Any]:
 
 
 def targets(measured: Measured) -> list[dict[str, Any]]:
-    """Each target of a workload beside the figure that came out."""
+    """Each target of a workload beside the figure that came out; a void figure reaches and misses nothing."""
     found = {**measured.server, "ratio": measured.ratio}
+
+    def reached(value: float, at_most: float | None) -> bool | None:
+        return value <= at_most if at_most is not None and measured.everybody_got_everything else None
+
     return [
         {
             "figure": target.figure,
             "value": round(found[target.figure], 3),
             "at_most": target.at_most,
-            "reached": found[target.figure] <= target.at_most,
+            "reached": reached(found[target.figure], target.at_most),
             "stretch": target.stretch,
-            "stretch_reached": None if target.stretch is None else found[target.figure] <= target.stretch,
+            "stretch_reached": reached(found[target.figure], target.stretch),
         }
         for target in measured.workload.targets_for(measured.mix)
     ]
@@ -92,7 +98,7 @@ def _cells(line: dict[str, Any]) -> dict[str, Text]:
         target = asked.get(figure)
         if target is None:
             return Text(text)
-        mark, colour = ("<=", "green") if target["reached"] else ("above", "red")
+        mark, colour = _MARKS[target["reached"]]
         return Text(text).append(f"  {mark} {target['at_most'] / unit:g}", colour)
 
     kilobyte = 1024

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from tools.dashboard.watch import look_once, watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError
-from zoneserver.config import parse_duration
+from zoneserver.config import Parser, checked, parse_duration, parse_port
+from zoneserver.process import address_text, discard_output, stop_signals
 
 __all__ = ["main"]
 
@@ -39,27 +38,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_main(arguments))
     except AwayError as error:
-        address = f"{arguments.host}:{arguments.stats_port}"
-        print(f"zone-dash: no server at {address}: {error}; start one with: zoneserver run", file=sys.stderr)
+        address = address_text(arguments.host, arguments.stats_port)
+        print(f"zone-dash: no statistics at {address}: {error}; start a server with: zoneserver run", file=sys.stderr)
         return EXIT_NO_SERVER
     except KeyboardInterrupt:
         # Where the loop takes no signals, and in the moment before it does.
         return EXIT_OK
     except BrokenPipeError:
-        # Whoever read our lines has seen enough; the flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return EXIT_OK
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zone-dash",
         description="Watch a running zone: on a terminal as a live screen, else one line per interval.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="where the server is (default 127.0.0.1)")
-    parser.add_argument("--stats-port", type=_port, default=7778, metavar="PORT", help="its admin port (default 7778)")
+    parser.add_argument(
+        "--stats-port", type=checked(parse_port), default=7778, metavar="PORT", help="its admin port (default 7778)"
+    )
     parser.add_argument(
         "--interval", type=_interval, default=1.0, metavar="TIME", help="time that rates are taken over (default 1s)"
     )
@@ -69,12 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ascii", action="store_true", help="no block and braille characters")
     parser.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR in the environment does the same")
     return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: write 1 to 65535")
-    return int(text)
 
 
 def _interval(text: str) -> float:
@@ -100,10 +94,10 @@ async def _main(arguments: argparse.Namespace) -> int:
         await look_once(host, port, interval=interval, look=look)
         return EXIT_OK
     until = asyncio.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for number in stop_signals():
         # Windows: the loop takes no signals, and Ctrl-C is a KeyboardInterrupt.
-        with contextlib.suppress(AttributeError, NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), until.set)
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, until.set)
     await watch(host, port, interval=interval, count=arguments.count, until=until, look=look)
     return EXIT_OK
 

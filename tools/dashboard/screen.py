@@ -22,7 +22,8 @@ class Screen:
     """A context manager: the alternate screen, no cursor, keys without Enter.
 
     `pressed` gets each key, and an empty text when the screen has to be drawn again. Ctrl-Z gives
-    the terminal back until the process goes on. Other signals are left to whoever runs the loop.
+    the terminal back until the process goes on, and Ctrl-\\ before it ends the process as it always
+    does. Other signals are left to whoever runs the loop.
     """
 
     def __init__(self, console: Console, pressed: Callable[[str], None]) -> None:
@@ -34,14 +35,16 @@ class Screen:
 
     def __enter__(self) -> Self:
         self._open()
-        # Windows has no such signal; and only the main thread may take one.
+        # Windows has no such signals; and only the main thread may take one.
         with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._suspend)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, self._quit)
         return self
 
     def __exit__(self, *_exc: object) -> None:
         with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGTSTP)
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGQUIT)
         self._close()
 
     def draw(self, view: Text) -> None:
@@ -76,3 +79,8 @@ class Screen:
         os.kill(os.getpid(), signal.SIGSTOP)
         self._open()
         self._pressed("")
+
+    def _quit(self) -> None:
+        self._close()
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGQUIT)

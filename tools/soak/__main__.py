@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tools.soak.lab import Finding, Lab
 from tools.soak.promises import PROMISES, Promise
+from tools.soak.tasks import together
 from tools.source import AwayError
 from tools.spawn import SpawnError, cancel_on_signals
 from tools.swarm.conductor import SwarmError
@@ -29,7 +30,7 @@ EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0
 # Connections that the lab itself holds at once, at the most, and what else it has open.
 FILES = 4_096
 # Scenarios that measure no speed run side by side, as many as this.
-_TOGETHER = 6
+_TOGETHER = 8
 
 _EXAMPLES = """\
 examples:
@@ -116,13 +117,7 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
         async with places:
             await measure(promise)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for promise in chosen:
-                if not promise.alone:
-                    group.create_task(measure_beside_others(promise))
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+    await together(*(measure_beside_others(promise) for promise in chosen if not promise.alone))
     return [findings[promise.name] for promise in chosen]
 
 

@@ -24,7 +24,8 @@ class Relay:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server
-        self._pumps: set[asyncio.Task[None]] = set()
+        # One for each connection.
+        self._passing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -35,9 +36,10 @@ class Relay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        for passing in self._passing:
+            passing.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+        await self._server.wait_closed()
 
     def hold(self) -> None:
         """Nothing passes from now on."""
@@ -47,12 +49,23 @@ class Relay:
         """Everything passes again, what was held first."""
         self._flowing.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        for source, target in ((reader, there_writer), (there_reader, writer)):
-            pump = asyncio.create_task(self._pump(source, target))
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: asyncio's would be complained of when it is cancelled.
+        passing = asyncio.create_task(self._pass_on(reader, writer))
+        self._passing.add(passing)
+        passing.add_done_callback(self._passing.discard)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
+        try:
+            with contextlib.suppress(OSError):
+                there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+                writers.append(there_writer)
+                await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
+        finally:
+            for each in writers:
+                each.close()
+            await asyncio.gather(*(each.wait_closed() for each in writers), return_exceptions=True)
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
@@ -67,15 +80,14 @@ class Relay:
 
         reading = asyncio.create_task(read())
         try:
-            with contextlib.suppress(OSError):
-                while True:
-                    due, data = await waiting.get()
-                    await asyncio.sleep(due - loop.time())
-                    await self._flowing.wait()
-                    if not data:
-                        break
-                    target.write(data)
+            while True:
+                due, data = await waiting.get()
+                await asyncio.sleep(due - loop.time())
+                await self._flowing.wait()
+                if not data:
+                    target.write_eof()
+                    return
+                target.write(data)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            target.close()

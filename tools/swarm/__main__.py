@@ -13,20 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.display import Display
 from tools.swarm.hostile import HOSTILE_ROLES
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
-from zoneserver.config import checked, parse_count, parse_duration
-from zoneserver.process import raise_open_files
+from zoneserver.config import Parser, checked, parse_count, parse_duration, parse_port
+from zoneserver.process import discard_output, raise_open_files
 
 __all__ = ["main"]
 
 EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+_STATS_PORT = 7778
 
 _EXAMPLES = f"""\
 examples:
@@ -47,9 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.spawn_server:
+        for flag, value in (("host", arguments.host), ("port", arguments.port), ("stats-port", arguments.stats_port)):
+            if value is not None:
+                parser.error(f"--{flag} is where a running server is, and --spawn-server starts one of its own")
+    elif arguments.hz is not None:
+        parser.error("--hz is for --spawn-server: a running server has its own tick rate")
+    default = Plan()
     plan = Plan(
-        host=arguments.host,
-        port=arguments.port,
+        host=arguments.host or default.host,
+        port=arguments.port or default.port,
         bots=arguments.bots,
         ramp=arguments.ramp,
         seconds=arguments.time,
@@ -62,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"of {plan.bots} bots of this mix none is honest")
     needed = plan.open_files_per_process
     if raise_open_files(needed) < needed:
-        text = f"{plan.bots} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
+        text = f"{plan.bots:,} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
         print(f"zone-swarm: {text}", file=sys.stderr)
         return EXIT_CANNOT_START
     try:
@@ -75,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zone-swarm",
         description="Send a swarm of bots into a zone; each checks every frame it gets.",
         epilog=_EXAMPLES,
@@ -83,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     default = Plan()
     flag = parser.add_argument
-    flag("--host", type=_loopback, default=default.host, help=f"where the server is (default {default.host})")
-    flag("--port", type=int, default=default.port, help=f"its port for players (default {default.port})")
-    flag("--stats-port", type=int, default=7778, help="its admin port, for the CPU it used (default 7778)")
+    flag("--host", type=_loopback, help=f"where the server is (default {default.host})")
+    flag("--port", type=checked(parse_port), help=f"its port for players (default {default.port})")
+    flag("--stats-port", type=checked(parse_port), help=f"its admin port, for the CPU it used (default {_STATS_PORT})")
     flag("-u", "--bots", type=_positive(parse_count), default=default.bots, help="how many (default 1000)")
     flag("-r", "--ramp", type=_positive(float), default=default.ramp, help="joins per second (default 500)")
     text = "how long to measure once all are in; 0 until Ctrl-C (default 30s)"
@@ -95,9 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     flag("--seed", type=int, default=default.seed, help="seed of all that bots decide (default 1)")
     flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
-    flag("--hz", type=_positive(int), default=20, help="tick rate of a spawned server (default 20)")
+    flag("--hz", type=_positive(int), help="tick rate of a spawned server (default 20)")
     flag("--no-control", action="store_true", help="with hostile bots: do not run without them first")
-    flag("--json", metavar="FILE", help="write the report as JSON; - is stdout")
+    flag("--json", type=_writable, metavar="FILE", help="write the report as JSON; - is stdout")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
 
@@ -110,6 +117,16 @@ def _positive(parse: Any) -> Any:
         return value
 
     return checked(positive)
+
+
+def _writable(text: str) -> str:
+    """A file that can be written: nobody wants to learn otherwise when the run is over."""
+    if text != "-":
+        try:
+            Path(text).open("a").close()
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from None
+    return text
 
 
 def _loopback(text: str) -> str:
@@ -131,12 +148,18 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     else:
         outcome = await _conduct(plan, arguments)
     result = report.summary(outcome, control)
-    if arguments.json == "-":
-        print(json.dumps(result))
-    else:
-        if arguments.json:
+    try:
+        if arguments.json == "-":
+            print(json.dumps(result), flush=True)
+        else:
+            report.show(result)
+    except BrokenPipeError:
+        discard_output()
+    if arguments.json not in (None, "-"):
+        try:
             Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")
-        Console(highlight=False).print(report.render(result))
+        except OSError as error:
+            raise OSError(f"cannot write {arguments.json}: {error.strerror}") from None
     if not report.passed(result):
         return EXIT_CHECKS_FAILED
     return EXIT_INTERRUPTED if outcome.interrupted else EXIT_OK
@@ -146,12 +169,12 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
     """One run, against a server of its own if one is wanted."""
     cancel_on_signals()
     async with contextlib.AsyncExitStack() as stack:
-        stats_port = arguments.stats_port
+        stats_port = arguments.stats_port or _STATS_PORT
         if arguments.spawn_server:
             server = await stack.enter_async_context(
                 # A hostile bot may come back before the server has seen it go.
                 ServerProcess(
-                    *("--hz", str(arguments.hz), "--max-players", str(plan.bots + sum(plan.hostile.values()))),
+                    *("--hz", str(arguments.hz or 20), "--max-players", str(plan.bots + sum(plan.hostile.values()))),
                     *("--seed", str(plan.seed)),
                 )
             )

@@ -99,13 +99,14 @@ class Conductor:
         self._hostile: _Worker | None = None
         self._digests: dict[int, int] = {}
         self._digests_mismatched = 0
+        self._nobody_listens = False
 
     def stop(self) -> None:
         """Ends the run now; what was measured so far is reported."""
         self._stop.set()
 
     async def run(self, on_progress: Callable[[Progress], None]) -> Outcome:
-        """Runs the plan. Raises SwarmError when a process of the swarm breaks."""
+        """Runs the plan. Raises SwarmError when nobody listens, or a process of the swarm breaks."""
         before = await self._stats()
         began = ended = None
         honest, hostile = self.plan.honest, self.plan.hostile
@@ -135,6 +136,8 @@ class Conductor:
         finally:
             drawing.cancel()
             await asyncio.gather(*(self._end(worker) for worker in self._everybody()))
+        if self._nobody_listens:
+            raise SwarmError(f"cannot start: nobody listens on {self.plan.address}; start one with: zoneserver run")
         after = await self._stats()
         return self._outcome(interrupted, before, began, ended, after)
 
@@ -224,6 +227,9 @@ class Conductor:
             else:
                 self._compare(message.pop("digests", {}))
                 worker.progress = message
+                if message.get("nobody_listens"):
+                    self._nobody_listens = True
+                    self._stop.set()
             self._changed.set()
         if worker.tally is None:
             self._stop.set()

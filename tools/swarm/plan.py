@@ -10,6 +10,7 @@ from typing import Any
 
 from client.behaviours import ROLES
 from tools.swarm.hostile import HOSTILE_ROLES
+from zoneserver.process import address_text
 
 __all__ = ["DEFAULT_MIX", "Plan", "parse_mix"]
 
@@ -29,6 +30,8 @@ def parse_mix(text: str) -> dict[str, int]:
             raise ValueError(f"there is no role {role!r}; there are {', '.join((*ROLES, *HOSTILE_ROLES))}")
         if not share.isascii() or not share.isdigit():
             raise ValueError(f"{part!r} is not of the form role=share, as in walker=80")
+        if role in shares:
+            raise ValueError(f"the role {role!r} is there twice")
         shares[role] = int(share)
     if not any(shares.values()):
         raise ValueError("a mix needs a share above zero")
@@ -81,6 +84,11 @@ class Plan:
         """The same without the hostile bots: what the others do beside them, and in a control run."""
         bots = self.bots - sum(self.hostile.values())
         return dataclasses.replace(self, bots=bots, mix={r: n for r, n in self.mix.items() if r in ROLES})
+
+    @property
+    def address(self) -> str:
+        """Where the server is, for people to read."""
+        return address_text(self.host, self.port)
 
     def numbers(self, process: int) -> range:
         """The bots of one of the processes."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,15 +14,18 @@ from tools.swarm.conductor import Outcome
 from tools.swarm.verdict import judge
 from zoneserver.metrics import Histogram
 
-__all__ = ["passed", "render", "summary"]
+__all__ = ["passed", "render", "show", "summary"]
 
 # Beyond these the figures say more about the swarm than about the server.
 _BUSY_PERCENT = 85.0
 _LATE_MICROSECONDS = 25_000
+# Beyond any line of the report: where nobody reads it on a terminal, nothing is wrapped.
+_WIDTH_MAX = 1_000
+_UNKNOWN = "not measured"
 
 
 def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
-    """The report as plain values, schema `zone-swarm/1`. Percent are of one core.
+    """The report as plain values, schema `zone-swarm/1`. Percent are of one core; what was not measured is None.
 
     `control` is a run of the same honest bots without the hostile ones. Everything but `hostile`,
     `control` and `closed_server` is about the honest bots alone.
@@ -140,20 +144,37 @@ def got_everything(report: dict[str, Any]) -> bool:
     return faults == 0 and everybody_in
 
 
-def _percentiles(histogram: Histogram) -> dict[str, float]:
+def _percentiles(histogram: Histogram) -> dict[str, float | None]:
     points = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9, "max": 100}
+    if not histogram.total:
+        return dict.fromkeys(points)
     return {name: round(histogram.percentile(percent) / 1000, 3) for name, percent in points.items()}
 
 
-def _ratio(part: float, whole: float) -> float:
-    return round(part / whole, 3) if whole else 0.0
+def _ratio(part: float, whole: float) -> float | None:
+    return round(part / whole, 3) if whole else None
+
+
+def show(report: dict[str, Any]) -> None:
+    """Prints the report: as wide as the terminal, else as wide as it is. Raises BrokenPipeError."""
+    if sys.stdout.isatty():
+        Console(highlight=False).print(render(report))
+        return
+    console = Console(highlight=False, width=_WIDTH_MAX)
+    with console.capture() as capture:
+        console.print(render(report))
+    # A table fills its lines up with spaces.
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
 
 
 def render(report: dict[str, Any]) -> RenderableType:
     """The report for a person: did everyone get everything, how late, at what cost."""
     good = got_everything(report)
     bots, actions, frames = report["bots"], report["actions"], report["frames"]
-    verdict = Text("everybody got everything" if good else "NOT everybody got everything", "bold")
+    words = "everybody got everything" if good else "NOT everybody got everything"
+    if good and bots["joined"] < bots["requested"]:
+        words = f"the {bots['joined']:,} of {bots['requested']:,} who had joined got everything"
+    verdict = Text(words, "bold")
     verdict.stylize("green" if passed(report) else "red")
     if report["hostile"]:
         right = all(role["ok"] for role in report["hostile"].values())
@@ -165,7 +186,9 @@ def render(report: dict[str, Any]) -> RenderableType:
     table.add_column(style="dim")
     table.add_column()
     refused = ", ".join(f"{count:,} {code}" for code, count in actions["refused"].items()) or "0"
-    joined = f"{bots['joined']:,} of {bots['requested']:,} joined within {report['join_seconds']:.1f} s"
+    joined = f"{bots['joined']:,} of {bots['requested']:,} joined"
+    if bots["joined"]:
+        joined += f" within {report['join_seconds']:.1f} s"
     table.add_row("bots", f"{joined}, {bots['failed']:,} failed")
     table.add_row(
         "actions",
@@ -179,18 +202,23 @@ def render(report: dict[str, Any]) -> RenderableType:
         "state",
         Text(f"{report['state_hash']['checked']:,} hashes checked, ") + _faults(report["state_hash"], "diverged"),
     )
-    latency = "   ".join(f"{name} {value:.1f}" for name, value in report["latency_ms"].items())
-    table.add_row("latency ms", f"{latency}   (from due)")
-    uncorrected = "   ".join(f"{name} {value:.1f}" for name, value in report["latency_uncorrected_ms"].items())
-    table.add_row("", Text(f"{uncorrected}   (from sent)", "dim"))
-    table.add_row(
-        "traffic",
-        f"{report['bytes_in_per_bot_per_s'] / 1000:,.1f} kB/s per bot, "
-        f"{report['bytes_per_delivered_action']:.2f} bytes per delivered action",
-    )
+    for name, key, since in (("latency ms", "latency_ms", "due"), ("", "latency_uncorrected_ms", "sent")):
+        figures = [f"{point} {value:,.1f}" for point, value in report[key].items() if value is not None]
+        text = f"{'   '.join(figures)}   (from {since})" if figures else _UNKNOWN
+        table.add_row(name, Text(text, "" if name else "dim"))
+    per_bot, per_action = report["bytes_in_per_bot_per_s"], report["bytes_per_delivered_action"]
+    if per_bot is None or per_action is None:
+        table.add_row("traffic", _UNKNOWN)
+    else:
+        table.add_row("traffic", f"{per_bot / 1000:,.1f} kB/s per bot, {per_action:,.2f} bytes per delivered action")
     cpu = report["cpu_percent"]
-    server = "unknown: no admin port" if cpu["server"] is None else f"{cpu['server']:.0f} %"
-    table.add_row("cpu", f"server {server}, swarm {cpu['swarm']:.0f} % of a core")
+    # Who told its tick rate has an admin port.
+    no_server = "unknown: no admin port" if report["plan"]["hz"] is None else _UNKNOWN
+    server, swarm = (
+        missing if value is None else f"{value:.0f} % of a core"
+        for value, missing in ((cpu["server"], no_server), (cpu["swarm"], _UNKNOWN))
+    )
+    table.add_row("cpu", f"server {server}, swarm {swarm}")
     closed = ", ".join(f"{count:,} {reason}" for reason, count in report["closed"].items()) or "none"
     table.add_row("closed", closed)
     for error, count in list(report["errors"].items())[:5]:

@@ -27,7 +27,7 @@ from tools.swarm.plan import Plan
 from tools.swarm.tally import Tally
 from zoneserver.closing import CloseReason
 from zoneserver.metrics import Histogram
-from zoneserver.process import loop_factory, raise_open_files
+from zoneserver.process import discard_output, loop_factory, raise_open_files
 from zoneserver.wire.messages import Bye, Welcome
 
 __all__ = ["Obedient", "SwarmBot", "Worker", "obey"]
@@ -105,6 +105,8 @@ class Worker:
         self._bytes_of_closed = 0
         self._closed: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
+        # Whether the very first connection was refused.
+        self._nobody_listens = False
         self._loop_lag = Histogram()
         self._leaving = False
         # When each bot's next action is due, the earliest first.
@@ -172,6 +174,7 @@ class Worker:
                 _, bot = await loop.create_connection(lambda: SwarmBot(self, number), self.plan.host, self.plan.port)
         except (OSError, TimeoutError) as error:
             self._failed += 1
+            self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
             self._errors[f"cannot connect: {getattr(error, 'strerror', None) or error or 'timed out'}"] += 1
             return
         if bot.bye is None:
@@ -257,6 +260,7 @@ class Worker:
             "delivered": self.fates.delivered,
             "frames": self.ledger.received,
             "open": len(self._bots),
+            "nobody_listens": self._nobody_listens,
             "digests": digests,
         }
 
@@ -299,8 +303,12 @@ class Worker:
 
 def say(message: dict[str, Any]) -> None:
     """One line to whoever started us."""
-    sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever started us is gone: the end of stdin says so too, and is what ends us.
+        discard_output()
 
 
 async def obey(make: Callable[[Plan, int], Obedient]) -> None:

@@ -16,7 +16,10 @@ _BACKLOG = 4096
 
 
 def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
-    """A bound socket, not listening yet. Raises OSError when the address is not to be had.
+    """A socket that holds its port, for `listen` to accept from. Raises OSError when the port is not to be had.
+
+    It listens already: of two sockets that are merely bound with SO_REUSEADDR neither would see the
+    other, and a loop may keep it to itself when listening fails later. Who connects waits to be accepted.
 
     Options set here are inherited by every connection that it accepts (on Linux; elsewhere those
     that are not inherited keep the system's defaults), so that accepting costs no further calls.
@@ -31,6 +34,7 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
             set_send_limits(sock, limits.socket_send_bytes)
             set_user_timeout(sock, limits.tcp_user_timeout_seconds)
         sock.bind(address)
+        sock.listen(_BACKLOG)
     except BaseException:
         sock.close()
         raise

@@ -119,6 +119,8 @@ def encode_action(kind: str, *arguments: Value) -> bytes:
 
     Raises TypeError for what is no Value, ValueError for too many of them and numbers beyond 64 bits.
     """
+    if not isinstance(kind, str):
+        raise TypeError(f"the kind of an action is text, not {kind!r:.40}")
     if len(arguments) >= ACTIONS_PER_PACKET:
         raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
     for argument in arguments:

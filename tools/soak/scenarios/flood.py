@@ -7,11 +7,12 @@ import contextlib
 import itertools
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tools.soak.lab import Checks, Finding, Lab, stats, until_stats
 from tools.soak.peers import RawClient, act
+from tools.soak.tasks import beside
 from tools.spawn import ServerProcess
 from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.wire.framing import frame
@@ -51,14 +52,11 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
     try:
         await client.join(name)
         began = time.monotonic()
-        sending = asyncio.create_task(send())
-        try:
+        async with beside(send()):
             for message in await client.messages(5.0):
                 if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye):
                     flooder.told.append(message.code)
             flooder.seconds = time.monotonic() - began
-        finally:
-            sending.cancel()
     finally:
         client.close()
     return flooder
@@ -73,19 +71,14 @@ async def flood(lab: Lab) -> Finding:
         while True:
             flooders.append(await _flood(lab, server, f"flooder-{next(numbers)}", batch))
 
-    @contextlib.asynccontextmanager
-    async def attack() -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(keep_flooding(server, batch)) for batch in (_pings, _emotes)]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
     bots = lab.pick(500, 200)
     async with lab.server() as server:
-        comparison = await lab.compare(server, bots, attack, seconds=lab.pick(6.0, 2.0))
+        comparison = await lab.compare(
+            server,
+            bots,
+            lambda: beside(keep_flooding(server, _pings), keep_flooding(server, _emotes)),
+            seconds=lab.pick(6.0, 2.0),
+        )
     checks = Checks()
     comparison.check(checks)
     ladder = [RefusalCode.WARNED, RefusalCode.MUTED, CloseReason.FLOOD]
@@ -105,6 +98,12 @@ async def tiny_frames(lab: Lab) -> Finding:
     alone: list[float] = []
     held: list[float] = []
     tiny = frame(Ping(1).encode())
+    count = 256 * 1024 // len(tiny)
+
+    async def send(client: RawClient) -> None:
+        with contextlib.suppress(OSError):
+            await client.send(tiny * count)
+
     async with lab.server() as server, lab.witness(server, "prober") as prober:
         for round_ in range(lab.pick(40, 12)):
             client = await lab.raw(server)
@@ -112,12 +111,10 @@ async def tiny_frames(lab: Lab) -> Finding:
             # Just after a tick, so that none falls into the measurement.
             await prober.ticks(1)
             alone.append(await prober.round_trip(next(tokens)))
-            sending = asyncio.create_task(client.send(tiny * (256 * 1024 // len(tiny))))
-            await asyncio.sleep(0)
-            held.append(max([await prober.round_trip(next(tokens)) for _ in range(4)]))
-            said = await client.bye()
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            async with beside(send(client)):
+                await asyncio.sleep(0)
+                held.append(max([await prober.round_trip(next(tokens)) for _ in range(4)]))
+                said = await client.bye()
             client.close()
             checks.expect(said is not None and said.code == CloseReason.FLOOD, f"it ends with {said}")
         seen = await stats(server)
@@ -127,7 +124,7 @@ async def tiny_frames(lab: Lab) -> Finding:
     checks.expect(read < 1_000, "far more frames are read than the guard allows")
     return checks.finding(
         f"somebody else's answer is {extra_ms:.1f} ms later (median of {len(held)} bursts, worst "
-        f"{1000 * (max(held) - statistics.median(alone)):.1f} ms); {read:.0f} of {256 * 1024 // len(tiny):,} frames "
+        f"{1000 * (max(held) - statistics.median(alone)):.1f} ms); {read:.0f} of {count:,} frames "
         "are read before FLOOD"
     )
 
@@ -162,8 +159,9 @@ async def connection_flood(lab: Lab) -> Finding:
             for client in held:
                 client.close()
         counted = refused.get(CloseReason.TOO_MANY_CONNECTIONS, 0)
-        # One that was closed before the server looked at it may count as that instead.
-        checks.expect(counted >= count, f"of {count + 1} too many only {counted} are counted")
+        # Those it had held are closed after two seconds; then it is within its rights, now and then.
+        within = 64 + 16 * (time.monotonic() - began) if asked - began > 1.9 else 0.0
+        checks.expect(counted > count - within, f"of {count + 1} too many only {counted} are counted")
         checks.expect(joined <= 0.2, "somebody else waits longer than 200 ms to come in")
         many = lab.pick(20_000, 1_000)
         most = 0

@@ -12,6 +12,7 @@ import msgpack
 
 from tools.soak.lab import Checks, Finding, Lab, stats
 from tools.soak.peers import RawClient, Witness, act, hello, packet
+from tools.soak.tasks import together
 from tools.spawn import ServerProcess
 from zoneserver.closing import CloseReason
 from zoneserver.wire.decoding import WireError, decode_client
@@ -138,7 +139,7 @@ async def garbage(lab: Lab) -> Finding:
     sessions = 0
     async with lab.server() as server, lab.witness(server, "witness") as witness:
         for name, stream in _streams(lab.seed).items():
-            answers = await asyncio.gather(
+            answers = await together(
                 *(
                     _answer(lab, server, stream, sizes, playing=True)
                     for sizes in ([len(stream)], [1], *_splits(chance, lab.pick(6, 2)))
@@ -225,7 +226,7 @@ async def bad_actions(lab: Lab) -> Finding:
     """Row 16: none of it is broadcast, all of it is answered, and who goes on is out at the twentieth."""
     checks = Checks()
     async with lab.server() as server, lab.witness(server, "witness") as witness:
-        offenders = await asyncio.gather(
+        offenders = await together(
             *(_try(lab, server, witness, number, *each, checks) for number, each in enumerate(_ACTIONS))
         )
         cooldown = await _cooldown(lab, server)

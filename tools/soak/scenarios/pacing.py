@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncIterator
 
 from client.replica import Replica
 from tools.soak.lab import Checks, Crowd, Finding, Lab, stats, until_stats
-from tools.soak.peers import RawClient
+from tools.soak.peers import RawClient, Witness
 from tools.soak.relay import Relay
+from tools.soak.tasks import beside, together
 from tools.spawn import ServerProcess
 from zoneserver.closing import CloseReason
 from zoneserver.wire.framing import frame
@@ -25,12 +27,20 @@ async def stuck_crowd(lab: Lab) -> Finding:
     """Row 1: a twentieth of the crowd never reads."""
     players = lab.pick(1_000, 200)
     stuck = players // 20
+    checks = Checks()
+
+    @contextlib.asynccontextmanager
+    async def attack() -> AsyncIterator[None]:
+        before = (await stats(server)).closes.get(CloseReason.SLOW_CONSUMER, 0)
+        async with lab.stuck(server, stuck):
+            yield
+            after = await stats(server)
+            seen = after.behind + after.closes.get(CloseReason.SLOW_CONSUMER, 0) - before
+            checks.expect(seen >= stuck, f"only {seen} were stuck")
+
     async with lab.server() as server:
         # They are kicked five seconds after they stalled: they are there all the time.
-        comparison = await lab.compare(
-            server, players - stuck, lambda: lab.stuck(server, stuck), seconds=lab.pick(3.5, 2.0)
-        )
-    checks = Checks()
+        comparison = await lab.compare(server, players - stuck, attack, seconds=lab.pick(3.5, 2.0))
     comparison.check(checks)
     return checks.finding(f"{stuck} of {players:,} never read: {comparison}")
 
@@ -38,7 +48,7 @@ async def stuck_crowd(lab: Lab) -> Finding:
 async def slow_reader(lab: Lab) -> Finding:
     """Row 2: every step of the ladder, and both sides of each limit."""
     checks = Checks()
-    figures = await asyncio.gather(
+    figures = await together(
         _caught_up(lab, checks), _kicked_stuck(lab, checks), _soft_limit(lab, checks), _hard_limit(lab, checks)
     )
     return checks.finding("; ".join(figures))
@@ -90,7 +100,7 @@ async def _kicked_stuck(lab: Lab, checks: Checks) -> str:
 
 async def _soft_limit(lab: Lab, checks: Checks) -> str:
     """It makes progress all the time: more than 256 KB may wait for five seconds, less for as long as it takes."""
-    over, under = await asyncio.gather(_slowly(lab, 600_000), _slowly(lab, 200_000))
+    over, under = await together(_slowly(lab, 600_000), _slowly(lab, 200_000))
     seconds, closes, log = over
     _check_slow_consumer(checks, closes, "a reader over the soft limit")
     checks.expect(4.9 <= seconds <= 6.0, "a reader over the soft limit is kicked too early or too late")
@@ -110,11 +120,10 @@ async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
             while await reader.take(2_048):
                 await asyncio.sleep(0.1)
 
-        reading = asyncio.create_task(read())
         try:
-            seconds, closes = await _time_to_kick(server, patience=7.0)
+            async with beside(read()):
+                seconds, closes = await _time_to_kick(server, patience=7.0)
         finally:
-            reading.cancel()
             reader.close()
     return seconds, closes, server.log
 
@@ -179,6 +188,7 @@ async def stuck_memory(lab: Lab) -> Finding:
 
 async def false_kicks(lab: Lab) -> Finding:
     """Row 5: bursts, stalls of five seconds, 300 ms there and back, reconnects: none of it is a fault."""
+    rounds = lab.pick(4, 1)
     async with (
         lab.server() as server,
         Relay(server.port, delay_seconds=0.15) as far,
@@ -187,18 +197,7 @@ async def false_kicks(lab: Lab) -> Finding:
         Crowd(server, 40, port=stalling.port, rate=20, mix="walker=1", seed=lab.seed) as stalled,
         lab.witness(server, "bursting") as witness,
     ):
-        rounds = lab.pick(4, 1)
-        returns = asyncio.create_task(_come_and_go(lab, server, 10, 5 * rounds))
-        for number in range(rounds):
-            await asyncio.sleep(0.5)
-            stalling.hold()
-            await asyncio.sleep(5.0)
-            stalling.release()
-            # Five seconds' worth of somebody who acts at every tick, in one go.
-            for i in range(100):
-                witness.send(Act(1 + 100 * number + i, (("emote", 1),)).encode())
-            await witness.ticks(20)
-        await returns
+        await together(_come_and_go(lab, server, 10, 5 * rounds), _stall_and_burst(stalling, witness, rounds))
         seen = await stats(server)
     checks = Checks()
     # Whoever is back before the loss of the old connection is noticed takes its place.
@@ -217,6 +216,19 @@ async def false_kicks(lab: Lab) -> Finding:
     )
 
 
+async def _stall_and_burst(stalling: Relay, witness: Witness, rounds: int) -> None:
+    """Nothing passes for five seconds, then all of it; and five seconds' worth, in one go, of somebody who acts
+    at every tick."""
+    for number in range(rounds):
+        await asyncio.sleep(0.5)
+        stalling.hold()
+        await asyncio.sleep(5.0)
+        stalling.release()
+        for i in range(100):
+            witness.send(Act(1 + 100 * number + i, (("emote", 1),)).encode())
+        await witness.ticks(20)
+
+
 async def _come_and_go(lab: Lab, server: ServerProcess, players: int, times: int) -> None:
     """Players who lose their connection once a second and come back under the same name."""
 
@@ -230,4 +242,4 @@ async def _come_and_go(lab: Lab, server: ServerProcess, players: int, times: int
             finally:
                 client.reset()
 
-    await asyncio.gather(*(one(number) for number in range(players)))
+    await together(*(one(number) for number in range(players)))

@@ -1,0 +1,38 @@
+"""The server as a whole, in this process: what no part of it does alone."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Client, Connect, OpenServer
+
+from zoneserver import server as server_module
+from zoneserver.games.plaza import Plaza
+from zoneserver.wire.messages import Act, Tick
+
+
+async def ticks_of(client: Client, count: int) -> list[Tick]:
+    return [await client.read_a(Tick) for _ in range(count)]
+
+
+async def test_the_loop_rests_while_a_crowd_sends_and_only_then(
+    open_server: OpenServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(server_module, "_CROWD_PACKETS", 4)
+    monkeypatch.setattr(server_module.time, "sleep", rests.append)
+    server = await open_server(Plaza, hz=20)
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    await ticks_of(client, 2)
+    assert not rests, "one packet is no crowd"
+
+    await client.say(*(Act(seq, [("emote", 0)]) for seq in range(1, 5)))
+    seen = [event for tick in await ticks_of(client, 3) for event in tick.events]
+    assert [seq for _, seq, *_ in seen] == [1, 2, 3, 4]
+    assert rests
+    assert all(0 < seconds <= server_module._REST_SECONDS for seconds in rests)
+
+    before = len(rests)
+    await ticks_of(client, 3)
+    assert len(rests) == before, "nobody sends any more"
