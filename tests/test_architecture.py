@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "config", "logs", "process", "sockets"],
+    ["budget", "closing", "config", "loading", "logs", "process", "sockets"],
     ["admission", "guard", "pacing", "tickets"],
     ["wire.framing", "wire.columns"],
     ["wire.messages"],
@@ -19,12 +19,12 @@ FLOORS = [
     ["rules"],
     ["games.chat", "games.pixels", "games.plaza", "games.tag"],
     ["zone", "ticker", "session"],
-    ["fanout"],
-    ["gateway"],
+    ["fanout", "trial"],
+    ["gateway", "checkup"],
     ["admin", "listeners.tcp"],
     ["server"],
     ["__init__"],
-    ["console"],
+    ["console", "scaffold"],
     ["cli"],
     ["__main__"],
     ["testing"],
@@ -33,7 +33,7 @@ FLOORS = [
 # module of the server's package that imports the client. Nobody imports it but pytest and tests.
 BOTH_HALVES = "testing"
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
-SHARED = ("wire", "closing", "metrics", "world", "config", "process", "tickets")
+SHARED = ("wire", "closing", "metrics", "world", "config", "loading", "process", "tickets")
 # What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
 # themselves, though not its moving parts; and a game that the fault lab has a server run is content.
 BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}
