@@ -143,7 +143,11 @@ class ActionBook:
 class Bot(ClientProtocol):
     """A player that acts when it is told that something is due, and accounts for every action.
 
-    Subclasses decide what to do with frames, and report to the book what those hold of this bot.
+    Subclasses decide what to do with frames, and report to the book what those hold of this bot. A
+    behaviour is given one to decide for: `bot.slot`, `bot.name`, `bot.welcome`, `bot.random`.
+
+    >>> def anywhere(bot: Bot) -> ActionOf:
+    ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
     """
 
     def __init__(self, name: str, behaviour: Behaviour, fates: Fates, seed: int) -> None:

@@ -42,7 +42,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class Refused(Exception):
     """Raised by a rule: the action does not happen, and its player is told `code` and `text`.
 
-    `raise Refused("COOLDOWN", "ready again in 3 ticks")`
+    >>> raise Refused("COOLDOWN", "ready again in 3 ticks")
+    Traceback (most recent call last):
+    zoneserver.rules.Refused: COOLDOWN: ready again in 3 ticks
 
     `glitch` says that no honest client would have tried it, whatever its player did and however late
     its picture of the zone is: whoever does so again and again is thrown out.
@@ -57,7 +59,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A number of an action lies from `low` to `high`, both included: `Annotated[int, Between(0, 9)]`."""
+    """A number of an action lies from `low` to `high`, both included.
+
+    >>> Dice = Annotated[int, Between(1, 6)]
+    """
 
     low: float
     high: float
@@ -65,13 +70,22 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of an action is printable, not empty and at most `bytes_max` long in UTF-8."""
+    """A text of an action is printable, not empty and at most `bytes_max` long in UTF-8.
+
+    >>> Line = Annotated[str, Text(200)]
+    """
 
     bytes_max: int
 
 
 Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
-"""Units per tick along one axis."""
+"""Units per tick along one axis, as `Player.move` takes them.
+
+>>> class Walk(Rules):
+...     @action
+...     def move(self, player: Player, vx: Speed, vy: Speed) -> None:
+...         player.move(vx, vy)
+"""
 
 
 def action(handler: Handler) -> Handler:
@@ -80,6 +94,13 @@ def action(handler: Handler) -> Handler:
     Its parameters after the player are annotated `int`, `float`, `str`, `bool`, `Player` (sent as a
     slot), or one of the numbers and texts within bounds: `Annotated[str, Text(200)]`. A payload that
     does not fit is refused with BAD_PAYLOAD and never reaches the handler.
+
+    >>> class Chat(Rules):
+    ...     @action
+    ...     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
+    ...         player["lines"] += 1
+    >>> list(actions_of(Chat()))
+    ['say']
     """
     handler.__zone_action__ = True  # type: ignore[attr-defined]
     return handler
@@ -165,6 +186,17 @@ class Rules:
 
     `width` and `height` bound the zone, in units of the game's choice; `stats` names the whole
     numbers (32 bits) that everybody may see of each player, with their first values.
+
+    >>> class Hill(Rules):
+    ...     width, height = 1_000, 1_000
+    ...     stats = {"seconds": 0}
+    ...
+    ...     def on_join(self, player: Player) -> None:
+    ...         player.place(self.random.randrange(1_001), 0)
+    ...
+    ...     def on_tick(self) -> None:
+    ...         for player in self.players.values() if self.tick % self.hz == 0 else ():
+    ...             player["seconds"] += player.position[1] > 900
     """
 
     name: ClassVar[str] = ""
@@ -188,7 +220,11 @@ class Rules:
         """The zone opens; nobody is in it yet."""
 
     def on_join(self, player: Player) -> None:
-        """Somebody came in, at (0, 0), at rest: place it."""
+        """Somebody came in, at (0, 0), at rest: place it.
+
+        Its first frame is that of the next tick: it does not hear what is emitted here, but what
+        `self.after(1, ...)` emits.
+        """
 
     def on_leave(self, player: Player) -> None:
         """Somebody goes; after this the player is gone."""
