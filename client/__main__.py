@@ -63,10 +63,17 @@ def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
         return ("say", [text]) if text else None
     kind, *words = text[1:].split(" ", 1)
     try:
-        arguments = [ast.literal_eval(word) for word in _words(words[0])] if words else []
+        arguments = [_argument(word) for word in _words(words[0])] if words else []
     except (ValueError, SyntaxError):
         raise ValueError("numbers, True, False and 'texts', with spaces between them: /move 5 -3") from None
     return kind, arguments
+
+
+def _argument(word: str) -> int | float | str | bool:
+    value = ast.literal_eval(word)
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"{word} is none of them")
+    return value
 
 
 def _words(text: str) -> list[str]:

@@ -133,6 +133,7 @@ class Worker:
     def bot_misplaced(self, bot: SwarmBot, refusal: Refusal) -> None:
         """It does what this game does not know."""
         assert bot.welcome is not None
+        self._broken += 1
         self._errors[
             f"in {bot.welcome.game}, {refusal.text}: these bots are for another game; --bot module:Class takes "
             "bots of your own, --mix idle=1 ones that only watch"
