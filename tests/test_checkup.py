@@ -41,16 +41,16 @@ def test_a_game_that_is_well_is_described(
     body = """\
 name, width, height, stats = "park", 2_000, 50, {"hp": 100, "kills": 0}
 @action
-def aim(self, player, at: Player, with_: Annotated[float, Between(0, 1)], high: bool): ...
+def aim(self, player, at: Player, with_: Annotated[float, Between(0.25, 0.75)], high: bool): ...
 @action
 def say(self, player, text: Annotated[str, Text(200)]): ...
 @action
 def never(self, player, number: int): raise Refused("NO")"""
     lines = check(body, tmp_path, monkeypatch, capsys)
-    assert lines[0] == "0"
+    assert lines[0] == "0", lines
     assert lines[1].startswith("game     park (checked_")
     assert lines[2:4] == ["zone     2,000 x 50", "stats    hp = 100, kills = 0"]
-    assert lines[4].startswith("actions  aim(at: Player, with_: float 0..1, high: bool)  tried ")
+    assert lines[4].startswith("actions  aim(at: Player, with_: float 0.25..0.75, high: bool)  tried ")
     assert lines[5].strip().startswith("never(number: int)  tried ")
     assert lines[5].endswith(" NO")
     assert lines[6].strip().startswith("say(text: str of 1..200 bytes)  tried ")

@@ -63,6 +63,7 @@ def check_game(game: type[Rules], target: str) -> Checkup:
     try:
         trial = run_trial(rules)
     except Exception as error:
+        # Whatever else raises is caught by the zone, and told in the trial.
         checkup.problems.append(f"on_start raised {raised_by(error)}")
         return checkup
     lines = [f"{kind}({parameters})  {_fate(trial, kind)}" for kind, parameters in described]

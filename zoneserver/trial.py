@@ -103,7 +103,7 @@ def _made_up(parameter: Parameter, rules: Rules, chance: random.Random) -> Any:
         near = max(low, min(high, chance.randint(-9, 9)))
         return chance.choice((low, high, near, near, chance.randint(low, high)))
     if parameter.type is float:
-        return chance.choice((low, high, chance.uniform(low, high)))
+        return chance.choice((float(low), float(high), chance.uniform(low, high)))
     if parameter.type is bool:
         return chance.random() < 0.5
     if parameter.type is Player:
