@@ -21,7 +21,7 @@ from zoneserver.config import Parser, checked, parse_port
 
 __all__ = ["main", "parse_line", "told"]
 
-EXIT_OK, EXIT_ENDED, EXIT_CANNOT_START = 0, 1, 3
+EXIT_OK, EXIT_ENDED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m client",
         description=__doc__,
-        epilog="exit codes: 0 left, 1 the server ended it, 2 wrong usage, 3 cannot join",
+        epilog="exit codes: 0 left, 1 the server ended it, 2 wrong usage, 3 cannot join, 130 interrupted",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="who you are")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_play(arguments))
     except KeyboardInterrupt:
-        return EXIT_OK
+        return EXIT_INTERRUPTED
     except ZoneClosedError as error:
         print(f"client: {error}", file=sys.stderr)
         return EXIT_CANNOT_START if isinstance(error, JoinRefusedError) else EXIT_ENDED
@@ -109,11 +109,13 @@ def _shown(text: str) -> str:
 async def _play(arguments: argparse.Namespace) -> int:
     async with connect(arguments.host, arguments.port, name=arguments.name, ticket=arguments.ticket) as zone:
         print(f"you are {zone.name}, in {zone.game}; type and press return, Ctrl-D leaves", file=sys.stderr)
-        reading = asyncio.create_task(_read(zone))
-        typing = asyncio.create_task(_type(zone))
-        done, others = await asyncio.wait({reading, typing}, return_when=asyncio.FIRST_COMPLETED)
-        for task in others:
-            task.cancel()
+        tasks = [asyncio.create_task(_read(zone)), asyncio.create_task(_type(zone))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
     return EXIT_OK

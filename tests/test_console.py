@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -88,6 +89,16 @@ async def test_two_people_chat(open_server: OpenServer, open_console: OpenConsol
     await server.stop()
     code, err = await ann.ended()
     assert (code, err.splitlines()[1:]) == (1, ["client: SERVER_STOPPING: the server is shutting down"])
+
+
+async def test_who_interrupts_it_leaves_without_a_word(open_server: OpenServer, open_console: OpenConsole) -> None:
+    server = await open_server(Chat)
+    ann = await open_console("ann", server.port)
+    await ann.reads("*: topic ('anything',)")
+    ann.process.send_signal(signal.SIGINT)
+    code, err = await ann.ended()
+    assert (code, len(err.splitlines())) == (130, 1)
+    assert server.stats().closes == {"CLIENT_LEFT": 1}
 
 
 async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
