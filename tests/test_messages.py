@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.wire import messages
-from zoneserver.wire.decoding import WireError, decode_client, decode_server
+from zoneserver.wire.decoding import WireError, decode_act, decode_client, decode_server
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
     PROTOCOL_VERSION,
@@ -530,3 +530,26 @@ def test_what_is_no_message_has_no_op(payload: bytes) -> None:
 def test_a_hello_of_another_version_is_read_whatever_else_it_holds(more: tuple[Any, ...]) -> None:
     payload = msgpack.packb((Op.HELLO, 2, *more))
     assert decode_client(payload) == Hello(2, "", b"")
+
+
+@given(
+    st.integers(1, 2**32 - 17), st.lists(st.tuples(st.text(max_size=5), st.integers(-5, 5)), min_size=1, max_size=16)
+)
+def test_an_act_read_as_plain_values_is_the_same_act(seq: int, actions: list[tuple[Any, ...]]) -> None:
+    payload = Act(seq, actions).encode()
+    assert decode_act(payload) == tuple(decode_client(payload)) == (seq, tuple(actions))
+
+
+@given(st.binary(max_size=60))
+def test_whatever_calls_itself_an_act_is_one_to_both_or_to_neither(rest: bytes) -> None:
+    for head in range(0x90, 0xA0):
+        payload = bytes((head, Op.ACT)) + rest
+        try:
+            expected: object = tuple(decode_client(payload))
+        except WireError as error:
+            expected = str(error)
+        try:
+            found: object = decode_act(payload)
+        except WireError as error:
+            found = str(error)
+        assert found == expected

@@ -200,6 +200,16 @@ def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
     assert list(told(result).joins) == [(0, "ann"), (1, "bob")]
 
 
+def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_their_order() -> None:
+    zone = Zone(Yard(), hz=HZ, seed=1, joins_per_tick=3)
+    for ref in range(8):
+        zone.join(ref, f"player-{ref}")
+    zone.leave(1)
+    zone.leave(6)
+    joined = [[ref for ref, _ in zone.tick().joined] for _ in range(3)]
+    assert joined == [[0, 2, 3], [4, 5, 7], []]
+
+
 def test_who_joins_may_act_in_the_same_tick() -> None:
     zone = zone_of()
     zone.join(1, "ann")

@@ -123,6 +123,8 @@ class Limits:
     """Frames taken from one socket before everybody else has a turn."""
     actions_per_tick: int = 127
     """Actions of one player that wait for one tick; what exceeds it is refused."""
+    joins_per_tick: int = 128
+    """Players who come in with one tick: each takes a snapshot, and a crowd of them must not hold it up."""
     frames_per_second: float = 128.0
     """Frames that one session may send for as long as it likes; `frames_burst` is how many at once. Beyond
     the burst it is warned, and read once a tick; at half as much again muted; at twice as much ended."""

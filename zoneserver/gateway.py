@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zoneserver.admission import Admission
@@ -21,13 +21,12 @@ from zoneserver.guard import Guard, Standing
 from zoneserver.metrics import Counters, TickTimes
 from zoneserver.session import Session, State
 from zoneserver.tickets import Turnstile
-from zoneserver.wire.decoding import WireError, decode_client
+from zoneserver.wire.decoding import WireError, decode_act, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
     NAME_CHARACTERS,
     PROTOCOL_VERSION,
-    Act,
     Goodbye,
     Hello,
     Op,
@@ -99,9 +98,9 @@ class Gateway:
         self._empty = asyncio.Event()
         self._empty.set()
         self._is_stopping = False
-        # What each message means, and in which states a client may send it.
+        # What each message means, and in which states a client may send it. ACT is not among them: where
+        # it may be sent, it goes by way of the inbox.
         self._handlers: dict[type, tuple[Callable[[Session, Any], None], tuple[State, ...]]] = {
-            Act: (self._act, (State.PLAYING,)),
             Ping: (self._ping, (State.PLAYING,)),
             Hello: (self._hello, (State.HANDSHAKE,)),
             Goodbye: (self._goodbye, (State.HANDSHAKE, State.JOINING, State.PLAYING)),
@@ -134,14 +133,6 @@ class Gateway:
             # It was accepted while the listener closed.
             session.end(CloseReason.SERVER_STOPPING)
             return
-        if len(self._connections) > self._connections_max:
-            if not self._handshaking:
-                self._turn_away(session, CloseReason.SERVER_FULL, "no room for another connection")
-                return
-            # Whoever says nothing makes room: silent connections cannot fill the server.
-            silent = next(iter(self._handshaking))
-            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
-            silent.abort()
         against = self.admission.opened(session.host, self._now)
         if against is not None:
             self._turn_away(session, against)
@@ -149,8 +140,21 @@ class Gateway:
         self._admitted.add(session)
         # Our clock may be a tick behind: nobody gets less than the whole time.
         self._handshaking[session] = self._now + self._limits.handshake_seconds + 1 / self.zone.hz
+        if len(self._connections) > self._connections_max:
+            self._make_room(session)
+
+    def _make_room(self, newest: Session) -> None:
+        """Whoever has said nothing for longest goes, so that silent connections cannot fill the server;
+        where all others play, the newest does."""
+        silent = next(iter(self._handshaking))
+        if silent is newest:
+            self._turn_away(newest, CloseReason.SERVER_FULL, "no room for another connection")
+        else:
+            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
+            silent.abort()
 
     def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
+        """Tells a connection why it cannot stay, unless too many are being told already."""
         self._turned_away.add(session)
         session.end(reason, text)
         if len(self._turned_away) > _TURNED_AWAY_MAX:
@@ -184,7 +188,8 @@ class Gateway:
             return
         code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
-        log.info("%s: %r, %s", code, session, guard.text)
+        # The code is part of the format, so that each has its own share of the lines of a second.
+        log.info(f"{code}: %r, %s", session, guard.text)
         self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
         session.flush()
 
@@ -194,7 +199,9 @@ class Gateway:
         for session, payload in inbox:
             if session.reason is None:
                 try:
-                    self._read(session, payload)
+                    self._act(session, *decode_act(payload))
+                except WireError as error:
+                    session.end(CloseReason.PROTOCOL_ERROR, str(error))
                 except Exception:
                     session.fail("what it did was read")
 
@@ -204,8 +211,8 @@ class Gateway:
         except WireError as error:
             session.end(CloseReason.PROTOCOL_ERROR, str(error))
             return
-        handle, states = self._handlers[type(message)]
-        if session.state in states:
+        handle, states = self._handlers.get(type(message), (None, ()))
+        if handle is not None and session.state in states:
             handle(session, message)
         else:
             what = type(message).__name__.upper()
@@ -221,7 +228,7 @@ class Gateway:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
         level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
-        log.log(level, "%s: %r, %s", session.reason, session, session.reason_text)
+        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
         self._shaken(session)
         self.fan_out.leave(session)
         if session.reason in _BANNING:
@@ -281,8 +288,7 @@ class Gateway:
         if self._handshaking.pop(session, None) is not None:
             self.admission.greeted(session.host)
 
-    def _act(self, session: Session, act: Act) -> None:
-        seq, actions = act
+    def _act(self, session: Session, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         if seq <= session.seq:
             session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {session.seq}")
             return

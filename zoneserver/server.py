@@ -123,6 +123,7 @@ class ZoneServer:
             seed=config.seed,
             history_ticks=config.limits.history_ticks,
             actions_per_tick=config.limits.actions_per_tick,
+            joins_per_tick=config.limits.joins_per_tick,
         )
         self.gateway = Gateway(self.zone, config, self._loop, self._connections_max)
         self._ticker = Ticker(config.hz, self._loop.time())

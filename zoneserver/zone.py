@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from zoneserver.closing import RefusalCode
@@ -65,6 +66,7 @@ class Zone:
         seed: int,
         history_ticks: int = 256,
         actions_per_tick: int = 127,
+        joins_per_tick: int = 128,
     ) -> None:
         self.world = World(rules.width, rules.height, dict(rules.stats))
         self.hz = hz
@@ -73,6 +75,7 @@ class Zone:
         self.rule_failures_total = 0
         self.superseded_total = 0
         self._actions_per_tick = actions_per_tick
+        self._joins_per_tick = joins_per_tick
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
         self._players: dict[int, Player] = {}
@@ -109,7 +112,7 @@ class Zone:
     # --- What a gateway asks ----------------------------------------------------------------------
 
     def join(self, ref: int, name: str) -> None:
-        """Somebody comes in with the next tick."""
+        """Somebody comes in with the next tick, or a later one when many are ahead."""
         self._joins[ref] = name
 
     def leave(self, ref: int) -> None:
@@ -143,12 +146,14 @@ class Zone:
         world.tick += 1
         rules.tick = world.tick
         leaves, self._leaves = self._leaves, []
-        joins, self._joins = self._joins, {}
+        joins = list(islice(self._joins.items(), self._joins_per_tick))
         inbox, self._inbox = self._inbox, []
         self._waiting = {}
         for ref in leaves:
             self._leave(ref)
-        self._joined = [(ref, self._join(ref, name)) for ref, name in joins.items()]
+        for ref, _ in joins:
+            del self._joins[ref]
+        self._joined = [(ref, self._join(ref, name)) for ref, name in joins]
         for callback in rules._timers.pop(world.tick, ()):
             self._guarded("a timer", callback)
         for ref, seq, actions in inbox:

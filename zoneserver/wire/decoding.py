@@ -30,7 +30,7 @@ from zoneserver.wire.messages import (
     Welcome,
 )
 
-__all__ = ["WireError", "decode_client", "decode_server"]
+__all__ = ["WireError", "decode_act", "decode_client", "decode_server"]
 
 _SLOTS_MAX = 65_536
 _SEQ_MAX = 2**32 - 1
@@ -47,8 +47,26 @@ def _refuse(*_: Any) -> Any:
 
 def decode_client(payload: bytes) -> ClientMessage:
     """The message in a payload from a client. Raises WireError, whatever the bytes are."""
+    message = _unpack(payload)
+    if type(message) is tuple and message and type(message[0]) is int:
+        decode = _CLIENT_DECODERS.get(message[0])
+        if decode is not None:
+            return decode(message)
+    raise WireError("no message that a client may send")
+
+
+def decode_act(payload: bytes) -> tuple[int, Sequence[tuple[Any, ...]]]:
+    """The sequence and the actions in a payload whose op is ACT. Raises WireError, whatever the rest is.
+
+    What `decode_client` gives, as plain values and without a look at what else it could be: these are
+    nearly all that a server reads.
+    """
+    return _act_in(_unpack(payload))
+
+
+def _unpack(payload: bytes) -> Any:
     try:
-        message = msgpack.unpackb(
+        return msgpack.unpackb(
             payload,
             use_list=False,
             max_array_len=ACTIONS_PER_PACKET,
@@ -61,18 +79,13 @@ def decode_client(payload: bytes) -> ClientMessage:
         )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"not a msgpack value within the limits: {error}"[:120]) from None
-    if type(message) is tuple and message and type(message[0]) is int:
-        decode = _CLIENT_DECODERS.get(message[0])
-        if decode is not None:
-            return decode(message)
-    raise WireError("no message that a client may send")
 
 
 # bool is an int in Python: each number is therefore asked for its very type. These run once per
 # packet of every player, and are plain comparisons because a match statement takes three times as long.
 
 
-def _decode_act(message: tuple[Any, ...]) -> Act:
+def _act_in(message: tuple[Any, ...]) -> tuple[int, Sequence[tuple[Any, ...]]]:
     if len(message) != 3:
         raise WireError("ACT is an op, a sequence and actions")
     _, seq, actions = message
@@ -83,7 +96,7 @@ def _decode_act(message: tuple[Any, ...]) -> Act:
     for act in actions:
         if type(act) is not tuple or not act or type(act[0]) is not str:
             raise WireError("an action is an array that begins with the name of its kind")
-    return Act(seq, actions)
+    return seq, actions
 
 
 def _decode_hello(message: tuple[Any, ...]) -> Hello:
@@ -108,7 +121,7 @@ def _decode_goodbye(message: tuple[Any, ...]) -> Goodbye:
 
 
 _CLIENT_DECODERS: dict[int, Callable[[tuple[Any, ...]], ClientMessage]] = {
-    Op.ACT: _decode_act,
+    Op.ACT: lambda message: Act(*_act_in(message)),
     Op.HELLO: _decode_hello,
     Op.PING: _decode_ping,
     Op.GOODBYE: _decode_goodbye,
