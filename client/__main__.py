@@ -23,6 +23,9 @@ __all__ = ["main", "parse_line", "told"]
 
 EXIT_OK, EXIT_ENDED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
 
+# Of those who are there already, so many are named.
+_NAMES_MAX = 10
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Plays until the end of what is typed; returns the exit code."""
@@ -91,7 +94,10 @@ def _words(text: str) -> list[str]:
 
 def told(update: Update) -> list[str]:
     """What there is to read of one tick."""
-    lines = [f"* {name} is here" for name in update.joined.values()]
+    names = list(update.joined.values())
+    if update.resynced and len(names) > _NAMES_MAX:
+        names = [*names[:_NAMES_MAX], f"and {len(names) - _NAMES_MAX:,} more"]
+    lines = [f"* here: {', '.join(names)}"] if update.resynced and names else [f"* {name} is here" for name in names]
     for event in update.events:
         is_said = event.kind == "say" and len(event.values) == 1
         text = str(event.values[0]) if is_said else f"{event.kind} {event.values}"

@@ -144,6 +144,16 @@ def test_what_a_game_tells_does_not_reach_the_terminal_raw() -> None:
     assert all(line.isprintable() for line in lines)
 
 
+def test_of_a_crowd_that_is_there_already_some_are_named() -> None:
+    crowd = {slot: f"p{slot}" for slot in range(1_000)}
+    assert told(Update(1, 1.0, crowd, {}, [], [], resynced=True)) == [
+        "* here: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, and 990 more"
+    ]
+    assert told(Update(1, 1.0, {7: "ann"}, {}, [], [], resynced=True)) == ["* here: ann"]
+    assert told(Update(1, 1.0, {}, {}, [], [], resynced=True)) == []
+    assert told(Update(1, 1.0, {7: "ann"}, {3: "bob"}, [], [])) == ["* ann is here", "* bob has left"]
+
+
 # --- The swarm in any game ------------------------------------------------------------------------
 
 BOTS = """\
