@@ -114,7 +114,11 @@ def parse_size(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds that protect everybody from anybody. Bytes, seconds and counts, as the names say."""
+    """The bounds that protect everybody from anybody. Bytes, seconds and counts, as the names say.
+
+    >>> Config(limits=Limits(actions_per_second=10)).limits.actions_per_second
+    10
+    """
 
     client_frame_bytes: int = 1024
     """A larger frame is refused on its header; its body is never buffered."""

@@ -48,9 +48,12 @@ _AWAKE_SECONDS = 0.001
 class ZoneServer:
     """One zone on one port, in this process.
 
-        async with ZoneServer(Tag, port=0) as server:
-            print(server.port)
-            await server.serve()
+    >>> async def main() -> None:
+    ...     async with ZoneServer(Rules, port=0, stats_port=None) as server:
+    ...         await server.serve(seconds=0.1)
+    ...         print(server.port > 0, server.stats().players)
+    >>> asyncio.run(main())
+    True 0
 
     `rules` is the game: a class or an instance. Everything else is a field of Config, given whole or
     by name. Leaving the block tells all players and closes the ports.

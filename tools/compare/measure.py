@@ -177,7 +177,9 @@ def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) 
         # Bots look around in a replica, which stands still while all of them skip frames.
         why.append(f"{result['broken']:,} times a bot could not tell where it is")
     p99 = result["latency_ms"]["p99"]
-    if p99 > _LATENCY_MS_MAX:
+    if p99 is None:
+        why.append("nothing was measured")
+    elif p99 > _LATENCY_MS_MAX:
         why.append(f"the 99th percentile of the latency is {p99 / 1000:.1f} s")
     offered_per_s = plan.bots * plan.rate
     if taken_per_s is None:
