@@ -13,8 +13,9 @@ TARGET ?= all
 demo: $(READY)
 	@$(BIN)/python -m tools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
 
+# In four processes: most tests wait for something more than they work.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4
 
 # Bytes of every kind into everything that reads bytes: make fuzz FUZZ_TIME=1h TARGET=gateway
 fuzz: $(FUZZ)

@@ -153,7 +153,9 @@ async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_
         assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(1, "BAD_PAYLOAD")]
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, 2**64, -(2**63) - 1, "\ud800"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 2**64, -(2**63) - 1, "\ud800"], ids=lambda value: type(value).__name__
+)
 async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_hall: OpenHall, value: Any) -> None:
     hall = await open_hall(Plaza, hz=100)
     async with joined(hall, "ann") as zone:

@@ -25,6 +25,7 @@ from tools.swarm.hostile import HOSTILE_ROLES
 from tools.swarm.hostile_worker import CANNOT_CONNECT, NO_END, HostileWorker
 from tools.swarm.line import DIVERGED, ReplicatingLine
 from tools.swarm.plan import Plan, parse_mix
+from tools.swarm.tally import Tally
 from tools.swarm.verdict import RoleTally, judge
 from zoneserver.games.plaza import Plaza
 from zoneserver.metrics import Stats
@@ -198,6 +199,12 @@ def test_a_ratio_that_a_busy_machine_made_says_so() -> None:
     assert (result["limited_by_swarm"], result["control"]["limited_by_swarm"]) == (False, True)
     assert report.passed(result)
     assert "limited by the swarm" in text_of(result)
+
+
+def test_a_run_that_was_interrupted_before_it_was_measured_claims_no_ratio() -> None:
+    result = report.summary(outcome(Tally(), interrupted=True), control=outcome())
+    assert result["control"]["p99_ratio"] is None
+    assert "honest bots' p99: not measured beside the hostile ones" in text_of(result)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

@@ -348,7 +348,7 @@ CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
 class Terminal:
     """A pseudo-terminal with a program of the family in it."""
 
-    def __init__(self, family: Family, *command: str) -> None:
+    def __init__(self, family: Family, *command: str, stderr: Any = None) -> None:
         self._master, self._slave = pty.openpty()
         size = (24).to_bytes(2, sys.byteorder) + (80).to_bytes(2, sys.byteorder) + bytes(4)
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
@@ -358,7 +358,7 @@ class Terminal:
             *command,
             stdin=self._slave,
             stdout=self._slave,
-            stderr=self._slave,
+            stderr=stderr or self._slave,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
@@ -418,3 +418,14 @@ def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
         assert family.members() == {}
     finally:
         terminal.close()
+
+
+def test_the_demo_ends_in_good_order_when_its_terminal_is_closed(family: Family, tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    with errors.open("w") as stderr:
+        terminal = Terminal(family, "tools.demo", "--bots", "20", stderr=stderr)
+        terminal.wait_for(b"20 of 10.0k")
+        terminal.close()
+        assert terminal.process.wait(PATIENCE_SECONDS) == 0
+    assert "Traceback" not in errors.read_text()
+    until(lambda: not family.members())

@@ -133,14 +133,6 @@ class Gateway:
             # It was accepted while the listener closed.
             session.end(CloseReason.SERVER_STOPPING)
             return
-        if len(self._connections) > self._connections_max:
-            if not self._handshaking:
-                self._turn_away(session, CloseReason.SERVER_FULL, "no room for another connection")
-                return
-            # Whoever says nothing makes room: silent connections cannot fill the server.
-            silent = next(iter(self._handshaking))
-            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
-            silent.abort()
         against = self.admission.opened(session.host, self._now)
         if against is not None:
             self._turn_away(session, against)
@@ -148,8 +140,21 @@ class Gateway:
         self._admitted.add(session)
         # Our clock may be a tick behind: nobody gets less than the whole time.
         self._handshaking[session] = self._now + self._limits.handshake_seconds + 1 / self.zone.hz
+        if len(self._connections) > self._connections_max:
+            self._make_room(session)
+
+    def _make_room(self, newest: Session) -> None:
+        """Whoever has said nothing for longest goes, so that silent connections cannot fill the server;
+        where all others play, the newest does."""
+        silent = next(iter(self._handshaking))
+        if silent is newest:
+            self._turn_away(newest, CloseReason.SERVER_FULL, "no room for another connection")
+        else:
+            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
+            silent.abort()
 
     def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
+        """Tells a connection why it cannot stay, unless too many are being told already."""
         self._turned_away.add(session)
         session.end(reason, text)
         if len(self._turned_away) > _TURNED_AWAY_MAX:
@@ -183,7 +188,8 @@ class Gateway:
             return
         code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
-        log.info("%s: %r, %s", code, session, guard.text)
+        # The code is part of the format, so that each has its own share of the lines of a second.
+        log.info(f"{code}: %r, %s", session, guard.text)
         self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
         session.flush()
 
@@ -222,7 +228,7 @@ class Gateway:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
         level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
-        log.log(level, "%s: %r, %s", session.reason, session, session.reason_text)
+        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
         self._shaken(session)
         self.fan_out.leave(session)
         if session.reason in _BANNING:

@@ -21,7 +21,7 @@ from tools.bench.workload import WORKLOADS
 from tools.spawn import SpawnError, cancel_on_signals
 from tools.swarm.conductor import SwarmError
 from tools.swarm.plan import DEFAULT_MIX, parse_mix
-from zoneserver.config import checked, parse_count, parse_duration
+from zoneserver.config import Parser, checked, parse_count, parse_duration
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory, raise_open_files
 
 __all__ = ["main"]
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.bench",
         description="Measure the server beside the floor: a bare loop that sends the same bytes to as many sockets.",
         epilog=_EXAMPLES,

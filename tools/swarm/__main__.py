@@ -20,7 +20,7 @@ from tools.swarm.display import Display
 from tools.swarm.hostile import HOSTILE_ROLES
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
 from zoneserver.config import Parser, checked, parse_count, parse_duration, parse_port
-from zoneserver.process import discard_output, raise_open_files
+from zoneserver.process import raise_open_files
 
 __all__ = ["main"]
 
@@ -148,13 +148,7 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     else:
         outcome = await _conduct(plan, arguments)
     result = report.summary(outcome, control)
-    try:
-        if arguments.json == "-":
-            print(json.dumps(result), flush=True)
-        else:
-            report.show(result)
-    except BrokenPipeError:
-        discard_output()
+    report.show(result, as_json=arguments.json == "-")
     if arguments.json not in (None, "-"):
         try:
             Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n")

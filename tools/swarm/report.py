@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import sys
 from typing import Any
 
@@ -13,6 +16,7 @@ from rich.text import Text
 from tools.swarm.conductor import Outcome
 from tools.swarm.verdict import judge
 from zoneserver.metrics import Histogram
+from zoneserver.process import discard_output
 
 __all__ = ["passed", "render", "show", "summary"]
 
@@ -97,10 +101,10 @@ def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None
     """How late everything was without the hostile bots, and how much later it was with them."""
     if control is None:
         return None
-    without = control.tally.latency.percentile(99)
+    with_them, without = outcome.tally.latency, control.tally.latency
     return {
-        "latency_ms": _percentiles(control.tally.latency),
-        "p99_ratio": _ratio(outcome.tally.latency.percentile(99), without),
+        "latency_ms": _percentiles(without),
+        "p99_ratio": _ratio(with_them.percentile(99), without.percentile(99)) if with_them.total else None,
         "limited_by_swarm": bool(limits(control)),
         "passed": passed(summary(control)),
     }
@@ -155,16 +159,23 @@ def _ratio(part: float, whole: float) -> float | None:
     return round(part / whole, 3) if whole else None
 
 
-def show(report: dict[str, Any]) -> None:
-    """Prints the report: as wide as the terminal, else as wide as it is. Raises BrokenPipeError."""
-    if sys.stdout.isatty():
-        Console(highlight=False).print(render(report))
-        return
-    console = Console(highlight=False, width=_WIDTH_MAX)
-    with console.capture() as capture:
-        console.print(render(report))
-    # A table fills its lines up with spaces.
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
+def show(report: dict[str, Any], as_json: bool = False) -> None:
+    """Prints the report, for a person or for a program; says nothing when nobody is left to read it."""
+    try:
+        if as_json:
+            print(json.dumps(report), flush=True)
+        elif sys.stdout.isatty():
+            Console(highlight=False).print(render(report))
+        else:
+            wide = Console(highlight=False, width=_WIDTH_MAX, file=(text := io.StringIO()))
+            wide.print(render(report))
+            # A table fills its lines up with spaces.
+            print("\n".join(line.rstrip() for line in text.getvalue().splitlines()), flush=True)
+    except OSError as error:
+        # A pipe that was closed, or a terminal.
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        discard_output()
 
 
 def render(report: dict[str, Any]) -> RenderableType:
@@ -253,8 +264,11 @@ def _render_control(report: dict[str, Any]) -> Text:
     """How late everything was for the honest bots, beside a run without the hostile ones."""
     control = report["control"]
     p99, without = report["latency_ms"]["p99"], control["latency_ms"]["p99"]
-    text = f"honest bots' p99: {p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}"
-    line = Text(text)
+    line = Text("honest bots' p99: ")
+    if p99 is None or without is None:
+        line.append(f"{_UNKNOWN} beside the hostile ones and without them")
+    else:
+        line.append(f"{p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}")
     if report["limited_by_swarm"] or control["limited_by_swarm"]:
         line.append("; limited by the swarm, which was late itself", "yellow")
     if not control["passed"]:
