@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
-from conftest import Client, Connect, OpenServer
+from conftest import Client, Connect, OpenServer, until
 
 from zoneserver import server as server_module
 from zoneserver.games.plaza import Plaza
@@ -36,3 +39,28 @@ async def test_the_loop_rests_while_a_crowd_sends_and_only_then(
     before = len(rests)
     await ticks_of(client, 3)
     assert len(rests) == before, "nobody sends any more"
+
+
+async def test_the_loop_does_not_rest_while_connections_come_in(
+    open_server: OpenServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested_at: list[int] = []
+    server = await open_server(Plaza, hz=20)
+    counters = server.gateway.counters
+    monkeypatch.setattr(server_module, "_CROWD_PACKETS", 1)
+    monkeypatch.setattr(server_module.time, "sleep", lambda _seconds: rested_at.append(counters.connections_total))
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    with contextlib.ExitStack() as stack:
+        # With the next tick the loop begins to rest. The system completes the connections, and has them all
+        # for it to accept.
+        await client.say(Act(1, [("emote", 0)]))
+        while not rested_at:
+            await ticks_of(client, 1)
+        for _ in range(50):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        await until(lambda: counters.connections_total == 51)
+        await client.say(Act(2, [("emote", 0)]))
+        await until(lambda: rested_at[-1] == 51)
+    assert len({count for count in rested_at if 1 < count < 51}) <= 5

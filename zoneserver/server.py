@@ -73,6 +73,7 @@ class ZoneServer:
         self._stopping: asyncio.Event
         self._beat_handle: asyncio.TimerHandle | None = None
         self._packets_before_tick = 0
+        self._connections_before_rest = 0
         self._overruns_total = 0
         # Ticks that failed one after the other; a zone that fails for long is not worth keeping up.
         self._failures = 0
@@ -202,9 +203,14 @@ class ZoneServer:
         about as much as reading and obeying it. None is wanted before the tick.
         """
         seconds = min(_REST_SECONDS, due - self._loop.time() - _AWAKE_SECONDS)
-        if seconds > 0 and not self._stopping.is_set():
+        if seconds <= 0 or self._stopping.is_set():
+            return
+        connections = self.gateway.counters.connections_total
+        # uvloop accepts one connection in each of its turns: while some come, the turns follow at once.
+        if connections == self._connections_before_rest:
             time.sleep(seconds)
-            self._loop.call_soon(self._rest, due)
+        self._connections_before_rest = connections
+        self._loop.call_soon(self._rest, due)
 
     def _overran(self, skipped: int, seconds: float) -> None:
         self._overruns_total += 1

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
     """First those that must be alone, one by one; then the others side by side. In the order of `chosen`."""
     cancel_on_signals()
-    seconds_max = lab.pick(240.0, 40.0)
+    seconds_max = lab.pick(420.0, 45.0)
     findings: dict[str, Finding] = {}
 
     async def measure(promise: Promise) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import socket
 import struct
 import time
@@ -199,7 +200,7 @@ class Witness(ClientProtocol):
         await self.until(lambda: token in self.pongs)
         return self.pongs[token] - sent
 
-    def intervals(self, since: float = 0.0) -> list[float]:
-        """The seconds between the frames that came after a moment."""
-        moments = [moment for moment, _ in self.frames if moment >= since]
+    def intervals(self, since: float, until: float = math.inf) -> list[float]:
+        """The seconds between the frames that came after one moment and before another."""
+        moments = [moment for moment, _ in self.frames if since <= moment <= until]
         return [later - earlier for earlier, later in itertools.pairwise(moments)]

@@ -162,7 +162,6 @@ async def connection_flood(lab: Lab) -> Finding:
         # Those it had held are closed after two seconds; then it is within its rights, now and then.
         within = 64 + 16 * (time.monotonic() - began) if asked - began > 1.9 else 0.0
         checks.expect(counted > count - within, f"of {count + 1} too many only {counted} are counted")
-        checks.expect(joined <= 0.2, "somebody else waits longer than 200 ms to come in")
         many = lab.pick(20_000, 1_000)
         most = 0
         for number in range(many):
