@@ -29,7 +29,7 @@ th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: lef
 th { border-bottom: 1px solid var(--rule); font-weight: 600 } tr.first td { border-top: 1px solid var(--rule) }
 .scroll { overflow-x: auto }
 """
-_CROSS = "A cross: it could not keep up with this crowd, and larger ones were not tried."
+_CROSS = "A cross: could not keep up; larger crowds were not tried."
 _COLUMNS = (
     ("sends/s", "sends_per_s", 0),
     ("system calls/s", "system_calls_per_s", 0),
@@ -44,11 +44,12 @@ _COLUMNS = (
 
 def picture(document: dict[str, Any]) -> str:
     """The comparison in three plots, as an SVG document."""
-    plots = _plots(document)
+    plots, plan = _plots(document), document["plan"]
     return figure(
         [plots["cpu"], plots["p99"], plots["sends"]],
         title="Everything that everybody does in a tick as one buffer, or action by action",
-        note=f"{_head(document)}. {_CROSS}",
+        note=f"{plan['rate']:g} actions a second each, {plan['hz']} ticks a second, server and bots on "
+        f"{document['machine']['cpus']} cores. {_CROSS}",
     )
 
 

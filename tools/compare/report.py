@@ -77,7 +77,7 @@ def render(document: dict[str, Any]) -> RenderableType:
     plan, load = document["plan"], document["machine"]["load_average"]
     # Narrow enough for a terminal of 80 columns.
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for name in ("players", "delivery", "sends\n/s", "system\ncalls/s", "kB/s\neach", "server\nCPU"):
+    for name in ("players", "delivery", "sends\n/s", "system\ncalls/s", "kB/s\neach", "CPU\n%"):
         table.add_column(name, justify="left" if name == "delivery" else "right", no_wrap=True)
     for name in ("p50\nms", "p99\nms", "over-\nruns"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -119,7 +119,7 @@ def _cells(run: dict[str, Any]) -> list[str]:
         _count(run["sends_per_s"]),
         _count(run["system_calls_per_s"]),
         _count(None if size is None else size / 1000, 1),
-        "-" if run["cpu_percent"] is None else f"{run['cpu_percent']:.0f} %",
+        _count(run["cpu_percent"]),
         _count(latency.get("p50")),
         _count(latency.get("p99")),
         _count(run["tick_overruns"]),
