@@ -233,13 +233,7 @@ class Hall:
 
     def __init__(self, rules: Rules, config: Config, connections_max: int) -> None:
         self.clock = FakeLoop()
-        self.zone = Zone(
-            rules,
-            hz=config.hz,
-            seed=config.seed,
-            history_ticks=config.limits.history_ticks,
-            actions_per_tick=config.limits.actions_per_tick,
-        )
+        self.zone = Zone(rules, hz=config.hz, seed=config.seed, limits=config.limits)
         self.gateway = GATEWAYS[config.delivery](self.zone, config, self.clock, connections_max)
         self.config = config
         self.port = 0

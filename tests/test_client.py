@@ -126,7 +126,7 @@ async def test_more_actions_than_a_packet_holds_become_two_packets(open_hall: Op
 
 
 async def test_packets_are_split_by_bytes_too(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
+    hall = await open_hall(Plaza, hz=100, limits=Limits(event_bytes_per_tick=10_000))
     text = "x" * 190
     per_packet = ACTION_BYTES_MAX // len(encode_action("say", text))
     async with joined(hall, "ann") as zone:

@@ -202,7 +202,11 @@ async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_hall: OpenHall, 
     hall = await open_hall(Plaza, ban_seconds=10.0)
     friend = await connect_from(hall, "127.0.0.9", cleanup)
     await hall.greet(friend, "friend")
+    stranger = await connect_from(hall, "127.0.0.9", cleanup)
+    await stranger.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await stranger.ended()).code == "PROTOCOL_ERROR"
     rogue = await connect_from(hall, "127.0.0.9", cleanup)
+    await hall.greet(rogue, "rogue")
     await rogue.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
     assert (await rogue.ended()).code == "PROTOCOL_ERROR"
     refused = await connect_from(hall, "127.0.0.9", cleanup)

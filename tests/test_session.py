@@ -55,10 +55,11 @@ def test_fault_2_an_exception_in_the_receive_completion_leaves_no_zombie() -> No
 
 def test_fault_3_the_send_queue_has_a_bound() -> None:
     bench = Bench(Limits(send_hard_bytes=100), room=0)
-    assert bench.session.send(b"a" * 60)
-    assert bench.session.send(b"b" * 40), "exactly at the bound is within it"
-    assert bench.session.waiting_bytes == 100
-    assert not bench.session.send(b"c")
+    assert bench.session.send(b"a" * 60), "in flight"
+    assert bench.session.send(b"b" * 40)
+    assert bench.session.send(b"c" * 60), "exactly at the bound is within it"
+    assert bench.session.waiting_bytes == 160
+    assert not bench.session.send(b"d")
     assert bench.session.reason is CloseReason.SLOW_CONSUMER
 
 

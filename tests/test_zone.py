@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoneserver.config import Limits
 from zoneserver.closing import RefusalCode
 from zoneserver.games.plaza import Plaza
 from zoneserver.rules import Player, Refused, Rules, Speed, action
@@ -94,9 +95,9 @@ class Yard(Rules):
         player.move(1, 128)
 
 
-def zone_of(*names: str, rules: Rules | None = None, actions_per_tick: int = 256) -> Zone:
+def zone_of(*names: str, rules: Rules | None = None, limits: Limits | None = None) -> Zone:
     """A zone with these players in it, by the refs from 1 on."""
-    zone = Zone(rules or Yard(), hz=HZ, seed=1, actions_per_tick=actions_per_tick)
+    zone = Zone(rules or Yard(), hz=HZ, seed=1, limits=limits)
     for ref, name in enumerate(names, 1):
         zone.join(ref, name)
     zone.tick()
@@ -201,7 +202,7 @@ def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
 
 
 def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_their_order() -> None:
-    zone = Zone(Yard(), hz=HZ, seed=1, joins_per_tick=3)
+    zone = Zone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_tick=3))
     for ref in range(8):
         zone.join(ref, f"player-{ref}")
     zone.leave(1)
@@ -310,7 +311,7 @@ def test_a_rule_may_change_players_as_they_leave(change: str, leaving: list[int]
 
 
 def test_so_many_actions_of_a_player_may_wait_and_not_one_more() -> None:
-    zone = zone_of("ann", "bob", actions_per_tick=5)
+    zone = zone_of("ann", "bob", limits=Limits(actions_per_tick=5))
     assert zone.submit(1, 1, [("say", "a")] * 3)
     assert zone.submit(1, 4, [("say", "b")] * 2)
     assert not zone.submit(1, 6, [("say", "c")])
@@ -319,7 +320,7 @@ def test_so_many_actions_of_a_player_may_wait_and_not_one_more() -> None:
 
 
 def test_of_a_packet_that_exceeds_the_bound_nothing_is_taken() -> None:
-    zone = zone_of("ann", actions_per_tick=5)
+    zone = zone_of("ann", limits=Limits(actions_per_tick=5))
     assert zone.submit(1, 1, [("say", "a")] * 3)
     assert not zone.submit(1, 4, [("say", "b")] * 3)
     assert zone.submit(1, 7, [("say", "c")] * 2)
@@ -327,7 +328,7 @@ def test_of_a_packet_that_exceeds_the_bound_nothing_is_taken() -> None:
 
 
 def test_after_the_tick_as_many_may_wait_again() -> None:
-    zone = zone_of("ann", actions_per_tick=2)
+    zone = zone_of("ann", limits=Limits(actions_per_tick=2))
     for seq in (1, 3, 5):
         assert zone.submit(1, seq, [("say", "a")] * 2)
         zone.tick()
@@ -387,7 +388,7 @@ def test_a_replica_notes_the_same_sequence_however_far_apart_actions_may_be() ->
 
 
 def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -> None:
-    zone = zone_of("ann")
+    zone = zone_of("ann", limits=Limits(event_bytes_per_tick=10_000, actions_per_tick=128))
     replica = replica_of(zone)
     assert zone.submit(1, 200, [("say", "hi")] * 127)
     assert zone.submit(1, 327, [("walk", 1, 1)])
@@ -395,6 +396,20 @@ def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -
     replica.apply(told(zone.tick()))
     assert replica.seq == zone.world.seq
     assert replica.seq[0] == 327 & 0xFF
+
+
+def test_what_one_player_has_everybody_told_within_a_tick_is_bounded_and_the_rest_waits_in_order() -> None:
+    zone = zone_of("ann", "bob", limits=Limits(event_bytes_per_tick=100))
+    text = "x" * 60
+    for seq in range(1, 6):
+        assert zone.submit(1, seq, [("say", text)])
+    assert zone.submit(2, 1, [("say", "me too")])
+    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 1), (0, 2), (1, 1)]
+    # What waits comes before what is new, and counts towards what may wait.
+    assert zone.submit(1, 6, [("say", "new")])
+    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 3), (0, 4)]
+    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 5), (0, 6)]
+    assert told(zone.tick()).events == ()
 
 
 # --- Rules that fail ------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ class _Address:
 
 
 class Admission:
-    """Counts connections by address. An IPv6 address counts as the /64 that it lies in.
+    """Counts connections by address. An IPv6 address counts as the /64 that it lies in, and one that stands
+    for an IPv4 address as that.
 
     >>> admission = Admission(Limits(address_connections_max=1), ban_seconds=60.0)
     >>> admission.opened("192.0.2.1", now=0.0), admission.opened("192.0.2.1", now=0.0).value
@@ -120,7 +121,9 @@ def _key(host: str) -> str:
     if ":" not in host:
         return host
     try:
-        network = ipaddress.IPv6Network((host.partition("%")[0], 64), strict=False)
+        address = ipaddress.IPv6Address(host.partition("%")[0])
     except ValueError:
         return host
-    return str(network.network_address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)

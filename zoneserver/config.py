@@ -128,6 +128,9 @@ class Limits:
     """Frames taken from one socket before everybody else has a turn."""
     actions_per_tick: int = 127
     """Actions of one player that wait for one tick; what exceeds it is refused."""
+    event_bytes_per_tick: int = 1024
+    """What one player may have everybody told within one tick; when it has, its further packets wait for
+    the next. One packet may go beyond it."""
     joins_per_tick: int = 128
     """Players who come in with one tick: each takes a snapshot, and a crowd of them must not hold it up."""
     frames_per_second: float = 128.0
@@ -138,7 +141,7 @@ class Limits:
     """The same in bytes."""
     bytes_burst: float = 128.0 * 1024
     actions_per_second: float = 40.0
-    """The same in actions."""
+    """The same in actions; of a packet, every 16 bytes count as one where that is more. Everybody is told."""
     actions_burst: float = 200.0
     glitches_per_second: float = 20.0
     """The same in refused actions; one that no honest client would try counts as twenty."""

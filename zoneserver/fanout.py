@@ -108,11 +108,10 @@ class FanOut:
     def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
         """Queues what somebody with this tick misses, and takes it into the round."""
         self._round[session] = None
-        size = 0
-        for data in self._history.since(tick):
-            if not session.enqueue(data):
-                return  # It is over, and has left.
-            size += len(data)
+        missed = b"".join(self._history.since(tick))
+        size = len(missed)
+        if missed and not session.enqueue(missed):
+            return  # It is over, and has left.
         self._counters.bytes_out_total += size
         budget = self._budgets.get(session)
         if budget is not None and budget.spend(size, now) >= 1.0:

@@ -39,6 +39,8 @@ class FrameBuilder:
         # (slot, index of the stat) of what changed, in order; a dict as an ordered set.
         self.stats: dict[tuple[int, int], None] = {}
         self.events: list[bytes] = []
+        # The size of all of them.
+        self.event_bytes = 0
 
     def event(self, *event: Any) -> None:
         """Adds (slot, seq, kind, value, ...). What cannot be packed raises here, and is not added."""
@@ -46,7 +48,9 @@ class FrameBuilder:
 
     def insert_event(self, index: int, *event: Any) -> None:
         """The same, ahead of the events from `index` on: an action comes before what follows from it."""
-        self.events.insert(index, messages.encode_event(event))
+        encoded = messages.encode_event(event)
+        self.events.insert(index, encoded)
+        self.event_bytes += len(encoded)
 
     def joined(self, slot: int, name: str) -> None:
         """Notes a join."""

@@ -52,6 +52,8 @@ _STEP_SECONDS_MAX = 1.0
 # Connections that were turned away and have not gone yet, for as many as are told why; beyond that a
 # flood of them is not worth the words.
 _TURNED_AWAY_MAX = 64
+# What the packet of an ordinary action takes.
+_BYTES_PER_ACTION = 16
 # Kicks after which nobody else from that address is wanted for a while.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
 # Ends that say nothing about a fault: not worth a line each.
@@ -199,7 +201,7 @@ class Gateway:
         for session, payload in inbox:
             if session.reason is None:
                 try:
-                    self._act(session, *decode_act(payload))
+                    self._act(session, len(payload), *decode_act(payload))
                 except WireError as error:
                     session.end(CloseReason.PROTOCOL_ERROR, str(error))
                 except Exception:
@@ -231,7 +233,8 @@ class Gateway:
         log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
         self._shaken(session)
         self.fan_out.leave(session)
-        if session.reason in _BANNING:
+        # Only who was in is thrown out. Anything may knock: a page can have its visitor's browser do it.
+        if session.reason in _BANNING and session.guard is not None:
             self.admission.ban(session.host, self._now)
         if self._players.pop(session.number, None) is not None:
             self.zone.leave(session.number)
@@ -268,6 +271,10 @@ class Gateway:
                 return
         namesake = self._names.get(name)
         if namesake is not None:
+            if self._turnstile is None and namesake.host != session.host:
+                # Without a ticket anybody could throw out anybody by calling himself the same.
+                session.end(CloseReason.BAD_NAME, "somebody at another address has this name")
+                return
             namesake.end(CloseReason.REPLACED)
         if len(self._players) >= self._config.max_players:
             session.end(CloseReason.SERVER_FULL)
@@ -288,7 +295,7 @@ class Gateway:
         if self._handshaking.pop(session, None) is not None:
             self.admission.greeted(session.host)
 
-    def _act(self, session: Session, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
+    def _act(self, session: Session, size: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         if seq <= session.seq:
             session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {session.seq}")
             return
@@ -296,7 +303,8 @@ class Gateway:
         self.counters.actions_in_total += len(actions)
         guard = session.guard
         assert guard is not None
-        if guard.actions(len(actions), self._now):
+        # Everybody is told of it, so its length counts too.
+        if guard.actions(max(len(actions), size // _BYTES_PER_ACTION), self._now):
             self._restrain(session, guard)
         if guard.standing >= Standing.MUTED:
             # It has been told so once; that it goes on does not help it.
@@ -367,6 +375,7 @@ class Gateway:
             session.advance(State.PLAYING)
             self.counters.joins_total += 1
             self._tell(session, frame(welcome.encode()))
+            session.flush()
             self.fan_out.join(session, self._now)
             session.flush()
 

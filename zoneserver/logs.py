@@ -19,6 +19,8 @@ _LINE_BYTES_MAX = 200
 _KINDS_MAX = 1_000
 # So many calls on the way to a failure tell it from others; deeper down it may be endless recursion.
 _PLACE_CALLS = 8
+# Loads the codec now: when it is first wanted there may be no descriptor left to load it with.
+"".encode("unicode_escape")
 
 
 def set_up_logs(level: str, style: str) -> None:

@@ -118,14 +118,7 @@ class ZoneServer:
         files = raise_open_files(self.files_wanted)
         self._connections_max = max(1, files - spare)
         self.players_max = min(config.max_players, self._connections_max)
-        self.zone = Zone(
-            self._rules,
-            hz=config.hz,
-            seed=config.seed,
-            history_ticks=config.limits.history_ticks,
-            actions_per_tick=config.limits.actions_per_tick,
-            joins_per_tick=config.limits.joins_per_tick,
-        )
+        self.zone = Zone(self._rules, hz=config.hz, seed=config.seed, limits=config.limits)
         self.gateway = GATEWAYS[config.delivery](self.zone, config, self._loop, self._connections_max)
         self._ticker = Ticker(config.hz, self._loop.time())
         self._started = time.monotonic()

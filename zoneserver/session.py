@@ -213,7 +213,9 @@ class Session(asyncio.Protocol):
         """Queues `data` for the next gather send. False as for `send`."""
         if self.is_over:
             return False
-        if self.waiting_bytes + len(data) > self._limits.send_hard_bytes:
+        # The bound is on what comes to wait behind something: a frame or a snapshot by itself, in flight
+        # or about to be, is as large as the zone makes it.
+        if self._queue and self._queue_bytes + len(data) > self._limits.send_hard_bytes:
             self.end(CloseReason.SLOW_CONSUMER, f"{self.waiting_bytes} bytes wait to be sent")
             return False
         self._queue.append(data)
@@ -343,7 +345,8 @@ class Session(asyncio.Protocol):
         if self.state is State.CLOSING:
             return False  # The peer has read our goodbye: the transport may close at last.
         self.end(CloseReason.CONNECTION_LOST, "the peer closed the connection")
-        return True
+        # By TLS a connection cannot stay half open.
+        return self._transport.get_extra_info("sslcontext") is None
 
     # --- The end ----------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any
 
 from zoneserver.closing import RefusalCode
+from zoneserver.config import Limits
 from zoneserver.frames import FrameBuilder, History
 from zoneserver.logs import place_of
 from zoneserver.rules import Action, Player, Refused, Rules, actions_of
@@ -62,24 +63,14 @@ class Zone:
     [(7, 0)]
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        *,
-        hz: int,
-        seed: int,
-        history_ticks: int = 256,
-        actions_per_tick: int = 127,
-        joins_per_tick: int = 128,
-    ) -> None:
+    def __init__(self, rules: Rules, *, hz: int, seed: int, limits: Limits | None = None) -> None:
         self.world = World(rules.width, rules.height, dict(rules.stats))
         self.hz = hz
-        self.history = History(history_ticks, lambda: frame(self.world.snapshot().encode()))
+        self._limits = limits if limits is not None else Limits()
+        self.history = History(self._limits.history_ticks, lambda: frame(self.world.snapshot().encode()))
         self.rules = rules
         self.rule_failures_total = 0
         self.superseded_total = 0
-        self._actions_per_tick = actions_per_tick
-        self._joins_per_tick = joins_per_tick
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
         self._players: dict[int, Player] = {}
@@ -133,7 +124,7 @@ class Zone:
         """
         first, waiting = self._waiting.get(ref, (seq, 0))
         waiting += len(actions)
-        if waiting > self._actions_per_tick or seq + len(actions) - first > _SEQUENCES_PER_TICK:
+        if waiting > self._limits.actions_per_tick or seq + len(actions) - first > _SEQUENCES_PER_TICK:
             return False
         self._waiting[ref] = first, waiting
         self._inbox.append((ref, seq, actions))
@@ -152,7 +143,7 @@ class Zone:
         world.tick += 1
         rules.tick = world.tick
         leaves, self._leaves = self._leaves, []
-        joins = list(islice(self._joins.items(), self._joins_per_tick))
+        joins = list(islice(self._joins.items(), self._limits.joins_per_tick))
         inbox, self._inbox = self._inbox, []
         self._waiting = {}
         for ref in leaves:
@@ -162,10 +153,21 @@ class Zone:
         self._joined = [(ref, self._join(ref, name)) for ref, name in joins]
         for callback in rules._timers.pop(world.tick, ()):
             self._guarded("a timer", callback)
+        # How many bytes everybody is told, by whose packets it came of.
+        told: dict[int, int] = {}
+        event_bytes_max = self._limits.event_bytes_per_tick
         for ref, seq, actions in inbox:
             slot = self._slots.get(ref)
-            if slot is not None:  # else the player left before its actions were due
-                self._apply(ref, self._players[slot], seq, actions)
+            if slot is None:
+                continue  # The player left before its actions were due.
+            if told.get(ref, 0) >= event_bytes_max:
+                # As it was within the bounds in this tick, it is the first in the next.
+                self.submit(ref, seq, actions)
+                continue
+            before = self._frame.event_bytes
+            self._apply(ref, self._players[slot], seq, actions)
+            if self._frame.event_bytes > before:
+                told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
         self._guarded("on_tick", rules.on_tick)
 
     def encode(self, dilation_percent: int = 100) -> TickResult:

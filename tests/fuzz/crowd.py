@@ -216,7 +216,7 @@ class Crowd:
             secret=secret,
             limits=LIMITS,
         )
-        self.zone = Zone(Cramped(), hz=HZ, seed=1, history_ticks=LIMITS.history_ticks)
+        self.zone = Zone(Cramped(), hz=HZ, seed=1, limits=LIMITS)
         self.gateway = Gateway(self.zone, config, self.loop, connections_max=len(HONEST) + CHAIRS)
         # Every frame by its payload: the peers compare bytes, and one decode serves them all.
         self.ticks: dict[bytes, Tick] = {}

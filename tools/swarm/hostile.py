@@ -131,21 +131,16 @@ class Tiny(Role):
 
 
 class Garbage(Role):
-    """Sends what is no message: noise in place of HELLO, or a frame of noise once it is in, by turns."""
+    """Sends what is no message once it is in: a frame of noise, or noise that is no frame, by turns."""
 
-    line = SilentLine
     expected = CloseReason.PROTOCOL_ERROR
     rest_seconds = 10.0
 
     async def play(self, line: Line) -> None:
+        await line.joined()
         noise = self.random.randbytes(200)
-        if self.turn % 2:
-            line.write(_hello(line.name))
-            await line.joined()
-            # msgpack has no use for this byte.
-            line.write(frame(b"\xc1" + noise))
-        else:
-            line.write(b"\xff" + noise)
+        # msgpack has no use for the one byte, and no frame is as long as the other says.
+        line.write(frame(b"\xc1" + noise) if self.turn % 2 else b"\xff" + noise)
 
 
 class Oversize(Role):

@@ -6,13 +6,18 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.sockets import set_send_limits, set_user_timeout
 
 __all__ = ["bind", "listen"]
 
+# How many who connect may wait to be accepted.
 _BACKLOG = 4096
+# How many of them asyncio accepts before everybody else has a turn: it takes its backlog for that. (uvloop
+# accepts one.)
+_ACCEPTS_PER_TURN = 16
 
 
 def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
@@ -50,14 +55,15 @@ async def listen(
 ) -> asyncio.Server:
     """Starts to accept; each connection gets a protocol of its own, by TLS once its handshake is done,
     which may take as long as a HELLO."""
+    encryption: dict[str, Any] = {}
+    if tls is not None and limits is not None:
+        encryption = {
+            "ssl": tls,
+            "ssl_handshake_timeout": limits.handshake_seconds,
+            "ssl_shutdown_timeout": limits.linger_seconds,
+        }
     loop = asyncio.get_running_loop()
-    if tls is None or limits is None:
-        return await loop.create_server(protocol, sock=sock, backlog=_BACKLOG)
-    return await loop.create_server(
-        protocol,
-        sock=sock,
-        backlog=_BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=limits.handshake_seconds,
-        ssl_shutdown_timeout=limits.linger_seconds,
-    )
+    server = await loop.create_server(protocol, sock=sock, backlog=_ACCEPTS_PER_TURN, **encryption)
+    # The loop has told the kernel its own figure.
+    sock.listen(_BACKLOG)
+    return server
