@@ -7,11 +7,15 @@ FUZZ := $(VENV)/fuzz
 FUZZ_TIME ?= 60s
 TARGET ?= all
 
-.PHONY: demo test fuzz soak check bench format clean
+.PHONY: demo test fuzz soak compare check bench format clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
 	@$(BIN)/python -m tools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
+
+# Three ways to deliver, the same bots against each: a table, and compare.html with plots.
+compare: $(READY)
+	@$(BIN)/python -m tools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))
 
 # In four processes: most tests wait for something more than they work.
 test: $(READY)

@@ -1,4 +1,4 @@
-"""What bots do in the demo game: walk, fight, talk. Each is small enough to copy for another game."""
+"""What bots do in the demo game: walk, fight, talk, or nothing. Each is small enough to copy for another game."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from client.bot import ActionOf, Behaviour, Bot
 from client.replica import Replica
 from zoneserver.world import VELOCITY_MAX
 
-__all__ = ["ROLES", "Chatty", "Fighter", "Walker"]
+__all__ = ["ROLES", "Chatty", "Fighter", "Idle", "Walker"]
 
 # In the demo game's units: centimetres, and centimetres per second.
 SPEED = 400
@@ -94,6 +94,15 @@ class Chatty:
         return Walker().decide(bot, replica)
 
 
+class Idle:
+    """Does nothing. It is there to get every frame, in any game."""
+
+    motion_kinds = frozenset[str]()
+
+    def decide(self, bot: Bot, replica: Replica) -> None:
+        return None
+
+
 def velocity(bot: Bot, heading: float) -> tuple[int, int]:
     """A stroll in this direction (radians), in units per tick."""
     assert bot.welcome is not None
@@ -102,4 +111,4 @@ def velocity(bot: Bot, heading: float) -> tuple[int, int]:
     return int(speed * math.cos(heading)), int(speed * math.sin(heading))
 
 
-ROLES: dict[str, type[Behaviour]] = {"walker": Walker, "fighter": Fighter, "chatty": Chatty}
+ROLES: dict[str, type[Behaviour]] = {"walker": Walker, "fighter": Fighter, "chatty": Chatty, "idle": Idle}

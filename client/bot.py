@@ -19,10 +19,17 @@ ActionOf = tuple[str, tuple[Value, ...]]
 
 
 class Behaviour(Protocol):
-    """What a bot does when its next action is due."""
+    """What a bot does when its next action is due: subclass it for bots of your own, one object for each.
 
-    motion_kinds: frozenset[str]
-    """Kinds that become motions, of which the last within a tick makes the others void."""
+    >>> class Greeter(Behaviour):
+    ...     def decide(self, bot: Bot, replica: Replica) -> ActionOf | None:
+    ...         return "say", (f"hello from {bot.name}",)
+
+    `zone-swarm --bot mybots:Greeter` sends a thousand of them, those of `mybots.py` where you stand.
+    """
+
+    motion_kinds: frozenset[str] = frozenset()
+    """Kinds that become motions, of which the last within a tick makes the others void: `{"move"}`."""
 
     def decide(self, bot: Bot, replica: Replica) -> ActionOf | None:
         """The next action, or None to let this turn pass."""
@@ -136,7 +143,11 @@ class ActionBook:
 class Bot(ClientProtocol):
     """A player that acts when it is told that something is due, and accounts for every action.
 
-    Subclasses decide what to do with frames, and report to the book what those hold of this bot.
+    Subclasses decide what to do with frames, and report to the book what those hold of this bot. A
+    behaviour is given one to decide for: `bot.slot`, `bot.name`, `bot.welcome`, `bot.random`.
+
+    >>> def anywhere(bot: Bot) -> ActionOf:
+    ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
     """
 
     def __init__(self, name: str, behaviour: Behaviour, fates: Fates, seed: int) -> None:

@@ -33,7 +33,12 @@ _WAITING_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: an action of a player, or the zone's own doing (slot and name None)."""
+    """Something that happened: an action of a player, or the zone's own doing (slot and name None).
+
+    >>> event = Event(0, "ann", "say", ("hello",))
+    >>> f"{event.name}: {event.values[0]}"
+    'ann: hello'
+    """
 
     slot: int | None
     name: str | None
@@ -43,7 +48,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One tick as the program sees it; the replica stands at its end."""
+    """One tick as the program sees it; the replica stands at its end.
+
+    >>> update = Update(7, 1.0, {0: "ann"}, {}, [Event(0, "ann", "say", ("hello",))], [])
+    >>> [f"{event.name}: {event.values[0]}" for event in update.events if event.kind == "say"]
+    ['ann: hello']
+    """
 
     tick: int
     dilation: float
@@ -130,7 +140,14 @@ class _Receiver(ClientProtocol):
 
 
 class ZoneConnection:
-    """A player in a zone; made by `connect`. Iterate over it: each step is one tick."""
+    """A player in a zone; made by `connect`. Iterate over it: each step is one tick.
+
+    >>> async def follow(zone: ZoneConnection, name: str) -> None:
+    ...     async for update in zone:
+    ...         slot = zone.replica.slot(name)
+    ...         if slot is not None:
+    ...             print(update.tick, zone.replica.position(slot))
+    """
 
     def __init__(self, receiver: _Receiver, welcome: Welcome) -> None:
         self._receiver = receiver
@@ -224,6 +241,13 @@ async def connect(
     timeout: float = 10.0,
 ) -> AsyncIterator[ZoneConnection]:
     """Joins a zone; leaving the block leaves the zone.
+
+    >>> async def greet() -> None:
+    ...     async with connect("127.0.0.1", 7777, name="ann") as zone:
+    ...         zone.act("say", "hello")
+    ...         async for update in zone:
+    ...             if any(event.name == "ann" for event in update.events):
+    ...                 return
 
     `ticket` is what the zone asks for where it asks for one: the bytes, or the text that `zoneserver
     ticket` prints. `tls` is the context to connect with where the zone speaks TLS.

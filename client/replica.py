@@ -48,8 +48,8 @@ class Replica:
         return self.world.position(slot, tick)
 
     def stat(self, slot: int, name: str) -> int:
-        """One of the numbers that the game shows of each player."""
-        return self.world.stats[self.world.stat_names.index(name)][slot]
+        """One of the numbers that the game shows of each player. Raises KeyError for one that it does not."""
+        return self.world.stats[self.world.stat_indexes[name]][slot]
 
     def restore(self, snapshot: Snapshot) -> None:
         """Becomes the state in a snapshot."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from zoneserver.config import Config, Limits
-from zoneserver.gateway import Gateway
+from zoneserver.delivery import GATEWAYS
 from zoneserver.listeners import tcp
 from zoneserver.rules import Rules
 from zoneserver.server import ZoneServer
@@ -240,7 +240,7 @@ class Hall:
             history_ticks=config.limits.history_ticks,
             actions_per_tick=config.limits.actions_per_tick,
         )
-        self.gateway = Gateway(self.zone, config, self.clock, connections_max)
+        self.gateway = GATEWAYS[config.delivery](self.zone, config, self.clock, connections_max)
         self.config = config
         self.port = 0
 

@@ -229,12 +229,12 @@ async def test_everybody_gets_the_same_bytes_encoded_once_per_tick(open_hall: Op
 async def test_what_one_does_the_others_see_with_its_sequence(open_hall: OpenHall) -> None:
     hall = await open_hall(Plaza, hz=20)
     ann, bob = await hall.join("ann"), await hall.join("bob")
-    await ann.say(Act(5, [("move", 3, -4), ("say", "hi")]), Act(300, [("emote", 1)]))
+    await ann.say(Act(250, [("move", 3, -4), ("say", "hi")]), Act(300, [("emote", 1)]))
     await heard(ann)
     hall.tick()
     told = await bob.read_a(Tick)
-    assert (told.movers, list(told.seqs), list(told.vx), list(told.vy)) == ([0], [5], [3], [-4])
-    assert told.events == ((0, 6, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
+    assert (told.movers, list(told.seqs), list(told.vx), list(told.vy)) == ([0], [250], [3], [-4])
+    assert told.events == ((0, 251, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
 
 
 async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_hall: OpenHall) -> None:

@@ -1,29 +1,69 @@
 """The README's code runs as it stands."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from zoneserver import Rules, ZoneServer
 from zoneserver.games.plaza import Plaza
-from zoneserver.zone import Zone
+from zoneserver.scaffold import make_game
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "README.md").read_text()
-GAME, SERVER, CLIENT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+GAME, TEST, BOTS, SERVER, CLIENT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_game_runs() -> None:
+def test_the_game_and_its_test_are_those_of_a_new_game(tmp_path: Path) -> None:
+    make_game(tmp_path / "mygame")
+    assert (tmp_path / "mygame/mygame.py").read_text() == GAME
+    assert (tmp_path / "mygame/test_mygame.py").read_text() == TEST
+
+
+def test_a_game_of_ones_own_by_the_commands_as_they_stand(tmp_path: Path) -> None:
+    # All but those that run until Ctrl-C, and the swarm, which needs one of these.
+    commands = [line for line in own_commands() if not re.search(r" run |zone-swarm|client|activate", line)]
+    assert len(commands) == 4
+    done = subprocess.run(
+        ["bash", "-euc", "\n".join(commands)],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done
+    assert "nothing is wrong with it" in done.stdout
+    assert "3 passed" in done.stdout
+
+
+async def test_its_swarm_and_the_bots_of_ones_own_get_everything(tmp_path: Path) -> None:
+    (tmp_path / "mybots.py").write_text(BOTS)
     names: dict[str, type[Rules]] = {}
     exec(GAME, names)
-    zone = Zone(names["Tag"](), hz=20, seed=1)
-    zone.join(1, "ann")
-    zone.join(2, "bob")
-    zone.tick()
-    zone.submit(1, 1, [("move", 3, 4), ("tag", 1)])
-    assert [refusal.code for _, refusal, _ in zone.tick().refused] == ["OUT_OF_RANGE"]
+    swarms = [line.split()[1:] for line in own_commands() if line.startswith("zone-swarm")]
+    async with ZoneServer(names["Mygame"], port=0, stats_port=0) as server:
+        for arguments in swarms:
+            few = ("--bots", "8", "--time", "500ms", "--port", str(server.port), "--stats-port", str(server.stats_port))
+            running = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tools.swarm", "--no-progress", *arguments, *few),
+                stdout=asyncio.subprocess.PIPE,
+                cwd=tmp_path,
+            )
+            async with asyncio.timeout(30):
+                out, _ = await running.communicate()
+            assert (running.returncode, "everybody got everything" in out.decode()) == (0, True), out
+    assert len(swarms) == 3
+
+
+def own_commands() -> list[str]:
+    """The commands of the section about a game of one's own, as they are typed."""
+    section = PAGE.partition("## A game of your own")[2].partition("\n## ")[0]
+    prose = re.sub(r"```.*?```", "", section, flags=re.DOTALL)
+    return [re.split(r"  +", line)[0] for line in re.findall(r"^    (\S.*)$", prose, re.MULTILINE)]
 
 
 def test_the_server_runs() -> None:
@@ -46,7 +86,11 @@ async def test_the_client_hears_itself(tmp_path: Path) -> None:
 
 
 def test_every_command_is_written_in_the_same_form() -> None:
-    commands = re.findall(r"^    (\S*(?:python3?|zoneserver|zone-\w+|pip)) ", PAGE, re.MULTILINE)
+    commands = re.findall(r"^    (\S*(?:python3?|zoneserver|zone-\w+|pip)) .*$", PAGE, re.MULTILINE)
     commands += re.findall(r"`(\S*(?:python3?|zoneserver|zone-\w+)) (?:run|-m|\w+\.py)[^`]*`", PAGE)
-    # The first makes the environment that the others are in, the last stand in a table of what they are.
-    assert [command for command in commands if not command.startswith(".venv/bin/")] == ["python3", "zoneserver"]
+    # A game of one's own has a folder of its own, where the environment is on the path. Of the others the
+    # first makes the environment, the last stand in a table of what they are.
+    own = [line.split()[0] for line in own_commands() if not re.match(r"\.|cd ", line)]
+    others = Counter(command for command in commands if not command.startswith(".venv/bin/"))
+    assert others - Counter(own) == Counter(["python3", "zoneserver"])
+    assert ". .venv/bin/activate" in own_commands()

@@ -185,7 +185,7 @@ def test_one_send_is_in_flight_at_a_time_however_much_is_flushed() -> None:
 
 def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send() -> None:
     bench = Bench(room=0)
-    bench.owner.on_drained = lambda session: session.enqueue(b"caught up")
+    bench.owner.on_drained = lambda session: session.answer(b"caught up")
     bench.session.send(b"frame")
     bench.session.send(b"pong")
     bench.transport.take(5)
@@ -194,7 +194,7 @@ def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send
 
 def test_answers_to_what_arrived_together_leave_in_one_gather_send() -> None:
     bench = Bench()
-    bench.owner.on_received = lambda session: session.enqueue(b"pong")
+    bench.owner.on_received = lambda session: session.answer(b"pong")
     ping = frame(b"ping")
     bench.transport.deliver(ping * 3 + ping[:2])
     assert bench.transport.sends == [b"pongpongpong"]

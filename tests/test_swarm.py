@@ -117,6 +117,7 @@ def test_names_differ_and_fit_the_protocol() -> None:
     names = {plan.name(number) for number in range(0, 20_000, 7)}
     assert len(names) == len(range(0, 20_000, 7))
     assert max(map(len, names)) <= 24
+    assert Plan(bots=65_000, mix={"mybots:" + "Walker" * 9: 1}).name(64_999) == "WalkerWalkerWalker-64999"
 
 
 # --- The ledger -----------------------------------------------------------------------------------

@@ -373,13 +373,28 @@ def test_the_newest_applied_action_is_noted_however_many_were_refused_before() -
     assert zone.world.seq[0] == 151
 
 
+def test_a_replica_notes_the_same_sequence_however_far_apart_actions_may_be() -> None:
+    zone = zone_of("ann")
+    replica = replica_of(zone)
+    assert zone.submit(1, 5, [("walk", 1, 1)])
+    assert not zone.submit(1, 133, [("say", "too far")])
+    assert not zone.submit(1, 2**31, [("say", "too far")])
+    assert zone.submit(1, 132, [("say", "hi")])
+    replica.apply(told(zone.tick()))
+    assert replica.seq == zone.world.seq
+    assert replica.seq[0] == 132
+    assert zone.submit(1, 2**31, [("say", "another tick")])
+
+
 def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -> None:
     zone = zone_of("ann")
     replica = replica_of(zone)
-    zone.submit(1, 1, [("say", "hi")] * 255)
-    zone.submit(1, 256, [("walk", 1, 1)])
+    assert zone.submit(1, 200, [("say", "hi")] * 127)
+    assert zone.submit(1, 327, [("walk", 1, 1)])
+    assert not zone.submit(1, 328, [("say", "one more")])
     replica.apply(told(zone.tick()))
     assert replica.seq == zone.world.seq
+    assert replica.seq[0] == 327 & 0xFF
 
 
 # --- Rules that fail ------------------------------------------------------------------------------

@@ -41,10 +41,11 @@ class ZoneMap:
 class Source:
     """Asks one server, one question at a time. After an AwayError the next question connects anew."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, patience_seconds: float = _ANSWER_SECONDS) -> None:
         self.address = address_text(host, port)
+        self._patience_seconds = patience_seconds
         # It connects when first asked, and again whenever it was closed.
-        self._connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
+        self._connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
         self._is_closed = False
 
     async def stats(self) -> Stats:
@@ -87,7 +88,7 @@ class Source:
                 body = self._get(path)
             return _printable(json.loads(body))
         except TimeoutError:
-            reason = f"no answer within {_ANSWER_SECONDS:g} s"
+            reason = f"no answer within {self._patience_seconds:g} s"
         except ConnectionRefusedError:
             reason = "connection refused"
         except http.client.RemoteDisconnected as error:

@@ -1,17 +1,16 @@
 """A game server that keeps thousands of players together in one crowded zone.
 
 Everything that everybody does within a tick becomes one buffer, encoded once, sent to all. These
-are the names that the author of a game needs; `zoneserver.rules` says how a game is written.
+are all the names that the author of a game needs; `zoneserver.rules` says how a game is written, and
+`zoneserver.testing` how it is tested.
 """
 
-from zoneserver.closing import CloseReason
 from zoneserver.config import Config, Limits
 from zoneserver.rules import Between, Player, Refused, Rules, Speed, Text, action
 from zoneserver.server import ZoneServer
 
 __all__ = [
     "Between",
-    "CloseReason",
     "Config",
     "Limits",
     "Player",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
 import os
 import secrets
 import signal
@@ -17,10 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver import __version__, console
-from zoneserver.config import SECRET_BYTES_MIN, Config, Parser, checked, parse_count, parse_duration, parse_size
+from zoneserver.checkup import check_game
+from zoneserver.config import (
+    DELIVERIES,
+    SECRET_BYTES_MIN,
+    Config,
+    Parser,
+    checked,
+    parse_count,
+    parse_duration,
+    parse_size,
+)
+from zoneserver.loading import LoadError, TargetError, load_class
 from zoneserver.logs import LOG_FORMATS, set_up_logs
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory, stop_signals
 from zoneserver.rules import Rules
+from zoneserver.scaffold import ScaffoldError, make_game
 from zoneserver.server import ZoneServer
 from zoneserver.tickets import issue_ticket, ticket_to_text
 from zoneserver.wire.messages import NAME_CHARACTERS
@@ -32,11 +43,14 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2,
 _EXAMPLES = """\
 examples:
   zoneserver run                            the demo game on 127.0.0.1:7777
-  zoneserver run mygame:Tag --hz 10         your own game, the class Tag of mygame.py
+  zoneserver new mygame                     a folder with a small game of your own, and its test
+  zoneserver check mygame:Mygame            what is in it, and whether anything is wrong with it
+  zoneserver run mygame:Mygame --hz 10      it runs: the class Mygame of mygame.py
   zoneserver run --port 0 --ready-file F    any free port; F says which once it accepts
   zoneserver ticket ann --secret-file F     a ticket with which ann comes in, once
 
-exit codes: 0 stopped as asked, 1 the zone failed, 2 wrong usage, 3 cannot start, 130 interrupted twice
+exit codes: 0 stopped as asked, 1 the zone failed, or something is wrong with a game that was checked,
+2 wrong usage, 3 cannot start, 130 interrupted twice
 """
 _SECRET_VARIABLE = "ZONE_SECRET"
 
@@ -53,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        return _ticket(arguments) if arguments.command == "ticket" else _run(arguments)
-    except UsageError as error:
+        return _COMMANDS[arguments.command](arguments)
+    except (UsageError, ScaffoldError) as error:
         print(f"zoneserver: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (CannotStartError, MissingExtraError) as error:
@@ -79,6 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
             is_open=arguments.open,
             tls_cert=arguments.tls_cert,
             tls_key=arguments.tls_key,
+            delivery=arguments.delivery,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -99,6 +114,25 @@ def _ticket(arguments: argparse.Namespace) -> int:
     expires_at = int(time.time() + arguments.valid)
     print(ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16))))
     return EXIT_OK
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    print(make_game(arguments.folder))
+    return EXIT_OK
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    checkup = check_game(load_rules(arguments.rules), arguments.rules)
+    print(checkup.render())
+    return EXIT_FAILED if checkup.problems else EXIT_OK
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "new": _new,
+    "check": _check,
+    "ticket": _ticket,
+}
 
 
 def _secret(path: Path | None) -> bytes:
@@ -162,10 +196,33 @@ def _parser() -> argparse.ArgumentParser:
     flag("--tls-key", str, None, "its key, where it is not in the same file")
     text = "stop when standard input ends: with whoever holds its other end, however that ends"
     run.add_argument("--stop-on-stdin-eof", action="store_true", help=text)
+    text = "for comparison: the zone's one buffer a tick, or a frame per action, gathered or sent at once"
+    run.add_argument("--delivery", choices=DELIVERIES, default=default.delivery, help=f"{text} (default zone)")
     levels = ("debug", "info", "warning", "error")
     run.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
     run.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="how to log (default text)")
     run.add_argument("--loop", choices=LOOPS, default="auto", help="event loop; auto: uvloop if installed")
+
+    new = commands.add_parser(
+        "new",
+        help="make a new game",
+        description="Make a folder with a small game and its test, and say what to type next.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    new.add_argument(
+        "folder", type=Path, metavar="DIR", help="the folder, which is not there yet; its name is the game's"
+    )
+
+    check = commands.add_parser(
+        "check",
+        help="look at a game and try it out",
+        description="Say what a game has and what is wrong with it, and try it out twice: the same input has to "
+        "give the same bytes.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("rules", metavar="module:Rules", help="the game")
 
     ticket = commands.add_parser(
         "ticket",
@@ -184,31 +241,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def load_rules(target: str) -> type[Rules]:
     """The class named by `module:Class`. Raises UsageError or CannotStartError, saying what is wrong with it."""
-    module_name, _, class_name = target.partition(":")
-    if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
-        raise UsageError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
-    # A game usually lies in the directory one stands in.
-    sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and module_name.startswith(error.name):
-            raise CannotStartError(f"there is no module {module_name!r} here ({os.getcwd()})") from None
-        raise CannotStartError(f"{module_name} needs a module that is not installed: {error.name}") from None
-    except SyntaxError as error:
-        raise CannotStartError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    finally:
-        sys.path.pop(0)
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, Rules)):
-        names = [
-            name
-            for name, value in vars(module).items()
-            if isinstance(value, type) and issubclass(value, Rules) and value is not Rules
-        ]
-        hint = f"; it has {', '.join(names)}" if names else ""
-        raise CannotStartError(f"{module_name} has no Rules class named {class_name!r}{hint}")
-    return found
+        return load_class(target, "Rules class", lambda found: issubclass(found, Rules) and found is not Rules)
+    except TargetError as error:
+        raise UsageError(str(error)) from None
+    except LoadError as error:
+        raise CannotStartError(str(error)) from None
 
 
 async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 __all__ = [
+    "DELIVERIES",
     "SECRET_BYTES_MIN",
     "Config",
     "Limits",
@@ -25,6 +26,10 @@ __all__ = [
 
 SECRET_BYTES_MIN = 16
 """A shorter secret can be guessed."""
+
+DELIVERIES = ("zone", "session", "immediate")
+"""How what players do reaches everybody: a buffer per tick, or, for comparison, a frame per action,
+gathered by each session or sent at once."""
 
 _Parsed = TypeVar("_Parsed")
 
@@ -109,7 +114,11 @@ def parse_size(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds that protect everybody from anybody. Bytes, seconds and counts, as the names say."""
+    """The bounds that protect everybody from anybody. Bytes, seconds and counts, as the names say.
+
+    >>> Config(limits=Limits(actions_per_second=10)).limits.actions_per_second
+    10
+    """
 
     client_frame_bytes: int = 1024
     """A larger frame is refused on its header; its body is never buffered."""
@@ -195,6 +204,8 @@ class Config:
     """How long nobody may come in from an address after a player from there was thrown out."""
     drain_seconds: float = 5.0
     """How long a shutdown may take to tell everybody."""
+    delivery: str = "zone"
+    """One of DELIVERIES; all but the first are there to be compared with it."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -209,6 +220,8 @@ class Config:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")
         if self.port and self.port == self.stats_port:
             raise ValueError(f"port and stats_port must differ: both are {self.port}")
+        if self.delivery not in DELIVERIES:
+            raise ValueError(f"delivery must be one of {', '.join(DELIVERIES)}, not {self.delivery!r}")
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("a TLS key needs its certificate")
         if self.secret and len(self.secret) < SECRET_BYTES_MIN:

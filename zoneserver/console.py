@@ -85,7 +85,7 @@ def summary(before: Stats, after: Stats) -> None:
         f"uptime        {after.uptime_s:,.1f} s, {peak} at the peak, {before.players:,} at the end",
         f"ticks         {after.ticks_total:,}, {after.overruns_total:,} overrun, {after.ticks_skipped_total:,} skipped",
         f"actions in    {after.actions_in_total:,}, {sum(after.refusals.values()):,} refused",
-        f"deliveries    {after.deliveries_out_total:,} in {after.frames_out_total:,} sends",
+        f"deliveries    {after.deliveries_out_total:,} in {after.sends_total:,} sends",
         f"bytes         {after.bytes_in_total:,} in, {after.bytes_out_total:,} out",
         f"sessions over {kicks}",
     ]

@@ -125,15 +125,20 @@ class FanOut:
         self.tick, self.frame_bytes = tick, len(data)
         # A send may end its session or find that it stalls: both change the round.
         receivers = tuple(self._round)
-        for session in receivers:
-            session.send(data)
-        counters, sends = self._counters, len(receivers)
-        counters.frames_out_total += sends
+        self._deliver(receivers, data)
+        counters, frames = self._counters, len(receivers)
+        counters.frames_out_total += frames
         counters.frames_skipped_total += len(self._behind)
-        counters.deliveries_out_total += sends * records
-        counters.bytes_out_total += sends * len(data)
+        counters.deliveries_out_total += frames * records
+        counters.bytes_out_total += frames * len(data)
         if self._config.send_rate:
             self._charge(receivers, len(data), now)
+
+    def _deliver(self, receivers: tuple[Session, ...], data: bytes) -> None:
+        """One send to each, now."""
+        for session in receivers:
+            session.send(data)
+        self._counters.sends_total += len(receivers)
 
     def _charge(self, receivers: tuple[Session, ...], size: int, now: float) -> None:
         """Where there is a bound on the rate: who has spent its budget rests, who has rested goes on."""

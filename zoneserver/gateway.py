@@ -310,7 +310,9 @@ class Gateway:
             session.flush()
 
     def _ping(self, session: Session, ping: Ping) -> None:
-        self._tell(session, frame(Pong(ping.token, self.fan_out.tick).encode()))
+        data = frame(Pong(ping.token, self.fan_out.tick).encode())
+        if session.answer(data):
+            self.counters.bytes_out_total += len(data)
 
     def _goodbye(self, session: Session, _goodbye: Goodbye) -> None:
         session.end(CloseReason.CLIENT_LEFT)
@@ -387,8 +389,7 @@ class Gateway:
             self._restrain(session, guard)
 
     def _tell(self, session: Session, data: bytes) -> None:
-        """Queues something for one session; it leaves with the next frame, when it is flushed, or when all
-        that came in with what it answers is read."""
+        """Queues something for one session; it leaves with the next frame, or when it is flushed."""
         if session.enqueue(data):
             self.counters.bytes_out_total += len(data)
 

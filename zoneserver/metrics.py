@@ -136,6 +136,7 @@ class Counters:
     actions_in_total: int = 0
     bytes_in_total: int = 0
     frames_out_total: int = 0
+    sends_total: int = 0
     frames_skipped_total: int = 0
     deliveries_out_total: int = 0
     bytes_out_total: int = 0
@@ -184,7 +185,9 @@ class Stats:
     actions_in_total: int
     bytes_in_total: int
     frames_out_total: int
-    """Frames handed to sessions: sends."""
+    """Frames handed to sessions."""
+    sends_total: int
+    """Sends that took them there: as many, unless the sessions gather (`--delivery session`)."""
     frames_skipped_total: int
     catch_ups_total: int
     deliveries_out_total: int

@@ -27,6 +27,7 @@ import random
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from zoneserver.closing import RefusalCode
@@ -41,7 +42,9 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class Refused(Exception):
     """Raised by a rule: the action does not happen, and its player is told `code` and `text`.
 
-    `raise Refused("COOLDOWN", "ready again in 3 ticks")`
+    >>> raise Refused("COOLDOWN", "ready again in 3 ticks")
+    Traceback (most recent call last):
+    zoneserver.rules.Refused: COOLDOWN: ready again in 3 ticks
 
     `glitch` says that no honest client would have tried it, whatever its player did and however late
     its picture of the zone is: whoever does so again and again is thrown out.
@@ -56,7 +59,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A number of an action lies from `low` to `high`, both included: `Annotated[int, Between(0, 9)]`."""
+    """A number of an action lies from `low` to `high`, both included.
+
+    >>> Dice = Annotated[int, Between(1, 6)]
+    """
 
     low: float
     high: float
@@ -64,13 +70,22 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of an action is printable, not empty and at most `bytes_max` long in UTF-8."""
+    """A text of an action is printable, not empty and at most `bytes_max` long in UTF-8.
+
+    >>> Line = Annotated[str, Text(200)]
+    """
 
     bytes_max: int
 
 
 Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
-"""Units per tick along one axis."""
+"""Units per tick along one axis, as `Player.move` takes them.
+
+>>> class Walk(Rules):
+...     @action
+...     def move(self, player: Player, vx: Speed, vy: Speed) -> None:
+...         player.move(vx, vy)
+"""
 
 
 def action(handler: Handler) -> Handler:
@@ -79,6 +94,13 @@ def action(handler: Handler) -> Handler:
     Its parameters after the player are annotated `int`, `float`, `str`, `bool`, `Player` (sent as a
     slot), or one of the numbers and texts within bounds: `Annotated[str, Text(200)]`. A payload that
     does not fit is refused with BAD_PAYLOAD and never reaches the handler.
+
+    >>> class Chat(Rules):
+    ...     @action
+    ...     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
+    ...         player["lines"] += 1
+    >>> list(actions_of(Chat()))
+    ['say']
     """
     handler.__zone_action__ = True  # type: ignore[attr-defined]
     return handler
@@ -164,6 +186,17 @@ class Rules:
 
     `width` and `height` bound the zone, in units of the game's choice; `stats` names the whole
     numbers (32 bits) that everybody may see of each player, with their first values.
+
+    >>> class Hill(Rules):
+    ...     width, height = 1_000, 1_000
+    ...     stats = {"seconds": 0}
+    ...
+    ...     def on_join(self, player: Player) -> None:
+    ...         player.place(self.random.randrange(1_001), 0)
+    ...
+    ...     def on_tick(self) -> None:
+    ...         for player in self.players.values() if self.tick % self.hz == 0 else ():
+    ...             player["seconds"] += player.position[1] > 900
     """
 
     name: ClassVar[str] = ""
@@ -187,7 +220,11 @@ class Rules:
         """The zone opens; nobody is in it yet."""
 
     def on_join(self, player: Player) -> None:
-        """Somebody came in, at (0, 0), at rest: place it."""
+        """Somebody came in, at (0, 0), at rest: place it.
+
+        Its first frame is that of the next tick: it does not hear what is emitted here, but what
+        `self.after(1, ...)` emits.
+        """
 
     def on_leave(self, player: Player) -> None:
         """Somebody goes; after this the player is gone."""
@@ -210,6 +247,8 @@ class Rules:
 # --- From a handler's annotations to a check of what was sent -------------------------------------
 
 _Converter = Callable[[Any], Any]
+# More than any packet of a client holds.
+_TEXT_BYTES = 1024
 
 
 Action = Callable[[Player, Sequence[Any]], Any]
@@ -248,49 +287,75 @@ def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Conver
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an action after its player: what a client has to send for it."""
+
+    name: str
+    type: type
+    """int, float, str, bool or Player."""
+    bound: Between | Text | None
+    """For a number or a text that has one."""
+
+
 def actions_of(rules: Rules) -> dict[str, Action]:
-    """The actions of a game by kind. Raises TypeError for a parameter that nobody could send."""
-    found: dict[str, Action] = {}
-    for kind, handler in inspect.getmembers(rules, inspect.ismethod):
-        if not getattr(handler, "__zone_action__", False):
-            continue
-        if not inspect.signature(handler).parameters:
-            raise TypeError(f"{type(rules).__name__}.{kind} takes no player")
-        try:
-            hints = typing.get_type_hints(handler, include_extras=True)
-        except NameError as error:
-            raise TypeError(f"{type(rules).__name__}.{kind} is annotated with an unknown name: {error}") from None
-        parameters = list(inspect.signature(handler).parameters)[1:]
-        converters = [_converter(rules, f"{kind}({parameter})", hints.get(parameter, Any)) for parameter in parameters]
-        found[kind] = _action(kind, handler, converters)
-    return found
+    """The actions of a game by kind. Raises TypeError for one that nobody could send."""
+    return {
+        kind: _action(kind, handler, [_converter(rules, kind, parameter) for parameter in parameters_of(handler)])
+        for kind, handler in handlers_of(rules).items()
+    }
 
 
-def _converter(rules: Rules, where: str, hint: Any) -> _Converter:
-    bound: object = None
-    if typing.get_origin(hint) is Annotated:
-        hint, bound = typing.get_args(hint)[:2]
-    match hint, bound:
-        case builtins_int, Between(low, high) if builtins_int is int:
-            return _integer(where, low, high)
-        case builtins_int, None if builtins_int is int:
-            return _integer(where, -(2**63), 2**63 - 1)
-        case builtins_float, Between(low, high) if builtins_float is float:
-            return _number(where, low, high)
-        case builtins_float, None if builtins_float is float:
-            return _number(where, -math.inf, math.inf)
-        case builtins_str, Text(bytes_max) if builtins_str is str:
-            return _text(where, bytes_max)
-        case builtins_str, None if builtins_str is str:
-            return _text(where, 1024)
-        case builtins_bool, None if builtins_bool is bool:
-            return _boolean(where)
-        case player, None if player is Player:
-            return _player(where, rules)
+def handlers_of(rules: Rules) -> dict[str, MethodType]:
+    """The methods of a game that are marked as actions, by their names."""
+    methods = inspect.getmembers(rules, inspect.ismethod)
+    return {kind: handler for kind, handler in methods if hasattr(handler, "__zone_action__")}
+
+
+def parameters_of(handler: MethodType) -> list[Parameter]:
+    """What an action takes after its player. Raises TypeError for what nobody could send, or run."""
+    where = f"{type(handler.__self__).__name__}.{handler.__name__}"
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{where} is async: rules are ordinary functions, for a tick waits for nobody")
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters:
+        raise TypeError(f"{where} takes no player")
+    try:
+        hints = typing.get_type_hints(handler, include_extras=True)
+    except Exception as error:  # An annotation in quotes is evaluated here, and may raise anything.
+        raise TypeError(f"{where} is annotated with what is not there: {error}") from None
+    return [_parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any)) for taken in parameters[1:]]
+
+
+def _parameter(where: str, parameter: inspect.Parameter, hint: Any) -> Parameter:
+    kind, *bounds = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
+    bound = bounds[0] if bounds else None
+    if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
+        raise TypeError(f"{where}: an action takes so many arguments, each by its place")
+    if bound is None and kind in (int, float, str, bool, Player):
+        return Parameter(parameter.name, kind, None)
+    if (isinstance(bound, Between) and kind in (int, float)) or (isinstance(bound, Text) and kind is str):
+        return Parameter(parameter.name, kind, bound)
     raise TypeError(
-        f"{type(rules).__name__}.{where} is annotated {hint!r}: an action takes int, float, str, bool or "
+        f"{where} is annotated {hint!r}: an action takes int, float, str, bool or "
         "Player, and Annotated[...] with Between or Text"
     )
+
+
+def _converter(rules: Rules, kind: str, parameter: Parameter) -> _Converter:
+    where = f"{kind}({parameter.name})"
+    match parameter.bound:
+        case Between(low, high):
+            return _integer(where, low, high) if parameter.type is int else _number(where, low, high)
+        case Text(bytes_max):
+            return _text(where, bytes_max)
+    if parameter.type is int:
+        return _integer(where, -(2**63), 2**63 - 1)
+    if parameter.type is float:
+        return _number(where, -math.inf, math.inf)
+    if parameter.type is str:
+        return _text(where, _TEXT_BYTES)
+    return _boolean(where) if parameter.type is bool else _player(where, rules)
 
 
 def _integer(where: str, low: float, high: float) -> _Converter:

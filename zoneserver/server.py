@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from zoneserver.admin import AdminProtocol, Document
 from zoneserver.config import Config
-from zoneserver.gateway import Gateway
+from zoneserver.delivery import GATEWAYS
 from zoneserver.listeners import tcp
 from zoneserver.metrics import STATS_SCHEMA, Stats
 from zoneserver.process import raise_open_files, rss_bytes
@@ -48,9 +48,12 @@ _AWAKE_SECONDS = 0.001
 class ZoneServer:
     """One zone on one port, in this process.
 
-        async with ZoneServer(Tag, port=0) as server:
-            print(server.port)
-            await server.serve()
+    >>> async def main() -> None:
+    ...     async with ZoneServer(Rules, port=0, stats_port=None) as server:
+    ...         await server.serve(seconds=0.1)
+    ...         print(server.port > 0, server.stats().players)
+    >>> asyncio.run(main())
+    True 0
 
     `rules` is the game: a class or an instance. Everything else is a field of Config, given whole or
     by name. Leaving the block tells all players and closes the ports.
@@ -123,7 +126,7 @@ class ZoneServer:
             actions_per_tick=config.limits.actions_per_tick,
             joins_per_tick=config.limits.joins_per_tick,
         )
-        self.gateway = Gateway(self.zone, config, self._loop, self._connections_max)
+        self.gateway = GATEWAYS[config.delivery](self.zone, config, self._loop, self._connections_max)
         self._ticker = Ticker(config.hz, self._loop.time())
         self._started = time.monotonic()
         self._sample_cpu()
@@ -266,6 +269,7 @@ class ZoneServer:
             actions_in_total=counters.actions_in_total,
             bytes_in_total=counters.bytes_in_total,
             frames_out_total=counters.frames_out_total,
+            sends_total=counters.sends_total,
             frames_skipped_total=counters.frames_skipped_total,
             catch_ups_total=counters.catch_ups_total,
             deliveries_out_total=counters.deliveries_out_total,

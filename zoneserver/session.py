@@ -91,6 +91,7 @@ class Session(asyncio.Protocol):
     __slots__ = (
         "_deferred",
         "_deframer",
+        "_has_answered",
         "_is_held",
         "_limits",
         "_linger",
@@ -148,6 +149,8 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport
         # True while whole frames may wait in the deframer; reading is paused so long.
         self._deferred = False
+        # True while answers are queued that leave when all that arrived with what they answer is served.
+        self._has_answered = False
         # True while the owner wants to hear nothing more; they then wait for `release`.
         self._is_held = False
         # Aborts the connection of a closing session that takes too long over its goodbye.
@@ -217,6 +220,12 @@ class Session(asyncio.Protocol):
         self._queue_bytes += len(data)
         self.accepted_bytes += len(data)
         return True
+
+    def answer(self, data: bytes) -> bool:
+        """For the owner, within `session_received`: queues `data`, for one gather send with the answers to
+        all that arrived together. False as for `send`."""
+        self._has_answered = True
+        return self.enqueue(data)
 
     def flush(self) -> None:
         """Hands the whole queue over as one gather send, unless one is in flight."""
@@ -293,7 +302,8 @@ class Session(asyncio.Protocol):
                 self._owner.session_received(self, payload)
                 if self.reason is not None:
                     return
-            if self._queue:
+            if self._has_answered:
+                self._has_answered = False
                 self.flush()
         except Exception:
             self.fail("it was served")

@@ -28,6 +28,10 @@ __all__ = ["TickResult", "Zone"]
 
 log = logging.getLogger(__name__)
 
+# What one player does within one tick lies within so many sequences: frames carry their low bytes, of
+# which everybody must see which is the newer.
+_SEQUENCES_PER_TICK = 128
+
 # Places of failures that are remembered: more than the lines of any game that raise.
 _PLACES_MAX = 1_000
 
@@ -86,8 +90,8 @@ class Zone:
         self._joins: dict[int, str] = {}
         self._leaves: list[int] = []
         self._inbox: list[tuple[int, int, Sequence[tuple[Any, ...]]]] = []
-        # How many actions of each player wait in the inbox.
-        self._waiting: dict[int, int] = {}
+        # Of each player whose actions wait in the inbox: the first sequence of them, and how many they are.
+        self._waiting: dict[int, tuple[int, int]] = {}
         self._refused: list[tuple[int, Refusal, bool]] = []
         self._joined: list[tuple[int, int]] = []
         # In which tick a failure was last logged, by its place.
@@ -124,12 +128,14 @@ class Zone:
     def submit(self, ref: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> bool:
         """Actions of one player, the first with sequence `seq`, for the next tick.
 
-        False when too many of this player's wait already; then none of these is taken.
+        False when too many of this player's wait already, or one whose sequence is too far away; then
+        none of these is taken.
         """
-        waiting = self._waiting.get(ref, 0) + len(actions)
-        if waiting > self._actions_per_tick:
+        first, waiting = self._waiting.get(ref, (seq, 0))
+        waiting += len(actions)
+        if waiting > self._actions_per_tick or seq + len(actions) - first > _SEQUENCES_PER_TICK:
             return False
-        self._waiting[ref] = waiting
+        self._waiting[ref] = first, waiting
         self._inbox.append((ref, seq, actions))
         return True
 

@@ -123,7 +123,7 @@ def rates_between(before: Stats, after: Stats) -> Rates | None:
         packets_in_per_s=(after.packets_in_total - before.packets_in_total) / seconds,
         actions_in_per_s=actions / seconds,
         bytes_in_per_s=(after.bytes_in_total - before.bytes_in_total) / seconds,
-        sends_per_s=(after.frames_out_total - before.frames_out_total) / seconds,
+        sends_per_s=(after.sends_total - before.sends_total) / seconds,
         deliveries_out_per_s=deliveries / seconds,
         bytes_out_per_s=(after.bytes_out_total - before.bytes_out_total) / seconds,
         frames_skipped_per_s=(after.frames_skipped_total - before.frames_skipped_total) / seconds,

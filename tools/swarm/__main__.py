@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from client.behaviours import ROLES
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
 from tools.swarm import report
 from tools.swarm.conductor import Conductor, Outcome, SwarmError
@@ -36,6 +37,7 @@ examples:
   zone-swarm --spawn-server --mix walker=90,stuck=5,flood=5
                                                  one in ten is hostile; without those first, to compare
 
+roles: {" ".join(ROLES)}
 hostile roles: {" ".join(HOSTILE_ROLES)}
 
 exit codes: 0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, a bot
@@ -98,7 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "how long to measure once all are in; 0 until Ctrl-C (default 30s)"
     flag("-t", "--time", type=checked(parse_duration), default=default.seconds, help=text)
     flag("--rate", type=_positive(float), default=default.rate, help="actions per second and bot (default 5)")
-    flag("--mix", type=checked(parse_mix), default=DEFAULT_MIX, help=f"who they are (default {DEFAULT_MIX})")
+    who = parser.add_mutually_exclusive_group()
+    text = f"who they are (default {DEFAULT_MIX})"
+    who.add_argument("--mix", type=checked(parse_mix), default=parse_mix(DEFAULT_MIX), help=text)
+    text = "all do what this class of yours decides; in a --mix it is a role like any"
+    who.add_argument("--bot", type=checked(_only), dest="mix", metavar="module:Class", help=text)
     flag("--seed", type=int, default=default.seed, help="seed of all that bots decide (default 1)")
     flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
@@ -107,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     flag("--json", type=_writable, metavar="FILE", help="write the report as JSON; - is stdout")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
+
+
+def _only(role: str) -> dict[str, int]:
+    """A mix of nobody else."""
+    return parse_mix(f"{role}=1")
 
 
 def _positive(parse: Any) -> Any:

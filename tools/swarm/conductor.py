@@ -26,6 +26,8 @@ _LINE_BYTES_MAX = 16 * 1024 * 1024
 _END_SECONDS = 15.0
 # How much longer than planned a run may take, so that every hostile bot comes to its end.
 _VERDICT_SECONDS = 20.0
+# A server that is overloaded answers late, and that is when its figures matter.
+_STATS_SECONDS = 10.0
 # How far one process may be behind another in the frames they compare, in ticks.
 _DIGESTS_KEPT = 2_400
 
@@ -276,7 +278,7 @@ class Conductor:
         if self._stats_port is None:
             return None
         try:
-            with contextlib.closing(Source(self.plan.host, self._stats_port)) as source:
+            with contextlib.closing(Source(self.plan.host, self._stats_port, _STATS_SECONDS)) as source:
                 return await source.stats()
         except AwayError:
             return None

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.behaviours import ROLES
+from client.bot import Behaviour
 from tools.swarm.hostile import HOSTILE_ROLES
+from zoneserver.loading import LoadError, load_class
 from zoneserver.process import address_text
+from zoneserver.wire.messages import NAME_CHARACTERS
 
-__all__ = ["DEFAULT_MIX", "Plan", "parse_mix"]
+__all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "parse_mix"]
 
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
@@ -26,7 +29,9 @@ def parse_mix(text: str) -> dict[str, int]:
     shares: dict[str, int] = {}
     for part in text.split(","):
         role, _, share = part.partition("=")
-        if role not in ROLES and role not in HOSTILE_ROLES:
+        if ":" in role:
+            behaviour_of(role)
+        elif role not in ROLES and role not in HOSTILE_ROLES:
             raise ValueError(f"there is no role {role!r}; there are {', '.join((*ROLES, *HOSTILE_ROLES))}")
         if not share.isascii() or not share.isdigit():
             raise ValueError(f"{part!r} is not of the form role=share, as in walker=80")
@@ -35,9 +40,23 @@ def parse_mix(text: str) -> dict[str, int]:
         shares[role] = int(share)
     if not any(shares.values()):
         raise ValueError("a mix needs a share above zero")
-    if not any(shares.get(role) for role in ROLES):
+    if not any(share for role, share in shares.items() if role not in HOSTILE_ROLES):
         raise ValueError("a mix needs an honest role: without one there is nobody to be spared")
     return shares
+
+
+def behaviour_of(role: str) -> type[Behaviour]:
+    """What bots of an honest role do; `module:Class` is a role of somebody's own. Raises ValueError.
+
+    >>> behaviour_of("walker") is behaviour_of("client.behaviours:Walker")
+    True
+    """
+    if role in ROLES:
+        return ROLES[role]
+    try:
+        return load_class(role, "Behaviour", lambda found: hasattr(found, "decide") and hasattr(found, "motion_kinds"))
+    except LoadError as error:
+        raise ValueError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +102,7 @@ class Plan:
     def honest(self) -> Plan:
         """The same without the hostile bots: what the others do beside them, and in a control run."""
         bots = self.bots - sum(self.hostile.values())
-        return dataclasses.replace(self, bots=bots, mix={r: n for r, n in self.mix.items() if r in ROLES})
+        return dataclasses.replace(self, bots=bots, mix={r: n for r, n in self.mix.items() if r not in HOSTILE_ROLES})
 
     @property
     def address(self) -> str:
@@ -100,8 +119,9 @@ class Plan:
         return len(self.numbers(0)) + 64
 
     def name(self, number: int) -> str:
-        """What a bot is called."""
-        return f"{self.role(number)}-{number}"
+        """What a bot is called: by its role, or the class of one of somebody's own."""
+        role = self.role(number).rpartition(":")[2]
+        return f"{role[: NAME_CHARACTERS - 6]}-{number}"
 
     def role(self, number: int) -> str:
         """Who a bot is: shares as evenly spread over the numbers as they can be, so that any stretch

@@ -20,15 +20,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from client.behaviours import ROLES
 from client.bot import Bot, Fates
 from tools.swarm.ledger import Ledger
-from tools.swarm.plan import Plan
+from tools.swarm.plan import Plan, behaviour_of
 from tools.swarm.tally import Tally
-from zoneserver.closing import CloseReason
+from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.metrics import Histogram
 from zoneserver.process import discard_output, loop_factory, raise_open_files
-from zoneserver.wire.messages import Bye, Welcome
+from zoneserver.wire.messages import Bye, Refusal, Welcome
 
 __all__ = ["Obedient", "SwarmBot", "Worker", "obey"]
 
@@ -53,7 +52,7 @@ class SwarmBot(Bot):
 
     def __init__(self, worker: Worker, number: int) -> None:
         plan = worker.plan
-        behaviour = ROLES[plan.role(number)]()
+        behaviour = worker.behaviours[plan.role(number)]()
         super().__init__(plan.name(number), behaviour, worker.fates, seed=plan.seed * 7_919 + number)
         self.number = number
         self.tick = -1
@@ -82,6 +81,11 @@ class SwarmBot(Bot):
             for seq, is_motion in mine:
                 self.book.seen(seq, is_motion, now)
 
+    def on_refused(self, refusal: Refusal) -> None:
+        super().on_refused(refusal)
+        if refusal.code == RefusalCode.UNKNOWN_ACTION:
+            self._worker.bot_misplaced(self, refusal)
+
     def on_closed(self, bye: Bye) -> None:
         self._worker.bot_closed(self, bye)
 
@@ -91,6 +95,8 @@ class Worker:
 
     def __init__(self, plan: Plan, process: int) -> None:
         self.plan = plan
+        self.behaviours = {role: behaviour_of(role) for role in plan.mix}
+        """What bots do, by role."""
         self.ledger = Ledger()
         self.fates = Fates()
         self.catch_ups = 0
@@ -123,6 +129,15 @@ class Worker:
         if not self._leaving:
             first = time.monotonic() + self.plan.phase(bot.number)
             heapq.heappush(self._due, (first, bot.number, bot))
+
+    def bot_misplaced(self, bot: SwarmBot, refusal: Refusal) -> None:
+        """It does what this game does not know."""
+        assert bot.welcome is not None
+        self._broken += 1
+        self._errors[
+            f"in {bot.welcome.game}, {refusal.text}: these bots are for another game; --bot module:Class takes "
+            "bots of your own, --mix idle=1 ones that only watch"
+        ] += 1
 
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
         """Its connection is gone."""

@@ -1,0 +1,162 @@
+"""A player at a console: `python -m client ann`. What you type everybody hears; what everybody does you read.
+
+It knows no game. A line is the action `say` with that text; one that begins with / is any action of
+the game, its arguments as Python writes them: `/move 5 -3`, `/say 'hello'`, `/tag 1`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+from client.connection import Update, ZoneConnection, connect
+from client.errors import JoinRefusedError, ZoneClosedError
+from zoneserver.config import Parser, checked, parse_port
+
+__all__ = ["main", "parse_line", "told"]
+
+EXIT_OK, EXIT_ENDED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
+
+# Of those who are there already, so many are named.
+_NAMES_MAX = 10
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plays until the end of what is typed; returns the exit code."""
+    parser = Parser(
+        prog="python -m client",
+        description=__doc__,
+        epilog="exit codes: 0 left, 1 the server ended it, 2 wrong usage, 3 cannot join, 130 interrupted",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", metavar="NAME", help="who you are")
+    parser.add_argument("--host", default="127.0.0.1", help="where the server is (default 127.0.0.1)")
+    parser.add_argument("--port", type=checked(parse_port), default=7777, help="its port for players (default 7777)")
+    parser.add_argument("--ticket", default="", help="where the zone asks for one: what zoneserver ticket prints")
+    arguments = parser.parse_args(argv)
+    try:
+        return asyncio.run(_play(arguments))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except ZoneClosedError as error:
+        print(f"client: {error}", file=sys.stderr)
+        return EXIT_CANNOT_START if isinstance(error, JoinRefusedError) else EXIT_ENDED
+    except ConnectionRefusedError:
+        print(f"client: nobody listens on {arguments.host}:{arguments.port}: is the server running?", file=sys.stderr)
+        return EXIT_CANNOT_START
+    except (OSError, ValueError) as error:
+        print(f"client: {arguments.host}:{arguments.port}: {error or 'no answer'}", file=sys.stderr)
+        return EXIT_CANNOT_START
+
+
+def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
+    """The action that a line stands for, None for an empty one. Raises ValueError, with a sentence.
+
+    >>> parse_line("hello, all"), parse_line("/move 5 -3"), parse_line("/paint 1 2 'red'")
+    (('say', ['hello, all']), ('move', [5, -3]), ('paint', [1, 2, 'red']))
+    """
+    text = line.strip()
+    if not text.startswith("/"):
+        return ("say", [text]) if text else None
+    kind, *words = text[1:].split(" ", 1)
+    try:
+        arguments = [_argument(word) for word in _words(words[0])] if words else []
+    except (ValueError, SyntaxError):
+        raise ValueError("numbers, True, False and 'texts', with spaces between them: /move 5 -3") from None
+    return kind, arguments
+
+
+def _argument(word: str) -> int | float | str | bool:
+    value = ast.literal_eval(word)
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"{word} is none of them")
+    return value
+
+
+def _words(text: str) -> list[str]:
+    """Splits at spaces, but not within quotes."""
+    words, quote = [""], ""
+    for character in text:
+        if character == " " and not quote:
+            words.append("")
+            continue
+        words[-1] += character
+        if character in "'\"":
+            quote = "" if character == quote else quote or character
+    return [word for word in words if word]
+
+
+def told(update: Update) -> list[str]:
+    """What there is to read of one tick."""
+    names = list(update.joined.values())
+    if update.resynced and len(names) > _NAMES_MAX:
+        names = [*names[:_NAMES_MAX], f"and {len(names) - _NAMES_MAX:,} more"]
+    lines = [f"* here: {', '.join(names)}"] if update.resynced and names else [f"* {name} is here" for name in names]
+    for event in update.events:
+        is_said = event.kind == "say" and len(event.values) == 1
+        text = str(event.values[0]) if is_said else f"{event.kind} {event.values}"
+        lines.append(f"{event.name or '*'}: {_shown(text)}")
+    lines += [f"* {name} has left" for name in update.left.values()]
+    lines += [f"! {refusal.code}: {_shown(refusal.text)}" for refusal in update.refused]
+    return lines
+
+
+def _shown(text: str) -> str:
+    """What a game tells may be anything, and a terminal obeys some of it."""
+    return text if text.isprintable() else repr(text)
+
+
+async def _play(arguments: argparse.Namespace) -> int:
+    async with connect(arguments.host, arguments.port, name=arguments.name, ticket=arguments.ticket) as zone:
+        print(f"you are {zone.name}, in {zone.game}; type and press return, Ctrl-D leaves", file=sys.stderr)
+        tasks = [asyncio.create_task(_read(zone)), asyncio.create_task(_type(zone))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+    return EXIT_OK
+
+
+async def _read(zone: ZoneConnection) -> None:
+    async for update in zone:
+        for line in told(update):
+            print(line, flush=True)
+
+
+async def _type(zone: ZoneConnection) -> None:
+    """Does what is typed, to the end of it. A thread reads: no loop can watch every kind of input."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def read() -> None:
+        # Not by way of sys.stdin, which is locked while it waits, and an exit would wait for the lock.
+        typed = b""
+        with contextlib.suppress(RuntimeError):  # The loop has ended already.
+            while data := os.read(0, 4096):
+                *whole, typed = (typed + data).split(b"\n")
+                for line in whole:
+                    loop.call_soon_threadsafe(lines.put_nowait, line.decode(errors="replace") + "\n")
+            loop.call_soon_threadsafe(lines.put_nowait, typed.decode(errors="replace"))
+            loop.call_soon_threadsafe(lines.put_nowait, "")
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    while line := await lines.get():
+        try:
+            action = parse_line(line)
+            if action is not None:
+                zone.act(action[0], *action[1])
+        except (TypeError, ValueError) as error:
+            print(f"! {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The example games, tested with the fixtures that are there for anybody's game."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoneserver import Refused
+from zoneserver.games.chat import Chat
+from zoneserver.games.pixels import COLOURS, SIDE, Pixels
+from zoneserver.games.tag import Tag
+from zoneserver.testing import StartClient, StartServer
+
+# --- Chat -----------------------------------------------------------------------------------------
+
+
+def test_everybody_hears_what_ann_says(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Chat)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    ann.act("say", "hello")
+    for listener in (ann, bob):
+        event = listener.hears("say")
+        assert (event.name, event.values) == ("ann", ("hello",))
+    assert bob.stat("lines", "ann") == 1
+
+
+def test_who_comes_in_is_told_the_topic(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Chat)
+    ann = zone_client("ann")
+    assert ann.hears("topic").values == ("anything",)
+    ann.act("change_topic", "cheese")
+    assert zone_client("bob").hears("topic").values == ("cheese",)
+
+
+def test_three_lines_at_once_and_then_one_a_second(zone_server: StartServer, zone_client: StartClient) -> None:
+    server = zone_server(Chat)
+    ann = zone_client("ann")
+    # A test may be slow: however many seconds have passed, they brought no more than a line each.
+    said, first = 0, server.zone.world.tick
+    with pytest.raises(Refused, match="TOO_FAST"):
+        while True:
+            ann.act("say", "again")
+            said += 1
+    seconds = (server.zone.world.tick - first) // server.config.hz + 1
+    assert 3 <= said <= 3 + seconds
+    ann.wait(server.config.hz)
+    ann.act("say", "at last")
+
+
+# --- Tag ------------------------------------------------------------------------------------------
+
+
+def test_the_first_to_come_is_it_and_its_leaving_makes_another_it(
+    zone_server: StartServer, zone_client: StartClient
+) -> None:
+    zone_server(Tag)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    assert (bob.stat("it", "ann"), bob.stat("it")) == (1, 0)
+    ann.leave()
+    assert (bob.players, bob.stat("it")) == ({bob.slot: "bob"}, 1)
+
+
+class Huddle(Tag):
+    """Everybody within reach of everybody, and hardly any head start."""
+
+    width, height = 10, 10
+    HEAD_START_S = 0.2
+
+
+def test_a_touch_makes_the_other_it(zone_server: StartServer, zone_client: StartClient) -> None:
+    server = zone_server(Huddle)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    head_start = server.config.hz // 5
+    ann.wait(head_start)
+    ann.act("tag", bob.slot)
+    assert [bob.stat("it", name) for name in ("ann", "bob")] == [0, 1]
+    assert bob.stat("tags", "ann") == 1
+    with pytest.raises(Refused, match="NOT_YOU"):
+        ann.act("tag", bob.slot)
+    bob.wait(head_start)
+    bob.act("tag", ann.slot)
+    assert ann.stat("it") == 1
+
+
+def test_nobody_tags_back_at_once(zone_server: StartServer, zone_client: StartClient) -> None:
+    class Patient(Huddle):
+        HEAD_START_S = 3600
+
+    zone_server(Patient)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    with pytest.raises(Refused, match="TOO_EARLY"):
+        ann.act("tag", bob.slot)
+
+
+def test_nobody_tags_from_afar_and_who_runs_gets_nearer(zone_server: StartServer, zone_client: StartClient) -> None:
+    class Corners(Tag):
+        HEAD_START_S = 0
+
+        def on_join(self, player) -> None:  # type: ignore[no-untyped-def]
+            super().on_join(player)
+            player.place(len(self.players) * 1_000, 0)
+
+    zone_server(Corners)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    assert (ann.position(), ann.position("bob")) == ((1_000, 0), (2_000, 0))
+    with pytest.raises(Refused, match="OUT_OF_RANGE"):
+        ann.act("tag", bob.slot)
+    ann.act("run", 100, 0)
+    ann.wait(10)
+    ann.act("tag", bob.slot)
+    assert ann.stat("tags") == 1
+
+
+# --- Pixels ---------------------------------------------------------------------------------------
+
+
+def test_who_comes_in_is_shown_the_board(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Pixels)
+    ann = zone_client("ann")
+    assert ann.hears("board").values == (bytes(SIDE * SIDE),)
+    ann.act("paint", 3, 2, 7)
+    board = zone_client("bob").hears("board").values[0]
+    assert (len(board), board[2 * SIDE + 3], sum(board)) == (SIDE * SIDE, 7, 7)
+    assert ann.stat("painted") == 1
+
+
+def test_one_telling_is_for_all_who_came_meanwhile(zone_server: StartServer, zone_client: StartClient) -> None:
+    server = zone_server(Pixels)
+    clients = [zone_client(name) for name in ("ann", "bob", "cid")]
+    clients[0].wait(2 * server.config.hz)
+    # A machine that is slow may let them in more than a second apart; each telling is a second after the last.
+    assert all(client.hears("board") for client in clients)
+    assert sum(event.kind == "board" for event in clients[-1].events) <= 2
+
+
+@pytest.mark.parametrize("pixel", [(SIDE, 0, 0), (0, -1, 0), (0, 0, COLOURS), (0, 0)])
+def test_paint_beside_the_board_is_refused(
+    pixel: tuple[int, ...], zone_server: StartServer, zone_client: StartClient
+) -> None:
+    zone_server(Pixels)
+    with pytest.raises(Refused, match="BAD_PAYLOAD"):
+        zone_client("ann").act("paint", *pixel)
+
+
+def test_who_paints_too_fast_is_refused(zone_server: StartServer, zone_client: StartClient) -> None:
+    class Slow(Pixels):
+        PAUSE_S = 3600
+
+    zone_server(Slow)
+    ann = zone_client("ann")
+    ann.act("paint", 0, 0, 1)
+    with pytest.raises(Refused, match="COOLDOWN"):
+        ann.act("paint", 1, 0, 1)

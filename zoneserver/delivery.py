@@ -1,0 +1,71 @@
+"""Three ways to deliver what players do, for comparison: when the gateway ticks, and how its round sends.
+
+- `zone`: the gateway as it is. Everything that everybody does within a tick is one buffer.
+- `immediate`: each action is a frame of its own, written to each session at once.
+- `session`: each action is a frame of its own, queued to each session; what waits there when a turn of
+  the loop is over leaves in one gather send. The session batches, and not the zone.
+
+In the latter two a tick is an action, so that a tick number counts frames and not time: a game whose
+rules ask for the time (cooldowns, timers) runs faster in them. The frames are numbered without a gap all
+the same, and a client cannot tell which of the three it plays in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from zoneserver.config import Config
+from zoneserver.fanout import FanOut
+from zoneserver.frames import History
+from zoneserver.gateway import Gateway
+from zoneserver.metrics import Counters
+from zoneserver.session import Session
+from zoneserver.zone import Zone
+
+__all__ = ["GATEWAYS"]
+
+
+class ImmediateGateway(Gateway):
+    """Tells everybody of each packet as it comes; the beat goes on for those who join and leave."""
+
+    def session_received(self, session: Session, payload: bytes) -> None:
+        super().session_received(session, payload)
+        if self._inbox:
+            self.tick()
+
+
+class SessionGateway(ImmediateGateway):
+    """The same, but each session gathers what it is told within a turn of the loop."""
+
+    def __init__(self, zone: Zone, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
+        super().__init__(zone, config, loop, connections_max)
+        self.fan_out = GatheringFanOut(zone.history, config, self.counters, loop)
+
+
+class GatheringFanOut(FanOut):
+    """A round that queues, and sends once per turn of the loop."""
+
+    def __init__(self, history: History, config: Config, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(history, config, counters)
+        self._loop = loop
+        # Those for whom something was queued since the last gather sends, which are due while there are any.
+        self._gathering: dict[Session, None] = {}
+
+    def _deliver(self, receivers: tuple[Session, ...], data: bytes) -> None:
+        for session in receivers:
+            session.enqueue(data)
+        if receivers and not self._gathering:
+            self._loop.call_soon(self._flush)
+        self._gathering.update(dict.fromkeys(receivers))
+
+    def _flush(self) -> None:
+        gathering, self._gathering = self._gathering, {}
+        for session in gathering:
+            # What a session was told meanwhile, or its end, may have taken the queue along.
+            if session.waiting_bytes and not session.in_flight:
+                self._counters.sends_total += 1
+                session.flush()
+
+
+GATEWAYS: dict[str, type[Gateway]] = {"zone": Gateway, "session": SessionGateway, "immediate": ImmediateGateway}
+"""By the names in `config.DELIVERIES`."""

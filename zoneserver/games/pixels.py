@@ -1,0 +1,56 @@
+"""A pixel board: everybody paints on it, and who comes in is shown what is there."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from zoneserver.rules import Between, Player, Refused, Rules, action
+
+__all__ = ["Pixels"]
+
+SIDE = 64
+COLOURS = 16
+
+
+class Pixels(Rules):
+    """A board of 64 by 64 pixels in 16 colours.
+
+    Everybody gets the same frames, so what a newcomer needs goes to all: the event `board`, one byte
+    per pixel, row by row, a second after somebody came in. Whoever did since waits for the same one.
+    """
+
+    name = "pixels"
+    width, height = SIDE - 1, SIDE - 1
+    stats: ClassVar = {"painted": 0}
+
+    PAUSE_S = 0.1
+
+    def on_start(self) -> None:
+        self.board = bytearray(SIDE * SIDE)
+        self.board_due = 0
+        # The tick from which each player may paint again.
+        self.ready: dict[Player, int] = {}
+
+    def on_join(self, player: Player) -> None:
+        self.ready[player] = 0
+        if self.board_due <= self.tick:
+            self.board_due = self.tick + self.hz
+            self.after(self.hz, lambda: self.emit("board", bytes(self.board)))
+
+    def on_leave(self, player: Player) -> None:
+        del self.ready[player]
+
+    @action
+    def paint(
+        self,
+        player: Player,
+        x: Annotated[int, Between(0, SIDE - 1)],
+        y: Annotated[int, Between(0, SIDE - 1)],
+        colour: Annotated[int, Between(0, COLOURS - 1)],
+    ) -> None:
+        """One pixel; everybody is told by the event of this action."""
+        if self.tick < self.ready[player]:
+            raise Refused("COOLDOWN", f"ready again in {self.ready[player] - self.tick} ticks")
+        self.ready[player] = self.tick + round(self.PAUSE_S * self.hz)
+        self.board[y * SIDE + x] = colour
+        player["painted"] += 1
