@@ -105,3 +105,11 @@ def test_a_ban_keeps_nobody_else_in_the_table() -> None:
         door.gone(host, now)
     assert len(door) <= 25
     assert door.opened("10.0.0.0", now=59.9) is CloseReason.BANNED
+
+
+def test_an_ipv4_address_at_an_ipv6_socket_counts_as_itself() -> None:
+    door = admission(address_connections_max=1)
+    assert door.opened("::ffff:192.0.2.1", 0.0) is None
+    assert door.opened("::ffff:192.0.2.2", 0.0) is None
+    assert door.opened("192.0.2.1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
+    assert {door.opened("::ffff:127.0.0.1", 0.0) for _ in range(3)} == {None}

@@ -16,7 +16,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.tickets import issue_ticket
 from zoneserver.wire.framing import frame
-from zoneserver.wire.messages import Act, Goodbye, Hello, Ping, Refusal, Tick
+from zoneserver.wire.messages import Act, Goodbye, Hello, Ping, Pong, Refusal, Tick
 
 LIMITS = Limits()
 PING = frame(Ping(1).encode())
@@ -311,3 +311,71 @@ async def test_while_the_process_was_stopped_nobodys_time_ran(open_hall: OpenHal
     hall.tick()
     await client.welcomed()
     assert not hall.gateway.counters.closes
+
+
+async def test_who_is_not_wanted_makes_no_room_for_himself(open_hall: OpenHall, cleanup: AsyncExitStack) -> None:
+    hall = await open_hall(Plaza, connections_max=2, ban_seconds=60.0)
+    rogue = await connect_from(hall, "127.0.0.9", cleanup)
+    await hall.greet(rogue, "rogue")
+    await rogue.say_bytes(b"\xff" * 8)
+    assert (await rogue.ended()).code == "PROTOCOL_ERROR"
+    rogue.sock.close()
+    await until(lambda: hall.gateway.connections == 0)
+    honest = [await hall.connect() for _ in range(2)]
+    for _ in range(3):
+        assert (await (await connect_from(hall, "127.0.0.9", cleanup)).ended()).code == "BANNED"
+    for number, client in enumerate(honest):
+        await hall.greet(client, f"ann {number}")
+    assert hall.gateway.players == 2
+
+
+async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
+    open_hall: OpenHall, cleanup: AsyncExitStack
+) -> None:
+    hall = await open_hall(Plaza)
+    owner = await connect_from(hall, "127.0.0.9", cleanup)
+    await hall.greet(owner, "ann")
+    thief = await connect_from(hall, "127.0.0.8", cleanup)
+    await thief.hello("ann")
+    bye = await thief.ended()
+    assert (bye.code, bye.text) == ("BAD_NAME", "somebody at another address has this name")
+    again = await connect_from(hall, "127.0.0.9", cleanup)
+    await hall.greet(again, "ann")
+    assert (await owner.ended()).code == "REPLACED"
+
+
+async def test_with_tickets_the_newest_wins_wherever_it_comes_from(
+    open_hall: OpenHall, cleanup: AsyncExitStack
+) -> None:
+    hall = await open_hall(Plaza, secret=SECRET)
+    owner = await knock(hall, "ann", ticket("ann"))
+    elsewhere = await connect_from(hall, "127.0.0.8", cleanup)
+    await elsewhere.say(Hello(1, "ann", ticket("ann")))
+    assert (await owner.ended()).code == "REPLACED"
+    assert hall.gateway.players == 1
+
+
+async def test_long_things_said_count_by_their_length(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza)
+    talker = await hall.join("talker")
+    said = 0
+    while not hall.gateway.counters.restraints:
+        said += 1
+        await talker.say(Act(said, [("say", "x" * 200)]))
+        await until(lambda: hall.gateway._inbox)
+        hall.tick()
+    # Some 210 bytes are thirteen actions, of which there are 200 at once.
+    assert said == 16
+
+
+async def test_a_frame_larger_than_the_hard_limit_ends_nobody_by_itself(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, limits=Limits(send_hard_bytes=1000, socket_send_bytes=4096))
+    slow, healthy = await hall.join("slow", receive_bytes=4096), await hall.join("healthy")
+    for _ in range(10):
+        hall.zone.rules.emit("noise", bytes(50_000))
+        hall.tick()
+        assert (await healthy.read_a(Tick)).tick == hall.zone.world.tick
+    assert not hall.gateway.counters.closes
+    await slow.say(Ping(1))
+    await slow.read_until(Pong)
+    assert hall.gateway.players == 2

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoneserver.config import Limits
 from zoneserver.closing import RefusalCode
+from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.rules import Player, Refused, Rules, Speed, action
 from zoneserver.wire.decoding import decode_server

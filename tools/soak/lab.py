@@ -96,9 +96,9 @@ class Lab:
         finally:
             witness.abort()
 
-    async def raw(self, server: ServerProcess, *, receive_bytes: int = 0) -> RawClient:
-        """A connection from an address of its own."""
-        return await RawClient.connect(server.port, self.address(), receive_bytes=receive_bytes)
+    async def raw(self, server: ServerProcess, *, address: str | None = None, receive_bytes: int = 0) -> RawClient:
+        """A connection, from an address of its own unless one is given."""
+        return await RawClient.connect(server.port, address or self.address(), receive_bytes=receive_bytes)
 
     @contextlib.asynccontextmanager
     async def stuck(self, server: ServerProcess, count: int) -> AsyncIterator[list[RawClient]]:

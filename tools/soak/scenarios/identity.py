@@ -25,10 +25,17 @@ async def second_login(lab: Lab) -> Finding:
     codes = []
     async with lab.server() as server, lab.witness(server, "witness") as witness:
         await witness.ticks(1)
-        older = await lab.raw(server)
+        # Without tickets, only somebody at the same address is taken for the same player.
+        home = lab.address()
+        older = await lab.raw(server, address=home)
         await older.join("twin")
+        thief = await lab.raw(server)
+        await thief.hello("twin")
+        refused = await thief.bye()
+        thief.close()
+        checks.expect(refused is not None and refused.code == CloseReason.BAD_NAME, f"from elsewhere: {refused}")
         for _ in range(times):
-            newer = await lab.raw(server)
+            newer = await lab.raw(server, address=home)
             await newer.join("twin")
             said = await older.bye()
             codes.append("nothing" if said is None else said.code)
