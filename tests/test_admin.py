@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import Connect, OpenServer
+from conftest import Connect, OpenServer, until
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.metrics import Stats
@@ -139,7 +140,7 @@ async def test_another_method_is_not_allowed(browse: Browse, method: str) -> Non
 
 async def test_the_body_of_a_post_is_read_past(browse: Browse) -> None:
     browser = await browse()
-    browser.writer.write(b"POST /stats HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello")
+    browser.writer.write(b"POST /stats HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
     assert (await browser.answer()).status == 405
     assert (await browser.ask("GET /stats")).status == 200
 
@@ -159,7 +160,7 @@ async def test_one_connection_carries_many_requests(browse: Browse) -> None:
     ticks = [(await browser.ask("GET /stats")).document["tick"] for _ in range(10)]
     assert ticks == sorted(ticks)
     # Several at once, and one of them cut in two.
-    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     browser.writer.write(request * 2 + request[:10])
     assert [(await browser.answer()).status for _ in range(2)] == [200, 200]
     browser.writer.write(request[10:])
@@ -169,7 +170,7 @@ async def test_one_connection_carries_many_requests(browse: Browse) -> None:
 @pytest.mark.parametrize("request_line", ["GET /stats HTTP/1.1\r\nConnection: close", "GET /stats HTTP/1.0"])
 async def test_who_asks_for_one_answer_is_hung_up_on_after_it(browse: Browse, request_line: str) -> None:
     browser = await browse()
-    browser.writer.write(f"{request_line}\r\nHost: x\r\n\r\n".encode())
+    browser.writer.write(f"{request_line}\r\nHost: localhost\r\n\r\n".encode())
     assert (await browser.answer()).status == 200
     assert await browser.closed()
 
@@ -186,14 +187,14 @@ async def test_garbage_is_answered_with_400_and_hung_up_on(browse: Browse, garba
 
 async def test_garbage_after_a_good_request_does_not_cost_its_answer(browse: Browse) -> None:
     browser = await browse()
-    browser.writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\0\0\r\n\r\n")
+    browser.writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n\0\0\0\r\n\r\n")
     assert [(await browser.answer()).status for _ in range(2)] == [200, 400]
     assert await browser.closed()
 
 
 async def test_a_huge_header_is_refused(browse: Browse) -> None:
     browser = await browse()
-    browser.writer.write(b"GET /stats HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 10_000)
+    browser.writer.write(b"GET /stats HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 10_000)
     assert (await browser.answer()).status == 431
     assert await browser.closed()
 
@@ -211,3 +212,68 @@ async def test_a_stopping_server_hangs_up_on_its_operators(server: ZoneServer, b
     await browser.ask("GET /healthz")
     await server.stop()
     assert await browser.closed()
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:1", 200), ("localhost", 200), ("[::1]:80", 200), ("evil.example", 421), ("evil.example:7778", 421)],
+)
+async def test_only_who_asks_for_this_machine_is_answered(server: ZoneServer, host: str, status: int) -> None:
+    assert server.stats_port is not None
+    request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert (await ask(server.stats_port, request.encode())).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+async def test_requests_sent_together_are_all_answered_one_a_turn(server: ZoneServer) -> None:
+    assert server.stats_port is not None
+    one = b"GET /map HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = await ask(server.stats_port, one * 300 + last)
+    assert answer.count(b"HTTP/1.1 200") == 301
+
+
+async def test_answers_that_nobody_reads_do_not_pile_up(server: ZoneServer) -> None:
+    assert server.stats_port is not None
+    _reader, writer = await asyncio.open_connection("127.0.0.1", server.stats_port)
+    writer.transport.pause_reading()
+    served, look = 0, server.map
+
+    def counted() -> dict[str, Any]:
+        nonlocal served
+        served += 1
+        return look() | {"padding": "x" * 100_000}
+
+    server.map = counted  # type: ignore[method-assign]
+    writer.write(b"GET /map HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)
+    await until(lambda: served)
+    before = -1
+    while served != before:
+        before = served
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+    assert served < 200, "it waits until they are read"
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_there_are_only_so_many_connections(server: ZoneServer) -> None:
+    assert server.stats_port is not None
+    kept = [await asyncio.open_connection("127.0.0.1", server.stats_port) for _ in range(16)]
+    await until(lambda: len(server._admin_connections) == 16)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.stats_port)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    for _, each in [*kept, (reader, writer)]:
+        each.close()
+        with contextlib.suppress(ConnectionError):
+            await each.wait_closed()

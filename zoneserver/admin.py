@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import h11
 
@@ -19,6 +20,9 @@ Document = Callable[[], tuple[HTTPStatus, Mapping[str, Any]]]
 """Makes one document at the moment it is asked for."""
 
 _IDLE_SECONDS = 60.0
+# Operators and their tools are few, and descriptors are for players.
+_CONNECTIONS_MAX = 16
+_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class AdminProtocol(asyncio.Protocol):
@@ -30,14 +34,21 @@ class AdminProtocol(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=8192)
         # The request being served; None between two of them.
         self._request: h11.Request | None = None
+        # True from an answer until the loop has had a turn and the answer is on its way: nothing is read.
+        self._is_resting = False
+        # True while the kernel has not taken an answer.
+        self._is_stalled = False
         self._transport: asyncio.Transport
         self._idle: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
+        transport.set_write_buffer_limits(high=0)
         self._connections.add(self)
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close)
+        if len(self._connections) > _CONNECTIONS_MAX:
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
@@ -50,20 +61,44 @@ class AdminProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False
 
+    def pause_writing(self) -> None:
+        self._is_stalled = True
+
+    def resume_writing(self) -> None:
+        self._is_stalled = False
+        if self._is_resting:
+            asyncio.get_running_loop().call_soon(self._serve)
+
     def data_received(self, data: bytes) -> None:
         self._idle.cancel()
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close)
+        self._http.receive_data(data)
+        if not self._is_resting:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Serves one request. One that came along with it waits for a turn of the loop: documents take
+        their time to make, and whoever asks for thousands holds up nobody but himself."""
+        if self._transport.is_closing() or self._is_stalled:
+            return
         try:
-            self._http.receive_data(data)
-            while self._serve(self._http.next_event()):
+            while (answered := self._handle(self._http.next_event())) is None:
                 pass
         except h11.RemoteProtocolError as error:
             if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                 self._answer(HTTPStatus(error.error_status_hint), {"error": str(error)})
             self._transport.close()
+            return
+        if answered:
+            self._is_resting = True
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._serve)
+        elif self._is_resting:
+            self._is_resting = False
+            self._transport.resume_reading()
 
-    def _serve(self, event: Any) -> bool:
-        """Serves one event of the parser; False when it has no more."""
+    def _handle(self, event: Any) -> bool | None:
+        """One event of the parser: whether it brought an answer, False when there are no more; None to go on."""
         if event is h11.NEED_DATA:
             return False
         if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
@@ -79,9 +114,14 @@ class AdminProtocol(asyncio.Protocol):
                 self._transport.close()
                 return False
             self._http.start_next_cycle()
-        return True
+            return True
+        return None
 
     def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any]]:
+        # A page in an operator's browser may call itself by our address, but not us by that of its own.
+        host = dict(request.headers).get(b"host")
+        if host is not None and not _is_ours(host.decode("ascii", "replace")):
+            return HTTPStatus.MISDIRECTED_REQUEST, {"error": "ask for 127.0.0.1 or localhost"}
         path = request.target.decode("ascii", "replace").partition("?")[0]
         if path not in self._documents:
             return HTTPStatus.NOT_FOUND, {"error": "no such path", "paths": sorted(self._documents)}
@@ -103,3 +143,11 @@ class AdminProtocol(asyncio.Protocol):
         if self._request is None or self._request.method != b"HEAD":
             parts.insert(1, h11.Data(data=body))
         self._transport.write(b"".join(self._http.send(part) or b"" for part in parts))
+
+
+def _is_ours(host: str) -> bool:
+    """Whether a Host header, with a port or without, names this machine as itself."""
+    try:
+        return urlsplit(f"//{host}").hostname in _HOSTS
+    except ValueError:
+        return False
