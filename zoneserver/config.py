@@ -158,7 +158,7 @@ class Limits:
     send_soft_bytes: int = 256 * 1024
     """What may wait for one session for `stall_seconds` together; longer ends it with SLOW_CONSUMER."""
     send_hard_bytes: int = 1024 * 1024
-    """What may wait for one session; more ends it with SLOW_CONSUMER at once."""
+    """What may queue up behind the send in flight of one session; more ends it with SLOW_CONSUMER at once."""
     stall_seconds: float = 5.0
     """A send in flight that makes no progress for longer ends the session with SLOW_CONSUMER."""
     linger_seconds: float = 1.0

@@ -23,7 +23,11 @@ class Promise:
 
 PROMISES = (
     Promise("stuck-crowd", "5 % never read: healthy p99 within 5 % or 1 ms of control", pacing.stuck_crowd, alone=True),
-    Promise("slow-reader", "paced, caught up; SLOW_CONSUMER only after 5 s or beyond 1 MB", pacing.slow_reader),
+    Promise(
+        "slow-reader",
+        "paced, caught up; SLOW_CONSUMER only after 5 s over 256 KB or without progress",
+        pacing.slow_reader,
+    ),
     Promise("stuck-memory", "200 stuck readers: at most + 8 MB, + 5 MB after the kick", pacing.stuck_memory),
     Promise("flood", "warned, muted, FLOOD within 1 s; healthy p99 as in stuck-crowd", flood.flood, alone=True),
     Promise("false-kicks", "nobody honest is ever kicked", pacing.false_kicks),
