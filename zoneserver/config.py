@@ -17,6 +17,7 @@ __all__ = [
     "Config",
     "Limits",
     "Parser",
+    "above_zero",
     "checked",
     "parse_count",
     "parse_duration",
@@ -32,6 +33,7 @@ DELIVERIES = ("zone", "session", "immediate")
 gathered by each session or sent at once."""
 
 _Parsed = TypeVar("_Parsed")
+_Number = TypeVar("_Number", int, float)
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -72,6 +74,22 @@ def checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return checked
+
+
+def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
+    """The same parser for argparse, which takes nothing but numbers above zero.
+
+    >>> above_zero(parse_count)("10k")
+    10000
+    """
+
+    def above_zero(text: str) -> _Number:
+        value = parse(text)
+        if not 0 < value < math.inf:
+            raise ValueError(f"{text} is not above zero")
+        return value
+
+    return checked(above_zero)
 
 
 def parse_count(text: str) -> int:

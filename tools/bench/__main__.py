@@ -21,7 +21,7 @@ from tools.bench.workload import WORKLOADS
 from tools.spawn import SpawnError, cancel_on_signals
 from tools.swarm.conductor import SwarmError
 from tools.swarm.plan import DEFAULT_MIX, parse_mix
-from zoneserver.config import Parser, checked, parse_count, parse_duration
+from zoneserver.config import Parser, above_zero, checked, parse_count, parse_duration
 from zoneserver.process import LOOPS, MissingExtraError, loop_factory, raise_open_files
 
 __all__ = ["main"]
@@ -64,24 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     flag = parser.add_argument
     names = (*WORKLOADS, "micro", "all")
     flag("--workload", choices=names, default="all", help="what to measure (default all)")
-    flag("--rounds", type=checked(_positive_count), default=3, help="server and floor so often in turn (default 3)")
-    flag("--time", type=checked(_positive_duration), default=5.0, help="how long each of them a round (default 5s)")
+    flag("--rounds", type=above_zero(parse_count), default=3, help="server and floor so often in turn (default 3)")
+    flag("--time", type=above_zero(parse_duration), default=5.0, help="how long each of them a round (default 5s)")
     flag("--mix", type=checked(parse_mix), default=DEFAULT_MIX, help=f"who the players are (default {DEFAULT_MIX})")
     flag("--loop", choices=LOOPS, default="auto", help="the server's event loop; auto: uvloop if installed")
     flag("--json", metavar="FILE", help="write each measurement as a line of JSON; - is stdout, in place of tables")
     return parser
-
-
-def _positive_count(text: str) -> int:
-    if (value := parse_count(text)) < 1:
-        raise ValueError(f"{text} is not above zero")
-    return value
-
-
-def _positive_duration(text: str) -> float:
-    if (value := parse_duration(text)) <= 0:
-        raise ValueError(f"{text} is not above zero")
-    return value
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from tools.compare import page, report
 from tools.compare.measure import Run, Verdict, measure, skipped
 from tools.spawn import SpawnError, on_signals
 from tools.swarm.plan import Plan
-from zoneserver.config import DELIVERIES, Config, checked, parse_count, parse_duration
+from zoneserver.config import DELIVERIES, Config, above_zero, parse_count, parse_duration
 from zoneserver.process import raise_open_files
 
 __all__ = ["main"]
@@ -80,28 +80,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     flag = parser.add_argument
     crowds = ",".join(map(str, CROWDS))
-    flag("--players", type=_list(_above_zero(parse_count)), default=CROWDS, help=f"crowds (default {crowds})")
+    flag("--players", type=_list(above_zero(parse_count)), default=CROWDS, help=f"crowds (default {crowds})")
     names = ",".join(DELIVERIES)
     flag("--strategies", type=_list(_delivery), default=DELIVERIES, help=f"which of them (default {names})")
-    flag("--time", type=_above_zero(parse_duration), default=6.0, help="how long to measure each (default 6s)")
-    flag("--rate", type=_above_zero(float), default=5.0, help="actions per second and player (default 5)")
+    flag("--time", type=above_zero(parse_duration), default=6.0, help="how long to measure each (default 6s)")
+    flag("--rate", type=above_zero(float), default=5.0, help="actions per second and player (default 5)")
     flag("--seed", type=int, default=1, help="seed of all that bots decide (default 1)")
-    flag("--processes", type=_above_zero(int), default=1, help="processes of the swarm (default 1)")
+    flag("--processes", type=above_zero(int), default=1, help="processes of the swarm (default 1)")
     flag("--json", metavar="FILE", help="write everything that was measured as JSON; - is stdout")
     flag("--html", metavar="FILE", help="write it as one page with plots")
     flag("--svg", metavar="FILE", help="write the three plots that matter most as a picture")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
-
-
-def _above_zero(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    def above_zero(text: str) -> Any:
-        value = parse(text)
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{text} is not above zero")
-        return value
-
-    return checked(above_zero)
 
 
 def _delivery(text: str) -> str:

@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from client.behaviours import ROLES
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
@@ -20,7 +19,7 @@ from tools.swarm.conductor import Conductor, Outcome, SwarmError
 from tools.swarm.display import Display
 from tools.swarm.hostile import HOSTILE_ROLES
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
-from zoneserver.config import Parser, checked, parse_count, parse_duration, parse_port
+from zoneserver.config import Parser, above_zero, checked, parse_count, parse_duration, parse_port
 from zoneserver.process import raise_open_files
 
 __all__ = ["main"]
@@ -95,20 +94,20 @@ def _parser() -> argparse.ArgumentParser:
     flag("--host", type=_loopback, help=f"where the server is (default {default.host})")
     flag("--port", type=checked(parse_port), help=f"its port for players (default {default.port})")
     flag("--stats-port", type=checked(parse_port), help=f"its admin port, for the CPU it used (default {_STATS_PORT})")
-    flag("-u", "--bots", type=_positive(parse_count), default=default.bots, help="how many (default 1000)")
-    flag("-r", "--ramp", type=_positive(float), default=default.ramp, help="joins per second (default 500)")
+    flag("-u", "--bots", type=above_zero(parse_count), default=default.bots, help="how many (default 1000)")
+    flag("-r", "--ramp", type=above_zero(float), default=default.ramp, help="joins per second (default 500)")
     text = "how long to measure once all are in; 0 until Ctrl-C (default 30s)"
     flag("-t", "--time", type=checked(parse_duration), default=default.seconds, help=text)
-    flag("--rate", type=_positive(float), default=default.rate, help="actions per second and bot (default 5)")
+    flag("--rate", type=above_zero(float), default=default.rate, help="actions per second and bot (default 5)")
     who = parser.add_mutually_exclusive_group()
     text = f"who they are (default {DEFAULT_MIX})"
     who.add_argument("--mix", type=checked(parse_mix), default=parse_mix(DEFAULT_MIX), help=text)
     text = "all do what this class of yours decides; in a --mix it is a role like any"
     who.add_argument("--bot", type=checked(_only), dest="mix", metavar="module:Class", help=text)
     flag("--seed", type=int, default=default.seed, help="seed of all that bots decide (default 1)")
-    flag("--processes", type=_positive(int), default=1, help="spread over so many processes (default 1)")
+    flag("--processes", type=above_zero(int), default=1, help="spread over so many processes (default 1)")
     flag("--spawn-server", action="store_true", help="start a server for this run, on free ports")
-    flag("--hz", type=_positive(int), help="tick rate of a spawned server (default 20)")
+    flag("--hz", type=above_zero(int), help="tick rate of a spawned server (default 20)")
     flag("--no-control", action="store_true", help="with hostile bots: do not run without them first")
     flag("--json", type=_writable, metavar="FILE", help="write the report as JSON; - is stdout")
     flag("--no-progress", action="store_true", help="show nothing while it runs")
@@ -118,16 +117,6 @@ def _parser() -> argparse.ArgumentParser:
 def _only(role: str) -> dict[str, int]:
     """A mix of nobody else."""
     return parse_mix(f"{role}=1")
-
-
-def _positive(parse: Any) -> Any:
-    def positive(text: str) -> Any:
-        value = parse(text)
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{text} is not above zero")
-        return value
-
-    return checked(positive)
 
 
 def _writable(text: str) -> str:
