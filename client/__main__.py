@@ -17,11 +17,20 @@ from collections.abc import Sequence
 
 from client.connection import Update, ZoneConnection, connect
 from client.errors import JoinRefusedError, ZoneClosedError
-from zoneserver.config import Parser, checked, parse_port
+from zoneserver.command import run_command
+from zoneserver.exits import CannotStartError, CommandError, Exit
+from zoneserver.process import address_text
+from zoneserver.settings import Parser
+from zoneserver.values import parse_port
 
 __all__ = ["main", "parse_line", "told"]
 
-EXIT_OK, EXIT_ENDED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
+_EXAMPLES = """\
+  python -m client ann                        ann, in the zone on this machine
+  python -m client bob --port 7000            bob, on another port
+  echo 'hello' | python -m client eve         says one thing, and leaves
+"""
+_EXIT_CODES = "0 left, 1 the server ended it, 2 wrong usage, 3 cannot join, 130 interrupted"
 
 # Of those who are there already, so many are named.
 _NAMES_MAX = 10
@@ -29,30 +38,39 @@ _NAMES_MAX = 10
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Plays until the end of what is typed; returns the exit code."""
+    return run_command(_parser(), _main, argv)
+
+
+async def _main(arguments: argparse.Namespace) -> int:
+    address = address_text(arguments.host, arguments.port)
+    try:
+        return await _play(arguments)
+    except JoinRefusedError as error:
+        raise CannotStartError(str(error)) from None
+    except ZoneClosedError as error:
+        raise CommandError(str(error)) from None
+    except ConnectionRefusedError:
+        raise CannotStartError(f"nobody listens on {address}: is the server running?") from None
+    except (OSError, ValueError) as error:
+        raise CannotStartError(f"{address}: {error or 'no answer'}") from None
+
+
+def _parser() -> Parser:
+    what, _, more = str(__doc__).partition("\n\n")
     parser = Parser(
-        prog="python -m client",
-        description=__doc__,
-        epilog="exit codes: 0 left, 1 the server ended it, 2 wrong usage, 3 cannot join, 130 interrupted",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "python -m client",
+        f"{what}\n\n{more.rstrip()}",
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+        usage="NAME [flags]",
     )
     parser.add_argument("name", metavar="NAME", help="who you are")
-    parser.add_argument("--host", default="127.0.0.1", help="where the server is (default 127.0.0.1)")
-    parser.add_argument("--port", type=checked(parse_port), default=7777, help="its port for players (default 7777)")
-    parser.add_argument("--ticket", default="", help="where the zone asks for one: what zoneserver ticket prints")
-    arguments = parser.parse_args(argv)
-    try:
-        return asyncio.run(_play(arguments))
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except ZoneClosedError as error:
-        print(f"client: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START if isinstance(error, JoinRefusedError) else EXIT_ENDED
-    except ConnectionRefusedError:
-        print(f"client: nobody listens on {arguments.host}:{arguments.port}: is the server running?", file=sys.stderr)
-        return EXIT_CANNOT_START
-    except (OSError, ValueError) as error:
-        print(f"client: {arguments.host}:{arguments.port}: {error or 'no answer'}", file=sys.stderr)
-        return EXIT_CANNOT_START
+    parser.section("where")
+    parser.setting("--host", default="127.0.0.1", help="where the server is")
+    parser.setting("--port", parse=parse_port, default=7777, help="its port for players")
+    parser.setting("--ticket", default="", help="where the zone asks for one: what zoneserver ticket prints")
+    parser.common()
+    return parser
 
 
 def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
@@ -124,7 +142,7 @@ async def _play(arguments: argparse.Namespace) -> int:
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
-    return EXIT_OK
+    return Exit.OK
 
 
 async def _read(zone: ZoneConnection) -> None:

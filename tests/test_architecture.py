@@ -9,7 +9,9 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "config", "loading", "logs", "process", "sockets"],
+    ["budget", "closing", "exits", "logs", "sockets", "values", "version"],
+    ["config", "loading", "process", "settings"],
+    ["command"],
     ["admission", "guard", "pacing", "tickets"],
     ["wire.framing", "wire.columns"],
     ["wire.messages"],
@@ -34,7 +36,10 @@ FLOORS = [
 # module of the server's package that imports the client. Nobody imports it but pytest and tests.
 BOTH_HALVES = "testing"
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
-SHARED = ("wire", "closing", "metrics", "world", "config", "loading", "process", "tickets")
+SHARED = (
+    *("wire", "closing", "metrics", "world", "tickets"),
+    *("command", "config", "exits", "loading", "process", "settings", "values"),
+)
 # What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
 # themselves, though not its moving parts; and a game that the fault lab has a server run is content.
 BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}

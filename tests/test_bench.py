@@ -24,6 +24,7 @@ from tools.bench.workload import WORKLOADS, Target, Workload
 from tools.swarm.conductor import Outcome, SwarmError
 from tools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
 from tools.swarm.tally import Tally
+from zoneserver.exits import CannotStartError
 from zoneserver.process import MissingExtraError
 
 ROOT = Path(__file__).parent.parent
@@ -301,7 +302,7 @@ def cannot(error: Exception) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("name", "stand_in", "said"),
     [
-        ("raise_open_files", lambda wanted: wanted - 1, "ulimit -n 278"),
+        ("require_open_files", cannot(CannotStartError("ulimit -n 278")), "ulimit -n 278"),
         ("loop_factory", cannot(MissingExtraError("uvloop", "speed")), "pip install"),
         ("measure", cannot(FloorError("the floor broke")), "the floor broke"),
     ],

@@ -162,7 +162,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     assert "Traceback" not in err
     lines = [line for line in err.splitlines() if not line.startswith(("usage:", " "))]
     assert len(lines) == 1, err
-    assert lines[0].startswith(("zoneserver: ", "zoneserver run: error: "))
+    assert lines[0].startswith(("zoneserver: ", "zoneserver run: "))
     return code, lines[0]
 
 
@@ -436,7 +436,7 @@ def test_a_port_in_use_is_named_together_with_its_holder(flag: str) -> None:
     [
         (["--hz", "0"], "hz must be from 1 to 100, not 0"),
         (["--hz", "101"], "hz must be from 1 to 100"),
-        (["--hz", "fast"], "--hz: invalid int value: 'fast'"),
+        (["--hz", "fast"], "--hz: 'fast' is not a whole number"),
         (["--port", "70000"], "port must be from 0 to 65535"),
         (["--stats-port", "-1"], "stats_port must be from 0 to 65535"),
         (["--max-players", "0"], "max_players must be from 1 to"),
@@ -473,7 +473,7 @@ def test_what_makes_no_sense_is_told_in_one_line(
         with pytest.raises(SystemExit) as caught:
             cli.main(["run", *arguments])
         assert caught.value.code == 2
-        assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+        assert "there is no flag --nonsense" in capsys.readouterr().err
         return
     code, line = fails(capsys, *arguments, *ports)
     assert code == 2 or not ("error:" in line or "not of the form" in line)

@@ -282,7 +282,7 @@ def test_the_page_is_whole_and_needs_nothing_else(document: dict[str, Any]) -> N
         (["--players", "50,none"], "'none' is not a count"),
         (["--players", "0"], "0 is not above zero"),
         (["--strategies", "zone,pigeon"], "there is no strategy 'pigeon'; there are zone, session, immediate"),
-        (["--rate", "nan"], "nan is not above zero"),
+        (["--rate", "nan"], "'nan' is not a number"),
         (["--time", "0s"], "0s is not above zero"),
     ],
 )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from zoneserver import process
 from zoneserver.closing import CloseReason, RefusalCode
-from zoneserver.config import Config, Limits, parse_count, parse_duration
+from zoneserver.config import Config, Limits
+from zoneserver.values import parse_count, parse_duration
 
 ROOT = Path(__file__).parent.parent
 

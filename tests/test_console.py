@@ -88,7 +88,7 @@ async def test_two_people_chat(open_server: OpenServer, open_console: OpenConsol
     await ann.reads("* bob has left")
     await server.stop()
     code, err = await ann.ended()
-    assert (code, err.splitlines()[1:]) == (1, ["client: SERVER_STOPPING: the server is shutting down"])
+    assert (code, err.splitlines()[1:]) == (1, ["python -m client: SERVER_STOPPING: the server is shutting down"])
 
 
 async def test_who_interrupts_it_leaves_without_a_word(open_server: OpenServer, open_console: OpenConsole) -> None:
@@ -107,13 +107,13 @@ async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
     console = await open_console("a\tb", (await open_server(Chat)).port)
     assert await console.ended() == (
         3,
-        "client: BAD_NAME: a name has 1 to 24 printable characters, and no space around it\n",
+        "python -m client: BAD_NAME: a name has 1 to 24 printable characters, and no space around it\n",
     )
 
 
 def test_nobody_there_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ann", "--port", "1"]) == 3
-    assert capsys.readouterr().err == "client: nobody listens on 127.0.0.1:1: is the server running?\n"
+    assert capsys.readouterr().err == "python -m client: nobody listens on 127.0.0.1:1: is the server running?\n"
 
 
 @pytest.mark.parametrize(

@@ -4,51 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import sys
 from collections.abc import Sequence
 
 from tools.dashboard.watch import watch
-from tools.spawn import ServerProcess, SpawnError, cancel_on_signals, on_signals
+from tools.spawn import ServerProcess, cancel_on_signals, on_signals
 from tools.swarm import report
-from tools.swarm.conductor import Conductor, Outcome, SwarmError
+from tools.swarm.conductor import Conductor, Outcome
 from tools.swarm.plan import Plan
-from zoneserver.config import Parser, checked, parse_count, parse_duration
-from zoneserver.process import discard_output
+from zoneserver.command import run_command
+from zoneserver.exits import Exit
+from zoneserver.settings import Parser
+from zoneserver.values import above_zero, parse_count, parse_duration
 
 __all__ = ["main"]
 
-EXIT_OK, EXIT_CHECKS_FAILED, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 3, 130
+_log = logging.getLogger(__name__)
+
+_EXAMPLES = """\
+  python -m tools.demo                     1,000 bots, until q or Ctrl-C
+  python -m tools.demo --time 30s          for half a minute
+  python -m tools.demo --bots 200 -q       fewer of them, and fewer words
+"""
+_EXIT_CODES = "0 everybody got everything, 1 not everybody did, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the demo; returns 0 when everybody got everything, 1 when not, 3 when it cannot
-    start, 130 when it is interrupted before it has."""
-    parser = Parser(prog="python -m tools.demo", description=__doc__)
-    parser.add_argument(
-        "--time", type=checked(parse_duration), default=0.0, help="for how long; 0, the default, until Ctrl-C"
-    )
-    parser.add_argument("--bots", type=checked(parse_count), default=1_000, help="how many bots (default 1000)")
-    arguments = parser.parse_args(argv)
-    try:
-        return asyncio.run(_run(Plan(bots=arguments.bots, seconds=arguments.time)))
-    except (SpawnError, SwarmError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
-    except BrokenPipeError:
-        discard_output()
-        return EXIT_OK
-    except asyncio.CancelledError:
-        return EXIT_INTERRUPTED
+    """Runs the command; returns its exit code."""
+    return run_command(_parser(), lambda arguments: _run(Plan(bots=arguments.bots, seconds=arguments.time)), argv)
+
+
+def _parser() -> Parser:
+    parser = Parser("python -m tools.demo", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
+    parser.section("what")
+    text = "for how long; 0 until Ctrl-C"
+    parser.setting("--time", "-t", parse=parse_duration, default=0.0, help=text)
+    parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
+    parser.common()
+    return parser
 
 
 async def _run(plan: Plan) -> int:
     cancel_on_signals()
     async with ServerProcess() as server:
         plan = dataclasses.replace(plan, port=server.port)
-        print(
-            f"a server on port {server.port}, {plan.bots:,} {'bot' if plan.bots == 1 else 'bots'} on the way",
-            file=sys.stderr,
-        )
+        bots = "1 bot" if plan.bots == 1 else f"{plan.bots:,} bots"
+        _log.info("a server on port %d, %s on the way", server.port, bots)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_signals(over.set)
@@ -68,7 +70,7 @@ async def _run(plan: Plan) -> int:
             outcome = await running
     result = report.summary(outcome)
     report.show(result)
-    return EXIT_OK if report.passed(result) else EXIT_CHECKS_FAILED
+    return Exit.OK if report.passed(result) else Exit.FAILED
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -12,12 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from zoneserver.exits import CannotStartError
 from zoneserver.process import stop_signals
 
 __all__ = ["ServerProcess", "SpawnError", "cancel_on_signals", "on_signals"]
 
+_log = logging.getLogger(__name__)
 
-class SpawnError(Exception):
+
+class SpawnError(CannotStartError):
     """The server did not come up; the text is what it said."""
 
 
@@ -58,16 +64,15 @@ class ServerProcess:
     async def __aenter__(self) -> Self:
         with tempfile.TemporaryDirectory(prefix="zone-") as folder:
             ready = Path(folder) / "ready.json"
-            command = ("-m", "zoneserver", "run", "--port", "0", "--stats-port", "0", "--ready-file", str(ready))
+            command = [*self._prefix, sys.executable, "-m", "zoneserver", "run"]
+            command += ["--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--stop-on-stdin-eof"]
+            command += ["--log-level", "warning", *self._arguments]
+            _log.debug("starting %s", shlex.join(command))
             # A session of its own: Ctrl-C reaches us first, and we decide when the server stops.
             self._process = await asyncio.create_subprocess_exec(
-                *self._prefix,
-                sys.executable,
                 *command,
-                "--stop-on-stdin-eof",
-                "--log-level",
-                "warning",
-                *self._arguments,
+                # What is set for us is not meant for it: neither a secret nor a port.
+                env={name: value for name, value in os.environ.items() if not name.startswith("ZONE_")},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

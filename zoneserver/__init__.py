@@ -8,6 +8,7 @@ are all the names that the author of a game needs; `zoneserver.rules` says how a
 from zoneserver.config import Config, Limits
 from zoneserver.rules import Between, Player, Refused, Rules, Speed, Text, action
 from zoneserver.server import ZoneServer
+from zoneserver.version import __version__
 
 __all__ = [
     "Between",
@@ -22,5 +23,3 @@ __all__ = [
     "__version__",
     "action",
 ]
-
-__version__ = "0.1.0"

@@ -28,6 +28,10 @@ class Checkup:
     problems: list[str] = field(default_factory=list)
     """Each a reason not to run it."""
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, schema `zone-check/1`."""
+        return {"schema": "zone-check/1", "has": [list(pair) for pair in self.has], "problems": self.problems}
+
     def render(self) -> str:
         """All of it, the problems last."""
         problems = [("wrong", problem) for problem in self.problems] or [("fine", "nothing is wrong with it")]

@@ -5,99 +5,67 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
+import json
 import os
 import secrets
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoneserver import __version__, console
+from zoneserver import console
 from zoneserver.checkup import check_game
-from zoneserver.config import (
-    DELIVERIES,
-    SECRET_BYTES_MIN,
-    Config,
-    Parser,
-    checked,
-    parse_count,
-    parse_duration,
-    parse_size,
-)
-from zoneserver.loading import LoadError, TargetError, load_class
-from zoneserver.logs import LOG_FORMATS, set_up_logs
-from zoneserver.process import LOOPS, MissingExtraError, loop_factory, stop_signals
+from zoneserver.command import run_command
+from zoneserver.config import DELIVERIES, SECRET_BYTES_MIN, Config, Limits, parse_limits
+from zoneserver.exits import CannotStartError, Exit, UsageError
+from zoneserver.loading import load_class
+from zoneserver.process import LOOPS, loop_factory, stop_signals
 from zoneserver.rules import Rules
-from zoneserver.scaffold import ScaffoldError, make_game
+from zoneserver.scaffold import make_game
 from zoneserver.server import ZoneServer
+from zoneserver.settings import Parser
 from zoneserver.tickets import issue_ticket, ticket_to_text
+from zoneserver.values import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_size
 from zoneserver.wire.messages import NAME_CHARACTERS
 
 __all__ = ["main"]
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
-
 _EXAMPLES = """\
-examples:
   zoneserver run                            the demo game on 127.0.0.1:7777
   zoneserver new mygame                     a folder with a small game of your own, and its test
   zoneserver check mygame:Mygame            what is in it, and whether anything is wrong with it
   zoneserver run mygame:Mygame --hz 10      it runs: the class Mygame of mygame.py
-  zoneserver run --port 0 --ready-file F    any free port; F says which once it accepts
   zoneserver ticket ann --secret-file F     a ticket with which ann comes in, once
-
-exit codes: 0 stopped as asked, 1 the zone failed, or something is wrong with a game that was checked,
-2 wrong usage, 3 cannot start, 130 interrupted twice
 """
+_RUN_EXAMPLES = """\
+  zoneserver run                                   the demo game on 127.0.0.1:7777
+  zoneserver run mygame:Mygame --hz 10             a game of your own: the class Mygame of mygame.py
+  zoneserver run --port 0 --ready-file ready.json  any free port; the file says which, once it accepts
+  zoneserver run --show-config > zone.toml         all settings, as a file for --config
+"""
+_EXIT_CODES = """\
+0 stopped as asked, 1 the zone failed, or something is wrong with a game that was checked,
+2 wrong usage, 3 cannot start, 130 interrupted twice"""
 _SECRET_VARIABLE = "ZONE_SECRET"
-
-
-class UsageError(Exception):
-    """What was asked for makes no sense, for the reason in the text."""
-
-
-class CannotStartError(Exception):
-    """Nothing was started, for the reason in the text."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
-    try:
-        return _COMMANDS[arguments.command](arguments)
-    except (UsageError, ScaffoldError) as error:
-        print(f"zoneserver: {error}", file=sys.stderr)
-        return EXIT_USAGE
-    except (CannotStartError, MissingExtraError) as error:
-        print(f"zoneserver: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
+    return run_command(_parser(), lambda arguments: _COMMANDS[arguments.command](arguments), argv)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    set_up_logs(arguments.log_level, arguments.log_format)
+    fields = (field.name for field in dataclasses.fields(Config))
+    values: dict[str, Any] = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
+    values |= {"secret": _secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
     try:
-        config = Config(
-            host=arguments.host,
-            port=arguments.port,
-            stats_port=arguments.stats_port,
-            hz=arguments.hz,
-            max_players=arguments.max_players,
-            seed=arguments.seed,
-            send_rate=arguments.send_rate,
-            send_memory_bytes=arguments.send_memory,
-            ban_seconds=arguments.ban,
-            secret=_secret(arguments.secret_file),
-            is_open=arguments.open,
-            tls_cert=arguments.tls_cert,
-            tls_key=arguments.tls_key,
-            delivery=arguments.delivery,
-        )
+        config = Config(**values)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    rules = load_rules(arguments.rules)
+    rules = _rules(arguments.rules)
     loop_name, factory = loop_factory(arguments.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(_serve(rules, config, loop_name, arguments))
@@ -112,19 +80,21 @@ def _ticket(arguments: argparse.Namespace) -> int:
     if not 0 < len(arguments.name) <= NAME_CHARACTERS:
         raise UsageError(f"a name has 1 to {NAME_CHARACTERS} characters")
     expires_at = int(time.time() + arguments.valid)
-    print(ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16))))
-    return EXIT_OK
+    ticket = ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16)))
+    form = {"schema": "zone-ticket/1", "name": arguments.name, "zone": arguments.zone, "expires_at": expires_at}
+    print(json.dumps(form | {"ticket": ticket}) if arguments.json else ticket)
+    return Exit.OK
 
 
 def _new(arguments: argparse.Namespace) -> int:
     print(make_game(arguments.folder))
-    return EXIT_OK
+    return Exit.OK
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    checkup = check_game(load_rules(arguments.rules), arguments.rules)
-    print(checkup.render())
-    return EXIT_FAILED if checkup.problems else EXIT_OK
+    checkup = check_game(_rules(arguments.rules), arguments.rules)
+    print(json.dumps(checkup.to_json()) if arguments.json else checkup.render())
+    return Exit.FAILED if checkup.problems else Exit.OK
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -148,105 +118,121 @@ def _secret(path: Path | None) -> bytes:
     return secret
 
 
-def _parser() -> argparse.ArgumentParser:
+def _rules(target: str) -> type[Rules]:
+    """The game that `module:Class` names. Raises LoadError, saying what is wrong with it."""
+    return load_class(target, "Rules class", lambda found: issubclass(found, Rules) and found is not Rules)
+
+
+def _parser() -> Parser:
     parser = Parser(
-        prog="zoneserver",
-        description="A game server that keeps thousands of players together in one crowded zone.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "zoneserver",
+        "A game server that keeps thousands of players together in one crowded zone.",
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+        usage="COMMAND [flags]",
     )
-    parser.add_argument("--version", action="version", version=f"zoneserver {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser(
+    parser.version()
+    run = parser.command(
         "run",
-        help="run a zone",
-        description="Run a zone until Ctrl-C.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "run a zone",
+        "Run a zone until Ctrl-C.",
+        examples=_RUN_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+        usage="[module:Rules] [flags]",
     )
-    default = Config()
-    run.add_argument(
-        "rules", nargs="?", default="zoneserver.games.plaza:Plaza", metavar="module:Rules", help="the game"
-    )
+    _run_settings(run)
+    run.common()
 
-    def flag(name: str, parse: Callable[[str], Any], value: object, text: str, shown: str | None = None) -> None:
-        shown = shown or ("" if value is None else f"default {value}")
-        run.add_argument(
-            name, type=parse, default=value, metavar=name[2:].upper(), help=f"{text} ({shown})" if shown else text
-        )
-
-    flag("--host", str, default.host, "address to listen on")
-    flag("--port", int, default.port, "port for players; 0 takes any free one")
-    flag("--stats-port", int, default.stats_port, "loopback port for /stats, /map, /healthz; 0 takes any")
-    flag("--hz", int, default.hz, "ticks per second")
-    flag("--max-players", checked(parse_count), default.max_players, "how many may be in the zone at once")
-    flag("--duration", checked(parse_duration), None, "stop after so long: 30s, 2m, 1h30m")
-    flag("--seed", int, default.seed, "seed of the game's random source")
-    flag("--ready-file", Path, None, "write pid and ports here, as JSON, once players can connect")
-    text = "bytes per second that one player is sent at the most, as 64KiB; who is over it skips frames"
-    flag("--send-rate", checked(parse_size), 0, text, "default 0: no bound")
-    text = "bytes that may wait for all players together; then the largest goes first"
-    flag("--send-memory", checked(parse_size), default.send_memory_bytes, text, "default 256MiB")
-    text = "how long nobody may come in from an address after a kick from there"
-    flag("--ban", checked(parse_duration), default.ban_seconds, text, "default 60s")
-    text = f"the secret that join tickets are signed with, in a file; else in {_SECRET_VARIABLE}"
-    flag("--secret-file", Path, None, text, "default none: anyone may join")
-    run.add_argument("--open", action="store_true", help="anyone may join from other machines too, without a ticket")
-    flag("--tls-cert", str, None, "certificate chain in a PEM file: players connect by TLS")
-    flag("--tls-key", str, None, "its key, where it is not in the same file")
-    text = "stop when standard input ends: with whoever holds its other end, however that ends"
-    run.add_argument("--stop-on-stdin-eof", action="store_true", help=text)
-    text = "for comparison: the zone's one buffer a tick, or a frame per action, gathered or sent at once"
-    run.add_argument("--delivery", choices=DELIVERIES, default=default.delivery, help=f"{text} (default zone)")
-    levels = ("debug", "info", "warning", "error")
-    run.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
-    run.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="how to log (default text)")
-    run.add_argument("--loop", choices=LOOPS, default="auto", help="event loop; auto: uvloop if installed")
-
-    new = commands.add_parser(
+    new = parser.command(
         "new",
-        help="make a new game",
-        description="Make a folder with a small game and its test, and say what to type next.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "make a new game",
+        "Make a folder with a small game and its test, and say what to type next.",
+        examples="  zoneserver new mygame\n  zoneserver new games/tag",
+        exit_codes="0 made, 2 there is such a folder, or its name is none for a game",
+        usage="DIR [flags]",
     )
-    new.add_argument(
-        "folder", type=Path, metavar="DIR", help="the folder, which is not there yet; its name is the game's"
-    )
+    text = "the folder, which is not there yet; its name is the game's"
+    new.add_argument("folder", type=Path, metavar="DIR", help=text)
+    new.common()
 
-    check = commands.add_parser(
+    check = parser.command(
         "check",
-        help="look at a game and try it out",
-        description="Say what a game has and what is wrong with it, and try it out twice: the same input has to "
-        "give the same bytes.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "look at a game and try it out",
+        "Say what a game has and what is wrong with it, and try it out twice: the same input has to give the "
+        "same bytes.",
+        examples="  zoneserver check mygame:Mygame\n  zoneserver check zoneserver.games.tag:Tag\n"
+        "  zoneserver check mygame:Mygame --json | jq .problems",
+        exit_codes="0 nothing is wrong with it, 1 something is, 2 wrong usage, 3 there is no such game",
+        usage="module:Rules [flags]",
     )
     check.add_argument("rules", metavar="module:Rules", help="the game")
+    check.switch("--json", help="what was found, as a JSON object")
+    check.common()
 
-    ticket = commands.add_parser(
+    ticket = parser.command(
         "ticket",
-        help="make a join ticket",
-        description="Print a ticket with which a player comes in, once. A client gives it to connect(ticket=...).",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "make a join ticket",
+        "Print a ticket with which a player comes in, once. A client gives it to connect(ticket=...).",
+        examples="  zoneserver ticket ann --secret-file secret\n  zoneserver ticket ann --valid 1h\n"
+        "  python -m client ann --ticket $(zoneserver ticket ann)",
+        exit_codes="0 printed, 2 wrong usage, 3 the secret cannot be read",
+        usage="NAME [flags]",
     )
     ticket.add_argument("name", metavar="NAME", help="the player's name")
-    ticket.add_argument("--secret-file", type=Path, metavar="FILE", help=f"the zone's secret; else {_SECRET_VARIABLE}")
-    ticket.add_argument("--zone", default="plaza", help="what the zone's game calls itself (default plaza)")
-    text = "until when it may be used, from now (default 5m)"
-    ticket.add_argument("--valid", type=checked(parse_duration), default=300.0, metavar="DURATION", help=text)
+    text = f"the zone's secret; else it is in {_SECRET_VARIABLE}"
+    ticket.setting("--secret-file", parse=Path, help=text)
+    ticket.setting("--zone", default="plaza", help="what the zone's game calls itself")
+    text = "until when it may be used, from now"
+    ticket.setting("--valid", parse=above_zero(parse_duration), default=300.0, help=text)
+    ticket.switch("--json", help="as a JSON object, with what it is good for")
+    ticket.common()
     return parser
 
 
-def load_rules(target: str) -> type[Rules]:
-    """The class named by `module:Class`. Raises UsageError or CannotStartError, saying what is wrong with it."""
-    try:
-        return load_class(target, "Rules class", lambda found: issubclass(found, Rules) and found is not Rules)
-    except TargetError as error:
-        raise UsageError(str(error)) from None
-    except LoadError as error:
-        raise CannotStartError(str(error)) from None
+def _run_settings(run: Parser) -> None:
+    """What may be set of a server: under the name of its field in Config, where it is one."""
+    default = Config()
+
+    def flag(name: str, parse: Callable[[str], Any], text: str, field: str = "", shown: str | None = None) -> None:
+        field = field or name[2:].replace("-", "_")
+        run.setting(name, parse=parse, default=getattr(default, field), help=text, dest=field, shown=shown)
+
+    text = "the game: a class of a module, here or installed"
+    run.setting("rules", default="zoneserver.games.plaza:Plaza", metavar="module:Rules", help=text, shown="the demo")
+    run.section("where")
+    flag("--host", str, "address to listen on")
+    flag("--port", parse_integer, "port for players; 0 takes any free one")
+    flag("--stats-port", parse_integer, "loopback port for /stats, /map, /healthz; 0 takes any")
+    run.setting("--ready-file", parse=Path, help="write pid and ports here, as JSON, once players can connect")
+    run.section("the zone")
+    flag("--hz", parse_integer, "ticks per second")
+    flag("--seed", parse_integer, "seed of the game's random source")
+    flag("--max-players", parse_count, "how many may be in the zone at once")
+    run.section("who may come in")
+    text = f"the secret that join tickets are signed with, in a file; else in {_SECRET_VARIABLE}"
+    run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")
+    run.switch("--open", dest="is_open", help="anyone may join from other machines too, without a ticket")
+    flag("--tls-cert", str, "certificate chain in a PEM file: players connect by TLS")
+    flag("--tls-key", str, "its key, where it is not in the same file")
+    text = "how long nobody may come in from an address after a kick from there"
+    flag("--ban", parse_duration, text, "ban_seconds")
+    run.section("limits")
+    text = "bytes per second that one player is sent at the most, as 64KiB; who is over it skips frames"
+    flag("--send-rate", parse_size, text, shown="0, no bound")
+    text = "bytes that may wait for all players together; then the largest goes first"
+    flag("--send-memory", parse_size, text, "send_memory_bytes")
+    text = "any of zoneserver.Limits, as stall_seconds=3,actions_per_second=20"
+    run.setting("--limits", parse=parse_limits, default={}, metavar="NAME=FIGURE,...", help=text, shown="theirs")
+    run.section("how it runs")
+    run.setting(
+        "--loop", parse=one_of(LOOPS, "loop"), default="auto", help="auto (uvloop if installed), asyncio, uvloop"
+    )
+    run.setting("--duration", parse=parse_duration, help="stop after so long: 30s, 2m, 1h30m")
+    text = "stop when standard input ends: with whoever holds its other end, however that ends"
+    run.switch("--stop-on-stdin-eof", help=text)
+    text = "zone, one buffer a tick; for comparison session or immediate, a frame per action, gathered or sent at once"
+    flag("--delivery", one_of(DELIVERIES, "delivery"), text)
+    run.switch("--json", help="the summary at the end as JSON: the last statistics")
 
 
 async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: argparse.Namespace) -> int:
@@ -271,8 +257,8 @@ async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: 
     finally:
         last = server.stats()
         await server.stop()
-    console.summary(last, server.stats())
-    return EXIT_FAILED if server.has_failed else EXIT_OK
+    console.summary(last, server.stats(), arguments.json)
+    return Exit.FAILED if server.has_failed else Exit.OK
 
 
 def _stop_on_signals(server: ZoneServer) -> None:
@@ -283,7 +269,7 @@ def _stop_on_signals(server: ZoneServer) -> None:
         nonlocal seen
         seen += 1
         if seen > 1:
-            os._exit(EXIT_INTERRUPTED)
+            os._exit(Exit.INTERRUPTED)
         server.request_stop()
 
     loop = asyncio.get_running_loop()

@@ -1,28 +1,19 @@
-"""What may be set, with its default and its unit, and how such values are written by people."""
+"""What may be set of a server, with its default and its unit."""
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+
+from zoneserver.values import nearest
 
 __all__ = [
     "DELIVERIES",
     "SECRET_BYTES_MIN",
     "Config",
     "Limits",
-    "Parser",
-    "above_zero",
-    "checked",
-    "parse_count",
-    "parse_duration",
-    "parse_port",
-    "parse_size",
+    "parse_limits",
 ]
 
 SECRET_BYTES_MIN = 16
@@ -31,103 +22,6 @@ SECRET_BYTES_MIN = 16
 DELIVERIES = ("zone", "session", "immediate")
 """How what players do reaches everybody: a buffer per tick, or, for comparison, a frame per action,
 gathered by each session or sent at once."""
-
-_Parsed = TypeVar("_Parsed")
-_Number = TypeVar("_Number", int, float)
-
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
-_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kM]?)")
-_SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_SIZE_UNITS)})")
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds from `30`, `30s`, `2m`, `1h30m` or `250ms`. Raises ValueError otherwise.
-
-    >>> parse_duration("1h30m")
-    5400.0
-    """
-    parts = [(text, "s")] if _NUMBER.fullmatch(text) else _DURATION_PART.findall(text)
-    seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-    if not parts or "".join(map("".join, parts)) not in {text, text + "s"} or math.isinf(seconds):
-        raise ValueError(f"{text!r} is not a duration: write 30s, 2m or 1h30m")
-    return seconds
-
-
-class Parser(argparse.ArgumentParser):
-    """Takes `-5s` for a value rather than for a flag: whoever writes it is told what is wrong with it."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self._negative_number_matcher = re.compile(r"-\.?\d")
-
-
-def checked(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
-    """A parser for argparse, which shows the words of its ValueError as they are."""
-
-    def checked(text: str) -> _Parsed:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
-def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
-    """The same parser for argparse, which takes nothing but numbers above zero.
-
-    >>> above_zero(parse_count)("10k")
-    10000
-    """
-
-    def above_zero(text: str) -> _Number:
-        value = parse(text)
-        if not 0 < value < math.inf:
-            raise ValueError(f"{text} is not above zero")
-        return value
-
-    return checked(above_zero)
-
-
-def parse_count(text: str) -> int:
-    """A whole number from `1000`, `10k` or `1.5M`. Raises ValueError otherwise.
-
-    >>> parse_count("10k")
-    10000
-    """
-    match = _COUNT.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a count: write 1000, 10k or 1.5M")
-    value = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
-    if value.denominator != 1:
-        raise ValueError(f"{text!r} is not a whole number")
-    return value.numerator
-
-
-def parse_port(text: str) -> int:
-    """A port that somebody listens on. Raises ValueError for what is none.
-
-    >>> parse_port("7777")
-    7777
-    """
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise ValueError(f"{text!r} is no port: write 1 to 65535")
-    return int(text)
-
-
-def parse_size(text: str) -> int:
-    """Bytes from `65536`, `64KiB`, `1.5MiB` or `100kB`. Raises ValueError otherwise.
-
-    >>> parse_size("64KiB")
-    65536
-    """
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a size: write 65536, 64KiB or 1.5MiB")
-    return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +82,27 @@ class Limits:
     tcp_user_timeout_seconds: float = 5.0
     """How long sent data may stay unacknowledged (a pulled cable), where the system has it. Linux counts a
     peer that has no room for more as well; a session that stalls therefore gets more of it, and is ours."""
+
+
+def parse_limits(text: str) -> dict[str, float]:
+    """Some of the Limits by name, from `actions_per_second=10,stall_seconds=3`. Raises ValueError.
+
+    >>> Limits(**parse_limits("actions_per_second=10")).actions_per_second
+    10.0
+    """
+    kinds = {limit.name: limit.type for limit in fields(Limits)}
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, figure = part.partition("=")
+        if name not in kinds:
+            raise ValueError(f"there is no limit {name!r}; {nearest(name, tuple(kinds))}")
+        try:
+            limits[name] = int(figure) if kinds[name] == "int" else float(figure)
+        except ValueError:
+            raise ValueError(f"{part!r} is not of the form limit=figure, as in stall_seconds=5") from None
+        if not 0 < limits[name] < math.inf:
+            raise ValueError(f"{part}: a limit is above zero")
+    return limits
 
 
 @dataclass(frozen=True, slots=True)

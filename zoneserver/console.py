@@ -9,18 +9,21 @@ import os
 import sys
 from pathlib import Path
 
-from zoneserver import __version__
+from zoneserver.command import is_quiet
 from zoneserver.config import Config
 from zoneserver.metrics import Stats
-from zoneserver.process import address_text, discard_output, port_holder
+from zoneserver.process import address_text, port_holder
 from zoneserver.server import ZoneServer
+from zoneserver.version import __version__
 from zoneserver.wire.messages import PROTOCOL_VERSION
 
 __all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
 
 
 def say(text: str) -> None:
-    """Tells whoever watches, on stderr; a server does not need anybody to."""
+    """Tells whoever watches, on stderr, unless nothing is wanted; a server does not need anybody to."""
+    if is_quiet():
+        return
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
@@ -77,8 +80,12 @@ def write_ready_file(path: Path, server: ZoneServer) -> None:
         raise OSError(error.errno, f"cannot write the ready file {path}: {error.strerror}") from None
 
 
-def summary(before: Stats, after: Stats) -> None:
-    """What came of it, on stdout. The players of the last moment are in `before`."""
+def summary(before: Stats, after: Stats, as_json: bool) -> None:
+    """What came of it, on stdout: for a person, or the last statistics. The players of the last moment are
+    in `before`."""
+    if as_json:
+        print(json.dumps(after.to_json()), flush=True)
+        return
     kicks = ", ".join(f"{count:,} {reason}" for reason, count in sorted(after.closes.items())) or "none"
     peak = _players(after.players_peak)
     lines = [
@@ -89,10 +96,7 @@ def summary(before: Stats, after: Stats) -> None:
         f"bytes         {after.bytes_in_total:,} in, {after.bytes_out_total:,} out",
         f"sessions over {kicks}",
     ]
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        discard_output()
+    print("\n".join(lines), flush=True)
 
 
 def _players(count: int) -> str:

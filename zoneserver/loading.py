@@ -9,15 +9,19 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from zoneserver.exits import CannotStartError, Exit
+
 __all__ = ["LoadError", "TargetError", "load_class", "raised_by"]
 
 
-class LoadError(Exception):
+class LoadError(CannotStartError):
     """There is no such class, for the reason in the text."""
 
 
 class TargetError(LoadError):
     """What was given does not name a class at all."""
+
+    exit_code = Exit.USAGE
 
 
 def raised_by(error: BaseException) -> str:

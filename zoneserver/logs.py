@@ -9,9 +9,10 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
-__all__ = ["LOG_FORMATS", "RateLimit", "place_of", "set_up_logs"]
+__all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "place_of", "set_up_logs"]
 
 LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 _LINES_PER_SECOND = 10
 # A message as text, without its traceback: what players call themselves and send is in it, and costs no more.
 _LINE_BYTES_MAX = 200

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from zoneserver.exits import CannotStartError
+
 __all__ = [
     "LOOPS",
     "MissingExtraError",
@@ -25,7 +27,7 @@ __all__ = [
 LOOPS = ("auto", "asyncio", "uvloop")
 
 
-class MissingExtraError(Exception):
+class MissingExtraError(CannotStartError):
     """An optional package is asked for and not installed; the text has the pip line."""
 
     def __init__(self, package: str, extra: str) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import zoneserver
+from zoneserver.exits import UsageError
 
 __all__ = ["ScaffoldError", "class_name_of", "make_game"]
 
@@ -81,7 +82,7 @@ _NEXT = (
 )
 
 
-class ScaffoldError(Exception):
+class ScaffoldError(UsageError):
     """No folder was made, for the reason in the text."""
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import MutableSequence, Sequence
 
 from fuzz.engines import ENGINES, FAILED, NAMES, installed_engine
-from zoneserver.config import checked, parse_duration
+from zoneserver.values import parse_duration
 
 COUNTED = """\
 An input is one call of a target. A frame is one length-prefixed frame (framing, replica, session), one payload
@@ -21,9 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 when nothing failed, 1 when something did, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("target", nargs="?", default="all", choices=("all", *NAMES))
-    parser.add_argument(
-        "--time", type=checked(parse_duration), default=60.0, help="for all targets together: 60s, 1h30m"
-    )
+    parser.add_argument("--time", type=parse_duration, default=60.0, help="for all targets together: 60s, 1h30m")
     parser.add_argument("--engine", choices=ENGINES, default=installed_engine())
     options = parser.parse_args(argv)
     names = NAMES if options.target == "all" else (options.target,)

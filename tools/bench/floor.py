@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zoneserver.config import Limits
+from zoneserver.exits import CannotStartError
 from zoneserver.process import raise_open_files
 
 __all__ = ["FloorError", "FloorPlan", "FloorRound", "run_floor"]
@@ -31,7 +32,7 @@ _WARM_UP_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
 
 
-class FloorError(Exception):
+class FloorError(CannotStartError):
     """The floor could not be measured; the text is what its process said."""
 
 

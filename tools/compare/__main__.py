@@ -6,25 +6,28 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import logging
 import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 
 from tools.compare import page, report
 from tools.compare.measure import Run, Verdict, measure, skipped
-from tools.spawn import SpawnError, on_signals
+from tools.spawn import on_signals
 from tools.swarm.plan import Plan
-from zoneserver.config import DELIVERIES, Config, above_zero, parse_count, parse_duration
-from zoneserver.process import raise_open_files
+from zoneserver.command import parse_output, require_open_files, run_command, write_output
+from zoneserver.config import DELIVERIES, Config
+from zoneserver.exits import Exit
+from zoneserver.settings import Parser
+from zoneserver.values import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_number
 
 __all__ = ["main"]
 
-EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+_log = logging.getLogger(__name__)
 
 CROWDS = (50, 100, 200, 400, 700, 1_000)
 # Actions whose outcome does not depend on the time that has passed in the zone. Where an action is a tick,
@@ -32,21 +35,21 @@ CROWDS = (50, 100, 200, 400, 700, 1_000)
 MIX = {"walker": 90, "chatty": 10}
 
 _EXAMPLES = """\
-examples:
   zone-compare                                   three strategies, 50 to 1,000 players: some four minutes
   zone-compare --players 50,200 --time 3s        a first impression
   zone-compare --json - | jq '.deliveries[] | {name, largest_crowd_held}'
-
-exit codes: 0 measured, 1 somebody was told something wrong, 2 wrong usage, 3 cannot start,
-130 interrupted
 """
+_EXIT_CODES = "0 measured, 1 somebody was told something wrong, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 _Item = TypeVar("_Item")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    return run_command(_parser(), _main, argv)
+
+
+async def _main(arguments: argparse.Namespace) -> int:
     plan = Plan(
         bots=max(arguments.players),
         seconds=arguments.time,
@@ -55,56 +58,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes=arguments.processes,
         mix=MIX,
     )
-    needed = plan.open_files_per_process
-    if raise_open_files(needed) < needed:
-        text = f"{plan.bots} bots need {needed} open files in one process: ulimit -n {needed}, or more --processes"
-        print(f"zone-compare: {text}", file=sys.stderr)
-        return EXIT_CANNOT_START
-    try:
-        document = asyncio.run(_run(plan, arguments))
-    except (SpawnError, OSError) as error:
-        print(f"zone-compare: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
+    require_open_files(plan.open_files_per_process, f"{plan.bots:,} bots in {plan.processes} processes need")
+    document = await _measure(plan, arguments)
     _deliver(document, arguments)
     if not report.passed(document):
-        return EXIT_CHECKS_FAILED
-    return EXIT_INTERRUPTED if document["interrupted"] else EXIT_OK
+        return Exit.FAILED
+    return Exit.INTERRUPTED if document["interrupted"] else Exit.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="zone-compare",
-        description="Compare three ways to tell everybody what everybody does: the same server code, bots and actions.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _parser() -> Parser:
+    parser = Parser(
+        "zone-compare",
+        "Compare three ways to tell everybody what everybody does: the same server code, bots and actions.",
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
     )
-    flag = parser.add_argument
-    crowds = ",".join(map(str, CROWDS))
-    flag("--players", type=_list(above_zero(parse_count)), default=CROWDS, help=f"crowds (default {crowds})")
-    names = ",".join(DELIVERIES)
-    flag("--strategies", type=_list(_delivery), default=DELIVERIES, help=f"which of them (default {names})")
-    flag("--time", type=above_zero(parse_duration), default=6.0, help="how long to measure each (default 6s)")
-    flag("--rate", type=above_zero(float), default=5.0, help="actions per second and player (default 5)")
-    flag("--seed", type=int, default=1, help="seed of all that bots decide (default 1)")
-    flag("--processes", type=above_zero(int), default=1, help="processes of the swarm (default 1)")
-    flag("--json", metavar="FILE", help="write everything that was measured as JSON; - is stdout")
-    flag("--html", metavar="FILE", help="write it as one page with plots")
-    flag("--svg", metavar="FILE", help="write the three plots that matter most as a picture")
-    flag("--no-progress", action="store_true", help="show nothing while it runs")
+    flag = parser.setting
+    parser.section("what")
+    flag(
+        "--players",
+        parse=_list(above_zero(parse_count)),
+        default=CROWDS,
+        help="crowds, as 50,200",
+        shown=_names(CROWDS),
+    )
+    text = "which of them"
+    flag(
+        "--strategies",
+        parse=_list(one_of(DELIVERIES, "strategy")),
+        default=DELIVERIES,
+        help=text,
+        shown=_names(DELIVERIES),
+    )
+    flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each")
+    flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")
+    flag("--seed", parse=parse_integer, default=1, help="seed of all that bots decide")
+    flag("--processes", parse=above_zero(parse_integer), default=1, help="processes of the swarm")
+    parser.section("what for")
+    flag("--json", parse=parse_output, metavar="FILE", help="write everything that was measured as JSON; - is stdout")
+    flag("--html", parse=parse_output, metavar="FILE", help="write it as one page with plots")
+    flag("--svg", parse=parse_output, metavar="FILE", help="write the three plots that matter most as a picture")
+    parser.switch("--no-progress", help="show nothing while it runs")
+    parser.common()
     return parser
-
-
-def _delivery(text: str) -> str:
-    if text not in DELIVERIES:
-        raise argparse.ArgumentTypeError(f"there is no strategy {text!r}; there are {', '.join(DELIVERIES)}")
-    return text
 
 
 def _list(parse: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
     return lambda text: [parse(part) for part in text.split(",")]
 
 
-async def _run(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
+def _names(items: Sequence[object]) -> str:
+    return ",".join(map(str, items))
+
+
+async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
     """Crowd by crowd, so that what is compared was measured one right after the other."""
     stop = asyncio.Event()
     on_signals(stop.set)
@@ -125,7 +132,7 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
             if run.verdict == Verdict.BEHIND:
                 stopped[delivery] = players
             if not arguments.no_progress:
-                print(_line(run), file=sys.stderr, flush=True)
+                _log.info("%s", _line(run))
     machine = {
         "cpus": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -143,14 +150,14 @@ def _line(run: Run) -> str:
 
 def _deliver(document: dict[str, Any], arguments: argparse.Namespace) -> None:
     if arguments.html:
-        Path(arguments.html).write_text(page.page(document))
+        write_output(arguments.html, page.page(document))
     if arguments.svg:
-        Path(arguments.svg).write_text(page.picture(document))
+        write_output(arguments.svg, page.picture(document))
     if arguments.json == "-":
         print(json.dumps(document))
         return
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(document, indent=2) + "\n")
+        write_output(arguments.json, json.dumps(document, indent=2) + "\n")
     Console(highlight=False).print(report.render(document))
 
 

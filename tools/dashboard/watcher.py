@@ -24,7 +24,6 @@ class Look:
     """How it is shown."""
 
     ascii: bool = False
-    color: bool = True
     json: bool = False
     """JSON lines in place of the screen or the columns."""
 
@@ -34,8 +33,7 @@ class Look:
 
     def console(self) -> Console:
         """The console on standard output as it is now."""
-        # None leaves it to NO_COLOR and the terminal.
-        return Console(no_color=None if self.color else True, highlight=False, markup=False, emoji=False)
+        return Console(highlight=False, markup=False, emoji=False)
 
 
 class Watcher:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,13 +19,16 @@ from tools.soak.lab import Finding, Lab
 from tools.soak.promises import PROMISES, Promise
 from tools.soak.tasks import together
 from tools.source import AwayError
-from tools.spawn import SpawnError, cancel_on_signals
-from tools.swarm.conductor import SwarmError
-from zoneserver.process import loop_factory, raise_open_files
+from tools.spawn import cancel_on_signals
+from zoneserver.command import parse_output, require_open_files, run_command, write_output
+from zoneserver.exits import Exit
+from zoneserver.process import loop_factory
+from zoneserver.settings import Parser
+from zoneserver.values import one_of, parse_integer
 
 __all__ = ["main"]
 
-EXIT_OK, EXIT_CHECKS_FAILED, EXIT_USAGE, EXIT_CANNOT_START, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+_log = logging.getLogger(__name__)
 
 # Connections that the lab itself holds at once, at the most, and what else it has open.
 FILES = 4_096
@@ -33,59 +36,47 @@ FILES = 4_096
 _TOGETHER = 8
 
 _EXAMPLES = """\
-examples:
   python -m tools.soak                              every promise in full, in some minutes
   python -m tools.soak --quick                      shortened, in less than one
   python -m tools.soak --only flood,garbage --json -
-
-exit codes: 0 all that was measured holds, 1 something does not, 2 wrong usage, 3 cannot start,
-130 interrupted
 """
+_EXIT_CODES = "0 all that was measured holds, 1 something does not, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = _parser().parse_args(argv)
+    return run_command(_parser(), _main, argv)
+
+
+def _main(arguments: argparse.Namespace) -> int:
     if arguments.list:
         for promise in PROMISES:
             print(f"{promise.name:<17} {promise.promise}")
-        return EXIT_OK
-    if raise_open_files(FILES) < FILES:
-        print(f"soak: the lab needs {FILES} open files: ulimit -n {FILES}", file=sys.stderr)
-        return EXIT_CANNOT_START
+        return Exit.OK
+    require_open_files(FILES, "the lab needs")
     chosen = [promise for promise in PROMISES if promise.name in arguments.only]
-    try:
-        with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-            findings = runner.run(_run(Lab(arguments.quick, arguments.seed), chosen))
-    except (SpawnError, SwarmError) as error:
-        print(f"soak: {error}", file=sys.stderr)
-        return EXIT_CANNOT_START
-    except asyncio.CancelledError:
-        return EXIT_INTERRUPTED
+    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+        findings = runner.run(_run(Lab(arguments.quick, arguments.seed), chosen))
     _show(chosen, findings, arguments.json)
-    return EXIT_CHECKS_FAILED if any(finding.ok is False for finding in findings) else EXIT_OK
+    return Exit.FAILED if any(finding.ok is False for finding in findings) else Exit.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.soak",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parser() -> Parser:
+    parser = Parser("python -m tools.soak", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     names = [promise.name for promise in PROMISES]
+    a_promise = one_of(names, "promise")
 
     def some(text: str) -> list[str]:
-        unknown = [name for name in text.split(",") if name not in names]
-        if unknown:
-            raise argparse.ArgumentTypeError(f"there is no promise {unknown[0]!r}; --list shows all")
-        return text.split(",")
+        return [a_promise(name) for name in text.split(",")]
 
-    parser.add_argument("--quick", action="store_true", help="smaller crowds and shorter runs")
-    parser.add_argument("--only", type=some, default=names, metavar="NAME[,NAME]", help="these alone")
-    parser.add_argument("--list", action="store_true", help="name the promises and do nothing")
-    parser.add_argument("--json", metavar="FILE", help="write the scorecard as JSON; - is stdout")
-    parser.add_argument("--seed", type=int, default=1, help="seed of all that is drawn by chance (default 1)")
+    parser.section("what")
+    parser.switch("--quick", help="smaller crowds and shorter runs")
+    parser.setting("--only", parse=some, default=names, metavar="NAME[,NAME]", help="these alone", shown="all")
+    parser.switch("--list", help="name the promises and do nothing")
+    parser.setting("--seed", parse=parse_integer, default=1, help="seed of all that is drawn by chance")
+    text = "write the scorecard as JSON; - is stdout"
+    parser.setting("--json", parse=parse_output, metavar="FILE", help=text)
+    parser.common()
     return parser
 
 
@@ -106,7 +97,7 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
             finding = Finding(False, f"broke off: {error!r:.300}")
         findings[promise.name] = finding
         seconds = time.monotonic() - began
-        print(f"{_mark(finding)} {promise.name} ({seconds:.1f} s): {finding.figure}", file=sys.stderr, flush=True)
+        _log.info("%s %s (%.1f s): %s", _mark(finding), promise.name, seconds, finding.figure)
 
     for promise in chosen:
         if promise.alone:
@@ -138,7 +129,7 @@ def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> N
         print(json.dumps(document))
         return
     if file is not None:
-        Path(file).write_text(json.dumps(document, indent=2) + "\n")
+        write_output(file, json.dumps(document, indent=2) + "\n")
     table = Table(show_lines=True)
     for heading in ("", "promise", "figure"):
         table.add_column(heading)

@@ -21,11 +21,11 @@ from tools.soak.lab import Crowd, stats, until_stats
 from tools.soak.peers import hello
 from tools.spawn import ServerProcess, SpawnError, cancel_on_signals
 from zoneserver.closing import CloseReason
+from zoneserver.exits import Exit
 from zoneserver.process import loop_factory
 
 __all__ = ["main"]
 
-EXIT_CANNOT_START, EXIT_INTERRUPTED = 3, 130
 
 _HERE, _THERE = "10.77.0.1", "10.77.0.2"
 _NEAR_PLAYERS, _FAR_PLAYERS = 50, 10
@@ -121,6 +121,6 @@ if __name__ == "__main__":
     except (FileNotFoundError, subprocess.CalledProcessError, SpawnError) as error:
         # Not allowed to, or without the means.
         print(getattr(error, "stderr", None) or error, file=sys.stderr)
-        sys.exit(EXIT_CANNOT_START)
+        sys.exit(Exit.CANNOT_START)
     except asyncio.CancelledError:
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(Exit.INTERRUPTED)

@@ -16,6 +16,7 @@ from tools.source import AwayError, Source
 from tools.swarm.plan import Plan
 from tools.swarm.tally import Tally
 from tools.swarm.verdict import RoleTally
+from zoneserver.exits import CannotStartError
 from zoneserver.metrics import Stats
 
 __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
@@ -32,7 +33,7 @@ _STATS_SECONDS = 10.0
 _DIGESTS_KEPT = 2_400
 
 
-class SwarmError(Exception):
+class SwarmError(CannotStartError):
     """The swarm could not be run at all."""
 
 
