@@ -27,7 +27,7 @@ FLOORS = [
     ["admin", "listeners.tcp"],
     ["server"],
     ["__init__"],
-    ["console", "scaffold"],
+    ["beside", "console", "scaffold"],
     ["cli"],
     ["__main__"],
     ["testing"],

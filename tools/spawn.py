@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import shlex
 import signal
 import sys
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from zoneserver.exits import CannotStartError
-from zoneserver.process import stop_signals
+from zoneserver.process import own_environment, stop_signals
 
 __all__ = ["ServerProcess", "SpawnError", "cancel_on_signals", "on_signals"]
 
@@ -71,8 +70,7 @@ class ServerProcess:
             # A session of its own: Ctrl-C reaches us first, and we decide when the server stops.
             self._process = await asyncio.create_subprocess_exec(
                 *command,
-                # What is set for us is not meant for it: neither a secret nor a port.
-                env={name: value for name, value in os.environ.items() if not name.startswith("ZONE_")},
+                env=own_environment(),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver import console
+from zoneserver.beside import dashboard_beside
 from zoneserver.checkup import check_game
 from zoneserver.command import run_command
 from zoneserver.config import DELIVERIES, SECRET_BYTES_MIN, Config, Limits, parse_limits
@@ -65,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
         config = Config(**values)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if arguments.dashboard and arguments.stop_on_stdin_eof:
+        raise UsageError("--dashboard reads the keys that --stop-on-stdin-eof would take")
     rules = _rules(arguments.rules)
     loop_name, factory = loop_factory(arguments.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -228,6 +231,7 @@ def _run_settings(run: Parser) -> None:
         "--loop", parse=one_of(LOOPS, "loop"), default="auto", help="auto (uvloop if installed), asyncio, uvloop"
     )
     run.setting("--duration", parse=parse_duration, help="stop after so long: 30s, 2m, 1h30m")
+    run.switch("--dashboard", help="watch it here, as zone-dash does; q stops the server")
     text = "stop when standard input ends: with whoever holds its other end, however that ends"
     run.switch("--stop-on-stdin-eof", help=text)
     text = "zone, one buffer a tick; for comparison session or immediate, a frame per action, gathered or sent at once"
@@ -250,7 +254,11 @@ async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: 
         if arguments.ready_file is not None:
             console.write_ready_file(arguments.ready_file, server)
         console.banner(server, loop_name)
-        await server.serve(arguments.duration)
+        async with contextlib.AsyncExitStack() as stack:
+            if arguments.dashboard:
+                assert server.stats_port is not None
+                await stack.enter_async_context(dashboard_beside(server.stats_port, server.request_stop))
+            await server.serve(arguments.duration)
         console.say("stopping: telling everybody ...")
     except OSError as error:
         raise CannotStartError(error.strerror) from None

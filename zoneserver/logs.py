@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import json
 import logging
 import sys
 import traceback
+from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-__all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "place_of", "set_up_logs"]
+__all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "hold_logs", "place_of", "set_up_logs"]
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _LINES_PER_SECOND = 10
 # A message as text, without its traceback: what players call themselves and send is in it, and costs no more.
 _LINE_BYTES_MAX = 200
+# Of what is logged while nobody can read it, so many of the last lines are kept.
+_HELD_LINES_MAX = 1_000
 # A library may write its messages without a format string, each of a kind of its own.
 _KINDS_MAX = 1_000
 # So many calls on the way to a failure tell it from others; deeper down it may be endless recursion.
@@ -30,6 +36,34 @@ def set_up_logs(level: str, style: str) -> None:
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     handler.addFilter(RateLimit(_LINES_PER_SECOND))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+@contextlib.contextmanager
+def hold_logs() -> Iterator[None]:
+    """Keeps what is logged within the block, the last 1,000 messages of it, and shows that at its end: for as
+    long as something else has the terminal."""
+    kept = deque[str](maxlen=_HELD_LINES_MAX)
+    streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
+    before = [handler.setStream(_Kept(kept)) for handler in streams]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(streams, before, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
+        with contextlib.suppress(OSError):
+            sys.stderr.write("".join(kept))
+
+
+class _Kept(io.TextIOBase):
+    """A stream whose texts are kept."""
+
+    def __init__(self, kept: deque[str]) -> None:
+        self._kept = kept
+
+    def write(self, text: str) -> int:
+        self._kept.append(text)
+        return len(text)
 
 
 def place_of(error: BaseException) -> tuple[object, ...]:

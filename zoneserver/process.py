@@ -18,6 +18,7 @@ __all__ = [
     "address_text",
     "discard_output",
     "loop_factory",
+    "own_environment",
     "port_holder",
     "raise_open_files",
     "rss_bytes",
@@ -64,6 +65,12 @@ def stop_signals() -> list[signal.Signals]:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers
+
+
+def own_environment() -> dict[str, str]:
+    """The environment for a command of ours that we start: what is set for us by ZONE_* variables, as a port or
+    a secret, is not meant for it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ZONE_")}
 
 
 def discard_output() -> None:
