@@ -114,6 +114,27 @@ async def test_the_map_says_where_everybody_is(server: ZoneServer, browse: Brows
     assert document["positions"] == [snapshot.x[0], snapshot.y[0]]
 
 
+async def test_sessions_are_listed_by_the_figure_that_is_asked_for(
+    server: ZoneServer, browse: Browse, connect: Connect
+) -> None:
+    for name in ("ann", "bob"):
+        client = await connect(server.port)
+        await client.hello(name)
+        await client.welcomed()
+    browser = await browse()
+    document = (await browser.ask("GET /sessions")).document
+    assert (document["schema"], document["sort"], document["players"]) == ("zone-sessions/1", "queued", 2)
+    document = (await browser.ask("GET /sessions?sort=age&limit=1")).document
+    assert ([session["name"] for session in document["sessions"]], document["closed"]) == (["ann"], [])
+
+
+@pytest.mark.parametrize("query", ["sort=name", "limit=0", "limit=1e3", "limit=-1", "limit=" + "9" * 5000, "sort=%1b"])
+async def test_a_list_that_cannot_be_made_is_a_bad_request(browse: Browse, query: str) -> None:
+    answer = await (await browse()).ask(f"GET /sessions?{query}")
+    assert answer.status == 400
+    assert set(answer.document) == {"error"}
+
+
 async def test_health_says_ok_until_the_server_stops(server: ZoneServer, browse: Browse) -> None:
     browser = await browse()
     answer = await browser.ask("GET /healthz")
@@ -126,7 +147,7 @@ async def test_health_says_ok_until_the_server_stops(server: ZoneServer, browse:
 async def test_another_path_is_not_found_and_the_answer_names_those_there_are(browse: Browse) -> None:
     answer = await (await browse()).ask("GET /etc/passwd")
     assert answer.status == 404
-    assert answer.document["paths"] == ["/healthz", "/map", "/stats"]
+    assert answer.document["paths"] == ["/healthz", "/map", "/sessions", "/stats"]
 
 
 async def test_a_query_is_no_part_of_the_path(browse: Browse) -> None:

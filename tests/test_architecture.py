@@ -22,6 +22,7 @@ FLOORS = [
     ["games.chat", "games.pixels", "games.plaza", "games.tag"],
     ["zone", "ticker", "session"],
     ["fanout", "trial"],
+    ["roster"],
     ["gateway", "checkup"],
     ["delivery"],
     ["admin", "listeners.tcp"],

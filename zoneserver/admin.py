@@ -10,14 +10,14 @@ import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
 __all__ = ["AdminProtocol", "Document"]
 
-Document = Callable[[], tuple[HTTPStatus, Mapping[str, Any]]]
-"""Makes one document at the moment it is asked for."""
+Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any]]]
+"""Makes one document at the moment it is asked for, from the query of the request."""
 
 _IDLE_SECONDS = 60.0
 # Operators and their tools are few, and descriptors are for players.
@@ -122,12 +122,12 @@ class AdminProtocol(asyncio.Protocol):
         host = dict(request.headers).get(b"host")
         if host is not None and not _is_ours(host.decode("ascii", "replace")):
             return HTTPStatus.MISDIRECTED_REQUEST, {"error": "ask for 127.0.0.1 or localhost"}
-        path = request.target.decode("ascii", "replace").partition("?")[0]
+        path, _, query = request.target.decode("ascii", "replace").partition("?")
         if path not in self._documents:
             return HTTPStatus.NOT_FOUND, {"error": "no such path", "paths": sorted(self._documents)}
         if request.method not in (b"GET", b"HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET and HEAD are served"}
-        return self._documents[path]()
+        return self._documents[path](dict(parse_qsl(query)))
 
     def _answer(self, status: HTTPStatus, document: Mapping[str, Any]) -> None:
         body = json.dumps(document, separators=(",", ":")).encode() + b"\n"

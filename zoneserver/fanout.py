@@ -59,6 +59,10 @@ class FanOut:
         """Bytes that wait for the kernel to take them, over all who play."""
         return sum(session.waiting_bytes for session in self._behind)
 
+    def pacer(self, session: Session) -> Pacer | None:
+        """Of one that skips frames."""
+        return self._behind.get(session)
+
     # --- Who is in the round ----------------------------------------------------------------------
 
     def join(self, session: Session, now: float) -> None:

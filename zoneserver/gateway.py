@@ -18,7 +18,8 @@ from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.config import Config
 from zoneserver.fanout import FanOut
 from zoneserver.guard import Guard, Standing
-from zoneserver.metrics import Counters, TickTimes
+from zoneserver.metrics import Counters, SessionList, TickTimes
+from zoneserver.roster import Roster
 from zoneserver.session import Session, State
 from zoneserver.tickets import Turnstile
 from zoneserver.wire.decoding import WireError, decode_act, decode_client
@@ -88,6 +89,7 @@ class Gateway:
         # Who wants in goes through it; None: anyone may.
         self._turnstile = Turnstile(config.secret, zone.name) if config.secret else None
         self.fan_out = FanOut(zone.history, config, self.counters)
+        self._roster = Roster(zone)
         # Our clock, in seconds: the loop's as of the tick, but for the times when we were stopped.
         self._now = 0.0
         self._ticked_at = loop.time()
@@ -125,12 +127,17 @@ class Gateway:
         """Connections that have not said HELLO yet."""
         return len(self._handshaking)
 
+    def sessions(self, sort: str, limit: int) -> SessionList:
+        """The first few players by one figure, and who went last. Raises ValueError as `Roster.listing` does."""
+        return self._roster.listing(self._players.values(), self.fan_out, self._loop.time(), sort, limit)
+
     # --- What sessions say (session.Owner) --------------------------------------------------------
 
     def session_opened(self, session: Session) -> None:
         self._connections.add(session)
         self._empty.clear()
         self.counters.connections_total += 1
+        session.opened_at = self._loop.time()
         if self._is_stopping:
             # It was accepted while the listener closed.
             session.end(CloseReason.SERVER_STOPPING)
@@ -229,6 +236,7 @@ class Gateway:
     def session_ended(self, session: Session) -> None:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
+        self._roster.ended(session, self._loop.time())
         level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
         log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
         self._shaken(session)
@@ -391,6 +399,7 @@ class Gateway:
 
     def _refuse(self, session: Session, refusal: Refusal, is_glitch: bool = False) -> None:
         self.counters.refusals[refusal.code] += 1
+        session.refusals_total += 1
         self._tell(session, frame(refusal.encode()))
         guard = session.guard
         assert guard is not None

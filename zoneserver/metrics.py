@@ -13,7 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Counters", "Histogram", "Stats", "TickTimes", "quantile"]
+__all__ = [
+    "SESSION_SORTS",
+    "ClosedSession",
+    "Counters",
+    "Histogram",
+    "SessionList",
+    "SessionStats",
+    "Stats",
+    "TickTimes",
+    "quantile",
+]
 
 
 class Histogram:
@@ -220,10 +230,91 @@ class Stats:
 
         Raises ValueError when it is something else.
         """
-        if not isinstance(document, Mapping) or document.get("schema") != STATS_SCHEMA:
-            raise ValueError(f"the answer is not {STATS_SCHEMA}")
-        names = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in names if name not in document]
-        if missing:
-            raise ValueError(f"the answer has no {missing[0]}")
-        return cls(**{name: document[name] for name in names})
+        return cls(**_known(cls, document, STATS_SCHEMA))
+
+
+# --- Single sessions ----------------------------------------------------------------------------------
+
+SESSIONS_SCHEMA = "zone-sessions/1"
+
+SESSION_SORTS = ("queued", "behind", "rtt", "out", "actions", "refused", "age")
+"""What sessions may be sorted by, the highest figure first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """One player's session, now."""
+
+    name: str
+    slot: int | None
+    """None until the zone has taken it in."""
+    address: str
+    state: str
+    """`joining`; `playing`; `behind` while a send is in flight; `resting` while its byte budget recovers."""
+    standing: str
+    """`FINE`, `WARNED` or `MUTED` for what it sent."""
+    connected_s: float
+    behind_ticks: int
+    """Frames that it has not been handed yet."""
+    queued_bytes: int
+    """Bytes that wait for the kernel to take them."""
+    rtt_ms: float | None
+    """The round trip as the kernel sees it; None where the system does not tell."""
+    bytes_out_total: int
+    """Bytes that the kernel has taken."""
+    actions_in_total: int
+    """By the player's own count: the sequence of its newest action."""
+    refusals_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedSession:
+    """A session that has ended, and why."""
+
+    name: str
+    """Empty for one that never said HELLO."""
+    address: str
+    code: str
+    text: str
+    ago_s: float
+    lived_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """The first few of all sessions by one figure, and those that closed last: what `GET /sessions` answers."""
+
+    schema: str
+    tick: int
+    players: int
+    sort: str
+    """One of SESSION_SORTS."""
+    sessions: list[SessionStats]
+    closed: list[ClosedSession]
+    """The newest first."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Any) -> SessionList:
+        """The list in an answer to `GET /sessions`; fields of a newer server are passed over.
+
+        Raises ValueError when it is something else.
+        """
+        values = _known(cls, document, SESSIONS_SCHEMA)
+        values["sessions"] = [SessionStats(**_known(SessionStats, each)) for each in values["sessions"]]
+        values["closed"] = [ClosedSession(**_known(ClosedSession, each)) for each in values["closed"]]
+        return cls(**values)
+
+
+def _known(record: type[Any], document: Any, schema: str | None = None) -> dict[str, Any]:
+    """The fields of a record that a document has, all of which it must have."""
+    if not isinstance(document, Mapping) or (schema is not None and document.get("schema") != schema):
+        raise ValueError(f"the answer is not {schema or 'what it says it is'}")
+    names = [field.name for field in dataclasses.fields(record)]
+    missing = [name for name in names if name not in document]
+    if missing:
+        raise ValueError(f"the answer has no {missing[0]}")
+    return {name: document[name] for name in names}

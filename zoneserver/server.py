@@ -12,6 +12,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -131,9 +132,10 @@ class ZoneServer:
         )
         if admin_socket is not None:
             documents: dict[str, Document] = {
-                "/stats": lambda: (HTTPStatus.OK, self.stats().to_json()),
-                "/healthz": self._health,
-                "/map": lambda: (HTTPStatus.OK, self.map()),
+                "/stats": lambda _: (HTTPStatus.OK, self.stats().to_json()),
+                "/healthz": lambda _: self._health(),
+                "/map": lambda _: (HTTPStatus.OK, self.map()),
+                "/sessions": self._sessions,
             }
             connections = self._admin_connections
             self._listeners.append(await tcp.listen(admin_socket, lambda: AdminProtocol(documents, connections)))
@@ -292,6 +294,15 @@ class ZoneServer:
             "players": len(slots),
             "positions": [value for slot in slots[::step] for value in world.position(slot)],
         }
+
+    def _sessions(self, query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
+        """The players' sessions that are first by a figure: `?sort=queued&limit=20`; and who went last."""
+        limit = query.get("limit", "20")
+        try:
+            listed = self.gateway.sessions(query.get("sort", "queued"), int(limit) if limit.isdecimal() else 0)
+        except ValueError as error:
+            return HTTPStatus.BAD_REQUEST, {"error": str(error)}
+        return HTTPStatus.OK, listed.to_json()
 
     def _health(self) -> tuple[HTTPStatus, dict[str, Any]]:
         late = self._loop.time() - self._ticker.due

@@ -22,7 +22,7 @@ from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.guard import Guard
 from zoneserver.process import address_text
-from zoneserver.sockets import set_user_timeout, unanswered_seconds
+from zoneserver.sockets import round_trip_seconds, set_user_timeout, unanswered_seconds
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
@@ -109,8 +109,10 @@ class Session(asyncio.Protocol):
         "in_flight",
         "name",
         "number",
+        "opened_at",
         "reason",
         "reason_text",
+        "refusals_total",
         "seq",
         "state",
     )
@@ -125,10 +127,12 @@ class Session(asyncio.Protocol):
         self.host = ""
         self.address = ""
         """Host and port of the peer, for people to read."""
-        # For the owner alone: the session neither reads nor writes these three.
+        # For the owner alone: the session neither reads nor writes these five.
         self.name = ""
         self.seq = 0
         self.guard: Guard | None = None
+        self.opened_at = 0.0
+        self.refusals_total = 0
 
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""
@@ -270,6 +274,12 @@ class Session(asyncio.Protocol):
         """How long the peer has owed the network an answer: it is gone then, rather than slow."""
         sock = self._transport.get_extra_info("socket")
         return 0.0 if sock is None else unanswered_seconds(sock)
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """How long the network takes there and back; None where the system does not tell."""
+        sock = self._transport.get_extra_info("socket")
+        return None if sock is None else round_trip_seconds(sock)
 
     def set_user_timeout(self, seconds: float) -> None:
         """How long the kernel waits for a peer that takes nothing, before it gives the connection up."""

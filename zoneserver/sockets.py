@@ -7,12 +7,14 @@ import struct
 import sys
 from typing import Any
 
-__all__ = ["set_send_limits", "set_user_timeout", "unanswered_seconds"]
+__all__ = ["round_trip_seconds", "set_send_limits", "set_user_timeout", "unanswered_seconds"]
 
 # Linux's struct tcp_info begins with 8 bytes, the fourth of which is `tcpi_probes`, the unanswered probes
 # of a closed window; 32-bit fields follow. The fifth is `tcpi_unacked`, the segments that are sent and
 # not acknowledged, the thirteenth `tcpi_last_ack_recv`, in milliseconds.
 _TCP_INFO = struct.Struct("3xB4x16xI28xI")
+# The sixteenth is `tcpi_rtt`, the smoothed round trip in microseconds.
+_TCP_INFO_RTT = struct.Struct("8x60xI")
 
 
 def set_send_limits(sock: socket.socket, send_bytes: int) -> None:
@@ -44,3 +46,14 @@ def unanswered_seconds(sock: Any) -> float:
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     probes, unacknowledged, silent_ms = _TCP_INFO.unpack(info)
     return silent_ms / 1000 if probes or unacknowledged else 0.0
+
+
+def round_trip_seconds(sock: Any) -> float | None:
+    """How long the network takes there and back, as the kernel has seen of late; None where it does not tell."""
+    if sys.platform != "linux":
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)
+    except OSError:
+        return None  # It is closed, and whoever owns it hears of that in the next turn of the loop.
+    return float(_TCP_INFO_RTT.unpack(info)[0]) / 1e6

@@ -104,6 +104,10 @@ class Zone:
         """Frames encoded: exactly one per tick."""
         return self._frame.encodes_total
 
+    def slot(self, ref: int) -> int | None:
+        """The slot of a player; None until the tick that takes it in."""
+        return self._slots.get(ref)
+
     # --- What a gateway asks ----------------------------------------------------------------------
 
     def join(self, ref: int, name: str) -> None:
