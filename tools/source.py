@@ -10,14 +10,15 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from zoneserver.metrics import Stats
+from zoneserver.metrics import SessionList, Stats
 from zoneserver.process import address_text
 
 __all__ = ["AwayError", "Source", "ZoneMap"]
 
 # A server under full load answers between two ticks; one that takes longer than this is as good as away.
 _ANSWER_SECONDS = 2.0
-# The map of 2,000 players takes some 25 kB: what is much longer than that is no answer of ours.
+# The map of 2,000 players takes some 25 kB, a list of sessions less: what is much longer than that is
+# no answer of ours.
 _ANSWER_BYTES = 4 * 1024 * 1024
 
 
@@ -39,10 +40,20 @@ class ZoneMap:
 
 
 class Source:
-    """Asks one server, one question at a time. After an AwayError the next question connects anew."""
+    """Asks one server, one question at a time. After an AwayError the next question connects anew.
 
-    def __init__(self, host: str, port: int, patience_seconds: float = _ANSWER_SECONDS) -> None:
+    With `ascii` every other character in an answer becomes a question mark.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        patience_seconds: float = _ANSWER_SECONDS,
+        ascii: bool = False,  # noqa: A002
+    ) -> None:
         self.address = address_text(host, port)
+        self._ascii = ascii
         self._patience_seconds = patience_seconds
         # It connects when first asked, and again whenever it was closed.
         self._connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
@@ -63,6 +74,13 @@ class Source:
             return ZoneMap(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
         except (KeyError, TypeError, ValueError) as error:
             raise AwayError(f"the answer is no map: {error!r}") from None
+
+    async def sessions(self, sort: str, limit: int) -> SessionList:
+        """The first few sessions by one of SESSION_SORTS, and those that closed last. Raises AwayError."""
+        try:
+            return SessionList.from_json(await self._ask(f"/sessions?sort={sort}&limit={limit}"))
+        except (TypeError, ValueError) as error:
+            raise AwayError(f"the answer is no list of sessions: {error}") from None
 
     def close(self) -> None:
         """Ends the connection for good; a question that still waits in its thread gets an error."""
@@ -86,7 +104,7 @@ class Source:
                 if self._is_closed:
                     raise
                 body = self._get(path)
-            return _printable(json.loads(body))
+            return _printable(json.loads(body), self._ascii)
         except TimeoutError:
             reason = f"no answer within {self._patience_seconds:g} s"
         except ConnectionRefusedError:
@@ -113,13 +131,14 @@ class Source:
         return body
 
 
-def _printable(value: Any) -> Any:
+def _printable(value: Any, ascii: bool = False) -> Any:  # noqa: A002
     """The same value without the characters, in any text within it, that could steer a terminal."""
     match value:
         case str():
-            return value if value.isprintable() else "".join(filter(str.isprintable, value))
+            text = value if value.isprintable() else "".join(filter(str.isprintable, value))
+            return text.encode("ascii", "replace").decode() if ascii else text
         case list():
-            return [_printable(element) for element in value]
+            return [_printable(element, ascii) for element in value]
         case dict():
-            return {_printable(key): _printable(element) for key, element in value.items()}
+            return {_printable(key, ascii): _printable(element, ascii) for key, element in value.items()}
     return value

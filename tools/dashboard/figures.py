@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-__all__ = ["ASCII", "UNICODE", "Glyphs", "bar", "count", "fit", "level", "milliseconds", "size", "span"]
+__all__ = [
+    "ASCII",
+    "UNICODE",
+    "Glyphs",
+    "bar",
+    "clip",
+    "count",
+    "fit",
+    "heading",
+    "level",
+    "milliseconds",
+    "size",
+    "span",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +37,15 @@ class Glyphs:
     ramp: str
     """From nothing to full, for one cell of a chart."""
     more: str
+    """Stands for what is cut off."""
+    sorted: str
+    """Marks the column that a list is sorted by."""
     dots: bool
     """Whether the map may use braille."""
 
 
-UNICODE = Glyphs("─", "│", "╭╮╰╯", "━", "╸", "┄", " ▁▂▃▄▅▆▇█", "…", dots=True)
-ASCII = Glyphs("-", "|", "++++", "=", "-", ".", " .:-=+*%#", "~", dots=False)
+UNICODE = Glyphs("─", "│", "╭╮╰╯", "━", "╸", "┄", " ▁▂▃▄▅▆▇█", "…", "▾", dots=True)
+ASCII = Glyphs("-", "|", "++++", "=", "-", ".", " .:-=+*%#", "~", "v", dots=False)
 
 
 # Stands where a figure is not known yet.
@@ -120,6 +137,25 @@ def bar(share: float, width: int, style: str, glyphs: Glyphs) -> Text:
     full, half = divmod(halves, 2)
     text = Text().append(glyphs.fill * full + glyphs.half * half, style)
     return text.append(glyphs.rest * (width - full - half), "bright_black")
+
+
+def heading(title: str, note: str, width: int, glyphs: Glyphs) -> Text:
+    """A rule with a title at its left and a note at its right."""
+    note = f" {note}" if note else ""
+    rule = glyphs.rule * max(1, width - len(title) - len(note) - 1)
+    return fit(Text().append(title, "bold").append(f" {rule}{note}", "bright_black"), width)
+
+
+def clip(words: str, width: int, more: str, at_right: bool = False) -> str:
+    """The same words in exactly `width` cells, at the left or at the right of them; `more` says that some are cut.
+
+    >>> clip("ann", 5, "…"), clip("ann", 5, "…", at_right=True), clip("annabel", 5, "…")
+    ('ann  ', '  ann', 'anna…')
+    """
+    length = cell_len(words)
+    if length > width:
+        return set_cell_size(words, width - len(more)) + more
+    return " " * (width - length) + words if at_right else words + " " * (width - length)
 
 
 def fit(text: Text, width: int) -> Text:

@@ -12,7 +12,7 @@ from typing import Any
 
 from zoneserver.metrics import Stats
 
-__all__ = ["History", "Rates", "Sample"]
+__all__ = ["History", "Rates", "Reset", "Sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,18 @@ class Sample:
         return {**self.stats.to_json(), "rates": None if self.rates is None else self.rates.to_json()}
 
 
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Where somebody began to count anew."""
+
+    at: float
+    """By the watcher's own clock, in seconds."""
+    clock: str
+    """The time of day."""
+    stats: Stats
+    """What had been counted by then."""
+
+
 class History:
     """The samples of the last `seconds`, oldest first.
 
@@ -76,12 +88,18 @@ class History:
         # Samples of the present run of the server that may still serve as the older one of two.
         self._bases: deque[Stats] = deque()
         self.restarts = 0
+        self.reset_at: Reset | None = None
+        """Since when totals are counted; None: since the server started."""
+        # The most players since then.
+        self._peak = 0
 
     def add(self, stats: Stats, at: float) -> Sample:
         """Takes in one more answer of the server."""
         if self._bases and restarted(self._bases[-1], stats):
             self.restarts += 1
             self._bases.clear()
+            self.reset_at = None
+        self._peak = max(self._peak, stats.players)
         # A tenth less than the interval: the watcher's timer may be early by a little.
         enough = stats.uptime_s - 0.9 * self._interval
         while len(self._bases) > 1 and self._bases[1].uptime_s <= enough:
@@ -95,8 +113,20 @@ class History:
         return sample
 
     def samples(self) -> tuple[Sample, ...]:
-        """All of them, as they are now."""
-        return tuple(self._samples)
+        """All of them, as they are now; the totals of the newest are those since the reset."""
+        samples = tuple(self._samples)
+        if self.reset_at is None or not samples:
+            return samples
+        counted = counted_since(self.reset_at.stats, samples[-1].stats)
+        counted = dataclasses.replace(counted, players_peak=self._peak)
+        return (*samples[:-1], dataclasses.replace(samples[-1], stats=counted))
+
+    def reset(self, at: float, clock: str) -> None:
+        """Forgets all samples but the newest, and counts totals from there; before the first it does nothing."""
+        if self._samples:
+            newest = self._samples[-1]
+            self._samples = deque([newest])
+            self.reset_at, self._peak = Reset(at, clock, newest.stats), newest.stats.players
 
 
 def restarted(before: Stats, after: Stats) -> bool:
@@ -105,6 +135,19 @@ def restarted(before: Stats, after: Stats) -> bool:
         getattr(after, name) < getattr(before, name)
         for name in ("uptime_s", "ticks_total", "actions_in_total", "bytes_in_total", "bytes_out_total")
     )
+
+
+def counted_since(before: Stats, after: Stats) -> Stats:
+    """The later of two samples of one run, with what was counted between them in place of all its totals."""
+    changes: dict[str, Any] = {}
+    for name in (field.name for field in dataclasses.fields(Stats)):
+        new, old = getattr(after, name), getattr(before, name)
+        if name.endswith("_total"):
+            changes[name] = new - old
+        elif name in ("refusals", "restraints", "closes"):
+            more = {code: number - old.get(code, 0) for code, number in new.items()}
+            changes[name] = {code: number for code, number in more.items() if number}
+    return dataclasses.replace(after, **changes)
 
 
 def rates_between(before: Stats, after: Stats) -> Rates | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from tools.dashboard import figures, spark
-from tools.dashboard.figures import Glyphs
+from tools.dashboard.figures import Glyphs, heading
 from tools.dashboard.history import Sample
 
 __all__ = ["CHART_ROWS", "Section", "charts", "choose", "sections", "window_name"]
@@ -72,13 +72,6 @@ def choose(parts: Sequence[Section], height: int) -> list[Text]:
         lines.append(parts[place].heading)
         lines += [parts[place].lines[index][1] for index in sorted(kept[place])]
     return lines
-
-
-def heading(title: str, note: str, width: int, glyphs: Glyphs) -> Text:
-    """A rule with a title at its left and a note at its right."""
-    note = f" {note}" if note else ""
-    rule = glyphs.rule * max(1, width - len(title) - len(note) - 1)
-    return figures.fit(Text().append(title, "bold").append(f" {rule}{note}", "bright_black"), width)
 
 
 # --- The sections -------------------------------------------------------------------------------------
@@ -213,22 +206,23 @@ def _grid(
     columns = max(2, (width + _GAP) // (_CELL + _GAP))
     columns = 4 if columns >= 4 else 2
     cell_width = (width - _GAP * (columns - 1)) // columns
+    # The last column ends where the bars do.
+    rest = width - (cell_width + _GAP) * columns + _GAP
     lines = []
     for start in range(0, len(cells), columns):
         text = Text()
         for index, (label, value) in enumerate(cells[start : start + columns]):
             text.append(" " * _GAP if index else "")
             style = "bold yellow" if worried and worried.get(label) else "bold"
-            text.append_text(_cell(label, value, cell_width, "", style))
+            wide = cell_width + (rest if index == columns - 1 else 0)
+            text.append_text(_cell(label, value, wide, "", style))
         lines.append((rank + start // columns, text))
     return lines
 
 
 def _cell(label: str, value: str, width: int, more: str, style: str = "bold") -> Text:
     room = max(1, width - len(value) - 1)
-    if len(label) > room:
-        label = label[: room - len(more)] + more
-    return Text(f"{label:<{room}} ").append(value, style)
+    return Text(figures.clip(label, room, more) + " ").append(value, style)
 
 
 # --- Charts -------------------------------------------------------------------------------------------

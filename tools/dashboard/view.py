@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from tools.dashboard import figures, panels
-from tools.dashboard.braille import Canvas, cells_for
+from tools.dashboard import figures, panels, tables
+from tools.dashboard.braille import cells_for
+from tools.dashboard.crowd import crowd
 from tools.dashboard.figures import Glyphs
 from tools.dashboard.history import Sample
 from tools.source import ZoneMap
+from zoneserver.metrics import SessionList
 
-__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "Away", "Picture", "render", "summary"]
+__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "Away", "Picture", "lists_shown", "render", "summary", "turned"]
 
 WIDTH_MIN, HEIGHT_MIN = 60, 15
 _FIGURES_WIDTH = 40
 _FIGURES_WIDTH_MAX = 122
 # Figures in one column need so many lines; only what is above that may go to a map below them.
 _FIGURES_HEIGHT = 24
-_MAP_COLUMNS, _MAP_ROWS = 20, 8
+# The least of a map, with its frame.
+_MAP_WIDTH, _MAP_HEIGHT = 22, 10
+# Beside a map, figures are short of nothing that matters with so many lines.
+_UPPER_HEIGHT = 22
+# From this width on both lists stand side by side.
+_WIDE = 120
+_SESSIONS_WIDTH, _SESSIONS_SHARE = 70, 0.55
+_LISTS_HEIGHT = 10
+_GAP = 2
 
-# Players in one cell of the map, from dense to sparse, with the colour of each step.
-_DENSITY = ((8, "bright_red"), (4, "bright_yellow"), (2, "bright_green"), (0, "cyan"))
-
-_KEYS = (("q", "quit"), ("?", "help"), ("space", "pause"), ("+ -", "window"))
+_KEYS = (
+    ("q", "quit"),
+    ("?", "help"),
+    ("space", "pause"),
+    ("tab", "view"),
+    ("< >", "sort"),
+    ("+ -", "window"),
+    ("r", "reset"),
+)
 
 _HELP = """\
 players         in the zone, of those it admits
@@ -34,14 +48,20 @@ tick p99        99 of 100 ticks of the last 10 s took no longer;
                 up to 50 % of the budget fine, up to 90 % busy, else over
 rules, ...      the mean time of each part of a tick
 ingest*         CPU time between ticks, not a part of them
-actions in      what players did
 deliveries      what was told, times the players it was told to
 amplified       deliveries out per action in
 encodes/tick    1.00: a tick is encoded once, for everybody
 behind          players who skip frames: their last send is not taken yet
 skipped         frames that those did not get; a catch-up follows
 dilation        below 100 % the zone stretches time to bear the load
-the map         who is where; the colour is how many in one cell"""
+the map         who is where; the colour is how many in one cell
+sessions        tab turns to them: who has most queued; < > sort by another
+  queued        bytes that the network has not taken yet
+  behind        ticks that it has not been sent yet
+  rtt           there and back, as the kernel of the server sees it
+  out, actions  since it came in; actions by its own count
+recent closes   who has gone, and why
+r               forgets the past; totals are counted from then on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +84,16 @@ class Picture:
     now: float
     """By the clock of the samples."""
     zone: ZoneMap | None = None
+    listed: SessionList | None = None
     away: Away | None = None
+    since: str | None = None
+    """The time of day of a reset."""
     window: float = 60.0
     """Seconds that sparklines and charts reach back."""
     paused: bool = False
     help: bool = False
+    panel: str = ""
+    """The list that somebody has turned to: `sessions`, `closes` or none."""
     glyphs: Glyphs = figures.UNICODE
 
 
@@ -82,14 +107,14 @@ def render(picture: Picture, width: int, height: int, footer: bool = True) -> Te
     elif not picture.samples:
         body = _waiting(picture, width, body_height)
     else:
-        body = _body(picture, width, body_height)
+        body = _body(picture, width, body_height, lists_shown(picture.panel, width, height))
     body = [figures.fit(line, width) for line in body[:body_height]]
     if picture.away and picture.samples:
         body = [Text(line.plain, "dim") for line in body]
     body += [Text()] * (body_height - len(body))
     lines = [_header(picture, width), *body]
     if footer:
-        lines.append(_footer(picture, width))
+        lines.append(_footer(picture, width, height))
     return _joined(lines)
 
 
@@ -98,6 +123,40 @@ def summary(picture: Picture, width: int) -> Text:
     width = max(_FIGURES_WIDTH, min(width, 80))
     parts = panels.sections(picture.samples, picture.now, picture.window, width, picture.glyphs)
     return _joined([_header(picture, width), *panels.choose(parts, 100)])
+
+
+# --- What there is room for ---------------------------------------------------------------------------
+
+
+def lists_shown(panel: str, width: int, height: int) -> tuple[str, ...]:
+    """The lists on a screen of this size for who has turned to `panel`: `sessions` and `closes`, one, or none."""
+    views = _views(width, height)
+    return next((view for view in views if panel in view), views[0])
+
+
+def turned(panel: str, width: int, height: int) -> str:
+    """The panel after this one, on a screen of this size."""
+    views = _views(width, height)
+    view = views[(views.index(lists_shown(panel, width, height)) + 1) % len(views)]
+    return view[0] if view else ""
+
+
+def _views(width: int, height: int) -> list[tuple[str, ...]]:
+    """What may stand below the figures and the map; a key turns from one to the next."""
+    lists: list[tuple[str, ...]] = [("sessions", "closes")] if width >= _WIDE else [("sessions",), ("closes",)]
+    return lists if height - 2 >= _upper_least(width) + _LISTS_HEIGHT else [(), *lists]
+
+
+def _upper_least(width: int) -> int:
+    """Lines that figures and map have to have before anything stands below them."""
+    return _UPPER_HEIGHT if _has_map_beside(width) else _FIGURES_HEIGHT + _MAP_HEIGHT
+
+
+def _has_map_beside(width: int) -> bool:
+    return width >= _FIGURES_WIDTH + 1 + _MAP_WIDTH
+
+
+# --- The edges ----------------------------------------------------------------------------------------
 
 
 def _joined(lines: Sequence[Text]) -> Text:
@@ -125,8 +184,14 @@ def _header(picture: Picture, width: int) -> Text:
         state, style = f"away since {away.clock} ({figures.span(away.seconds)}): {away.reason}, retrying", "red"
     elif picture.paused:
         state, style = "paused", "yellow"
+    elif not picture.samples:
+        state, style = "waiting", "green"
+    elif (dilation := picture.samples[-1].stats.dilation) < 1:
+        state, style = f"live, dilated to {100 * dilation:.0f}%", "yellow"
     else:
-        state, style = ("live" if picture.samples else "waiting"), "green"
+        state, style = "live", "green"
+    if picture.since is not None:
+        state = f"since reset {picture.since}  {state}"
     parts = [f" {picture.address}"]
     if picture.samples:
         stats = picture.samples[-1].stats
@@ -142,31 +207,69 @@ def _header(picture: Picture, width: int) -> Text:
     return line
 
 
-def _footer(picture: Picture, width: int) -> Text:
-    text = Text(" ")
-    for key, meaning in _KEYS:
-        text.append(key, "bold reverse").append(f" {meaning}   ")
-    text.append(f"{panels.window_name(picture.window)}", "bright_black")
+def _footer(picture: Picture, width: int, height: int) -> Text:
+    """The keys that do something, as far apart as there is room for."""
+    keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or len(_views(width, height)) > 1]
+    for gap in (3, 2, 1):
+        text = Text(" ").append_text(_keys(keys, gap))
+        if text.cell_len <= width:
+            break
+    else:
+        text = _keys([(key.replace(" ", ""), meaning) for key, meaning in keys], 1)
+    name = panels.window_name(picture.window)
+    if text.cell_len + len(name) + 4 <= width:
+        text.append(f"   {name}", "bright_black")
     return figures.fit(text, width)
 
 
-def _body(picture: Picture, width: int, height: int) -> list[Text]:
+def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
+    return Text(" " * gap).join([Text().append(key, "bold reverse").append(f" {meaning}") for key, meaning in keys])
+
+
+# --- The body -----------------------------------------------------------------------------------------
+
+
+def _body(picture: Picture, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
+    """Figures and map, and below them the lists."""
+    if not lists:
+        return _upper(picture, width, height)
+    spare = height - _upper_least(width)
+    below = min(spare, max(_LISTS_HEIGHT, height // 3)) if spare >= _LISTS_HEIGHT else height // 2
+    return [*_upper(picture, width, height - below), *_lists(picture, width, below, lists)]
+
+
+def _lists(picture: Picture, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
+    listed, glyphs = picture.listed, picture.glyphs
+    if lists == ("sessions",):
+        return tables.sessions(listed, width, height, glyphs)
+    if lists == ("closes",):
+        return tables.closes(listed, width, height, glyphs)
+    left_width = max(_SESSIONS_WIDTH, round(width * _SESSIONS_SHARE))
+    left = tables.sessions(listed, left_width, height, glyphs)
+    right = tables.closes(listed, width - left_width - _GAP, height, glyphs)
+    return _beside(left, right, left_width + _GAP, height)
+
+
+def _beside(left: list[Text], right: list[Text], left_width: int, height: int) -> list[Text]:
+    """Two blocks next to each other, as `height` lines."""
+    both = ([*block, *[Text()] * (height - len(block))] for block in (left, right))
+    return [figures.fit(line, left_width).append_text(beside) for line, beside in zip(*both, strict=True)]
+
+
+def _upper(picture: Picture, width: int, height: int) -> list[Text]:
+    """The figures, and the map where it fits, as `height` lines."""
     zone = picture.zone
     if zone is None:
         return _figures(picture, width, height)
-    if width >= _FIGURES_WIDTH + 1 + _MAP_COLUMNS + 2 and height >= _MAP_ROWS + 2:
+    if _has_map_beside(width) and height >= _MAP_HEIGHT:
         ideal, _ = cells_for(zone.width, zone.height, 10_000, height - 2)
         left_width = min(_FIGURES_WIDTH_MAX, max(_FIGURES_WIDTH, width - 1 - (ideal + 2)))
-        map_lines = _map(picture, zone, width - left_width - 1, height)
-        left = _figures(picture, left_width, height)
-        left += [Text()] * (height - len(left))
-        return [
-            figures.fit(line, left_width + 1).append_text(beside) for line, beside in zip(left, map_lines, strict=True)
-        ]
-    if height >= _FIGURES_HEIGHT + _MAP_ROWS + 2:
+        map_lines = crowd(zone, width - left_width - 1, height, picture.glyphs)
+        return _beside(_figures(picture, left_width, height), map_lines, left_width + 1, height)
+    if height >= _FIGURES_HEIGHT + _MAP_HEIGHT:
         return [
             *_figures(picture, width, _FIGURES_HEIGHT),
-            *_map(picture, zone, width, height - _FIGURES_HEIGHT),
+            *crowd(zone, width, height - _FIGURES_HEIGHT, picture.glyphs),
         ]
     return _figures(picture, width, height)
 
@@ -179,44 +282,3 @@ def _figures(picture: Picture, width: int, height: int) -> list[Text]:
         lines = panels.choose(panels.sections(*about, picture.glyphs, sparkline=False), height)
         lines += panels.charts(*about, height - len(lines), picture.glyphs)
     return lines + [Text()] * (height - len(lines))
-
-
-def _map(picture: Picture, zone: ZoneMap, width: int, height: int) -> list[Text]:
-    """The zone in a frame that is its edge, in the middle of the space there is."""
-    glyphs = picture.glyphs
-    columns, rows = cells_for(zone.width, zone.height, width - 2, height - 2)
-    canvas = Canvas(columns, rows)
-    shown = len(zone.positions) // 2
-    # Of a large crowd only some are in the map: each of those then stands for several.
-    weight = zone.players / shown if shown else 1.0
-    for x, y in zip(zone.positions[::2], zone.positions[1::2], strict=True):
-        canvas.add(x / zone.width, y / zone.height, weight)
-    lines = [
-        _edge(glyphs, columns, 0, Text().append("the zone ", "bold").append(f"{zone.width:,} x {zone.height:,}", ""))
-    ]
-    for cells in canvas.rows(glyphs.dots):
-        line = Text().append(glyphs.side, "bright_black")
-        # Runs of one colour, of which there are far fewer than cells.
-        for style, run in itertools.groupby(cells, lambda cell: _density(cell[1])):
-            line.append("".join(mark for mark, _ in run), style)
-        lines.append(line.append(glyphs.side, "bright_black"))
-    legend = Text("in a cell")
-    for name, least in (("1", 1), ("2", 2), ("4", 4), ("8+", 8)):
-        legend.append(" ").append(name, _density(least))
-    lines.append(_edge(glyphs, columns, 2, legend))
-    left = (width - columns - 2) // 2
-    above = (height - len(lines)) // 2
-    framed = [Text(" " * left).append_text(line) for line in lines]
-    return [Text()] * above + framed + [Text()] * (height - above - len(framed))
-
-
-def _density(players: float) -> str:
-    return next(style for least, style in _DENSITY if players >= least) if players else ""
-
-
-def _edge(glyphs: Glyphs, columns: int, corner: int, words: Text) -> Text:
-    text = Text().append(glyphs.corners[corner] + glyphs.rule, "bright_black")
-    if columns >= len(words) + 4:
-        text.append(" ").append_text(words).append(" ")
-    text.append(glyphs.rule * (columns + 1 - len(text)), "bright_black")
-    return text.append(glyphs.corners[corner + 1], "bright_black")

@@ -10,11 +10,14 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from rich.console import Console
+
 from tools.dashboard import lines
+from tools.dashboard.controls import Controls
 from tools.dashboard.history import Sample
 from tools.dashboard.screen import Screen
-from tools.dashboard.view import HEIGHT_MIN, WIDTH_MIN, Picture, render, summary
-from tools.dashboard.watcher import WINDOWS, Look, Watcher
+from tools.dashboard.view import HEIGHT_MIN, WIDTH_MIN, render, summary
+from tools.dashboard.watcher import Look, Watcher
 from tools.source import AwayError
 
 __all__ = ["look_once", "watch"]
@@ -51,13 +54,15 @@ async def watch(
         if _has_screen() and not look.json:
             if count is not None:
                 seconds = min(seconds or count * interval, count * interval)
+            console = look.console()
+            controls = Controls(lambda: console.size, watcher.reset)
             try:
-                await _run(_on_screen(watcher, look), seconds, until)
+                await _run(_on_screen(watcher, console, controls), seconds, until)
             finally:
                 if watcher.last is not None:
                     # A terminal that was closed takes no last words.
                     with contextlib.suppress(OSError):
-                        _leave_last_screen(watcher, look)
+                        _leave_last_screen(watcher, console, controls)
         else:
             await _run(_in_lines(watcher, look, count), seconds, until)
         return watcher.last
@@ -77,36 +82,6 @@ async def look_once(host: str, port: int, *, interval: float = 1.0, look: Look |
             console = look.console()
             console.print(summary(watcher.picture(), console.width))
         return sample
-
-
-class Controls:
-    """What the keys have set."""
-
-    def __init__(self) -> None:
-        self.changed = asyncio.Event()
-        self.over = False
-        self.paused = False
-        self.help = False
-        self._window = 1
-
-    @property
-    def window(self) -> float:
-        """Seconds that sparklines reach back."""
-        return WINDOWS[self._window]
-
-    def press(self, key: str) -> None:
-        """Does what the key stands for; one without a meaning only draws anew."""
-        if key in ("q", "Q"):
-            self.over = True
-        elif key == "?":
-            self.help = not self.help
-        elif key == " ":
-            self.paused = not self.paused
-        elif key in ("+", "="):
-            self._window = min(len(WINDOWS) - 1, self._window + 1)
-        elif key == "-":
-            self._window = max(0, self._window - 1)
-        self.changed.set()
 
 
 def _has_screen() -> bool:
@@ -130,22 +105,17 @@ async def _run(showing: Coroutine[Any, Any, None], seconds: float | None, until:
         tasks[0].result()
 
 
-async def _on_screen(watcher: Watcher, look: Look) -> None:
-    console, controls = look.console(), Controls()
+async def _on_screen(watcher: Watcher, console: Console, controls: Controls) -> None:
     with Screen(console, controls.press) as screen:
-        asking = asyncio.create_task(_keep_asking(watcher, controls.changed))
+        asking = asyncio.create_task(_keep_asking(watcher, controls))
         try:
-            frozen: Picture | None = None
+            picture = watcher.picture()
             while not controls.over and not asking.done():
                 controls.changed.clear()
-                picture = watcher.picture(controls.window, controls.paused, controls.help)
-                if controls.paused and not controls.help:
-                    # What was there when the key was pressed; asking goes on behind it.
-                    frozen = frozen or picture
-                    picture = frozen
-                else:
-                    frozen = None
-                screen.draw(render(picture, console.width, console.height))
+                # While it is paused, what was there when the key was pressed; asking goes on behind it.
+                if not controls.paused:
+                    picture = watcher.picture()
+                screen.draw(render(controls.applied(picture), *console.size))
                 await controls.changed.wait()
         finally:
             asking.cancel()
@@ -154,19 +124,19 @@ async def _on_screen(watcher: Watcher, look: Look) -> None:
             asking.result()
 
 
-async def _keep_asking(watcher: Watcher, changed: asyncio.Event) -> None:
+async def _keep_asking(watcher: Watcher, controls: Controls) -> None:
     period = min(watcher.interval, _PERIOD_SECONDS)
     try:
         due = time.monotonic()
         while True:
             with contextlib.suppress(AwayError):
-                await watcher.ask(with_map=True)
-            changed.set()
+                await watcher.ask(with_map=True, sort=controls.sort if controls.lists else None)
+            controls.changed.set()
             due = max(due + period, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
     finally:
         # A fault ends the showing too, and is not waited for in vain.
-        changed.set()
+        controls.changed.set()
 
 
 async def _in_lines(watcher: Watcher, look: Look, count: int | None) -> None:
@@ -193,8 +163,8 @@ async def _in_lines(watcher: Watcher, look: Look, count: int | None) -> None:
             await asyncio.sleep(due - time.monotonic())
 
 
-def _leave_last_screen(watcher: Watcher, look: Look) -> None:
-    console = look.console()
+def _leave_last_screen(watcher: Watcher, console: Console, controls: Controls) -> None:
+    controls.settle()
     # Two lines less than the screen: the prompt then does not push its top away.
     width, height = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
-    console.print(render(watcher.picture(), width, height, footer=False))
+    console.print(render(controls.applied(watcher.picture()), width, height, footer=False))

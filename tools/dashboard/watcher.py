@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -12,11 +12,14 @@ from tools.dashboard.figures import ASCII, UNICODE, Glyphs
 from tools.dashboard.history import History, Sample
 from tools.dashboard.view import Away, Picture
 from tools.source import AwayError, Source, ZoneMap
+from zoneserver.metrics import SessionList
 
 __all__ = ["WINDOWS", "Look", "Watcher"]
 
 WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds that charts may reach back."""
+# As many sessions, and closes, as the highest screen has room for.
+_LISTED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +43,27 @@ class Watcher:
     """What is known of one server."""
 
     def __init__(self, host: str, port: int, interval: float, look: Look) -> None:
-        self._source = Source(host, port)
+        # Asked for now: while the screen is up, standard output is a stand-in.
+        self._glyphs = look.glyphs()
+        self._source = Source(host, port, ascii=not self._glyphs.dots)
         self.interval = interval
         self.history = History(interval, max(WINDOWS))
         self.zone: ZoneMap | None = None
         self.last: Sample | None = None
-        # Asked for now: while the screen is up, standard output is a stand-in.
-        self._glyphs = look.glyphs()
+        self._listed: SessionList | None = None
+        # When that was asked for.
+        self._listed_at = 0.0
         # Why it is away, and since when by the two clocks; None while it answers.
         self._away: tuple[str, float, str] | None = None
 
-    async def ask(self, with_map: bool = False) -> Sample:
-        """Takes one more sample. Raises AwayError, and remembers since when."""
+    async def ask(self, with_map: bool = False, sort: str | None = None) -> Sample:
+        """Takes one more sample, and with `sort` a list of sessions. Raises AwayError, and remembers since when."""
         try:
             stats = await self._source.stats()
             if with_map:
                 self.zone = await self._source.map()
+            if sort is not None:
+                await self._list(sort)
         except AwayError as error:
             since = self._away[1:] if self._away else (time.monotonic(), time.strftime("%H:%M:%S"))
             self._away = (str(error), *since)
@@ -64,22 +72,36 @@ class Watcher:
         self.last = self.history.add(stats, time.monotonic())
         return self.last
 
-    def picture(self, window: float = 60.0, paused: bool = False, help: bool = False) -> Picture:  # noqa: A002
+    async def _list(self, sort: str) -> None:
+        """Asks who is first, once an interval: the server looks at everybody for it."""
+        now = time.monotonic()
+        if self._listed is None or self._listed.sort != sort or now - self._listed_at >= 0.9 * self.interval:
+            self._listed = await self._source.sessions(sort, _LISTED)
+            self._listed_at = now
+
+    def reset(self) -> None:
+        """Forgets what was seen and counted so far."""
+        self.history.reset(time.monotonic(), time.strftime("%H:%M:%S"))
+
+    def picture(self) -> Picture:
         """All of it, to be drawn."""
         now = time.monotonic()
         away = None
         if self._away is not None:
             reason, since, clock = self._away
             away = Away(reason, clock, now - since)
+        listed, reset = self._listed, self.history.reset_at
+        if listed is not None and reset is not None:
+            age = self._listed_at - reset.at
+            listed = replace(listed, closed=[closed for closed in listed.closed if closed.ago_s <= age])
         return Picture(
             address=self._source.address,
             samples=self.history.samples(),
             now=now,
             zone=self.zone,
+            listed=listed,
             away=away,
-            window=window,
-            paused=paused,
-            help=help,
+            since=None if reset is None else reset.clock,
             glyphs=self._glyphs,
         )
 
