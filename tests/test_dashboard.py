@@ -2,11 +2,9 @@
 
 import asyncio
 import dataclasses
-import functools
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -19,62 +17,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dashboards import (
+    ALTERNATE_OFF,
+    ALTERNATE_ON,
+    CURSOR_OFF,
+    CURSOR_ON,
+    PATIENCE,
+    ROOT,
+    Server,
+    Terminal,
+    dashboard,
+    later,
+    picture,
+    stats,
+)
 from rich.cells import cell_len
 
 from tools.dashboard import figures, lines, spark
 from tools.dashboard.__main__ import main
 from tools.dashboard.braille import Canvas, cells_for
 from tools.dashboard.history import History, Sample, rates_between, restarted
-from tools.dashboard.view import Away, Picture, render, summary
+from tools.dashboard.view import Away, render, summary
 from tools.dashboard.watch import watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError, Source, ZoneMap
-from zoneserver.metrics import Stats
-
-ROOT = Path(__file__).parent.parent
-# How long anything may take before a test fails; nothing is expected to take even a tenth of it.
-PATIENCE = 30.0
-
-
-def stats(**changes: Any) -> Stats:
-    """Statistics of a zone of 300 players, ten seconds old."""
-    values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(Stats)}
-    values |= {
-        "schema": "zone-stats/1",
-        "pid": 100,
-        "game": "plaza",
-        "loop": "asyncio",
-        "uptime_s": 10.0,
-        "players": 300,
-        "players_max": 10_000,
-        "hz": 20,
-        "dilation": 1.0,
-        "tick": 200,
-        "ticks_total": 200,
-        "encodes_total": 200,
-        "actions_in_total": 1000,
-        "deliveries_out_total": 300_000,
-        "bytes_in_total": 50_000,
-        "bytes_out_total": 9_000_000,
-        "refusals": {"OUT_OF_RANGE": 5},
-        "restraints": {"WARNED": 3},
-        "closes": {"CLIENT_LEFT": 2},
-        "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
-        "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "fan_out": 2.4},
-        "cpu_percent": 23.4,
-        "rss_bytes": 50_000_000,
-    }
-    return Stats(**(values | changes))
-
-
-def later(seconds: float, **more: int) -> Stats:
-    """The same server some seconds on: `more` is by how much its counters have grown."""
-    first = stats()
-    grown = {name: getattr(first, name) + value for name, value in more.items()}
-    ticks = int(20 * seconds)
-    counted = {"ticks_total": 200 + ticks, "encodes_total": 200 + ticks, "uptime_s": 10.0 + seconds}
-    return dataclasses.replace(first, **(counted | grown))
-
+from zoneserver.metrics import SessionList, Stats
 
 # --- History ------------------------------------------------------------------------------------------
 
@@ -196,27 +163,6 @@ def test_figures_never_outgrow_their_columns(value: float) -> None:
 # --- The view -----------------------------------------------------------------------------------------
 
 
-@functools.cache
-def a_minute() -> tuple[Sample, ...]:
-    """Sixty samples of a busy server."""
-    history = History(1.0, 60)
-    for step in range(60):
-        history.add(later(step, actions_in_total=500 * step, deliveries_out_total=150_000 * step), at=float(step))
-    return history.samples()
-
-
-def picture(**changes: Any) -> Picture:
-    """A minute of a server, with everybody on the map."""
-    positions = [value for index in range(300) for value in (index * 33 % 10_000, index * 577 % 10_000)]
-    values: dict[str, Any] = {
-        "address": "127.0.0.1:7778",
-        "samples": a_minute(),
-        "now": 59.0,
-        "zone": ZoneMap(10_000, 10_000, 300, positions),
-    }
-    return Picture(**(values | changes))
-
-
 SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
 
 
@@ -231,12 +177,20 @@ SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
         {"away": Away("no answer within 2 s", "12:00:00", 5.0)},
         {"help": True},
         {"paused": True, "window": 600.0},
+        {"panel": "sessions"},
+        {"panel": "closes", "since": "12:34:56"},
+        {"panel": "sessions", "listed": None},
+        {"listed": SessionList("zone-sessions/1", 1, 0, "age", [], [])},
+        {"panel": "sessions", "glyphs": figures.ASCII},
         {"zone": None},
         {"zone": ZoneMap(100, 1, 0, [])},
         {"zone": ZoneMap(1, 100, 1, [1, 100])},
         {"samples": (Sample(59.0, stats(players=10_000, tick=10**9, actions_in_total=10**15), None),)},
     ],
-    ids=["live", "ascii", "empty", "never", "away", "help", "paused", "no map", "wide", "tall", "first"],
+    ids=[
+        *("live", "ascii", "empty", "never", "away", "help", "paused"),
+        *("sessions", "closes", "unlisted", "nobody", "ascii sessions", "no map", "wide", "tall", "first"),
+    ],
 )
 def test_a_view_is_as_large_as_the_terminal(changes: dict[str, Any], size: tuple[int, int]) -> None:
     width, height = size
@@ -258,11 +212,26 @@ def test_every_size_shows_what_matters(size: tuple[int, int]) -> None:
         "10% fine",
         "300 of 10.0k",
         "x300",
-        "q quit",
-        "? help",
         "live",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_every_size_names_every_key(size: tuple[int, int]) -> None:
+    footer = render(picture(), *size).plain.split("\n")[-1]
+    for key, meaning in (("q", "quit"), ("?", "help"), ("space", "pause"), ("r", "reset")):
+        assert f"{key} {meaning}" in footer
+    assert re.search("< ?> sort", footer)
+    assert re.search(r"\+ ?- window", footer)
+    assert ("tab view" in footer) is (size != (200, 60)), "where everything is shown there is nothing to turn to"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_every_size_says_what_is_not_as_always(size: tuple[int, int]) -> None:
+    assert "since reset 12:34:56  live" in render(picture(since="12:34:56"), *size).plain
+    slow = Sample(59.0, stats(dilation=0.42), None)
+    assert "live, dilated to 42%" in render(picture(samples=(slow,)), *size).plain
 
 
 @pytest.mark.parametrize(("size", "shown"), [((60, 15), False), ((80, 24), True), ((60, 50), True), ((200, 60), True)])
@@ -392,39 +361,11 @@ async def test_watch_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[st
 # --- A real server ------------------------------------------------------------------------------------
 
 
-class Server:
-    """A server in a process of its own, on ports that are free."""
-
-    def __init__(self, directory: Path, stats_port: int = 0) -> None:
-        ready = directory / f"ready-{time.monotonic_ns()}.json"
-        command = [sys.executable, "-m", "zoneserver", "run", "--port", "0", "--stats-port", str(stats_port)]
-        command += ["--loop", "asyncio", "--ready-file", str(ready), "--duration", "60s"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + PATIENCE
-        while not ready.exists():
-            assert self.process.poll() is None, "the server did not start"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        ports = json.loads(ready.read_text())
-        self.port: int = ports["port"]
-        self.stats_port: int = ports["stats_port"]
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(PATIENCE)
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("server"))
     yield running
     running.stop()
-
-
-def dashboard(server: Server, *arguments: str) -> list[str]:
-    """The command that watches a server, quickly."""
-    port = str(server.stats_port)
-    return [sys.executable, "-m", "tools.dashboard", "--stats-port", port, "--interval", "100ms", *arguments]
 
 
 def run(server: Server, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -524,86 +465,6 @@ async def test_a_connection_outlives_a_restart(tmp_path: Path) -> None:
 
 
 # --- A real terminal ----------------------------------------------------------------------------------
-
-pty = pytest.importorskip("pty")
-fcntl = pytest.importorskip("fcntl")
-termios = pytest.importorskip("termios")
-resource = pytest.importorskip("resource")
-
-ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
-CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
-
-
-class Terminal:
-    """A pseudo-terminal with a dashboard in it."""
-
-    def __init__(self, command: list[str], columns: int = 80, rows: int = 24, **environment: str) -> None:
-        self._master, self._slave = pty.openpty()
-        self.resize(columns, rows)
-        self.before = termios.tcgetattr(self._slave)
-        self.output = b""
-        removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
-        inherited = {name: value for name, value in os.environ.items() if name not in removed}
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment},
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=self._slave,
-            start_new_session=True,
-            preexec_fn=self._take_terminal,  # noqa: PLW1509  # No thread runs here.
-        )
-
-    @staticmethod
-    def _take_terminal() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        # Whoever is ended by Ctrl-\\ leaves no core behind.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(
-            self._slave,
-            termios.TIOCSWINSZ,
-            rows.to_bytes(2, sys.byteorder) + columns.to_bytes(2, sys.byteorder) + bytes(4),
-        )
-
-    def attributes(self) -> list[Any]:
-        return list(termios.tcgetattr(self._slave))
-
-    def press(self, keys: bytes) -> None:
-        os.write(self._master, keys)
-
-    def wait_for(self, words: bytes) -> None:
-        """Reads until the words have been written, and forgets what came before their end."""
-        deadline = time.monotonic() + PATIENCE
-        while words not in self.output:
-            assert time.monotonic() < deadline, f"{words!r} never came: {self.output[-2000:]!r}"
-            self._read(0.1)
-        self.output = self.output.partition(words)[2]
-
-    def wait_for_end(self) -> int:
-        """Reads on until the process has ended; returns its exit code."""
-        deadline = time.monotonic() + PATIENCE
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline
-            self._read(0.01)
-        while self._read(0):
-            pass
-        return self.process.returncode
-
-    def _read(self, seconds: float) -> bool:
-        readable, _, _ = select.select([self._master], [], [], seconds)
-        if readable:
-            self.output += os.read(self._master, 65536)
-        return bool(readable)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._master)
-        os.close(self._slave)
 
 
 @pytest.fixture

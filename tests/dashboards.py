@@ -1,0 +1,228 @@
+"""What tests of the dashboard have in common: made-up figures, a real server, a real pseudo-terminal."""
+
+import dataclasses
+import fcntl
+import functools
+import json
+import os
+import pty
+import resource
+import select
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+from tools.dashboard.history import History, Sample
+from tools.dashboard.view import Picture
+from tools.source import ZoneMap
+from zoneserver.metrics import ClosedSession, SessionList, SessionStats, Stats
+
+ROOT = Path(__file__).parent.parent
+# How long anything may take before a test fails; nothing is expected to take even a tenth of it.
+PATIENCE = 30.0
+
+
+def stats(**changes: Any) -> Stats:
+    """Statistics of a zone of 300 players, ten seconds old."""
+    values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(Stats)}
+    values |= {
+        "schema": "zone-stats/1",
+        "pid": 100,
+        "game": "plaza",
+        "loop": "asyncio",
+        "uptime_s": 10.0,
+        "players": 300,
+        "players_max": 10_000,
+        "hz": 20,
+        "dilation": 1.0,
+        "tick": 200,
+        "ticks_total": 200,
+        "encodes_total": 200,
+        "actions_in_total": 1000,
+        "deliveries_out_total": 300_000,
+        "bytes_in_total": 50_000,
+        "bytes_out_total": 9_000_000,
+        "refusals": {"OUT_OF_RANGE": 5},
+        "restraints": {"WARNED": 3},
+        "closes": {"CLIENT_LEFT": 2},
+        "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
+        "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "fan_out": 2.4},
+        "cpu_percent": 23.4,
+        "rss_bytes": 50_000_000,
+    }
+    return Stats(**(values | changes))
+
+
+def later(seconds: float, **more: int) -> Stats:
+    """The same server some seconds on: `more` is by how much its counters have grown."""
+    first = stats()
+    grown = {name: getattr(first, name) + value for name, value in more.items()}
+    ticks = int(20 * seconds)
+    counted = {"ticks_total": 200 + ticks, "encodes_total": 200 + ticks, "uptime_s": 10.0 + seconds}
+    return dataclasses.replace(first, **(counted | grown))
+
+
+@functools.cache
+def a_minute() -> tuple[Sample, ...]:
+    """Sixty samples of a busy server."""
+    history = History(1.0, 60)
+    for step in range(60):
+        history.add(later(step, actions_in_total=500 * step, deliveries_out_total=150_000 * step), at=float(step))
+    return history.samples()
+
+
+def session(number: int, **changes: Any) -> SessionStats:
+    """Somebody who plays."""
+    values: dict[str, Any] = {
+        "name": f"bot-{number}",
+        "slot": number,
+        "address": f"127.0.0.1:{40_000 + number}",
+        "state": "playing",
+        "standing": "FINE",
+        "connected_s": 65.0,
+        "behind_ticks": 0,
+        "queued_bytes": 0,
+        "rtt_ms": 0.25,
+        "bytes_out_total": 500_000,
+        "actions_in_total": 325,
+        "refusals_total": 2,
+    }
+    return SessionStats(**(values | changes))
+
+
+def listing(sort: str = "queued", players: int = 300) -> SessionList:
+    """The first forty of so many players, and as many who went."""
+    stuck = session(0, name="stuck-0", state="behind", behind_ticks=1234, queued_bytes=999_999, rtt_ms=None)
+    closed = [
+        ClosedSession("", "127.0.0.1:5", "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", 0.5, 2.0),
+        *(
+            ClosedSession(f"gone-{n}", "127.0.0.1:6", "CLIENT_LEFT", "the player said goodbye", n, 3_725.0)
+            for n in range(39)
+        ),
+    ]
+    return SessionList("zone-sessions/1", 200, players, sort, [stuck, *map(session, range(1, 40))], closed)
+
+
+def picture(**changes: Any) -> Picture:
+    """A minute of a server, with everybody on the map."""
+    positions = [value for index in range(300) for value in (index * 33 % 10_000, index * 577 % 10_000)]
+    values: dict[str, Any] = {
+        "address": "127.0.0.1:7778",
+        "samples": a_minute(),
+        "now": 59.0,
+        "zone": ZoneMap(10_000, 10_000, 300, positions),
+        "listed": listing(),
+    }
+    return Picture(**(values | changes))
+
+
+# --- A real server ------------------------------------------------------------------------------------
+
+
+class Server:
+    """A server in a process of its own, on ports that are free."""
+
+    def __init__(self, directory: Path, stats_port: int = 0) -> None:
+        ready = directory / f"ready-{time.monotonic_ns()}.json"
+        command = [sys.executable, "-m", "zoneserver", "run", "--port", "0", "--stats-port", str(stats_port)]
+        command += ["--loop", "asyncio", "--ready-file", str(ready), "--duration", "60s"]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + PATIENCE
+        while not ready.exists():
+            assert self.process.poll() is None, "the server did not start"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        ports = json.loads(ready.read_text())
+        self.port: int = ports["port"]
+        self.stats_port: int = ports["stats_port"]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+def dashboard(server: Server, *arguments: str) -> list[str]:
+    """The command that watches a server, quickly."""
+    port = str(server.stats_port)
+    return [sys.executable, "-m", "tools.dashboard", "--stats-port", port, "--interval", "100ms", *arguments]
+
+
+# --- A real terminal ----------------------------------------------------------------------------------
+
+ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
+CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
+
+
+class Terminal:
+    """A pseudo-terminal with a dashboard in it."""
+
+    def __init__(self, command: list[str], columns: int = 80, rows: int = 24, **environment: str) -> None:
+        self._master, self._slave = pty.openpty()
+        self.resize(columns, rows)
+        self.before = termios.tcgetattr(self._slave)
+        self.output = b""
+        removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+        inherited = {name: value for name, value in os.environ.items() if name not in removed}
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment},
+            stdin=self._slave,
+            stdout=self._slave,
+            stderr=self._slave,
+            start_new_session=True,
+            preexec_fn=self._take_terminal,  # noqa: PLW1509  # No thread runs here.
+        )
+
+    @staticmethod
+    def _take_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # Whoever is ended by Ctrl-\\ leaves no core behind.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(
+            self._slave,
+            termios.TIOCSWINSZ,
+            rows.to_bytes(2, sys.byteorder) + columns.to_bytes(2, sys.byteorder) + bytes(4),
+        )
+
+    def attributes(self) -> list[Any]:
+        return list(termios.tcgetattr(self._slave))
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def wait_for(self, words: bytes) -> None:
+        """Reads until the words have been written, and forgets what came before their end."""
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.output:
+            assert time.monotonic() < deadline, f"{words!r} never came: {self.output[-2000:]!r}"
+            self._read(0.1)
+        self.output = self.output.partition(words)[2]
+
+    def wait_for_end(self) -> int:
+        """Reads on until the process has ended; returns its exit code."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            self._read(0.01)
+        while self._read(0):
+            pass
+        return self.process.returncode
+
+    def _read(self, seconds: float) -> bool:
+        readable, _, _ = select.select([self._master], [], [], seconds)
+        if readable:
+            self.output += os.read(self._master, 65536)
+        return bool(readable)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._master)
+        os.close(self._slave)
