@@ -262,6 +262,11 @@ def test_away_is_grey_and_says_since_when() -> None:
     assert {str(span.style) for span in view.spans if span.start <= body < span.end} == {"dim"}
 
 
+def test_the_help_fits_the_least_width() -> None:
+    narrow, wide = (render(picture(help=True), width, 30).plain.split("\n")[1:-1] for width in (60, 200))
+    assert [line.rstrip() for line in narrow] == [line.rstrip() for line in wide]
+
+
 def test_figures_change_without_moving_anything() -> None:
     first, last = (Sample(59.0, later(1.0, frame_bytes=size), None) for size in (7, 123_456))
     before, after = (render(picture(samples=(sample,)), 80, 24).plain.split("\n") for sample in (first, last))

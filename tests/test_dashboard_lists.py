@@ -134,8 +134,8 @@ def test_who_never_said_a_name_is_known_by_its_address() -> None:
 def test_where_nobody_is_the_list_says_so() -> None:
     empty = SessionList("zone-sessions/1", 1, 0, "queued", [], [])
     for draw in (tables.sessions, tables.closes):
-        for listed in (empty, None):
-            assert draw(listed, 80, 10, figures.UNICODE)[-1].plain == "none"
+        assert draw(empty, 80, 10, figures.UNICODE)[-1].plain == "none"
+        assert len(draw(None, 80, 10, figures.UNICODE)) == 1, "before the first answer nothing is said"
 
 
 def test_only_plain_characters_of_what_comes_from_the_network_when_asked_for() -> None:

@@ -46,21 +46,17 @@ class Column(Generic[Row]):
 
 def sessions(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """The players who are first by a figure, below a heading: at most `height` lines."""
-    note = "" if listed is None else f"of {figures.count(listed.players)}, first by {listed.sort}"
-    rows = [] if listed is None else listed.sessions
-    return [
-        figures.heading("sessions", note, width, glyphs),
-        *_table(_SESSIONS, rows, width, height - 1, glyphs, "" if listed is None else listed.sort),
-    ]
+    if listed is None:
+        return [figures.heading("sessions", "", width, glyphs)]
+    note = f"of {figures.count(listed.players)}, first by {listed.sort}"
+    table = _table(_SESSIONS, listed.sessions, width, height - 1, glyphs, listed.sort)
+    return [figures.heading("sessions", note, width, glyphs), *table]
 
 
 def closes(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """The sessions that closed last, the newest first, below a heading: at most `height` lines."""
-    rows = [] if listed is None else listed.closed
-    return [
-        figures.heading("recent closes", "newest first", width, glyphs),
-        *_table(_CLOSES, rows, width, height - 1, glyphs),
-    ]
+    head = figures.heading("recent closes", "newest first", width, glyphs)
+    return [head] if listed is None else [head, *_table(_CLOSES, listed.closed, width, height - 1, glyphs)]
 
 
 def _table(

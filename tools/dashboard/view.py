@@ -43,25 +43,24 @@ _KEYS = (
 )
 
 _HELP = """\
-players         in the zone, of those it admits
-tick p99        99 of 100 ticks of the last 10 s took no longer;
-                up to 50 % of the budget fine, up to 90 % busy, else over
-rules, ...      the mean time of each part of a tick
-ingest*         CPU time between ticks, not a part of them
-deliveries      what was told, times the players it was told to
-amplified       deliveries out per action in
-encodes/tick    1.00: a tick is encoded once, for everybody
-behind          players who skip frames: their last send is not taken yet
-skipped         frames that those did not get; a catch-up follows
-dilation        below 100 % the zone stretches time to bear the load
-the map         who is where; the colour is how many in one cell
-sessions        tab turns to them: who has most queued; < > sort by another
-  queued        bytes that the network has not taken yet
-  behind        ticks that it has not been sent yet
-  rtt           there and back, as the kernel of the server sees it
-  out, actions  since it came in; actions by its own count
-recent closes   who has gone, and why
-r               forgets the past; totals are counted from then on"""
+players      in the zone, of those it admits
+tick p99     99 of 100 ticks of 10 s took no longer; fine to
+             50 % of the budget, busy to 90 %, then over
+rules, ...   the mean time of each part of a tick
+ingest*      CPU time between ticks, not a part of them
+deliveries   what was told, times the players it was told to
+amplified    deliveries out per action in
+encodes/tick 1.00: a tick is encoded once, for everybody
+behind       who skips frames: a last send is on its way
+skipped      frames that those did not get; catch-ups follow
+dilation     below 100 % time is stretched to bear the load
+the map      who is where; the colour: how many in one cell
+sessions     tab turns to who has most queued; < > sort anew
+  rtt        there and back, as the server's kernel sees it
+  actions    since it came in, by the player's own count
+closes       who has gone, and why
+reset        forgets the past; totals count from then on"""
+_HELP_LABEL = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def render(picture: Picture, width: int, height: int, footer: bool = True) -> Te
         return _too_small(width, height)
     body_height = height - 1 - footer
     if picture.help:
-        body = [Text(line) for line in _HELP.splitlines()]
+        body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in _HELP.splitlines()]
     elif not picture.samples:
         body = _waiting(picture, width, body_height)
     else:
