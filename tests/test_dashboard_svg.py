@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from dashboards import picture
+from dashboards import Server, picture
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
@@ -14,6 +16,8 @@ from rich.text import Text
 from tools.dashboard import figures
 from tools.dashboard.svg import _DRAWN, svg
 from tools.dashboard.view import Away, render
+from tools.dashboard.watch import look_once, watch
+from tools.dashboard.watcher import Export, Look
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -60,6 +64,28 @@ def test_whatever_somebody_is_called_is_text(name: str) -> None:
     title = ElementTree.fromstring(text).find(f"{NAMESPACE}title")
     assert title is not None
     assert title.text == f"<{name}>"
+
+
+async def test_what_was_watched_is_left_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running, look = Server(tmp_path), Look(export=Export(tmp_path / "screen.svg", 130, 40))
+    try:
+        await look_once("127.0.0.1", running.stats_port, interval=0.05, look=look)
+        once = (tmp_path / "screen.svg").read_text()
+        await watch("127.0.0.1", running.stats_port, interval=0.05, count=2, look=look)
+    finally:
+        running.stop()
+    assert "players and tick" in capsys.readouterr().out
+    for text in (once, (tmp_path / "screen.svg").read_text()):
+        assert 'viewBox="0 0 1202 752"' in text
+        assert {"the zone", "sessions", "recent closes", "live"} <= set(words(text))
+        assert "<title>zone-dash: 0 players in plaza, a tick takes" in text
+
+
+async def test_without_a_server_there_is_no_file(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    await watch("127.0.0.1", port, seconds=0.05, look=Look(export=Export(tmp_path / "screen.svg")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reversed_words_stand_on_their_colour() -> None:

@@ -47,7 +47,7 @@ async def watch(
     Either way, and upon any exception, the terminal is restored before watch is left. Only Ctrl-Z
     (SIGTSTP) is watch's own: it gives the terminal back until the process goes on. While the
     screen is up, only it should write to the terminal: the output of child processes goes elsewhere.
-    Raises OSError when standard output cannot be written to.
+    Raises OSError when standard output, or the file of `look.export`, cannot be written to.
     """
     look = look or Look()
     with contextlib.closing(Watcher(host, port, interval, look)) as watcher:
@@ -65,11 +65,13 @@ async def watch(
                         _leave_last_screen(watcher, console, controls)
         else:
             await _run(_in_lines(watcher, look, count), seconds, until)
+        watcher.export()
         return watcher.last
 
 
 async def look_once(host: str, port: int, *, interval: float = 1.0, look: Look | None = None) -> Sample:
-    """Prints one summary, of two samples an interval apart. Raises AwayError when there is no server."""
+    """Prints one summary, of two samples an interval apart. Raises AwayError when there is no server, and
+    OSError as `watch` does."""
     look = look or Look()
     with contextlib.closing(Watcher(host, port, interval, look)) as watcher:
         sample = await watcher.ask()
@@ -81,6 +83,7 @@ async def look_once(host: str, port: int, *, interval: float = 1.0, look: Look |
         else:
             console = look.console()
             console.print(summary(watcher.picture(), console.width))
+        watcher.export()
         return sample
 
 

@@ -5,21 +5,32 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rich.console import Console
 
 from tools.dashboard.figures import ASCII, UNICODE, Glyphs
 from tools.dashboard.history import History, Sample
-from tools.dashboard.view import Away, Picture
+from tools.dashboard.svg import svg
+from tools.dashboard.view import Away, Picture, render
 from tools.source import AwayError, Source, ZoneMap
-from zoneserver.metrics import SessionList
+from zoneserver.metrics import SESSION_SORTS, SessionList
 
-__all__ = ["WINDOWS", "Look", "Watcher"]
+__all__ = ["WINDOWS", "Export", "Look", "Watcher"]
 
 WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds that charts may reach back."""
 # As many sessions, and closes, as the highest screen has room for.
 _LISTED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An SVG file of the last screen, and the size of that, whatever the terminal's."""
+
+    file: Path
+    columns: int = 120
+    rows: int = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Look:
     ascii: bool = False
     json: bool = False
     """JSON lines in place of the screen or the columns."""
+    export: Export | None = None
 
     def glyphs(self) -> Glyphs:
         """The characters of pictures: plain ones too where standard output cannot carry others."""
@@ -43,6 +55,7 @@ class Watcher:
     """What is known of one server."""
 
     def __init__(self, host: str, port: int, interval: float, look: Look) -> None:
+        self._export = look.export
         # Asked for now: while the screen is up, standard output is a stand-in.
         self._glyphs = look.glyphs()
         self._source = Source(host, port, ascii=not self._glyphs.dots)
@@ -57,7 +70,12 @@ class Watcher:
         self._away: tuple[str, float, str] | None = None
 
     async def ask(self, with_map: bool = False, sort: str | None = None) -> Sample:
-        """Takes one more sample, and with `sort` a list of sessions. Raises AwayError, and remembers since when."""
+        """Takes one more sample, and with `sort` a list of sessions. Raises AwayError, and remembers since when.
+
+        What is to be exported is asked for anyway.
+        """
+        if self._export is not None:
+            with_map, sort = True, sort or SESSION_SORTS[0]
         try:
             stats = await self._source.stats()
             if with_map:
@@ -104,6 +122,14 @@ class Watcher:
             since=None if reset is None else reset.clock,
             glyphs=self._glyphs,
         )
+
+    def export(self) -> None:
+        """Writes the file, if one is asked for and the server has ever answered. Raises OSError."""
+        if self._export is not None and self.last is not None:
+            stats, columns, rows = self.last.stats, self._export.columns, self._export.rows
+            title = f"zone-dash: {stats.players:,} players in {stats.game}, a tick takes {stats.tick_ms['p99']:.1f} ms"
+            view = render(self.picture(), columns, rows)
+            self._export.file.write_text(svg(view, columns, rows, title), encoding="utf-8")
 
     def close(self) -> None:
         """Ends the connection to the server."""
