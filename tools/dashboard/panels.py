@@ -182,14 +182,15 @@ def _ends(sample: Sample, width: int, glyphs: Glyphs) -> Section:
     """Closes and refusals, the most frequent first: side by side where that fits."""
     closes, refusals = sample.stats.closes, sample.stats.refusals
     half = (width - _GAP) // 2
-    left, right = _table(closes, half, glyphs), _table(refusals, half, glyphs)
+    rest = width - _GAP - half
+    left, right = _table(closes, half, glyphs), _table(refusals, rest, glyphs)
     lines = []
     for index in range(max(len(left), len(right))):
         text = left[index] if index < len(left) else Text(" " * half)
         text = figures.fit(text, half + _GAP)
         lines.append((4 + index, text.append_text(right[index]) if index < len(right) else text))
     top = heading("closes", figures.count(sum(closes.values())), half, glyphs).append(" " * _GAP)
-    return Section(top.append_text(heading("refusals", figures.count(sum(refusals.values())), half, glyphs)), lines)
+    return Section(top.append_text(heading("refusals", figures.count(sum(refusals.values())), rest, glyphs)), lines)
 
 
 def _table(counts: Mapping[str, int], width: int, glyphs: Glyphs) -> list[Text]:
