@@ -7,7 +7,7 @@ FUZZ := $(VENV)/fuzz
 FUZZ_TIME ?= 60s
 TARGET ?= all
 
-.PHONY: demo test fuzz soak compare check bench format clean
+.PHONY: demo test fuzz soak compare picture check bench format clean
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
@@ -16,6 +16,10 @@ demo: $(READY)
 # Three ways to deliver, the same bots against each: a table, and compare.html with plots.
 compare: $(READY)
 	@$(BIN)/python -m tools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))
+
+# The dashboard of README.md, docs/dashboard.svg, drawn anew from a minute of a real run.
+picture: $(READY)
+	@$(BIN)/python -m tools.picture docs/dashboard.svg
 
 # In four processes: most tests wait for something more than they work.
 test: $(READY)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from dashboards import Server, picture
+from dashboards import PATIENCE, ROOT, Server, Terminal, dashboard, picture
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
 from tools.dashboard import figures
+from tools.dashboard.__main__ import main
 from tools.dashboard.svg import _DRAWN, svg
 from tools.dashboard.view import Away, render
 from tools.dashboard.watch import look_once, watch
-from tools.dashboard.watcher import Export, Look
+from tools.dashboard.watcher import Export, Look, ScreenSize
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -67,7 +71,7 @@ def test_whatever_somebody_is_called_is_text(name: str) -> None:
 
 
 async def test_what_was_watched_is_left_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    running, look = Server(tmp_path), Look(export=Export(tmp_path / "screen.svg", 130, 40))
+    running, look = Server(tmp_path), Look(export=Export(tmp_path / "screen.svg", ScreenSize(130, 40)))
     try:
         await look_once("127.0.0.1", running.stats_port, interval=0.05, look=look)
         once = (tmp_path / "screen.svg").read_text()
@@ -86,6 +90,55 @@ async def test_without_a_server_there_is_no_file(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
     await watch("127.0.0.1", port, seconds=0.05, look=Look(export=Export(tmp_path / "screen.svg")))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--size", "80x24"], "--size is the size of the picture"),
+        (["--svg", "-"], "a picture goes to a file"),
+        (["--svg", "/nowhere/screen.svg"], "cannot write /nowhere/screen.svg: No such file or directory"),
+        (["--svg", os.devnull, "--size", "80"], "'80' is not a size"),
+        (["--svg", os.devnull, "--size", "59x24"], "59x24 is not within 60x15"),
+        (["--svg", os.devnull, "--size", "80x9999"], "80x9999 is not within"),
+    ],
+)
+def test_a_picture_that_cannot_be_is_wrong_usage(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code  # type: ignore[assignment]
+    assert code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_terminal_is_one_thing_and_the_picture_another(tmp_path: Path) -> None:
+    running = Server(tmp_path)
+    terminal = Terminal(dashboard(running, "--svg", str(tmp_path / "screen.svg"), "--size", "100x50"))
+    try:
+        terminal.wait_for(b"the zone")
+        terminal.press(b"q")
+        assert terminal.wait_for_end() == 0
+        assert 'viewBox="0 0 932 932"' in (tmp_path / "screen.svg").read_text()
+    finally:
+        terminal.close()
+        running.stop()
+
+
+def test_the_picture_of_the_readme_is_of_a_real_run(tmp_path: Path) -> None:
+    file = tmp_path / "dashboard.svg"
+    command = [sys.executable, "-m", "tools.picture", str(file), "--bots", "100", "--count", "2"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "plaza" in " ".join(words(file.read_text()))
+
+
+def test_the_picture_in_the_readme_is_one_of_ours() -> None:
+    text = (ROOT / "docs/dashboard.svg").read_text()
+    assert text.count("http") == 1, "the namespace"
+    assert {"the zone", "sessions", "recent closes", "live"} <= set(words(text))
 
 
 def test_reversed_words_stand_on_their_colour() -> None:

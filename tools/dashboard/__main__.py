@@ -8,12 +8,13 @@ import contextlib
 import functools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tools.dashboard.watch import look_once, watch
-from tools.dashboard.watcher import Look
+from tools.dashboard.watcher import Export, Look, ScreenSize
 from tools.source import AwayError
-from zoneserver.command import run_command
-from zoneserver.exits import CannotStartError, Exit
+from zoneserver.command import parse_output, run_command
+from zoneserver.exits import CannotStartError, Exit, UsageError
 from zoneserver.process import address_text, stop_signals
 from zoneserver.settings import Parser
 from zoneserver.values import above_zero, parse_count, parse_duration, parse_port
@@ -27,11 +28,13 @@ _EXAMPLES = """\
   zone-dash                                 watch the server on this machine, until q or Ctrl-C
   zone-dash --once                          print one summary and end
   zone-dash --json --count 10 > run.jsonl   ten seconds as ten JSON objects, one a line
+  zone-dash --count 60 --svg zone.svg       a minute, and a picture of how it ended
 """
 _EXIT_CODES = """\
 0 ended as asked (q and Ctrl-C too), 2 wrong usage, 3 no server answers --once
 
-keys: q quit, ? help, space pause, + and - change the time that charts reach back"""
+keys: q quit, ? help, space pause, tab turns to the sessions and to those that closed, < and > sort the
+sessions by another column, + and - change the time that charts reach back, r counts anew"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +60,8 @@ def _parser() -> Parser:
     parser.switch("--once", help="print one summary and end")
     parser.switch("--json", help="one JSON object a line: the statistics, and rates")
     parser.switch("--ascii", help="no block and braille characters")
+    parser.setting("--svg", parse=_file, metavar="FILE", help="leave the last screen as a picture in this file")
+    parser.setting("--size", parse=ScreenSize.parse, shown="120x36", help="columns and rows of that picture")
     parser.common()
     return parser
 
@@ -69,9 +74,24 @@ def _interval(text: str) -> float:
     return seconds
 
 
+def _file(text: str) -> str:
+    if text == "-":
+        raise ValueError("a picture goes to a file: standard output has the figures")
+    return parse_output(text)
+
+
+def _export(arguments: argparse.Namespace) -> Export | None:
+    if arguments.svg is None:
+        if arguments.size is not None:
+            raise UsageError("--size is the size of the picture that --svg leaves")
+        return None
+    file = Path(arguments.svg)
+    return Export(file) if arguments.size is None else Export(file, arguments.size)
+
+
 async def _main(arguments: argparse.Namespace) -> int:
     host, port, interval = arguments.host, arguments.stats_port, arguments.interval
-    look = Look(ascii=arguments.ascii, json=arguments.json)
+    look = Look(ascii=arguments.ascii, json=arguments.json, export=_export(arguments))
     if arguments.once:
         try:
             await look_once(host, port, interval=interval, look=look)

@@ -126,8 +126,8 @@ _SESSIONS: tuple[Column[SessionStats], ...] = (
 
 _CLOSES: tuple[Column[ClosedSession], ...] = (
     Column("ago", 6, 0, lambda closed: figures.span(closed.ago_s)),
-    # Who never said its name is known by its address.
-    Column("who", 15, 1, lambda closed: closed.name or closed.address, is_figure=False),
+    # Who never said its name is known by where it came from.
+    Column("who", 15, 1, lambda closed: closed.name or closed.address.rpartition(":")[0], is_figure=False),
     Column(
         "why",
         17,

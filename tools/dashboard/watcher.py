@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -12,16 +13,44 @@ from rich.console import Console
 from tools.dashboard.figures import ASCII, UNICODE, Glyphs
 from tools.dashboard.history import History, Sample
 from tools.dashboard.svg import svg
-from tools.dashboard.view import Away, Picture, render
+from tools.dashboard.view import HEIGHT_MIN, WIDTH_MIN, Away, Picture, render
 from tools.source import AwayError, Source, ZoneMap
 from zoneserver.metrics import SESSION_SORTS, SessionList
 
-__all__ = ["WINDOWS", "Export", "Look", "Watcher"]
+__all__ = ["WINDOWS", "Export", "Look", "ScreenSize", "Watcher"]
 
 WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds that charts may reach back."""
+# Larger than any terminal, and a picture that nobody can read.
+_WIDTH_MAX, _HEIGHT_MAX = 400, 200
 # As many sessions, and closes, as the highest screen has room for.
 _LISTED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSize:
+    """Columns and rows, as in `120x36`.
+
+    >>> ScreenSize.parse("120x36"), str(ScreenSize(80, 24))
+    (ScreenSize(columns=120, rows=36), '80x24')
+    """
+
+    columns: int
+    rows: int
+
+    @classmethod
+    def parse(cls, text: str) -> ScreenSize:
+        """Raises ValueError for what is none, or is too small for a screen, or larger than any."""
+        match = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", text)
+        if match is None:
+            raise ValueError(f"{text!r} is not a size: write 120x36, columns and rows")
+        columns, rows = int(match[1]), int(match[2])
+        if not (WIDTH_MIN <= columns <= _WIDTH_MAX and HEIGHT_MIN <= rows <= _HEIGHT_MAX):
+            raise ValueError(f"{text} is not within {WIDTH_MIN}x{HEIGHT_MIN} and {_WIDTH_MAX}x{_HEIGHT_MAX}")
+        return cls(columns, rows)
+
+    def __str__(self) -> str:
+        return f"{self.columns}x{self.rows}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +58,7 @@ class Export:
     """An SVG file of the last screen, and the size of that, whatever the terminal's."""
 
     file: Path
-    columns: int = 120
-    rows: int = 36
+    size: ScreenSize = ScreenSize(120, 36)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +154,7 @@ class Watcher:
     def export(self) -> None:
         """Writes the file, if one is asked for and the server has ever answered. Raises OSError."""
         if self._export is not None and self.last is not None:
-            stats, columns, rows = self.last.stats, self._export.columns, self._export.rows
+            stats, columns, rows = self.last.stats, self._export.size.columns, self._export.size.rows
             title = f"zone-dash: {stats.players:,} players in {stats.game}, a tick takes {stats.tick_ms['p99']:.1f} ms"
             view = render(self.picture(), columns, rows)
             self._export.file.write_text(svg(view, columns, rows, title), encoding="utf-8")
