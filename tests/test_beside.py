@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_dashboard import ALTERNATE_OFF, ALTERNATE_ON, Terminal
+from dashboards import ALTERNATE_OFF, ALTERNATE_ON, Terminal
 
 from zoneserver import cli
 from zoneserver.logs import hold_logs, set_up_logs

@@ -392,6 +392,18 @@ def test_once_prints_a_summary(server: Server) -> None:
     assert "\x1b" not in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("environment", "has_color"),
+    [({}, False), ({"FORCE_COLOR": "1", "TERM": "xterm"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+    ids=["a pipe", "FORCE_COLOR", "NO_COLOR too"],
+)
+def test_a_summary_in_a_pipe_has_the_colours_that_are_asked_for(
+    server: Server, environment: dict[str, str], has_color: bool
+) -> None:
+    result = run(server, "--once", **environment)
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]", result.stdout)) is has_color
+
+
 def test_json_prints_one_object_a_line(server: Server) -> None:
     result = run(server, "--json", "--count", "2", FORCE_COLOR="1")
     assert (result.returncode, result.stderr) == (0, "")

@@ -205,7 +205,7 @@ def _run_settings(run: Parser) -> None:
     run.section("where")
     flag("--host", str, "address to listen on")
     flag("--port", parse_integer, "port for players; 0 takes any free one")
-    flag("--stats-port", parse_integer, "loopback port for /stats, /map, /healthz; 0 takes any")
+    flag("--stats-port", parse_integer, "loopback port for /stats, /sessions, /map, /healthz; 0 takes any")
     run.setting("--ready-file", parse=Path, help="write pid and ports here, as JSON, once players can connect")
     run.section("the zone")
     flag("--hz", parse_integer, "ticks per second")
