@@ -1,13 +1,16 @@
 """What tests of the dashboard have in common: made-up figures, a real server, a real pseudo-terminal."""
 
+import contextlib
 import dataclasses
 import fcntl
 import functools
 import json
 import os
 import pty
+import random
 import resource
 import select
+import socket
 import subprocess
 import sys
 import termios
@@ -23,6 +26,15 @@ from zoneserver.metrics import ClosedSession, SessionList, SessionStats, Stats
 ROOT = Path(__file__).parent.parent
 # How long anything may take before a test fails; nothing is expected to take even a tenth of it.
 PATIENCE = 30.0
+
+
+def lasting_port() -> int:
+    """A port that is free and stays so between two servers: below those that the system gives by itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def stats(**changes: Any) -> Stats:

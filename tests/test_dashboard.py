@@ -27,6 +27,7 @@ from dashboards import (
     Server,
     Terminal,
     dashboard,
+    lasting_port,
     later,
     picture,
     stats,
@@ -467,7 +468,7 @@ async def test_watch_ends_when_it_is_told_to(server: Server, capsys: pytest.Capt
 
 
 async def test_a_connection_outlives_a_restart(tmp_path: Path) -> None:
-    first = Server(tmp_path)
+    first = Server(tmp_path, lasting_port())
     source = Source("127.0.0.1", first.stats_port)
     before = await source.stats()
     first.stop()
@@ -568,7 +569,7 @@ def test_the_players_port_is_not_taken_for_the_admin_port(tmp_path: Path) -> Non
 
 
 def test_a_server_that_went_is_waited_for(tmp_path: Path) -> None:
-    first = Server(tmp_path)
+    first = Server(tmp_path, lasting_port())
     terminal = Terminal(dashboard(first))
     try:
         terminal.wait_for(b"live")
