@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from client.replica import Replica
 from zoneserver.metrics import Histogram
 from zoneserver.wire.messages import Refusal, Value, Welcome
 
-__all__ = ["ActionBook", "Behaviour", "Bot", "Fates"]
+__all__ = ["ActionBook", "Behaviour", "Bot", "Fates", "Times"]
 
 ActionOf = tuple[str, tuple[Value, ...]]
 """What a behaviour decides on: the kind of an action and its arguments."""
@@ -36,8 +37,27 @@ class Behaviour(Protocol):
 
 
 @dataclass(slots=True)
+class Times:
+    """How long actions took, over all bots that share it, in microseconds. Times add up."""
+
+    latency: Histogram = field(default_factory=Histogram)
+    """From the moment an action was due to the moment its own player saw it."""
+    latency_uncorrected: Histogram = field(default_factory=Histogram)
+    """The same from the moment it was sent, which forgives a sender that is late."""
+    send_delay: Histogram = field(default_factory=Histogram)
+    """How long after it was due an action was sent."""
+    to_tick: Histogram = field(default_factory=Histogram)
+    """From the moment it was sent to the tick that took it, where that is known."""
+    from_tick: Histogram = field(default_factory=Histogram)
+    """From there to the moment its own player saw it."""
+
+    def __add__(self, other: Times) -> Times:
+        return Times(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)))
+
+
+@dataclass(slots=True)
 class Fates:
-    """What became of actions, over all bots that share it. Times are in microseconds."""
+    """What became of actions, over all bots that share it."""
 
     sent: int = 0
     delivered: int = 0
@@ -46,14 +66,8 @@ class Fates:
     duplicated: int = 0
     reordered: int = 0
     refused: dict[str, int] = field(default_factory=dict)
-    latency: Histogram = field(default_factory=Histogram)
-    """From the moment an action was due to the moment its own player saw it."""
-    latency_uncorrected: Histogram = field(default_factory=Histogram)
-    """The same from the moment it was sent, which forgives a sender that is late."""
-    send_delay: Histogram = field(default_factory=Histogram)
-    """How long after it was due an action was sent."""
-    measuring: bool = False
-    """Only while true are times recorded; fates are always counted."""
+    times: Times = field(default_factory=Times)
+    """Since these were last taken away: whoever measures a stretch of time swaps them."""
 
 
 @dataclass(slots=True)
@@ -93,11 +107,10 @@ class ActionBook:
         self._outstanding[seq] = _Sent(is_motion, due, now)
         fates = self._fates
         fates.sent += 1
-        if fates.measuring:
-            fates.send_delay.record(int((now - due) * 1e6))
+        fates.times.send_delay.record(int((now - due) * 1e6))
 
-    def seen(self, seq_byte: int, is_motion: bool, now: float) -> None:
-        """A frame holds an action of ours."""
+    def seen(self, seq_byte: int, is_motion: bool, now: float, tick_began: float | None = None) -> None:
+        """A frame holds an action of ours; its tick began at `tick_began`, where that is known."""
         fates = self._fates
         seq = self._full(seq_byte)
         action = self._outstanding.get(seq)
@@ -113,9 +126,12 @@ class ActionBook:
         else:
             fates.reordered += seq < self._last_event
             self._last_event = max(seq, self._last_event)
-        if fates.measuring:
-            fates.latency.record(int((now - action.due) * 1e6))
-            fates.latency_uncorrected.record(int((now - action.sent) * 1e6))
+        times = fates.times
+        times.latency.record(int((now - action.due) * 1e6))
+        times.latency_uncorrected.record(int((now - action.sent) * 1e6))
+        if tick_began is not None:
+            times.to_tick.record(int((tick_began - action.sent) * 1e6))
+            times.from_tick.record(int((now - tick_began) * 1e6))
 
     def refused(self, refusal: Refusal) -> None:
         """The server says that one of ours did not happen."""

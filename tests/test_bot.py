@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.behaviours import ROLES
-from client.bot import ActionBook, Behaviour, Bot, Fates
+from client.bot import ActionBook, Behaviour, Bot, Fates, Times
 from client.replica import Replica
 from zoneserver.games.plaza import Plaza
 from zoneserver.wire.decoding import decode_server
@@ -115,17 +115,27 @@ def test_a_snapshot_from_before_the_first_action_delivers_nothing() -> None:
     assert (fates.delivered, len(book)) == (0, 2)
 
 
-def test_times_are_taken_from_when_it_was_due_and_only_while_measuring() -> None:
+def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_sent() -> None:
     fates = Fates()
     book = ActionBook(fates)
-    book.sent(1, EVENT, due=1.0, now=1.5)
-    book.seen(1, EVENT, now=2.0)
-    assert (fates.latency.total, fates.send_delay.total) == (0, 0)
-    fates.measuring = True
-    book.sent(2, EVENT, due=1.0, now=1.25)
-    book.seen(2, EVENT, now=1.5)
-    assert (fates.latency.max, fates.latency_uncorrected.max, fates.send_delay.max) == (500_000, 250_000, 250_000)
-    assert (fates.latency.total, fates.latency_uncorrected.total, fates.send_delay.total) == (1, 1, 1)
+    book.sent(1, EVENT, due=1.0, now=1.25)
+    book.seen(1, EVENT, now=1.5)
+    times = fates.times
+    assert (times.latency.max, times.latency_uncorrected.max, times.send_delay.max) == (500_000, 250_000, 250_000)
+    assert (times.to_tick.total, times.from_tick.total) == (0, 0), "when its tick began is not known"
+
+
+def test_a_latency_is_split_where_the_tick_began() -> None:
+    fates = Fates()
+    book = ActionBook(fates)
+    book.sent(1, EVENT, due=1.0, now=1.125)
+    book.seen(1, EVENT, now=1.5, tick_began=1.25)
+    times, fates.times = fates.times, Times()
+    assert (times.send_delay.max, times.to_tick.max, times.from_tick.max) == (125_000, 125_000, 250_000)
+    assert times.latency.max == 500_000
+    book.sent(2, EVENT, due=2.0, now=2.0)
+    assert fates.times.send_delay.total == times.send_delay.total == 1, "what was taken away stays as it is"
+    assert (times + fates.times).send_delay.total == 2
 
 
 def test_an_action_that_a_frame_gives_as_something_else_still_ends_once() -> None:

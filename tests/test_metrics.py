@@ -59,7 +59,7 @@ def test_the_highest_percentile_is_the_maximum_itself(value: int) -> None:
 
 def test_a_histogram_without_values_answers_zero() -> None:
     empty = Histogram()
-    assert (empty.total, empty.max, empty.percentile(50), empty.percentile(100)) == (0, 0, 0, 0)
+    assert (empty.total, empty.max, empty.percentile(50), empty.percentile(100), empty.mean()) == (0, 0, 0, 0, 0)
 
 
 def test_percentile_zero_is_the_smallest_value() -> None:
@@ -69,6 +69,12 @@ def test_percentile_zero_is_the_smallest_value() -> None:
 def test_a_negative_value_counts_as_zero() -> None:
     histogram = histogram_of([-5])
     assert (histogram.total, histogram.max, histogram.percentile(100)) == (1, 0, 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(values_lists)
+def test_the_mean_is_that_of_the_values_to_within_half_a_bucket(values: list[int]) -> None:
+    assert math.isclose(histogram_of(values).mean(), sum(values) / len(values), rel_tol=0.004)
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 
 import pytest
 from conftest import Client, Connect, OpenServer, until
@@ -64,3 +65,21 @@ async def test_the_loop_does_not_rest_while_connections_come_in(
         await client.say(Act(2, [("emote", 0)]))
         await until(lambda: rested_at[-1] == 51)
     assert len({count for count in rested_at if 1 < count < 51}) <= 5
+
+
+async def test_the_statistics_say_by_the_clock_of_the_machine_when_the_next_tick_is_due(
+    open_server: OpenServer, connect: Connect
+) -> None:
+    began = time.monotonic()
+    server = await open_server(Plaza, hz=50)
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    first = server.stats()
+    await ticks_of(client, 3)
+    second = server.stats()
+    # The clock of uvloop counts whole milliseconds.
+    assert began - 0.002 < first.tick_due_monotonic_s < second.tick_due_monotonic_s < time.monotonic() + 0.022
+    periods = (second.tick_due_monotonic_s - first.tick_due_monotonic_s) * 50
+    assert periods == pytest.approx(round(periods), abs=0.001)
+    assert round(periods) >= second.tick - first.tick

@@ -71,6 +71,15 @@ class Histogram:
                 return min(highest, self.max)
         return self.max
 
+    def mean(self) -> float:
+        """The mean of all values, to within half a bucket; 0.0 when there is none."""
+        whole = 0
+        for index, count in self._counts.items():
+            shift = max(0, (index >> self._SUB_BITS) - 1)
+            lowest = (index - (shift << self._SUB_BITS)) << shift
+            whole += count * (2 * lowest + (1 << shift) - 1)
+        return whole / (2 * self.total) if self.total else 0.0
+
     def __add__(self, other: Histogram) -> Histogram:
         both = Histogram()
         both._counts = dict(Counter(self._counts) + Counter(other._counts))
@@ -178,6 +187,9 @@ class Stats:
     """Players who skip frames: the kernel has not taken their last send yet, or their budget is spent."""
     queued_bytes: int
     tick: int
+    tick_due_monotonic_s: float
+    """When the next tick is due, by CLOCK_MONOTONIC, which all processes of a machine share. Ticks lie on
+    a grid of whole periods."""
     hz: int
     dilation: float
     ticks_total: int

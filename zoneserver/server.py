@@ -249,6 +249,7 @@ class ZoneServer:
             behind=gateway.fan_out.behind,
             queued_bytes=gateway.fan_out.queued_bytes,
             tick=zone.world.tick,
+            tick_due_monotonic_s=round(self._ticker.due, 6),
             hz=self.config.hz,
             dilation=round(self._ticker.dilation, 3),
             ticks_total=zone.world.tick,
