@@ -24,6 +24,7 @@ from tools.swarm.conductor import Outcome
 from tools.swarm.hostile import HOSTILE_ROLES
 from tools.swarm.hostile_worker import CANNOT_CONNECT, NO_END, HostileWorker
 from tools.swarm.line import DIVERGED, ReplicatingLine
+from tools.swarm.orders import Order, Stop
 from tools.swarm.plan import Plan, parse_mix
 from tools.swarm.tally import Tally
 from tools.swarm.verdict import RoleTally, judge
@@ -236,13 +237,13 @@ QUICK = {role: 2 if role in {"garbage", "oversize"} else 1 for role in HOSTILE_R
 
 async def besiege(worker: HostileWorker) -> dict[str, RoleTally]:
     """Runs the hostile bots until each of them has come to its end."""
-    orders = asyncio.Queue[str]()
+    orders = asyncio.Queue[Order]()
     running = asyncio.create_task(worker.run(orders))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not worker.progress()["settled"]:
             assert not running.done()
             await asyncio.sleep(0.02)
-        orders.put_nowait("stop")
+        orders.put_nowait(Stop())
         tally = await running
     return {role: RoleTally.from_json(form) for role, form in tally["roles"].items()}
 

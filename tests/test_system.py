@@ -135,7 +135,7 @@ def test_a_thousand_bots_get_everything(family: Family) -> None:
     assert_everything_delivered(report, 1000)
     # What is due in four seconds is sent, however late; half of it at the very least.
     assert report["actions"]["sent"] >= 4000
-    assert (report["schema"], report["interrupted"]) == ("zone-swarm/1", False)
+    assert (report["schema"], report["interrupted"]) == ("zone-swarm/2", False)
 
 
 def test_two_processes_see_the_same_frames(family: Family, tmp_path: Path) -> None:

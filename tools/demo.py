@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tools.dashboard.watch import watch
 from tools.spawn import ServerProcess, cancel_on_signals, on_signals
-from tools.swarm import report
+from tools.swarm import render, report
 from tools.swarm.conductor import Conductor, Outcome
 from tools.swarm.plan import Plan
 from zoneserver.command import run_command
@@ -69,7 +69,7 @@ async def _run(plan: Plan) -> int:
             conductor.stop()
             outcome = await running
     result = report.summary(outcome)
-    report.show(result)
+    render.show(result)
     return Exit.OK if report.passed(result) else Exit.FAILED
 
 

@@ -69,7 +69,7 @@ class Run:
     limited_by_swarm: list[str] = field(default_factory=list)
     """Why the swarm itself may have been the limit; empty when it was not."""
     swarm: dict[str, Any] | None = None
-    """The whole report of the swarm, schema `zone-swarm/1`."""
+    """The whole report of the swarm, schema `zone-swarm/2`."""
 
 
 async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from client.behaviours import ROLES
 from tools.spawn import ServerProcess, cancel_on_signals, on_signals
-from tools.swarm import report
+from tools.swarm import render, report
 from tools.swarm.conductor import Conductor, Outcome
 from tools.swarm.display import Display
 from tools.swarm.hostile import HOSTILE_ROLES
@@ -133,7 +133,7 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
     else:
         outcome = await _conduct(plan, arguments)
     result = report.summary(outcome, control)
-    report.show(result, as_json=arguments.json == "-")
+    render.show(result, as_json=arguments.json == "-")
     if arguments.json not in (None, "-"):
         write_output(arguments.json, json.dumps(result, indent=2) + "\n")
     if not report.passed(result):

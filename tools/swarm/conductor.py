@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.machine import load_average, machine
 from tools.source import AwayError, Source
+from tools.swarm.grid import TickGrid
+from tools.swarm.meter import Second
+from tools.swarm.orders import Measure, Order, Stop
 from tools.swarm.plan import Plan
+from tools.swarm.processes import END_SECONDS, WorkerProcess
+from tools.swarm.series import Row, Series
 from tools.swarm.tally import Tally
 from tools.swarm.verdict import RoleTally
 from zoneserver.exits import CannotStartError
@@ -21,10 +26,6 @@ from zoneserver.metrics import Stats
 
 __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
 
-# A worker's last line is its tally, with three histograms in it.
-_LINE_BYTES_MAX = 16 * 1024 * 1024
-# A worker waits for outstanding answers and for goodbyes; it needs no longer than this.
-_END_SECONDS = 15.0
 # How much longer than planned a run may take, so that every hostile bot comes to its end.
 _VERDICT_SECONDS = 20.0
 # A server that is overloaded answers late, and that is when its figures matter.
@@ -46,8 +47,15 @@ class Progress:
     sent: int = 0
     delivered: int = 0
     frames: int = 0
+    refused: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    ramping_for: float = 0.0
+    """Seconds since the first was to connect."""
     measuring_for: float | None = None
     """Seconds since everybody is in; None while ramping."""
+    last: Row | None = None
+    """The newest second of which all is known."""
 
 
 @dataclass(slots=True)
@@ -75,13 +83,14 @@ class Outcome:
     """What the hostile bots got, by role."""
     cpu_percent_hostile: float = 0.0
     """Of one core: the process of the hostile bots, while measuring."""
-
-
-@dataclass(slots=True)
-class _Worker:
-    process: asyncio.subprocess.Process
-    progress: dict[str, Any] = field(default_factory=dict)
-    tally: dict[str, Any] | None = None
+    began: float = 0.0
+    """When the run began, in seconds of `time.monotonic()`."""
+    started_unix_s: float = 0.0
+    """The same by the calendar."""
+    machine: dict[str, Any] = field(default_factory=dict)
+    """What it ran on."""
+    rows: list[Row] = field(default_factory=list)
+    """The run second by second."""
 
 
 class Conductor:
@@ -98,8 +107,10 @@ class Conductor:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         # Those who run the honest bots and measure, and the one beside them that runs the hostile bots.
-        self._workers: list[_Worker] = []
-        self._hostile: _Worker | None = None
+        self._workers: list[WorkerProcess] = []
+        self._hostile: WorkerProcess | None = None
+        self._began, self._started_unix_s, self._load_before = time.monotonic(), time.time(), load_average()
+        self._series = Series(int(self._began), plan.processes)
         self._digests: dict[int, int] = {}
         self._digests_mismatched = 0
         self._nobody_listens = False
@@ -113,36 +124,42 @@ class Conductor:
         before = await self._stats()
         began = ended = None
         honest, hostile = self.plan.honest, self.plan.hostile
-        self._workers = [await self._start("worker", honest, process) for process in range(honest.processes)]
+        self._workers = [await self._start("worker", honest, number) for number in range(honest.processes)]
         if hostile:
             self._hostile = await self._start("hostile_worker", self.plan, 0)
-        listeners = [asyncio.create_task(self._listen(worker)) for worker in self._everybody()]
-        drawing = asyncio.create_task(self._draw(on_progress))
+        listeners = [asyncio.create_task(self._listen(process)) for process in self._everybody()]
+        watching = [asyncio.create_task(self._draw(on_progress)), asyncio.create_task(self._watch_server())]
         try:
             await self._until(self._all_in)
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._stats()
-                self._order("measure")
-                started = time.monotonic()
-                self.progress.measuring_for = 0.0
-                while not self._stop.is_set() and not self._is_over(started):
-                    self.progress.measuring_for = time.monotonic() - started
-                    await self._pause(0.1)
+                now = time.monotonic()
+                self._order(Measure(TickGrid.told(began.tick_due_monotonic_s, began.hz, now) if began else None))
+                await self._measure()
                 ended = await self._stats()
             interrupted = self._stop.is_set()
-            self._order("stop")
-            async with asyncio.timeout(2 * _END_SECONDS):
+            self._order(Stop())
+            async with asyncio.timeout(2 * END_SECONDS):
                 await asyncio.gather(*listeners)
         except TimeoutError:
             raise SwarmError("a process of the swarm does not end") from None
         finally:
-            drawing.cancel()
-            await asyncio.gather(*(self._end(worker) for worker in self._everybody()))
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*(process.end() for process in self._everybody()))
+            await asyncio.wait(watching)
         if self._nobody_listens:
             raise SwarmError(f"cannot start: nobody listens on {self.plan.address}; start one with: zoneserver run")
         after = await self._stats()
         return self._outcome(interrupted, before, began, ended, after)
+
+    async def _measure(self) -> None:
+        started = self._series.measuring_from = time.monotonic()
+        self.progress.measuring_for = 0.0
+        while not self._stop.is_set() and not self._is_over(started):
+            self.progress.measuring_for = time.monotonic() - started
+            await self._pause(0.1)
 
     def _is_over(self, started: float) -> bool:
         elapsed = time.monotonic() - started
@@ -155,7 +172,7 @@ class Conductor:
 
     def _outcome(self, interrupted: bool, *stats: Stats | None) -> Outcome:
         before, began, ended, after = stats
-        if any(worker.tally is None for worker in self._everybody()):
+        if any(process.tally is None for process in self._everybody()):
             raise SwarmError("a process of the swarm ended without a report")
         tallies = [Tally.from_json(worker.tally) for worker in self._workers if worker.tally is not None]
         hostile = self._hostile.tally if self._hostile is not None else None
@@ -180,61 +197,39 @@ class Conductor:
             closed_server=closed,
             hostile={role: RoleTally.from_json(form) for role, form in hostile["roles"].items()} if hostile else {},
             cpu_percent_hostile=100 * hostile["cpu_seconds"] / max(hostile["seconds"], 1e-9) if hostile else 0.0,
+            began=self._began,
+            started_unix_s=self._started_unix_s,
+            machine=machine(self._load_before),
+            rows=self._series.rows(),
         )
 
     # --- The processes ----------------------------------------------------------------------------
 
-    def _everybody(self) -> list[_Worker]:
+    def _everybody(self) -> list[WorkerProcess]:
         return [*self._workers, self._hostile] if self._hostile is not None else self._workers
 
-    async def _start(self, module: str, plan: Plan, process: int) -> _Worker:
-        started = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            f"tools.swarm.{module}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=_LINE_BYTES_MAX,
-        )
-        worker = _Worker(started)
-        self._say(worker, {"plan": plan.to_json(), "process": process})
-        return worker
+    async def _start(self, module: str, plan: Plan, number: int) -> WorkerProcess:
+        process = WorkerProcess()
+        await process.start(module, plan, number)
+        return process
 
-    async def _end(self, worker: _Worker) -> None:
-        """Waits for a process that has been told to stop; without its stdin it stops by itself."""
-        assert worker.process.stdin is not None
-        worker.process.stdin.close()
-        try:
-            async with asyncio.timeout(_END_SECONDS):
-                await worker.process.wait()
-        except TimeoutError:
-            worker.process.kill()
-            await worker.process.wait()
+    def _order(self, order: Order) -> None:
+        for process in self._everybody():
+            process.order(order)
 
-    def _say(self, worker: _Worker, message: dict[str, Any]) -> None:
-        assert worker.process.stdin is not None
-        worker.process.stdin.write(json.dumps(message).encode() + b"\n")
+    async def _listen(self, process: WorkerProcess) -> None:
+        await process.listen(self._hear)
+        if process.tally is None:
+            self._stop.set()
+        self._changed.set()
 
-    def _order(self, order: str) -> None:
-        for worker in self._everybody():
-            if worker.process.returncode is None:
-                self._say(worker, {"order": order})
-
-    async def _listen(self, worker: _Worker) -> None:
-        assert worker.process.stdout is not None
-        while line := await worker.process.stdout.readline():
-            message = json.loads(line)
-            if "tally" in message:
-                worker.tally = message["tally"]
-            else:
-                self._compare(message.pop("digests", {}))
-                worker.progress = message
-                if message.get("nobody_listens"):
-                    self._nobody_listens = True
-                    self._stop.set()
-            self._changed.set()
-        if worker.tally is None:
+    def _hear(self, progress: dict[str, Any]) -> None:
+        """What is new since a process was last heard is taken out of what it says."""
+        self._compare(progress.pop("digests", {}))
+        for form in progress.pop("seconds", ()):
+            self._series.add(Second.from_json(form))
+        if progress.get("nobody_listens"):
+            self._nobody_listens = True
             self._stop.set()
         self._changed.set()
 
@@ -267,12 +262,33 @@ class Conductor:
         except TimeoutError:
             pass
 
+    # --- Watching ---------------------------------------------------------------------------------
+
     async def _draw(self, on_progress: Callable[[Progress], None]) -> None:
+        progress = self.progress
         while True:
-            for name in ("joined", "failed", "sent", "delivered", "frames"):
-                setattr(self.progress, name, sum(worker.progress.get(name, 0) for worker in self._workers))
-            on_progress(self.progress)
+            for name in ("joined", "failed", "sent", "delivered", "frames", "refused", "lost", "duplicated"):
+                setattr(progress, name, sum(worker.progress.get(name, 0) for worker in self._workers))
+            progress.ramping_for = max(worker.progress.get("ramping_for", 0.0) for worker in self._workers)
+            progress.last = self._series.last
+            on_progress(progress)
             await asyncio.sleep(0.25)
+
+    async def _watch_server(self) -> None:
+        """Its statistics at each whole second of the clock, where the processes of the swarm cut theirs."""
+        if self._stats_port is None:
+            return
+        with contextlib.closing(Source(self.plan.host, self._stats_port)) as source:
+            before, boundary = None, math.floor(time.monotonic()) + 1
+            while True:
+                await asyncio.sleep(boundary - time.monotonic())
+                try:
+                    after = await source.stats()
+                except AwayError:
+                    after = None
+                if before is not None and after is not None:
+                    self._series.add_server(boundary - 1, before, after)
+                before, boundary = after, max(boundary + 1, math.ceil(time.monotonic()))
 
     async def _stats(self) -> Stats | None:
         """The server's statistics, or None when its admin port does not answer."""

@@ -1,6 +1,6 @@
 """The process of the swarm in which the hostile bots live, apart from those who measure.
 
-It takes the same orders as any (`worker`), and says of itself only whether every bot has come to its
+It takes the same orders as any (`orders`), and says of itself only whether every bot has come to its
 end at least once; its tally is one `RoleTally` per role.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import signal
 import socket
 import sys
 import time
@@ -17,13 +16,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
+from tools.swarm import orders
 from tools.swarm.hostile import BANNING, HOSTILE_ROLES, Knock, Role
 from tools.swarm.line import Line, OverError
+from tools.swarm.orders import Order, Stop
 from tools.swarm.plan import Plan
 from tools.swarm.verdict import RoleTally
-from tools.swarm.worker import obey
 from zoneserver.closing import CloseReason
-from zoneserver.process import loop_factory, raise_open_files
+from zoneserver.process import raise_open_files
 
 __all__ = ["CANNOT_CONNECT", "NO_END", "HostileWorker"]
 
@@ -38,7 +38,7 @@ _KNOCK_SECONDS = 0.25
 
 
 class HostileWorker:
-    """All hostile bots of a plan, from their first connection to the order `stop`."""
+    """All hostile bots of a plan, from their first connection to the order to stop."""
 
     def __init__(self, plan: Plan, _process: int) -> None:
         self._plan = plan
@@ -54,8 +54,8 @@ class HostileWorker:
         self._cpu_seconds = 0.0
         self._seconds = 0.0
 
-    async def run(self, orders: asyncio.Queue[str]) -> dict[str, Any]:
-        """Runs all bots until the order `stop`; returns the tally."""
+    async def run(self, queue: asyncio.Queue[Order]) -> dict[str, Any]:
+        """Runs all bots until the order to stop; returns the tally."""
         raise_open_files(self._plan.open_files_per_process)
         bots = [
             asyncio.create_task(self._live(role, number))
@@ -64,7 +64,7 @@ class HostileWorker:
         ]
         began, cpu = time.monotonic(), time.process_time()
         try:
-            while await orders.get() != "stop":
+            while not isinstance(await queue.get(), Stop):
                 began, cpu = time.monotonic(), time.process_time()
         finally:
             self._seconds, self._cpu_seconds = time.monotonic() - began, time.process_time() - cpu
@@ -184,7 +184,4 @@ class HostileWorker:
 
 
 if __name__ == "__main__":
-    # Ctrl-C is for the process that gives the orders.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(obey(HostileWorker))
+    orders.run(HostileWorker)

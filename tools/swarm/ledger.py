@@ -6,11 +6,14 @@ against bytes. A frame is decoded once, and applied once to one replica for the 
 
 from __future__ import annotations
 
+import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from client.errors import DivergedError
 from client.replica import Replica
+from tools.swarm.grid import TickGrid
 from zoneserver.wire import decoding
 from zoneserver.wire.messages import Snapshot, Tick, Welcome
 
@@ -29,13 +32,17 @@ class Record:
     """For each player who did something: (low byte of the sequence, whether as a motion)."""
     actions: int
     """Actions that it delivers to each receiver."""
+    tick_began: float | None
+    """When its tick was due, in seconds of `time.monotonic()`; None where that is not known."""
 
 
 class Ledger:
     """All frames of the run, and how well they agree."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.replica: Replica | None = None
+        self.grid: TickGrid | None = None
+        """When the ticks of the server are due, once that is known."""
         self.received = 0
         self.mismatched = 0
         self.gaps = 0
@@ -45,6 +52,7 @@ class Ledger:
         """Actions delivered, times the bots they were delivered to."""
         self.new_digests: dict[int, int] = {}
         """CRC-32 of each first copy since this was last emptied: for comparison between processes."""
+        self._clock = clock
         self._records: dict[int, Record] = {}
         self._snapshot_payload = b""
         self._snapshot: Snapshot
@@ -79,7 +87,8 @@ class Ledger:
         for slot, seq, *_ in frame.events:
             if slot is not None:
                 by_slot.setdefault(slot, []).append((seq, False))
-        record = Record(payload, by_slot, sum(map(len, by_slot.values())))
+        tick_began = None if self.grid is None else self.grid.began(self._clock())
+        record = Record(payload, by_slot, sum(map(len, by_slot.values())), tick_began)
         self._records[frame.tick] = record
         self._records.pop(frame.tick - _KEPT_TICKS, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)

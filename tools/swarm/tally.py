@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.swarm.errors import Errors
 from zoneserver.metrics import Histogram
 
 __all__ = ["Tally"]
@@ -47,11 +48,15 @@ class Tally:
     """Actions that a bot's behaviour failed to decide on."""
     refused: Counter[str] = field(default_factory=Counter)
     closed: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-    """Why connections failed or sessions ended early, with how often."""
+    errors: Errors = field(default_factory=Errors)
     latency: Histogram = field(default_factory=Histogram)
     latency_uncorrected: Histogram = field(default_factory=Histogram)
     send_delay: Histogram = field(default_factory=Histogram)
+    to_tick: Histogram = field(default_factory=Histogram)
+    from_tick: Histogram = field(default_factory=Histogram)
+    """These five are the times of `client.bot.Times`."""
+    round_trip: Histogram = field(default_factory=Histogram)
+    """From a PING to its PONG."""
     loop_lag: Histogram = field(default_factory=Histogram)
 
     def __add__(self, other: Tally) -> Tally:
@@ -64,7 +69,7 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """A form that `from_json` takes back, in another process."""
         return {
-            f.name: value.to_json() if isinstance(value := getattr(self, f.name), Histogram) else value
+            f.name: value.to_json() if isinstance(value := getattr(self, f.name), Histogram | Errors) else value
             for f in dataclasses.fields(self)
         }
 
@@ -76,6 +81,8 @@ class Tally:
             value, empty = form[f.name], f.default_factory
             if empty is Histogram:
                 value = Histogram.from_json(value)
+            elif empty is Errors:
+                value = Errors.from_json(value)
             elif empty is Counter:
                 value = Counter(value)
             values[f.name] = value

@@ -1,93 +1,37 @@
-"""One process of the swarm: its share of the bots, over real sockets.
-
-It reads its plan and its orders from stdin and writes what it sees to stdout, a JSON object a line:
-
-    in   {"plan": {...}, "process": 0}, then {"order": "measure"}, then {"order": "stop"} or the end
-    out  {"joined", "failed", "done", "digests", ...} four times a second, at last {"tally": {...}}
-
-`obey` is that conversation; whatever takes such orders (`Obedient`) can be at this end of it.
-"""
+"""One process of the swarm: its share of the bots, over real sockets."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import heapq
-import json
-import signal
-import sys
+import math
+import random
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from client.bot import Bot, Fates
+from client.bot import Fates, Times
+from tools.swarm import orders
+from tools.swarm.bot import SwarmBot
+from tools.swarm.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL, Errors
 from tools.swarm.ledger import Ledger
+from tools.swarm.meter import Meter, Reading
+from tools.swarm.orders import Measure, Order
 from tools.swarm.plan import Plan, behaviour_of
 from tools.swarm.tally import Tally
 from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.metrics import Histogram
-from zoneserver.process import discard_output, loop_factory, raise_open_files
-from zoneserver.wire.messages import Bye, Refusal, Welcome
+from zoneserver.process import raise_open_files
+from zoneserver.wire.messages import Bye, Refusal
 
-__all__ = ["Obedient", "SwarmBot", "Worker", "obey"]
+__all__ = ["Worker"]
 
 # After the last action, how long its answers may take; and a goodbye's after that.
 _DRAIN_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
-_REPORT_SECONDS = 0.25
-
-
-class Obedient(Protocol):
-    """What runs in a process of the swarm."""
-
-    async def run(self, orders: asyncio.Queue[str]) -> dict[str, Any]:
-        """Runs from now to the order `stop`; returns the tally as plain values."""
-
-    def progress(self) -> dict[str, Any]:
-        """How far it is."""
-
-
-class SwarmBot(Bot):
-    """A bot that checks every frame against the ledger of its process."""
-
-    def __init__(self, worker: Worker, number: int) -> None:
-        plan = worker.plan
-        behaviour = worker.behaviours[plan.role(number)]()
-        super().__init__(plan.name(number), behaviour, worker.fates, seed=plan.seed * 7_919 + number)
-        self.number = number
-        self.tick = -1
-        """The newest tick this bot has."""
-        self._worker = worker
-        self._ledger = worker.ledger
-
-    def on_welcome(self, welcome: Welcome) -> None:
-        super().on_welcome(welcome)
-        self._ledger.welcome(welcome)
-
-    def on_snapshot(self, payload: bytes) -> None:
-        snapshot = self._ledger.snapshot(payload)
-        if self.tick < 0:
-            self._worker.bot_joined(self)
-        else:
-            self._worker.catch_ups += 1
-            self.book.caught_up(snapshot.seq[self.slot])
-        self.tick = snapshot.tick
-
-    def on_tick(self, payload: bytes) -> None:
-        self.tick, record = self._ledger.frame(self.tick + 1, payload)
-        mine = record.by_slot.get(self.slot)
-        if mine is not None:
-            now = time.monotonic()
-            for seq, is_motion in mine:
-                self.book.seen(seq, is_motion, now)
-
-    def on_refused(self, refusal: Refusal) -> None:
-        super().on_refused(refusal)
-        if refusal.code == RefusalCode.UNKNOWN_ACTION:
-            self._worker.bot_misplaced(self, refusal)
-
-    def on_closed(self, bye: Bye) -> None:
-        self._worker.bot_closed(self, bye)
+# How long from one PING of a process to the next, on average: they say what the way costs, and cost little.
+_PING_SECONDS = 0.1
 
 
 class Worker:
@@ -99,10 +43,10 @@ class Worker:
         """What bots do, by role."""
         self.ledger = Ledger()
         self.fates = Fates()
-        self.catch_ups = 0
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
         self._joined = 0
+        self._catch_ups = 0
         self._ramp_began = 0.0
         self._join_seconds = 0.0
         self._failed = 0
@@ -110,15 +54,15 @@ class Worker:
         self._broken = 0
         self._bytes_of_closed = 0
         self._closed: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
+        self._errors = Errors()
         # Whether the very first connection was refused.
         self._nobody_listens = False
         self._loop_lag = Histogram()
+        self._round_trip = Histogram()
+        self._meter = Meter(self.fates, self._read)
         self._leaving = False
         # When each bot's next action is due, the earliest first.
         self._due: list[tuple[float, int, SwarmBot]] = []
-        self._began: tuple[float, float, int, int] | None = None
-        self._measured = (0.0, 0.0, 0, 0)
 
     # --- What bots say ----------------------------------------------------------------------------
 
@@ -130,14 +74,26 @@ class Worker:
             first = time.monotonic() + self.plan.phase(bot.number)
             heapq.heappush(self._due, (first, bot.number, bot))
 
-    def bot_misplaced(self, bot: SwarmBot, refusal: Refusal) -> None:
-        """It does what this game does not know."""
-        assert bot.welcome is not None
-        self._broken += 1
-        self._errors[
-            f"in {bot.welcome.game}, {refusal.text}: these bots are for another game; --bot module:Class takes "
-            "bots of your own, --mix idle=1 ones that only watch"
-        ] += 1
+    def bot_caught_up(self) -> None:
+        """A snapshot took the place of frames that it did not get."""
+        self._catch_ups += 1
+
+    def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
+        """One of its actions did not happen, or it is warned of all that it sends."""
+        self._add_error(REFUSAL, refusal.code, refusal.text, bot)
+        if refusal.code == RefusalCode.UNKNOWN_ACTION:
+            assert bot.welcome is not None
+            self._broken += 1
+            text = (
+                f"in {bot.welcome.game}, {refusal.text}: these bots are for another game; --bot module:Class takes "
+                "bots of your own, --mix idle=1 ones that only watch"
+            )
+            self._add_error(BEHAVIOUR, refusal.code, text, bot)
+
+    def bot_answered(self, seconds: float) -> None:
+        """A PING came back so much later."""
+        if self._meter.is_measuring:
+            self._round_trip.record(int(seconds * 1e6))
 
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
         """Its connection is gone."""
@@ -148,20 +104,25 @@ class Worker:
         if not (self._leaving and bye.code == CloseReason.CLIENT_LEFT):
             self._failed += bot.tick < 0
             self._closed_early += bot.tick >= 0
-            self._errors[f"{bye.code}: {bye.text}"] += 1
+            self._add_error(CLOSE, bye.code, bye.text, bot)
         bot.book.close()
+
+    def _add_error(self, kind: str, code: str, text: str, bot: SwarmBot) -> None:
+        self._errors.add(kind, code, text, bot.name, time.monotonic())
 
     # --- The run ----------------------------------------------------------------------------------
 
-    async def run(self, orders: asyncio.Queue[str]) -> dict[str, Any]:
-        """Ramps up, acts, and leaves: measured from the order `measure`, ended by the order `stop`."""
+    async def run(self, queue: asyncio.Queue[Order]) -> dict[str, Any]:
+        """Ramps up, acts, and leaves: measured from the order to measure, ended by the order to stop."""
         raise_open_files(self.plan.open_files_per_process)
-        background = [asyncio.create_task(task) for task in (self._ramp(), self._act(), self._watch_loop())]
+        jobs = (self._ramp(), self._act(), self._watch_loop(), self._ping(), self._cut_seconds())
+        background = [asyncio.create_task(job) for job in jobs]
         try:
-            while (order := await orders.get()) != "stop":
-                if order == "measure":
-                    self._measure()
-            self._end_measure()
+            while isinstance(order := await queue.get(), Measure):
+                self.ledger.grid = order.grid
+                self._meter.begin()
+            self._meter.end()
+            self._meter.cut(self._players)
         finally:
             self._leaving = True
             for task in background:
@@ -190,7 +151,8 @@ class Worker:
         except (OSError, TimeoutError) as error:
             self._failed += 1
             self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
-            self._errors[f"cannot connect: {getattr(error, 'strerror', None) or error or 'timed out'}"] += 1
+            text = getattr(error, "strerror", None) or str(error) or "timed out"
+            self._errors.add(CONNECT, type(error).__name__, text, self.plan.name(number), time.monotonic())
             return
         if bot.bye is None:
             self._bots.add(bot)
@@ -212,7 +174,8 @@ class Worker:
                     bot.perform(moment, self.ledger.replica)
                 except Exception as error:
                     self._broken += 1
-                    self._errors[f"a {self.plan.role(number)} broke: {error!r}"] += 1
+                    text = f"a {self.plan.role(number)} broke: {error!r}"
+                    self._add_error(BEHAVIOUR, type(error).__name__, text, bot)
             await asyncio.sleep(max(0.001, min(0.05, due[0][0] - now) if due else 0.05))
 
     async def _watch_loop(self) -> None:
@@ -220,27 +183,42 @@ class Worker:
         while True:
             before = time.monotonic()
             await asyncio.sleep(0.02)
-            if self.fates.measuring:
+            if self._meter.is_measuring:
                 self._loop_lag.record(int((time.monotonic() - before - 0.02) * 1e6))
 
-    def _measure(self) -> None:
-        self.fates.measuring = True
-        self._began = self._now()
+    async def _ping(self) -> None:
+        """How long the way is: whoever acts next sends a PING, at moments that have nothing to do with a tick."""
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * _PING_SECONDS)
+            if self._due:
+                self._due[0][2].ping(int(time.monotonic() * 1e6))
 
-    def _end_measure(self) -> None:
-        if self._began is not None:
-            began, ended = self._began, self._now()
-            self.fates.measuring = False
-            self._measured = (
-                ended[0] - began[0],
-                ended[1] - began[1],
-                ended[2] - began[2],
-                ended[3] - began[3],
-            )
+    async def _cut_seconds(self) -> None:
+        """Cuts what is counted at the whole seconds of the clock, as all processes of the swarm do."""
+        boundary = math.floor(time.monotonic()) + 1
+        while True:
+            await asyncio.sleep(boundary - time.monotonic())
+            self._meter.cut(self._players)
+            boundary = max(boundary + 1, math.ceil(time.monotonic()))
 
-    def _now(self) -> tuple[float, float, int, int]:
-        received = self._bytes_of_closed + sum(bot.received_bytes for bot in self._bots)
-        return time.monotonic(), time.process_time(), received, self.ledger.deliveries
+    @property
+    def _players(self) -> int:
+        return self._joined - self._closed_early
+
+    def _read(self) -> Reading:
+        fates, ledger = self.fates, self.ledger
+        return Reading(
+            moment=time.monotonic(),
+            cpu_seconds=time.process_time(),
+            sent=fates.sent,
+            delivered=fates.delivered,
+            refused=sum(fates.refused.values()),
+            lost=fates.lost,
+            duplicated=fates.duplicated,
+            deliveries=ledger.deliveries,
+            frames=ledger.received,
+            bytes=self._bytes_of_closed + sum(bot.received_bytes for bot in self._bots),
+        )
 
     async def _leave(self) -> None:
         """Waits for what is outstanding, then says goodbye and waits for the answers."""
@@ -265,8 +243,9 @@ class Worker:
     # --- What it tells ----------------------------------------------------------------------------
 
     def progress(self) -> dict[str, Any]:
-        """How far it is, and the digests of the frames that are new since it was last asked."""
+        """How far it is; the digests of the frames, and the seconds, that are new since it was last asked."""
         digests, self.ledger.new_digests = self.ledger.new_digests, {}
+        seconds, self._meter.seconds = self._meter.seconds, []
         return {
             "joined": self._joined,
             "failed": self._failed,
@@ -274,15 +253,19 @@ class Worker:
             "sent": self.fates.sent,
             "delivered": self.fates.delivered,
             "frames": self.ledger.received,
+            "refused": sum(self.fates.refused.values()),
+            "lost": self.fates.lost,
+            "duplicated": self.fates.duplicated,
+            "ramping_for": time.monotonic() - self._ramp_began if self._ramp_began else 0.0,
             "open": len(self._bots),
             "nobody_listens": self._nobody_listens,
             "digests": digests,
+            "seconds": [second.to_json() for second in seconds],
         }
 
     def tally(self) -> Tally:
         """Everything it counted."""
-        fates, ledger = self.fates, self.ledger
-        seconds, cpu_seconds, received, deliveries = self._measured
+        fates, ledger, measured, times = self.fates, self.ledger, self._meter.measured, self._meter.times
         return Tally(
             requested=len(self._numbers),
             joined=self._joined,
@@ -296,68 +279,24 @@ class Worker:
             frames=ledger.received,
             mismatched=ledger.mismatched,
             gaps=ledger.gaps,
-            catch_ups=self.catch_ups,
+            catch_ups=self._catch_ups,
             hashes_checked=ledger.hashes_checked,
             diverged=ledger.diverged,
-            deliveries_measured=deliveries,
-            bytes_measured=received,
-            seconds_measured=seconds,
-            cpu_seconds=cpu_seconds,
+            deliveries_measured=measured.deliveries,
+            bytes_measured=measured.bytes,
+            seconds_measured=measured.moment,
+            cpu_seconds=measured.cpu_seconds,
             join_seconds=self._join_seconds,
             closed_early=self._closed_early,
             broken=self._broken,
             refused=Counter(fates.refused),
             closed=self._closed,
             errors=self._errors,
-            latency=fates.latency,
-            latency_uncorrected=fates.latency_uncorrected,
-            send_delay=fates.send_delay,
+            round_trip=self._round_trip,
             loop_lag=self._loop_lag,
+            **{f.name: getattr(times, f.name) for f in dataclasses.fields(Times)},
         )
 
 
-def say(message: dict[str, Any]) -> None:
-    """One line to whoever started us."""
-    try:
-        sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever started us is gone: the end of stdin says so too, and is what ends us.
-        discard_output()
-
-
-async def obey(make: Callable[[Plan, int], Obedient]) -> None:
-    """Runs a process of the swarm over its standard streams."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    task = json.loads(await reader.readline())
-    worker = make(Plan(**task["plan"]), task["process"])
-    orders: asyncio.Queue[str] = asyncio.Queue()
-
-    async def listen() -> None:
-        # The end of stdin is an order too: whoever started us is gone.
-        while line := await reader.readline():
-            orders.put_nowait(json.loads(line)["order"])
-        orders.put_nowait("stop")
-
-    async def report() -> None:
-        while True:
-            say(worker.progress())
-            await asyncio.sleep(_REPORT_SECONDS)
-
-    background = [asyncio.create_task(listen()), asyncio.create_task(report())]
-    try:
-        tally = await worker.run(orders)
-    finally:
-        for job in background:
-            job.cancel()
-    say(worker.progress())
-    say({"tally": tally})
-
-
 if __name__ == "__main__":
-    # Ctrl-C is for the process that gives the orders.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(obey(Worker))
+    orders.run(Worker)

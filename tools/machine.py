@@ -1,0 +1,39 @@
+"""The machine that something was measured on, as plain values for a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+__all__ = ["load_average", "machine", "machine_text"]
+
+
+def load_average() -> float | None:
+    """Of the last minute; None where the system does not say."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def machine(load_before: float | None) -> dict[str, Any]:
+    """What it is and how busy: `load_before` is the load average as the measuring began."""
+    return {
+        "cpus": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load_average": {"before": load_before, "after": load_average()},
+    }
+
+
+def machine_text(machine: dict[str, Any]) -> str:
+    """The same for people.
+
+    >>> load = {"before": 0.5, "after": None}
+    >>> machine_text({"cpus": 2, "system": "Linux x86_64", "python": "3.11.2", "load_average": load})
+    '2 cores, Linux x86_64, Python 3.11.2; load average 0.5 before, unknown after'
+    """
+    load = machine["load_average"]
+    before, after = ("unknown" if load[name] is None else f"{load[name]:.1f}" for name in ("before", "after"))
+    return (
+        f"{machine['cpus']} cores, {machine['system']}, Python {machine['python']}; "
+        f"load average {before} before, {after} after"
+    )

@@ -1,0 +1,82 @@
+"""A bot of the swarm: it checks every frame that it gets, and tells its worker what happens to it."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from client.bot import Behaviour, Bot, Fates
+from tools.swarm.ledger import Ledger
+from tools.swarm.plan import Plan
+from zoneserver.wire.messages import Bye, Pong, Refusal, Welcome
+
+__all__ = ["Owner", "SwarmBot"]
+
+
+class Owner(Protocol):
+    """Whoever has a crowd of bots, and is told what happens to each."""
+
+    plan: Plan
+    behaviours: dict[str, type[Behaviour]]
+    ledger: Ledger
+    fates: Fates
+
+    def bot_joined(self, bot: SwarmBot) -> None:
+        """It is in."""
+
+    def bot_caught_up(self) -> None:
+        """A snapshot took the place of frames that it did not get."""
+
+    def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
+        """One of its actions did not happen, or it is warned of all that it sends."""
+
+    def bot_answered(self, seconds: float) -> None:
+        """A PING came back so much later."""
+
+    def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
+        """Its connection is gone."""
+
+
+class SwarmBot(Bot):
+    """A bot that checks every frame against the ledger of its process."""
+
+    def __init__(self, owner: Owner, number: int) -> None:
+        plan = owner.plan
+        behaviour = owner.behaviours[plan.role(number)]()
+        super().__init__(plan.name(number), behaviour, owner.fates, seed=plan.seed * 7_919 + number)
+        self.number = number
+        self.tick = -1
+        """The newest tick this bot has."""
+        self._owner = owner
+        self._ledger = owner.ledger
+
+    def on_welcome(self, welcome: Welcome) -> None:
+        super().on_welcome(welcome)
+        self._ledger.welcome(welcome)
+
+    def on_snapshot(self, payload: bytes) -> None:
+        snapshot = self._ledger.snapshot(payload)
+        if self.tick < 0:
+            self._owner.bot_joined(self)
+        else:
+            self._owner.bot_caught_up()
+            self.book.caught_up(snapshot.seq[self.slot])
+        self.tick = snapshot.tick
+
+    def on_tick(self, payload: bytes) -> None:
+        self.tick, record = self._ledger.frame(self.tick + 1, payload)
+        mine = record.by_slot.get(self.slot)
+        if mine is not None:
+            now = time.monotonic()
+            for seq, is_motion in mine:
+                self.book.seen(seq, is_motion, now, record.tick_began)
+
+    def on_refused(self, refusal: Refusal) -> None:
+        super().on_refused(refusal)
+        self._owner.bot_refused(self, refusal)
+
+    def on_pong(self, pong: Pong) -> None:
+        self._owner.bot_answered(time.monotonic() - pong.token / 1e6)
+
+    def on_closed(self, bye: Bye) -> None:
+        self._owner.bot_closed(self, bye)
