@@ -101,6 +101,16 @@ def test_a_line_that_stops_ends_in_a_cross() -> None:
     assert len(crosses) == 1
 
 
+def test_of_many_points_some_are_marked_and_the_last_one_is() -> None:
+    plot = Plot("t", "s", "ms", [Series("a", [(x, float(x)) for x in range(1, 1_001)])])
+    root = ElementTree.fromstring(plot.svg())
+    titles = [title.text or "" for title in root.iter(f"{SVG}title")]
+    assert 20 <= len(titles) <= 30
+    assert titles[-1] == "a, 1,000: 1,000 ms"
+    (drawn,) = root.iter(f"{SVG}polyline")
+    assert len(drawn.get("points", "").split()) == 1_000
+
+
 def test_a_point_says_its_figures_when_asked() -> None:
     plot = Plot("t", "players", "ms", [Series("a & b", [(1000, 2500.0)])])
     titles = [title.text for title in ElementTree.fromstring(plot.svg()).iter(f"{SVG}title")]

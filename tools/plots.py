@@ -16,6 +16,8 @@ __all__ = ["Plot", "Series", "figure", "linear_ticks", "log_ticks", "short"]
 _WIDTH, _HEIGHT = 328, 268
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 34, 44
 _GAP, _HEAD, _LEGEND, _FOOT = 6, 34, 26, 22
+# A line of many points has about so many of them marked.
+_MARKS = 25
 _DASHES = ("", "7 4", "2 3.5", "9 3 2 3")
 _STYLE = """
 .plot-back { fill: #ffffff } .plot-text { fill: #1f2328 } .plot-dim { fill: #59636e }
@@ -96,7 +98,10 @@ class Plot:
             if len(places) > 1:
                 path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
                 drawn.append(f'<polyline class="plot-line plot-{index % 4}" {_dash(index)}points="{path}"/>')
+            every = -(-len(line) // _MARKS)
             for number, (place, (x, y)) in enumerate(zip(places, line, strict=True)):
+                if number % every and number != len(line) - 1:
+                    continue
                 mark = _cross if series.stops and number == len(line) - 1 else _mark
                 label = f"{series.name}, {x:,.6g}: {y:,.6g} {self.y_label}"
                 drawn.append(f"<g><title>{escape(label)}</title>{mark(index, *place)}</g>")

@@ -7,27 +7,15 @@ from typing import Any
 
 from tools.compare.measure import Verdict
 from tools.compare.report import notes_of, runs_by_crowd
+from tools.document import html_document
 from tools.plots import Plot, Series, figure
 
 __all__ = ["page", "picture"]
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1f2328; --dim: #59636e; --back: #ffffff; --rule: #d1d9e0; --card: #f6f8fa }
-@media (prefers-color-scheme: dark) {
-:root { --ink: #e6edf3; --dim: #9198a1; --back: #0d1117; --rule: #3d444d; --card: #151b23 } }
-body { margin: 2rem auto; max-width: 62.5rem; padding: 0 1rem; color: var(--ink); background: var(--back);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem } h2 { font-size: 1.2rem; margin: 2rem 0 .6rem }
-p { max-width: 46rem } .dim { color: var(--dim) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 1rem; margin: 1.4rem 0 }
-.tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: .9rem 1.1rem }
-.tile strong { display: block; font-size: 2.1rem; line-height: 1.2 }
-svg { max-width: 100%; height: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; width: 100% }
-th, td { padding: .25rem .6rem; text-align: right; vertical-align: bottom } td { white-space: nowrap }
+.tiles { grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)) }
 th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left }
-th { border-bottom: 1px solid var(--rule); font-weight: 600 } tr.first td { border-top: 1px solid var(--rule) }
-.scroll { overflow-x: auto }
+tr.first td { border-top: 1px solid var(--rule) }
 """
 _CROSS = "A cross: could not keep up; larger crowds were not tried."
 _COLUMNS = (
@@ -57,15 +45,7 @@ def page(document: dict[str, Any]) -> str:
     """The comparison as one HTML document that needs nothing else."""
     plots = _plots(document)
     order = ("sends", "calls", "cpu", "p50", "p99", "bytes")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>zoneserver: three ways to tell everybody</title>
-<style>{_STYLE}</style>
-</head>
-<body>
+    body = f"""
 <h1>Three ways to tell everybody what everybody does</h1>
 <p>The same server code, the same bots, the same actions; only when the server sends differs.
 {escape(_head(document))}.</p>
@@ -85,9 +65,8 @@ and IP put on each packet: the more and the smaller the packets, the more those 
 Where each action is a frame of its own, a frame number counts actions and not twentieths of a second; the
 bots therefore do what does not depend on the time: they walk, talk and wave.</p>
 <p class="dim">{escape(_machine(document))}</p>
-</body>
-</html>
 """
+    return html_document("zoneserver: three ways to tell everybody", body, _STYLE)
 
 
 def _head(document: dict[str, Any]) -> str:
