@@ -1,4 +1,4 @@
-"""What a swarm shows while it runs: a bar on a terminal, lines elsewhere, all of it on stderr."""
+"""What a swarm shows while it runs, all of it on stderr: a bar and the last second on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,61 +6,133 @@ import sys
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from tools.swarm.conductor import Progress as SwarmProgress
+from tools.swarm.conductor import Progress
 from tools.swarm.plan import Plan
+from tools.swarm.series import Row
 
-__all__ = ["Display"]
+__all__ = ["Display", "line", "picture"]
 
 _LINE_SECONDS = 5.0
+_BAR_WIDTH = 30
+# Beyond so many bots it is too early for a guess.
+_JOINED_MIN = 5
 
 
 class Display:
     """Shows a run until the end of the block; `show` is what a conductor calls."""
 
     def __init__(self, plan: Plan, enabled: bool) -> None:
-        self._bots = plan.honest.bots
+        self._plan = plan
         self._enabled = enabled
-        console = Console(stderr=True)
-        self._is_live = enabled and console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            transient=True,
-            disable=not self._is_live,
-        )
-        self._ramp = self._bars.add_task("joining ", total=self._bots, figures="")
-        self._run = self._bars.add_task("measuring", total=plan.seconds or None, figures="", visible=False)
-        self._next_line = 0.0
+        console = Console(stderr=True, highlight=False)
+        # It draws when it is told to: a thread of its own would draw between two lines of somebody else.
+        is_live = enabled and console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True) if is_live else None
+        # When the next line is due: while joining, and while measuring.
+        self._next_line = [_LINE_SECONDS, 0.0]
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._live is not None:
+            self._live.stop()
 
-    def show(self, progress: SwarmProgress) -> None:
+    def show(self, progress: Progress) -> None:
         """Draws how far it is."""
-        joined = f"{progress.joined:,} of {self._bots:,} joined, {progress.failed:,} failed"
-        actions = f"{progress.sent:,} actions sent, {progress.delivered:,} delivered, {progress.frames:,} frames"
-        seconds = progress.measuring_for
-        self._bars.update(self._ramp, completed=progress.joined + progress.failed, figures=joined)
-        if seconds is not None:
-            self._bars.update(self._run, completed=seconds, figures=actions, visible=True)
-        if self._enabled and not self._is_live:
-            self._line(joined if seconds is None else f"{seconds:5.0f} s  {actions}", seconds)
+        if self._live is not None:
+            self._live.update(picture(progress, self._plan), refresh=True)
+        elif self._enabled:
+            is_measuring = progress.measuring_for is not None
+            seconds = progress.ramping_for if progress.measuring_for is None else progress.measuring_for
+            if seconds >= self._next_line[is_measuring]:
+                self._next_line[is_measuring] = seconds + _LINE_SECONDS
+                print(line(progress, self._plan), file=sys.stderr, flush=True)
 
-    def _line(self, text: str, seconds: float | None) -> None:
-        if seconds is None:
-            return
-        if seconds >= self._next_line:
-            self._next_line += _LINE_SECONDS
-            print(text, file=sys.stderr, flush=True)
+
+def picture(progress: Progress, plan: Plan) -> RenderableType:
+    """How far it is and what the last second was like, for a terminal."""
+    parts: list[RenderableType] = [_bar(progress, plan)]
+    if progress.last is not None:
+        parts.append(_last_second(progress.last))
+    faults = progress.lost + progress.duplicated
+    parts.append(Text(f"so far    {_so_far(progress)}", "bold red" if faults else "dim"))
+    return Group(*parts)
+
+
+def line(progress: Progress, plan: Plan) -> str:
+    """The same in a line."""
+    if progress.measuring_for is None:
+        return f"joining: {_joining(progress, plan)}"
+    text = f"{progress.measuring_for:5.0f} s  {_so_far(progress)}"
+    if (last := progress.last) is not None:
+        cells = ", ".join(f"{name.replace(chr(10), ' ')} {value}" for name, value in _cells(last))
+        text += f"; the last second: {cells}"
+    return text
+
+
+def _bar(progress: Progress, plan: Plan) -> RenderableType:
+    bots, seconds = plan.honest.bots, progress.measuring_for
+    grid = Table.grid(padding=(0, 2))
+    if seconds is None:
+        bar = ProgressBar(total=bots, completed=progress.joined + progress.failed, width=_BAR_WIDTH)
+        grid.add_row("joining ", bar, _joining(progress, plan))
+    elif plan.seconds:
+        bar = ProgressBar(total=plan.seconds, completed=min(seconds, plan.seconds), width=_BAR_WIDTH)
+        grid.add_row("measuring", bar, f"{seconds:.0f} of {plan.seconds:g} s")
+    else:
+        grid.add_row("measuring", f"{seconds:.0f} s, until Ctrl-C")
+    return grid
+
+
+def _joining(progress: Progress, plan: Plan) -> str:
+    """Who is in, who failed, and how long the rest takes at this speed."""
+    bots, done = plan.honest.bots, progress.joined + progress.failed
+    text = f"{progress.joined:,} of {bots:,} joined, {progress.failed:,} failed"
+    if _JOINED_MIN <= done < bots:
+        text += f", {progress.ramping_for * (bots - done) / done:.0f} s left"
+    return text
+
+
+def _so_far(progress: Progress) -> str:
+    return (
+        f"{progress.sent:,} actions sent, {progress.delivered:,} delivered, {progress.refused:,} refused, "
+        f"{progress.lost:,} lost, {progress.duplicated:,} duplicated"
+    )
+
+
+def _last_second(row: Row) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    cells = _cells(row)
+    for name, _ in cells:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(*(value for _, value in cells))
+    return table
+
+
+def _cells(row: Row) -> list[tuple[str, str]]:
+    """Names, on two lines, and values of what the last second is told by."""
+    return [
+        ("\nplayers", f"{row.players:,}"),
+        ("actions\n/s", f"{row.sent_per_s:,.0f}"),
+        ("deliveries\n/s", f"{row.deliveries_per_s:,.0f}"),
+        ("p50\nms", _number(row.latency_p50_ms)),
+        ("p99\nms", _number(row.latency_p99_ms)),
+        ("tick\np99 ms", _number(row.tick_p99_ms)),
+        ("server\nCPU %", _number(row.cpu_percent_server, 0)),
+        ("swarm\nCPU %", _number(row.cpu_percent_swarm, 0)),
+    ]
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -49,13 +49,19 @@ class Figure:
     def text(self, value: float | None) -> str:
         """A value of it for people.
 
-        >>> FIGURES["p99"].text(48.5), FIGURES["sent"].text(5_000), FIGURES["p99"].text(None)
+        >>> FIGURES["p99"].text(48.512), FIGURES["sent"].text(5_000), FIGURES["p99"].text(None)
         ('48.5 ms', '5,000', 'not measured')
+        >>> FIGURES["bytes_per_action"].text(4.9392), FIGURES["memory_server"].text(32_600_064)
+        ('4.939 B', '32.6 MB')
         """
         if value is None:
             return "not measured"
-        number = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
-        return f"{number} {self.unit.value}".rstrip()
+        unit = self.unit.value
+        if self.unit is Unit.BYTES and value >= 1e4:
+            value, unit = (value / 1e6, "MB") if value >= 1e6 else (value / 1e3, "kB")
+        if isinstance(value, int):
+            return f"{value:,} {unit}".rstrip()
+        return f"{value:,.{3 if abs(value) < 10 else 1}f} {unit}".rstrip()
 
 
 def _latency(name: str, path: str, says: str) -> Figure:

@@ -106,8 +106,8 @@ def _latency(report: dict[str, Any]) -> _Rows:
     if split is None:
         return
     yield "  of it", f"to the server   {_figures(split['client_to_server'])}   (half of a PING's round trip)"
-    floor = f"(with {report['plan']['hz']} ticks a second {split['floor']['mean']:g} on average, up to "
-    yield "", f"wait for tick   {_figures(split['wait_for_tick'])}   {floor}{split['floor']['max']:g})"
+    floor = f"(floor: mean {split['floor']['mean']:g}, max {split['floor']['max']:g})"
+    yield "", f"wait for tick   {_figures(split['wait_for_tick'])}   {floor}"
     yield "", f"tick to client  {_figures(split['tick_to_client'])}"
 
 

@@ -188,7 +188,8 @@ def verdict(report: dict[str, Any]) -> str:
     if report["hostile"]:
         right = all(role["ok"] for role in report["hostile"].values())
         words += ", hostile bots what they should" if right else ", hostile bots NOT what they should"
-    return words
+    failed = sum(condition["failed"] for condition in report["conditions"])
+    return f"{words}; {failed} of {len(report['conditions'])} conditions FAILED" if failed else words
 
 
 def faults(report: dict[str, Any]) -> int:
