@@ -316,6 +316,7 @@ def test_a_tally_comes_back_from_json_as_it_was() -> None:
 
 # --- The report -----------------------------------------------------------------------------------
 
+
 def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
     """A run in which everybody got everything, but for what is changed."""
     good = tally or Tally(

@@ -8,13 +8,13 @@ from typing import Any
 
 from tools.swarm.figures import FIGURES, Figure
 
-__all__ = ["compare", "parse_report"]
+__all__ = ["compare", "parse_report_file", "read_report"]
 
 # Two runs of the very same thing differ by so much.
 _NOISE = 0.1
 
 
-def parse_report(file: str) -> dict[str, Any]:
+def read_report(file: str) -> dict[str, Any]:
     """The report that `--json` wrote into this file. Raises ValueError when it is none."""
     try:
         report = json.loads(Path(file).read_text())
@@ -27,14 +27,20 @@ def parse_report(file: str) -> dict[str, Any]:
     return {**report, "file": file}
 
 
+def parse_report_file(file: str) -> str:
+    """A file with such a report: nobody wants to learn otherwise when the run is over. Raises ValueError."""
+    read_report(file)
+    return file
+
+
 def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The part `compared` of the new report. A ratio is new over old; None where there is none."""
-    return {
-        "file": old["file"],
-        "started": old.get("started"),
-        "differences": _differences(old, new),
-        "figures": [_row(figure, figure.of(old), figure.of(new)) for figure in FIGURES.values()],
-    }
+    differences = _differences(old, new)
+    rows = [_row(figure, figure.of(old), figure.of(new)) for figure in FIGURES.values()]
+    if differences:
+        # Of two runs that are not the same, neither is better.
+        rows = [{**row, "verdict": ""} for row in rows]
+    return {"file": old["file"], "started": old.get("started"), "differences": differences, "figures": rows}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:

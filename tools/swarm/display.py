@@ -76,8 +76,11 @@ def line(progress: Progress, plan: Plan) -> str:
         return f"joining: {_joining(progress, plan)}"
     text = f"{progress.measuring_for:5.0f} s  {_so_far(progress)}"
     if (last := progress.last) is not None:
-        cells = ", ".join(f"{name.replace(chr(10), ' ')} {value}" for name, value in _cells(last))
-        text += f"; the last second: {cells}"
+        text += (
+            f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, {last.deliveries_per_s:,.0f} "
+            f"deliveries, p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms, CPU of the "
+            f"server {_number(last.cpu_percent_server, 0)} %, of the swarm {_number(last.cpu_percent_swarm, 0)} %"
+        )
     return text
 
 
@@ -113,16 +116,7 @@ def _so_far(progress: Progress) -> str:
 
 def _last_second(row: Row) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    cells = _cells(row)
-    for name, _ in cells:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_row(*(value for _, value in cells))
-    return table
-
-
-def _cells(row: Row) -> list[tuple[str, str]]:
-    """Names, on two lines, and values of what the last second is told by."""
-    return [
+    cells = [
         ("\nplayers", f"{row.players:,}"),
         ("actions\n/s", f"{row.sent_per_s:,.0f}"),
         ("deliveries\n/s", f"{row.deliveries_per_s:,.0f}"),
@@ -132,6 +126,10 @@ def _cells(row: Row) -> list[tuple[str, str]]:
         ("server\nCPU %", _number(row.cpu_percent_server, 0)),
         ("swarm\nCPU %", _number(row.cpu_percent_swarm, 0)),
     ]
+    for name, _ in cells:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(*(value for _, value in cells))
+    return table
 
 
 def _number(value: float | None, digits: int = 1) -> str:

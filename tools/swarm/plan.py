@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import ipaddress
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from zoneserver.loading import LoadError, load_class
 from zoneserver.process import address_text
 from zoneserver.wire.messages import NAME_CHARACTERS
 
-__all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "parse_mix"]
+__all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "check_target", "is_this_machine", "parse_mix"]
 
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
@@ -146,3 +148,29 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """As plain values, for another process."""
         return dataclasses.asdict(self)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether an address is this machine's for certain. No name but `localhost` is: others are not looked up.
+
+    >>> is_this_machine("localhost"), is_this_machine("127.3.4.5"), is_this_machine("::1")
+    (True, True, True)
+    >>> is_this_machine("192.0.2.7"), is_this_machine("zone.example"), is_this_machine("0.0.0.0")
+    (False, False, False)
+    """
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def check_target(plan: Plan, yes_remote: bool) -> None:
+    """Whether a plan may go where it wants to: a load is for one's own server, and an attack never leaves this
+    machine. Connects to nothing. Raises ValueError."""
+    if is_this_machine(plan.host):
+        return
+    if not yes_remote:
+        raise ValueError(f"{plan.host} is not this machine; --yes-remote says that the server there is yours to load")
+    if plan.hostile:
+        raise ValueError(f"{plan.host} is not this machine, and hostile bots attack no other: leave them out of --mix")

@@ -11,7 +11,10 @@ from typing import Any
 from tools.swarm.figures import FIGURES
 from tools.swarm.series import Row
 
-__all__ = ["sheets"]
+__all__ = ["SHEETS", "sheets"]
+
+SHEETS = ("seconds", "figures", "errors")
+"""What the tables are called."""
 
 
 def sheets(report: dict[str, Any]) -> dict[str, str]:
