@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from html.parser import HTMLParser
 from typing import Any, TypeVar
 
 import pytest
@@ -490,3 +491,28 @@ class Bench:
         reason = self.session.reason
         assert reason is not None
         return frame(Bye(str(reason), self.session.reason_text[:200], reason.retry).encode())
+
+
+def assert_whole_page(text: str) -> None:
+    """An HTML page whose tags are all closed, and which loads nothing from anywhere."""
+
+    class Checker(HTMLParser):
+        open_tags: list[str]
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base"}
+            assert not {name for name, _ in attrs} & {"src", "href", "xlink:href", "data", "action"}
+            if tag != "meta":
+                self.open_tags.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.open_tags.pop() == tag
+
+    checker = Checker()
+    checker.open_tags = []
+    checker.feed(text)
+    checker.close()
+    assert checker.open_tags == []
+    assert text.startswith("<!doctype html>")
+    assert "url(" not in text
+    assert "@import" not in text

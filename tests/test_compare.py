@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from conftest import assert_whole_page
 from rich.console import Console
 
 from tools.compare import outside, page, report
@@ -254,24 +254,9 @@ def test_the_picture_is_a_picture(document: dict[str, Any]) -> None:
 
 
 def test_the_page_is_whole_and_needs_nothing_else(document: dict[str, Any]) -> None:
-    class Checker(HTMLParser):
-        open_tags: list[str]
-
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            assert tag not in {"script", "link", "img", "iframe"}
-            if tag != "meta":
-                self.open_tags.append(tag)
-
-        def handle_endtag(self, tag: str) -> None:
-            assert self.open_tags.pop() == tag
-
     text = page.page(document)
-    checker = Checker()
-    checker.open_tags = []
-    checker.feed(text)
-    assert checker.open_tags == []
+    assert_whole_page(text)
     assert "could not keep up" in text
-    assert "url(" not in text
 
 
 # --- The command ----------------------------------------------------------------------------------

@@ -345,6 +345,12 @@ def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
         "hz": 20,
         "digests_mismatched": 0,
         "closed_server": {"CLIENT_LEFT": 10},
+        "machine": {
+            "cpus": 2,
+            "system": "Linux x86_64",
+            "python": "3.11.2",
+            "load_average": {"before": 0.5, "after": 1.5},
+        },
     }
     return Outcome(**values | changes)
 

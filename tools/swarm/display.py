@@ -19,7 +19,7 @@ from tools.swarm.series import Row
 __all__ = ["Display", "line", "picture"]
 
 _LINE_SECONDS = 5.0
-_BAR_WIDTH = 30
+_BAR_WIDTH_MAX = 30
 # Beyond so many bots it is too early for a guess.
 _JOINED_MIN = 5
 
@@ -77,8 +77,8 @@ def line(progress: Progress, plan: Plan) -> str:
     text = f"{progress.measuring_for:5.0f} s  {_so_far(progress)}"
     if (last := progress.last) is not None:
         text += (
-            f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, {last.deliveries_per_s:,.0f} "
-            f"deliveries, p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms, CPU of the "
+            f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, "
+            f"{last.deliveries_per_s:,.0f} deliveries, p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms, CPU of the "
             f"server {_number(last.cpu_percent_server, 0)} %, of the swarm {_number(last.cpu_percent_swarm, 0)} %"
         )
     return text
@@ -87,11 +87,14 @@ def line(progress: Progress, plan: Plan) -> str:
 def _bar(progress: Progress, plan: Plan) -> RenderableType:
     bots, seconds = plan.honest.bots, progress.measuring_for
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(max_width=_BAR_WIDTH_MAX)
+    grid.add_column(no_wrap=True)
     if seconds is None:
-        bar = ProgressBar(total=bots, completed=progress.joined + progress.failed, width=_BAR_WIDTH)
+        bar = ProgressBar(total=bots, completed=progress.joined + progress.failed)
         grid.add_row("joining ", bar, _joining(progress, plan))
     elif plan.seconds:
-        bar = ProgressBar(total=plan.seconds, completed=min(seconds, plan.seconds), width=_BAR_WIDTH)
+        bar = ProgressBar(total=plan.seconds, completed=min(seconds, plan.seconds))
         grid.add_row("measuring", bar, f"{seconds:.0f} of {plan.seconds:g} s")
     else:
         grid.add_row("measuring", f"{seconds:.0f} s, until Ctrl-C")
