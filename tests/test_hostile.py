@@ -321,7 +321,7 @@ def test_honest_bots_get_everything_among_all_hostile_ones() -> None:
 def test_a_siege_that_is_interrupted_gives_its_whole_report() -> None:
     process = swarm("--bots", "9", "--time", "0", "--mix", "walker=5,stuck=1,slow=1,flood=1,slowloris=1")
     assert process.stderr is not None
-    while "actions sent" not in process.stderr.readline():
+    while "actions: " not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)

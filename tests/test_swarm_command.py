@@ -197,7 +197,7 @@ def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp
     )
     assert swarm.stderr is not None
     # The first line comes when everybody is in, or when five seconds of the ramp are over.
-    words = "actions sent" if ramp == "500" else "joining: "
+    words = "actions: " if ramp == "500" else "joining: "
     while words not in swarm.stderr.readline():
         assert swarm.poll() is None
     swarm.send_signal(signal.SIGINT)

@@ -28,7 +28,7 @@ def test_while_they_join_a_bar_says_how_many_failed_and_how_long_it_takes() -> N
     assert bar.startswith("joining ")
     assert "━" in bar
     assert bar.endswith("240 of 1,000 joined, 10 failed, 6 s left")
-    assert so_far.startswith("so far    0 actions sent")
+    assert so_far.startswith("so far     0 sent")
 
 
 @pytest.mark.parametrize("progress", [Progress(), Progress(joined=1, ramping_for=0.1), Progress(joined=1_000)])
@@ -76,7 +76,7 @@ def test_a_line_says_the_same() -> None:
     assert line(joining, PLAN) == "joining: 240 of 1,000 joined, 10 failed, 6 s left"
     progress = Progress(joined=1_000, sent=5_000, delivered=4_990, refused=3, measuring_for=12.3, last=ROW)
     assert line(progress, PLAN) == (
-        "   12 s  5,000 actions sent, 4,990 delivered, 3 refused, 0 lost, 0 duplicated; the last second: 10 players, "
+        "   12 s  actions: 5,000 sent, 4,990 delivered, 3 refused, 0 lost, 0 duplicated; the last second: 10 players, "
         "50 actions, 490 deliveries, p50 30.0 ms, p99 55.0 ms, CPU of the server 9 %, of the swarm 12 %"
     )
 

@@ -66,7 +66,7 @@ def picture(progress: Progress, plan: Plan) -> RenderableType:
     if progress.last is not None:
         parts.append(_last_second(progress.last))
     faults = progress.lost + progress.duplicated
-    parts.append(Text(f"so far    {_so_far(progress)}", "bold red" if faults else "dim"))
+    parts.append(Text(f"so far     {_so_far(progress)}", "bold red" if faults else "dim"))
     return Group(*parts)
 
 
@@ -74,7 +74,7 @@ def line(progress: Progress, plan: Plan) -> str:
     """The same in a line."""
     if progress.measuring_for is None:
         return f"joining: {_joining(progress, plan)}"
-    text = f"{progress.measuring_for:5.0f} s  {_so_far(progress)}"
+    text = f"{progress.measuring_for:5.0f} s  actions: {_so_far(progress)}"
     if (last := progress.last) is not None:
         text += (
             f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, "
@@ -112,7 +112,7 @@ def _joining(progress: Progress, plan: Plan) -> str:
 
 def _so_far(progress: Progress) -> str:
     return (
-        f"{progress.sent:,} actions sent, {progress.delivered:,} delivered, {progress.refused:,} refused, "
+        f"{progress.sent:,} sent, {progress.delivered:,} delivered, {progress.refused:,} refused, "
         f"{progress.lost:,} lost, {progress.duplicated:,} duplicated"
     )
 

@@ -61,7 +61,8 @@ class Figure:
             value, unit = (value / 1e6, "MB") if value >= 1e6 else (value / 1e3, "kB")
         if isinstance(value, int):
             return f"{value:,} {unit}".rstrip()
-        return f"{value:,.{3 if abs(value) < 10 else 1}f} {unit}".rstrip()
+        digits = 3 if abs(value) < 10 and self.unit is not Unit.PERCENT else 1
+        return f"{value:,.{digits}f} {unit}".rstrip()
 
 
 def _latency(name: str, path: str, says: str) -> Figure:

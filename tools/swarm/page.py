@@ -134,7 +134,7 @@ def _latency(report: dict[str, Any]) -> str:
         table += [
             ("of it: from client to server", split["client_to_server"]),
             ("of it: waiting for the tick", split["wait_for_tick"]),
-            ("the least that such a wait can be", split["floor"]),
+            ("what the tick rate alone makes of that", split["floor"]),
             ("of it: from the tick to the client", split["tick_to_client"]),
         ]
     rows = [[name, *(_number(values.get(point), 1) for point in _POINTS)] for name, values in table]

@@ -101,13 +101,13 @@ def _counted(report: dict[str, Any]) -> _Rows:
 def _latency(report: dict[str, Any]) -> _Rows:
     for name, key, since in (("latency ms", "latency_ms", "due"), ("", "latency_uncorrected_ms", "sent")):
         figures = _figures(report[key])
-        yield name, Text(f"{figures}   (from {since})" if figures else UNKNOWN, "" if name else "dim")
+        yield name, Text(f"{figures}  (from {since})" if figures else UNKNOWN, "" if name else "dim")
     split = report["latency_split_ms"]
     if split is None:
         return
-    yield "  of it", f"to the server   {_figures(split['client_to_server'])}   (half of a PING's round trip)"
+    yield "  of it", f"to the server   {_figures(split['client_to_server'])}  (half of a PING's round trip)"
     floor = f"(floor: mean {split['floor']['mean']:g}, max {split['floor']['max']:g})"
-    yield "", f"wait for tick   {_figures(split['wait_for_tick'])}   {floor}"
+    yield "", f"wait for tick   {_figures(split['wait_for_tick'])}  {floor}"
     yield "", f"tick to client  {_figures(split['tick_to_client'])}"
 
 
@@ -154,7 +154,7 @@ def error_text(error: dict[str, Any]) -> str:
 
 
 def _figures(values: dict[str, float | None]) -> str:
-    return "   ".join(f"{name} {value:,.1f}" for name, value in values.items() if value is not None)
+    return "  ".join(f"{name} {value:,.1f}" for name, value in values.items() if value is not None)
 
 
 def _hostile(roles: dict[str, dict[str, Any]]) -> RenderableType:
