@@ -190,7 +190,7 @@ async def test_bots_of_ones_own_play_any_game_and_idle_ones_watch_it(open_server
     for who in (("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)):
         code, out, err = await swarm(tmp_path, *ports, *who)
         report = json.loads(out)
-        assert (code, report["errors"], err) == (0, {}, "")
+        assert (code, report["errors"], err) == (0, [], "")
         assert (report["bots"]["joined"], report["frames"]["received"] > 0) == (6, True)
         assert (report["actions"]["delivered"] > 0) == ("idle=1" not in who[0])
 

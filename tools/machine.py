@@ -6,7 +6,7 @@ import os
 import platform
 from typing import Any
 
-__all__ = ["load_average", "machine", "machine_text"]
+__all__ = ["load_average", "load_text", "machine", "machine_text"]
 
 
 def load_average() -> float | None:
@@ -31,9 +31,11 @@ def machine_text(machine: dict[str, Any]) -> str:
     >>> machine_text({"cpus": 2, "system": "Linux x86_64", "python": "3.11.2", "load_average": load})
     '2 cores, Linux x86_64, Python 3.11.2; load average 0.5 before, unknown after'
     """
+    return f"{machine['cpus']} cores, {machine['system']}, Python {machine['python']}; {load_text(machine)}"
+
+
+def load_text(machine: dict[str, Any]) -> str:
+    """How busy it was, for people."""
     load = machine["load_average"]
     before, after = ("unknown" if load[name] is None else f"{load[name]:.1f}" for name in ("before", "after"))
-    return (
-        f"{machine['cpus']} cores, {machine['system']}, Python {machine['python']}; "
-        f"load average {before} before, {after} after"
-    )
+    return f"load average {before} before, {after} after"

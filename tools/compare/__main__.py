@@ -7,8 +7,6 @@ import asyncio
 import dataclasses
 import json
 import logging
-import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -17,6 +15,7 @@ from rich.console import Console
 
 from tools.compare import page, report
 from tools.compare.measure import Run, Verdict, measure, skipped
+from tools.machine import load_average, machine
 from tools.spawn import on_signals
 from tools.swarm.plan import Plan
 from zoneserver.command import parse_output, require_open_files, run_command, write_output
@@ -115,7 +114,7 @@ async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
     """Crowd by crowd, so that what is compared was measured one right after the other."""
     stop = asyncio.Event()
     on_signals(stop.set)
-    load_before = os.getloadavg()[0]
+    load_before = load_average()
     runs: list[Run] = []
     # The crowd that was too much for a strategy.
     stopped: dict[str, int] = {}
@@ -133,13 +132,7 @@ async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
                 stopped[delivery] = players
             if not arguments.no_progress:
                 _log.info("%s", _line(run))
-    machine = {
-        "cpus": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "load_average": {"before": round(load_before, 2), "after": round(os.getloadavg()[0], 2)},
-    }
-    return report.document(runs, plan, Config().hz, machine, interrupted=stop.is_set())
+    return report.document(runs, plan, Config().hz, machine(load_before), interrupted=stop.is_set())
 
 
 def _line(run: Run) -> str:

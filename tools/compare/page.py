@@ -8,6 +8,7 @@ from typing import Any
 from tools.compare.measure import Verdict
 from tools.compare.report import notes_of, runs_by_crowd
 from tools.document import html_document
+from tools.machine import machine_text
 from tools.plots import Plot, Series, figure
 
 __all__ = ["page", "picture"]
@@ -75,11 +76,9 @@ def _head(document: dict[str, Any]) -> str:
 
 
 def _machine(document: dict[str, Any]) -> str:
-    machine, plan = document["machine"], document["plan"]
-    load = machine["load_average"]
+    plan = document["plan"]
     return (
-        f"Measured on {machine['cpus']} cores, {machine['system']}, Python {machine['python']}, server, swarm and "
-        f"all else on the same machine; load average {load['before']:.1f} before, {load['after']:.1f} after; "
+        f"Measured on {machine_text(document['machine'])}; server, swarm and all else on the same machine; "
         f"{plan['seconds']:g} s each, {plan['processes']} process(es) of bots, seed {plan['seed']}."
     )
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tools.compare.measure import TICKS_HELD, Run, Verdict
+from tools.machine import load_text
 from tools.swarm.plan import Plan
 
 __all__ = ["SAYS", "document", "notes_of", "passed", "render", "runs_by_crowd"]
@@ -74,7 +75,7 @@ def passed(document: dict[str, Any]) -> bool:
 
 def render(document: dict[str, Any]) -> RenderableType:
     """The comparison for a person: crowd by crowd, what each strategy needs and how late it is."""
-    plan, load = document["plan"], document["machine"]["load_average"]
+    plan = document["plan"]
     # Narrow enough for a terminal of 80 columns.
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for name in ("players", "delivery", "sends\n/s", "system\ncalls/s", "kB/s\neach", "CPU\n%"):
@@ -100,7 +101,7 @@ def render(document: dict[str, Any]) -> RenderableType:
         )
         for delivery in document["deliveries"]
     ]
-    tail = f"load average {load['before']:.1f} before, {load['after']:.1f} after"
+    tail = load_text(document["machine"])
     if document["interrupted"]:
         tail += "; interrupted"
     return Group(head, "", table, "", *held, *notes, Text(tail, "dim"))

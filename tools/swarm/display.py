@@ -76,10 +76,11 @@ def line(progress: Progress, plan: Plan) -> str:
         return f"joining: {_joining(progress, plan)}"
     text = f"{progress.measuring_for:5.0f} s  actions: {_so_far(progress)}"
     if (last := progress.last) is not None:
+        late = f"p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms"
+        server, swarm = _number(last.cpu_percent_server, 0), _number(last.cpu_percent_swarm, 0)
         text += (
             f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, "
-            f"{last.deliveries_per_s:,.0f} deliveries, p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms, CPU of the "
-            f"server {_number(last.cpu_percent_server, 0)} %, of the swarm {_number(last.cpu_percent_swarm, 0)} %"
+            f"{last.deliveries_per_s:,.0f} deliveries, {late}, CPU of the server {server} %, of the swarm {swarm} %"
         )
     return text
 
