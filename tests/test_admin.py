@@ -99,7 +99,7 @@ async def test_stats_are_a_document_of_the_declared_fields_and_types(
     assert document["encodes_total"] == document["ticks_total"] > 0
     assert document["loop"] in ("asyncio", "uvloop")
     assert set(document["tick_ms"]) == {"p50", "p99", "max"}
-    assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "fan_out"}
+    assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "deflate", "fan_out"}
 
 
 async def test_the_map_says_where_everybody_is(server: ZoneServer, browse: Browse, connect: Connect) -> None:

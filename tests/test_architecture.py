@@ -13,7 +13,7 @@ FLOORS = [
     ["config", "loading", "process", "settings"],
     ["command"],
     ["admission", "guard", "pacing", "tickets"],
-    ["wire.framing", "wire.columns"],
+    ["wire.framing", "wire.columns", "wire.deflate"],
     ["wire.messages"],
     ["wire.decoding"],
     ["world", "metrics"],
@@ -46,7 +46,7 @@ SHARED = (
 BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}
 PURE = [
     *("admission", "budget", "guard", "pacing", "tickets", "world", "frames", "rules", "zone", "ticker", "metrics"),
-    *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing"),
+    *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing", "wire.deflate"),
 ]
 
 

@@ -133,7 +133,7 @@ def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: 
         if step == "tick":
             data = b"f%09d" % (history.tick + 1)
             history.append(history.tick + 1, data)
-            fan_out.send(history.tick, data, 1, 0.0)
+            fan_out.send(1, 0.0)
         elif step == "turn":
             loop.run()
         else:

@@ -45,7 +45,7 @@ class Round:
     def tick(self, seconds: float = 0.05) -> None:
         self.now += seconds
         self.history.append(self.history.tick + 1, FRAME)
-        self.fan_out.send(self.history.tick, FRAME, 1, self.now)
+        self.fan_out.send(1, self.now)
         self.fan_out.expire(self.now)
 
 
@@ -186,7 +186,7 @@ def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
     bench.session.end(CloseReason.CLIENT_LEFT)
     for _ in range(100):
         stage.tick()
-    assert (stage.fan_out.behind, stage.fan_out._round, stage.fan_out._rests) == (0, {}, [])
+    assert (stage.fan_out.behind, stage.fan_out._plain, stage.fan_out._rests) == (0, {}, [])
 
 
 def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then(

@@ -1,10 +1,13 @@
 """Frames: one encode per tick, one record per player, and the shortest way to catch up."""
 
+import random
+
 import pytest
 
-from zoneserver.frames import FrameBuilder, History
-from zoneserver.wire.decoding import decode_server
-from zoneserver.wire.framing import HEADER_BYTES
+from zoneserver import frames
+from zoneserver.frames import Buffer, FrameBuilder, History
+from zoneserver.wire.decoding import decode_server, inflate_message
+from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
 from zoneserver.wire.messages import (
     Tick,
 )
@@ -124,6 +127,38 @@ def test_an_event_that_cannot_be_packed_raises_and_is_not_there(value: object) -
     assert list(encoded(builder, world_of(1)).events) == []
 
 
+# --- Buffer ---------------------------------------------------------------------------------------
+
+
+def test_a_deflated_buffer_is_a_message_that_holds_the_same_payload() -> None:
+    tick = Tick(7, 100, None, range(300), bytes(300), bytes(300), bytes(300), (), (), (), (), ())
+    buffer = Buffer(frame(tick.encode()))
+    deflated = buffer.deflate()
+    assert len(deflated) < len(buffer.plain)
+    (payload,) = Deframer(1000).receive(deflated)
+    assert inflate_message(payload) == tick.encode()
+
+
+def test_a_buffer_is_deflated_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bytes] = []
+    monkeypatch.setattr(frames, "deflate", lambda data: calls.append(data) or b"short")
+    buffer = Buffer(frame(bytes(100)))
+    assert (buffer.deflated, calls) == (None, [])
+    assert buffer.deflate() is buffer.deflate() is buffer.deflated
+    assert calls == [bytes(100)]
+
+
+def test_what_does_not_get_shorter_stays_as_it_is() -> None:
+    noise = frame(random.Random(1).randbytes(500))
+    assert Buffer(noise).deflate() is noise
+
+
+def test_what_is_short_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "deflate", None)
+    short = frame(bytes(50))
+    assert Buffer(short).deflate() is short
+
+
 # --- History --------------------------------------------------------------------------------------
 
 
@@ -147,6 +182,11 @@ def history_of(ticks: int, snapshots: Snapshots, keep: int = 10) -> History:
     return history
 
 
+def since(history: History, tick: int | None) -> list[bytes]:
+    """What somebody with this tick missed, as it is."""
+    return [buffer.plain for buffer in history.since(tick)]
+
+
 def test_who_has_the_last_tick_needs_nothing_and_no_snapshot_is_made() -> None:
     snapshots = Snapshots(100)
     assert history_of(5, snapshots).since(5) == []
@@ -155,29 +195,35 @@ def test_who_has_the_last_tick_needs_nothing_and_no_snapshot_is_made() -> None:
 
 @pytest.mark.parametrize("tick", [0, 2, 4])
 def test_who_missed_some_ticks_gets_their_frames_in_order(tick: int) -> None:
-    assert history_of(5, Snapshots(100)).since(tick) == [bytes([missed]) for missed in range(tick + 1, 6)]
+    assert since(history_of(5, Snapshots(100)), tick) == [bytes([missed]) for missed in range(tick + 1, 6)]
 
 
 def test_who_has_nothing_gets_a_snapshot() -> None:
-    assert history_of(5, Snapshots(100)).since(None) == [b"s" * 100]
+    assert since(history_of(5, Snapshots(100)), None) == [b"s" * 100]
 
 
 def test_before_the_first_tick_there_is_nothing_but_the_snapshot() -> None:
     history = history_of(0, Snapshots(3))
     assert history.since(0) == []
-    assert history.since(None) == [b"sss"]
+    assert since(history, None) == [b"sss"]
 
 
 def test_frames_are_kept_for_so_many_ticks_and_not_one_more() -> None:
     history = history_of(9, Snapshots(100), keep=4)
-    assert history.since(5) == [bytes([tick]) for tick in (6, 7, 8, 9)]
-    assert history.since(4) == [b"s" * 100]
+    assert since(history, 5) == [bytes([tick]) for tick in (6, 7, 8, 9)]
+    assert since(history, 4) == [b"s" * 100]
 
 
 @pytest.mark.parametrize(("length", "frames"), [(3, True), (4, True), (2, False)])
 def test_the_shorter_of_frames_and_snapshot_is_taken(length: int, frames: bool) -> None:
-    answer = history_of(5, Snapshots(length)).since(2)
+    answer = since(history_of(5, Snapshots(length)), 2)
     assert answer == ([b"\x03", b"\x04", b"\x05"] if frames else [b"s" * length])
+
+
+def test_the_newest_frame_is_the_last_that_is_missed() -> None:
+    history = history_of(5, Snapshots(100))
+    assert history.newest.plain == b"\x05"
+    assert history.since(2)[-1] is history.newest
 
 
 def test_a_snapshot_is_made_at_most_once_per_tick() -> None:

@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.wire import messages
-from zoneserver.wire.decoding import WireError, decode_act, decode_client, decode_server
+from zoneserver.wire.decoding import WireError, decode_act, decode_client, decode_server, inflate_message
+from zoneserver.wire.deflate import deflate
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
     PROTOCOL_VERSION,
+    SERVER_PAYLOAD_BYTES,
     Act,
     Bye,
     ClientMessage,
+    Deflated,
     Goodbye,
     Hello,
     Op,
@@ -34,12 +37,14 @@ from zoneserver.wire.messages import (
 CLIENT_MESSAGES: list[ClientMessage] = [
     Hello(1, "ann", b""),
     Hello(PROTOCOL_VERSION, "Zoë 猫", b"\x00ticket"),
+    Hello(PROTOCOL_VERSION, "ann", b"", ("deflate", "")),
     Act(1, (("move", 3, -4),)),
     Act(7, (("say", "hi"), ("aim", 0.5, True, False, None), ("jump",))),
     Ping(0),
     Ping(2**63 - 1),
     Goodbye(),
 ]
+WELCOME_WITH_ENCODING = Welcome(1, 5, 900, 20, "chat", 1, 1, [], 1024, 16, ("deflate",))
 WELCOME = Welcome(1, 5, 900, 20, "plaza", 10_000, 8_000, [("hp", 100), ("kills", 0)], 1024, 16)
 SNAPSHOT = Snapshot(
     77,
@@ -69,6 +74,7 @@ TICK = Tick(
 EMPTY_TICK = Tick(1, 100, None, [], array("B"), array("b"), array("b"), (), (), (), (), ())
 SERVER_MESSAGES: list[ServerMessage] = [
     WELCOME,
+    WELCOME_WITH_ENCODING,
     SNAPSHOT,
     Snapshot(0, [], array("i"), array("i"), array("b"), array("b"), array("I"), array("B"), []),
     TICK,
@@ -76,6 +82,8 @@ SERVER_MESSAGES: list[ServerMessage] = [
     Pong(2**63 - 1, 12),
     Refusal(12, 2**32 - 1, "COOLDOWN", "ready again in 3 ticks"),
     Bye("SERVER_STOPPING", "the server is shutting down", True),
+    Deflated(deflate(TICK.encode())),
+    Deflated(b""),
 ]
 
 
@@ -219,6 +227,12 @@ def test_actions_are_arrays_that_begin_with_a_kind(actions: Any) -> None:
         (Op.ACT, 1, [["a"]], 1),
         (Op.HELLO, 1, "ann"),
         (Op.HELLO, 1, "ann", b"", 1),
+        (Op.HELLO, 1, "ann", b"", None),
+        (Op.HELLO, 1, "ann", b"", "deflate"),
+        (Op.HELLO, 1, "ann", b"", [b"deflate"]),
+        (Op.HELLO, 1, "ann", b"", ["deflate", 1]),
+        (Op.HELLO, 1, "ann", b"", ["e"] * 17),
+        (Op.HELLO, 1, "ann", b"", ["deflate"], 1),
     ],
 )
 def test_an_unknown_operation_or_another_number_of_elements_is_refused(elements: tuple[Any, ...]) -> None:
@@ -478,11 +492,53 @@ def test_a_snapshot_of_one_slot_too_many_is_refused() -> None:
         (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [["hp", "x"]], [1, 1]),
         (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [], [1.0, 1]),
         (Op.WELCOME, 1, None, 0, 20, "g", [1, 1], [], [1, 1]),
+        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [], [1, 1], "deflate"),
+        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [], [1, 1], [b"deflate"]),
     ],
     ids=repr,
 )
 def test_a_welcome_that_does_not_hold_what_it_should_is_refused(elements: tuple[Any, ...]) -> None:
     refused_from_server(pack(*elements))
+
+
+# --- What is deflated -----------------------------------------------------------------------------
+
+
+def test_who_asks_for_nothing_says_and_hears_the_same_bytes_as_ever() -> None:
+    assert Hello(1, "ann", b"").encode() == Hello(1, "ann", b"", ()).encode() == pack(Op.HELLO, 1, "ann", b"")
+    assert WELCOME.encode() == pack(*msgpack.unpackb(WELCOME.encode())[:9])
+
+
+@pytest.mark.parametrize("message", [TICK, EMPTY_TICK, SNAPSHOT], ids=lambda message: type(message).__name__)
+def test_a_deflated_message_is_the_same_message(message: Tick | Snapshot) -> None:
+    assert inflate_message(Deflated(deflate(message.encode())).encode()) == message.encode()
+
+
+def test_elements_beside_what_is_deflated_are_ignored() -> None:
+    assert inflate_message(pack(Op.DEFLATED, deflate(TICK.encode()), None, 7)) == TICK.encode()
+
+
+@pytest.mark.parametrize("message", SERVER_MESSAGES, ids=lambda message: type(message).__name__)
+def test_nothing_but_a_snapshot_or_a_tick_is_deflated(message: ServerMessage) -> None:
+    deflated = Deflated(deflate(message.encode())).encode()
+    if isinstance(message, Snapshot | Tick):
+        assert inflate_message(deflated) == message.encode()
+    else:
+        with pytest.raises(WireError):
+            inflate_message(deflated)
+
+
+@pytest.mark.parametrize("message", [WELCOME, SNAPSHOT, TICK, Pong(1, 2)], ids=lambda message: type(message).__name__)
+def test_a_message_that_is_not_deflated_is_not_inflated(message: ServerMessage) -> None:
+    with pytest.raises(WireError):
+        inflate_message(message.encode())
+
+
+def test_a_payload_that_grows_beyond_what_a_payload_may_be_is_refused() -> None:
+    tick = b"\x9d\x12"
+    assert len(inflate_message(Deflated(deflate(tick + bytes(SERVER_PAYLOAD_BYTES - 2))).encode())) == 2**24
+    with pytest.raises(WireError, match="more than 16777216 bytes"):
+        inflate_message(Deflated(deflate(tick + bytes(SERVER_PAYLOAD_BYTES - 1))).encode())
 
 
 # --- Whatever the bytes are -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from zoneserver.wire import messages
-from zoneserver.wire.decoding import WireError, decode_client, decode_server
+from zoneserver.wire.decoding import WireError, decode_client, decode_server, inflate_message
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import (
     ClientMessage,
@@ -27,6 +27,7 @@ from zoneserver.world import World
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
 MESSAGES = {vector["name"]: vector for vector in VECTORS["messages"]}
 REFUSED = {vector["name"]: bytes.fromhex(vector["hex"]) for vector in VECTORS["refused"]}
+NOT_DEFLATED = {vector["name"]: bytes.fromhex(vector["hex"]) for vector in VECTORS["not_deflated"]}
 
 
 def names(*directions: str) -> list[str]:
@@ -56,8 +57,8 @@ def vars_of(message: Any) -> dict[str, Any]:
 
 def message_of(meaning: dict[str, Any]) -> ClientMessage | ServerMessage:
     fields = {name: value for name, value in meaning.items() if name != "type"}
-    if "ticket" in fields:
-        fields["ticket"] = bytes.fromhex(fields["ticket"])
+    for name in {"ticket", "data"} & set(fields):
+        fields[name] = bytes.fromhex(fields[name])
     return cast("ClientMessage | ServerMessage", getattr(messages, meaning["type"])(**fields))
 
 
@@ -77,6 +78,18 @@ def test_a_stream_and_its_payloads_are_the_same(name: str) -> None:
     payloads = [bytes.fromhex(payload) for payload in MESSAGES[name]["meaning"]["payloads"]]
     assert Deframer(64).receive(stream) == payloads
     assert b"".join(map(frame, payloads)) == stream
+
+
+@pytest.mark.parametrize("name", [name for name, vector in MESSAGES.items() if "holds" in vector])
+def test_what_is_deflated_holds_another_of_these_messages(name: str) -> None:
+    # Another server may deflate the same message to other bytes.
+    assert inflate_message(bytes.fromhex(MESSAGES[name]["hex"])).hex() == MESSAGES[MESSAGES[name]["holds"]]["hex"]
+
+
+@pytest.mark.parametrize("name", NOT_DEFLATED)
+def test_a_client_refuses_these_bytes_where_something_is_deflated(name: str) -> None:
+    with pytest.raises(WireError):
+        inflate_message(NOT_DEFLATED[name])
 
 
 @pytest.mark.parametrize("name", REFUSED)

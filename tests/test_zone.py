@@ -114,8 +114,8 @@ def told(result: TickResult) -> Tick:
 
 def replica_of(zone: Zone) -> World:
     """What a client has that comes in now, by a snapshot."""
-    (data,) = zone.history.since(None)
-    snapshot = decode_server(data[HEADER_BYTES:])
+    (buffer,) = zone.history.since(None)
+    snapshot = decode_server(buffer.plain[HEADER_BYTES:])
     assert isinstance(snapshot, Snapshot)
     world = World(zone.rules.width, zone.rules.height, dict(zone.rules.stats))
     world.restore(snapshot)
@@ -609,8 +609,8 @@ def test_who_comes_late_reaches_the_same_state_by_frames_or_by_snapshot() -> Non
     for seq in range(1, 6):
         zone.submit(1, seq, [("walk", seq, -seq)])
         zone.tick()
-    for data in zone.history.since(1):
-        tick = decode_server(data[HEADER_BYTES:])
+    for buffer in zone.history.since(1):
+        tick = decode_server(buffer.plain[HEADER_BYTES:])
         if isinstance(tick, Tick):
             early.apply(tick)
         else:

@@ -13,6 +13,7 @@ the same, and a client cannot tell which of the three it plays in.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from zoneserver.config import Config
 from zoneserver.fanout import FanOut
@@ -51,7 +52,7 @@ class GatheringFanOut(FanOut):
         # Those for whom something was queued since the last gather sends, which are due while there are any.
         self._gathering: dict[Session, None] = {}
 
-    def _deliver(self, receivers: tuple[Session, ...], data: bytes) -> None:
+    def _deliver(self, receivers: Sequence[Session], data: bytes) -> None:
         for session in receivers:
             session.enqueue(data)
         if receivers and not self._gathering:

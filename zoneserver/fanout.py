@@ -4,16 +4,21 @@ Whoever can take no more, because a send is in flight or the byte budget of the 
 leaves the round and is behind: it skips frames, at the cost of a cursor. When that is over, it gets
 what it missed in one gather send: the frames since, or a snapshot, whichever is shorter. The tick
 waits for nobody; `pacing` says who has been behind for too long.
+
+Who asked for it gets the buffer deflated: one more encode a tick for all of them together, and none
+while there are none.
 """
 
 from __future__ import annotations
 
 import heapq
+import time
+from collections.abc import Sequence
 
 from zoneserver.budget import Budget
 from zoneserver.closing import CloseReason
 from zoneserver.config import Config
-from zoneserver.frames import History
+from zoneserver.frames import Buffer, History
 from zoneserver.metrics import Counters
 from zoneserver.pacing import Pacer, largest_beyond
 from zoneserver.session import Session
@@ -35,13 +40,15 @@ class FanOut:
         self.tick = history.tick
         """The tick that everybody in the round has been handed."""
         self.frame_bytes = 0
-        """The size of its frame."""
+        """The size of its frame, as it is."""
         self._history = history
         self._config = config
         self._limits = config.limits
         self._counters = counters
-        # Those who get every frame as it is made. A dict, for its order.
-        self._round: dict[Session, None] = {}
+        # Those who get every frame as it is made, and those who get it deflated. Dicts, for their order; two
+        # of them, so that a tick decides nothing session by session.
+        self._plain: dict[Session, None] = {}
+        self._deflating: dict[Session, None] = {}
         # Those who skip frames.
         self._behind: dict[Session, Pacer] = {}
         # What each may be sent within the window; empty when there is no such bound.
@@ -71,15 +78,18 @@ class FanOut:
             self._budgets[session] = Budget(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
         self._hand_over(session, None, now)
 
+    def _round_of(self, session: Session) -> dict[Session, None]:
+        return self._deflating if session.wants_deflate else self._plain
+
     def leave(self, session: Session) -> None:
         """It gets nothing more; one that never joined gets nothing anyway."""
-        self._round.pop(session, None)
+        self._round_of(session).pop(session, None)
         self._behind.pop(session, None)
         self._budgets.pop(session, None)
 
     def stalled(self, session: Session, now: float) -> None:
         """A send of the session is in flight: it is behind until that completes."""
-        if session in self._round:
+        if session in self._round_of(session):
             self._fall_behind(session, now)
         if session in self._behind:
             session.set_user_timeout(_KERNEL_PATIENCE_SECONDS)
@@ -93,7 +103,7 @@ class FanOut:
                 self._catch_up(session, pacer, now)
 
     def _fall_behind(self, session: Session, now: float) -> Pacer:
-        del self._round[session]
+        del self._round_of(session)[session]
         pacer = self._behind[session] = Pacer(self.tick, now, session.sent_bytes)
         return pacer
 
@@ -111,8 +121,8 @@ class FanOut:
 
     def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
         """Queues what somebody with this tick misses, and takes it into the round."""
-        self._round[session] = None
-        missed = b"".join(self._history.since(tick))
+        self._round_of(session)[session] = None
+        missed = self._in_form(session, self._history.since(tick))
         size = len(missed)
         if missed and not session.enqueue(missed):
             return  # It is over, and has left.
@@ -121,34 +131,65 @@ class FanOut:
         if budget is not None and budget.spend(size, now) >= 1.0:
             self._rest(session, budget, now)
 
+    def _in_form(self, session: Session, missed: Sequence[Buffer]) -> bytes:
+        """What somebody missed as one piece: for who wants it deflated, what is there in that form, and what is
+        of the last tick in any case."""
+        if not session.wants_deflate or not missed:
+            return b"".join([buffer.plain for buffer in missed])
+        *older, newest = missed
+        deflated = b"".join([*(buffer.deflated or buffer.plain for buffer in older), self._deflate(newest)])
+        self._counters.bytes_saved_total += sum(len(buffer.plain) for buffer in missed) - len(deflated)
+        return deflated
+
+    def _deflate(self, buffer: Buffer) -> bytes:
+        """The deflated form, and what it took to make it."""
+        if buffer.deflated is None:
+            began = time.perf_counter()
+            buffer.deflate()
+            self._counters.deflate_seconds_total += time.perf_counter() - began
+            self._counters.deflates_total += 1
+        return buffer.deflate()
+
     # --- The round --------------------------------------------------------------------------------
 
-    def send(self, tick: int, data: bytes, records: int, now: float) -> None:
-        """One round with the frame of `tick`, which tells each receiver so many things."""
-        self.tick, self.frame_bytes = tick, len(data)
-        # A send may end its session or find that it stalls: both change the round.
-        receivers = tuple(self._round)
-        self._deliver(receivers, data)
-        counters, frames = self._counters, len(receivers)
-        counters.frames_out_total += frames
+    def send(self, records: int, now: float) -> None:
+        """One round with the newest frame of the history, which tells each receiver so many things."""
+        newest = self._history.newest
+        self.tick, self.frame_bytes = self._history.tick, len(newest.plain)
+        # A send may end its session or find that it stalls: both change the rounds.
+        rounds = [(tuple(self._plain), newest.plain)]
+        if self._deflating:
+            rounds.append((tuple(self._deflating), self._deflate(newest)))
+        counters = self._counters
+        for receivers, data in rounds:
+            self._deliver(receivers, data)
+            counters.frames_out_total += len(receivers)
+            counters.deliveries_out_total += len(receivers) * records
+            counters.bytes_out_total += len(receivers) * len(data)
+            if data is not newest.plain:
+                counters.frames_deflated_total += len(receivers)
+                counters.bytes_saved_total += len(receivers) * (len(newest.plain) - len(data))
         counters.frames_skipped_total += len(self._behind)
-        counters.deliveries_out_total += frames * records
-        counters.bytes_out_total += frames * len(data)
         if self._config.send_rate:
-            self._charge(receivers, len(data), now)
+            for receivers, data in rounds:
+                self._charge(receivers, len(data), now)
+            self._wake(now)
 
-    def _deliver(self, receivers: tuple[Session, ...], data: bytes) -> None:
+    def _deliver(self, receivers: Sequence[Session], data: bytes) -> None:
         """One send to each, now."""
         for session in receivers:
             session.send(data)
         self._counters.sends_total += len(receivers)
 
-    def _charge(self, receivers: tuple[Session, ...], size: int, now: float) -> None:
-        """Where there is a bound on the rate: who has spent its budget rests, who has rested goes on."""
+    def _charge(self, receivers: Sequence[Session], size: int, now: float) -> None:
+        """Where there is a bound on the rate: who has spent its budget rests."""
         for session in receivers:
             budget = self._budgets.get(session)
-            if budget is not None and budget.spend(size, now) >= 1.0 and session in self._round:
+            if budget is not None and budget.spend(size, now) >= 1.0 and session in self._round_of(session):
                 self._rest(session, budget, now)
+
+    def _wake(self, now: float) -> None:
+        """Who has rested goes on."""
         while self._rests and self._rests[0][0] <= now:
             session = heapq.heappop(self._rests)[2]
             pacer = self._behind.get(session)

@@ -26,6 +26,7 @@ from zoneserver.wire.decoding import WireError, decode_act, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
+    DEFLATE,
     NAME_CHARACTERS,
     PROTOCOL_VERSION,
     Goodbye,
@@ -290,6 +291,7 @@ class Gateway:
         if self._turnstile is not None:
             self._turnstile.redeem(hello.ticket)
         session.name = name
+        session.wants_deflate = DEFLATE in hello.encodings
         session.guard = Guard(self._limits)
         session.advance(State.JOINING)
         self._shaken(session)
@@ -350,14 +352,16 @@ class Gateway:
         for ref, refusal, is_glitch in result.refused:
             if ref in self._players:
                 self._refuse(self._players[ref], refusal, is_glitch)
-        self.fan_out.send(result.tick, result.frame, result.records, self._now)
+        deflate_before = self.counters.deflate_seconds_total
+        self.fan_out.send(result.records, self._now)
         self._admit(result)
         self._expire(result.tick)
         held, self._held = self._held, set()
         for session in held:
             session.release()
         done = time.perf_counter()
-        self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, done - encoded)
+        deflate = self.counters.deflate_seconds_total - deflate_before
+        self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, deflate, done - encoded - deflate)
         self._cpu_before = time.process_time()
         return done - began
 
@@ -379,6 +383,7 @@ class Gateway:
                 list(rules.stats.items()),
                 self._limits.client_frame_bytes,
                 ACTIONS_PER_PACKET,
+                (DEFLATE,) if session.wants_deflate else (),
             )
             session.advance(State.PLAYING)
             self.counters.joins_total += 1

@@ -116,9 +116,9 @@ def quantile(ordered: Sequence[float], q: float) -> float:
 
 STATS_SCHEMA = "zone-stats/1"
 
-PHASES = ("ingest", "rules", "encode", "fan_out")
+PHASES = ("ingest", "rules", "encode", "deflate", "fan_out")
 """Where the time of a tick goes. Ingest is what was received and decoded since the tick before, in
-CPU time; the other three make up the tick itself."""
+CPU time; the others make up the tick itself."""
 
 
 class TickTimes:
@@ -127,9 +127,9 @@ class TickTimes:
     def __init__(self, ticks: int) -> None:
         self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
 
-    def record(self, ingest: float, rules: float, encode: float, fan_out: float) -> None:
+    def record(self, ingest: float, rules: float, encode: float, deflate: float, fan_out: float) -> None:
         """Adds one tick."""
-        self._recent.append((ingest, rules, encode, fan_out))
+        self._recent.append((ingest, rules, encode, deflate, fan_out))
 
     def tick_ms(self) -> dict[str, float]:
         """Median, 99th percentile and maximum of a tick, without its ingest."""
@@ -159,6 +159,10 @@ class Counters:
     frames_skipped_total: int = 0
     deliveries_out_total: int = 0
     bytes_out_total: int = 0
+    deflates_total: int = 0
+    deflate_seconds_total: float = 0.0
+    frames_deflated_total: int = 0
+    bytes_saved_total: int = 0
     catch_ups_total: int = 0
     joins_total: int = 0
     connections_total: int = 0
@@ -215,8 +219,16 @@ class Stats:
     deliveries_out_total: int
     """Things told, times those who were told."""
     bytes_out_total: int
+    deflates_total: int
+    """Frames and snapshots deflated, each once, since somebody in the round had asked for it."""
+    deflate_seconds_total: float
+    """What that took."""
+    frames_deflated_total: int
+    """Frames handed to sessions deflated, of all that were."""
+    bytes_saved_total: int
+    """Bytes that sessions were not sent because what they got was deflated."""
     frame_bytes: int
-    """The size of the newest frame."""
+    """The size of the newest frame, as it is."""
     refusals: dict[str, int]
     restraints: dict[str, int]
     """How often a session was WARNED or MUTED for what it sent."""

@@ -115,6 +115,7 @@ class Session(asyncio.Protocol):
         "refusals_total",
         "seq",
         "state",
+        "wants_deflate",
     )
 
     def __init__(self, owner: Owner, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
@@ -127,12 +128,13 @@ class Session(asyncio.Protocol):
         self.host = ""
         self.address = ""
         """Host and port of the peer, for people to read."""
-        # For the owner alone: the session neither reads nor writes these five.
+        # For the owner alone: the session neither reads nor writes these six.
         self.name = ""
         self.seq = 0
         self.guard: Guard | None = None
         self.opened_at = 0.0
         self.refusals_total = 0
+        self.wants_deflate = False
 
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""

@@ -12,12 +12,15 @@ from typing import Any
 import msgpack
 
 from zoneserver.wire.columns import ColumnError, unpack_column, unpack_slots
+from zoneserver.wire.deflate import inflate
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
     PROTOCOL_VERSION,
+    SERVER_PAYLOAD_BYTES,
     Act,
     Bye,
     ClientMessage,
+    Deflated,
     Goodbye,
     Hello,
     Op,
@@ -28,11 +31,13 @@ from zoneserver.wire.messages import (
     Snapshot,
     Tick,
     Welcome,
+    op_of,
 )
 
-__all__ = ["WireError", "decode_act", "decode_client", "decode_server"]
+__all__ = ["WireError", "decode_act", "decode_client", "decode_server", "inflate_message"]
 
 _SLOTS_MAX = 65_536
+_DEFLATABLE = {Op.SNAPSHOT, Op.TICK}
 _SEQ_MAX = 2**32 - 1
 
 
@@ -103,9 +108,9 @@ def _decode_hello(message: tuple[Any, ...]) -> Hello:
     if len(message) > 1 and type(message[1]) is int and message[1] != PROTOCOL_VERSION:
         # What else another version's HELLO holds is not for us to say; the answer is the same.
         return Hello(message[1], "", b"")
-    if tuple(map(type, message[1:])) != (int, str, bytes):
-        raise WireError("HELLO is an op, a version, a name and a ticket")
-    return Hello(*message[1:])
+    if tuple(map(type, message[1:])) not in ((int, str, bytes), (int, str, bytes, tuple)):
+        raise WireError("HELLO is an op, a version, a name and a ticket, and may ask for encodings")
+    return Hello(*message[1:4], *map(_texts, message[4:]))
 
 
 def _decode_ping(message: tuple[Any, ...]) -> Ping:
@@ -148,8 +153,34 @@ def decode_server(payload: bytes) -> ServerMessage:
         raise WireError(f"not a message of a server: {error}"[:120]) from None
 
 
+def inflate_message(payload: bytes) -> bytes:
+    """The payload of the SNAPSHOT or TICK in the payload of a DEFLATED; what it holds is not decoded.
+
+    Raises WireError, whatever the bytes are, and for what is larger than a payload may be.
+    """
+    message = decode_server(payload)
+    if not isinstance(message, Deflated):
+        raise WireError("nothing that is deflated")
+    try:
+        inflated = inflate(message.data, SERVER_PAYLOAD_BYTES)
+    except ValueError as error:
+        raise WireError(str(error)) from None
+    if op_of(inflated) not in _DEFLATABLE:
+        raise WireError("only a snapshot or a tick is deflated")
+    return inflated
+
+
 def _decode_welcome(
-    version: Any, slot: Any, tick: Any, hz: Any, game: Any, size: Any, stats: Any, limits: Any, *_more: Any
+    version: Any,
+    slot: Any,
+    tick: Any,
+    hz: Any,
+    game: Any,
+    size: Any,
+    stats: Any,
+    limits: Any,
+    encodings: Any = (),
+    *_more: Any,
 ) -> Welcome:
     width, height = _integers(size)
     payload_bytes_max, actions_max = _integers(limits)
@@ -160,7 +191,7 @@ def _decode_welcome(
     if hz < 1:
         raise WireError("a tick rate is above zero")
     named = [(name, value) for name, value in stats]
-    return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max)
+    return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, _texts(encodings))
 
 
 def _decode_snapshot(
@@ -214,8 +245,14 @@ def _decode_tick(
     return Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
 
 
-def _texts(values: Sequence[Any]) -> Sequence[Any]:
-    if not all(type(value) is str for value in values):
+def _decode_deflated(data: Any, *_more: Any) -> Deflated:
+    if type(data) is not bytes:
+        raise WireError("what is deflated is bytes")
+    return Deflated(data)
+
+
+def _texts(values: Any) -> Sequence[Any]:
+    if type(values) is not tuple or not all(type(value) is str for value in values):
         raise WireError("text is missing where it should stand")
     return values
 
@@ -232,5 +269,6 @@ _SERVER_DECODERS: dict[int, Callable[..., ServerMessage]] = {
     Op.TICK: _decode_tick,
     Op.PONG: lambda token, tick, *_more: Pong(*_integers((token, tick))),
     Op.REFUSED: lambda tick, seq, code, text, *_more: Refusal(*_integers((tick, seq)), *_texts((code, text))),
+    Op.DEFLATED: _decode_deflated,
     Op.BYE: lambda code, text, retry, *_more: Bye(*(*_texts((code, text)), retry is True)),
 }

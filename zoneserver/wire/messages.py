@@ -18,11 +18,13 @@ from zoneserver.wire.columns import pack_column, pack_slots
 
 __all__ = [
     "ACTIONS_PER_PACKET",
+    "DEFLATE",
     "NAME_CHARACTERS",
     "PROTOCOL_VERSION",
     "Act",
     "Bye",
     "ClientMessage",
+    "Deflated",
     "Goodbye",
     "Hello",
     "Op",
@@ -40,6 +42,8 @@ PROTOCOL_VERSION = 1
 ACTIONS_PER_PACKET = 16
 """Actions in one ACT, and elements in any array that a client sends."""
 NAME_CHARACTERS = 24
+DEFLATE = "deflate"
+"""What a client asks for that takes DEFLATED messages too."""
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 """The largest payload a client accepts: a snapshot of 65,536 players fits."""
 
@@ -61,6 +65,7 @@ class Op(enum.IntEnum):
     PONG = 19
     REFUSED = 20
     BYE = 21
+    DEFLATED = 22
 
 
 # One packer for the process: making one costs as much as packing a small message. It starts afresh
@@ -77,9 +82,12 @@ class Hello(NamedTuple):
     version: int
     name: str
     ticket: bytes
+    encodings: Sequence[str] = ()
+    """In what forms it takes snapshots and ticks, besides as they are: DEFLATE, or what a server does not know."""
 
     def encode(self) -> bytes:
-        return _pack((Op.HELLO, *self))
+        *always, encodings = self
+        return _pack((Op.HELLO, *always, encodings) if encodings else (Op.HELLO, *always))
 
 
 class Act(NamedTuple):
@@ -159,21 +167,22 @@ class Welcome:
     """The largest payload this client may send."""
     actions_max: int
     """The most actions that one ACT may carry."""
+    encodings: Sequence[str] = ()
+    """Of those that HELLO asked for, what the server may use."""
 
     def encode(self) -> bytes:
-        return _pack(
-            (
-                Op.WELCOME,
-                self.version,
-                self.slot,
-                self.tick,
-                self.hz,
-                self.game,
-                (self.width, self.height),
-                self.stats,
-                (self.payload_bytes_max, self.actions_max),
-            )
+        always = (
+            Op.WELCOME,
+            self.version,
+            self.slot,
+            self.tick,
+            self.hz,
+            self.game,
+            (self.width, self.height),
+            self.stats,
+            (self.payload_bytes_max, self.actions_max),
         )
+        return _pack((*always, self.encodings) if self.encodings else always)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +292,16 @@ class Bye(NamedTuple):
         return _pack((Op.BYE, *self))
 
 
-ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Bye
+class Deflated(NamedTuple):
+    """One whole SNAPSHOT or TICK, for who asked for it in this form: its payload as raw deflate has it."""
+
+    data: bytes
+
+    def encode(self) -> bytes:
+        return _pack((Op.DEFLATED, *self))
+
+
+ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Bye | Deflated
 
 
 def encode_event(event: Sequence[Any]) -> bytes:
