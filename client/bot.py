@@ -166,8 +166,8 @@ class Bot(ClientProtocol):
     ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
     """
 
-    def __init__(self, name: str, behaviour: Behaviour, fates: Fates, seed: int) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, behaviour: Behaviour, fates: Fates, seed: int, *, deflate: bool = False) -> None:
+        super().__init__(name, deflate=deflate)
         self.behaviour = behaviour
         self.book = ActionBook(fates)
         self.random = random.Random(seed)

@@ -22,7 +22,7 @@ from client.protocol import ClientProtocol
 from client.replica import Replica
 from zoneserver.tickets import ticket_from_text
 from zoneserver.wire import decoding
-from zoneserver.wire.messages import Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
+from zoneserver.wire.messages import DEFLATE, Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
 
 __all__ = ["Event", "Update", "ZoneConnection", "connect"]
 
@@ -70,8 +70,8 @@ class Update:
 class _Receiver(ClientProtocol):
     """Puts what arrives where the connection's program finds it."""
 
-    def __init__(self, name: str, ticket: bytes) -> None:
-        super().__init__(name, ticket)
+    def __init__(self, name: str, ticket: bytes, deflate: bool) -> None:
+        super().__init__(name, ticket, deflate=deflate)
         self.waiting: deque[bytes | Refusal] = deque()
         self.arrived = asyncio.Event()
         self.pongs: dict[int, asyncio.Future[int]] = {}
@@ -159,6 +159,8 @@ class ZoneConnection:
         """Who we are in the frames."""
         self.hz = welcome.hz
         self.game = welcome.game
+        self.is_deflated = DEFLATE in welcome.encodings
+        """Whether the server deflates what it sends: only where `connect` was asked to ask for it."""
         self.replica = Replica(welcome)
         """The zone as of the last update that the iteration gave."""
 
@@ -238,6 +240,7 @@ async def connect(
     name: str,
     ticket: bytes | str = b"",
     tls: ssl.SSLContext | None = None,
+    deflate: bool = False,
     timeout: float = 10.0,
 ) -> AsyncIterator[ZoneConnection]:
     """Joins a zone; leaving the block leaves the zone.
@@ -250,13 +253,14 @@ async def connect(
     ...                 return
 
     `ticket` is what the zone asks for where it asks for one: the bytes, or the text that `zoneserver
-    ticket` prints. `tls` is the context to connect with where the zone speaks TLS.
+    ticket` prints. `tls` is the context to connect with where the zone speaks TLS. With `deflate` the server
+    is asked for fewer bytes, which take a little longer to read; one that cannot do it sends them as ever.
 
     Raises JoinRefusedError when the server does not let us in, OSError when there is none, TimeoutError
     when it does not answer within `timeout` seconds, and TypeError or ValueError for a name or ticket that
     cannot be sent.
     """
-    receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket)
+    receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket, deflate)
     async with asyncio.timeout(timeout):
         await asyncio.get_running_loop().create_connection(lambda: receiver, host, port, ssl=tls)
         try:

@@ -12,7 +12,7 @@ from typing import cast
 from zoneserver.closing import CloseReason
 from zoneserver.wire import decoding, messages
 from zoneserver.wire.framing import Deframer, frame
-from zoneserver.wire.messages import Bye, Goodbye, Hello, Op, Ping, Pong, Refusal, Value, Welcome
+from zoneserver.wire.messages import DEFLATE, Bye, Goodbye, Hello, Op, Ping, Pong, Refusal, Value, Welcome
 
 __all__ = ["ClientProtocol"]
 
@@ -22,9 +22,10 @@ class ClientProtocol(asyncio.Protocol):
 
     `loop.create_connection(lambda: MyClient("ann"), host, port)` starts it. Snapshots and ticks
     arrive as payloads, for a client that merely compares or forwards them need not decode them.
+    With `deflate` the server is asked to deflate them, where it can; they arrive here as they are.
     """
 
-    def __init__(self, name: str, ticket: bytes = b"") -> None:
+    def __init__(self, name: str, ticket: bytes = b"", *, deflate: bool = False) -> None:
         if not isinstance(name, str):
             raise TypeError(f"a name is text, not {name!r:.40}")
         self.name = name
@@ -33,10 +34,12 @@ class ClientProtocol(asyncio.Protocol):
         self.bye: Bye | None = None
         """Why it ended, once it has; the server's word where it gave one."""
         self.received_bytes = 0
+        """Bytes that came over the wire, lengths included."""
         self.next_seq = 1
         """The sequence that the next action will have."""
+        self._encodings = (DEFLATE,) if deflate else ()
         # Encoded here, where a name that cannot be sent is the caller's error.
-        self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket).encode()
+        self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, self._encodings).encode()
         self._deframer = Deframer(messages.SERVER_PAYLOAD_BYTES)
         # Actions of the current client frame, packed, and their size together.
         self._actions: list[bytes] = []
@@ -66,6 +69,13 @@ class ClientProtocol(asyncio.Protocol):
 
     def on_closed(self, bye: Bye) -> None:
         """It is over. Said exactly once, when the connection is gone."""
+
+    def inflate(self, payload: bytes) -> bytes:
+        """The snapshot or tick in a payload of DEFLATED. Raises ValueError.
+
+        For a client that gets the same ones many times to override: it need not inflate each every time.
+        """
+        return decoding.inflate_message(payload)
 
     # --- What a player does -----------------------------------------------------------------------
 
@@ -142,9 +152,19 @@ class ClientProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def _received(self, payload: bytes) -> None:
-        if messages.op_of(payload) == Op.SNAPSHOT:
-            self.on_snapshot(payload)
-            return
+        if messages.op_of(payload) == Op.DEFLATED:
+            if DEFLATE not in self._encodings:
+                raise ValueError("deflated, which nobody had asked for")
+            payload = self.inflate(payload)
+        match messages.op_of(payload):
+            case Op.TICK:
+                self.on_tick(payload)
+            case Op.SNAPSHOT:
+                self.on_snapshot(payload)
+            case _:
+                self._told(payload)
+
+    def _told(self, payload: bytes) -> None:
         match decoding.decode_server(payload):
             case Welcome() as welcome:
                 self.welcome = welcome

@@ -18,16 +18,19 @@ from client.protocol import ClientProtocol
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.rules import Rules
+from zoneserver.wire.deflate import deflate
 from zoneserver.wire.framing import frame
-from zoneserver.wire.messages import ACTIONS_PER_PACKET, Bye, Tick, Welcome, encode_action
+from zoneserver.wire.messages import ACTIONS_PER_PACKET, Bye, Deflated, Tick, Welcome, encode_action
 
 HOST = "127.0.0.1"
 # Room for the head of an ACT, which the client leaves in every packet.
 ACTION_BYTES_MAX = 1024 - 16
+WELCOME = Welcome(1, 0, 0, 20, "made up", 100, 100, [], 1024, 16).encode()
+FIRST = Tick(1, 100, None, [], [], [], [], [], [], [], [], [])
 
 
 @contextlib.asynccontextmanager
-async def joined(hall: Hall, name: str) -> AsyncIterator[ZoneConnection]:
+async def joined(hall: Hall, name: str, **settings: Any) -> AsyncIterator[ZoneConnection]:
     """A player in a hall, let in with a tick of its own."""
     greeted = hall.gateway.counters.packets_in_total
 
@@ -36,7 +39,7 @@ async def joined(hall: Hall, name: str) -> AsyncIterator[ZoneConnection]:
         hall.tick()
 
     letting_in = asyncio.create_task(let_in())
-    async with client.connect(HOST, hall.port, name=name) as zone:
+    async with client.connect(HOST, hall.port, name=name, **settings) as zone:
         await letting_in
         yield zone
 
@@ -409,9 +412,6 @@ async def test_a_frame_that_does_not_follow_is_a_value_error(cleanup: contextlib
             await anext(zone)
 
 
-WELCOME = Welcome(1, 0, 0, 20, "made up", 100, 100, [], 1024, 16).encode()
-
-
 async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:
     """A server that says this to everybody and closes the connection; returns its port."""
 
@@ -426,6 +426,69 @@ async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:
     cleanup.callback(server.close)
     port: int = server.sockets[0].getsockname()[1]
     return port
+
+
+# --- Deflated -------------------------------------------------------------------------------------
+
+
+async def test_a_zone_is_the_same_deflated_or_not(open_hall: OpenHall) -> None:
+    class Murmuring(Plaza):
+        def on_tick(self) -> None:
+            self.emit("noise", bytes(2000))
+
+    hall = await open_hall(Murmuring, hz=10)
+    async with joined(hall, "ann") as ann, joined(hall, "bob", deflate=True) as bob:
+        assert (ann.is_deflated, bob.is_deflated) == (False, True)
+        before = [zone._receiver.received_bytes for zone in (ann, bob)]
+        bob.act("move", 3, 4)
+        bob.act("nonsense")
+        await heard(hall, 2)
+        hall.tick(10)
+        for zone in (ann, bob):
+            await updates_to(zone, hall.zone.world.tick)
+            assert_same_world(zone, hall)
+            assert zone.replica.hashes_checked >= 1
+        plain, deflated = (zone._receiver.received_bytes - start for zone, start in zip((ann, bob), before, strict=True))
+        assert plain > 20_000 > 2_000 > deflated > 0
+        assert await bob.ping() >= 0
+
+
+async def test_a_server_that_does_not_deflate_is_followed_as_ever(cleanup: contextlib.AsyncExitStack) -> None:
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(FIRST.encode()) + frame(Bye("X", "", False).encode()))
+    async with client.connect(HOST, port, name="ann", deflate=True) as zone:
+        assert not zone.is_deflated
+        assert (await anext(zone)).tick == 1
+
+
+async def test_what_nobody_asked_for_is_not_even_inflated(
+    cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClientProtocol, "inflate", None)
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(deflate(FIRST.encode())).encode()))
+    async with client.connect(HOST, port, name="ann") as zone:
+        with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server: deflated, which nobody"):
+            await anext(zone)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (deflate(FIRST.encode() + bytes(2**24)), "more than 16777216 bytes"),
+        (deflate(FIRST.encode())[:-1], "cut short"),
+        (deflate(FIRST.encode()) + b"x", "1 bytes behind"),
+        (deflate(Bye("X", "", True).encode()), "only a snapshot or a tick"),
+        (deflate(Deflated(deflate(FIRST.encode())).encode()), "only a snapshot or a tick"),
+        (b"\xff", "not deflated"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_server_that_deflates_nonsense_is_left(
+    cleanup: contextlib.AsyncExitStack, data: bytes, complaint: str
+) -> None:
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(data).encode()))
+    async with client.connect(HOST, port, name="ann", deflate=True) as zone:
+        with pytest.raises(client.ZoneClosedError, match=f"PROTOCOL_ERROR: from the server: .*{complaint}"):
+            await anext(zone)
 
 
 # --- Ping -----------------------------------------------------------------------------------------

@@ -42,8 +42,9 @@ async def test_players_meet_by_tls_and_see_the_same(open_server: OpenServer, pki
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key)
     async with (
         connect("127.0.0.1", server.port, name="ann", tls=pki.context) as ann,
-        connect("127.0.0.1", server.port, name="bob", tls=pki.context) as bob,
+        connect("127.0.0.1", server.port, name="bob", tls=pki.context, deflate=True) as bob,
     ):
+        assert (ann.is_deflated, bob.is_deflated) == (False, True)
         ann.act("say", "hello")
         async for update in bob:
             if update.events:

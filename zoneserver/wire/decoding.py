@@ -190,8 +190,9 @@ def _decode_welcome(
     _integers(tuple(value for _, value in stats))
     if hz < 1:
         raise WireError("a tick rate is above zero")
+    _texts(encodings)
     named = [(name, value) for name, value in stats]
-    return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, _texts(encodings))
+    return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, encodings)
 
 
 def _decode_snapshot(
