@@ -18,17 +18,18 @@ from fuzz.targets import TARGETS
 from hypothesis import given, settings
 
 from client.errors import DivergedError
+from client.protocol import ClientProtocol
 from zoneserver.frames import FrameBuilder, History
 from zoneserver.gateway import Gateway
 from zoneserver.session import Session
-from zoneserver.wire.decoding import decode_client
+from zoneserver.wire.decoding import WireError, decode_client, inflate_message
 from zoneserver.wire.framing import Deframer
 from zoneserver.wire.messages import ClientMessage, Ping
 from zoneserver.world import World
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
-EXAMPLES = {"framing": 600, "decoding": 1500, "replica": 1000, "session": 600, "gateway": 300}
+EXAMPLES = {"framing": 600, "decoding": 1500, "replica": 1000, "client": 600, "session": 600, "gateway": 300}
 """How many inputs a test makes up, always the same ones: a second of each, or less."""
 
 
@@ -95,6 +96,18 @@ def test_a_frame_that_breaks_a_replica_is_noticed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(World, "leave", lambda self, slot: self.names[str(slot)])
     with pytest.raises(TypeError):
         run_seeds("replica")
+
+
+def test_a_client_that_makes_something_of_nonsense_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lenient(_: ClientProtocol, payload: bytes) -> bytes:
+        try:
+            return inflate_message(payload)
+        except WireError:
+            return b"\x9d\x12"
+
+    monkeypatch.setattr(ClientProtocol, "inflate", lenient)
+    with pytest.raises(AssertionError):
+        run_seeds("client")
 
 
 def test_a_session_that_waits_forever_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

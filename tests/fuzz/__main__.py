@@ -12,7 +12,7 @@ from fuzz.engines import ENGINES, FAILED, NAMES, installed_engine
 from zoneserver.values import parse_duration
 
 COUNTED = """\
-An input is one call of a target. A frame is one length-prefixed frame (framing, replica, session), one payload
+An input is one call of a target. A frame is one length-prefixed frame (framing, replica, client, session), one payload
 (decoding), or one whole frame that reached the gateway. It counts once, however often its input is run to
 compare splits; what follows the end of a session, or makes up no whole frame, is not counted."""
 

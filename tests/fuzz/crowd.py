@@ -17,18 +17,21 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway import Gateway
 from zoneserver.session import Session, State
 from zoneserver.tickets import issue_ticket
-from zoneserver.wire.decoding import decode_server
+from zoneserver.wire.decoding import decode_server, inflate_message
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import (
+    DEFLATE,
     PROTOCOL_VERSION,
     SERVER_PAYLOAD_BYTES,
     Act,
     Bye,
     Hello,
+    Op,
     Refusal,
     Snapshot,
     Tick,
     Welcome,
+    op_of,
 )
 from zoneserver.zone import Zone
 
@@ -181,6 +184,9 @@ class Peer:
             self._hear(payload)
 
     def _hear(self, payload: bytes) -> None:
+        if op_of(payload) == Op.DEFLATED:
+            assert self.session.wants_deflate, "deflated, which it did not ask for"
+            payload = inflate_message(payload)
         message = self._crowd.ticks.get(payload) or decode_server(payload)
         if isinstance(message, Welcome):
             assert self.replica is None, "a second welcome"
@@ -225,8 +231,8 @@ class Crowd:
         self.everybody: list[Peer] = []
         self.chairs: list[Peer | None] = [None] * CHAIRS
         self.honest = [self.connect("192.0.2.100") for _ in HONEST]
-        for peer, name in zip(self.honest, HONEST, strict=True):
-            peer.say(frame(Hello(PROTOCOL_VERSION, name, self.ticket(name)).encode()))
+        for peer, name, encodings in zip(self.honest, HONEST, ((), (DEFLATE,)), strict=True):
+            peer.say(frame(Hello(PROTOCOL_VERSION, name, self.ticket(name), encodings).encode()))
         self.tick()
 
     def connect(self, host: str) -> Peer:

@@ -8,7 +8,7 @@ from fuzz.crowd import CHAIRS, TICKS_MAX, Crowd, Peer, attentive
 from fuzz.scripts import RECIPE, SPOKEN, Script, payload_of
 from zoneserver.session import State
 from zoneserver.wire.framing import frame
-from zoneserver.wire.messages import PROTOCOL_VERSION, Goodbye, Hello, Ping
+from zoneserver.wire.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
 
 __all__ = ["ACTIONS", "VERBS", "gateway"]
 
@@ -49,12 +49,14 @@ def do(crowd: Crowd, script: Script) -> None:
 
 
 def hello(crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Asks to come in, under a name that somebody else may have, with a ticket that may be good, used or none."""
+    """Asks to come in, under a name that somebody else may have, with a ticket that may be good, used or none;
+    one in two wants to be sent what is deflated."""
     which = script.byte()
     name = NAMES[which % len(NAMES)]
     tickets = [crowd.ticket(name), crowd.ticket(name, which), crowd.ticket("ann", which)]
     ticket = tickets[which // 4 % 4] if which // 4 % 4 < len(tickets) else script.bytes()
-    peer.say(frame(Hello(PROTOCOL_VERSION, name, ticket).encode()))
+    encodings = (DEFLATE,) if which & 64 else ()
+    peer.say(frame(Hello(PROTOCOL_VERSION, name, ticket, encodings).encode()))
 
 
 def come_in(crowd: Crowd, peer: Peer) -> None:

@@ -30,8 +30,11 @@ def seeds(target: str) -> list[bytes]:
         case "replica":
             said = list(map(counted, [*SPOKEN, *RECIPES]))
             return [*said, b"".join(said)]
+        case "client":
+            said = [bytes((how,)) + counted(payload) for payload in [*SPOKEN, *RECIPES] for how in range(6)]
+            return [*said, b"".join(said[::6] + said[1::6])]
         case "gateway":
-            come, go = b"\0" + step(hello, 3) + step(tick), step(tick) * 2 + step(hang_up) + step(tick)
+            come, go = b"\0" + step(hello, 3 | 64) + step(tick), step(tick) * 2 + step(hang_up) + step(tick)
             # Whole lives: in, doing everything there is while reading slowly, too far behind or not,
             # caught up, then too much of everything, and out.
             slow, caught_up, too_much = step(read_slowly, 9), step(read_slowly, 255) * 3 + step(tick), step(again, 20)
@@ -56,6 +59,9 @@ def inputs(target: str) -> st.SearchStrategy[bytes]:
             return recipes | spoilt | pieced
         case "replica":
             return spoilt | st.lists(recipes.map(counted), max_size=10).map(b"".join)
+        case "client":
+            said = st.tuples(st.integers(0, 5).map(lambda how: bytes((how,))), recipes.map(counted)).map(b"".join)
+            return spoilt | st.lists(said, max_size=10).map(b"".join)
         case "gateway":
             return spoilt | pieced
         case _:

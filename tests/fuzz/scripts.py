@@ -14,7 +14,7 @@ __all__ = ["RECIPE", "SPOKEN", "Script", "payload_of"]
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors.json").read_text(encoding="utf-8"))
 SPOKEN = [
     bytes.fromhex(vector["hex"])
-    for vector in VECTORS["messages"] + VECTORS["refused"]
+    for vector in VECTORS["messages"] + VECTORS["refused"] + VECTORS["not_deflated"]
     if vector.get("direction") != "stream"
 ]
 """What anybody might say, in place or out of place: every golden message, and every one that is none."""

@@ -6,23 +6,39 @@ else that is raised. The same bytes always do the same, so that what failed once
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 
-from conftest import Bench
+from conftest import Bench, FakeLoop, FakeTransport
 
 from client.errors import DivergedError
+from client.protocol import ClientProtocol
 from client.replica import Replica
 from fuzz.deeds import gateway
 from fuzz.scripts import Script, payload_of
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.session import Session, State
-from zoneserver.wire.decoding import WireError, decode_client, decode_server
+from zoneserver.wire.decoding import WireError, decode_client, decode_server, inflate_message
+from zoneserver.wire.deflate import deflate
 from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
-from zoneserver.wire.messages import Act, ClientMessage, Goodbye, ServerMessage, Snapshot, Tick, Value, Welcome
+from zoneserver.wire.messages import (
+    Act,
+    ClientMessage,
+    Deflated,
+    Goodbye,
+    Op,
+    ServerMessage,
+    Snapshot,
+    Tick,
+    Value,
+    Welcome,
+    op_of,
+)
 
-__all__ = ["TARGETS", "decoding", "framing", "gateway", "replica", "session"]
+__all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
 
 PAYLOAD_BYTES_MAX = 64
 """Small, so that a short input reaches both sides of it."""
@@ -72,6 +88,8 @@ def decoding(data: bytes) -> int:
         assert type(message) in kinds, message
         if not is_sendable(message):
             continue
+        if isinstance(message, Deflated):
+            inflating(payload)
         try:
             encoded = message.encode()
         except ValueError as error:
@@ -80,6 +98,31 @@ def decoding(data: bytes) -> int:
             continue
         assert are_equal(decode(encoded), message), f"{encoded.hex()} came back as another"
     return 1
+
+
+def client(data: bytes) -> int:
+    """A client that takes what is deflated hears what another hears as it is; one that did not ask for it leaves.
+
+    The input is messages: a byte that says whether and how one is deflated, and a payload after a byte with
+    its length.
+    """
+    script, payloads, plain = Script(data), list[bytes](), list[bytes]()
+    while script.has_more:
+        payloads.append(DEFLATED[script.byte() % len(DEFLATED)](payload_of(script.bytes())) or b"\0")
+    for payload in payloads:
+        try:
+            plain.append(inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload)
+        except WireError:
+            plain.append(NONSENSE)
+            break
+    first = next((place for place, payload in enumerate(payloads) if op_of(payload) == Op.DEFLATED), len(payloads))
+    heard, code = listened(payloads, deflate=True)
+    assert (heard, code) == listened(plain, deflate=False), "it hears something else where that is deflated"
+    assert heard == listened(plain, deflate=True)[0], "it hears something else though nothing is deflated"
+    deaf_heard, deaf_code = listened(payloads, deflate=False)
+    assert deaf_heard == listened(payloads[:first], deflate=False)[0], "it inflates what it did not ask for"
+    assert deaf_code is not None or first == len(payloads)
+    return len(payloads)
 
 
 def session(data: bytes) -> int:
@@ -131,6 +174,7 @@ TARGETS: dict[str, Callable[[bytes], int]] = {
     "framing": framing,
     "decoding": decoding,
     "replica": replica,
+    "client": client,
     "session": session,
     "gateway": gateway,
 }
@@ -215,6 +259,64 @@ def are_equal(one: ClientMessage | ServerMessage, other: ClientMessage | ServerM
         return repr(one) == repr(other)
     except RecursionError:
         return one.encode() == other.encode()
+
+
+# --- A client -------------------------------------------------------------------------------------
+
+
+NONSENSE = b"\xc1"
+"""A payload that no client takes."""
+DEFLATED: list[Callable[[bytes], bytes]] = [
+    lambda payload: payload,
+    lambda payload: Deflated(deflate(payload)).encode(),
+    lambda payload: Deflated(payload).encode(),
+    lambda payload: Deflated(deflate(payload[1:])[:-1] + payload[:1]).encode(),
+    lambda payload: Deflated(deflate(payload * 100)).encode(),
+    lambda payload: Deflated(deflate(payload) + payload[:2]).encode(),
+]
+"""Ways to send a payload: as it is, deflated, as if it were deflated already, spoilt, far too often, and with more."""
+
+
+def inflating(payload: bytes) -> None:
+    """What is deflated is a snapshot or a tick, as zlib inflates it, or a WireError."""
+    try:
+        inflated = inflate_message(payload)
+    except WireError as error:
+        assert len(str(error)) <= 120, "an error that would fill the log"
+        return
+    assert op_of(inflated) in (Op.SNAPSHOT, Op.TICK)
+    deflated = decode_server(payload)
+    assert isinstance(deflated, Deflated)
+    assert zlib.decompress(deflated.data, -15) == inflated
+
+
+class Listener(ClientProtocol):
+    """Writes down what it hears, to the end of it."""
+
+    def __init__(self, deflate: bool) -> None:
+        super().__init__("ann", deflate=deflate)
+        self.heard: list[tuple[str, object]] = []
+        self.on_welcome = lambda welcome: self.heard.append(("welcome", welcome))  # type: ignore[method-assign]
+        self.on_snapshot = lambda payload: self.heard.append(("snapshot", payload))  # type: ignore[method-assign]
+        self.on_tick = lambda payload: self.heard.append(("tick", payload))  # type: ignore[method-assign]
+        self.on_refused = lambda refusal: self.heard.append(("refused", refusal))  # type: ignore[method-assign]
+        self.on_pong = lambda pong: self.heard.append(("pong", pong))  # type: ignore[method-assign]
+
+
+def listened(payloads: Sequence[bytes], deflate: bool) -> tuple[str, str | None]:
+    """What a client hears of these, as text, in which a NaN equals itself; and the code with which it leaves."""
+    loop = FakeLoop()
+    asyncio.events._set_running_loop(loop)
+    try:
+        listener = Listener(deflate)
+    finally:
+        asyncio.events._set_running_loop(None)
+    transport = FakeTransport(loop, listener)
+    listener.connection_made(transport)
+    for payload in payloads:
+        if not transport.is_closing():
+            transport.deliver(frame(payload))
+    return repr(listener.heard), listener.bye and listener.bye.code
 
 
 # --- A session ------------------------------------------------------------------------------------
