@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
+import zlib
 
 import pytest
-from conftest import Bench, Client, Hall, OpenHall, until
+from conftest import PATIENCE_SECONDS, Bench, Client, Hall, OpenHall, OpenServer, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tools.swarm.ledger import Ledger
+from tools.swarm.plan import Plan
+from tools.swarm.tally import Tally
+from tools.swarm.worker import Worker
 from zoneserver import frames
 from zoneserver.config import DELIVERIES, Config, Limits
 from zoneserver.fanout import FanOut
@@ -17,7 +23,9 @@ from zoneserver.frames import History
 from zoneserver.games.plaza import Plaza
 from zoneserver.metrics import Counters
 from zoneserver.rules import Rules
+from zoneserver.server import ZoneServer
 from zoneserver.wire.decoding import decode_server, inflate_message
+from zoneserver.wire.deflate import deflate
 from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
 from zoneserver.wire.messages import (
     DEFLATE,
@@ -25,6 +33,7 @@ from zoneserver.wire.messages import (
     SERVER_PAYLOAD_BYTES,
     Act,
     Bye,
+    Deflated,
     Goodbye,
     Hello,
     Op,
@@ -33,6 +42,7 @@ from zoneserver.wire.messages import (
     op_of,
 )
 from zoneserver.world import World
+from zoneserver.zone import Zone
 
 SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
 SIZES = st.integers(0, 400)
@@ -351,3 +361,53 @@ def test_what_it_takes_to_deflate_is_counted_once_however_many_want_it(monkeypat
     history.append(1, frame_of(1, 200))
     fan_out.send(1, 0.0)
     assert (counters.deflates_total, counters.deflate_seconds_total) == (2, 2.0)
+
+
+# --- The swarm ------------------------------------------------------------------------------------
+
+
+async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, Worker]:
+    """So many walkers and talkers in a server, who leave after some dozen ticks."""
+    plan = Plan(
+        port=server.port, bots=bots, ramp=1000, rate=10, mix={"walker": 2, "chatty": 1}, seed=2, deflate=deflate
+    )
+    swarm, orders = Worker(plan, 0), asyncio.Queue[str]()
+    running = asyncio.create_task(swarm.run(orders))
+    await until(lambda: swarm.progress()["done"])
+    orders.put_nowait("measure")
+    enough = server.zone.world.tick + 40
+    await until(lambda: server.zone.world.tick > enough)
+    orders.put_nowait("stop")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return Tally.from_json(await running), swarm
+
+
+async def test_a_swarm_that_asks_for_it_checks_every_byte_of_what_was_deflated(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=50)
+    tally, swarm = await swarmed(server, 60, deflate=True)
+    counters = server.gateway.counters
+    assert (tally.joined, tally.mismatched, tally.gaps, tally.diverged, tally.lost) == (60, 0, 0, 0, 0)
+    assert tally.hashes_checked > 0
+    assert tally.sent == tally.delivered + tally.superseded + sum(tally.refused.values())
+    assert counters.frames_deflated_total > 60 * 20
+    inflated = swarm.ledger.inflated.cache_info()
+    assert inflated.misses <= counters.deflates_total, "each is inflated once, however many got it"
+    assert inflated.hits > 20 * inflated.misses
+
+
+def test_bots_hold_what_was_in_the_bytes_against_each_other() -> None:
+    zone = Zone(Plaza(), hz=20, seed=1)
+    for ref in range(20):
+        zone.join(ref, f"player {ref}")
+    payload = zone.tick().frame[HEADER_BYTES:]
+    tick = decode_server(payload)
+    assert isinstance(tick, Tick)
+    another = dataclasses.replace(tick, dilation_percent=99).encode()
+    ledger = Ledger()
+    ledger.frame(1, payload)
+    for level in (1, 9):
+        deflated = Deflated(zlib.compress(payload, level, -15)).encode()
+        ledger.frame(1, ledger.inflated(deflated))
+    assert (ledger.received, ledger.mismatched) == (3, 0)
+    ledger.frame(1, ledger.inflated(Deflated(deflate(another)).encode()))
+    assert (ledger.received, ledger.mismatched) == (4, 1)

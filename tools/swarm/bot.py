@@ -43,12 +43,16 @@ class SwarmBot(Bot):
     def __init__(self, owner: Owner, number: int) -> None:
         plan = owner.plan
         behaviour = owner.behaviours[plan.role(number)]()
-        super().__init__(plan.name(number), behaviour, owner.fates, seed=plan.seed * 7_919 + number)
+        seed = plan.seed * 7_919 + number
+        super().__init__(plan.name(number), behaviour, owner.fates, seed, deflate=plan.deflate)
         self.number = number
         self.tick = -1
         """The newest tick this bot has."""
         self._owner = owner
         self._ledger = owner.ledger
+
+    def inflate(self, payload: bytes) -> bytes:
+        return self._ledger.inflated(payload)
 
     def on_welcome(self, welcome: Welcome) -> None:
         super().on_welcome(welcome)

@@ -1,11 +1,13 @@
 """The frames of a run as this process knows them: the first copy of each, and who got another.
 
 Every bot holds every frame it gets against the first copy that any bot of the process got: bytes
-against bytes. A frame is decoded once, and applied once to one replica for the whole process.
+against bytes. A frame is decoded once, and applied once to one replica for the whole process. What is
+deflated is inflated first, once for all who got the very same bytes.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 import zlib
 from collections.abc import Callable
@@ -21,6 +23,8 @@ __all__ = ["Ledger", "Record"]
 
 # How many ticks a first copy is kept: as long as a bot may lag behind the first of them.
 _KEPT_TICKS = 1_200
+# How many are kept inflated: as far as bots of one process lie apart while all keep up.
+_INFLATED_KEPT = 64
 
 
 @dataclass(slots=True)
@@ -54,6 +58,8 @@ class Ledger:
         """CRC-32 of each first copy since this was last emptied: for comparison between processes."""
         self._clock = clock
         self._records: dict[int, Record] = {}
+        self.inflated = functools.lru_cache(_INFLATED_KEPT)(decoding.inflate_message)
+        """What a payload of DEFLATED holds. Raises ValueError."""
         self._snapshot_payload = b""
         self._snapshot: Snapshot
 

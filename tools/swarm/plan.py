@@ -88,6 +88,8 @@ class Plan:
     seed: int = 1
     processes: int = 1
     mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
+    deflate: bool = False
+    """Whether the honest bots ask for frames and snapshots to be deflated."""
 
     @property
     def hostile(self) -> dict[str, int]:
