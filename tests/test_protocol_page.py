@@ -12,7 +12,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.rules import Player
 from zoneserver.wire.decoding import WireError, decode_client, decode_server
 from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
-from zoneserver.wire.messages import ACTIONS_PER_PACKET, Act, Op, Tick
+from zoneserver.wire.messages import ACTIONS_PER_PACKET, DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
 from zoneserver.zone import Zone
 
 PAGE = (Path(__file__).parent.parent / "PROTOCOL.md").read_text()
@@ -104,6 +104,16 @@ def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
 def test_every_operation_has_its_row() -> None:
     for op in Op:
         assert f"| {op.value} | {op.name} |" in PAGE
+
+
+def test_what_is_deflated_is_what_the_page_says() -> None:
+    assert f"`{DEFLATE}`, for [DEFLATED]" in PAGE
+    assert f"inflated where it was deflated | {SERVER_PAYLOAD_BYTES // 2**20} MiB |" in PAGE
+    asking = Hello(1, "ann", b"", [DEFLATE] * ACTIONS_PER_PACKET)
+    assert f"array of at most {len(asking.encodings)} str" in PAGE
+    assert decode_client(asking.encode()) == asking._replace(encodings=tuple(asking.encodings))
+    with pytest.raises(WireError):
+        decode_client(asking._replace(encodings=[*asking.encodings, DEFLATE]).encode())
 
 
 def test_every_code_has_its_row_and_says_whether_to_come_back() -> None:
