@@ -1,5 +1,6 @@
 """Deflate: there and back, and what is refused before it costs anything."""
 
+import random
 import tracemalloc
 import zlib
 
@@ -15,6 +16,17 @@ MEBIBYTE = 1024 * 1024
 @given(st.binary(max_size=2000) | st.binary(min_size=1, max_size=8).map(lambda piece: piece * 300))
 def test_what_was_deflated_comes_back_and_may_be_exactly_as_long_as_is_allowed(data: bytes) -> None:
     assert inflate(deflate(data), len(data)) == data
+
+
+@given(st.binary(max_size=2000), st.lists(st.integers(0, 2000), max_size=9).map(sorted))
+def test_seams_change_nothing_in_what_comes_back(data: bytes, seams: list[int]) -> None:
+    assert inflate(deflate(data, seams), len(data)) == data
+
+
+def test_what_is_of_different_kinds_takes_less_with_a_seam_between() -> None:
+    chance = random.Random(1)
+    noise, steps = chance.randbytes(500), bytes(chance.choices(range(16), k=500))
+    assert len(deflate(noise + steps, [500])) < len(deflate(noise + steps)) - 50
 
 
 @given(st.binary(min_size=1, max_size=2000), st.data())

@@ -2,6 +2,7 @@
 
 import random
 
+import msgpack
 import pytest
 
 from zoneserver import frames
@@ -9,6 +10,7 @@ from zoneserver.frames import Buffer, FrameBuilder, History
 from zoneserver.wire.decoding import decode_server, inflate_message
 from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
 from zoneserver.wire.messages import (
+    Op,
     Tick,
 )
 from zoneserver.world import World
@@ -141,21 +143,22 @@ def test_a_deflated_buffer_is_a_message_that_holds_the_same_payload() -> None:
 
 def test_a_buffer_is_deflated_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[bytes] = []
-    monkeypatch.setattr(frames, "deflate", lambda data: calls.append(data) or b"short")
-    buffer = Buffer(frame(bytes(100)))
+    monkeypatch.setattr(frames, "deflate", lambda data, _seams: calls.append(data) or b"short")
+    payload = world_of(100).snapshot().encode()
+    buffer = Buffer(frame(payload))
     assert (buffer.deflated, calls) == (None, [])
     assert buffer.deflate() is buffer.deflate() is buffer.deflated
-    assert calls == [bytes(100)]
+    assert calls == [payload]
 
 
 def test_what_does_not_get_shorter_stays_as_it_is() -> None:
-    noise = frame(random.Random(1).randbytes(500))
+    noise = frame(msgpack.packb([Op.TICK, random.Random(1).randbytes(500)]))
     assert Buffer(noise).deflate() is noise
 
 
 def test_what_is_short_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "deflate", None)
-    short = frame(bytes(50))
+    short = frame(msgpack.packb([Op.TICK, bytes(58)]))
     assert Buffer(short).deflate() is short
 
 

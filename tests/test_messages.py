@@ -541,6 +541,37 @@ def test_a_payload_that_grows_beyond_what_a_payload_may_be_is_refused() -> None:
         inflate_message(Deflated(deflate(tick + bytes(SERVER_PAYLOAD_BYTES - 1))).encode())
 
 
+@pytest.mark.parametrize(
+    ("lengths", "seams"),
+    [
+        ([], []),
+        ([127], []),
+        ([128], []),
+        ([127, 5], []),
+        ([128, 5], [130]),
+        ([5, 200, 300, 5], [207, 507]),
+        ([200, *[5] * 25, 200], [202]),
+        ([200, *[5] * 26, 200], [202, 332]),
+    ],
+)
+def test_a_long_element_has_seams_around_it_and_short_ones_go_with_what_follows(
+    lengths: list[int], seams: list[int]
+) -> None:
+    head = b"\xdc" + (1 + len(lengths)).to_bytes(2) + b"\x12" if len(lengths) > 14 else pack(Op.TICK, *lengths)[:2]
+    # The header of a column of up to 255 bytes is two bytes of its element.
+    elements = [msgpack.packb(bytes(length - (2 if length < 258 else 3))) for length in lengths]
+    shift = len(head) - 2
+    assert messages.seams_of(head + b"".join(elements)) == [seam + shift for seam in seams]
+
+
+@pytest.mark.parametrize("message", SERVER_MESSAGES, ids=lambda message: type(message).__name__)
+def test_the_seams_of_any_message_rise_and_lie_within_it(message: ServerMessage) -> None:
+    payload = message.encode()
+    seams = messages.seams_of(payload)
+    assert seams == sorted(set(seams))
+    assert not seams or 0 < seams[0] <= seams[-1] < len(payload)
+
+
 # --- Whatever the bytes are -----------------------------------------------------------------------
 
 # Pieces of msgpack that may stand anywhere, among them the beginnings of arrays, texts and columns.

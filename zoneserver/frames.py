@@ -14,7 +14,6 @@ from zoneserver.wire import messages
 from zoneserver.wire.columns import pack_column
 from zoneserver.wire.deflate import deflate
 from zoneserver.wire.framing import HEADER_BYTES, frame
-from zoneserver.wire.messages import Deflated
 from zoneserver.world import World
 
 __all__ = ["Buffer", "FrameBuilder", "History"]
@@ -108,9 +107,9 @@ class FrameBuilder:
 class Buffer:
     """One message, complete on the wire: as it is, and deflated once somebody is to be sent it so.
 
-    >>> buffer = Buffer(frame(bytes(1000)))
-    >>> buffer.deflated is None, len(buffer.plain), len(buffer.deflate()) < 50, buffer.deflated is buffer.deflate()
-    (True, 1004, True, True)
+    >>> buffer = Buffer(frame(messages.Refusal(7, 1, "SAY_LESS", "blah " * 200).encode()))
+    >>> buffer.deflated is None, len(buffer.plain), len(buffer.deflate()) < 100, buffer.deflate() is buffer.deflated
+    (True, 1020, True, True)
     """
 
     __slots__ = ("deflated", "plain")
@@ -124,8 +123,9 @@ class Buffer:
         """The deflated form, which is made at most once."""
         if self.deflated is None:
             self.deflated = self.plain
-            if len(self.plain) >= _DEFLATE_BYTES_MIN:
-                deflated = frame(Deflated(deflate(self.plain[HEADER_BYTES:])).encode())
+            payload = self.plain[HEADER_BYTES:]
+            if len(payload) >= _DEFLATE_BYTES_MIN:
+                deflated = frame(messages.Deflated(deflate(payload, messages.seams_of(payload))).encode())
                 self.deflated = min(self.plain, deflated, key=len)
         return self.deflated
 

@@ -45,6 +45,7 @@ class SwarmBot(Bot):
         behaviour = owner.behaviours[plan.role(number)]()
         seed = plan.seed * 7_919 + number
         super().__init__(plan.name(number), behaviour, owner.fates, seed, deflate=plan.deflate)
+        self.next_seq = plan.first_seq(number)
         self.number = number
         self.tick = -1
         """The newest tick this bot has."""

@@ -147,6 +147,12 @@ class Plan:
         """Seconds within the action period at which a bot acts: seeded, so that bots do not march."""
         return random.Random(self.seed * 1_000_003 + number).random() / self.rate
 
+    def first_seq(self, number: int) -> int:
+        """The sequence of a bot's first action. Players have been there for different times: if all counted alike,
+        the sequences in a frame would be alike too, and deflate to nothing. (In a snapshot 0 means none yet; far
+        above 64 it could be taken for one.)"""
+        return 1 + random.Random(self.seed * 2_000_003 + number).randrange(64)
+
     def to_json(self) -> dict[str, Any]:
         """As plain values, for another process."""
         return dataclasses.asdict(self)

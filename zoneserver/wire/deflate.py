@@ -7,10 +7,12 @@ whoever skips a frame would have lost the stream, and no two clients could be se
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
 __all__ = ["DeflateError", "deflate", "inflate"]
 
-# The least effort there is: the highest takes twice the time for one percent less.
+# The least effort there is: the most takes a quarter longer for one percent less of a frame, and ten times as
+# long for a tenth less of a snapshot.
 _LEVEL = 1
 # Without header and checksum, with the largest window.
 _RAW = -15
@@ -20,13 +22,19 @@ class DeflateError(ValueError):
     """Bytes that are not deflated, not whole, more than one piece, or too much once they are inflated."""
 
 
-def deflate(data: bytes) -> bytes:
-    """The data, deflated.
+def deflate(data: bytes, seams: Iterable[int] = ()) -> bytes:
+    """The data, deflated. Seams are where, in rising order, something of another kind begins: each kind gets
+    codes of its own, which is shorter where it is long.
 
     >>> len(deflate(bytes(1000))) < 20
     True
     """
-    return zlib.compress(data, _LEVEL, _RAW)
+    deflater, view, start = zlib.compressobj(_LEVEL, wbits=_RAW), memoryview(data), 0
+    deflated = list[bytes]()
+    for seam in seams:
+        deflated += deflater.compress(view[start:seam]), deflater.flush(zlib.Z_BLOCK)
+        start = seam
+    return b"".join((*deflated, deflater.compress(view[start:]), deflater.flush()))
 
 
 def inflate(data: bytes, bytes_max: int) -> bytes:
