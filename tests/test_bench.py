@@ -101,6 +101,24 @@ async def test_a_workload_is_the_server_and_the_floor_in_turn() -> None:
     assert low <= measured.ratio <= high
 
 
+async def test_with_deflate_each_round_has_the_server_that_deflates_in_it_too() -> None:
+    said: list[str] = []
+    measured = await measure(
+        dataclasses.replace(TINY, players=60, rate=20), mix={"walker": 1}, loop="asyncio", rounds=1, seconds=0.5,
+        say=said.append, deflate=True,
+    )  # fmt: skip
+    assert [text.rpartition(": ")[2] for text in said] == [
+        *("the server under the swarm", "the server that deflates", "the floor")
+    ]
+    (one,), figures_of_both = measured.rounds, measured.deflated
+    assert figures_of_both is not None
+    assert one.deflated is not None
+    assert one.server.deflate_ms_per_tick == 0 < one.deflated.deflate_ms_per_tick
+    assert one.deflated.everybody_got_everything
+    assert one.deflated.frame_bytes < one.server.frame_bytes
+    assert figures_of_both["bytes_per_delivered_action_ratio"] < 1
+
+
 def test_a_run_without_statistics_has_no_figures() -> None:
     outcome = Outcome(Plan(), Tally(), False, 0.0, None, None, None, 0, None)
     with pytest.raises(SwarmError):
@@ -121,6 +139,7 @@ SERVER = ServerRound(
     ticks_skipped=0,
     frames_skipped=0,
     bytes_per_delivered_action=4.0,
+    deflate_ms_per_tick=0.0,
     join_seconds=1.0,
     memory_bytes_per_session=2_048,
     swarm_cpu_percent=25.0,
@@ -147,6 +166,38 @@ def made(*cpu_us_per_send: float, workload: str = "W1", mix: str = DEFAULT_MIX, 
 
 def test_the_ratio_is_the_median_of_the_rounds() -> None:
     assert made(6.0, 60.0, 9.0).ratio == 1.5
+
+
+def test_what_deflating_makes_of_it_is_the_median_of_each_round_against_its_own() -> None:
+    measured = made(10.0, 20.0, 30.0)
+    assert measured.deflated is None
+    assert "deflated" not in text_of(report.workload_table([report.workload_line(measured)]))
+    rounds = [
+        dataclasses.replace(
+            one,
+            deflated=dataclasses.replace(
+                one.server, cpu_us_per_send=us, bytes_per_delivered_action=3.0, deflate_ms_per_tick=0.05
+            ),
+        )
+        for one, us in zip(measured.rounds, (11.0, 10.0, 60.0), strict=True)
+    ]
+    measured = dataclasses.replace(measured, rounds=rounds)
+    deflated = measured.deflated
+    assert deflated is not None
+    assert (deflated["cpu_us_per_send"], deflated["cpu_us_per_send_ratio"]) == (11.0, 1.1)
+    assert deflated["bytes_per_delivered_action_ratio"] == 0.75
+    text = text_of(report.workload_table([report.workload_line(measured)]))
+    assert "3.00, 0.75 x" in text
+    assert "11.00 us, 1.10 x" in text
+    assert "50 us a tick" in text
+
+
+def test_somebody_who_got_less_deflated_makes_the_figures_void_too() -> None:
+    measured = made(9.0)
+    (one,) = measured.rounds
+    bad = dataclasses.replace(one, deflated=dataclasses.replace(SERVER, everybody_got_everything=False))
+    assert measured.everybody_got_everything
+    assert not dataclasses.replace(measured, rounds=[bad]).everybody_got_everything
 
 
 def test_medians_are_of_numbers_only() -> None:

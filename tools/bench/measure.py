@@ -1,7 +1,8 @@
 """One workload: the server under the swarm, then the floor with buffers of the same size, and again.
 
-The machine may be slower in one minute than in the next; the two halves of a round lie close
-together, so their ratio is kept, and of all rounds the median.
+Between the two comes, where that is wanted, the server under a swarm that asks for everything deflated. The
+machine may be slower in one minute than in the next; the parts of a round lie close together, so their
+ratios are kept, and of all rounds the median.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class ServerRound:
     ticks_skipped: int
     frames_skipped: int
     bytes_per_delivered_action: float
+    """What the bots got over the wire, snapshots and all."""
+    deflate_ms_per_tick: float
+    """Of the tick, what it took to deflate the frame."""
     join_seconds: float
     """From the first connection to the moment the last player was in."""
     memory_bytes_per_session: float
@@ -56,15 +60,21 @@ class ServerRound:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The server and the floor, one after the other."""
+    """The server and the floor, one after the other; between them the server that deflates, if asked to."""
 
     server: ServerRound
     floor: FloorRound
+    deflated: ServerRound | None = None
 
     @property
     def ratio(self) -> float:
         """CPU time per buffer sent: the server's over the floor's."""
         return self.server.cpu_us_per_send / self.floor.cpu_us_per_send
+
+    @property
+    def servers(self) -> list[ServerRound]:
+        """The server as it is, and the one that deflates."""
+        return [self.server] if self.deflated is None else [self.server, self.deflated]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Measured:
     @property
     def everybody_got_everything(self) -> bool:
         """Whether the crowd of every round was the one that was asked for; else the figures are void."""
-        return all(one.server.everybody_got_everything for one in self.rounds)
+        return all(server.everybody_got_everything for one in self.rounds for server in one.servers)
 
     @property
     def server(self) -> dict[str, float]:
@@ -96,23 +106,50 @@ class Measured:
         """The medians of the floor's figures."""
         return median_of([one.floor for one in self.rounds])
 
+    @property
+    def deflated(self) -> dict[str, float] | None:
+        """The medians of the figures of the server that deflates, and of what two of them are of those of the
+        server beside it. None where it was not asked to."""
+        pairs = [(one.deflated, one.server) for one in self.rounds if one.deflated is not None]
+        if not pairs:
+            return None
+        return median_of([deflated for deflated, _ in pairs]) | {
+            f"{figure}_ratio": statistics.median(
+                getattr(deflated, figure) / max(1e-9, getattr(plain, figure)) for deflated, plain in pairs
+            )
+            for figure in ("cpu_us_per_send", "bytes_per_delivered_action")
+        }
+
 
 async def measure(
-    workload: Workload, *, mix: Mapping[str, int], loop: str, rounds: int, seconds: float, say: Callable[[str], None]
+    workload: Workload,
+    *,
+    mix: Mapping[str, int],
+    loop: str,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+    deflate: bool = False,
 ) -> Measured:
     """Runs a workload. Raises SpawnError, SwarmError or FloorError when a process of it breaks."""
     done = []
     for number in range(1, rounds + 1):
         say(f"{workload.name}, round {number} of {rounds}: the server under the swarm")
-        server = await run_server(workload, mix, loop, seconds)
+        server = await run_server(workload, mix, loop, seconds, deflate=False)
+        deflated = None
+        if deflate:
+            say(f"{workload.name}, round {number} of {rounds}: the server that deflates")
+            deflated = await run_server(workload, mix, loop, seconds, deflate=True)
         say(f"{workload.name}, round {number} of {rounds}: the floor")
         plan = FloorPlan(workload.players, max(1, round(server.frame_bytes)), workload.hz, seconds)
-        done.append(Round(server, await run_floor(plan)))
+        done.append(Round(server, await run_floor(plan), deflated))
     return Measured(workload, mix, seconds, done)
 
 
-async def run_server(workload: Workload, mix: Mapping[str, int], loop: str, seconds: float) -> ServerRound:
-    """A fresh server under a fresh swarm."""
+async def run_server(
+    workload: Workload, mix: Mapping[str, int], loop: str, seconds: float, *, deflate: bool
+) -> ServerRound:
+    """A fresh server under a fresh swarm, all or none of which asks for what it is sent to be deflated."""
     arguments = ("--hz", str(workload.hz), "--max-players", str(workload.players), "--loop", loop)
     async with ServerProcess(*arguments) as server:
         plan = Plan(
@@ -123,6 +160,7 @@ async def run_server(workload: Workload, mix: Mapping[str, int], loop: str, seco
             rate=workload.rate,
             processes=workload.processes,
             mix=dict(mix),
+            deflate=deflate,
         )
         outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run(lambda _progress: None)
     return figures(outcome)
@@ -151,6 +189,12 @@ def figures(outcome: Outcome) -> ServerRound:
         ticks_skipped=ended.ticks_skipped_total - began.ticks_skipped_total,
         frames_skipped=ended.frames_skipped_total - began.frames_skipped_total,
         bytes_per_delivered_action=summary["bytes_per_delivered_action"],
+        deflate_ms_per_tick=round(
+            1000
+            * (ended.deflate_seconds_total - began.deflate_seconds_total)
+            / max(1, ended.ticks_total - began.ticks_total),
+            4,
+        ),
         join_seconds=summary["join_seconds"],
         memory_bytes_per_session=round((ended.rss_bytes - empty.rss_bytes) / max(1, ended.players)),
         swarm_cpu_percent=summary["cpu_percent"]["swarm"],

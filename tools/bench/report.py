@@ -39,6 +39,7 @@ def workload_line(measured: Measured) -> dict[str, Any]:
         "ratios": [round(one.ratio, 3) for one in rounds],
         "server": measured.server,
         "floor": measured.floor,
+        "deflated": measured.deflated,
         "limited_by_swarm": any(one.server.limited_by_swarm for one in rounds),
         "everybody_got_everything": measured.everybody_got_everything,
         "targets": targets(measured),
@@ -84,7 +85,7 @@ def workload_table(lines: Sequence[dict[str, Any]]) -> Table:
     for line in lines:
         rate = f"{line['players']:,} players, {line['hz']} Hz, {line['rate']:g}/s"
         table.add_column(f"{line['measurement']}: {rate}", justify="right")
-    columns = [_cells(line) for line in lines]
+    columns = [_cells(line) | _deflated_cells(line) for line in lines]
     for name in columns[0]:
         table.add_row(name, *(column[name] for column in columns))
     return table
@@ -124,6 +125,25 @@ def _cells(line: dict[str, Any]) -> dict[str, Text]:
         "CPU of the swarm": cell(f"{server['swarm_cpu_percent']:.0f} %"),
         "limited by the swarm": Text("yes", "yellow") if line["limited_by_swarm"] else Text("no"),
         "everybody got everything": Text("yes") if line["everybody_got_everything"] else Text("NO", "bold red"),
+    }
+
+
+def _deflated_cells(line: dict[str, Any]) -> dict[str, Text]:
+    """What it is to the same crowd when all of it asks for it to be deflated; nothing where that was not measured."""
+    deflated = line["deflated"]
+    if deflated is None:
+        return {}
+    return {
+        "deflated: bytes per delivered action": Text(
+            f"{deflated['bytes_per_delivered_action']:.2f}, {deflated['bytes_per_delivered_action_ratio']:.2f} x"
+        ),
+        "deflated: CPU per send": Text(
+            f"{deflated['cpu_us_per_send']:.2f} us, {deflated['cpu_us_per_send_ratio']:.2f} x"
+        ),
+        "deflated: of which deflating takes": Text(f"{1000 * deflated['deflate_ms_per_tick']:.0f} us a tick"),
+        "deflated: latency p99": Text(f"{deflated['latency_p99_ms']:.1f} ms"),
+        "deflated: everybody in within": Text(f"{deflated['join_seconds']:.2f} s"),
+        "deflated: CPU of the swarm": Text(f"{deflated['swarm_cpu_percent']:.0f} %"),
     }
 
 
