@@ -86,7 +86,9 @@ def test_a_full_socket_is_counted_and_not_waited_for() -> None:
 
 async def test_a_workload_is_the_server_and_the_floor_in_turn() -> None:
     said: list[str] = []
-    measured = await measure(TINY, mix={"walker": 1}, loop="asyncio", rounds=2, seconds=0.5, say=said.append)
+    measured = await measure(
+        TINY, mix={"walker": 1}, loop="asyncio", rounds=2, seconds=0.5, say=said.append, deflate=False
+    )
     assert [text.rpartition(": ")[2] for text in said] == ["the server under the swarm", "the floor"] * 2
     assert len(measured.rounds) == 2
     for one in measured.rounds:
@@ -307,6 +309,7 @@ def test_each_measurement_is_a_line_of_json_on_stdout(capfd: pytest.CaptureFixtu
     assert [line["measurement"] for line in lines] == ["W1", *(f"micro.{name}" for name in MICRO)]
     assert {line["schema"] for line in lines} == {"zone-bench/1"}
     assert lines[0]["everybody_got_everything"]
+    assert lines[0]["deflated"] is None
     # The target that nobody can reach changes nothing in the exit code.
     assert not lines[0]["targets"][0]["reached"]
     assert "round 1 of 1" in err

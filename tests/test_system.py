@@ -139,11 +139,12 @@ def test_a_thousand_bots_get_everything(family: Family) -> None:
     assert (report["schema"], report["interrupted"]) == ("zone-swarm/2", False)
 
 
-def test_two_processes_see_the_same_frames(family: Family, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["--deflate"]], ids=" ".join)
+def test_two_processes_see_the_same_frames(family: Family, tmp_path: Path, more: list[str]) -> None:
     file = tmp_path / "report.json"
     code, out, err = family.run(
         *("tools.swarm", "--spawn-server", "--bots", "60", "--processes", "2", "--time", "1s", "--ramp", "200"),
-        *("--json", str(file)),
+        *("--json", str(file), *more),
     )
     assert code == 0
     report = json.loads(file.read_text())

@@ -34,6 +34,7 @@ _MICRO_RUNS = 9
 _EXAMPLES = """\
   python -m tools.bench                                     everything, as tables
   python -m tools.bench --workload W1 --mix walker=1        a thousand players who only walk
+  python -m tools.bench --workload W1 --deflate             what deflating costs and saves
   python -m tools.bench --workload micro --json - | jq .cpu_us
 """
 _EXIT_CODES = """\
@@ -65,6 +66,8 @@ def _parser() -> Parser:
     flag("--rounds", parse=above_zero(parse_count), default=3, help="server and floor so often in turn")
     flag("--time", parse=above_zero(parse_duration), default=5.0, help="how long each of them a round")
     flag("--mix", parse=parse_mix, default=parse_mix(DEFAULT_MIX), help="who the players are", shown=DEFAULT_MIX)
+    text = "measure the server under a crowd that wants everything deflated as well, each round"
+    parser.switch("--deflate", help=text)
     text = "the server's event loop: auto (uvloop if installed), asyncio, uvloop"
     flag("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     text = "write each measurement as a line of JSON; - is stdout, in place of tables"
@@ -106,6 +109,7 @@ async def _run(arguments: argparse.Namespace, lines_to: TextIO | None) -> int:
             rounds=arguments.rounds,
             seconds=arguments.time,
             say=_log.info,
+            deflate=arguments.deflate,
         )
         crowds.append(write(report.workload_line(measured)))
     pieces = []

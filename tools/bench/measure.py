@@ -129,7 +129,7 @@ async def measure(
     rounds: int,
     seconds: float,
     say: Callable[[str], None],
-    deflate: bool = False,
+    deflate: bool,
 ) -> Measured:
     """Runs a workload. Raises SpawnError, SwarmError or FloorError when a process of it breaks."""
     done = []

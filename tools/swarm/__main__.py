@@ -79,6 +79,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         processes=min(arguments.processes, arguments.bots),
         mix=arguments.mix,
+        deflate=arguments.deflate,
     )
     try:
         check_target(plan, arguments.yes_remote)
@@ -112,6 +113,7 @@ def _parser() -> Parser:
     text = "actions per second and bot"
     flag("--rate", parse=above_zero(parse_number), default=default.rate, help=text)
     flag("--seed", parse=parse_integer, default=default.seed, help="seed of all that bots decide")
+    parser.switch("--deflate", help="all ask for frames and snapshots to be deflated")
     parser.switch("--no-control", help="with hostile bots: do not run without them first")
     parser.exclusive()
     flag("--mix", parse=parse_mix, default=default.mix, help="who they are", shown=DEFAULT_MIX)
