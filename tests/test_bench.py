@@ -117,8 +117,8 @@ async def test_with_deflate_each_round_has_the_server_that_deflates_in_it_too() 
     assert one.deflated is not None
     assert one.server.deflate_ms_per_tick == 0 < one.deflated.deflate_ms_per_tick
     assert one.deflated.everybody_got_everything
-    assert one.deflated.frame_bytes < one.server.frame_bytes
-    assert figures_of_both["bytes_per_delivered_action_ratio"] < 1
+    ratio = one.deflated.cpu_us_per_send / one.server.cpu_us_per_send
+    assert figures_of_both["cpu_us_per_send_ratio"] == ratio
 
 
 def test_a_run_without_statistics_has_no_figures() -> None:
