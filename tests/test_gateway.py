@@ -429,7 +429,7 @@ async def test_one_that_reads_again_is_caught_up_with_frames_or_a_snapshot_which
     # Players without a socket: with them a snapshot is longer than a few frames.
     for number in range(crowd):
         hall.zone.join(-number, f"nobody in particular {number}")
-    hall.tick(-(-crowd // hall.gateway._limits.joins_per_tick))
+    hall.tick(-(-crowd // hall.config.limits.joins_per_second))
     client = await hall.connect(4096)
     await hall.greet(client, "ann")
     hall.tick()

@@ -202,13 +202,21 @@ def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
 
 
 def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_their_order() -> None:
-    zone = Zone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_tick=3))
+    zone = Zone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_second=4 * HZ - 1))
     for ref in range(8):
         zone.join(ref, f"player-{ref}")
     zone.leave(1)
     zone.leave(6)
     joined = [[ref for ref, _ in zone.tick().joined] for _ in range(3)]
     assert joined == [[0, 2, 3], [4, 5, 7], []]
+
+
+@pytest.mark.parametrize(("hz", "joined"), [(1, 20), (10, 2), (20, 1), (100, 1)])
+def test_at_any_tick_rate_as_many_come_in_within_a_second_and_never_none(hz: int, joined: int) -> None:
+    zone = Zone(Yard(), hz=hz, seed=1, limits=Limits(joins_per_second=20))
+    for ref in range(40):
+        zone.join(ref, f"player-{ref}")
+    assert len(zone.tick().joined) == joined
 
 
 def test_who_joins_may_act_in_the_same_tick() -> None:

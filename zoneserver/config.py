@@ -43,8 +43,9 @@ class Limits:
     event_bytes_per_tick: int = 1024
     """What one player may have everybody told within one tick; when it has, its further packets wait for
     the next. One packet may go beyond it."""
-    joins_per_tick: int = 128
-    """Players who come in with one tick: each takes a snapshot, and a crowd of them must not hold it up."""
+    joins_per_second: int = 2_560
+    """Players who come in within a second, as many with each tick: each takes a snapshot, and a crowd of them must
+    not hold a tick up."""
     frames_per_second: float = 128.0
     """Frames that one session may send for as long as it likes; `frames_burst` is how many at once. Beyond
     the burst it is warned, and read once a tick; at half as much again muted; at twice as much ended."""

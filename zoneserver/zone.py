@@ -147,7 +147,7 @@ class Zone:
         world.tick += 1
         rules.tick = world.tick
         leaves, self._leaves = self._leaves, []
-        joins = list(islice(self._joins.items(), self._limits.joins_per_tick))
+        joins = list(islice(self._joins.items(), max(1, self._limits.joins_per_second // self.hz)))
         inbox, self._inbox = self._inbox, []
         self._waiting = {}
         for ref in leaves:

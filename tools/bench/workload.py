@@ -70,7 +70,6 @@ WORKLOADS = {
             players=9_900,
             hz=10,
             rate=1,
-            ramp=600,
             processes=2,
             targets=(
                 Target("ratio", 1.25, stretch=1.15),
