@@ -25,7 +25,7 @@ from zoneserver.process import raise_open_files, rss_bytes
 from zoneserver.rules import Rules
 from zoneserver.session import Session
 from zoneserver.ticker import Ticker
-from zoneserver.zone import Zone
+from zoneserver.zone import Zone, new_game
 
 __all__ = ["ZoneServer"]
 
@@ -57,14 +57,15 @@ class ZoneServer:
     True 0
 
     `rules` is the game: a class or an instance. Everything else is a field of Config, given whole or
-    by name. Leaving the block tells all players and closes the ports.
+    by name. Leaving the block tells all players and closes the ports. Raises GameError for a game that
+    fails to be made, and `start` for one that fails in its `on_start`.
     """
 
     def __init__(self, rules: Rules | type[Rules], config: Config | None = None, **settings: Any) -> None:
         if config is not None and settings:
             raise TypeError("give a Config or single settings, not both")
         self.config = config if config is not None else Config(**settings)
-        self._rules = rules() if isinstance(rules, type) else rules
+        self._rules = new_game(rules) if isinstance(rules, type) else rules
         self.has_failed = False
         """Whether it stopped because the zone could not be run any more."""
         self._loop: asyncio.AbstractEventLoop
@@ -108,7 +109,7 @@ class ZoneServer:
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
 
     def _assemble(self) -> None:
-        """The zone, the gateway and the clock. Raises TypeError for a game that cannot be run."""
+        """The zone, the gateway and the clock. Raises TypeError or GameError for a game that cannot be run."""
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()

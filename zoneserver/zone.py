@@ -19,13 +19,14 @@ from typing import Any
 from zoneserver.closing import RefusalCode
 from zoneserver.config import Limits
 from zoneserver.frames import FrameBuilder, History
+from zoneserver.loading import GameError
 from zoneserver.logs import place_of
 from zoneserver.rules import Action, Player, Refused, Rules, actions_of
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import Refusal
 from zoneserver.world import World
 
-__all__ = ["TickResult", "Zone"]
+__all__ = ["TickResult", "Zone", "new_game"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,14 @@ _SEQUENCES_PER_TICK = 128
 
 # Places of failures that are remembered: more than the lines of any game that raise.
 _PLACES_MAX = 1_000
+
+
+def new_game(game: type[Rules]) -> Rules:
+    """A game of this class. Raises GameError for one that cannot be made."""
+    try:
+        return game()
+    except Exception as error:
+        raise GameError(f"{game.__name__}()", error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,8 @@ class TickResult:
 
 
 class Zone:
-    """One crowded place and its game.
+    """One crowded place and its game. Raises TypeError for a game that is not written as it should be, and
+    GameError for one that fails as it starts.
 
     >>> class Chat(Rules):
     ...     pass
@@ -92,7 +102,10 @@ class Zone:
         rules.players = self._players
         rules._frame = self._frame
         rules._timers = {}
-        rules.on_start()
+        try:
+            rules.on_start()
+        except Exception as error:
+            raise GameError("on_start", error) from error
 
     @property
     def name(self) -> str:
