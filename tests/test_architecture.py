@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "exits", "logs", "sockets", "values", "version"],
+    ["budget", "closing", "exits", "figures", "logs", "sockets", "values", "version"],
     ["config", "loading", "process", "settings"],
     ["command"],
     ["admission", "guard", "pacing", "tickets"],
@@ -17,10 +17,10 @@ FLOORS = [
     ["wire.messages"],
     ["wire.decoding"],
     ["world", "metrics"],
-    ["frames"],
+    ["frames", "rates"],
     ["rules"],
     ["games.chat", "games.pixels", "games.plaza", "games.tag"],
-    ["zone", "ticker", "session"],
+    ["report", "session", "ticker", "zone"],
     ["fanout", "trial"],
     ["roster"],
     ["gateway", "checkup"],
@@ -38,7 +38,7 @@ FLOORS = [
 BOTH_HALVES = "testing"
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
 SHARED = (
-    *("wire", "closing", "metrics", "world", "tickets"),
+    *("wire", "closing", "figures", "metrics", "rates", "world", "tickets"),
     *("command", "config", "exits", "loading", "process", "settings", "values"),
 )
 # What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
@@ -46,6 +46,7 @@ SHARED = (
 BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}
 PURE = [
     *("admission", "budget", "guard", "pacing", "tickets", "world", "frames", "rules", "zone", "ticker", "metrics"),
+    *("figures", "rates"),
     *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing"),
 ]
 

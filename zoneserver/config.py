@@ -138,6 +138,8 @@ class Config:
     """Its key in a PEM file; None: in the same file."""
     ban_seconds: float = 60.0
     """How long nobody may come in from an address after a player from there was thrown out."""
+    stats_interval_seconds: float = 10.0
+    """How often the log gets a line of statistics while nobody asks the admin port for any; 0 is never."""
     drain_seconds: float = 5.0
     """How long a shutdown may take to tell everybody."""
     delivery: str = "zone"

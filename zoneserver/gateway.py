@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from zoneserver.admission import Admission
-from zoneserver.closing import CloseReason, RefusalCode
+from zoneserver.closing import ORDINARY_CLOSES, CloseReason, RefusalCode
 from zoneserver.config import Config
 from zoneserver.fanout import FanOut
 from zoneserver.guard import Guard, Standing
@@ -57,8 +57,6 @@ _TURNED_AWAY_MAX = 64
 _BYTES_PER_ACTION = 16
 # Kicks after which nobody else from that address is wanted for a while.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
-# Ends that say nothing about a fault: not worth a line each.
-_ORDINARY = {CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING}
 
 
 class Gateway:
@@ -237,7 +235,7 @@ class Gateway:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
         self._roster.ended(session, self._loop.time())
-        level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
+        level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
         log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
         self._shaken(session)
         self.fan_out.leave(session)

@@ -22,6 +22,7 @@ from zoneserver.delivery import GATEWAYS
 from zoneserver.listeners import tcp
 from zoneserver.metrics import STATS_SCHEMA, Stats
 from zoneserver.process import raise_open_files, rss_bytes
+from zoneserver.report import Reporter
 from zoneserver.rules import Rules
 from zoneserver.session import Session
 from zoneserver.ticker import Ticker
@@ -107,6 +108,7 @@ class ZoneServer:
             await self._listen(player_socket, admin_socket)
             unless_started.pop_all()
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
+        self._reporter.start()
 
     def _assemble(self) -> None:
         """The zone, the gateway and the clock. Raises TypeError or GameError for a game that cannot be run."""
@@ -125,6 +127,7 @@ class ZoneServer:
         self._ticker = Ticker(config.hz, self._loop.time())
         self._started = time.monotonic()
         self._sample_cpu()
+        self._reporter = Reporter(config.stats_interval_seconds, self.stats, self._loop)
 
     async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
@@ -133,7 +136,7 @@ class ZoneServer:
         )
         if admin_socket is not None:
             documents: dict[str, Document] = {
-                "/stats": lambda _: (HTTPStatus.OK, self.stats().to_json()),
+                "/stats": self._watched_stats,
                 "/healthz": lambda _: self._health(),
                 "/map": lambda _: (HTTPStatus.OK, self.map()),
                 "/sessions": self._sessions,
@@ -160,6 +163,7 @@ class ZoneServer:
             listener.close()
         if self._beat_handle is not None:
             self._beat_handle.cancel()
+        self._reporter.stop()
         await self.gateway.close(self.config.drain_seconds)
         for connection in tuple(self._admin_connections):
             connection.close()
@@ -296,6 +300,10 @@ class ZoneServer:
             "players": len(slots),
             "positions": [value for slot in slots[::step] for value in world.position(slot)],
         }
+
+    def _watched_stats(self, _query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
+        self._reporter.is_watched = True
+        return HTTPStatus.OK, self.stats().to_json()
 
     def _sessions(self, query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         """The players' sessions that are first by a figure: `?sort=queued&limit=20`; and who went last."""

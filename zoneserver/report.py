@@ -1,0 +1,126 @@
+"""What the log says of a zone that nobody watches: every so often one line, of what happened since the last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zoneserver.closing import ORDINARY_CLOSES
+from zoneserver.figures import count, milliseconds, size
+from zoneserver.logs import fields
+from zoneserver.metrics import Stats
+from zoneserver.rates import Rates, rates_between
+
+__all__ = ["Reporter", "by_count", "kicks_in", "stats_line"]
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Logs a line of statistics every `interval_seconds`, 0 being never.
+
+    Nothing is said where somebody has asked for statistics since the last line, nor for as long as the
+    zone is empty and nothing happens in it.
+    """
+
+    def __init__(self, interval_seconds: float, stats: Callable[[], Stats], loop: asyncio.AbstractEventLoop) -> None:
+        self.is_watched = False
+        """Set when somebody asks for statistics: whoever watches needs no line."""
+        self._interval_seconds = interval_seconds
+        self._stats = stats
+        self._loop = loop
+        self._before: Stats
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """From now on."""
+        if self._interval_seconds:
+            self._before = self._stats()
+            self._timer = self._loop.call_later(self._interval_seconds, self._report)
+
+    def stop(self) -> None:
+        """No further line. May be called whether or not it was started."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _report(self) -> None:
+        before, after = self._before, self._stats()
+        rates = rates_between(before, after)
+        if rates is not None and not self.is_watched and _is_worth_it(before, after):
+            log.info("%s", stats_line(before, after, rates), extra=fields(**_fields(before, after, rates)))
+        self._before, self.is_watched = after, False
+        self._timer = self._loop.call_later(self._interval_seconds, self._report)
+
+
+def _is_worth_it(before: Stats, after: Stats) -> bool:
+    """Whether anybody is there, or anything happened."""
+    return bool(after.connections) or any(
+        getattr(before, name) != getattr(after, name) for name in ("connections_total", "closes", "overruns_total")
+    )
+
+
+def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
+    """The figures, and then what went wrong, the worst first: a line of the log may be cut at its end."""
+    kicks = kicks_in(_grown(before.closes, after.closes))
+    joins = after.joins_total - before.joins_total
+    events = (
+        (after.rule_failures_total - before.rule_failures_total, "rules failed"),
+        (after.overruns_total - before.overruns_total, "overruns"),
+        (sum(kicks.values()), f"kicked ({by_count(kicks)})"),
+        (after.behind, "behind"),
+        (sum(after.refusals.values()) - sum(before.refusals.values()), "refused"),
+        (joins, "joined"),
+        # Whoever joined and is not here has gone.
+        (before.players + joins - after.players, "gone"),
+    )
+    return ", ".join(
+        [
+            f"{after.players:,} player{'' if after.players == 1 else 's'}",
+            f"tick p99 {milliseconds(after.tick_ms['p99'])} of {1000 / after.hz:.0f} ms",
+            f"in {count(rates.actions_in_per_s)} actions/s {size(rates.bytes_in_per_s)}/s",
+            f"out {count(rates.deliveries_out_per_s)}/s {size(rates.bytes_out_per_s)}/s",
+            f"cpu {after.cpu_percent:.0f} %",
+            size(after.rss_bytes),
+            *(f"{count(number)} {what}" for number, what in events if number > 0),
+        ]
+    )
+
+
+def kicks_in(closes: Mapping[str, int]) -> dict[str, int]:
+    """Of closes by reason those that were the server's doing, for cause."""
+    return {reason: number for reason, number in closes.items() if reason not in ORDINARY_CLOSES}
+
+
+def by_count(numbers: Mapping[str, int]) -> str:
+    """Numbers with what they count, the largest first.
+
+    >>> by_count({"CLIENT_LEFT": 2, "FLOOD": 1_000})
+    '1,000 FLOOD, 2 CLIENT_LEFT'
+    """
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number:,} {what}" for what, number in ordered)
+
+
+def _grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    return dict(Counter(after) - Counter(before))
+
+
+def _fields(before: Stats, after: Stats, rates: Rates) -> dict[str, Any]:
+    """The same for programs that read the log, whole."""
+    return {
+        "players": after.players,
+        "tick": after.tick,
+        "tick_ms": after.tick_ms,
+        "phases_ms": after.phases_ms,
+        "dilation": after.dilation,
+        "behind": after.behind,
+        "queued_bytes": after.queued_bytes,
+        "cpu_percent": after.cpu_percent,
+        "rss_bytes": after.rss_bytes,
+        **rates.to_json(),
+        "closes": _grown(before.closes, after.closes),
+        "refusals": _grown(before.refusals, after.refusals),
+    }
