@@ -17,7 +17,7 @@ FLOORS = [
     ["wire.messages"],
     ["wire.decoding"],
     ["world", "metrics"],
-    ["frames", "rates"],
+    ["exposition", "frames", "rates"],
     ["rules"],
     ["games.chat", "games.pixels", "games.plaza", "games.tag"],
     ["report", "session", "ticker", "zone"],

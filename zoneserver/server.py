@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
-from zoneserver.admin import AdminProtocol, Document
+from zoneserver.admin import AdminProtocol, Document, Text
 from zoneserver.config import Config
 from zoneserver.delivery import GATEWAYS
+from zoneserver.exposition import CONTENT_TYPE, load_exposition
 from zoneserver.listeners import tcp
 from zoneserver.metrics import STATS_SCHEMA, Stats
-from zoneserver.process import raise_open_files, rss_bytes
+from zoneserver.process import MissingExtraError, raise_open_files, rss_bytes
 from zoneserver.report import Reporter
 from zoneserver.rules import Rules
 from zoneserver.session import Session
@@ -136,7 +137,8 @@ class ZoneServer:
         )
         if admin_socket is not None:
             documents: dict[str, Document] = {
-                "/stats": self._watched_stats,
+                "/stats": lambda _: (HTTPStatus.OK, self._watched_stats().to_json()),
+                "/metrics": self._metrics(),
                 "/healthz": lambda _: self._health(),
                 "/map": lambda _: (HTTPStatus.OK, self.map()),
                 "/sessions": self._sessions,
@@ -301,9 +303,19 @@ class ZoneServer:
             "positions": [value for slot in slots[::step] for value in world.position(slot)],
         }
 
-    def _watched_stats(self, _query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
+    def _watched_stats(self) -> Stats:
+        """The state of everything, for somebody who watches."""
         self._reporter.is_watched = True
-        return HTTPStatus.OK, self.stats().to_json()
+        return self.stats()
+
+    def _metrics(self) -> Document:
+        """The same for Prometheus. Loaded now: a tick would wait for what is loaded when it is first asked for."""
+        try:
+            written = load_exposition()
+        except MissingExtraError as error:
+            complaint = {"error": str(error)}
+            return lambda _: (HTTPStatus.NOT_IMPLEMENTED, complaint)
+        return lambda _: (HTTPStatus.OK, Text(CONTENT_TYPE, written(self._watched_stats())))
 
     def _sessions(self, query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         """The players' sessions that are first by a figure: `?sort=queued&limit=20`; and who went last."""
