@@ -9,7 +9,8 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "exits", "figures", "logs", "sockets", "values", "version"],
+    ["budget", "closing", "exits", "figures", "sockets", "text", "values", "version"],
+    ["logs"],
     ["config", "loading", "process", "settings"],
     ["command"],
     ["admission", "guard", "pacing", "tickets"],
@@ -38,7 +39,7 @@ FLOORS = [
 BOTH_HALVES = "testing"
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
 SHARED = (
-    *("wire", "closing", "figures", "metrics", "rates", "world", "tickets"),
+    *("wire", "closing", "figures", "metrics", "rates", "text", "world", "tickets"),
     *("command", "config", "exits", "loading", "process", "settings", "values"),
 )
 # What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
@@ -46,7 +47,7 @@ SHARED = (
 BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}
 PURE = [
     *("admission", "budget", "guard", "pacing", "tickets", "world", "frames", "rules", "zone", "ticker", "metrics"),
-    *("figures", "rates"),
+    *("figures", "rates", "text"),
     *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing"),
 ]
 

@@ -45,6 +45,10 @@ async def test_a_rule_that_raises_costs_its_action_and_nothing_else(
         assert refused == ["RULE_FAILED"]
         assert sorted(seen) == ["ann", "bob"]
         assert await bob.ping() >= 0
+    (record,) = [record for record in caplog.records if record.exc_info]
+    told = record.__dict__["fields"]
+    assert (told["player"], told["action"], told["failures_total"]) == ("ann", "break_it", 1)
+    assert told["error"].startswith("ZeroDivisionError: the rule failed (tests/test_failure.py:")
     assert "break_it" in caplog.text
     assert "'ann'" in caplog.text
 

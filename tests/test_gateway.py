@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
@@ -94,7 +95,21 @@ async def test_another_version_is_turned_away(open_hall: OpenHall, version: int)
 
 @pytest.mark.parametrize(
     "name",
-    ["", "x" * 25, " ann", "ann ", "   ", "\x1b[2J", "a\nb", "a\0b", "\u202eevil", "\u2066a", "\u200b", "\ue000"],
+    [
+        "",
+        "x" * 25,
+        " ann",
+        "ann ",
+        "   ",
+        "\x1b[2J",
+        "a\nb",
+        "a\0b",
+        "\u202eevil",
+        "\u2066a",
+        "\u200b",
+        "\ue000",
+        "\u3164",
+    ],
 )
 async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_hall: OpenHall, name: str) -> None:
     hall = await open_hall(Plaza)
@@ -276,6 +291,24 @@ async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
     hall.tick()
     assert (await ann.ended()).code == "INTERNAL_ERROR"
     assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
+
+
+async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
+    open_hall: OpenHall, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hall = await open_hall(Plaza)
+    ann = await hall.join("ann")
+    await ann.say_bytes(frame(b"nonsense"))
+    assert (await ann.ended()).code == "PROTOCOL_ERROR"
+    (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway"]
+    host, port = ann.sock.getsockname()
+    who = {"player": "ann", "address": f"{host}:{port}", "code": "PROTOCOL_ERROR"}
+    told = record.__dict__["fields"]
+    assert who.items() <= told.items()
+    assert told["reason"]
+    assert f"'ann' from {host}:{port}" in record.getMessage()
+    assert record.getMessage().endswith(told["reason"])
 
 
 async def test_packets_are_read_before_the_tick_when_too_many_wait(open_hall: OpenHall) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from conftest import Connect, FakeLoop, OpenServer, until
 
+from zoneserver.config import Config
 from zoneserver.games.plaza import Plaza
 from zoneserver.logs import _JsonFormatter, _TextFormatter
 from zoneserver.metrics import Stats
 from zoneserver.rates import rates_between
 from zoneserver.report import Reporter, stats_line
+from zoneserver.rules import Rules
 
 KINDS: dict[str, Any] = {"int": 0, "float": 0.0, "str": ""}
 INTERVAL_SECONDS = 10.0
@@ -34,7 +37,8 @@ class Zone:
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self.now = stats()
         self.loop = FakeLoop()
-        self.reporter = Reporter(interval_seconds, lambda: self.now, self.loop)
+        config = Config(stats_interval_seconds=interval_seconds)
+        self.reporter = Reporter(config, lambda: self.now, self.loop)
         self.reporter.start()
 
     def pass_interval(self, **figures: Any) -> None:
@@ -154,3 +158,53 @@ async def test_a_server_that_nobody_asks_reports(open_server: OpenServer, connec
     await client.hello("ann")
     await client.welcomed()
     await until(lambda: any("1 player, " in line.getMessage() for line in lines()))
+
+
+PHASES = {"ingest": 4.0, "rules": 10.0, "encode": 2.0, "fan_out": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("tick_ms", "phases", "phase", "words"),
+    [
+        (80.0, {"rules": 70.0}, "rules", "took 80.0 ms of 50.0: most of it rules (70.0 ms)"),
+        (80.0, {"encode": 60.0}, "encode", "took 80.0 ms of 50.0: most of it encode (60.0 ms)"),
+        (80.0, {"fan_out": 60.0, "ingest": 90.0}, "fan_out", "took 80.0 ms of 50.0: most of it fan-out (60.0 ms)"),
+        (80.0, {}, "ingest", "took 80.0 ms of 50.0: most of it ingest (65.0 ms)"),
+        (20.0, {"ingest": 60.0}, "ingest", "came late, 2 skipped: ingest took 60.0 ms of CPU before it"),
+        (20.0, {}, None, "came late, 2 skipped: nothing of ours took long: the machine is busy"),
+    ],
+)
+def test_an_overrun_names_the_phase_in_which_its_time_went(
+    tick_ms: float, phases: dict[str, float], phase: str | None, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Zone().reporter.overran(512, tick_ms, 2, PHASES | phases, 17)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(f"tick 512 {words}")
+    assert record.getMessage().endswith("; 17 overruns so far")
+    document = json.loads(_JsonFormatter().format(record))
+    assert (document["tick"], document["phase"], document["overruns_total"]) == (512, phase, 17)
+
+
+def test_overruns_are_told_once_a_second_at_the_most(caplog: pytest.LogCaptureFixture) -> None:
+    zone = Zone()
+    for number in range(1, 9):
+        zone.reporter.overran(number, 80.0, 0, PHASES, number)
+        zone.loop.now += 0.25
+    assert [record.args[-1] for record in caplog.records if isinstance(record.args, tuple)] == [1, 5]
+
+
+class Slow(Rules):
+    """A game whose ticks take longer than they may."""
+
+    def on_tick(self) -> None:
+        time.sleep(0.03)
+
+
+async def test_a_game_that_is_too_slow_is_told_of_as_rules(
+    open_server: OpenServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await open_server(Slow, hz=50)
+    await until(lambda: server.stats().overruns_total > 3)
+    assert "most of it rules (" in caplog.records[0].getMessage()
+    assert len(caplog.records) <= 1 + server.stats().uptime_s

@@ -28,9 +28,9 @@ from zoneserver.rules import Rules
 from zoneserver.scaffold import make_game
 from zoneserver.server import ZoneServer
 from zoneserver.settings import Parser
+from zoneserver.text import NAME_TEXT, is_name
 from zoneserver.tickets import issue_ticket, ticket_to_text
 from zoneserver.values import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_size
-from zoneserver.wire.messages import NAME_CHARACTERS
 
 __all__ = ["main"]
 
@@ -80,8 +80,8 @@ def _ticket(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"a ticket needs a secret of at least {SECRET_BYTES_MIN} bytes: --secret-file or {_SECRET_VARIABLE}"
         )
-    if not 0 < len(arguments.name) <= NAME_CHARACTERS:
-        raise UsageError(f"a name has 1 to {NAME_CHARACTERS} characters")
+    if not is_name(arguments.name):
+        raise UsageError(NAME_TEXT)
     expires_at = int(time.time() + arguments.valid)
     ticket = ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16)))
     form = {"schema": "zone-ticket/1", "name": arguments.name, "zone": arguments.zone, "expires_at": expires_at}

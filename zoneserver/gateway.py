@@ -21,12 +21,12 @@ from zoneserver.guard import Guard, Standing
 from zoneserver.metrics import Counters, SessionList, TickTimes
 from zoneserver.roster import Roster
 from zoneserver.session import Session, State
+from zoneserver.text import NAME_TEXT, is_name
 from zoneserver.tickets import Turnstile
 from zoneserver.wire.decoding import WireError, decode_act, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
-    NAME_CHARACTERS,
     PROTOCOL_VERSION,
     Goodbye,
     Hello,
@@ -196,7 +196,8 @@ class Gateway:
         code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
         # The code is part of the format, so that each has its own share of the lines of a second.
-        log.info(f"{code}: %r, %s", session, guard.text)
+        told = session.log_fields(code=str(code), reason=guard.text)
+        log.info(f"{code}: %r, %s", session, guard.text, extra=told)
         self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
         session.flush()
 
@@ -236,7 +237,8 @@ class Gateway:
         self.counters.closes[str(session.reason)] += 1
         self._roster.ended(session, self._loop.time())
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
-        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
+        told = session.log_fields(code=str(session.reason), reason=session.reason_text)
+        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text, extra=told)
         self._shaken(session)
         self.fan_out.leave(session)
         # Only who was in is thrown out. Anything may knock: a page can have its visitor's browser do it.
@@ -264,11 +266,9 @@ class Gateway:
                 f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}",
             )
             return
-        # A name is shown to other players and to operators: nothing in it may steer a terminal.
         name = hello.name
-        if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable() or name != name.strip():
-            text = f"a name has 1 to {NAME_CHARACTERS} printable characters, and no space around it"
-            session.end(CloseReason.BAD_NAME, text)
+        if not is_name(name):
+            session.end(CloseReason.BAD_NAME, NAME_TEXT)
             return
         if self._turnstile is not None:
             objection = self._turnstile.objection(name, hello.ticket, time.time())

@@ -12,6 +12,9 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
+
+from zoneserver.text import printable
 
 __all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "fields", "hold_logs", "place_of", "set_up_logs"]
 
@@ -26,8 +29,6 @@ _HELD_LINES_MAX = 1_000
 _KINDS_MAX = 1_000
 # So many calls on the way to a failure tell it from others; deeper down it may be endless recursion.
 _PLACE_CALLS = 8
-# Loads the codec now: when it is first wanted there may be no descriptor left to load it with.
-"".encode("unicode_escape")
 
 
 def set_up_logs(level: str, style: str) -> None:
@@ -114,7 +115,11 @@ class _TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        return _cut(_printable(super().formatMessage(record)))
+        return _cut(printable(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        # What a rule raises may hold what players sent.
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 class _JsonFormatter(logging.Formatter):
@@ -136,12 +141,3 @@ def _cut(line: str) -> str:
     if len(encoded) <= _LINE_BYTES_MAX:
         return line
     return encoded[: _LINE_BYTES_MAX - 3].decode(errors="ignore") + "..."
-
-
-def _printable(text: str) -> str:
-    """The text on one line, with whatever could steer a terminal written out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )

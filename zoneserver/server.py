@@ -21,6 +21,7 @@ from zoneserver.config import Config
 from zoneserver.delivery import GATEWAYS
 from zoneserver.exposition import CONTENT_TYPE, load_exposition
 from zoneserver.listeners import tcp
+from zoneserver.logs import fields
 from zoneserver.metrics import STATS_SCHEMA, Stats
 from zoneserver.process import MissingExtraError, raise_open_files, rss_bytes
 from zoneserver.report import Reporter
@@ -81,7 +82,6 @@ class ZoneServer:
         self._overruns_total = 0
         # Ticks that failed one after the other; a zone that fails for long is not worth keeping up.
         self._failures = 0
-        self._overrun_logged = 0.0
         # CPU time of the process at two moments about a second apart: the load between them.
         self._cpu = ((0.0, 0.0), (0.0, 0.0))
 
@@ -128,7 +128,7 @@ class ZoneServer:
         self._ticker = Ticker(config.hz, self._loop.time())
         self._started = time.monotonic()
         self._sample_cpu()
-        self._reporter = Reporter(config.stats_interval_seconds, self.stats, self._loop)
+        self._reporter = Reporter(config, self.stats, self._loop)
 
     async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
@@ -180,16 +180,23 @@ class ZoneServer:
         try:
             seconds = self.gateway.tick(round(self._ticker.dilation * 100))
         except Exception:
-            log.exception("tick %d failed", self.zone.world.tick)
             self._failures += 1
+            tick, failures = self.zone.world.tick, self._failures
+            about = fields(tick=tick, failures=failures)
+            log.exception("tick %d failed, the %d. in a row: nobody is told of it", tick, failures, extra=about)
             if self._failures >= _FAILURES_MAX:
-                log.critical("%d ticks failed one after the other: the zone cannot go on", self._failures)
+                log.critical(
+                    "%d ticks failed one after the other: the zone cannot go on, and stops", failures, extra=about
+                )
                 self.has_failed = True
                 self.request_stop()
         else:
             self._failures = 0
             if skipped or seconds > self._ticker.period:
-                self._overran(skipped, seconds)
+                self._overruns_total += 1
+                self._reporter.overran(
+                    self.zone.world.tick, seconds * 1000, skipped, self.gateway.times.newest_ms(), self._overruns_total
+                )
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
@@ -213,24 +220,6 @@ class ZoneServer:
             time.sleep(seconds)
         self._connections_before_rest = connections
         self._loop.call_soon(self._rest, due)
-
-    def _overran(self, skipped: int, seconds: float) -> None:
-        self._overruns_total += 1
-        now = self._loop.time()
-        if now - self._overrun_logged < 1.0:
-            return
-        self._overrun_logged = now
-        phase, share = max(self.gateway.times.phases_ms().items(), key=lambda item: item[1])
-        log.warning(
-            "tick %d took %.1f ms of %.1f, %d ticks skipped; the longest phase of late is %s (%.1f ms); %d in all",
-            self.zone.world.tick,
-            seconds * 1000,
-            self._ticker.period * 1000,
-            skipped,
-            phase,
-            share,
-            self._overruns_total,
-        )
 
     def _sample_cpu(self) -> None:
         self._cpu = self._cpu[1], (self._loop.time(), time.process_time())

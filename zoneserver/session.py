@@ -21,6 +21,7 @@ from typing import Protocol, cast
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.guard import Guard
+from zoneserver.logs import fields
 from zoneserver.process import address_text
 from zoneserver.sockets import round_trip_seconds, set_user_timeout, unanswered_seconds
 from zoneserver.wire.framing import Deframer, frame
@@ -162,6 +163,10 @@ class Session(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<session {self.number} {self.name!r} from {self.address}, {self.state.value}>"
+
+    def log_fields(self, **more: object) -> dict[str, object]:
+        """Who it is, and more, for the `extra` of a log call."""
+        return fields(session=self.number, player=self.name, address=self.address, **more)
 
     # --- State ------------------------------------------------------------------------------------
 
@@ -384,7 +389,7 @@ class Session(asyncio.Protocol):
                 # Not now: we may be within `resume_writing`, where asyncio does not expect to be closed.
                 self._loop.call_soon(self._finish)
         except Exception:
-            log.exception("%r failed when it was ended", self)
+            log.exception("%r failed when it was ended", self, extra=self.log_fields())
             self._loop.call_soon(self.abort)
 
     def _finish(self) -> None:
@@ -406,7 +411,7 @@ class Session(asyncio.Protocol):
 
     def fail(self, when: str) -> None:
         """For an exception that is being handled: logs it, and ends this session and no other."""
-        log.exception("%r failed when %s", self, when)
+        log.exception("%r failed when %s", self, when, extra=self.log_fields())
         self.end(CloseReason.INTERNAL_ERROR)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -431,4 +436,4 @@ class Session(asyncio.Protocol):
         try:
             callback(self)
         except Exception:
-            log.exception("%r failed when its connection was lost", self)
+            log.exception("%r failed when its connection was lost", self, extra=self.log_fields())

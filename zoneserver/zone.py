@@ -19,8 +19,8 @@ from typing import Any
 from zoneserver.closing import RefusalCode
 from zoneserver.config import Limits
 from zoneserver.frames import FrameBuilder, History
-from zoneserver.loading import GameError
-from zoneserver.logs import place_of
+from zoneserver.loading import GameError, raised_by
+from zoneserver.logs import fields, place_of
 from zoneserver.rules import Action, Player, Refused, Rules, actions_of
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import Refusal
@@ -241,7 +241,7 @@ class Zone:
             except Refused as refusal:
                 self._refuse(ref, player, seq, refusal, moved_before)
             except Exception as error:
-                self._failed(f"the rule for {sent!r:.80} of {player!r}", error)
+                self._failed(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
                 self._refuse(ref, player, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"), moved_before)
             player.acting_seq = None
 
@@ -262,7 +262,7 @@ class Zone:
         except Exception as error:
             self._failed(what, error)
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: Exception, **about: object) -> None:
         """Counts a rule that raised, and logs it: for each place where one does, once a second at the most."""
         self.rule_failures_total += 1
         place, logged, tick = place_of(error), self._failures_logged, self.world.tick
@@ -270,4 +270,7 @@ class Zone:
             if len(logged) >= _PLACES_MAX:
                 logged.clear()
             logged[place] = tick
-            log.exception("%s failed in tick %d (failure %d)", what, self.world.tick, self.rule_failures_total)
+            about |= {"tick": tick, "failures_total": self.rule_failures_total, "error": raised_by(error)}
+            log.exception(
+                "%s failed in tick %d (failure %d)", what, tick, self.rule_failures_total, extra=fields(**about)
+            )

@@ -18,7 +18,6 @@ from zoneserver.wire.columns import pack_column, pack_slots
 
 __all__ = [
     "ACTIONS_PER_PACKET",
-    "NAME_CHARACTERS",
     "PROTOCOL_VERSION",
     "Act",
     "Bye",
@@ -39,7 +38,6 @@ __all__ = [
 PROTOCOL_VERSION = 1
 ACTIONS_PER_PACKET = 16
 """Actions in one ACT, and elements in any array that a client sends."""
-NAME_CHARACTERS = 24
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 """The largest payload a client accepts: a snapshot of 65,536 players fits."""
 
