@@ -191,7 +191,7 @@ def test_it_comes_up_says_so_and_sums_up_at_its_end(run: Run, opened: list[Serve
     assert f"127.0.0.1:{ready['port']}" in err
     assert f"http://127.0.0.1:{ready['stats_port']}/stats" in err
     assert re.search(r"1 player at the peak, 1 at the end", out)
-    assert "1 SERVER_STOPPING" in out
+    assert "left          1 SERVER_STOPPING\nkicked        nobody\n" in out
     assert "Traceback" not in err
 
 
@@ -235,7 +235,7 @@ def test_an_address_of_ipv6_is_written_with_brackets(run: Run) -> None:
             pass
     _, _, err = server.stop()
     assert f"players    [::1]:{port}\n" in err
-    assert "Hz, 1 player\n" in err
+    assert "Hz, at most 1 player\n" in err
     assert re.search(r"PROTOCOL_ERROR: <session .* from \[::1\]:\d+, closing>", err)
 
 
@@ -375,7 +375,7 @@ def test_a_full_zone_refuses_and_the_log_level_decides_whether_that_is_logged(
         second.close()
         first.close()
         code, out, err = server.stop()
-        assert (code, "1 SERVER_FULL" in out, "1 player at the peak" in out) == (0, True, True)
+        assert (code, "kicked        1 SERVER_FULL\n" in out, "1 player at the peak" in out) == (0, True, True)
         logged[level] = "SERVER_FULL" in err
     assert logged == {"info": True, "warning": False}
 
