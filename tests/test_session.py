@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from conftest import Bench, Client, Connect, Recorder, until
+from conftest import Bench, Client, Connect, FakeLoop, Recorder, until
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
@@ -325,6 +325,7 @@ def test_what_came_before_a_framing_error_is_served_however_the_stream_was_split
 
 LEGAL = {
     (State.NEW, State.HANDSHAKE),
+    (State.NEW, State.CLOSING),
     (State.HANDSHAKE, State.JOINING),
     (State.HANDSHAKE, State.CLOSING),
     (State.JOINING, State.PLAYING),
@@ -345,6 +346,26 @@ def test_only_legal_transitions_of_the_state_are_possible(before: State, after: 
         with pytest.raises(AssertionError):
             session.advance(after)
         assert session.state is before
+
+
+def test_a_connection_that_never_stood_ends_once_and_is_gone() -> None:
+    owner, loop = Recorder(), FakeLoop()
+    session = Session(owner, Limits(), loop)
+    assert session.accepted(("192.0.2.1", 5000))
+    assert (session.host, session.address) == ("192.0.2.1", "192.0.2.1:5000")
+    for _ in range(2):
+        session.not_opened(CloseReason.HANDSHAKE_TIMEOUT, "no TLS handshake in time")
+    assert owner.told == ["accepted", "ended", "gone"]
+    assert (session.state, session.reason) == (State.CLOSED, CloseReason.HANDSHAKE_TIMEOUT)
+    session.abort()
+    assert not session.send(b"x")
+
+
+def test_a_connection_that_stands_does_not_fail_to_open() -> None:
+    bench = Bench()
+    bench.session.not_opened(CloseReason.HANDSHAKE_TIMEOUT)
+    assert bench.session.state is State.PLAYING
+    assert bench.owner.told == ["opened"]
 
 
 # --- One turn of the loop takes so many frames ----------------------------------------------------
@@ -416,7 +437,7 @@ def open_line(cleanup: AsyncExitStack, connect: Connect) -> OpenLine:
         loop = asyncio.get_running_loop()
         sock = tcp.bind("127.0.0.1", 0, limits)
         port = sock.getsockname()[1]
-        server = await tcp.listen(sock, lambda: Session(owner, limits, loop))
+        server = tcp.Listener(sock, lambda: Session(owner, limits, loop))
         cleanup.push_async_callback(server.wait_closed)
         cleanup.push_async_callback(until, lambda: owner.told[-1:] == ["gone"])
         cleanup.callback(server.close)

@@ -77,8 +77,8 @@ class Gateway:
         # Admitted sessions by the number under which the zone knows them, and by name.
         self._players: dict[int, Session] = {}
         self._names: dict[str, Session] = {}
-        # Sessions that count in `admission`, until they are gone.
-        self._admitted: set[Session] = set()
+        # Sessions that count in `admission`, until they are gone; and whether as shaking hands.
+        self._admitted: dict[Session, bool] = {}
         # Sessions that are turned away, until they are gone.
         self._turned_away: set[Session] = set()
         # Sessions that are not read before the next tick.
@@ -131,24 +131,37 @@ class Gateway:
 
     # --- What sessions say (session.Owner) --------------------------------------------------------
 
+    def session_accepted(self, session: Session) -> bool:
+        # Nothing can be said before the handshake, and that is what it would cost to say why not.
+        against = self._count(session)
+        if against is not None:
+            self._count_end(session, against, against.text)
+        return against is None
+
     def session_opened(self, session: Session) -> None:
         self._connections.add(session)
         self._empty.clear()
-        self.counters.connections_total += 1
         session.opened_at = self._loop.time()
+        against = None if session in self._admitted else self._count(session)
         if self._is_stopping:
             # It was accepted while the listener closed.
             session.end(CloseReason.SERVER_STOPPING)
             return
-        against = self.admission.opened(session.host, self._now)
         if against is not None:
             self._turn_away(session, against)
             return
-        self._admitted.add(session)
         # Our clock may be a tick behind: nobody gets less than the whole time.
         self._handshaking[session] = self._now + self._limits.handshake_seconds + 1 / self.zone.hz
         if len(self._connections) > self._connections_max:
             self._make_room(session)
+
+    def _count(self, session: Session) -> CloseReason | None:
+        """Counts a connection, and by its address, unless there is a reason against that."""
+        self.counters.connections_total += 1
+        against = self.admission.opened(session.host, self._now)
+        if against is None:
+            self._admitted[session] = True
+        return against
 
     def _make_room(self, newest: Session) -> None:
         """Whoever has said nothing for longest goes, so that silent connections cannot fill the server;
@@ -234,11 +247,8 @@ class Gateway:
 
     def session_ended(self, session: Session) -> None:
         assert session.reason is not None
-        self.counters.closes[str(session.reason)] += 1
+        self._count_end(session, session.reason, session.reason_text)
         self._roster.ended(session, self._loop.time())
-        level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
-        told = session.log_fields(code=str(session.reason), reason=session.reason_text)
-        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text, extra=told)
         self._shaken(session)
         self.fan_out.leave(session)
         # Only who was in is thrown out. Anything may knock: a page can have its visitor's browser do it.
@@ -248,11 +258,17 @@ class Gateway:
             self.zone.leave(session.number)
             del self._names[session.name]
 
+    def _count_end(self, session: Session, reason: CloseReason, text: str) -> None:
+        self.counters.closes[str(reason)] += 1
+        level = logging.DEBUG if reason in ORDINARY_CLOSES else logging.INFO
+        # The code is part of the format, so that each has its own share of the lines of a second.
+        log.log(level, f"{reason}: %r, %s", session, text, extra=session.log_fields(code=str(reason), reason=text))
+
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
         self._turned_away.discard(session)
         if session in self._admitted:
-            self._admitted.discard(session)
+            del self._admitted[session]
             self.admission.gone(session.host, self._now)
         if not self._connections:
             self._empty.set()
@@ -298,7 +314,9 @@ class Gateway:
 
     def _shaken(self, session: Session) -> None:
         """The session does not shake hands any more."""
-        if self._handshaking.pop(session, None) is not None:
+        self._handshaking.pop(session, None)
+        if self._admitted.get(session):
+            self._admitted[session] = False
             self.admission.greeted(session.host)
 
     def _act(self, session: Session, size: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:

@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 
 # Descriptors that are not for players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
-# The loop shakes hands by TLS before we hear of a connection: descriptors for so many at once.
-_TLS_HANDSHAKES = 1_000
 # Players shown on the map at the most: a picture needs no more, and a tick must not wait for it.
 _MAP_PLAYERS_MAX = 2_000
 # So many ticks that fail one after the other end the server.
@@ -73,7 +71,7 @@ class ZoneServer:
         """Whether it stopped because the zone could not be run any more."""
         self._loop: asyncio.AbstractEventLoop
         self._tls: ssl.SSLContext | None = None
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[tcp.Listener] = []
         self._admin_connections: set[AdminProtocol] = set()
         self._stopping: asyncio.Event
         self._beat_handle: asyncio.TimerHandle | None = None
@@ -106,7 +104,7 @@ class ZoneServer:
             self._assemble()
             self.port = player_socket.getsockname()[1]
             self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
-            await self._listen(player_socket, admin_socket)
+            self._listen(player_socket, admin_socket)
             unless_started.pop_all()
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
         self._reporter.start()
@@ -117,7 +115,7 @@ class ZoneServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A stopping player may hold a descriptor for a moment while the next one is let in.
-        spare = _SPARE_FILES + (_TLS_HANDSHAKES if config.tls_cert is not None else 0)
+        spare = _SPARE_FILES + (tcp.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
         files = raise_open_files(self.files_wanted)
@@ -130,11 +128,16 @@ class ZoneServer:
         self._sample_cpu()
         self._reporter = Reporter(config, self.stats, self._loop)
 
-    async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
+    def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
-        self._listeners.append(
-            await tcp.listen(player_socket, lambda: Session(gateway, limits, loop), self._tls, limits)
-        )
+
+        def session() -> Session:
+            return Session(gateway, limits, loop)
+
+        if self._tls is not None:
+            self._listeners.append(tcp.TlsListener(player_socket, session, self._tls, limits))
+        else:
+            self._listeners.append(tcp.Listener(player_socket, session))
         if admin_socket is not None:
             documents: dict[str, Document] = {
                 "/stats": lambda _: (HTTPStatus.OK, self._watched_stats().to_json()),
@@ -144,7 +147,7 @@ class ZoneServer:
                 "/sessions": self._sessions,
             }
             connections = self._admin_connections
-            self._listeners.append(await tcp.listen(admin_socket, lambda: AdminProtocol(documents, connections)))
+            self._listeners.append(tcp.Listener(admin_socket, lambda: AdminProtocol(documents, connections)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop`, or for so many seconds."""
@@ -166,12 +169,13 @@ class ZoneServer:
         if self._beat_handle is not None:
             self._beat_handle.cancel()
         self._reporter.stop()
-        await self.gateway.close(self.config.drain_seconds)
-        for connection in tuple(self._admin_connections):
-            connection.close()
+        # Who was accepted just now is told like everybody else.
         for listener in self._listeners:
             await listener.wait_closed()
         self._listeners.clear()
+        await self.gateway.close(self.config.drain_seconds)
+        for connection in tuple(self._admin_connections):
+            connection.close()
 
     # --- The beat ---------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import enum
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
@@ -51,7 +51,7 @@ class State(enum.Enum):
 
 
 _MAY_FOLLOW = {
-    State.NEW: {State.HANDSHAKE},
+    State.NEW: {State.HANDSHAKE, State.CLOSING},
     State.HANDSHAKE: {State.JOINING, State.CLOSING},
     State.JOINING: {State.PLAYING, State.CLOSING},
     State.PLAYING: {State.CLOSING},
@@ -66,6 +66,9 @@ _PLAYING = State.PLAYING
 
 class Owner(Protocol):
     """Whom a session tells what happens to it."""
+
+    def session_accepted(self, session: Session) -> bool:
+        """A connection is to shake hands by TLS, before it stands; whether it may."""
 
     def session_opened(self, session: Session) -> None:
         """The connection stands."""
@@ -294,19 +297,36 @@ class Session(asyncio.Protocol):
 
     # --- Receiving --------------------------------------------------------------------------------
 
+    def accepted(self, address: tuple[Any, ...]) -> bool:
+        """For the door: somebody from this address wants to shake hands by TLS. False: nothing comes of it."""
+        self._came_from(address)
+        return self._owner.session_accepted(self)
+
+    def not_opened(self, reason: CloseReason, text: str = "") -> None:
+        """For the door: the handshake failed, and the connection is gone. Nothing if it stood already."""
+        if self.state is State.NEW:
+            self.advance(State.CLOSING)
+            self.reason, self.reason_text = reason, text or reason.text
+            self._tell(self._owner.session_ended)
+            self.advance(State.CLOSED)
+            self._tell(self._owner.session_gone)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: accepted."""
+        """asyncio: the connection stands."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
         # Whatever is held back is in flight. Both loops pause TLS at the limit, and everything else beyond it.
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
-        self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.address = address_text(self.host, port)
+        self._came_from(transport.get_extra_info("peername") or ("?", 0))
         self.advance(State.HANDSHAKE)
         try:
             self._owner.session_opened(self)
         except Exception:
             self.fail("it was opened")
+
+    def _came_from(self, address: tuple[Any, ...]) -> None:
+        self.host, port = address[:2]
+        self.address = address_text(self.host, port)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""
