@@ -15,18 +15,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-__all__ = ["AdminProtocol", "Document", "Text"]
+__all__ = ["AdminProtocol", "Document", "PlainText"]
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class PlainText:
     """A document that is not JSON."""
 
     content_type: str
     body: bytes
 
 
-Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Text]]
+Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | PlainText]]
 """Makes one document at the moment it is asked for, from the query of the request."""
 
 _IDLE_SECONDS = 60.0
@@ -127,7 +127,7 @@ class AdminProtocol(asyncio.Protocol):
             return True
         return None
 
-    def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any] | Text]:
+    def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any] | PlainText]:
         # A page in an operator's browser may call itself by our address, but not us by that of its own.
         host = dict(request.headers).get(b"host")
         if host is not None and not _is_ours(host.decode("ascii", "replace")):
@@ -139,9 +139,9 @@ class AdminProtocol(asyncio.Protocol):
             return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET and HEAD are served"}
         return self._documents[path](dict(parse_qsl(query)))
 
-    def _answer(self, status: HTTPStatus, document: Mapping[str, Any] | Text) -> None:
-        if not isinstance(document, Text):
-            document = Text("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
+    def _answer(self, status: HTTPStatus, document: Mapping[str, Any] | PlainText) -> None:
+        if not isinstance(document, PlainText):
+            document = PlainText("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
         headers = [
             ("Content-Type", document.content_type),
             ("Content-Length", str(len(document.body))),

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
-from zoneserver.admin import AdminProtocol, Document, Text
+from zoneserver.admin import AdminProtocol, Document, PlainText
 from zoneserver.config import Config
 from zoneserver.delivery import GATEWAYS
 from zoneserver.exposition import CONTENT_TYPE, load_exposition
@@ -308,7 +308,7 @@ class ZoneServer:
         except MissingExtraError as error:
             complaint = {"error": str(error)}
             return lambda _: (HTTPStatus.NOT_IMPLEMENTED, complaint)
-        return lambda _: (HTTPStatus.OK, Text(CONTENT_TYPE, written(self._watched_stats())))
+        return lambda _: (HTTPStatus.OK, PlainText(CONTENT_TYPE, written(self._watched_stats())))
 
     def _sessions(self, query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         """The players' sessions that are first by a figure: `?sort=queued&limit=20`; and who went last."""
