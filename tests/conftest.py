@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from zoneserver.closing import CloseReason
 from zoneserver.config import Config, Limits
 from zoneserver.delivery import GATEWAYS
 from zoneserver.listeners import tcp
@@ -311,9 +312,9 @@ class Recorder:
         self.on_drained: Callable[[Session], object] = bool
         self.on_ended: Callable[[Session], object] = bool
 
-    def session_accepted(self, session: Session) -> bool:
+    def session_accepted(self, session: Session) -> CloseReason | None:
         self.told.append("accepted")
-        return True
+        return None
 
     def session_opened(self, session: Session) -> None:
         self.told.append("opened")

@@ -161,10 +161,10 @@ async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_hall
     hall.pass_time(2.9)  # with a tick a second, our clock may be a second behind
     await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
     hall.tick()
-    assert hall.gateway.handshaking == 1
+    assert len(hall.gateway.lobby) == 1
     hall.pass_time(0.2)
     assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
-    assert hall.gateway.handshaking == 0
+    assert len(hall.gateway.lobby) == 0
 
 
 async def test_a_hello_in_time_is_never_timed_out(open_hall: OpenHall) -> None:
@@ -383,7 +383,7 @@ async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_hall: Open
             client.sock.close()
         await until(lambda: hall.gateway.connections == 0)
         hall.tick()
-        assert (hall.gateway.players, hall.gateway.handshaking, hall.gateway.fan_out.behind) == (0, 0, 0)
+        assert (hall.gateway.players, len(hall.gateway.lobby), hall.gateway.fan_out.behind) == (0, 0, 0)
         assert not hall.zone.world.names
 
 

@@ -23,7 +23,6 @@ from zoneserver.config import Limits
 from zoneserver.guard import Guard
 from zoneserver.logs import fields
 from zoneserver.process import address_text
-from zoneserver.sockets import round_trip_seconds, set_user_timeout, unanswered_seconds
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
@@ -67,8 +66,8 @@ _PLAYING = State.PLAYING
 class Owner(Protocol):
     """Whom a session tells what happens to it."""
 
-    def session_accepted(self, session: Session) -> bool:
-        """A connection is to shake hands by TLS, before it stands; whether it may."""
+    def session_accepted(self, session: Session) -> CloseReason | None:
+        """A connection is to shake hands by TLS, before it stands; what there is against that."""
 
     def session_opened(self, session: Session) -> None:
         """The connection stands."""
@@ -278,29 +277,20 @@ class Session(asyncio.Protocol):
             self.fail("its send completed")
 
     @property
-    def unanswered_seconds(self) -> float:
-        """How long the peer has owed the network an answer: it is gone then, rather than slow."""
-        sock = self._transport.get_extra_info("socket")
-        return 0.0 if sock is None else unanswered_seconds(sock)
-
-    @property
-    def round_trip_seconds(self) -> float | None:
-        """How long the network takes there and back; None where the system does not tell."""
-        sock = self._transport.get_extra_info("socket")
-        return None if sock is None else round_trip_seconds(sock)
-
-    def set_user_timeout(self, seconds: float) -> None:
-        """How long the kernel waits for a peer that takes nothing, before it gives the connection up."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None:
-            set_user_timeout(sock, seconds)
+    def socket(self) -> Any | None:
+        """What `sockets` can ask, and tell, about the connection; None where there is no socket."""
+        return self._transport.get_extra_info("socket")
 
     # --- Receiving --------------------------------------------------------------------------------
 
     def accepted(self, address: tuple[Any, ...]) -> bool:
-        """For the door: somebody from this address wants to shake hands by TLS. False: nothing comes of it."""
+        """For the door: somebody from this address wants to shake hands by TLS. False: it is over already.
+        Nothing could be said before the handshake, and that is what it would cost to say why."""
         self._came_from(address)
-        return self._owner.session_accepted(self)
+        against = self._owner.session_accepted(self)
+        if against is not None:
+            self.not_opened(against)
+        return against is None
 
     def not_opened(self, reason: CloseReason, text: str = "") -> None:
         """For the door: the handshake failed, and the connection is gone. Nothing if it stood already."""

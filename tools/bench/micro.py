@@ -160,8 +160,8 @@ class _Kernel:
 class _Deaf:
     """An owner who does not care."""
 
-    def session_accepted(self, session: Session) -> bool:
-        return True
+    def session_accepted(self, session: Session) -> None:
+        pass
 
     def session_opened(self, session: Session) -> None:
         pass
