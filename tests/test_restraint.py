@@ -171,6 +171,23 @@ async def test_a_player_who_is_dead_may_ask_in_vain_for_long(open_hall: OpenHall
     assert not hall.gateway.counters.restraints
 
 
+async def test_who_sends_on_after_the_end_is_not_read_and_can_read_why(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, limits=Limits(linger_seconds=600.0))
+    client = await hall.connect()
+    (session,) = hall.gateway._connections
+    sending = asyncio.create_task(client.say_bytes(b"\xff" * (64 * 1024 * 1024)))
+    assert (await client.read_a(Bye)).code == "PROTOCOL_ERROR"
+    read = -1
+    while read != session._discarded_bytes:
+        read = session._discarded_bytes
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert 128 * 1024 < read < 1024 * 1024
+    assert not sending.done(), "it backs up to where it comes from"
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
 # --- Addresses ------------------------------------------------------------------------------------
 
 

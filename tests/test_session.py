@@ -15,7 +15,7 @@ from conftest import Bench, Client, Connect, FakeLoop, Recorder, until
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.listeners import tcp
-from zoneserver.session import Session, State
+from zoneserver.session import _DISCARDED_BYTES_MAX, Session, State
 from zoneserver.wire.framing import frame
 
 FINISHED = ["opened", "ended", "gone"]
@@ -366,6 +366,20 @@ def test_a_connection_that_stands_does_not_fail_to_open() -> None:
     bench.session.not_opened(CloseReason.HANDSHAKE_TIMEOUT)
     assert bench.session.state is State.PLAYING
     assert bench.owner.told == ["opened"]
+
+
+def test_what_comes_after_the_end_is_thrown_away_within_bounds() -> None:
+    bench = Bench()
+    bench.session.end(CloseReason.FLOOD)
+    bench.transport.deliver(b"x" * _DISCARDED_BYTES_MAX)
+    assert bench.transport.reading, "a goodbye is not overtaken by a reset for what was on its way"
+    bench.transport.deliver(b"x")
+    assert not bench.transport.reading
+    assert bench.owner.received == []
+    assert bench.session._deframer.receive(b"", 1) == []
+    bench.loop.pass_time(1.0)
+    bench.loop.run()
+    assert bench.session.state is State.CLOSED
 
 
 # --- One turn of the loop takes so many frames ----------------------------------------------------

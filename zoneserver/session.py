@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 _numbers = itertools.count(1)
 
+# What a session that is over still reads: more than any honest client has on its way when it is told.
+_DISCARDED_BYTES_MAX = 128 * 1024
+
 
 class State(enum.Enum):
     """Where a session stands. `Session.advance` is the one place that assigns it."""
@@ -92,32 +95,10 @@ class Session(asyncio.Protocol):
     """One connection of one player, from accept to the last byte."""
 
     __slots__ = (
-        "_deferred",
-        "_deframer",
-        "_has_answered",
-        "_is_held",
-        "_limits",
-        "_linger",
-        "_loop",
-        "_owner",
-        "_pending",
-        "_queue",
-        "_queue_bytes",
-        "_transport",
-        "accepted_bytes",
-        "address",
-        "dropped_bytes",
-        "guard",
-        "host",
-        "in_flight",
-        "name",
-        "number",
-        "opened_at",
-        "reason",
-        "reason_text",
-        "refusals_total",
-        "seq",
-        "state",
+        *("_deferred", "_deframer", "_discarded_bytes", "_has_answered", "_is_held", "_limits", "_linger"),
+        *("_loop", "_owner", "_pending", "_queue", "_queue_bytes", "_transport"),
+        *("accepted_bytes", "address", "dropped_bytes", "guard", "host", "in_flight", "name", "number"),
+        *("opened_at", "reason", "reason_text", "refusals_total", "seq", "state"),
     )
 
     def __init__(self, owner: Owner, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
@@ -160,6 +141,8 @@ class Session(asyncio.Protocol):
         self._has_answered = False
         # True while the owner wants to hear nothing more; they then wait for `release`.
         self._is_held = False
+        # Bytes that came after the end.
+        self._discarded_bytes = 0
         # Aborts the connection of a closing session that takes too long over its goodbye.
         self._linger: asyncio.TimerHandle | None = None
 
@@ -295,11 +278,8 @@ class Session(asyncio.Protocol):
     def not_opened(self, reason: CloseReason, text: str = "") -> None:
         """For the door: the handshake failed, and the connection is gone. Nothing if it stood already."""
         if self.state is State.NEW:
-            self.advance(State.CLOSING)
-            self.reason, self.reason_text = reason, text or reason.text
-            self._tell(self._owner.session_ended)
-            self.advance(State.CLOSED)
-            self._tell(self._owner.session_gone)
+            self._lose(reason, text or reason.text)
+            self.connection_lost(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
@@ -321,6 +301,7 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""
         if self.reason is not None:
+            self._discard(len(data))
             return
         limit = self._limits.frames_per_callback
         try:
@@ -348,6 +329,12 @@ class Session(asyncio.Protocol):
             elif self._deferred:
                 self._deferred = False
                 self._transport.resume_reading()
+
+    def _discard(self, size: int) -> None:
+        """Throws away what comes after the end; whoever sends on and on is not read any more."""
+        if self._discarded_bytes <= _DISCARDED_BYTES_MAX < self._discarded_bytes + size:
+            self._transport.pause_reading()
+        self._discarded_bytes += size
 
     def _receive_rest(self) -> None:
         if not self._is_held:
@@ -429,10 +416,7 @@ class Session(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         if not self.is_over:
-            self.advance(State.CLOSING)
-            self.reason = CloseReason.CONNECTION_LOST
-            self.reason_text = f"{exc}" if exc else self.reason.text
-            self._tell(self._owner.session_ended)
+            self._lose(CloseReason.CONNECTION_LOST, f"{exc}" if exc else CloseReason.CONNECTION_LOST.text)
         # A transport that is gone has dropped its buffer; what was unsent is then no longer known
         # exactly, and all that was handed over last counts as dropped.
         self.dropped_bytes += self._queue_bytes + sum(map(len, self._pending))
@@ -440,6 +424,12 @@ class Session(asyncio.Protocol):
         self.in_flight = False
         self.advance(State.CLOSED)
         self._tell(self._owner.session_gone)
+
+    def _lose(self, reason: CloseReason, text: str) -> None:
+        """It is over, and nobody is there to be told but the owner."""
+        self.advance(State.CLOSING)
+        self.reason, self.reason_text = reason, text
+        self._tell(self._owner.session_ended)
 
     def _tell(self, callback: Callable[[Session], None]) -> None:
         """For what is said when nothing can be ended any more: a failure of the owner stays its own."""
