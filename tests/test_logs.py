@@ -89,6 +89,7 @@ def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
     late = record("kick %d", 100, 11.2)
     assert limit.filter(late)
     assert late.getMessage() == "(97 more like this were not shown) kick 100"
+    assert late.__dict__["fields"] == {"held_back": 97}
     after = record("kick %d", 101, 12.2)
     assert limit.filter(after)
     assert after.getMessage() == "kick 101"

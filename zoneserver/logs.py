@@ -104,6 +104,7 @@ class RateLimit(logging.Filter):
             held_back, count = count - self._per_second, 0
             if held_back > 0:
                 record.msg, record.args = f"({held_back} more like this were not shown) {record.getMessage()}", ()
+                record.__dict__["fields"] = {**getattr(record, "fields", {}), "held_back": held_back}
         if len(self._seen) > _KINDS_MAX:
             self._seen.clear()
         self._seen[kind] = second, count + 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from zoneserver.config import Config
 from zoneserver.figures import count, milliseconds, size
 from zoneserver.logs import fields
 from zoneserver.metrics import Stats
-from zoneserver.rates import Rates, rates_between
+from zoneserver.rates import Rates, counted_since, rates_between
 
 __all__ = ["Reporter", "blamed", "by_count", "kicks_in", "stats_line"]
 
@@ -79,9 +78,9 @@ class Reporter:
 
     def _report(self) -> None:
         before, after = self._before, self._stats()
-        rates = rates_between(before, after)
-        if rates is not None and not self.is_watched and _is_worth_it(before, after):
-            log.info("%s", stats_line(before, after, rates), extra=fields(**_fields(before, after, rates)))
+        rates, since = rates_between(before, after), counted_since(before, after)
+        if rates is not None and not self.is_watched and _is_worth_it(since):
+            log.info("%s", stats_line(before, after, rates), extra=fields(**_fields(since, rates)))
         self._before, self.is_watched = after, False
         self._timer = self._loop.call_later(self._interval_seconds, self._report)
 
@@ -103,26 +102,24 @@ def blamed(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> 
     return None, "nothing of ours took long: the machine is busy, or the process was stopped"
 
 
-def _is_worth_it(before: Stats, after: Stats) -> bool:
+def _is_worth_it(since: Stats) -> bool:
     """Whether anybody is there, or anything happened."""
-    return bool(after.connections) or any(
-        getattr(before, name) != getattr(after, name) for name in ("connections_total", "closes", "overruns_total")
-    )
+    return bool(since.connections or since.connections_total or since.closes or since.overruns_total)
 
 
 def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
     """The figures, and then what went wrong, the worst first: a line of the log may be cut at its end."""
-    kicks = kicks_in(_grown(before.closes, after.closes))
-    joins = after.joins_total - before.joins_total
+    since = counted_since(before, after)
+    kicks = kicks_in(since.closes)
     events = (
-        (after.rule_failures_total - before.rule_failures_total, "rules failed"),
-        (after.overruns_total - before.overruns_total, "overruns"),
+        (since.rule_failures_total, "rules failed"),
+        (since.overruns_total, "overruns"),
         (sum(kicks.values()), f"kicked ({by_count(kicks)})"),
-        (after.behind, "behind"),
-        (sum(after.refusals.values()) - sum(before.refusals.values()), "refused"),
-        (joins, "joined"),
+        (since.behind, "behind"),
+        (sum(since.refusals.values()), "refused"),
+        (since.joins_total, "joined"),
         # Whoever joined and is not here has gone.
-        (before.players + joins - after.players, "gone"),
+        (before.players + since.joins_total - after.players, "gone"),
     )
     return ", ".join(
         [
@@ -152,23 +149,19 @@ def by_count(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {what}" for what, number in ordered)
 
 
-def _grown(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    return dict(Counter(after) - Counter(before))
-
-
-def _fields(before: Stats, after: Stats, rates: Rates) -> dict[str, Any]:
+def _fields(since: Stats, rates: Rates) -> dict[str, Any]:
     """The same for programs that read the log, whole."""
     return {
-        "players": after.players,
-        "tick": after.tick,
-        "tick_ms": after.tick_ms,
-        "phases_ms": after.phases_ms,
-        "dilation": after.dilation,
-        "behind": after.behind,
-        "queued_bytes": after.queued_bytes,
-        "cpu_percent": after.cpu_percent,
-        "rss_bytes": after.rss_bytes,
+        "players": since.players,
+        "tick": since.tick,
+        "tick_ms": since.tick_ms,
+        "phases_ms": since.phases_ms,
+        "dilation": since.dilation,
+        "behind": since.behind,
+        "queued_bytes": since.queued_bytes,
+        "cpu_percent": since.cpu_percent,
+        "rss_bytes": since.rss_bytes,
         **rates.to_json(),
-        "closes": _grown(before.closes, after.closes),
-        "refusals": _grown(before.refusals, after.refusals),
+        "closes": since.closes,
+        "refusals": since.refusals,
     }
