@@ -53,6 +53,7 @@ METRICS = {
     "behind": Metric("zone_players_behind", "Players who skip frames at present."),
     "queued_bytes": Metric("zone_queued_bytes", "Bytes that wait for the kernel to take them."),
     "tick": Metric("zone_tick", "The number of the last tick."),
+    "tick_due_monotonic_s": Metric("zone_tick_due_monotonic_seconds", "When the next is due, by this machine's clock."),
     "hz": Metric("zone_tick_rate_hertz", "Ticks per second, as they should be."),
     "dilation": Metric("zone_dilation_ratio", "How fast the zone's time runs against the clock."),
     "ticks_total": _counter("zone_ticks_total", "Ticks run."),
