@@ -21,6 +21,7 @@ from zoneserver.command import run_command
 from zoneserver.exits import CannotStartError, CommandError, Exit
 from zoneserver.process import address_text
 from zoneserver.settings import Parser
+from zoneserver.text import printable
 from zoneserver.values import parse_port
 
 __all__ = ["main", "parse_line", "told"]
@@ -119,20 +120,16 @@ def told(update: Update) -> list[str]:
     for event in update.events:
         is_said = event.kind == "say" and len(event.values) == 1
         text = str(event.values[0]) if is_said else f"{event.kind} {event.values}"
-        lines.append(f"{event.name or '*'}: {_shown(text)}")
+        lines.append(f"{event.name or '*'}: {text}")
     lines += [f"* {name} has left" for name in update.left.values()]
-    lines += [f"! {refusal.code}: {_shown(refusal.text)}" for refusal in update.refused]
-    return lines
-
-
-def _shown(text: str) -> str:
-    """What a game tells may be anything, and a terminal obeys some of it."""
-    return text if text.isprintable() else repr(text)
+    lines += [f"! {refusal.code}: {refusal.text}" for refusal in update.refused]
+    # What a server tells may be anything, and a terminal obeys some of it.
+    return list(map(printable, lines))
 
 
 async def _play(arguments: argparse.Namespace) -> int:
     async with connect(arguments.host, arguments.port, name=arguments.name, ticket=arguments.ticket) as zone:
-        print(f"you are {zone.name}, in {zone.game}; type and press return, Ctrl-D leaves", file=sys.stderr)
+        print(f"you are {zone.name}, in {printable(zone.game)}; type and press return, Ctrl-D leaves", file=sys.stderr)
         tasks = [asyncio.create_task(_read(zone)), asyncio.create_task(_type(zone))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

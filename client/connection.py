@@ -20,6 +20,7 @@ from typing import Any
 from client.errors import JoinRefusedError, ZoneClosedError
 from client.protocol import ClientProtocol
 from client.replica import Replica
+from zoneserver.process import address_text
 from zoneserver.tickets import ticket_from_text
 from zoneserver.wire import decoding
 from zoneserver.wire.messages import DEFLATE, Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
@@ -233,6 +234,16 @@ class ZoneConnection:
 
 
 @contextlib.asynccontextmanager
+async def _answering(host: str, port: int, seconds: float) -> AsyncIterator[None]:
+    """Raises a TimeoutError that says who did not answer, and for how long."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer from {address_text(host, port)} within {seconds:g} s") from error
+
+
+@contextlib.asynccontextmanager
 async def connect(
     host: str,
     port: int,
@@ -261,7 +272,7 @@ async def connect(
     cannot be sent.
     """
     receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket, deflate)
-    async with asyncio.timeout(timeout):
+    async with _answering(host, port, timeout):
         await asyncio.get_running_loop().create_connection(lambda: receiver, host, port, ssl=tls)
         try:
             while receiver.welcome is None and not receiver.closed.done():

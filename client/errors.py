@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneserver.text import printable
+
 __all__ = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 
 
@@ -22,7 +24,8 @@ class ZoneClosedError(ZoneError):
     """
 
     def __init__(self, code: str, text: str, retry: bool) -> None:
-        super().__init__(f"{code}: {text}")
+        # The server's words: they may be anything, and a terminal obeys some of it.
+        super().__init__(printable(f"{code}: {text}"))
         self.code = code
         self.text = text
         self.retry = retry

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from zoneserver.closing import CloseReason
 from zoneserver.config import Config, Limits
 from zoneserver.delivery import GATEWAYS
 from zoneserver.listeners import tcp
@@ -239,12 +240,12 @@ class Hall:
         self.config = config
         self.port = 0
 
-    async def listen(self, connect: Connect) -> asyncio.Server:
+    def listen(self, connect: Connect) -> tcp.Listener:
         self._connect = connect
         loop, limits = asyncio.get_running_loop(), self.config.limits
         sock = tcp.bind("127.0.0.1", 0, limits)
         self.port = sock.getsockname()[1]
-        return await tcp.listen(sock, lambda: Session(self.gateway, limits, loop))
+        return tcp.Listener(sock, lambda: Session(self.gateway, limits, loop))
 
     def tick(self, times: int = 1) -> None:
         for _ in range(times):
@@ -288,7 +289,7 @@ def open_hall(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenHall:
 
     async def open_hall(rules: type[Rules], *, connections_max: int = 1000, **settings: Any) -> Hall:
         hall = Hall(rules(), Config(**{"hz": 1} | settings), connections_max)
-        server = await hall.listen(connect)
+        server = hall.listen(connect)
         cleanup.push_async_callback(server.wait_closed)
         cleanup.push_async_callback(hall.gateway.close, 0.0)
         cleanup.callback(server.close)
@@ -310,6 +311,10 @@ class Recorder:
         self.on_received: Callable[[Session], object] = bool
         self.on_drained: Callable[[Session], object] = bool
         self.on_ended: Callable[[Session], object] = bool
+
+    def session_accepted(self, session: Session) -> CloseReason | None:
+        self.told.append("accepted")
+        return None
 
     def session_opened(self, session: Session) -> None:
         self.told.append("opened")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Connect, OpenServer, until
+from prometheus_client.parser import text_string_to_metric_families
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.metrics import Stats
@@ -102,6 +104,39 @@ async def test_stats_are_a_document_of_the_declared_fields_and_types(
     assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "deflate", "fan_out"}
 
 
+async def test_metrics_are_text_for_prometheus(server: ZoneServer, browse: Browse, connect: Connect) -> None:
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    answer = await (await browse()).ask("GET /metrics")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    samples = [sample for family in text_string_to_metric_families(answer.body.decode()) for sample in family.samples]
+    assert {sample.name: sample.value for sample in samples}["zone_players"] == 1.0
+
+
+async def test_metrics_say_what_is_missing_where_their_package_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, open_server: OpenServer
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.setitem(sys.modules, "prometheus_client.exposition", None)
+    server = await open_server(Plaza)
+    assert server.stats_port is not None
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = await ask(server.stats_port, request)
+    assert answer.startswith(b"HTTP/1.1 501 Not Implemented\r\n")
+    assert b"prometheus-client is not installed: pip install 'zoneserver[metrics]'" in answer
+
+
+async def test_who_asks_for_statistics_watches_and_who_asks_for_health_does_not(
+    server: ZoneServer, browse: Browse
+) -> None:
+    browser = await browse()
+    for path, watches in (("/healthz", False), ("/map", False), ("/stats", True), ("/metrics", True)):
+        server._reporter.is_watched = False
+        await browser.ask(f"GET {path}")
+        assert server._reporter.is_watched is watches
+
+
 async def test_the_map_says_where_everybody_is(server: ZoneServer, browse: Browse, connect: Connect) -> None:
     browser = await browse()
     empty = (await browser.ask("GET /map")).document
@@ -147,7 +182,7 @@ async def test_health_says_ok_until_the_server_stops(server: ZoneServer, browse:
 async def test_another_path_is_not_found_and_the_answer_names_those_there_are(browse: Browse) -> None:
     answer = await (await browse()).ask("GET /etc/passwd")
     assert answer.status == 404
-    assert answer.document["paths"] == ["/healthz", "/map", "/sessions", "/stats"]
+    assert answer.document["paths"] == ["/healthz", "/map", "/metrics", "/sessions", "/stats"]
 
 
 async def test_a_query_is_no_part_of_the_path(browse: Browse) -> None:

@@ -113,3 +113,29 @@ def test_an_ipv4_address_at_an_ipv6_socket_counts_as_itself() -> None:
     assert door.opened("::ffff:192.0.2.2", 0.0) is None
     assert door.opened("192.0.2.1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
     assert {door.opened("::ffff:127.0.0.1", 0.0) for _ in range(3)} == {None}
+
+
+def test_what_an_address_has_spent_is_remembered_until_it_has_drained() -> None:
+    door = admission(address_actions_burst=10, address_actions_per_second=1)
+    assert door.opened(ANN, 0.0) is None
+    budgets = door.budgets(ANN)
+    assert budgets is not None
+    assert budgets.admit(10, 0.0)
+    door.gone(ANN, 1.0)
+    assert door.opened(ANN, 2.0) is None
+    again = door.budgets(ANN)
+    assert again is not None
+    assert not again.admit(5, 2.0)
+    assert again.admit(2, 2.0)
+    door.gone(ANN, 3.0)
+    assert len(door) == 1
+    # Others come and go, and it is looked at.
+    for number in range(3):
+        door.opened(f"198.51.100.{number}", 20.0)
+        door.gone(f"198.51.100.{number}", 20.0)
+    assert ANN not in door._absent
+
+
+def test_this_machine_shares_nothing() -> None:
+    assert admission().budgets("127.0.0.1") is None
+    assert admission().budgets("::1") is None

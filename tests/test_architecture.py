@@ -9,19 +9,21 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "exits", "logs", "sockets", "values", "version"],
+    ["budget", "closing", "exits", "figures", "sockets", "text", "values", "version"],
+    ["logs"],
     ["config", "loading", "process", "settings"],
     ["command"],
-    ["admission", "guard", "pacing", "tickets"],
+    ["guard", "pacing", "tickets"],
+    ["admission"],
     ["wire.framing", "wire.columns", "wire.deflate"],
     ["wire.messages"],
     ["wire.decoding"],
     ["world", "metrics"],
-    ["frames"],
+    ["exposition", "frames", "rates"],
     ["rules"],
     ["games.chat", "games.pixels", "games.plaza", "games.tag"],
-    ["zone", "ticker", "session"],
-    ["fanout", "trial"],
+    ["report", "session", "ticker", "zone"],
+    ["fanout", "lobby", "trial"],
     ["roster"],
     ["gateway", "checkup"],
     ["delivery"],
@@ -38,7 +40,7 @@ FLOORS = [
 BOTH_HALVES = "testing"
 # What the other programs may take from zoneserver. The server itself they run as a subprocess.
 SHARED = (
-    *("wire", "closing", "metrics", "world", "tickets"),
+    *("wire", "closing", "figures", "metrics", "rates", "text", "world", "tickets"),
     *("command", "config", "exits", "loading", "process", "settings", "values"),
 )
 # What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
@@ -46,6 +48,7 @@ SHARED = (
 BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}
 PURE = [
     *("admission", "budget", "guard", "pacing", "tickets", "world", "frames", "rules", "zone", "ticker", "metrics"),
+    *("figures", "rates", "text"),
     *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing", "wire.deflate"),
 ]
 

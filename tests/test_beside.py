@@ -22,7 +22,7 @@ def test_a_server_can_be_watched_where_it_runs(how: str) -> None:
         if how != "--duration":
             terminal.press(b"q" if how == "q" else b"\x03")
         terminal.wait_for(ALTERNATE_OFF)
-        terminal.wait_for(b"sessions over")
+        terminal.wait_for(b"kicked ")
         assert terminal.wait_for_end() == 0
         assert terminal.attributes() == terminal.before
     finally:

@@ -114,7 +114,7 @@ def test_all_that_is_wrong_is_told_at_once(
     [
         ("nowhere:Game", 3, "there is no module 'nowhere' here"),
         ("broken:Game", 3, "broken cannot be imported: ZeroDivisionError: division by zero (broken.py:1)"),
-        ("unread:Game", 3, "unread.py:1: "),
+        ("unread:Game", 3, "SyntaxError: invalid syntax (unread.py:1)"),
         ("folder:Game", 3, "'folder' is a folder here, not a module: cd into it first"),
         ("zoneserver.games.chat:Char", 3, "zoneserver.games.chat has no Rules class named 'Char'; it has Chat"),
         ("chat", 2, "not of the form module:Class"),

@@ -191,7 +191,7 @@ def test_it_comes_up_says_so_and_sums_up_at_its_end(run: Run, opened: list[Serve
     assert f"127.0.0.1:{ready['port']}" in err
     assert f"http://127.0.0.1:{ready['stats_port']}/stats" in err
     assert re.search(r"1 player at the peak, 1 at the end", out)
-    assert "1 SERVER_STOPPING" in out
+    assert "left          1 SERVER_STOPPING\nkicked        nobody\n" in out
     assert "Traceback" not in err
 
 
@@ -235,7 +235,7 @@ def test_an_address_of_ipv6_is_written_with_brackets(run: Run) -> None:
             pass
     _, _, err = server.stop()
     assert f"players    [::1]:{port}\n" in err
-    assert "Hz, 1 player\n" in err
+    assert "Hz, at most 1 player\n" in err
     assert re.search(r"PROTOCOL_ERROR: <session .* from \[::1\]:\d+, closing>", err)
 
 
@@ -244,6 +244,19 @@ def test_a_duration_ends_it_by_itself(run: Run) -> None:
     code, out, _ = server.ended()
     assert code == 0
     assert out.startswith("uptime ")
+
+
+def test_while_nobody_asks_for_statistics_the_log_has_a_line_of_them(run: Run, opened: list[Server | Player]) -> None:
+    server = run("--stats-interval", "20ms", "--log-format", "json")
+    player = server.player("ann")
+    opened.append(player)
+    player.read_until(Tick)
+    assert server.process.stderr is not None
+    while '"players": 1' not in (line := server.process.stderr.readline()):
+        assert line, "it never came"
+    report = json.loads(line)
+    assert report["message"].startswith("1 player, tick p99 ")
+    assert report["deliveries_out_per_s"] >= 0
 
 
 # --- Going down -----------------------------------------------------------------------------------
@@ -375,7 +388,7 @@ def test_a_full_zone_refuses_and_the_log_level_decides_whether_that_is_logged(
         second.close()
         first.close()
         code, out, err = server.stop()
-        assert (code, "1 SERVER_FULL" in out, "1 player at the peak" in out) == (0, True, True)
+        assert (code, "kicked        1 SERVER_FULL\n" in out, "1 player at the peak" in out) == (0, True, True)
         logged[level] = "SERVER_FULL" in err
     assert logged == {"info": True, "warning": False}
 
@@ -489,18 +502,28 @@ class Game(Rules):
     @action
     def jump(self, player: Player, how{}) -> None: ...
 """
+FAILING = """\
+from zoneserver import Rules
+
+class Game(Rules):
+    def {}(self):
+        raise LookupError("there is no map")
+"""
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("import no_such_package", "needs a module that is not installed: no_such_package"),
+        ("import no_such_package", "needs the module no_such_package, which is not installed"),
         (GAME.format(": list"), "Game.jump(how) is annotated <class 'list'>: an action takes int"),
         (GAME.format(""), "jump(how)"),
         (GAME.format(": Highly"), "Highly"),
-        (GAME.format(": :"), ".py:6: invalid syntax"),
+        (GAME.format(": :"), "SyntaxError: invalid syntax (NAME.py:6)"),
+        (FAILING.format("__init__"), "Game() raised LookupError: there is no map (NAME.py:5)"),
+        (FAILING.format("on_start"), "on_start raised LookupError: there is no map (NAME.py:5)"),
+        ("from json import nothing", "ImportError: cannot import name 'nothing'"),
     ],
-    ids=["a missing package", "a list", "no annotation", "an unknown name", "no syntax"],
+    ids=["a package", "a list", "no annotation", "no such name", "no syntax", "__init__", "on_start", "an import"],
 )
 def test_a_game_that_cannot_be_run_is_told_in_one_line(
     text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -510,7 +533,19 @@ def test_a_game_that_cannot_be_run_is_told_in_one_line(
     monkeypatch.chdir(tmp_path)
     code, line = fails(capsys, f"{name}:Game", "--port", "0", "--stats-port", "0")
     assert code == 3
-    assert words in line
+    assert words.replace("NAME", name) in line
+
+
+def test_at_the_log_level_debug_a_game_that_cannot_be_run_comes_with_its_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_game.py").write_text(FAILING.format("on_start"))
+    monkeypatch.chdir(tmp_path)
+    arguments = ("failing_game:Game", "--port", "0", "--stats-port", "0", "--log-level", "debug")
+    assert cli.main(["run", *arguments]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert "LookupError: there is no map" in lines
+    assert lines[-1] == "zoneserver: on_start raised LookupError: there is no map (failing_game.py:5)"
 
 
 def test_uvloop_that_is_missing_is_told_with_the_way_to_get_it(

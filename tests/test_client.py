@@ -306,8 +306,9 @@ async def test_a_server_that_does_not_answer_is_a_timeout(cleanup: contextlib.As
     server = await asyncio.get_running_loop().create_server(Silent, HOST, 0)
     cleanup.push_async_callback(server.wait_closed)
     cleanup.callback(server.close)
-    with pytest.raises(TimeoutError):
-        async with client.connect(HOST, server.sockets[0].getsockname()[1], name="ann", timeout=0.05):
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(TimeoutError, match=rf"^no answer from 127\.0\.0\.1:{port} within 0\.05 s$"):
+        async with client.connect(HOST, port, name="ann", timeout=0.05):
             pytest.fail("let in")
     async with asyncio.timeout(10):
         await gone.wait()

@@ -107,7 +107,7 @@ async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
     console = await open_console("a\tb", (await open_server(Chat)).port)
     assert await console.ended() == (
         3,
-        "python -m client: BAD_NAME: a name has 1 to 24 printable characters, and no space around it\n",
+        "python -m client: BAD_NAME: a name has 1 to 24 characters, all of which can be seen, and no space around it\n",
     )
 
 
@@ -139,8 +139,8 @@ def test_what_is_no_argument_is_explained(line: str) -> None:
 
 def test_what_a_game_tells_does_not_reach_the_terminal_raw() -> None:
     events = [Event(0, "ann", "say", ("\x1b[2J",)), Event(None, None, "\x1b[2J", ()), Event(0, "ann", "say", (b"",))]
-    lines = told(Update(1, 1.0, {}, {}, events, [Refusal(1, 1, "NO", "\x1b[2J")]))
-    assert len(lines) == 4
+    lines = told(Update(1, 1.0, {1: "\x1b[2J"}, {2: "\x1b[2J"}, events, [Refusal(1, 1, "NO", "\x1b[2J")]))
+    assert len(lines) == 6
     assert all(line.isprintable() for line in lines)
 
 

@@ -37,12 +37,13 @@ from rich.cells import cell_len
 from tools.dashboard import figures, lines, spark
 from tools.dashboard.__main__ import main
 from tools.dashboard.braille import Canvas, cells_for
-from tools.dashboard.history import History, Sample, rates_between, restarted
+from tools.dashboard.history import History, Sample, restarted
 from tools.dashboard.view import Away, render, summary
 from tools.dashboard.watch import watch
 from tools.dashboard.watcher import Look
 from tools.source import AwayError, Source, ZoneMap
 from zoneserver.metrics import SessionList, Stats
+from zoneserver.rates import rates_between
 
 # --- History ------------------------------------------------------------------------------------------
 

@@ -17,10 +17,11 @@ from rich.cells import cell_len
 
 from tools.dashboard import figures, tables
 from tools.dashboard.controls import Controls
-from tools.dashboard.history import History, counted_since
+from tools.dashboard.history import History
 from tools.dashboard.view import lists_shown, render, turned
 from tools.source import _printable
 from zoneserver.metrics import SESSION_SORTS, SessionList
+from zoneserver.rates import counted_since
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import PROTOCOL_VERSION, Goodbye, Hello
 

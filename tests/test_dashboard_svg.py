@@ -81,7 +81,9 @@ async def test_what_was_watched_is_left_as_a_file(tmp_path: Path, capsys: pytest
     assert "players and tick" in capsys.readouterr().out
     for text in (once, (tmp_path / "screen.svg").read_text()):
         assert 'viewBox="0 0 1202 752"' in text
-        assert {"the zone", "sessions", "recent closes", "live"} <= set(words(text))
+        assert {"the zone", "sessions", "recent closes"} <= set(words(text))
+        # On a busy machine the zone of this server may stretch its time, and the bar says so.
+        assert any(word.startswith("live") for word in words(text))
         assert "<title>zone-dash: 0 players in plaza, a tick takes" in text
 
 

@@ -45,6 +45,10 @@ async def test_a_rule_that_raises_costs_its_action_and_nothing_else(
         assert refused == ["RULE_FAILED"]
         assert sorted(seen) == ["ann", "bob"]
         assert await bob.ping() >= 0
+    (record,) = [record for record in caplog.records if record.exc_info]
+    told = record.__dict__["fields"]
+    assert (told["player"], told["action"], told["failures_total"]) == ("ann", "break_it", 1)
+    assert told["error"].startswith("ZeroDivisionError: the rule failed (tests/test_failure.py:")
     assert "break_it" in caplog.text
     assert "'ann'" in caplog.text
 
@@ -130,4 +134,4 @@ async def test_a_thousand_who_knock_and_vanish_leave_nothing_behind(open_server:
         client.sock.close()
     await until(lambda: server.gateway.connections == 0)
     await until(lambda: not server.zone.rules.players)
-    assert server.gateway.handshaking == server.gateway.fan_out.behind == len(server.gateway.admission) == 0
+    assert len(server.gateway.lobby) == server.gateway.fan_out.behind == len(server.gateway.lobby.admission) == 0

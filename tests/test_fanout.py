@@ -15,7 +15,6 @@ from zoneserver.config import Config, Limits
 from zoneserver.fanout import FanOut
 from zoneserver.frames import History
 from zoneserver.metrics import Counters
-from zoneserver.session import Session
 
 FRAME = b"f" * 100
 
@@ -193,7 +192,7 @@ def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[float] = []
-    monkeypatch.setattr(Session, "set_user_timeout", lambda _session, seconds: told.append(seconds))
+    monkeypatch.setattr("zoneserver.fanout.set_user_timeout", lambda _sock, seconds: told.append(seconds))
     stage = Round(limits=dataclasses.replace(Limits(), tcp_user_timeout_seconds=5.0))
     slow = stage.join(room=0)
     assert told == []
@@ -205,7 +204,7 @@ def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then
 
 def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """The network says that no peer has answered for so long."""
-    monkeypatch.setattr(Session, "unanswered_seconds", seconds)
+    monkeypatch.setattr("zoneserver.fanout.unanswered_seconds", lambda _sock: seconds)
 
 
 def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:

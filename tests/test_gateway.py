@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
@@ -94,7 +95,21 @@ async def test_another_version_is_turned_away(open_hall: OpenHall, version: int)
 
 @pytest.mark.parametrize(
     "name",
-    ["", "x" * 25, " ann", "ann ", "   ", "\x1b[2J", "a\nb", "a\0b", "\u202eevil", "\u2066a", "\u200b", "\ue000"],
+    [
+        "",
+        "x" * 25,
+        " ann",
+        "ann ",
+        "   ",
+        "\x1b[2J",
+        "a\nb",
+        "a\0b",
+        "\u202eevil",
+        "\u2066a",
+        "\u200b",
+        "\ue000",
+        "\u3164",
+    ],
 )
 async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_hall: OpenHall, name: str) -> None:
     hall = await open_hall(Plaza)
@@ -146,10 +161,10 @@ async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_hall
     hall.pass_time(2.9)  # with a tick a second, our clock may be a second behind
     await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
     hall.tick()
-    assert hall.gateway.handshaking == 1
+    assert len(hall.gateway.lobby) == 1
     hall.pass_time(0.2)
     assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
-    assert hall.gateway.handshaking == 0
+    assert len(hall.gateway.lobby) == 0
 
 
 async def test_a_hello_in_time_is_never_timed_out(open_hall: OpenHall) -> None:
@@ -278,6 +293,24 @@ async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
     assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
 
 
+async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
+    open_hall: OpenHall, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hall = await open_hall(Plaza)
+    ann = await hall.join("ann")
+    await ann.say_bytes(frame(b"nonsense"))
+    assert (await ann.ended()).code == "PROTOCOL_ERROR"
+    (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway"]
+    host, port = ann.sock.getsockname()
+    who = {"player": "ann", "address": f"{host}:{port}", "code": "PROTOCOL_ERROR"}
+    told = record.__dict__["fields"]
+    assert who.items() <= told.items()
+    assert told["reason"]
+    assert f"'ann' from {host}:{port}" in record.getMessage()
+    assert record.getMessage().endswith(told["reason"])
+
+
 async def test_packets_are_read_before_the_tick_when_too_many_wait(open_hall: OpenHall) -> None:
     hall = await open_hall(Plaza)
     players = [await hall.join(f"ann {number}") for number in range(8)]
@@ -350,7 +383,7 @@ async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_hall: Open
             client.sock.close()
         await until(lambda: hall.gateway.connections == 0)
         hall.tick()
-        assert (hall.gateway.players, hall.gateway.handshaking, hall.gateway.fan_out.behind) == (0, 0, 0)
+        assert (hall.gateway.players, len(hall.gateway.lobby), hall.gateway.fan_out.behind) == (0, 0, 0)
         assert not hall.zone.world.names
 
 
@@ -526,7 +559,7 @@ async def test_accepted_sockets_have_the_options_of_the_listener(cleanup: AsyncE
     accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
     listener = tcp.bind("127.0.0.1", 0, limits)
     port = listener.getsockname()[1]
-    server = await tcp.listen(listener, lambda: Accepted(accepted))
+    server = tcp.Listener(listener, lambda: Accepted(accepted))
     cleanup.callback(server.close)
     await connect(port)
     transport = await accepted

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
-from zoneserver.guard import Guard, Standing
+from zoneserver.guard import AddressBudgets, Guard, Standing
 
 LIMITS = Limits()
 
@@ -100,3 +100,35 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
         for _ in range(int(packets_per_second * stall_seconds)):
             assert not packet()
     assert guard.standing is Standing.FINE
+
+
+# --- What an address may do ---------------------------------------------------------------------------
+
+
+def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
+    budgets, left = AddressBudgets(LIMITS), LIMITS.address_actions_burst
+    while left:
+        # Always somebody else, who begins with nothing.
+        count = min(left, LIMITS.actions_burst / 2)
+        assert Guard(LIMITS, budgets).admits(int(count), now=0.0)
+        left -= count
+    newcomer = Guard(LIMITS, budgets)
+    assert not newcomer.admits(1, now=0.0)
+    assert newcomer.standing is Standing.FINE
+    assert newcomer.admits(1, now=1.0 / LIMITS.address_actions_per_second)
+    assert Guard(LIMITS).admits(10**9, now=0.0), "where nobody is counted, there is room"
+
+
+@pytest.mark.parametrize(("is_glitch", "weight"), [(False, 1), (True, 20)])
+def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_glitch: bool, weight: int) -> None:
+    budgets = AddressBudgets(LIMITS)
+    for count in range(1, int(LIMITS.address_glitches_burst / weight) + 1):
+        guard = Guard(LIMITS, budgets)
+        assert not guard.is_address_out(now=0.0), count
+        guard.refused("DEAD", is_glitch, now=0.0)
+        assert guard.standing is Standing.FINE
+    assert guard.is_address_out(now=0.0)
+    assert not guard.is_address_out(now=1.0)
+    assert not Guard(LIMITS).is_address_out(now=0.0)
+    assert not budgets.is_drained(now=1.0)
+    assert budgets.is_drained(now=LIMITS.address_glitches_burst / LIMITS.address_glitches_per_second)

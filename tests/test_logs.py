@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoneserver.logs import LOG_FORMATS, RateLimit, set_up_logs
+from zoneserver.logs import LOG_FORMATS, RateLimit, fields, set_up_logs
 
 log = logging.getLogger("zoneserver.test")
 
@@ -51,6 +51,25 @@ def test_json_lines_carry_time_level_logger_and_message(capsys: pytest.CaptureFi
     assert "ZeroDivisionError" in line["exception"]
 
 
+def test_json_lines_carry_the_fields_of_a_call_as_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    log.info("%s left", "ann", extra=fields(player="ann", address="192.0.2.1:4000", code="CLIENT_LEFT"))
+    line = json.loads(capsys.readouterr().err)
+    assert (line["message"], line["player"], line["code"]) == ("ann left", "ann", "CLIENT_LEFT")
+    assert line["address"] == "192.0.2.1:4000"
+
+
+def test_a_traceback_does_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    try:
+        raise ValueError("\x1b[2J is what somebody said")
+    except ValueError:
+        log.exception("it failed")
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert lines[-1] == r"ValueError: \x1b[2J is what somebody said"
+
+
 def test_a_level_that_is_not_asked_for_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("warning", "text")
     log.info("nothing to worry about")
@@ -70,6 +89,7 @@ def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
     late = record("kick %d", 100, 11.2)
     assert limit.filter(late)
     assert late.getMessage() == "(97 more like this were not shown) kick 100"
+    assert late.__dict__["fields"] == {"held_back": 97}
     after = record("kick %d", 101, 12.2)
     assert limit.filter(after)
     assert after.getMessage() == "kick 101"

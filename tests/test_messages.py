@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoneserver.text import NAME_CHARACTERS
 from zoneserver.wire import messages
 from zoneserver.wire.decoding import WireError, decode_act, decode_client, decode_server, inflate_message
 from zoneserver.wire.deflate import deflate
@@ -131,7 +132,7 @@ def test_a_snapshot_of_every_slot_there_is_comes_back_and_fits_a_payload() -> No
     slots = 65_536
     columns = [array(code, bytes(slots * array(code).itemsize)) for code in "iibbIBii"]
     x, y, vx, vy, since, seq, *stats = columns
-    payload = Snapshot(1, ["x" * messages.NAME_CHARACTERS] * slots, x, y, vx, vy, since, seq, stats).encode()
+    payload = Snapshot(1, ["x" * NAME_CHARACTERS] * slots, x, y, vx, vy, since, seq, stats).encode()
     assert len(payload) <= messages.SERVER_PAYLOAD_BYTES
     snapshot = decode_server(payload)
     assert isinstance(snapshot, Snapshot)

@@ -139,3 +139,7 @@ def test_the_limits_are_the_default_ones() -> None:
         f"{limits.address_connections_max} connections, {limits.address_handshakes_max} of them before HELLO; "
         f"{limits.address_connections_per_second:g} new ones a second, {limits.address_connections_burst:g} at once"
     ) in PAGE
+    assert f"{limits.address_actions_per_second:g} actions a second, {limits.address_actions_burst:,g} at once" in PAGE
+    assert (
+        f"{limits.address_glitches_per_second:g} refused ones a second, {limits.address_glitches_burst:,g} at" in PAGE
+    )

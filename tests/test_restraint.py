@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import secrets
 import socket
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
 
 import pytest
@@ -16,7 +18,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.tickets import issue_ticket
 from zoneserver.wire.framing import frame
-from zoneserver.wire.messages import Act, Goodbye, Hello, Ping, Pong, Refusal, Tick
+from zoneserver.wire.messages import Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Tick
 
 LIMITS = Limits()
 PING = frame(Ping(1).encode())
@@ -169,6 +171,23 @@ async def test_a_player_who_is_dead_may_ask_in_vain_for_long(open_hall: OpenHall
     assert not hall.gateway.counters.restraints
 
 
+async def test_who_sends_on_after_the_end_is_not_read_and_can_read_why(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, limits=Limits(linger_seconds=600.0))
+    client = await hall.connect()
+    (session,) = hall.gateway._connections
+    sending = asyncio.create_task(client.say_bytes(b"\xff" * (64 * 1024 * 1024)))
+    assert (await client.read_a(Bye)).code == "PROTOCOL_ERROR"
+    read = -1
+    while read != session._discarded_bytes:
+        read = session._discarded_bytes
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert 128 * 1024 < read < 1024 * 1024
+    assert not sending.done(), "it backs up to where it comes from"
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
 # --- Addresses ------------------------------------------------------------------------------------
 
 
@@ -218,10 +237,71 @@ async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_hall: OpenHall, 
     await hall.greet(await connect_from(hall, "127.0.0.9", cleanup), "late")
 
 
+async def test_who_comes_back_all_the_time_has_others_told_no_more_than_who_stays(
+    open_hall: OpenHall, cleanup: AsyncExitStack
+) -> None:
+    limits = Limits(address_actions_burst=20, address_actions_per_second=1)
+    hall = await open_hall(Plaza, limits=limits)
+    witness, told, codes = await hall.join("witness"), 0, Counter[str]()
+    for number in range(6):
+        talker = await connect_from(hall, "127.0.0.9", cleanup)
+        await hall.greet(talker, f"talker {number}")
+        hall.tick()
+        await talker.welcomed()
+        await talker.say(Act(1, [("emote", 0)] * 10))
+        await until(lambda: hall.gateway._inbox)
+        hall.tick()
+        await talker.say(Goodbye())
+        while not isinstance(message := await talker.read(), Bye):
+            if isinstance(message, Refusal):
+                codes[message.code] += 1
+        assert message.code == "CLIENT_LEFT", "nobody is thrown out for what others did"
+        talker.sock.close()
+        await until(lambda: hall.gateway.connections == 1)
+        for _ in range(2):
+            told += len((await witness.read_a(Tick)).events)
+    assert told == 20
+    assert codes == {"TOO_MANY_ACTIONS": 40}
+    # It drains, and who comes from elsewhere has room.
+    hall.pass_time(10.0)
+    for host in ("127.0.0.9", "127.0.0.8"):
+        client = await connect_from(hall, host, cleanup)
+        await hall.greet(client, f"from {host}")
+        hall.tick()
+        await client.welcomed()
+        await client.say(Act(1, [("emote", 0)] * 10))
+        await until(lambda: hall.gateway._inbox)
+        hall.tick()
+        assert len((await client.read_a(Tick)).events) == 10
+
+
+async def test_an_address_where_too_much_is_refused_is_not_wanted_for_a_while(
+    open_hall: OpenHall, cleanup: AsyncExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hall = await open_hall(Plaza, limits=Limits(address_glitches_burst=60), ban_seconds=10.0)
+    for number in range(3):
+        client = await connect_from(hall, "127.0.0.9", cleanup)
+        await hall.greet(client, f"ann {number}")
+        hall.tick()
+        await client.welcomed()
+        await client.say(Act(1, [("fly",)]))
+        await until(lambda: hall.gateway._inbox)
+        hall.tick()
+        assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
+    refused = await connect_from(hall, "127.0.0.9", cleanup)
+    assert (await refused.ended()).code == "BANNED"
+    assert hall.gateway.players == 3, "who is in stays in"
+    (record,) = [record for record in caplog.records if record.name == "zoneserver.lobby"]
+    assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
+    hall.pass_time(10.1)
+    await hall.greet(await connect_from(hall, "127.0.0.9", cleanup), "late")
+
+
 async def test_a_flood_of_connections_is_turned_away_without_words(
     open_hall: OpenHall, cleanup: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoneserver.gateway._TURNED_AWAY_MAX", 3)
+    monkeypatch.setattr("zoneserver.lobby._TURNED_AWAY_MAX", 3)
     hall = await open_hall(Plaza, limits=Limits(address_handshakes_max=1))
     await connect_from(hall, "127.0.0.9", cleanup)
     for _ in range(20):
@@ -306,7 +386,7 @@ async def test_while_the_process_was_stopped_nobodys_time_ran(open_hall: OpenHal
     client = await hall.connect()
     hall.clock.now += 3600.0
     hall.tick()
-    assert hall.gateway.handshaking == 1
+    assert len(hall.gateway.lobby) == 1
     await hall.greet(client, "ann")
     hall.tick()
     await client.welcomed()

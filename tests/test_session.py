@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from conftest import Bench, Client, Connect, Recorder, until
+from conftest import Bench, Client, Connect, FakeLoop, Recorder, until
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.listeners import tcp
-from zoneserver.session import Session, State
+from zoneserver.session import _DISCARDED_BYTES_MAX, Session, State
 from zoneserver.wire.framing import frame
 
 FINISHED = ["opened", "ended", "gone"]
@@ -325,6 +325,7 @@ def test_what_came_before_a_framing_error_is_served_however_the_stream_was_split
 
 LEGAL = {
     (State.NEW, State.HANDSHAKE),
+    (State.NEW, State.CLOSING),
     (State.HANDSHAKE, State.JOINING),
     (State.HANDSHAKE, State.CLOSING),
     (State.JOINING, State.PLAYING),
@@ -345,6 +346,40 @@ def test_only_legal_transitions_of_the_state_are_possible(before: State, after: 
         with pytest.raises(AssertionError):
             session.advance(after)
         assert session.state is before
+
+
+def test_a_connection_that_never_stood_ends_once_and_is_gone() -> None:
+    owner, loop = Recorder(), FakeLoop()
+    session = Session(owner, Limits(), loop)
+    assert session.accepted(("192.0.2.1", 5000))
+    assert (session.host, session.address) == ("192.0.2.1", "192.0.2.1:5000")
+    for _ in range(2):
+        session.not_opened(CloseReason.HANDSHAKE_TIMEOUT, "no TLS handshake in time")
+    assert owner.told == ["accepted", "ended", "gone"]
+    assert (session.state, session.reason) == (State.CLOSED, CloseReason.HANDSHAKE_TIMEOUT)
+    session.abort()
+    assert not session.send(b"x")
+
+
+def test_a_connection_that_stands_does_not_fail_to_open() -> None:
+    bench = Bench()
+    bench.session.not_opened(CloseReason.HANDSHAKE_TIMEOUT)
+    assert bench.session.state is State.PLAYING
+    assert bench.owner.told == ["opened"]
+
+
+def test_what_comes_after_the_end_is_thrown_away_within_bounds() -> None:
+    bench = Bench()
+    bench.session.end(CloseReason.FLOOD)
+    bench.transport.deliver(b"x" * _DISCARDED_BYTES_MAX)
+    assert bench.transport.reading, "a goodbye is not overtaken by a reset for what was on its way"
+    bench.transport.deliver(b"x")
+    assert not bench.transport.reading
+    assert bench.owner.received == []
+    assert bench.session._deframer.receive(b"", 1) == []
+    bench.loop.pass_time(1.0)
+    bench.loop.run()
+    assert bench.session.state is State.CLOSED
 
 
 # --- One turn of the loop takes so many frames ----------------------------------------------------
@@ -416,7 +451,7 @@ def open_line(cleanup: AsyncExitStack, connect: Connect) -> OpenLine:
         loop = asyncio.get_running_loop()
         sock = tcp.bind("127.0.0.1", 0, limits)
         port = sock.getsockname()[1]
-        server = await tcp.listen(sock, lambda: Session(owner, limits, loop))
+        server = tcp.Listener(sock, lambda: Session(owner, limits, loop))
         cleanup.push_async_callback(server.wait_closed)
         cleanup.push_async_callback(until, lambda: owner.told[-1:] == ["gone"])
         cleanup.callback(server.close)
@@ -465,14 +500,19 @@ async def test_a_session_stalls_and_drains_again_and_again(open_line: OpenLine) 
     assert line.owner.told == ["opened", *["stalled", "drained"] * 5]
 
 
-async def test_a_client_that_sends_a_lot_while_it_is_ended_still_reads_the_goodbye(open_line: OpenLine) -> None:
+@pytest.mark.parametrize("frames", [100, 2000])
+async def test_a_client_that_sends_a_lot_while_it_is_ended_still_reads_the_goodbye(
+    open_line: OpenLine, frames: int
+) -> None:
     line = await open_line(Limits(linger_seconds=10.0))
     line.owner.on_received = lambda session: session.end(CloseReason.PROTOCOL_ERROR, "enough")
-    sending = asyncio.create_task(line.client.say_bytes(frame(b"x" * 1000) * 2000))
+    sending = asyncio.create_task(line.client.say_bytes(frame(b"x" * 1000) * frames))
     bye = await line.client.ended()
     assert (bye.code, bye.text) == ("PROTOCOL_ERROR", "enough")
-    await sending
     assert line.owner.received == [b"x" * 1000]
+    # What is more than a session discards is not read: that the client is gone shows when its time is up.
+    sending.cancel()
+    line.session.abort()
 
 
 async def test_a_stuck_peer_is_dropped_after_its_time_to_linger(open_line: OpenLine) -> None:

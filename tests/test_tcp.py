@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import socket
 from typing import Any
 
 import pytest
-from conftest import Connect
+from conftest import Connect, until
 
 from zoneserver.listeners import tcp
 
@@ -29,10 +32,63 @@ async def test_who_connects_before_anybody_accepts_is_let_in(
 
     sock = tcp.bind("127.0.0.1", 0)
     clients = [await connect(sock.getsockname()[1]) for _ in range(3)]
-    server = await tcp.listen(sock, Greeting)
+    server = tcp.Listener(sock, Greeting)
     cleanup.push_async_callback(server.wait_closed)
     cleanup.callback(server.close)
     loop = asyncio.get_running_loop()
     for client in [*clients, await connect(sock.getsockname()[1])]:
         async with asyncio.timeout(10):
             assert await loop.sock_recv(client.sock, 100) == b"hello"
+
+
+async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_is_lost(
+    cleanup: contextlib.AsyncExitStack,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.write(b"hello")
+            transport.close()
+
+    accept, failures = socket.socket.accept, iter([errno.EMFILE, errno.ENFILE])
+
+    def poor(sock: socket.socket) -> tuple[socket.socket, Any]:
+        for number in failures:
+            raise OSError(number, os.strerror(number))
+        return accept(sock)
+
+    monkeypatch.setattr(socket.socket, "accept", poor)
+    monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
+    sock = tcp.bind("127.0.0.1", 0)
+    listener = tcp.Listener(sock, Greeting)
+    cleanup.push_async_callback(listener.wait_closed)
+    cleanup.callback(listener.close)
+    client = await connect(sock.getsockname()[1])
+    async with asyncio.timeout(10):
+        assert await asyncio.get_running_loop().sock_recv(client.sock, 100) == b"hello"
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "cannot accept connections: Too many open files",
+        "cannot accept connections: Too many open files in system",
+    ]
+
+
+async def test_a_closed_listener_that_rests_does_not_wake_up(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def poor(_sock: socket.socket) -> tuple[socket.socket, Any]:
+        raise OSError(errno.EMFILE, "none left")
+
+    monkeypatch.setattr(socket.socket, "accept", poor)
+    monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
+    sock = tcp.bind("127.0.0.1", 0)
+    listener = tcp.Listener(sock, asyncio.Protocol)
+    await connect(sock.getsockname()[1])
+    await until(lambda: caplog.records)
+    listener.close()
+    await listener.wait_closed()
+    told, woken = len(caplog.records), asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, woken.set)
+    await woken.wait()
+    assert len(caplog.records) == told

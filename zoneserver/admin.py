@@ -1,4 +1,4 @@
-"""The admin port: a few JSON documents over HTTP, for operators and their tools.
+"""The admin port: a few documents over HTTP, for operators and their tools.
 
 h11 does the protocol; this shell moves bytes and looks up documents.
 """
@@ -8,15 +8,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-__all__ = ["AdminProtocol", "Document"]
+__all__ = ["AdminProtocol", "Document", "PlainText"]
 
-Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any]]]
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """A document that is not JSON."""
+
+    content_type: str
+    body: bytes
+
+
+Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | PlainText]]
 """Makes one document at the moment it is asked for, from the query of the request."""
 
 _IDLE_SECONDS = 60.0
@@ -117,7 +127,7 @@ class AdminProtocol(asyncio.Protocol):
             return True
         return None
 
-    def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any]]:
+    def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any] | PlainText]:
         # A page in an operator's browser may call itself by our address, but not us by that of its own.
         host = dict(request.headers).get(b"host")
         if host is not None and not _is_ours(host.decode("ascii", "replace")):
@@ -129,11 +139,12 @@ class AdminProtocol(asyncio.Protocol):
             return HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET and HEAD are served"}
         return self._documents[path](dict(parse_qsl(query)))
 
-    def _answer(self, status: HTTPStatus, document: Mapping[str, Any]) -> None:
-        body = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+    def _answer(self, status: HTTPStatus, document: Mapping[str, Any] | PlainText) -> None:
+        if not isinstance(document, PlainText):
+            document = PlainText("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
         headers = [
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
+            ("Content-Type", document.content_type),
+            ("Content-Length", str(len(document.body))),
             ("Cache-Control", "no-store"),
         ]
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
@@ -141,7 +152,7 @@ class AdminProtocol(asyncio.Protocol):
         response = h11.Response(status_code=status.value, reason=status.phrase.encode(), headers=headers)
         parts: list[Any] = [response, h11.EndOfMessage()]
         if self._request is None or self._request.method != b"HEAD":
-            parts.insert(1, h11.Data(data=body))
+            parts.insert(1, h11.Data(data=document.body))
         self._transport.write(b"".join(self._http.send(part) or b"" for part in parts))
 
 

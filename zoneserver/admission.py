@@ -1,8 +1,9 @@
 """Admission: who may connect, by address.
 
-A bound on how many connections one address holds, has not said HELLO on, and makes per second; and a
-short ban after a kick. Connections are counted here from the moment they are accepted, so that a
-flood of them is turned away before it costs more than that. All tables are bounded.
+A bound on how many connections one address holds, has not said HELLO on, and makes per second; what
+its sessions may do together, in budgets that outlive them; and a short ban after a kick. Connections
+are counted here from the moment they are accepted, so that a flood of them is turned away before it
+costs more than that. All tables are bounded.
 
 This machine's own address is exempt: behind it stand load tests, and proxies with everybody behind
 them. Pure: the caller says what time it is.
@@ -16,6 +17,7 @@ from itertools import islice
 from zoneserver.budget import Budget
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
+from zoneserver.guard import AddressBudgets
 
 __all__ = ["Admission"]
 
@@ -25,17 +27,19 @@ _EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 class _Address:
     """What is known of one address."""
 
-    __slots__ = ("banned_until", "connections", "handshaking", "made")
+    __slots__ = ("banned_until", "budgets", "connections", "handshaking", "made")
 
     def __init__(self, limits: Limits) -> None:
         self.connections = 0
         self.handshaking = 0
         self.made = Budget(limits.address_connections_per_second, limits.address_connections_burst)
         self.banned_until = 0.0
+        self.budgets = AddressBudgets(limits)
 
     def is_forgettable(self, now: float) -> bool:
         """Whether nothing would change if we had never seen it."""
-        return not self.connections and self.banned_until <= now and self.made.fill(now) == 0.0
+        is_quiet = self.made.fill(now) == 0.0 and self.budgets.is_drained(now)
+        return is_quiet and not self.connections and self.banned_until <= now
 
 
 class Admission:
@@ -45,7 +49,8 @@ class Admission:
     >>> admission = Admission(Limits(address_connections_max=1), ban_seconds=60.0)
     >>> admission.opened("192.0.2.1", now=0.0), admission.opened("192.0.2.1", now=0.0).value
     (None, 'TOO_MANY_CONNECTIONS')
-    >>> admission.ban("192.0.2.1", now=0.0); admission.gone("192.0.2.1", now=0.0)
+    >>> admission.ban("192.0.2.1", now=0.0), admission.gone("192.0.2.1", now=0.0)
+    (True, None)
     >>> admission.opened("192.0.2.1", now=59.0).value, admission.opened("192.0.2.1", now=60.0)
     ('BANNED', None)
     """
@@ -89,6 +94,10 @@ class Admission:
         if host not in _EXEMPT:
             self._present[_key(host)].handshaking -= 1
 
+    def budgets(self, host: str) -> AddressBudgets | None:
+        """What a connection that counts shares with all others from its address; None where that is exempt."""
+        return None if host in _EXEMPT else self._present[_key(host)].budgets
+
     def gone(self, host: str, now: float) -> None:
         """A connection that counted is gone."""
         if host in _EXEMPT:
@@ -101,11 +110,15 @@ class Admission:
             self._absent[key] = address
             self._forget(now)
 
-    def ban(self, host: str, now: float) -> None:
-        """Nobody comes in from this address for a while, by a connection that counts; who is in stays."""
+    def ban(self, host: str, now: float) -> bool:
+        """Nobody comes in from this address for a while, by a connection that counts; who is in stays. Whether
+        it was not banned already."""
         address = self._present.get(_key(host))
-        if address is not None:
-            address.banned_until = now + self._ban_seconds
+        if address is None:
+            return False
+        was_banned = address.banned_until > now
+        address.banned_until = now + self._ban_seconds
+        return not was_banned
 
     def _forget(self, now: float) -> None:
         """Looks at the two that it has not looked at for longest, when one more came: whoever need not be

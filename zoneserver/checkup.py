@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoneserver.loading import raised_by
+from zoneserver.loading import GameError
 from zoneserver.rules import Between, Parameter, Rules, Text, handlers_of, parameters_of
 from zoneserver.trial import PLAYERS, TICKS, Trial, digests_elsewhere, run_trial
+from zoneserver.zone import new_game
 
 __all__ = ["Checkup", "check_game"]
 
@@ -51,9 +52,9 @@ def check_game(game: type[Rules], target: str) -> Checkup:
         ("stats", ", ".join(f"{stat} = {first}" for stat, first in game.stats.items()) or "none"),
     ]
     try:
-        rules = game()
-    except Exception as error:
-        checkup.problems.append(f"{game.__name__}() raised {raised_by(error)}")
+        rules = new_game(game)
+    except GameError as error:
+        checkup.problems.append(str(error))
         return checkup
     described = []
     for kind, handler in handlers_of(rules).items():
@@ -66,9 +67,9 @@ def check_game(game: type[Rules], target: str) -> Checkup:
         return checkup
     try:
         trial = run_trial(rules)
-    except Exception as error:
-        # Whatever else raises is caught by the zone, and told in the trial.
-        checkup.problems.append(f"on_start raised {raised_by(error)}")
+    except GameError as error:
+        # As it started: whatever raises later is caught by the zone, and told in the trial.
+        checkup.problems.append(str(error))
         return checkup
     lines = [f"{kind}({parameters})  {_fate(trial, kind)}" for kind, parameters in described]
     checkup.has += _headed("actions", lines or ["none: players can only watch"])

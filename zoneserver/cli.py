@@ -28,9 +28,9 @@ from zoneserver.rules import Rules
 from zoneserver.scaffold import make_game
 from zoneserver.server import ZoneServer
 from zoneserver.settings import Parser
+from zoneserver.text import NAME_TEXT, is_name
 from zoneserver.tickets import issue_ticket, ticket_to_text
 from zoneserver.values import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_size
-from zoneserver.wire.messages import NAME_CHARACTERS
 
 __all__ = ["main"]
 
@@ -80,8 +80,8 @@ def _ticket(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"a ticket needs a secret of at least {SECRET_BYTES_MIN} bytes: --secret-file or {_SECRET_VARIABLE}"
         )
-    if not 0 < len(arguments.name) <= NAME_CHARACTERS:
-        raise UsageError(f"a name has 1 to {NAME_CHARACTERS} characters")
+    if not is_name(arguments.name):
+        raise UsageError(NAME_TEXT)
     expires_at = int(time.time() + arguments.valid)
     ticket = ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16)))
     form = {"schema": "zone-ticket/1", "name": arguments.name, "zone": arguments.zone, "expires_at": expires_at}
@@ -205,7 +205,7 @@ def _run_settings(run: Parser) -> None:
     run.section("where")
     flag("--host", str, "address to listen on")
     flag("--port", parse_integer, "port for players; 0 takes any free one")
-    flag("--stats-port", parse_integer, "loopback port for /stats, /sessions, /map, /healthz; 0 takes any")
+    flag("--stats-port", parse_integer, "loopback port for /stats, /metrics, /sessions, /map, /healthz; 0 takes any")
     run.setting("--ready-file", parse=Path, help="write pid and ports here, as JSON, once players can connect")
     run.section("the zone")
     flag("--hz", parse_integer, "ticks per second")
@@ -230,6 +230,8 @@ def _run_settings(run: Parser) -> None:
     run.setting(
         "--loop", parse=one_of(LOOPS, "loop"), default="auto", help="auto (uvloop if installed), asyncio, uvloop"
     )
+    text = "how often to log a line of statistics while nobody asks for any; 0 is never"
+    flag("--stats-interval", parse_duration, text, "stats_interval_seconds")
     run.setting("--duration", parse=parse_duration, help="stop after so long: 30s, 2m, 1h30m")
     run.switch("--dashboard", help="watch it here, as zone-dash does; q stops the server")
     text = "stop when standard input ends: with whoever holds its other end, however that ends"
@@ -246,7 +248,7 @@ async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: 
     except OSError as error:
         raise CannotStartError(console.explain(error, config)) from None
     except TypeError as error:
-        raise CannotStartError(f"the game cannot be run: {error}") from None
+        raise CannotStartError(f"the game cannot be run: {error}") from error
     _stop_on_signals(server)
     if arguments.stop_on_stdin_eof:
         _stop_on_stdin_eof(server)

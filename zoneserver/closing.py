@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Self
 
-__all__ = ["CloseReason", "RefusalCode"]
+__all__ = ["ORDINARY_CLOSES", "CloseReason", "RefusalCode"]
 
 
 class CloseReason(str, enum.Enum):
@@ -49,6 +49,10 @@ class CloseReason(str, enum.Enum):
     PROTOCOL_ERROR = "PROTOCOL_ERROR", "the client broke the protocol", False
     SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not take what was sent to it", True
     INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
+
+
+ORDINARY_CLOSES = frozenset({CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING})
+"""Ends that say nothing about a fault. All others are the server's doing, for cause: kicks."""
 
 
 class RefusalCode(enum.StrEnum):

@@ -66,6 +66,13 @@ class Limits:
     address_connections_per_second: float = 16.0
     """New connections of one address, for as long as it likes; and so many at once."""
     address_connections_burst: float = 64.0
+    address_actions_per_second: float = 640.0
+    """Actions of all sessions of one address together, those that are gone among them, and so many at once;
+    what exceeds it is refused."""
+    address_actions_burst: float = 3_200.0
+    address_glitches_per_second: float = 160.0
+    """The same in refused actions; an address beyond it is banned."""
+    address_glitches_burst: float = 1_600.0
     addresses_max: int = 16_384
     """Addresses that are remembered beyond their last connection; the longest gone are forgotten first."""
     send_soft_bytes: int = 256 * 1024
@@ -139,6 +146,8 @@ class Config:
     """Its key in a PEM file; None: in the same file."""
     ban_seconds: float = 60.0
     """How long nobody may come in from an address after a player from there was thrown out."""
+    stats_interval_seconds: float = 10.0
+    """How often the log gets a line of statistics while nobody asks the admin port for any; 0 is never."""
     drain_seconds: float = 5.0
     """How long a shutdown may take to tell everybody."""
     delivery: str = "zone"

@@ -13,6 +13,7 @@ from zoneserver.command import is_quiet
 from zoneserver.config import Config
 from zoneserver.metrics import Stats
 from zoneserver.process import address_text, port_holder
+from zoneserver.report import by_count, kicks_in
 from zoneserver.server import ZoneServer
 from zoneserver.version import __version__
 from zoneserver.wire.messages import PROTOCOL_VERSION
@@ -47,20 +48,20 @@ def explain(error: OSError, config: Config) -> str:
 
 def banner(server: ZoneServer, loop_name: str) -> None:
     """How it runs and where, on stderr: at most six lines."""
-    config = server.config
+    config, most = server.config, _players(server.players_max)
     lines = [
-        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, {_players(server.players_max)}",
+        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, at most {most}",
         f"players    {address_text(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
-        f"statistics http://127.0.0.1:{server.stats_port}/stats",
-        "Ctrl-C to stop",
     ]
     if not config.secret:
-        lines.insert(2, "no secret: anyone may join, under any name")
+        lines.append("no secret: anyone may join, under any name")
+    if server.stats_port is not None:
+        lines.append(f"statistics http://127.0.0.1:{server.stats_port}/stats, /metrics, /map, /healthz")
     if server.players_max < config.max_players:
         lines.append(
             f"the open-file limit allows no more players; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         )
-    say("\n".join(lines))
+    say("\n".join([*lines, "Ctrl-C to stop"]))
 
 
 def write_ready_file(path: Path, server: ZoneServer) -> None:
@@ -86,15 +87,18 @@ def summary(before: Stats, after: Stats, as_json: bool) -> None:
     if as_json:
         print(json.dumps(after.to_json()), flush=True)
         return
-    kicks = ", ".join(f"{count:,} {reason}" for reason, count in sorted(after.closes.items())) or "none"
+    kicks = kicks_in(after.closes)
+    left = {reason: number for reason, number in after.closes.items() if reason not in kicks}
+    refused = f" ({by_count(after.refusals)})" if after.refusals else ""
     peak = _players(after.players_peak)
     lines = [
         f"uptime        {after.uptime_s:,.1f} s, {peak} at the peak, {before.players:,} at the end",
         f"ticks         {after.ticks_total:,}, {after.overruns_total:,} overrun, {after.ticks_skipped_total:,} skipped",
-        f"actions in    {after.actions_in_total:,}, {sum(after.refusals.values()):,} refused",
+        f"actions in    {after.actions_in_total:,}, {sum(after.refusals.values()):,} refused{refused}",
         f"deliveries    {after.deliveries_out_total:,} in {after.sends_total:,} sends",
         f"bytes         {after.bytes_in_total:,} in, {after.bytes_out_total:,} out",
-        f"sessions over {kicks}",
+        f"left          {by_count(left) or 'nobody'}",
+        f"kicked        {by_count(kicks) or 'nobody'}",
     ]
     print("\n".join(lines), flush=True)
 

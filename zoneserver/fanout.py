@@ -22,6 +22,7 @@ from zoneserver.frames import Buffer, History
 from zoneserver.metrics import Counters
 from zoneserver.pacing import Pacer, largest_beyond
 from zoneserver.session import Session
+from zoneserver.sockets import set_user_timeout, unanswered_seconds
 
 __all__ = ["FanOut"]
 
@@ -92,13 +93,13 @@ class FanOut:
         if session in self._round_of(session):
             self._fall_behind(session, now)
         if session in self._behind:
-            session.set_user_timeout(_KERNEL_PATIENCE_SECONDS)
+            set_user_timeout(session.socket, _KERNEL_PATIENCE_SECONDS)
 
     def drained(self, session: Session, now: float) -> None:
         """That send is complete; what was missed is queued, for the session to send."""
         pacer = self._behind.get(session)
         if pacer is not None:
-            session.set_user_timeout(self._limits.tcp_user_timeout_seconds)
+            set_user_timeout(session.socket, self._limits.tcp_user_timeout_seconds)
             if not pacer.is_resting:
                 self._catch_up(session, pacer, now)
 
@@ -206,7 +207,7 @@ class FanOut:
             verdict = pacer.verdict(
                 now, session.sent_bytes, session.waiting_bytes, limits.send_soft_bytes, limits.stall_seconds
             )
-            silent_seconds = session.unanswered_seconds
+            silent_seconds = unanswered_seconds(session.socket)
             # The kernel was told to leave this to us, and knew of the silence before we knew of a stall.
             is_overdue = silent_seconds > limits.tcp_user_timeout_seconds and pacer.idle_seconds(now) > _GONE_SECONDS
             if is_overdue or (verdict is not None and silent_seconds > _GONE_SECONDS):

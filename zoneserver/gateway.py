@@ -1,8 +1,8 @@
 """The gateway: sessions on one side, the zone on the other, and one buffer a tick between them.
 
 It admits players, hands their actions to the zone, and has the frame go round (`fanout`). What a
-client may send is bounded here, before anybody else pays for it: by address (`admission`) and by
-session (`guard`).
+client may send is bounded here, before anybody else pays for it: by address (`lobby`) and by session
+(`guard`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zoneserver.admission import Admission
-from zoneserver.closing import CloseReason, RefusalCode
+from zoneserver.closing import ORDINARY_CLOSES, CloseReason, RefusalCode
 from zoneserver.config import Config
 from zoneserver.fanout import FanOut
 from zoneserver.guard import Guard, Standing
+from zoneserver.lobby import Lobby
 from zoneserver.metrics import Counters, SessionList, TickTimes
 from zoneserver.roster import Roster
 from zoneserver.session import Session, State
+from zoneserver.text import NAME_TEXT, is_name
 from zoneserver.tickets import Turnstile
 from zoneserver.wire.decoding import WireError, decode_act, decode_client
 from zoneserver.wire.framing import HEADER_BYTES, frame
 from zoneserver.wire.messages import (
     ACTIONS_PER_PACKET,
     DEFLATE,
-    NAME_CHARACTERS,
     PROTOCOL_VERSION,
     Goodbye,
     Hello,
@@ -51,15 +51,10 @@ _ACT, _PLAYING = int(Op.ACT), State.PLAYING
 # The longest that one tick moves our clock. While the process was stopped, or the tick took for ever,
 # nobody could reach us: that time counts against nobody.
 _STEP_SECONDS_MAX = 1.0
-# Connections that were turned away and have not gone yet, for as many as are told why; beyond that a
-# flood of them is not worth the words.
-_TURNED_AWAY_MAX = 64
 # What the packet of an ordinary action takes.
 _BYTES_PER_ACTION = 16
 # Kicks after which nobody else from that address is wanted for a while.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
-# Ends that say nothing about a fault: not worth a line each.
-_ORDINARY = {CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING}
 
 
 class Gateway:
@@ -73,20 +68,13 @@ class Gateway:
         self._config = config
         self._limits = config.limits
         self._loop = loop
-        self._connections_max = connections_max
         self._connections: set[Session] = set()
-        # When each session that still shakes hands must be done with it, the earliest first.
-        self._handshaking: dict[Session, float] = {}
         # Admitted sessions by the number under which the zone knows them, and by name.
         self._players: dict[int, Session] = {}
         self._names: dict[str, Session] = {}
-        # Sessions that count in `admission`, until they are gone.
-        self._admitted: set[Session] = set()
-        # Sessions that are turned away, until they are gone.
-        self._turned_away: set[Session] = set()
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
-        self.admission = Admission(config.limits, config.ban_seconds)
+        self.lobby = Lobby(config, self.counters, connections_max)
         # Who wants in goes through it; None: anyone may.
         self._turnstile = Turnstile(config.secret, zone.name) if config.secret else None
         self.fan_out = FanOut(zone.history, config, self.counters)
@@ -123,52 +111,26 @@ class Gateway:
         """Open connections."""
         return len(self._connections)
 
-    @property
-    def handshaking(self) -> int:
-        """Connections that have not said HELLO yet."""
-        return len(self._handshaking)
-
     def sessions(self, sort: str, limit: int) -> SessionList:
         """The first few players by one figure, and who went last. Raises ValueError as `Roster.listing` does."""
         return self._roster.listing(self._players.values(), self.fan_out, self._loop.time(), sort, limit)
 
     # --- What sessions say (session.Owner) --------------------------------------------------------
 
+    def session_accepted(self, session: Session) -> CloseReason | None:
+        session.opened_at = self._loop.time()
+        return self.lobby.count(session, self._now)
+
     def session_opened(self, session: Session) -> None:
+        session.opened_at = self._loop.time()
         self._connections.add(session)
         self._empty.clear()
-        self.counters.connections_total += 1
-        session.opened_at = self._loop.time()
         if self._is_stopping:
             # It was accepted while the listener closed.
+            self.lobby.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
-            return
-        against = self.admission.opened(session.host, self._now)
-        if against is not None:
-            self._turn_away(session, against)
-            return
-        self._admitted.add(session)
-        # Our clock may be a tick behind: nobody gets less than the whole time.
-        self._handshaking[session] = self._now + self._limits.handshake_seconds + 1 / self.zone.hz
-        if len(self._connections) > self._connections_max:
-            self._make_room(session)
-
-    def _make_room(self, newest: Session) -> None:
-        """Whoever has said nothing for longest goes, so that silent connections cannot fill the server;
-        where all others play, the newest does."""
-        silent = next(iter(self._handshaking))
-        if silent is newest:
-            self._turn_away(newest, CloseReason.SERVER_FULL, "no room for another connection")
         else:
-            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
-            silent.abort()
-
-    def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
-        """Tells a connection why it cannot stay, unless too many are being told already."""
-        self._turned_away.add(session)
-        session.end(reason, text)
-        if len(self._turned_away) > _TURNED_AWAY_MAX:
-            session.abort()
+            self.lobby.enter(session, len(self._connections), self._now)
 
     def session_received(self, session: Session, payload: bytes) -> None:
         size = len(payload) + HEADER_BYTES
@@ -199,7 +161,8 @@ class Gateway:
         code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
         # The code is part of the format, so that each has its own share of the lines of a second.
-        log.info(f"{code}: %r, %s", session, guard.text)
+        told = session.log_fields(code=str(code), reason=guard.text)
+        log.info(f"{code}: %r, %s", session, guard.text, extra=told)
         self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
         session.flush()
 
@@ -237,24 +200,22 @@ class Gateway:
     def session_ended(self, session: Session) -> None:
         assert session.reason is not None
         self.counters.closes[str(session.reason)] += 1
+        level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
+        told = session.log_fields(code=str(session.reason), reason=session.reason_text)
+        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text, extra=told)
         self._roster.ended(session, self._loop.time())
-        level = logging.DEBUG if session.reason in _ORDINARY else logging.INFO
-        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text)
-        self._shaken(session)
+        self.lobby.leave(session)
         self.fan_out.leave(session)
         # Only who was in is thrown out. Anything may knock: a page can have its visitor's browser do it.
         if session.reason in _BANNING and session.guard is not None:
-            self.admission.ban(session.host, self._now)
+            self.lobby.ban(session, session.reason_text, self._now)
         if self._players.pop(session.number, None) is not None:
             self.zone.leave(session.number)
             del self._names[session.name]
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
-        self._turned_away.discard(session)
-        if session in self._admitted:
-            self._admitted.discard(session)
-            self.admission.gone(session.host, self._now)
+        self.lobby.gone(session, self._now)
         if not self._connections:
             self._empty.set()
 
@@ -267,11 +228,9 @@ class Gateway:
                 f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}",
             )
             return
-        # A name is shown to other players and to operators: nothing in it may steer a terminal.
         name = hello.name
-        if not 0 < len(name) <= NAME_CHARACTERS or not name.isprintable() or name != name.strip():
-            text = f"a name has 1 to {NAME_CHARACTERS} printable characters, and no space around it"
-            session.end(CloseReason.BAD_NAME, text)
+        if not is_name(name):
+            session.end(CloseReason.BAD_NAME, NAME_TEXT)
             return
         if self._turnstile is not None:
             objection = self._turnstile.objection(name, hello.ticket, time.time())
@@ -292,18 +251,13 @@ class Gateway:
             self._turnstile.redeem(hello.ticket)
         session.name = name
         session.wants_deflate = DEFLATE in hello.encodings
-        session.guard = Guard(self._limits)
+        session.guard = Guard(self._limits, self.lobby.shared(session))
         session.advance(State.JOINING)
-        self._shaken(session)
+        self.lobby.leave(session)
         self._players[session.number] = session
         self._names[session.name] = session
         self.players_peak = max(self.players_peak, len(self._players))
         self.zone.join(session.number, session.name)
-
-    def _shaken(self, session: Session) -> None:
-        """The session does not shake hands any more."""
-        if self._handshaking.pop(session, None) is not None:
-            self.admission.greeted(session.host)
 
     def _act(self, session: Session, size: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         if seq <= session.seq:
@@ -314,18 +268,25 @@ class Gateway:
         guard = session.guard
         assert guard is not None
         # Everybody is told of it, so its length counts too.
-        if guard.actions(max(len(actions), size // _BYTES_PER_ACTION), self._now):
+        count = max(len(actions), size // _BYTES_PER_ACTION)
+        if guard.actions(count, self._now):
             self._restrain(session, guard)
         if guard.standing >= Standing.MUTED:
             # It has been told so once; that it goes on does not help it.
             if session.reason is None and guard.ignored(self._now):
                 self._restrain(session, guard)
+        elif not guard.admits(count, self._now):
+            # It may be that only others at its address do: that does not count against it.
+            self._refuse_all(session, seq, "too much comes from this address", counts=False)
         elif not self.zone.submit(session.number, seq, actions):
-            for number in range(seq, session.seq + 1):
-                self._refuse(
-                    session, Refusal(self.fan_out.tick, number, RefusalCode.TOO_MANY_ACTIONS, "wait for the tick")
-                )
-            session.flush()
+            self._refuse_all(session, seq, "wait for the tick")
+
+    def _refuse_all(self, session: Session, seq: int, text: str, counts: bool = True) -> None:
+        """Refuses all actions from `seq` on to the session's newest."""
+        for number in range(seq, session.seq + 1):
+            refusal = Refusal(self.fan_out.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
+            self._refuse(session, refusal, counts=counts)
+        session.flush()
 
     def _ping(self, session: Session, ping: Ping) -> None:
         data = frame(Pong(ping.token, self.fan_out.tick).encode())
@@ -394,22 +355,20 @@ class Gateway:
 
     def _expire(self, tick: int) -> None:
         """Ends the sessions whose time is up: slow to say HELLO, or behind for too long."""
-        while self._handshaking:
-            session, deadline = next(iter(self._handshaking.items()))
-            if deadline > self._now:
-                break
-            session.end(CloseReason.HANDSHAKE_TIMEOUT)
+        self.lobby.expire(self._now)
         if tick % self._expire_ticks == 0:
             self.fan_out.expire(self._now)
 
-    def _refuse(self, session: Session, refusal: Refusal, is_glitch: bool = False) -> None:
+    def _refuse(self, session: Session, refusal: Refusal, is_glitch: bool = False, counts: bool = True) -> None:
         self.counters.refusals[refusal.code] += 1
         session.refusals_total += 1
         self._tell(session, frame(refusal.encode()))
         guard = session.guard
         assert guard is not None
-        if guard.refused(refusal.code, is_glitch, self._now):
+        if counts and guard.refused(refusal.code, is_glitch, self._now):
             self._restrain(session, guard)
+        if guard.is_address_out(self._now):
+            self.lobby.ban(session, "too many actions from there are refused", self._now)
 
     def _tell(self, session: Session, data: bytes) -> None:
         """Queues something for one session; it leaves with the next frame, or when it is flushed."""

@@ -16,7 +16,7 @@ from zoneserver.budget import Budget
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 
-__all__ = ["Guard", "Standing"]
+__all__ = ["AddressBudgets", "Guard", "Standing"]
 
 
 class Standing(enum.IntEnum):
@@ -38,6 +38,43 @@ _BRIM, _MUTED_FILL, _OUT_FILL, _FORGIVEN_FILL = 1.0, 1.5, 2.0, 0.5
 _REFUSAL_WEIGHT, _GLITCH_WEIGHT = 1.0, 20.0
 
 
+class AddressBudgets:
+    """What all sessions of one address may do together, those that are gone among them: a guard is a new one
+    with each session, and whoever came back all the time would never come to the end of it.
+
+    Nobody stands worse for what others at his address did: it only says what there is room for.
+
+    >>> budgets = AddressBudgets(Limits(address_actions_burst=100))
+    >>> budgets.admit(60, now=0.0), budgets.admit(60, now=0.0), budgets.admit(40, now=0.0)
+    (True, False, True)
+    """
+
+    __slots__ = ("_actions", "_glitches")
+
+    def __init__(self, limits: Limits) -> None:
+        self._actions = Budget(limits.address_actions_per_second, limits.address_actions_burst)
+        self._glitches = Budget(limits.address_glitches_per_second, limits.address_glitches_burst)
+
+    def admit(self, count: int, now: float) -> bool:
+        """Whether there is room for so many actions; then they are charged."""
+        if not self._actions.holds(count, now):
+            return False
+        self._actions.spend(count, now)
+        return True
+
+    def refused(self, weight: float, now: float) -> None:
+        """An action came to nothing."""
+        self._glitches.spend(weight, now)
+
+    def is_out(self, now: float) -> bool:
+        """Whether more actions came to nothing than an address is allowed."""
+        return self._glitches.fill(now) >= _BRIM
+
+    def is_drained(self, now: float) -> bool:
+        """Whether nothing would change if it began anew."""
+        return self._actions.fill(now) == self._glitches.fill(now) == 0.0
+
+
 class Guard:
     """Counts what one client sends, and says how far it has gone.
 
@@ -50,9 +87,10 @@ class Guard:
     (<Standing.WARNED: 1>, 'too many frames')
     """
 
-    __slots__ = ("_actions", "_bytes", "_frames", "_glitches", "reason", "standing", "text")
+    __slots__ = ("_actions", "_address", "_bytes", "_frames", "_glitches", "reason", "standing", "text")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, address: AddressBudgets | None = None) -> None:
+        self._address = address
         self._frames = Budget(limits.frames_per_second, limits.frames_burst)
         self._bytes = Budget(limits.bytes_per_second, limits.bytes_burst)
         self._actions = Budget(limits.actions_per_second, limits.actions_burst)
@@ -79,9 +117,20 @@ class Guard:
             return False
         return self._judge(fill, CloseReason.FLOOD, "too many actions", now)
 
+    def admits(self, count: int, now: float) -> bool:
+        """Whether there is room for so many actions from its address; they are then charged there."""
+        return self._address is None or self._address.admit(count, now)
+
+    def is_address_out(self, now: float) -> bool:
+        """Whether nobody else is wanted from its address, for all that is refused to those there."""
+        return self._address is not None and self._address.is_out(now)
+
     def refused(self, code: str, is_glitch: bool, now: float) -> bool:
         """An action came to nothing; a glitch is one that no honest client would have tried."""
-        fill = self._glitches.spend(_GLITCH_WEIGHT if is_glitch else _REFUSAL_WEIGHT, now)
+        weight = _GLITCH_WEIGHT if is_glitch else _REFUSAL_WEIGHT
+        if self._address is not None:
+            self._address.refused(weight, now)
+        fill = self._glitches.spend(weight, now)
         if fill < _BRIM and not self.standing:
             return False
         return self._judge(fill, CloseReason.PROTOCOL_ERROR, f"refused again and again: {code:.32}", now)

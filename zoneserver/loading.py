@@ -1,17 +1,22 @@
-"""Finds a class that somebody names as `module:Class`, in the folder where they stand or installed."""
+"""Finds a class that somebody names as `module:Class`, in the folder where they stand or installed; and
+says of what it raises where in their own files that was."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from zoneserver.exits import CannotStartError, Exit
 
-__all__ = ["LoadError", "TargetError", "load_class", "raised_by"]
+__all__ = ["GameError", "LoadError", "TargetError", "load_class", "raised_by"]
+
+# Where Python itself and what is installed lie: nobody's own files.
+_LIBRARIES = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 class LoadError(CannotStartError):
@@ -24,8 +29,19 @@ class TargetError(LoadError):
     exit_code = Exit.USAGE
 
 
+class GameError(CannotStartError):
+    """A game cannot be run, for the reason in the text; what it raised is the cause.
+
+    >>> str(GameError("on_start", ValueError("there is no map")))
+    'on_start raised ValueError: there is no map'
+    """
+
+    def __init__(self, what: str, error: Exception) -> None:
+        super().__init__(f"{what} raised {raised_by(error)}")
+
+
 def raised_by(error: BaseException) -> str:
-    """An exception in one line, with the last place on its way that is not the server's own:
+    """An exception in one line, with the last place on its way that is neither the server's nor a library's:
     `ZeroDivisionError: division by zero (tag.py:12)`.
 
     >>> try:
@@ -34,13 +50,32 @@ def raised_by(error: BaseException) -> str:
     ...     raised_by(error).partition(" (")[0]
     'ZeroDivisionError: division by zero'
     """
-    where = ""
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return f"{type(error).__name__}{f': {text}' if text else ''}{_where(error)}"
+
+
+def _where(error: BaseException) -> str:
+    """The place in somebody's own files, as ` (tag.py:12)`; a library's where there is no other, else nothing."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({_path_text(error.filename)}:{error.lineno})"
+    places = list(_places(error))
+    own = [place for place in places if not place[0].startswith(_LIBRARIES)]
+    return "".join(f" ({_path_text(path)}:{line})" for path, line in (own or places)[-1:])
+
+
+def _places(error: BaseException) -> Iterator[tuple[str, int]]:
+    """(file, line) of each call on its way that is not the server's own, nor the import itself."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
-        if package != "zoneserver" or module == "games":
-            where = f" ({Path(frame.f_code.co_filename).name}:{line})"
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {text}' if text else ''}{where}"
+        path = frame.f_code.co_filename
+        if (package != "zoneserver" or module == "games") and not path.startswith("<frozen "):
+            yield path, line
+
+
+def _path_text(path: str) -> str:
+    """A file as seen from where we stand, if it lies there."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
@@ -62,11 +97,10 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
             raise LoadError(f"there is no module {module_name!r} here ({os.getcwd()})") from None
-        raise LoadError(f"{module_name} needs a module that is not installed: {error.name}") from None
-    except SyntaxError as error:
-        raise LoadError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except Exception as error:
-        raise LoadError(f"{module_name} cannot be imported: {raised_by(error)}") from None
+        text = f"{module_name} needs the module {error.name}, which is not installed{_where(error)}"
+        raise LoadError(text) from error
+    except (Exception, SystemExit) as error:
+        raise LoadError(f"{module_name} cannot be imported: {raised_by(error)}") from error
     finally:
         sys.path.pop(0)
     found = getattr(module, class_name, None)

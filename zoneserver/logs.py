@@ -12,8 +12,11 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
-__all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "hold_logs", "place_of", "set_up_logs"]
+from zoneserver.text import printable
+
+__all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "fields", "hold_logs", "place_of", "set_up_logs"]
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -26,8 +29,6 @@ _HELD_LINES_MAX = 1_000
 _KINDS_MAX = 1_000
 # So many calls on the way to a failure tell it from others; deeper down it may be endless recursion.
 _PLACE_CALLS = 8
-# Loads the codec now: when it is first wanted there may be no descriptor left to load it with.
-"".encode("unicode_escape")
 
 
 def set_up_logs(level: str, style: str) -> None:
@@ -36,6 +37,14 @@ def set_up_logs(level: str, style: str) -> None:
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     handler.addFilter(RateLimit(_LINES_PER_SECOND))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def fields(**values: object) -> dict[str, object]:
+    """For the `extra` of a log call: what the JSON format has as keys beside the message.
+
+    >>> logging.getLogger().debug("%s left", "ann", extra=fields(player="ann"))
+    """
+    return {"fields": values}
 
 
 @contextlib.contextmanager
@@ -95,6 +104,7 @@ class RateLimit(logging.Filter):
             held_back, count = count - self._per_second, 0
             if held_back > 0:
                 record.msg, record.args = f"({held_back} more like this were not shown) {record.getMessage()}", ()
+                record.__dict__["fields"] = {**getattr(record, "fields", {}), "held_back": held_back}
         if len(self._seen) > _KINDS_MAX:
             self._seen.clear()
         self._seen[kind] = second, count + 1
@@ -106,7 +116,11 @@ class _TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        return _cut(_printable(super().formatMessage(record)))
+        return _cut(printable(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        # What a rule raises may hold what players sent.
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 class _JsonFormatter(logging.Formatter):
@@ -116,6 +130,7 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -127,12 +142,3 @@ def _cut(line: str) -> str:
     if len(encoded) <= _LINE_BYTES_MAX:
         return line
     return encoded[: _LINE_BYTES_MAX - 3].decode(errors="ignore") + "..."
-
-
-def _printable(text: str) -> str:
-    """The text on one line, with whatever could steer a terminal written out."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )

@@ -131,6 +131,11 @@ class TickTimes:
         """Adds one tick."""
         self._recent.append((ingest, rules, encode, deflate, fan_out))
 
+    def newest_ms(self) -> dict[str, float]:
+        """Each phase of the newest tick."""
+        newest = self._recent[-1] if self._recent else [0.0] * len(PHASES)
+        return {phase: round(seconds * 1000, 3) for phase, seconds in zip(PHASES, newest, strict=True)}
+
     def tick_ms(self) -> dict[str, float]:
         """Median, 99th percentile and maximum of a tick, without its ingest."""
         ordered = sorted(sum(times[1:]) * 1000 for times in self._recent)

@@ -15,6 +15,7 @@ from zoneserver.fanout import FanOut
 from zoneserver.guard import Standing
 from zoneserver.metrics import SESSION_SORTS, SESSIONS_SCHEMA, ClosedSession, SessionList, SessionStats
 from zoneserver.session import Session, State
+from zoneserver.sockets import round_trip_seconds
 from zoneserver.zone import Zone
 
 __all__ = ["Roster"]
@@ -61,7 +62,7 @@ class Roster:
         )
 
     def _stats(self, session: Session, fan_out: FanOut, now: float) -> SessionStats:
-        pacer, guard, rtt = fan_out.pacer(session), session.guard, session.round_trip_seconds
+        pacer, guard, rtt = fan_out.pacer(session), session.guard, round_trip_seconds(session.socket)
         if session.state is State.PLAYING:
             state = "playing" if pacer is None else "resting" if pacer.is_resting else "behind"
         else:
@@ -92,7 +93,7 @@ def _figure(sort: str, fan_out: FanOut) -> Callable[[Session], float]:
     figures: dict[str, Callable[[Session], float]] = {
         "queued": lambda session: session.waiting_bytes,
         "behind": behind,
-        "rtt": lambda session: session.round_trip_seconds or 0.0,
+        "rtt": lambda session: round_trip_seconds(session.socket) or 0.0,
         "out": lambda session: session.sent_bytes,
         "actions": lambda session: session.seq,
         "refused": lambda session: session.refusals_total,

@@ -308,8 +308,11 @@ def actions_of(rules: Rules) -> dict[str, Action]:
 
 def handlers_of(rules: Rules) -> dict[str, MethodType]:
     """The methods of a game that are marked as actions, by their names."""
-    methods = inspect.getmembers(rules, inspect.ismethod)
-    return {kind: handler for kind, handler in methods if hasattr(handler, "__zone_action__")}
+    # Looked up on the class: on the game itself, a property among them would be asked for its value.
+    marked = inspect.getmembers_static(
+        type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__")
+    )
+    return {kind: getattr(rules, kind) for kind, _ in marked}
 
 
 def parameters_of(handler: MethodType) -> list[Parameter]:

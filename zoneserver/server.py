@@ -16,16 +16,19 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
-from zoneserver.admin import AdminProtocol, Document
+from zoneserver.admin import AdminProtocol, Document, PlainText
 from zoneserver.config import Config
 from zoneserver.delivery import GATEWAYS
+from zoneserver.exposition import CONTENT_TYPE, load_exposition
 from zoneserver.listeners import tcp
+from zoneserver.logs import fields
 from zoneserver.metrics import STATS_SCHEMA, Stats
-from zoneserver.process import raise_open_files, rss_bytes
+from zoneserver.process import MissingExtraError, raise_open_files, rss_bytes
+from zoneserver.report import Reporter
 from zoneserver.rules import Rules
 from zoneserver.session import Session
 from zoneserver.ticker import Ticker
-from zoneserver.zone import Zone
+from zoneserver.zone import Zone, new_game
 
 __all__ = ["ZoneServer"]
 
@@ -33,8 +36,6 @@ log = logging.getLogger(__name__)
 
 # Descriptors that are not for players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
-# The loop shakes hands by TLS before we hear of a connection: descriptors for so many at once.
-_TLS_HANDSHAKES = 1_000
 # Players shown on the map at the most: a picture needs no more, and a tick must not wait for it.
 _MAP_PLAYERS_MAX = 2_000
 # So many ticks that fail one after the other end the server.
@@ -57,19 +58,20 @@ class ZoneServer:
     True 0
 
     `rules` is the game: a class or an instance. Everything else is a field of Config, given whole or
-    by name. Leaving the block tells all players and closes the ports.
+    by name. Leaving the block tells all players and closes the ports. Raises GameError for a game that
+    fails to be made, and `start` for one that fails in its `on_start`.
     """
 
     def __init__(self, rules: Rules | type[Rules], config: Config | None = None, **settings: Any) -> None:
         if config is not None and settings:
             raise TypeError("give a Config or single settings, not both")
         self.config = config if config is not None else Config(**settings)
-        self._rules = rules() if isinstance(rules, type) else rules
+        self._rules = new_game(rules) if isinstance(rules, type) else rules
         self.has_failed = False
         """Whether it stopped because the zone could not be run any more."""
         self._loop: asyncio.AbstractEventLoop
         self._tls: ssl.SSLContext | None = None
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[tcp.Listener] = []
         self._admin_connections: set[AdminProtocol] = set()
         self._stopping: asyncio.Event
         self._beat_handle: asyncio.TimerHandle | None = None
@@ -78,7 +80,6 @@ class ZoneServer:
         self._overruns_total = 0
         # Ticks that failed one after the other; a zone that fails for long is not worth keeping up.
         self._failures = 0
-        self._overrun_logged = 0.0
         # CPU time of the process at two moments about a second apart: the load between them.
         self._cpu = ((0.0, 0.0), (0.0, 0.0))
 
@@ -103,17 +104,18 @@ class ZoneServer:
             self._assemble()
             self.port = player_socket.getsockname()[1]
             self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
-            await self._listen(player_socket, admin_socket)
+            self._listen(player_socket, admin_socket)
             unless_started.pop_all()
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
+        self._reporter.start()
 
     def _assemble(self) -> None:
-        """The zone, the gateway and the clock. Raises TypeError for a game that cannot be run."""
+        """The zone, the gateway and the clock. Raises TypeError or GameError for a game that cannot be run."""
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A stopping player may hold a descriptor for a moment while the next one is let in.
-        spare = _SPARE_FILES + (_TLS_HANDSHAKES if config.tls_cert is not None else 0)
+        spare = _SPARE_FILES + (tcp.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
         files = raise_open_files(self.files_wanted)
@@ -124,21 +126,28 @@ class ZoneServer:
         self._ticker = Ticker(config.hz, self._loop.time())
         self._started = time.monotonic()
         self._sample_cpu()
+        self._reporter = Reporter(config, self.stats, self._loop)
 
-    async def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
+    def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
-        self._listeners.append(
-            await tcp.listen(player_socket, lambda: Session(gateway, limits, loop), self._tls, limits)
-        )
+
+        def session() -> Session:
+            return Session(gateway, limits, loop)
+
+        if self._tls is not None:
+            self._listeners.append(tcp.TlsListener(player_socket, session, self._tls, limits))
+        else:
+            self._listeners.append(tcp.Listener(player_socket, session))
         if admin_socket is not None:
             documents: dict[str, Document] = {
-                "/stats": lambda _: (HTTPStatus.OK, self.stats().to_json()),
+                "/stats": lambda _: (HTTPStatus.OK, self._watched_stats().to_json()),
+                "/metrics": self._metrics(),
                 "/healthz": lambda _: self._health(),
                 "/map": lambda _: (HTTPStatus.OK, self.map()),
                 "/sessions": self._sessions,
             }
             connections = self._admin_connections
-            self._listeners.append(await tcp.listen(admin_socket, lambda: AdminProtocol(documents, connections)))
+            self._listeners.append(tcp.Listener(admin_socket, lambda: AdminProtocol(documents, connections)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop`, or for so many seconds."""
@@ -159,12 +168,14 @@ class ZoneServer:
             listener.close()
         if self._beat_handle is not None:
             self._beat_handle.cancel()
-        await self.gateway.close(self.config.drain_seconds)
-        for connection in tuple(self._admin_connections):
-            connection.close()
+        self._reporter.stop()
+        # Who was accepted just now is told like everybody else.
         for listener in self._listeners:
             await listener.wait_closed()
         self._listeners.clear()
+        await self.gateway.close(self.config.drain_seconds)
+        for connection in tuple(self._admin_connections):
+            connection.close()
 
     # --- The beat ---------------------------------------------------------------------------------
 
@@ -173,16 +184,23 @@ class ZoneServer:
         try:
             seconds = self.gateway.tick(round(self._ticker.dilation * 100))
         except Exception:
-            log.exception("tick %d failed", self.zone.world.tick)
             self._failures += 1
+            tick, failures = self.zone.world.tick, self._failures
+            about = fields(tick=tick, failures=failures)
+            log.exception("tick %d failed, the %d. in a row: nobody is told of it", tick, failures, extra=about)
             if self._failures >= _FAILURES_MAX:
-                log.critical("%d ticks failed one after the other: the zone cannot go on", self._failures)
+                log.critical(
+                    "%d ticks failed one after the other: the zone cannot go on, and stops", failures, extra=about
+                )
                 self.has_failed = True
                 self.request_stop()
         else:
             self._failures = 0
             if skipped or seconds > self._ticker.period:
-                self._overran(skipped, seconds)
+                self._overruns_total += 1
+                self._reporter.overran(
+                    self.zone.world.tick, seconds * 1000, skipped, self.gateway.times.newest_ms(), self._overruns_total
+                )
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
@@ -207,24 +225,6 @@ class ZoneServer:
         self._connections_before_rest = connections
         self._loop.call_soon(self._rest, due)
 
-    def _overran(self, skipped: int, seconds: float) -> None:
-        self._overruns_total += 1
-        now = self._loop.time()
-        if now - self._overrun_logged < 1.0:
-            return
-        self._overrun_logged = now
-        phase, share = max(self.gateway.times.phases_ms().items(), key=lambda item: item[1])
-        log.warning(
-            "tick %d took %.1f ms of %.1f, %d ticks skipped; the longest phase of late is %s (%.1f ms); %d in all",
-            self.zone.world.tick,
-            seconds * 1000,
-            self._ticker.period * 1000,
-            skipped,
-            phase,
-            share,
-            self._overruns_total,
-        )
-
     def _sample_cpu(self) -> None:
         self._cpu = self._cpu[1], (self._loop.time(), time.process_time())
 
@@ -245,7 +245,7 @@ class ZoneServer:
             players_peak=gateway.players_peak,
             players_max=self.players_max,
             connections=gateway.connections,
-            handshaking=gateway.handshaking,
+            handshaking=len(gateway.lobby),
             behind=gateway.fan_out.behind,
             queued_bytes=gateway.fan_out.queued_bytes,
             tick=zone.world.tick,
@@ -277,7 +277,7 @@ class ZoneServer:
             frame_bytes=gateway.fan_out.frame_bytes,
             refusals=dict(counters.refusals),
             restraints=dict(counters.restraints),
-            addresses=len(gateway.admission),
+            addresses=len(gateway.lobby.admission),
             closes=dict(counters.closes),
             tick_ms=gateway.times.tick_ms(),
             phases_ms=gateway.times.phases_ms(),
@@ -299,6 +299,20 @@ class ZoneServer:
             "players": len(slots),
             "positions": [value for slot in slots[::step] for value in world.position(slot)],
         }
+
+    def _watched_stats(self) -> Stats:
+        """The state of everything, for somebody who watches."""
+        self._reporter.is_watched = True
+        return self.stats()
+
+    def _metrics(self) -> Document:
+        """The same for Prometheus. Loaded now: a tick would wait for what is loaded when it is first asked for."""
+        try:
+            written = load_exposition()
+        except MissingExtraError as error:
+            complaint = {"error": str(error)}
+            return lambda _: (HTTPStatus.NOT_IMPLEMENTED, complaint)
+        return lambda _: (HTTPStatus.OK, PlainText(CONTENT_TYPE, written(self._watched_stats())))
 
     def _sessions(self, query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         """The players' sessions that are first by a figure: `?sort=queued&limit=20`; and who went last."""

@@ -16,13 +16,13 @@ import enum
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.guard import Guard
+from zoneserver.logs import fields
 from zoneserver.process import address_text
-from zoneserver.sockets import round_trip_seconds, set_user_timeout, unanswered_seconds
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
@@ -31,6 +31,9 @@ __all__ = ["Owner", "Session", "State"]
 log = logging.getLogger(__name__)
 
 _numbers = itertools.count(1)
+
+# What a session that is over still reads: more than any honest client has on its way when it is told.
+_DISCARDED_BYTES_MAX = 128 * 1024
 
 
 class State(enum.Enum):
@@ -50,7 +53,7 @@ class State(enum.Enum):
 
 
 _MAY_FOLLOW = {
-    State.NEW: {State.HANDSHAKE},
+    State.NEW: {State.HANDSHAKE, State.CLOSING},
     State.HANDSHAKE: {State.JOINING, State.CLOSING},
     State.JOINING: {State.PLAYING, State.CLOSING},
     State.PLAYING: {State.CLOSING},
@@ -65,6 +68,9 @@ _PLAYING = State.PLAYING
 
 class Owner(Protocol):
     """Whom a session tells what happens to it."""
+
+    def session_accepted(self, session: Session) -> CloseReason | None:
+        """A connection is to shake hands by TLS, before it stands; what there is against that."""
 
     def session_opened(self, session: Session) -> None:
         """The connection stands."""
@@ -89,33 +95,10 @@ class Session(asyncio.Protocol):
     """One connection of one player, from accept to the last byte."""
 
     __slots__ = (
-        "_deferred",
-        "_deframer",
-        "_has_answered",
-        "_is_held",
-        "_limits",
-        "_linger",
-        "_loop",
-        "_owner",
-        "_pending",
-        "_queue",
-        "_queue_bytes",
-        "_transport",
-        "accepted_bytes",
-        "address",
-        "dropped_bytes",
-        "guard",
-        "host",
-        "in_flight",
-        "name",
-        "number",
-        "opened_at",
-        "reason",
-        "reason_text",
-        "refusals_total",
-        "seq",
-        "state",
-        "wants_deflate",
+        *("_deferred", "_deframer", "_discarded_bytes", "_has_answered", "_is_held", "_limits", "_linger"),
+        *("_loop", "_owner", "_pending", "_queue", "_queue_bytes", "_transport"),
+        *("accepted_bytes", "address", "dropped_bytes", "guard", "host", "in_flight", "name", "number"),
+        *("opened_at", "reason", "reason_text", "refusals_total", "seq", "state", "wants_deflate"),
     )
 
     def __init__(self, owner: Owner, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
@@ -159,11 +142,17 @@ class Session(asyncio.Protocol):
         self._has_answered = False
         # True while the owner wants to hear nothing more; they then wait for `release`.
         self._is_held = False
+        # Bytes that came after the end.
+        self._discarded_bytes = 0
         # Aborts the connection of a closing session that takes too long over its goodbye.
         self._linger: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<session {self.number} {self.name!r} from {self.address}, {self.state.value}>"
+
+    def log_fields(self, **more: object) -> dict[str, object]:
+        """Who it is, and more, for the `extra` of a log call."""
+        return fields(session=self.number, player=self.name, address=self.address, **more)
 
     # --- State ------------------------------------------------------------------------------------
 
@@ -272,42 +261,48 @@ class Session(asyncio.Protocol):
             self.fail("its send completed")
 
     @property
-    def unanswered_seconds(self) -> float:
-        """How long the peer has owed the network an answer: it is gone then, rather than slow."""
-        sock = self._transport.get_extra_info("socket")
-        return 0.0 if sock is None else unanswered_seconds(sock)
-
-    @property
-    def round_trip_seconds(self) -> float | None:
-        """How long the network takes there and back; None where the system does not tell."""
-        sock = self._transport.get_extra_info("socket")
-        return None if sock is None else round_trip_seconds(sock)
-
-    def set_user_timeout(self, seconds: float) -> None:
-        """How long the kernel waits for a peer that takes nothing, before it gives the connection up."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None:
-            set_user_timeout(sock, seconds)
+    def socket(self) -> Any | None:
+        """What `sockets` can ask, and tell, about the connection; None where there is no socket."""
+        return self._transport.get_extra_info("socket")
 
     # --- Receiving --------------------------------------------------------------------------------
 
+    def accepted(self, address: tuple[Any, ...]) -> bool:
+        """For the door: somebody from this address wants to shake hands by TLS. False: it is over already.
+        Nothing could be said before the handshake, and that is what it would cost to say why."""
+        self._came_from(address)
+        against = self._owner.session_accepted(self)
+        if against is not None:
+            self.not_opened(against)
+        return against is None
+
+    def not_opened(self, reason: CloseReason, text: str = "") -> None:
+        """For the door: the handshake failed, and the connection is gone. Nothing if it stood already."""
+        if self.state is State.NEW:
+            self._lose(reason, text or reason.text)
+            self.connection_lost(None)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: accepted."""
+        """asyncio: the connection stands."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport = transport
         # Whatever is held back is in flight. Both loops pause TLS at the limit, and everything else beyond it.
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
-        self.host, port = (transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.address = address_text(self.host, port)
+        self._came_from(transport.get_extra_info("peername") or ("?", 0))
         self.advance(State.HANDSHAKE)
         try:
             self._owner.session_opened(self)
         except Exception:
             self.fail("it was opened")
 
+    def _came_from(self, address: tuple[Any, ...]) -> None:
+        self.host, port = address[:2]
+        self.address = address_text(self.host, port)
+
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""
         if self.reason is not None:
+            self._discard(len(data))
             return
         limit = self._limits.frames_per_callback
         try:
@@ -335,6 +330,12 @@ class Session(asyncio.Protocol):
             elif self._deferred:
                 self._deferred = False
                 self._transport.resume_reading()
+
+    def _discard(self, size: int) -> None:
+        """Throws away what comes after the end; whoever sends on and on is not read any more."""
+        if self._discarded_bytes <= _DISCARDED_BYTES_MAX < self._discarded_bytes + size:
+            self._transport.pause_reading()
+        self._discarded_bytes += size
 
     def _receive_rest(self) -> None:
         if not self._is_held:
@@ -386,7 +387,7 @@ class Session(asyncio.Protocol):
                 # Not now: we may be within `resume_writing`, where asyncio does not expect to be closed.
                 self._loop.call_soon(self._finish)
         except Exception:
-            log.exception("%r failed when it was ended", self)
+            log.exception("%r failed when it was ended", self, extra=self.log_fields())
             self._loop.call_soon(self.abort)
 
     def _finish(self) -> None:
@@ -408,7 +409,7 @@ class Session(asyncio.Protocol):
 
     def fail(self, when: str) -> None:
         """For an exception that is being handled: logs it, and ends this session and no other."""
-        log.exception("%r failed when %s", self, when)
+        log.exception("%r failed when %s", self, when, extra=self.log_fields())
         self.end(CloseReason.INTERNAL_ERROR)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -416,10 +417,7 @@ class Session(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         if not self.is_over:
-            self.advance(State.CLOSING)
-            self.reason = CloseReason.CONNECTION_LOST
-            self.reason_text = f"{exc}" if exc else self.reason.text
-            self._tell(self._owner.session_ended)
+            self._lose(CloseReason.CONNECTION_LOST, f"{exc}" if exc else CloseReason.CONNECTION_LOST.text)
         # A transport that is gone has dropped its buffer; what was unsent is then no longer known
         # exactly, and all that was handed over last counts as dropped.
         self.dropped_bytes += self._queue_bytes + sum(map(len, self._pending))
@@ -428,9 +426,15 @@ class Session(asyncio.Protocol):
         self.advance(State.CLOSED)
         self._tell(self._owner.session_gone)
 
+    def _lose(self, reason: CloseReason, text: str) -> None:
+        """It is over, and nobody is there to be told but the owner."""
+        self.advance(State.CLOSING)
+        self.reason, self.reason_text = reason, text
+        self._tell(self._owner.session_ended)
+
     def _tell(self, callback: Callable[[Session], None]) -> None:
         """For what is said when nothing can be ended any more: a failure of the owner stays its own."""
         try:
             callback(self)
         except Exception:
-            log.exception("%r failed when its connection was lost", self)
+            log.exception("%r failed when its connection was lost", self, extra=self.log_fields())

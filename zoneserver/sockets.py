@@ -29,28 +29,28 @@ def set_send_limits(sock: socket.socket, send_bytes: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
 
 
-def set_user_timeout(sock: Any, seconds: float) -> None:
+def set_user_timeout(sock: Any | None, seconds: float) -> None:
     """How long the kernel waits for a peer that acknowledges nothing, or has no room, before it gives up."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
+    if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-def unanswered_seconds(sock: Any) -> float:
+def unanswered_seconds(sock: Any | None) -> float:
     """How long the peer has answered nothing of what it should have; 0.0 when it owes no answer.
 
     A peer that is alive and has no room acknowledges all that reached it, and answers every probe.
     0.0 where the system does not tell.
     """
-    if sys.platform != "linux":
+    if sock is None or sys.platform != "linux":
         return 0.0
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     probes, unacknowledged, silent_ms = _TCP_INFO.unpack(info)
     return silent_ms / 1000 if probes or unacknowledged else 0.0
 
 
-def round_trip_seconds(sock: Any) -> float | None:
+def round_trip_seconds(sock: Any | None) -> float | None:
     """How long the network takes there and back, as the kernel has seen of late; None where it does not tell."""
-    if sys.platform != "linux":
+    if sock is None or sys.platform != "linux":
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)

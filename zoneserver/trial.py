@@ -24,7 +24,7 @@ from typing import Any
 
 from zoneserver.loading import load_class, raised_by
 from zoneserver.rules import Between, Parameter, Player, Rules, Text, handlers_of, parameters_of
-from zoneserver.zone import Zone
+from zoneserver.zone import Zone, new_game
 
 __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
 
@@ -53,7 +53,7 @@ class Trial:
 
 
 def run_trial(rules: Rules) -> Trial:
-    """Ten seconds of a game, without waiting for them. Raises what the game raises as it starts."""
+    """Ten seconds of a game, without waiting for them. Raises GameError when the game fails as it starts."""
     trial, chance = Trial(), random.Random(_SEED)
     kinds = {kind: parameters_of(handler) for kind, handler in sorted(handlers_of(rules).items())}
     with _failures(trial.failures):
@@ -144,4 +144,4 @@ if __name__ == "__main__":
     # Before the game is there: it may take a clock for itself as it is imported.
     _shift_clocks()
     game = load_class(sys.argv[1], "Rules class", lambda found: issubclass(found, Rules))
-    print(json.dumps(run_trial(game()).digests))
+    print(json.dumps(run_trial(new_game(game)).digests))

@@ -19,13 +19,14 @@ from typing import Any
 from zoneserver.closing import RefusalCode
 from zoneserver.config import Limits
 from zoneserver.frames import FrameBuilder, History
-from zoneserver.logs import place_of
+from zoneserver.loading import GameError, raised_by
+from zoneserver.logs import fields, place_of
 from zoneserver.rules import Action, Player, Refused, Rules, actions_of
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import Refusal
 from zoneserver.world import World
 
-__all__ = ["TickResult", "Zone"]
+__all__ = ["TickResult", "Zone", "new_game"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,14 @@ _SEQUENCES_PER_TICK = 128
 
 # Places of failures that are remembered: more than the lines of any game that raise.
 _PLACES_MAX = 1_000
+
+
+def new_game(game: type[Rules]) -> Rules:
+    """A game of this class. Raises GameError for one that cannot be made."""
+    try:
+        return game()
+    except Exception as error:
+        raise GameError(f"{game.__name__}()", error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,8 @@ class TickResult:
 
 
 class Zone:
-    """One crowded place and its game.
+    """One crowded place and its game. Raises TypeError for a game that is not written as it should be, and
+    GameError for one that fails as it starts.
 
     >>> class Chat(Rules):
     ...     pass
@@ -92,7 +102,10 @@ class Zone:
         rules.players = self._players
         rules._frame = self._frame
         rules._timers = {}
-        rules.on_start()
+        try:
+            rules.on_start()
+        except Exception as error:
+            raise GameError("on_start", error) from error
 
     @property
     def name(self) -> str:
@@ -228,7 +241,7 @@ class Zone:
             except Refused as refusal:
                 self._refuse(ref, player, seq, refusal, moved_before)
             except Exception as error:
-                self._failed(f"the rule for {sent!r:.80} of {player!r}", error)
+                self._failed(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
                 self._refuse(ref, player, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"), moved_before)
             player.acting_seq = None
 
@@ -249,7 +262,7 @@ class Zone:
         except Exception as error:
             self._failed(what, error)
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: Exception, **about: object) -> None:
         """Counts a rule that raised, and logs it: for each place where one does, once a second at the most."""
         self.rule_failures_total += 1
         place, logged, tick = place_of(error), self._failures_logged, self.world.tick
@@ -257,4 +270,7 @@ class Zone:
             if len(logged) >= _PLACES_MAX:
                 logged.clear()
             logged[place] = tick
-            log.exception("%s failed in tick %d (failure %d)", what, self.world.tick, self.rule_failures_total)
+            about |= {"tick": tick, "failures_total": self.rule_failures_total, "error": raised_by(error)}
+            log.exception(
+                "%s failed in tick %d (failure %d)", what, tick, self.rule_failures_total, extra=fields(**about)
+            )

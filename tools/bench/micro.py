@@ -171,6 +171,9 @@ class _Kernel:
 class _Deaf:
     """An owner who does not care."""
 
+    def session_accepted(self, session: Session) -> None:
+        pass
+
     def session_opened(self, session: Session) -> None:
         pass
 

@@ -15,7 +15,7 @@ from client.bot import Behaviour
 from tools.swarm.hostile import HOSTILE_ROLES
 from zoneserver.loading import LoadError, load_class
 from zoneserver.process import address_text
-from zoneserver.wire.messages import NAME_CHARACTERS
+from zoneserver.text import NAME_CHARACTERS
 
 __all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "check_target", "is_this_machine", "parse_mix"]
 

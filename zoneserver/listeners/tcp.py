@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
+from zoneserver.logs import fields
+from zoneserver.session import Session
 from zoneserver.sockets import set_send_limits, set_user_timeout
 
-__all__ = ["bind", "listen"]
+__all__ = ["HANDSHAKES_MAX", "Listener", "TlsListener", "bind"]
 
+log = logging.getLogger(__name__)
+
+HANDSHAKES_MAX = 1_000
+"""How many may shake hands by TLS at once, each with a descriptor."""
 # How many who connect may wait to be accepted.
 _BACKLOG = 4096
-# How many of them asyncio accepts before everybody else has a turn: it takes its backlog for that. (uvloop
-# accepts one.)
+# How many of them are accepted before everybody else has a turn.
 _ACCEPTS_PER_TURN = 16
+# How long nobody is accepted after the system had no room for one.
+_REST_SECONDS = 1.0
 
 
 def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
-    """A socket that holds its port, for `listen` to accept from. Raises OSError when the port is not to be had.
+    """A socket that holds its port, for a listener to accept from. Raises OSError when the port is not to be had.
 
     It listens already: of two sockets that are merely bound with SO_REUSEADDR neither would see the
     other, and a loop may keep it to itself when listening fails later. Who connects waits to be accepted.
@@ -47,23 +56,124 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
     return sock
 
 
-async def listen(
-    sock: socket.socket,
-    protocol: Callable[[], asyncio.Protocol],
-    tls: ssl.SSLContext | None = None,
-    limits: Limits | None = None,
-) -> asyncio.Server:
-    """Starts to accept; each connection gets a protocol of its own, by TLS once its handshake is done,
-    which may take as long as a HELLO."""
-    encryption: dict[str, Any] = {}
-    if tls is not None and limits is not None:
-        encryption = {
-            "ssl": tls,
-            "ssl_handshake_timeout": limits.handshake_seconds,
-            "ssl_shutdown_timeout": limits.linger_seconds,
-        }
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(protocol, sock=sock, backlog=_ACCEPTS_PER_TURN, **encryption)
-    # The loop has told the kernel its own figure.
-    sock.listen(_BACKLOG)
-    return server
+class Listener:
+    """Accepts connections from a socket, from now on; each gets a protocol of its own.
+
+    An accept loop of our own, the same on every event loop: theirs shake hands by TLS with as many as come,
+    before anybody is asked, and when no descriptor is left one of them drops who comes without a word.
+    """
+
+    def __init__(self, sock: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._sock = sock
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        # Connections that are accepted and do not stand yet, the oldest first.
+        self._opening: dict[asyncio.Task[Any], None] = {}
+        self._is_closed = False
+        self._watch()
+
+    def close(self) -> None:
+        """Accepts nobody more."""
+        self._is_closed = True
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    async def wait_closed(self) -> None:
+        """Returns when each connection that was accepted stands, or has gone."""
+        if self._opening:
+            await asyncio.wait(self._opening)
+
+    def _watch(self) -> None:
+        if not self._is_closed:
+            self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                connection, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # Out of descriptors, or of memory: to try on at once would take what others need.
+                text = "cannot accept connections: %s; trying again in %g s (more open files: ulimit -n)"
+                log.warning(text, error.strerror, _REST_SECONDS, extra=fields(error=error.strerror))
+                self._loop.remove_reader(self._sock)
+                self._loop.call_later(_REST_SECONDS, self._watch)
+                return
+            self._let_in(connection, address)
+
+    def _let_in(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        self._open(connection, self._loop.connect_accepted_socket(self._protocol, connection), lambda _error: None)
+
+    def _open(
+        self,
+        connection: socket.socket,
+        opening: Coroutine[Any, Any, Any],
+        failed: Callable[[BaseException], object],
+    ) -> None:
+        """Starts a connection's way to its protocol; tells `failed` if it does not get there."""
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._opening.pop(task, None)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is not None:
+                connection.close()
+                failed(error)
+
+        task = self._loop.create_task(opening)
+        self._opening[task] = None
+        task.add_done_callback(ended)
+
+
+class TlsListener(Listener):
+    """The same by TLS, for sessions: each is asked whether it may shake hands, which costs more than all else.
+
+    A handshake may take as long as a HELLO. There are so many at once at the most; then the oldest goes.
+    """
+
+    def __init__(
+        self, sock: socket.socket, session: Callable[[], Session], context: ssl.SSLContext, limits: Limits
+    ) -> None:
+        self._session = session
+        self._context = context
+        self._limits = limits
+        super().__init__(sock, session)
+
+    def close(self) -> None:
+        """Accepts nobody more, and breaks handshakes off."""
+        super().close()
+        for opening in self._opening:
+            opening.cancel()
+
+    def _let_in(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        session = self._session()
+        if not session.accepted(address):
+            connection.close()
+            return
+        if len(self._opening) >= HANDSHAKES_MAX:
+            oldest = next(iter(self._opening))
+            # It ends with the next turn of the loop, and has given up its place by then.
+            del self._opening[oldest]
+            oldest.cancel()
+        self._open(connection, self._shake(connection, session), lambda error: self._not_shaken(session, error))
+
+    async def _shake(self, connection: socket.socket, session: Session) -> None:
+        async with asyncio.timeout(self._limits.handshake_seconds):
+            await self._loop.connect_accepted_socket(
+                lambda: session, connection, ssl=self._context, ssl_shutdown_timeout=self._limits.linger_seconds
+            )
+
+    def _not_shaken(self, session: Session, error: BaseException) -> None:
+        match error:
+            case TimeoutError():
+                session.not_opened(CloseReason.HANDSHAKE_TIMEOUT, "no TLS handshake in time")
+            case asyncio.CancelledError() if self._is_closed:
+                session.not_opened(CloseReason.SERVER_STOPPING)
+            case asyncio.CancelledError():
+                session.not_opened(
+                    CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its TLS handshake was done"
+                )
+            case ssl.SSLError():
+                session.not_opened(CloseReason.PROTOCOL_ERROR, f"no TLS handshake: {error.reason}")
+            case _:
+                session.not_opened(CloseReason.CONNECTION_LOST, f"no TLS handshake: {error}")

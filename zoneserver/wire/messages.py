@@ -19,7 +19,6 @@ from zoneserver.wire.columns import pack_column, pack_slots
 __all__ = [
     "ACTIONS_PER_PACKET",
     "DEFLATE",
-    "NAME_CHARACTERS",
     "PROTOCOL_VERSION",
     "Act",
     "Bye",
@@ -41,7 +40,6 @@ __all__ = [
 PROTOCOL_VERSION = 1
 ACTIONS_PER_PACKET = 16
 """Actions in one ACT, and elements in any array that a client sends."""
-NAME_CHARACTERS = 24
 DEFLATE = "deflate"
 """What a client asks for that takes DEFLATED messages too."""
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
