@@ -20,6 +20,7 @@ from fuzz.deeds import gateway
 from fuzz.scripts import Script, payload_of
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
+from zoneserver.frames import Buffer
 from zoneserver.session import Session, State
 from zoneserver.wire.decoding import WireError, decode_client, decode_server, inflate_message
 from zoneserver.wire.deflate import deflate
@@ -97,6 +98,9 @@ def decoding(data: bytes) -> int:
             assert "recursion limit" in str(error), error
             continue
         assert are_equal(decode(encoded), message), f"{encoded.hex()} came back as another"
+        if isinstance(message, Snapshot | Tick):
+            (sent,) = Deframer(len(encoded)).receive(Buffer(frame(encoded)).deflate())
+            assert (inflate_message(sent) if sent != encoded else sent) == encoded, "deflated it is another"
     return 1
 
 
