@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.swarm.ledger import Ledger
+from tools.swarm.orders import Measure, Order, Stop
 from tools.swarm.plan import Plan
 from tools.swarm.tally import Tally
 from tools.swarm.worker import Worker
@@ -372,13 +373,13 @@ async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, 
     plan = Plan(
         port=server.port, bots=bots, ramp=1000, rate=10, mix={"walker": 2, "chatty": 1}, seed=2, deflate=deflate
     )
-    swarm, orders = Worker(plan, 0), asyncio.Queue[str]()
+    swarm, orders = Worker(plan, 0), asyncio.Queue[Order]()
     running = asyncio.create_task(swarm.run(orders))
     await until(lambda: swarm.progress()["done"])
-    orders.put_nowait("measure")
+    orders.put_nowait(Measure())
     enough = server.zone.world.tick + 40
     await until(lambda: server.zone.world.tick > enough)
-    orders.put_nowait("stop")
+    orders.put_nowait(Stop())
     async with asyncio.timeout(PATIENCE_SECONDS):
         return Tally.from_json(await running), swarm
 
