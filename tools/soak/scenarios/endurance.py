@@ -30,6 +30,8 @@ async def churn(lab: Lab) -> Finding:
     visits = itertools.count()
     samples: list[tuple[float, float]] = []
     async with lab.server() as server:
+        # From its first connection on uvloop holds one descriptor more.
+        await stats(server)
         idle = await files(server)
         async with Crowd(server, bots, seed=lab.seed) as crowd:
             async with beside(*(_visit(lab, server, visits) for _ in range(20))):
