@@ -287,7 +287,19 @@ def test_the_command_writes_all_it_is_asked_for(tmp_path: Path) -> None:
     files = {name: tmp_path / f"compare.{name}" for name in ("html", "svg")}
     asked = [part for name, path in files.items() for part in (f"--{name}", str(path))]
     finished = subprocess.run(
-        command("--players", "3,2", "--strategies", "zone,immediate", "--time", "0.4s", "--json", "-", *asked),
+        command(
+            "--players",
+            "3,2",
+            "--strategies",
+            "zone,immediate",
+            "--time",
+            "0.4s",
+            "--rate",
+            "40",
+            "--json",
+            "-",
+            *asked,
+        ),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -307,7 +319,7 @@ def test_ctrl_c_gives_what_there_is(tmp_path: Path) -> None:
     target = tmp_path / "compare.json"
     crowds = ",".join(map(str, range(2, 60)))
     with subprocess.Popen(
-        command("--players", crowds, "--strategies", "zone", "--time", "0.4s", "--json", str(target)),
+        command("--players", crowds, "--strategies", "zone", "--time", "0.4s", "--rate", "40", "--json", str(target)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
