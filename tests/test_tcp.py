@@ -41,6 +41,32 @@ async def test_who_connects_before_anybody_accepts_is_let_in(
             assert await loop.sock_recv(client.sock, 100) == b"hello"
 
 
+async def test_a_crowd_that_waits_is_let_in_within_a_few_turns_of_any_loop(
+    cleanup: contextlib.AsyncExitStack, connect: Connect
+) -> None:
+    made, turns = 0, 0
+
+    class Passing(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            nonlocal made
+            made += 1
+            transport.close()
+
+    sock = tcp.bind("127.0.0.1", 0)
+    for _ in range(100):
+        await connect(sock.getsockname()[1])
+    listener = tcp.Listener(sock, Passing)
+    cleanup.push_async_callback(listener.wait_closed)
+    cleanup.callback(listener.close)
+    while made < 100:
+        await asyncio.sleep(0)
+        turns += 1
+        # As many as a turn takes, and not all at once: the others have their turns.
+        assert made <= 64 * turns
+    # A connection takes a loop some turns until it stands.
+    assert turns < 20
+
+
 async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_is_lost(
     cleanup: contextlib.AsyncExitStack,
     connect: Connect,

@@ -219,7 +219,7 @@ class ZoneServer:
         if seconds <= 0 or self._stopping.is_set():
             return
         connections = self.gateway.counters.connections_total
-        # uvloop accepts one connection in each of its turns: while some come, the turns follow at once.
+        # Only so many connections are accepted in a turn: while some come, the turns follow at once.
         if connections == self._connections_before_rest:
             time.sleep(seconds)
         self._connections_before_rest = connections

@@ -23,8 +23,9 @@ HANDSHAKES_MAX = 1_000
 """How many may shake hands by TLS at once, each with a descriptor."""
 # How many who connect may wait to be accepted.
 _BACKLOG = 4096
-# How many of them are accepted before everybody else has a turn.
-_ACCEPTS_PER_TURN = 16
+# How many of them are accepted before everybody else has a turn: some two milliseconds' worth. A zone whose
+# tick does not fit has a turn or two per tick, and lets in no more than these.
+_ACCEPTS_PER_TURN = 64
 # How long nobody is accepted after the system had no room for one.
 _REST_SECONDS = 1.0
 
