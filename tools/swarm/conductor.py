@@ -279,6 +279,9 @@ class Conductor:
         if self._stats_port is None:
             return
         with contextlib.closing(Source(self.plan.host, self._stats_port)) as source:
+            # The connection stands from here on: whoever counts the server's descriptors counts it too.
+            with contextlib.suppress(AwayError):
+                await source.stats()
             before, boundary = None, math.floor(time.monotonic()) + 1
             while True:
                 await asyncio.sleep(boundary - time.monotonic())
