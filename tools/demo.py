@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 
 from tools.dashboard.watch import watch
-from tools.spawn import ServerProcess, cancel_on_signals, on_signals
+from tools.spawn import ServerProcess, cancel_on_signals
 from tools.swarm import render, report
 from tools.swarm.conductor import Conductor, Outcome
 from tools.swarm.plan import Plan
 from zoneserver.command import run_command
 from zoneserver.exits import Exit
+from zoneserver.process import on_stop_signals
 from zoneserver.settings import Parser
 from zoneserver.values import above_zero, parse_count, parse_duration
 
@@ -53,7 +54,7 @@ async def _run(plan: Plan) -> int:
         _log.info("a server on port %d, %s on the way", server.port, bots)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
-        on_signals(over.set)
+        on_stop_signals(over.set)
 
         async def swarm() -> Outcome:
             try:

@@ -9,15 +9,15 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from zoneserver.exits import CannotStartError
-from zoneserver.process import own_environment, stop_signals
+from zoneserver.process import on_stop_signals, own_environment
 
-__all__ = ["ServerProcess", "SpawnError", "cancel_on_signals", "on_signals"]
+__all__ = ["ServerProcess", "SpawnError", "cancel_on_signals"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,18 +26,11 @@ class SpawnError(CannotStartError):
     """The server did not come up; the text is what it said."""
 
 
-def on_signals(callback: Callable[[], object]) -> None:
-    """The stop signals call this from now on, in place of what they did before."""
-    loop = asyncio.get_running_loop()
-    for number in stop_signals():
-        loop.add_signal_handler(number, callback)
-
-
 def cancel_on_signals() -> None:
     """The stop signals cancel this task: for as long as there is nothing to end in good order."""
     task = asyncio.current_task()
     assert task is not None
-    on_signals(task.cancel)
+    on_stop_signals(task.cancel)
 
 
 class ServerProcess:

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from zoneserver.command import run_command
 from zoneserver.config import DELIVERIES, SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.exits import CannotStartError, Exit, UsageError
 from zoneserver.loading import load_class
-from zoneserver.process import LOOPS, loop_factory, stop_signals
+from zoneserver.process import LOOPS, loop_factory, on_stop_signals
 from zoneserver.rules import Rules
 from zoneserver.scaffold import make_game
 from zoneserver.server import ZoneServer
@@ -282,12 +281,7 @@ def _stop_on_signals(server: ZoneServer) -> None:
             os._exit(Exit.INTERRUPTED)
         server.request_stop()
 
-    loop = asyncio.get_running_loop()
-    for number in stop_signals():
-        try:
-            loop.add_signal_handler(number, stop)
-        except NotImplementedError:  # Windows: the loop takes no signals.
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+    on_stop_signals(stop)
 
 
 def _stop_on_stdin_eof(server: ZoneServer) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "address_text",
     "discard_output",
     "loop_factory",
+    "on_stop_signals",
     "own_environment",
     "port_holder",
     "raise_open_files",
@@ -65,6 +66,16 @@ def stop_signals() -> list[signal.Signals]:
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     return numbers
+
+
+def on_stop_signals(callback: Callable[[], object]) -> None:
+    """The stop signals call this on the running loop from now on, in place of what they did before."""
+    loop = asyncio.get_running_loop()
+    for number in stop_signals():
+        try:
+            loop.add_signal_handler(number, callback)
+        except NotImplementedError:  # Windows: the loop takes no signals.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
 
 
 def own_environment() -> dict[str, str]:

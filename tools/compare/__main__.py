@@ -16,11 +16,11 @@ from rich.console import Console
 from tools.compare import page, report
 from tools.compare.measure import Run, Verdict, measure, skipped
 from tools.machine import load_average, machine
-from tools.spawn import on_signals
 from tools.swarm.plan import Plan
 from zoneserver.command import parse_output, require_open_files, run_command, write_output
 from zoneserver.config import DELIVERIES, Config
 from zoneserver.exits import Exit
+from zoneserver.process import on_stop_signals
 from zoneserver.settings import Parser
 from zoneserver.values import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_number
 
@@ -113,7 +113,7 @@ def _names(items: Sequence[object]) -> str:
 async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
     """Crowd by crowd, so that what is compared was measured one right after the other."""
     stop = asyncio.Event()
-    on_signals(stop.set)
+    on_stop_signals(stop.set)
     load_before = load_average()
     runs: list[Run] = []
     # The crowd that was too much for a strategy.

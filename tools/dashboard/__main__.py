@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from tools.dashboard.watcher import Export, Look, ScreenSize
 from tools.source import AwayError
 from zoneserver.command import parse_output, run_command
 from zoneserver.exits import CannotStartError, Exit, UsageError
-from zoneserver.process import address_text, stop_signals
+from zoneserver.process import address_text, on_stop_signals
 from zoneserver.settings import Parser
 from zoneserver.values import above_zero, parse_count, parse_duration, parse_port
 
@@ -102,10 +101,7 @@ async def _main(arguments: argparse.Namespace) -> int:
             ) from None
         return Exit.OK
     until = asyncio.Event()
-    for number in stop_signals():
-        # Windows: the loop takes no signals, and Ctrl-C is a KeyboardInterrupt.
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, until.set)
+    on_stop_signals(until.set)
     await watch(host, port, interval=interval, count=arguments.count, until=until, look=look)
     return Exit.OK
 

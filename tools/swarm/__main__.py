@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from client.behaviours import ROLES
-from tools.spawn import ServerProcess, cancel_on_signals, on_signals
+from tools.spawn import ServerProcess, cancel_on_signals
 from tools.swarm import conditions, page, render, report
 from tools.swarm.comparison import compare, parse_report_file, read_report
 from tools.swarm.conditions import parse_condition
@@ -25,6 +25,7 @@ from tools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, p
 from tools.swarm.sheets import SHEETS, sheets
 from zoneserver.command import is_quiet, parse_output, require_open_files, run_command, write_output
 from zoneserver.exits import Exit, UsageError
+from zoneserver.process import on_stop_signals
 from zoneserver.settings import Parser
 from zoneserver.values import above_zero, parse_count, parse_duration, parse_integer, parse_number, parse_port
 
@@ -212,7 +213,7 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
             # No server has an admin port that is open to other machines.
             stats_port = _STATS_PORT
         conductor = Conductor(plan, stats_port)
-        on_signals(conductor.stop)
+        on_stop_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress and not is_quiet()) as display:
             return await conductor.run(display.show)
 
