@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,9 +17,11 @@ from zoneserver.closing import CloseReason
 from zoneserver.config import Config, Limits
 from zoneserver.delivery import GATEWAYS
 from zoneserver.listeners import tcp
+from zoneserver.round import take_nothing
 from zoneserver.rules import Rules
 from zoneserver.server import ZoneServer
-from zoneserver.session import Session, State
+from zoneserver.session import Session
+from zoneserver.state import State
 from zoneserver.wire.decoding import decode_server
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import (
@@ -245,7 +248,7 @@ class Hall:
         loop, limits = asyncio.get_running_loop(), self.config.limits
         sock = tcp.bind("127.0.0.1", 0, limits)
         self.port = sock.getsockname()[1]
-        return tcp.Listener(sock, lambda: Session(self.gateway, limits, loop))
+        return tcp.Listener(sock, lambda sock: Session(self.gateway, limits, loop, sock.send))
 
     def tick(self, times: int = 1) -> None:
         for _ in range(times):
@@ -309,6 +312,7 @@ class Recorder:
         self.received: list[bytes] = []
         self.sessions: list[Session] = []
         self.on_received: Callable[[Session], object] = bool
+        self.on_stalled: Callable[[Session], object] = bool
         self.on_drained: Callable[[Session], object] = bool
         self.on_ended: Callable[[Session], object] = bool
 
@@ -326,6 +330,7 @@ class Recorder:
 
     def session_stalled(self, session: Session) -> None:
         self.told.append("stalled")
+        self.on_stalled(session)
 
     def session_drained(self, session: Session) -> None:
         self.told.append("drained")
@@ -389,6 +394,21 @@ class FakeTransport(asyncio.Transport):
         self._move()
         if self.buffer:
             self._protocol.pause_writing()
+
+    def send(self, data: bytes) -> int:
+        """What the socket beneath does: takes what there is room for, or says that there is none."""
+        expect(not self.buffer, "a frame overtakes what is in flight")
+        expect(not self.at_eof, "a frame after the goodbye")
+        if self.broken:
+            raise OSError(errno.EBADF, "the socket is closed")
+        count = len(data) if self.room is None else min(self.room, len(data))
+        if not count:
+            raise BlockingIOError
+        self.sends.append(data[:count])
+        self.kernel += data[:count]
+        if self.room is not None:
+            self.room -= count
+        return count
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         expect((high, low) == (0, 0), "a write buffer that is not limited to zero")
@@ -478,17 +498,25 @@ class FakeTransport(asyncio.Transport):
 
 
 class Bench:
-    """A session on a fake transport and a fake loop, playing unless it is told otherwise."""
+    """A session on a fake transport and a fake loop, playing unless it is told otherwise.
 
-    def __init__(self, limits: Limits | None = None, *, room: int | None = None, playing: bool = True) -> None:
+    Its frames go to the kernel directly, or by the transport as they do by TLS.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, *, room: int | None = None, playing: bool = True, direct: bool = True
+    ) -> None:
         self.loop = FakeLoop()
         self.owner = Recorder()
-        self.session = Session(self.owner, limits or Limits(), self.loop)
+        self.session = Session(self.owner, limits or Limits(), self.loop, self._send if direct else take_nothing)
         self.transport = FakeTransport(self.loop, self.session, room)
         self.session.connection_made(self.transport)
         if playing:
             self.session.advance(State.JOINING)
             self.session.advance(State.PLAYING)
+
+    def _send(self, data: bytes) -> int:
+        return self.transport.send(data)
 
     @property
     def goodbye(self) -> bytes:

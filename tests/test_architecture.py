@@ -9,11 +9,11 @@ ROOT = Path(__file__).parent.parent
 
 # The floors of zoneserver, from the ground up: a module imports from floors below its own.
 FLOORS = [
-    ["budget", "closing", "exits", "figures", "sockets", "text", "values", "version"],
+    ["budget", "closing", "exits", "figures", "sockets", "state", "text", "values", "version"],
     ["logs"],
     ["config", "loading", "process", "settings"],
     ["command"],
-    ["guard", "pacing", "tickets"],
+    ["guard", "pacing", "round", "tickets"],
     ["admission"],
     ["wire.framing", "wire.columns", "wire.deflate"],
     ["wire.messages"],
@@ -45,9 +45,25 @@ SHARED = (
 )
 # What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
 # themselves, though not its moving parts; and a game that the fault lab has a server run is content.
-BEYOND = {"tools.bench.micro": ("frames", "session", "zone", "games"), "tools.soak.games": ("games", "rules")}
+BEYOND = {
+    "tools.bench.micro": ("frames", "round", "session", "state", "zone", "games"),
+    "tools.soak.games": ("games", "rules"),
+}
 PURE = [
-    *("admission", "budget", "guard", "pacing", "tickets", "world", "frames", "rules", "zone", "ticker", "metrics"),
+    *(
+        "admission",
+        "budget",
+        "guard",
+        "pacing",
+        "round",
+        "tickets",
+        "world",
+        "frames",
+        "rules",
+        "zone",
+        "ticker",
+        "metrics",
+    ),
     *("figures", "rates", "text"),
     *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing", "wire.deflate"),
 ]

@@ -325,7 +325,7 @@ def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
     if not any(bench.session.wants_deflate for bench, _ in everybody):
         assert counters.deflates_total == 0
     assert counters.deflates_total <= history.tick + history.snapshots_total
-    assert (fan_out.behind, fan_out._plain.keys() | fan_out._deflating.keys()) == (
+    assert (fan_out.behind, {*fan_out._plain, *fan_out._deflating}) == (
         0,
         {bench.session for bench in places if bench is not None},
     )

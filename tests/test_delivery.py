@@ -118,12 +118,12 @@ def gathered(payload: bytes) -> list[tuple[bool, int]]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.one_of(st.just("tick"), st.just("turn"), st.integers(1, 60)), max_size=60))
-def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: list[str | int]) -> None:
+@given(st.lists(st.one_of(st.just("tick"), st.just("turn"), st.integers(1, 60)), max_size=60), st.booleans())
+def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: list[str | int], direct: bool) -> None:
     loop, counters = FakeLoop(), Counters()
     history = History(4, lambda: b"s%09d" % history.tick)
     fan_out = GatheringFanOut(history, Config(), counters, loop)
-    bench = Bench()
+    bench = Bench(direct=direct)
     bench.owner.session_stalled = lambda session: fan_out.stalled(session, 0.0)  # type: ignore[method-assign]
     bench.owner.session_drained = lambda session: fan_out.drained(session, 0.0)  # type: ignore[method-assign]
     fan_out.join(bench.session, 0.0)

@@ -559,7 +559,7 @@ async def test_accepted_sockets_have_the_options_of_the_listener(cleanup: AsyncE
     accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
     listener = tcp.bind("127.0.0.1", 0, limits)
     port = listener.getsockname()[1]
-    server = tcp.Listener(listener, lambda: Accepted(accepted))
+    server = tcp.Listener(listener, lambda _: Accepted(accepted))
     cleanup.callback(server.close)
     await connect(port)
     transport = await accepted

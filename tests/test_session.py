@@ -15,7 +15,8 @@ from conftest import Bench, Client, Connect, FakeLoop, Recorder, until
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.listeners import tcp
-from zoneserver.session import _DISCARDED_BYTES_MAX, Session, State
+from zoneserver.session import _DISCARDED_BYTES_MAX, Session
+from zoneserver.state import State
 from zoneserver.wire.framing import frame
 
 FINISHED = ["opened", "ended", "gone"]
@@ -451,7 +452,7 @@ def open_line(cleanup: AsyncExitStack, connect: Connect) -> OpenLine:
         loop = asyncio.get_running_loop()
         sock = tcp.bind("127.0.0.1", 0, limits)
         port = sock.getsockname()[1]
-        server = tcp.Listener(sock, lambda: Session(owner, limits, loop))
+        server = tcp.Listener(sock, lambda sock: Session(owner, limits, loop, sock.send))
         cleanup.push_async_callback(server.wait_closed)
         cleanup.push_async_callback(until, lambda: owner.told[-1:] == ["gone"])
         cleanup.callback(server.close)

@@ -9,7 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
-from zoneserver.session import Session, State
+from zoneserver.round import Round
+from zoneserver.session import Session
+from zoneserver.state import State
 from zoneserver.wire.framing import frame
 
 LIMITS = Limits(client_frame_bytes=8, frames_per_callback=3, send_hard_bytes=150, linger_seconds=1.0)
@@ -19,10 +21,12 @@ DATA = st.binary(min_size=1, max_size=60)
 class SessionMachine(RuleBasedStateMachine):
     """One session on a fake transport and a fake loop. What does not hold there is never excused."""
 
-    @initialize(room=st.none() | st.integers(0, 100), playing=st.booleans())
-    def connect(self, room: int | None, playing: bool) -> None:
-        self.bench = Bench(LIMITS, room=room, playing=playing)
+    @initialize(room=st.none() | st.integers(0, 100), playing=st.booleans(), direct=st.booleans())
+    def connect(self, room: int | None, playing: bool, direct: bool) -> None:
+        self.bench = Bench(LIMITS, room=room, playing=playing, direct=direct)
+        self.round = Round[Session]()
         self.session, self.transport = self.bench.session, self.bench.transport
+        self.bench.owner.on_stalled = lambda session: session.enter(None)
         self.bench.owner.on_drained = self.catch_up
         self.bench.owner.on_received = self.hear
         self.bench.owner.on_ended = self.note_the_end
@@ -44,6 +48,8 @@ class SessionMachine(RuleBasedStateMachine):
             if session.enqueue(data):
                 self.accepted += data
         self.missed = []
+        if not session.is_over:
+            session.enter(self.round)
 
     def hear(self, session: Session) -> None:
         doing, self.on_next = self.on_next, ""
@@ -82,6 +88,17 @@ class SessionMachine(RuleBasedStateMachine):
         if self.session.enqueue(data):
             assert not was_over
             self.accepted += data
+
+    @precondition(lambda self: not self.was_over() and not self.session.in_flight)
+    @rule(within=st.booleans())
+    def comes_or_goes(self, within: bool) -> None:
+        self.session.enter(self.round if within else None)
+
+    @rule(data=DATA)
+    def frame_goes_round(self, data: bytes) -> None:
+        if self.session.round is not None:
+            self.accepted += data
+        self.round.send(data)
 
     @rule()
     def flush(self) -> None:
@@ -181,6 +198,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert told == ["ended", "gone"][: len(told)]
         assert self.session.is_over == bool(told)
         assert (self.session.state is State.CLOSED) == (len(told) == 2)
+        assert len(self.round) == (self.session.round is not None) <= (not told)
 
     def teardown(self) -> None:
         if not hasattr(self, "bench"):

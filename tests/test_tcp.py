@@ -32,7 +32,7 @@ async def test_who_connects_before_anybody_accepts_is_let_in(
 
     sock = tcp.bind("127.0.0.1", 0)
     clients = [await connect(sock.getsockname()[1]) for _ in range(3)]
-    server = tcp.Listener(sock, Greeting)
+    server = tcp.Listener(sock, lambda _: Greeting())
     cleanup.push_async_callback(server.wait_closed)
     cleanup.callback(server.close)
     loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ async def test_a_crowd_that_waits_is_let_in_within_a_few_turns_of_any_loop(
     sock = tcp.bind("127.0.0.1", 0)
     for _ in range(100):
         await connect(sock.getsockname()[1])
-    listener = tcp.Listener(sock, Passing)
+    listener = tcp.Listener(sock, lambda _: Passing())
     cleanup.push_async_callback(listener.wait_closed)
     cleanup.callback(listener.close)
     while made < 100:
@@ -88,7 +88,7 @@ async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_i
     monkeypatch.setattr(socket.socket, "accept", poor)
     monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
     sock = tcp.bind("127.0.0.1", 0)
-    listener = tcp.Listener(sock, Greeting)
+    listener = tcp.Listener(sock, lambda _: Greeting())
     cleanup.push_async_callback(listener.wait_closed)
     cleanup.callback(listener.close)
     client = await connect(sock.getsockname()[1])
@@ -109,7 +109,7 @@ async def test_a_closed_listener_that_rests_does_not_wake_up(
     monkeypatch.setattr(socket.socket, "accept", poor)
     monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
     sock = tcp.bind("127.0.0.1", 0)
-    listener = tcp.Listener(sock, asyncio.Protocol)
+    listener = tcp.Listener(sock, lambda _: asyncio.Protocol())
     await connect(sock.getsockname()[1])
     await until(lambda: caplog.records)
     listener.close()

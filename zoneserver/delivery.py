@@ -13,13 +13,13 @@ the same, and a client cannot tell which of the three it plays in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from zoneserver.config import Config
 from zoneserver.fanout import FanOut
 from zoneserver.frames import History
 from zoneserver.gateway import Gateway
 from zoneserver.metrics import Counters
+from zoneserver.round import Round
 from zoneserver.session import Session
 from zoneserver.zone import Zone
 
@@ -52,12 +52,12 @@ class GatheringFanOut(FanOut):
         # Those for whom something was queued since the last gather sends, which are due while there are any.
         self._gathering: dict[Session, None] = {}
 
-    def _deliver(self, receivers: Sequence[Session], data: bytes) -> None:
-        for session in receivers:
+    def _deliver(self, members: Round[Session], data: bytes) -> None:
+        for session in tuple(members):
+            if not self._gathering:
+                self._loop.call_soon(self._flush)
+            self._gathering[session] = None
             session.enqueue(data)
-        if receivers and not self._gathering:
-            self._loop.call_soon(self._flush)
-        self._gathering.update(dict.fromkeys(receivers))
 
     def _flush(self) -> None:
         gathering, self._gathering = self._gathering, {}

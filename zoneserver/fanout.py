@@ -21,6 +21,7 @@ from zoneserver.config import Config
 from zoneserver.frames import Buffer, History
 from zoneserver.metrics import Counters
 from zoneserver.pacing import Pacer, largest_beyond
+from zoneserver.round import Round
 from zoneserver.session import Session
 from zoneserver.sockets import set_user_timeout, unanswered_seconds
 
@@ -46,10 +47,10 @@ class FanOut:
         self._config = config
         self._limits = config.limits
         self._counters = counters
-        # Those who get every frame as it is made, and those who get it deflated. Dicts, for their order; two
-        # of them, so that a tick decides nothing session by session.
-        self._plain: dict[Session, None] = {}
-        self._deflating: dict[Session, None] = {}
+        # Those who get every frame as it is made, and those who get it deflated: two rounds, so that a tick
+        # decides nothing session by session.
+        self._plain = Round[Session]()
+        self._deflating = Round[Session]()
         # Those who skip frames.
         self._behind: dict[Session, Pacer] = {}
         # What each may be sent within the window; empty when there is no such bound.
@@ -79,18 +80,15 @@ class FanOut:
             self._budgets[session] = Budget(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
         self._hand_over(session, None, now)
 
-    def _round_of(self, session: Session) -> dict[Session, None]:
-        return self._deflating if session.wants_deflate else self._plain
-
     def leave(self, session: Session) -> None:
         """It gets nothing more; one that never joined gets nothing anyway."""
-        self._round_of(session).pop(session, None)
+        session.enter(None)
         self._behind.pop(session, None)
         self._budgets.pop(session, None)
 
     def stalled(self, session: Session, now: float) -> None:
         """A send of the session is in flight: it is behind until that completes."""
-        if session in self._round_of(session):
+        if session.round is not None:
             self._fall_behind(session, now)
         if session in self._behind:
             set_user_timeout(session.socket, _KERNEL_PATIENCE_SECONDS)
@@ -104,7 +102,7 @@ class FanOut:
                 self._catch_up(session, pacer, now)
 
     def _fall_behind(self, session: Session, now: float) -> Pacer:
-        del self._round_of(session)[session]
+        session.enter(None)
         pacer = self._behind[session] = Pacer(self.tick, now, session.sent_bytes)
         return pacer
 
@@ -122,7 +120,7 @@ class FanOut:
 
     def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
         """Queues what somebody with this tick misses, and takes it into the round."""
-        self._round_of(session)[session] = None
+        session.enter(self._deflating if session.wants_deflate else self._plain)
         missed = self._in_form(session, self._history.since(tick))
         size = len(missed)
         if missed and not session.enqueue(missed):
@@ -157,36 +155,37 @@ class FanOut:
         """One round with the newest frame of the history, which tells each receiver so many things."""
         newest = self._history.newest
         self.tick, self.frame_bytes = self._history.tick, len(newest.plain)
-        # A send may end its session or find that it stalls: both change the rounds.
-        rounds = [(tuple(self._plain), newest.plain)]
-        if self._deflating:
-            rounds.append((tuple(self._deflating), self._deflate(newest)))
+        rounds = [(self._plain, newest.plain)]
+        if len(self._deflating):
+            rounds.append((self._deflating, self._deflate(newest)))
         counters = self._counters
-        for receivers, data in rounds:
-            self._deliver(receivers, data)
-            counters.frames_out_total += len(receivers)
-            counters.deliveries_out_total += len(receivers) * records
-            counters.bytes_out_total += len(receivers) * len(data)
+        # A send may end its session or find that it stalls: both change the rounds.
+        charged = [(tuple(members), data) for members, data in rounds] if self._config.send_rate else []
+        for members, data in rounds:
+            count = len(members)
+            self._deliver(members, data)
+            counters.frames_out_total += count
+            counters.deliveries_out_total += count * records
+            counters.bytes_out_total += count * len(data)
             if data is not newest.plain:
-                counters.frames_deflated_total += len(receivers)
-                counters.bytes_saved_total += len(receivers) * (len(newest.plain) - len(data))
+                counters.frames_deflated_total += count
+                counters.bytes_saved_total += count * (len(newest.plain) - len(data))
         counters.frames_skipped_total += len(self._behind)
         if self._config.send_rate:
-            for receivers, data in rounds:
+            for receivers, data in charged:
                 self._charge(receivers, len(data), now)
             self._wake(now)
 
-    def _deliver(self, receivers: Sequence[Session], data: bytes) -> None:
+    def _deliver(self, members: Round[Session], data: bytes) -> None:
         """One send to each, now."""
-        for session in receivers:
-            session.send(data)
-        self._counters.sends_total += len(receivers)
+        self._counters.sends_total += len(members)
+        members.send(data)
 
     def _charge(self, receivers: Sequence[Session], size: int, now: float) -> None:
         """Where there is a bound on the rate: who has spent its budget rests."""
         for session in receivers:
             budget = self._budgets.get(session)
-            if budget is not None and budget.spend(size, now) >= 1.0 and session in self._round_of(session):
+            if budget is not None and budget.spend(size, now) >= 1.0 and session.round is not None:
                 self._rest(session, budget, now)
 
     def _wake(self, now: float) -> None:

@@ -20,7 +20,8 @@ from zoneserver.guard import Guard, Standing
 from zoneserver.lobby import Lobby
 from zoneserver.metrics import Counters, SessionList, TickTimes
 from zoneserver.roster import Roster
-from zoneserver.session import Session, State
+from zoneserver.session import Session
+from zoneserver.state import State
 from zoneserver.text import NAME_TEXT, is_name
 from zoneserver.tickets import Turnstile
 from zoneserver.wire.decoding import WireError, decode_act, decode_client
@@ -163,8 +164,7 @@ class Gateway:
         # The code is part of the format, so that each has its own share of the lines of a second.
         told = session.log_fields(code=str(code), reason=guard.text)
         log.info(f"{code}: %r, %s", session, guard.text, extra=told)
-        self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()))
-        session.flush()
+        self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()), now=True)
 
     def read_inbox(self) -> None:
         """Reads the ACT packets that have come; every tick begins with it."""
@@ -348,8 +348,7 @@ class Gateway:
             )
             session.advance(State.PLAYING)
             self.counters.joins_total += 1
-            self._tell(session, frame(welcome.encode()))
-            session.flush()
+            self._tell(session, frame(welcome.encode()), now=True)
             self.fan_out.join(session, self._now)
             session.flush()
 
@@ -370,9 +369,9 @@ class Gateway:
         if guard.is_address_out(self._now):
             self.lobby.ban(session, "too many actions from there are refused", self._now)
 
-    def _tell(self, session: Session, data: bytes) -> None:
-        """Queues something for one session; it leaves with the next frame, or when it is flushed."""
-        if session.enqueue(data):
+    def _tell(self, session: Session, data: bytes, *, now: bool = False) -> None:
+        """Queues something for one session; it leaves with the next frame, or now."""
+        if session.send(data) if now else session.enqueue(data):
             self.counters.bytes_out_total += len(data)
 
     # --- The end ----------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from itertools import islice
 from zoneserver.fanout import FanOut
 from zoneserver.guard import Standing
 from zoneserver.metrics import SESSION_SORTS, SESSIONS_SCHEMA, ClosedSession, SessionList, SessionStats
-from zoneserver.session import Session, State
+from zoneserver.session import Session
 from zoneserver.sockets import round_trip_seconds
+from zoneserver.state import State
 from zoneserver.zone import Zone
 
 __all__ = ["Roster"]

@@ -131,13 +131,11 @@ class ZoneServer:
     def _listen(self, player_socket: socket.socket, admin_socket: socket.socket | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
 
-        def session() -> Session:
-            return Session(gateway, limits, loop)
-
         if self._tls is not None:
-            self._listeners.append(tcp.TlsListener(player_socket, session, self._tls, limits))
+            sessions = tcp.TlsListener(player_socket, lambda: Session(gateway, limits, loop), self._tls, limits)
+            self._listeners.append(sessions)
         else:
-            self._listeners.append(tcp.Listener(player_socket, session))
+            self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))
         if admin_socket is not None:
             documents: dict[str, Document] = {
                 "/stats": lambda _: (HTTPStatus.OK, self._watched_stats().to_json()),
@@ -147,7 +145,7 @@ class ZoneServer:
                 "/sessions": self._sessions,
             }
             connections = self._admin_connections
-            self._listeners.append(tcp.Listener(admin_socket, lambda: AdminProtocol(documents, connections)))
+            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(documents, connections)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop`, or for so many seconds."""

@@ -6,13 +6,15 @@ meanwhile. On asyncio a transport whose write buffer is limited to zero says all
 `pause_writing` means that the kernel did not take everything, so a send is in flight, and
 `resume_writing` is its completion; asyncio, uvloop and TLS behave alike in this.
 
+Frames come by a round (`round`), past the queue: as long as nothing waits and no send is in flight the
+kernel takes them directly, and what it does not take is then the first thing in the queue.
+
 A session knows bytes, frames and bounds. What the frames mean is its owner's affair (`Owner`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import itertools
 import logging
 from collections.abc import Callable
@@ -23,10 +25,12 @@ from zoneserver.config import Limits
 from zoneserver.guard import Guard
 from zoneserver.logs import fields
 from zoneserver.process import address_text
+from zoneserver.round import KernelSend, Round, take_nothing
+from zoneserver.state import MAY_FOLLOW, State
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Bye
 
-__all__ = ["Owner", "Session", "State"]
+__all__ = ["Owner", "Session"]
 
 log = logging.getLogger(__name__)
 
@@ -34,36 +38,6 @@ _numbers = itertools.count(1)
 
 # What a session that is over still reads: more than any honest client has on its way when it is told.
 _DISCARDED_BYTES_MAX = 128 * 1024
-
-
-class State(enum.Enum):
-    """Where a session stands. `Session.advance` is the one place that assigns it."""
-
-    NEW = "new"
-    """No transport yet."""
-    HANDSHAKE = "handshake"
-    """Connected; the only message it may send is HELLO."""
-    JOINING = "joining"
-    """Admitted; the zone takes it in with the next tick."""
-    PLAYING = "playing"
-    CLOSING = "closing"
-    """Over: its owner has been told. What was queued drains, and what arrives is thrown away."""
-    CLOSED = "closed"
-    """The connection is gone."""
-
-
-_MAY_FOLLOW = {
-    State.NEW: {State.HANDSHAKE, State.CLOSING},
-    State.HANDSHAKE: {State.JOINING, State.CLOSING},
-    State.JOINING: {State.PLAYING, State.CLOSING},
-    State.PLAYING: {State.CLOSING},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
-
-
-# Read once per session and tick, where the way through the class costs as much as the comparison.
-_PLAYING = State.PLAYING
 
 
 class Owner(Protocol):
@@ -95,13 +69,19 @@ class Session(asyncio.Protocol):
     """One connection of one player, from accept to the last byte."""
 
     __slots__ = (
-        *("_deferred", "_deframer", "_discarded_bytes", "_has_answered", "_is_held", "_limits", "_linger"),
-        *("_loop", "_owner", "_pending", "_queue", "_queue_bytes", "_transport"),
-        *("accepted_bytes", "address", "dropped_bytes", "guard", "host", "in_flight", "name", "number"),
-        *("opened_at", "reason", "reason_text", "refusals_total", "seq", "state", "wants_deflate"),
+        *("_deferred", "_deframer", "_discarded_bytes", "_has_answered", "_is_held", "_kernel_send", "_limits"),
+        *("_linger", "_loop", "_own_bytes", "_owner", "_pending", "_queue", "_queue_bytes", "_transport"),
+        *("address", "dropped_bytes", "guard", "host", "in_flight", "name", "number", "opened_at"),
+        *("reason", "reason_text", "refusals_total", "round", "seq", "state", "wants_deflate"),
     )
 
-    def __init__(self, owner: Owner, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        kernel_send: KernelSend = take_nothing,
+    ) -> None:
         self.number = next(_numbers)
         """Tells this session from all others of the process; never used again."""
         self.state = State.NEW
@@ -121,8 +101,10 @@ class Session(asyncio.Protocol):
 
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""
-        self.accepted_bytes = 0
-        """Bytes that `send` and `enqueue` took, ever."""
+        self.round: Round[Session] | None = None
+        """Where its frames come from; None while it gets none."""
+        # Bytes accepted otherwise than by the round that it is in.
+        self._own_bytes = 0
         self.dropped_bytes = 0
         """Bytes of those that never reached the kernel, known once the connection is gone."""
         # What waits for the send in flight to complete.
@@ -134,6 +116,8 @@ class Session(asyncio.Protocol):
         self._owner = owner
         self._limits = limits
         self._loop = loop
+        # Past the transport, which then must hold nothing.
+        self._kernel_send = kernel_send
         self._deframer = Deframer(limits.client_frame_bytes)
         self._transport: asyncio.Transport
         # True while whole frames may wait in the deframer; reading is paused so long.
@@ -158,13 +142,18 @@ class Session(asyncio.Protocol):
 
     def advance(self, state: State) -> None:
         """The one place where the state changes."""
-        assert state in _MAY_FOLLOW[self.state], f"{state} cannot follow {self.state}"
+        assert state in MAY_FOLLOW[self.state], f"{state} cannot follow {self.state}"
         self.state = state
 
     @property
     def is_over(self) -> bool:
         """Whether the session has ended: nothing it is given is sent any more."""
         return self.reason is not None
+
+    @property
+    def accepted_bytes(self) -> int:
+        """Bytes that `send`, `enqueue` and its rounds took, ever."""
+        return self._own_bytes + (0 if self.round is None else self.round.bytes_total)
 
     @property
     def in_flight_bytes(self) -> int:
@@ -188,17 +177,6 @@ class Session(asyncio.Protocol):
 
         False when the session is over, or is ended by this very call because too much waits for it.
         """
-        # Nothing waits and nothing is in flight: nearly always so, and then the queue is not needed.
-        if not self.in_flight and not self._queue and self.state is _PLAYING:
-            self.accepted_bytes += len(data)
-            try:
-                self._transport.write(data)
-            except Exception:
-                self.fail("it was sent to")
-                return False
-            if self.in_flight:
-                self._pending.append(data)
-            return True
         if not self.enqueue(data):
             return False
         self.flush()
@@ -213,10 +191,30 @@ class Session(asyncio.Protocol):
         if self._queue and self._queue_bytes + len(data) > self._limits.send_hard_bytes:
             self.end(CloseReason.SLOW_CONSUMER, f"{self.waiting_bytes} bytes wait to be sent")
             return False
+        self._own_bytes += len(data)
+        self._append(data)
+        return True
+
+    def _append(self, data: bytes) -> None:
         self._queue.append(data)
         self._queue_bytes += len(data)
-        self.accepted_bytes += len(data)
-        return True
+        if self.round is not None:
+            # No frame overtakes what waits.
+            self.round.route(self, take_nothing)
+
+    def enter(self, round_: Round[Session] | None) -> None:
+        """Gets its frames from this round from now on, or from none. What waits comes first."""
+        if self.round is not None:
+            self.round.remove(self)
+        accepted_bytes, self.round = self.accepted_bytes, round_
+        self._own_bytes += accepted_bytes - self.accepted_bytes
+        if round_ is not None:
+            round_.route(self, take_nothing if self._queue or self.in_flight else self._kernel_send)
+
+    def send_rest(self, data: bytes, taken: int) -> None:
+        """For its round: of this frame the kernel took so many bytes. The rest goes behind what waits."""
+        self._append(data[taken:])
+        self.flush()
 
     def answer(self, data: bytes) -> bool:
         """For the owner, within `session_received`: queues `data`, for one gather send with the answers to
@@ -237,6 +235,8 @@ class Session(asyncio.Protocol):
             self.fail("it was sent to")
         if not self.in_flight:
             self._pending = []
+            if self.round is not None:
+                self.round.route(self, self._kernel_send)
 
     def pause_writing(self) -> None:
         """asyncio: the kernel did not take everything."""
@@ -367,14 +367,11 @@ class Session(asyncio.Protocol):
         """Ends the session: tells the peer, tells the owner once, drains, closes. Later calls do nothing."""
         if self.is_over:
             return
-        self.advance(State.CLOSING)
-        # From here on `is_over` holds.
-        self.reason, self.reason_text = reason, text or reason.text
+        self._be_over(reason, text or reason.text)
         # The goodbye goes behind what was queued; the bounds that `enqueue` keeps do not matter any more.
         goodbye = frame(Bye(str(reason), self.reason_text[:200], reason.retry).encode())
-        self._queue.append(goodbye)
-        self._queue_bytes += len(goodbye)
-        self.accepted_bytes += len(goodbye)
+        self._own_bytes += len(goodbye)
+        self._append(goodbye)
         self._linger = self._loop.call_later(self._limits.linger_seconds, self.abort)
         try:
             self._owner.session_ended(self)
@@ -389,6 +386,12 @@ class Session(asyncio.Protocol):
         except Exception:
             log.exception("%r failed when it was ended", self, extra=self.log_fields())
             self._loop.call_soon(self.abort)
+
+    def _be_over(self, reason: CloseReason, text: str) -> None:
+        """From here on `is_over` holds, and no frame comes any more."""
+        self.advance(State.CLOSING)
+        self.reason, self.reason_text = reason, text
+        self.enter(None)
 
     def _finish(self) -> None:
         """Everything is sent: says so, and waits for the peer to close its side."""
@@ -428,8 +431,7 @@ class Session(asyncio.Protocol):
 
     def _lose(self, reason: CloseReason, text: str) -> None:
         """It is over, and nobody is there to be told but the owner."""
-        self.advance(State.CLOSING)
-        self.reason, self.reason_text = reason, text
+        self._be_over(reason, text)
         self._tell(self._owner.session_ended)
 
     def _tell(self, callback: Callable[[Session], None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fuzz.crowd import CHAIRS, TICKS_MAX, Crowd, Peer, attentive
 from fuzz.scripts import RECIPE, SPOKEN, Script, payload_of
-from zoneserver.session import State
+from zoneserver.state import State
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
 

@@ -21,7 +21,8 @@ from fuzz.scripts import Script, payload_of
 from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
 from zoneserver.frames import Buffer
-from zoneserver.session import Session, State
+from zoneserver.session import Session
+from zoneserver.state import State
 from zoneserver.wire.decoding import WireError, decode_client, decode_server, inflate_message
 from zoneserver.wire.deflate import deflate
 from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame

@@ -17,7 +17,9 @@ from tools.bench.counter import open_counter
 from zoneserver.config import Limits
 from zoneserver.frames import Buffer, FrameBuilder
 from zoneserver.games.plaza import Plaza
-from zoneserver.session import Session, State
+from zoneserver.round import Round
+from zoneserver.session import Session
+from zoneserver.state import State
 from zoneserver.wire.decoding import decode_client
 from zoneserver.wire.framing import Deframer, frame
 from zoneserver.wire.messages import Act
@@ -198,7 +200,7 @@ def _sessions() -> list[Session]:
     loop: Any = None
     kernel: Any = _Kernel()
     owner = _Deaf()
-    sessions = [Session(owner, Limits(), loop) for _ in range(_COUNT)]
+    sessions = [Session(owner, Limits(), loop, len) for _ in range(_COUNT)]
     for session in sessions:
         session.connection_made(kernel)
         session.advance(State.JOINING)
@@ -208,13 +210,10 @@ def _sessions() -> list[Session]:
 
 def _session_send() -> Callable[[], object]:
     """The round of a tick: one buffer to each session, nothing waiting."""
-    sessions, data = _sessions(), bytes(1_000)
-
-    def work() -> None:
-        for session in sessions:
-            session.send(data)
-
-    return work
+    members, data = Round[Session](), bytes(1_000)
+    for session in _sessions():
+        session.enter(members)
+    return lambda: members.send(data)
 
 
 def _session_gather() -> Callable[[], object]:

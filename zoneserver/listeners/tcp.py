@@ -58,13 +58,13 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
 
 
 class Listener:
-    """Accepts connections from a socket, from now on; each gets a protocol of its own.
+    """Accepts connections from a socket, from now on; each gets a protocol of its own, made for the socket.
 
     An accept loop of our own, the same on every event loop: theirs shake hands by TLS with as many as come,
     before anybody is asked, and when no descriptor is left one of them drops who comes without a word.
     """
 
-    def __init__(self, sock: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, sock: socket.socket, protocol: Callable[[socket.socket], asyncio.Protocol]) -> None:
         self._sock = sock
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -104,7 +104,8 @@ class Listener:
             self._let_in(connection, address)
 
     def _let_in(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
-        self._open(connection, self._loop.connect_accepted_socket(self._protocol, connection), lambda _error: None)
+        opening = self._loop.connect_accepted_socket(lambda: self._protocol(connection), connection)
+        self._open(connection, opening, lambda _error: None)
 
     def _open(
         self,
@@ -138,7 +139,7 @@ class TlsListener(Listener):
         self._session = session
         self._context = context
         self._limits = limits
-        super().__init__(sock, session)
+        super().__init__(sock, lambda _: session())
 
     def close(self) -> None:
         """Accepts nobody more, and breaks handshakes off."""
