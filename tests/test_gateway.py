@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -16,7 +17,9 @@ from conftest import Client, Connect, Hall, OpenHall, OpenServer, until
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.listeners import tcp
+from zoneserver.round import Round
 from zoneserver.rules import Rules
+from zoneserver.session import Session
 from zoneserver.wire.decoding import decode_server
 from zoneserver.wire.framing import frame
 from zoneserver.wire.messages import (
@@ -250,6 +253,30 @@ async def test_what_one_does_the_others_see_with_its_sequence(open_hall: OpenHal
     told = await bob.read_a(Tick)
     assert (told.movers, list(told.seqs), list(told.vx), list(told.vy)) == ([0], [250], [3], [-4])
     assert told.events == ((0, 251, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
+
+
+async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
+    open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hall = await open_hall(Plaza, hz=20)
+    players = [await hall.join(name) for name in ("ann", "bob", "cyd")]
+    rounds: list[list[str]] = []
+    send = Round.send
+
+    def watched(members: Round[Session], data: bytes, first: Iterable[Session] = ()) -> None:
+        rounds.append([session.name for session in first])
+        send(members, data, first)
+
+    monkeypatch.setattr(Round, "send", watched)
+    for player, seq in ((players[2], 1), (players[1], 1), (players[2], 2)):
+        await player.say(Act(seq, [("emote", 1)]))
+        await heard(player)
+    hall.tick(2)
+    assert rounds == [["cyd", "bob"], []]
+    for player in players:
+        while not (told := await player.read_a(Tick)).events:
+            pass
+        assert len(told.events) == 3
 
 
 async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_hall: OpenHall) -> None:

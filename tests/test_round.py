@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from conftest import Bench
 
 from zoneserver.round import Round
@@ -58,6 +59,42 @@ def test_who_leaves_over_a_rest_disturbs_nobody() -> None:
     members.send(FRAME)
     assert [receiver.rest for receiver in receivers] == [[FRAME]] * 4
     assert len(members) == 0
+
+
+def test_who_is_first_is_served_first_and_everybody_once() -> None:
+    order: list[int] = []
+    members, strangers = Round[Receiver](), Round[Receiver]()
+
+    def send_of(number: int) -> Callable[[bytes], int]:
+        return lambda data: order.append(number) or len(data)
+
+    receivers = [Receiver(members, send_of(number)) for number in range(5)]
+    stranger = Receiver(strangers, len)
+    members.send(FRAME, [receivers[3], stranger, receivers[1]])
+    assert order == [3, 1, 0, 2, 4]
+    assert stranger not in members
+    members.send(FRAME)
+    assert order[5:] == [0, 1, 2, 3, 4]
+
+
+def test_who_is_first_and_not_taken_everything_for_is_told_once() -> None:
+    members = Round[Receiver]()
+    first, second = Receiver(members, lambda _: 1), Receiver(members, lambda _: 2)
+    members.send(FRAME, [second])
+    assert (first.rest, second.rest) == ([b"rame"], [b"ame"])
+
+
+def test_a_send_that_fails_altogether_leaves_everybody_in_his_place() -> None:
+    def broken(_data: bytes) -> int:
+        raise MemoryError
+
+    members = Round[Receiver]()
+    ann, bob = Receiver(members, lambda _: 0), Receiver(members, broken)
+    with pytest.raises(MemoryError):
+        members.send(FRAME, [ann])
+    members.route(bob, len)
+    members.send(FRAME)
+    assert ann.rest == [FRAME]
 
 
 def playing(room: int | None = None, *, direct: bool = True) -> tuple[Bench, Round[Session]]:

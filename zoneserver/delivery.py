@@ -13,6 +13,7 @@ the same, and a client cannot tell which of the three it plays in.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from zoneserver.config import Config
 from zoneserver.fanout import FanOut
@@ -52,7 +53,7 @@ class GatheringFanOut(FanOut):
         # Those for whom something was queued since the last gather sends, which are due while there are any.
         self._gathering: dict[Session, None] = {}
 
-    def _deliver(self, members: Round[Session], data: bytes) -> None:
+    def _deliver(self, members: Round[Session], data: bytes, first: Iterable[Session]) -> None:
         for session in tuple(members):
             if not self._gathering:
                 self._loop.call_soon(self._flush)

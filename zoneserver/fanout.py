@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from zoneserver.budget import Budget
 from zoneserver.closing import CloseReason
@@ -151,8 +151,9 @@ class FanOut:
 
     # --- The round --------------------------------------------------------------------------------
 
-    def send(self, records: int, now: float) -> None:
-        """One round with the newest frame of the history, which tells each receiver so many things."""
+    def send(self, records: int, now: float, first: Iterable[Session] = ()) -> None:
+        """One round with the newest frame of the history, which tells each receiver so many things. It begins
+        with `first`, whether or not they are in the round."""
         newest = self._history.newest
         self.tick, self.frame_bytes = self._history.tick, len(newest.plain)
         rounds = [(self._plain, newest.plain)]
@@ -163,7 +164,7 @@ class FanOut:
         charged = [(tuple(members), data) for members, data in rounds] if self._config.send_rate else []
         for members, data in rounds:
             count = len(members)
-            self._deliver(members, data)
+            self._deliver(members, data, first)
             counters.frames_out_total += count
             counters.deliveries_out_total += count * records
             counters.bytes_out_total += count * len(data)
@@ -176,10 +177,10 @@ class FanOut:
                 self._charge(receivers, len(data), now)
             self._wake(now)
 
-    def _deliver(self, members: Round[Session], data: bytes) -> None:
+    def _deliver(self, members: Round[Session], data: bytes, first: Iterable[Session]) -> None:
         """One send to each, now."""
         self._counters.sends_total += len(members)
-        members.send(data)
+        members.send(data, first)
 
     def _charge(self, receivers: Sequence[Session], size: int, now: float) -> None:
         """Where there is a bound on the rate: who has spent its budget rests."""

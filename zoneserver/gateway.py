@@ -88,6 +88,8 @@ class Gateway:
         self._cpu_before = time.process_time()
         # ACT packets as they came, for the tick to read.
         self._inbox: list[tuple[Session, bytes]] = []
+        # Whose actions the next tick takes: they see its frame first.
+        self._acting: dict[Session, None] = {}
         # Set while nobody is connected: what a shutdown waits for.
         self._empty = asyncio.Event()
         self._empty.set()
@@ -278,7 +280,9 @@ class Gateway:
         elif not guard.admits(count, self._now):
             # It may be that only others at its address do: that does not count against it.
             self._refuse_all(session, seq, "too much comes from this address", counts=False)
-        elif not self.zone.submit(session.number, seq, actions):
+        elif self.zone.submit(session.number, seq, actions):
+            self._acting[session] = None
+        else:
             self._refuse_all(session, seq, "wait for the tick")
 
     def _refuse_all(self, session: Session, seq: int, text: str, counts: bool = True) -> None:
@@ -314,7 +318,8 @@ class Gateway:
             if ref in self._players:
                 self._refuse(self._players[ref], refusal, is_glitch)
         deflate_before = self.counters.deflate_seconds_total
-        self.fan_out.send(result.records, self._now)
+        acting, self._acting = self._acting, {}
+        self.fan_out.send(result.records, self._now, acting)
         self._admit(result)
         self._expire(result.tick)
         held, self._held = self._held, set()

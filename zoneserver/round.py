@@ -9,7 +9,8 @@ Pure: what takes bytes to the kernel is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["KernelSend", "Receiver", "Round", "take_nothing"]
@@ -70,20 +71,27 @@ class Round(Generic[_Receiver]):
         """It gets nothing more; there must have been one."""
         del self._sends[receiver]
 
-    def send(self, data: bytes) -> None:
-        """One frame to everybody. Who was not taken all of it for is told once all others have been served."""
-        size, short = len(data), list[tuple[int, int]]()
+    def send(self, data: bytes, first: Iterable[_Receiver] = ()) -> None:
+        """One frame to everybody, beginning with those of `first` who are here: the rest waits for them, and not
+        they for the rest. Who was not taken all of it for is told once all others have been served."""
+        sends, size, short = self._sends, len(data), list[tuple[int, int]]()
         self.bytes_total += size
-        # Nothing but the kernel is called in this loop, so that nobody comes or goes meanwhile.
-        for place, send in enumerate(self._sends.values()):
-            try:
-                taken = send(data)
-            except OSError:
-                # No room, or nobody there any more: whoever sees to the rest finds out which.
-                taken = 0
-            if taken != size:
-                short.append((place, taken))
+        ahead = {receiver: sends[receiver] for receiver in first if receiver in sends}
+        # In their own places, nothing is left to do for them.
+        sends.update(dict.fromkeys(ahead, len))
+        try:
+            # Nothing but the kernel is called in this loop, so that nobody comes or goes meanwhile.
+            for place, send in enumerate(chain(ahead.values(), sends.values())):
+                try:
+                    taken = send(data)
+                except OSError:
+                    # No room, or nobody there any more: whoever sees to the rest finds out which.
+                    taken = 0
+                if taken != size:
+                    short.append((place, taken))
+        finally:
+            sends.update(ahead)
         if short:
-            receivers = list(self._sends)
+            receivers = [*ahead, *sends]
             for place, taken in short:
                 receivers[place].send_rest(data, taken)
