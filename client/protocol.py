@@ -50,6 +50,11 @@ class ClientProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._is_lost = False
 
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether what has been read ends within a message."""
+        return self._deframer.buffered_bytes > 0
+
     # --- Override these ---------------------------------------------------------------------------
 
     def on_welcome(self, welcome: Welcome) -> None:

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import FakeLoop, FakeTransport
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from client.behaviours import Chatty
-from client.bot import Bot
+from client.bot import Bot, Fates
 from client.replica import Replica
 from tools.swarm import report, worker
+from tools.swarm.bot import SwarmBot
 from tools.swarm.conductor import Conductor, Outcome
 from tools.swarm.errors import CLOSE, CONNECT, Errors
 from tools.swarm.ledger import Ledger
@@ -171,10 +173,73 @@ def test_the_same_bytes_are_right_however_often_they_come() -> None:
     for _ in range(3):
         tick, record = stage.ledger.frame(2, payload)
         assert tick == 2
-        assert record.by_slot == {0: [(1, True), (2, False)], 1: [(1, False)]}
+        assert (record.motions, record.events, record.actions) == ({0: 1}, {0: (2,), 1: (1,)}, 3)
     assert stage.counts() == {"received": 3, "mismatched": 0, "gaps": 0, "diverged": 0}
     assert stage.ledger.deliveries == 9
     assert list(stage.ledger.new_digests) == [2]
+
+
+class Crowd:
+    """An owner of bots that have no connection, and are handed what they read."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.plan = Plan(bots=2, mix={"chatty": 1})
+        self.behaviours = {"chatty": Chatty}
+        self.ledger = stage.ledger
+        self.fates = Fates()
+        self.turns = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+    def bots_may_act(self) -> None:
+        self.turns += 1
+
+    def bot(self, slot: int) -> SwarmBot:
+        bot = SwarmBot(self, slot)
+        bot.connection_made(FakeTransport(FakeLoop(), bot))
+        bot.slot, bot.tick = slot, 1
+        return bot
+
+
+@pytest.mark.parametrize("cut", [None, 3, 11, -1])
+async def test_a_frame_that_others_have_read_is_seen_alike_in_one_piece_or_in_two(cut: int | None) -> None:
+    stage = Stage()
+    crowd = Crowd(stage)
+    first, second = crowd.bot(0), crowd.bot(1)
+    stage.zone.submit(1, 1, [("say", "hello")])
+    data, more = frame(stage.payload()), frame(stage.payload())
+    first.data_received(data + more)
+    second.book.sent(1, False, 0.0, 0.0)
+    for part in (data, more) if cut is None else (data[:cut], data[cut:], more):
+        second.data_received(part)
+    assert stage.counts() == {"received": 4, "mismatched": 0, "gaps": 0, "diverged": 0}
+    assert stage.ledger.deliveries == 2
+    assert (first.tick, second.tick, second.received_bytes) == (3, 3, len(data + more))
+    assert (crowd.fates.delivered, crowd.fates.duplicated) == (1, 0)
+
+
+async def test_a_frame_within_a_frame_is_no_repetition() -> None:
+    stage = Stage()
+    crowd = Crowd(stage)
+    first, second = crowd.bot(0), crowd.bot(1)
+    data = frame(stage.payload())
+    first.data_received(data)
+    # It is cut short, and comes once more: what now follows the beginning is not what should.
+    second.data_received(data[:-2])
+    second.data_received(data)
+    assert second.tick == 1
+    assert second.bye is not None, "its last two bytes are another frame's first"
+
+
+async def test_whoever_has_to_act_does_while_thousands_of_frames_are_read() -> None:
+    stage = Stage()
+    crowd = Crowd(stage)
+    bots = [crowd.bot(slot) for slot in range(200)]
+    data = frame(stage.payload())
+    for bot in bots:
+        bot.data_received(data)
+    assert crowd.turns == 200 // 64
 
 
 def test_other_bytes_of_the_same_tick_are_a_mismatch_each_time() -> None:

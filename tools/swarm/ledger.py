@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from client.errors import DivergedError
 from client.replica import Replica
 from tools.swarm.grid import TickGrid
-from zoneserver.wire import decoding
+from zoneserver.wire import decoding, framing
 from zoneserver.wire.messages import Snapshot, Tick, Welcome
 
 __all__ = ["Ledger", "Record"]
@@ -31,13 +31,21 @@ _INFLATED_KEPT = 64
 class Record:
     """The first copy of one frame."""
 
-    payload: bytes
-    by_slot: dict[int, list[tuple[int, bool]]]
-    """For each player who did something: (low byte of the sequence, whether as a motion)."""
+    wire: bytes
+    """As it came, its length before it."""
+    # A thousand frames of a thousand actions are kept: of numbers, which the collector of garbage passes over.
+    motions: dict[int, int]
+    """For each player who moved by an action: the low byte of its sequence."""
+    events: dict[int, tuple[int, ...]]
+    """For each player whose actions became events: the low bytes of theirs, in order."""
     actions: int
     """Actions that it delivers to each receiver."""
     tick_began: float | None
     """When its tick was due, in seconds of `time.monotonic()`; None where that is not known."""
+
+    def holds(self, payload: bytes) -> bool:
+        """Whether it is a copy of just this payload."""
+        return len(self.wire) == framing.HEADER_BYTES + len(payload) and self.wire.endswith(payload)
 
 
 class Ledger:
@@ -68,11 +76,20 @@ class Ledger:
         if self.replica is None:
             self.replica = Replica(welcome)
 
+    def repeated(self, tick: int, data: bytes) -> Record | None:
+        """A bot that expects the frame of `tick` read this: its record, if it is another copy of it and no more."""
+        record = self._records.get(tick)
+        if record is None or record.wire != data:
+            return None
+        self.received += 1
+        self.deliveries += record.actions
+        return record
+
     def frame(self, tick: int, payload: bytes) -> tuple[int, Record]:
         """A bot that expects the frame of `tick` got this one; returns the tick it is of, and its record."""
         self.received += 1
         record = self._records.get(tick)
-        if record is None or record.payload != payload:
+        if record is None or not record.holds(payload):
             tick, record = self._unexpected(tick, payload)
         self.deliveries += record.actions
         return tick, record
@@ -85,16 +102,16 @@ class Ledger:
             self.gaps += 1
         known = self._records.get(frame.tick)
         if known is not None:
-            self.mismatched += known.payload != payload
+            self.mismatched += not known.holds(payload)
             return frame.tick, known
-        by_slot: dict[int, list[tuple[int, bool]]] = {}
-        for slot, seq in zip(frame.movers, frame.seqs, strict=True):
-            by_slot[slot] = [(seq, True)]
+        events: dict[int, tuple[int, ...]] = {}
         for slot, seq, *_ in frame.events:
             if slot is not None:
-                by_slot.setdefault(slot, []).append((seq, False))
+                events[slot] = (*events.get(slot, ()), seq)
+        actions = len(frame.movers) + sum(map(len, events.values()))
         tick_began = None if self.grid is None else self.grid.began(self._clock())
-        record = Record(payload, by_slot, sum(map(len, by_slot.values())), tick_began)
+        motions = dict(zip(frame.movers, frame.seqs, strict=True))
+        record = Record(framing.frame(payload), motions, events, actions, tick_began)
         self._records[frame.tick] = record
         self._records.pop(frame.tick - _KEPT_TICKS, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)

@@ -159,24 +159,27 @@ class Worker:
         loop.call_later(_JOIN_SECONDS, lambda: bot.abort() if bot.tick < 0 and bot.bye is None else None)
 
     async def _act(self) -> None:
-        """The open-loop schedule: an action is due when it is due, however late we or the server are."""
-        due, period = self._due, 1.0 / self.plan.rate
         while True:
-            now = time.monotonic()
-            while due and due[0][0] <= now:
-                moment, number, bot = due[0]
-                if bot.bye is not None:
-                    heapq.heappop(due)
-                    continue
-                heapq.heapreplace(due, (moment + period, number, bot))
-                assert self.ledger.replica is not None
-                try:
-                    bot.perform(moment, self.ledger.replica)
-                except Exception as error:
-                    self._broken += 1
-                    text = f"a {self.plan.role(number)} broke: {error!r}"
-                    self._add_error(BEHAVIOUR, type(error).__name__, text, bot)
-            await asyncio.sleep(max(0.001, min(0.05, due[0][0] - now) if due else 0.05))
+            self.bots_may_act()
+            wait = self._due[0][0] - time.monotonic() if self._due else 0.05
+            await asyncio.sleep(max(0.001, min(0.05, wait)))
+
+    def bots_may_act(self) -> None:
+        """The open-loop schedule: an action is due when it is due, however late we or the server are."""
+        due, period, now = self._due, 1.0 / self.plan.rate, time.monotonic()
+        while due and due[0][0] <= now and not self._leaving:
+            moment, number, bot = due[0]
+            if bot.bye is not None:
+                heapq.heappop(due)
+                continue
+            heapq.heapreplace(due, (moment + period, number, bot))
+            assert self.ledger.replica is not None
+            try:
+                bot.perform(moment, self.ledger.replica)
+            except Exception as error:
+                self._broken += 1
+                text = f"a {self.plan.role(number)} broke: {error!r}"
+                self._add_error(BEHAVIOUR, type(error).__name__, text, bot)
 
     async def _watch_loop(self) -> None:
         """How late this process itself is: a timer that should come every 20 ms."""
