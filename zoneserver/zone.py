@@ -83,8 +83,9 @@ class Zone:
         self.superseded_total = 0
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
+        # By slot, and by the number under which the gateway knows them.
         self._players: dict[int, Player] = {}
-        self._slots: dict[int, int] = {}
+        self._by_ref: dict[int, Player] = {}
         # Free slots below the highest that was ever used, lowest first, so that slots stay dense.
         self._free: list[int] = []
         # What has been asked for since the last tick.
@@ -119,7 +120,8 @@ class Zone:
 
     def slot(self, ref: int) -> int | None:
         """The slot of a player; None until the tick that takes it in."""
-        return self._slots.get(ref)
+        player = self._by_ref.get(ref)
+        return None if player is None else player.slot
 
     # --- What a gateway asks ----------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ class Zone:
     def leave(self, ref: int) -> None:
         """Somebody goes with the next tick; one who never got in is forgotten."""
         if self._joins.pop(ref, None) is None:
-            assert ref in self._slots, f"{ref} is not in the zone"
+            assert ref in self._by_ref, f"{ref} is not in the zone"
             self._leaves.append(ref)
 
     def submit(self, ref: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> bool:
@@ -174,15 +176,15 @@ class Zone:
         told: dict[int, int] = {}
         event_bytes_max = self._limits.event_bytes_per_tick
         for ref, seq, actions in inbox:
-            slot = self._slots.get(ref)
-            if slot is None:
-                continue  # The player left before its actions were due.
+            player = self._by_ref.get(ref)
+            if player is None:
+                continue  # It left before its actions were due.
             if told.get(ref, 0) >= event_bytes_max:
                 # As it was within the bounds in this tick, it is the first in the next.
                 self.submit(ref, seq, actions)
                 continue
             before = self._frame.event_bytes
-            self._apply(ref, self._players[slot], seq, actions)
+            self._apply(ref, player, seq, actions)
             if self._frame.event_bytes > before:
                 told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
         self._guarded("on_tick", rules.on_tick)
@@ -205,14 +207,13 @@ class Zone:
         player = Player(slot, name, self.world, self._frame)
         self.world.join(slot, name)
         self._frame.joined(slot, name)
-        self._players[slot] = player
-        self._slots[ref] = slot
+        self._players[slot] = self._by_ref[ref] = player
         self._guarded("on_join", self.rules.on_join, player)
         return slot
 
     def _leave(self, ref: int) -> None:
-        slot = self._slots.pop(ref)
-        player = self._players[slot]
+        player = self._by_ref.pop(ref)
+        slot = player.slot
         self._guarded("on_leave", self.rules.on_leave, player)
         player.present = False
         del self._players[slot]

@@ -5,9 +5,12 @@ Sans-I/O: bytes go in, payloads come out, whatever the network did to the stream
 
 from __future__ import annotations
 
+import struct
+
 __all__ = ["HEADER_BYTES", "Deframer", "frame"]
 
 HEADER_BYTES = 4
+_LENGTH = struct.Struct(">I").unpack_from
 
 
 def frame(payload: bytes) -> bytes:
@@ -51,7 +54,7 @@ class Deframer:
         """
         # Nearly every read of a real client is exactly one frame: no copy through the buffer.
         if not self._buffer and len(data) > HEADER_BYTES and self.error is None:
-            length = int.from_bytes(data[:HEADER_BYTES])
+            (length,) = _LENGTH(data)
             if length == len(data) - HEADER_BYTES and length <= self._payload_bytes_max:
                 return [data[HEADER_BYTES:]]
         self._buffer += data
