@@ -1,5 +1,6 @@
 """What people may set, how they write it, and what a process asks of the system."""
 
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -167,6 +168,20 @@ print(raise_open_files({wanted}), *resource.getrlimit(resource.RLIMIT_NOFILE))
 @pytest.mark.parametrize(("wanted", "limit"), [(50, 64), (64, 64), (100, 100), (128, 128), (1000, 128)])
 def test_the_limit_of_open_files_is_raised_as_far_as_needed_and_possible(wanted: int, limit: int) -> None:
     assert in_a_process(RAISE.format(wanted=wanted)) == [limit, limit, 128]
+
+
+async def test_the_collector_passes_over_what_is_there_at_each_new_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen_at: list[int] = []
+    sizes = [0]
+    monkeypatch.setattr(process.gc, "freeze", lambda: frozen_at.append(sizes[-1]))
+    freezing = asyncio.create_task(process.freeze_growth(lambda: sizes[-1], 0.0))
+    for size in (0, 3, 3, 2, 3, 7):
+        sizes.append(size)
+        for _ in range(4):  # turns of the loop, in each of which it looks
+            await asyncio.sleep(0)
+    freezing.cancel()
+    await asyncio.gather(freezing, return_exceptions=True)
+    assert frozen_at == [3, 7]
 
 
 def test_a_process_holds_some_memory() -> None:

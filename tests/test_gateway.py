@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import logging
 import socket
 import sys
@@ -18,7 +19,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.listeners import tcp
 from zoneserver.round import Round
-from zoneserver.rules import Rules
+from zoneserver.rules import Player, Rules
 from zoneserver.session import Session
 from zoneserver.wire.decoding import decode_server
 from zoneserver.wire.framing import frame
@@ -415,6 +416,29 @@ async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_hall: Open
 
 
 # --- Who does not read ----------------------------------------------------------------------------
+
+
+async def test_a_session_that_is_gone_is_freed_without_the_collector(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza, hz=20)
+    gc.collect()
+    gc.disable()
+
+    def alive() -> int:
+        return sum(type(each) in (Session, Player) for each in gc.get_objects())
+
+    before = alive()
+    try:
+        for politely in (True, False):
+            client = await hall.join("ann")
+            if politely:
+                await client.say(Goodbye())
+                await client.ended()
+            client.sock.close()
+            await until(lambda: not hall.gateway.connections)
+            hall.tick()
+        await until(lambda: alive() == before)
+    finally:
+        gc.enable()
 
 
 async def test_a_client_that_never_reads_costs_nobody_else_a_frame_and_is_ended(open_hall: OpenHall) -> None:

@@ -22,7 +22,7 @@ from zoneserver.command import run_command
 from zoneserver.config import DELIVERIES, SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.exits import CannotStartError, Exit, UsageError
 from zoneserver.loading import load_class
-from zoneserver.process import LOOPS, loop_factory, on_stop_signals
+from zoneserver.process import LOOPS, freeze_growth, loop_factory, on_stop_signals
 from zoneserver.rules import Rules
 from zoneserver.scaffold import make_game
 from zoneserver.server import ZoneServer
@@ -249,6 +249,7 @@ async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: 
     except TypeError as error:
         raise CannotStartError(f"the game cannot be run: {error}") from error
     _stop_on_signals(server)
+    freezing = asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))
     if arguments.stop_on_stdin_eof:
         _stop_on_stdin_eof(server)
     try:
@@ -264,6 +265,7 @@ async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: 
     except OSError as error:
         raise CannotStartError(error.strerror) from None
     finally:
+        freezing.cancel()
         last = server.stats()
         await server.stop()
     console.summary(last, server.stats(), arguments.json)
