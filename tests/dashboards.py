@@ -2,21 +2,18 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import os
-import pty
 import random
-import resource
-import select
 import socket
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 from typing import Any
+
+from terminals import Terminal
 
 from tools.dashboard.history import History, Sample
 from tools.dashboard.view import Picture
@@ -162,79 +159,9 @@ def dashboard(server: Server, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "tools.dashboard", "--stats-port", port, "--interval", "100ms", *arguments]
 
 
-# --- A real terminal ----------------------------------------------------------------------------------
-
-ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
-CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
-
-
-class Terminal:
-    """A pseudo-terminal with a dashboard in it."""
-
-    def __init__(self, command: list[str], columns: int = 80, rows: int = 24, **environment: str) -> None:
-        self._master, self._slave = pty.openpty()
-        self.resize(columns, rows)
-        self.before = termios.tcgetattr(self._slave)
-        self.output = b""
-        removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
-        inherited = {name: value for name, value in os.environ.items() if name not in removed}
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment},
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=self._slave,
-            start_new_session=True,
-            preexec_fn=self._take_terminal,  # noqa: PLW1509  # No thread runs here.
-        )
-
-    @staticmethod
-    def _take_terminal() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        # Whoever is ended by Ctrl-\\ leaves no core behind.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(
-            self._slave,
-            termios.TIOCSWINSZ,
-            rows.to_bytes(2, sys.byteorder) + columns.to_bytes(2, sys.byteorder) + bytes(4),
-        )
-
-    def attributes(self) -> list[Any]:
-        return list(termios.tcgetattr(self._slave))
-
-    def press(self, keys: bytes) -> None:
-        os.write(self._master, keys)
-
-    def wait_for(self, words: bytes) -> None:
-        """Reads until the words have been written, and forgets what came before their end."""
-        deadline = time.monotonic() + PATIENCE
-        while words not in self.output:
-            assert time.monotonic() < deadline, f"{words!r} never came: {self.output[-2000:]!r}"
-            self._read(0.1)
-        self.output = self.output.partition(words)[2]
-
-    def wait_for_end(self) -> int:
-        """Reads on until the process has ended; returns its exit code."""
-        deadline = time.monotonic() + PATIENCE
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline
-            self._read(0.01)
-        while self._read(0):
-            pass
-        return self.process.returncode
-
-    def _read(self, seconds: float) -> bool:
-        readable, _, _ = select.select([self._master], [], [], seconds)
-        if readable:
-            self.output += os.read(self._master, 65536)
-        return bool(readable)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._master)
-        os.close(self._slave)
+def in_terminal(command: list[str], columns: int = 80, rows: int = 24, **environment: str) -> Terminal:
+    """A dashboard in a terminal of its own."""
+    removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+    inherited = {name: value for name, value in os.environ.items() if name not in removed}
+    settings = {**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment}
+    return Terminal(functools.partial(subprocess.Popen, command, cwd=ROOT, env=settings), columns, rows)

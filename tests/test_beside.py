@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from dashboards import ALTERNATE_OFF, ALTERNATE_ON, Terminal
+from dashboards import in_terminal
+from terminals import ALTERNATE_OFF, ALTERNATE_ON
 
 from zoneserver import cli
 from zoneserver.logs import hold_logs, set_up_logs
@@ -15,7 +16,7 @@ RUN = ("-m", "zoneserver", "run", "--port", "0", "--stats-port", "0", "--dashboa
 
 @pytest.mark.parametrize("how", ["q", "Ctrl-C", "--duration"])
 def test_a_server_can_be_watched_where_it_runs(how: str) -> None:
-    terminal = Terminal([sys.executable, *RUN, *(["--duration", "2s"] if how == "--duration" else [])])
+    terminal = in_terminal([sys.executable, *RUN, *(["--duration", "2s"] if how == "--duration" else [])])
     try:
         terminal.wait_for(ALTERNATE_ON)
         terminal.wait_for(b"the zone")
@@ -63,7 +64,7 @@ def test_of_much_that_is_logged_meanwhile_the_last_is_kept(
 def test_the_dashboard_has_a_process_of_its_own_and_none_of_our_settings(tmp_path: Path) -> None:
     config = tmp_path / "zone.toml"
     config.write_text("hz = 10\n[dash]\nonce = true\n")
-    terminal = Terminal([sys.executable, *RUN], ZONE_CONFIG=str(config))
+    terminal = in_terminal([sys.executable, *RUN], ZONE_CONFIG=str(config))
     try:
         terminal.wait_for(ALTERNATE_ON)
         terminal.wait_for(b"10 Hz")

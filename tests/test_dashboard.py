@@ -18,21 +18,18 @@ from typing import Any
 
 import pytest
 from dashboards import (
-    ALTERNATE_OFF,
-    ALTERNATE_ON,
-    CURSOR_OFF,
-    CURSOR_ON,
     PATIENCE,
     ROOT,
     Server,
-    Terminal,
     dashboard,
+    in_terminal,
     lasting_port,
     later,
     picture,
     stats,
 )
 from rich.cells import cell_len
+from terminals import ALTERNATE_OFF, ALTERNATE_ON, CURSOR_OFF, CURSOR_ON, Terminal
 
 from tools.dashboard import figures, lines, spark
 from tools.dashboard.__main__ import main
@@ -217,6 +214,13 @@ def test_every_size_shows_what_matters(size: tuple[int, int]) -> None:
         "live",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize("milliseconds", [0.0, 0.3])
+def test_deflating_is_a_phase_where_somebody_asks_for_it(milliseconds: float) -> None:
+    sample = Sample(59.0, stats(phases_ms={**stats().phases_ms, "deflate": milliseconds}), None)
+    rows = render(picture(samples=(sample,)), 120, 36).plain.split("\n")
+    assert any(re.search(r"deflate .* 0\.30 ms", row) for row in rows) is bool(milliseconds)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -488,7 +492,7 @@ async def test_a_connection_outlives_a_restart(tmp_path: Path) -> None:
 
 @pytest.fixture
 def terminal(server: Server) -> Iterator[Terminal]:
-    opened = Terminal(dashboard(server))
+    opened = in_terminal(dashboard(server))
     yield opened
     opened.close()
 
@@ -571,7 +575,7 @@ def test_the_players_port_is_not_taken_for_the_admin_port(tmp_path: Path) -> Non
 
 def test_a_server_that_went_is_waited_for(tmp_path: Path) -> None:
     first = Server(tmp_path, lasting_port())
-    terminal = Terminal(dashboard(first))
+    terminal = in_terminal(dashboard(first))
     try:
         terminal.wait_for(b"live")
         first.stop()
@@ -598,7 +602,7 @@ def test_a_server_that_went_is_waited_for(tmp_path: Path) -> None:
 def test_what_a_terminal_cannot_or_must_not_show(
     server: Server, arguments: list[str], environment: dict[str, str], absent: bytes
 ) -> None:
-    terminal = Terminal(dashboard(server, "--count", "3", *arguments), **environment)
+    terminal = in_terminal(dashboard(server, "--count", "3", *arguments), **environment)
     try:
         assert terminal.wait_for_end() == 0
         assert b"players" in terminal.output

@@ -10,10 +10,11 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from dashboards import Server, Terminal, dashboard, later, listing, picture, session, stats
+from dashboards import Server, dashboard, in_terminal, later, listing, picture, session, stats
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from terminals import Terminal
 
 from tools.dashboard import figures, tables
 from tools.dashboard.controls import Controls
@@ -229,7 +230,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def terminal(server: Server) -> Iterator[Terminal]:
-    opened = Terminal(dashboard(server))
+    opened = in_terminal(dashboard(server))
     yield opened
     opened.close()
 
@@ -276,7 +277,7 @@ def test_r_forgets_and_says_since_when(server: Server, terminal: Terminal) -> No
 
 def test_the_lists_are_plain_where_all_is(server: Server) -> None:
     with joined(server, "안녕"):
-        terminal = Terminal(dashboard(server, "--ascii"), columns=120, rows=36)
+        terminal = in_terminal(dashboard(server, "--ascii"), columns=120, rows=36)
         try:
             terminal.wait_for(b"queuedv")
             terminal.wait_for(b"??")
@@ -289,7 +290,7 @@ def test_the_lists_are_plain_where_all_is(server: Server) -> None:
 
 
 def test_a_terminal_of_many_colours_is_sent_sixteen(server: Server) -> None:
-    terminal = Terminal(dashboard(server, "--count", "3"), columns=200, rows=60, COLORTERM="truecolor")
+    terminal = in_terminal(dashboard(server, "--count", "3"), columns=200, rows=60, COLORTERM="truecolor")
     try:
         assert terminal.wait_for_end() == 0
         codes = set(re.findall(rb"\x1b\[([0-9;]*)m", terminal.output))

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from dashboards import PATIENCE, ROOT, Server, Terminal, dashboard, picture
+from dashboards import PATIENCE, ROOT, Server, dashboard, in_terminal, picture
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
@@ -118,7 +118,7 @@ def test_a_picture_that_cannot_be_is_wrong_usage(
 
 def test_a_terminal_is_one_thing_and_the_picture_another(tmp_path: Path) -> None:
     running = Server(tmp_path)
-    terminal = Terminal(dashboard(running, "--svg", str(tmp_path / "screen.svg"), "--size", "100x50"))
+    terminal = in_terminal(dashboard(running, "--svg", str(tmp_path / "screen.svg"), "--size", "100x50"))
     try:
         terminal.wait_for(b"the zone")
         terminal.press(b"q")

@@ -16,8 +16,9 @@ import pytest
 from conftest import assert_whole_page
 from hypothesis import given
 from hypothesis import strategies as st
+from terminals import CURSOR_OFF, CURSOR_ON
 from test_swarm import outcome
-from test_system import CURSOR_OFF, CURSOR_ON, Family, Terminal, assert_everything_delivered, ended, family
+from test_system import Family, assert_everything_delivered, ended, family
 
 from tools.swarm import __main__ as command
 from tools.swarm.conductor import Conductor, Outcome
@@ -232,7 +233,7 @@ def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_p
 
 
 def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family: Family) -> None:
-    terminal = Terminal(family, "tools.swarm", "--spawn-server", "--bots", "30", "--ramp", "20", "--time", "0")
+    terminal = family.terminal("tools.swarm", "--spawn-server", "--bots", "30", "--ramp", "20", "--time", "0")
     try:
         terminal.wait_for(b"joining")
         terminal.wait_for(b"of 30 joined, 0 failed")
@@ -240,7 +241,7 @@ def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family:
         terminal.wait_for(b"deliveries")
         terminal.press(b"\x03")
         assert terminal.wait_for_end() == 130
-        assert terminal.output.count(CURSOR_OFF) == terminal.output.count(CURSOR_ON) == 1
+        assert terminal.everything.count(CURSOR_OFF) == terminal.everything.count(CURSOR_ON) == 1
         assert terminal.attributes() == terminal.before
         terminal.wait_for(b"everybody got everything")
         terminal.wait_for(b"(interrupted)")
@@ -249,11 +250,11 @@ def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family:
 
 
 def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
-    terminal = Terminal(family, "tools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--no-progress")
+    terminal = family.terminal("tools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--no-progress")
     try:
         assert terminal.wait_for_end() == 0
         terminal.wait_for(b"everybody got everything")
-        assert b"joining" not in terminal.output
-        assert CURSOR_OFF not in terminal.output
+        assert b"joining" not in terminal.everything
+        assert CURSOR_OFF not in terminal.everything
     finally:
         terminal.close()

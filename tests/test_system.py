@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from terminals import ALTERNATE_OFF, ALTERNATE_ON, CURSOR_OFF, CURSOR_ON, Terminal
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 50.0
@@ -54,6 +55,10 @@ class Family:
         )
         self.started.append(process)
         return process
+
+    def terminal(self, *command: str, stderr: Any = None) -> Terminal:
+        """The same in a terminal of its own."""
+        return Terminal(functools.partial(self.start, *command), stderr=stderr)
 
     def run(self, *command: str) -> tuple[int, str, str]:
         """(exit code, stdout, stderr) of a program that ends by itself."""
@@ -339,69 +344,9 @@ def test_the_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
     assert "50 CLIENT_LEFT" in summary
 
 
-pty = pytest.importorskip("pty")
-fcntl = pytest.importorskip("fcntl")
-termios = pytest.importorskip("termios")
-
-ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
-CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
-
-
-class Terminal:
-    """A pseudo-terminal with a program of the family in it."""
-
-    def __init__(self, family: Family, *command: str, stderr: Any = None) -> None:
-        self._master, self._slave = pty.openpty()
-        size = (24).to_bytes(2, sys.byteorder) + (80).to_bytes(2, sys.byteorder) + bytes(4)
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, size)
-        self.before = self.attributes()
-        self.output = b""
-        self.process = family.start(
-            *command,
-            stdin=self._slave,
-            stdout=self._slave,
-            stderr=stderr or self._slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-
-    def attributes(self) -> list[Any]:
-        return list(termios.tcgetattr(self._slave))
-
-    def press(self, keys: bytes) -> None:
-        os.write(self._master, keys)
-
-    def wait_for(self, words: bytes) -> None:
-        """Reads until the words have been written, in whatever colours."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while words not in re.sub(rb"\x1b\[[0-9;]*m", b"", self.output):
-            assert time.monotonic() < deadline, f"{words!r} never came: {self.output[-2000:]!r}"
-            self._read(0.1)
-
-    def wait_for_end(self) -> int:
-        """Reads on until the program has ended; returns its exit code."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"it does not end: {self.output[-2000:]!r}"
-            self._read(0.05)
-        while self._read(0):
-            pass
-        return self.process.returncode
-
-    def _read(self, seconds: float) -> bool:
-        readable, _, _ = select.select([self._master], [], [], seconds)
-        if readable:
-            self.output += os.read(self._master, 65536)
-        return bool(readable)
-
-    def close(self) -> None:
-        os.close(self._master)
-        os.close(self._slave)
-
-
 @pytest.mark.parametrize("how", ["q", "Ctrl-C"])
 def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
-    terminal = Terminal(family, "tools.demo", "--bots", "50")
+    terminal = family.terminal("tools.demo", "--bots", "50")
     try:
         terminal.wait_for(ALTERNATE_ON)
         # The dashboard draws, and everybody is on it.
@@ -410,9 +355,9 @@ def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
         terminal.press(b"q" if how == "q" else b"\x03")
         assert terminal.wait_for_end() == 0
         assert terminal.attributes() == terminal.before
-        assert terminal.output.count(ALTERNATE_ON) == terminal.output.count(ALTERNATE_OFF) == 1
-        assert terminal.output.rindex(CURSOR_ON) > terminal.output.rindex(CURSOR_OFF)
-        after = terminal.output.partition(ALTERNATE_OFF)[2].decode(errors="replace")
+        assert terminal.everything.count(ALTERNATE_ON) == terminal.everything.count(ALTERNATE_OFF) == 1
+        assert terminal.everything.rindex(CURSOR_ON) > terminal.everything.rindex(CURSOR_OFF)
+        after = terminal.everything.partition(ALTERNATE_OFF)[2].decode(errors="replace")
         assert "everybody got everything" in after
         assert "NOT" not in after
         assert "(interrupted)" in after
@@ -425,9 +370,9 @@ def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
 def test_the_demo_ends_in_good_order_when_its_terminal_is_closed(family: Family, tmp_path: Path) -> None:
     errors = tmp_path / "errors"
     with errors.open("w") as stderr:
-        terminal = Terminal(family, "tools.demo", "--bots", "20", stderr=stderr)
+        terminal = family.terminal("tools.demo", "--bots", "20", stderr=stderr)
         terminal.wait_for(b"20 of 10.0k")
-        terminal.close()
+        terminal.hang_up()
         assert terminal.process.wait(PATIENCE_SECONDS) == 0
     assert "Traceback" not in errors.read_text()
     until(lambda: not family.members())

@@ -87,7 +87,9 @@ def _load(sample: Sample, past: list[tuple[int, Text]], width: int, glyphs: Glyp
         (0, _timed("tick p99", stats.tick_ms["p99"], budget, width, glyphs)),
         *past,
     ]
-    phases = (("rules", "rules"), ("encode", "encode"), ("fan-out", "fan_out"), ("ingest*", "ingest"))
+    phases = [("rules", "rules"), ("encode", "encode"), ("fan-out", "fan_out"), ("ingest*", "ingest")]
+    if stats.phases_ms["deflate"]:  # else nobody asks for it
+        phases.insert(2, ("deflate", "deflate"))
     lines += [(2, _timed(label, stats.phases_ms[key], budget, width, glyphs)) for label, key in phases]
     cores = stats.cpu_percent / 100
     beside = f"{figures.size(stats.rss_bytes):>8}{stats.cpu_percent:4.0f}% {figures.level(cores)[0]}"
