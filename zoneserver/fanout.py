@@ -157,7 +157,7 @@ class FanOut:
         newest = self._history.newest
         self.tick, self.frame_bytes = self._history.tick, len(newest.plain)
         rounds = [(self._plain, newest.plain)]
-        if len(self._deflating):
+        if self._deflating:
             rounds.append((self._deflating, self._deflate(newest)))
         counters = self._counters
         # A send may end its session or find that it stalls: both change the rounds.
@@ -172,10 +172,9 @@ class FanOut:
                 counters.frames_deflated_total += count
                 counters.bytes_saved_total += count * (len(newest.plain) - len(data))
         counters.frames_skipped_total += len(self._behind)
-        if self._config.send_rate:
-            for receivers, data in charged:
-                self._charge(receivers, len(data), now)
-            self._wake(now)
+        for receivers, data in charged:
+            self._charge(receivers, len(data), now)
+        self._wake(now)
 
     def _deliver(self, members: Round[Session], data: bytes, first: Iterable[Session]) -> None:
         """One send to each, now."""

@@ -1,7 +1,7 @@
 """The round of a tick: one buffer, and one call of the kernel for each who gets it.
 
 Everything else that a send could be made of (a method of the session, a transport, a queue) costs about a
-sixth of the server at a thousand players, for thousands of objects that are in no cache. So the round knows of
+tenth of the server at a thousand players, for thousands of objects that are in no cache. So the round knows of
 each receiver only what takes bytes to the kernel, and asks for the receiver itself when it does not take all.
 
 Pure: what takes bytes to the kernel is given.
