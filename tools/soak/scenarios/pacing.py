@@ -65,7 +65,8 @@ async def _caught_up(lab: Lab, checks: Checks) -> str:
             await asyncio.sleep(0.5)
             await slow.take(512)
         during = await stats(server)
-        checks.expect(during.behind == 1 and during.frames_skipped_total > 0, "a slow reader is not spared frames")
+        # Whether it is behind just now says nothing: what it read may have let it catch up a moment ago.
+        checks.expect(during.frames_skipped_total > 0, "a slow reader is not spared frames")
         checks.expect(not during.closes, f"a slow reader that makes progress is kicked: {during.closes}")
         snapshots, hashes = 0, 0
         async with asyncio.timeout(10):
@@ -90,18 +91,21 @@ async def _kicked_stuck(lab: Lab, checks: Checks) -> str:
     """It reads nothing at all: five seconds, neither less nor much more."""
     async with lab.server(_BULKY) as server, lab.witness(server, "witness") as witness, lab.stuck(server, 1):
         await until_stats(server, lambda now: now.players == 2)
-        witness.act("bulk", 200_000)
-        now = await until_stats(server, lambda now: now.behind == 1)
-        # Nothing is added to what waits for it. When that gets less, its kernel found room for a few bytes more.
-        waiting, since = now.queued_bytes, time.monotonic()
+        # More than the kernels take, so that some of it must wait; less than the soft limit.
+        witness.act("bulk", 250_000)
+        since = before = asked = time.monotonic()
+        waiting, now = 0, await stats(server)
         while not now.closes:
+            # What waits changes when it begins to wait, and when the kernels found room for a few bytes more. When
+            # that was, is known to be after the question before.
+            if now.queued_bytes != waiting:
+                waiting, since = now.queued_bytes, before
             await asyncio.sleep(0.02)
+            before, asked = asked, time.monotonic()
             now = await stats(server)
-            if not now.closes and now.queued_bytes != waiting:
-                waiting, since = now.queued_bytes, time.monotonic()
         seconds = time.monotonic() - since
     _check_slow_consumer(checks, now.closes, "a stuck reader")
-    checks.expect(4.9 <= seconds <= 6.0, "a stuck reader is kicked too early or too late")
+    checks.expect(5.0 <= seconds <= 6.0, "a stuck reader is kicked too early or too late")
     checks.expect("none was taken for" in server.log, "the log does not say why a stuck reader was kicked")
     return f"stuck: kicked {seconds:.1f} s after it last took something"
 
@@ -111,7 +115,7 @@ async def _soft_limit(lab: Lab, checks: Checks) -> str:
     over, under = await together(_slowly(lab, 600_000), _slowly(lab, 200_000))
     seconds, closes, log = over
     _check_slow_consumer(checks, closes, "a reader over the soft limit")
-    checks.expect(4.9 <= seconds <= 6.0, "a reader over the soft limit is kicked too early or too late")
+    checks.expect(5.0 <= seconds <= 6.0, "a reader over the soft limit is kicked too early or too late")
     checks.expect("bytes waited for" in log, "the log does not say why a reader over the soft limit was kicked")
     checks.expect(not under[1], f"a reader below the soft limit is kicked: {under[1]}")
     return f"600 KB waiting: kicked after {seconds:.1f} s; 200 KB: not in {under[0]:.0f} s"
@@ -122,6 +126,7 @@ async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
     async with lab.server(_BULKY) as server, lab.witness(server, "witness") as witness:
         reader = await lab.raw(server, receive_bytes=16_384)
         await reader.join("reader")
+        began = time.monotonic()
         witness.act("bulk", size)
 
         async def read() -> None:
@@ -130,7 +135,8 @@ async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
 
         try:
             async with beside(read()):
-                seconds, closes = await _time_to_kick(server, patience=7.0)
+                closes = await _closes_within(server, patience=7.0)
+                seconds = time.monotonic() - began
         finally:
             reader.close()
     return seconds, closes, server.log
@@ -142,9 +148,9 @@ async def _large_frame(lab: Lab, checks: Checks) -> str:
         reader, stuck = await lab.raw(server, receive_bytes=4_096), await lab.raw(server, receive_bytes=4_096)
         await reader.join("reader")
         await stuck.join("stuck")
+        began = time.monotonic()
         witness.act("bulk", 1_500_000)
         await until_stats(server, lambda now: now.behind == 2)
-        began = time.monotonic()
         for one in (reader, stuck):
             await one.send(frame(Ping(1).encode()))
 
@@ -166,14 +172,12 @@ async def _large_frame(lab: Lab, checks: Checks) -> str:
     return f"a frame of 1.5 MB: who reads it stays, who does not is kicked after {seconds:.1f} s"
 
 
-async def _time_to_kick(server: ServerProcess, patience: float) -> tuple[float, dict[str, int]]:
-    """How long somebody was behind until a session ended, or until we did not want to wait any more."""
+async def _closes_within(server: ServerProcess, patience: float) -> dict[str, int]:
+    """Waits until somebody is behind, then until a session ends, or until we do not want to wait any more."""
     await until_stats(server, lambda now: now.behind == 1)
-    began = time.monotonic()
     with contextlib.suppress(TimeoutError):
         await until_stats(server, lambda now: bool(now.closes), patience)
-    seconds = time.monotonic() - began
-    return seconds, (await stats(server)).closes
+    return (await stats(server)).closes
 
 
 def _check_slow_consumer(checks: Checks, closes: dict[str, int], who: str) -> None:
