@@ -66,8 +66,6 @@ class Gateway:
         self.counters = Counters()
         self.times = TickTimes(config.hz * 10)
         self.players_peak = 0
-        self.acted = 0
-        """How many acted in the last tick."""
         self._config = config
         self._limits = config.limits
         self._loop = loop
@@ -321,7 +319,6 @@ class Gateway:
                 self._refuse(self._players[ref], refusal, is_glitch)
         deflate_before = self.counters.deflate_seconds_total
         acting, self._acting = self._acting, {}
-        self.acted = len(acting)
         self.fan_out.send(result.records, self._now, acting)
         self._admit(result)
         self._expire(result.tick)

@@ -40,9 +40,9 @@ _SPARE_FILES = 128
 _MAP_PLAYERS_MAX = 2_000
 # So many ticks that fail one after the other end the server.
 _FAILURES_MAX = 20
-# When so many act within a tick, the loop rests between looks at the sockets: so long, and not in the last
-# moment before a tick.
-_CROWD = 32
+# From so many packets a tick on, the loop rests between looks at the sockets: so long, and not in
+# the last moment before a tick.
+_CROWD_PACKETS = 32
 _REST_SECONDS = 0.004
 _AWAKE_SECONDS = 0.001
 
@@ -75,6 +75,7 @@ class ZoneServer:
         self._admin_connections: set[AdminProtocol] = set()
         self._stopping: asyncio.Event
         self._beat_handle: asyncio.TimerHandle | None = None
+        self._packets_before_tick = 0
         self._connections_before_rest = 0
         self._overruns_total = 0
         # Ticks that failed one after the other; a zone that fails for long is not worth keeping up.
@@ -201,15 +202,16 @@ class ZoneServer:
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
         self._beat_handle = self._loop.call_at(self._ticker.due, self._beat)
-        if self.gateway.acted >= _CROWD:
+        packets = self.gateway.counters.packets_in_total
+        if packets - self._packets_before_tick >= _CROWD_PACKETS:
             self._loop.call_soon(self._rest, self._ticker.due)
+        self._packets_before_tick = packets
 
     def _rest(self, due: float) -> None:
         """Lets packets gather, over and over until the tick that is due.
 
         What a crowd sends comes at any moment, and each packet that wakes the process up by itself costs
-        about as much as reading and obeying it. None is wanted before the tick. It takes many to make a crowd:
-        whoever floods alone delays nobody's answers.
+        about as much as reading and obeying it. None is wanted before the tick.
         """
         seconds = min(_REST_SECONDS, due - self._loop.time() - _AWAKE_SECONDS)
         if seconds <= 0 or self._stopping.is_set():
