@@ -17,6 +17,9 @@ from tools.dashboard.keys import Keyboard
 
 __all__ = ["Screen"]
 
+# What a loop says that takes no such signal: Windows has none, and only the main thread may take one.
+_NOT_TAKEN = (AttributeError, NotImplementedError, RuntimeError, ValueError)
+
 
 class Screen:
     """A context manager: the alternate screen, no cursor, keys without Enter.
@@ -35,14 +38,13 @@ class Screen:
 
     def __enter__(self) -> Self:
         self._open()
-        # Windows has no such signals; and only the main thread may take one.
-        with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+        with contextlib.suppress(*_NOT_TAKEN):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._suspend)
             asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, self._quit)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        with contextlib.suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):
+        with contextlib.suppress(*_NOT_TAKEN):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGTSTP)
             asyncio.get_running_loop().remove_signal_handler(signal.SIGQUIT)
         self._close()

@@ -91,13 +91,13 @@ async def _kicked_stuck(lab: Lab, checks: Checks) -> str:
     """It reads nothing at all: five seconds, neither less nor much more."""
     async with lab.server(_BULKY) as server, lab.witness(server, "witness") as witness, lab.stuck(server, 1):
         await until_stats(server, lambda now: now.players == 2)
+        since = before = asked = time.monotonic()
         # More than the kernels take, so that some of it must wait; less than the soft limit.
         witness.act("bulk", 250_000)
-        since = before = asked = time.monotonic()
         waiting, now = 0, await stats(server)
         while not now.closes:
-            # What waits changes when it begins to wait, and when the kernels found room for a few bytes more. When
-            # that was, is known to be after the question before.
+            # It changes when something begins to wait, and when the kernels find room for a few bytes more: some
+            # time after the question before.
             if now.queued_bytes != waiting:
                 waiting, since = now.queued_bytes, before
             await asyncio.sleep(0.02)
