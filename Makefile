@@ -11,15 +11,15 @@ TARGET ?= all
 
 # The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
 demo: $(READY)
-	@$(BIN)/python -m tools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
+	@$(BIN)/python -m zonetools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
 
 # Three ways to deliver, the same bots against each: a table, and compare.html with plots.
 compare: $(READY)
-	@$(BIN)/python -m tools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))
+	@$(BIN)/python -m zonetools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))
 
 # The dashboard of README.md, docs/dashboard.svg, drawn anew from a minute of a real run.
 picture: $(READY)
-	@$(BIN)/python -m tools.picture docs/dashboard.svg
+	@$(BIN)/python -m zonetools.picture docs/dashboard.svg
 
 # In four processes: most tests wait for something more than they work.
 test: $(READY)
@@ -36,7 +36,7 @@ check: $(READY)
 
 # The server beside the floor, and its pieces: some minutes on both cores, best with nothing else running.
 bench: $(READY)
-	@$(BIN)/python -m tools.bench
+	@$(BIN)/python -m zonetools.bench
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -44,7 +44,7 @@ format: $(READY)
 
 # The promises of PROMISES.md, measured: some minutes, or less than one with QUICK=1.
 soak: $(READY)
-	$(BIN)/python -m tools.soak $(if $(QUICK),--quick)
+	$(BIN)/python -m zonetools.soak $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) .fuzz

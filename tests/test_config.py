@@ -4,20 +4,17 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.paths import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoneserver import process
-from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.config import Config, Limits
-from zoneserver.values import parse_count, parse_duration
-
-ROOT = Path(__file__).parent.parent
-
+from zoneserver.protocol.codes import CloseReason, RefusalCode
+from zoneserver.support import process
+from zoneserver.support.parse import parse_count, parse_duration
 
 # --- Durations and counts -------------------------------------------------------------------------
 
@@ -158,7 +155,7 @@ def in_a_process(code: str) -> list[int]:
 
 RAISE = """
 import resource
-from zoneserver.process import raise_open_files
+from zoneserver.support.process import raise_open_files
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
 print(raise_open_files({wanted}), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """

@@ -16,16 +16,17 @@ from fuzz.inputs import inputs, seeds
 from fuzz.scripts import RECIPE, UNPACKABLE, payload_of
 from fuzz.targets import TARGETS
 from hypothesis import given, settings
+from zoneclient.errors import DivergedError
+from zoneclient.protocol import ClientProtocol
 
-from client.errors import DivergedError
-from client.protocol import ClientProtocol
-from zoneserver.frames import FrameBuilder, History
-from zoneserver.gateway import Gateway
-from zoneserver.session import Session
-from zoneserver.wire.decoding import WireError, decode_client, inflate_message
-from zoneserver.wire.framing import Deframer
-from zoneserver.wire.messages import ClientMessage, Ping
-from zoneserver.world import World
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.session import Session
+from zoneserver.protocol.decoding import WireError, decode_client, inflate_message
+from zoneserver.protocol.framing import Deframer
+from zoneserver.protocol.messages import ClientMessage, Ping
+from zoneserver.protocol.world import World
+from zoneserver.zone.history import History
+from zoneserver.zone.tick_buffer import FrameBuilder
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())

@@ -7,11 +7,13 @@ import socket
 import time
 
 import pytest
-from conftest import Client, Connect, OpenServer, until
+from helpers.raw_client import Client, Connect
+from helpers.servers import OpenServer
+from helpers.waiting import until
 
 from zoneserver import server as server_module
 from zoneserver.games.plaza import Plaza
-from zoneserver.wire.messages import Act, Tick
+from zoneserver.protocol.messages import Act, Tick
 
 
 async def ticks_of(client: Client, count: int) -> list[Tick]:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from zoneclient import ZoneClosedError
 
-from client import ZoneClosedError
 from zoneserver import Player, Refused, Rules, Speed, action, testing
 from zoneserver.testing import StartClient, StartServer
 
@@ -128,7 +128,7 @@ async def test_a_test_that_is_async_may_use_them_too(zone_server: StartServer, z
 GAME = """\
 import asyncio
 import pytest
-from client import connect
+from zoneclient import connect
 from zoneserver import Rules, action
 
 class Fails(Rules):

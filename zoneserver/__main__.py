@@ -2,6 +2,6 @@
 
 import sys
 
-from zoneserver.cli import main
+from zoneserver.cli.main import main
 
 sys.exit(main())

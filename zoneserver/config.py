@@ -6,7 +6,7 @@ import ipaddress
 import math
 from dataclasses import dataclass, field, fields
 
-from zoneserver.values import nearest
+from zoneserver.support.parse import nearest
 
 __all__ = [
     "DELIVERIES",

@@ -16,13 +16,13 @@ import asyncio
 from collections.abc import Iterable
 
 from zoneserver.config import Config
-from zoneserver.fanout import FanOut
-from zoneserver.frames import History
-from zoneserver.gateway import Gateway
-from zoneserver.metrics import Counters
-from zoneserver.round import Round
-from zoneserver.session import Session
-from zoneserver.zone import Zone
+from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.broadcaster import FanOut
+from zoneserver.gateway.counters import Counters
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.session import Session
+from zoneserver.zone.history import History
+from zoneserver.zone.zone import Zone
 
 __all__ = ["GATEWAYS"]
 

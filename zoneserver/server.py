@@ -16,19 +16,19 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
-from zoneserver.admin import AdminProtocol, Document, PlainText
+from zoneserver.admin.http import AdminProtocol, Document, PlainText
+from zoneserver.admin.log_report import Reporter
+from zoneserver.admin.prometheus import CONTENT_TYPE, load_exposition
+from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config
 from zoneserver.delivery import GATEWAYS
-from zoneserver.exposition import CONTENT_TYPE, load_exposition
-from zoneserver.listeners import tcp
-from zoneserver.logs import fields
-from zoneserver.metrics import STATS_SCHEMA, Stats
-from zoneserver.process import MissingExtraError, raise_open_files, rss_bytes
-from zoneserver.report import Reporter
-from zoneserver.rules import Rules
-from zoneserver.session import Session
-from zoneserver.ticker import Ticker
-from zoneserver.zone import Zone, new_game
+from zoneserver.gateway.listeners import tcp, tls
+from zoneserver.gateway.session import Session
+from zoneserver.support.logs import fields
+from zoneserver.support.process import MissingExtraError, raise_open_files, rss_bytes
+from zoneserver.zone.rules import Rules
+from zoneserver.zone.ticker import Ticker
+from zoneserver.zone.zone import Zone, new_game
 
 __all__ = ["ZoneServer"]
 
@@ -115,7 +115,7 @@ class ZoneServer:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A stopping player may hold a descriptor for a moment while the next one is let in.
-        spare = _SPARE_FILES + (tcp.HANDSHAKES_MAX if config.tls_cert is not None else 0)
+        spare = _SPARE_FILES + (tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
         files = raise_open_files(self.files_wanted)
@@ -132,7 +132,7 @@ class ZoneServer:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
 
         if self._tls is not None:
-            sessions = tcp.TlsListener(player_socket, lambda: Session(gateway, limits, loop), self._tls, limits)
+            sessions = tls.TlsListener(player_socket, lambda: Session(gateway, limits, loop), self._tls, limits)
             self._listeners.append(sessions)
         else:
             self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))

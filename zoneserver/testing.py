@@ -22,12 +22,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol, Self, TypeVar
 
 import pytest
+from zoneclient.connection import Event, ZoneConnection, connect
+from zoneclient.replica import Replica
 
-from client.connection import Event, ZoneConnection, connect
-from client.replica import Replica
-from zoneserver.rules import Refused, Rules
+from zoneserver.protocol.messages import Refusal, Value
 from zoneserver.server import ZoneServer
-from zoneserver.wire.messages import Refusal, Value
+from zoneserver.zone.rules import Refused, Rules
 
 __all__ = ["StartClient", "StartServer", "TestClient", "zone_client", "zone_server"]
 

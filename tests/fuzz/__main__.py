@@ -9,7 +9,7 @@ import time
 from collections.abc import MutableSequence, Sequence
 
 from fuzz.engines import ENGINES, FAILED, NAMES, installed_engine
-from zoneserver.values import parse_duration
+from zoneserver.support.parse import parse_duration
 
 COUNTED = """\
 An input is one call of a target. A frame is one length-prefixed frame (framing, replica, client, session), one payload

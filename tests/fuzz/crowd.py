@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from conftest import FakeLoop, FakeTransport
+from helpers.fake_loop import FakeLoop
+from helpers.fake_transport import FakeTransport
+from zoneclient.replica import Replica
 
-from client.replica import Replica
-from zoneserver.closing import CloseReason, RefusalCode
 from zoneserver.config import Config, Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway import Gateway
-from zoneserver.round import take_nothing
-from zoneserver.session import Session
-from zoneserver.state import State
-from zoneserver.tickets import issue_ticket
-from zoneserver.wire.decoding import decode_server, inflate_message
-from zoneserver.wire.framing import Deframer, frame
-from zoneserver.wire.messages import (
+from zoneserver.gateway.broadcast_group import take_nothing
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.session import Session
+from zoneserver.gateway.state import State
+from zoneserver.protocol.codes import CloseReason, RefusalCode
+from zoneserver.protocol.decoding import decode_server, inflate_message
+from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.messages import (
     DEFLATE,
     PROTOCOL_VERSION,
     SERVER_PAYLOAD_BYTES,
@@ -35,7 +35,8 @@ from zoneserver.wire.messages import (
     Welcome,
     op_of,
 )
-from zoneserver.zone import Zone
+from zoneserver.protocol.tickets import issue_ticket
+from zoneserver.zone.zone import Zone
 
 __all__ = ["CHAIRS", "TICKS_MAX", "Crowd", "Peer", "attentive"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from fuzz.crowd import CHAIRS, TICKS_MAX, Crowd, Peer, attentive
 from fuzz.scripts import RECIPE, SPOKEN, Script, payload_of
-from zoneserver.state import State
-from zoneserver.wire.framing import frame
-from zoneserver.wire.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
+from zoneserver.gateway.state import State
+from zoneserver.protocol.framing import frame
+from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
 
 __all__ = ["ACTIONS", "VERBS", "gateway"]
 

@@ -93,7 +93,7 @@ def by_atheris(name: str, seconds: float, figures: MutableSequence[int]) -> None
     # What it has to say of itself is for whoever looks for it.
     with open(EXPLORED / f"{name}.log", "w") as chatter:
         os.dup2(chatter.fileno(), sys.stderr.fileno())
-    with atheris.instrument_imports(include=["zoneserver", "client"]):
+    with atheris.instrument_imports(include=["zoneserver", "zoneclient"]):
         run = Run(name, figures)
         from fuzz.inputs import seeds
     folders = [EXPLORED / name, CORPUS / name]

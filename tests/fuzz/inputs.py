@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fuzz.crowd import CHAIRS
 from fuzz.deeds import ACTIONS, VERBS, act, again, hang_up, hello, misspeak, read_slowly, speak, tick
 from fuzz.scripts import RECIPE, SPOKEN, UNPACKABLE
-from zoneserver.wire.framing import frame
+from zoneserver.protocol.framing import frame
 
 __all__ = ["inputs", "seeds"]
 

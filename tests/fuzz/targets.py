@@ -11,22 +11,23 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 
-from conftest import Bench, FakeLoop, FakeTransport
+from helpers.fake_loop import FakeLoop
+from helpers.fake_transport import FakeTransport
+from helpers.session_fixture import Bench
+from zoneclient.errors import DivergedError
+from zoneclient.protocol import ClientProtocol
+from zoneclient.replica import Replica
 
-from client.errors import DivergedError
-from client.protocol import ClientProtocol
-from client.replica import Replica
 from fuzz.deeds import gateway
 from fuzz.scripts import Script, payload_of
-from zoneserver.closing import CloseReason
 from zoneserver.config import Limits
-from zoneserver.frames import Buffer
-from zoneserver.session import Session
-from zoneserver.state import State
-from zoneserver.wire.decoding import WireError, decode_client, decode_server, inflate_message
-from zoneserver.wire.deflate import deflate
-from zoneserver.wire.framing import HEADER_BYTES, Deframer, frame
-from zoneserver.wire.messages import (
+from zoneserver.gateway.session import Session
+from zoneserver.gateway.state import State
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.compression import deflate
+from zoneserver.protocol.decoding import WireError, decode_client, decode_server, inflate_message
+from zoneserver.protocol.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.protocol.messages import (
     Act,
     ClientMessage,
     Deflated,
@@ -39,6 +40,7 @@ from zoneserver.wire.messages import (
     Welcome,
     op_of,
 )
+from zoneserver.zone.history import Buffer
 
 __all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
 

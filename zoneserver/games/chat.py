@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from zoneserver.rules import Player, Refused, Rules, Text, action
+from zoneserver.zone.rules import Player, Refused, Rules, Text, action
 
 __all__ = ["Chat"]
 

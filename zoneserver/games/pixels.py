@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from zoneserver.rules import Between, Player, Refused, Rules, action
+from zoneserver.zone.rules import Between, Player, Refused, Rules, action
 
 __all__ = ["Pixels"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from zoneserver.rules import Between, Player, Refused, Rules, Speed, Text, action
-from zoneserver.world import VELOCITY_MAX
+from zoneserver.protocol.world import VELOCITY_MAX
+from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action
 
 __all__ = ["Plaza"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from zoneserver.rules import Player, Refused, Rules, Speed, action
+from zoneserver.zone.rules import Player, Refused, Rules, Speed, action
 
 __all__ = ["Tag"]
 

@@ -1,0 +1,114 @@
+"""What bots do in the demo game: walk, fight, talk, or nothing. Each is small enough to copy for another game."""
+
+from __future__ import annotations
+
+import math
+
+from zoneclient.bots.bot import ActionOf, Behaviour, Bot
+from zoneclient.replica import Replica
+from zoneserver.protocol.world import VELOCITY_MAX
+
+__all__ = ["ROLES", "Chatty", "Fighter", "Idle", "Walker"]
+
+# In the demo game's units: centimetres, and centimetres per second.
+SPEED = 400
+STRIKE_RANGE, BOLT_RANGE, SIGHT = 250, 2_000, 4_000
+MOTIONS = frozenset({"move"})
+PHRASES = (
+    "anybody seen the fountain?",
+    "meet me at the east gate",
+    "what a crowd today",
+    "mind your step",
+    "trading two apples for a pear",
+    "who started this?",
+)
+
+
+class Walker:
+    """Strolls: a new direction each time, away from the walls."""
+
+    motion_kinds = MOTIONS
+
+    def decide(self, bot: Bot, replica: Replica) -> ActionOf:
+        world = replica.world
+        x, y = replica.position(bot.slot)
+        # Turns about once around; near a wall it heads for the middle instead.
+        if min(x, y, world.width - x, world.height - y) < world.width // 20:
+            heading = math.atan2(world.height / 2 - y, world.width / 2 - x) + bot.random.uniform(-0.5, 0.5)
+        else:
+            heading = bot.random.uniform(-math.pi, math.pi)
+        return "move", velocity(bot, heading)
+
+
+class Fighter:
+    """Picks somebody near, walks up to them, and hits; heals when hurt."""
+
+    motion_kinds = MOTIONS
+
+    def __init__(self) -> None:
+        self.target: int | None = None
+        self.turn = 0
+
+    def decide(self, bot: Bot, replica: Replica) -> ActionOf | None:
+        if replica.stat(bot.slot, "hp") <= 0:
+            return None
+        self.turn += 1
+        if self.turn % 16 == 0 and replica.stat(bot.slot, "hp") < 60:
+            return "heal", (bot.slot,)
+        target = self._choose(bot, replica)
+        if target is None:
+            return Walker().decide(bot, replica)
+        here, there = replica.position(bot.slot), replica.position(target)
+        distance = math.dist(here, there)
+        if self.turn % 3 == 0 and distance < STRIKE_RANGE:
+            return "strike", (target,)
+        if self.turn % 8 == 1 and distance < BOLT_RANGE:
+            return "bolt", (target,)
+        return "move", velocity(bot, math.atan2(there[1] - here[1], there[0] - here[0]))
+
+    def _choose(self, bot: Bot, replica: Replica) -> int | None:
+        """Keeps its target while it is alive and near, else looks at a few others."""
+        slots = len(replica.world.names)
+        here = replica.position(bot.slot)
+        for candidate in (self.target, *(bot.random.randrange(slots) for _ in range(8))):
+            if candidate is None or candidate == bot.slot or not replica.world.has(candidate):
+                continue
+            if replica.stat(candidate, "hp") > 0 and math.dist(here, replica.position(candidate)) < SIGHT:
+                self.target = candidate
+                return candidate
+        self.target = None
+        return None
+
+
+class Chatty:
+    """Talks and waves, and now and then takes a step."""
+
+    motion_kinds = MOTIONS
+
+    def decide(self, bot: Bot, replica: Replica) -> ActionOf:
+        chance = bot.random.random()
+        if chance < 0.5:
+            return "say", (bot.random.choice(PHRASES),)
+        if chance < 0.7:
+            return "emote", (bot.random.randrange(6),)
+        return Walker().decide(bot, replica)
+
+
+class Idle:
+    """Does nothing. It is there to get every frame, in any game."""
+
+    motion_kinds = frozenset[str]()
+
+    def decide(self, bot: Bot, replica: Replica) -> None:
+        return None
+
+
+def velocity(bot: Bot, heading: float) -> tuple[int, int]:
+    """A stroll in this direction (radians), in units per tick."""
+    assert bot.welcome is not None
+    speed = min(SPEED / bot.welcome.hz, VELOCITY_MAX)
+    # Towards zero: rounded up along both axes, the whole could exceed the cap.
+    return int(speed * math.cos(heading)), int(speed * math.sin(heading))
+
+
+ROLES: dict[str, type[Behaviour]] = {"walker": Walker, "fighter": Fighter, "chatty": Chatty, "idle": Idle}

@@ -1,0 +1,90 @@
+"""Statistics for Prometheus: every field is there, under a name and in a unit that it would choose itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from zoneserver.admin.prometheus import METRICS, load_exposition
+from zoneserver.admin.stats import Stats
+from zoneserver.support.process import MissingExtraError
+
+# Fields whose unit is not the one that Prometheus asks for.
+SCALES = {"tick_ms": 0.001, "phases_ms": 0.001, "cpu_percent": 0.01}
+FIELDS = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
+
+
+def stats(**figures: Any) -> Stats:
+    """Statistics in which no two values are the same."""
+    values: dict[str, Any] = {}
+    for number, (name, kind) in enumerate(FIELDS.items(), 101):
+        values[name] = {"int": number, "float": number + 0.5, "str": f"text {number}"}.get(kind) or {
+            key: number + share for key, share in (("A", 0.25), ("B", 0.75))
+        }
+    values["tick_ms"] = {"p50": 1.25, "p99": 2.25, "max": 3.25}
+    return Stats(**(values | figures))
+
+
+def samples(snapshot: Stats) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """What a scraper reads: values by name and labels."""
+    text = load_exposition()(snapshot).decode()
+    found = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation
+        assert family.type in ("counter", "gauge", "summary")
+        for sample in family.samples:
+            key = sample.name, tuple(sorted(sample.labels.items()))
+            assert key not in found, "a sample appears once"
+            found[key] = sample.value
+    return found
+
+
+def test_every_field_is_exposed_and_nothing_else() -> None:
+    snapshot = stats()
+    left = samples(snapshot)
+    ((_, labels),) = [key for key in left if key[0] == "zone_info"]
+    del left["zone_info", labels]
+    info = dict(labels)
+    for name in FIELDS:
+        value = getattr(snapshot, name)
+        if name in info:
+            assert info.pop(name) == str(value)
+            continue
+        for number in value.values() if isinstance(value, dict) else [value]:
+            scaled = pytest.approx(number * SCALES.get(name, 1.0))
+            ((key, _),) = [item for item in left.items() if item[1] == scaled]
+            del left[key]
+    assert not left
+    assert not info
+
+
+def test_what_has_a_code_a_phase_or_a_quantile_says_which() -> None:
+    found = samples(stats(closes={"FLOOD": 3}, refusals={'A "B"\n\\': 2}, restraints={}, phases_ms={"rules": 5.0}))
+    assert found["zone_closes_total", (("code", "FLOOD"),)] == 3
+    assert found["zone_refusals_total", (("code", 'A "B"\n\\'),)] == 2
+    assert found["zone_phase_seconds", (("phase", "rules"),)] == pytest.approx(0.005)
+    assert found["zone_tick_seconds", (("quantile", "0.99"),)] == pytest.approx(0.00225)
+    assert not [name for name, _ in found if name == "zone_restraints_total"]
+
+
+@pytest.mark.parametrize("field", sorted(METRICS))
+def test_names_are_as_prometheus_wants_them(field: str) -> None:
+    metric = METRICS[field]
+    assert re.fullmatch(r"zone(_[a-z]+)+", metric.name)
+    assert (metric.kind == "counter") == metric.name.endswith("_total")
+    assert not re.search("_ms|percent|_in_|_out_", metric.name)
+    if "bytes" in field:
+        assert "_bytes" in metric.name
+    if SCALES.get(field) == 0.001 or "seconds" in field or field.endswith("_s"):
+        assert "_seconds" in metric.name
+
+
+def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client.exposition", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'zoneserver\[metrics\]'"):
+        load_exposition()

@@ -1,0 +1,394 @@
+"""Flags, ZONE_* variables, a file, defaults: what a command is told, and by which of them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zoneclient.__main__
+import zonetools.bench.__main__
+import zonetools.compare.__main__
+import zonetools.dashboard.__main__
+import zonetools.demo
+import zonetools.soak.__main__
+import zonetools.swarm.__main__
+from helpers.paths import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoneserver import config
+from zoneserver.cli import command
+from zoneserver.cli import main as cli
+from zoneserver.cli.settings import COMMANDS, Parser
+from zoneserver.support.errors import CannotStartError, Exit, UsageError
+from zoneserver.support.parse import above_zero, duration_text, parse_count, parse_duration, parse_size, size_text
+
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "swarm": zonetools.swarm.__main__._parser,
+    "dash": zonetools.dashboard.__main__._parser,
+    "compare": zonetools.compare.__main__._parser,
+    "bench": zonetools.bench.__main__._parser,
+    "soak": zonetools.soak.__main__._parser,
+    "demo": zonetools.demo._parser,
+    "client": zoneclient.__main__._parser,
+    **dict.fromkeys(("run", "new", "check", "ticket"), cli._parser),
+}
+ARGUMENTS = {
+    "client": ["ann"],
+    "run": ["run"],
+    "new": ["new", "x"],
+    "check": ["check", "a:B"],
+    "ticket": ["ticket", "ann"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("os.environ", {})
+    yield
+
+
+def nap() -> Parser:
+    parser = Parser("zone-nap", "Sleep.", examples="  zone-nap", exit_codes="0 slept")
+    parser.section("what")
+    parser.setting("--time", "-t", parse=above_zero(parse_duration), default=30.0, help="how long")
+    parser.setting("--size", parse=parse_size, default=65536, help="how much")
+    parser.setting("--sheep", parse=lambda text: [parse_count(part) for part in text.split(",")], default=[1], help="x")
+    parser.setting("--dream", repeats=True, help="of what")
+    parser.switch("--snore", help="aloud")
+    parser.exclusive()
+    parser.setting("--bed", default="any", help="where")
+    parser.setting("--own-bed", parse=lambda text: f"own {text}", dest="bed", help="where")
+    parser.common()
+    return parser
+
+
+def read(*argv: str) -> argparse.Namespace:
+    return nap().read(argv)
+
+
+def wrong(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        read(*argv)
+    assert caught.value.code == Exit.USAGE
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), err.startswith("zone-nap: ")) == ("", 1, True)
+    return err.removeprefix("zone-nap: ").rstrip("\n")
+
+
+def shown(capsys: pytest.CaptureFixture[str], parser: Parser, *argv: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parser.read([*argv, "--show-config"])
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+# --- The layers ---------------------------------------------------------------------------------------
+
+
+def test_flags_win_over_variables_over_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text('time = "4s"\nsize = "4KiB"\nsheep = [4, "4k"]\n')
+    assert (read().time, read().size, read().sheep, read().bed) == (30.0, 65536, [1], "any")
+    read_all = read("--config", str(file))
+    assert (read_all.time, read_all.size, read_all.sheep, read_all.bed) == (4.0, 4096, [4, 4000], "any")
+    monkeypatch.setenv("ZONE_TIME", "3s")
+    monkeypatch.setenv("ZONE_SIZE", "3KiB")
+    assert (read("--config", str(file)).time, read().size) == (3.0, 3072)
+    assert read("--config", str(file), "-t", "2s").time == 2.0
+    monkeypatch.setenv("ZONE_CONFIG", str(file))
+    assert (read().time, read().sheep) == (3.0, [4, 4000])
+
+
+def test_a_table_of_the_command_wins_over_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneserver.cli.settings.COMMANDS", (*COMMANDS, "nap"))
+    file = tmp_path / "zone.toml"
+    file.write_text('time = "4s"\nport = 7000\n[nap]\ntime = "5s"\nown_bed = "left"\n[run]\nhz = 10\n')
+    assert (read("--config", str(file)).time, read("--config", str(file)).bed) == (5.0, "own left")
+
+
+def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZONE_TIME", "")
+    monkeypatch.setenv("ZONE_SNORE", "")
+    assert (read().time, read().snore) == (30.0, False)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("TRUE", True), ("0", False), ("off", False)])
+def test_a_switch_is_a_variable_too(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZONE_SNORE", text)
+    assert read().snore is value
+
+
+def test_a_switch_that_is_off_in_the_environment_is_off_whatever_the_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text("snore = true\n")
+    assert read("--config", str(file)).snore is True
+    monkeypatch.setenv("ZONE_SNORE", "0")
+    assert read("--config", str(file)).snore is False
+
+
+def test_short_ways_to_set_the_log_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [read(*argv).log_level for argv in ((), ("-q",), ("-v",))] == ["info", "warning", "debug"]
+    assert read("--log-level", "error").log_level == "error"
+    file = tmp_path / "zone.toml"
+    file.write_text("quiet = true\nverbose = false\n")
+    assert read("--config", str(file)).log_level == "warning"
+    monkeypatch.setenv("ZONE_VERBOSE", "1")
+    assert read("--config", str(file)).log_level == "debug"
+
+
+def test_what_repeats_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text('dream = ["of rain", "of sun"]\n')
+    assert read("--dream", "a", "--dream", "b").dream == ["a", "b"]
+    assert read("--config", str(file)).dream == ["of rain", "of sun"]
+    monkeypatch.setenv("ZONE_DREAM", "x,y")
+    assert (read("--config", str(file)).dream, nap().read([]).dream) == (["x", "y"], ["x", "y"])
+    monkeypatch.delenv("ZONE_DREAM")
+    assert read().dream == []
+
+
+# --- What is wrong ------------------------------------------------------------------------------------
+
+
+def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wrong(capsys, "--tme", "1s") == "there is no flag --tme; did you mean 'time'?"
+    assert wrong(capsys, "--verson") == "there is no flag --verson; did you mean 'version'?"
+    assert wrong(capsys, "--ti", "1s") == "there is no flag --ti; did you mean 'time'?"
+    assert wrong(capsys, "--xyzzy=3").startswith("there is no flag --xyzzy; there are help, time, ")
+    assert wrong(capsys, "away") == "nothing takes the argument 'away'"
+
+
+def test_a_wrong_value_is_told_with_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert wrong(capsys, "--time", "soon") == ("argument --time/-t: 'soon' is not a duration: write 30s, 2m or 1h30m")
+    assert wrong(capsys, "--time", "-5s").startswith("argument --time/-t: '-5s' is not a duration")
+    monkeypatch.setenv("ZONE_TIME", "0")
+    assert wrong(capsys) == "ZONE_TIME: 0 is not above zero"
+    monkeypatch.delenv("ZONE_TIME")
+    monkeypatch.setenv("ZONE_SNORE", "loud")
+    assert wrong(capsys) == "ZONE_SNORE: 'loud' is neither 1 nor 0"
+    monkeypatch.delenv("ZONE_SNORE")
+    monkeypatch.setenv("ZONE_BED", "a")
+    monkeypatch.setenv("ZONE_OWN_BED", "b")
+    assert wrong(capsys) == "ZONE_BED and ZONE_OWN_BED exclude each other"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("time = 3\nsnore = 1\n", "FILE: snore: 1 is neither true nor false"),
+        ("time = true\n", "FILE: time: true and false are for switches"),
+        ("time = 1979-05-27\n", "FILE: time: 1979-05-27 is not a text, a number or a list"),
+        ("tiem = 3\n", "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (another's belongs in its table)"),
+        ("[swrm]\nbots = 3\n", "FILE: no command has a table [swrm]; did you mean 'swarm'?"),
+        ("time = \n", "FILE: Invalid value (at line 1, column 8)"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_with_the_place(
+    text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text(text)
+    assert wrong(capsys, "--config", str(file)) == said.replace("FILE", str(file))
+
+
+def test_an_unknown_key_of_a_table_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text("[swarm]\nbts = 3\n")
+    with pytest.raises(SystemExit):
+        PARSERS["swarm"]().read(["--config", str(file)])
+    assert capsys.readouterr().err == f"zone-swarm: {file}: [swarm] has no setting 'bts'; did you mean 'bots'?\n"
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = str(tmp_path / "nowhere.toml")
+    assert wrong(capsys, "--config", nowhere) == f"{nowhere}: No such file or directory"
+
+
+# --- What is shown ------------------------------------------------------------------------------------
+
+
+def test_the_config_is_shown_with_where_each_value_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text("snore = true\n")
+    monkeypatch.setenv("ZONE_TIME", "90s")
+    text = shown(capsys, nap(), "--config", str(file), "--own-bed", "left", "-q")
+    rows = {row[0].strip(): row[1].strip() for line in text.splitlines()[1:] if (row := line.rsplit("  # ", 1))}
+    assert rows == {
+        'time = "1m30s"': "ZONE_TIME",
+        'size = "64KiB"': "default",
+        "sheep = [1]": "default",
+        "# dream =": "default",
+        "snore = true": f"{file}: snore",
+        'bed = "own left"': "flag",
+        'log-level = "warning"': "flag",
+        'log-format = "text"': "default",
+        "no-color = false": "default",
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_is_shown_is_a_file_that_says_the_same(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser, argv = PARSERS[name](), ARGUMENTS.get(name, [])
+    first = shown(capsys, parser, *argv)
+    assert list(tomllib.loads(first)) == [name]
+    file = tmp_path / "zone.toml"
+    file.write_text(first)
+    again = shown(capsys, PARSERS[name](), *argv, "--config", str(file))
+    assert tomllib.loads(again) == tomllib.loads(first)
+    assert "default" not in [line.rsplit("# ", 1)[1] for line in again.splitlines()[1:] if line[0] != "#"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_opens_with_examples_and_names_variables_and_exit_codes(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser, argv = PARSERS[name](), ARGUMENTS.get(name, [])
+    with pytest.raises(SystemExit) as caught:
+        parser.read([*argv, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    examples = text.partition("examples:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(examples) >= 2
+    assert text.index("examples:") < text.index("--help") < text.index("exit codes:")
+    assert "ZONE_LOG_LEVEL, default info" in " ".join(text.split())
+
+
+def test_the_commands_are_those_that_there_are() -> None:
+    assert sorted(PARSERS) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_setting_can_be_made_by_a_variable(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ARGUMENTS.get(name, [])
+    values = tomllib.loads(shown(capsys, PARSERS[name](), *argv))[name]
+    for key, value in values.items():
+        match value:
+            case bool():
+                text = "1"
+            case list():
+                text = ",".join(map(str, value))
+            case dict():
+                text = ",".join(f"{role}={share}" for role, share in value.items())
+            case _:
+                text = str(value)
+        with monkeypatch.context() as context:
+            context.setenv("ZONE_" + key.upper().replace("-", "_"), text)
+            after = tomllib.loads(shown(capsys, PARSERS[name](), *argv))[name]
+        assert after == values | {key: True if isinstance(value, bool) else value}
+
+
+# --- Values -------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**7).map(lambda ms: ms / 1000))
+def test_a_duration_is_read_as_it_is_written(seconds: float) -> None:
+    assert parse_duration(duration_text(seconds)) == pytest.approx(seconds, abs=1e-4)
+
+
+@given(st.integers(0, 2**50))
+def test_a_size_is_read_as_it_is_written(size: int) -> None:
+    assert parse_size(size_text(size)) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stall_second=3", "there is no limit 'stall_second'; did you mean 'stall_seconds'?"),
+        ("stall_seconds=soon", "'stall_seconds=soon' is not of the form limit=figure, as in stall_seconds=5"),
+        ("history_ticks=0", "history_ticks=0: a limit is above zero"),
+        ("history_ticks=1.5", "not of the form limit=figure"),
+        ("stall_seconds=nan", "a limit is above zero"),
+    ],
+)
+def test_a_limit_that_is_none_is_told(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("?", r"\?")):
+        config.parse_limits(text)
+
+
+# --- Running a command --------------------------------------------------------------------------------
+
+
+def run(body: Callable[[argparse.Namespace], Any], *argv: str) -> int:
+    return command.run_command(nap(), body, argv)
+
+
+def raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
+    def body(_: argparse.Namespace) -> int:
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("no such bed"), 2, "zone-nap: no such bed\n"),
+        (CannotStartError("no bed is free"), 3, "zone-nap: no bed is free\n"),
+        (FileNotFoundError(2, "No such file or directory", "bed"), 3, "zone-nap: bed: No such file or directory\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (asyncio.CancelledError(), 130, ""),
+    ],
+)
+def test_an_error_becomes_an_exit_code_and_a_line(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(raising(error)) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_the_traceback_is_logged_when_everything_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(raising(UsageError("no such bed")), "-v") == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith("zone-nap: no such bed\n")
+
+
+def test_a_coroutine_runs_on_a_loop_of_its_own() -> None:
+    async def body(arguments: argparse.Namespace) -> int:
+        await asyncio.sleep(0)
+        return int(arguments.time)
+
+    assert run(body, "--time", "7s") == 7
+
+
+def test_no_color_reaches_whatever_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen: list[dict[str, str]] = []
+
+    def body(_: argparse.Namespace) -> int:
+        import os
+
+        seen.append(dict(os.environ))
+        return 0
+
+    run(body, "--no-color")
+    assert [environment.get("NO_COLOR") for environment in seen] == ["1"]
+    assert "FORCE_COLOR" not in seen[0]
+
+
+def test_the_file_in_the_readme_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    file = tmp_path / "zone.toml"
+    file.write_text(readme.partition("```toml\n")[2].partition("```")[0])
+    run, swarm = (
+        tomllib.loads(shown(capsys, PARSERS[name](), *ARGUMENTS.get(name, []), "--config", str(file)))[name]
+        for name in ("run", "swarm")
+    )
+    assert (run["port"], run["hz"], run["limits"]) == (7000, 10, {"actions_per_second": 20.0})
+    assert (swarm["port"], swarm["time"], swarm["mix"]) == (7000, "2m", {"walker": 90, "stuck": 10})

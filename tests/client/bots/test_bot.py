@@ -1,0 +1,396 @@
+"""What bots decide, and the books they keep: against a naive model, and against the demo game itself."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zoneclient.bots.behaviours import ROLES
+from zoneclient.bots.bot import ActionBook, Behaviour, Bot, Fates, Times
+from zoneclient.replica import Replica
+
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.framing import HEADER_BYTES
+from zoneserver.protocol.messages import Refusal, Tick, Welcome
+from zoneserver.zone.zone import Zone
+
+MOTION, EVENT = True, False
+
+
+def book_of(*kinds: bool) -> tuple[ActionBook, Fates]:
+    """A book with an action of each kind sent, from sequence 1 on."""
+    fates = Fates()
+    book = ActionBook(fates)
+    for seq, is_motion in enumerate(kinds, 1):
+        book.sent(seq, is_motion, due=0.0, now=0.0)
+    return book, fates
+
+
+def refusal(seq: int, code: str = "COOLDOWN") -> Refusal:
+    return Refusal(1, seq, code, "")
+
+
+def ended(fates: Fates) -> int:
+    return fates.delivered + fates.superseded + fates.lost + sum(fates.refused.values())
+
+
+# --- One fate at a time ---------------------------------------------------------------------------
+
+
+def test_what_a_frame_holds_is_delivered() -> None:
+    book, fates = book_of(EVENT, MOTION)
+    book.seen(1, EVENT, now=0.0)
+    book.seen(2, MOTION, now=0.0)
+    assert (fates.sent, fates.delivered, len(book)) == (2, 2, 0)
+    assert (fates.duplicated, fates.reordered, fates.lost) == (0, 0, 0)
+
+
+def test_a_motion_supersedes_the_motions_before_it_and_no_event() -> None:
+    book, fates = book_of(MOTION, EVENT, MOTION, MOTION)
+    book.seen(3, MOTION, now=0.0)
+    assert (fates.delivered, fates.superseded, len(book)) == (1, 1, 2)
+    book.seen(2, EVENT, now=0.0)
+    book.seen(4, MOTION, now=0.0)
+    assert (fates.delivered, fates.superseded, len(book), fates.reordered) == (3, 1, 0, 0)
+
+
+def test_refusals_are_counted_by_code() -> None:
+    book, fates = book_of(EVENT, MOTION, EVENT)
+    book.refused(refusal(3, "OUT_OF_RANGE"))
+    book.refused(refusal(1))
+    book.refused(refusal(2))
+    assert fates.refused == {"OUT_OF_RANGE": 1, "COOLDOWN": 2}
+    book.refused(refusal(2))
+    assert fates.duplicated == 1
+
+
+def test_what_is_outstanding_at_the_end_is_lost() -> None:
+    book, fates = book_of(EVENT, MOTION, EVENT)
+    book.seen(2, MOTION, now=0.0)
+    book.close()
+    assert (fates.delivered, fates.lost, len(book)) == (1, 2, 0)
+    book.close()
+    assert fates.lost == 2
+
+
+@pytest.mark.parametrize("is_motion", [MOTION, EVENT])
+def test_what_comes_twice_is_duplicated(is_motion: bool) -> None:
+    book, fates = book_of(is_motion, is_motion)
+    book.seen(1, is_motion, now=0.0)
+    book.seen(1, is_motion, now=0.0)
+    book.seen(2, is_motion, now=0.0)
+    assert (fates.delivered, fates.duplicated) == (2, 1)
+
+
+def test_what_was_never_done_counts_as_duplicated() -> None:
+    book, fates = book_of()
+    book.seen(17, EVENT, now=0.0)
+    book.refused(refusal(9))
+    assert (fates.duplicated, fates.delivered, fates.refused) == (2, 0, {})
+
+
+def test_events_that_overtake_one_another_are_reordered() -> None:
+    book, fates = book_of(EVENT, EVENT, EVENT, EVENT)
+    for seq in (1, 4, 2, 3):
+        book.seen(seq, EVENT, now=0.0)
+    assert (fates.delivered, fates.reordered) == (4, 2)
+
+
+def test_a_snapshot_delivers_everything_up_to_its_sequence() -> None:
+    book, fates = book_of(EVENT, MOTION, EVENT, MOTION)
+    book.refused(refusal(1))
+    book.caught_up(3)
+    assert (fates.delivered, len(book)) == (2, 1)
+    book.seen(4, MOTION, now=0.0)
+    assert (fates.delivered, fates.superseded, len(book)) == (3, 0, 0)
+
+
+def test_a_snapshot_from_before_the_first_action_delivers_nothing() -> None:
+    book, fates = book_of(EVENT, MOTION)
+    book.caught_up(0)
+    assert (fates.delivered, len(book)) == (0, 2)
+
+
+def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_sent() -> None:
+    fates = Fates()
+    book = ActionBook(fates)
+    book.sent(1, EVENT, due=1.0, now=1.25)
+    book.seen(1, EVENT, now=1.5)
+    times = fates.times
+    assert (times.latency.max, times.latency_uncorrected.max, times.send_delay.max) == (500_000, 250_000, 250_000)
+    assert (times.to_tick.total, times.from_tick.total) == (0, 0), "when its tick began is not known"
+
+
+def test_a_latency_is_split_where_the_tick_began() -> None:
+    fates = Fates()
+    book = ActionBook(fates)
+    book.sent(1, EVENT, due=1.0, now=1.125)
+    book.seen(1, EVENT, now=1.5, tick_began=1.25)
+    times, fates.times = fates.times, Times()
+    assert (times.send_delay.max, times.to_tick.max, times.from_tick.max) == (125_000, 125_000, 250_000)
+    assert times.latency.max == 500_000
+    book.sent(2, EVENT, due=2.0, now=2.0)
+    assert fates.times.send_delay.total == times.send_delay.total == 1, "what was taken away stays as it is"
+    assert (times + fates.times).send_delay.total == 2
+
+
+def test_an_action_that_a_frame_gives_as_something_else_still_ends_once() -> None:
+    book, fates = book_of(MOTION)
+    book.seen(1, EVENT, now=0.0)
+    book.close()
+    assert ended(fates) == fates.sent == 1
+
+
+# --- Against a naive model ------------------------------------------------------------------------
+
+
+class NaiveBook:
+    """The same by whole sequences, slowly: what became of each action, one at a time."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[int, bool] = {}
+        self.fates: dict[int, str] = {}
+        self.duplicated = 0
+        self.reordered = 0
+        self.last_event = 0
+
+    def outstanding(self) -> list[int]:
+        return [seq for seq in self.kinds if seq not in self.fates]
+
+    def seen(self, seq: int) -> None:
+        if seq in self.fates:
+            self.duplicated += 1
+            return
+        self.fates[seq] = "delivered"
+        if self.kinds[seq] is MOTION:
+            for earlier in self.outstanding():
+                if earlier < seq and self.kinds[earlier] is MOTION:
+                    self.fates[earlier] = "superseded"
+        else:
+            self.reordered += seq < self.last_event
+            self.last_event = max(seq, self.last_event)
+
+    def count(self, fate: str) -> int:
+        return list(self.fates.values()).count(fate)
+
+
+def live(data: st.DataObject, book: ActionBook, naive: NaiveBook, first: int) -> None:
+    """A player's life: actions leave, and each meets whatever fate a server could deal it."""
+    seq = first
+    for _ in range(data.draw(st.integers(1, 60))):
+        step = data.draw(st.sampled_from(["act", "act", "frame", "refuse", "repeat", "overtake", "snapshot"]))
+        waiting = naive.outstanding()
+        if step == "act":
+            # As many as could be in the air at once; beyond 256 the low byte tells nothing.
+            for is_motion in data.draw(st.lists(st.booleans(), max_size=max(0, 40 - len(waiting)))):
+                naive.kinds[seq] = is_motion
+                book.sent(seq, is_motion, due=0.0, now=0.0)
+                seq += 1
+        elif step == "repeat" and naive.fates and waiting:
+            # The byte of one that has ended a short while ago, so that it stands for no other.
+            recent = [old for old in naive.fates if waiting[0] - 100 < old]
+            if recent:
+                old = data.draw(st.sampled_from(recent))
+                naive.seen(old)
+                book.seen(old & 0xFF, naive.kinds[old], now=0.0)
+        elif not waiting:
+            continue
+        elif step == "frame":
+            one = waiting[0]
+            naive.seen(one)
+            book.seen(one & 0xFF, naive.kinds[one], now=0.0)
+        elif step == "overtake":
+            one = data.draw(st.sampled_from(waiting))
+            naive.seen(one)
+            book.seen(one & 0xFF, naive.kinds[one], now=0.0)
+        elif step == "refuse":
+            one = data.draw(st.sampled_from(waiting))
+            naive.fates[one] = "refused"
+            book.refused(refusal(one))
+        elif step == "snapshot":
+            newest = data.draw(st.sampled_from(waiting))
+            naive.fates |= dict.fromkeys([one for one in waiting if one <= newest], "delivered")
+            book.caught_up(newest & 0xFF)
+        # Whoever waits for ever would make the window too wide for a byte.
+        while naive.outstanding() and seq - naive.outstanding()[0] > 100:
+            one = naive.outstanding()[0]
+            naive.seen(one)
+            book.seen(one & 0xFF, naive.kinds[one], now=0.0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), first=st.sampled_from([1, 100, 250, 255, 256, 300, 65_500]))
+def test_the_book_agrees_with_a_naive_one_across_every_wrap_of_the_byte(data: st.DataObject, first: int) -> None:
+    fates, naive = Fates(), NaiveBook()
+    book = ActionBook(fates)
+    live(data, book, naive, first)
+    assert len(book) == len(naive.outstanding())
+    book.close()
+    naive.fates |= dict.fromkeys(naive.outstanding(), "lost")
+    assert (fates.delivered, fates.superseded, fates.lost) == tuple(
+        map(naive.count, ("delivered", "superseded", "lost"))
+    )
+    assert sum(fates.refused.values()) == naive.count("refused")
+    assert (fates.duplicated, fates.reordered) == (naive.duplicated, naive.reordered)
+    assert ended(fates) == fates.sent == len(naive.kinds)
+
+
+def test_five_thousand_actions_wrap_the_byte_many_times() -> None:
+    book, fates = book_of()
+    for seq in range(1, 5001):
+        book.sent(seq, seq % 3 == 0, due=0.0, now=0.0)
+        if seq > 200:
+            done = seq - 200
+            book.seen(done & 0xFF, done % 3 == 0, now=0.0)
+    book.close()
+    assert (fates.delivered, fates.lost) == (4800, 200)
+    assert (fates.duplicated, fates.reordered, fates.superseded) == (0, 0, 0)
+
+
+ANYTHING = st.one_of(
+    st.tuples(st.just("seen"), st.integers(0, 12) | st.integers(0, 255), st.booleans()),
+    st.tuples(st.just("refused"), st.integers(0, 80), st.booleans()),
+    st.tuples(st.just("caught_up"), st.integers(0, 12) | st.integers(0, 255), st.booleans()),
+    st.tuples(st.just("sent"), st.integers(1, 5), st.booleans()),
+)
+
+
+@given(st.lists(ANYTHING, max_size=60))
+def test_whatever_a_server_says_each_action_ends_exactly_once(said: list[tuple[str, int, bool]]) -> None:
+    book, fates = book_of()
+    seq = 1
+    for what, number, is_motion in said:
+        if what == "seen":
+            book.seen(number, is_motion, now=0.0)
+        elif what == "refused":
+            book.refused(refusal(number))
+        elif what == "caught_up":
+            book.caught_up(number)
+        else:
+            for _ in range(number):
+                book.sent(seq, is_motion, due=0.0, now=0.0)
+                seq += 1
+        assert ended(fates) + len(book) == fates.sent
+    book.close()
+    assert ended(fates) == fates.sent
+
+
+# --- What bots decide -----------------------------------------------------------------------------
+
+KNOWN_REFUSALS = {"OUT_OF_RANGE", "COOLDOWN", "TARGET_DEAD", "DEAD", "NO_TARGET"}
+"""What the rules of the game say to somebody who could not have known better."""
+
+
+class Puppet:
+    """As much of a bot as a behaviour looks at, without a connection."""
+
+    def __init__(self, slot: int, welcome: Welcome, seed: int) -> None:
+        self.slot = slot
+        self.welcome = welcome
+        self.random = random.Random(seed)
+        self.seq = 1
+
+
+class Stage:
+    """Puppets in a zone of their own, whom the zone's own frames show what happens."""
+
+    def __init__(self, roles: list[str], hz: int, seed: int, crowded: bool = False) -> None:
+        class Game(Plaza):
+            # So small that everybody is in everybody's reach.
+            width, height = (600, 600) if crowded else (10_000, 10_000)
+
+        self.zone = Zone(Game(), hz=hz, seed=seed)
+        world = self.zone.world
+        stats = list(Game.stats.items())
+        welcome = Welcome(1, 0, 0, hz, "plaza", world.width, world.height, stats, 1024, 16)
+        self.replica = Replica(welcome)
+        self.puppets = [Puppet(slot, welcome, seed * 100 + slot) for slot in range(len(roles))]
+        self.behaviours: list[Behaviour] = [ROLES[role]() for role in roles]
+        self.refusals: set[str] = set()
+        self.done: set[str] = set()
+        for slot, role in enumerate(roles):
+            self.zone.join(slot, f"{role}-{slot}")
+        self.tick()
+
+    def tick(self) -> None:
+        result = self.zone.tick()
+        self.refusals |= {refused.code for _, refused, _ in result.refused}
+        frame = decode_server(result.frame[HEADER_BYTES:])
+        assert isinstance(frame, Tick)
+        self.done |= {event[2] for event in frame.events} | ({"move"} if len(frame.movers) else set())
+        self.replica.apply(frame)
+
+    def act(self) -> None:
+        for puppet, behaviour in zip(self.puppets, self.behaviours, strict=True):
+            decision = behaviour.decide(cast(Bot, puppet), self.replica)
+            if decision is not None:
+                kind, arguments = decision
+                assert (kind in behaviour.motion_kinds) == (kind == "move")
+                assert self.zone.submit(puppet.slot, puppet.seq, [(kind, *arguments)])
+                puppet.seq += 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    hz=st.integers(1, 100),
+    seed=st.integers(0, 1000),
+    roles=st.lists(st.sampled_from(sorted(ROLES)), min_size=1, max_size=6),
+    pause=st.integers(1, 4),
+)
+def test_bots_do_only_what_the_rules_may_accept(hz: int, seed: int, roles: list[str], pause: int) -> None:
+    stage = Stage(roles, hz, seed)
+    for _ in range(20):
+        stage.act()
+        for _ in range(pause):
+            stage.tick()
+    assert stage.refusals <= KNOWN_REFUSALS
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crowd_of_fighters_fights_heals_kills_and_dies(seed: int) -> None:
+    stage = Stage(["fighter"] * 12, hz=20, seed=seed, crowded=True)
+    for _ in range(150):
+        stage.act()
+        for _ in range(8):
+            stage.tick()
+    assert stage.refusals <= KNOWN_REFUSALS
+    assert stage.done >= {"move", "strike", "bolt", "heal", "hit", "death", "respawn"}
+
+
+def test_the_chatty_talk_wave_and_walk_and_walkers_only_walk() -> None:
+    stage = Stage(["chatty"] * 10, hz=20, seed=1)
+    for _ in range(20):
+        stage.act()
+        stage.tick()
+    assert (stage.done, stage.refusals) == ({"say", "emote", "move"}, set())
+    stage = Stage(["walker"] * 10, hz=20, seed=1)
+    for _ in range(20):
+        stage.act()
+        stage.tick()
+    assert (stage.done, stage.refusals) == ({"move"}, set())
+
+
+def test_walkers_keep_away_from_the_walls() -> None:
+    stage = Stage(["walker"] * 20, hz=1 << 4, seed=3)
+    for _ in range(100):
+        stage.act()
+        for _ in range(40):
+            stage.tick()
+    world = stage.zone.world
+    places = [world.position(slot) for slot in world.slots()]
+    assert sum(0 in place or 10_000 in place for place in places) <= 4
+
+
+def test_the_same_seed_decides_the_same() -> None:
+    def frames(seed: int) -> list[Any]:
+        stage = Stage(["walker", "fighter", "chatty"] * 3, hz=20, seed=seed)
+        for _ in range(30):
+            stage.act()
+            stage.tick()
+        return [stage.zone.world.snapshot().encode(), stage.done]
+
+    assert frames(5) == frames(5) != frames(6)

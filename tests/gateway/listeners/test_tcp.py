@@ -1,0 +1,121 @@
+"""The TCP door: who holds a port, and who is let in through it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from typing import Any
+
+import pytest
+from helpers.raw_client import Connect
+from helpers.waiting import until
+
+from zoneserver.gateway.listeners import tcp
+
+
+def test_a_port_is_held_as_soon_as_it_is_bound() -> None:
+    with tcp.bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            tcp.bind("127.0.0.1", port)
+
+
+async def test_who_connects_before_anybody_accepts_is_let_in(
+    cleanup: contextlib.AsyncExitStack, connect: Connect
+) -> None:
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.write(b"hello")
+            transport.close()
+
+    sock = tcp.bind("127.0.0.1", 0)
+    clients = [await connect(sock.getsockname()[1]) for _ in range(3)]
+    server = tcp.Listener(sock, lambda _: Greeting())
+    cleanup.push_async_callback(server.wait_closed)
+    cleanup.callback(server.close)
+    loop = asyncio.get_running_loop()
+    for client in [*clients, await connect(sock.getsockname()[1])]:
+        async with asyncio.timeout(10):
+            assert await loop.sock_recv(client.sock, 100) == b"hello"
+
+
+async def test_a_crowd_that_waits_is_let_in_within_a_few_turns_of_any_loop(
+    cleanup: contextlib.AsyncExitStack, connect: Connect
+) -> None:
+    made, turns = 0, 0
+
+    class Passing(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            nonlocal made
+            made += 1
+            transport.close()
+
+    sock = tcp.bind("127.0.0.1", 0)
+    for _ in range(100):
+        await connect(sock.getsockname()[1])
+    listener = tcp.Listener(sock, lambda _: Passing())
+    cleanup.push_async_callback(listener.wait_closed)
+    cleanup.callback(listener.close)
+    while made < 100:
+        await asyncio.sleep(0)
+        turns += 1
+        # As many as a turn takes, and not all at once: the others have their turns.
+        assert made <= 64 * turns
+    # A connection takes a loop some turns until it stands.
+    assert turns < 20
+
+
+async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_is_lost(
+    cleanup: contextlib.AsyncExitStack,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Greeting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.write(b"hello")
+            transport.close()
+
+    accept, failures = socket.socket.accept, iter([errno.EMFILE, errno.ENFILE])
+
+    def poor(sock: socket.socket) -> tuple[socket.socket, Any]:
+        for number in failures:
+            raise OSError(number, os.strerror(number))
+        return accept(sock)
+
+    monkeypatch.setattr(socket.socket, "accept", poor)
+    monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
+    sock = tcp.bind("127.0.0.1", 0)
+    listener = tcp.Listener(sock, lambda _: Greeting())
+    cleanup.push_async_callback(listener.wait_closed)
+    cleanup.callback(listener.close)
+    client = await connect(sock.getsockname()[1])
+    async with asyncio.timeout(10):
+        assert await asyncio.get_running_loop().sock_recv(client.sock, 100) == b"hello"
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "cannot accept connections: Too many open files",
+        "cannot accept connections: Too many open files in system",
+    ]
+
+
+async def test_a_closed_listener_that_rests_does_not_wake_up(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def poor(_sock: socket.socket) -> tuple[socket.socket, Any]:
+        raise OSError(errno.EMFILE, "none left")
+
+    monkeypatch.setattr(socket.socket, "accept", poor)
+    monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
+    sock = tcp.bind("127.0.0.1", 0)
+    listener = tcp.Listener(sock, lambda _: asyncio.Protocol())
+    await connect(sock.getsockname()[1])
+    await until(lambda: caplog.records)
+    listener.close()
+    await listener.wait_closed()
+    told, woken = len(caplog.records), asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, woken.set)
+    await woken.wait()
+    assert len(caplog.records) == told

@@ -1,0 +1,225 @@
+"""TLS: the same session core behind an encrypted door, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+from helpers.raw_client import Connect
+from helpers.servers import OpenServer
+from helpers.waiting import PATIENCE_SECONDS, until
+from zoneclient import JoinRefusedError, connect
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.gateway.listeners import tls
+from zoneserver.server import ZoneServer
+from zoneserver.zone.rules import Rules
+
+
+@dataclass(frozen=True)
+class Pki:
+    cert: str
+    key: str
+    context: ssl.SSLContext
+    """What a client connects with that trusts the certificate's issuer, and nobody else."""
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    folder: Path = tmp_path_factory.mktemp("pki")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return Pki(str(folder / "cert.pem"), str(folder / "key.pem"), context)
+
+
+async def test_players_meet_by_tls_and_see_the_same(open_server: OpenServer, pki: Pki) -> None:
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key)
+    async with (
+        connect("127.0.0.1", server.port, name="ann", tls=pki.context) as ann,
+        connect("127.0.0.1", server.port, name="bob", tls=pki.context, deflate=True) as bob,
+    ):
+        assert (ann.is_deflated, bob.is_deflated) == (False, True)
+        ann.act("say", "hello")
+        async for update in bob:
+            if update.events:
+                assert update.events[0].values == ("hello",)
+                break
+        while bob.replica.hashes_checked < 1:
+            await anext(bob)
+    await until(lambda: server.gateway.connections == 0)
+    assert server.gateway.counters.closes == {"CLIENT_LEFT": 2}
+
+
+async def test_a_client_that_trusts_nobody_here_does_not_connect(open_server: OpenServer, pki: Pki) -> None:
+    server = await open_server(Plaza, tls_cert=pki.cert, tls_key=pki.key)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        async with connect("127.0.0.1", server.port, name="ann", tls=ssl.create_default_context()):
+            pass
+    async with connect("127.0.0.1", server.port, name="ann", tls=pki.context) as zone:
+        await anext(zone)
+
+
+async def test_a_refusal_reaches_its_client_by_tls_too(open_server: OpenServer, pki: Pki) -> None:
+    server = await open_server(Plaza, tls_cert=pki.cert, tls_key=pki.key, secret=b"a secret of the tests")
+    with pytest.raises(JoinRefusedError, match="BAD_TICKET"):
+        async with connect("127.0.0.1", server.port, name="ann", tls=pki.context):
+            pass
+
+
+class Noisy(Rules):
+    def on_tick(self) -> None:
+        self.emit("noise", bytes(8192))
+
+
+async def test_a_client_that_never_reads_is_noticed_by_tls_too(open_server: OpenServer, pki: Pki) -> None:
+    limits = Limits(socket_send_bytes=16 * 1024, stall_seconds=0.3, linger_seconds=0.1)
+    server = await open_server(Noisy, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    from zoneclient.protocol import ClientProtocol
+
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(
+        lambda: ClientProtocol("stuck"), "127.0.0.1", server.port, ssl=pki.context
+    )
+    transport.pause_reading()
+    await until(lambda: server.gateway.counters.closes)
+    assert server.gateway.counters.closes == {"SLOW_CONSUMER": 1}
+    transport.abort()
+    await until(lambda: server.gateway.connections == 0)
+
+
+async def test_who_speaks_no_tls_or_is_slow_at_it_is_dropped_in_time(
+    open_server: OpenServer, connect: Connect, pki: Pki
+) -> None:
+    limits = Limits(handshake_seconds=0.5)
+    server: ZoneServer = await open_server(Plaza, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    plain, silent = await connect(server.port), await connect(server.port)
+    await plain.hello("ann")
+    for client in (plain, silent):
+        with pytest.raises((EOFError, ConnectionError, AssertionError, ValueError)):
+            while True:
+                await client.read()
+    assert server.gateway.counters.closes == {"PROTOCOL_ERROR": 1, "HANDSHAKE_TIMEOUT": 1}
+    assert server.gateway.connections == 0
+
+
+# --- Handshakes that never end ---------------------------------------------------------------------------
+
+
+def half_a_handshake(port: int, context: ssl.SSLContext, host: str) -> socket.socket:
+    """A connection from an address of this machine that has said its first word by TLS, and says no other."""
+    sock = socket.socket()
+    sock.bind((host, 0))
+    sock.connect(("127.0.0.1", port))
+    sock.setblocking(False)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1").do_handshake()
+    sock.send(outgoing.read())
+    return sock
+
+
+async def until_closed(sock: socket.socket) -> None:
+    """Reads whatever the server has to say, to the end."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            while await asyncio.get_running_loop().sock_recv(sock, 65536):
+                pass
+
+
+@pytest.fixture
+def flood(cleanup: contextlib.AsyncExitStack, pki: Pki) -> Callable[[int, int, str], list[socket.socket]]:
+    """So many halves of a handshake from one address."""
+
+    def flood(port: int, count: int, host: str) -> list[socket.socket]:
+        return [cleanup.enter_context(half_a_handshake(port, pki.context, host)) for _ in range(count)]
+
+    return flood
+
+
+Flood = Callable[[int, int, str], list[socket.socket]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one address only")
+async def test_an_address_shakes_hands_so_often_at_once_and_disturbs_nobody(
+    open_server: OpenServer, pki: Pki, flood: Flood
+) -> None:
+    # No time passes in which they could be dropped for being slow.
+    limits = Limits(handshake_seconds=600.0, address_handshakes_max=8)
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    async with connect("127.0.0.1", server.port, name="ann", tls=pki.context) as ann:
+        before = await anext(ann)
+        socks = flood(server.port, 100, "127.0.0.9")
+        await until(lambda: server.gateway.counters.closes["TOO_MANY_CONNECTIONS"] == 92)
+        assert len(server._listeners[0]._opening) == 8
+        async with connect("127.0.0.1", server.port, name="bob", tls=pki.context) as bob:
+            await anext(bob)
+            ann.act("say", "hello")
+            update = await anext(ann)
+            ticks = [before.tick, update.tick]
+            while not update.events:
+                update = await anext(ann)
+                ticks.append(update.tick)
+        assert ticks == list(range(ticks[0], ticks[0] + len(ticks))), "no tick was spared"
+        for sock in socks:
+            sock.close()
+        await until(lambda: not server._listeners[0]._opening)
+        assert server.gateway.counters.closes["CONNECTION_LOST"] == 8
+        # The address is free to shake hands again.
+        (sock,) = flood(server.port, 1, "127.0.0.9")
+        await until(lambda: server._listeners[0]._opening)
+        sock.close()
+        await until(lambda: not server._listeners[0]._opening)
+    assert server.gateway.counters.closes["SLOW_CONSUMER"] == 0
+
+
+async def test_all_shake_hands_so_often_at_once_and_the_oldest_goes(
+    open_server: OpenServer, pki: Pki, flood: Flood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKES_MAX", 4)
+    limits = Limits(handshake_seconds=600.0)
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    socks = flood(server.port, 10, "127.0.0.1")
+    for sock in socks[:6]:
+        await until_closed(sock)
+    assert server.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 6}
+    async with connect("127.0.0.1", server.port, name="ann", tls=pki.context) as ann:
+        await anext(ann)
+    await until_closed(socks[6])
+    assert server.gateway.counters.closes["HANDSHAKE_TIMEOUT"] == 7
+
+
+async def test_a_slow_handshake_ends_in_time_and_is_not_counted_any_more(
+    open_server: OpenServer, pki: Pki, flood: Flood
+) -> None:
+    limits = Limits(handshake_seconds=0.2)
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    for sock in flood(server.port, 5, "127.0.0.9"):
+        await until_closed(sock)
+    assert server.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 5}
+    assert not server.gateway.lobby.admission._present
+    assert not server.gateway.lobby._counted
+
+
+async def test_a_server_that_stops_breaks_handshakes_off(open_server: OpenServer, pki: Pki, flood: Flood) -> None:
+    limits = Limits(handshake_seconds=600.0)
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    socks = flood(server.port, 3, "127.0.0.1")
+    await until(lambda: len(server._listeners[0]._opening) == 3)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await server.stop()
+    for sock in socks:
+        await until_closed(sock)
+    assert server.gateway.counters.closes == {"SERVER_STOPPING": 3}

@@ -1,0 +1,429 @@
+"""Who asks for it gets the zone deflated, the others get it as it is, and both see the same."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+import zlib
+from collections import Counter
+
+import pytest
+from helpers.gateway_fixture import Hall, OpenHall
+from helpers.raw_client import Client
+from helpers.servers import OpenServer
+from helpers.session_fixture import Bench
+from helpers.waiting import PATIENCE_SECONDS, until
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zonetools.swarm.commands import Measure, Order, Stop
+from zonetools.swarm.frame_checker import Ledger
+from zonetools.swarm.measure.tally import Tally
+from zonetools.swarm.plan import Plan
+from zonetools.swarm.worker import Worker
+
+from zoneserver.config import DELIVERIES, Config, Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.gateway.broadcaster import FanOut
+from zoneserver.gateway.counters import Counters
+from zoneserver.protocol.compression import deflate
+from zoneserver.protocol.decoding import decode_server, inflate_message
+from zoneserver.protocol.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.protocol.messages import (
+    DEFLATE,
+    PROTOCOL_VERSION,
+    SERVER_PAYLOAD_BYTES,
+    Act,
+    Bye,
+    Deflated,
+    Goodbye,
+    Hello,
+    Op,
+    Snapshot,
+    Tick,
+    op_of,
+)
+from zoneserver.protocol.world import World
+from zoneserver.server import ZoneServer
+from zoneserver.zone import history as frames
+from zoneserver.zone.history import History
+from zoneserver.zone.rules import Rules
+from zoneserver.zone.zone import Zone
+
+SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
+SIZES = st.integers(0, 400)
+
+
+def plain(payload: bytes) -> bytes:
+    """A payload as it is, or what is deflated in it."""
+    return inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload
+
+
+class Chorus(Rules):
+    """Every tick tells everybody a few kilobytes that deflate well, and so does the state of a single player."""
+
+    stats = dict.fromkeys(map(str, range(20)), 0)
+
+    def on_tick(self) -> None:
+        self.emit("la", self.tick, "la" * 2000)
+
+
+# --- What is agreed -------------------------------------------------------------------------------
+
+
+async def joined(hall: Hall, name: str, *encodings: str, receive_bytes: int | None = None) -> Client:
+    """A player who is in, and has read nothing yet."""
+    client = await hall.connect(receive_bytes)
+    before = hall.gateway.counters.packets_in_total
+    await client.say(Hello(PROTOCOL_VERSION, name, b"", encodings))
+    await until(lambda: hall.gateway.counters.packets_in_total > before)
+    hall.tick()
+    return client
+
+
+@pytest.mark.parametrize(
+    ("asked", "agreed"),
+    [((), ()), ((DEFLATE,), (DEFLATE,)), (("brotli", DEFLATE, ""), (DEFLATE,)), (("brotli",), ()), (("Deflate",), ())],
+)
+async def test_welcome_tells_what_was_agreed_of_what_was_asked_for(
+    open_hall: OpenHall, asked: tuple[str, ...], agreed: tuple[str, ...]
+) -> None:
+    hall = await open_hall(Chorus)
+    client = await joined(hall, "ann", *asked)
+    assert decode_server(await client.read_payload()).encodings == agreed  # type: ignore[union-attr]
+    assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.SNAPSHOT)
+    hall.tick()
+    assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.TICK)
+
+
+# --- Both kinds beside each other -----------------------------------------------------------------
+
+
+async def payloads_to(client: Client, tick: int) -> list[bytes]:
+    """What it is told, up to the frame of this tick or a snapshot of it."""
+    payloads: list[bytes] = []
+    while True:
+        payloads.append(await client.read_payload())
+        message = decode_server(plain(payloads[-1]))
+        if isinstance(message, Tick | Snapshot) and message.tick == tick:
+            return payloads
+
+
+async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza)
+    for number in range(100):
+        hall.zone.join(-number, f"nobody in particular {number}")
+    kinds = [(), (DEFLATE,), (), (DEFLATE,), (DEFLATE,)]
+    clients = []
+    for number, encodings in enumerate(kinds):
+        client = await hall.connect()
+        await client.say(Hello(PROTOCOL_VERSION, f"player {number}", b"", encodings))
+        clients.append(client)
+    await until(lambda: hall.gateway.players == len(kinds))
+    hall.tick()
+    counters = hall.gateway.counters
+    assert counters.deflates_total == 1, "one snapshot for all who joined"
+    for tick in range(2, 6):
+        for number in range(100):
+            hall.zone.submit(-number, tick, [("move", number % 20, tick)])
+        hall.tick()
+        assert counters.deflates_total == tick, "one frame for all who want it"
+    streams = [(await payloads_to(client, 5))[1:] for client in clients]
+    assert [op_of(payload) for payload in streams[0]] == [Op.SNAPSHOT, *[Op.TICK] * 4]
+    assert [op_of(payload) for payload in streams[1]] == [Op.DEFLATED] * 5
+    assert streams[0] == streams[2]
+    assert streams[1] == streams[3] == streams[4]
+    assert list(map(plain, streams[1])) == streams[0]
+    saved = sum(map(len, streams[0])) - sum(map(len, streams[1]))
+    assert saved > 0
+    assert counters.bytes_saved_total == 3 * saved
+    assert (counters.frames_deflated_total, counters.frames_out_total) == (3 * 4, 5 * 4)
+    assert hall.gateway.times.phases_ms()["deflate"] > 0
+
+
+async def test_what_is_counted_as_sent_is_what_arrives(open_hall: OpenHall) -> None:
+    hall = await open_hall(Chorus)
+    clients = [await joined(hall, "ann"), await joined(hall, "bob", DEFLATE)]
+    hall.tick(5)
+    read = [await payloads_to(client, hall.zone.world.tick) for client in clients]
+    arrived = sum(HEADER_BYTES + len(payload) for payloads in read for payload in payloads)
+    assert arrived == hall.gateway.counters.bytes_out_total
+
+
+async def test_while_nobody_asks_nothing_is_deflated(open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "deflate", None)
+    hall = await open_hall(Chorus)
+    client = await joined(hall, "ann")
+    hall.tick(5)
+    await payloads_to(client, 6)
+    counters = hall.gateway.counters
+    assert (counters.deflates_total, counters.deflate_seconds_total, counters.bytes_saved_total) == (0, 0.0, 0)
+    assert hall.gateway.times.phases_ms()["deflate"] == 0
+
+
+async def test_when_the_last_who_asked_has_left_nothing_is_deflated_any_more(open_hall: OpenHall) -> None:
+    hall = await open_hall(Chorus)
+    await joined(hall, "ann")
+    bob = await joined(hall, "bob", DEFLATE)
+    hall.tick()
+    before = hall.gateway.counters.deflates_total
+    await bob.say(Goodbye())
+    await until(lambda: hall.gateway.players == 1)
+    hall.tick(3)
+    assert hall.gateway.counters.deflates_total == before == 2
+
+
+async def test_a_frame_that_gets_no_shorter_goes_to_everybody_as_it_is(open_hall: OpenHall) -> None:
+    hall = await open_hall(Plaza)
+    clients = [await joined(hall, "ann"), await joined(hall, "bob", DEFLATE)]
+    hall.tick()
+    last = [(await payloads_to(client, hall.zone.world.tick))[-1] for client in clients]
+    assert op_of(last[0]) == Op.TICK
+    assert last[0] == last[1]
+    assert hall.gateway.counters.frames_deflated_total == 0
+
+
+async def test_the_goodbye_and_refusals_are_never_deflated(open_hall: OpenHall) -> None:
+    hall = await open_hall(Chorus)
+    client = await joined(hall, "ann", DEFLATE)
+    await payloads_to(client, 1)
+    await client.say(Act(1, [("no such thing", "x" * 200)]), Goodbye())
+    assert (await client.read_a(Bye)).code == "CLIENT_LEFT"
+
+
+@pytest.mark.parametrize("first", [(), (DEFLATE,)])
+async def test_who_comes_back_may_ask_for_something_else(open_hall: OpenHall, first: tuple[str, ...]) -> None:
+    hall = await open_hall(Chorus)
+    second = () if first else (DEFLATE,)
+    old = await joined(hall, "ann", *first)
+    hall.tick()
+    new = await joined(hall, "ann", *second)
+    hall.tick()
+    assert {op_of(payload) for payload in (await payloads_to(new, hall.zone.world.tick))[1:]} == (
+        {Op.DEFLATED} if second else {Op.SNAPSHOT, Op.TICK}
+    )
+    assert (await old.ended()).code == "REPLACED"
+    assert hall.gateway.players == 1
+
+
+@pytest.mark.parametrize("delivery", DELIVERIES)
+async def test_it_works_with_every_delivery(open_hall: OpenHall, delivery: str) -> None:
+    hall = await open_hall(Chorus, delivery=delivery)
+    clients = [await joined(hall, "ann"), await joined(hall, "bob", DEFLATE)]
+    hall.tick(3)
+    hall.clock.run()
+    _, bob = [(await payloads_to(client, hall.zone.world.tick)) for client in clients]
+    assert {op_of(payload) for payload in bob[1:]} == {Op.DEFLATED}
+    assert hall.gateway.counters.deflates_total == 4
+
+
+# --- Who falls behind -----------------------------------------------------------------------------
+
+
+async def test_one_that_reads_again_is_caught_up_in_its_own_form(open_hall: OpenHall) -> None:
+    limits = dataclasses.replace(SMALL, history_ticks=1000)
+    hall = await open_hall(Noise, limits=limits)
+    client = await joined(hall, "ann", DEFLATE, receive_bytes=4096)
+    other = await joined(hall, "bob", DEFLATE)
+    await other.read_payload()
+    while not hall.gateway.fan_out.behind:
+        hall.tick()
+        await other.read_payload()
+    for _ in range(5):
+        hall.tick()
+        await other.read_payload()
+    world, ops = World(hall.zone.rules.width, hall.zone.rules.height, {}), set()
+    while world.tick < hall.zone.world.tick:
+        payload = await client.read_payload()
+        message = decode_server(plain(payload))
+        if isinstance(message, Snapshot):
+            world.restore(message)
+        elif isinstance(message, Tick):
+            world.apply(message)
+            ops.add(op_of(payload))
+    assert ops == {Op.DEFLATED}
+    assert hall.gateway.counters.catch_ups_total == 1
+    assert world.hash() == hall.zone.world.hash()
+
+
+class Noise(Rules):
+    """Every tick tells everybody something that is worth deflating, but only just."""
+
+    def on_tick(self) -> None:
+        self.emit("noise", self.random.randbytes(2048), bytes(200))
+
+
+def frame_of(tick: int, size: int) -> bytes:
+    """A frame that deflates the better the longer it is."""
+    return frame(Tick(tick, 100, None, [], [], [], [], (), (), (), (), ((None, None, "x" * size),)).encode())
+
+
+def snapshot_of(tick: int, size: int) -> bytes:
+    world = World(10, 10, {})
+    world.tick = tick
+    world.join(0, "y" * size)
+    return frame(world.snapshot().encode())
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("tick"), st.just(0), SIZES),
+        st.tuples(st.just("take"), st.integers(0, 3), st.integers(1, 1500)),
+        st.tuples(st.just("leave"), st.integers(0, 3), st.just(0)),
+        st.tuples(st.just("join"), st.integers(0, 3), st.integers(0, 1500)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS, st.sampled_from([0.0, 4000.0]))
+def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
+    steps: list[tuple[str, int, int]], send_rate: float
+) -> None:
+    """Four places, of which two ask for it; who takes how much when, comes and goes, is chance."""
+    counters, now = Counters(), 0.0
+    history = History(4, lambda: snapshot_of(history.tick, 50))
+    fan_out = FanOut(history, Config(send_rate=send_rate), counters)
+    places: list[Bench | None] = [None] * 4
+    everybody: list[tuple[Bench, int]] = []
+
+    def join(place: int, room: int) -> Bench:
+        bench = Bench(room=room)
+        bench.session.wants_deflate = place >= 2
+        bench.owner.session_stalled = lambda session: fan_out.stalled(session, now)  # type: ignore[method-assign]
+        bench.owner.session_drained = lambda session: fan_out.drained(session, now)  # type: ignore[method-assign]
+        bench.owner.session_ended = fan_out.leave  # type: ignore[method-assign]
+        everybody.append((bench, history.tick))
+        fan_out.join(bench.session, now)
+        bench.session.flush()
+        return bench
+
+    def tick(size: int) -> None:
+        nonlocal now
+        now += 0.05
+        history.append(history.tick + 1, frame_of(history.tick + 1, size))
+        fan_out.send(1, now)
+
+    tick(0)
+    for what, place, amount in [*steps, *[("take", place, 10**6) for place in range(4)]]:
+        bench = places[place]
+        if what == "tick":
+            tick(amount)
+        elif what == "join" and bench is None:
+            places[place] = join(place, amount)
+        elif what == "take" and bench is not None:
+            bench.transport.take(amount)
+        elif what == "leave" and bench is not None:
+            fan_out.leave(bench.session)
+            places[place] = None
+    for _ in range(100):  # Whoever rests goes on.
+        tick(0)
+        for bench in places:
+            if bench is not None:
+                bench.transport.take(10**6)
+    for bench, first in everybody:
+        has_gone = bench not in places
+        last = followed(bytes(bench.transport.kernel), first, bench.session.wants_deflate, is_cut=has_gone)
+        assert has_gone or last == history.tick
+    if not any(bench.session.wants_deflate for bench, _ in everybody):
+        assert counters.deflates_total == 0
+    assert counters.deflates_total <= history.tick + history.snapshots_total
+    assert (fan_out.behind, {*fan_out._plain, *fan_out._deflating}) == (
+        0,
+        {bench.session for bench in places if bench is not None},
+    )
+
+
+def followed(stream: bytes, first: int, wants_deflate: bool, is_cut: bool) -> int:
+    """The last tick of a stream that begins with a snapshot of the first, and of which nothing is missing."""
+    deframer, tick = Deframer(SERVER_PAYLOAD_BYTES), -1
+    for payload in deframer.receive(stream):
+        assert wants_deflate or op_of(payload) != Op.DEFLATED
+        message = decode_server(plain(payload))
+        assert isinstance(message, Tick | Snapshot)
+        if tick < 0:
+            assert isinstance(message, Snapshot)
+            assert message.tick == first
+        else:
+            assert message.tick > tick if isinstance(message, Snapshot) else message.tick == tick + 1
+        tick = message.tick
+    assert is_cut or not deframer.buffered_bytes
+    return tick
+
+
+def test_what_it_takes_to_deflate_is_counted_once_however_many_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    counters = Counters()
+    history = History(4, lambda: snapshot_of(history.tick, 50))
+    fan_out = FanOut(history, Config(), counters)
+    for _ in range(3):
+        bench = Bench()
+        bench.session.wants_deflate = True
+        fan_out.join(bench.session, 0.0)
+        bench.session.flush()
+    assert (counters.deflates_total, counters.deflate_seconds_total) == (1, 1.0)
+    history.append(1, frame_of(1, 200))
+    fan_out.send(1, 0.0)
+    assert (counters.deflates_total, counters.deflate_seconds_total) == (2, 2.0)
+
+
+# --- The swarm ------------------------------------------------------------------------------------
+
+
+async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, Worker]:
+    """So many walkers and talkers in a server, who leave after some dozen ticks."""
+    plan = Plan(
+        port=server.port, bots=bots, ramp=1000, rate=10, mix={"walker": 2, "chatty": 1}, seed=2, deflate=deflate
+    )
+    swarm, orders = Worker(plan, 0), asyncio.Queue[Order]()
+    running = asyncio.create_task(swarm.run(orders))
+    await until(lambda: swarm.progress()["done"])
+    orders.put_nowait(Measure())
+    enough = server.zone.world.tick + 40
+    await until(lambda: server.zone.world.tick > enough)
+    orders.put_nowait(Stop())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return Tally.from_json(await running), swarm
+
+
+async def test_a_swarm_that_asks_for_it_checks_every_byte_of_what_was_deflated(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=50)
+    tally, swarm = await swarmed(server, 60, deflate=True)
+    counters = server.gateway.counters
+    assert (tally.joined, tally.mismatched, tally.gaps, tally.diverged, tally.lost) == (60, 0, 0, 0, 0)
+    assert tally.hashes_checked > 0
+    assert tally.sent == tally.delivered + tally.superseded + sum(tally.refused.values())
+    assert counters.frames_deflated_total > 60 * 5
+    inflated = swarm.ledger.inflated.cache_info()
+    assert inflated.misses <= counters.deflates_total, "each is inflated once, however many got it"
+    assert inflated.hits > 20 * inflated.misses
+
+
+def test_the_sequences_of_a_swarm_are_as_little_alike_as_those_of_players() -> None:
+    first = [Plan(seed=3).first_seq(number) for number in range(2000)]
+    assert (
+        first == [Plan(seed=3).first_seq(number) for number in range(2000)] != list(map(Plan().first_seq, range(2000)))
+    )
+    counts = Counter(first)
+    assert sorted(counts) == list(range(1, 65))
+    assert max(counts.values()) < 3 * min(counts.values())
+
+
+def test_bots_hold_what_was_in_the_bytes_against_each_other() -> None:
+    zone = Zone(Plaza(), hz=20, seed=1)
+    for ref in range(20):
+        zone.join(ref, f"player {ref}")
+    payload = zone.tick().frame[HEADER_BYTES:]
+    tick = decode_server(payload)
+    assert isinstance(tick, Tick)
+    another = dataclasses.replace(tick, dilation_percent=99).encode()
+    ledger = Ledger()
+    ledger.frame(1, payload)
+    for level in (1, 9):
+        deflated = Deflated(zlib.compress(payload, level, -15)).encode()
+        ledger.frame(1, ledger.inflated(deflated))
+    assert (ledger.received, ledger.mismatched) == (3, 0)
+    ledger.frame(1, ledger.inflated(Deflated(deflate(another)).encode()))
+    assert (ledger.received, ledger.mismatched) == (4, 1)

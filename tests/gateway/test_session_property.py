@@ -1,0 +1,223 @@
+"""Whatever happens to a session, in whatever order: what it promises of bytes, sends and its end."""
+
+from __future__ import annotations
+
+from helpers.session_fixture import Bench
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from zoneserver.config import Limits
+from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.session import Session
+from zoneserver.gateway.state import State
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.framing import frame
+
+LIMITS = Limits(client_frame_bytes=8, frames_per_callback=3, send_hard_bytes=150, linger_seconds=1.0)
+DATA = st.binary(min_size=1, max_size=60)
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """One session on a fake transport and a fake loop. What does not hold there is never excused."""
+
+    @initialize(room=st.none() | st.integers(0, 100), playing=st.booleans(), direct=st.booleans())
+    def connect(self, room: int | None, playing: bool, direct: bool) -> None:
+        self.bench = Bench(LIMITS, room=room, playing=playing, direct=direct)
+        self.round = Round[Session]()
+        self.session, self.transport = self.bench.session, self.bench.transport
+        self.bench.owner.on_stalled = lambda session: session.enter(None)
+        self.bench.owner.on_drained = self.catch_up
+        self.bench.owner.on_received = self.hear
+        self.bench.owner.on_ended = self.note_the_end
+        # What the session took, the goodbye included.
+        self.accepted = b""
+        # What the owner queues when it is told that a send is complete.
+        self.missed: list[bytes] = []
+        # What the peer has sent and the transport not delivered yet; what it sent in whole frames.
+        self.wire = b""
+        self.peer_said: list[bytes] = []
+        self.peer_hung_up = False
+        # What the owner does when it is told of the next frame.
+        self.on_next: str = ""
+
+    # What the owner does of its own accord, in the middle of what the session does.
+
+    def catch_up(self, session: Session) -> None:
+        for data in self.missed:
+            if session.enqueue(data):
+                self.accepted += data
+        self.missed = []
+        if not session.is_over:
+            session.enter(self.round)
+
+    def hear(self, session: Session) -> None:
+        doing, self.on_next = self.on_next, ""
+        if doing == "end":
+            session.end(CloseReason.CLIENT_LEFT)
+        elif doing == "fail":
+            raise ZeroDivisionError
+
+    def note_the_end(self, session: Session) -> None:
+        if session.state is State.CLOSING and session.reason is not CloseReason.CONNECTION_LOST:
+            self.accepted += self.bench.goodbye
+
+    def reading(self) -> bool:
+        return self.transport.reading and not self.transport.broken
+
+    def was_over(self) -> bool:
+        return "ended" in self.bench.owner.told
+
+    # --- What may happen --------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.was_over() and self.session.state is not State.PLAYING)
+    @rule()
+    def advance(self) -> None:
+        self.session.advance(State.PLAYING if self.session.state is State.JOINING else State.JOINING)
+
+    @rule(data=DATA)
+    def send(self, data: bytes) -> None:
+        was_over = self.was_over()
+        if self.session.send(data):
+            assert not was_over
+            self.accepted += data
+
+    @rule(data=DATA)
+    def enqueue(self, data: bytes) -> None:
+        was_over = self.was_over()
+        if self.session.enqueue(data):
+            assert not was_over
+            self.accepted += data
+
+    @precondition(lambda self: not self.was_over() and not self.session.in_flight)
+    @rule(within=st.booleans())
+    def comes_or_goes(self, within: bool) -> None:
+        self.session.enter(self.round if within else None)
+
+    @rule(data=DATA)
+    def frame_goes_round(self, data: bytes) -> None:
+        if self.session.round is not None:
+            self.accepted += data
+        self.round.send(data)
+
+    @rule()
+    def flush(self) -> None:
+        self.session.flush()
+
+    @rule(data=DATA)
+    def owner_has_more_when_the_send_completes(self, data: bytes) -> None:
+        self.missed.append(data)
+
+    @precondition(lambda self: not self.transport.broken)
+    @rule(count=st.integers(1, 80) | st.just(1000))
+    def kernel_takes(self, count: int) -> None:
+        self.transport.take(count)
+
+    @precondition(lambda self: not self.peer_hung_up)
+    @rule(payloads=st.lists(st.binary(min_size=1, max_size=8), min_size=1, max_size=8))
+    def peer_sends(self, payloads: list[bytes]) -> None:
+        self.peer_said += payloads
+        self.wire += b"".join(map(frame, payloads))
+
+    @precondition(lambda self: self.wire and self.reading())
+    @rule(count=st.integers(1, 60))
+    def some_of_it_arrives(self, count: int) -> None:
+        data, self.wire = self.wire[:count], self.wire[count:]
+        self.transport.deliver(data)
+
+    @precondition(lambda self: self.reading() and not self.wire and not self.peer_hung_up)
+    @rule()
+    def peer_hangs_up(self) -> None:
+        self.peer_hung_up = True
+        lost = not self.was_over()
+        self.transport.deliver_eof()
+        if lost:
+            assert self.session.reason is CloseReason.CONNECTION_LOST
+            # This goodbye is said too, to a peer that may read yet.
+            self.accepted += self.bench.goodbye
+
+    @rule(doing=st.sampled_from(["end", "fail"]))
+    def next_frame_ends_it(self, doing: str) -> None:
+        self.on_next = doing
+
+    @rule(reason=st.sampled_from([CloseReason.SERVER_STOPPING, CloseReason.SLOW_CONSUMER]))
+    def end(self, reason: CloseReason) -> None:
+        first = self.session.reason
+        self.session.end(reason)
+        assert self.session.reason is (first or reason)
+
+    @rule()
+    def abort(self) -> None:
+        self.session.abort()
+
+    @precondition(lambda self: self.session.state is not State.CLOSED)
+    @rule()
+    def connection_breaks(self) -> None:
+        self.transport.fail(ConnectionResetError("reset by peer"))
+
+    @rule()
+    def loop_turns(self) -> None:
+        self.bench.loop.turn()
+
+    @rule(seconds=st.sampled_from([0.5, 1.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.bench.loop.pass_time(seconds)
+
+    # --- What always holds ------------------------------------------------------------------------
+
+    @invariant()
+    def the_kernel_has_a_prefix_of_what_was_accepted(self) -> None:
+        assert self.accepted.startswith(bytes(self.transport.kernel))
+        assert self.session.accepted_bytes == len(self.accepted)
+
+    @invariant()
+    def what_was_accepted_is_sent_or_waits_or_was_dropped(self) -> None:
+        session, sent = self.session, len(self.transport.kernel)
+        if not self.transport.broken:
+            assert session.accepted_bytes == sent + session.waiting_bytes
+            assert session.sent_bytes == sent
+            assert session.in_flight == bool(self.transport.buffer)
+        if session.state is State.CLOSED:
+            assert session.waiting_bytes == 0
+            assert session.sent_bytes + session.dropped_bytes == session.accepted_bytes
+            assert session.sent_bytes <= sent + self.transport.swallowed_bytes
+
+    @invariant()
+    def what_waits_is_bounded(self) -> None:
+        # Beyond the bound there may be one send that found the way free, and the goodbye.
+        assert self.session.waiting_bytes <= LIMITS.send_hard_bytes + 300
+
+    @invariant()
+    def the_owner_hears_what_the_peer_said_in_order(self) -> None:
+        heard = self.bench.owner.received
+        assert heard == self.peer_said[: len(heard)]
+
+    @invariant()
+    def the_end_is_told_once_and_in_order(self) -> None:
+        told = [word for word in self.bench.owner.told if word in ("ended", "gone")]
+        assert told == ["ended", "gone"][: len(told)]
+        assert self.session.is_over == bool(told)
+        assert (self.session.state is State.CLOSED) == (len(told) == 2)
+        assert len(self.round) == (self.session.round is not None) <= (not told)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        loop, session = self.bench.loop, self.session
+        loop.run()
+        # Served to the end if it lives: nothing that arrived is held back.
+        while self.wire and self.reading():
+            self.some_of_it_arrives(5)
+            loop.run()
+        if not session.is_over:
+            assert self.bench.owner.received == self.peer_said
+            session.end(CloseReason.SERVER_STOPPING)
+        loop.pass_time(LIMITS.linger_seconds)
+        assert session.state is State.CLOSED
+        assert loop.timers == 0
+        self.what_was_accepted_is_sent_or_waits_or_was_dropped()
+        self.the_end_is_told_once_and_in_order()
+
+
+SessionMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, database=None)
+TestSession = SessionMachine.TestCase

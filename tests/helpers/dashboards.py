@@ -1,0 +1,167 @@
+"""What tests of the dashboard have in common: made-up figures, a real server, a real pseudo-terminal."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from helpers.paths import ROOT
+from helpers.terminals import Terminal
+from zonetools.common.admin_client import ZoneMap
+from zonetools.dashboard.data.history import History, Sample
+from zonetools.dashboard.screen.view import Picture
+
+from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats, Stats
+
+# How long anything may take before a test fails; nothing is expected to take even a tenth of it.
+PATIENCE = 30.0
+
+
+def lasting_port() -> int:
+    """A port that is free and stays so between two servers: below those that the system gives by itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+
+
+def stats(**changes: Any) -> Stats:
+    """Statistics of a zone of 300 players, ten seconds old."""
+    values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(Stats)}
+    values |= {
+        "schema": "zone-stats/1",
+        "pid": 100,
+        "game": "plaza",
+        "loop": "asyncio",
+        "uptime_s": 10.0,
+        "players": 300,
+        "players_max": 10_000,
+        "hz": 20,
+        "dilation": 1.0,
+        "tick": 200,
+        "ticks_total": 200,
+        "encodes_total": 200,
+        "actions_in_total": 1000,
+        "deliveries_out_total": 300_000,
+        "bytes_in_total": 50_000,
+        "bytes_out_total": 9_000_000,
+        "refusals": {"OUT_OF_RANGE": 5},
+        "restraints": {"WARNED": 3},
+        "closes": {"CLIENT_LEFT": 2},
+        "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
+        "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "deflate": 0.0, "fan_out": 2.4},
+        "cpu_percent": 23.4,
+        "rss_bytes": 50_000_000,
+    }
+    return Stats(**(values | changes))
+
+
+def later(seconds: float, **more: int) -> Stats:
+    """The same server some seconds on: `more` is by how much its counters have grown."""
+    first = stats()
+    grown = {name: getattr(first, name) + value for name, value in more.items()}
+    ticks = int(20 * seconds)
+    counted = {"ticks_total": 200 + ticks, "encodes_total": 200 + ticks, "uptime_s": 10.0 + seconds}
+    return dataclasses.replace(first, **(counted | grown))
+
+
+@functools.cache
+def a_minute() -> tuple[Sample, ...]:
+    """Sixty samples of a busy server."""
+    history = History(1.0, 60)
+    for step in range(60):
+        history.add(later(step, actions_in_total=500 * step, deliveries_out_total=150_000 * step), at=float(step))
+    return history.samples()
+
+
+def session(number: int, **changes: Any) -> SessionStats:
+    """Somebody who plays."""
+    values: dict[str, Any] = {
+        "name": f"bot-{number}",
+        "slot": number,
+        "address": f"127.0.0.1:{40_000 + number}",
+        "state": "playing",
+        "standing": "FINE",
+        "connected_s": 65.0,
+        "behind_ticks": 0,
+        "queued_bytes": 0,
+        "rtt_ms": 0.25,
+        "bytes_out_total": 500_000,
+        "actions_in_total": 325,
+        "refusals_total": 2,
+    }
+    return SessionStats(**(values | changes))
+
+
+def listing(sort: str = "queued", players: int = 300) -> SessionList:
+    """The first forty of so many players, and as many who went."""
+    stuck = session(0, name="stuck-0", state="behind", behind_ticks=1234, queued_bytes=999_999, rtt_ms=None)
+    closed = [
+        ClosedSession("", "127.0.0.1:5", "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", 0.5, 2.0),
+        *(
+            ClosedSession(f"gone-{n}", "127.0.0.1:6", "CLIENT_LEFT", "the player said goodbye", n, 3_725.0)
+            for n in range(39)
+        ),
+    ]
+    return SessionList("zone-sessions/1", 200, players, sort, [stuck, *map(session, range(1, 40))], closed)
+
+
+def picture(**changes: Any) -> Picture:
+    """A minute of a server, with everybody on the map."""
+    positions = [value for index in range(300) for value in (index * 33 % 10_000, index * 577 % 10_000)]
+    values: dict[str, Any] = {
+        "address": "127.0.0.1:7778",
+        "samples": a_minute(),
+        "now": 59.0,
+        "zone": ZoneMap(10_000, 10_000, 300, positions),
+        "listed": listing(),
+    }
+    return Picture(**(values | changes))
+
+
+# --- A real server ------------------------------------------------------------------------------------
+
+
+class Server:
+    """A server in a process of its own, on ports that are free."""
+
+    def __init__(self, directory: Path, stats_port: int = 0) -> None:
+        ready = directory / f"ready-{time.monotonic_ns()}.json"
+        command = [sys.executable, "-m", "zoneserver", "run", "--port", "0", "--stats-port", str(stats_port)]
+        command += ["--loop", "asyncio", "--ready-file", str(ready), "--duration", "60s"]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + PATIENCE
+        while not ready.exists():
+            assert self.process.poll() is None, "the server did not start"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        ports = json.loads(ready.read_text())
+        self.port: int = ports["port"]
+        self.stats_port: int = ports["stats_port"]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+def dashboard(server: Server, *arguments: str) -> list[str]:
+    """The command that watches a server, quickly."""
+    port = str(server.stats_port)
+    return [sys.executable, "-m", "zonetools.dashboard", "--stats-port", port, "--interval", "100ms", *arguments]
+
+
+def in_terminal(command: list[str], columns: int = 80, rows: int = 24, **environment: str) -> Terminal:
+    """A dashboard in a terminal of its own."""
+    removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+    inherited = {name: value for name, value in os.environ.items() if name not in removed}
+    settings = {**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment}
+    return Terminal(functools.partial(subprocess.Popen, command, cwd=ROOT, env=settings), columns, rows)

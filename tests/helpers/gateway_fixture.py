@@ -1,0 +1,70 @@
+"""A gateway on a real port whose ticks and whose clock are the test's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from helpers.fake_loop import FakeLoop
+from helpers.raw_client import Client, Connect
+from helpers.waiting import until
+
+from zoneserver.config import Config
+from zoneserver.delivery import GATEWAYS
+from zoneserver.gateway.listeners import tcp
+from zoneserver.gateway.session import Session
+from zoneserver.zone.rules import Rules
+from zoneserver.zone.zone import Zone
+
+
+class Hall:
+    """A gateway on a real port whose ticks and whose clock are the test's."""
+
+    def __init__(self, rules: Rules, config: Config, connections_max: int) -> None:
+        self.clock = FakeLoop()
+        self.zone = Zone(rules, hz=config.hz, seed=config.seed, limits=config.limits)
+        self.gateway = GATEWAYS[config.delivery](self.zone, config, self.clock, connections_max)
+        self.config = config
+        self.port = 0
+
+    def listen(self, connect: Connect) -> tcp.Listener:
+        self._connect = connect
+        loop, limits = asyncio.get_running_loop(), self.config.limits
+        sock = tcp.bind("127.0.0.1", 0, limits)
+        self.port = sock.getsockname()[1]
+        return tcp.Listener(sock, lambda sock: Session(self.gateway, limits, loop, sock.send))
+
+    def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.gateway.tick()
+
+    def pass_time(self, seconds: float) -> None:
+        """So much time goes by, with a tick every half second at the most."""
+        while seconds > 0:
+            self.clock.now += min(seconds, 0.5)
+            seconds -= 0.5
+            self.tick()
+
+    async def connect(self, receive_bytes: int | None = None) -> Client:
+        """A connection that the gateway knows of."""
+        before = self.gateway.counters.connections_total
+        client = await self._connect(self.port, receive_bytes)
+        await until(lambda: self.gateway.counters.connections_total > before)
+        return client
+
+    async def greet(self, client: Client, name: str) -> None:
+        """Says HELLO; returns when the gateway has heard it."""
+        before = self.gateway.counters.packets_in_total
+        await client.hello(name)
+        await until(lambda: self.gateway.counters.packets_in_total > before)
+
+    async def join(self, name: str, receive_bytes: int | None = None) -> Client:
+        """A player who has come in with a tick of its own, and has read its snapshot."""
+        client = await self.connect(receive_bytes)
+        await self.greet(client, name)
+        self.tick()
+        await client.welcomed()
+        return client
+
+
+OpenHall = Callable[..., Awaitable[Hall]]

@@ -1,0 +1,51 @@
+"""Frames of a zone of two for tests of whoever checks them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from zonetools.swarm.frame_checker import Ledger
+
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.framing import HEADER_BYTES
+from zoneserver.protocol.messages import Tick, Welcome
+from zoneserver.zone.zone import Zone
+
+
+class Stage:
+    """A zone with two players, its frames, and a ledger that watches it."""
+
+    def __init__(self, hz: int = 2) -> None:
+        self.zone = Zone(Plaza(), hz=hz, seed=1)
+        world = self.zone.world
+        self.ledger = Ledger()
+        self.zone.join(0, "ann")
+        self.zone.join(1, "bob")
+        self.payload()
+        stats = list(Plaza.stats.items())
+        self.ledger.welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.ledger.snapshot(self.snapshot())
+
+    def payload(self) -> bytes:
+        return self.zone.tick().frame[HEADER_BYTES:]
+
+    def snapshot(self) -> bytes:
+        return self.zone.world.snapshot().encode()
+
+    def counts(self) -> dict[str, int]:
+        ledger = self.ledger
+        return {
+            "received": ledger.received,
+            "mismatched": ledger.mismatched,
+            "gaps": ledger.gaps,
+            "diverged": ledger.diverged,
+        }
+
+
+def changed(payload: bytes, **changes: Any) -> bytes:
+    """A frame in which something stands that the zone did not say."""
+    tick = decode_server(payload)
+    assert isinstance(tick, Tick)
+    return dataclasses.replace(tick, **changes).encode()

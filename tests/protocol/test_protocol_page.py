@@ -1,0 +1,145 @@
+"""PROTOCOL.md is exact: its worked example and its tables are what the code does."""
+
+import re
+import zlib
+
+import pytest
+from helpers.paths import ROOT
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.codes import CloseReason, RefusalCode
+from zoneserver.protocol.decoding import WireError, decode_client, decode_server
+from zoneserver.protocol.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.protocol.messages import ACTIONS_PER_PACKET, DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
+from zoneserver.zone.rules import Player
+from zoneserver.zone.zone import Zone
+
+PAGE = (ROOT / "PROTOCOL.md").read_text()
+ARROWS = re.compile(r"^    ([→←]) ((?:[0-9a-f ]+\n)(?:      [0-9a-f ]+\n)*)", re.MULTILINE)
+
+
+STREAMS = [(arrow, bytes.fromhex(digits.replace("\n", ""))) for arrow, digits in ARROWS.findall(PAGE)]
+
+
+def test_the_worked_example_is_what_the_code_reads_and_writes() -> None:
+    said = []
+    for arrow, stream in STREAMS:
+        (payload,) = Deframer(1024).receive(stream)
+        message = decode_client(payload) if arrow == "→" else decode_server(payload)
+        assert frame(message.encode()) == stream
+        said.append(type(message).__name__)
+    assert said == ["Hello", "Welcome", "Snapshot", "Act", "Tick", "Tick", "Goodbye", "Bye"]
+
+
+def test_the_worked_example_is_what_the_demo_game_makes_of_it() -> None:
+    class Middle(Plaza):
+        def spawn(self, player: Player) -> None:
+            player.place(5000, 4000)
+
+    _, _, snapshot, act, moved, hashed, *_ = [stream for _, stream in STREAMS]
+    zone = Zone(Middle(), hz=20, seed=1)
+    zone.join(1, "ann")
+    zone.tick()
+    assert frame(zone.world.snapshot().encode()) == snapshot
+    zone.submit(1, *decode_client(act[HEADER_BYTES:]))
+    assert zone.tick().frame == moved
+    while zone.world.tick < 12:
+        zone.tick()
+    assert f"at {zone.world.position(0)} in tick 12, unasked" in PAGE
+    while zone.world.tick < 19:
+        zone.tick()
+    assert zone.tick().frame == hashed
+
+
+def test_the_hash_of_the_worked_example_is_of_the_bytes_that_it_shows() -> None:
+    found = re.search(r"CRC-32 of these (\d+) bytes.*\n\n    ([0-9a-f ]+)\n", PAGE)
+    assert found is not None
+    hashed = bytes.fromhex(found[2])
+    assert len(hashed) == int(found[1])
+    ticks = [decode_server(stream[HEADER_BYTES:]) for arrow, stream in STREAMS if arrow == "←"]
+    assert [tick.hash for tick in ticks if isinstance(tick, Tick)] == [None, zlib.crc32(hashed)]
+
+
+def test_the_highest_sequences_are_the_ones_it_names() -> None:
+    highest, last = re.findall(r"(?:1 to|up to) (42949672\d\d)", PAGE)
+    actions = [("emote", 1)] * ACTIONS_PER_PACKET
+    seq, decoded = decode_client(Act(int(highest), actions).encode())
+    assert seq + len(decoded) - 1 == int(last)
+    with pytest.raises(WireError):
+        decode_client(Act(int(highest) + 1, actions[:1]).encode())
+
+
+def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
+    (order,) = re.findall(r"\| `strike` \|.*\| (`SELF`.*) \|\n", PAGE)
+    zone = Zone(Plaza(), hz=20, seed=1)
+    for ref, name in enumerate(("ann", "bob")):
+        zone.join(ref, name)
+    zone.tick()
+    ann, bob = zone.rules.players.values()
+    ann.place(0, 0)
+    bob.place(0, 0)
+    zone.submit(0, 1, [("strike", 1)])
+    zone.tick()
+    # Everything is wrong at once; mended one by one, each refusal comes to light in turn.
+    ann["hp"] = bob["hp"] = 0
+    bob.place(9000, 9000)
+
+    def refused(seq: int, target: int) -> str:
+        zone.submit(0, seq, [("strike", target)])
+        ((_, refusal, _),) = zone.tick().refused
+        return refusal.code
+
+    found = [refused(2, 0), refused(3, 1)]
+    ann["hp"] = 100
+    found.append(refused(4, 1))
+    for _ in range(10):
+        zone.tick()
+    found.append(refused(5, 1))
+    bob["hp"] = 100
+    found.append(refused(6, 1))
+    assert found == re.findall(r"`(\w+)`", order)
+
+
+def test_every_operation_has_its_row() -> None:
+    for op in Op:
+        assert f"| {op.value} | {op.name} |" in PAGE
+
+
+def test_what_is_deflated_is_what_the_page_says() -> None:
+    assert f"`{DEFLATE}`, for [DEFLATED]" in PAGE
+    assert f"inflated where it was deflated | {SERVER_PAYLOAD_BYTES // 2**20} MiB |" in PAGE
+    asking = Hello(1, "ann", b"", [DEFLATE] * ACTIONS_PER_PACKET)
+    assert f"array of at most {len(asking.encodings)} str" in PAGE
+    assert decode_client(asking.encode()) == asking._replace(encodings=tuple(asking.encodings))
+    with pytest.raises(WireError):
+        decode_client(asking._replace(encodings=[*asking.encodings, DEFLATE]).encode())
+
+
+def test_every_code_has_its_row_and_says_whether_to_come_back() -> None:
+    for reason in CloseReason:
+        assert f"| `{reason}` | {'yes' if reason.retry else 'no'} |" in PAGE
+    for code in RefusalCode:
+        assert re.search(rf"^\| (`\w+`, )*`{code}`(, `\w+`)* \|", PAGE, re.MULTILINE), code
+
+
+def test_the_limits_are_the_default_ones() -> None:
+    limits = Limits()
+    assert f"| a client's payload | {limits.client_frame_bytes:,} bytes" in PAGE
+    assert f"| {limits.actions_per_tick} | refused with `TOO_MANY_ACTIONS`" in PAGE
+    assert f"| {limits.handshake_seconds:g} s of connecting |" in PAGE
+    assert f"| {limits.stall_seconds:g} s | `SLOW_CONSUMER` |" in PAGE
+    assert (limits.send_hard_bytes, limits.send_soft_bytes) == (1024 * 1024, 256 * 1024)
+    assert f"| frames | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
+    kib = f"{limits.bytes_per_second / 1024:g} KiB | {limits.bytes_burst / 1024:g} KiB"
+    assert f"| bytes, lengths included | {kib} |" in PAGE
+    assert f"count as one where that is more | {limits.actions_per_second:g} | {limits.actions_burst:g} |" in PAGE
+    assert f"| actions that are refused | {limits.glitches_per_second:g} | {limits.glitches_burst:g} |" in PAGE
+    assert (
+        f"{limits.address_connections_max} connections, {limits.address_handshakes_max} of them before HELLO; "
+        f"{limits.address_connections_per_second:g} new ones a second, {limits.address_connections_burst:g} at once"
+    ) in PAGE
+    assert f"{limits.address_actions_per_second:g} actions a second, {limits.address_actions_burst:,g} at once" in PAGE
+    assert (
+        f"{limits.address_glitches_per_second:g} refused ones a second, {limits.address_glitches_burst:,g} at" in PAGE
+    )

@@ -1,0 +1,92 @@
+"""Tickets: good ones once, and no others."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoneserver.protocol.tickets import issue_ticket, ticket_from_text, ticket_to_text
+from zoneserver.zone.ticket_verifier import Turnstile
+
+SECRET, NOW = b"0123456789abcdef", 1_800_000_000.0
+TICKET = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))
+
+
+def turnstile(**settings: int) -> Turnstile:
+    return Turnstile(SECRET, "plaza", **settings)
+
+
+def test_the_format_is_what_the_protocol_says() -> None:
+    assert TICKET.hex() == (
+        "000000006b49d23c"
+        "00000000000000000000000000000000"
+        "6db7f3864fff4225d111d489d7082f423cdb8f3ad8dc33906ff9efe40aa4c730"
+    )
+
+
+def test_a_good_ticket_lets_its_name_in_once() -> None:
+    gate = turnstile()
+    assert gate.objection("ann", TICKET, NOW) is None
+    assert gate.objection("ann", TICKET, NOW) is None, "asking is not using"
+    gate.redeem(TICKET)
+    assert gate.objection("ann", TICKET, NOW) == "the ticket has been used"
+    fresh = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(15) + b"1")
+    assert gate.objection("ann", fresh, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "ticket"),
+    [
+        ("bob", TICKET),
+        ("", TICKET),
+        ("ann", issue_ticket(SECRET, "ann", "arena", int(NOW) + 60, bytes(16))),
+        ("ann", issue_ticket(b"another secret..", "ann", "plaza", int(NOW) + 60, bytes(16))),
+        # Where the zone's name ends and the player's begins is part of what is signed.
+        ("zaann", issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))),
+        ("ann", b""),
+        ("ann", TICKET[:-1]),
+        ("ann", TICKET + b"\0"),
+    ],
+)
+def test_a_ticket_of_another_name_zone_secret_or_form_is_refused(name: str, ticket: bytes) -> None:
+    assert turnstile().objection(name, ticket, NOW)
+
+
+@given(st.integers(0, len(TICKET) * 8 - 1))
+def test_a_ticket_with_any_bit_changed_is_refused(bit: int) -> None:
+    forged = bytearray(TICKET)
+    forged[bit // 8] ^= 1 << bit % 8
+    assert turnstile().objection("ann", bytes(forged), NOW)
+
+
+@given(st.binary(max_size=100))
+def test_whatever_else_is_refused_and_raises_nothing(ticket: bytes) -> None:
+    assert turnstile().objection("ann", ticket, NOW)
+
+
+def test_a_ticket_is_good_until_its_moment() -> None:
+    assert turnstile().objection("ann", TICKET, NOW + 59.9) is None
+    assert turnstile().objection("ann", TICKET, NOW + 60) == "the ticket has expired"
+
+
+def test_used_tickets_are_remembered_until_they_expire_and_there_is_a_bound() -> None:
+    gate = turnstile(used_max=2)
+    for number in range(2):
+        ticket = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 10 + number, number.to_bytes(16))
+        assert gate.objection("ann", ticket, NOW) is None
+        gate.redeem(ticket)
+    late = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 100, b"x" * 16)
+    assert gate.objection("ann", late, NOW) == "too many tickets are in use"
+    assert gate.objection("ann", late, NOW + 10) is None, "one of them has expired"
+
+
+@given(st.binary(max_size=80))
+def test_the_text_form_gives_the_ticket_back(ticket: bytes) -> None:
+    text = ticket_to_text(ticket)
+    assert ticket_from_text(text) == ticket
+    assert "=" not in text and "+" not in text and "/" not in text
+
+
+@pytest.mark.parametrize("text", ["a", "no ticket!", "ä", "abc=d"])
+def test_other_text_is_no_ticket(text: str) -> None:
+    with pytest.raises(ValueError, match="base64url"):
+        ticket_from_text(text)

@@ -1,0 +1,118 @@
+"""What an operator reads: one line a message, no floods, nothing that steers a terminal."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from zoneserver.support.logs import LOG_FORMATS, RateLimit, fields, set_up_logs
+
+log = logging.getLogger("zoneserver.test")
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.mark.parametrize("style", LOG_FORMATS)
+def test_a_message_is_one_line_without_control_characters(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", style)
+    log.warning("player %s left", "a\nb\x1b[31m\u202e")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "player a" in line
+
+
+@pytest.mark.parametrize("character", ["x", "\U0001f40d"])
+def test_a_line_has_200_bytes_at_the_most(character: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    log.warning("player %s left", character * 10)
+    log.warning("player %s left", character * 1_000)
+    short, long = capsys.readouterr().err.splitlines()
+    assert short.endswith(f"player {character * 10} left")
+    assert 190 < len(long.encode()) <= 200
+    assert long.endswith(f"{character}...")
+
+
+def test_json_lines_carry_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    try:
+        raise ZeroDivisionError("nothing")
+    except ZeroDivisionError:
+        log.exception("it failed")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["logger"], line["message"]) == ("error", "zoneserver.test", "it failed")
+    assert line["time"].endswith("+00:00")
+    assert "ZeroDivisionError" in line["exception"]
+
+
+def test_json_lines_carry_the_fields_of_a_call_as_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    log.info("%s left", "ann", extra=fields(player="ann", address="192.0.2.1:4000", code="CLIENT_LEFT"))
+    line = json.loads(capsys.readouterr().err)
+    assert (line["message"], line["player"], line["code"]) == ("ann left", "ann", "CLIENT_LEFT")
+    assert line["address"] == "192.0.2.1:4000"
+
+
+def test_a_traceback_does_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    try:
+        raise ValueError("\x1b[2J is what somebody said")
+    except ValueError:
+        log.exception("it failed")
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert lines[-1] == r"ValueError: \x1b[2J is what somebody said"
+
+
+def test_a_level_that_is_not_asked_for_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("warning", "text")
+    log.info("nothing to worry about")
+    assert capsys.readouterr().err == ""
+
+
+def record(text: str, number: int, created: float) -> logging.LogRecord:
+    made = logging.LogRecord("zone", logging.INFO, "", 0, text, (number,), None)
+    made.created = created
+    return made
+
+
+def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
+    limit = RateLimit(per_second=3)
+    assert [limit.filter(record("kick %d", number, 10.5)) for number in range(100)] == [True] * 3 + [False] * 97
+    assert limit.filter(record("another %d", 1, 10.6)), "another kind has its own"
+    late = record("kick %d", 100, 11.2)
+    assert limit.filter(late)
+    assert late.getMessage() == "(97 more like this were not shown) kick 100"
+    assert late.__dict__["fields"] == {"held_back": 97}
+    after = record("kick %d", 101, 12.2)
+    assert limit.filter(after)
+    assert after.getMessage() == "kick 101"
+
+
+def test_exceptions_are_of_one_kind_when_they_come_from_one_place() -> None:
+    limit = RateLimit(per_second=3)
+
+    def failing(number: int) -> bool:
+        made = record("a rule failed in tick %d", number, 10.0)
+        try:
+            if number % 2:
+                raise ZeroDivisionError("odd")
+            raise ZeroDivisionError("even")
+        except ZeroDivisionError as error:
+            made.exc_info = type(error), error, error.__traceback__
+        return limit.filter(made)
+
+    assert [failing(number) for number in range(8)] == [True] * 6 + [False] * 2
+
+
+def test_what_is_remembered_of_messages_is_bounded() -> None:
+    limit = RateLimit(per_second=3)
+    for number in range(5_000):
+        assert limit.filter(record(f"kind {number} %d", number, 10.0))
+    assert len(limit._seen) <= 1_001

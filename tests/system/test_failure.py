@@ -1,0 +1,139 @@
+"""What a whole server does when the game, or the machine, fails it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+from helpers.raw_client import Connect
+from helpers.servers import OpenServer
+from helpers.waiting import until
+from zoneclient import ZoneClosedError, connect
+
+from zoneserver.games.plaza import Plaza
+from zoneserver.server import ZoneServer
+from zoneserver.zone.rules import Player, Rules, action
+from zoneserver.zone.zone import Zone
+
+
+class Fragile(Rules):
+    @action
+    def break_it(self, player: Player) -> None:
+        raise ZeroDivisionError("the rule failed")
+
+    @action
+    def wave(self, player: Player) -> None:
+        """Works."""
+
+
+async def test_a_rule_that_raises_costs_its_action_and_nothing_else(
+    open_server: OpenServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await open_server(Fragile, hz=50)
+    async with (
+        connect("127.0.0.1", server.port, name="ann") as ann,
+        connect("127.0.0.1", server.port, name="bob") as bob,
+    ):
+        ann.act("break_it")
+        ann.act("wave")
+        bob.act("wave")
+        refused, seen = [], []
+        while len(seen) < 2 or not refused:
+            update = await anext(ann)
+            refused += [refusal.code for refusal in update.refused]
+            seen += [event.name for event in update.events]
+        assert refused == ["RULE_FAILED"]
+        assert sorted(seen) == ["ann", "bob"]
+        assert await bob.ping() >= 0
+    (record,) = [record for record in caplog.records if record.exc_info]
+    told = record.__dict__["fields"]
+    assert (told["player"], told["action"], told["failures_total"]) == ("ann", "break_it", 1)
+    assert told["error"].startswith("ZeroDivisionError: the rule failed (tests/system/test_failure.py:")
+    assert "break_it" in caplog.text
+    assert "'ann'" in caplog.text
+
+
+async def test_a_zone_that_fails_tick_after_tick_tells_everybody_and_stops(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await open_server(Plaza, hz=100)
+    async with connect("127.0.0.1", server.port, name="ann") as ann:
+        await anext(ann)
+        monkeypatch.setattr(Zone, "encode", lambda *_: 1 // 0)
+        await server.serve()
+        assert server.has_failed
+        monkeypatch.undo()
+        stopping = asyncio.create_task(server.stop())
+        with pytest.raises(ZoneClosedError, match="SERVER_STOPPING"):
+            while True:
+                await anext(ann)
+        await stopping
+    assert "the zone cannot go on" in caplog.text
+    assert any(record.levelno == logging.CRITICAL for record in caplog.records)
+
+
+async def test_a_tick_that_fails_now_and_then_is_survived(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server: ZoneServer = await open_server(Plaza, hz=100)
+    async with connect("127.0.0.1", server.port, name="ann") as ann:
+        await anext(ann)
+        failed = 0
+        advance = Zone.advance
+
+        def sometimes(zone: Zone) -> None:
+            nonlocal failed
+            failed += 1
+            if failed % 2:
+                raise MemoryError
+            advance(zone)
+
+        monkeypatch.setattr(Zone, "advance", sometimes)
+        for _ in range(60):
+            await anext(ann)
+        assert not server.has_failed
+
+
+class Heavy(Rules):
+    """Its ticks take three times as long as they may, while `is_heavy`."""
+
+    is_heavy = False
+
+    def on_tick(self) -> None:
+        if self.is_heavy:
+            time.sleep(3 / self.hz)
+
+
+async def test_when_the_work_does_not_fit_time_dilates_and_recovers(open_server: OpenServer) -> None:
+    server = await open_server(Heavy, hz=50)
+    rules = server.zone.rules
+    assert isinstance(rules, Heavy)
+    async with connect("127.0.0.1", server.port, name="ann") as ann:
+        update = await anext(ann)
+        rules.is_heavy = True
+        while update.dilation > 0.5:
+            update = await anext(ann)
+        assert update.dilation >= 0.1
+        rules.is_heavy = False
+        ticks = 0
+        while update.dilation < 1.0:
+            update = await anext(ann)
+            ticks += 1
+        # Two seconds' worth, counted in ticks: the machine may be as slow as it likes.
+        assert ticks <= 2 * 50
+        assert server.gateway.counters.closes == {}
+
+
+async def test_a_thousand_who_knock_and_vanish_leave_nothing_behind(open_server: OpenServer, connect: Connect) -> None:
+    server = await open_server(Plaza, hz=100)
+    clients = [await connect(server.port) for _ in range(300)]
+    for number, client in enumerate(clients):
+        await client.hello(f"ann {number}")
+    await until(lambda: server.gateway.players == 300)
+    for client in clients:
+        client.sock.close()
+    await until(lambda: server.gateway.connections == 0)
+    await until(lambda: not server.zone.rules.players)
+    assert len(server.gateway.lobby) == server.gateway.fan_out.behind == len(server.gateway.lobby.admission) == 0

@@ -1,0 +1,257 @@
+"""The command `zone-swarm` as it is run: what it writes, when it fails, where it goes, how it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import json
+import re
+import signal
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.processes import Family, assert_everything_delivered, ended
+from helpers.swarm_results import outcome
+from helpers.terminals import CURSOR_OFF, CURSOR_ON
+from helpers.web_page import assert_whole_page
+from hypothesis import given
+from hypothesis import strategies as st
+from zonetools.swarm import __main__ as command
+from zonetools.swarm.conductor import Conductor, Outcome
+from zonetools.swarm.plan import Plan, check_target, is_this_machine, parse_mix
+
+# --- Where it goes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.1", "::1"])
+def test_this_machine_is_a_target_without_another_word(host: str) -> None:
+    check_target(Plan(host=host), yes_remote=False)
+    check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=False)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "192.0.2.1",
+        "0.0.0.0",
+        "::",
+        "2001:db8::1",
+        "zone.example",
+        "localhost.example",
+        "127.0.0.1.example",
+        "",
+        "127.1",
+    ],
+)
+def test_another_machine_is_a_target_only_when_somebody_says_that_it_is_theirs(host: str) -> None:
+    with pytest.raises(ValueError, match="is not this machine; --yes-remote"):
+        check_target(Plan(host=host), yes_remote=False)
+    check_target(Plan(host=host), yes_remote=True)
+    with pytest.raises(ValueError, match="hostile bots attack no other"):
+        check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=True)
+
+
+@given(st.ip_addresses())
+def test_no_address_of_another_machine_passes_for_ours(address: Any) -> None:
+    assert is_this_machine(str(address)) == address.is_loopback
+
+
+@given(st.text(max_size=20))
+def test_no_name_passes_for_this_machine(name: str) -> None:
+    assert not is_this_machine(f"{name}.example")
+
+
+@pytest.mark.parametrize("arguments", [["--host", "192.0.2.1"], ["--host", "zone.example", "--port", "7777"]])
+def test_nothing_is_connected_to_before_the_target_is_checked(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run(_plan: Plan, _arguments: argparse.Namespace) -> int:
+        raise AssertionError("it is on its way")
+
+    monkeypatch.setattr(command, "_run", run)
+    assert command.main(arguments) == 2
+    assert "--yes-remote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "arguments", "asked"),
+    [("127.0.0.1", [], 7778), ("192.0.2.1", [], None), ("192.0.2.1", ["--stats-port", "9"], 9)],
+)
+def test_the_admin_port_of_another_machine_is_not_asked_unless_it_is_named(
+    host: str, arguments: list[str], asked: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int | None] = []
+
+    class Idle(Conductor):
+        """One that goes nowhere."""
+
+        def __init__(self, plan: Plan, stats_port: int | None) -> None:
+            super().__init__(plan, stats_port)
+            found.append(stats_port)
+
+        async def run(self, on_progress: Any) -> Outcome:
+            return outcome(plan=self.plan)
+
+    monkeypatch.setattr(command, "Conductor", Idle)
+    parsed = command._parser().read(["--host", host, "--yes-remote", "--no-progress", *arguments])
+    asyncio.run(command._conduct(Plan(host=host, bots=10), parsed))
+    assert found == [asked]
+
+
+# --- What it writes -------------------------------------------------------------------------------
+
+
+def test_a_run_with_everything_that_it_can_write(family: Family, tmp_path: Path) -> None:
+    old, html, prefix = tmp_path / "old.json", tmp_path / "run.html", tmp_path / "run"
+    brief = ("--spawn-server", "--bots", "20", "--time", "1500ms", "--rate", "10", "--no-progress")
+    code, out, err = family.run("zonetools.swarm", *brief, "--json", str(old), "--fail-if", "lost>0")
+    assert (code, err) == (0, "")
+    assert "passed: lost>0: it was 0" in out
+    before = json.loads(old.read_text())
+    assert_everything_delivered(before, 20)
+    assert before["latency_split_ms"]["floor"] == {"mean": 25.0, "max": 50.0}
+    assert before["plan"]["game"] == "plaza"
+
+    code, out, err = family.run(
+        *("zonetools.swarm", *brief, "--rate", "5", "--json", "-", "--html", str(html), "--csv", str(prefix)),
+        *("--compare", str(old), "--fail-if", "p99>0ms", "--fail-if", "lost>0", "--fail-if", "p50<1ms"),
+    )
+    assert code == 1
+    report = json.loads(out)
+    assert re.fullmatch(r"zone-swarm: failed: p99>0ms: it was [0-9.,]+ ms\n", err)
+    assert [condition["failed"] for condition in report["conditions"]] == [True, False, False]
+    assert report["compared"]["file"] == str(old)
+    assert {"name": "rate", "old": 10.0, "new": 5.0} in report["compared"]["differences"]
+    assert_everything_delivered(report, 20)
+    text = html.read_text()
+    assert_whole_page(text)
+    assert "1 of 3 conditions FAILED" in text
+    tables = {
+        name: list(csv.DictReader((tmp_path / f"run_{name}.csv").read_text().splitlines()))
+        for name in ("seconds", "figures", "errors")
+    }
+    assert len(tables["seconds"]) == len(report["series"]) >= 2
+    assert {row["figure"]: row["value"] for row in tables["figures"]}["joined"] == "20"
+    # What all seconds hold together is what was counted.
+    sent = sum(row["sent_per_s"] * row["seconds"] for row in report["series"])
+    assert sent == pytest.approx(report["actions"]["sent"], rel=0.01)
+
+
+def test_a_game_of_ones_own_is_spawned(family: Family) -> None:
+    code, out, _ = family.run(
+        *("zonetools.swarm", "--spawn-server", "zoneserver.games.chat:Chat", "--mix", "idle=1", "--bots", "5"),
+        *("--time", "300ms", "--no-progress", "--json", "-"),
+    )
+    assert code == 0
+    assert json.loads(out)["plan"]["game"] == "chat"
+
+
+def test_a_game_that_is_not_there_is_told_in_one_line(family: Family) -> None:
+    code, out, err = family.run("zonetools.swarm", "--spawn-server", "nothing:Here", "--bots", "5", "--no-progress")
+    assert (code, out, len(err.splitlines())) == (3, "", 1)
+    assert "there is no module 'nothing'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fail-if", "p9>150ms"], "there is no figure 'p9'; did you mean 'p99'?"),
+        (["--fail-if", "p99>150"], "'150' does not go with p99, which is a time: write 150ms"),
+        (["--compare", "/nowhere/old.json"], "cannot read /nowhere/old.json: No such file"),
+        (["--html", "-"], "a page needs a file of its own"),
+        (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),
+        (["--csv", "/nowhere/run"], "cannot write /nowhere/run_seconds.csv"),
+    ],
+)
+def test_what_cannot_come_to_anything_is_told_before_the_run(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_settings_of_a_report_are_shown_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--spawn-server", "--fail-if", "p99 > 150ms", "--fail-if", "lost>0", "--show-config"])
+    shown = capsys.readouterr().out
+    assert re.search(r'^fail-if = \["p99>150ms", "lost>0"\] +# flag$', shown, re.MULTILINE)
+    assert re.search(r'^spawn-server = "zoneserver.games.plaza:Plaza" +# flag$', shown, re.MULTILINE)
+
+
+# --- Interrupted ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ramp", ["500", "10"], ids=["while measuring", "while joining"])
+def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
+    html, prefix, file = tmp_path / "run.html", tmp_path / "run", tmp_path / "run.json"
+    swarm = family.start(
+        *("zonetools.swarm", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
+        *("--csv", str(prefix), "--json", str(file)),
+    )
+    assert swarm.stderr is not None
+    # The first line comes when everybody is in, or when five seconds of the ramp are over.
+    words = "actions: " if ramp == "500" else "joining: "
+    while words not in swarm.stderr.readline():
+        assert swarm.poll() is None
+    swarm.send_signal(signal.SIGINT)
+    code, out, err = ended(swarm)
+    assert (code, "Traceback" in err) == (130, False)
+    assert "(interrupted)" in out
+    report = json.loads(file.read_text())
+    assert report["interrupted"]
+    assert report["series"]
+    assert (report["seconds"] > 0) == (ramp == "500")
+    text = html.read_text()
+    assert_whole_page(text)
+    assert "Interrupted: what had been measured by then." in text
+    for name in ("seconds", "figures", "errors"):
+        table = tmp_path / f"run_{name}.csv"
+        assert stat.S_ISREG(table.stat().st_mode)
+        assert table.stat().st_size > 0
+
+
+def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_path: Path) -> None:
+    html = tmp_path / "run.html"
+    swarm = family.start("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--html", str(html))
+    assert swarm.stdout is not None
+    swarm.stdout.close()
+    swarm.stdout = None
+    code, _, err = ended(swarm)
+    assert (code, "Traceback" in err, "Error" in err) == (0, False, False)
+    assert_whole_page(html.read_text())
+
+
+# --- A real terminal ------------------------------------------------------------------------------
+
+
+def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family: Family) -> None:
+    terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "30", "--ramp", "20", "--time", "0")
+    try:
+        terminal.wait_for(b"joining")
+        terminal.wait_for(b"of 30 joined, 0 failed")
+        terminal.wait_for(b"until Ctrl-C")
+        terminal.wait_for(b"deliveries")
+        terminal.press(b"\x03")
+        assert terminal.wait_for_end() == 130
+        assert terminal.everything.count(CURSOR_OFF) == terminal.everything.count(CURSOR_ON) == 1
+        assert terminal.attributes() == terminal.before
+        terminal.wait_for(b"everybody got everything")
+        terminal.wait_for(b"(interrupted)")
+    finally:
+        terminal.close()
+
+
+def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
+    terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--no-progress")
+    try:
+        assert terminal.wait_for_end() == 0
+        terminal.wait_for(b"everybody got everything")
+        assert b"joining" not in terminal.everything
+        assert CURSOR_OFF not in terminal.everything
+    finally:
+        terminal.close()

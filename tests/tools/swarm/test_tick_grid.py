@@ -1,0 +1,53 @@
+"""When a tick was due, from the frame that came of it."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.tick_frames import Stage
+from hypothesis import given
+from hypothesis import strategies as st
+from zonetools.swarm.measure.tick_grid import TickGrid
+
+HZ = st.integers(1, 200)
+
+
+@given(origin=st.floats(0, 1e7), hz=HZ, tick=st.integers(-1000, 100_000), late=st.floats(0, 1))
+def test_a_frame_that_arrives_within_a_period_is_of_the_point_before(
+    origin: float, hz: int, tick: int, late: float
+) -> None:
+    due = origin + tick / hz
+    # From just before the tick was due to just before the next may begin.
+    arrived = due - 0.0009 + late * (1 / hz - 0.0002)
+    began = TickGrid(origin, hz).began(arrived)
+    assert began == pytest.approx(due, abs=0.00101), "the millisecond by which a loop may be early"
+    assert began <= arrived
+
+
+@given(origin=st.floats(0, 1e6), hz=HZ, arrived=st.floats(0, 1e6))
+def test_no_tick_began_after_its_frame_arrived_or_more_than_a_period_before(
+    origin: float, hz: int, arrived: float
+) -> None:
+    began = TickGrid(origin, hz).began(arrived)
+    assert arrived - 1 / hz - 1e-6 <= began <= arrived
+
+
+def test_a_server_with_another_clock_has_no_grid() -> None:
+    assert TickGrid.told(1_000_000.0, 20, now=50.0) is None
+    assert TickGrid.told(47.9, 20, now=50.0) is None
+    assert TickGrid.told(50.04, 20, now=50.0) == TickGrid(50.04, 20)
+    # A server so busy that it is behind its own grid has the same clock all the same.
+    assert TickGrid.told(49.0, 20, now=50.0) == TickGrid(49.0, 20)
+
+
+def test_the_first_copy_of_a_frame_says_when_its_tick_began_and_no_later_one() -> None:
+    stage = Stage()
+    now = 99.0
+    stage.ledger._clock = lambda: now
+    payloads = [stage.payload() for _ in range(3)]
+    assert stage.ledger.frame(2, payloads[0])[1].tick_began is None, "nobody knows the grid yet"
+    stage.ledger.grid = TickGrid(100.0, 20)
+    now = 100.061
+    assert stage.ledger.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
+    now = 100.3
+    assert stage.ledger.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
+    assert stage.ledger.frame(4, payloads[2])[1].tick_began == pytest.approx(100.3)

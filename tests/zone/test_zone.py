@@ -1,0 +1,624 @@
+"""The zone: what was asked for since the last tick becomes one frame, and no rule can break it."""
+
+import logging
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.codes import RefusalCode
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.framing import HEADER_BYTES
+from zoneserver.protocol.messages import Snapshot, Tick
+from zoneserver.protocol.world import World
+from zoneserver.zone.rules import Player, Refused, Rules, Speed, action
+from zoneserver.zone.zone import TickResult, Zone
+
+HZ = 4
+
+
+class Yard(Rules):
+    """A game whose rules do what a test wants, failing included."""
+
+    width, height = 1000, 1000
+    stats: ClassVar = {"hp": 100}
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.noted: list[tuple[str, str]] = []
+
+    def note(self, what: str, player: Player | None = None) -> None:
+        self.noted.append((what, player.name if player else ""))
+        if self.failing == what:
+            raise RuntimeError(f"{what} fails")
+
+    def on_join(self, player: Player) -> None:
+        player.place(100, 100)
+        self.note("on_join", player)
+
+    def on_leave(self, player: Player) -> None:
+        self.note("on_leave", player)
+
+    def on_tick(self) -> None:
+        self.note("on_tick")
+
+    @action
+    def walk(self, player: Player, vx: Speed, vy: Speed) -> None:
+        player.move(vx, vy)
+
+    @action
+    def push(self, player: Player, other: Player, vx: Speed) -> None:
+        other.move(vx, 0)
+
+    @action
+    def jump(self, player: Player, x: int, y: int) -> None:
+        player.place(x, y)
+
+    @action
+    def waver(self, player: Player, vx: Speed) -> None:
+        player.move(vx, 0)
+        raise Refused("WAVERED", "on second thoughts")
+
+    @action
+    def stumble(self, player: Player, vx: Speed) -> None:
+        player.move(vx, 0)
+        raise RuntimeError("a rule fails")
+
+    @action
+    def deny(self, player: Player) -> None:
+        raise Refused("DENIED", "never")
+
+    @action
+    def say(self, player: Player, text: str) -> None:
+        self.note(text, player)
+
+    @action
+    def answer(self, player: Player, one: int, two: int) -> Any:
+        return (one + two, "sum")
+
+    @action
+    def double(self, player: Player, number: int) -> Any:
+        return number * 2
+
+    @action
+    def unpackable(self, player: Player) -> Any:
+        return {player}
+
+    @action
+    def sprint(self, player: Player) -> None:
+        player.move(1, 128)
+
+
+def zone_of(*names: str, rules: Rules | None = None, limits: Limits | None = None) -> Zone:
+    """A zone with these players in it, by the refs from 1 on."""
+    zone = Zone(rules or Yard(), hz=HZ, seed=1, limits=limits)
+    for ref, name in enumerate(names, 1):
+        zone.join(ref, name)
+    zone.tick()
+    return zone
+
+
+def told(result: TickResult) -> Tick:
+    """A tick's frame as a client has it."""
+    assert int.from_bytes(result.frame[:HEADER_BYTES]) == len(result.frame) - HEADER_BYTES
+    tick = decode_server(result.frame[HEADER_BYTES:])
+    assert isinstance(tick, Tick)
+    return tick
+
+
+def replica_of(zone: Zone) -> World:
+    """What a client has that comes in now, by a snapshot."""
+    (buffer,) = zone.history.since(None)
+    snapshot = decode_server(buffer.plain[HEADER_BYTES:])
+    assert isinstance(snapshot, Snapshot)
+    world = World(zone.rules.width, zone.rules.height, dict(zone.rules.stats))
+    world.restore(snapshot)
+    return world
+
+
+def moved(tick: Tick) -> list[tuple[int, int, int, int]]:
+    """(slot, seq, vx, vy) of each mover."""
+    return list(zip(tick.movers, tick.seqs, tick.vx, tick.vy, strict=True))
+
+
+def codes(result: TickResult) -> list[tuple[int, int, str]]:
+    """(ref, seq, code) of each refusal."""
+    return [(ref, refusal.seq, refusal.code) for ref, refusal, _ in result.refused]
+
+
+# --- One frame ------------------------------------------------------------------------------------
+
+
+def test_all_actions_of_a_tick_are_in_its_one_frame() -> None:
+    zone = zone_of("ann", "bob", "eve")
+    zone.submit(1, 1, [("walk", 1, 2), ("say", "hi")])
+    zone.submit(2, 1, [("jump", 5, 6)])
+    zone.submit(3, 1, [("push", 1, 9)])
+    result = zone.tick()
+    tick = told(result)
+    assert moved(tick) == [(0, 1, 1, 2)]
+    assert list(tick.placed) == [1, 5, 6, 9, 0]
+    assert list(tick.events) == [(0, 2, "say", "hi"), (1, 1, "jump", 5, 6), (2, 1, "push", 1, 9)]
+    assert result.records == 5
+
+
+def test_every_tick_is_encoded_exactly_once() -> None:
+    zone = zone_of("ann")
+    for ticks in range(2, 10):
+        zone.submit(1, ticks, [("say", "hi")] * (ticks % 3))
+        zone.history.snapshot()
+        zone.tick()
+        assert zone.encodes_total == zone.world.tick == ticks
+
+
+def test_a_tick_in_which_nothing_happens_tells_nothing() -> None:
+    result = zone_of("ann").tick()
+    assert (result.records, result.joined, result.refused) == (0, [], [])
+    assert len(result.frame) < 32
+
+
+@pytest.mark.parametrize(
+    ("sent", "event"),
+    [
+        (("say", "hi"), ("say", "hi")),
+        (("answer", 1, 2), ("answer", 3, "sum")),
+        (("double", 4), ("double", 8)),
+    ],
+)
+def test_an_action_is_told_with_its_result_or_else_its_arguments(sent: tuple[Any, ...], event: tuple[Any, ...]) -> None:
+    zone = zone_of("ann")
+    zone.submit(1, 300, [sent])
+    assert list(told(zone.tick()).events) == [(0, 300 & 0xFF, *event)]
+
+
+def test_the_dilation_and_the_hash_once_a_second_are_in_the_frame() -> None:
+    zone = Zone(Yard(), hz=HZ, seed=1)
+    ticks = [told(zone.tick(50)) for _ in range(2 * HZ)]
+    assert {tick.dilation_percent for tick in ticks} == {50}
+    assert [tick.tick for tick in ticks if tick.hash is not None] == [HZ, 2 * HZ]
+
+
+def test_the_name_of_the_zone_is_its_games() -> None:
+    assert zone_of().name == "yard"
+    assert zone_of(rules=Plaza()).name == "plaza"
+
+
+# --- Coming and going -----------------------------------------------------------------------------
+
+
+def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
+    zone = zone_of()
+    zone.join(7, "ann")
+    zone.join(5, "bob")
+    result = zone.tick()
+    assert result.joined == [(7, 0), (5, 1)]
+    assert list(told(result).joins) == [(0, "ann"), (1, "bob")]
+
+
+def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_their_order() -> None:
+    zone = Zone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_second=4 * HZ - 1))
+    for ref in range(8):
+        zone.join(ref, f"player-{ref}")
+    zone.leave(1)
+    zone.leave(6)
+    joined = [[ref for ref, _ in zone.tick().joined] for _ in range(3)]
+    assert joined == [[0, 2, 3], [4, 5, 7], []]
+
+
+@pytest.mark.parametrize(("hz", "joined"), [(1, 20), (10, 2), (20, 1), (100, 1)])
+def test_at_any_tick_rate_as_many_come_in_within_a_second_and_never_none(hz: int, joined: int) -> None:
+    zone = Zone(Yard(), hz=hz, seed=1, limits=Limits(joins_per_second=20))
+    for ref in range(40):
+        zone.join(ref, f"player-{ref}")
+    assert len(zone.tick().joined) == joined
+
+
+def test_who_joins_may_act_in_the_same_tick() -> None:
+    zone = zone_of()
+    zone.join(1, "ann")
+    zone.submit(1, 1, [("walk", 3, 4)])
+    assert moved(told(zone.tick())) == [(0, 1, 3, 4)]
+
+
+def test_who_joins_and_leaves_within_one_tick_was_never_there() -> None:
+    zone = zone_of("ann")
+    before = zone.world.hash()
+    zone.join(2, "bob")
+    zone.submit(2, 1, [("say", "hi")])
+    zone.leave(2)
+    result = zone.tick()
+    assert (result.records, result.joined, result.refused) == (0, [], [])
+    assert zone.world.hash() == before
+
+
+def test_a_slot_that_was_left_goes_to_the_next_who_joins() -> None:
+    zone = zone_of("ann", "bob")
+    zone.submit(1, 1, [("say", "last words")])
+    zone.leave(1)
+    zone.join(3, "eve")
+    result = zone.tick()
+    tick = told(result)
+    assert result.joined == [(3, 0)]
+    assert (list(tick.leaves), list(tick.joins), list(tick.events)) == ([0], [(0, "eve")], [])
+    assert zone.world.names == ["eve", "bob"]
+
+
+def test_the_lowest_free_slot_is_taken_first() -> None:
+    zone = zone_of(*"abcdef")
+    for ref in (5, 2, 6):
+        zone.leave(ref)
+    zone.tick()
+    for ref in (11, 12, 13, 14):
+        zone.join(ref, "new")
+    assert zone.tick().joined == [(11, 1), (12, 4), (13, 5), (14, 6)]
+
+
+def test_a_ref_that_left_may_come_back_within_one_tick() -> None:
+    zone = zone_of("ann")
+    zone.leave(1)
+    zone.join(1, "ann")
+    assert zone.tick().joined == [(1, 0)]
+
+
+def test_actions_of_a_player_who_left_are_dropped() -> None:
+    rules = Yard()
+    zone = zone_of("ann", "bob", rules=rules)
+    zone.submit(1, 1, [("say", "hi"), ("deny",)])
+    zone.leave(1)
+    result = zone.tick()
+    assert list(told(result).events) == []
+    assert result.refused == []
+    assert ("hi", "ann") not in rules.noted
+
+
+def test_leaves_come_before_joins_and_both_before_actions() -> None:
+    rules = Yard()
+    zone = zone_of("ann", "bob", rules=rules)
+    rules.noted.clear()
+    zone.submit(1, 1, [("say", "hi")])
+    zone.join(3, "eve")
+    zone.leave(2)
+    zone.tick()
+    assert rules.noted == [("on_leave", "bob"), ("on_join", "eve"), ("hi", "ann"), ("on_tick", "")]
+
+
+class Parting(Yard):
+    """A game that changes somebody as somebody leaves."""
+
+    def __init__(self, change: str) -> None:
+        super().__init__()
+        self.change = change
+
+    def on_leave(self, player: Player) -> None:
+        for changed in self.players.values() if self.change == "everybody" else [player]:
+            changed["hp"] -= 1
+        if self.change == "place":
+            player.place(5, 5, 1, 1)
+        elif self.change == "move":
+            player.move(1, 1)
+
+
+@pytest.mark.parametrize("leaving", [[1], [2], [3], [1, 2], [2, 3], [1, 2, 3]], ids=str)
+@pytest.mark.parametrize("change", ["stat", "place", "move", "everybody"])
+def test_a_rule_may_change_players_as_they_leave(change: str, leaving: list[int]) -> None:
+    zone = zone_of("ann", "bob", "eve", rules=Parting(change))
+    replica = replica_of(zone)
+    for ref in leaving:
+        zone.leave(ref)
+    replica.apply(told(zone.tick()))
+    assert replica.snapshot() == zone.world.snapshot()
+
+
+# --- How much may wait ----------------------------------------------------------------------------
+
+
+def test_so_many_actions_of_a_player_may_wait_and_not_one_more() -> None:
+    zone = zone_of("ann", "bob", limits=Limits(actions_per_tick=5))
+    assert zone.submit(1, 1, [("say", "a")] * 3)
+    assert zone.submit(1, 4, [("say", "b")] * 2)
+    assert not zone.submit(1, 6, [("say", "c")])
+    assert zone.submit(2, 1, [("say", "d")] * 5)
+    assert len(told(zone.tick()).events) == 10
+
+
+def test_of_a_packet_that_exceeds_the_bound_nothing_is_taken() -> None:
+    zone = zone_of("ann", limits=Limits(actions_per_tick=5))
+    assert zone.submit(1, 1, [("say", "a")] * 3)
+    assert not zone.submit(1, 4, [("say", "b")] * 3)
+    assert zone.submit(1, 7, [("say", "c")] * 2)
+    assert [event[3] for event in told(zone.tick()).events] == ["a", "a", "a", "c", "c"]
+
+
+def test_after_the_tick_as_many_may_wait_again() -> None:
+    zone = zone_of("ann", limits=Limits(actions_per_tick=2))
+    for seq in (1, 3, 5):
+        assert zone.submit(1, seq, [("say", "a")] * 2)
+        zone.tick()
+
+
+# --- What is refused ------------------------------------------------------------------------------
+
+
+def test_each_refusal_goes_to_the_player_who_asked() -> None:
+    zone = zone_of("ann", "bob")
+    zone.submit(1, 10, [("deny",), ("say", "hi"), ("fly",)])
+    zone.submit(2, 20, [("say", 1), ("push", 9, 1)])
+    result = zone.tick()
+    assert codes(result) == [
+        (1, 10, "DENIED"),
+        (1, 12, RefusalCode.UNKNOWN_ACTION),
+        (2, 20, RefusalCode.BAD_PAYLOAD),
+        (2, 21, RefusalCode.NO_TARGET),
+    ]
+    assert {refusal.tick for _ref, refusal, _ in result.refused} == {2}
+    assert list(told(result).events) == [(0, 11, "say", "hi")]
+
+
+def test_a_refusal_is_told_once() -> None:
+    zone = zone_of("ann")
+    zone.submit(1, 1, [("deny",)])
+    assert len(zone.tick().refused) == 1
+    assert zone.tick().refused == []
+
+
+def test_a_refused_action_is_not_noted_as_applied() -> None:
+    zone = zone_of("ann")
+    zone.submit(1, 1, [("say", "hi"), ("deny",)])
+    zone.tick()
+    assert zone.world.seq[0] == 1
+
+
+def test_the_newest_applied_action_is_noted_however_many_were_refused_before() -> None:
+    zone = zone_of("ann")
+    zone.submit(1, 1, [("deny",)] * 150)
+    zone.submit(1, 151, [("say", "hi")])
+    zone.tick()
+    assert zone.world.seq[0] == 151
+
+
+def test_a_replica_notes_the_same_sequence_however_far_apart_actions_may_be() -> None:
+    zone = zone_of("ann")
+    replica = replica_of(zone)
+    assert zone.submit(1, 5, [("walk", 1, 1)])
+    assert not zone.submit(1, 133, [("say", "too far")])
+    assert not zone.submit(1, 2**31, [("say", "too far")])
+    assert zone.submit(1, 132, [("say", "hi")])
+    replica.apply(told(zone.tick()))
+    assert replica.seq == zone.world.seq
+    assert replica.seq[0] == 132
+    assert zone.submit(1, 2**31, [("say", "another tick")])
+
+
+def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -> None:
+    zone = zone_of("ann", limits=Limits(event_bytes_per_tick=10_000, actions_per_tick=128))
+    replica = replica_of(zone)
+    assert zone.submit(1, 200, [("say", "hi")] * 127)
+    assert zone.submit(1, 327, [("walk", 1, 1)])
+    assert not zone.submit(1, 328, [("say", "one more")])
+    replica.apply(told(zone.tick()))
+    assert replica.seq == zone.world.seq
+    assert replica.seq[0] == 327 & 0xFF
+
+
+def test_what_one_player_has_everybody_told_within_a_tick_is_bounded_and_the_rest_waits_in_order() -> None:
+    zone = zone_of("ann", "bob", limits=Limits(event_bytes_per_tick=100))
+    text = "x" * 60
+    for seq in range(1, 6):
+        assert zone.submit(1, seq, [("say", text)])
+    assert zone.submit(2, 1, [("say", "me too")])
+    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 1), (0, 2), (1, 1)]
+    # What waits comes before what is new, and counts towards what may wait.
+    assert zone.submit(1, 6, [("say", "new")])
+    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 3), (0, 4)]
+    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 5), (0, 6)]
+    assert told(zone.tick()).events == ()
+
+
+# --- Rules that fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failing", ["on_join", "on_leave", "on_tick"])
+def test_a_callback_that_raises_costs_nothing_but_a_count(failing: str) -> None:
+    rules = Yard(failing)
+    zone = zone_of("ann", "bob", rules=rules)
+    before = zone.rule_failures_total
+    zone.submit(1, 1, [("walk", 1, 1)])
+    zone.leave(2)
+    zone.join(3, "eve")
+    result = zone.tick()
+    assert moved(told(result)) == [(0, 1, 1, 1)]
+    assert zone.world.names == ["ann", "eve"]
+    assert zone.rule_failures_total == before + 1
+
+
+def test_a_timer_that_raises_stops_no_other_timer() -> None:
+    rules = Yard("first")
+    zone = zone_of(rules=rules)
+    rules.after(1, lambda: rules.note("first"))
+    rules.after(1, lambda: rules.note("second"))
+    zone.tick()
+    assert [what for what, _who in rules.noted[-3:]] == ["first", "second", "on_tick"]
+    assert zone.rule_failures_total == 1
+
+
+@pytest.mark.parametrize("kind", ["fails", "unpackable", "sprint"])
+def test_an_action_whose_rule_raises_is_refused_and_the_others_happen(kind: str) -> None:
+    zone = zone_of("ann", "bob", rules=Yard("fails"))
+    replica = replica_of(zone)
+    zone.submit(1, 1, [("say", "before"), ("say", kind) if kind == "fails" else (kind,), ("say", "after")])
+    result = zone.tick()
+    assert codes(result) == [(1, 2, RefusalCode.RULE_FAILED)]
+    assert [event[3] for event in told(result).events] == ["before", "after"]
+    assert zone.rule_failures_total == 1
+    replica.apply(told(result))
+    assert replica.hash() == zone.world.hash()
+
+
+def test_failures_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        zone = zone_of(rules=Yard("on_tick"))
+        for _ in range(3 * HZ - 1):
+            zone.tick()
+    assert zone.rule_failures_total == 3 * HZ
+    assert len(caplog.records) == 3
+
+
+def test_a_rule_that_fails_all_the_time_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Rules):
+        def on_tick(self) -> None:
+            if self.tick % 2:
+                raise ZeroDivisionError("odd")
+            raise ZeroDivisionError("even")
+
+        @action
+        def deep(self, player: Player, calls: int) -> None:
+            if calls == 0:
+                raise ZeroDivisionError("deep down")
+            self.deep(player, calls - 1)
+
+        @action
+        def jump(self, player: Player) -> None:
+            raise KeyError("jump")
+
+    with caplog.at_level(logging.ERROR):
+        zone = zone_of("ann", rules=Broken())
+        for seq in range(1, 2 * HZ - 1):
+            zone.submit(1, 3 * seq, [("jump",), ("deep", 500 + seq), ("deep", 300)])
+            zone.tick()
+    told_of = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert {text: told_of.count(text) for text in told_of} == {"odd": 2, "even": 2, "'jump'": 2, "deep down": 2}
+
+
+# --- Motion that was taken back, or superseded ----------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "code"), [("waver", "WAVERED"), ("stumble", RefusalCode.RULE_FAILED)])
+def test_a_motion_whose_action_did_not_happen_stands_as_placed(kind: str, code: str) -> None:
+    zone = zone_of("ann")
+    replica = replica_of(zone)
+    zone.submit(1, 1, [(kind, 5)])
+    result = zone.tick()
+    tick = told(result)
+    assert codes(result) == [(1, 1, code)]
+    assert moved(tick) == []
+    assert list(tick.placed) == [0, 100, 100, 5, 0]
+    assert (zone.world.vx[0], zone.world.seq[0]) == (5, 0)
+    replica.apply(tick)
+    assert replica.snapshot() == zone.world.snapshot()
+
+
+@pytest.mark.parametrize("kind", ["waver", "stumble"])
+def test_an_earlier_motion_of_the_tick_remains_its_actions_doing(kind: str) -> None:
+    zone = zone_of("ann")
+    zone.submit(1, 1, [("walk", 1, 1), (kind, 5)])
+    tick = told(zone.tick())
+    assert moved(tick) == [(0, 1, 5, 0)]
+    assert list(tick.placed) == [0, 100, 100, 5, 0]
+
+
+def test_of_several_motions_in_one_tick_the_last_is_told() -> None:
+    zone = zone_of("ann")
+    zone.submit(1, 1, [("walk", 1, 1), ("walk", 2, 2)])
+    zone.submit(1, 3, [("walk", 3, 3)])
+    result = zone.tick()
+    assert moved(told(result)) == [(0, 3, 3, 3)]
+    assert (result.records, result.refused) == (1, [])
+    assert zone.superseded_total == 2
+
+
+def test_a_motion_supersedes_none_of_an_earlier_tick_or_of_another_player() -> None:
+    zone = zone_of("ann", "bob")
+    for seq in (1, 2):
+        zone.submit(1, seq, [("walk", 1, 1)])
+        zone.submit(2, seq, [("walk", 1, 1)])
+        zone.tick()
+    assert zone.superseded_total == 0
+
+
+def test_a_push_by_another_is_imposed_and_not_the_players_own_motion() -> None:
+    zone = zone_of("ann", "bob")
+    zone.submit(1, 1, [("push", 1, 7)])
+    tick = told(zone.tick())
+    assert moved(tick) == []
+    assert list(tick.placed) == [1, 100, 100, 7, 0]
+    assert list(tick.events) == [(0, 1, "push", 1, 7)]
+
+
+# --- Everybody agrees -----------------------------------------------------------------------------
+
+Step = tuple[str, int, tuple[Any, ...]]
+speeds = st.integers(-30, 30)
+slots = st.integers(0, 4)
+plaza_actions = st.one_of(
+    st.tuples(st.just("move"), speeds, speeds),
+    st.tuples(st.sampled_from(["strike", "bolt", "heal"]), slots),
+    st.tuples(st.just("say"), st.text(max_size=5)),
+    st.tuples(st.just("emote"), st.integers(-1, 6)),
+)
+steps = st.tuples(st.sampled_from(["join", "leave", "act", "act", "act"]), slots, plaza_actions)
+scripts = st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12)
+
+
+def played(script: list[list[Step]], seed: int) -> list[TickResult]:
+    """What a crowded little plaza makes of a script."""
+
+    class Corner(Plaza):
+        width, height = 300, 300
+
+    zone = Zone(Corner(), hz=HZ, seed=seed)
+    refs: list[int] = []
+    results = []
+    number = 0
+    for tick in script:
+        for what, who, sent in tick:
+            number += 1
+            if what == "join":
+                refs.append(number)
+                zone.join(number, f"player{number}")
+            elif what == "leave" and refs:
+                zone.leave(refs.pop(who % len(refs)))
+            elif refs:
+                zone.submit(refs[who % len(refs)], number, [sent])
+        results.append(zone.tick())
+    return results
+
+
+@settings(max_examples=60, deadline=None)
+@given(scripts, st.integers(0, 2**32))
+def test_the_same_input_gives_the_same_bytes(script: list[list[Step]], seed: int) -> None:
+    assert played(script, seed) == played(script, seed)
+
+
+def test_another_seed_gives_other_bytes() -> None:
+    script: list[list[Step]] = [[("join", 0, ())]]
+    assert played(script, 1)[0].frame != played(script, 2)[0].frame
+
+
+@settings(max_examples=60, deadline=None)
+@given(scripts)
+def test_a_client_finds_each_hash_to_be_its_own(script: list[list[Step]]) -> None:
+    replica = World(300, 300, dict(Plaza.stats))
+    for result in played([*script, *([[]] * HZ)], 1):
+        tick = told(result)
+        replica.apply(tick)
+        if result.tick % HZ == 0:
+            assert tick.hash == replica.hash()
+
+
+def test_who_comes_late_reaches_the_same_state_by_frames_or_by_snapshot() -> None:
+    zone = zone_of("ann", "bob")
+    early = replica_of(zone)
+    for seq in range(1, 6):
+        zone.submit(1, seq, [("walk", seq, -seq)])
+        zone.tick()
+    for buffer in zone.history.since(1):
+        tick = decode_server(buffer.plain[HEADER_BYTES:])
+        if isinstance(tick, Tick):
+            early.apply(tick)
+        else:
+            assert isinstance(tick, Snapshot)
+            early.restore(tick)
+    assert early.snapshot() == replica_of(zone).snapshot() == zone.world.snapshot()

@@ -1,0 +1,240 @@
+"""The pieces of a tick by themselves, on fixed seeds: small enough to see what a change did to one of them.
+
+Each is given ready-made work, and is timed on nothing but that.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.session import Session
+from zoneserver.gateway.state import State
+from zoneserver.protocol.decoding import decode_client
+from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.messages import Act
+from zoneserver.protocol.world import World
+from zoneserver.zone.history import Buffer
+from zoneserver.zone.tick_buffer import FrameBuilder
+from zoneserver.zone.zone import Zone
+from zonetools.bench.counter import open_counter
+
+__all__ = ["MICRO", "MicroResult", "run_micro"]
+
+_SEED = 1
+_RUN_SECONDS = 0.1
+_CALLS_BEFORE = 3
+_COUNT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class MicroResult:
+    """One piece. Microseconds of CPU time, and instructions in user mode, each per `unit`."""
+
+    name: str
+    unit: str
+    cpu_us: float
+    """The median of the runs."""
+    cpu_us_runs: list[float]
+    instructions: float | None
+    """None where the processor's counter is not to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Micro:
+    """A piece: `prepare` makes the work, and returns what does it once; that is `units` units."""
+
+    unit: str
+    units: int
+    prepare: Callable[[], Callable[[], object]]
+
+
+def run_micro(name: str, runs: int) -> MicroResult:
+    """Times one of MICRO, so many times."""
+    micro = MICRO[name]
+    work = micro.prepare()
+    for _ in range(_CALLS_BEFORE):
+        began = time.process_time()
+        work()
+        once_seconds = time.process_time() - began
+    calls = max(1, int(_RUN_SECONDS / max(once_seconds, 1e-6)))
+    units = calls * micro.units
+    read = open_counter()
+    cpu_us, instructions = [], []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(runs):
+            counted, began = read() if read else 0, time.process_time()
+            for _ in range(calls):
+                work()
+            cpu_us.append(round(1e6 * (time.process_time() - began) / units, 3))
+            if read:
+                instructions.append((read() - counted) / units)
+    finally:
+        gc.enable()
+    return MicroResult(
+        name, micro.unit, statistics.median(cpu_us), cpu_us, statistics.median(instructions) if instructions else None
+    )
+
+
+# --- The pieces -----------------------------------------------------------------------------------
+
+
+def _frame_encode() -> Callable[[], object]:
+    """A thousand motions of four thousand players: a quarter of them acted, as at five actions a second."""
+    chance, world, builder = random.Random(_SEED), World(10_000, 10_000, {"hp": 100}), FrameBuilder()
+    for slot in range(4 * _COUNT):
+        world.join(slot, f"player-{slot}")
+        world.place(slot, chance.randrange(10_001), chance.randrange(10_001), chance.randint(-25, 25))
+    moved = {slot: chance.randrange(256) for slot in chance.sample(range(4 * _COUNT), _COUNT)}
+
+    def work() -> bytes:
+        builder.moved = moved.copy()
+        return builder.encode(world, 100, None)
+
+    return work
+
+
+def _frame_deflate() -> Callable[[], object]:
+    """That frame deflated, which happens once a tick if anybody wants it so. Its sequences are alike in nothing."""
+    encode: Any = _frame_encode()
+    data: bytes = encode()
+
+    def work() -> bytes:
+        return Buffer(data).deflate()
+
+    return work
+
+
+def _packets(count: int) -> list[bytes]:
+    """What so many players send who walk, fight and talk as the swarm does, complete on the wire."""
+    chance, packets = random.Random(_SEED), []
+    for _ in range(count):
+        walk: tuple[Any, ...] = ("move", chance.randint(-17, 17), chance.randint(-17, 17))
+        others = (("strike", chance.randrange(count)), ("say", "what a crowd today"))
+        action = walk if chance.random() < 0.9 else chance.choice(others)
+        packets.append(frame(Act(chance.randrange(1, 1000), [action]).encode()))
+    return packets
+
+
+def _packet_decode() -> Callable[[], object]:
+    """From what a socket read to a checked message."""
+    packets, deframer = _packets(_COUNT), Deframer(1024)
+
+    def work() -> None:
+        for packet in packets:
+            for payload in deframer.receive(packet, 64):
+                decode_client(payload)
+
+    return work
+
+
+def _action_apply() -> Callable[[], object]:
+    """From the zone's inbox through the rules to the world and the frame, which is not encoded."""
+    zone = Zone(Plaza(), hz=20, seed=_SEED)
+    for ref in range(_COUNT):
+        zone.join(ref, f"player-{ref}")
+    zone.tick()
+    chance = random.Random(_SEED)
+    actions = [(("move", chance.randint(-17, 17), chance.randint(-17, 17)),) for _ in range(_COUNT)]
+
+    def work() -> None:
+        for ref, sent in enumerate(actions):
+            zone.submit(ref, 1, sent)
+        zone.advance()
+
+    return work
+
+
+class _Kernel:
+    """A transport whose kernel takes everything."""
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        pass
+
+    def get_extra_info(self, name: str) -> Any:
+        return None
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class _Deaf:
+    """An owner who does not care."""
+
+    def session_accepted(self, session: Session) -> None:
+        pass
+
+    def session_opened(self, session: Session) -> None:
+        pass
+
+    def session_received(self, session: Session, payload: bytes) -> None:
+        pass
+
+    def session_stalled(self, session: Session) -> None:
+        pass
+
+    def session_drained(self, session: Session) -> None:
+        pass
+
+    def session_ended(self, session: Session) -> None:
+        pass
+
+    def session_gone(self, session: Session) -> None:
+        pass
+
+
+def _sessions() -> list[Session]:
+    # Nothing here is ever called back, so the loop need not run.
+    loop: Any = None
+    kernel: Any = _Kernel()
+    owner = _Deaf()
+    sessions = [Session(owner, Limits(), loop, len) for _ in range(_COUNT)]
+    for session in sessions:
+        session.connection_made(kernel)
+        session.advance(State.JOINING)
+        session.advance(State.PLAYING)
+    return sessions
+
+
+def _session_send() -> Callable[[], object]:
+    """The round of a tick: one buffer to each session, nothing waiting."""
+    members, data = Round[Session](), bytes(1_000)
+    for session in _sessions():
+        session.enter(members)
+    return lambda: members.send(data)
+
+
+def _session_gather() -> Callable[[], object]:
+    """Two buffers queued and flushed as one gather send."""
+    sessions, data = _sessions(), bytes(500)
+
+    def work() -> None:
+        for session in sessions:
+            session.enqueue(data)
+            session.enqueue(data)
+            session.flush()
+
+    return work
+
+
+MICRO = {
+    "frame_encode": Micro("1,000 records", 1, _frame_encode),
+    "frame_deflate": Micro("1,000 records", 1, _frame_deflate),
+    "packet_decode": Micro("packet", _COUNT, _packet_decode),
+    "action_apply": Micro("action", _COUNT, _action_apply),
+    "session_send": Micro("session", _COUNT, _session_send),
+    "session_gather": Micro("session", _COUNT, _session_gather),
+}

@@ -1,0 +1,144 @@
+"""Where the figures come from: the admin port of a server, asked over one connection that stays open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from zoneserver.admin.stats import SessionList, Stats
+from zoneserver.support.process import address_text
+
+__all__ = ["AwayError", "Source", "ZoneMap"]
+
+# A server under full load answers between two ticks; one that takes longer than this is as good as away.
+_ANSWER_SECONDS = 2.0
+# The map of 2,000 players takes some 25 kB, a list of sessions less: what is much longer than that is
+# no answer of ours.
+_ANSWER_BYTES = 4 * 1024 * 1024
+
+
+class AwayError(Exception):
+    """The server gave no answer, or none that a zone gives; the text says which, and steers no terminal."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_printable(text))
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneMap:
+    """Where everybody is: `positions` is x, y, x, y, ... of some or all of `players`."""
+
+    width: int
+    height: int
+    players: int
+    positions: list[int]
+
+
+class Source:
+    """Asks one server, one question at a time. After an AwayError the next question connects anew.
+
+    With `ascii` every other character in an answer becomes a question mark.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        patience_seconds: float = _ANSWER_SECONDS,
+        ascii: bool = False,  # noqa: A002
+    ) -> None:
+        self.address = address_text(host, port)
+        self._ascii = ascii
+        self._patience_seconds = patience_seconds
+        # It connects when first asked, and again whenever it was closed.
+        self._connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
+        self._is_closed = False
+
+    async def stats(self) -> Stats:
+        """The statistics now. Raises AwayError."""
+        try:
+            return Stats.from_json(await self._ask("/stats"))
+        except ValueError as error:
+            raise AwayError(str(error)) from None
+
+    async def map(self) -> ZoneMap:
+        """The map now. Raises AwayError."""
+        document = await self._ask("/map")
+        try:
+            positions = [int(value) for value in document["positions"]]
+            return ZoneMap(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AwayError(f"the answer is no map: {error!r}") from None
+
+    async def sessions(self, sort: str, limit: int) -> SessionList:
+        """The first few sessions by one of SESSION_SORTS, and those that closed last. Raises AwayError."""
+        try:
+            return SessionList.from_json(await self._ask(f"/sessions?sort={sort}&limit={limit}"))
+        except (TypeError, ValueError) as error:
+            raise AwayError(f"the answer is no list of sessions: {error}") from None
+
+    def close(self) -> None:
+        """Ends the connection for good; a question that still waits in its thread gets an error."""
+        self._is_closed = True
+        if self._connection.sock is not None:
+            # Closing alone would not wake a thread that reads from it.
+            with contextlib.suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+    async def _ask(self, path: str) -> Any:
+        return await asyncio.to_thread(self._ask_blocking, path)
+
+    def _ask_blocking(self, path: str) -> Any:
+        try:
+            try:
+                body = self._get(path)
+            except ConnectionError:
+                # The server closed the idle connection, or is a new one: that says nothing about now.
+                self._connection.close()
+                if self._is_closed:
+                    raise
+                body = self._get(path)
+            return _printable(json.loads(body), self._ascii)
+        except TimeoutError:
+            reason = f"no answer within {self._patience_seconds:g} s"
+        except ConnectionRefusedError:
+            reason = "connection refused"
+        except http.client.RemoteDisconnected as error:
+            reason = str(error)
+        except (http.client.BadStatusLine, http.client.LineTooLong):
+            reason = "this is not the admin port of a zone"
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        except ValueError:
+            reason = "the answer is not JSON"
+        self._connection.close()
+        raise AwayError(reason)
+
+    def _get(self, path: str) -> bytes:
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        body = response.read(_ANSWER_BYTES)
+        if not response.isclosed():
+            raise http.client.HTTPException("the answer is too long")
+        if response.status != http.HTTPStatus.OK:
+            raise http.client.HTTPException(f"{path} is answered with {response.status} {response.reason}")
+        return body
+
+
+def _printable(value: Any, ascii: bool = False) -> Any:  # noqa: A002
+    """The same value without the characters, in any text within it, that could steer a terminal."""
+    match value:
+        case str():
+            text = value if value.isprintable() else "".join(filter(str.isprintable, value))
+            return text.encode("ascii", "replace").decode() if ascii else text
+        case list():
+            return [_printable(element, ascii) for element in value]
+        case dict():
+            return {_printable(key, ascii): _printable(element, ascii) for key, element in value.items()}
+    return value

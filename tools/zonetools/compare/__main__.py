@@ -1,0 +1,158 @@
+"""The command `zone-compare`: one server code, three ways to deliver, the same bots against each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
+from zoneserver.cli.settings import Parser
+from zoneserver.config import DELIVERIES, Config
+from zoneserver.support.errors import Exit
+from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_number
+from zoneserver.support.process import on_stop_signals
+from zonetools.common.machine import load_average, machine
+from zonetools.compare import page, report
+from zonetools.compare.measure import Run, Verdict, measure, skipped
+from zonetools.swarm.plan import Plan
+
+__all__ = ["main"]
+
+_log = logging.getLogger(__name__)
+
+CROWDS = (50, 100, 200, 400, 700, 1_000)
+# Actions whose outcome does not depend on the time that has passed in the zone. Where an action is a tick,
+# cooldowns run down faster: fighters would do other things against one server than against another.
+MIX = {"walker": 90, "chatty": 10}
+
+_EXAMPLES = """\
+  zone-compare                                   three strategies, 50 to 1,000 players: some four minutes
+  zone-compare --players 50,200 --time 3s        a first impression
+  zone-compare --json - | jq '.deliveries[] | {name, largest_crowd_held}'
+"""
+_EXIT_CODES = "0 measured, 1 somebody was told something wrong, 2 wrong usage, 3 cannot start, 130 interrupted"
+
+_Item = TypeVar("_Item")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(_parser(), _main, argv)
+
+
+async def _main(arguments: argparse.Namespace) -> int:
+    plan = Plan(
+        bots=max(arguments.players),
+        seconds=arguments.time,
+        rate=arguments.rate,
+        seed=arguments.seed,
+        processes=arguments.processes,
+        mix=MIX,
+    )
+    require_open_files(plan.open_files_per_process, f"{plan.bots:,} bots in {plan.processes} processes need")
+    document = await _measure(plan, arguments)
+    _deliver(document, arguments)
+    if not report.passed(document):
+        return Exit.FAILED
+    return Exit.INTERRUPTED if document["interrupted"] else Exit.OK
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "zone-compare",
+        "Compare three ways to tell everybody what everybody does: the same server code, bots and actions.",
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+    )
+    flag = parser.setting
+    parser.section("what")
+    flag(
+        "--players",
+        parse=_list(above_zero(parse_count)),
+        default=CROWDS,
+        help="crowds, as 50,200",
+        shown=_names(CROWDS),
+    )
+    text = "which of them"
+    flag(
+        "--strategies",
+        parse=_list(one_of(DELIVERIES, "strategy")),
+        default=DELIVERIES,
+        help=text,
+        shown=_names(DELIVERIES),
+    )
+    flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each")
+    flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")
+    flag("--seed", parse=parse_integer, default=1, help="seed of all that bots decide")
+    flag("--processes", parse=above_zero(parse_integer), default=1, help="processes of the swarm")
+    parser.section("what for")
+    flag("--json", parse=parse_output, metavar="FILE", help="write everything that was measured as JSON; - is stdout")
+    flag("--html", parse=parse_output, metavar="FILE", help="write it as one page with plots")
+    flag("--svg", parse=parse_output, metavar="FILE", help="write the three plots that matter most as a picture")
+    parser.switch("--no-progress", help="show nothing while it runs")
+    parser.common()
+    return parser
+
+
+def _list(parse: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
+    return lambda text: [parse(part) for part in text.split(",")]
+
+
+def _names(items: Sequence[object]) -> str:
+    return ",".join(map(str, items))
+
+
+async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Crowd by crowd, so that what is compared was measured one right after the other."""
+    stop = asyncio.Event()
+    on_stop_signals(stop.set)
+    load_before = load_average()
+    runs: list[Run] = []
+    # The crowd that was too much for a strategy.
+    stopped: dict[str, int] = {}
+    for players in sorted(set(arguments.players)):
+        for delivery in arguments.strategies:
+            if stop.is_set():
+                break
+            if delivery in stopped:
+                runs.append(skipped(delivery, players, stopped[delivery]))
+                continue
+            processes = min(plan.processes, players)
+            run = await measure(delivery, dataclasses.replace(plan, bots=players, processes=processes), stop)
+            runs.append(run)
+            if run.verdict == Verdict.BEHIND:
+                stopped[delivery] = players
+            if not arguments.no_progress:
+                _log.info("%s", _line(run))
+    return report.document(runs, plan, Config().hz, machine(load_before), interrupted=stop.is_set())
+
+
+def _line(run: Run) -> str:
+    figures = "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
+    late = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
+    return f"{run.players:>6,} players, {run.delivery:<9}  {figures}{late}{run.verdict}"
+
+
+def _deliver(document: dict[str, Any], arguments: argparse.Namespace) -> None:
+    if arguments.html:
+        write_output(arguments.html, page.page(document))
+    if arguments.svg:
+        write_output(arguments.svg, page.picture(document))
+    if arguments.json == "-":
+        print(json.dumps(document))
+        return
+    if arguments.json:
+        write_output(arguments.json, json.dumps(document, indent=2) + "\n")
+    Console(highlight=False).print(report.render(document))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

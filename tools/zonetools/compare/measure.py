@@ -1,0 +1,209 @@
+"""One run of a comparison: a delivery strategy, a crowd, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoneserver.admin.stats import Stats
+from zonetools.common.server_process import ServerProcess
+from zonetools.compare.outside import Outside, observe
+from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
+from zonetools.swarm.plan import Plan
+from zonetools.swarm.report import build as report
+
+__all__ = ["TICKS_HELD", "Run", "Verdict", "measure", "run_of", "skipped"]
+
+TICKS_HELD = 2
+"""A crowd is held when 99 % of all actions reach their own player within so many ticks."""
+# Whoever waits longer than this for what they did has left.
+_LATENCY_MS_MAX = 2_000
+# A server that reads fewer of the actions that are sent has a backlog, and it grows.
+_SHARE_TAKEN_MIN = 0.95
+_SAMPLE_SECONDS = 1.0
+
+
+class Verdict:
+    """What becomes of a strategy with a crowd."""
+
+    HELD = "held"
+    LATE = "late"
+    """Everybody gets everything, later than within two ticks."""
+    BEHIND = "cannot keep up"
+    """Not everybody gets everything, or ever later: larger crowds are not tried."""
+    WRONG = "wrong"
+    """Somebody was told something else than the others: a fault, whatever the speed."""
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one strategy did with one crowd. Rates are per second; None is what is not known."""
+
+    delivery: str
+    players: int
+    verdict: str
+    why: list[str] = field(default_factory=list)
+    """What speaks against it, or why there is no run."""
+    frames_per_s: float | None = None
+    """Frames that sessions were handed."""
+    sends_per_s: float | None = None
+    """Sends that took them there."""
+    system_calls_per_s: float | None = None
+    system_calls_unknown: str = ""
+    """Why they are not known, where they are not."""
+    actions_per_s: float | None = None
+    """Actions that the server read."""
+    bytes_per_player_per_s: float | None = None
+    bytes_per_delivered_action: float | None = None
+    cpu_percent: float | None = None
+    """Of one core: the server."""
+    waited_percent: float | None = None
+    """Of the time: how long the server had work to do and no core to do it on."""
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    """p50 and p99, from the moment an action was due to the moment its own player saw it."""
+    tick_overruns: int | None = None
+    limited_by_swarm: list[str] = field(default_factory=list)
+    """Why the swarm itself may have been the limit; empty when it was not."""
+    swarm: dict[str, Any] | None = None
+    """The whole report of the swarm, schema `zone-swarm/2`."""
+
+
+async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
+    """A server of its own with this strategy, and the swarm against it; `stop` ends it early.
+
+    Raises SpawnError when there is no server to be had.
+    """
+    arguments = ("--delivery", delivery, "--max-players", str(plan.bots), "--seed", str(plan.seed))
+    async with ServerProcess(*arguments) as server:
+        plan = dataclasses.replace(plan, port=server.port)
+        conductor = Conductor(plan, server.stats_port)
+        stopping = asyncio.create_task(_stop_with(conductor, stop))
+        observing = asyncio.create_task(_observe(conductor, server.pid))
+        try:
+            outcome = await conductor.run(lambda _progress: None)
+        except SwarmError as error:
+            return Run(delivery, plan.bots, Verdict.BEHIND, [str(error)])
+        finally:
+            for task in (stopping, observing):
+                task.cancel()
+            await asyncio.wait([stopping, observing])
+        outside = Outside() if observing.cancelled() else observing.result()
+    return run_of(delivery, outcome, outside)
+
+
+async def _stop_with(conductor: Conductor, stop: asyncio.Event) -> None:
+    await stop.wait()
+    conductor.stop()
+
+
+async def _observe(conductor: Conductor, pid: int) -> Outside:
+    """Watches the server for a second of the run, from a quarter of it on."""
+    seconds = conductor.plan.seconds
+    while (conductor.progress.measuring_for or 0.0) < seconds / 4:
+        await asyncio.sleep(0.05)
+    return await observe(pid, min(_SAMPLE_SECONDS, seconds / 2))
+
+
+def run_of(delivery: str, outcome: Outcome, outside: Outside) -> Run:
+    """The figures of a run, and what they come to. Pure."""
+    result = report.summary(outcome)
+    measured = outcome.stats[1:] if outcome.stats is not None else None
+    per_s = _rates(measured)
+    verdict, why = _judge(result, outcome, per_s.get("actions_in_total"))
+    return Run(
+        delivery=delivery,
+        players=outcome.plan.bots,
+        verdict=verdict,
+        why=why,
+        frames_per_s=per_s.get("frames_out_total"),
+        sends_per_s=per_s.get("sends_total"),
+        system_calls_per_s=outside.system_calls_per_s,
+        system_calls_unknown=outside.system_calls_unknown,
+        actions_per_s=per_s.get("actions_in_total"),
+        bytes_per_player_per_s=result["bytes_in_per_bot_per_s"],
+        bytes_per_delivered_action=result["bytes_per_delivered_action"],
+        # A server that is too busy to answer has no figures of its own.
+        cpu_percent=outside.cpu_percent if measured is None else result["cpu_percent"]["server"],
+        waited_percent=outside.waited_percent,
+        latency_ms={
+            name: value for name, value in result["latency_ms"].items() if name in {"p50", "p99"} and value is not None
+        },
+        tick_overruns=_overruns(measured),
+        limited_by_swarm=result["swarm"]["why_limited"],
+        swarm=result,
+    )
+
+
+def skipped(delivery: str, players: int, smaller: int) -> Run:
+    """What stands for a run that was not worth its time."""
+    return Run(delivery, players, Verdict.SKIPPED, [f"could not keep up with {smaller:,}"])
+
+
+def _rates(server: tuple[Stats, Stats] | None) -> dict[str, float]:
+    """How fast the server's counters rose while it was measured; empty when they are not known."""
+    if server is None:
+        return {}
+    before, after = server
+    seconds = max(after.uptime_s - before.uptime_s, 1e-9)
+    names = ("frames_out_total", "sends_total", "actions_in_total")
+    return {name: round((getattr(after, name) - getattr(before, name)) / seconds, 1) for name in names}
+
+
+def _overruns(server: tuple[Stats, Stats] | None) -> int | None:
+    return None if server is None else server[1].overruns_total - server[0].overruns_total
+
+
+def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) -> tuple[str, list[str]]:
+    """The verdict on a run, and what speaks against it."""
+    wrong = _faults(result)
+    if wrong:
+        return Verdict.WRONG, wrong
+    if outcome.interrupted:
+        return Verdict.INTERRUPTED, []
+    bots, plan = result["bots"], outcome.plan
+    why = []
+    if bots["joined"] < bots["requested"]:
+        why.append(f"only {bots['joined']:,} of {bots['requested']:,} came in")
+    if result["closed_early"]:
+        reasons = ", ".join(sorted(reason for reason in result["closed"] if reason != "CLIENT_LEFT"))
+        why.append(f"{result['closed_early']:,} were thrown out: {reasons}")
+    if result["actions"]["lost"]:
+        why.append(f"{result['actions']['lost']:,} actions had no answer seconds after the end")
+    if result["broken"]:
+        # Bots look around in a replica, which stands still while all of them skip frames.
+        why.append(f"{result['broken']:,} times a bot could not tell where it is")
+    p99 = result["latency_ms"]["p99"]
+    if p99 is None:
+        why.append("nothing was measured")
+    elif p99 > _LATENCY_MS_MAX:
+        why.append(f"the 99th percentile of the latency is {p99 / 1000:.1f} s")
+    offered_per_s = plan.bots * plan.rate
+    if taken_per_s is None:
+        why.append("it gives no statistics")
+    elif taken_per_s < offered_per_s * _SHARE_TAKEN_MIN:
+        why.append(f"it read {taken_per_s:,.0f} of {offered_per_s:,.0f} actions a second: the backlog grows")
+    if why:
+        return Verdict.BEHIND, why
+    held_ms = TICKS_HELD * 1000 / (outcome.hz or 20)
+    if p99 > held_ms:
+        return Verdict.LATE, [f"the 99th percentile of the latency is {p99:.0f} ms, beyond {held_ms:.0f}"]
+    return Verdict.HELD, []
+
+
+def _faults(result: dict[str, Any]) -> list[str]:
+    """What no overload excuses."""
+    actions, frames = result["actions"], result["frames"]
+    faults = {
+        "frames mismatched": frames["mismatched"],
+        "frames missing": frames["gaps"],
+        "states diverged": result["state_hash"]["diverged"],
+        "actions reordered": actions["reordered"],
+        # What is answered after it was given up for lost looks like a second answer.
+        "actions duplicated": 0 if actions["lost"] else actions["duplicated"],
+        "actions unaccounted for": abs(actions["unaccounted"]),
+    }
+    return [f"{count:,} {what}" for what, count in faults.items() if count]

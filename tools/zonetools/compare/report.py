@@ -1,0 +1,147 @@
+"""What a comparison came to: as plain values, and as a table for a person."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from zonetools.common.machine import load_text
+from zonetools.compare.measure import TICKS_HELD, Run, Verdict
+from zonetools.swarm.plan import Plan
+
+__all__ = ["SAYS", "document", "notes_of", "passed", "render", "runs_by_crowd"]
+
+SAYS = {
+    "zone": "one buffer per tick",
+    "session": "a gather send per session",
+    "immediate": "a send per action per player",
+}
+# Beyond this the figures say as much about what else ran on the machine, the swarm included.
+_WAITED_PERCENT = 20.0
+_STYLES = {
+    Verdict.HELD: "green",
+    Verdict.LATE: "yellow",
+    Verdict.BEHIND: "red",
+    Verdict.WRONG: "bold red",
+}
+
+
+def document(runs: Sequence[Run], plan: Plan, hz: int, machine: dict[str, Any], interrupted: bool) -> dict[str, Any]:
+    """The comparison, schema `zone-compare/1`. Percent are of one core."""
+    deliveries = list(dict.fromkeys(run.delivery for run in runs))
+    return {
+        "schema": "zone-compare/1",
+        "interrupted": interrupted,
+        "machine": machine,
+        "plan": {
+            "seconds": plan.seconds,
+            "rate": plan.rate,
+            "seed": plan.seed,
+            "hz": hz,
+            "mix": plan.mix,
+            "processes": plan.processes,
+        },
+        "held_ms_p99": TICKS_HELD * 1000 / hz,
+        "deliveries": [
+            {
+                "name": name,
+                "what": SAYS[name],
+                "largest_crowd_held": max(
+                    (run.players for run in runs if run.delivery == name and run.verdict == Verdict.HELD), default=0
+                ),
+                "runs": [_plain(run) for run in runs if run.delivery == name],
+            }
+            for name in deliveries
+        ],
+    }
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    values = dataclasses.asdict(run)
+    del values["delivery"]
+    return values
+
+
+def passed(document: dict[str, Any]) -> bool:
+    """Whether nobody was told anything wrong. That a strategy cannot keep up is what this is to find out."""
+    runs = [run for delivery in document["deliveries"] for run in delivery["runs"]]
+    return all(run["verdict"] != Verdict.WRONG for run in runs)
+
+
+def render(document: dict[str, Any]) -> RenderableType:
+    """The comparison for a person: crowd by crowd, what each strategy needs and how late it is."""
+    plan = document["plan"]
+    # Narrow enough for a terminal of 80 columns.
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in ("players", "delivery", "sends\n/s", "system\ncalls/s", "kB/s\neach", "CPU\n%"):
+        table.add_column(name, justify="left" if name == "delivery" else "right", no_wrap=True)
+    for name in ("p50\nms", "p99\nms", "over-\nruns"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    notes: list[Text] = []
+    players = 0
+    for delivery, run in runs_by_crowd(document):
+        if players not in {0, run["players"]}:
+            table.add_row()
+        players = run["players"]
+        table.add_row(f"{players:,}", delivery["name"], *_cells(run), _verdict(run))
+        if said := notes_of(run):
+            notes.append(Text(f"{delivery['name']}, {players:,} players: {'; '.join(said)}", "dim"))
+    head = f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, {plan['seconds']:g} s each"
+    held = [
+        Text.assemble(
+            (f"{delivery['name']:<10}", "bold"),
+            f"holds {delivery['largest_crowd_held']:,} with p99 <= {document['held_ms_p99']:.0f} ms: ",
+            delivery["what"],
+        )
+        for delivery in document["deliveries"]
+    ]
+    tail = load_text(document["machine"])
+    if document["interrupted"]:
+        tail += "; interrupted"
+    return Group(head, "", table, "", *held, *notes, Text(tail, "dim"))
+
+
+def runs_by_crowd(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """All runs with their strategy, the smallest crowd first."""
+    runs = [(delivery, run) for delivery in document["deliveries"] for run in delivery["runs"]]
+    return sorted(runs, key=lambda each: each[1]["players"])
+
+
+def _cells(run: dict[str, Any]) -> list[str]:
+    latency = run["latency_ms"]
+    size = run["bytes_per_player_per_s"]
+    return [
+        _count(run["sends_per_s"]),
+        _count(run["system_calls_per_s"]),
+        _count(None if size is None else size / 1000, 1),
+        _count(run["cpu_percent"]),
+        _count(latency.get("p50")),
+        _count(latency.get("p99")),
+        _count(run["tick_overruns"]),
+    ]
+
+
+def _count(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _verdict(run: dict[str, Any]) -> Text:
+    mark = " *" if run["limited_by_swarm"] else ""
+    return Text(run["verdict"] + mark, _STYLES.get(run["verdict"], "dim"))
+
+
+def notes_of(run: dict[str, Any]) -> list[str]:
+    """What is to be said about a run beyond its figures."""
+    notes = [] if run["verdict"] == Verdict.SKIPPED else list(run["why"])
+    notes += [f"* limited by the swarm: {why}" for why in run["limited_by_swarm"]]
+    if (run["waited_percent"] or 0.0) > _WAITED_PERCENT:
+        notes.append(f"the machine was busy: the server waited for a core {run['waited_percent']:.0f} % of the time")
+    if run["system_calls_unknown"]:
+        notes.append(f"system calls not known: {run['system_calls_unknown']}")
+    return notes

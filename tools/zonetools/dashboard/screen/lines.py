@@ -1,0 +1,68 @@
+"""The statistics as single lines, for a pipe or a file. Everything here is pure."""
+
+from __future__ import annotations
+
+import json
+
+from zonetools.dashboard.data.history import Sample
+from zonetools.dashboard.screen import glyphs as figures
+
+__all__ = ["HEADER_EVERY", "header", "json_line", "line"]
+
+HEADER_EVERY = 20
+"""Lines between two headers."""
+
+_COLUMNS = (
+    ("uptime", 8),
+    ("players", 7),
+    ("p99 ms", 7),
+    ("actions/s", 9),
+    ("deliv/s", 8),
+    ("amplified", 9),
+    ("in/s", 9),
+    ("out/s", 9),
+    ("frame", 9),
+    ("sends/s", 8),
+    ("skipped/s", 9),
+    ("behind", 7),
+    ("cpu %", 6),
+    ("memory", 9),
+    ("state", 5),
+)
+
+
+def header() -> str:
+    """The names of the columns."""
+    return " ".join(f"{name:>{width}}" for name, width in _COLUMNS)
+
+
+def line(sample: Sample) -> str:
+    """One sample; figures that need two of them are a dash in the first of a run."""
+    stats, count, size = sample.stats, figures.count, figures.size
+
+    def rate(name: str) -> float | None:
+        return None if sample.rates is None else getattr(sample.rates, name)
+
+    values = (
+        figures.span(stats.uptime_s),
+        count(stats.players),
+        figures.milliseconds(stats.tick_ms["p99"]),
+        count(rate("actions_in_per_s")),
+        count(rate("deliveries_out_per_s")),
+        count(rate("amplification")),
+        size(rate("bytes_in_per_s")),
+        size(rate("bytes_out_per_s")),
+        size(stats.frame_bytes),
+        count(rate("sends_per_s")),
+        count(rate("frames_skipped_per_s")),
+        count(stats.behind),
+        f"{stats.cpu_percent:.1f}",
+        size(stats.rss_bytes),
+        figures.level(stats.tick_ms["p99"] * stats.hz / 1000)[0],
+    )
+    return " ".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
+
+
+def json_line(sample: Sample) -> str:
+    """The server's statistics and the rates as one JSON object."""
+    return json.dumps(sample.to_json(), separators=(",", ":"))

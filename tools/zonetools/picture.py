@@ -1,0 +1,56 @@
+"""A picture of the dashboard at the end of a real run. `make picture` draws the one in README.md."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoneserver.cli.command import parse_output, run_command
+from zoneserver.cli.settings import Parser
+from zoneserver.support.errors import Exit
+from zoneserver.support.parse import above_zero, parse_count
+from zonetools.common.server_process import ServerProcess, cancel_on_signals
+from zonetools.dashboard.data.monitor import Export, Look
+from zonetools.dashboard.watch import watch
+from zonetools.swarm.conductor import Conductor
+from zonetools.swarm.plan import Plan, parse_mix
+
+__all__ = ["main"]
+
+# A crowd as it is: a few have stopped reading, and fewer flood.
+_MIX = "walker=78,fighter=14,chatty=5,stuck=2,flood=1"
+_EXAMPLES = "  python -m zonetools.picture zone.svg --count 30    half a minute, and the picture of its end"
+_EXIT_CODES = "0 it is drawn, 2 wrong usage, 3 cannot start, 130 interrupted"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = Parser("python -m zonetools.picture", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
+    parser.section("what")
+    parser.setting("svg", parse=parse_output, default="dashboard.svg", metavar="FILE", help="the picture")
+    parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
+    parser.setting("--count", parse=above_zero(parse_count), default=65, help="seconds to watch them")
+    parser.common()
+    return run_command(parser, _run, argv)
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    cancel_on_signals()
+    async with ServerProcess() as server:
+        plan = Plan(port=server.port, bots=arguments.bots, mix=parse_mix(_MIX), seconds=0.0)
+        conductor = Conductor(plan, server.stats_port)
+        running = asyncio.create_task(conductor.run(lambda _progress: None))
+        try:
+            look = Look(export=Export(Path(arguments.svg)))
+            await watch(plan.host, server.stats_port, count=arguments.count, look=look)
+        finally:
+            conductor.stop()
+            await running
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""The promises of the server, measured: `python -m zonetools.soak`. Each is a scenario of the fault lab."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
+from zoneserver.cli.settings import Parser
+from zoneserver.support.errors import Exit
+from zoneserver.support.parse import one_of, parse_integer
+from zoneserver.support.process import loop_factory
+from zonetools.common.admin_client import AwayError
+from zonetools.common.server_process import cancel_on_signals
+from zonetools.soak.lab import Finding, Lab
+from zonetools.soak.promises import PROMISES, Promise
+from zonetools.soak.tasks import together
+
+__all__ = ["main"]
+
+_log = logging.getLogger(__name__)
+
+# Connections that the lab itself holds at once, at the most, and what else it has open.
+FILES = 4_096
+# Scenarios that measure no speed run side by side, as many as this.
+_TOGETHER = 8
+
+_EXAMPLES = """\
+  python -m zonetools.soak                              every promise in full, in some minutes
+  python -m zonetools.soak --quick                      shortened, in less than one
+  python -m zonetools.soak --only flood,garbage --json -
+"""
+_EXIT_CODES = "0 all that was measured holds, 1 something does not, 2 wrong usage, 3 cannot start, 130 interrupted"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(_parser(), _main, argv)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        for promise in PROMISES:
+            print(f"{promise.name:<17} {promise.promise}")
+        return Exit.OK
+    require_open_files(FILES, "the lab needs")
+    chosen = [promise for promise in PROMISES if promise.name in arguments.only]
+    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+        findings = runner.run(_run(Lab(arguments.quick, arguments.seed), chosen))
+    _show(chosen, findings, arguments.json)
+    return Exit.FAILED if any(finding.ok is False for finding in findings) else Exit.OK
+
+
+def _parser() -> Parser:
+    parser = Parser("python -m zonetools.soak", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
+    names = [promise.name for promise in PROMISES]
+    a_promise = one_of(names, "promise")
+
+    def some(text: str) -> list[str]:
+        return [a_promise(name) for name in text.split(",")]
+
+    parser.section("what")
+    parser.switch("--quick", help="smaller crowds and shorter runs")
+    parser.setting("--only", parse=some, default=names, metavar="NAME[,NAME]", help="these alone", shown="all")
+    parser.switch("--list", help="name the promises and do nothing")
+    parser.setting("--seed", parse=parse_integer, default=1, help="seed of all that is drawn by chance")
+    text = "write the scorecard as JSON; - is stdout"
+    parser.setting("--json", parse=parse_output, metavar="FILE", help=text)
+    parser.common()
+    return parser
+
+
+async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
+    """First those that must be alone, one by one; then the others side by side. In the order of `chosen`."""
+    cancel_on_signals()
+    seconds_max = lab.pick(420.0, 45.0)
+    findings: dict[str, Finding] = {}
+
+    async def measure(promise: Promise) -> None:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(seconds_max):
+                finding = await promise.scenario(lab)
+        except TimeoutError as error:
+            finding = Finding(False, f"something did not come: {error or f'not over after {seconds_max:g} s'}")
+        except (AwayError, OSError, ValueError) as error:
+            finding = Finding(False, f"broke off: {error!r:.300}")
+        findings[promise.name] = finding
+        seconds = time.monotonic() - began
+        _log.info("%s %s (%.1f s): %s", _mark(finding), promise.name, seconds, finding.figure)
+
+    for promise in chosen:
+        if promise.alone:
+            await measure(promise)
+    places = asyncio.Semaphore(_TOGETHER)
+
+    async def measure_beside_others(promise: Promise) -> None:
+        async with places:
+            await measure(promise)
+
+    await together(*(measure_beside_others(promise) for promise in chosen if not promise.alone))
+    return [findings[promise.name] for promise in chosen]
+
+
+def _mark(finding: Finding) -> str:
+    return {True: "pass", False: "FAIL", None: "----"}[finding.ok]
+
+
+def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> None:
+    """The scorecard on stdout, and as JSON where that is wanted."""
+    document: dict[str, Any] = {
+        "schema": "zone-soak/1",
+        "promises": [
+            {"name": promise.name, "figure": finding.figure, "ok": finding.ok}
+            for promise, finding in zip(chosen, findings, strict=True)
+        ],
+    }
+    if file == "-":
+        print(json.dumps(document))
+        return
+    if file is not None:
+        write_output(file, json.dumps(document, indent=2) + "\n")
+    table = Table(show_lines=True)
+    for heading in ("", "promise", "figure"):
+        table.add_column(heading)
+    for promise, finding in zip(chosen, findings, strict=True):
+        style = {True: "green", False: "bold red", None: "yellow"}[finding.ok]
+        what = Text.assemble((promise.name, "bold"), "\n", promise.promise)
+        table.add_row(Text(_mark(finding), style), what, finding.figure)
+    held = sum(finding.ok is True for finding in findings)
+    console = Console(highlight=False)
+    console.print(table)
+    unknown = sum(finding.ok is None for finding in findings)
+    console.print(f"{held} of {len(findings)} hold, {unknown} not measurable here", style="bold")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

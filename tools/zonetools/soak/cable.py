@@ -1,0 +1,126 @@
+"""A cable to pull: a server here, players at the other end of a veth pair, in network namespaces of our own.
+
+Run as `unshare --net python -m zonetools.soak.cable` (with `--user --map-root-user` by whoever is not root).
+Writes what it saw to stdout, as JSON; without the means for it, a line to stderr, and exit code 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.support.errors import Exit
+from zoneserver.support.process import loop_factory
+from zonetools.common.server_process import ServerProcess, SpawnError, cancel_on_signals
+from zonetools.soak.lab import Crowd, stats, until_stats
+from zonetools.soak.peers import hello
+
+__all__ = ["main"]
+
+
+_HERE, _THERE = "10.77.0.1", "10.77.0.2"
+_NEAR_PLAYERS, _FAR_PLAYERS = 50, 10
+
+Tell = Callable[[str], Awaitable[None]]
+
+
+async def main() -> dict[str, Any]:
+    """Pulls the cable for two seconds, puts it back, and pulls it for good."""
+    cancel_on_signals()
+    _ip("link", "set", "lo", "up")
+    _ip("link", "add", "near", "type", "veth", "peer", "name", "far")
+    _ip("addr", "add", f"{_HERE}/24", "dev", "near")
+    _ip("link", "set", "near", "up")
+    async with (
+        ServerProcess("--host", _HERE, "--open") as server,
+        _far_end(server) as tell,
+        Crowd(server, _NEAR_PLAYERS, host=_HERE) as near,
+    ):
+        await until_stats(server, lambda now: now.players == _NEAR_PLAYERS + _FAR_PLAYERS)
+        await tell("down")
+        await asyncio.sleep(2.0)
+        await tell("up")
+        # Within this time what was lost is sent again, and acknowledged.
+        await asyncio.sleep(2.0)
+        blip = await stats(server)
+        await tell("down")
+        pulled = time.monotonic()
+        last = await until_stats(server, lambda now: sum(now.closes.values()) >= _FAR_PLAYERS, 15.0)
+        seconds = time.monotonic() - pulled
+    return {
+        "closes_after_2_s": blip.closes,
+        "closes": last.closes,
+        "seconds": seconds,
+        "is_near_served": near.report["closed"] == {CloseReason.CLIENT_LEFT: _NEAR_PLAYERS},
+    }
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(("ip", *words), check=True, capture_output=True, text=True)
+
+
+@contextlib.asynccontextmanager
+async def _far_end(server: ServerProcess) -> AsyncIterator[Tell]:
+    """A process at the other end, with players who read; what it is told becomes of its interface."""
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--net", sys.executable, "-m", "zonetools.soak.cable", str(server.port)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    orders, answers = process.stdin, process.stdout
+
+    async def tell(order: str) -> None:
+        orders.write(order.encode() + b"\n")
+        async with asyncio.timeout(10):
+            if not await answers.readline():
+                raise ConnectionError("the far end of the cable is gone")
+
+    try:
+        async with asyncio.timeout(10):
+            while os.readlink(f"/proc/{process.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+                await asyncio.sleep(0.02)
+        _ip("link", "set", "far", "netns", str(process.pid))
+        await tell("up")
+        yield tell
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _be_far_end(port: int) -> None:
+    """Players who say nothing; the kernel reads for them."""
+    held: list[socket.socket] = []
+    for order in sys.stdin:
+        if not held:
+            _ip("addr", "add", f"{_THERE}/24", "dev", "far")
+        _ip("link", "set", "far", order.strip())
+        while len(held) < _FAR_PLAYERS:
+            held.append(socket.create_connection((_HERE, port)))
+            held[-1].sendall(hello(f"far-{len(held)}"))
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) > 1:
+            _be_far_end(int(sys.argv[1]))
+        else:
+            with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+                print(json.dumps(runner.run(main())))
+    except (FileNotFoundError, subprocess.CalledProcessError, SpawnError) as error:
+        # Not allowed to, or without the means.
+        print(getattr(error, "stderr", None) or error, file=sys.stderr)
+        sys.exit(Exit.CANNOT_START)
+    except asyncio.CancelledError:
+        sys.exit(Exit.INTERRUPTED)

@@ -1,0 +1,206 @@
+"""Who connects in the lab: a raw client that may do what no client should, and an honest witness."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import msgpack
+from zoneclient.protocol import ClientProtocol
+from zoneclient.replica import Replica
+
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.messages import (
+    PROTOCOL_VERSION,
+    SERVER_PAYLOAD_BYTES,
+    Act,
+    Bye,
+    Hello,
+    Pong,
+    Refusal,
+    ServerMessage,
+    Snapshot,
+    Tick,
+    Welcome,
+)
+
+__all__ = ["RawClient", "Witness", "act", "hello", "packet"]
+
+
+def hello(name: str, ticket: bytes = b"") -> bytes:
+    """The first frame of a session."""
+    return frame(Hello(PROTOCOL_VERSION, name, ticket).encode())
+
+
+def packet(*message: Any) -> bytes:
+    """A frame with any msgpack array, for what no client library would send."""
+    return frame(msgpack.packb(message))
+
+
+def act(seq: int, *actions: tuple[object, ...]) -> bytes:
+    """One packet of actions, as an honest client frames it."""
+    return frame(Act(seq, actions).encode())
+
+
+class RawClient:
+    """One connection, byte by byte: it reads only when it is told to."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
+        self._payloads: list[bytes] = []
+
+    @classmethod
+    async def connect(cls, port: int, host: str, *, receive_bytes: int = 0) -> Self:
+        """Connects from an address of this machine; `receive_bytes` bounds what the kernel takes for it
+        while it does not read."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if receive_bytes:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+            sock.bind((host, 0))
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock)
+
+    async def send(self, data: bytes) -> None:
+        """Sends bytes, whatever they are. Raises OSError when the connection is over."""
+        await self._loop.sock_sendall(self._sock, data)
+
+    async def hello(self, name: str) -> None:
+        """Asks to come in, and does not wait for the answer."""
+        await self.send(hello(name))
+
+    async def join(self, name: str) -> Welcome:
+        """Comes in. Raises ConnectionError when it may not; the text is the code."""
+        await self.hello(name)
+        while (message := await self.receive()) is not None:
+            if isinstance(message, Welcome):
+                return message
+            if isinstance(message, Bye):
+                raise ConnectionError(message.code)
+        raise ConnectionError("no answer")
+
+    async def take(self, bytes_max: int) -> int:
+        """Reads so many bytes at the most and keeps them for `receive`; returns how many came, 0 at the end."""
+        try:
+            data = await self._loop.sock_recv(self._sock, bytes_max)
+        except OSError:
+            return 0
+        self._payloads += self._deframer.receive(data)
+        return len(data)
+
+    async def receive(self) -> ServerMessage | None:
+        """The next message; None when nothing more can come."""
+        while not self._payloads:
+            if not await self.take(65_536):
+                return None
+        return decode_server(self._payloads.pop(0))
+
+    async def messages(self, seconds: float = 5.0) -> list[ServerMessage]:
+        """All that comes until the connection ends. Raises TimeoutError."""
+        found = []
+        async with asyncio.timeout(seconds):
+            while (message := await self.receive()) is not None:
+                found.append(message)
+        return found
+
+    async def bye(self, seconds: float = 5.0) -> Bye | None:
+        """The server's last word; None when it ended without one. Raises TimeoutError."""
+        found = await self.messages(seconds)
+        return found[-1] if found and isinstance(found[-1], Bye) else None
+
+    def reset(self) -> None:
+        """Breaks the connection: the server's kernel gets a reset in place of an end."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+    def close(self) -> None:
+        """Closes the connection; what was not read makes it a reset."""
+        self._sock.close()
+
+
+class Witness(ClientProtocol):
+    """An honest player who writes everything down, with the moment at which it came."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.frames: list[tuple[float, Tick]] = []
+        self.refusals: list[Refusal] = []
+        self.pongs: dict[int, float] = {}
+        """By token, when its answer came."""
+        self.snapshots = 0
+        self.replica: Replica | None = None
+        self._changed = asyncio.Event()
+
+    def on_welcome(self, welcome: Welcome) -> None:
+        self.replica = Replica(welcome)
+
+    def on_snapshot(self, payload: bytes) -> None:
+        snapshot = decode_server(payload)
+        assert isinstance(snapshot, Snapshot) and self.replica is not None
+        self.snapshots += 1
+        self.replica.restore(snapshot)
+        self._changed.set()
+
+    def on_tick(self, payload: bytes) -> None:
+        now, tick = time.monotonic(), decode_server(payload)
+        assert isinstance(tick, Tick) and self.replica is not None
+        self.replica.apply(tick)
+        self.frames.append((now, tick))
+        self._changed.set()
+
+    def on_refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
+        self._changed.set()
+
+    def on_pong(self, pong: Pong) -> None:
+        self.pongs[pong.token] = time.monotonic()
+        self._changed.set()
+
+    def on_closed(self, bye: Bye) -> None:
+        self._changed.set()
+
+    @property
+    def slot(self) -> int:
+        """Who it is in the frames."""
+        assert self.welcome is not None
+        return self.welcome.slot
+
+    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+        """Waits for something to be written down. Raises TimeoutError, ConnectionError when it is over first."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                if self.bye is not None:
+                    raise ConnectionError(f"{self.bye.code}: {self.bye.text}")
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def ticks(self, count: int) -> None:
+        """Waits for so many ticks more."""
+        wanted = len(self.frames) + count
+        await self.until(lambda: len(self.frames) >= wanted, 10.0 + count)
+
+    async def round_trip(self, token: int) -> float:
+        """The time to the server and back, in seconds; each token once."""
+        sent = time.monotonic()
+        self.ping(token)
+        await self.until(lambda: token in self.pongs)
+        return self.pongs[token] - sent
+
+    def intervals(self, since: float, until: float = math.inf) -> list[float]:
+        """The seconds between the frames that came after one moment and before another."""
+        moments = [moment for moment, _ in self.frames if since <= moment <= until]
+        return [later - earlier for earlier, later in itertools.pairwise(moments)]

@@ -1,0 +1,89 @@
+"""What one process of the swarm counted. Tallies of several processes add up to one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zoneserver.support.histogram import Histogram
+from zonetools.swarm.measure.errors import Errors
+
+__all__ = ["Tally"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Everything a report is made of. Times are in microseconds, CPU in seconds."""
+
+    requested: int = 0
+    joined: int = 0
+    failed: int = 0
+    sent: int = 0
+    delivered: int = 0
+    superseded: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    frames: int = 0
+    mismatched: int = 0
+    gaps: int = 0
+    catch_ups: int = 0
+    hashes_checked: int = 0
+    diverged: int = 0
+    deliveries_measured: int = 0
+    """Actions delivered while measuring, times the bots they were delivered to."""
+    bytes_measured: int = 0
+    """Bytes that all bots received while measuring."""
+    seconds_measured: float = 0.0
+    cpu_seconds: float = 0.0
+    """CPU time of the process while measuring."""
+    join_seconds: float = 0.0
+    """From the first connection to the moment the last bot was in."""
+    closed_early: int = 0
+    """Bots whose session ended before they were done."""
+    broken: int = 0
+    """Actions that a bot's behaviour failed to decide on."""
+    refused: Counter[str] = field(default_factory=Counter)
+    closed: Counter[str] = field(default_factory=Counter)
+    errors: Errors = field(default_factory=Errors)
+    latency: Histogram = field(default_factory=Histogram)
+    latency_uncorrected: Histogram = field(default_factory=Histogram)
+    send_delay: Histogram = field(default_factory=Histogram)
+    to_tick: Histogram = field(default_factory=Histogram)
+    from_tick: Histogram = field(default_factory=Histogram)
+    """These five are the times of `zoneclient.bots.bot.Times`."""
+    round_trip: Histogram = field(default_factory=Histogram)
+    """From a PING to its PONG."""
+    loop_lag: Histogram = field(default_factory=Histogram)
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both together; of what ran side by side, the longer time counts."""
+        both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)}
+        for name in ("seconds_measured", "join_seconds"):
+            both[name] = max(getattr(self, name), getattr(other, name))
+        return Tally(**both)
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `from_json` takes back, in another process."""
+        return {
+            f.name: value.to_json() if isinstance(value := getattr(self, f.name), Histogram | Errors) else value
+            for f in dataclasses.fields(self)
+        }
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Tally:
+        """The tally that `to_json` wrote."""
+        values = {}
+        for f in dataclasses.fields(cls):
+            value, empty = form[f.name], f.default_factory
+            if empty is Histogram:
+                value = Histogram.from_json(value)
+            elif empty is Errors:
+                value = Errors.from_json(value)
+            elif empty is Counter:
+                value = Counter(value)
+            values[f.name] = value
+        return cls(**values)

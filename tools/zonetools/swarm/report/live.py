@@ -1,0 +1,140 @@
+"""What a swarm shows while it runs, all of it on stderr: a bar and the last second on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from zonetools.swarm.conductor import Progress
+from zonetools.swarm.measure.series import Row
+from zonetools.swarm.plan import Plan
+
+__all__ = ["Display", "line", "picture"]
+
+_LINE_SECONDS = 5.0
+_BAR_WIDTH_MAX = 30
+# Beyond so many bots it is too early for a guess.
+_JOINED_MIN = 5
+
+
+class Display:
+    """Shows a run until the end of the block; `show` is what a conductor calls."""
+
+    def __init__(self, plan: Plan, enabled: bool) -> None:
+        self._plan = plan
+        self._enabled = enabled
+        console = Console(stderr=True, highlight=False)
+        # It draws when it is told to: a thread of its own would draw between two lines of somebody else.
+        is_live = enabled and console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True) if is_live else None
+        # When the next line is due: while joining, and while measuring.
+        self._next_line = [_LINE_SECONDS, 0.0]
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Draws how far it is."""
+        if self._live is not None:
+            self._live.update(picture(progress, self._plan), refresh=True)
+        elif self._enabled:
+            is_measuring = progress.measuring_for is not None
+            seconds = progress.ramping_for if progress.measuring_for is None else progress.measuring_for
+            if seconds >= self._next_line[is_measuring]:
+                self._next_line[is_measuring] = seconds + _LINE_SECONDS
+                print(line(progress, self._plan), file=sys.stderr, flush=True)
+
+
+def picture(progress: Progress, plan: Plan) -> RenderableType:
+    """How far it is and what the last second was like, for a terminal."""
+    parts: list[RenderableType] = [_bar(progress, plan)]
+    if progress.last is not None:
+        parts.append(_last_second(progress.last))
+    faults = progress.lost + progress.duplicated
+    parts.append(Text(f"so far     {_so_far(progress)}", "bold red" if faults else "dim"))
+    return Group(*parts)
+
+
+def line(progress: Progress, plan: Plan) -> str:
+    """The same in a line."""
+    if progress.measuring_for is None:
+        return f"joining: {_joining(progress, plan)}"
+    text = f"{progress.measuring_for:5.0f} s  actions: {_so_far(progress)}"
+    if (last := progress.last) is not None:
+        late = f"p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms"
+        server, swarm = _number(last.cpu_percent_server, 0), _number(last.cpu_percent_swarm, 0)
+        text += (
+            f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, "
+            f"{last.deliveries_per_s:,.0f} deliveries, {late}, CPU of the server {server} %, of the swarm {swarm} %"
+        )
+    return text
+
+
+def _bar(progress: Progress, plan: Plan) -> RenderableType:
+    bots, seconds = plan.honest.bots, progress.measuring_for
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(max_width=_BAR_WIDTH_MAX)
+    grid.add_column(no_wrap=True)
+    if seconds is None:
+        bar = ProgressBar(total=bots, completed=progress.joined + progress.failed)
+        grid.add_row("joining ", bar, _joining(progress, plan))
+    elif plan.seconds:
+        bar = ProgressBar(total=plan.seconds, completed=min(seconds, plan.seconds))
+        grid.add_row("measuring", bar, f"{seconds:.0f} of {plan.seconds:g} s")
+    else:
+        grid.add_row("measuring", f"{seconds:.0f} s, until Ctrl-C")
+    return grid
+
+
+def _joining(progress: Progress, plan: Plan) -> str:
+    """Who is in, who failed, and how long the rest takes at this speed."""
+    bots, done = plan.honest.bots, progress.joined + progress.failed
+    text = f"{progress.joined:,} of {bots:,} joined, {progress.failed:,} failed"
+    if _JOINED_MIN <= done < bots:
+        text += f", {progress.ramping_for * (bots - done) / done:.0f} s left"
+    return text
+
+
+def _so_far(progress: Progress) -> str:
+    return (
+        f"{progress.sent:,} sent, {progress.delivered:,} delivered, {progress.refused:,} refused, "
+        f"{progress.lost:,} lost, {progress.duplicated:,} duplicated"
+    )
+
+
+def _last_second(row: Row) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    cells = [
+        ("\nplayers", f"{row.players:,}"),
+        ("actions\n/s", f"{row.sent_per_s:,.0f}"),
+        ("deliveries\n/s", f"{row.deliveries_per_s:,.0f}"),
+        ("p50\nms", _number(row.latency_p50_ms)),
+        ("p99\nms", _number(row.latency_p99_ms)),
+        ("tick\np99 ms", _number(row.tick_p99_ms)),
+        ("server\nCPU %", _number(row.cpu_percent_server, 0)),
+        ("swarm\nCPU %", _number(row.cpu_percent_swarm, 0)),
+    ]
+    for name, _ in cells:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(*(value for _, value in cells))
+    return table
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,167 @@
+"""What the log says of how a zone is doing: a line every so often while nobody watches, and of a tick that
+took too long where its time went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zoneserver.admin.rates import Rates, counted_since, rates_between
+from zoneserver.admin.stats import Stats
+from zoneserver.config import Config
+from zoneserver.protocol.codes import ORDINARY_CLOSES
+from zoneserver.support.format import count, milliseconds, size
+from zoneserver.support.logs import fields
+
+__all__ = ["Reporter", "blamed", "by_count", "kicks_in", "stats_line"]
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Logs a line of statistics every `config.stats_interval_seconds`, 0 being never.
+
+    Nothing is said where somebody has asked for statistics since the last line, nor for as long as the
+    zone is empty and nothing happens in it.
+    """
+
+    def __init__(self, config: Config, stats: Callable[[], Stats], loop: asyncio.AbstractEventLoop) -> None:
+        self.is_watched = False
+        """Set when somebody asks for statistics: whoever watches needs no line."""
+        self._interval_seconds = config.stats_interval_seconds
+        self._period_ms = 1000 / config.hz
+        self._stats = stats
+        self._loop = loop
+        self._before: Stats
+        self._timer: asyncio.TimerHandle | None = None
+        # When an overrun was last logged.
+        self._overrun_logged = -math.inf
+
+    def start(self) -> None:
+        """From now on."""
+        if self._interval_seconds:
+            self._before = self._stats()
+            self._timer = self._loop.call_later(self._interval_seconds, self._report)
+
+    def stop(self) -> None:
+        """No further line. May be called whether or not it was started."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def overran(
+        self, tick: int, tick_ms: float, skipped: int, phases_ms: Mapping[str, float], overruns_total: int
+    ) -> None:
+        """A tick took too long, or came too late: says so, once a second at the most."""
+        now = self._loop.time()
+        if now - self._overrun_logged < 1.0:
+            return
+        self._overrun_logged = now
+        phase, why = blamed(tick_ms, phases_ms, self._period_ms)
+        if tick_ms > self._period_ms:
+            what = f"tick {tick} took {tick_ms:.1f} ms of {self._period_ms:.1f}"
+        else:
+            what = f"tick {tick} came late, {skipped} skipped"
+        told = fields(
+            tick=tick,
+            tick_ms=round(tick_ms, 3),
+            period_ms=self._period_ms,
+            ticks_skipped=skipped,
+            phase=phase,
+            phases_ms=phases_ms,
+            overruns_total=overruns_total,
+        )
+        log.warning("%s: %s; %d overruns so far", what, why, overruns_total, extra=told)
+
+    def _report(self) -> None:
+        before, after = self._before, self._stats()
+        rates, since = rates_between(before, after), counted_since(before, after)
+        if rates is not None and not self.is_watched and _is_worth_it(since):
+            log.info("%s", stats_line(before, after, rates), extra=fields(**_fields(since, rates)))
+        self._before, self.is_watched = after, False
+        self._timer = self._loop.call_later(self._interval_seconds, self._report)
+
+
+def blamed(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> tuple[str | None, str]:
+    """The phase that an overrun is down to, and a text that says so; None for what came from elsewhere.
+
+    >>> blamed(60.0, {"ingest": 70.0, "rules": 48.0, "encode": 2.0, "fan_out": 8.0}, period_ms=50.0)
+    ('rules', 'most of it rules (48.0 ms)')
+    """
+    within = {phase: ms for phase, ms in phases_ms.items() if phase != "ingest"}
+    # What was received is read as the tick begins; the rest of its ingest was before.
+    within["ingest"] = tick_ms - sum(within.values())
+    if tick_ms > period_ms:
+        phase, ms = max(within.items(), key=lambda item: item[1])
+        return phase, f"most of it {phase.replace('_', '-')} ({ms:.1f} ms)"
+    if phases_ms["ingest"] > period_ms / 2:
+        return "ingest", f"ingest took {phases_ms['ingest']:.1f} ms of CPU before it"
+    return None, "nothing of ours took long: the machine is busy, or the process was stopped"
+
+
+def _is_worth_it(since: Stats) -> bool:
+    """Whether anybody is there, or anything happened."""
+    return bool(since.connections or since.connections_total or since.closes or since.overruns_total)
+
+
+def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
+    """The figures, and then what went wrong, the worst first: a line of the log may be cut at its end."""
+    since = counted_since(before, after)
+    kicks = kicks_in(since.closes)
+    events = (
+        (since.rule_failures_total, "rules failed"),
+        (since.overruns_total, "overruns"),
+        (sum(kicks.values()), f"kicked ({by_count(kicks)})"),
+        (since.behind, "behind"),
+        (sum(since.refusals.values()), "refused"),
+        (since.joins_total, "joined"),
+        # Whoever joined and is not here has gone.
+        (before.players + since.joins_total - after.players, "gone"),
+    )
+    return ", ".join(
+        [
+            f"{after.players:,} player{'' if after.players == 1 else 's'}",
+            f"tick p99 {milliseconds(after.tick_ms['p99'])} of {1000 / after.hz:.0f} ms",
+            f"in {count(rates.actions_in_per_s)} actions/s {size(rates.bytes_in_per_s)}/s",
+            f"out {count(rates.deliveries_out_per_s)}/s {size(rates.bytes_out_per_s)}/s",
+            f"cpu {after.cpu_percent:.0f} %",
+            size(after.rss_bytes),
+            *(f"{count(number)} {what}" for number, what in events if number > 0),
+        ]
+    )
+
+
+def kicks_in(closes: Mapping[str, int]) -> dict[str, int]:
+    """Of closes by reason those that were the server's doing, for cause."""
+    return {reason: number for reason, number in closes.items() if reason not in ORDINARY_CLOSES}
+
+
+def by_count(numbers: Mapping[str, int]) -> str:
+    """Numbers with what they count, the largest first.
+
+    >>> by_count({"CLIENT_LEFT": 2, "FLOOD": 1_000})
+    '1,000 FLOOD, 2 CLIENT_LEFT'
+    """
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number:,} {what}" for what, number in ordered)
+
+
+def _fields(since: Stats, rates: Rates) -> dict[str, Any]:
+    """The same for programs that read the log, whole."""
+    return {
+        "players": since.players,
+        "tick": since.tick,
+        "tick_ms": since.tick_ms,
+        "phases_ms": since.phases_ms,
+        "dilation": since.dilation,
+        "behind": since.behind,
+        "queued_bytes": since.queued_bytes,
+        "cpu_percent": since.cpu_percent,
+        "rss_bytes": since.rss_bytes,
+        **rates.to_json(),
+        "closes": since.closes,
+        "refusals": since.refusals,
+    }

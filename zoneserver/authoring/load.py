@@ -1,0 +1,62 @@
+"""Finds a class that somebody names as `module:Class`, in the folder where they stand or installed; and
+says of what it raises where in their own files that was."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from zoneserver.support.errors import CannotStartError, Exit, raised_by, where_raised
+
+__all__ = ["LoadError", "TargetError", "load_class"]
+
+
+class LoadError(CannotStartError):
+    """There is no such class, for the reason in the text."""
+
+
+class TargetError(LoadError):
+    """What was given does not name a class at all."""
+
+    exit_code = Exit.USAGE
+
+
+def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
+    """The class named by `module:Class`, a `kind` such as "Rules class". Raises LoadError with one line.
+
+    >>> load_class("fractions:Fraction", "number", lambda found: hasattr(found, "numerator"))
+    <class 'fractions.Fraction'>
+    >>> load_class("fractions:Decimal", "number", lambda found: hasattr(found, "numerator"))
+    Traceback (most recent call last):
+    zoneserver.authoring.load.LoadError: fractions has no number named 'Decimal'; it has Fraction
+    """
+    module_name, _, class_name = target.partition(":")
+    if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
+        raise TargetError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
+    # What somebody writes usually lies in the directory they stand in.
+    sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise LoadError(f"there is no module {module_name!r} here ({os.getcwd()})") from None
+        text = f"{module_name} needs the module {error.name}, which is not installed{where_raised(error)}"
+        raise LoadError(text) from error
+    except (Exception, SystemExit) as error:
+        raise LoadError(f"{module_name} cannot be imported: {raised_by(error)}") from error
+    finally:
+        sys.path.pop(0)
+    found = getattr(module, class_name, None)
+    if isinstance(found, type) and is_one(found):
+        return found
+    if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
+        raise LoadError(f"{module_name!r} is a folder here, not a module: cd into it first")
+    names = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and is_one(value) and value.__module__ == module_name
+    ]
+    hint = f"; it has {', '.join(names)}" if names else ""
+    raise LoadError(f"{module_name} has no {kind} named {class_name!r}{hint}")

@@ -1,0 +1,87 @@
+"""What all commands do alike: read their settings, say what is wrong, end with one of the exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoneserver.cli.settings import Parser
+from zoneserver.support.errors import CannotStartError, CommandError, Exit
+from zoneserver.support.logs import set_up_logs
+from zoneserver.support.process import discard_output, raise_open_files
+
+__all__ = ["is_quiet", "parse_output", "require_open_files", "run_command", "write_output"]
+
+_log = logging.getLogger(__name__)
+
+
+def run_command(
+    parser: Parser, body: Callable[[argparse.Namespace], int | Coroutine[Any, Any, int]], argv: Sequence[str] | None
+) -> int:
+    """Runs `body` with the settings of `argv` and returns the exit code; a coroutine runs on a loop of its own.
+
+    A CommandError and an OSError end it with one line that says why; an interrupt and a closed standard
+    output without a word. At the log level `debug` the traceback is logged.
+    """
+    arguments = parser.read(argv)
+    set_up_logs(arguments.log_level, arguments.log_format)
+    if arguments.no_color:
+        os.environ["NO_COLOR"] = "1"
+        os.environ.pop("FORCE_COLOR", None)
+    try:
+        outcome = body(arguments)
+        return outcome if isinstance(outcome, int) else asyncio.run(outcome)
+    except BrokenPipeError:
+        discard_output()
+        return Exit.OK
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return Exit.INTERRUPTED
+    except (CommandError, OSError) as error:
+        _log.debug("%s ends", parser.prog, exc_info=True)
+        print(f"{parser.prog}: {_said(error)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, CommandError) else Exit.CANNOT_START
+
+
+def _said(error: CommandError | OSError) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def is_quiet() -> bool:
+    """Whether nothing is wanted but what is wrong."""
+    return not logging.getLogger().isEnabledFor(logging.INFO)
+
+
+def require_open_files(needed: int, who: str) -> None:
+    """Raises the open-file limit as far as needed, once. Raises CannotStartError with the line to type."""
+    if raise_open_files(needed) < needed:
+        raise CannotStartError(f"{who} {needed} open files: ulimit -n {needed}")
+
+
+def parse_output(text: str) -> str:
+    """A file that can be written, or - for standard output: nobody wants to learn otherwise when the run is
+    over. Raises ValueError."""
+    if text != "-":
+        try:
+            Path(text).open("a").close()
+        except OSError as error:
+            raise ValueError(f"cannot write {text}: {error.strerror}") from None
+    return text
+
+
+def write_output(file: str, text: str) -> None:
+    """Writes a text to a file, or to standard output for -. Raises CannotStartError."""
+    if file == "-":
+        print(text.rstrip("\n"), flush=True)
+    else:
+        try:
+            Path(file).write_text(text)
+        except OSError as error:
+            raise CannotStartError(f"cannot write {file}: {error.strerror}") from None

@@ -1,0 +1,98 @@
+"""Histograms that add up, and quantiles of a list."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["Histogram", "quantile"]
+
+
+class Histogram:
+    """Counts of whole numbers (microseconds, say) in buckets less than 1 % wide; histograms add up.
+
+    The layout is HdrHistogram's: exact to 255, then 128 buckets for every doubling.
+
+    >>> histogram = Histogram()
+    >>> for value in range(1, 101): histogram.record(value)
+    >>> histogram.percentile(50), histogram.percentile(100), (histogram + histogram).total
+    (50, 100, 200)
+    """
+
+    __slots__ = ("_counts", "max", "total")
+
+    _SUB_BITS = 7
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self.total = 0
+        self.max = 0
+
+    def record(self, value: int) -> None:
+        """Adds one value; a negative one counts as zero."""
+        shift = value.bit_length() - self._SUB_BITS - 1
+        if value < 0:
+            value = shift = 0
+        elif shift < 0:
+            shift = 0
+        index = (shift << self._SUB_BITS) + (value >> shift)
+        self._counts[index] = self._counts.get(index, 0) + 1
+        self.total += 1
+        if value > self.max:
+            self.max = value
+
+    def percentile(self, percent: float) -> int:
+        """The value that so many percent of all values do not exceed; 0 when there is none."""
+        wanted = max(1, -(-self.total * percent // 100))
+        seen = 0
+        for index in sorted(self._counts):
+            seen += self._counts[index]
+            if seen >= wanted:
+                shift = max(0, (index >> self._SUB_BITS) - 1)
+                highest = ((index - (shift << self._SUB_BITS) + 1) << shift) - 1
+                return min(highest, self.max)
+        return self.max
+
+    def mean(self) -> float:
+        """The mean of all values, to within half a bucket; 0.0 when there is none."""
+        whole = 0
+        for index, count in self._counts.items():
+            shift = max(0, (index >> self._SUB_BITS) - 1)
+            lowest = (index - (shift << self._SUB_BITS)) << shift
+            whole += count * (2 * lowest + (1 << shift) - 1)
+        return whole / (2 * self.total) if self.total else 0.0
+
+    def __add__(self, other: Histogram) -> Histogram:
+        both = Histogram()
+        both._counts = dict(Counter(self._counts) + Counter(other._counts))
+        both.total = self.total + other.total
+        both.max = max(self.max, other.max)
+        return both
+
+    def to_json(self) -> dict[str, Any]:
+        """A form that `from_json` takes back, in another process."""
+        return {"counts": sorted(self._counts.items()), "max": self.max}
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> Histogram:
+        """The histogram that `to_json` wrote."""
+        histogram = cls()
+        histogram._counts = dict(form["counts"])
+        histogram.total = sum(histogram._counts.values())
+        histogram.max = form["max"]
+        return histogram
+
+
+def quantile(ordered: Sequence[float], q: float) -> float:
+    """The nearest-rank quantile of values in rising order; 0.0 of none.
+
+    >>> quantile([1.0, 2.0, 3.0, 4.0], 0.5)
+    2.0
+    """
+    if not ordered:
+        return 0.0
+    # A product such as 0.07 * 100 lies a little above the whole number that it stands for.
+    rank = math.ceil(q * len(ordered) - 1e-9)
+    return ordered[min(max(rank, 1), len(ordered)) - 1]

@@ -1,0 +1,181 @@
+"""From the annotations of a handler to a check of what was sent."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import operator
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MethodType
+from typing import Annotated, Any
+
+from zoneserver.protocol.codes import RefusalCode
+from zoneserver.zone.rules import Between, Player, Refused, Rules, Text
+
+__all__ = ["Action", "Parameter", "actions_of", "handlers_of", "parameters_of"]
+
+_Converter = Callable[[Any], Any]
+# More than any packet of a client holds.
+_TEXT_BYTES = 1024
+
+
+Action = Callable[[Player, Sequence[Any]], Any]
+"""One action of a game: given its player and whatever a client sent as `(kind, argument, ...)`, it runs
+the handler, or raises Refused before it where the arguments do not fit."""
+
+
+def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> Action:
+    def misfit() -> Refused:
+        return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {len(converters)} arguments", glitch=True)
+
+    # Written out for the usual counts: by way of `map` and `*`, a call costs as much again as what
+    # most handlers do.
+    match converters:
+        case [convert]:
+
+            def run(player: Player, sent: Sequence[Any]) -> Any:
+                if len(sent) != 2:
+                    raise misfit()
+                return handler(player, convert(sent[1]))
+
+        case [first, second]:
+
+            def run(player: Player, sent: Sequence[Any]) -> Any:
+                if len(sent) != 3:
+                    raise misfit()
+                return handler(player, first(sent[1]), second(sent[2]))
+
+        case _:
+
+            def run(player: Player, sent: Sequence[Any]) -> Any:
+                if len(sent) - 1 != len(converters):
+                    raise misfit()
+                return handler(player, *map(operator.call, converters, sent[1:]))
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an action after its player: what a client has to send for it."""
+
+    name: str
+    type: type
+    """int, float, str, bool or Player."""
+    bound: Between | Text | None
+    """For a number or a text that has one."""
+
+
+def actions_of(rules: Rules) -> dict[str, Action]:
+    """The actions of a game by kind. Raises TypeError for one that nobody could send."""
+    return {
+        kind: _action(kind, handler, [_converter(rules, kind, parameter) for parameter in parameters_of(handler)])
+        for kind, handler in handlers_of(rules).items()
+    }
+
+
+def handlers_of(rules: Rules) -> dict[str, MethodType]:
+    """The methods of a game that are marked as actions, by their names."""
+    # Looked up on the class: on the game itself, a property among them would be asked for its value.
+    marked = inspect.getmembers_static(
+        type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__")
+    )
+    return {kind: getattr(rules, kind) for kind, _ in marked}
+
+
+def parameters_of(handler: MethodType) -> list[Parameter]:
+    """What an action takes after its player. Raises TypeError for what nobody could send, or run."""
+    where = f"{type(handler.__self__).__name__}.{handler.__name__}"
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{where} is async: rules are ordinary functions, for a tick waits for nobody")
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters:
+        raise TypeError(f"{where} takes no player")
+    try:
+        hints = typing.get_type_hints(handler, include_extras=True)
+    except Exception as error:  # An annotation in quotes is evaluated here, and may raise anything.
+        raise TypeError(f"{where} is annotated with what is not there: {error}") from None
+    return [_parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any)) for taken in parameters[1:]]
+
+
+def _parameter(where: str, parameter: inspect.Parameter, hint: Any) -> Parameter:
+    kind, *bounds = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
+    bound = bounds[0] if bounds else None
+    if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
+        raise TypeError(f"{where}: an action takes so many arguments, each by its place")
+    if bound is None and kind in (int, float, str, bool, Player):
+        return Parameter(parameter.name, kind, None)
+    if (isinstance(bound, Between) and kind in (int, float)) or (isinstance(bound, Text) and kind is str):
+        return Parameter(parameter.name, kind, bound)
+    raise TypeError(
+        f"{where} is annotated {hint!r}: an action takes int, float, str, bool or "
+        "Player, and Annotated[...] with Between or Text"
+    )
+
+
+def _converter(rules: Rules, kind: str, parameter: Parameter) -> _Converter:
+    where = f"{kind}({parameter.name})"
+    match parameter.bound:
+        case Between(low, high):
+            return _integer(where, low, high) if parameter.type is int else _number(where, low, high)
+        case Text(bytes_max):
+            return _text(where, bytes_max)
+    if parameter.type is int:
+        return _integer(where, -(2**63), 2**63 - 1)
+    if parameter.type is float:
+        return _number(where, -math.inf, math.inf)
+    if parameter.type is str:
+        return _text(where, _TEXT_BYTES)
+    return _boolean(where) if parameter.type is bool else _player(where, rules)
+
+
+def _integer(where: str, low: float, high: float) -> _Converter:
+    def convert(value: Any) -> Any:
+        # A bool is no number here.
+        if type(value) is int and low <= value <= high:
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a whole number from {low} to {high}", glitch=True)
+
+    return convert
+
+
+def _number(where: str, low: float, high: float) -> _Converter:
+    def convert(value: Any) -> Any:
+        # A NaN is neither above nor below anything.
+        if type(value) in {int, float} and low <= value <= high and not math.isinf(value):
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", glitch=True)
+
+    return convert
+
+
+def _text(where: str, bytes_max: int) -> _Converter:
+    def convert(value: Any) -> Any:
+        if type(value) is str and 0 < len(value.encode()) <= bytes_max and value.isprintable():
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes", glitch=True)
+
+    return convert
+
+
+def _boolean(where: str) -> _Converter:
+    def convert(value: Any) -> Any:
+        if type(value) is bool:
+            return value
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false", glitch=True)
+
+    return convert
+
+
+def _player(where: str, rules: Rules) -> _Converter:
+    def convert(value: Any) -> Any:
+        if type(value) is not int:
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player", glitch=True)
+        player = rules.players.get(value)
+        if player is None:
+            raise Refused(RefusalCode.NO_TARGET, f"{where}: nobody is in slot {value}")
+        return player
+
+    return convert
