@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.processes import Family
 from helpers.processes import until as wait_until
 from helpers.raw_client import Client, Connect
@@ -76,18 +76,18 @@ def open_server(cleanup: contextlib.AsyncExitStack) -> OpenServer:
 
 
 @pytest.fixture
-def open_hall(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenHall:
+def open_gateway(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenGateway:
     """Gateways without a beat: `await open_hall(Plaza, limits=Limits(...), max_players=1)`."""
 
-    async def open_hall(rules: type[Rules], *, connections_max: int = 1000, **settings: Any) -> Hall:
-        hall = Hall(rules(), Config(**{"hz": 1} | settings), connections_max)
-        server = hall.listen(connect)
+    async def open_gateway(rules: type[Rules], *, connections_max: int = 1000, **settings: Any) -> GatewayFixture:
+        fixture = GatewayFixture(rules(), Config(**{"hz": 1} | settings), connections_max)
+        server = fixture.listen(connect)
         cleanup.push_async_callback(server.wait_closed)
-        cleanup.push_async_callback(hall.gateway.close, 0.0)
+        cleanup.push_async_callback(fixture.gateway.close, 0.0)
         cleanup.callback(server.close)
-        return hall
+        return fixture
 
-    return open_hall
+    return open_gateway
 
 
 @pytest.fixture

@@ -56,9 +56,9 @@ class Limits:
     actions_per_second: float = 40.0
     """The same in actions; of a packet, every 16 bytes count as one where that is more. Everybody is told."""
     actions_burst: float = 200.0
-    glitches_per_second: float = 20.0
+    violations_per_second: float = 20.0
     """The same in refused actions; one that no honest client would try counts as twenty."""
-    glitches_burst: float = 200.0
+    violations_burst: float = 200.0
     address_connections_max: int = 64
     """Connections that one address may hold, those that say goodbye among them."""
     address_handshakes_max: int = 32
@@ -70,9 +70,9 @@ class Limits:
     """Actions of all sessions of one address together, those that are gone among them, and so many at once;
     what exceeds it is refused."""
     address_actions_burst: float = 3_200.0
-    address_glitches_per_second: float = 160.0
+    address_violations_per_second: float = 160.0
     """The same in refused actions; an address beyond it is banned."""
-    address_glitches_burst: float = 1_600.0
+    address_violations_burst: float = 1_600.0
     addresses_max: int = 16_384
     """Addresses that are remembered beyond their last connection; the longest gone are forgotten first."""
     send_soft_bytes: int = 256 * 1024

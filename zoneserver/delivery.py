@@ -16,8 +16,8 @@ import asyncio
 from collections.abc import Iterable
 
 from zoneserver.config import Config
-from zoneserver.gateway.broadcast_group import Round
-from zoneserver.gateway.broadcaster import FanOut
+from zoneserver.gateway.broadcast_group import BroadcastGroup
+from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import Counters
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.session import Session
@@ -41,10 +41,10 @@ class SessionGateway(ImmediateGateway):
 
     def __init__(self, zone: Zone, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
         super().__init__(zone, config, loop, connections_max)
-        self.fan_out = GatheringFanOut(zone.history, config, self.counters, loop)
+        self.broadcaster = GatheringBroadcaster(zone.history, config, self.counters, loop)
 
 
-class GatheringFanOut(FanOut):
+class GatheringBroadcaster(Broadcaster):
     """A round that queues, and sends once per turn of the loop."""
 
     def __init__(self, history: History, config: Config, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
@@ -53,7 +53,7 @@ class GatheringFanOut(FanOut):
         # Those for whom something was queued since the last gather sends, which are due while there are any.
         self._gathering: dict[Session, None] = {}
 
-    def _deliver(self, members: Round[Session], data: bytes, first: Iterable[Session]) -> None:
+    def _deliver(self, members: BroadcastGroup[Session], data: bytes, first: Iterable[Session]) -> None:
         for session in tuple(members):
             if not self._gathering:
                 self._loop.call_soon(self._flush)

@@ -7,7 +7,7 @@ import json
 import sys
 
 import pytest
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.waiting import until
 
@@ -31,29 +31,29 @@ class Stubborn(Rules):
         raise Refused("NO")
 
 
-def listed(hall: Hall, sort: str = "queued", limit: int = 20) -> SessionList:
+def listed(fixture: GatewayFixture, sort: str = "queued", limit: int = 20) -> SessionList:
     """As it arrives at who asks for it."""
-    return SessionList.from_json(json.loads(json.dumps(hall.gateway.sessions(sort, limit).to_json())))
+    return SessionList.from_json(json.loads(json.dumps(fixture.gateway.sessions(sort, limit).to_json())))
 
 
-def names(hall: Hall, sort: str, limit: int = 20) -> list[str]:
-    return [session.name for session in listed(hall, sort, limit).sessions]
+def names(fixture: GatewayFixture, sort: str, limit: int = 20) -> list[str]:
+    return [session.name for session in listed(fixture, sort, limit).sessions]
 
 
-async def pleads(hall: Hall, client: Client, seq: int) -> None:
+async def pleads(fixture: GatewayFixture, client: Client, seq: int) -> None:
     """Asks once for what nobody gets."""
-    before = hall.gateway.counters.packets_in_total
+    before = fixture.gateway.counters.packets_in_total
     await client.say(Act(seq, [("plead",)]))
-    await until(lambda: hall.gateway.counters.packets_in_total > before)
-    hall.tick()
+    await until(lambda: fixture.gateway.counters.packets_in_total > before)
+    fixture.tick()
 
 
-async def test_a_session_is_listed_with_its_figures(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn)
-    client = await hall.join("ann")
-    hall.clock.now += 5.0
-    await pleads(hall, client, 41)
-    (ann,) = listed(hall).sessions
+async def test_a_session_is_listed_with_its_figures(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn)
+    client = await fixture.join("ann")
+    fixture.clock.now += 5.0
+    await pleads(fixture, client, 41)
+    (ann,) = listed(fixture).sessions
     host, port = client.sock.getsockname()
     assert (ann.name, ann.slot, ann.address) == ("ann", 0, f"{host}:{port}")
     assert (ann.state, ann.standing) == ("playing", "FINE")
@@ -63,98 +63,98 @@ async def test_a_session_is_listed_with_its_figures(open_hall: OpenHall) -> None
     assert (ann.rtt_ms is not None) is (sys.platform == "linux")
 
 
-async def test_who_has_not_come_in_yet_has_no_slot(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn)
-    await hall.greet(await hall.connect(), "ann")
-    await hall.connect()
-    (ann,) = listed(hall).sessions
+async def test_who_has_not_come_in_yet_has_no_slot(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn)
+    await fixture.greet(await fixture.connect(), "ann")
+    await fixture.connect()
+    (ann,) = listed(fixture).sessions
     assert (ann.state, ann.slot) == ("joining", None)
 
 
-async def test_who_does_not_read_is_first_and_behind(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn, limits=SMALL)
-    ann, _bob = await hall.join("ann"), await hall.join("bob", receive_bytes=4096)
-    while not hall.gateway.fan_out.behind:
-        hall.tick()
+async def test_who_does_not_read_is_first_and_behind(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn, limits=SMALL)
+    ann, _bob = await fixture.join("ann"), await fixture.join("bob", receive_bytes=4096)
+    while not fixture.gateway.broadcaster.behind:
+        fixture.tick()
         await ann.read_until(Tick)
-    hall.tick()
+    fixture.tick()
     for sort in ("queued", "behind"):
-        first, second = listed(hall, sort).sessions
+        first, second = listed(fixture, sort).sessions
         assert (first.name, first.state, second.name) == ("bob", "behind", "ann")
         assert first.queued_bytes > 0
         assert first.behind_ticks > 0
-    assert names(hall, "out") == ["ann", "bob"]
+    assert names(fixture, "out") == ["ann", "bob"]
 
 
-async def test_who_rests_says_so(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn, send_rate=4096)
-    await hall.join("ann")
-    hall.tick(3)
-    (ann,) = listed(hall).sessions
+async def test_who_rests_says_so(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn, send_rate=4096)
+    await fixture.join("ann")
+    fixture.tick(3)
+    (ann,) = listed(fixture).sessions
     assert (ann.state, ann.queued_bytes) == ("resting", 0)
     assert ann.behind_ticks > 0
 
 
-async def test_each_figure_has_its_own_order(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn)
-    ann = await hall.join("ann")
-    hall.clock.now += 1.0
-    bob = await hall.join("bob")
-    await pleads(hall, ann, 1)
-    await pleads(hall, ann, 2)
-    await pleads(hall, bob, 100)
-    assert names(hall, "refused") == ["ann", "bob"]
-    assert names(hall, "actions") == ["bob", "ann"]
-    assert names(hall, "age") == ["ann", "bob"]
-    assert names(hall, "actions", limit=1) == ["bob"]
+async def test_each_figure_has_its_own_order(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn)
+    ann = await fixture.join("ann")
+    fixture.clock.now += 1.0
+    bob = await fixture.join("bob")
+    await pleads(fixture, ann, 1)
+    await pleads(fixture, ann, 2)
+    await pleads(fixture, bob, 100)
+    assert names(fixture, "refused") == ["ann", "bob"]
+    assert names(fixture, "actions") == ["bob", "ann"]
+    assert names(fixture, "age") == ["ann", "bob"]
+    assert names(fixture, "actions", limit=1) == ["bob"]
     for sort in SESSION_SORTS:
-        assert sorted(names(hall, sort)) == ["ann", "bob"]
+        assert sorted(names(fixture, sort)) == ["ann", "bob"]
 
 
 @pytest.mark.parametrize(("sort", "limit"), [("", 20), ("name", 20), ("queued", 0), ("queued", 201)])
-async def test_what_cannot_be_listed_is_refused(open_hall: OpenHall, sort: str, limit: int) -> None:
-    hall = await open_hall(Stubborn)
+async def test_what_cannot_be_listed_is_refused(open_gateway: OpenGateway, sort: str, limit: int) -> None:
+    fixture = await open_gateway(Stubborn)
     with pytest.raises(ValueError, match=r"sort is one of queued|limit is 1 to 200"):
-        hall.gateway.sessions(sort, limit)
+        fixture.gateway.sessions(sort, limit)
 
 
-async def test_who_has_gone_is_remembered_with_the_reason(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn)
-    ann = await hall.join("ann")
-    hall.clock.now += 7.0
+async def test_who_has_gone_is_remembered_with_the_reason(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn)
+    ann = await fixture.join("ann")
+    fixture.clock.now += 7.0
     await ann.say(Goodbye())
     await ann.ended()
-    hall.clock.now += 2.0
-    stranger = await hall.connect()
+    fixture.clock.now += 2.0
+    stranger = await fixture.connect()
     await stranger.say_bytes(b"\0\0\0\1\xc1")
     await stranger.ended()
-    last, first = listed(hall).closed
+    last, first = listed(fixture).closed
     assert (first.name, first.code, first.text) == ("ann", "CLIENT_LEFT", "the player said goodbye")
     assert (first.ago_s, first.lived_s) == (2.0, 7.0)
     assert (last.name, last.code, last.lived_s) == ("", "PROTOCOL_ERROR", 0.0)
     assert first.address.startswith("127.0.0.1:")
-    assert len(listed(hall, limit=1).closed) == 1
+    assert len(listed(fixture, limit=1).closed) == 1
 
 
-async def test_only_so_many_are_remembered(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn, limits=Limits(address_connections_max=1000, address_connections_burst=1000))
-    clients = [await hall.connect() for _ in range(_CLOSED_MAX + 1)]
+async def test_only_so_many_are_remembered(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn, limits=Limits(address_connections_max=1000, address_connections_burst=1000))
+    clients = [await fixture.connect() for _ in range(_CLOSED_MAX + 1)]
     for client in clients:
         client.sock.close()
-    await until(lambda: not hall.gateway.connections)
-    assert len(listed(hall, limit=200).closed) == _CLOSED_MAX
+    await until(lambda: not fixture.gateway.connections)
+    assert len(listed(fixture, limit=200).closed) == _CLOSED_MAX
 
 
-async def test_one_whose_connection_has_just_gone_can_still_be_listed(open_hall: OpenHall) -> None:
-    hall = await open_hall(Stubborn)
-    await hall.join("ann")
-    (session,) = hall.gateway._connections
+async def test_one_whose_connection_has_just_gone_can_still_be_listed(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Stubborn)
+    await fixture.join("ann")
+    (session,) = fixture.gateway._connections
     session.abort()
-    assert names(hall, "rtt") == ["ann"]
+    assert names(fixture, "rtt") == ["ann"]
     # The loop tells the session of it in a later turn.
-    await until(lambda: not hall.gateway.connections)
+    await until(lambda: not fixture.gateway.connections)
     await asyncio.sleep(0)
-    assert names(hall, "rtt") == []
+    assert names(fixture, "rtt") == []
 
 
 def test_a_list_of_a_newer_server_is_read_and_others_are_refused() -> None:

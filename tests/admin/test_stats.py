@@ -129,7 +129,7 @@ def test_a_quantile_of_nothing_is_zero() -> None:
 
 def test_a_tick_is_all_its_phases_without_the_ingest() -> None:
     times = TickTimes(10)
-    times.record(ingest=9.0, rules=0.001, encode=0.002, deflate=0.004, fan_out=0.008)
+    times.record(ingest=9.0, rules=0.001, encode=0.002, deflate=0.004, broadcast=0.008)
     assert times.tick_ms() == {"p50": 15.0, "p99": 15.0, "max": 15.0}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import zoneclient as client
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.servers import OpenServer
 from helpers.waiting import until
 from zoneclient.connection import Event, Update, ZoneConnection
@@ -32,26 +32,26 @@ FIRST = Tick(1, 100, None, [], [], [], [], [], [], [], [], [])
 
 
 @contextlib.asynccontextmanager
-async def joined(hall: Hall, name: str, **settings: Any) -> AsyncIterator[ZoneConnection]:
+async def joined(fixture: GatewayFixture, name: str, **settings: Any) -> AsyncIterator[ZoneConnection]:
     """A player in a hall, let in with a tick of its own."""
-    greeted = hall.gateway.counters.packets_in_total
+    greeted = fixture.gateway.counters.packets_in_total
 
     async def let_in() -> None:
-        await until(lambda: hall.gateway.counters.packets_in_total > greeted)
-        hall.tick()
+        await until(lambda: fixture.gateway.counters.packets_in_total > greeted)
+        fixture.tick()
 
     letting_in = asyncio.create_task(let_in())
-    async with client.connect(HOST, hall.port, name=name, **settings) as zone:
+    async with client.connect(HOST, fixture.port, name=name, **settings) as zone:
         await letting_in
         yield zone
 
 
-async def heard(hall: Hall, actions: int) -> None:
+async def heard(fixture: GatewayFixture, actions: int) -> None:
     """Returns when the gateway has taken in so many actions, ever."""
 
     def is_heard() -> bool:
-        hall.gateway.read_inbox()  # the halls of these tests tick by hand
-        return hall.gateway.counters.actions_in_total >= actions
+        fixture.gateway.read_inbox()  # the halls of these tests tick by hand
+        return fixture.gateway.counters.actions_in_total >= actions
 
     await until(is_heard)
 
@@ -64,8 +64,8 @@ async def updates_to(zone: ZoneConnection, tick: int) -> list[Update]:
     return updates
 
 
-def assert_same_world(zone: ZoneConnection, hall: Hall) -> None:
-    ours, theirs = zone.replica, hall.zone.world
+def assert_same_world(zone: ZoneConnection, fixture: GatewayFixture) -> None:
+    ours, theirs = zone.replica, fixture.zone.world
     assert ours.tick == theirs.tick
     assert ours.world.hash() == theirs.hash()
     assert [ours.position(slot) for slot in ours.players] == [theirs.position(slot) for slot in theirs.slots()]
@@ -81,89 +81,91 @@ class Shouting(Plaza):
 # --- One packet per client frame ------------------------------------------------------------------
 
 
-async def test_everything_done_within_one_client_frame_is_one_packet(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
-        before = hall.gateway.counters.packets_in_total
+async def test_everything_done_within_one_client_frame_is_one_packet(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
         assert [zone.act("emote", which) for which in range(5)] == [1, 2, 3, 4, 5]
-        await heard(hall, 5)
-        assert hall.gateway.counters.packets_in_total - before == 1
+        await heard(fixture, 5)
+        assert fixture.gateway.counters.packets_in_total - before == 1
 
 
-async def test_a_client_frame_lasts_as_long_as_a_tick(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=20)
-    async with joined(hall, "ann") as zone:
-        before = hall.gateway.counters.packets_in_total
+async def test_a_client_frame_lasts_as_long_as_a_tick(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
         zone.act("emote", 0)
-        await heard(hall, 1)
+        await heard(fixture, 1)
         # The first packet left at once; these turns of the loop lie within the frame that it began.
         for which in range(5):
             zone.act("emote", which)
             await asyncio.sleep(0)
-        await heard(hall, 6)
-        assert hall.gateway.counters.packets_in_total - before == 2
+        await heard(fixture, 6)
+        assert fixture.gateway.counters.packets_in_total - before == 2
 
 
-async def test_flush_ends_the_client_frame_at_once(open_hall: OpenHall) -> None:
+async def test_flush_ends_the_client_frame_at_once(open_gateway: OpenGateway) -> None:
     # At one tick a second nothing but the flush could bring the second packet so soon.
-    hall = await open_hall(Plaza, hz=1)
-    async with joined(hall, "ann") as zone:
-        before = hall.gateway.counters.packets_in_total
+    fixture = await open_gateway(Plaza, hz=1)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
         for which in range(3):
             zone.act("emote", which)
             zone.flush()
         zone.flush()
-        await heard(hall, 3)
-        assert hall.gateway.counters.packets_in_total - before == 3
+        await heard(fixture, 3)
+        assert fixture.gateway.counters.packets_in_total - before == 3
 
 
-async def test_more_actions_than_a_packet_holds_become_two_packets(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
-        before = hall.gateway.counters.packets_in_total
+async def test_more_actions_than_a_packet_holds_become_two_packets(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
         for _ in range(ACTIONS_PER_PACKET + 1):
             zone.act("emote", 1)
-        await heard(hall, ACTIONS_PER_PACKET + 1)
-        assert hall.gateway.counters.packets_in_total - before == 2
-        hall.tick()
-        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        await heard(fixture, ACTIONS_PER_PACKET + 1)
+        assert fixture.gateway.counters.packets_in_total - before == 2
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert update.events == [Event(0, "ann", "emote", (1,))] * 17
 
 
-async def test_packets_are_split_by_bytes_too(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100, limits=Limits(event_bytes_per_tick=10_000))
+async def test_packets_are_split_by_bytes_too(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100, limits=Limits(event_bytes_per_tick=10_000))
     text = "x" * 190
     per_packet = ACTION_BYTES_MAX // len(encode_action("say", text))
-    async with joined(hall, "ann") as zone:
-        before = hall.gateway.counters.packets_in_total
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
         for _ in range(12):
             zone.act("say", text)
-        await heard(hall, 12)
-        assert hall.gateway.counters.packets_in_total - before == math.ceil(12 / per_packet) > 1
-        hall.tick()
-        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        await heard(fixture, 12)
+        assert fixture.gateway.counters.packets_in_total - before == math.ceil(12 / per_packet) > 1
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert update.events == [Event(0, "ann", "say", (text,))] * 12
 
 
-async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_error(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
+async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_error(
+    open_gateway: OpenGateway,
+) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
     longest = "x" * (ACTION_BYTES_MAX - len(encode_action("say", "x" * 500)) + 500)
-    async with joined(hall, "ann") as zone:
+    async with joined(fixture, "ann") as zone:
         with pytest.raises(ValueError, match="'say' takes 1009 bytes, a packet holds 1008"):
             zone.act("say", longest + "x")
         assert zone.act("say", longest) == 1, "what was not sent has no sequence"
-        await heard(hall, 1)
-        hall.tick()
-        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        await heard(fixture, 1)
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(1, "BAD_PAYLOAD")]
 
 
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, 2**64, -(2**63) - 1, "\ud800"], ids=lambda value: type(value).__name__
 )
-async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_hall: OpenHall, value: Any) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
+async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_gateway: OpenGateway, value: Any) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
         with pytest.raises((TypeError, ValueError)):
             zone.act("say", value)
         assert zone.act("emote", 1) == 1, "what was not sent has no sequence"
@@ -172,61 +174,61 @@ async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_hall:
 # --- What an update carries -----------------------------------------------------------------------
 
 
-async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as ann:
+async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as ann:
         first = await anext(ann)
         assert (first.joined, first.left, first.events, first.resynced) == ({0: "ann"}, {}, [], True)
-        async with joined(hall, "bob") as bob:
+        async with joined(fixture, "bob") as bob:
             came = await anext(ann)
             assert (came.joined, came.left, came.resynced, came.dilation) == ({1: "bob"}, {}, False, 1.0)
             assert (await anext(bob)).joined == {0: "ann", 1: "bob"}
             bob.act("say", "hello")
             # The text is empty: nobody hears it.
             refused = bob.act("say", "")
-            await heard(hall, 2)
-            hall.tick()
+            await heard(fixture, 2)
+            fixture.tick()
             assert (await anext(ann)).events == [Event(1, "bob", "say", ("hello",))]
             update = await anext(bob)
             assert update.events == [Event(1, "bob", "say", ("hello",))]
             assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(refused, "BAD_PAYLOAD")]
-            assert update.refused[0].tick == update.tick == hall.zone.world.tick
-        await until(lambda: hall.gateway.players == 1)
-        hall.tick()
+            assert update.refused[0].tick == update.tick == fixture.zone.world.tick
+        await until(lambda: fixture.gateway.players == 1)
+        fixture.tick()
         went = await anext(ann)
         assert (went.joined, went.left, went.refused) == ({}, {1: "bob"}, [])
         assert ann.replica.players == {0: "ann"}
 
 
-async def test_the_zones_own_events_have_no_player(open_hall: OpenHall) -> None:
+async def test_the_zones_own_events_have_no_player(open_gateway: OpenGateway) -> None:
     class Clock(Rules):
         def on_tick(self) -> None:
             self.emit("bell", self.tick)
 
-    hall = await open_hall(Clock, hz=100)
-    async with joined(hall, "ann") as ann:
+    fixture = await open_gateway(Clock, hz=100)
+    async with joined(fixture, "ann") as ann:
         await anext(ann)
-        hall.tick()
+        fixture.tick()
         update = await anext(ann)
         assert update.events == [Event(None, None, "bell", (update.tick,))]
 
 
-async def test_a_slot_that_changes_hands_is_left_and_joined(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as ann:
-        async with joined(hall, "bob"):
+async def test_a_slot_that_changes_hands_is_left_and_joined(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as ann:
+        async with joined(fixture, "bob"):
             pass
-        await until(lambda: hall.gateway.players == 1)
-        async with joined(hall, "cid") as cid:
+        await until(lambda: fixture.gateway.players == 1)
+        async with joined(fixture, "cid") as cid:
             assert cid.slot == 1
-            came, changed = (await updates_to(ann, hall.zone.world.tick))[1:]
+            came, changed = (await updates_to(ann, fixture.zone.world.tick))[1:]
             assert (came.joined, came.left) == ({1: "bob"}, {})
             assert (changed.joined, changed.left) == ({1: "cid"}, {1: "bob"})
 
 
-async def test_the_replica_is_the_servers_world_tick_by_tick(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=50)
-    async with joined(hall, "ann") as ann, joined(hall, "bob") as bob:
+async def test_the_replica_is_the_servers_world_tick_by_tick(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=50)
+    async with joined(fixture, "ann") as ann, joined(fixture, "bob") as bob:
         assert (ann.game, ann.hz, ann.name) == ("plaza", 50, "ann")
         sent = 0
         for step in range(60):
@@ -235,11 +237,11 @@ async def test_the_replica_is_the_servers_world_tick_by_tick(open_hall: OpenHall
                 zone.act("heal", number)
                 zone.flush()
                 sent += 2
-            await heard(hall, sent)
-            hall.tick()
+            await heard(fixture, sent)
+            fixture.tick()
             for zone in (ann, bob):
-                await updates_to(zone, hall.zone.world.tick)
-                assert_same_world(zone, hall)
+                await updates_to(zone, fixture.zone.world.tick)
+                assert_same_world(zone, fixture)
         assert ann.replica.hashes_checked >= 1
         assert (ann.replica.name(1), ann.replica.slot("bob"), ann.replica.slot("cid")) == ("bob", 1, None)
         assert ann.replica.stat(1, "hp") == 100
@@ -269,14 +271,14 @@ async def test_positions_are_those_of_a_real_server_at_the_same_tick(open_server
         assert ann.replica.hashes_checked >= 1
 
 
-async def test_a_replica_that_went_wrong_is_found_with_the_next_hash(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=4)
-    async with joined(hall, "ann") as zone:
+async def test_a_replica_that_went_wrong_is_found_with_the_next_hash(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=4)
+    async with joined(fixture, "ann") as zone:
         await anext(zone)
         zone.replica.world.x[0] ^= 1
-        hall.tick(8)
+        fixture.tick(8)
         with pytest.raises(client.DivergedError, match="the server's state hash is") as caught:
-            await updates_to(zone, hall.zone.world.tick)
+            await updates_to(zone, fixture.zone.world.tick)
         assert caught.value.tick == 4
         assert isinstance(caught.value, client.ZoneError)
 
@@ -348,24 +350,24 @@ async def test_a_server_that_stops_ends_the_iteration_and_everything_else(open_s
         zone.flush()
 
 
-async def test_what_came_before_the_end_is_given_before_it(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
+async def test_what_came_before_the_end_is_given_before_it(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
         zone.act("say", "last words")
-        await heard(hall, 1)
-        hall.tick()
-        await hall.gateway.close(10)
+        await heard(fixture, 1)
+        fixture.tick()
+        await fixture.gateway.close(10)
         assert [update.events for update in await updates_to(zone, 2)][1] == [Event(0, "ann", "say", ("last words",))]
         with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
             await anext(zone)
 
 
 @pytest.mark.parametrize("how", ["at its end", "by an exception", "when it is cancelled", "by a return"])
-async def test_leaving_the_block_leaves_the_zone(open_hall: OpenHall, how: str) -> None:
-    hall = await open_hall(Plaza, hz=100)
+async def test_leaving_the_block_leaves_the_zone(open_gateway: OpenGateway, how: str) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
 
     async def play() -> None:
-        async with joined(hall, "ann") as zone:
+        async with joined(fixture, "ann") as zone:
             await anext(zone)
             if how == "by an exception":
                 raise ZeroDivisionError
@@ -384,17 +386,17 @@ async def test_leaving_the_block_leaves_the_zone(open_hall: OpenHall, how: str) 
     assert playing.cancelled() == (how == "when it is cancelled")
     if how == "by an exception":
         assert isinstance(playing.exception(), ZeroDivisionError)
-    await until(lambda: hall.gateway.connections == 0)
-    assert hall.gateway.players == 0
-    assert hall.gateway.counters.closes == {"CLIENT_LEFT": 1}
+    await until(lambda: fixture.gateway.connections == 0)
+    assert fixture.gateway.players == 0
+    assert fixture.gateway.counters.closes == {"CLIENT_LEFT": 1}
 
 
-async def test_what_was_done_last_is_sent_before_the_goodbye(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=1)
-    async with joined(hall, "ann") as zone:
+async def test_what_was_done_last_is_sent_before_the_goodbye(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=1)
+    async with joined(fixture, "ann") as zone:
         for which in range(3):
             zone.act("emote", which)
-    assert hall.gateway.counters.packets_in_total == 3, "HELLO, ACT and GOODBYE"
+    assert fixture.gateway.counters.packets_in_total == 3, "HELLO, ACT and GOODBYE"
 
 
 async def test_a_server_that_talks_nonsense_is_left(cleanup: contextlib.AsyncExitStack) -> None:
@@ -434,22 +436,22 @@ async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:
 # --- Deflated -------------------------------------------------------------------------------------
 
 
-async def test_a_zone_is_the_same_deflated_or_not(open_hall: OpenHall) -> None:
+async def test_a_zone_is_the_same_deflated_or_not(open_gateway: OpenGateway) -> None:
     class Murmuring(Plaza):
         def on_tick(self) -> None:
             self.emit("noise", bytes(2000))
 
-    hall = await open_hall(Murmuring, hz=10)
-    async with joined(hall, "ann") as ann, joined(hall, "bob", deflate=True) as bob:
+    fixture = await open_gateway(Murmuring, hz=10)
+    async with joined(fixture, "ann") as ann, joined(fixture, "bob", deflate=True) as bob:
         assert (ann.is_deflated, bob.is_deflated) == (False, True)
         plain, deflated = (-zone._receiver.received_bytes for zone in (ann, bob))
         bob.act("move", 3, 4)
         bob.act("nonsense")
-        await heard(hall, 2)
-        hall.tick(10)
+        await heard(fixture, 2)
+        fixture.tick(10)
         for zone in (ann, bob):
-            await updates_to(zone, hall.zone.world.tick)
-            assert_same_world(zone, hall)
+            await updates_to(zone, fixture.zone.world.tick)
+            assert_same_world(zone, fixture)
             assert zone.replica.hashes_checked >= 1
         plain, deflated = plain + ann._receiver.received_bytes, deflated + bob._receiver.received_bytes
         assert plain > 20_000
@@ -498,28 +500,28 @@ async def test_a_server_that_deflates_nonsense_is_left(
 # --- Ping -----------------------------------------------------------------------------------------
 
 
-async def test_pings_may_overlap(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
+async def test_pings_may_overlap(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
         times = await asyncio.gather(*(zone.ping() for _ in range(5)))
         assert all(seconds >= 0 for seconds in times)
         assert len(times) == 5
 
 
-async def test_a_ping_that_waits_hears_of_the_end(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
+async def test_a_ping_that_waits_hears_of_the_end(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
         # The goodbye is on its way before the ping is heard.
-        closing = asyncio.create_task(hall.gateway.close(10))
+        closing = asyncio.create_task(fixture.gateway.close(10))
         pinging = asyncio.create_task(zone.ping())
         await closing
         with pytest.raises(client.ZoneClosedError, match="SERVER_STOPPING"):
             await pinging
 
 
-async def test_a_ping_that_was_given_up_does_no_harm(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
+async def test_a_ping_that_was_given_up_does_no_harm(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
         pinging = asyncio.create_task(zone.ping())
         await asyncio.sleep(0)
         pinging.cancel()
@@ -539,72 +541,72 @@ def take_little(zone: ZoneConnection) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
 
 
-async def fall_behind(hall: Hall, zone: ZoneConnection) -> None:
+async def fall_behind(fixture: GatewayFixture, zone: ZoneConnection) -> None:
     """Ticks until the client reads no more, and then for longer than the gateway keeps frames.
 
     That somebody is behind proves nothing: a send may be in flight for a moment only. So each frame has
     arrived before the next is sent, and the one that follows on the last that is read fits nowhere: it
     is in flight until the client reads on.
     """
-    session = next(session for session in hall.gateway._connections if session.name == zone.name)
+    session = next(session for session in fixture.gateway._connections if session.name == zone.name)
     receiver = zone._receiver
 
     def has_arrived() -> bool:
         return not session.in_flight and receiver.received_bytes == session.sent_bytes
 
     while not receiver._is_paused:
-        hall.tick()
+        fixture.tick()
         await until(has_arrived)
-    hall.tick(2 * SMALL.history_ticks)
+    fixture.tick(2 * SMALL.history_ticks)
     assert session.in_flight
 
 
-async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_hall: OpenHall) -> None:
-    hall = await open_hall(Shouting, hz=100, limits=SMALL)
-    async with joined(hall, "ann") as ann:
+async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Shouting, hz=100, limits=SMALL)
+    async with joined(fixture, "ann") as ann:
         take_little(ann)
         await anext(ann)
-        await fall_behind(hall, ann)
+        await fall_behind(fixture, ann)
         received = ann._receiver.received_bytes
         waiting = sum(len(item) for item in ann._receiver.waiting)
         # 64 frames wait at the most, and what was read together with the last of them.
         assert waiting < 64 * 201_000 + 1_000_000
         for _ in range(50):
-            hall.tick()
+            fixture.tick()
             await asyncio.sleep(0)
         assert ann._receiver.received_bytes == received, "nothing is read any more"
-        assert hall.gateway.counters.frames_skipped_total >= 2 * SMALL.history_ticks + 50
-        assert hall.gateway.counters.closes == {}
+        assert fixture.gateway.counters.frames_skipped_total >= 2 * SMALL.history_ticks + 50
+        assert fixture.gateway.counters.closes == {}
 
         resynced = []
-        while ann.replica.tick < hall.zone.world.tick:
+        while ann.replica.tick < fixture.zone.world.tick:
             update = await anext(ann)
             if update.resynced:
                 resynced.append(update)
         assert resynced
         assert all((update.joined, update.left, update.events) == ({}, {}, []) for update in resynced)
-        assert_same_world(ann, hall)
-        hall.tick()
-        assert (await anext(ann)).tick == hall.zone.world.tick
-        assert_same_world(ann, hall)
+        assert_same_world(ann, fixture)
+        fixture.tick()
+        assert (await anext(ann)).tick == fixture.zone.world.tick
+        assert_same_world(ann, fixture)
 
 
-async def test_a_resync_tells_who_came_and_went_meanwhile(open_hall: OpenHall) -> None:
-    hall = await open_hall(Shouting, hz=100, limits=SMALL)
-    async with joined(hall, "ann") as ann, contextlib.AsyncExitStack() as stack:
+async def test_a_resync_tells_who_came_and_went_meanwhile(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Shouting, hz=100, limits=SMALL)
+    async with joined(fixture, "ann") as ann, contextlib.AsyncExitStack() as stack:
         take_little(ann)
-        await stack.enter_async_context(joined(hall, "bob"))
-        await updates_to(ann, hall.zone.world.tick)
-        await fall_behind(hall, ann)
+        await stack.enter_async_context(joined(fixture, "bob"))
+        await updates_to(ann, fixture.zone.world.tick)
+        await fall_behind(fixture, ann)
         await stack.aclose()
-        async with joined(hall, "cid"):
-            changed = [update for update in await updates_to(ann, hall.zone.world.tick) if update.joined]
+        async with joined(fixture, "cid"):
+            changed = [update for update in await updates_to(ann, fixture.zone.world.tick) if update.joined]
             assert [(update.joined, update.left) for update in changed] == [({1: "cid"}, {1: "bob"})]
             assert changed[0].resynced
 
 
 async def test_leaving_after_a_long_silence_is_a_goodbye_too(
-    open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aborted: list[str] = []
     abort: Callable[[ClientProtocol], None] = ClientProtocol.abort
@@ -614,34 +616,34 @@ async def test_leaving_after_a_long_silence_is_a_goodbye_too(
         abort(self)
 
     monkeypatch.setattr(ClientProtocol, "abort", noting)
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as ann:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as ann:
         # More than twice what the client lets wait: it has stopped reading, and the rest is on its way.
         for _ in range(200):
-            hall.tick()
+            fixture.tick()
             await asyncio.sleep(0)
         await until(lambda: len(ann._receiver.waiting) >= 64)
-    assert hall.gateway.counters.closes == {"CLIENT_LEFT": 1}
+    assert fixture.gateway.counters.closes == {"CLIENT_LEFT": 1}
     assert aborted == [], "the client gave up on the server's goodbye"
 
 
-async def test_a_refusal_outlives_a_wait_that_was_given_up(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=100)
-    async with joined(hall, "ann") as zone:
+async def test_a_refusal_outlives_a_wait_that_was_given_up(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
         await anext(zone)
         waiting = asyncio.ensure_future(anext(zone))
         # Too many for one tick: what exceeds it is refused at once, before the tick.
         for _ in range(10 * ACTIONS_PER_PACKET):
             zone.act("emote", 1)
-        await heard(hall, 10 * ACTIONS_PER_PACKET)
-        refused = hall.gateway.counters.refusals.total()
+        await heard(fixture, 10 * ACTIONS_PER_PACKET)
+        refused = fixture.gateway.counters.refusals.total()
         assert refused > 0
         # The answer to a ping comes after the refusals: they have arrived.
         await zone.ping()
         waiting.cancel()
         await asyncio.wait({waiting})
-        hall.tick()
-        update = (await updates_to(zone, hall.zone.world.tick))[-1]
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert len(update.refused) == refused
 
 

@@ -14,7 +14,7 @@ from zoneclient.replica import Replica
 
 from zoneserver.config import Config, Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.broadcast_group import take_nothing
+from zoneserver.gateway.broadcast_group import never_ready
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import State
@@ -56,7 +56,7 @@ LIMITS = Limits(
     frames_burst=40,
     bytes_burst=4096,
     actions_burst=60,
-    glitches_burst=60,
+    violations_burst=60,
     address_connections_max=4,
     address_handshakes_max=2,
     address_connections_per_second=2,
@@ -115,7 +115,7 @@ class Peer:
     def __init__(self, crowd: Crowd, host: str) -> None:
         self._crowd = crowd
         # Every second one is as by TLS, where frames go by the transport.
-        kernel_send = self._send if len(crowd.everybody) % 2 == 0 else take_nothing
+        kernel_send = self._send if len(crowd.everybody) % 2 == 0 else never_ready
         self.session = Session(crowd.gateway, LIMITS, crowd.loop, kernel_send)
         self.transport = Line(crowd.loop, self.session)
         self.transport.host = host
@@ -304,7 +304,7 @@ class Crowd:
                 peer.take_all()
             self.loop.run()
             self.tick()
-            if not self.gateway.fan_out.behind:
+            if not self.gateway.broadcaster.behind:
                 return
         raise AssertionError("somebody stays behind who takes everything")
 
@@ -321,7 +321,7 @@ class Crowd:
                 break
         self.gateway.tick()
         gateway = self.gateway
-        left = gateway.connections, gateway.players, len(gateway.lobby), gateway.fan_out.behind
+        left = gateway.connections, gateway.players, len(gateway.pending), gateway.broadcaster.behind
         assert left == (0, 0, 0, 0), f"connections, players, handshaking and behind are {left} when all are gone"
         assert self.zone.world.names == [], "somebody is still in the zone"
         assert self.loop.timers == 0, "a timer outlives its session"

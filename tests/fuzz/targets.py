@@ -13,7 +13,7 @@ from typing import get_args
 
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
-from helpers.session_fixture import Bench
+from helpers.session_fixture import SessionFixture
 from zoneclient.errors import DivergedError
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
@@ -338,7 +338,7 @@ def served(
     echo: bytes,
 ) -> str:
     """Serves one session to its end, the peer reading `room` bytes per piece; returns why it ended."""
-    bench = Bench(limits, room=room)
+    bench = SessionFixture(limits, room=room)
     session, transport, owner = bench.session, bench.transport, bench.owner
 
     def answer(session: Session) -> None:

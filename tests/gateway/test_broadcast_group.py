@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from helpers.session_fixture import Bench
+from helpers.session_fixture import SessionFixture
 
-from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 
 FRAME = b"frame"
@@ -16,16 +16,16 @@ FRAME = b"frame"
 class Receiver:
     """Takes down what is left over for it."""
 
-    def __init__(self, members: Round[Receiver], send: Callable[[bytes], int]) -> None:
+    def __init__(self, members: BroadcastGroup[Receiver], send: Callable[[bytes], int]) -> None:
         self.rest: list[bytes] = []
         members.route(self, send)
 
-    def send_rest(self, data: bytes, taken: int) -> None:
+    def send_remainder(self, data: bytes, taken: int) -> None:
         self.rest.append(data[taken:])
 
 
 def test_who_is_taken_everything_for_is_not_asked() -> None:
-    members = Round[Receiver]()
+    members = BroadcastGroup[Receiver]()
     taken: list[bytes] = []
     receivers = [Receiver(members, lambda data: taken.append(data) or len(data)) for _ in range(3)]
     members.send(FRAME)
@@ -41,7 +41,7 @@ def test_a_full_or_broken_socket_is_one_receivers_affair() -> None:
 
         return send
 
-    members = Round[Receiver]()
+    members = BroadcastGroup[Receiver]()
     full, gone = Receiver(members, raises(BlockingIOError())), Receiver(members, raises(ConnectionResetError()))
     half, well = Receiver(members, lambda _: 2), Receiver(members, len)
     members.send(FRAME)
@@ -50,11 +50,11 @@ def test_a_full_or_broken_socket_is_one_receivers_affair() -> None:
 
 def test_who_leaves_over_a_rest_disturbs_nobody() -> None:
     class Leaver(Receiver):
-        def send_rest(self, data: bytes, taken: int) -> None:
-            super().send_rest(data, taken)
+        def send_remainder(self, data: bytes, taken: int) -> None:
+            super().send_remainder(data, taken)
             members.remove(self)
 
-    members = Round[Receiver]()
+    members = BroadcastGroup[Receiver]()
     receivers = [Leaver(members, lambda _: 0) for _ in range(4)]
     members.send(FRAME)
     assert [receiver.rest for receiver in receivers] == [[FRAME]] * 4
@@ -63,7 +63,7 @@ def test_who_leaves_over_a_rest_disturbs_nobody() -> None:
 
 def test_who_is_first_is_served_first_and_everybody_once() -> None:
     order: list[int] = []
-    members, strangers = Round[Receiver](), Round[Receiver]()
+    members, strangers = BroadcastGroup[Receiver](), BroadcastGroup[Receiver]()
 
     def send_of(number: int) -> Callable[[bytes], int]:
         return lambda data: order.append(number) or len(data)
@@ -78,7 +78,7 @@ def test_who_is_first_is_served_first_and_everybody_once() -> None:
 
 
 def test_who_is_first_and_not_taken_everything_for_is_told_once() -> None:
-    members = Round[Receiver]()
+    members = BroadcastGroup[Receiver]()
     first, second = Receiver(members, lambda _: 1), Receiver(members, lambda _: 2)
     members.send(FRAME, [second])
     assert (first.rest, second.rest) == ([b"rame"], [b"ame"])
@@ -88,7 +88,7 @@ def test_a_send_that_fails_altogether_leaves_everybody_in_his_place() -> None:
     def broken(_data: bytes) -> int:
         raise MemoryError
 
-    members = Round[Receiver]()
+    members = BroadcastGroup[Receiver]()
     ann, bob = Receiver(members, lambda _: 0), Receiver(members, broken)
     with pytest.raises(MemoryError):
         members.send(FRAME, [ann])
@@ -97,8 +97,8 @@ def test_a_send_that_fails_altogether_leaves_everybody_in_his_place() -> None:
     assert ann.rest == [FRAME]
 
 
-def playing(room: int | None = None, *, direct: bool = True) -> tuple[Bench, Round[Session]]:
-    bench, members = Bench(room=room, direct=direct), Round[Session]()
+def playing(room: int | None = None, *, direct: bool = True) -> tuple[SessionFixture, BroadcastGroup[Session]]:
+    bench, members = SessionFixture(room=room, direct=direct), BroadcastGroup[Session]()
     bench.owner.on_stalled = lambda session: session.enter(None)
     bench.session.enter(members)
     return bench, members
@@ -116,7 +116,7 @@ def test_what_waits_when_it_enters_comes_first() -> None:
     bench, _ = playing()
     bench.session.enter(None)
     bench.session.enqueue(b"snapshot")
-    members = Round[Session]()
+    members = BroadcastGroup[Session]()
     bench.session.enter(members)
     members.send(FRAME)
     assert bench.transport.kernel == b"snapshot" + FRAME
@@ -134,9 +134,9 @@ def test_what_the_kernel_does_not_take_is_in_flight_and_counted_once() -> None:
 
 
 def test_frames_from_before_it_came_and_after_it_went_are_not_counted() -> None:
-    members = Round[Session]()
+    members = BroadcastGroup[Session]()
     members.send(FRAME)
-    bench = Bench()
+    bench = SessionFixture()
     bench.session.enter(members)
     members.send(FRAME)
     bench.session.enter(None)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from helpers.session_fixture import Bench
+from helpers.session_fixture import SessionFixture
 
 from zoneserver.config import Config, Limits
-from zoneserver.gateway.broadcaster import FanOut
+from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import Counters
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.zone.history import History
@@ -19,7 +19,7 @@ from zoneserver.zone.history import History
 FRAME = b"f" * 100
 
 
-class Stage:
+class BroadcastFixture:
     """A fan-out with a snapshot of some size, and sessions that tell it when they stall."""
 
     direct = True
@@ -29,16 +29,16 @@ class Stage:
         self.config = Config(**settings)  # type: ignore[arg-type]
         self.history = History(256, lambda: b"s" * snapshot_bytes)
         self.counters = Counters()
-        self.fan_out = FanOut(self.history, self.config, self.counters)
+        self.broadcaster = Broadcaster(self.history, self.config, self.counters)
         self.now = 0.0
 
-    def join(self, room: int | None = None) -> Bench:
-        bench = Bench(self.config.limits, room=None, direct=self.direct)
+    def join(self, room: int | None = None) -> SessionFixture:
+        bench = SessionFixture(self.config.limits, room=None, direct=self.direct)
         owner = bench.owner
-        owner.session_stalled = lambda session: self.fan_out.stalled(session, self.now)  # type: ignore[method-assign]
-        owner.session_drained = lambda session: self.fan_out.drained(session, self.now)  # type: ignore[method-assign]
-        owner.session_ended = self.fan_out.leave  # type: ignore[method-assign]
-        self.fan_out.join(bench.session, self.now)
+        owner.session_stalled = lambda session: self.broadcaster.stalled(session, self.now)  # type: ignore[method-assign]
+        owner.session_drained = lambda session: self.broadcaster.drained(session, self.now)  # type: ignore[method-assign]
+        owner.session_ended = self.broadcaster.leave  # type: ignore[method-assign]
+        self.broadcaster.join(bench.session, self.now)
         bench.session.flush()
         bench.transport.kernel.clear()
         bench.transport.room = room
@@ -47,16 +47,16 @@ class Stage:
     def tick(self, seconds: float = 0.05) -> None:
         self.now += seconds
         self.history.append(self.history.tick + 1, FRAME)
-        self.fan_out.send(1, self.now)
-        self.fan_out.expire(self.now)
+        self.broadcaster.send(1, self.now)
+        self.broadcaster.expire(self.now)
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["direct", "by transport"])
 def _every_way_to_the_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "direct", request.param)
+    monkeypatch.setattr(BroadcastFixture, "direct", request.param)
 
 
-def frames(bench: Bench) -> int:
+def frames(bench: SessionFixture) -> int:
     """How many frames the kernel has taken, and nothing else, since this was last asked."""
     count, rest = divmod(len(bench.transport.kernel), len(FRAME))
     assert rest == 0
@@ -66,32 +66,32 @@ def frames(bench: Bench) -> int:
 
 
 def test_without_a_bound_everybody_gets_every_frame() -> None:
-    stage = Stage()
+    stage = BroadcastFixture()
     benches = [stage.join() for _ in range(3)]
     for _ in range(500):
         stage.tick(0.0)
     assert [frames(bench) for bench in benches] == [500] * 3
-    assert stage.fan_out.behind == 0
+    assert stage.broadcaster.behind == 0
 
 
 def test_who_has_no_room_skips_and_gets_what_it_missed_in_one_send() -> None:
-    stage = Stage()
+    stage = BroadcastFixture()
     healthy, slow = stage.join(), stage.join(room=50)
     for _ in range(5):
         stage.tick()
-    assert stage.fan_out.behind == 1
+    assert stage.broadcaster.behind == 1
     assert stage.counters.frames_skipped_total == 5
     slow.transport.sends.clear()
     slow.transport.take(10_000)
     assert slow.transport.sends == [FRAME * 4]
     assert (frames(healthy), frames(slow)) == (5, 5)
-    assert stage.fan_out.behind == 0
+    assert stage.broadcaster.behind == 0
     stage.tick()
     assert frames(slow) == 1
 
 
 def test_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
-    stage = Stage(snapshot_bytes=1000)
+    stage = BroadcastFixture(snapshot_bytes=1000)
     slow = stage.join(room=0)
     for _ in range(12):
         stage.tick()
@@ -102,12 +102,12 @@ def test_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
 
 def test_over_the_soft_limit_for_its_time_it_is_ended_with_the_figures() -> None:
     limits = Limits(send_soft_bytes=1500, stall_seconds=5.0)
-    stage = Stage(snapshot_bytes=4000, limits=limits)
+    stage = BroadcastFixture(snapshot_bytes=4000, limits=limits)
     slow = stage.join(room=0)
     stage.tick()
     for _ in range(40):
         stage.history.append(stage.history.tick + 1, FRAME)
-    stage.fan_out.tick = stage.history.tick
+    stage.broadcaster.tick = stage.history.tick
     slow.transport.take(100)
     # Now four thousand bytes wait. It takes some all the time, and that does not help it.
     for _ in range(50):
@@ -121,7 +121,7 @@ def test_over_the_soft_limit_for_its_time_it_is_ended_with_the_figures() -> None
 
 
 def test_when_memory_does_not_suffice_the_largest_goes_first() -> None:
-    stage = Stage(send_memory_bytes=1000, limits=Limits())
+    stage = BroadcastFixture(send_memory_bytes=1000, limits=Limits())
     small, large, healthy = stage.join(room=50), stage.join(room=0), stage.join()
     large.session.enqueue(b"x" * 850)
     stage.tick()
@@ -139,14 +139,14 @@ def test_when_memory_does_not_suffice_the_largest_goes_first() -> None:
 # --- A bound on the rate --------------------------------------------------------------------------
 
 
-def total(bench: Bench) -> int:
+def total(bench: SessionFixture) -> int:
     return len(bench.transport.kernel)
 
 
 @pytest.mark.parametrize("rate", [500.0, 1500.0, 1999.0])
 def test_nobody_is_sent_more_than_the_rate_in_any_window(rate: float) -> None:
     """The zone makes 2,000 bytes a second. A budget's worth and a snapshot may come on top, once a window."""
-    stage = Stage(snapshot_bytes=300, send_rate=rate)
+    stage = BroadcastFixture(snapshot_bytes=300, send_rate=rate)
     bench = stage.join()
     taken = []
     for _ in range(400):
@@ -161,7 +161,7 @@ def test_nobody_is_sent_more_than_the_rate_in_any_window(rate: float) -> None:
 
 
 def test_a_rate_above_what_the_zone_makes_is_not_felt() -> None:
-    stage = Stage(send_rate=2500.0)
+    stage = BroadcastFixture(send_rate=2500.0)
     bench = stage.join()
     for _ in range(400):
         stage.tick()
@@ -171,29 +171,29 @@ def test_a_rate_above_what_the_zone_makes_is_not_felt() -> None:
 
 
 def test_a_resting_session_that_stalls_meanwhile_goes_on_when_it_has_drained() -> None:
-    stage = Stage(snapshot_bytes=300, send_rate=500.0)
+    stage = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
     bench = stage.join()
-    while not stage.fan_out.behind:
+    while not stage.broadcaster.behind:
         stage.tick()
     bench.transport.room = 0
     bench.session.send(b"p" * 10)
     for _ in range(40):
         stage.tick()
-    assert stage.fan_out.behind == 1
+    assert stage.broadcaster.behind == 1
     bench.transport.kernel.clear()
     bench.transport.take(10_000)
     assert bytes(bench.transport.kernel) == b"p" * 10 + b"s" * 300
 
 
 def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
-    stage = Stage(snapshot_bytes=300, send_rate=500.0)
+    stage = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
     bench = stage.join()
-    while not stage.fan_out.behind:
+    while not stage.broadcaster.behind:
         stage.tick()
     bench.session.end(CloseReason.CLIENT_LEFT)
     for _ in range(100):
         stage.tick()
-    assert (stage.fan_out.behind, len(stage.fan_out._plain), stage.fan_out._rests) == (0, 0, [])
+    assert (stage.broadcaster.behind, len(stage.broadcaster._plain), stage.broadcaster._rests) == (0, 0, [])
 
 
 def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then(
@@ -201,7 +201,7 @@ def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then
 ) -> None:
     told: list[float] = []
     monkeypatch.setattr("zoneserver.gateway.broadcaster.set_user_timeout", lambda _sock, seconds: told.append(seconds))
-    stage = Stage(limits=dataclasses.replace(Limits(), tcp_user_timeout_seconds=5.0))
+    stage = BroadcastFixture(limits=dataclasses.replace(Limits(), tcp_user_timeout_seconds=5.0))
     slow = stage.join(room=0)
     assert told == []
     stage.tick()
@@ -217,7 +217,7 @@ def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     silent_for(monkeypatch, 1.1)
-    stage = Stage()
+    stage = BroadcastFixture()
     gone = stage.join(room=0)
     for _ in range(52):
         stage.tick(0.1)
@@ -230,7 +230,7 @@ def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
     monkeypatch: pytest.MonkeyPatch, seconds: float, lost: bool
 ) -> None:
     silent_for(monkeypatch, seconds)
-    stage = Stage()
+    stage = BroadcastFixture()
     gone = stage.join(room=0)
     for _ in range(15):
         stage.tick(0.1)
@@ -240,7 +240,7 @@ def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
 def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     # After the process was stopped, the last answer is long ago, and the next is on its way.
     silent_for(monkeypatch, 60.0)
-    stage = Stage()
+    stage = BroadcastFixture()
     slow = stage.join(room=0)
     for _ in range(100):
         stage.tick(0.1)
@@ -250,7 +250,7 @@ def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.Mo
 
 def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     silent_for(monkeypatch, 0.9)
-    stage = Stage()
+    stage = BroadcastFixture()
     slow = stage.join(room=0)
     for _ in range(52):
         stage.tick(0.1)

@@ -9,22 +9,22 @@ import zlib
 from collections import Counter
 
 import pytest
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.servers import OpenServer
-from helpers.session_fixture import Bench
+from helpers.session_fixture import SessionFixture
 from helpers.waiting import PATIENCE_SECONDS, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zonetools.swarm.commands import Measure, Order, Stop
-from zonetools.swarm.frame_checker import Ledger
+from zonetools.swarm.frame_checker import FrameChecker
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.worker import Worker
 
 from zoneserver.config import DELIVERIES, Config, Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.broadcaster import FanOut
+from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import Counters
 from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.decoding import decode_server, inflate_message
@@ -71,13 +71,13 @@ class Chorus(Rules):
 # --- What is agreed -------------------------------------------------------------------------------
 
 
-async def joined(hall: Hall, name: str, *encodings: str, receive_bytes: int | None = None) -> Client:
+async def joined(fixture: GatewayFixture, name: str, *encodings: str, receive_bytes: int | None = None) -> Client:
     """A player who is in, and has read nothing yet."""
-    client = await hall.connect(receive_bytes)
-    before = hall.gateway.counters.packets_in_total
+    client = await fixture.connect(receive_bytes)
+    before = fixture.gateway.counters.packets_in_total
     await client.say(Hello(PROTOCOL_VERSION, name, b"", encodings))
-    await until(lambda: hall.gateway.counters.packets_in_total > before)
-    hall.tick()
+    await until(lambda: fixture.gateway.counters.packets_in_total > before)
+    fixture.tick()
     return client
 
 
@@ -86,13 +86,13 @@ async def joined(hall: Hall, name: str, *encodings: str, receive_bytes: int | No
     [((), ()), ((DEFLATE,), (DEFLATE,)), (("brotli", DEFLATE, ""), (DEFLATE,)), (("brotli",), ()), (("Deflate",), ())],
 )
 async def test_welcome_tells_what_was_agreed_of_what_was_asked_for(
-    open_hall: OpenHall, asked: tuple[str, ...], agreed: tuple[str, ...]
+    open_gateway: OpenGateway, asked: tuple[str, ...], agreed: tuple[str, ...]
 ) -> None:
-    hall = await open_hall(Chorus)
-    client = await joined(hall, "ann", *asked)
+    fixture = await open_gateway(Chorus)
+    client = await joined(fixture, "ann", *asked)
     assert decode_server(await client.read_payload()).encodings == agreed  # type: ignore[union-attr]
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.SNAPSHOT)
-    hall.tick()
+    fixture.tick()
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.TICK)
 
 
@@ -109,24 +109,24 @@ async def payloads_to(client: Client, tick: int) -> list[bytes]:
             return payloads
 
 
-async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
+async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
     for number in range(100):
-        hall.zone.join(-number, f"nobody in particular {number}")
+        fixture.zone.join(-number, f"nobody in particular {number}")
     kinds = [(), (DEFLATE,), (), (DEFLATE,), (DEFLATE,)]
     clients = []
     for number, encodings in enumerate(kinds):
-        client = await hall.connect()
+        client = await fixture.connect()
         await client.say(Hello(PROTOCOL_VERSION, f"player {number}", b"", encodings))
         clients.append(client)
-    await until(lambda: hall.gateway.players == len(kinds))
-    hall.tick()
-    counters = hall.gateway.counters
+    await until(lambda: fixture.gateway.players == len(kinds))
+    fixture.tick()
+    counters = fixture.gateway.counters
     assert counters.deflates_total == 1, "one snapshot for all who joined"
     for tick in range(2, 6):
         for number in range(100):
-            hall.zone.submit(-number, tick, [("move", number % 20, tick)])
-        hall.tick()
+            fixture.zone.submit(-number, tick, [("move", number % 20, tick)])
+        fixture.tick()
         assert counters.deflates_total == tick, "one frame for all who want it"
     streams = [(await payloads_to(client, 5))[1:] for client in clients]
     assert [op_of(payload) for payload in streams[0]] == [Op.SNAPSHOT, *[Op.TICK] * 4]
@@ -138,102 +138,104 @@ async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_hall:
     assert saved > 0
     assert counters.bytes_saved_total == 3 * saved
     assert (counters.frames_deflated_total, counters.frames_out_total) == (3 * 4, 5 * 4)
-    assert hall.gateway.times.phases_ms()["deflate"] > 0
+    assert fixture.gateway.times.phases_ms()["deflate"] > 0
 
 
-async def test_what_is_counted_as_sent_is_what_arrives(open_hall: OpenHall) -> None:
-    hall = await open_hall(Chorus)
-    clients = [await joined(hall, "ann"), await joined(hall, "bob", DEFLATE)]
-    hall.tick(5)
-    read = [await payloads_to(client, hall.zone.world.tick) for client in clients]
+async def test_what_is_counted_as_sent_is_what_arrives(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Chorus)
+    clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
+    fixture.tick(5)
+    read = [await payloads_to(client, fixture.zone.world.tick) for client in clients]
     arrived = sum(HEADER_BYTES + len(payload) for payloads in read for payload in payloads)
-    assert arrived == hall.gateway.counters.bytes_out_total
+    assert arrived == fixture.gateway.counters.bytes_out_total
 
 
-async def test_while_nobody_asks_nothing_is_deflated(open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_nobody_asks_nothing_is_deflated(
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(frames, "deflate", None)
-    hall = await open_hall(Chorus)
-    client = await joined(hall, "ann")
-    hall.tick(5)
+    fixture = await open_gateway(Chorus)
+    client = await joined(fixture, "ann")
+    fixture.tick(5)
     await payloads_to(client, 6)
-    counters = hall.gateway.counters
+    counters = fixture.gateway.counters
     assert (counters.deflates_total, counters.deflate_seconds_total, counters.bytes_saved_total) == (0, 0.0, 0)
-    assert hall.gateway.times.phases_ms()["deflate"] == 0
+    assert fixture.gateway.times.phases_ms()["deflate"] == 0
 
 
-async def test_when_the_last_who_asked_has_left_nothing_is_deflated_any_more(open_hall: OpenHall) -> None:
-    hall = await open_hall(Chorus)
-    await joined(hall, "ann")
-    bob = await joined(hall, "bob", DEFLATE)
-    hall.tick()
-    before = hall.gateway.counters.deflates_total
+async def test_when_the_last_who_asked_has_left_nothing_is_deflated_any_more(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Chorus)
+    await joined(fixture, "ann")
+    bob = await joined(fixture, "bob", DEFLATE)
+    fixture.tick()
+    before = fixture.gateway.counters.deflates_total
     await bob.say(Goodbye())
-    await until(lambda: hall.gateway.players == 1)
-    hall.tick(3)
-    assert hall.gateway.counters.deflates_total == before == 2
+    await until(lambda: fixture.gateway.players == 1)
+    fixture.tick(3)
+    assert fixture.gateway.counters.deflates_total == before == 2
 
 
-async def test_a_frame_that_gets_no_shorter_goes_to_everybody_as_it_is(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    clients = [await joined(hall, "ann"), await joined(hall, "bob", DEFLATE)]
-    hall.tick()
-    last = [(await payloads_to(client, hall.zone.world.tick))[-1] for client in clients]
+async def test_a_frame_that_gets_no_shorter_goes_to_everybody_as_it_is(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
+    fixture.tick()
+    last = [(await payloads_to(client, fixture.zone.world.tick))[-1] for client in clients]
     assert op_of(last[0]) == Op.TICK
     assert last[0] == last[1]
-    assert hall.gateway.counters.frames_deflated_total == 0
+    assert fixture.gateway.counters.frames_deflated_total == 0
 
 
-async def test_the_goodbye_and_refusals_are_never_deflated(open_hall: OpenHall) -> None:
-    hall = await open_hall(Chorus)
-    client = await joined(hall, "ann", DEFLATE)
+async def test_the_goodbye_and_refusals_are_never_deflated(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Chorus)
+    client = await joined(fixture, "ann", DEFLATE)
     await payloads_to(client, 1)
     await client.say(Act(1, [("no such thing", "x" * 200)]), Goodbye())
     assert (await client.read_a(Bye)).code == "CLIENT_LEFT"
 
 
 @pytest.mark.parametrize("first", [(), (DEFLATE,)])
-async def test_who_comes_back_may_ask_for_something_else(open_hall: OpenHall, first: tuple[str, ...]) -> None:
-    hall = await open_hall(Chorus)
+async def test_who_comes_back_may_ask_for_something_else(open_gateway: OpenGateway, first: tuple[str, ...]) -> None:
+    fixture = await open_gateway(Chorus)
     second = () if first else (DEFLATE,)
-    old = await joined(hall, "ann", *first)
-    hall.tick()
-    new = await joined(hall, "ann", *second)
-    hall.tick()
-    assert {op_of(payload) for payload in (await payloads_to(new, hall.zone.world.tick))[1:]} == (
+    old = await joined(fixture, "ann", *first)
+    fixture.tick()
+    new = await joined(fixture, "ann", *second)
+    fixture.tick()
+    assert {op_of(payload) for payload in (await payloads_to(new, fixture.zone.world.tick))[1:]} == (
         {Op.DEFLATED} if second else {Op.SNAPSHOT, Op.TICK}
     )
     assert (await old.ended()).code == "REPLACED"
-    assert hall.gateway.players == 1
+    assert fixture.gateway.players == 1
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-async def test_it_works_with_every_delivery(open_hall: OpenHall, delivery: str) -> None:
-    hall = await open_hall(Chorus, delivery=delivery)
-    clients = [await joined(hall, "ann"), await joined(hall, "bob", DEFLATE)]
-    hall.tick(3)
-    hall.clock.run()
-    _, bob = [(await payloads_to(client, hall.zone.world.tick)) for client in clients]
+async def test_it_works_with_every_delivery(open_gateway: OpenGateway, delivery: str) -> None:
+    fixture = await open_gateway(Chorus, delivery=delivery)
+    clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
+    fixture.tick(3)
+    fixture.clock.run()
+    _, bob = [(await payloads_to(client, fixture.zone.world.tick)) for client in clients]
     assert {op_of(payload) for payload in bob[1:]} == {Op.DEFLATED}
-    assert hall.gateway.counters.deflates_total == 4
+    assert fixture.gateway.counters.deflates_total == 4
 
 
 # --- Who falls behind -----------------------------------------------------------------------------
 
 
-async def test_one_that_reads_again_is_caught_up_in_its_own_form(open_hall: OpenHall) -> None:
+async def test_one_that_reads_again_is_caught_up_in_its_own_form(open_gateway: OpenGateway) -> None:
     limits = dataclasses.replace(SMALL, history_ticks=1000)
-    hall = await open_hall(Noise, limits=limits)
-    client = await joined(hall, "ann", DEFLATE, receive_bytes=4096)
-    other = await joined(hall, "bob", DEFLATE)
+    fixture = await open_gateway(Noise, limits=limits)
+    client = await joined(fixture, "ann", DEFLATE, receive_bytes=4096)
+    other = await joined(fixture, "bob", DEFLATE)
     await other.read_payload()
-    while not hall.gateway.fan_out.behind:
-        hall.tick()
+    while not fixture.gateway.broadcaster.behind:
+        fixture.tick()
         await other.read_payload()
     for _ in range(5):
-        hall.tick()
+        fixture.tick()
         await other.read_payload()
-    world, ops = World(hall.zone.rules.width, hall.zone.rules.height, {}), set()
-    while world.tick < hall.zone.world.tick:
+    world, ops = World(fixture.zone.rules.width, fixture.zone.rules.height, {}), set()
+    while world.tick < fixture.zone.world.tick:
         payload = await client.read_payload()
         message = decode_server(plain(payload))
         if isinstance(message, Snapshot):
@@ -242,8 +244,8 @@ async def test_one_that_reads_again_is_caught_up_in_its_own_form(open_hall: Open
             world.apply(message)
             ops.add(op_of(payload))
     assert ops == {Op.DEFLATED}
-    assert hall.gateway.counters.catch_ups_total == 1
-    assert world.hash() == hall.zone.world.hash()
+    assert fixture.gateway.counters.catch_ups_total == 1
+    assert world.hash() == fixture.zone.world.hash()
 
 
 class Noise(Rules):
@@ -284,18 +286,18 @@ def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
     """Four places, of which two ask for it; who takes how much when, comes and goes, is chance."""
     counters, now = Counters(), 0.0
     history = History(4, lambda: snapshot_of(history.tick, 50))
-    fan_out = FanOut(history, Config(send_rate=send_rate), counters)
-    places: list[Bench | None] = [None] * 4
-    everybody: list[tuple[Bench, int]] = []
+    broadcaster = Broadcaster(history, Config(send_rate=send_rate), counters)
+    places: list[SessionFixture | None] = [None] * 4
+    everybody: list[tuple[SessionFixture, int]] = []
 
-    def join(place: int, room: int) -> Bench:
-        bench = Bench(room=room)
+    def join(place: int, room: int) -> SessionFixture:
+        bench = SessionFixture(room=room)
         bench.session.wants_deflate = place >= 2
-        bench.owner.session_stalled = lambda session: fan_out.stalled(session, now)  # type: ignore[method-assign]
-        bench.owner.session_drained = lambda session: fan_out.drained(session, now)  # type: ignore[method-assign]
-        bench.owner.session_ended = fan_out.leave  # type: ignore[method-assign]
+        bench.owner.session_stalled = lambda session: broadcaster.stalled(session, now)  # type: ignore[method-assign]
+        bench.owner.session_drained = lambda session: broadcaster.drained(session, now)  # type: ignore[method-assign]
+        bench.owner.session_ended = broadcaster.leave  # type: ignore[method-assign]
         everybody.append((bench, history.tick))
-        fan_out.join(bench.session, now)
+        broadcaster.join(bench.session, now)
         bench.session.flush()
         return bench
 
@@ -303,7 +305,7 @@ def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
         nonlocal now
         now += 0.05
         history.append(history.tick + 1, frame_of(history.tick + 1, size))
-        fan_out.send(1, now)
+        broadcaster.send(1, now)
 
     tick(0)
     for what, place, amount in [*steps, *[("take", place, 10**6) for place in range(4)]]:
@@ -315,7 +317,7 @@ def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
         elif what == "take" and bench is not None:
             bench.transport.take(amount)
         elif what == "leave" and bench is not None:
-            fan_out.leave(bench.session)
+            broadcaster.leave(bench.session)
             places[place] = None
     for _ in range(100):  # Whoever rests goes on.
         tick(0)
@@ -329,7 +331,7 @@ def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
     if not any(bench.session.wants_deflate for bench, _ in everybody):
         assert counters.deflates_total == 0
     assert counters.deflates_total <= history.tick + history.snapshots_total
-    assert (fan_out.behind, {*fan_out._plain, *fan_out._deflating}) == (
+    assert (broadcaster.behind, {*broadcaster._plain, *broadcaster._deflating}) == (
         0,
         {bench.session for bench in places if bench is not None},
     )
@@ -357,15 +359,15 @@ def test_what_it_takes_to_deflate_is_counted_once_however_many_want_it(monkeypat
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
     counters = Counters()
     history = History(4, lambda: snapshot_of(history.tick, 50))
-    fan_out = FanOut(history, Config(), counters)
+    broadcaster = Broadcaster(history, Config(), counters)
     for _ in range(3):
-        bench = Bench()
+        bench = SessionFixture()
         bench.session.wants_deflate = True
-        fan_out.join(bench.session, 0.0)
+        broadcaster.join(bench.session, 0.0)
         bench.session.flush()
     assert (counters.deflates_total, counters.deflate_seconds_total) == (1, 1.0)
     history.append(1, frame_of(1, 200))
-    fan_out.send(1, 0.0)
+    broadcaster.send(1, 0.0)
     assert (counters.deflates_total, counters.deflate_seconds_total) == (2, 2.0)
 
 
@@ -419,7 +421,7 @@ def test_bots_hold_what_was_in_the_bytes_against_each_other() -> None:
     tick = decode_server(payload)
     assert isinstance(tick, Tick)
     another = dataclasses.replace(tick, dilation_percent=99).encode()
-    ledger = Ledger()
+    ledger = FrameChecker()
     ledger.frame(1, payload)
     for level in (1, 9):
         deflated = Deflated(zlib.compress(payload, level, -15)).encode()

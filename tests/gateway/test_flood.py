@@ -8,22 +8,22 @@ from hypothesis import strategies as st
 
 from zoneserver.config import Limits
 from zoneserver.gateway.admission import AddressBudgets
-from zoneserver.gateway.flood import Guard, Standing
+from zoneserver.gateway.flood import FloodGuard, PenaltyLevel
 from zoneserver.protocol.codes import CloseReason
 
 LIMITS = Limits()
 
-Spend = Callable[[Guard, float], bool]
+Spend = Callable[[FloodGuard, float], bool]
 
 # One unit of each budget, and how many units there are at once.
 BUDGETS: list[tuple[Spend, float, CloseReason]] = [
     (lambda guard, now: guard.frame(4, now), LIMITS.frames_burst, CloseReason.FLOOD),
     (lambda guard, now: guard.frame(1024, now), LIMITS.bytes_burst / 1024, CloseReason.FLOOD),
     (lambda guard, now: guard.actions(1, now), LIMITS.actions_burst, CloseReason.FLOOD),
-    (lambda guard, now: guard.refused("COOLDOWN", False, now), LIMITS.glitches_burst, CloseReason.PROTOCOL_ERROR),
+    (lambda guard, now: guard.refused("COOLDOWN", False, now), LIMITS.violations_burst, CloseReason.PROTOCOL_ERROR),
     (
         lambda guard, now: guard.refused("BAD_PAYLOAD", True, now),
-        LIMITS.glitches_burst / 20,
+        LIMITS.violations_burst / 20,
         CloseReason.PROTOCOL_ERROR,
     ),
 ]
@@ -31,11 +31,11 @@ BUDGETS: list[tuple[Spend, float, CloseReason]] = [
 
 @pytest.mark.parametrize(("spend", "burst", "reason"), BUDGETS)
 def test_the_ladder_has_three_steps_at_exactly_these_heights(spend: Spend, burst: float, reason: CloseReason) -> None:
-    guard, rises = Guard(LIMITS), {}
+    guard, rises = FloodGuard(LIMITS), {}
     for count in range(1, int(3 * burst) + 1):
         if spend(guard, 0.0):
             rises[guard.standing] = count
-    assert rises == {Standing.WARNED: burst, Standing.MUTED: 1.5 * burst, Standing.OUT: 2 * burst}
+    assert rises == {PenaltyLevel.WARNED: burst, PenaltyLevel.MUTED: 1.5 * burst, PenaltyLevel.OUT: 2 * burst}
     assert guard.reason is reason
     assert guard.text
 
@@ -44,35 +44,35 @@ RATES = [
     LIMITS.frames_per_second,
     LIMITS.bytes_per_second / 1024,
     LIMITS.actions_per_second,
-    LIMITS.glitches_per_second,
-    LIMITS.glitches_per_second / 20,
+    LIMITS.violations_per_second,
+    LIMITS.violations_per_second / 20,
 ]
 
 
 @pytest.mark.parametrize(("spend", "rate"), [(spend, rate) for (spend, *_), rate in zip(BUDGETS, RATES, strict=True)])
 def test_what_it_may_do_for_ever_it_may_do_for_ever(spend: Spend, rate: float) -> None:
-    guard = Guard(LIMITS)
+    guard = FloodGuard(LIMITS)
     assert not any(spend(guard, count / rate) for count in range(10_000))
 
 
 def test_who_is_quiet_is_forgiven_when_every_budget_has_drained_to_half() -> None:
-    guard = Guard(LIMITS)
+    guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 1.5)):
         guard.frame(4, now=0.0)
-    assert guard.standing is Standing.MUTED
+    assert guard.standing is PenaltyLevel.MUTED
     drained_to_half = LIMITS.frames_burst / LIMITS.frames_per_second
     guard.frame(4, now=drained_to_half - 0.1)
-    assert guard.standing is Standing.MUTED
+    assert guard.standing is PenaltyLevel.MUTED
     guard.frame(4, now=drained_to_half + 0.1)
-    assert guard.standing is Standing.FINE
+    assert guard.standing is PenaltyLevel.FINE
 
 
 def test_who_is_out_stays_out() -> None:
-    guard = Guard(LIMITS)
+    guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 2)):
         guard.frame(4, now=0.0)
     assert not guard.frame(4, now=1000.0)
-    assert guard.standing is Standing.OUT
+    assert guard.standing is PenaltyLevel.OUT
 
 
 @given(
@@ -86,7 +86,7 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
 ) -> None:
     """Twenty packets a second, of up to two actions; now and then all that was said in five seconds
     arrives at once; and everything may be refused, to a player who does not know that it is dead."""
-    guard, now = Guard(LIMITS), 0.0
+    guard, now = FloodGuard(LIMITS), 0.0
 
     def packet() -> bool:
         rises = guard.frame(60, now) or guard.actions(actions_per_packet, now)
@@ -100,7 +100,7 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
         now += stall_seconds
         for _ in range(int(packets_per_second * stall_seconds)):
             assert not packet()
-    assert guard.standing is Standing.FINE
+    assert guard.standing is PenaltyLevel.FINE
 
 
 # --- What an address may do ---------------------------------------------------------------------------
@@ -111,25 +111,25 @@ def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
     while left:
         # Always somebody else, who begins with nothing.
         count = min(left, LIMITS.actions_burst / 2)
-        assert Guard(LIMITS, budgets).admits(int(count), now=0.0)
+        assert FloodGuard(LIMITS, budgets).admits(int(count), now=0.0)
         left -= count
-    newcomer = Guard(LIMITS, budgets)
+    newcomer = FloodGuard(LIMITS, budgets)
     assert not newcomer.admits(1, now=0.0)
-    assert newcomer.standing is Standing.FINE
+    assert newcomer.standing is PenaltyLevel.FINE
     assert newcomer.admits(1, now=1.0 / LIMITS.address_actions_per_second)
-    assert Guard(LIMITS).admits(10**9, now=0.0), "where nobody is counted, there is room"
+    assert FloodGuard(LIMITS).admits(10**9, now=0.0), "where nobody is counted, there is room"
 
 
-@pytest.mark.parametrize(("is_glitch", "weight"), [(False, 1), (True, 20)])
-def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_glitch: bool, weight: int) -> None:
+@pytest.mark.parametrize(("is_violation", "weight"), [(False, 1), (True, 20)])
+def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_violation: bool, weight: int) -> None:
     budgets = AddressBudgets(LIMITS)
-    for count in range(1, int(LIMITS.address_glitches_burst / weight) + 1):
-        guard = Guard(LIMITS, budgets)
+    for count in range(1, int(LIMITS.address_violations_burst / weight) + 1):
+        guard = FloodGuard(LIMITS, budgets)
         assert not guard.is_address_out(now=0.0), count
-        guard.refused("DEAD", is_glitch, now=0.0)
-        assert guard.standing is Standing.FINE
+        guard.refused("DEAD", is_violation, now=0.0)
+        assert guard.standing is PenaltyLevel.FINE
     assert guard.is_address_out(now=0.0)
     assert not guard.is_address_out(now=1.0)
-    assert not Guard(LIMITS).is_address_out(now=0.0)
+    assert not FloodGuard(LIMITS).is_address_out(now=0.0)
     assert not budgets.is_drained(now=1.0)
-    assert budgets.is_drained(now=LIMITS.address_glitches_burst / LIMITS.address_glitches_per_second)
+    assert budgets.is_drained(now=LIMITS.address_violations_burst / LIMITS.address_violations_per_second)

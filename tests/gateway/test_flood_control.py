@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 
 import pytest
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.waiting import until
 
@@ -40,42 +40,44 @@ async def refusals(client: Client) -> list[str]:
 # --- Floods ---------------------------------------------------------------------------------------
 
 
-async def test_a_flood_is_warned_muted_and_thrown_out(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    flooder, healthy = await hall.join("flooder"), await hall.join("healthy")
+async def test_a_flood_is_warned_muted_and_thrown_out(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    flooder, healthy = await fixture.join("flooder"), await fixture.join("healthy")
     writing = asyncio.create_task(flooder.say_bytes(PING * 5000))
     reading = asyncio.create_task(refusals(flooder))
     ticks = 0
     while not reading.done():
-        hall.tick()
+        fixture.tick()
         ticks += 1
-        assert (await healthy.read_a(Tick)).tick == hall.zone.world.tick
+        assert (await healthy.read_a(Tick)).tick == fixture.zone.world.tick
         await asyncio.sleep(0.001)
     assert reading.result() == ["WARNED", "MUTED", "FLOOD"]
     # Once it was warned, it was read once a tick: 64 frames at the most.
     assert ticks >= LIMITS.frames_burst / LIMITS.frames_per_callback
-    assert hall.gateway.counters.packets_in_total <= 2 * LIMITS.frames_burst + LIMITS.frames_per_callback + 2
-    assert hall.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
-    assert hall.gateway.counters.closes == {"FLOOD": 1}
+    assert fixture.gateway.counters.packets_in_total <= 2 * LIMITS.frames_burst + LIMITS.frames_per_callback + 2
+    assert fixture.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
+    assert fixture.gateway.counters.closes == {"FLOOD": 1}
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
 
 
 @pytest.mark.parametrize(("packets", "code"), [(255, None), (256, "WARNED")])
-async def test_who_stays_below_the_brim_is_told_nothing(open_hall: OpenHall, packets: int, code: str | None) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.join("ann")
+async def test_who_stays_below_the_brim_is_told_nothing(
+    open_gateway: OpenGateway, packets: int, code: str | None
+) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.join("ann")
     await client.say_bytes(PING * packets)
     answers = [await client.read() for _ in range(packets)]
     warnings = [message for message in answers if isinstance(message, Refusal)]
     assert [(refusal.seq, refusal.code) for refusal in warnings] == ([(0, code)] if code else [])
 
 
-async def test_who_is_at_the_brim_is_read_once_a_tick(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.join("ann")
+async def test_who_is_at_the_brim_is_read_once_a_tick(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.join("ann")
     await client.say_bytes(PING * 350)
-    counters = hall.gateway.counters
+    counters = fixture.gateway.counters
     await until(lambda: counters.packets_in_total >= 256)
     seen = counters.packets_in_total
     for _ in range(20):
@@ -83,44 +85,44 @@ async def test_who_is_at_the_brim_is_read_once_a_tick(open_hall: OpenHall) -> No
     assert counters.packets_in_total == seen, "nothing more before the tick"
     while counters.packets_in_total < 351:
         before = counters.packets_in_total
-        hall.tick()
+        fixture.tick()
         for _ in range(20):
             await asyncio.sleep(0)
         assert counters.packets_in_total - before <= LIMITS.frames_per_callback
     assert not counters.closes
 
 
-async def test_too_many_actions_are_a_flood_too_and_what_is_muted_reaches_nobody(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    flooder, healthy = await hall.join("flooder"), await hall.join("healthy")
+async def test_too_many_actions_are_a_flood_too_and_what_is_muted_reaches_nobody(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    flooder, healthy = await fixture.join("flooder"), await fixture.join("healthy")
     seq = 1
     for _ in range(19):
         await flooder.say(Act(seq, [("emote", 0)] * 16))
         seq += 16
-        await until(lambda: hall.gateway._inbox)
-        hall.tick()
+        await until(lambda: fixture.gateway._inbox)
+        fixture.tick()
     # 304 actions: beyond 300, which is half as much again as are allowed at once.
-    assert hall.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
+    assert fixture.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
     seen = [await healthy.read_a(Tick) for _ in range(19)]
     assert sum(len(tick.events) for tick in seen) == 18 * 16
     await flooder.say(Act(seq, [("emote", 0)]))
-    await until(lambda: hall.gateway._inbox)
-    hall.tick()
+    await until(lambda: fixture.gateway._inbox)
+    fixture.tick()
     assert (await healthy.read_a(Tick)).events == ()
-    assert hall.gateway.counters.actions_in_total == 305
+    assert fixture.gateway.counters.actions_in_total == 305
 
 
-async def test_who_was_muted_and_is_quiet_is_heard_again(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.join("ann")
+async def test_who_was_muted_and_is_quiet_is_heard_again(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.join("ann")
     await client.say_bytes(PING * 390)
-    while hall.gateway.counters.restraints != {"WARNED": 1, "MUTED": 1}:
-        hall.tick()
+    while fixture.gateway.counters.restraints != {"WARNED": 1, "MUTED": 1}:
+        fixture.tick()
         await asyncio.sleep(0.001)
-    hall.pass_time(3.0)
+    fixture.pass_time(3.0)
     await client.say(Act(1, [("emote", 3)]))
-    await until(lambda: hall.gateway._inbox)
-    hall.tick()
+    await until(lambda: fixture.gateway._inbox)
+    fixture.tick()
     while not (message := await client.read_until(Tick)).events:
         pass
     assert message.events == ((0, 1, "emote", 3),)
@@ -135,21 +137,21 @@ async def test_who_was_muted_and_is_quiet_is_heard_again(open_hall: OpenHall) ->
     ids=["range", "nan", "unknown", "speed", "self", "control"],
 )
 async def test_what_no_honest_client_does_again_and_again_ends_it(
-    open_hall: OpenHall, action: tuple[object, ...]
+    open_gateway: OpenGateway, action: tuple[object, ...]
 ) -> None:
-    hall = await open_hall(Plaza)
-    rogue, healthy = await hall.join("rogue"), await hall.join("healthy")
+    fixture = await open_gateway(Plaza)
+    rogue, healthy = await fixture.join("rogue"), await fixture.join("healthy")
     said = 0
-    while not hall.gateway.counters.closes:
+    while not fixture.gateway.counters.closes:
         said += 1
         await rogue.say(Act(said, [action]))
-        await until(lambda: hall.gateway._inbox or hall.gateway.counters.closes)
-        hall.tick()
+        await until(lambda: fixture.gateway._inbox or fixture.gateway.counters.closes)
+        fixture.tick()
         tick = await healthy.read_a(Tick)
         assert (tick.movers, tick.events) == ([], ()), "never broadcast"
     # Ten warn, fifteen mute, and then each further packet weighs as much as one of them.
     assert said == 20
-    assert hall.gateway.counters.closes == {"PROTOCOL_ERROR": 1}
+    assert fixture.gateway.counters.closes == {"PROTOCOL_ERROR": 1}
     codes = await refusals(rogue)
     assert [code for code in codes if code in {"WARNED", "MUTED", "PROTOCOL_ERROR"}] == [
         "WARNED",
@@ -159,24 +161,24 @@ async def test_what_no_honest_client_does_again_and_again_ends_it(
     assert len(codes) == 15 + 3
 
 
-async def test_a_player_who_is_dead_may_ask_in_vain_for_long(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=20)
-    ghost = await hall.join("ghost")
-    player = hall.zone.rules.players[0]
+async def test_a_player_who_is_dead_may_ask_in_vain_for_long(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
+    ghost = await fixture.join("ghost")
+    player = fixture.zone.rules.players[0]
     for seq in range(1, 200):
         player["hp"] = 0
         await ghost.say(Act(seq, [("move", 1, 1)]))
-        await until(lambda: hall.gateway._inbox)
-        hall.clock.now += 0.05
-        hall.tick()
-    assert hall.gateway.counters.refusals == {"DEAD": 199}
-    assert not hall.gateway.counters.restraints
+        await until(lambda: fixture.gateway._inbox)
+        fixture.clock.now += 0.05
+        fixture.tick()
+    assert fixture.gateway.counters.refusals == {"DEAD": 199}
+    assert not fixture.gateway.counters.restraints
 
 
-async def test_who_sends_on_after_the_end_is_not_read_and_can_read_why(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, limits=Limits(linger_seconds=600.0))
-    client = await hall.connect()
-    (session,) = hall.gateway._connections
+async def test_who_sends_on_after_the_end_is_not_read_and_can_read_why(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, limits=Limits(linger_seconds=600.0))
+    client = await fixture.connect()
+    (session,) = fixture.gateway._connections
     sending = asyncio.create_task(client.say_bytes(b"\xff" * (64 * 1024 * 1024)))
     assert (await client.read_a(Bye)).code == "PROTOCOL_ERROR"
     read = -1
@@ -193,137 +195,139 @@ async def test_who_sends_on_after_the_end_is_not_read_and_can_read_why(open_hall
 # --- Addresses ------------------------------------------------------------------------------------
 
 
-async def connect_from(hall: Hall, host: str, cleanup: AsyncExitStack) -> Client:
+async def connect_from(fixture: GatewayFixture, host: str, cleanup: AsyncExitStack) -> Client:
     sock = cleanup.enter_context(socket.socket())
     sock.setblocking(False)
     sock.bind((host, 0))
-    before = hall.gateway.counters.connections_total
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", hall.port))
-    await until(lambda: hall.gateway.counters.connections_total > before)
+    before = fixture.gateway.counters.connections_total
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", fixture.port))
+    await until(lambda: fixture.gateway.counters.connections_total > before)
     return Client(sock)
 
 
-async def test_one_address_is_turned_away_and_the_others_come_in(open_hall: OpenHall, cleanup: AsyncExitStack) -> None:
-    hall = await open_hall(Plaza, limits=Limits(address_connections_max=2))
+async def test_one_address_is_turned_away_and_the_others_come_in(
+    open_gateway: OpenGateway, cleanup: AsyncExitStack
+) -> None:
+    fixture = await open_gateway(Plaza, limits=Limits(address_connections_max=2))
     for number in range(2):
-        client = await connect_from(hall, "127.0.0.9", cleanup)
-        await hall.greet(client, f"ann {number}")
-    refused = await connect_from(hall, "127.0.0.9", cleanup)
+        client = await connect_from(fixture, "127.0.0.9", cleanup)
+        await fixture.greet(client, f"ann {number}")
+    refused = await connect_from(fixture, "127.0.0.9", cleanup)
     assert (await refused.ended()).code == "TOO_MANY_CONNECTIONS"
-    await hall.join("bob")
-    assert hall.gateway.players == 3
+    await fixture.join("bob")
+    assert fixture.gateway.players == 3
     await client.say(Goodbye())
     await client.ended()
     client.sock.close()
-    await until(lambda: hall.gateway.connections == 2)
-    await hall.greet(await connect_from(hall, "127.0.0.9", cleanup), "cyd")
+    await until(lambda: fixture.gateway.connections == 2)
+    await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "cyd")
 
 
-async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_hall: OpenHall, cleanup: AsyncExitStack) -> None:
-    hall = await open_hall(Plaza, ban_seconds=10.0)
-    friend = await connect_from(hall, "127.0.0.9", cleanup)
-    await hall.greet(friend, "friend")
-    stranger = await connect_from(hall, "127.0.0.9", cleanup)
+async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_gateway: OpenGateway, cleanup: AsyncExitStack) -> None:
+    fixture = await open_gateway(Plaza, ban_seconds=10.0)
+    friend = await connect_from(fixture, "127.0.0.9", cleanup)
+    await fixture.greet(friend, "friend")
+    stranger = await connect_from(fixture, "127.0.0.9", cleanup)
     await stranger.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
     assert (await stranger.ended()).code == "PROTOCOL_ERROR"
-    rogue = await connect_from(hall, "127.0.0.9", cleanup)
-    await hall.greet(rogue, "rogue")
+    rogue = await connect_from(fixture, "127.0.0.9", cleanup)
+    await fixture.greet(rogue, "rogue")
     await rogue.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
     assert (await rogue.ended()).code == "PROTOCOL_ERROR"
-    refused = await connect_from(hall, "127.0.0.9", cleanup)
+    refused = await connect_from(fixture, "127.0.0.9", cleanup)
     bye = await refused.ended()
     assert (bye.code, bye.retry) == ("BANNED", True)
-    assert hall.gateway.players == 1, "who is in stays in"
-    await hall.join("somebody else")
-    hall.pass_time(10.1)
-    await hall.greet(await connect_from(hall, "127.0.0.9", cleanup), "late")
+    assert fixture.gateway.players == 1, "who is in stays in"
+    await fixture.join("somebody else")
+    fixture.pass_time(10.1)
+    await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "late")
 
 
 async def test_who_comes_back_all_the_time_has_others_told_no_more_than_who_stays(
-    open_hall: OpenHall, cleanup: AsyncExitStack
+    open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
     limits = Limits(address_actions_burst=20, address_actions_per_second=1)
-    hall = await open_hall(Plaza, limits=limits)
-    witness, told, codes = await hall.join("witness"), 0, Counter[str]()
+    fixture = await open_gateway(Plaza, limits=limits)
+    witness, told, codes = await fixture.join("witness"), 0, Counter[str]()
     for number in range(6):
-        talker = await connect_from(hall, "127.0.0.9", cleanup)
-        await hall.greet(talker, f"talker {number}")
-        hall.tick()
+        talker = await connect_from(fixture, "127.0.0.9", cleanup)
+        await fixture.greet(talker, f"talker {number}")
+        fixture.tick()
         await talker.welcomed()
         await talker.say(Act(1, [("emote", 0)] * 10))
-        await until(lambda: hall.gateway._inbox)
-        hall.tick()
+        await until(lambda: fixture.gateway._inbox)
+        fixture.tick()
         await talker.say(Goodbye())
         while not isinstance(message := await talker.read(), Bye):
             if isinstance(message, Refusal):
                 codes[message.code] += 1
         assert message.code == "CLIENT_LEFT", "nobody is thrown out for what others did"
         talker.sock.close()
-        await until(lambda: hall.gateway.connections == 1)
+        await until(lambda: fixture.gateway.connections == 1)
         for _ in range(2):
             told += len((await witness.read_a(Tick)).events)
     assert told == 20
     assert codes == {"TOO_MANY_ACTIONS": 40}
     # It drains, and who comes from elsewhere has room.
-    hall.pass_time(10.0)
+    fixture.pass_time(10.0)
     for host in ("127.0.0.9", "127.0.0.8"):
-        client = await connect_from(hall, host, cleanup)
-        await hall.greet(client, f"from {host}")
-        hall.tick()
+        client = await connect_from(fixture, host, cleanup)
+        await fixture.greet(client, f"from {host}")
+        fixture.tick()
         await client.welcomed()
         await client.say(Act(1, [("emote", 0)] * 10))
-        await until(lambda: hall.gateway._inbox)
-        hall.tick()
+        await until(lambda: fixture.gateway._inbox)
+        fixture.tick()
         assert len((await client.read_a(Tick)).events) == 10
 
 
 async def test_an_address_where_too_much_is_refused_is_not_wanted_for_a_while(
-    open_hall: OpenHall, cleanup: AsyncExitStack, caplog: pytest.LogCaptureFixture
+    open_gateway: OpenGateway, cleanup: AsyncExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    hall = await open_hall(Plaza, limits=Limits(address_glitches_burst=60), ban_seconds=10.0)
+    fixture = await open_gateway(Plaza, limits=Limits(address_violations_burst=60), ban_seconds=10.0)
     for number in range(3):
-        client = await connect_from(hall, "127.0.0.9", cleanup)
-        await hall.greet(client, f"ann {number}")
-        hall.tick()
+        client = await connect_from(fixture, "127.0.0.9", cleanup)
+        await fixture.greet(client, f"ann {number}")
+        fixture.tick()
         await client.welcomed()
         await client.say(Act(1, [("fly",)]))
-        await until(lambda: hall.gateway._inbox)
-        hall.tick()
+        await until(lambda: fixture.gateway._inbox)
+        fixture.tick()
         assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
-    refused = await connect_from(hall, "127.0.0.9", cleanup)
+    refused = await connect_from(fixture, "127.0.0.9", cleanup)
     assert (await refused.ended()).code == "BANNED"
-    assert hall.gateway.players == 3, "who is in stays in"
+    assert fixture.gateway.players == 3, "who is in stays in"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.handshake"]
     assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
-    hall.pass_time(10.1)
-    await hall.greet(await connect_from(hall, "127.0.0.9", cleanup), "late")
+    fixture.pass_time(10.1)
+    await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "late")
 
 
 async def test_a_flood_of_connections_is_turned_away_without_words(
-    open_hall: OpenHall, cleanup: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+    open_gateway: OpenGateway, cleanup: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoneserver.gateway.handshake._TURNED_AWAY_MAX", 3)
-    hall = await open_hall(Plaza, limits=Limits(address_handshakes_max=1))
-    await connect_from(hall, "127.0.0.9", cleanup)
+    fixture = await open_gateway(Plaza, limits=Limits(address_handshakes_max=1))
+    await connect_from(fixture, "127.0.0.9", cleanup)
     for _ in range(20):
-        await connect_from(hall, "127.0.0.9", cleanup)
-    assert hall.gateway.counters.closes == {"TOO_MANY_CONNECTIONS": 20}
-    await until(lambda: hall.gateway.connections <= 1 + 3)
+        await connect_from(fixture, "127.0.0.9", cleanup)
+    assert fixture.gateway.counters.closes == {"TOO_MANY_CONNECTIONS": 20}
+    await until(lambda: fixture.gateway.connections <= 1 + 3)
 
 
-async def test_when_all_places_are_taken_who_says_nothing_makes_room(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, connections_max=2)
-    silent = await hall.connect()
-    await hall.join("ann")
-    await hall.join("bob")
+async def test_when_all_places_are_taken_who_says_nothing_makes_room(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, connections_max=2)
+    silent = await fixture.connect()
+    await fixture.join("ann")
+    await fixture.join("bob")
     with pytest.raises((EOFError, ConnectionError, AssertionError)):
         while True:
             await silent.read()
-    assert hall.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1}
-    late = await hall.connect()
+    assert fixture.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1}
+    late = await fixture.connect()
     assert (await late.ended()).code == "SERVER_FULL", "nobody who plays has to go"
-    assert hall.gateway.players == 2
+    assert fixture.gateway.players == 2
 
 
 # --- Tickets --------------------------------------------------------------------------------------
@@ -335,129 +339,129 @@ def ticket(name: str, seconds: float = 60.0, zone: str = "plaza") -> bytes:
     return issue_ticket(SECRET, name, zone, int(time.time() + seconds), secrets.token_bytes(16))
 
 
-async def knock(hall: Hall, name: str, ticket: bytes) -> Client:
-    client = await hall.connect()
-    before = hall.gateway.counters.packets_in_total
+async def knock(fixture: GatewayFixture, name: str, ticket: bytes) -> Client:
+    client = await fixture.connect()
+    before = fixture.gateway.counters.packets_in_total
     await client.say(Hello(1, name, ticket))
-    await until(lambda: hall.gateway.counters.packets_in_total > before)
+    await until(lambda: fixture.gateway.counters.packets_in_total > before)
     return client
 
 
-async def test_a_ticket_lets_its_player_in_once(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, secret=SECRET)
+async def test_a_ticket_lets_its_player_in_once(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, secret=SECRET)
     good = ticket("ann")
-    client = await knock(hall, "ann", good)
-    hall.tick()
+    client = await knock(fixture, "ann", good)
+    fixture.tick()
     await client.welcomed()
-    replay = await knock(hall, "ann", good)
+    replay = await knock(fixture, "ann", good)
     bye = await replay.ended()
     assert (bye.code, bye.text, bye.retry) == ("BAD_TICKET", "the ticket has been used", False)
-    assert hall.gateway.players == 1, "a replay does not replace whom it was made for"
-    again = await knock(hall, "ann", ticket("ann"))
+    assert fixture.gateway.players == 1, "a replay does not replace whom it was made for"
+    again = await knock(fixture, "ann", ticket("ann"))
     assert (await client.ended()).code == "REPLACED"
-    hall.tick()
+    fixture.tick()
     await again.welcomed()
 
 
-async def test_without_a_good_ticket_nobody_gets_in(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, secret=SECRET)
+async def test_without_a_good_ticket_nobody_gets_in(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, secret=SECRET)
     forged = bytearray(ticket("ann"))
     forged[-1] ^= 1
     for bad in (b"", b"x" * 56, bytes(forged), ticket("bob"), ticket("ann", -1), ticket("ann", zone="arena")):
-        assert (await (await knock(hall, "ann", bad)).ended()).code == "BAD_TICKET"
-    assert hall.gateway.players == 0
+        assert (await (await knock(fixture, "ann", bad)).ended()).code == "BAD_TICKET"
+    assert fixture.gateway.players == 0
 
 
-async def test_a_zone_that_is_full_does_not_use_the_ticket_up(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, secret=SECRET, max_players=1)
-    first, good = await knock(hall, "first", ticket("first")), ticket("ann")
-    assert (await (await knock(hall, "ann", good)).ended()).code == "SERVER_FULL"
+async def test_a_zone_that_is_full_does_not_use_the_ticket_up(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, secret=SECRET, max_players=1)
+    first, good = await knock(fixture, "first", ticket("first")), ticket("ann")
+    assert (await (await knock(fixture, "ann", good)).ended()).code == "SERVER_FULL"
     await first.say(Goodbye())
     await first.ended()
-    await knock(hall, "ann", good)
-    hall.tick()
-    assert hall.gateway.players == 1
+    await knock(fixture, "ann", good)
+    fixture.tick()
+    assert fixture.gateway.players == 1
 
 
 # --- Our clock ------------------------------------------------------------------------------------
 
 
-async def test_while_the_process_was_stopped_nobodys_time_ran(open_hall: OpenHall) -> None:
+async def test_while_the_process_was_stopped_nobodys_time_ran(open_gateway: OpenGateway) -> None:
     """It was stopped for an hour; nobody could say HELLO to it, or take anything from it, meanwhile."""
-    hall = await open_hall(Plaza, limits=dataclasses.replace(LIMITS, handshake_seconds=2.0))
-    client = await hall.connect()
-    hall.clock.now += 3600.0
-    hall.tick()
-    assert len(hall.gateway.lobby) == 1
-    await hall.greet(client, "ann")
-    hall.tick()
+    fixture = await open_gateway(Plaza, limits=dataclasses.replace(LIMITS, handshake_seconds=2.0))
+    client = await fixture.connect()
+    fixture.clock.now += 3600.0
+    fixture.tick()
+    assert len(fixture.gateway.pending) == 1
+    await fixture.greet(client, "ann")
+    fixture.tick()
     await client.welcomed()
-    assert not hall.gateway.counters.closes
+    assert not fixture.gateway.counters.closes
 
 
-async def test_who_is_not_wanted_makes_no_room_for_himself(open_hall: OpenHall, cleanup: AsyncExitStack) -> None:
-    hall = await open_hall(Plaza, connections_max=2, ban_seconds=60.0)
-    rogue = await connect_from(hall, "127.0.0.9", cleanup)
-    await hall.greet(rogue, "rogue")
+async def test_who_is_not_wanted_makes_no_room_for_himself(open_gateway: OpenGateway, cleanup: AsyncExitStack) -> None:
+    fixture = await open_gateway(Plaza, connections_max=2, ban_seconds=60.0)
+    rogue = await connect_from(fixture, "127.0.0.9", cleanup)
+    await fixture.greet(rogue, "rogue")
     await rogue.say_bytes(b"\xff" * 8)
     assert (await rogue.ended()).code == "PROTOCOL_ERROR"
     rogue.sock.close()
-    await until(lambda: hall.gateway.connections == 0)
-    honest = [await hall.connect() for _ in range(2)]
+    await until(lambda: fixture.gateway.connections == 0)
+    honest = [await fixture.connect() for _ in range(2)]
     for _ in range(3):
-        assert (await (await connect_from(hall, "127.0.0.9", cleanup)).ended()).code == "BANNED"
+        assert (await (await connect_from(fixture, "127.0.0.9", cleanup)).ended()).code == "BANNED"
     for number, client in enumerate(honest):
-        await hall.greet(client, f"ann {number}")
-    assert hall.gateway.players == 2
+        await fixture.greet(client, f"ann {number}")
+    assert fixture.gateway.players == 2
 
 
 async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
-    open_hall: OpenHall, cleanup: AsyncExitStack
+    open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
-    hall = await open_hall(Plaza)
-    owner = await connect_from(hall, "127.0.0.9", cleanup)
-    await hall.greet(owner, "ann")
-    thief = await connect_from(hall, "127.0.0.8", cleanup)
+    fixture = await open_gateway(Plaza)
+    owner = await connect_from(fixture, "127.0.0.9", cleanup)
+    await fixture.greet(owner, "ann")
+    thief = await connect_from(fixture, "127.0.0.8", cleanup)
     await thief.hello("ann")
     bye = await thief.ended()
     assert (bye.code, bye.text) == ("BAD_NAME", "somebody at another address has this name")
-    again = await connect_from(hall, "127.0.0.9", cleanup)
-    await hall.greet(again, "ann")
+    again = await connect_from(fixture, "127.0.0.9", cleanup)
+    await fixture.greet(again, "ann")
     assert (await owner.ended()).code == "REPLACED"
 
 
 async def test_with_tickets_the_newest_wins_wherever_it_comes_from(
-    open_hall: OpenHall, cleanup: AsyncExitStack
+    open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
-    hall = await open_hall(Plaza, secret=SECRET)
-    owner = await knock(hall, "ann", ticket("ann"))
-    elsewhere = await connect_from(hall, "127.0.0.8", cleanup)
+    fixture = await open_gateway(Plaza, secret=SECRET)
+    owner = await knock(fixture, "ann", ticket("ann"))
+    elsewhere = await connect_from(fixture, "127.0.0.8", cleanup)
     await elsewhere.say(Hello(1, "ann", ticket("ann")))
     assert (await owner.ended()).code == "REPLACED"
-    assert hall.gateway.players == 1
+    assert fixture.gateway.players == 1
 
 
-async def test_long_things_said_count_by_their_length(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    talker = await hall.join("talker")
+async def test_long_things_said_count_by_their_length(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    talker = await fixture.join("talker")
     said = 0
-    while not hall.gateway.counters.restraints:
+    while not fixture.gateway.counters.restraints:
         said += 1
         await talker.say(Act(said, [("say", "x" * 200)]))
-        await until(lambda: hall.gateway._inbox)
-        hall.tick()
+        await until(lambda: fixture.gateway._inbox)
+        fixture.tick()
     # Some 210 bytes are thirteen actions, of which there are 200 at once.
     assert said == 16
 
 
-async def test_a_frame_larger_than_the_hard_limit_ends_nobody_by_itself(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, limits=Limits(send_hard_bytes=1000, socket_send_bytes=4096))
-    slow, healthy = await hall.join("slow", receive_bytes=4096), await hall.join("healthy")
+async def test_a_frame_larger_than_the_hard_limit_ends_nobody_by_itself(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, limits=Limits(send_hard_bytes=1000, socket_send_bytes=4096))
+    slow, healthy = await fixture.join("slow", receive_bytes=4096), await fixture.join("healthy")
     for _ in range(10):
-        hall.zone.rules.emit("noise", bytes(50_000))
-        hall.tick()
-        assert (await healthy.read_a(Tick)).tick == hall.zone.world.tick
-    assert not hall.gateway.counters.closes
+        fixture.zone.rules.emit("noise", bytes(50_000))
+        fixture.tick()
+        assert (await healthy.read_a(Tick)).tick == fixture.zone.world.tick
+    assert not fixture.gateway.counters.closes
     await slow.say(Ping(1))
     await slow.read_until(Pong)
-    assert hall.gateway.players == 2
+    assert fixture.gateway.players == 2

@@ -13,14 +13,14 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.decoding import decode_server
@@ -56,10 +56,10 @@ async def heard(client: Client) -> Pong:
     return await client.read_until(Pong)
 
 
-async def stalled(hall: Hall, *others: Client) -> None:
+async def stalled(fixture: GatewayFixture, *others: Client) -> None:
     """Ticks until somebody is stalled; the others read along."""
-    while not hall.gateway.fan_out.behind:
-        hall.tick()
+    while not fixture.gateway.broadcaster.behind:
+        fixture.tick()
         for client in others:
             await client.read_a(Tick)
 
@@ -82,8 +82,8 @@ async def test_a_player_gets_welcome_and_snapshot_and_then_every_tick(
 
 
 @pytest.mark.parametrize("version", [0, -1, PROTOCOL_VERSION + 1, 2**40])
-async def test_another_version_is_turned_away(open_hall: OpenHall, version: int) -> None:
-    client = await (await open_hall(Plaza)).connect()
+async def test_another_version_is_turned_away(open_gateway: OpenGateway, version: int) -> None:
+    client = await (await open_gateway(Plaza)).connect()
     await client.hello("ann", version)
     bye = await client.ended()
     assert (bye.code, bye.retry) == ("VERSION_MISMATCH", False)
@@ -107,164 +107,166 @@ async def test_another_version_is_turned_away(open_hall: OpenHall, version: int)
         "\u3164",
     ],
 )
-async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_hall: OpenHall, name: str) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.connect()
+async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_gateway: OpenGateway, name: str) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.connect()
     await client.hello(name)
     assert (await client.ended()).code == "BAD_NAME"
-    assert hall.gateway.players == 0
+    assert fixture.gateway.players == 0
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 24, "가" * 24, "Ann Ö."])
-async def test_a_name_of_up_to_24_printable_characters_gets_in(open_hall: OpenHall, name: str) -> None:
-    hall = await open_hall(Plaza)
-    await hall.join(name)
-    assert hall.zone.world.names == [name]
+async def test_a_name_of_up_to_24_printable_characters_gets_in(open_gateway: OpenGateway, name: str) -> None:
+    fixture = await open_gateway(Plaza)
+    await fixture.join(name)
+    assert fixture.zone.world.names == [name]
 
 
 ACT = Act(1, [("emote", 0)])
 
 
 @pytest.mark.parametrize("message", [ACT, Ping(1)])
-async def test_before_hello_nothing_else_may_be_said(open_hall: OpenHall, message: Act | Ping) -> None:
-    client = await (await open_hall(Plaza)).connect()
+async def test_before_hello_nothing_else_may_be_said(open_gateway: OpenGateway, message: Act | Ping) -> None:
+    client = await (await open_gateway(Plaza)).connect()
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
 @pytest.mark.parametrize("message", [ACT, Ping(1), Hello(1, "ann", b"")])
-async def test_between_hello_and_welcome_nothing_may_be_said(open_hall: OpenHall, message: Act | Ping | Hello) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.connect()
-    await hall.greet(client, "ann")
+async def test_between_hello_and_welcome_nothing_may_be_said(
+    open_gateway: OpenGateway, message: Act | Ping | Hello
+) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.connect()
+    await fixture.greet(client, "ann")
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
-    hall.tick()
-    assert not hall.zone.world.names
+    fixture.tick()
+    assert not fixture.zone.world.names
 
 
 @pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(1, "ann", b"").encode()])
-async def test_a_player_who_says_what_nobody_may_is_ended(open_hall: OpenHall, payload: bytes) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.join("ann")
+async def test_a_player_who_says_what_nobody_may_is_ended(open_gateway: OpenGateway, payload: bytes) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.join("ann")
     await client.say_bytes(frame(payload))
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.connect()
-    hall.pass_time(2.9)  # with a tick a second, our clock may be a second behind
+async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.connect()
+    fixture.pass_time(2.9)  # with a tick a second, our clock may be a second behind
     await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
-    hall.tick()
-    assert len(hall.gateway.lobby) == 1
-    hall.pass_time(0.2)
+    fixture.tick()
+    assert len(fixture.gateway.pending) == 1
+    fixture.pass_time(0.2)
     assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
-    assert len(hall.gateway.lobby) == 0
+    assert len(fixture.gateway.pending) == 0
 
 
-async def test_a_hello_in_time_is_never_timed_out(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.connect()
-    hall.pass_time(1.9)
-    await hall.greet(client, "ann")
-    hall.pass_time(10)
+async def test_a_hello_in_time_is_never_timed_out(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.connect()
+    fixture.pass_time(1.9)
+    await fixture.greet(client, "ann")
+    fixture.pass_time(10)
     await client.welcomed()
     await heard(client)
 
 
-async def test_a_full_zone_turns_away_and_keeps_whom_it_has(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, max_players=1)
-    first, second = await hall.join("first"), await hall.connect()
+async def test_a_full_zone_turns_away_and_keeps_whom_it_has(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, max_players=1)
+    first, second = await fixture.join("first"), await fixture.connect()
     await second.hello("second")
     bye = await second.ended()
     assert (bye.code, bye.retry) == ("SERVER_FULL", True)
     await heard(first)
     await first.say(Goodbye())
     await first.ended()
-    await hall.join("second")
+    await fixture.join("second")
 
 
-async def test_connections_beyond_the_limit_are_told_so(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, connections_max=1)
-    await hall.join("first")
-    assert (await (await hall.connect()).ended()).code == "SERVER_FULL"
+async def test_connections_beyond_the_limit_are_told_so(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, connections_max=1)
+    await fixture.join("first")
+    assert (await (await fixture.connect()).ended()).code == "SERVER_FULL"
 
 
-async def test_the_newest_of_one_name_wins(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    other, old = await hall.join("other"), await hall.join("ann")
+async def test_the_newest_of_one_name_wins(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    other, old = await fixture.join("other"), await fixture.join("ann")
     await other.read_until(Tick)
-    new = await hall.connect()
-    await hall.greet(new, "ann")
+    new = await fixture.connect()
+    await fixture.greet(new, "ann")
     bye = await old.ended()
     assert (bye.code, bye.retry) == ("REPLACED", False)
-    hall.tick()
+    fixture.tick()
     welcome, _ = await new.welcomed()
     told = await other.read_a(Tick)
     assert (told.leaves, told.joins) == ((1,), ((welcome.slot, "ann"),))
-    assert hall.gateway.players == 2
+    assert fixture.gateway.players == 2
 
 
-async def test_the_newest_of_one_name_wins_within_one_tick_too(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    old, new = await hall.connect(), await hall.connect()
-    await hall.greet(old, "ann")
-    await hall.greet(new, "ann")
+async def test_the_newest_of_one_name_wins_within_one_tick_too(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    old, new = await fixture.connect(), await fixture.connect()
+    await fixture.greet(old, "ann")
+    await fixture.greet(new, "ann")
     assert (await old.ended()).code == "REPLACED"
-    hall.tick()
+    fixture.tick()
     await new.welcomed()
-    assert hall.zone.world.names == ["ann"]
+    assert fixture.zone.world.names == ["ann"]
 
 
 # --- What a tick tells ----------------------------------------------------------------------------
 
 
-async def test_everybody_gets_the_same_bytes_encoded_once_per_tick(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=20)
-    clients = [await hall.connect() for _ in range(3)]
+async def test_everybody_gets_the_same_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
+    clients = [await fixture.connect() for _ in range(3)]
     for number, client in enumerate(clients):
-        await hall.greet(client, f"player {number}")
-    hall.tick(10)
+        await fixture.greet(client, f"player {number}")
+    fixture.tick(10)
     streams = [[await client.read_payload() for _ in range(11)] for client in clients]
     welcomes, states = [stream[0] for stream in streams], [stream[1:] for stream in streams]
     assert [type(decode_server(payload)) for payload in states[0]] == [Snapshot, *[Tick] * 9]
     assert states[0] == states[1] == states[2]
     assert len(set(welcomes)) == 3
-    assert hall.zone.encodes_total == hall.zone.world.tick == 10
-    assert hall.zone.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
-    await hall.join("late")
-    assert hall.zone.history.snapshots_total == 2
+    assert fixture.zone.encodes_total == fixture.zone.world.tick == 10
+    assert fixture.zone.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
+    await fixture.join("late")
+    assert fixture.zone.history.snapshots_total == 2
 
 
-async def test_what_one_does_the_others_see_with_its_sequence(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=20)
-    ann, bob = await hall.join("ann"), await hall.join("bob")
+async def test_what_one_does_the_others_see_with_its_sequence(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
+    ann, bob = await fixture.join("ann"), await fixture.join("bob")
     await ann.say(Act(250, [("move", 3, -4), ("say", "hi")]), Act(300, [("emote", 1)]))
     await heard(ann)
-    hall.tick()
+    fixture.tick()
     told = await bob.read_a(Tick)
     assert (told.movers, list(told.seqs), list(told.vx), list(told.vy)) == ([0], [250], [3], [-4])
     assert told.events == ((0, 251, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
 
 
 async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
-    open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hall = await open_hall(Plaza, hz=20)
-    players = [await hall.join(name) for name in ("ann", "bob", "cyd")]
+    fixture = await open_gateway(Plaza, hz=20)
+    players = [await fixture.join(name) for name in ("ann", "bob", "cyd")]
     rounds: list[list[str]] = []
-    send = Round.send
+    send = BroadcastGroup.send
 
-    def watched(members: Round[Session], data: bytes, first: Iterable[Session] = ()) -> None:
+    def watched(members: BroadcastGroup[Session], data: bytes, first: Iterable[Session] = ()) -> None:
         rounds.append([session.name for session in first])
         send(members, data, first)
 
-    monkeypatch.setattr(Round, "send", watched)
+    monkeypatch.setattr(BroadcastGroup, "send", watched)
     for player, seq in ((players[2], 1), (players[1], 1), (players[2], 2)):
         await player.say(Act(seq, [("emote", 1)]))
         await heard(player)
-    hall.tick(2)
+    fixture.tick(2)
     assert rounds == [["cyd", "bob"], []]
     for player in players:
         while not (told := await player.read_a(Tick)).events:
@@ -272,13 +274,13 @@ async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
         assert len(told.events) == 3
 
 
-async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=20)
-    ann, bob = await hall.join("ann"), await hall.join("bob")
+async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
+    ann, bob = await fixture.join("ann"), await fixture.join("bob")
     await ann.read_a(Tick)
     await ann.say(Act(1, [("fly",), ("move", 1, "fast"), ("strike", 60_000)]))
     await heard(ann)
-    hall.tick()
+    fixture.tick()
     refusals = [await ann.read_a(Refusal) for _ in range(3)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [
         (1, "UNKNOWN_ACTION"),
@@ -288,37 +290,37 @@ async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_hall:
     assert (await ann.read_a(Tick)).tick == refusals[0].tick
     told = await bob.read_a(Tick)
     assert (told.events, told.movers) == ((), [])
-    assert hall.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
+    assert fixture.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
 
 
 async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
-    open_hall: OpenHall, monkeypatch: pytest.MonkeyPatch
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hall = await open_hall(Plaza)
-    ann, bob = await hall.join("ann"), await hall.join("bob")
-    submit = hall.gateway.zone.submit
+    fixture = await open_gateway(Plaza)
+    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+    submit = fixture.gateway.zone.submit
 
     def broken(ref: int, seq: int, actions: Any) -> bool:
         if seq == 7:
             raise ZeroDivisionError("seven")
         return submit(ref, seq, actions)
 
-    monkeypatch.setattr(hall.gateway.zone, "submit", broken)
+    monkeypatch.setattr(fixture.gateway.zone, "submit", broken)
     await ann.read_a(Tick)  # that in which bob came in
     for client, seq in ((ann, 7), (bob, 8)):
         await client.say(Act(seq, [("emote", 0)]), Ping(1))
         await client.read_a(Pong)  # the ACT before it has arrived
-    hall.tick()
+    fixture.tick()
     assert (await ann.ended()).code == "INTERNAL_ERROR"
     assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
 
 
 async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
-    open_hall: OpenHall, caplog: pytest.LogCaptureFixture
+    open_gateway: OpenGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    hall = await open_hall(Plaza)
-    ann = await hall.join("ann")
+    fixture = await open_gateway(Plaza)
+    ann = await fixture.join("ann")
     await ann.say_bytes(frame(b"nonsense"))
     assert (await ann.ended()).code == "PROTOCOL_ERROR"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.gateway"]
@@ -331,87 +333,87 @@ async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
     assert record.getMessage().endswith(told["reason"])
 
 
-async def test_packets_are_read_before_the_tick_when_too_many_wait(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    players = [await hall.join(f"ann {number}") for number in range(8)]
+async def test_packets_are_read_before_the_tick_when_too_many_wait(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    players = [await fixture.join(f"ann {number}") for number in range(8)]
     for seq in range(1, 129):
         for player in players:
             await player.say(Act(seq, [("emote", 0)]))
     for player in players:
         refusal = await player.read_until(Refusal)
         assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "one more than a tick takes"
-    assert hall.gateway.counters.actions_in_total == 1024
+    assert fixture.gateway.counters.actions_in_total == 1024
 
 
 @pytest.mark.parametrize("seq", [1, 4, 6])
-async def test_a_sequence_that_does_not_rise_ends_the_session(open_hall: OpenHall, seq: int) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.join("ann")
+async def test_a_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGateway, seq: int) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.join("ann")
     await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]), Ping(1))
     await client.read_a(Pong)  # all of it has arrived
-    hall.tick()
+    fixture.tick()
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-async def test_more_actions_than_a_tick_takes_are_refused_one_by_one(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, limits=Limits(actions_per_tick=2))
-    client = await hall.join("ann")
+async def test_more_actions_than_a_tick_takes_are_refused_one_by_one(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
+    client = await fixture.join("ann")
     await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2), Ping(1))
     await client.read_a(Pong)  # all of it has arrived
-    hall.tick()
+    fixture.tick()
     refusals = [await client.read_a(Refusal) for _ in range(2)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [(3, "TOO_MANY_ACTIONS"), (4, "TOO_MANY_ACTIONS")]
     assert len((await client.read_a(Tick)).events) == 2
     await client.say(Act(5, [("emote", 0)] * 2))
     await heard(client)
-    hall.tick()
+    fixture.tick()
     assert len((await client.read_a(Tick)).events) == 2
 
 
-async def test_a_ping_is_answered_with_its_token_and_the_tick(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
-    client = await hall.join("ann")
-    hall.tick(2)
+async def test_a_ping_is_answered_with_its_token_and_the_tick(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
+    client = await fixture.join("ann")
+    fixture.tick(2)
     await client.say(Ping(2**63 - 1))
     assert await client.read_until(Pong) == Pong(2**63 - 1, 3)
 
 
 @pytest.mark.parametrize("politely", [True, False])
-async def test_who_goes_leaves_exactly_once(open_hall: OpenHall, politely: bool) -> None:
-    hall = await open_hall(Plaza)
-    ann, bob = await hall.join("ann"), await hall.join("bob")
+async def test_who_goes_leaves_exactly_once(open_gateway: OpenGateway, politely: bool) -> None:
+    fixture = await open_gateway(Plaza)
+    ann, bob = await fixture.join("ann"), await fixture.join("bob")
     if politely:
         await ann.say(Goodbye())
         assert (await ann.ended()).code == "CLIENT_LEFT"
     else:
         ann.sock.close()
-    await until(lambda: hall.gateway.players == 1)
-    hall.tick(3)
+    await until(lambda: fixture.gateway.players == 1)
+    fixture.tick(3)
     assert [(await bob.read_a(Tick)).leaves for _ in range(3)] == [(0,), (), ()]
-    assert hall.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
+    assert fixture.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
 
 
-async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza)
+async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza)
     for _ in range(3):
-        clients = [await hall.connect() for _ in range(20)]
+        clients = [await fixture.connect() for _ in range(20)]
         for number, client in enumerate(clients):
-            await hall.greet(client, str(number))
-        hall.tick()
-        assert hall.gateway.players == hall.gateway.connections == 20
+            await fixture.greet(client, str(number))
+        fixture.tick()
+        assert fixture.gateway.players == fixture.gateway.connections == 20
         for client in clients:
             client.sock.close()
-        await until(lambda: hall.gateway.connections == 0)
-        hall.tick()
-        assert (hall.gateway.players, len(hall.gateway.lobby), hall.gateway.fan_out.behind) == (0, 0, 0)
-        assert not hall.zone.world.names
+        await until(lambda: fixture.gateway.connections == 0)
+        fixture.tick()
+        assert (fixture.gateway.players, len(fixture.gateway.pending), fixture.gateway.broadcaster.behind) == (0, 0, 0)
+        assert not fixture.zone.world.names
 
 
 # --- Who does not read ----------------------------------------------------------------------------
 
 
-async def test_a_session_that_is_gone_is_freed_without_the_collector(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, hz=20)
+async def test_a_session_that_is_gone_is_freed_without_the_collector(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
     gc.collect()
     gc.disable()
 
@@ -421,60 +423,60 @@ async def test_a_session_that_is_gone_is_freed_without_the_collector(open_hall: 
     before = alive()
     try:
         for politely in (True, False):
-            client = await hall.join("ann")
+            client = await fixture.join("ann")
             if politely:
                 await client.say(Goodbye())
                 await client.ended()
             client.sock.close()
-            await until(lambda: not hall.gateway.connections)
-            hall.tick()
+            await until(lambda: not fixture.gateway.connections)
+            fixture.tick()
         await until(lambda: alive() == before)
     finally:
         gc.enable()
 
 
-async def test_a_client_that_never_reads_costs_nobody_else_a_frame_and_is_ended(open_hall: OpenHall) -> None:
-    hall = await open_hall(Noisy, limits=SMALL)
-    counters, limits = hall.gateway.counters, hall.config.limits
-    healthy = await hall.join("healthy")
-    await hall.join("stuck", receive_bytes=4096)
+async def test_a_client_that_never_reads_costs_nobody_else_a_frame_and_is_ended(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Noisy, limits=SMALL)
+    counters, limits = fixture.gateway.counters, fixture.config.limits
+    healthy = await fixture.join("healthy")
+    await fixture.join("stuck", receive_bytes=4096)
     told = [await healthy.read_a(Tick)]
 
     async def tick(seconds: float = 0.0) -> None:
-        hall.clock.now += seconds
-        hall.tick()
+        fixture.clock.now += seconds
+        fixture.tick()
         told.append(await healthy.read_a(Tick))
 
     while counters.frames_skipped_total < 50:
         await tick()
-    assert hall.gateway.fan_out.behind == 1
-    assert 0 < hall.gateway.fan_out.queued_bytes < limits.send_hard_bytes
+    assert fixture.gateway.broadcaster.behind == 1
+    assert 0 < fixture.gateway.broadcaster.queued_bytes < limits.send_hard_bytes
     for _ in range(10):
         await tick(limits.stall_seconds / 10)
     assert not counters.closes, "it has its time, to the full"
     while not counters.closes:
         await tick(0.1)
     assert counters.closes == {"SLOW_CONSUMER": 1}
-    assert (hall.gateway.fan_out.behind, hall.gateway.players) == (0, 1)
-    await until(lambda: hall.gateway.connections == 1)
+    assert (fixture.gateway.broadcaster.behind, fixture.gateway.players) == (0, 1)
+    await until(lambda: fixture.gateway.connections == 1)
     await tick()
-    assert [frame.tick for frame in told] == list(range(2, hall.zone.world.tick + 1))
+    assert [frame.tick for frame in told] == list(range(2, fixture.zone.world.tick + 1))
     assert [frame.leaves for frame in told if frame.leaves] == [(1,)]
 
 
-async def test_a_slow_client_that_makes_progress_is_not_ended(open_hall: OpenHall) -> None:
-    hall = await open_hall(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
-    client = await hall.connect(4096)
-    await hall.greet(client, "slow")
-    hall.tick(2)
+async def test_a_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
+    client = await fixture.connect(4096)
+    await fixture.greet(client, "slow")
+    fixture.tick(2)
     for _ in range(5):
-        before = hall.gateway.fan_out.queued_bytes
-        while hall.gateway.fan_out.queued_bytes == before:
+        before = fixture.gateway.broadcaster.queued_bytes
+        while fixture.gateway.broadcaster.queued_bytes == before:
             await asyncio.get_running_loop().sock_recv(client.sock, 4096)
             await asyncio.sleep(0)
-        hall.pass_time(4.0)
-        assert hall.gateway.fan_out.behind == 1
-    assert not hall.gateway.counters.closes
+        fixture.pass_time(4.0)
+        assert fixture.gateway.broadcaster.behind == 1
+    assert not fixture.gateway.counters.closes
 
 
 class Follower:
@@ -485,42 +487,42 @@ class Follower:
         self.world = World(rules.width, rules.height, dict(rules.stats))
         self.snapshots = 0
 
-    async def follow(self, hall: Hall) -> None:
+    async def follow(self, fixture: GatewayFixture) -> None:
         """Reads until it stands where the zone stands."""
-        while self.world.tick < hall.zone.world.tick:
+        while self.world.tick < fixture.zone.world.tick:
             message = await self.client.read()
             if isinstance(message, Snapshot):
                 self.world.restore(message)
                 self.snapshots += 1
             elif isinstance(message, Tick):
                 self.world.apply(message)
-        assert self.world.hash() == hall.zone.world.hash()
+        assert self.world.hash() == fixture.zone.world.hash()
 
 
 @pytest.mark.parametrize(("missed_ticks", "crowd", "snapshots"), [(10, 0, 1), (3, 1000, 0)])
 async def test_one_that_reads_again_is_caught_up_with_frames_or_a_snapshot_whichever_is_shorter(
-    open_hall: OpenHall, missed_ticks: int, crowd: int, snapshots: int
+    open_gateway: OpenGateway, missed_ticks: int, crowd: int, snapshots: int
 ) -> None:
-    hall = await open_hall(Noisy, limits=SMALL)
+    fixture = await open_gateway(Noisy, limits=SMALL)
     # Players without a socket: with them a snapshot is longer than a few frames.
     for number in range(crowd):
-        hall.zone.join(-number, f"nobody in particular {number}")
-    hall.tick(-(-crowd // hall.config.limits.joins_per_second))
-    client = await hall.connect(4096)
-    await hall.greet(client, "ann")
-    hall.tick()
-    follower = Follower(client, hall.zone.rules)
-    await follower.follow(hall)
-    await stalled(hall)
-    hall.tick(missed_ticks)
-    assert hall.gateway.counters.frames_skipped_total >= missed_ticks
-    await follower.follow(hall)
+        fixture.zone.join(-number, f"nobody in particular {number}")
+    fixture.tick(-(-crowd // fixture.config.limits.joins_per_second))
+    client = await fixture.connect(4096)
+    await fixture.greet(client, "ann")
+    fixture.tick()
+    follower = Follower(client, fixture.zone.rules)
+    await follower.follow(fixture)
+    await stalled(fixture)
+    fixture.tick(missed_ticks)
+    assert fixture.gateway.counters.frames_skipped_total >= missed_ticks
+    await follower.follow(fixture)
     assert follower.snapshots == 1 + snapshots
-    assert hall.gateway.counters.catch_ups_total >= 1
+    assert fixture.gateway.counters.catch_ups_total >= 1
     # From here on it is in the round again.
-    await until(lambda: not hall.gateway.fan_out.behind)
-    hall.tick()
-    await follower.follow(hall)
+    await until(lambda: not fixture.gateway.broadcaster.behind)
+    fixture.tick()
+    await follower.follow(fixture)
     assert follower.snapshots == 1 + snapshots
 
 
@@ -540,21 +542,21 @@ async def test_by_default_a_stall_is_noticed_before_tcp_gives_the_connection_up(
 # --- The end of it --------------------------------------------------------------------------------
 
 
-async def test_a_shutdown_tells_everybody_and_waits_for_nobody_who_is_stuck(open_hall: OpenHall) -> None:
-    hall = await open_hall(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
-    await hall.join("stuck", receive_bytes=4096)
-    healthy, waiting, joining = await hall.join("healthy"), await hall.connect(), await hall.connect()
-    await stalled(hall, healthy)
-    await hall.greet(joining, "joining")
-    closing = asyncio.create_task(hall.gateway.close(0.2))
+async def test_a_shutdown_tells_everybody_and_waits_for_nobody_who_is_stuck(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
+    await fixture.join("stuck", receive_bytes=4096)
+    healthy, waiting, joining = await fixture.join("healthy"), await fixture.connect(), await fixture.connect()
+    await stalled(fixture, healthy)
+    await fixture.greet(joining, "joining")
+    closing = asyncio.create_task(fixture.gateway.close(0.2))
     for client in (healthy, waiting, joining):
         bye = await client.ended()
         assert (bye.code, bye.retry) == ("SERVER_STOPPING", True)
         client.sock.close()
     async with asyncio.timeout(10):
         await closing
-    assert hall.gateway.connections == 0
-    assert hall.gateway.counters.closes == {"SERVER_STOPPING": 4}
+    assert fixture.gateway.connections == 0
+    assert fixture.gateway.counters.closes == {"SERVER_STOPPING": 4}
 
 
 async def test_a_shutdown_is_over_as_soon_as_everybody_has_gone(open_server: OpenServer, connect: Connect) -> None:

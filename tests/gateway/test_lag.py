@@ -3,45 +3,45 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoneserver.gateway.lag import Pacer, largest_beyond
+from zoneserver.gateway.lag import LagTracker, largest_beyond
 
 SOFT, PATIENCE = 1000, 5.0
 
 
-def verdict(pacer: Pacer, now: float, sent_bytes: int, waiting_bytes: int) -> str | None:
-    return pacer.verdict(now, sent_bytes, waiting_bytes, SOFT, PATIENCE)
+def verdict(lag: LagTracker, now: float, sent_bytes: int, waiting_bytes: int) -> str | None:
+    return lag.verdict(now, sent_bytes, waiting_bytes, SOFT, PATIENCE)
 
 
 def test_without_progress_it_has_its_patience_to_the_full() -> None:
-    pacer = Pacer(tick=1, now=10.0, sent_bytes=50)
-    assert verdict(pacer, 15.0, 50, 10) is None
-    assert verdict(pacer, 15.1, 50, 10) == "10 bytes wait, none was taken for 5.1 s"
+    lag = LagTracker(tick=1, now=10.0, sent_bytes=50)
+    assert verdict(lag, 15.0, 50, 10) is None
+    assert verdict(lag, 15.1, 50, 10) == "10 bytes wait, none was taken for 5.1 s"
 
 
 def test_any_progress_begins_it_anew() -> None:
-    pacer = Pacer(tick=1, now=0.0, sent_bytes=0)
+    lag = LagTracker(tick=1, now=0.0, sent_bytes=0)
     for second in range(1, 100):
-        assert verdict(pacer, float(second), second // 4, 10) is None
+        assert verdict(lag, float(second), second // 4, 10) is None
 
 
 def test_progress_does_not_help_who_is_over_the_soft_limit_for_too_long() -> None:
-    pacer = Pacer(tick=1, now=0.0, sent_bytes=0)
+    lag = LagTracker(tick=1, now=0.0, sent_bytes=0)
     for second in range(1, 7):
-        assert verdict(pacer, float(second), second, SOFT + 1) is None
-    assert verdict(pacer, 6.1, 7, SOFT + 1) == "more than 1000 bytes waited for 5.1 s, 1001 now"
+        assert verdict(lag, float(second), second, SOFT + 1) is None
+    assert verdict(lag, 6.1, 7, SOFT + 1) == "more than 1000 bytes waited for 5.1 s, 1001 now"
 
 
 def test_at_the_soft_limit_is_within_it_and_a_moment_within_it_begins_it_anew() -> None:
-    pacer = Pacer(tick=1, now=0.0, sent_bytes=0)
+    lag = LagTracker(tick=1, now=0.0, sent_bytes=0)
     for second in range(1, 50):
-        assert verdict(pacer, float(second), second, SOFT + (second % 5 != 0)) is None
+        assert verdict(lag, float(second), second, SOFT + (second % 5 != 0)) is None
 
 
 def test_who_rests_with_nothing_waiting_is_not_slow() -> None:
-    pacer = Pacer(tick=1, now=0.0, sent_bytes=7)
-    assert verdict(pacer, 100.0, 7, 0) is None
-    assert verdict(pacer, 104.0, 7, 10) is None, "its time counts from when there was something to take"
-    assert verdict(pacer, 105.1, 7, 10)
+    lag = LagTracker(tick=1, now=0.0, sent_bytes=7)
+    assert verdict(lag, 100.0, 7, 0) is None
+    assert verdict(lag, 104.0, 7, 10) is None, "its time counts from when there was something to take"
+    assert verdict(lag, 105.1, 7, 10)
 
 
 @given(st.lists(st.integers(0, 1000)), st.integers(0, 10_000))

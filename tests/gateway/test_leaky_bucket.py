@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoneserver.gateway.leaky_bucket import Budget
+from zoneserver.gateway.leaky_bucket import LeakyBucket
 
 
 def test_what_is_spent_at_once_adds_up() -> None:
-    budget = Budget(per_second=1, burst=10)
+    budget = LeakyBucket(per_second=1, burst=10)
     assert [budget.spend(4, now=5.0) for _ in range(3)] == [0.4, 0.8, 1.2]
 
 
 def test_time_drains_it_and_never_below_empty() -> None:
-    budget = Budget(per_second=2, burst=10)
+    budget = LeakyBucket(per_second=2, burst=10)
     budget.spend(10, now=0.0)
     assert budget.fill(now=1.0) == pytest.approx(0.8)
     assert budget.fill(now=100.0) == 0.0
@@ -21,7 +21,7 @@ def test_time_drains_it_and_never_below_empty() -> None:
 
 
 def test_how_long_until_it_has_drained() -> None:
-    budget = Budget(per_second=2, burst=10)
+    budget = LeakyBucket(per_second=2, burst=10)
     budget.spend(15, now=3.0)
     wait = budget.seconds_until(0.5, now=3.0)
     assert wait == pytest.approx(5.0)
@@ -33,7 +33,7 @@ def test_how_long_until_it_has_drained() -> None:
 def test_no_window_holds_more_than_burst_and_rate_while_it_stays_below_the_brim(steps: list[tuple[float, int]]) -> None:
     """What the one number stands for: every sliding window is bounded, wherever it begins."""
     rate, burst, now = 7.0, 100.0, 0.0
-    budget, taken = Budget(rate, burst), list[tuple[float, int]]()
+    budget, taken = LeakyBucket(rate, burst), list[tuple[float, int]]()
     for pause, amount in steps:
         now += pause
         if budget.holds(amount, now):

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import pytest
 from helpers.fake_loop import FakeLoop
 from helpers.raw_client import Client, Connect
-from helpers.session_fixture import Bench, Recorder
+from helpers.session_fixture import Recorder, SessionFixture
 from helpers.waiting import until
 
 from zoneserver.config import Limits
@@ -33,7 +33,7 @@ def broken(_session: Session) -> None:
 
 
 def test_fault_1_an_exception_in_the_send_completion_leaves_no_session_that_never_sends_again() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.owner.on_drained = broken
     bench.session.send(b"first")
     bench.session.send(b"second")
@@ -47,7 +47,7 @@ def test_fault_1_an_exception_in_the_send_completion_leaves_no_session_that_neve
 
 
 def test_fault_2_an_exception_in_the_receive_completion_leaves_no_zombie() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.owner.on_received = broken
     bench.transport.deliver(frame(b"one") + frame(b"two"))
     assert bench.owner.received == [b"one"]
@@ -58,7 +58,7 @@ def test_fault_2_an_exception_in_the_receive_completion_leaves_no_zombie() -> No
 
 
 def test_fault_3_the_send_queue_has_a_bound() -> None:
-    bench = Bench(Limits(send_hard_bytes=100), room=0)
+    bench = SessionFixture(Limits(send_hard_bytes=100), room=0)
     assert bench.session.send(b"a" * 60), "in flight"
     assert bench.session.send(b"b" * 40)
     assert bench.session.send(b"c" * 60), "exactly at the bound is within it"
@@ -68,7 +68,7 @@ def test_fault_3_the_send_queue_has_a_bound() -> None:
 
 
 def test_fault_3_the_bound_counts_what_is_queued_without_a_send_too() -> None:
-    bench = Bench(Limits(send_hard_bytes=100))
+    bench = SessionFixture(Limits(send_hard_bytes=100))
     assert bench.session.enqueue(b"a" * 100)
     assert not bench.session.enqueue(b"b")
     assert bench.session.reason is CloseReason.SLOW_CONSUMER
@@ -76,7 +76,7 @@ def test_fault_3_the_bound_counts_what_is_queued_without_a_send_too() -> None:
 
 
 def test_fault_4_sends_that_complete_at_once_do_not_recurse() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     depths = set()
 
     def send_again(session: Session) -> None:
@@ -92,7 +92,7 @@ def test_fault_4_sends_that_complete_at_once_do_not_recurse() -> None:
 
 
 def test_fault_5_the_end_of_a_connection_that_was_reset_is_an_ordinary_end() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.session.send(b"in flight")
     bench.session.send(b"queued")
     bench.transport.fail(ConnectionResetError("reset by peer"))
@@ -111,7 +111,7 @@ def test_fault_5_the_end_of_a_connection_that_was_reset_is_an_ordinary_end() -> 
 
 
 def test_fault_6_bytes_sent_are_compared_with_bytes_queued(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.session.send(b"four")
     # A transport that says it is done, and that it holds a byte yet.
     monkeypatch.setattr(bench.transport, "get_write_buffer_size", lambda: 1)
@@ -120,7 +120,7 @@ def test_fault_6_bytes_sent_are_compared_with_bytes_queued(monkeypatch: pytest.M
 
 
 def test_fault_6_every_byte_accepted_is_sent_or_waits_or_was_dropped() -> None:
-    bench = Bench(room=7)
+    bench = SessionFixture(room=7)
 
     def balanced() -> bool:
         session = bench.session
@@ -145,7 +145,7 @@ def test_fault_6_every_byte_accepted_is_sent_or_waits_or_was_dropped() -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 5, 1024])
 def test_fault_7_a_read_is_not_a_message(step: int) -> None:
-    bench = Bench(Limits(client_frame_bytes=3000))
+    bench = SessionFixture(Limits(client_frame_bytes=3000))
     texts = ["안녕하세요", "가" * 700, "x"]
     stream = b"".join(frame(text.encode()) for text in texts)
     for start in range(0, len(stream), step):
@@ -157,7 +157,7 @@ def test_fault_7_a_read_is_not_a_message(step: int) -> None:
 
 
 def test_what_queued_up_is_handed_over_whole_in_one_gather_send() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     for data in (b"one", b"two", b"three"):
         bench.session.send(data)
     bench.transport.take(3)
@@ -168,7 +168,7 @@ def test_what_queued_up_is_handed_over_whole_in_one_gather_send() -> None:
 
 
 def test_what_is_enqueued_leaves_with_the_next_send_and_before_it() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.session.enqueue(b"refusal ")
     assert not bench.transport.sends
     bench.session.send(b"frame")
@@ -176,7 +176,7 @@ def test_what_is_enqueued_leaves_with_the_next_send_and_before_it() -> None:
 
 
 def test_one_send_is_in_flight_at_a_time_however_much_is_flushed() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     for number in range(20):
         bench.session.send(b"%d " % number)
         bench.session.flush()
@@ -189,7 +189,7 @@ def test_one_send_is_in_flight_at_a_time_however_much_is_flushed() -> None:
 
 
 def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.owner.on_drained = lambda session: session.answer(b"caught up")
     bench.session.send(b"frame")
     bench.session.send(b"pong")
@@ -198,7 +198,7 @@ def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send
 
 
 def test_answers_to_what_arrived_together_leave_in_one_gather_send() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.owner.on_received = lambda session: session.answer(b"pong")
     ping = frame(b"ping")
     bench.transport.deliver(ping * 3 + ping[:2])
@@ -209,7 +209,7 @@ def test_answers_to_what_arrived_together_leave_in_one_gather_send() -> None:
 
 def test_a_transport_that_raises_ends_the_session() -> None:
     for use in (Session.send, Session.enqueue):
-        bench = Bench()
+        bench = SessionFixture()
         bench.transport.at_eof = True  # from here on the fake raises
         use(bench.session, b"data")
         bench.session.flush()
@@ -221,7 +221,7 @@ def test_a_transport_that_raises_ends_the_session() -> None:
 
 
 def test_the_goodbye_comes_last_and_the_end_of_the_stream_behind_it() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.session.send(b"frame")
     bench.session.send(b"queued")
     bench.session.end(CloseReason.SERVER_STOPPING)
@@ -237,7 +237,7 @@ def test_the_goodbye_comes_last_and_the_end_of_the_stream_behind_it() -> None:
 
 
 def test_nothing_is_accepted_after_the_end() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.session.end(CloseReason.CLIENT_LEFT)
     accepted = bench.session.accepted_bytes
     assert not bench.session.send(b"late")
@@ -248,7 +248,7 @@ def test_nothing_is_accepted_after_the_end() -> None:
 
 
 def test_nothing_is_received_after_the_end() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.owner.on_received = lambda session: session.end(CloseReason.CLIENT_LEFT)
     bench.transport.deliver(frame(b"goodbye") + frame(b"same read"))
     bench.transport.deliver(frame(b"next read"))
@@ -256,7 +256,7 @@ def test_nothing_is_received_after_the_end() -> None:
 
 
 def test_the_first_reason_wins_and_the_owner_is_told_once() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.owner.on_ended = lambda session: session.end(CloseReason.INTERNAL_ERROR)
     bench.session.end(CloseReason.REPLACED, "by another")
     bench.session.end(CloseReason.SERVER_STOPPING)
@@ -268,7 +268,7 @@ def test_the_first_reason_wins_and_the_owner_is_told_once() -> None:
 
 @pytest.mark.parametrize("seconds", [0.9, 1.0])
 def test_a_peer_that_takes_too_long_over_its_goodbye_is_dropped(seconds: float) -> None:
-    bench = Bench(Limits(linger_seconds=1.0), room=0)
+    bench = SessionFixture(Limits(linger_seconds=1.0), room=0)
     bench.session.end(CloseReason.SLOW_CONSUMER)
     bench.loop.pass_time(seconds)
     assert (bench.session.state is State.CLOSED) == (seconds >= 1.0)
@@ -276,12 +276,12 @@ def test_a_peer_that_takes_too_long_over_its_goodbye_is_dropped(seconds: float) 
 
 
 def test_an_owner_that_fails_at_the_end_is_still_told_that_the_connection_is_gone() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.owner.on_ended = broken
     bench.session.end(CloseReason.CLIENT_LEFT)
     bench.loop.run()
     assert bench.owner.told == FINISHED
-    lost = Bench()
+    lost = SessionFixture()
     lost.owner.on_ended = broken
     lost.transport.fail(None)
     lost.loop.run()
@@ -289,7 +289,7 @@ def test_an_owner_that_fails_at_the_end_is_still_told_that_the_connection_is_gon
 
 
 def test_a_peer_that_hangs_up_has_left_and_is_told_goodbye_all_the_same() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.transport.deliver_eof()
     assert bench.session.reason is CloseReason.CONNECTION_LOST
     assert bench.transport.kernel == bench.goodbye
@@ -298,7 +298,7 @@ def test_a_peer_that_hangs_up_has_left_and_is_told_goodbye_all_the_same() -> Non
 
 
 def test_a_peer_that_hangs_up_while_a_send_is_in_flight_is_closed_when_it_has_drained() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.session.send(b"frame")
     bench.transport.deliver_eof()
     bench.transport.take(1000)
@@ -309,17 +309,17 @@ def test_a_peer_that_hangs_up_while_a_send_is_in_flight_is_closed_when_it_has_dr
 
 def test_a_framing_error_ends_the_session() -> None:
     for header in (bytes(4), (1025).to_bytes(4)):
-        bench = Bench()
+        bench = SessionFixture()
         bench.transport.deliver(header)
         assert bench.session.reason is CloseReason.PROTOCOL_ERROR
-    bench = Bench()
+    bench = SessionFixture()
     bench.transport.deliver(frame(b"x" * 1024))
     assert bench.owner.received == [b"x" * 1024]
 
 
 @pytest.mark.parametrize("at", [7, 9, 11])
 def test_what_came_before_a_framing_error_is_served_however_the_stream_was_split(at: int) -> None:
-    bench = Bench()
+    bench = SessionFixture()
     stream = frame(b"act") + bytes(4)
     bench.transport.deliver(stream[:at])
     bench.transport.deliver(stream[at:])
@@ -341,7 +341,7 @@ LEGAL = {
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(State, State)))
 def test_only_legal_transitions_of_the_state_are_possible(before: State, after: State) -> None:
-    session = Bench().session
+    session = SessionFixture().session
     session.state = before
     if (before, after) in LEGAL:
         session.advance(after)
@@ -366,14 +366,14 @@ def test_a_connection_that_never_stood_ends_once_and_is_gone() -> None:
 
 
 def test_a_connection_that_stands_does_not_fail_to_open() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.session.not_opened(CloseReason.HANDSHAKE_TIMEOUT)
     assert bench.session.state is State.PLAYING
     assert bench.owner.told == ["opened"]
 
 
 def test_what_comes_after_the_end_is_thrown_away_within_bounds() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.session.end(CloseReason.FLOOD)
     bench.transport.deliver(b"x" * _DISCARDED_BYTES_MAX)
     assert bench.transport.reading, "a goodbye is not overtaken by a reset for what was on its way"
@@ -390,7 +390,7 @@ def test_what_comes_after_the_end_is_thrown_away_within_bounds() -> None:
 
 
 def test_frames_beyond_the_budget_wait_for_the_next_turn() -> None:
-    bench = Bench()
+    bench = SessionFixture()
     payloads = [b"%d" % number for number in range(200)]
     bench.transport.deliver(b"".join(map(frame, payloads)))
     for served in (64, 128, 192):
@@ -406,7 +406,7 @@ def test_frames_beyond_the_budget_wait_for_the_next_turn() -> None:
 
 @pytest.mark.parametrize(("frames", "reading"), [(63, True), (64, False)])
 def test_reading_rests_from_exactly_the_budget_on(frames: int, reading: bool) -> None:
-    bench = Bench()
+    bench = SessionFixture()
     bench.transport.deliver(frame(b"x") * frames)
     assert bench.transport.reading == reading
     bench.loop.run()
@@ -415,7 +415,7 @@ def test_reading_rests_from_exactly_the_budget_on(frames: int, reading: bool) ->
 
 
 def test_a_session_that_ends_with_frames_left_serves_none_of_them_and_reads_on() -> None:
-    bench = Bench(room=0)
+    bench = SessionFixture(room=0)
     bench.transport.deliver(frame(b"x") * 200)
     bench.session.end(CloseReason.SERVER_STOPPING)
     assert bench.transport.reading, "unread bytes in a socket that closes would reset it"

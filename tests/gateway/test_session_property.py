@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from helpers.session_fixture import Bench
+from helpers.session_fixture import SessionFixture
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from zoneserver.config import Limits
-from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import State
 from zoneserver.protocol.codes import CloseReason
@@ -23,8 +23,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     @initialize(room=st.none() | st.integers(0, 100), playing=st.booleans(), direct=st.booleans())
     def connect(self, room: int | None, playing: bool, direct: bool) -> None:
-        self.bench = Bench(LIMITS, room=room, playing=playing, direct=direct)
-        self.round = Round[Session]()
+        self.bench = SessionFixture(LIMITS, room=room, playing=playing, direct=direct)
+        self.round = BroadcastGroup[Session]()
         self.session, self.transport = self.bench.session, self.bench.transport
         self.bench.owner.on_stalled = lambda session: session.enter(None)
         self.bench.owner.on_drained = self.catch_up

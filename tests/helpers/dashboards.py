@@ -17,7 +17,7 @@ from helpers.paths import ROOT
 from helpers.terminals import Terminal
 from zonetools.common.admin_client import ZoneMap
 from zonetools.dashboard.data.history import History, Sample
-from zonetools.dashboard.screen.view import Picture
+from zonetools.dashboard.screen.view import ScreenState
 
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats, Stats
 
@@ -115,7 +115,7 @@ def listing(sort: str = "queued", players: int = 300) -> SessionList:
     return SessionList("zone-sessions/1", 200, players, sort, [stuck, *map(session, range(1, 40))], closed)
 
 
-def picture(**changes: Any) -> Picture:
+def picture(**changes: Any) -> ScreenState:
     """A minute of a server, with everybody on the map."""
     positions = [value for index in range(300) for value in (index * 33 % 10_000, index * 577 % 10_000)]
     values: dict[str, Any] = {
@@ -125,7 +125,7 @@ def picture(**changes: Any) -> Picture:
         "zone": ZoneMap(10_000, 10_000, 300, positions),
         "listed": listing(),
     }
-    return Picture(**(values | changes))
+    return ScreenState(**(values | changes))
 
 
 # --- A real server ------------------------------------------------------------------------------------

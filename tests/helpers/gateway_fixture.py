@@ -17,7 +17,7 @@ from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
 
-class Hall:
+class GatewayFixture:
     """A gateway on a real port whose ticks and whose clock are the test's."""
 
     def __init__(self, rules: Rules, config: Config, connections_max: int) -> None:
@@ -67,4 +67,4 @@ class Hall:
         return client
 
 
-OpenHall = Callable[..., Awaitable[Hall]]
+OpenGateway = Callable[..., Awaitable[GatewayFixture]]

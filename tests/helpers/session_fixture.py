@@ -8,7 +8,7 @@ from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
 
 from zoneserver.config import Limits
-from zoneserver.gateway.broadcast_group import take_nothing
+from zoneserver.gateway.broadcast_group import never_ready
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import State
 from zoneserver.protocol.codes import CloseReason
@@ -58,7 +58,7 @@ class Recorder:
         self.told.append("gone")
 
 
-class Bench:
+class SessionFixture:
     """A session on a fake transport and a fake loop, playing unless it is told otherwise.
 
     Its frames go to the kernel directly, or by the transport as they do by TLS.
@@ -69,7 +69,7 @@ class Bench:
     ) -> None:
         self.loop = FakeLoop()
         self.owner = Recorder()
-        self.session = Session(self.owner, limits or Limits(), self.loop, self._send if direct else take_nothing)
+        self.session = Session(self.owner, limits or Limits(), self.loop, self._send if direct else never_ready)
         self.transport = FakeTransport(self.loop, self.session, room)
         self.session.connection_made(self.transport)
         if playing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from zonetools.swarm.frame_checker import Ledger
+from zonetools.swarm.frame_checker import FrameChecker
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.decoding import decode_server
@@ -14,13 +14,13 @@ from zoneserver.protocol.messages import Tick, Welcome
 from zoneserver.zone.zone import Zone
 
 
-class Stage:
+class FrameStream:
     """A zone with two players, its frames, and a ledger that watches it."""
 
     def __init__(self, hz: int = 2) -> None:
         self.zone = Zone(Plaza(), hz=hz, seed=1)
         world = self.zone.world
-        self.ledger = Ledger()
+        self.ledger = FrameChecker()
         self.zone.join(0, "ann")
         self.zone.join(1, "bob")
         self.payload()

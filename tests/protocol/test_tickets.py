@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.protocol.tickets import issue_ticket, ticket_from_text, ticket_to_text
-from zoneserver.zone.ticket_verifier import Turnstile
+from zoneserver.zone.ticket_verifier import TicketVerifier
 
 SECRET, NOW = b"0123456789abcdef", 1_800_000_000.0
 TICKET = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))
 
 
-def turnstile(**settings: int) -> Turnstile:
-    return Turnstile(SECRET, "plaza", **settings)
+def verifier(**settings: int) -> TicketVerifier:
+    return TicketVerifier(SECRET, "plaza", **settings)
 
 
 def test_the_format_is_what_the_protocol_says() -> None:
@@ -24,7 +24,7 @@ def test_the_format_is_what_the_protocol_says() -> None:
 
 
 def test_a_good_ticket_lets_its_name_in_once() -> None:
-    gate = turnstile()
+    gate = verifier()
     assert gate.objection("ann", TICKET, NOW) is None
     assert gate.objection("ann", TICKET, NOW) is None, "asking is not using"
     gate.redeem(TICKET)
@@ -48,28 +48,28 @@ def test_a_good_ticket_lets_its_name_in_once() -> None:
     ],
 )
 def test_a_ticket_of_another_name_zone_secret_or_form_is_refused(name: str, ticket: bytes) -> None:
-    assert turnstile().objection(name, ticket, NOW)
+    assert verifier().objection(name, ticket, NOW)
 
 
 @given(st.integers(0, len(TICKET) * 8 - 1))
 def test_a_ticket_with_any_bit_changed_is_refused(bit: int) -> None:
     forged = bytearray(TICKET)
     forged[bit // 8] ^= 1 << bit % 8
-    assert turnstile().objection("ann", bytes(forged), NOW)
+    assert verifier().objection("ann", bytes(forged), NOW)
 
 
 @given(st.binary(max_size=100))
 def test_whatever_else_is_refused_and_raises_nothing(ticket: bytes) -> None:
-    assert turnstile().objection("ann", ticket, NOW)
+    assert verifier().objection("ann", ticket, NOW)
 
 
 def test_a_ticket_is_good_until_its_moment() -> None:
-    assert turnstile().objection("ann", TICKET, NOW + 59.9) is None
-    assert turnstile().objection("ann", TICKET, NOW + 60) == "the ticket has expired"
+    assert verifier().objection("ann", TICKET, NOW + 59.9) is None
+    assert verifier().objection("ann", TICKET, NOW + 60) == "the ticket has expired"
 
 
 def test_used_tickets_are_remembered_until_they_expire_and_there_is_a_bound() -> None:
-    gate = turnstile(used_max=2)
+    gate = verifier(used_max=2)
     for number in range(2):
         ticket = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 10 + number, number.to_bytes(16))
         assert gate.objection("ann", ticket, NOW) is None

@@ -136,4 +136,6 @@ async def test_a_thousand_who_knock_and_vanish_leave_nothing_behind(open_server:
         client.sock.close()
     await until(lambda: server.gateway.connections == 0)
     await until(lambda: not server.zone.rules.players)
-    assert len(server.gateway.lobby) == server.gateway.fan_out.behind == len(server.gateway.lobby.admission) == 0
+    assert (
+        len(server.gateway.pending) == server.gateway.broadcaster.behind == len(server.gateway.pending.admission) == 0
+    )

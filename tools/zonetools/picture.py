@@ -13,7 +13,7 @@ from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
-from zonetools.dashboard.data.monitor import Export, Look
+from zonetools.dashboard.data.monitor import DisplayOptions, Export
 from zonetools.dashboard.watch import watch
 from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan, parse_mix
@@ -44,7 +44,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         conductor = Conductor(plan, server.stats_port)
         running = asyncio.create_task(conductor.run(lambda _progress: None))
         try:
-            look = Look(export=Export(Path(arguments.svg)))
+            look = DisplayOptions(export=Export(Path(arguments.svg)))
             await watch(plan.host, server.stats_port, count=arguments.count, look=look)
         finally:
             conductor.stop()

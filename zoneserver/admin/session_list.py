@@ -12,21 +12,21 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from zoneserver.admin.stats import SESSION_SORTS, SESSIONS_SCHEMA, ClosedSession, SessionList, SessionStats
-from zoneserver.gateway.broadcaster import FanOut
-from zoneserver.gateway.flood import Standing
+from zoneserver.gateway.broadcaster import Broadcaster
+from zoneserver.gateway.flood import PenaltyLevel
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.socket_options import round_trip_seconds
 from zoneserver.gateway.state import State
 from zoneserver.zone.zone import Zone
 
-__all__ = ["Roster"]
+__all__ = ["SessionDirectory"]
 
 _CLOSED_MAX = 64
 # A list is for people to read: what is longer would only hold up a tick.
 _LIMIT_MAX = 200
 
 
-class Roster:
+class SessionDirectory:
     """Lists the sessions of one gateway. `now` is in seconds of the caller's clock."""
 
     def __init__(self, zone: Zone) -> None:
@@ -39,7 +39,9 @@ class Roster:
         lived = now - session.opened_at
         self._closed.appendleft((session.name, session.address, str(session.reason), session.reason_text, now, lived))
 
-    def listing(self, players: Iterable[Session], fan_out: FanOut, now: float, sort: str, limit: int) -> SessionList:
+    def listing(
+        self, players: Iterable[Session], broadcaster: Broadcaster, now: float, sort: str, limit: int
+    ) -> SessionList:
         """The first `limit` of the players' sessions by one of SESSION_SORTS, and of those that closed.
 
         Raises ValueError for another sort, and for a limit that is not in 1 to 200.
@@ -49,23 +51,23 @@ class Roster:
         if not 1 <= limit <= _LIMIT_MAX:
             raise ValueError(f"limit is 1 to {_LIMIT_MAX}")
         players = tuple(players)
-        first = heapq.nlargest(limit, players, key=_figure(sort, fan_out))
+        first = heapq.nlargest(limit, players, key=_figure(sort, broadcaster))
         return SessionList(
             schema=SESSIONS_SCHEMA,
             tick=self._zone.world.tick,
             players=len(players),
             sort=sort,
-            sessions=[self._stats(session, fan_out, now) for session in first],
+            sessions=[self._stats(session, broadcaster, now) for session in first],
             closed=[
                 ClosedSession(name, address, code, text, round(now - at, 1), round(lived, 1))
                 for name, address, code, text, at, lived in islice(self._closed, limit)
             ],
         )
 
-    def _stats(self, session: Session, fan_out: FanOut, now: float) -> SessionStats:
-        pacer, guard, rtt = fan_out.pacer(session), session.guard, round_trip_seconds(session.socket)
+    def _stats(self, session: Session, broadcaster: Broadcaster, now: float) -> SessionStats:
+        lag, guard, rtt = broadcaster.lag(session), session.guard, round_trip_seconds(session.socket)
         if session.state is State.PLAYING:
-            state = "playing" if pacer is None else "resting" if pacer.is_resting else "behind"
+            state = "playing" if lag is None else "resting" if lag.is_resting else "behind"
         else:
             state = session.state.value
         return SessionStats(
@@ -73,9 +75,9 @@ class Roster:
             slot=self._zone.slot(session.number),
             address=session.address,
             state=state,
-            standing=(Standing.FINE if guard is None else guard.standing).name,
+            standing=(PenaltyLevel.FINE if guard is None else guard.standing).name,
             connected_s=round(now - session.opened_at, 1),
-            behind_ticks=0 if pacer is None else fan_out.tick - pacer.tick,
+            behind_ticks=0 if lag is None else broadcaster.tick - lag.tick,
             queued_bytes=session.waiting_bytes,
             rtt_ms=None if rtt is None else round(rtt * 1000, 3),
             bytes_out_total=session.sent_bytes,
@@ -84,12 +86,12 @@ class Roster:
         )
 
 
-def _figure(sort: str, fan_out: FanOut) -> Callable[[Session], float]:
+def _figure(sort: str, broadcaster: Broadcaster) -> Callable[[Session], float]:
     """The figure of a session that a sort goes by."""
 
     def behind(session: Session) -> float:
-        pacer = fan_out.pacer(session)
-        return 0 if pacer is None else fan_out.tick - pacer.tick
+        lag = broadcaster.lag(session)
+        return 0 if lag is None else broadcaster.tick - lag.tick
 
     figures: dict[str, Callable[[Session], float]] = {
         "queued": lambda session: session.waiting_bytes,

@@ -50,7 +50,7 @@ class Plaza(Rules):
         """Walks on with this velocity, in centimetres per tick; (0, 0) stands still."""
         self.require_alive(player)
         if vx * vx + vy * vy > self.speed_max * self.speed_max:
-            raise Refused("TOO_FAST", f"at most {self.speed_max} cm per tick", glitch=True)
+            raise Refused("TOO_FAST", f"at most {self.speed_max} cm per tick", violation=True)
         player.move(vx, vy)
 
     @action
@@ -101,7 +101,7 @@ class Plaza(Rules):
 
     def require_another(self, player: Player, target: Player) -> None:
         if target is player:
-            raise Refused("SELF", "choose somebody else", glitch=True)
+            raise Refused("SELF", "choose somebody else", violation=True)
 
     def use_skill(self, player: Player, skill: str, target: Player, reach: int, cooldown_s: float) -> None:
         """Charges the cooldown, or refuses."""

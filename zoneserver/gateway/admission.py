@@ -15,7 +15,7 @@ import ipaddress
 from itertools import islice
 
 from zoneserver.config import Limits
-from zoneserver.gateway.leaky_bucket import Budget
+from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
 
 __all__ = ["AddressBudgets", "Admission"]
@@ -31,7 +31,7 @@ class _Address:
     def __init__(self, limits: Limits) -> None:
         self.connections = 0
         self.handshaking = 0
-        self.made = Budget(limits.address_connections_per_second, limits.address_connections_burst)
+        self.made = LeakyBucket(limits.address_connections_per_second, limits.address_connections_burst)
         self.banned_until = 0.0
         self.budgets = AddressBudgets(limits)
 
@@ -52,11 +52,11 @@ class AddressBudgets:
     (True, False, True)
     """
 
-    __slots__ = ("_actions", "_glitches")
+    __slots__ = ("_actions", "_violations")
 
     def __init__(self, limits: Limits) -> None:
-        self._actions = Budget(limits.address_actions_per_second, limits.address_actions_burst)
-        self._glitches = Budget(limits.address_glitches_per_second, limits.address_glitches_burst)
+        self._actions = LeakyBucket(limits.address_actions_per_second, limits.address_actions_burst)
+        self._violations = LeakyBucket(limits.address_violations_per_second, limits.address_violations_burst)
 
     def admit(self, count: int, now: float) -> bool:
         """Whether there is room for so many actions; then they are charged."""
@@ -67,15 +67,15 @@ class AddressBudgets:
 
     def refused(self, weight: float, now: float) -> None:
         """An action came to nothing."""
-        self._glitches.spend(weight, now)
+        self._violations.spend(weight, now)
 
     def is_out(self, now: float) -> bool:
         """Whether more actions came to nothing than an address is allowed."""
-        return self._glitches.fill(now) >= 1.0
+        return self._violations.fill(now) >= 1.0
 
     def is_drained(self, now: float) -> bool:
         """Whether nothing would change if it began anew."""
-        return self._actions.fill(now) == self._glitches.fill(now) == 0.0
+        return self._actions.fill(now) == self._violations.fill(now) == 0.0
 
 
 class Admission:

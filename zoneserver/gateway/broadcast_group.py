@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["KernelSend", "Receiver", "Round", "take_nothing"]
+__all__ = ["BroadcastGroup", "KernelSend", "Receiver", "never_ready"]
 
 KernelSend = Callable[[bytes], int]
 """A socket's non-blocking `send`: how many bytes the kernel took, or OSError."""
 
 
-def take_nothing(_data: bytes) -> int:
+def never_ready(_data: bytes) -> int:
     """The KernelSend of a receiver to whose socket nothing may be sent directly: all is left over."""
     return 0
 
@@ -27,22 +27,22 @@ def take_nothing(_data: bytes) -> int:
 class Receiver(Protocol):
     """Who can be in a round."""
 
-    def send_rest(self, data: bytes, taken: int) -> None:
+    def send_remainder(self, data: bytes, taken: int) -> None:
         """Of this buffer the kernel took so many bytes, and not all."""
 
 
 _Receiver = TypeVar("_Receiver", bound=Receiver)
 
 
-class Round(Generic[_Receiver]):
+class BroadcastGroup(Generic[_Receiver]):
     """Those who get every frame in one form.
 
     >>> class Quiet:
-    ...     def send_rest(self, data: bytes, taken: int) -> None:
+    ...     def send_remainder(self, data: bytes, taken: int) -> None:
     ...         print("left over:", data[taken:])
     >>> ann, bob = Quiet(), Quiet()
     >>> taken = bytearray()
-    >>> members = Round[Quiet]()
+    >>> members = BroadcastGroup[Quiet]()
     >>> members.route(ann, lambda data: taken.extend(data) or len(data))
     >>> members.route(bob, lambda data: 2)
     >>> members.send(b"frame"), bytes(taken), members.bytes_total
@@ -94,4 +94,4 @@ class Round(Generic[_Receiver]):
         if short:
             receivers = [*ahead, *sends]
             for place, taken in short:
-                receivers[place].send_rest(data, taken)
+                receivers[place].send_remainder(data, taken)

@@ -16,16 +16,16 @@ import time
 from collections.abc import Iterable, Sequence
 
 from zoneserver.config import Config
-from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.counters import Counters
-from zoneserver.gateway.lag import Pacer, largest_beyond
-from zoneserver.gateway.leaky_bucket import Budget
+from zoneserver.gateway.lag import LagTracker, largest_beyond
+from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.socket_options import set_user_timeout, unanswered_seconds
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.zone.history import Buffer, History
 
-__all__ = ["FanOut"]
+__all__ = ["Broadcaster"]
 
 # The window over which `send_rate` is kept, and how far its budget has recovered when sending goes on.
 _WINDOW_SECONDS, _RESTED_FILL = 1.0, 0.5
@@ -35,7 +35,7 @@ _KERNEL_PATIENCE_SECONDS = 60.0
 _GONE_SECONDS = 1.0
 
 
-class FanOut:
+class Broadcaster:
     """Hands the frames of one zone to those who play in it. `now` is in seconds of the caller's clock."""
 
     def __init__(self, history: History, config: Config, counters: Counters) -> None:
@@ -49,12 +49,12 @@ class FanOut:
         self._counters = counters
         # Those who get every frame as it is made, and those who get it deflated: two rounds, so that a tick
         # decides nothing session by session.
-        self._plain = Round[Session]()
-        self._deflating = Round[Session]()
+        self._plain = BroadcastGroup[Session]()
+        self._deflating = BroadcastGroup[Session]()
         # Those who skip frames.
-        self._behind: dict[Session, Pacer] = {}
+        self._behind: dict[Session, LagTracker] = {}
         # What each may be sent within the window; empty when there is no such bound.
-        self._budgets: dict[Session, Budget] = {}
+        self._budgets: dict[Session, LeakyBucket] = {}
         # When those who rest go on, the earliest first: (moment, number of the session, session).
         self._rests: list[tuple[float, int, Session]] = []
 
@@ -68,7 +68,7 @@ class FanOut:
         """Bytes that wait for the kernel to take them, over all who play."""
         return sum(session.waiting_bytes for session in self._behind)
 
-    def pacer(self, session: Session) -> Pacer | None:
+    def lag(self, session: Session) -> LagTracker | None:
         """Of one that skips frames."""
         return self._behind.get(session)
 
@@ -77,7 +77,7 @@ class FanOut:
     def join(self, session: Session, now: float) -> None:
         """From now on it gets every frame; the state that they follow comes first."""
         if self._config.send_rate:
-            self._budgets[session] = Budget(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
+            self._budgets[session] = LeakyBucket(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
         self._hand_over(session, None, now)
 
     def leave(self, session: Session) -> None:
@@ -95,28 +95,28 @@ class FanOut:
 
     def drained(self, session: Session, now: float) -> None:
         """That send is complete; what was missed is queued, for the session to send."""
-        pacer = self._behind.get(session)
-        if pacer is not None:
+        lag = self._behind.get(session)
+        if lag is not None:
             set_user_timeout(session.socket, self._limits.tcp_user_timeout_seconds)
-            if not pacer.is_resting:
-                self._catch_up(session, pacer, now)
+            if not lag.is_resting:
+                self._catch_up(session, lag, now)
 
-    def _fall_behind(self, session: Session, now: float) -> Pacer:
+    def _fall_behind(self, session: Session, now: float) -> LagTracker:
         session.enter(None)
-        pacer = self._behind[session] = Pacer(self.tick, now, session.sent_bytes)
-        return pacer
+        lag = self._behind[session] = LagTracker(self.tick, now, session.sent_bytes)
+        return lag
 
-    def _rest(self, session: Session, budget: Budget, now: float) -> None:
+    def _rest(self, session: Session, budget: LeakyBucket, now: float) -> None:
         """The budget is spent: sends nothing to it until that has recovered."""
-        pacer = self._fall_behind(session, now)
-        pacer.is_resting = True
+        lag = self._fall_behind(session, now)
+        lag.is_resting = True
         heapq.heappush(self._rests, (now + budget.seconds_until(_RESTED_FILL, now), session.number, session))
 
-    def _catch_up(self, session: Session, pacer: Pacer, now: float) -> None:
+    def _catch_up(self, session: Session, lag: LagTracker, now: float) -> None:
         del self._behind[session]
-        if pacer.tick != self._history.tick:
+        if lag.tick != self._history.tick:
             self._counters.catch_ups_total += 1
-        self._hand_over(session, pacer.tick, now)
+        self._hand_over(session, lag.tick, now)
 
     def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
         """Queues what somebody with this tick misses, and takes it into the round."""
@@ -176,7 +176,7 @@ class FanOut:
             self._charge(receivers, len(data), now)
         self._wake(now)
 
-    def _deliver(self, members: Round[Session], data: bytes, first: Iterable[Session]) -> None:
+    def _deliver(self, members: BroadcastGroup[Session], data: bytes, first: Iterable[Session]) -> None:
         """One send to each, now."""
         self._counters.sends_total += len(members)
         members.send(data, first)
@@ -192,27 +192,27 @@ class FanOut:
         """Who has rested goes on."""
         while self._rests and self._rests[0][0] <= now:
             session = heapq.heappop(self._rests)[2]
-            pacer = self._behind.get(session)
-            if pacer is not None and pacer.is_resting:
-                pacer.is_resting = False
+            lag = self._behind.get(session)
+            if lag is not None and lag.is_resting:
+                lag.is_resting = False
                 if not session.in_flight:
-                    self._catch_up(session, pacer, now)
+                    self._catch_up(session, lag, now)
                     session.flush()
 
     def expire(self, now: float) -> None:
         """Ends those who have been behind for too long, and those for whom memory does not suffice."""
         limits = self._limits
-        for session, pacer in list(self._behind.items()):
-            verdict = pacer.verdict(
+        for session, lag in list(self._behind.items()):
+            verdict = lag.verdict(
                 now, session.sent_bytes, session.waiting_bytes, limits.send_soft_bytes, limits.stall_seconds
             )
             silent_seconds = unanswered_seconds(session.socket)
             # The kernel was told to leave this to us, and knew of the silence before we knew of a stall.
-            is_overdue = silent_seconds > limits.tcp_user_timeout_seconds and pacer.idle_seconds(now) > _GONE_SECONDS
+            is_overdue = silent_seconds > limits.tcp_user_timeout_seconds and lag.idle_seconds(now) > _GONE_SECONDS
             if is_overdue or (verdict is not None and silent_seconds > _GONE_SECONDS):
                 session.end(CloseReason.CONNECTION_LOST, f"nothing was acknowledged for {silent_seconds:.1f} s")
             elif verdict is not None:
-                session.end(CloseReason.SLOW_CONSUMER, f"{verdict}, {self.tick - pacer.tick} ticks behind")
+                session.end(CloseReason.SLOW_CONSUMER, f"{verdict}, {self.tick - lag.tick} ticks behind")
         memory = self._config.send_memory_bytes
         waiting = [(session, session.waiting_bytes) for session in self._behind]
         for session in largest_beyond(memory, waiting):

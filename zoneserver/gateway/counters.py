@@ -20,9 +20,9 @@ class TickTimes:
     def __init__(self, ticks: int) -> None:
         self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
 
-    def record(self, ingest: float, rules: float, encode: float, deflate: float, fan_out: float) -> None:
+    def record(self, ingest: float, rules: float, encode: float, deflate: float, broadcast: float) -> None:
         """Adds one tick."""
-        self._recent.append((ingest, rules, encode, deflate, fan_out))
+        self._recent.append((ingest, rules, encode, deflate, broadcast))
 
     def newest_ms(self) -> dict[str, float]:
         """Each phase of the newest tick."""

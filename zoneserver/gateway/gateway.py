@@ -1,7 +1,7 @@
 """The gateway: sessions on one side, the zone on the other, and one buffer a tick between them.
 
 It admits players, hands their actions to the zone, and has the frame go round (`fanout`). What a
-client may send is bounded here, before anybody else pays for it: by address (`lobby`) and by session
+client may send is bounded here, before anybody else pays for it: by address (`pending`) and by session
 (`guard`).
 """
 
@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zoneserver.admin.session_list import Roster
+from zoneserver.admin.session_list import SessionDirectory
 from zoneserver.admin.stats import SessionList
 from zoneserver.config import Config
-from zoneserver.gateway.broadcaster import FanOut
+from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import Counters, TickTimes
-from zoneserver.gateway.flood import Guard, Standing
-from zoneserver.gateway.handshake import Lobby
+from zoneserver.gateway.flood import FloodGuard, PenaltyLevel
+from zoneserver.gateway.handshake import PendingConnections
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import State
 from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, RefusalCode
@@ -39,7 +39,7 @@ from zoneserver.protocol.messages import (
     op_of,
 )
 from zoneserver.protocol.names import NAME_TEXT, is_name
-from zoneserver.zone.ticket_verifier import Turnstile
+from zoneserver.zone.ticket_verifier import TicketVerifier
 from zoneserver.zone.zone import TickResult, Zone
 
 __all__ = ["Gateway"]
@@ -76,11 +76,11 @@ class Gateway:
         self._names: dict[str, Session] = {}
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
-        self.lobby = Lobby(config, self.counters, connections_max)
+        self.pending = PendingConnections(config, self.counters, connections_max)
         # Who wants in goes through it; None: anyone may.
-        self._turnstile = Turnstile(config.secret, zone.name) if config.secret else None
-        self.fan_out = FanOut(zone.history, config, self.counters)
-        self._roster = Roster(zone)
+        self._verifier = TicketVerifier(config.secret, zone.name) if config.secret else None
+        self.broadcaster = Broadcaster(zone.history, config, self.counters)
+        self._roster = SessionDirectory(zone)
         # Our clock, in seconds: the loop's as of the tick, but for the times when we were stopped.
         self._now = 0.0
         self._ticked_at = loop.time()
@@ -117,13 +117,13 @@ class Gateway:
 
     def sessions(self, sort: str, limit: int) -> SessionList:
         """The first few players by one figure, and who went last. Raises ValueError as `Roster.listing` does."""
-        return self._roster.listing(self._players.values(), self.fan_out, self._loop.time(), sort, limit)
+        return self._roster.listing(self._players.values(), self.broadcaster, self._loop.time(), sort, limit)
 
     # --- What sessions say (session.Owner) --------------------------------------------------------
 
     def session_accepted(self, session: Session) -> CloseReason | None:
         session.opened_at = self._loop.time()
-        return self.lobby.count(session, self._now)
+        return self.pending.count(session, self._now)
 
     def session_opened(self, session: Session) -> None:
         session.opened_at = self._loop.time()
@@ -131,10 +131,10 @@ class Gateway:
         self._empty.clear()
         if self._is_stopping:
             # It was accepted while the listener closed.
-            self.lobby.count(session, self._now)
+            self.pending.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
         else:
-            self.lobby.enter(session, len(self._connections), self._now)
+            self.pending.enter(session, len(self._connections), self._now)
 
     def session_received(self, session: Session, payload: bytes) -> None:
         size = len(payload) + HEADER_BYTES
@@ -157,17 +157,17 @@ class Gateway:
         elif session.reason is None:
             self._read(session, payload)
 
-    def _restrain(self, session: Session, guard: Guard) -> None:
+    def _restrain(self, session: Session, guard: FloodGuard) -> None:
         """A session has come to stand worse with its guard than before: tells it, or ends it."""
-        if guard.standing is Standing.OUT:
+        if guard.standing is PenaltyLevel.OUT:
             session.end(guard.reason, guard.text)
             return
-        code = RefusalCode.WARNED if guard.standing is Standing.WARNED else RefusalCode.MUTED
+        code = RefusalCode.WARNED if guard.standing is PenaltyLevel.WARNED else RefusalCode.MUTED
         self.counters.restraints[code] += 1
         # The code is part of the format, so that each has its own share of the lines of a second.
         told = session.log_fields(code=str(code), reason=guard.text)
         log.info(f"{code}: %r, %s", session, guard.text, extra=told)
-        self._tell(session, frame(Refusal(self.fan_out.tick, 0, code, guard.text).encode()), now=True)
+        self._tell(session, frame(Refusal(self.broadcaster.tick, 0, code, guard.text).encode()), now=True)
 
     def read_inbox(self) -> None:
         """Reads the ACT packets that have come; every tick begins with it."""
@@ -195,10 +195,10 @@ class Gateway:
             session.end(CloseReason.PROTOCOL_ERROR, f"{what} while in {session.state.value}")
 
     def session_stalled(self, session: Session) -> None:
-        self.fan_out.stalled(session, self._now)
+        self.broadcaster.stalled(session, self._now)
 
     def session_drained(self, session: Session) -> None:
-        self.fan_out.drained(session, self._now)
+        self.broadcaster.drained(session, self._now)
 
     def session_ended(self, session: Session) -> None:
         assert session.reason is not None
@@ -207,18 +207,18 @@ class Gateway:
         told = session.log_fields(code=str(session.reason), reason=session.reason_text)
         log.log(level, f"{session.reason}: %r, %s", session, session.reason_text, extra=told)
         self._roster.ended(session, self._loop.time())
-        self.lobby.leave(session)
-        self.fan_out.leave(session)
+        self.pending.leave(session)
+        self.broadcaster.leave(session)
         # Only who was in is thrown out. Anything may knock: a page can have its visitor's browser do it.
         if session.reason in _BANNING and session.guard is not None:
-            self.lobby.ban(session, session.reason_text, self._now)
+            self.pending.ban(session, session.reason_text, self._now)
         if self._players.pop(session.number, None) is not None:
             self.zone.leave(session.number)
             del self._names[session.name]
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
-        self.lobby.gone(session, self._now)
+        self.pending.gone(session, self._now)
         if not self._connections:
             self._empty.set()
 
@@ -235,14 +235,14 @@ class Gateway:
         if not is_name(name):
             session.end(CloseReason.BAD_NAME, NAME_TEXT)
             return
-        if self._turnstile is not None:
-            objection = self._turnstile.objection(name, hello.ticket, time.time())
+        if self._verifier is not None:
+            objection = self._verifier.objection(name, hello.ticket, time.time())
             if objection is not None:
                 session.end(CloseReason.BAD_TICKET, objection)
                 return
         namesake = self._names.get(name)
         if namesake is not None:
-            if self._turnstile is None and namesake.host != session.host:
+            if self._verifier is None and namesake.host != session.host:
                 # Without a ticket anybody could throw out anybody by calling himself the same.
                 session.end(CloseReason.BAD_NAME, "somebody at another address has this name")
                 return
@@ -250,13 +250,13 @@ class Gateway:
         if len(self._players) >= self._config.max_players:
             session.end(CloseReason.SERVER_FULL)
             return
-        if self._turnstile is not None:
-            self._turnstile.redeem(hello.ticket)
+        if self._verifier is not None:
+            self._verifier.redeem(hello.ticket)
         session.name = name
         session.wants_deflate = DEFLATE in hello.encodings
-        session.guard = Guard(self._limits, self.lobby.shared(session))
+        session.guard = FloodGuard(self._limits, self.pending.shared(session))
         session.advance(State.JOINING)
-        self.lobby.leave(session)
+        self.pending.leave(session)
         self._players[session.number] = session
         self._names[session.name] = session
         self.players_peak = max(self.players_peak, len(self._players))
@@ -274,7 +274,7 @@ class Gateway:
         count = max(len(actions), size // _BYTES_PER_ACTION)
         if guard.actions(count, self._now):
             self._restrain(session, guard)
-        if guard.standing >= Standing.MUTED:
+        if guard.standing >= PenaltyLevel.MUTED:
             # It has been told so once; that it goes on does not help it.
             if session.reason is None and guard.ignored(self._now):
                 self._restrain(session, guard)
@@ -289,12 +289,12 @@ class Gateway:
     def _refuse_all(self, session: Session, seq: int, text: str, counts: bool = True) -> None:
         """Refuses all actions from `seq` on to the session's newest."""
         for number in range(seq, session.seq + 1):
-            refusal = Refusal(self.fan_out.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
+            refusal = Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
             self._refuse(session, refusal, counts=counts)
         session.flush()
 
     def _ping(self, session: Session, ping: Ping) -> None:
-        data = frame(Pong(ping.token, self.fan_out.tick).encode())
+        data = frame(Pong(ping.token, self.broadcaster.tick).encode())
         if session.answer(data):
             self.counters.bytes_out_total += len(data)
 
@@ -315,12 +315,12 @@ class Gateway:
         ruled = time.perf_counter()
         result = self.zone.encode(dilation_percent)
         encoded = time.perf_counter()
-        for ref, refusal, is_glitch in result.refused:
+        for ref, refusal, is_violation in result.refused:
             if ref in self._players:
-                self._refuse(self._players[ref], refusal, is_glitch)
+                self._refuse(self._players[ref], refusal, is_violation)
         deflate_before = self.counters.deflate_seconds_total
         acting, self._acting = self._acting, {}
-        self.fan_out.send(result.records, self._now, acting)
+        self.broadcaster.send(result.records, self._now, acting)
         self._admit(result)
         self._expire(result.tick)
         held, self._held = self._held, set()
@@ -355,25 +355,25 @@ class Gateway:
             session.advance(State.PLAYING)
             self.counters.joins_total += 1
             self._tell(session, frame(welcome.encode()), now=True)
-            self.fan_out.join(session, self._now)
+            self.broadcaster.join(session, self._now)
             session.flush()
 
     def _expire(self, tick: int) -> None:
         """Ends the sessions whose time is up: slow to say HELLO, or behind for too long."""
-        self.lobby.expire(self._now)
+        self.pending.expire(self._now)
         if tick % self._expire_ticks == 0:
-            self.fan_out.expire(self._now)
+            self.broadcaster.expire(self._now)
 
-    def _refuse(self, session: Session, refusal: Refusal, is_glitch: bool = False, counts: bool = True) -> None:
+    def _refuse(self, session: Session, refusal: Refusal, is_violation: bool = False, counts: bool = True) -> None:
         self.counters.refusals[refusal.code] += 1
         session.refusals_total += 1
         self._tell(session, frame(refusal.encode()))
         guard = session.guard
         assert guard is not None
-        if counts and guard.refused(refusal.code, is_glitch, self._now):
+        if counts and guard.refused(refusal.code, is_violation, self._now):
             self._restrain(session, guard)
         if guard.is_address_out(self._now):
-            self.lobby.ban(session, "too many actions from there are refused", self._now)
+            self.pending.ban(session, "too many actions from there are refused", self._now)
 
     def _tell(self, session: Session, data: bytes, *, now: bool = False) -> None:
         """Queues something for one session; it leaves with the next frame, or now."""

@@ -13,7 +13,7 @@ from zoneserver.gateway.counters import Counters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 
-__all__ = ["Lobby"]
+__all__ = ["PendingConnections"]
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _TURNED_AWAY_MAX = 64
 
 
-class Lobby:
+class PendingConnections:
     """Whoever is connected and has not said HELLO yet. `now` is in seconds of the caller's clock."""
 
     def __init__(self, config: Config, counters: Counters, connections_max: int) -> None:

@@ -17,19 +17,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-__all__ = ["Pacer", "largest_beyond"]
+__all__ = ["LagTracker", "largest_beyond"]
 
 _Receiver = TypeVar("_Receiver")
 
 
-class Pacer:
+class LagTracker:
     """Watches one receiver for as long as it is behind.
 
     `sent_bytes` is what the kernel has taken of it so far, ever; `waiting_bytes` what it has not.
 
-    >>> pacer = Pacer(tick=7, now=0.0, sent_bytes=100)
-    >>> pacer.verdict(now=5.0, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
-    >>> pacer.verdict(now=5.1, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
+    >>> lag = LagTracker(tick=7, now=0.0, sent_bytes=100)
+    >>> lag.verdict(now=5.0, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
+    >>> lag.verdict(now=5.1, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
     '10 bytes wait, none was taken for 5.1 s'
     """
 

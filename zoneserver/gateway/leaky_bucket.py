@@ -7,15 +7,15 @@ one number to keep rather than a list of moments. Pure: the caller says what tim
 
 from __future__ import annotations
 
-__all__ = ["Budget"]
+__all__ = ["LeakyBucket"]
 
 
-class Budget:
+class LeakyBucket:
     """A meter that drains `per_second` and is spent beyond `burst`, in units of the caller's choice.
 
     It only measures: what follows from a budget that is spent is for its owner to decide.
 
-    >>> budget = Budget(per_second=10, burst=20)
+    >>> budget = LeakyBucket(per_second=10, burst=20)
     >>> budget.spend(30, now=0.0), budget.fill(now=1.0), budget.seconds_until(0.5, now=1.0)
     (1.5, 1.0, 1.0)
     """

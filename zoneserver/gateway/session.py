@@ -9,7 +9,7 @@ meanwhile. On asyncio a transport whose write buffer is limited to zero says all
 Frames come by a round (`round`), past the queue: as long as nothing waits and no send is in flight the
 kernel takes them directly, and what it does not take is then the first thing in the queue.
 
-A session knows bytes, frames and bounds. What the frames mean is its owner's affair (`Owner`).
+A session knows bytes, frames and bounds. What the frames mean is its owner's affair (`SessionHandler`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from zoneserver.config import Limits
-from zoneserver.gateway.broadcast_group import KernelSend, Round, take_nothing
-from zoneserver.gateway.flood import Guard
+from zoneserver.gateway.broadcast_group import BroadcastGroup, KernelSend, never_ready
+from zoneserver.gateway.flood import FloodGuard
 from zoneserver.gateway.state import MAY_FOLLOW, State
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import Deframer, frame
@@ -30,7 +30,7 @@ from zoneserver.protocol.messages import Bye
 from zoneserver.support.logs import fields
 from zoneserver.support.process import address_text
 
-__all__ = ["Owner", "Session"]
+__all__ = ["Session", "SessionHandler"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _numbers = itertools.count(1)
 _DISCARDED_BYTES_MAX = 128 * 1024
 
 
-class Owner(Protocol):
+class SessionHandler(Protocol):
     """Whom a session tells what happens to it."""
 
     def session_accepted(self, session: Session) -> CloseReason | None:
@@ -77,10 +77,10 @@ class Session(asyncio.Protocol):
 
     def __init__(
         self,
-        owner: Owner,
+        owner: SessionHandler,
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
-        kernel_send: KernelSend = take_nothing,
+        kernel_send: KernelSend = never_ready,
     ) -> None:
         self.number = next(_numbers)
         """Tells this session from all others of the process; never used again."""
@@ -94,14 +94,14 @@ class Session(asyncio.Protocol):
         # For the owner alone: the session neither reads nor writes these six.
         self.name = ""
         self.seq = 0
-        self.guard: Guard | None = None
+        self.guard: FloodGuard | None = None
         self.opened_at = 0.0
         self.refusals_total = 0
         self.wants_deflate = False
 
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""
-        self.round: Round[Session] | None = None
+        self.round: BroadcastGroup[Session] | None = None
         """Where its frames come from; None while it gets none."""
         # Bytes accepted otherwise than by the round that it is in.
         self._own_bytes = 0
@@ -200,18 +200,18 @@ class Session(asyncio.Protocol):
         self._queue_bytes += len(data)
         if self.round is not None:
             # No frame overtakes what waits.
-            self.round.route(self, take_nothing)
+            self.round.route(self, never_ready)
 
-    def enter(self, round_: Round[Session] | None) -> None:
+    def enter(self, round_: BroadcastGroup[Session] | None) -> None:
         """Gets its frames from this round from now on, or from none. What waits comes first."""
         if self.round is not None:
             self.round.remove(self)
         accepted_bytes, self.round = self.accepted_bytes, round_
         self._own_bytes += accepted_bytes - self.accepted_bytes
         if round_ is not None:
-            round_.route(self, take_nothing if self._queue or self.in_flight else self._kernel_send)
+            round_.route(self, never_ready if self._queue or self.in_flight else self._kernel_send)
 
-    def send_rest(self, data: bytes, taken: int) -> None:
+    def send_remainder(self, data: bytes, taken: int) -> None:
         """For its round: of this frame the kernel took so many bytes. The rest goes behind what waits."""
         self._append(data[taken:])
         self.flush()

@@ -28,7 +28,7 @@ the handler, or raises Refused before it where the arguments do not fit."""
 
 def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> Action:
     def misfit() -> Refused:
-        return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {len(converters)} arguments", glitch=True)
+        return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {len(converters)} arguments", violation=True)
 
     # Written out for the usual counts: by way of `map` and `*`, a call costs as much again as what
     # most handlers do.
@@ -136,7 +136,7 @@ def _integer(where: str, low: float, high: float) -> _Converter:
         # A bool is no number here.
         if type(value) is int and low <= value <= high:
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a whole number from {low} to {high}", glitch=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a whole number from {low} to {high}", violation=True)
 
     return convert
 
@@ -146,7 +146,7 @@ def _number(where: str, low: float, high: float) -> _Converter:
         # A NaN is neither above nor below anything.
         if type(value) in {int, float} and low <= value <= high and not math.isinf(value):
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", glitch=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", violation=True)
 
     return convert
 
@@ -155,7 +155,7 @@ def _text(where: str, bytes_max: int) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is str and 0 < len(value.encode()) <= bytes_max and value.isprintable():
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes", glitch=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes", violation=True)
 
     return convert
 
@@ -164,7 +164,7 @@ def _boolean(where: str) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is bool:
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false", glitch=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false", violation=True)
 
     return convert
 
@@ -172,7 +172,7 @@ def _boolean(where: str) -> _Converter:
 def _player(where: str, rules: Rules) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is not int:
-            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player", glitch=True)
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player", violation=True)
         player = rules.players.get(value)
         if player is None:
             raise Refused(RefusalCode.NO_TARGET, f"{where}: nobody is in slot {value}")

@@ -41,15 +41,15 @@ class Refused(Exception):
     Traceback (most recent call last):
     zoneserver.zone.rules.Refused: COOLDOWN: ready again in 3 ticks
 
-    `glitch` says that no honest client would have tried it, whatever its player did and however late
+    `violation` says that no honest client would have tried it, whatever its player did and however late
     its picture of the zone is: whoever does so again and again is thrown out.
     """
 
-    def __init__(self, code: str, text: str = "", *, glitch: bool = False) -> None:
+    def __init__(self, code: str, text: str = "", *, violation: bool = False) -> None:
         super().__init__(f"{code}: {text}" if text else code)
         self.code = str(code)
         self.text = text
-        self.glitch = glitch
+        self.violation = violation
 
 
 @dataclass(frozen=True, slots=True)

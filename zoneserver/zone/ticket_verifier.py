@@ -7,10 +7,10 @@ import hmac
 
 from zoneserver.protocol.tickets import HEAD, MAC_BYTES, ticket_mac
 
-__all__ = ["Turnstile"]
+__all__ = ["TicketVerifier"]
 
 
-class Turnstile:
+class TicketVerifier:
     """Lets each good ticket through once.
 
     Used tickets are remembered until they expire, for as long as this object lives; so many at the

@@ -233,7 +233,7 @@ class Zone:
             try:
                 action = known.get(kind)
                 if action is None:
-                    raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", glitch=True)
+                    raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", violation=True)
                 result = action(player, sent)
                 if player.moved:
                     self.superseded_total += moved_before is not None
@@ -257,7 +257,7 @@ class Zone:
                 del self._frame.moved[player.slot]
             else:
                 self._frame.moved[player.slot] = moved_before
-        self._refused.append((ref, Refusal(self.world.tick, seq, refused.code, refused.text), refused.glitch))
+        self._refused.append((ref, Refusal(self.world.tick, seq, refused.code, refused.text), refused.violation))
 
     def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
         try:

@@ -13,7 +13,7 @@ from zoneclient.replica import Replica
 from zoneserver.protocol.messages import Refusal, Value, Welcome
 from zoneserver.support.histogram import Histogram
 
-__all__ = ["ActionBook", "Behaviour", "Bot", "Fates", "Times"]
+__all__ = ["ActionCounts", "ActionTracker", "Behaviour", "Bot", "Times"]
 
 ActionOf = tuple[str, tuple[Value, ...]]
 """What a behaviour decides on: the kind of an action and its arguments."""
@@ -56,7 +56,7 @@ class Times:
 
 
 @dataclass(slots=True)
-class Fates:
+class ActionCounts:
     """What became of actions, over all bots that share it."""
 
     sent: int = 0
@@ -77,14 +77,14 @@ class _Sent:
     sent: float
 
 
-class ActionBook:
+class ActionTracker:
     """The actions of one player that have been sent and not been accounted for.
 
     Frames name an action by the low byte of its sequence, which tells 256 outstanding ones apart.
     Each action ends exactly once: delivered, superseded, refused, or lost.
 
-    >>> fates = Fates()
-    >>> book = ActionBook(fates)
+    >>> fates = ActionCounts()
+    >>> book = ActionTracker(fates)
     >>> book.sent(1, True, due=0.0, now=0.0); book.sent(2, True, due=0.0, now=0.0)
     >>> book.seen(2, True, now=0.1); book.seen(2, True, now=0.2)
     >>> fates.delivered, fates.superseded, fates.duplicated
@@ -93,7 +93,7 @@ class ActionBook:
 
     __slots__ = ("_fates", "_last_event", "_outstanding")
 
-    def __init__(self, fates: Fates) -> None:
+    def __init__(self, fates: ActionCounts) -> None:
         self._fates = fates
         # By sequence, which is also the order in which they were sent.
         self._outstanding: dict[int, _Sent] = {}
@@ -166,10 +166,12 @@ class Bot(ClientProtocol):
     ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
     """
 
-    def __init__(self, name: str, behaviour: Behaviour, fates: Fates, seed: int, *, deflate: bool = False) -> None:
+    def __init__(
+        self, name: str, behaviour: Behaviour, fates: ActionCounts, seed: int, *, deflate: bool = False
+    ) -> None:
         super().__init__(name, deflate=deflate)
         self.behaviour = behaviour
-        self.book = ActionBook(fates)
+        self.book = ActionTracker(fates)
         self.random = random.Random(seed)
         self.slot = -1
         """Who this bot is in the frames; -1 before the welcome."""

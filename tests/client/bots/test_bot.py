@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoneclient.bots.behaviours import ROLES
-from zoneclient.bots.bot import ActionBook, Behaviour, Bot, Fates, Times
+from zoneclient.bots.bot import ActionCounts, ActionTracker, Behaviour, Bot, Times
 from zoneclient.replica import Replica
 
 from zoneserver.games.plaza import Plaza
@@ -21,10 +21,10 @@ from zoneserver.zone.zone import Zone
 MOTION, EVENT = True, False
 
 
-def book_of(*kinds: bool) -> tuple[ActionBook, Fates]:
+def book_of(*kinds: bool) -> tuple[ActionTracker, ActionCounts]:
     """A book with an action of each kind sent, from sequence 1 on."""
-    fates = Fates()
-    book = ActionBook(fates)
+    fates = ActionCounts()
+    book = ActionTracker(fates)
     for seq, is_motion in enumerate(kinds, 1):
         book.sent(seq, is_motion, due=0.0, now=0.0)
     return book, fates
@@ -34,7 +34,7 @@ def refusal(seq: int, code: str = "COOLDOWN") -> Refusal:
     return Refusal(1, seq, code, "")
 
 
-def ended(fates: Fates) -> int:
+def ended(fates: ActionCounts) -> int:
     return fates.delivered + fates.superseded + fates.lost + sum(fates.refused.values())
 
 
@@ -116,8 +116,8 @@ def test_a_snapshot_from_before_the_first_action_delivers_nothing() -> None:
 
 
 def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_sent() -> None:
-    fates = Fates()
-    book = ActionBook(fates)
+    fates = ActionCounts()
+    book = ActionTracker(fates)
     book.sent(1, EVENT, due=1.0, now=1.25)
     book.seen(1, EVENT, now=1.5)
     times = fates.times
@@ -126,8 +126,8 @@ def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_s
 
 
 def test_a_latency_is_split_where_the_tick_began() -> None:
-    fates = Fates()
-    book = ActionBook(fates)
+    fates = ActionCounts()
+    book = ActionTracker(fates)
     book.sent(1, EVENT, due=1.0, now=1.125)
     book.seen(1, EVENT, now=1.5, tick_began=1.25)
     times, fates.times = fates.times, Times()
@@ -178,7 +178,7 @@ class NaiveBook:
         return list(self.fates.values()).count(fate)
 
 
-def live(data: st.DataObject, book: ActionBook, naive: NaiveBook, first: int) -> None:
+def live(data: st.DataObject, book: ActionTracker, naive: NaiveBook, first: int) -> None:
     """A player's life: actions leave, and each meets whatever fate a server could deal it."""
     seq = first
     for _ in range(data.draw(st.integers(1, 60))):
@@ -225,8 +225,8 @@ def live(data: st.DataObject, book: ActionBook, naive: NaiveBook, first: int) ->
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), first=st.sampled_from([1, 100, 250, 255, 256, 300, 65_500]))
 def test_the_book_agrees_with_a_naive_one_across_every_wrap_of_the_byte(data: st.DataObject, first: int) -> None:
-    fates, naive = Fates(), NaiveBook()
-    book = ActionBook(fates)
+    fates, naive = ActionCounts(), NaiveBook()
+    book = ActionTracker(fates)
     live(data, book, naive, first)
     assert len(book) == len(naive.outstanding())
     book.close()
@@ -295,7 +295,7 @@ class Puppet:
         self.seq = 1
 
 
-class Stage:
+class CrowdFixture:
     """Puppets in a zone of their own, whom the zone's own frames show what happens."""
 
     def __init__(self, roles: list[str], hz: int, seed: int, crowded: bool = False) -> None:
@@ -342,7 +342,7 @@ class Stage:
     pause=st.integers(1, 4),
 )
 def test_bots_do_only_what_the_rules_may_accept(hz: int, seed: int, roles: list[str], pause: int) -> None:
-    stage = Stage(roles, hz, seed)
+    stage = CrowdFixture(roles, hz, seed)
     for _ in range(20):
         stage.act()
         for _ in range(pause):
@@ -352,7 +352,7 @@ def test_bots_do_only_what_the_rules_may_accept(hz: int, seed: int, roles: list[
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_crowd_of_fighters_fights_heals_kills_and_dies(seed: int) -> None:
-    stage = Stage(["fighter"] * 12, hz=20, seed=seed, crowded=True)
+    stage = CrowdFixture(["fighter"] * 12, hz=20, seed=seed, crowded=True)
     for _ in range(150):
         stage.act()
         for _ in range(8):
@@ -362,12 +362,12 @@ def test_a_crowd_of_fighters_fights_heals_kills_and_dies(seed: int) -> None:
 
 
 def test_the_chatty_talk_wave_and_walk_and_walkers_only_walk() -> None:
-    stage = Stage(["chatty"] * 10, hz=20, seed=1)
+    stage = CrowdFixture(["chatty"] * 10, hz=20, seed=1)
     for _ in range(20):
         stage.act()
         stage.tick()
     assert (stage.done, stage.refusals) == ({"say", "emote", "move"}, set())
-    stage = Stage(["walker"] * 10, hz=20, seed=1)
+    stage = CrowdFixture(["walker"] * 10, hz=20, seed=1)
     for _ in range(20):
         stage.act()
         stage.tick()
@@ -375,7 +375,7 @@ def test_the_chatty_talk_wave_and_walk_and_walkers_only_walk() -> None:
 
 
 def test_walkers_keep_away_from_the_walls() -> None:
-    stage = Stage(["walker"] * 20, hz=1 << 4, seed=3)
+    stage = CrowdFixture(["walker"] * 20, hz=1 << 4, seed=3)
     for _ in range(100):
         stage.act()
         for _ in range(40):
@@ -387,7 +387,7 @@ def test_walkers_keep_away_from_the_walls() -> None:
 
 def test_the_same_seed_decides_the_same() -> None:
     def frames(seed: int) -> list[Any]:
-        stage = Stage(["walker", "fighter", "chatty"] * 3, hz=20, seed=seed)
+        stage = CrowdFixture(["walker", "fighter", "chatty"] * 3, hz=20, seed=seed)
         for _ in range(30):
             stage.act()
             stage.tick()

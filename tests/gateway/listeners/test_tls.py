@@ -209,8 +209,8 @@ async def test_a_slow_handshake_ends_in_time_and_is_not_counted_any_more(
     for sock in flood(server.port, 5, "127.0.0.9"):
         await until_closed(sock)
     assert server.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 5}
-    assert not server.gateway.lobby.admission._present
-    assert not server.gateway.lobby._counted
+    assert not server.gateway.pending.admission._present
+    assert not server.gateway.pending._counted
 
 
 async def test_a_server_that_stops_breaks_handshakes_off(open_server: OpenServer, pki: Pki, flood: Flood) -> None:

@@ -18,7 +18,7 @@ from zonetools.bench import __main__ as command
 from zonetools.bench import micro, report
 from zonetools.bench.counter import HARDWARE, SOFTWARE, TASK_CLOCK, open_counter
 from zonetools.bench.floor import FloorError, FloorPlan, FloorRound, run_floor, send_at_rate
-from zonetools.bench.measure import Measured, Round, ServerRound, figures, measure, median_of
+from zonetools.bench.measure import Measured, Repetition, ServerRound, figures, measure, median_of
 from zonetools.bench.micro import MICRO, run_micro
 from zonetools.bench.workload import WORKLOADS, Target, Workload
 from zonetools.swarm.conductor import Outcome, SwarmError
@@ -163,7 +163,7 @@ FLOOR = FloorRound(
 
 def made(*cpu_us_per_send: float, workload: str = "W1", mix: str = DEFAULT_MIX, **changes: Any) -> Measured:
     servers = [dataclasses.replace(SERVER, cpu_us_per_send=value, **changes) for value in cpu_us_per_send]
-    return Measured(WORKLOADS[workload], parse_mix(mix), 1.0, [Round(server, FLOOR) for server in servers])
+    return Measured(WORKLOADS[workload], parse_mix(mix), 1.0, [Repetition(server, FLOOR) for server in servers])
 
 
 def test_the_ratio_is_the_median_of_the_rounds() -> None:

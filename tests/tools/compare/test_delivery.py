@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 from helpers.fake_loop import FakeLoop
-from helpers.gateway_fixture import Hall, OpenHall
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
-from helpers.session_fixture import Bench
+from helpers.session_fixture import SessionFixture
 from helpers.waiting import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.config import DELIVERIES, Config
-from zoneserver.delivery import GATEWAYS, GatheringFanOut
+from zoneserver.delivery import GATEWAYS, GatheringBroadcaster
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.counters import Counters
 from zoneserver.protocol.messages import Act, Tick
@@ -34,81 +34,81 @@ def test_a_delivery_that_there_is_not_is_refused_by_name() -> None:
 # --- The same actions, counted --------------------------------------------------------------------
 
 
-async def crowd(hall: Hall) -> list[Client]:
+async def crowd(fixture: GatewayFixture) -> list[Client]:
     """Players who have all read whatever came before the last of them was in."""
-    clients = [await hall.join(f"player-{number}") for number in range(PLAYERS)]
-    hall.clock.run()
+    clients = [await fixture.join(f"player-{number}") for number in range(PLAYERS)]
+    fixture.clock.run()
     for client in clients[:-1]:
-        while (await client.read_a(Tick)).tick < hall.zone.world.tick:
+        while (await client.read_a(Tick)).tick < fixture.zone.world.tick:
             pass
     return clients
 
 
-async def act(hall: Hall, clients: list[Client]) -> None:
+async def act(fixture: GatewayFixture, clients: list[Client]) -> None:
     """Each does a few things, one by one; returns when the server has heard all of it."""
-    before = hall.gateway.counters.packets_in_total
+    before = fixture.gateway.counters.packets_in_total
     for seq in range(1, ACTIONS + 1):
         for client in clients:
             await client.say(Act(seq, [("move", seq, 0)]))
-    await until(lambda: hall.gateway.counters.packets_in_total == before + len(clients) * ACTIONS)
+    await until(lambda: fixture.gateway.counters.packets_in_total == before + len(clients) * ACTIONS)
 
 
-async def read_frames(hall: Hall, clients: list[Client], first_tick: int) -> list[Tick]:
+async def read_frames(fixture: GatewayFixture, clients: list[Client], first_tick: int) -> list[Tick]:
     """The frames from this tick on, of which everybody has every one, and the same."""
-    count = hall.zone.world.tick + 1 - first_tick
+    count = fixture.zone.world.tick + 1 - first_tick
     read = [[await client.read_a(Tick) for _ in range(count)] for client in clients]
     assert [frame.tick for frame in read[0]] == list(range(first_tick, first_tick + count))
     assert all(frames == read[0] for frames in read)
     return read[0]
 
 
-async def test_the_zone_makes_a_send_per_tick_and_player(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, delivery="zone", hz=20)
-    clients = await crowd(hall)
-    sends, tick = hall.gateway.counters.sends_total, hall.zone.world.tick
-    await act(hall, clients)
-    assert hall.gateway.counters.sends_total == sends
-    hall.tick()
-    assert hall.gateway.counters.sends_total == sends + PLAYERS
-    (frame,) = await read_frames(hall, clients, tick + 1)
+async def test_the_zone_makes_a_send_per_tick_and_player(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, delivery="zone", hz=20)
+    clients = await crowd(fixture)
+    sends, tick = fixture.gateway.counters.sends_total, fixture.zone.world.tick
+    await act(fixture, clients)
+    assert fixture.gateway.counters.sends_total == sends
+    fixture.tick()
+    assert fixture.gateway.counters.sends_total == sends + PLAYERS
+    (frame,) = await read_frames(fixture, clients, tick + 1)
     assert len(frame.movers) == PLAYERS
 
 
-async def test_immediate_makes_a_send_per_action_and_player(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, delivery="immediate", hz=20)
-    clients = await crowd(hall)
-    sends, tick = hall.gateway.counters.sends_total, hall.zone.world.tick
-    await act(hall, clients)
-    assert hall.gateway.counters.sends_total == sends + PLAYERS * ACTIONS * PLAYERS
-    frames = await read_frames(hall, clients, tick + 1)
+async def test_immediate_makes_a_send_per_action_and_player(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, delivery="immediate", hz=20)
+    clients = await crowd(fixture)
+    sends, tick = fixture.gateway.counters.sends_total, fixture.zone.world.tick
+    await act(fixture, clients)
+    assert fixture.gateway.counters.sends_total == sends + PLAYERS * ACTIONS * PLAYERS
+    frames = await read_frames(fixture, clients, tick + 1)
     assert [len(frame.movers) for frame in frames] == [1] * PLAYERS * ACTIONS
 
 
-async def test_a_session_gathers_the_frames_of_a_turn_in_one_send(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, delivery="session", hz=20)
-    clients = await crowd(hall)
-    counters, tick = hall.gateway.counters, hall.zone.world.tick
+async def test_a_session_gathers_the_frames_of_a_turn_in_one_send(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, delivery="session", hz=20)
+    clients = await crowd(fixture)
+    counters, tick = fixture.gateway.counters, fixture.zone.world.tick
     sends, frames_out = counters.sends_total, counters.frames_out_total
-    await act(hall, clients)
+    await act(fixture, clients)
     assert counters.frames_out_total == frames_out + PLAYERS * ACTIONS * PLAYERS
     assert counters.sends_total == sends
-    hall.clock.turn()
+    fixture.clock.turn()
     assert counters.sends_total == sends + PLAYERS
-    frames = await read_frames(hall, clients, tick + 1)
+    frames = await read_frames(fixture, clients, tick + 1)
     assert [len(frame.movers) for frame in frames] == [1] * PLAYERS * ACTIONS
-    assert not hall.clock.turn()
+    assert not fixture.clock.turn()
 
 
-async def test_a_session_that_gathers_is_told_its_end_after_what_waits(open_hall: OpenHall) -> None:
-    hall = await open_hall(Plaza, delivery="session", hz=20)
-    clients = await crowd(hall)
-    await act(hall, clients[:1])
+async def test_a_session_that_gathers_is_told_its_end_after_what_waits(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, delivery="session", hz=20)
+    clients = await crowd(fixture)
+    await act(fixture, clients[:1])
     await clients[1].say(Act(1, [("move", 1, 0)]), Act(1, [("move", 1, 0)]))
     for _ in range(ACTIONS + 1):
         assert (await clients[1].read_a(Tick)).movers
     assert (await clients[1].ended()).code == "PROTOCOL_ERROR"
-    hall.clock.run()
-    assert hall.gateway.players == PLAYERS - 1
+    fixture.clock.run()
+    assert fixture.gateway.players == PLAYERS - 1
 
 
 # --- Gathering, whatever stalls when --------------------------------------------------------------
@@ -126,18 +126,18 @@ def gathered(payload: bytes) -> list[tuple[bool, int]]:
 def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: list[str | int], direct: bool) -> None:
     loop, counters = FakeLoop(), Counters()
     history = History(4, lambda: b"s%09d" % history.tick)
-    fan_out = GatheringFanOut(history, Config(), counters, loop)
-    bench = Bench(direct=direct)
-    bench.owner.session_stalled = lambda session: fan_out.stalled(session, 0.0)  # type: ignore[method-assign]
-    bench.owner.session_drained = lambda session: fan_out.drained(session, 0.0)  # type: ignore[method-assign]
-    fan_out.join(bench.session, 0.0)
+    broadcaster = GatheringBroadcaster(history, Config(), counters, loop)
+    bench = SessionFixture(direct=direct)
+    bench.owner.session_stalled = lambda session: broadcaster.stalled(session, 0.0)  # type: ignore[method-assign]
+    bench.owner.session_drained = lambda session: broadcaster.drained(session, 0.0)  # type: ignore[method-assign]
+    broadcaster.join(bench.session, 0.0)
     bench.session.flush()
     bench.transport.room = 25
     for step in [*steps, "turn", 10_000]:
         if step == "tick":
             data = b"f%09d" % (history.tick + 1)
             history.append(history.tick + 1, data)
-            fan_out.send(1, 0.0)
+            broadcaster.send(1, 0.0)
         elif step == "turn":
             loop.run()
         else:

@@ -30,10 +30,10 @@ from helpers.dashboards import (
 )
 from helpers.terminals import ALTERNATE_OFF, ALTERNATE_ON, CURSOR_OFF, CURSOR_ON, Terminal
 from rich.cells import cell_len
-from zonetools.common.admin_client import AwayError, Source, ZoneMap
+from zonetools.common.admin_client import AdminClient, ServerUnreachable, ZoneMap
 from zonetools.dashboard.__main__ import main
 from zonetools.dashboard.data.history import History, Sample, restarted
-from zonetools.dashboard.data.monitor import Look
+from zonetools.dashboard.data.monitor import DisplayOptions
 from zonetools.dashboard.screen import charts as spark
 from zonetools.dashboard.screen import glyphs as figures
 from zonetools.dashboard.screen import lines
@@ -333,18 +333,18 @@ def impostor() -> Iterator[int]:
 
 
 async def test_an_impostor_is_as_good_as_away(impostor: int) -> None:
-    source = Source("127.0.0.1", impostor)
-    with pytest.raises(AwayError, match="zone-stats/1"):
+    source = AdminClient("127.0.0.1", impostor)
+    with pytest.raises(ServerUnreachable, match="zone-stats/1"):
         await source.stats()
-    with pytest.raises(AwayError, match="not JSON"):
+    with pytest.raises(ServerUnreachable, match="not JSON"):
         await source.map()
     source.close()
 
 
 async def test_nothing_that_comes_from_the_network_steers_the_terminal(impostor: int) -> None:
-    source = Source("127.0.0.1", impostor)
+    source = AdminClient("127.0.0.1", impostor)
     assert await source._ask("/steering") == ["[2J", {"a": "b"}]
-    assert str(AwayError("away\x1b[2J\r\n")) == "away[2J"
+    assert str(ServerUnreachable("away\x1b[2J\r\n")) == "away[2J"
     source.close()
 
 
@@ -462,7 +462,7 @@ def test_a_signal_ends_lines_in_good_order(server: Server, number: signal.Signal
 async def test_watch_ends_when_it_is_told_to(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     until = asyncio.Event()
     watching = asyncio.create_task(
-        watch("127.0.0.1", server.stats_port, interval=0.01, until=until, look=Look(json=True))
+        watch("127.0.0.1", server.stats_port, interval=0.01, until=until, look=DisplayOptions(json=True))
     )
     printed = ""
     while "\n" not in printed:
@@ -476,10 +476,10 @@ async def test_watch_ends_when_it_is_told_to(server: Server, capsys: pytest.Capt
 
 async def test_a_connection_outlives_a_restart(tmp_path: Path) -> None:
     first = Server(tmp_path, lasting_port())
-    source = Source("127.0.0.1", first.stats_port)
+    source = AdminClient("127.0.0.1", first.stats_port)
     before = await source.stats()
     first.stop()
-    with pytest.raises(AwayError):
+    with pytest.raises(ServerUnreachable):
         await source.stats()
     second = Server(tmp_path, first.stats_port)
     after = await source.stats()

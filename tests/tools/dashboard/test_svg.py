@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 from zonetools.dashboard.__main__ import main
-from zonetools.dashboard.data.monitor import Export, Look, ScreenSize
+from zonetools.dashboard.data.monitor import DisplayOptions, Export, ScreenSize
 from zonetools.dashboard.screen import glyphs as figures
 from zonetools.dashboard.screen.svg import _DRAWN, svg
 from zonetools.dashboard.screen.view import Away, render
@@ -70,7 +70,7 @@ def test_whatever_somebody_is_called_is_text(name: str) -> None:
 
 
 async def test_what_was_watched_is_left_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    running, look = Server(tmp_path), Look(export=Export(tmp_path / "screen.svg", ScreenSize(130, 40)))
+    running, look = Server(tmp_path), DisplayOptions(export=Export(tmp_path / "screen.svg", ScreenSize(130, 40)))
     try:
         await look_once("127.0.0.1", running.stats_port, interval=0.05, look=look)
         once = (tmp_path / "screen.svg").read_text()
@@ -89,7 +89,7 @@ async def test_what_was_watched_is_left_as_a_file(tmp_path: Path, capsys: pytest
 async def test_without_a_server_there_is_no_file(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    await watch("127.0.0.1", port, seconds=0.05, look=Look(export=Export(tmp_path / "screen.svg")))
+    await watch("127.0.0.1", port, seconds=0.05, look=DisplayOptions(export=Export(tmp_path / "screen.svg")))
     assert list(tmp_path.iterdir()) == []
 
 

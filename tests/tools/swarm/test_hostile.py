@@ -17,13 +17,13 @@ from helpers.swarm_results import outcome, text_of
 from helpers.tick_frames import changed
 from hypothesis import given
 from hypothesis import strategies as st
-from zonetools.common.admin_client import Source
+from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
 from zonetools.swarm import __main__ as command
 from zonetools.swarm.commands import Order, Stop
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.hostile import worker as hostile_worker
-from zonetools.swarm.hostile.connection import DIVERGED, ReplicatingLine
+from zonetools.swarm.hostile.connection import DIVERGED, ReplicatingConnection
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 from zonetools.swarm.hostile.verdict import RoleTally, judge
 from zonetools.swarm.hostile.worker import CANNOT_CONNECT, NO_END, HostileWorker
@@ -255,7 +255,7 @@ def test_each_role_gets_what_it_should_from_a_server_of_its_own() -> None:
         async with ServerProcess() as server:
             plan = Plan(port=server.port, bots=sum(QUICK.values()), mix=QUICK, seconds=1.0)
             tallies = await besiege(HostileWorker(plan, 0))
-            source = Source("127.0.0.1", server.stats_port)
+            source = AdminClient("127.0.0.1", server.stats_port)
             try:
                 return tallies, await source.stats()
             finally:
@@ -403,7 +403,7 @@ async def test_a_replica_that_differs_ends_its_line() -> None:
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(Server, "127.0.0.1", 0)
     try:
-        _, line = await loop.create_connection(lambda: ReplicatingLine("ann"), *listener.sockets[0].getsockname())
+        _, line = await loop.create_connection(lambda: ReplicatingConnection("ann"), *listener.sockets[0].getsockname())
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await line.over == DIVERGED
         assert line.replica.hashes_checked == 2

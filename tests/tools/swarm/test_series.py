@@ -11,7 +11,7 @@ from helpers.server_stats import stats
 from helpers.swarm_results import histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoneclient.bots.bot import Fates
+from zoneclient.bots.bot import ActionCounts
 from zonetools.swarm.measure import series
 from zonetools.swarm.measure.meter import Meter, Reading, Second
 from zonetools.swarm.measure.series import Row, Series, thinned
@@ -23,7 +23,7 @@ class Counters:
     """What a process has counted, for a meter to read."""
 
     def __init__(self) -> None:
-        self.fates = Fates()
+        self.fates = ActionCounts()
         self.reading = Reading(moment=10.5)
         self.meter = Meter(self.fates, lambda: self.reading)
 

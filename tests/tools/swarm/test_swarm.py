@@ -16,11 +16,11 @@ from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
 from helpers.stub_server import Connection, Honest
 from helpers.swarm_results import errors_of, histogram, outcome, some_tally, text_of
-from helpers.tick_frames import Stage, changed
+from helpers.tick_frames import FrameStream, changed
 from hypothesis import given
 from hypothesis import strategies as st
 from zoneclient.bots.behaviours import Chatty
-from zoneclient.bots.bot import Bot, Fates
+from zoneclient.bots.bot import ActionCounts, Bot
 from zoneclient.replica import Replica
 from zonetools.swarm import worker
 from zonetools.swarm.bot import SwarmBot
@@ -130,7 +130,7 @@ def test_names_differ_and_fit_the_protocol() -> None:
 
 
 def test_the_same_bytes_are_right_however_often_they_come() -> None:
-    stage = Stage()
+    stage = FrameStream()
     stage.zone.submit(0, 1, [("move", 1, 2), ("say", "hello")])
     stage.zone.submit(1, 257, [("emote", 3)])
     payload = stage.payload()
@@ -146,11 +146,11 @@ def test_the_same_bytes_are_right_however_often_they_come() -> None:
 class Crowd:
     """An owner of bots that have no connection, and are handed what they read."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: FrameStream) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1})
         self.behaviours = {"chatty": Chatty}
         self.ledger = stage.ledger
-        self.fates = Fates()
+        self.fates = ActionCounts()
         self.turns = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -168,7 +168,7 @@ class Crowd:
 
 @pytest.mark.parametrize("cut", [None, 3, 11, -1])
 async def test_a_frame_that_others_have_read_is_seen_alike_in_one_piece_or_in_two(cut: int | None) -> None:
-    stage = Stage()
+    stage = FrameStream()
     crowd = Crowd(stage)
     first, second = crowd.bot(0), crowd.bot(1)
     stage.zone.submit(1, 1, [("say", "hello")])
@@ -184,7 +184,7 @@ async def test_a_frame_that_others_have_read_is_seen_alike_in_one_piece_or_in_tw
 
 
 async def test_a_frame_within_a_frame_is_no_repetition() -> None:
-    stage = Stage()
+    stage = FrameStream()
     crowd = Crowd(stage)
     first, second = crowd.bot(0), crowd.bot(1)
     data = frame(stage.payload())
@@ -197,7 +197,7 @@ async def test_a_frame_within_a_frame_is_no_repetition() -> None:
 
 
 async def test_whoever_has_to_act_does_while_thousands_of_frames_are_read() -> None:
-    stage = Stage()
+    stage = FrameStream()
     crowd = Crowd(stage)
     bots = [crowd.bot(slot) for slot in range(200)]
     data = frame(stage.payload())
@@ -207,7 +207,7 @@ async def test_whoever_has_to_act_does_while_thousands_of_frames_are_read() -> N
 
 
 def test_other_bytes_of_the_same_tick_are_a_mismatch_each_time() -> None:
-    stage = Stage()
+    stage = FrameStream()
     payload = stage.payload()
     stage.ledger.frame(2, payload)
     stage.ledger.frame(2, changed(payload, dilation_percent=99))
@@ -218,7 +218,7 @@ def test_other_bytes_of_the_same_tick_are_a_mismatch_each_time() -> None:
 
 
 def test_a_tick_that_is_not_the_next_is_a_gap() -> None:
-    stage = Stage()
+    stage = FrameStream()
     first, second, third = (stage.payload() for _ in range(3))
     stage.ledger.frame(2, first)
     stage.ledger.frame(3, second)
@@ -233,7 +233,7 @@ def test_a_tick_that_is_not_the_next_is_a_gap() -> None:
 
 
 def test_a_wrong_hash_is_a_divergence() -> None:
-    stage = Stage(hz=2)
+    stage = FrameStream(hz=2)
     payloads = [stage.payload() for _ in range(4)]
     for tick, payload in enumerate(payloads, 2):
         stage.ledger.frame(tick, changed(payload, hash=12345) if tick == 2 else payload)
@@ -242,7 +242,7 @@ def test_a_wrong_hash_is_a_divergence() -> None:
 
 
 def test_a_frame_that_keeps_something_back_is_found_with_the_next_hash() -> None:
-    stage = Stage(hz=2)
+    stage = FrameStream(hz=2)
     stage.zone.submit(0, 1, [("move", 1, 2)])
     stage.payload()
     stage.ledger.frame(2, changed(stage.payload(), tick=2, hash=None))
@@ -251,7 +251,7 @@ def test_a_frame_that_keeps_something_back_is_found_with_the_next_hash() -> None
 
 
 def test_a_snapshot_is_held_against_the_replica() -> None:
-    stage = Stage()
+    stage = FrameStream()
     stage.ledger.frame(2, stage.payload())
     checked = stage.ledger.hashes_checked
     for _ in range(2):
@@ -264,7 +264,7 @@ def test_a_snapshot_is_held_against_the_replica() -> None:
 
 
 def test_a_snapshot_from_ahead_is_taken_over_and_one_from_behind_is_not() -> None:
-    stage = Stage()
+    stage = FrameStream()
     behind = stage.snapshot()
     stage.zone.submit(0, 1, [("move", 1, 2)])
     stage.payload()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers.tick_frames import Stage
+from helpers.tick_frames import FrameStream
 from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.measure.tick_grid import TickGrid
@@ -40,7 +40,7 @@ def test_a_server_with_another_clock_has_no_grid() -> None:
 
 
 def test_the_first_copy_of_a_frame_says_when_its_tick_began_and_no_later_one() -> None:
-    stage = Stage()
+    stage = FrameStream()
     now = 99.0
     stage.ledger._clock = lambda: now
     payloads = [stage.payload() for _ in range(3)]

@@ -20,7 +20,7 @@ from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = ["Measured", "Round", "ServerRound", "measure", "median_of"]
+__all__ = ["Measured", "Repetition", "ServerRound", "measure", "median_of"]
 
 # What the joins leave behind, in buffers on both sides, is gone by then.
 _SETTLE_SECONDS = 2.0
@@ -59,7 +59,7 @@ class ServerRound:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Repetition:
     """The server and the floor, one after the other; between them the server that deflates, if asked to."""
 
     server: ServerRound
@@ -84,7 +84,7 @@ class Measured:
     workload: Workload
     mix: Mapping[str, int]
     seconds: float
-    rounds: Sequence[Round]
+    rounds: Sequence[Repetition]
 
     @property
     def ratio(self) -> float:
@@ -142,7 +142,7 @@ async def measure(
             deflated = await run_server(workload, mix, loop, seconds, deflate=True)
         say(f"{workload.name}, round {number} of {rounds}: the floor")
         plan = FloorPlan(workload.players, max(1, round(server.frame_bytes)), workload.hz, seconds)
-        done.append(Round(server, await run_floor(plan), deflated))
+        done.append(Repetition(server, await run_floor(plan), deflated))
     return Measured(workload, mix, seconds, done)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.broadcast_group import Round
+from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import State
 from zoneserver.protocol.decoding import decode_client
@@ -211,7 +211,7 @@ def _sessions() -> list[Session]:
 
 def _session_send() -> Callable[[], object]:
     """The round of a tick: one buffer to each session, nothing waiting."""
-    members, data = Round[Session](), bytes(1_000)
+    members, data = BroadcastGroup[Session](), bytes(1_000)
     for session in _sessions():
         session.enter(members)
     return lambda: members.send(data)

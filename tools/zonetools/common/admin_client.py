@@ -13,7 +13,7 @@ from typing import Any
 from zoneserver.admin.stats import SessionList, Stats
 from zoneserver.support.process import address_text
 
-__all__ = ["AwayError", "Source", "ZoneMap"]
+__all__ = ["AdminClient", "ServerUnreachable", "ZoneMap"]
 
 # A server under full load answers between two ticks; one that takes longer than this is as good as away.
 _ANSWER_SECONDS = 2.0
@@ -22,7 +22,7 @@ _ANSWER_SECONDS = 2.0
 _ANSWER_BYTES = 4 * 1024 * 1024
 
 
-class AwayError(Exception):
+class ServerUnreachable(Exception):
     """The server gave no answer, or none that a zone gives; the text says which, and steers no terminal."""
 
     def __init__(self, text: str) -> None:
@@ -39,7 +39,7 @@ class ZoneMap:
     positions: list[int]
 
 
-class Source:
+class AdminClient:
     """Asks one server, one question at a time. After an AwayError the next question connects anew.
 
     With `ascii` every other character in an answer becomes a question mark.
@@ -64,7 +64,7 @@ class Source:
         try:
             return Stats.from_json(await self._ask("/stats"))
         except ValueError as error:
-            raise AwayError(str(error)) from None
+            raise ServerUnreachable(str(error)) from None
 
     async def map(self) -> ZoneMap:
         """The map now. Raises AwayError."""
@@ -73,14 +73,14 @@ class Source:
             positions = [int(value) for value in document["positions"]]
             return ZoneMap(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
         except (KeyError, TypeError, ValueError) as error:
-            raise AwayError(f"the answer is no map: {error!r}") from None
+            raise ServerUnreachable(f"the answer is no map: {error!r}") from None
 
     async def sessions(self, sort: str, limit: int) -> SessionList:
         """The first few sessions by one of SESSION_SORTS, and those that closed last. Raises AwayError."""
         try:
             return SessionList.from_json(await self._ask(f"/sessions?sort={sort}&limit={limit}"))
         except (TypeError, ValueError) as error:
-            raise AwayError(f"the answer is no list of sessions: {error}") from None
+            raise ServerUnreachable(f"the answer is no list of sessions: {error}") from None
 
     def close(self) -> None:
         """Ends the connection for good; a question that still waits in its thread gets an error."""
@@ -118,7 +118,7 @@ class Source:
         except ValueError:
             reason = "the answer is not JSON"
         self._connection.close()
-        raise AwayError(reason)
+        raise ServerUnreachable(reason)
 
     def _get(self, path: str) -> bytes:
         self._connection.request("GET", path)

@@ -14,8 +14,8 @@ from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_port
 from zoneserver.support.process import address_text, on_stop_signals
-from zonetools.common.admin_client import AwayError
-from zonetools.dashboard.data.monitor import Export, Look, ScreenSize
+from zonetools.common.admin_client import ServerUnreachable
+from zonetools.dashboard.data.monitor import DisplayOptions, Export, ScreenSize
 from zonetools.dashboard.watch import look_once, watch
 
 __all__ = ["main"]
@@ -90,11 +90,11 @@ def _export(arguments: argparse.Namespace) -> Export | None:
 
 async def _main(arguments: argparse.Namespace) -> int:
     host, port, interval = arguments.host, arguments.stats_port, arguments.interval
-    look = Look(ascii=arguments.ascii, json=arguments.json, export=_export(arguments))
+    look = DisplayOptions(ascii=arguments.ascii, json=arguments.json, export=_export(arguments))
     if arguments.once:
         try:
             await look_once(host, port, interval=interval, look=look)
-        except AwayError as error:
+        except ServerUnreachable as error:
             address = address_text(host, port)
             raise CannotStartError(
                 f"no statistics at {address}: {error}; start a server with: zoneserver run"

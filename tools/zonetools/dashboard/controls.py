@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from zoneserver.admin.stats import SESSION_SORTS
 from zonetools.dashboard.data.monitor import WINDOWS
-from zonetools.dashboard.screen.view import Picture, lists_shown, turned
+from zonetools.dashboard.screen.view import ScreenState, lists_shown, turned
 
 __all__ = ["Controls"]
 
@@ -34,7 +34,7 @@ class Controls:
         """The lists that are on the screen."""
         return lists_shown(self._panel, *self._size())
 
-    def applied(self, picture: Picture) -> Picture:
+    def applied(self, picture: ScreenState) -> ScreenState:
         """The picture as it is to be seen."""
         window = WINDOWS[self._window]
         return dataclasses.replace(picture, window=window, paused=self.paused, help=self._help, panel=self._panel)

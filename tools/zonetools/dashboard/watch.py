@@ -12,10 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
-from zonetools.common.admin_client import AwayError
+from zonetools.common.admin_client import ServerUnreachable
 from zonetools.dashboard.controls import Controls
 from zonetools.dashboard.data.history import Sample
-from zonetools.dashboard.data.monitor import Look, Watcher
+from zonetools.dashboard.data.monitor import DisplayOptions, Monitor
 from zonetools.dashboard.screen import lines
 from zonetools.dashboard.screen.terminal import Screen
 from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, render, summary
@@ -34,7 +34,7 @@ async def watch(
     seconds: float | None = None,
     count: int | None = None,
     until: asyncio.Event | None = None,
-    look: Look | None = None,
+    look: DisplayOptions | None = None,
 ) -> Sample | None:
     """Watches the server whose admin port this is; returns the last sample, None if it never answered.
 
@@ -49,8 +49,8 @@ async def watch(
     screen is up, only it should write to the terminal: the output of child processes goes elsewhere.
     Raises OSError when standard output, or the file of `look.export`, cannot be written to.
     """
-    look = look or Look()
-    with contextlib.closing(Watcher(host, port, interval, look)) as watcher:
+    look = look or DisplayOptions()
+    with contextlib.closing(Monitor(host, port, interval, look)) as watcher:
         if _has_screen() and not look.json:
             if count is not None:
                 seconds = min(seconds or count * interval, count * interval)
@@ -69,11 +69,11 @@ async def watch(
         return watcher.last
 
 
-async def look_once(host: str, port: int, *, interval: float = 1.0, look: Look | None = None) -> Sample:
+async def look_once(host: str, port: int, *, interval: float = 1.0, look: DisplayOptions | None = None) -> Sample:
     """Prints one summary, of two samples an interval apart. Raises AwayError when there is no server, and
     OSError as `watch` does."""
-    look = look or Look()
-    with contextlib.closing(Watcher(host, port, interval, look)) as watcher:
+    look = look or DisplayOptions()
+    with contextlib.closing(Monitor(host, port, interval, look)) as watcher:
         sample = await watcher.ask()
         while sample.rates is None:
             await asyncio.sleep(interval)
@@ -108,7 +108,7 @@ async def _run(showing: Coroutine[Any, Any, None], seconds: float | None, until:
         tasks[0].result()
 
 
-async def _on_screen(watcher: Watcher, console: Console, controls: Controls) -> None:
+async def _on_screen(watcher: Monitor, console: Console, controls: Controls) -> None:
     with Screen(console, controls.press) as screen:
         asking = asyncio.create_task(_keep_asking(watcher, controls))
         try:
@@ -127,12 +127,12 @@ async def _on_screen(watcher: Watcher, console: Console, controls: Controls) -> 
             asking.result()
 
 
-async def _keep_asking(watcher: Watcher, controls: Controls) -> None:
+async def _keep_asking(watcher: Monitor, controls: Controls) -> None:
     period = min(watcher.interval, _PERIOD_SECONDS)
     try:
         due = time.monotonic()
         while True:
-            with contextlib.suppress(AwayError):
+            with contextlib.suppress(ServerUnreachable):
                 await watcher.ask(with_map=True, sort=controls.sort if controls.lists else None)
             controls.changed.set()
             due = max(due + period, time.monotonic())
@@ -142,13 +142,13 @@ async def _keep_asking(watcher: Watcher, controls: Controls) -> None:
         controls.changed.set()
 
 
-async def _in_lines(watcher: Watcher, look: Look, count: int | None) -> None:
+async def _in_lines(watcher: Monitor, look: DisplayOptions, count: int | None) -> None:
     printed, is_away = 0, False
     due = time.monotonic()
     while count is None or printed < count:
         try:
             sample = await watcher.ask()
-        except AwayError as error:
+        except ServerUnreachable as error:
             if not is_away:
                 print(f"zone-dash: no server: {error}; trying again", file=sys.stderr, flush=True)
             is_away = True
@@ -166,7 +166,7 @@ async def _in_lines(watcher: Watcher, look: Look, count: int | None) -> None:
             await asyncio.sleep(due - time.monotonic())
 
 
-def _leave_last_screen(watcher: Watcher, console: Console, controls: Controls) -> None:
+def _leave_last_screen(watcher: Monitor, console: Console, controls: Controls) -> None:
     controls.settle()
     # Two lines less than the screen: the prompt then does not push its top away.
     width, height = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)

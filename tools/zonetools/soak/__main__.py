@@ -20,7 +20,7 @@ from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import one_of, parse_integer
 from zoneserver.support.process import loop_factory
-from zonetools.common.admin_client import AwayError
+from zonetools.common.admin_client import ServerUnreachable
 from zonetools.common.server_process import cancel_on_signals
 from zonetools.soak.lab import Finding, Lab
 from zonetools.soak.promises import PROMISES, Promise
@@ -93,7 +93,7 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
                 finding = await promise.scenario(lab)
         except TimeoutError as error:
             finding = Finding(False, f"something did not come: {error or f'not over after {seconds_max:g} s'}")
-        except (AwayError, OSError, ValueError) as error:
+        except (ServerUnreachable, OSError, ValueError) as error:
             finding = Finding(False, f"broke off: {error!r:.300}")
         findings[promise.name] = finding
         seconds = time.monotonic() - began

@@ -17,7 +17,7 @@ from zoneserver.support.process import loop_factory, raise_open_files
 __all__ = ["main"]
 
 
-class _Sheep(ClientProtocol):
+class IdleClient(ClientProtocol):
     def __init__(self, name: str, herd: list[str], count: int) -> None:
         super().__init__(name)
         self._herd = herd
@@ -34,7 +34,7 @@ async def main(port: int, count: int) -> None:
     raise_open_files(count + 64)
     loop, herd = asyncio.get_running_loop(), list[str]()
     for number in range(count):
-        await loop.create_connection(partial(_Sheep, f"sheep-{number}", herd, count), "127.0.0.1", port)
+        await loop.create_connection(partial(IdleClient, f"sheep-{number}", herd, count), "127.0.0.1", port)
     await asyncio.to_thread(sys.stdin.read)
 
 

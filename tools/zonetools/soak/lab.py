@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from zoneserver.admin.stats import Stats
-from zonetools.common.admin_client import Source
+from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.peers import RawClient, Witness
+from zonetools.soak.peers import RawClient, RecordingClient
 from zonetools.swarm.conductor import Conductor, Outcome, Progress
 from zonetools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
 from zonetools.swarm.report import build as report
@@ -86,10 +86,12 @@ class Lab:
         return ServerProcess("--log-level", "info", "--seed", str(self.seed), *arguments, prefix=tuple(prefix))
 
     @contextlib.asynccontextmanager
-    async def witness(self, server: ServerProcess, name: str) -> AsyncIterator[Witness]:
+    async def witness(self, server: ServerProcess, name: str) -> AsyncIterator[RecordingClient]:
         """An honest player who writes down what arrives and when, and holds it against the state hash."""
         loop, address = asyncio.get_running_loop(), (self.address(), 0)
-        _, witness = await loop.create_connection(lambda: Witness(name), "127.0.0.1", server.port, local_addr=address)
+        _, witness = await loop.create_connection(
+            lambda: RecordingClient(name), "127.0.0.1", server.port, local_addr=address
+        )
         try:
             await witness.until(lambda: witness.replica is not None and witness.replica.tick > 0)
             yield witness
@@ -243,7 +245,7 @@ class Crowd:
 
 async def stats(server: ServerProcess) -> Stats:
     """The statistics now. Raises AwayError."""
-    with contextlib.closing(Source("127.0.0.1", server.stats_port)) as source:
+    with contextlib.closing(AdminClient("127.0.0.1", server.stats_port)) as source:
         return await source.stats()
 
 

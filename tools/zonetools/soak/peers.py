@@ -31,7 +31,7 @@ from zoneserver.protocol.messages import (
     Welcome,
 )
 
-__all__ = ["RawClient", "Witness", "act", "hello", "packet"]
+__all__ = ["RawClient", "RecordingClient", "act", "hello", "packet"]
 
 
 def hello(name: str, ticket: bytes = b"") -> bytes:
@@ -132,7 +132,7 @@ class RawClient:
         self._sock.close()
 
 
-class Witness(ClientProtocol):
+class RecordingClient(ClientProtocol):
     """An honest player who writes everything down, with the moment at which it came."""
 
     def __init__(self, name: str) -> None:

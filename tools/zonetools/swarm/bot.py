@@ -5,25 +5,25 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from zoneclient.bots.bot import Behaviour, Bot, Fates
+from zoneclient.bots.bot import ActionCounts, Behaviour, Bot
 
 from zoneserver.protocol.messages import Bye, Pong, Refusal, Welcome
-from zonetools.swarm.frame_checker import Ledger, Record
+from zonetools.swarm.frame_checker import FrameChecker, Record
 from zonetools.swarm.plan import Plan
 
-__all__ = ["Owner", "SwarmBot"]
+__all__ = ["BotOwner", "SwarmBot"]
 
 # The loop reads everything that has come before it looks at a clock: thousands of frames when a tick has come.
 _FRAMES_IN_A_ROW = 64
 
 
-class Owner(Protocol):
+class BotOwner(Protocol):
     """Whoever has a crowd of bots, and is told what happens to each."""
 
     plan: Plan
     behaviours: dict[str, type[Behaviour]]
-    ledger: Ledger
-    fates: Fates
+    ledger: FrameChecker
+    fates: ActionCounts
 
     def bots_may_act(self) -> None:
         """Many frames were read in a row: whoever has to act meanwhile acts."""
@@ -47,7 +47,7 @@ class Owner(Protocol):
 class SwarmBot(Bot):
     """A bot that checks every frame against the ledger of its process."""
 
-    def __init__(self, owner: Owner, number: int) -> None:
+    def __init__(self, owner: BotOwner, number: int) -> None:
         plan = owner.plan
         behaviour = owner.behaviours[plan.role(number)]()
         seed = plan.seed * 7_919 + number

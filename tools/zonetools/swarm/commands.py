@@ -3,7 +3,7 @@
     in   {"plan": {...}, "process": 0}, then {"order": "measure", ...}, then {"order": "stop"} or the end
     out  {"joined", "failed", "done", ...} four times a second, at last {"tally": {...}}
 
-`obey` is the end of that conversation which takes orders, for whatever takes such orders (`Obedient`).
+`run_worker` is the end of that conversation which takes orders, for whatever takes such orders (`WorkerProtocol`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zoneserver.support.process import discard_output, loop_factory
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 
-__all__ = ["Measure", "Obedient", "Order", "Stop", "obey", "order_line", "run"]
+__all__ = ["Measure", "Order", "Stop", "WorkerProtocol", "order_line", "run", "run_worker"]
 
 _REPORT_SECONDS = 0.25
 
@@ -61,7 +61,7 @@ def _order_of(line: bytes) -> Order:
     return Stop()
 
 
-class Obedient(Protocol):
+class WorkerProtocol(Protocol):
     """What runs in a process of the swarm."""
 
     async def run(self, orders: asyncio.Queue[Order]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Obedient(Protocol):
         """How far it is."""
 
 
-async def obey(make: Callable[[Plan, int], Obedient]) -> None:
+async def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     """Runs a process of the swarm over its standard streams."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -114,9 +114,9 @@ def _say(message: dict[str, Any]) -> None:
         discard_output()
 
 
-def run(make: Callable[[Plan, int], Obedient]) -> None:
+def run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     """What a process of the swarm does, from its start to its end."""
     # Ctrl-C is for the process that gives the orders.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(obey(make))
+        runner.run(run_worker(make))

@@ -13,7 +13,7 @@ from typing import Any
 
 from zoneserver.admin.stats import Stats
 from zoneserver.support.errors import CannotStartError
-from zonetools.common.admin_client import AwayError, Source
+from zonetools.common.admin_client import AdminClient, ServerUnreachable
 from zonetools.common.machine import load_average, machine
 from zonetools.swarm.commands import Measure, Order, Stop
 from zonetools.swarm.hostile.verdict import RoleTally
@@ -278,16 +278,16 @@ class Conductor:
         """Its statistics at each whole second of the clock, where the processes of the swarm cut theirs."""
         if self._stats_port is None:
             return
-        with contextlib.closing(Source(self.plan.host, self._stats_port)) as source:
+        with contextlib.closing(AdminClient(self.plan.host, self._stats_port)) as source:
             # The connection stands from here on: whoever counts the server's descriptors counts it too.
-            with contextlib.suppress(AwayError):
+            with contextlib.suppress(ServerUnreachable):
                 await source.stats()
             before, boundary = None, math.floor(time.monotonic()) + 1
             while True:
                 await asyncio.sleep(boundary - time.monotonic())
                 try:
                     after = await source.stats()
-                except AwayError:
+                except ServerUnreachable:
                     after = None
                 if before is not None and after is not None:
                     self._series.add_server(boundary - 1, before, after)
@@ -298,7 +298,7 @@ class Conductor:
         if self._stats_port is None:
             return None
         try:
-            with contextlib.closing(Source(self.plan.host, self._stats_port, _STATS_SECONDS)) as source:
+            with contextlib.closing(AdminClient(self.plan.host, self._stats_port, _STATS_SECONDS)) as source:
                 return await source.stats()
-        except AwayError:
+        except ServerUnreachable:
             return None

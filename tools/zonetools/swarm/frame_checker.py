@@ -20,7 +20,7 @@ from zoneserver.protocol import decoding, framing
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
 from zonetools.swarm.measure.tick_grid import TickGrid
 
-__all__ = ["Ledger", "Record"]
+__all__ = ["FrameChecker", "Record"]
 
 # How many ticks a first copy is kept: as long as a bot may lag behind the first of them.
 _KEPT_TICKS = 1_200
@@ -49,7 +49,7 @@ class Record:
         return len(self.wire) == framing.HEADER_BYTES + len(payload) and self.wire.endswith(payload)
 
 
-class Ledger:
+class FrameChecker:
     """All frames of the run, and how well they agree."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

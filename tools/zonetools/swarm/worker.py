@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from zoneclient.bots.bot import Fates, Times
+from zoneclient.bots.bot import ActionCounts, Times
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Bye, Refusal
@@ -20,7 +20,7 @@ from zoneserver.support.process import raise_open_files
 from zonetools.swarm import commands as orders
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.commands import Measure, Order
-from zonetools.swarm.frame_checker import Ledger
+from zonetools.swarm.frame_checker import FrameChecker
 from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL, Errors
 from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
@@ -42,8 +42,8 @@ class Worker:
         self.plan = plan
         self.behaviours = {role: behaviour_of(role) for role in plan.mix}
         """What bots do, by role."""
-        self.ledger = Ledger()
-        self.fates = Fates()
+        self.ledger = FrameChecker()
+        self.fates = ActionCounts()
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
         self._joined = 0

@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from zoneserver.admin.stats import SESSION_SORTS, SessionList
-from zonetools.common.admin_client import AwayError, Source, ZoneMap
+from zonetools.common.admin_client import AdminClient, ServerUnreachable, ZoneMap
 from zonetools.dashboard.data.history import History, Sample
 from zonetools.dashboard.screen.glyphs import ASCII, UNICODE, Glyphs
 from zonetools.dashboard.screen.svg import svg
-from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, Away, Picture, render
+from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, Away, ScreenState, render
 
-__all__ = ["WINDOWS", "Export", "Look", "ScreenSize", "Watcher"]
+__all__ = ["WINDOWS", "DisplayOptions", "Export", "Monitor", "ScreenSize"]
 
 WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds that charts may reach back."""
@@ -62,7 +62,7 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DisplayOptions:
     """How it is shown."""
 
     ascii: bool = False
@@ -79,14 +79,14 @@ class Look:
         return Console(highlight=False, markup=False, emoji=False)
 
 
-class Watcher:
+class Monitor:
     """What is known of one server."""
 
-    def __init__(self, host: str, port: int, interval: float, look: Look) -> None:
+    def __init__(self, host: str, port: int, interval: float, look: DisplayOptions) -> None:
         self._export = look.export
         # Asked for now: while the screen is up, standard output is a stand-in.
         self._glyphs = look.glyphs()
-        self._source = Source(host, port, ascii=not self._glyphs.dots)
+        self._source = AdminClient(host, port, ascii=not self._glyphs.dots)
         self.interval = interval
         self.history = History(interval, max(WINDOWS))
         self.zone: ZoneMap | None = None
@@ -110,7 +110,7 @@ class Watcher:
                 self.zone = await self._source.map()
             if sort is not None:
                 await self._list(sort)
-        except AwayError as error:
+        except ServerUnreachable as error:
             since = self._away[1:] if self._away else (time.monotonic(), time.strftime("%H:%M:%S"))
             self._away = (str(error), *since)
             raise
@@ -129,7 +129,7 @@ class Watcher:
         """Forgets what was seen and counted so far."""
         self.history.reset(time.monotonic(), time.strftime("%H:%M:%S"))
 
-    def picture(self) -> Picture:
+    def picture(self) -> ScreenState:
         """All of it, to be drawn."""
         now = time.monotonic()
         away = None
@@ -140,7 +140,7 @@ class Watcher:
         if listed is not None and reset is not None:
             age = self._listed_at - reset.at
             listed = replace(listed, closed=[closed for closed in listed.closed if closed.ago_s <= age])
-        return Picture(
+        return ScreenState(
             address=self._source.address,
             samples=self.history.samples(),
             now=now,

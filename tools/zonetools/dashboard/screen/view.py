@@ -16,7 +16,7 @@ from zonetools.dashboard.screen import panels, tables
 from zonetools.dashboard.screen.braille import cells_for
 from zonetools.dashboard.screen.glyphs import Glyphs
 
-__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "Away", "Picture", "lists_shown", "render", "summary", "turned"]
+__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "Away", "ScreenState", "lists_shown", "render", "summary", "turned"]
 
 WIDTH_MIN, HEIGHT_MIN = 60, 15
 _FIGURES_WIDTH = 40
@@ -76,7 +76,7 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ScreenState:
     """Everything that a screen shows."""
 
     address: str
@@ -97,7 +97,7 @@ class Picture:
     glyphs: Glyphs = figures.UNICODE
 
 
-def render(picture: Picture, width: int, height: int, footer: bool = True) -> Text:
+def render(picture: ScreenState, width: int, height: int, footer: bool = True) -> Text:
     """Exactly `height` lines of at most `width` cells."""
     if width < WIDTH_MIN or height < HEIGHT_MIN:
         return _too_small(width, height)
@@ -118,7 +118,7 @@ def render(picture: Picture, width: int, height: int, footer: bool = True) -> Te
     return _joined(lines)
 
 
-def summary(picture: Picture, width: int) -> Text:
+def summary(picture: ScreenState, width: int) -> Text:
     """The figures alone, as many lines as they need."""
     width = max(_FIGURES_WIDTH, min(width, 80))
     parts = panels.sections(picture.samples, picture.now, picture.window, width, picture.glyphs)
@@ -169,7 +169,7 @@ def _too_small(width: int, height: int) -> Text:
     return _joined([Text(line[:width]) for line in lines[:height]])
 
 
-def _waiting(picture: Picture, width: int, height: int) -> list[Text]:
+def _waiting(picture: ScreenState, width: int, height: int) -> list[Text]:
     lines = [f"waiting for a server at {picture.address}"]
     if picture.away:
         lines += [f"{picture.away.reason}; trying again for {figures.span(picture.away.seconds)}"]
@@ -177,7 +177,7 @@ def _waiting(picture: Picture, width: int, height: int) -> list[Text]:
     return [Text()] * max(0, height // 2 - 3) + [Text(line[:width].center(width), "dim") for line in lines]
 
 
-def _header(picture: Picture, width: int) -> Text:
+def _header(picture: ScreenState, width: int) -> Text:
     if picture.away and picture.samples:
         # The bar is lit although all below is grey: this is what is new.
         away = picture.away
@@ -207,7 +207,7 @@ def _header(picture: Picture, width: int) -> Text:
     return line
 
 
-def _footer(picture: Picture, width: int, height: int) -> Text:
+def _footer(picture: ScreenState, width: int, height: int) -> Text:
     """The keys that do something, as far apart as there is room for."""
     keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or len(_views(width, height)) > 1]
     for gap in (3, 2, 1):
@@ -229,7 +229,7 @@ def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
 # --- The body -----------------------------------------------------------------------------------------
 
 
-def _body(picture: Picture, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
+def _body(picture: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
     """Figures and map, and below them the lists."""
     if not lists:
         return _upper(picture, width, height)
@@ -238,7 +238,7 @@ def _body(picture: Picture, width: int, height: int, lists: tuple[str, ...]) -> 
     return [*_upper(picture, width, height - below), *_lists(picture, width, below, lists)]
 
 
-def _lists(picture: Picture, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
+def _lists(picture: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
     listed, glyphs = picture.listed, picture.glyphs
     if lists == ("sessions",):
         return tables.sessions(listed, width, height, glyphs)
@@ -256,7 +256,7 @@ def _beside(left: list[Text], right: list[Text], left_width: int, height: int) -
     return [figures.fit(line, left_width).append_text(beside) for line, beside in zip(*both, strict=True)]
 
 
-def _upper(picture: Picture, width: int, height: int) -> list[Text]:
+def _upper(picture: ScreenState, width: int, height: int) -> list[Text]:
     """The figures, and the map where it fits, as `height` lines."""
     zone = picture.zone
     if zone is None:
@@ -274,7 +274,7 @@ def _upper(picture: Picture, width: int, height: int) -> list[Text]:
     return _figures(picture, width, height)
 
 
-def _figures(picture: Picture, width: int, height: int) -> list[Text]:
+def _figures(picture: ScreenState, width: int, height: int) -> list[Text]:
     recent = [sample for sample in picture.samples if sample.at >= picture.now - picture.window]
     about = recent or picture.samples[-1:], picture.now, picture.window, width
     lines = panels.choose(panels.sections(*about, picture.glyphs), height)

@@ -16,7 +16,7 @@ from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Bye, Op, Refusal
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import RawClient, Witness, act, hello, packet
+from zonetools.soak.peers import RawClient, RecordingClient, act, hello, packet
 from zonetools.soak.tasks import together
 
 __all__ = ["bad_actions", "garbage", "worst_frame"]
@@ -256,7 +256,7 @@ async def bad_actions(lab: Lab) -> Finding:
 async def _try(
     lab: Lab,
     server: ServerProcess,
-    witness: Witness,
+    witness: RecordingClient,
     number: int,
     code: str,
     action: tuple[object, ...],
@@ -299,7 +299,7 @@ async def _cooldown(lab: Lab, server: ServerProcess) -> list[str]:
         client.close()
 
 
-async def _ladder(lab: Lab, server: ServerProcess, witness: Witness) -> dict[str, int]:
+async def _ladder(lab: Lab, server: ServerProcess, witness: RecordingClient) -> dict[str, int]:
     """How many glitches it takes until each step, when all come within one tick."""
     client = await lab.raw(server)
     reached: dict[str, int] = {}

@@ -14,7 +14,7 @@ from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Act, Ping, Snapshot, Tick
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.lab import Checks, Crowd, Finding, Lab, stats, until_stats
-from zonetools.soak.peers import RawClient, Witness
+from zonetools.soak.peers import RawClient, RecordingClient
 from zonetools.soak.relay import Relay
 from zonetools.soak.tasks import beside, together
 
@@ -242,7 +242,7 @@ async def false_kicks(lab: Lab) -> Finding:
     )
 
 
-async def _stall_and_burst(stalling: Relay, witness: Witness, rounds: int) -> None:
+async def _stall_and_burst(stalling: Relay, witness: RecordingClient, rounds: int) -> None:
     """Nothing passes for five seconds, then all of it; and five seconds' worth, in one go, of somebody who acts
     at every tick."""
     for number in range(rounds):

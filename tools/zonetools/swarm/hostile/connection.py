@@ -13,7 +13,7 @@ from zoneclient.replica import Replica
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
 
-__all__ = ["DIVERGED", "Line", "OverError", "ReplicatingLine", "SilentLine"]
+__all__ = ["DIVERGED", "HostileConnection", "NoHelloConnection", "OverError", "ReplicatingConnection"]
 
 DIVERGED = "DIVERGED"
 """What a line with a replica of its own says ended it, when a state hash was not the replica's."""
@@ -26,7 +26,7 @@ class OverError(Exception):
     """The connection has ended while its script was not at its end."""
 
 
-class Line(ClientProtocol):
+class HostileConnection(ClientProtocol):
     """The connection of a hostile bot: it reads as much as it is told to, and waits for what it hears."""
 
     def __init__(self, name: str) -> None:
@@ -111,7 +111,7 @@ class Line(ClientProtocol):
         self._news.set()
 
 
-class SilentLine(Line):
+class NoHelloConnection(HostileConnection):
     """One that does not say HELLO by itself."""
 
     def send(self, payload: bytes) -> None:
@@ -119,7 +119,7 @@ class SilentLine(Line):
             super().send(payload)
 
 
-class ReplicatingLine(Line):
+class ReplicatingConnection(HostileConnection):
     """One that keeps a replica of its own, and ends with DIVERGED when that is not the server's state."""
 
     replica: Replica

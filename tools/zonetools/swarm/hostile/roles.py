@@ -15,9 +15,9 @@ from typing import ClassVar
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, PROTOCOL_VERSION, Hello, Ping
-from zonetools.swarm.hostile.connection import Line, ReplicatingLine, SilentLine
+from zonetools.swarm.hostile.connection import HostileConnection, NoHelloConnection, ReplicatingConnection
 
-__all__ = ["BANNING", "HOSTILE_ROLES", "Knock", "Role"]
+__all__ = ["BANNING", "HOSTILE_ROLES", "BannedRetry", "Role"]
 
 BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
 """Kicks after which the address is banned for a while."""
@@ -34,7 +34,7 @@ _ACTION_SECONDS = 0.05
 class Role(abc.ABC):
     """A script, and what should come of it. One instance is one bot, connection after connection."""
 
-    line: ClassVar[type[Line]] = Line
+    line: ClassVar[type[HostileConnection]] = HostileConnection
     expected: ClassVar[CloseReason]
     """What the server should end every connection with."""
     refusals: ClassVar[tuple[str, ...]] = ()
@@ -50,7 +50,7 @@ class Role(abc.ABC):
         """Counts its connections, from 0 or 1: who does things by turns does not do as its neighbour does."""
 
     @abc.abstractmethod
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         """Everything that it does with one connection. Raises OverError when that ends meanwhile."""
 
 
@@ -63,7 +63,7 @@ class Stuck(Role):
     expected = CloseReason.SLOW_CONSUMER
     options = (_SMALL_RECEIVE_BUFFER,)
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         line.stop_reading()
         _fill(line)
@@ -76,12 +76,12 @@ class Slow(Role):
     """Reads nothing for two seconds, then in sips, then all: it must be spared frames, be caught up, and
     never be kicked. It leaves when a state hash has confirmed its replica."""
 
-    line = ReplicatingLine
+    line = ReplicatingConnection
     expected = CloseReason.CLIENT_LEFT
     options = (_SMALL_RECEIVE_BUFFER,)
 
-    async def play(self, line: Line) -> None:
-        assert isinstance(line, ReplicatingLine)
+    async def play(self, line: HostileConnection) -> None:
+        assert isinstance(line, ReplicatingConnection)
         await line.joined()
         line.stop_reading()
         _fill(line)
@@ -108,7 +108,7 @@ class Flood(Role):
     refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
     rest_seconds = 10.0
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         while True:
             for _ in range(ACTIONS_PER_PACKET * 4):
@@ -124,7 +124,7 @@ class Tiny(Role):
     refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
     rest_seconds = 10.0
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         smallest = frame(Ping(0).encode())
         line.write(smallest * (256 * 1024 // len(smallest)))
@@ -136,7 +136,7 @@ class Garbage(Role):
     expected = CloseReason.PROTOCOL_ERROR
     rest_seconds = 10.0
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         noise = self.random.randbytes(200)
         # msgpack has no use for the one byte, and no frame is as long as the other says.
@@ -149,7 +149,7 @@ class Oversize(Role):
     expected = CloseReason.PROTOCOL_ERROR
     rest_seconds = 10.0
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         assert line.welcome is not None
         size = 2**32 - 1 if self.turn % 2 else line.welcome.payload_bytes_max + 1
@@ -159,10 +159,10 @@ class Oversize(Role):
 class Slowloris(Role):
     """Says HELLO a byte at a time, so slowly that it never ends."""
 
-    line = SilentLine
+    line = NoHelloConnection
     expected = CloseReason.HANDSHAKE_TIMEOUT
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         for byte in _hello(line.name)[:-1]:
             line.write(bytes((byte,)))
             await line.pause(0.5)
@@ -175,7 +175,7 @@ class Spoof(Role):
     refusals = (RefusalCode.BAD_PAYLOAD, RefusalCode.UNKNOWN_ACTION, RefusalCode.NO_TARGET)
     rest_seconds = 10.0
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         assert line.welcome is not None
         somebody = line.welcome.slot ^ 1
@@ -200,7 +200,7 @@ class Teleport(Role):
     refusals = ("TOO_FAST",)
     rest_seconds = 10.0
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         while True:
             line.do("move", 127, -127)
@@ -213,7 +213,7 @@ class Reset(Role):
     expected = CloseReason.CONNECTION_LOST
     options = (_RESET_ON_CLOSE,)
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         line.do("emote", 0)
         await line.pause(0.1)
@@ -225,24 +225,24 @@ class Churn(Role):
 
     expected = CloseReason.CLIENT_LEFT
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         line.do("say", "hello and goodbye")
         await line.pause(0.25)
         line.leave()
 
 
-class Knock(Role):
+class BannedRetry(Role):
     """Comes back from an address that is banned, and leaves if it is let in all the same."""
 
     expected = CloseReason.BANNED
 
-    async def play(self, line: Line) -> None:
+    async def play(self, line: HostileConnection) -> None:
         await line.joined()
         line.leave()
 
 
-def _fill(line: Line) -> None:
+def _fill(line: HostileConnection) -> None:
     """Has the server send more than the small buffers take, and thereby fall short at once."""
     line.write(frame(Ping(_TOKEN_MAX).encode()) * 100)
 

@@ -20,8 +20,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.process import raise_open_files
 from zonetools.swarm import commands as orders
 from zonetools.swarm.commands import Order, Stop
-from zonetools.swarm.hostile.connection import Line, OverError
-from zonetools.swarm.hostile.roles import BANNING, HOSTILE_ROLES, Knock, Role
+from zonetools.swarm.hostile.connection import HostileConnection, OverError
+from zonetools.swarm.hostile.roles import BANNING, HOSTILE_ROLES, BannedRetry, Role
 from zonetools.swarm.hostile.verdict import RoleTally
 from zonetools.swarm.plan import Plan
 
@@ -104,7 +104,7 @@ class HostileWorker:
             role.turn += 1
             if code in BANNING and self._has_addresses:
                 await asyncio.sleep(_KNOCK_SECONDS)
-                tally.got[await self._connect(Knock(0), f"{name}-{number}-knock", address, tally)] += 1
+                tally.got[await self._connect(BannedRetry(0), f"{name}-{number}-knock", address, tally)] += 1
                 address = next(self._addresses)
             if not is_settled:
                 is_settled = True
@@ -133,7 +133,7 @@ class HostileWorker:
             tally.refused += line.refused
         return code
 
-    async def _open_line(self, line: Line, role: Role, address: str) -> None:
+    async def _open_line(self, line: HostileConnection, role: Role, address: str) -> None:
         loop = asyncio.get_running_loop()
         sock = socket.socket(self._family, socket.SOCK_STREAM)
         try:
@@ -149,7 +149,7 @@ class HostileWorker:
             sock.close()
             raise
 
-    async def _let_go(self, line: Line) -> str:
+    async def _let_go(self, line: HostileConnection) -> str:
         """Ends a connection as politely as it can be; returns the code it ended with."""
         line.read_on()
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoneclient.bots.bot import Fates, Times
+from zoneclient.bots.bot import ActionCounts, Times
 
 from zoneserver.support.histogram import Histogram
 
@@ -78,13 +78,13 @@ class Meter:
     """Takes readings of a process: `cut` at the end of each second, `begin` and `end` of what is measured.
 
     >>> readings = iter([Reading(7.5), Reading(8.0, sent=20), Reading(9.0, sent=50)])
-    >>> meter = Meter(Fates(), lambda: next(readings))
+    >>> meter = Meter(ActionCounts(), lambda: next(readings))
     >>> meter.cut(players=4); meter.cut(players=5)
     >>> [(second.at, second.players, second.counted.sent) for second in meter.seconds]
     [(7, 4, 20), (8, 5, 30)]
     """
 
-    def __init__(self, fates: Fates, read: Callable[[], Reading]) -> None:
+    def __init__(self, fates: ActionCounts, read: Callable[[], Reading]) -> None:
         self.seconds: list[Second] = []
         """Since these were last taken away."""
         self.times = Times()
