@@ -17,6 +17,7 @@ from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
 
 from zoneserver.config import Config
+from zoneserver.gateway.gateway import Gateway
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
 
@@ -79,8 +80,10 @@ def open_server(cleanup: contextlib.AsyncExitStack) -> OpenServer:
 def open_gateway(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenGateway:
     """Gateways without a beat: `await open_hall(Plaza, limits=Limits(...), max_players=1)`."""
 
-    async def open_gateway(rules: type[Rules], *, connections_max: int = 1000, **settings: Any) -> GatewayFixture:
-        fixture = GatewayFixture(rules(), Config(**{"hz": 1} | settings), connections_max)
+    async def open_gateway(
+        rules: type[Rules], *, connections_max: int = 1000, gateway_class: type[Gateway] = Gateway, **settings: Any
+    ) -> GatewayFixture:
+        fixture = GatewayFixture(rules(), Config(**{"hz": 1} | settings), connections_max, gateway_class)
         server = fixture.listen(connect)
         cleanup.push_async_callback(server.wait_closed)
         cleanup.push_async_callback(fixture.gateway.close, 0.0)

@@ -25,8 +25,8 @@ from zoneserver.protocol.decoding import WireError, decode_client, inflate_messa
 from zoneserver.protocol.framing import Deframer
 from zoneserver.protocol.messages import ClientMessage, Ping
 from zoneserver.protocol.world import World
+from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.history import History
-from zoneserver.zone.tick_buffer import FrameBuilder
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields
 from zoneserver.support.parse import nearest
 
 __all__ = [
-    "DELIVERIES",
     "SECRET_BYTES_MIN",
     "Config",
     "Limits",
@@ -18,10 +17,6 @@ __all__ = [
 
 SECRET_BYTES_MIN = 16
 """A shorter secret can be guessed."""
-
-DELIVERIES = ("zone", "session", "immediate")
-"""How what players do reaches everybody: a buffer per tick, or, for comparison, a frame per action,
-gathered by each session or sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +145,6 @@ class Config:
     """How often the log gets a line of statistics while nobody asks the admin port for any; 0 is never."""
     drain_seconds: float = 5.0
     """How long a shutdown may take to tell everybody."""
-    delivery: str = "zone"
-    """One of DELIVERIES; all but the first are there to be compared with it."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -166,8 +159,6 @@ class Config:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")
         if self.port and self.port == self.stats_port:
             raise ValueError(f"port and stats_port must differ: both are {self.port}")
-        if self.delivery not in DELIVERIES:
-            raise ValueError(f"delivery must be one of {', '.join(DELIVERIES)}, not {self.delivery!r}")
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("a TLS key needs its certificate")
         if self.secret and len(self.secret) < SECRET_BYTES_MIN:

@@ -264,7 +264,7 @@ def zone_server(_zone_background: _Background) -> Iterator[StartServer]:
         return server
 
     yield zone_server
-    failures = sum(server.zone.rule_failures_total for server in servers)
+    failures = sum(server.zone.counters.rule_failures_total for server in servers)
     assert not failures, f"rules of the game raised {failures} times: the log says where"
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.driven_zone import DrivenZone
 
 from zoneserver.authoring.load import LoadError, TargetError, load_class
 from zoneserver.support.errors import GameError, raised_by
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.zone import Zone, new_game
+from zoneserver.zone.zone import new_game
 
 numbers = itertools.count()
 Write = Callable[..., str]
@@ -96,7 +97,7 @@ def test_a_game_that_fails_as_it_starts_is_told_with_the_place_in_it(
     name = write(GAME.format(method, body))
     game = load(name)
     with pytest.raises(GameError) as caught:
-        Zone(new_game(game), hz=20, seed=1)
+        DrivenZone(new_game(game), hz=20, seed=1)
     shown = "Game()" if method == "__init__" else method
     assert str(caught.value) == f"{shown} raised {what} ({name}.py:5)"
     assert caught.value.__cause__ is not None
@@ -110,7 +111,7 @@ def test_a_file_of_another_folder_is_named_in_full(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     with pytest.raises(GameError, match=rf"\({tmp_path}/game_[0-9]+\.py:5\)$"):
-        Zone(game(), hz=20, seed=1)
+        DrivenZone(game(), hz=20, seed=1)
 
 
 def test_what_only_a_library_raised_is_told_with_the_place_in_that() -> None:
@@ -127,4 +128,4 @@ def test_what_only_a_library_raised_is_told_with_the_place_in_that() -> None:
 
 def test_a_property_of_a_game_is_not_asked_for_its_value(write: Write) -> None:
     game = load(write("from zoneserver import Rules\nclass Game(Rules):\n    @property\n    def area(self): 1 / 0\n"))
-    assert Zone(game(), hz=20, seed=1).tick().tick == 1
+    assert DrivenZone(game(), hz=20, seed=1).step().tick == 1

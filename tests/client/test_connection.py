@@ -193,7 +193,7 @@ async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_gat
             assert update.events == [Event(1, "bob", "say", ("hello",))]
             assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(refused, "BAD_PAYLOAD")]
             assert update.refused[0].tick == update.tick == fixture.zone.world.tick
-        await until(lambda: fixture.gateway.players == 1)
+        await until(lambda: fixture.gateway.players_count == 1)
         fixture.tick()
         went = await anext(ann)
         assert (went.joined, went.left, went.refused) == ({}, {1: "bob"}, [])
@@ -218,7 +218,7 @@ async def test_a_slot_that_changes_hands_is_left_and_joined(open_gateway: OpenGa
     async with joined(fixture, "ann") as ann:
         async with joined(fixture, "bob"):
             pass
-        await until(lambda: fixture.gateway.players == 1)
+        await until(lambda: fixture.gateway.players_count == 1)
         async with joined(fixture, "cid") as cid:
             assert cid.slot == 1
             came, changed = (await updates_to(ann, fixture.zone.world.tick))[1:]
@@ -387,7 +387,7 @@ async def test_leaving_the_block_leaves_the_zone(open_gateway: OpenGateway, how:
     if how == "by an exception":
         assert isinstance(playing.exception(), ZeroDivisionError)
     await until(lambda: fixture.gateway.connections == 0)
-    assert fixture.gateway.players == 0
+    assert fixture.gateway.players_count == 0
     assert fixture.gateway.counters.closes == {"CLIENT_LEFT": 1}
 
 

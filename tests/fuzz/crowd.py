@@ -321,7 +321,7 @@ class Crowd:
                 break
         self.gateway.tick()
         gateway = self.gateway
-        left = gateway.connections, gateway.players, len(gateway.pending), gateway.broadcaster.behind
+        left = gateway.connections, gateway.players_count, len(gateway.pending), gateway.broadcaster.behind
         assert left == (0, 0, 0, 0), f"connections, players, handshaking and behind are {left} when all are gone"
         assert self.zone.world.names == [], "somebody is still in the zone"
         assert self.loop.timers == 0, "a timer outlives its session"

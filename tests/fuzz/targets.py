@@ -338,8 +338,8 @@ def served(
     echo: bytes,
 ) -> str:
     """Serves one session to its end, the peer reading `room` bytes per piece; returns why it ended."""
-    bench = SessionFixture(limits, room=room)
-    session, transport, owner = bench.session, bench.transport, bench.owner
+    fixture = SessionFixture(limits, room=room)
+    session, transport, owner = fixture.session, fixture.transport, fixture.handler
 
     def answer(session: Session) -> None:
         payload = owner.received[-1]
@@ -354,12 +354,12 @@ def served(
     for piece in pieces:
         if transport.reading:
             transport.deliver(piece)
-            bench.loop.run()
+            fixture.loop.run()
         for _ in range(RELEASES_MAX):
             if transport.reading or transport.is_closing():
                 break
             session.release()
-            bench.loop.run()
+            fixture.loop.run()
         else:
             raise AssertionError("it reads no more")
         if room is not None:
@@ -371,11 +371,11 @@ def served(
     transport.deliver_eof()
     if room is not None:
         transport.take(len(echo) + 1000)
-    bench.loop.pass_time(limits.linger_seconds)
+    fixture.loop.pass_time(limits.linger_seconds)
     assert session.state is State.CLOSED, session
     assert session.reason is (reason or CloseReason.CONNECTION_LOST), session.reason
-    assert bytes(transport.kernel) == echo + bench.goodbye, "it said something else than it was to say"
+    assert bytes(transport.kernel) == echo + fixture.goodbye, "it said something else than it was to say"
     assert session.accepted_bytes == session.sent_bytes == len(transport.kernel)
     assert [word for word in owner.told if word not in ("stalled", "drained")] == ["opened", "ended", "gone"]
-    assert bench.loop.timers == 0, "a timer outlives its session"
+    assert fixture.loop.timers == 0, "a timer outlives its session"
     return text

@@ -3,16 +3,15 @@
 from typing import Any
 
 import pytest
+from helpers.driven_zone import DrivenZone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.games.plaza import EMOTES, Plaza
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import HEADER_BYTES
 from zoneserver.protocol.messages import Tick
 from zoneserver.zone.rules import Player
-from zoneserver.zone.zone import Zone
 
 at_any_rate = pytest.mark.parametrize("hz", [10, 20])
 
@@ -23,7 +22,7 @@ class Square:
     def __init__(self, hz: int, names: tuple[str, ...] = ("ann", "bob")) -> None:
         self.hz = hz
         self.rules = Plaza()
-        self.zone = Zone(self.rules, hz=hz, seed=1)
+        self.zone = DrivenZone(self.rules, hz=hz, seed=1)
         self.seq = 0
         self.events: list[tuple[Any, ...]] = []
         for ref, name in enumerate(names, 1):
@@ -37,9 +36,9 @@ class Square:
         """Some ticks; returns the codes of what was refused in them."""
         codes = []
         for _ in range(ticks):
-            result = self.zone.tick()
+            result = self.zone.step()
             codes += [refusal.code for _ref, refusal, _ in result.refused]
-            tick = decode_server(result.frame[HEADER_BYTES:])
+            tick = decode_server(result.frame)
             assert isinstance(tick, Tick)
             self.events += [(tick.tick, *event[2:]) for event in tick.events]
         return codes
@@ -47,7 +46,7 @@ class Square:
     def act(self, ref: int, *sent: Any) -> list[str]:
         """One action and the tick it happens in; returns the codes of refusals."""
         self.seq += 1
-        assert self.zone.submit(ref, self.seq, [sent])
+        self.zone.submit(ref, self.seq, [sent])
         return self.tick()
 
     def said(self, kind: str) -> list[tuple[Any, ...]]:
@@ -101,9 +100,9 @@ def test_who_walks_on_stands_at_the_edge_in_the_end(hz: int, direction: tuple[in
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32))
 def test_everybody_comes_in_within_bounds_with_full_health(seed: int) -> None:
-    zone = Zone(Plaza(), hz=20, seed=seed)
+    zone = DrivenZone(Plaza(), hz=20, seed=seed)
     zone.join(1, "ann")
-    zone.tick()
+    zone.step()
     player = zone.rules.players[0]
     x, y = player.position
     assert 0 <= x <= 10_000
@@ -210,7 +209,7 @@ def test_a_bolt_whose_target_has_left_hits_nobody_not_even_the_next_in_its_slot(
     square.tick(2 * hz)
     assert square.said("hit") == []
     assert square.rules.players[1]["hp"] == 100
-    assert square.zone.rule_failures_total == 0
+    assert square.zone.counters.rule_failures_total == 0
 
 
 @at_any_rate
@@ -232,7 +231,7 @@ def test_a_bolt_lands_although_who_threw_it_has_left(hz: int) -> None:
     square.zone.leave(1)
     square.tick(2 * hz)
     assert [death[1] for death in square.said("death")] == [1]
-    assert square.zone.rule_failures_total == 0
+    assert square.zone.counters.rule_failures_total == 0
 
 
 @at_any_rate
@@ -332,7 +331,7 @@ def test_who_leaves_dead_is_not_brought_back(hz: int) -> None:
     square.tick(4 * hz)
     assert square.said("respawn") == []
     assert square.rules.players[1].position == at
-    assert square.zone.rule_failures_total == 0
+    assert square.zone.counters.rule_failures_total == 0
 
 
 @at_any_rate

@@ -1,146 +1,128 @@
-"""The round: one call of the kernel for each, and who is told when the kernel does not take all."""
+"""Broadcast groups: one call of the kernel for each receiver, and who is reported when it does not take all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from helpers.session_fixture import SessionFixture
+from helpers.session_fixture import Subscriber
 
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 
 FRAME = b"frame"
+Send = Callable[[bytes], int]
 
 
-class Receiver:
-    """Takes down what is left over for it."""
-
-    def __init__(self, members: BroadcastGroup[Receiver], send: Callable[[bytes], int]) -> None:
-        self.rest: list[bytes] = []
-        members.route(self, send)
-
-    def send_remainder(self, data: bytes, taken: int) -> None:
-        self.rest.append(data[taken:])
+def group_of(**senders: Send) -> BroadcastGroup[str]:
+    group = BroadcastGroup[str]()
+    for name, send in senders.items():
+        group.set_sender(name, send)
+    return group
 
 
-def test_who_is_taken_everything_for_is_not_asked() -> None:
-    members = BroadcastGroup[Receiver]()
+def raises(error: BaseException) -> Send:
+    def send(_data: bytes) -> int:
+        raise error
+
+    return send
+
+
+def test_send_gives_every_socket_the_same_buffer() -> None:
     taken: list[bytes] = []
-    receivers = [Receiver(members, lambda data: taken.append(data) or len(data)) for _ in range(3)]
-    members.send(FRAME)
-    assert taken == [FRAME] * 3
-    assert all(taken[0] is data for data in taken), "it is one buffer"
-    assert [receiver.rest for receiver in receivers] == [[], [], []]
+
+    def take(data: bytes) -> int:
+        taken.append(data)
+        return len(data)
+
+    assert group_of(ann=take, bob=take, cid=take).send(FRAME) == []
+    assert len(taken) == 3
+    assert all(data is FRAME for data in taken)
 
 
-def test_a_full_or_broken_socket_is_one_receivers_affair() -> None:
-    def raises(error: OSError) -> Callable[[bytes], int]:
-        def send(_data: bytes) -> int:
-            raise error
-
-        return send
-
-    members = BroadcastGroup[Receiver]()
-    full, gone = Receiver(members, raises(BlockingIOError())), Receiver(members, raises(ConnectionResetError()))
-    half, well = Receiver(members, lambda _: 2), Receiver(members, len)
-    members.send(FRAME)
-    assert (full.rest, gone.rest, half.rest, well.rest) == ([FRAME], [FRAME], [b"ame"], [])
+def test_send_reports_full_and_broken_sockets_and_serves_the_others() -> None:
+    served: list[bytes] = []
+    group = group_of(
+        full=raises(BlockingIOError()),
+        gone=raises(ConnectionResetError()),
+        half=lambda _: 2,
+        well=lambda data: served.append(data) or len(data),
+    )
+    assert group.send(FRAME) == [("full", 0), ("gone", 0), ("half", 2)]
+    assert served == [FRAME]
 
 
-def test_who_leaves_over_a_rest_disturbs_nobody() -> None:
-    class Leaver(Receiver):
-        def send_remainder(self, data: bytes, taken: int) -> None:
-            super().send_remainder(data, taken)
-            members.remove(self)
+def test_send_serves_the_first_before_the_others_and_everybody_once() -> None:
+    order: list[str] = []
 
-    members = BroadcastGroup[Receiver]()
-    receivers = [Leaver(members, lambda _: 0) for _ in range(4)]
-    members.send(FRAME)
-    assert [receiver.rest for receiver in receivers] == [[FRAME]] * 4
-    assert len(members) == 0
+    def sender(name: str) -> Send:
+        return lambda data: order.append(name) or len(data)
 
-
-def test_who_is_first_is_served_first_and_everybody_once() -> None:
-    order: list[int] = []
-    members, strangers = BroadcastGroup[Receiver](), BroadcastGroup[Receiver]()
-
-    def send_of(number: int) -> Callable[[bytes], int]:
-        return lambda data: order.append(number) or len(data)
-
-    receivers = [Receiver(members, send_of(number)) for number in range(5)]
-    stranger = Receiver(strangers, len)
-    members.send(FRAME, [receivers[3], stranger, receivers[1]])
-    assert order == [3, 1, 0, 2, 4]
-    assert stranger not in members
-    members.send(FRAME)
-    assert order[5:] == [0, 1, 2, 3, 4]
+    group = group_of(**{name: sender(name) for name in "abcde"})
+    group.send(FRAME, ["d", "stranger", "b"])
+    assert order == ["d", "b", "a", "c", "e"]
+    assert "stranger" not in group
+    group.send(FRAME)
+    assert order[5:] == list("abcde")
 
 
-def test_who_is_first_and_not_taken_everything_for_is_told_once() -> None:
-    members = BroadcastGroup[Receiver]()
-    first, second = Receiver(members, lambda _: 1), Receiver(members, lambda _: 2)
-    members.send(FRAME, [second])
-    assert (first.rest, second.rest) == ([b"rame"], [b"ame"])
+def test_send_reports_a_first_receiver_once() -> None:
+    assert group_of(ann=lambda _: 1, bob=lambda _: 2).send(FRAME, ["bob"]) == [("bob", 2), ("ann", 1)]
 
 
-def test_a_send_that_fails_altogether_leaves_everybody_in_his_place() -> None:
-    def broken(_data: bytes) -> int:
-        raise MemoryError
-
-    members = BroadcastGroup[Receiver]()
-    ann, bob = Receiver(members, lambda _: 0), Receiver(members, broken)
+def test_send_that_fails_altogether_leaves_all_senders_in_place() -> None:
+    group = group_of(ann=lambda _: 0, bob=raises(MemoryError()))
     with pytest.raises(MemoryError):
-        members.send(FRAME, [ann])
-    members.route(bob, len)
-    members.send(FRAME)
-    assert ann.rest == [FRAME]
+        group.send(FRAME, ["ann"])
+    group.set_sender("bob", len)
+    assert group.send(FRAME) == [("ann", 0)]
 
 
-def playing(room: int | None = None, *, direct: bool = True) -> tuple[SessionFixture, BroadcastGroup[Session]]:
-    bench, members = SessionFixture(room=room, direct=direct), BroadcastGroup[Session]()
-    bench.owner.on_stalled = lambda session: session.enter(None)
-    bench.session.enter(members)
-    return bench, members
+# --- With sessions --------------------------------------------------------------------------------
 
 
-def test_no_frame_overtakes_what_waits_and_both_leave_as_one_gather_send() -> None:
-    bench, members = playing()
-    bench.session.enqueue(b"refused")
-    members.send(FRAME)
-    members.send(FRAME)
-    assert bench.transport.sends == [b"refused" + FRAME, FRAME]
+def subscriber(room: int | None = None) -> Subscriber:
+    made = Subscriber(BroadcastGroup[Session](), room=room)
+    made.enter()
+    return made
 
 
-def test_what_waits_when_it_enters_comes_first() -> None:
-    bench, _ = playing()
-    bench.session.enter(None)
-    bench.session.enqueue(b"snapshot")
-    members = BroadcastGroup[Session]()
-    bench.session.enter(members)
-    members.send(FRAME)
-    assert bench.transport.kernel == b"snapshot" + FRAME
+def test_frame_does_not_overtake_the_queue_and_leaves_with_it_in_one_send() -> None:
+    made = subscriber()
+    made.session.queue_bytes(b"refused")
+    made.broadcast(FRAME)
+    made.broadcast(FRAME)
+    assert made.transport.sends == [b"refused" + FRAME, FRAME]
 
 
-def test_what_the_kernel_does_not_take_is_in_flight_and_counted_once() -> None:
-    bench, members = playing(room=3)
-    members.send(FRAME)
-    session = bench.session
+def test_queue_of_a_session_that_enters_comes_before_frames() -> None:
+    made = subscriber()
+    made.leave()
+    made.session.queue_bytes(b"snapshot")
+    made.enter()
+    made.broadcast(FRAME)
+    assert made.transport.kernel == b"snapshot" + FRAME
+
+
+def test_remainder_of_a_frame_is_in_flight_and_counted_once() -> None:
+    made = subscriber(room=3)
+    made.broadcast(FRAME)
+    session = made.session
     assert (session.accepted_bytes, session.sent_bytes, session.in_flight_bytes) == (5, 3, 2)
-    assert session.round is None
-    members.send(FRAME)
-    bench.transport.take(100)
-    assert bench.transport.kernel == FRAME
+    assert not made.is_in
+    made.broadcast(FRAME)
+    made.transport.take(100)
+    assert made.transport.kernel == FRAME
 
 
-def test_frames_from_before_it_came_and_after_it_went_are_not_counted() -> None:
-    members = BroadcastGroup[Session]()
-    members.send(FRAME)
-    bench = SessionFixture()
-    bench.session.enter(members)
-    members.send(FRAME)
-    bench.session.enter(None)
-    members.send(FRAME)
-    bench.session.enter(members)
-    members.send(FRAME)
-    assert bench.session.accepted_bytes == bench.session.sent_bytes == len(bench.transport.kernel) == 2 * len(FRAME)
+def test_frames_before_entering_and_after_leaving_are_not_counted() -> None:
+    made = subscriber()
+    made.leave()
+    made.broadcast(FRAME)
+    made.enter()
+    made.broadcast(FRAME)
+    made.leave()
+    made.broadcast(FRAME)
+    made.enter()
+    made.broadcast(FRAME)
+    assert made.accepted_bytes == len(made.transport.kernel) == 2 * len(FRAME)

@@ -17,12 +17,16 @@ Spend = Callable[[FloodGuard, float], bool]
 
 # One unit of each budget, and how many units there are at once.
 BUDGETS: list[tuple[Spend, float, CloseReason]] = [
-    (lambda guard, now: guard.frame(4, now), LIMITS.frames_burst, CloseReason.FLOOD),
-    (lambda guard, now: guard.frame(1024, now), LIMITS.bytes_burst / 1024, CloseReason.FLOOD),
-    (lambda guard, now: guard.actions(1, now), LIMITS.actions_burst, CloseReason.FLOOD),
-    (lambda guard, now: guard.refused("COOLDOWN", False, now), LIMITS.violations_burst, CloseReason.PROTOCOL_ERROR),
+    (lambda guard, now: guard.record_packet(4, now), LIMITS.frames_burst, CloseReason.FLOOD),
+    (lambda guard, now: guard.record_packet(1024, now), LIMITS.bytes_burst / 1024, CloseReason.FLOOD),
+    (lambda guard, now: guard.record_actions(1, now), LIMITS.actions_burst, CloseReason.FLOOD),
     (
-        lambda guard, now: guard.refused("BAD_PAYLOAD", True, now),
+        lambda guard, now: guard.record_refusal("COOLDOWN", False, now),
+        LIMITS.violations_burst,
+        CloseReason.PROTOCOL_ERROR,
+    ),
+    (
+        lambda guard, now: guard.record_refusal("BAD_PAYLOAD", True, now),
         LIMITS.violations_burst / 20,
         CloseReason.PROTOCOL_ERROR,
     ),
@@ -34,7 +38,7 @@ def test_the_ladder_has_three_steps_at_exactly_these_heights(spend: Spend, burst
     guard, rises = FloodGuard(LIMITS), {}
     for count in range(1, int(3 * burst) + 1):
         if spend(guard, 0.0):
-            rises[guard.standing] = count
+            rises[guard.level] = count
     assert rises == {PenaltyLevel.WARNED: burst, PenaltyLevel.MUTED: 1.5 * burst, PenaltyLevel.OUT: 2 * burst}
     assert guard.reason is reason
     assert guard.text
@@ -58,21 +62,21 @@ def test_what_it_may_do_for_ever_it_may_do_for_ever(spend: Spend, rate: float) -
 def test_who_is_quiet_is_forgiven_when_every_budget_has_drained_to_half() -> None:
     guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 1.5)):
-        guard.frame(4, now=0.0)
-    assert guard.standing is PenaltyLevel.MUTED
+        guard.record_packet(4, now=0.0)
+    assert guard.level is PenaltyLevel.MUTED
     drained_to_half = LIMITS.frames_burst / LIMITS.frames_per_second
-    guard.frame(4, now=drained_to_half - 0.1)
-    assert guard.standing is PenaltyLevel.MUTED
-    guard.frame(4, now=drained_to_half + 0.1)
-    assert guard.standing is PenaltyLevel.FINE
+    guard.record_packet(4, now=drained_to_half - 0.1)
+    assert guard.level is PenaltyLevel.MUTED
+    guard.record_packet(4, now=drained_to_half + 0.1)
+    assert guard.level is PenaltyLevel.FINE
 
 
 def test_who_is_out_stays_out() -> None:
     guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 2)):
-        guard.frame(4, now=0.0)
-    assert not guard.frame(4, now=1000.0)
-    assert guard.standing is PenaltyLevel.OUT
+        guard.record_packet(4, now=0.0)
+    assert not guard.record_packet(4, now=1000.0)
+    assert guard.level is PenaltyLevel.OUT
 
 
 @given(
@@ -89,9 +93,9 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
     guard, now = FloodGuard(LIMITS), 0.0
 
     def packet() -> bool:
-        rises = guard.frame(60, now) or guard.actions(actions_per_packet, now)
+        rises = guard.record_packet(60, now) or guard.record_actions(actions_per_packet, now)
         # Whoever sends that often does not go on with it while everything is refused for more than some seconds.
-        return rises or (refused and packets_per_second <= 10 and guard.refused("DEAD", False, now))
+        return rises or (refused and packets_per_second <= 10 and guard.record_refusal("DEAD", False, now))
 
     for _ in range(5):
         for _ in range(packets_per_second * 4):
@@ -100,7 +104,7 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
         now += stall_seconds
         for _ in range(int(packets_per_second * stall_seconds)):
             assert not packet()
-    assert guard.standing is PenaltyLevel.FINE
+    assert guard.level is PenaltyLevel.FINE
 
 
 # --- What an address may do ---------------------------------------------------------------------------
@@ -111,13 +115,13 @@ def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
     while left:
         # Always somebody else, who begins with nothing.
         count = min(left, LIMITS.actions_burst / 2)
-        assert FloodGuard(LIMITS, budgets).admits(int(count), now=0.0)
+        assert FloodGuard(LIMITS, budgets).admit_actions(int(count), now=0.0)
         left -= count
     newcomer = FloodGuard(LIMITS, budgets)
-    assert not newcomer.admits(1, now=0.0)
-    assert newcomer.standing is PenaltyLevel.FINE
-    assert newcomer.admits(1, now=1.0 / LIMITS.address_actions_per_second)
-    assert FloodGuard(LIMITS).admits(10**9, now=0.0), "where nobody is counted, there is room"
+    assert not newcomer.admit_actions(1, now=0.0)
+    assert newcomer.level is PenaltyLevel.FINE
+    assert newcomer.admit_actions(1, now=1.0 / LIMITS.address_actions_per_second)
+    assert FloodGuard(LIMITS).admit_actions(10**9, now=0.0), "where nobody is counted, there is room"
 
 
 @pytest.mark.parametrize(("is_violation", "weight"), [(False, 1), (True, 20)])
@@ -126,8 +130,8 @@ def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_violat
     for count in range(1, int(LIMITS.address_violations_burst / weight) + 1):
         guard = FloodGuard(LIMITS, budgets)
         assert not guard.is_address_out(now=0.0), count
-        guard.refused("DEAD", is_violation, now=0.0)
-        assert guard.standing is PenaltyLevel.FINE
+        guard.record_refusal("DEAD", is_violation, now=0.0)
+        assert guard.level is PenaltyLevel.FINE
     assert guard.is_address_out(now=0.0)
     assert not guard.is_address_out(now=1.0)
     assert not FloodGuard(LIMITS).is_address_out(now=0.0)

@@ -215,7 +215,7 @@ async def test_one_address_is_turned_away_and_the_others_come_in(
     refused = await connect_from(fixture, "127.0.0.9", cleanup)
     assert (await refused.ended()).code == "TOO_MANY_CONNECTIONS"
     await fixture.join("bob")
-    assert fixture.gateway.players == 3
+    assert fixture.gateway.players_count == 3
     await client.say(Goodbye())
     await client.ended()
     client.sock.close()
@@ -232,12 +232,14 @@ async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_gateway: OpenGat
     assert (await stranger.ended()).code == "PROTOCOL_ERROR"
     rogue = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(rogue, "rogue")
+    fixture.tick()
+    await rogue.welcomed()
     await rogue.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
     assert (await rogue.ended()).code == "PROTOCOL_ERROR"
     refused = await connect_from(fixture, "127.0.0.9", cleanup)
     bye = await refused.ended()
     assert (bye.code, bye.retry) == ("BANNED", True)
-    assert fixture.gateway.players == 1, "who is in stays in"
+    assert fixture.gateway.players_count == 1, "who is in stays in"
     await fixture.join("somebody else")
     fixture.pass_time(10.1)
     await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "late")
@@ -297,7 +299,7 @@ async def test_an_address_where_too_much_is_refused_is_not_wanted_for_a_while(
         assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
     refused = await connect_from(fixture, "127.0.0.9", cleanup)
     assert (await refused.ended()).code == "BANNED"
-    assert fixture.gateway.players == 3, "who is in stays in"
+    assert fixture.gateway.players_count == 3, "who is in stays in"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.handshake"]
     assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
     fixture.pass_time(10.1)
@@ -307,7 +309,7 @@ async def test_an_address_where_too_much_is_refused_is_not_wanted_for_a_while(
 async def test_a_flood_of_connections_is_turned_away_without_words(
     open_gateway: OpenGateway, cleanup: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoneserver.gateway.handshake._TURNED_AWAY_MAX", 3)
+    monkeypatch.setattr("zoneserver.gateway.handshake._REJECTED_MAX", 3)
     fixture = await open_gateway(Plaza, limits=Limits(address_handshakes_max=1))
     await connect_from(fixture, "127.0.0.9", cleanup)
     for _ in range(20):
@@ -327,7 +329,7 @@ async def test_when_all_places_are_taken_who_says_nothing_makes_room(open_gatewa
     assert fixture.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1}
     late = await fixture.connect()
     assert (await late.ended()).code == "SERVER_FULL", "nobody who plays has to go"
-    assert fixture.gateway.players == 2
+    assert fixture.gateway.players_count == 2
 
 
 # --- Tickets --------------------------------------------------------------------------------------
@@ -341,10 +343,21 @@ def ticket(name: str, seconds: float = 60.0, zone: str = "plaza") -> bytes:
 
 async def knock(fixture: GatewayFixture, name: str, ticket: bytes) -> Client:
     client = await fixture.connect()
+    await hello_with(fixture, client, name, ticket)
+    return client
+
+
+async def hello_with(fixture: GatewayFixture, client: Client, name: str, ticket: bytes) -> None:
     before = fixture.gateway.counters.packets_in_total
     await client.say(Hello(1, name, ticket))
     await until(lambda: fixture.gateway.counters.packets_in_total > before)
-    return client
+
+
+async def rejected(fixture: GatewayFixture, name: str, ticket: bytes) -> Bye:
+    """How the zone answers a player whom it does not let in."""
+    client = await knock(fixture, name, ticket)
+    fixture.tick()
+    return await client.ended()
 
 
 async def test_a_ticket_lets_its_player_in_once(open_gateway: OpenGateway) -> None:
@@ -353,13 +366,12 @@ async def test_a_ticket_lets_its_player_in_once(open_gateway: OpenGateway) -> No
     client = await knock(fixture, "ann", good)
     fixture.tick()
     await client.welcomed()
-    replay = await knock(fixture, "ann", good)
-    bye = await replay.ended()
+    bye = await rejected(fixture, "ann", good)
     assert (bye.code, bye.text, bye.retry) == ("BAD_TICKET", "the ticket has been used", False)
-    assert fixture.gateway.players == 1, "a replay does not replace whom it was made for"
+    assert fixture.gateway.players_count == 1, "a replay does not replace whom it was made for"
     again = await knock(fixture, "ann", ticket("ann"))
-    assert (await client.ended()).code == "REPLACED"
     fixture.tick()
+    assert (await client.ended()).code == "REPLACED"
     await again.welcomed()
 
 
@@ -368,19 +380,19 @@ async def test_without_a_good_ticket_nobody_gets_in(open_gateway: OpenGateway) -
     forged = bytearray(ticket("ann"))
     forged[-1] ^= 1
     for bad in (b"", b"x" * 56, bytes(forged), ticket("bob"), ticket("ann", -1), ticket("ann", zone="arena")):
-        assert (await (await knock(fixture, "ann", bad)).ended()).code == "BAD_TICKET"
-    assert fixture.gateway.players == 0
+        assert (await rejected(fixture, "ann", bad)).code == "BAD_TICKET"
+    assert fixture.gateway.players_count == 0
 
 
 async def test_a_zone_that_is_full_does_not_use_the_ticket_up(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, secret=SECRET, max_players=1)
     first, good = await knock(fixture, "first", ticket("first")), ticket("ann")
-    assert (await (await knock(fixture, "ann", good)).ended()).code == "SERVER_FULL"
+    assert (await rejected(fixture, "ann", good)).code == "SERVER_FULL"
     await first.say(Goodbye())
     await first.ended()
     await knock(fixture, "ann", good)
     fixture.tick()
-    assert fixture.gateway.players == 1
+    assert fixture.gateway.players_count == 1
 
 
 # --- Our clock ------------------------------------------------------------------------------------
@@ -403,6 +415,8 @@ async def test_who_is_not_wanted_makes_no_room_for_himself(open_gateway: OpenGat
     fixture = await open_gateway(Plaza, connections_max=2, ban_seconds=60.0)
     rogue = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(rogue, "rogue")
+    fixture.tick()
+    await rogue.welcomed()
     await rogue.say_bytes(b"\xff" * 8)
     assert (await rogue.ended()).code == "PROTOCOL_ERROR"
     rogue.sock.close()
@@ -412,7 +426,7 @@ async def test_who_is_not_wanted_makes_no_room_for_himself(open_gateway: OpenGat
         assert (await (await connect_from(fixture, "127.0.0.9", cleanup)).ended()).code == "BANNED"
     for number, client in enumerate(honest):
         await fixture.greet(client, f"ann {number}")
-    assert fixture.gateway.players == 2
+    assert fixture.gateway.players_count == 2
 
 
 async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
@@ -422,11 +436,14 @@ async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
     owner = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(owner, "ann")
     thief = await connect_from(fixture, "127.0.0.8", cleanup)
-    await thief.hello("ann")
+    await fixture.greet(thief, "ann")
+    fixture.tick()
     bye = await thief.ended()
     assert (bye.code, bye.text) == ("BAD_NAME", "somebody at another address has this name")
     again = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(again, "ann")
+    fixture.tick()
+    await owner.welcomed()
     assert (await owner.ended()).code == "REPLACED"
 
 
@@ -436,9 +453,10 @@ async def test_with_tickets_the_newest_wins_wherever_it_comes_from(
     fixture = await open_gateway(Plaza, secret=SECRET)
     owner = await knock(fixture, "ann", ticket("ann"))
     elsewhere = await connect_from(fixture, "127.0.0.8", cleanup)
-    await elsewhere.say(Hello(1, "ann", ticket("ann")))
+    await hello_with(fixture, elsewhere, "ann", ticket("ann"))
+    fixture.tick()
     assert (await owner.ended()).code == "REPLACED"
-    assert fixture.gateway.players == 1
+    assert fixture.gateway.players_count == 1
 
 
 async def test_long_things_said_count_by_their_length(open_gateway: OpenGateway) -> None:
@@ -464,4 +482,4 @@ async def test_a_frame_larger_than_the_hard_limit_ends_nobody_by_itself(open_gat
     assert not fixture.gateway.counters.closes
     await slow.say(Ping(1))
     await slow.read_until(Pong)
-    assert fixture.gateway.players == 2
+    assert fixture.gateway.players_count == 2

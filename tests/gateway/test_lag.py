@@ -9,7 +9,7 @@ SOFT, PATIENCE = 1000, 5.0
 
 
 def verdict(lag: LagTracker, now: float, sent_bytes: int, waiting_bytes: int) -> str | None:
-    return lag.verdict(now, sent_bytes, waiting_bytes, SOFT, PATIENCE)
+    return lag.check(now, sent_bytes, waiting_bytes, SOFT, PATIENCE)
 
 
 def test_without_progress_it_has_its_patience_to_the_full() -> None:

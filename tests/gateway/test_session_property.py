@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.session_fixture import SessionFixture
+from helpers.session_fixture import Subscriber
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from zoneserver.config import Limits
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
-from zoneserver.gateway.state import State
+from zoneserver.gateway.state import SessionState
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import frame
 
@@ -21,15 +21,13 @@ DATA = st.binary(min_size=1, max_size=60)
 class SessionMachine(RuleBasedStateMachine):
     """One session on a fake transport and a fake loop. What does not hold there is never excused."""
 
-    @initialize(room=st.none() | st.integers(0, 100), playing=st.booleans(), direct=st.booleans())
-    def connect(self, room: int | None, playing: bool, direct: bool) -> None:
-        self.bench = SessionFixture(LIMITS, room=room, playing=playing, direct=direct)
-        self.round = BroadcastGroup[Session]()
-        self.session, self.transport = self.bench.session, self.bench.transport
-        self.bench.owner.on_stalled = lambda session: session.enter(None)
-        self.bench.owner.on_drained = self.catch_up
-        self.bench.owner.on_received = self.hear
-        self.bench.owner.on_ended = self.note_the_end
+    @initialize(room=st.none() | st.integers(0, 100), direct=st.booleans())
+    def connect(self, room: int | None, direct: bool) -> None:
+        self.fixture = Subscriber(BroadcastGroup[Session](), limits=LIMITS, room=room, direct=direct)
+        self.session, self.transport = self.fixture.session, self.fixture.transport
+        self.fixture.handler.on_drained = self.catch_up
+        self.fixture.handler.on_received = self.hear
+        self.fixture.handler.on_ended = self.note_the_end
         # What the session took, the goodbye included.
         self.accepted = b""
         # What the owner queues when it is told that a send is complete.
@@ -45,11 +43,11 @@ class SessionMachine(RuleBasedStateMachine):
 
     def catch_up(self, session: Session) -> None:
         for data in self.missed:
-            if session.enqueue(data):
+            if session.queue_bytes(data):
                 self.accepted += data
         self.missed = []
         if not session.is_over:
-            session.enter(self.round)
+            self.fixture.enter()
 
     def hear(self, session: Session) -> None:
         doing, self.on_next = self.on_next, ""
@@ -59,46 +57,45 @@ class SessionMachine(RuleBasedStateMachine):
             raise ZeroDivisionError
 
     def note_the_end(self, session: Session) -> None:
-        if session.state is State.CLOSING and session.reason is not CloseReason.CONNECTION_LOST:
-            self.accepted += self.bench.goodbye
+        self.fixture.leave()
+        if session.state is SessionState.CLOSING and session.reason is not CloseReason.CONNECTION_LOST:
+            self.accepted += self.fixture.goodbye
 
     def reading(self) -> bool:
         return self.transport.reading and not self.transport.broken
 
     def was_over(self) -> bool:
-        return "ended" in self.bench.owner.told
+        return "ended" in self.fixture.handler.told
 
     # --- What may happen --------------------------------------------------------------------------
-
-    @precondition(lambda self: not self.was_over() and self.session.state is not State.PLAYING)
-    @rule()
-    def advance(self) -> None:
-        self.session.advance(State.PLAYING if self.session.state is State.JOINING else State.JOINING)
 
     @rule(data=DATA)
     def send(self, data: bytes) -> None:
         was_over = self.was_over()
-        if self.session.send(data):
+        if self.fixture.send(data):
             assert not was_over
             self.accepted += data
 
     @rule(data=DATA)
     def enqueue(self, data: bytes) -> None:
         was_over = self.was_over()
-        if self.session.enqueue(data):
+        if self.session.queue_bytes(data):
             assert not was_over
             self.accepted += data
 
     @precondition(lambda self: not self.was_over() and not self.session.in_flight)
     @rule(within=st.booleans())
     def comes_or_goes(self, within: bool) -> None:
-        self.session.enter(self.round if within else None)
+        if within:
+            self.fixture.enter()
+        else:
+            self.fixture.leave()
 
     @rule(data=DATA)
     def frame_goes_round(self, data: bytes) -> None:
-        if self.session.round is not None:
+        if self.fixture.is_in:
             self.accepted += data
-        self.round.send(data)
+        self.fixture.broadcast(data)
 
     @rule()
     def flush(self) -> None:
@@ -134,7 +131,7 @@ class SessionMachine(RuleBasedStateMachine):
         if lost:
             assert self.session.reason is CloseReason.CONNECTION_LOST
             # This goodbye is said too, to a peer that may read yet.
-            self.accepted += self.bench.goodbye
+            self.accepted += self.fixture.goodbye
 
     @rule(doing=st.sampled_from(["end", "fail"]))
     def next_frame_ends_it(self, doing: str) -> None:
@@ -150,34 +147,33 @@ class SessionMachine(RuleBasedStateMachine):
     def abort(self) -> None:
         self.session.abort()
 
-    @precondition(lambda self: self.session.state is not State.CLOSED)
+    @precondition(lambda self: self.session.state is not SessionState.CLOSED)
     @rule()
     def connection_breaks(self) -> None:
         self.transport.fail(ConnectionResetError("reset by peer"))
 
     @rule()
     def loop_turns(self) -> None:
-        self.bench.loop.turn()
+        self.fixture.loop.turn()
 
     @rule(seconds=st.sampled_from([0.5, 1.0]))
     def time_passes(self, seconds: float) -> None:
-        self.bench.loop.pass_time(seconds)
+        self.fixture.loop.pass_time(seconds)
 
     # --- What always holds ------------------------------------------------------------------------
 
     @invariant()
     def the_kernel_has_a_prefix_of_what_was_accepted(self) -> None:
         assert self.accepted.startswith(bytes(self.transport.kernel))
-        assert self.session.accepted_bytes == len(self.accepted)
+        assert self.fixture.accepted_bytes == len(self.accepted)
 
     @invariant()
     def what_was_accepted_is_sent_or_waits_or_was_dropped(self) -> None:
         session, sent = self.session, len(self.transport.kernel)
         if not self.transport.broken:
-            assert session.accepted_bytes == sent + session.waiting_bytes
-            assert session.sent_bytes == sent
+            assert self.fixture.accepted_bytes == sent + session.waiting_bytes
             assert session.in_flight == bool(self.transport.buffer)
-        if session.state is State.CLOSED:
+        if session.state is SessionState.CLOSED:
             assert session.waiting_bytes == 0
             assert session.sent_bytes + session.dropped_bytes == session.accepted_bytes
             assert session.sent_bytes <= sent + self.transport.swallowed_bytes
@@ -189,31 +185,31 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_owner_hears_what_the_peer_said_in_order(self) -> None:
-        heard = self.bench.owner.received
+        heard = self.fixture.handler.received
         assert heard == self.peer_said[: len(heard)]
 
     @invariant()
     def the_end_is_told_once_and_in_order(self) -> None:
-        told = [word for word in self.bench.owner.told if word in ("ended", "gone")]
+        told = [word for word in self.fixture.handler.told if word in ("ended", "gone")]
         assert told == ["ended", "gone"][: len(told)]
         assert self.session.is_over == bool(told)
-        assert (self.session.state is State.CLOSED) == (len(told) == 2)
-        assert len(self.round) == (self.session.round is not None) <= (not told)
+        assert (self.session.state is SessionState.CLOSED) == (len(told) == 2)
+        assert len(self.fixture.group) == self.fixture.is_in <= (not told)
 
     def teardown(self) -> None:
-        if not hasattr(self, "bench"):
+        if not hasattr(self, "fixture"):
             return
-        loop, session = self.bench.loop, self.session
+        loop, session = self.fixture.loop, self.session
         loop.run()
         # Served to the end if it lives: nothing that arrived is held back.
         while self.wire and self.reading():
             self.some_of_it_arrives(5)
             loop.run()
         if not session.is_over:
-            assert self.bench.owner.received == self.peer_said
+            assert self.fixture.handler.received == self.peer_said
             session.end(CloseReason.SERVER_STOPPING)
         loop.pass_time(LIMITS.linger_seconds)
-        assert session.state is State.CLOSED
+        assert session.state is SessionState.CLOSED
         assert loop.timers == 0
         self.what_was_accepted_is_sent_or_waits_or_was_dropped()
         self.the_end_is_told_once_and_in_order()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from helpers.fake_loop import FakeLoop
 from helpers.raw_client import Client, Connect
 from helpers.waiting import until
+from zonetools.compare.delivery import ImmediateGateway
 
 from zoneserver.config import Config
-from zoneserver.delivery import GATEWAYS
+from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
+from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
@@ -20,10 +23,20 @@ from zoneserver.zone.zone import Zone
 class GatewayFixture:
     """A gateway on a real port whose ticks and whose clock are the test's."""
 
-    def __init__(self, rules: Rules, config: Config, connections_max: int) -> None:
+    def __init__(self, rules: Rules, config: Config, connections_max: int, gateway_class: type[Gateway]) -> None:
         self.clock = FakeLoop()
-        self.zone = Zone(rules, hz=config.hz, seed=config.seed, limits=config.limits)
-        self.gateway = GATEWAYS[config.delivery](self.zone, config, self.clock, connections_max)
+        self.zone = Zone(
+            rules,
+            hz=config.hz,
+            seed=config.seed,
+            limits=config.limits,
+            players_max=config.max_players,
+            secret=config.secret,
+        )
+        self.link = LocalZoneLink(self.zone)
+        self.gateway = gateway_class(self.link, config, self.clock, connections_max)
+        if isinstance(self.gateway, ImmediateGateway):
+            self.gateway.run_tick = self.tick
         self.config = config
         self.port = 0
 
@@ -36,7 +49,8 @@ class GatewayFixture:
 
     def tick(self, times: int = 1) -> None:
         for _ in range(times):
-            self.gateway.tick()
+            self.gateway.send_requests()
+            self.link.publish(self.zone.tick(self.link.take_input(time.time())))
 
     def pass_time(self, seconds: float) -> None:
         """So much time goes by, with a tick every half second at the most."""

@@ -6,18 +6,20 @@ import asyncio
 import itertools
 from typing import Any
 
+from helpers.driven_zone import DrivenZone
+
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.decoding import decode_client
 from zoneserver.protocol.framing import Deframer, frame
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Welcome
-from zoneserver.zone.zone import TickResult, Zone
+from zoneserver.zone.link import TickOutput
 
 
 class Honest:
     """A small server, tick by tick: what it says of its zone is true. Those that lie are made of it."""
 
     def __init__(self) -> None:
-        self.zone = Zone(Plaza(), hz=100, seed=1)
+        self.zone = DrivenZone(Plaza(), hz=100, seed=1)
         self.clients: dict[int, Connection] = {}
         self.lies = 0
         self.numbers = itertools.count()
@@ -29,9 +31,9 @@ class Honest:
         for number, action in enumerate(actions, seq):
             self.zone.submit(ref, number, [action])
 
-    def say_tick(self, result: TickResult) -> None:
+    def say_tick(self, result: TickOutput) -> None:
         for connection in self.playing():
-            connection.transport.write(result.frame)
+            connection.transport.write(frame(result.frame))
 
     def say_snapshot(self, connection: Connection) -> bytes:
         return frame(self.zone.world.snapshot().encode())
@@ -45,7 +47,7 @@ class Honest:
         return [connection for connection in self.clients.values() if connection.slot is not None]
 
     def tick(self) -> None:
-        result = self.zone.tick()
+        result = self.zone.step()
         self.say_tick(result)
         world = self.zone.world
         for ref, slot in result.joined:
@@ -54,7 +56,7 @@ class Honest:
             stats = list(Plaza.stats.items())
             welcome = Welcome(1, slot, world.tick, 100, "plaza", world.width, world.height, stats, 1024, 16)
             connection.transport.write(frame(welcome.encode()) + self.say_snapshot(connection))
-        for ref, refusal in result.refused:
+        for ref, refusal, _ in result.refused:
             if ref in self.clients:
                 self.clients[ref].transport.write(frame(refusal.encode()))
 

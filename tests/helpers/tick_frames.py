@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from helpers.driven_zone import DrivenZone
 from zonetools.swarm.frame_checker import FrameChecker
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import HEADER_BYTES
 from zoneserver.protocol.messages import Tick, Welcome
-from zoneserver.zone.zone import Zone
 
 
 class FrameStream:
     """A zone with two players, its frames, and a ledger that watches it."""
 
     def __init__(self, hz: int = 2) -> None:
-        self.zone = Zone(Plaza(), hz=hz, seed=1)
+        self.zone = DrivenZone(Plaza(), hz=hz, seed=1)
         world = self.zone.world
         self.ledger = FrameChecker()
         self.zone.join(0, "ann")
@@ -29,7 +28,7 @@ class FrameStream:
         self.ledger.snapshot(self.snapshot())
 
     def payload(self) -> bytes:
-        return self.zone.tick().frame[HEADER_BYTES:]
+        return self.zone.step().frame
 
     def snapshot(self) -> bytes:
         return self.zone.world.snapshot().encode()

@@ -4,6 +4,7 @@ import re
 import zlib
 
 import pytest
+from helpers.driven_zone import DrivenZone
 from helpers.paths import ROOT
 
 from zoneserver.config import Limits
@@ -13,7 +14,6 @@ from zoneserver.protocol.decoding import WireError, decode_client, decode_server
 from zoneserver.protocol.framing import HEADER_BYTES, Deframer, frame
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
 from zoneserver.zone.rules import Player
-from zoneserver.zone.zone import Zone
 
 PAGE = (ROOT / "PROTOCOL.md").read_text()
 ARROWS = re.compile(r"^    ([→←]) ((?:[0-9a-f ]+\n)(?:      [0-9a-f ]+\n)*)", re.MULTILINE)
@@ -38,18 +38,18 @@ def test_the_worked_example_is_what_the_demo_game_makes_of_it() -> None:
             player.place(5000, 4000)
 
     _, _, snapshot, act, moved, hashed, *_ = [stream for _, stream in STREAMS]
-    zone = Zone(Middle(), hz=20, seed=1)
+    zone = DrivenZone(Middle(), hz=20, seed=1)
     zone.join(1, "ann")
-    zone.tick()
+    zone.step()
     assert frame(zone.world.snapshot().encode()) == snapshot
     zone.submit(1, *decode_client(act[HEADER_BYTES:]))
-    assert zone.tick().frame == moved
+    assert frame(zone.step().frame) == moved
     while zone.world.tick < 12:
-        zone.tick()
+        zone.step()
     assert f"at {zone.world.position(0)} in tick 12, unasked" in PAGE
     while zone.world.tick < 19:
-        zone.tick()
-    assert zone.tick().frame == hashed
+        zone.step()
+    assert frame(zone.step().frame) == hashed
 
 
 def test_the_hash_of_the_worked_example_is_of_the_bytes_that_it_shows() -> None:
@@ -72,29 +72,29 @@ def test_the_highest_sequences_are_the_ones_it_names() -> None:
 
 def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
     (order,) = re.findall(r"\| `strike` \|.*\| (`SELF`.*) \|\n", PAGE)
-    zone = Zone(Plaza(), hz=20, seed=1)
+    zone = DrivenZone(Plaza(), hz=20, seed=1)
     for ref, name in enumerate(("ann", "bob")):
         zone.join(ref, name)
-    zone.tick()
+    zone.step()
     ann, bob = zone.rules.players.values()
     ann.place(0, 0)
     bob.place(0, 0)
     zone.submit(0, 1, [("strike", 1)])
-    zone.tick()
+    zone.step()
     # Everything is wrong at once; mended one by one, each refusal comes to light in turn.
     ann["hp"] = bob["hp"] = 0
     bob.place(9000, 9000)
 
     def refused(seq: int, target: int) -> str:
         zone.submit(0, seq, [("strike", target)])
-        ((_, refusal, _),) = zone.tick().refused
+        ((_, refusal, _),) = zone.step().refused
         return refusal.code
 
     found = [refused(2, 0), refused(3, 1)]
     ann["hp"] = 100
     found.append(refused(4, 1))
     for _ in range(10):
-        zone.tick()
+        zone.step()
     found.append(refused(5, 1))
     bob["hp"] = 100
     found.append(refused(6, 1))

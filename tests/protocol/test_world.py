@@ -5,15 +5,14 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import pytest
+from helpers.driven_zone import DrivenZone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import HEADER_BYTES
 from zoneserver.protocol.messages import Snapshot, Tick
 from zoneserver.protocol.world import VELOCITY_MAX, World
 from zoneserver.zone.rules import Player, Refused, Rules, Speed, action
-from zoneserver.zone.zone import Zone
 
 WIDTH, HEIGHT = 300, 200
 STATS = {"hp": 100, "kills": 0}
@@ -344,7 +343,7 @@ class Play:
     """A zone that a script drives. Gives each tick as a client receives it."""
 
     def __init__(self) -> None:
-        self.zone = Zone(Sandbox(), hz=20, seed=1)
+        self.zone = DrivenZone(Sandbox(), hz=20, seed=1)
         self.refs: list[int] = []
         self.seq = 0
 
@@ -359,7 +358,7 @@ class Play:
             elif self.refs:
                 target_or_vx = abs(first) % 6 if kind in {"push", "hit"} else first
                 self.zone.submit(self.refs[who % len(self.refs)], self.seq, [(kind, target_or_vx, second)])
-        tick = decode_server(self.zone.tick().frame[HEADER_BYTES:])
+        tick = decode_server(self.zone.step().frame)
         assert isinstance(tick, Tick)
         return tick
 

@@ -131,7 +131,7 @@ async def test_a_thousand_who_knock_and_vanish_leave_nothing_behind(open_server:
     clients = [await connect(server.port) for _ in range(300)]
     for number, client in enumerate(clients):
         await client.hello(f"ann {number}")
-    await until(lambda: server.gateway.players == 300)
+    await until(lambda: server.gateway.players_count == 300)
     for client in clients:
         client.sock.close()
     await until(lambda: server.gateway.connections == 0)

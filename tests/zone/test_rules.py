@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import pytest
+from helpers.driven_zone import DrivenZone
 
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import HEADER_BYTES
 from zoneserver.protocol.messages import Tick
 from zoneserver.zone.actions import actions_of
 from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action
-from zoneserver.zone.zone import Zone
 
 
 class Probe(Rules):
@@ -75,11 +74,11 @@ class Probe(Rules):
 def ask(*sent: Any) -> tuple[list[Any], list[str]]:
     """What reached the handler, and the codes of what was refused, when ann sends this. Bob is in slot 1."""
     rules = Probe()
-    zone = Zone(rules, hz=20, seed=1)
+    zone = DrivenZone(rules, hz=20, seed=1)
     zone.join(1, "ann")
     zone.join(2, "bob")
     zone.submit(1, 1, [sent])
-    result = zone.tick()
+    result = zone.step()
     return rules.handled, [refusal.code for _ref, refusal, _ in result.refused]
 
 
@@ -202,10 +201,10 @@ def test_only_what_is_marked_is_an_action(kind: str) -> None:
 
 
 def test_a_refusal_names_the_action_and_the_parameter() -> None:
-    zone = Zone(Probe(), hz=20, seed=1)
+    zone = DrivenZone(Probe(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.submit(1, 1, [("digit", 10)])
-    ((_ref, refusal, _is_glitch),) = zone.tick().refused
+    ((_ref, refusal, _is_glitch),) = zone.step().refused
     assert refusal.text == "digit(value) is a whole number from -3 to 9"
 
 
@@ -254,7 +253,7 @@ def test_an_annotation_that_nobody_could_send_is_a_type_error_naming_it(hint: An
     with pytest.raises(TypeError, match=r"^Odd\.act\(thing\) is annotated"):
         actions_of(rules_with(hint))
     with pytest.raises(TypeError):
-        Zone(rules_with(hint), hz=20, seed=1)
+        DrivenZone(rules_with(hint), hz=20, seed=1)
 
 
 # --- Refused --------------------------------------------------------------------------------------
@@ -273,12 +272,12 @@ def test_a_refusal_carries_code_and_text() -> None:
 # --- Players --------------------------------------------------------------------------------------
 
 
-def players() -> tuple[Zone, Player, Player]:
+def players() -> tuple[DrivenZone, Player, Player]:
     """A zone that runs, with two players in it."""
-    zone = Zone(Probe(), hz=20, seed=1)
+    zone = DrivenZone(Probe(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.join(2, "bob")
-    zone.tick()
+    zone.step()
     return zone, zone.rules.players[0], zone.rules.players[1]
 
 
@@ -286,8 +285,8 @@ def test_a_player_walks_on_as_ticks_pass() -> None:
     zone, ann, _bob = players()
     ann.place(10, 20)
     ann.move(3, -4)
-    zone.tick()
-    zone.tick()
+    zone.step()
+    zone.step()
     assert ann.position == (16, 12)
     assert ann.velocity == (3, -4)
 
@@ -296,7 +295,7 @@ def test_distance_is_measured_at_the_current_tick() -> None:
     zone, ann, bob = players()
     ann.place(0, 0)
     bob.place(2, 4, 1, 0)
-    zone.tick()
+    zone.step()
     assert ann.distance_to(bob) == bob.distance_to(ann) == 5.0
 
 
@@ -336,7 +335,7 @@ def test_a_stat_that_is_no_32_bit_number_is_refused_and_changes_nothing(value: A
     with pytest.raises((OverflowError, TypeError)):
         ann["hp"] = value
     assert ann["hp"] == 100
-    assert zone.tick().records == 0
+    assert zone.step().records == 0
 
 
 @pytest.mark.parametrize("value", [2**31 - 1, -(2**31)])
@@ -349,7 +348,7 @@ def test_a_stat_may_be_any_32_bit_number(value: int) -> None:
 def test_a_player_who_left_is_not_present() -> None:
     zone, ann, bob = players()
     zone.leave(1)
-    zone.tick()
+    zone.step()
     assert (ann.present, bob.present) == (False, True)
 
 
@@ -378,10 +377,10 @@ class Clock(Rules):
         self.note("on_tick")()
 
 
-def run(rules: Rules, ticks: int) -> Zone:
-    zone = Zone(rules, hz=20, seed=1)
+def run(rules: Rules, ticks: int) -> DrivenZone:
+    zone = DrivenZone(rules, hz=20, seed=1)
     for _ in range(ticks):
-        zone.tick()
+        zone.step()
     return zone
 
 
@@ -391,17 +390,17 @@ def test_a_timer_runs_so_many_ticks_later_but_never_at_once(ticks: int, due: int
     zone = run(rules, 3)
     rules.after(ticks, rules.note("timer"))
     for _ in range(10):
-        zone.tick()
+        zone.step()
     assert [tick for tick, what in rules.noted if what == "timer"] == [due]
 
 
 def test_timers_come_before_actions_and_these_before_on_tick() -> None:
     rules = Clock()
-    zone = Zone(rules, hz=20, seed=1)
+    zone = DrivenZone(rules, hz=20, seed=1)
     zone.join(1, "ann")
     zone.submit(1, 1, [("touch",)])
     rules.after(1, rules.note("timer"))
-    zone.tick()
+    zone.step()
     assert rules.noted == [(1, "timer"), (1, "action"), (1, "on_tick")]
 
 
@@ -409,9 +408,9 @@ def test_timers_of_one_tick_run_in_the_order_in_which_they_were_set() -> None:
     rules = Clock()
     zone = run(rules, 0)
     rules.after(2, rules.note("first"))
-    zone.tick()
+    zone.step()
     rules.after(1, rules.note("second"))
-    zone.tick()
+    zone.step()
     assert [what for _tick, what in rules.noted if what != "on_tick"] == ["first", "second"]
 
 
@@ -425,7 +424,7 @@ def test_a_timer_may_set_itself_again() -> None:
 
     rules.after(2, again)
     for _ in range(6):
-        zone.tick()
+        zone.step()
     assert [tick for tick, what in rules.noted if what == "timer"] == [2, 4, 6]
 
 
@@ -436,9 +435,9 @@ def test_a_game_may_set_timers_and_tell_something_as_it_starts() -> None:
             self.after(2, self.note("timer"))
 
     rules = Opening()
-    zone = Zone(rules, hz=20, seed=1)
-    tick = decode_server(zone.tick().frame[HEADER_BYTES:])
-    zone.tick()
+    zone = DrivenZone(rules, hz=20, seed=1)
+    tick = decode_server(zone.step().frame)
+    zone.step()
     assert isinstance(tick, Tick)
     assert list(tick.events) == [(None, None, "open", 20)]
     assert (2, "timer") in rules.noted
@@ -449,16 +448,16 @@ def test_what_cannot_be_packed_raises_in_the_rule_that_emits_it(value: object) -
     zone = run(Clock(), 0)
     with pytest.raises(TypeError):
         zone.rules.emit("boom", value)
-    assert zone.tick().records == 0
+    assert zone.step().records == 0
 
 
 def test_a_number_too_large_to_pack_raises_in_the_rule_that_emits_it() -> None:
     zone = run(Clock(), 0)
     with pytest.raises((TypeError, OverflowError)):
         zone.rules.emit("boom", 2**64)
-    assert zone.tick().records == 0
+    assert zone.step().records == 0
 
 
 def test_chance_is_the_seeds_alone() -> None:
-    first, second, other = (Zone(Clock(), hz=20, seed=seed).rules.random.random() for seed in (5, 5, 6))
+    first, second, other = (DrivenZone(Clock(), hz=20, seed=seed).rules.random.random() for seed in (5, 5, 6))
     assert first == second != other

@@ -4,18 +4,19 @@ import logging
 from typing import Any, ClassVar
 
 import pytest
+from helpers.driven_zone import DrivenZone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.protocol.codes import RefusalCode
+from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import HEADER_BYTES
 from zoneserver.protocol.messages import Snapshot, Tick
+from zoneserver.protocol.tickets import issue_ticket
 from zoneserver.protocol.world import World
+from zoneserver.zone.link import Ended, TickOutput
 from zoneserver.zone.rules import Player, Refused, Rules, Speed, action
-from zoneserver.zone.zone import TickResult, Zone
 
 HZ = 4
 
@@ -92,27 +93,26 @@ class Yard(Rules):
         player.move(1, 128)
 
 
-def zone_of(*names: str, rules: Rules | None = None, limits: Limits | None = None) -> Zone:
+def zone_of(*names: str, rules: Rules | None = None, limits: Limits | None = None, **settings: Any) -> DrivenZone:
     """A zone with these players in it, by the refs from 1 on."""
-    zone = Zone(rules or Yard(), hz=HZ, seed=1, limits=limits)
+    zone = DrivenZone(rules or Yard(), hz=HZ, seed=1, limits=limits, **settings)
     for ref, name in enumerate(names, 1):
         zone.join(ref, name)
-    zone.tick()
+    zone.step()
     return zone
 
 
-def told(result: TickResult) -> Tick:
+def told(result: TickOutput) -> Tick:
     """A tick's frame as a client has it."""
-    assert int.from_bytes(result.frame[:HEADER_BYTES]) == len(result.frame) - HEADER_BYTES
-    tick = decode_server(result.frame[HEADER_BYTES:])
+    tick = decode_server(result.frame)
     assert isinstance(tick, Tick)
     return tick
 
 
-def replica_of(zone: Zone) -> World:
+def replica_of(zone: DrivenZone) -> World:
     """What a client has that comes in now, by a snapshot."""
     (buffer,) = zone.history.since(None)
-    snapshot = decode_server(buffer.plain[HEADER_BYTES:])
+    snapshot = decode_server(buffer.payload)
     assert isinstance(snapshot, Snapshot)
     world = World(zone.rules.width, zone.rules.height, dict(zone.rules.stats))
     world.restore(snapshot)
@@ -124,7 +124,7 @@ def moved(tick: Tick) -> list[tuple[int, int, int, int]]:
     return list(zip(tick.movers, tick.seqs, tick.vx, tick.vy, strict=True))
 
 
-def codes(result: TickResult) -> list[tuple[int, int, str]]:
+def codes(result: TickOutput) -> list[tuple[int, int, str]]:
     """(ref, seq, code) of each refusal."""
     return [(ref, refusal.seq, refusal.code) for ref, refusal, _ in result.refused]
 
@@ -137,7 +137,7 @@ def test_all_actions_of_a_tick_are_in_its_one_frame() -> None:
     zone.submit(1, 1, [("walk", 1, 2), ("say", "hi")])
     zone.submit(2, 1, [("jump", 5, 6)])
     zone.submit(3, 1, [("push", 1, 9)])
-    result = zone.tick()
+    result = zone.step()
     tick = told(result)
     assert moved(tick) == [(0, 1, 1, 2)]
     assert list(tick.placed) == [1, 5, 6, 9, 0]
@@ -150,12 +150,12 @@ def test_every_tick_is_encoded_exactly_once() -> None:
     for ticks in range(2, 10):
         zone.submit(1, ticks, [("say", "hi")] * (ticks % 3))
         zone.history.snapshot()
-        zone.tick()
-        assert zone.encodes_total == zone.world.tick == ticks
+        zone.step()
+        assert zone.counters.encodes_total == zone.world.tick == ticks
 
 
 def test_a_tick_in_which_nothing_happens_tells_nothing() -> None:
-    result = zone_of("ann").tick()
+    result = zone_of("ann").step()
     assert (result.records, result.joined, result.refused) == (0, [], [])
     assert len(result.frame) < 32
 
@@ -171,19 +171,19 @@ def test_a_tick_in_which_nothing_happens_tells_nothing() -> None:
 def test_an_action_is_told_with_its_result_or_else_its_arguments(sent: tuple[Any, ...], event: tuple[Any, ...]) -> None:
     zone = zone_of("ann")
     zone.submit(1, 300, [sent])
-    assert list(told(zone.tick()).events) == [(0, 300 & 0xFF, *event)]
+    assert list(told(zone.step()).events) == [(0, 300 & 0xFF, *event)]
 
 
 def test_the_dilation_and_the_hash_once_a_second_are_in_the_frame() -> None:
-    zone = Zone(Yard(), hz=HZ, seed=1)
-    ticks = [told(zone.tick(50)) for _ in range(2 * HZ)]
+    zone = DrivenZone(Yard(), hz=HZ, seed=1)
+    ticks = [told(zone.step(50)) for _ in range(2 * HZ)]
     assert {tick.dilation_percent for tick in ticks} == {50}
     assert [tick.tick for tick in ticks if tick.hash is not None] == [HZ, 2 * HZ]
 
 
 def test_the_name_of_the_zone_is_its_games() -> None:
-    assert zone_of().name == "yard"
-    assert zone_of(rules=Plaza()).name == "plaza"
+    assert zone_of().info.name == "yard"
+    assert zone_of(rules=Plaza()).info.name == "plaza"
 
 
 # --- Coming and going -----------------------------------------------------------------------------
@@ -193,34 +193,34 @@ def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
     zone = zone_of()
     zone.join(7, "ann")
     zone.join(5, "bob")
-    result = zone.tick()
+    result = zone.step()
     assert result.joined == [(7, 0), (5, 1)]
     assert list(told(result).joins) == [(0, "ann"), (1, "bob")]
 
 
 def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_their_order() -> None:
-    zone = Zone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_second=4 * HZ - 1))
+    zone = DrivenZone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_second=4 * HZ - 1))
     for ref in range(8):
         zone.join(ref, f"player-{ref}")
     zone.leave(1)
     zone.leave(6)
-    joined = [[ref for ref, _ in zone.tick().joined] for _ in range(3)]
+    joined = [[ref for ref, _ in zone.step().joined] for _ in range(3)]
     assert joined == [[0, 2, 3], [4, 5, 7], []]
 
 
 @pytest.mark.parametrize(("hz", "joined"), [(1, 20), (10, 2), (20, 1), (100, 1)])
 def test_at_any_tick_rate_as_many_come_in_within_a_second_and_never_none(hz: int, joined: int) -> None:
-    zone = Zone(Yard(), hz=hz, seed=1, limits=Limits(joins_per_second=20))
+    zone = DrivenZone(Yard(), hz=hz, seed=1, limits=Limits(joins_per_second=20))
     for ref in range(40):
         zone.join(ref, f"player-{ref}")
-    assert len(zone.tick().joined) == joined
+    assert len(zone.step().joined) == joined
 
 
 def test_who_joins_may_act_in_the_same_tick() -> None:
     zone = zone_of()
     zone.join(1, "ann")
     zone.submit(1, 1, [("walk", 3, 4)])
-    assert moved(told(zone.tick())) == [(0, 1, 3, 4)]
+    assert moved(told(zone.step())) == [(0, 1, 3, 4)]
 
 
 def test_who_joins_and_leaves_within_one_tick_was_never_there() -> None:
@@ -229,7 +229,7 @@ def test_who_joins_and_leaves_within_one_tick_was_never_there() -> None:
     zone.join(2, "bob")
     zone.submit(2, 1, [("say", "hi")])
     zone.leave(2)
-    result = zone.tick()
+    result = zone.step()
     assert (result.records, result.joined, result.refused) == (0, [], [])
     assert zone.world.hash() == before
 
@@ -239,7 +239,7 @@ def test_a_slot_that_was_left_goes_to_the_next_who_joins() -> None:
     zone.submit(1, 1, [("say", "last words")])
     zone.leave(1)
     zone.join(3, "eve")
-    result = zone.tick()
+    result = zone.step()
     tick = told(result)
     assert result.joined == [(3, 0)]
     assert (list(tick.leaves), list(tick.joins), list(tick.events)) == ([0], [(0, "eve")], [])
@@ -250,17 +250,83 @@ def test_the_lowest_free_slot_is_taken_first() -> None:
     zone = zone_of(*"abcdef")
     for ref in (5, 2, 6):
         zone.leave(ref)
-    zone.tick()
+    zone.step()
     for ref in (11, 12, 13, 14):
-        zone.join(ref, "new")
-    assert zone.tick().joined == [(11, 1), (12, 4), (13, 5), (14, 6)]
+        zone.join(ref, f"new {ref}")
+    assert zone.step().joined == [(11, 1), (12, 4), (13, 5), (14, 6)]
 
 
-def test_a_ref_that_left_may_come_back_within_one_tick() -> None:
+def test_a_player_comes_back_within_one_tick_under_a_new_ref() -> None:
     zone = zone_of("ann")
     zone.leave(1)
+    zone.join(2, "ann")
+    assert zone.step().joined == [(2, 0)]
+
+
+def test_a_join_that_left_within_the_same_input_is_ignored() -> None:
+    zone = zone_of("ann")
+    zone.join(2, "bob")
+    zone.leave(2)
+    result = zone.step()
+    assert (result.joined, result.ended) == ([], [])
+    zone.join(3, "bob")
+    assert zone.step().joined == [(3, 1)]
+
+
+def test_a_leave_of_an_unknown_player_is_ignored() -> None:
+    zone = zone_of("ann")
+    zone.leave(7)
+    assert told(zone.step()).leaves == ()
+
+
+def test_a_player_who_joins_again_replaces_the_older_one() -> None:
+    zone = zone_of("ann", "bob")
+    zone.join(7, "ann")
+    result = zone.step()
+    assert result.ended == [Ended(1, CloseReason.REPLACED, "")]
+    assert result.joined == [(7, 0)]
+    assert (list(told(result).leaves), list(told(result).joins)) == ([0], [(0, "ann")])
+    zone.leave(1)
+    assert told(zone.step()).leaves == (), "its gateway reports the end of the old session, which the zone knows"
+
+
+def test_a_name_of_another_address_is_taken() -> None:
+    zone = zone_of("ann")
+    zone.join(2, "ann", host="192.0.2.1")
+    assert zone.step().ended == [Ended(2, CloseReason.BAD_NAME, "somebody at another address has this name")]
+
+
+def test_a_full_zone_lets_nobody_in_until_a_player_leaves() -> None:
+    zone = zone_of("ann", "bob", players_max=2)
+    zone.join(3, "cid")
+    assert zone.step().ended == [Ended(3, CloseReason.SERVER_FULL, "")]
+    zone.leave(1)
+    zone.join(4, "dan")
+    assert zone.step().joined == [(4, 0)]
+
+
+def test_a_zone_with_a_secret_takes_each_ticket_once() -> None:
+    secret = b"0123456789abcdef"
+    zone = zone_of(secret=secret)
+    ticket = issue_ticket(secret, "ann", "yard", 100, bytes(16))
     zone.join(1, "ann")
-    assert zone.tick().joined == [(1, 0)]
+    zone.join(2, "ann", ticket)
+    result = zone.step(unix_seconds=50.0)
+    assert result.ended == [Ended(1, CloseReason.BAD_TICKET, "this zone asks for a ticket")]
+    assert result.joined == [(2, 0)]
+    zone.join(3, "ann", ticket)
+    assert zone.step(unix_seconds=50.0).ended == [Ended(3, CloseReason.BAD_TICKET, "the ticket has been used")]
+
+
+def test_players_who_wait_for_a_slot_count_as_players() -> None:
+    zone = zone_of(limits=Limits(joins_per_second=HZ), players_max=2)
+    for ref, name in enumerate(("ann", "bob", "cid"), 1):
+        zone.join(ref, name)
+    result = zone.step()
+    assert (result.joined, result.ended) == ([(1, 0)], [Ended(3, CloseReason.SERVER_FULL, "")])
+    zone.leave(2)
+    result = zone.step()
+    assert (result.joined, list(told(result).leaves)) == ([], [])
 
 
 def test_actions_of_a_player_who_left_are_dropped() -> None:
@@ -268,7 +334,7 @@ def test_actions_of_a_player_who_left_are_dropped() -> None:
     zone = zone_of("ann", "bob", rules=rules)
     zone.submit(1, 1, [("say", "hi"), ("deny",)])
     zone.leave(1)
-    result = zone.tick()
+    result = zone.step()
     assert list(told(result).events) == []
     assert result.refused == []
     assert ("hi", "ann") not in rules.noted
@@ -281,7 +347,7 @@ def test_leaves_come_before_joins_and_both_before_actions() -> None:
     zone.submit(1, 1, [("say", "hi")])
     zone.join(3, "eve")
     zone.leave(2)
-    zone.tick()
+    zone.step()
     assert rules.noted == [("on_leave", "bob"), ("on_join", "eve"), ("hi", "ann"), ("on_tick", "")]
 
 
@@ -308,7 +374,7 @@ def test_a_rule_may_change_players_as_they_leave(change: str, leaving: list[int]
     replica = replica_of(zone)
     for ref in leaving:
         zone.leave(ref)
-    replica.apply(told(zone.tick()))
+    replica.apply(told(zone.step()))
     assert replica.snapshot() == zone.world.snapshot()
 
 
@@ -317,26 +383,30 @@ def test_a_rule_may_change_players_as_they_leave(change: str, leaving: list[int]
 
 def test_so_many_actions_of_a_player_may_wait_and_not_one_more() -> None:
     zone = zone_of("ann", "bob", limits=Limits(actions_per_tick=5))
-    assert zone.submit(1, 1, [("say", "a")] * 3)
-    assert zone.submit(1, 4, [("say", "b")] * 2)
-    assert not zone.submit(1, 6, [("say", "c")])
-    assert zone.submit(2, 1, [("say", "d")] * 5)
-    assert len(told(zone.tick()).events) == 10
+    zone.submit(1, 1, [("say", "a")] * 3)
+    zone.submit(1, 4, [("say", "b")] * 2)
+    zone.submit(1, 6, [("say", "c")])
+    zone.submit(2, 1, [("say", "d")] * 5)
+    result = zone.step()
+    assert len(told(result).events) == 10
+    assert codes(result) == [(1, 6, "TOO_MANY_ACTIONS")]
 
 
 def test_of_a_packet_that_exceeds_the_bound_nothing_is_taken() -> None:
     zone = zone_of("ann", limits=Limits(actions_per_tick=5))
-    assert zone.submit(1, 1, [("say", "a")] * 3)
-    assert not zone.submit(1, 4, [("say", "b")] * 3)
-    assert zone.submit(1, 7, [("say", "c")] * 2)
-    assert [event[3] for event in told(zone.tick()).events] == ["a", "a", "a", "c", "c"]
+    zone.submit(1, 1, [("say", "a")] * 3)
+    zone.submit(1, 4, [("say", "b")] * 3)
+    zone.submit(1, 7, [("say", "c")] * 2)
+    result = zone.step()
+    assert [event[3] for event in told(result).events] == ["a", "a", "a", "c", "c"]
+    assert codes(result) == [(1, seq, "TOO_MANY_ACTIONS") for seq in (4, 5, 6)]
 
 
 def test_after_the_tick_as_many_may_wait_again() -> None:
     zone = zone_of("ann", limits=Limits(actions_per_tick=2))
     for seq in (1, 3, 5):
-        assert zone.submit(1, seq, [("say", "a")] * 2)
-        zone.tick()
+        zone.submit(1, seq, [("say", "a")] * 2)
+        assert zone.step().refused == []
 
 
 # --- What is refused ------------------------------------------------------------------------------
@@ -346,7 +416,7 @@ def test_each_refusal_goes_to_the_player_who_asked() -> None:
     zone = zone_of("ann", "bob")
     zone.submit(1, 10, [("deny",), ("say", "hi"), ("fly",)])
     zone.submit(2, 20, [("say", 1), ("push", 9, 1)])
-    result = zone.tick()
+    result = zone.step()
     assert codes(result) == [
         (1, 10, "DENIED"),
         (1, 12, RefusalCode.UNKNOWN_ACTION),
@@ -360,14 +430,14 @@ def test_each_refusal_goes_to_the_player_who_asked() -> None:
 def test_a_refusal_is_told_once() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("deny",)])
-    assert len(zone.tick().refused) == 1
-    assert zone.tick().refused == []
+    assert len(zone.step().refused) == 1
+    assert zone.step().refused == []
 
 
 def test_a_refused_action_is_not_noted_as_applied() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("say", "hi"), ("deny",)])
-    zone.tick()
+    zone.step()
     assert zone.world.seq[0] == 1
 
 
@@ -375,30 +445,35 @@ def test_the_newest_applied_action_is_noted_however_many_were_refused_before() -
     zone = zone_of("ann")
     zone.submit(1, 1, [("deny",)] * 150)
     zone.submit(1, 151, [("say", "hi")])
-    zone.tick()
+    zone.step()
     assert zone.world.seq[0] == 151
 
 
 def test_a_replica_notes_the_same_sequence_however_far_apart_actions_may_be() -> None:
     zone = zone_of("ann")
     replica = replica_of(zone)
-    assert zone.submit(1, 5, [("walk", 1, 1)])
-    assert not zone.submit(1, 133, [("say", "too far")])
-    assert not zone.submit(1, 2**31, [("say", "too far")])
-    assert zone.submit(1, 132, [("say", "hi")])
-    replica.apply(told(zone.tick()))
+    zone.submit(1, 5, [("walk", 1, 1)])
+    zone.submit(1, 133, [("say", "too far")])
+    zone.submit(1, 2**31, [("say", "too far")])
+    zone.submit(1, 132, [("say", "hi")])
+    result = zone.step()
+    assert codes(result) == [(1, 133, "TOO_MANY_ACTIONS"), (1, 2**31, "TOO_MANY_ACTIONS")]
+    replica.apply(told(result))
     assert replica.seq == zone.world.seq
     assert replica.seq[0] == 132
-    assert zone.submit(1, 2**31, [("say", "another tick")])
+    zone.submit(1, 2**31, [("say", "another tick")])
+    assert zone.step().refused == []
 
 
 def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -> None:
     zone = zone_of("ann", limits=Limits(event_bytes_per_tick=10_000, actions_per_tick=128))
     replica = replica_of(zone)
-    assert zone.submit(1, 200, [("say", "hi")] * 127)
-    assert zone.submit(1, 327, [("walk", 1, 1)])
-    assert not zone.submit(1, 328, [("say", "one more")])
-    replica.apply(told(zone.tick()))
+    zone.submit(1, 200, [("say", "hi")] * 127)
+    zone.submit(1, 327, [("walk", 1, 1)])
+    zone.submit(1, 328, [("say", "one more")])
+    result = zone.step()
+    assert codes(result) == [(1, 328, "TOO_MANY_ACTIONS")]
+    replica.apply(told(result))
     assert replica.seq == zone.world.seq
     assert replica.seq[0] == 327 & 0xFF
 
@@ -407,14 +482,14 @@ def test_what_one_player_has_everybody_told_within_a_tick_is_bounded_and_the_res
     zone = zone_of("ann", "bob", limits=Limits(event_bytes_per_tick=100))
     text = "x" * 60
     for seq in range(1, 6):
-        assert zone.submit(1, seq, [("say", text)])
-    assert zone.submit(2, 1, [("say", "me too")])
-    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 1), (0, 2), (1, 1)]
+        zone.submit(1, seq, [("say", text)])
+    zone.submit(2, 1, [("say", "me too")])
+    assert [(slot, seq) for slot, seq, *_ in told(zone.step()).events] == [(0, 1), (0, 2), (1, 1)]
     # What waits comes before what is new, and counts towards what may wait.
-    assert zone.submit(1, 6, [("say", "new")])
-    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 3), (0, 4)]
-    assert [(slot, seq) for slot, seq, *_ in told(zone.tick()).events] == [(0, 5), (0, 6)]
-    assert told(zone.tick()).events == ()
+    zone.submit(1, 6, [("say", "new")])
+    assert [(slot, seq) for slot, seq, *_ in told(zone.step()).events] == [(0, 3), (0, 4)]
+    assert [(slot, seq) for slot, seq, *_ in told(zone.step()).events] == [(0, 5), (0, 6)]
+    assert told(zone.step()).events == ()
 
 
 # --- Rules that fail ------------------------------------------------------------------------------
@@ -424,14 +499,14 @@ def test_what_one_player_has_everybody_told_within_a_tick_is_bounded_and_the_res
 def test_a_callback_that_raises_costs_nothing_but_a_count(failing: str) -> None:
     rules = Yard(failing)
     zone = zone_of("ann", "bob", rules=rules)
-    before = zone.rule_failures_total
+    before = zone.counters.rule_failures_total
     zone.submit(1, 1, [("walk", 1, 1)])
     zone.leave(2)
     zone.join(3, "eve")
-    result = zone.tick()
+    result = zone.step()
     assert moved(told(result)) == [(0, 1, 1, 1)]
     assert zone.world.names == ["ann", "eve"]
-    assert zone.rule_failures_total == before + 1
+    assert zone.counters.rule_failures_total == before + 1
 
 
 def test_a_timer_that_raises_stops_no_other_timer() -> None:
@@ -439,9 +514,9 @@ def test_a_timer_that_raises_stops_no_other_timer() -> None:
     zone = zone_of(rules=rules)
     rules.after(1, lambda: rules.note("first"))
     rules.after(1, lambda: rules.note("second"))
-    zone.tick()
+    zone.step()
     assert [what for what, _who in rules.noted[-3:]] == ["first", "second", "on_tick"]
-    assert zone.rule_failures_total == 1
+    assert zone.counters.rule_failures_total == 1
 
 
 @pytest.mark.parametrize("kind", ["fails", "unpackable", "sprint"])
@@ -449,10 +524,10 @@ def test_an_action_whose_rule_raises_is_refused_and_the_others_happen(kind: str)
     zone = zone_of("ann", "bob", rules=Yard("fails"))
     replica = replica_of(zone)
     zone.submit(1, 1, [("say", "before"), ("say", kind) if kind == "fails" else (kind,), ("say", "after")])
-    result = zone.tick()
+    result = zone.step()
     assert codes(result) == [(1, 2, RefusalCode.RULE_FAILED)]
     assert [event[3] for event in told(result).events] == ["before", "after"]
-    assert zone.rule_failures_total == 1
+    assert zone.counters.rule_failures_total == 1
     replica.apply(told(result))
     assert replica.hash() == zone.world.hash()
 
@@ -461,8 +536,8 @@ def test_failures_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.ERROR):
         zone = zone_of(rules=Yard("on_tick"))
         for _ in range(3 * HZ - 1):
-            zone.tick()
-    assert zone.rule_failures_total == 3 * HZ
+            zone.step()
+    assert zone.counters.rule_failures_total == 3 * HZ
     assert len(caplog.records) == 3
 
 
@@ -487,7 +562,7 @@ def test_a_rule_that_fails_all_the_time_hides_no_other(caplog: pytest.LogCapture
         zone = zone_of("ann", rules=Broken())
         for seq in range(1, 2 * HZ - 1):
             zone.submit(1, 3 * seq, [("jump",), ("deep", 500 + seq), ("deep", 300)])
-            zone.tick()
+            zone.step()
     told_of = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
     assert {text: told_of.count(text) for text in told_of} == {"odd": 2, "even": 2, "'jump'": 2, "deep down": 2}
 
@@ -500,7 +575,7 @@ def test_a_motion_whose_action_did_not_happen_stands_as_placed(kind: str, code: 
     zone = zone_of("ann")
     replica = replica_of(zone)
     zone.submit(1, 1, [(kind, 5)])
-    result = zone.tick()
+    result = zone.step()
     tick = told(result)
     assert codes(result) == [(1, 1, code)]
     assert moved(tick) == []
@@ -514,7 +589,7 @@ def test_a_motion_whose_action_did_not_happen_stands_as_placed(kind: str, code: 
 def test_an_earlier_motion_of_the_tick_remains_its_actions_doing(kind: str) -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("walk", 1, 1), (kind, 5)])
-    tick = told(zone.tick())
+    tick = told(zone.step())
     assert moved(tick) == [(0, 1, 5, 0)]
     assert list(tick.placed) == [0, 100, 100, 5, 0]
 
@@ -523,10 +598,10 @@ def test_of_several_motions_in_one_tick_the_last_is_told() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("walk", 1, 1), ("walk", 2, 2)])
     zone.submit(1, 3, [("walk", 3, 3)])
-    result = zone.tick()
+    result = zone.step()
     assert moved(told(result)) == [(0, 3, 3, 3)]
     assert (result.records, result.refused) == (1, [])
-    assert zone.superseded_total == 2
+    assert zone.counters.superseded_total == 2
 
 
 def test_a_motion_supersedes_none_of_an_earlier_tick_or_of_another_player() -> None:
@@ -534,14 +609,14 @@ def test_a_motion_supersedes_none_of_an_earlier_tick_or_of_another_player() -> N
     for seq in (1, 2):
         zone.submit(1, seq, [("walk", 1, 1)])
         zone.submit(2, seq, [("walk", 1, 1)])
-        zone.tick()
-    assert zone.superseded_total == 0
+        zone.step()
+    assert zone.counters.superseded_total == 0
 
 
 def test_a_push_by_another_is_imposed_and_not_the_players_own_motion() -> None:
     zone = zone_of("ann", "bob")
     zone.submit(1, 1, [("push", 1, 7)])
-    tick = told(zone.tick())
+    tick = told(zone.step())
     assert moved(tick) == []
     assert list(tick.placed) == [1, 100, 100, 7, 0]
     assert list(tick.events) == [(0, 1, "push", 1, 7)]
@@ -562,13 +637,13 @@ steps = st.tuples(st.sampled_from(["join", "leave", "act", "act", "act"]), slots
 scripts = st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12)
 
 
-def played(script: list[list[Step]], seed: int) -> list[TickResult]:
+def played(script: list[list[Step]], seed: int) -> list[TickOutput]:
     """What a crowded little plaza makes of a script."""
 
     class Corner(Plaza):
         width, height = 300, 300
 
-    zone = Zone(Corner(), hz=HZ, seed=seed)
+    zone = DrivenZone(Corner(), hz=HZ, seed=seed)
     refs: list[int] = []
     results = []
     number = 0
@@ -582,7 +657,7 @@ def played(script: list[list[Step]], seed: int) -> list[TickResult]:
                 zone.leave(refs.pop(who % len(refs)))
             elif refs:
                 zone.submit(refs[who % len(refs)], number, [sent])
-        results.append(zone.tick())
+        results.append(zone.step())
     return results
 
 
@@ -613,9 +688,9 @@ def test_who_comes_late_reaches_the_same_state_by_frames_or_by_snapshot() -> Non
     early = replica_of(zone)
     for seq in range(1, 6):
         zone.submit(1, seq, [("walk", seq, -seq)])
-        zone.tick()
+        zone.step()
     for buffer in zone.history.since(1):
-        tick = decode_server(buffer.plain[HEADER_BYTES:])
+        tick = decode_server(buffer.payload)
         if isinstance(tick, Tick):
             early.apply(tick)
         else:

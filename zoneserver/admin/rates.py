@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoneserver.admin.stats import Stats
+from zoneserver.admin.stats import METRICS, Stats
 
 __all__ = ["Rates", "counted_since", "rates_between"]
 
@@ -45,41 +46,40 @@ class Rates:
 
 def rates_between(before: Stats, after: Stats) -> Rates | None:
     """The rates from one sample to a later one of the same run; None when no time passed."""
-    # The server's own clock: what the answers waited for on their way does not bend the rates.
+    # The server's own clock: the time that an answer spent on its way does not change the rates.
     seconds = after.uptime_s - before.uptime_s
     if seconds <= 0:
         return None
-    actions = after.actions_in_total - before.actions_in_total
-    deliveries = after.deliveries_out_total - before.deliveries_out_total
-    ticks = after.ticks_total - before.ticks_total
+    since = counted_since(before, after)
+    per_second = {
+        field.name: _number(since, field.name.removesuffix("_per_s")) / seconds
+        for field in dataclasses.fields(Rates)
+        if field.name.endswith("_per_s")
+    }
     return Rates(
         seconds=seconds,
-        ticks_per_s=ticks / seconds,
-        joins_per_s=(after.joins_total - before.joins_total) / seconds,
-        packets_in_per_s=(after.packets_in_total - before.packets_in_total) / seconds,
-        actions_in_per_s=actions / seconds,
-        bytes_in_per_s=(after.bytes_in_total - before.bytes_in_total) / seconds,
-        sends_per_s=(after.sends_total - before.sends_total) / seconds,
-        deliveries_out_per_s=deliveries / seconds,
-        bytes_out_per_s=(after.bytes_out_total - before.bytes_out_total) / seconds,
-        frames_skipped_per_s=(after.frames_skipped_total - before.frames_skipped_total) / seconds,
-        catch_ups_per_s=(after.catch_ups_total - before.catch_ups_total) / seconds,
-        overruns_per_s=(after.overruns_total - before.overruns_total) / seconds,
-        refusals_per_s=(sum(after.refusals.values()) - sum(before.refusals.values())) / seconds,
-        closes_per_s=(sum(after.closes.values()) - sum(before.closes.values())) / seconds,
-        amplification=deliveries / actions if actions else None,
-        encodes_per_tick=(after.encodes_total - before.encodes_total) / ticks if ticks else None,
+        **per_second,
+        amplification=since.deliveries_out_total / since.actions_in_total if since.actions_in_total else None,
+        encodes_per_tick=since.encodes_total / since.ticks_total if since.ticks_total else None,
     )
 
 
+def _number(since: Stats, name: str) -> float:
+    """How often something happened: the counter of that name, or the sum over all codes."""
+    value = getattr(since, name, None)
+    total: float = sum(value.values()) if isinstance(value, Mapping) else getattr(since, f"{name}_total")
+    return total
+
+
 def counted_since(before: Stats, after: Stats) -> Stats:
-    """The later of two samples of one run, with what was counted between them in place of all its totals."""
+    """The later of two samples of one run, with every counter reduced by its value in the earlier one."""
     changes: dict[str, Any] = {}
-    for name in (field.name for field in dataclasses.fields(Stats)):
-        new, old = getattr(after, name), getattr(before, name)
-        if name.endswith("_total"):
-            changes[name] = new - old
-        elif name in ("refusals", "restraints", "closes"):
-            more = {code: number - old.get(code, 0) for code, number in new.items()}
-            changes[name] = {code: number for code, number in more.items() if number}
+    for name, metric in METRICS.items():
+        if metric.kind == "counter":
+            new, old = getattr(after, name), getattr(before, name)
+            if isinstance(new, Mapping):
+                more = {code: number - old.get(code, 0) for code, number in new.items()}
+                changes[name] = {code: number for code, number in more.items() if number}
+            else:
+                changes[name] = new - old
     return dataclasses.replace(after, **changes)

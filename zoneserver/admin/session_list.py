@@ -1,105 +1,86 @@
-"""The roster: what an operator asks about single sessions, those who play and those who have gone.
+"""What an operator asks about single sessions: those of players, and those that ended last.
 
-It keeps a few lines about who went last, as nats-server does, so that one can ask why. All else is
-looked up when somebody asks, and a tick pays nothing for it.
+Everything is looked up when somebody asks, and a tick pays nothing for it.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 
 from zoneserver.admin.stats import SESSION_SORTS, SESSIONS_SCHEMA, ClosedSession, SessionList, SessionStats
-from zoneserver.gateway.broadcaster import Broadcaster
-from zoneserver.gateway.flood import PenaltyLevel
-from zoneserver.gateway.session import Session
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.player import Player
 from zoneserver.gateway.socket_options import round_trip_seconds
-from zoneserver.gateway.state import State
-from zoneserver.zone.zone import Zone
+from zoneserver.gateway.state import PlayerState
 
-__all__ = ["SessionDirectory"]
+__all__ = ["list_sessions"]
 
-_CLOSED_MAX = 64
-# A list is for people to read: what is longer would only hold up a tick.
+# People read the list: a longer one would only hold up a tick.
 _LIMIT_MAX = 200
 
 
-class SessionDirectory:
-    """Lists the sessions of one gateway. `now` is in seconds of the caller's clock."""
+def list_sessions(gateway: Gateway, now: float, sort: str, limit: int) -> SessionList:
+    """The first `limit` players by one of SESSION_SORTS, and the sessions that ended last.
 
-    def __init__(self, zone: Zone) -> None:
-        self._zone = zone
-        # Of each session that ended: (name, address, code, text, when, after how long).
-        self._closed: deque[tuple[str, str, str, str, float, float]] = deque(maxlen=_CLOSED_MAX)
-
-    def ended(self, session: Session, now: float) -> None:
-        """Remembers why a session ended, until enough others have."""
-        lived = now - session.opened_at
-        self._closed.appendleft((session.name, session.address, str(session.reason), session.reason_text, now, lived))
-
-    def listing(
-        self, players: Iterable[Session], broadcaster: Broadcaster, now: float, sort: str, limit: int
-    ) -> SessionList:
-        """The first `limit` of the players' sessions by one of SESSION_SORTS, and of those that closed.
-
-        Raises ValueError for another sort, and for a limit that is not in 1 to 200.
-        """
-        if sort not in SESSION_SORTS:
-            raise ValueError(f"sort is one of {', '.join(SESSION_SORTS)}")
-        if not 1 <= limit <= _LIMIT_MAX:
-            raise ValueError(f"limit is 1 to {_LIMIT_MAX}")
-        players = tuple(players)
-        first = heapq.nlargest(limit, players, key=_figure(sort, broadcaster))
-        return SessionList(
-            schema=SESSIONS_SCHEMA,
-            tick=self._zone.world.tick,
-            players=len(players),
-            sort=sort,
-            sessions=[self._stats(session, broadcaster, now) for session in first],
-            closed=[
-                ClosedSession(name, address, code, text, round(now - at, 1), round(lived, 1))
-                for name, address, code, text, at, lived in islice(self._closed, limit)
-            ],
-        )
-
-    def _stats(self, session: Session, broadcaster: Broadcaster, now: float) -> SessionStats:
-        lag, guard, rtt = broadcaster.lag(session), session.guard, round_trip_seconds(session.socket)
-        if session.state is State.PLAYING:
-            state = "playing" if lag is None else "resting" if lag.is_resting else "behind"
-        else:
-            state = session.state.value
-        return SessionStats(
-            name=session.name,
-            slot=self._zone.slot(session.number),
-            address=session.address,
-            state=state,
-            standing=(PenaltyLevel.FINE if guard is None else guard.standing).name,
-            connected_s=round(now - session.opened_at, 1),
-            behind_ticks=0 if lag is None else broadcaster.tick - lag.tick,
-            queued_bytes=session.waiting_bytes,
-            rtt_ms=None if rtt is None else round(rtt * 1000, 3),
-            bytes_out_total=session.sent_bytes,
-            actions_in_total=session.seq,
-            refusals_total=session.refusals_total,
-        )
+    `now` is in seconds of the loop's clock. Raises ValueError for another sort, and for a limit that is not 1 to 200.
+    """
+    if sort not in SESSION_SORTS:
+        raise ValueError(f"sort is one of {', '.join(SESSION_SORTS)}")
+    if not 1 <= limit <= _LIMIT_MAX:
+        raise ValueError(f"limit is 1 to {_LIMIT_MAX}")
+    first = heapq.nlargest(limit, gateway.players, key=_sort_key(sort, gateway))
+    return SessionList(
+        schema=SESSIONS_SCHEMA,
+        tick=gateway.history.tick,
+        players=gateway.players_count,
+        sort=sort,
+        sessions=[_session_stats(player, gateway, now) for player in first],
+        closed=[
+            ClosedSession(
+                *(closed.name, closed.address, closed.code, closed.text),
+                ago_s=round(now - closed.closed_at, 1),
+                lived_s=round(closed.closed_at - closed.opened_at, 1),
+            )
+            for closed in islice(gateway.closed, limit)
+        ],
+    )
 
 
-def _figure(sort: str, broadcaster: Broadcaster) -> Callable[[Session], float]:
-    """The figure of a session that a sort goes by."""
+def _session_stats(player: Player, gateway: Gateway, now: float) -> SessionStats:
+    session, broadcaster = player.session, gateway.broadcaster
+    lag, rtt = broadcaster.lag(session), round_trip_seconds(session.socket)
+    if player.state is PlayerState.PLAYING:
+        state = "playing" if lag is None else "resting" if lag.is_paused else "behind"
+    else:
+        state = player.state.value
+    return SessionStats(
+        name=player.name,
+        slot=player.slot,
+        address=session.address,
+        state=state,
+        standing=player.guard.level.name,
+        connected_s=round(now - session.opened_at, 1),
+        behind_ticks=broadcaster.behind_ticks(session),
+        queued_bytes=session.waiting_bytes,
+        rtt_ms=None if rtt is None else round(rtt * 1000, 3),
+        bytes_out_total=broadcaster.sent_bytes(session),
+        actions_in_total=player.seq,
+        refusals_total=player.refusals_total,
+    )
 
-    def behind(session: Session) -> float:
-        lag = broadcaster.lag(session)
-        return 0 if lag is None else broadcaster.tick - lag.tick
 
-    figures: dict[str, Callable[[Session], float]] = {
-        "queued": lambda session: session.waiting_bytes,
-        "behind": behind,
-        "rtt": lambda session: round_trip_seconds(session.socket) or 0.0,
-        "out": lambda session: session.sent_bytes,
-        "actions": lambda session: session.seq,
-        "refused": lambda session: session.refusals_total,
-        "age": lambda session: -session.opened_at,
+def _sort_key(sort: str, gateway: Gateway) -> Callable[[Player], float]:
+    """The figure that a sort goes by."""
+    broadcaster = gateway.broadcaster
+    keys: dict[str, Callable[[Player], float]] = {
+        "queued": lambda player: player.session.waiting_bytes,
+        "behind": lambda player: broadcaster.behind_ticks(player.session),
+        "rtt": lambda player: round_trip_seconds(player.session.socket) or 0.0,
+        "out": lambda player: broadcaster.sent_bytes(player.session),
+        "actions": lambda player: player.seq,
+        "refused": lambda player: player.refusals_total,
+        "age": lambda player: -player.session.opened_at,
     }
-    return figures[sort]
+    return keys[sort]

@@ -1,7 +1,6 @@
-"""Numbers about a running zone: histograms, counters, and the one snapshot that everybody reads.
+"""What the admin port says about a server: one schema, with units in the names and `*_total` for what only grows.
 
-The admin port serves a `Stats`, the dashboard draws it, the swarm and the tests compare it: one
-schema, units in the names, `*_total` for what only grows.
+The server makes these documents; the dashboard, the swarm and the log read them.
 """
 
 from __future__ import annotations
@@ -11,102 +10,99 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zoneserver.gateway.counters import GatewayCounters
+from zoneserver.support.statistic import Metric, count, gauge, info, metric_of, seconds
+from zoneserver.zone.counters import ZoneCounters
+
 __all__ = [
+    "METRICS",
+    "SESSIONS_SCHEMA",
     "SESSION_SORTS",
+    "STATS_SCHEMA",
     "ClosedSession",
     "SessionList",
     "SessionStats",
     "Stats",
 ]
 
-
 STATS_SCHEMA = "zone-stats/1"
+_MS = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Everything an operator sees of a server, at one moment: what `GET /stats` answers."""
+@dataclass
+class Stats(GatewayCounters, ZoneCounters):
+    """The state of a server at one moment: what `GET /stats` answers.
 
-    schema: str
-    time_unix_s: float
-    pid: int
-    game: str
-    loop: str
-    uptime_s: float
-    players: int
-    players_peak: int
-    players_max: int
-    connections: int
-    """Open connections, those that are still shaking hands or saying goodbye among them."""
-    handshaking: int
-    behind: int
-    """Players who skip frames: the kernel has not taken their last send yet, or their budget is spent."""
-    queued_bytes: int
-    tick: int
-    tick_due_monotonic_s: float
-    """When the next tick is due, by CLOCK_MONOTONIC, which all processes of a machine share. Ticks lie on
-    a grid of whole periods."""
-    hz: int
-    dilation: float
-    ticks_total: int
-    ticks_skipped_total: int
-    encodes_total: int
-    snapshots_total: int
-    overruns_total: int
-    """Ticks that took longer than their period or came late by more than one."""
-    rule_failures_total: int
-    superseded_total: int
-    """Motions that another motion of the same player within the same tick made void."""
-    connections_total: int
-    joins_total: int
-    packets_in_total: int
-    actions_in_total: int
-    bytes_in_total: int
-    frames_out_total: int
-    """Frames handed to sessions."""
-    sends_total: int
-    """Sends that took them there: as many, unless the sessions gather (`--delivery session`)."""
-    frames_skipped_total: int
-    catch_ups_total: int
-    deliveries_out_total: int
-    """Things told, times those who were told."""
-    bytes_out_total: int
-    deflates_total: int
-    """Frames and snapshots deflated, each once, since somebody in the round had asked for it."""
-    deflate_seconds_total: float
-    """What that took."""
-    frames_deflated_total: int
-    """Frames handed to sessions deflated, of all that were."""
-    bytes_saved_total: int
-    """Bytes that sessions were not sent because what they got was deflated."""
-    frame_bytes: int
-    """The size of the newest frame, as it is."""
-    refusals: dict[str, int]
-    restraints: dict[str, int]
-    """How often a session was WARNED or MUTED for what it sent."""
-    addresses: int
-    """Addresses that are remembered: they hold connections, or did a short while ago."""
-    closes: dict[str, int]
-    tick_ms: dict[str, float]
-    """p50, p99 and max over the last ten seconds."""
-    phases_ms: dict[str, float]
-    """The mean of each phase over the last ten seconds."""
-    cpu_percent: float
-    """Of one core, over the last second."""
-    cpu_seconds_total: float
-    rss_bytes: int
+    The counters of gateway and zone are fields of it, by inheritance.
+    """
+
+    schema: str = info("The schema of this document.")
+    pid: int = info("The process.")
+    game: str = info("The name of the game.")
+    loop: str = info("The event loop: asyncio or uvloop.")
+    time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
+    uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
+    players: int = gauge("Players who are in the zone or about to come in.", "zone_players")
+    players_peak: int = gauge("The most players at once so far.", "zone_players_peak")
+    players_max: int = gauge("The most players that may be in the zone.", "zone_players_max")
+    connections: int = gauge(
+        "Open connections, also those that have no player yet and those that say goodbye.", "zone_connections"
+    )
+    handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking")
+    behind: int = gauge(
+        "Players who skip frames, because their last send is in flight or their byte budget is spent.",
+        "zone_players_behind",
+    )
+    queued_bytes: int = gauge("Bytes that wait for the kernel to take them.", "zone_queued_bytes")
+    tick: int = gauge("The number of the last tick.", "zone_tick")
+    tick_due_monotonic_s: float = gauge(
+        "When the next tick is due, by CLOCK_MONOTONIC, which all processes of a machine share.",
+        "zone_tick_due_monotonic_seconds",
+    )
+    hz: int = gauge("Ticks per second, as configured.", "zone_tick_rate_hertz")
+    dilation: float = gauge("How fast the zone's time runs against the clock.", "zone_dilation_ratio")
+    frame_bytes: int = gauge("The size of the newest frame, without framing.", "zone_frame_bytes")
+    addresses: int = gauge(
+        "Addresses that the server remembers: they hold connections, or did a short while ago.", "zone_addresses"
+    )
+    tick_ms: dict[str, float] = gauge(
+        "Duration of a tick over the last ten seconds.",
+        *("zone_tick_seconds",),
+        kind="summary",
+        scale=_MS,
+        label="quantile",
+    )
+    phases_ms: dict[str, float] = gauge(
+        "Mean duration of each phase of a tick over the last ten seconds; ingest in CPU time.",
+        *("zone_phase_seconds",),
+        scale=_MS,
+        label="phase",
+    )
+    cpu_percent: float = gauge("CPU time over the last second, of one core.", "zone_cpu_ratio", scale=0.01)
+    rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
+    snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
+    ticks_total: int = count("Ticks run.", "zone_ticks_total")
+    ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")
+    overruns_total: int = count(
+        "Ticks that took longer than their period or came late by more than one period.", "zone_overruns_total"
+    )
+    cpu_seconds_total: float = seconds("CPU time of the process.", "zone_cpu_seconds_total")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The document as plain values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, document: Any) -> Stats:
-        """The Stats in an answer to `GET /stats`; fields of a newer server are passed over.
+        """Reads an answer to `GET /stats`, and ignores the fields of a newer server.
 
         Raises ValueError when it is something else.
         """
         return cls(**_known(cls, document, STATS_SCHEMA))
+
+
+METRICS: dict[str, Metric] = {field.name: metric_of(field) for field in dataclasses.fields(Stats)}
+"""The declaration of each field of `Stats`, by the field's name."""
 
 
 # --- Single sessions ----------------------------------------------------------------------------------

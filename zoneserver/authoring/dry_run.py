@@ -7,9 +7,7 @@ that other process; it prints what `digests_elsewhere` reads.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import math
 import os
 import random
@@ -18,15 +16,15 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.load import load_class
 from zoneserver.support.errors import raised_by
 from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
+from zoneserver.zone.link import Actions, Join, Requests, TickInput
 from zoneserver.zone.rules import Between, Player, Rules, Text
-from zoneserver.zone.zone import Zone, new_game
+from zoneserver.zone.zone import RuleFailure, Zone, new_game
 
 __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
 
@@ -58,28 +56,34 @@ def run_trial(rules: Rules) -> Trial:
     """Ten seconds of a game, without waiting for them. Raises GameError when the game fails as it starts."""
     trial, chance = Trial(), random.Random(_SEED)
     kinds = {kind: parameters_of(handler) for kind, handler in sorted(handlers_of(rules).items())}
-    with _failures(trial.failures):
-        zone = Zone(rules, hz=_HZ, seed=_SEED)
-        seqs = dict.fromkeys(PLAYERS, 0)
-        for tick in range(1, TICKS + 1):
-            # What was sent in this tick, by player and sequence.
-            sent: dict[tuple[int, int], str] = {}
-            for ref, (name, (first, last)) in enumerate(PLAYERS.items()):
-                if tick == first:
-                    zone.join(ref, name)
-                elif tick == last:
-                    zone.leave(ref)
-                elif kinds and first < tick < last and chance.random() < 0.5:
-                    kind = chance.choice(list(kinds))
-                    seqs[name] += 1
-                    sent[ref, seqs[name]] = kind
-                    zone.submit(ref, seqs[name], [(kind, *(_made_up(p, rules, chance) for p in kinds[kind]))])
-            result = zone.tick()
-            trial.digests.append(zlib.crc32(result.frame))
-            trial.tried.update(sent.values())
-            for ref, refusal, _ in result.refused:
-                trial.refused.setdefault(sent[ref, refusal.seq], Counter())[refusal.code] += 1
-    trial.failures_total = zone.rule_failures_total
+
+    def failed(failure: RuleFailure) -> None:
+        trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
+
+    zone = Zone(rules, hz=_HZ, seed=_SEED, on_failure=failed)
+    seqs = dict.fromkeys(PLAYERS, 0)
+    for tick in range(1, TICKS + 1):
+        requests = Requests()
+        # What was sent in this tick, by player and sequence.
+        sent: dict[tuple[int, int], str] = {}
+        for ref, (name, (first, last)) in enumerate(PLAYERS.items()):
+            if tick == first:
+                requests.joins.append(Join(ref, name, b"", "127.0.0.1"))
+            elif tick == last:
+                requests.leaves.append(ref)
+            elif kinds and first < tick < last and chance.random() < 0.5:
+                kind = chance.choice(list(kinds))
+                seqs[name] += 1
+                sent[ref, seqs[name]] = kind
+                action = (kind, *(_made_up(parameter, rules, chance) for parameter in kinds[kind]))
+                requests.actions.append(Actions(ref, seqs[name], [action]))
+        output = zone.tick(TickInput(tick, 0.0, 100, requests))
+        trial.digests.append(zlib.crc32(output.frame))
+        trial.tried.update(sent.values())
+        for refused in output.refused:
+            kind = sent[refused.ref, refused.refusal.seq]
+            trial.refused.setdefault(kind, Counter())[refused.refusal.code] += 1
+    trial.failures_total = zone.counters.rule_failures_total
     return trial
 
 
@@ -112,26 +116,6 @@ def _made_up(parameter: Parameter, rules: Rules, chance: random.Random) -> Any:
         return chance.choice(list(rules.players) or [0])
     bytes_max = bound.bytes_max if isinstance(bound, Text) else 200
     return chance.choice(_WORDS).encode()[:bytes_max].decode(errors="ignore") or "x"
-
-
-@contextlib.contextmanager
-def _failures(lines: list[str]) -> Iterator[None]:
-    """Collects what the zone logs of rules that raise, in place of the log."""
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info and record.exc_info[1] is not None and record.args:
-                what, tick, *_ = record.args
-                lines.append(f"tick {tick}: {what} raised {raised_by(record.exc_info[1])}")
-
-    log, collector = logging.getLogger("zoneserver.zone.zone"), Collector()
-    propagates, log.propagate = log.propagate, False
-    log.addHandler(collector)
-    try:
-        yield
-    finally:
-        log.removeHandler(collector)
-        log.propagate = propagates
 
 
 def _shift_clocks() -> None:

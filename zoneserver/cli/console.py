@@ -50,7 +50,7 @@ def banner(server: ZoneServer, loop_name: str) -> None:
     """How it runs and where, on stderr: at most six lines."""
     config, most = server.config, _players(server.players_max)
     lines = [
-        f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, at most {most}",
+        f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}",
         f"players    {address_text(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
     ]
     if not config.secret:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import secrets
@@ -22,7 +23,7 @@ from zoneserver.cli import console
 from zoneserver.cli.command import run_command
 from zoneserver.cli.dashboard_process import dashboard_beside
 from zoneserver.cli.settings import Parser
-from zoneserver.config import DELIVERIES, SECRET_BYTES_MIN, Config, Limits, parse_limits
+from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.protocol.names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
 from zoneserver.server import ZoneServer
@@ -52,12 +53,18 @@ _EXIT_CODES = """\
 _SECRET_VARIABLE = "ZONE_SECRET"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    return run_command(_parser(), lambda arguments: _COMMANDS[arguments.command](arguments), argv)
+def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = ZoneServer) -> int:
+    """Runs the command; returns its exit code. `run` runs a server of this class."""
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "run": functools.partial(_run, server_class),
+        "new": _new,
+        "check": _check,
+        "ticket": _ticket,
+    }
+    return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
     fields = (field.name for field in dataclasses.fields(Config))
     values: dict[str, Any] = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
     values |= {"secret": _secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
@@ -70,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
     rules = _rules(arguments.rules)
     loop_name, factory = loop_factory(arguments.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_serve(rules, config, loop_name, arguments))
+        return runner.run(_serve(lambda: server_class(rules, config), config, loop_name, arguments))
 
 
 def _ticket(arguments: argparse.Namespace) -> int:
@@ -97,14 +104,6 @@ def _check(arguments: argparse.Namespace) -> int:
     checkup = check_game(_rules(arguments.rules), arguments.rules)
     print(json.dumps(checkup.to_json()) if arguments.json else checkup.render())
     return Exit.FAILED if checkup.problems else Exit.OK
-
-
-_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": _run,
-    "new": _new,
-    "check": _check,
-    "ticket": _ticket,
-}
 
 
 def _secret(path: Path | None) -> bytes:
@@ -235,14 +234,14 @@ def _run_settings(run: Parser) -> None:
     run.switch("--dashboard", help="watch it here, as zone-dash does; q stops the server")
     text = "stop when standard input ends: with whoever holds its other end, however that ends"
     run.switch("--stop-on-stdin-eof", help=text)
-    text = "zone, one buffer a tick; for comparison session or immediate, a frame per action, gathered or sent at once"
-    flag("--delivery", one_of(DELIVERIES, "delivery"), text)
     run.switch("--json", help="the summary at the end as JSON: the last statistics")
 
 
-async def _serve(rules: type[Rules], config: Config, loop_name: str, arguments: argparse.Namespace) -> int:
+async def _serve(
+    make_server: Callable[[], ZoneServer], config: Config, loop_name: str, arguments: argparse.Namespace
+) -> int:
     try:
-        server = ZoneServer(rules, config)
+        server = make_server()
         await server.start()
     except OSError as error:
         raise CannotStartError(console.explain(error, config)) from None

@@ -1,97 +1,85 @@
-"""The round of a tick: one buffer, and one call of the kernel for each who gets it.
+"""A broadcast group: the receivers that get the same bytes, with one call of the kernel each.
 
-Everything else that a send could be made of (a method of the session, a transport, a queue) costs about a
-tenth of the server at a thousand players, for thousands of objects that are in no cache. So the round knows of
-each receiver only what takes bytes to the kernel, and asks for the receiver itself when it does not take all.
-
-Pure: what takes bytes to the kernel is given.
+Every other way to send (a method of the session, a transport, a queue) costs about a tenth of the server at
+a thousand players, for thousands of objects that are in no cache. So the group knows of each receiver only
+the function that takes bytes to the kernel. Pure: that function is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["BroadcastGroup", "KernelSend", "Receiver", "never_ready"]
+__all__ = ["BroadcastGroup", "never_ready"]
 
-KernelSend = Callable[[bytes], int]
-"""A socket's non-blocking `send`: how many bytes the kernel took, or OSError."""
+_Receiver = TypeVar("_Receiver")
+_Send = Callable[[bytes], int]
 
 
 def never_ready(_data: bytes) -> int:
-    """The KernelSend of a receiver to whose socket nothing may be sent directly: all is left over."""
+    """The send function of a receiver whose socket must not be sent to directly: nothing is taken."""
     return 0
 
 
-class Receiver(Protocol):
-    """Who can be in a round."""
-
-    def send_remainder(self, data: bytes, taken: int) -> None:
-        """Of this buffer the kernel took so many bytes, and not all."""
-
-
-_Receiver = TypeVar("_Receiver", bound=Receiver)
-
-
 class BroadcastGroup(Generic[_Receiver]):
-    """Those who get every frame in one form.
+    """Receivers of one form of each frame.
 
-    >>> class Quiet:
-    ...     def send_remainder(self, data: bytes, taken: int) -> None:
-    ...         print("left over:", data[taken:])
-    >>> ann, bob = Quiet(), Quiet()
     >>> taken = bytearray()
-    >>> members = BroadcastGroup[Quiet]()
-    >>> members.route(ann, lambda data: taken.extend(data) or len(data))
-    >>> members.route(bob, lambda data: 2)
-    >>> members.send(b"frame"), bytes(taken), members.bytes_total
-    left over: b'ame'
-    (None, b'frame', 5)
+    >>> group = BroadcastGroup[str]()
+    >>> group.set_sender("ann", lambda data: taken.extend(data) or len(data))
+    >>> group.set_sender("bob", lambda data: 2)
+    >>> group.send(b"frame"), bytes(taken), group.bytes_total
+    ([('bob', 2)], b'frame', 5)
     """
 
-    __slots__ = ("_sends", "bytes_total")
+    __slots__ = ("_senders", "bytes_total")
 
     def __init__(self) -> None:
         self.bytes_total = 0
-        """Bytes of all frames so far: what each who was in from the first has been sent."""
-        self._sends: dict[_Receiver, KernelSend] = {}
+        """Bytes of all frames so far: what a receiver that was in from the first has been sent."""
+        self._senders: dict[_Receiver, _Send] = {}
 
     def __len__(self) -> int:
-        return len(self._sends)
+        return len(self._senders)
 
     def __iter__(self) -> Iterator[_Receiver]:
-        return iter(self._sends)
+        return iter(self._senders)
 
-    def route(self, receiver: _Receiver, send: KernelSend) -> None:
-        """From now on frames go to the receiver so, whether or not it was in the round."""
-        self._sends[receiver] = send
+    def __contains__(self, receiver: _Receiver) -> bool:
+        return receiver in self._senders
+
+    def set_sender(self, receiver: _Receiver, send: _Send) -> None:
+        """Has frames sent to the receiver by this function from now on; adds a receiver that is new."""
+        self._senders[receiver] = send
 
     def remove(self, receiver: _Receiver) -> None:
-        """It gets nothing more; there must have been one."""
-        del self._sends[receiver]
+        """Removes a receiver, which must be in the group."""
+        del self._senders[receiver]
 
-    def send(self, data: bytes, first: Iterable[_Receiver] = ()) -> None:
-        """One frame to everybody, beginning with those of `first` who are here: the rest waits for them, and not
-        they for the rest. Who was not taken all of it for is told once all others have been served."""
-        sends, size, short = self._sends, len(data), list[tuple[int, int]]()
+    def send(self, data: bytes, first: Iterable[_Receiver] = ()) -> list[tuple[_Receiver, int]]:
+        """Sends one frame to every receiver, to those in `first` before the others.
+
+        Returns each receiver whose socket did not accept all of it, with how many bytes were accepted.
+        """
+        senders, size, short = self._senders, len(data), list[tuple[int, int]]()
         self.bytes_total += size
-        ahead = {receiver: sends[receiver] for receiver in first if receiver in sends}
-        # In their own places, nothing is left to do for them.
-        sends.update(dict.fromkeys(ahead, len))
+        ahead = {receiver: senders[receiver] for receiver in first if receiver in senders}
+        # They are served once: in their own places `len` stands for a send that accepts everything.
+        senders.update(dict.fromkeys(ahead, len))
         try:
-            # Nothing but the kernel is called in this loop, so that nobody comes or goes meanwhile.
-            for place, send in enumerate(chain(ahead.values(), sends.values())):
+            # Nothing but the kernel is called in this loop, so the table does not change meanwhile.
+            for place, send in enumerate(chain(ahead.values(), senders.values())):
                 try:
                     taken = send(data)
                 except OSError:
-                    # No room, or nobody there any more: whoever sees to the rest finds out which.
+                    # No room, or nobody there any more: sending the remainder finds out which.
                     taken = 0
                 if taken != size:
                     short.append((place, taken))
         finally:
-            sends.update(ahead)
-        if short:
-            receivers = [*ahead, *sends]
-            for place, taken in short:
-                receivers[place].send_remainder(data, taken)
+            senders.update(ahead)
+        if not short:
+            return []
+        receivers = [*ahead, *senders]
+        return [(receivers[place], taken) for place, taken in short]

@@ -1,12 +1,12 @@
-"""The round: one buffer a tick to everybody who can take it, and a way back for who could not.
+"""The broadcaster: one buffer a tick to every player who can take it, and a way back for those who cannot.
 
-Whoever can take no more, because a send is in flight or the byte budget of the window is spent,
-leaves the round and is behind: it skips frames, at the cost of a cursor. When that is over, it gets
-what it missed in one gather send: the frames since, or a snapshot, whichever is shorter. The tick
-waits for nobody; `pacing` says who has been behind for too long.
+A player who can take no more, because a send is in flight or the byte budget of the window is spent, leaves
+the broadcast group and is behind: frames are skipped, at the cost of a cursor. When that is over, one gather
+send brings what was missed: the frames since then or a snapshot, whichever is shorter. The tick waits for
+nobody; `lag` says who has been behind for too long.
 
-Who asked for it gets the buffer deflated: one more encode a tick for all of them together, and none
-while there are none.
+There is one group for each form of a frame (framing, deflated or not), so a tick decides nothing session by
+session. A form is made only while somebody wants it.
 """
 
 from __future__ import annotations
@@ -16,101 +16,140 @@ import time
 from collections.abc import Iterable, Sequence
 
 from zoneserver.config import Config
-from zoneserver.gateway.broadcast_group import BroadcastGroup
-from zoneserver.gateway.counters import Counters
+from zoneserver.gateway.broadcast_group import BroadcastGroup, never_ready
+from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.lag import LagTracker, largest_beyond
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.socket_options import set_user_timeout, unanswered_seconds
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.zone.history import Buffer, History
+from zoneserver.zone.history import Form, History, Message
 
 __all__ = ["Broadcaster"]
 
 # The window over which `send_rate` is kept, and how far its budget has recovered when sending goes on.
-_WINDOW_SECONDS, _RESTED_FILL = 1.0, 0.5
-# How long the kernel is to put up with a peer that has no room: longer than we do, by far.
+_WINDOW_SECONDS, _PAUSED_FILL = 1.0, 0.5
+# How long the kernel waits for a peer that has no room: much longer than our own limits.
 _KERNEL_PATIENCE_SECONDS = 60.0
-# Whoever has answered nothing for so long is gone, rather than slow, and no answer is still on its way.
+# A peer that has answered nothing for so long is gone rather than slow: no answer is on its way any more.
 _GONE_SECONDS = 1.0
 
 
 class Broadcaster:
-    """Hands the frames of one zone to those who play in it. `now` is in seconds of the caller's clock."""
+    """Hands the frames of one zone to its players. `now` is in seconds of the caller's clock."""
 
-    def __init__(self, history: History, config: Config, counters: Counters) -> None:
+    def __init__(self, history: History, config: Config, counters: GatewayCounters) -> None:
         self.tick = history.tick
-        """The tick that everybody in the round has been handed."""
+        """The tick that every player in a group has been handed."""
         self.frame_bytes = 0
-        """The size of its frame, as it is."""
+        """The size of its frame, without framing."""
         self._history = history
         self._config = config
         self._limits = config.limits
         self._counters = counters
-        # Those who get every frame as it is made, and those who get it deflated: two rounds, so that a tick
-        # decides nothing session by session.
-        self._plain = BroadcastGroup[Session]()
-        self._deflating = BroadcastGroup[Session]()
-        # Those who skip frames.
+        self._groups: dict[Form, BroadcastGroup[Session]] = {}
+        # The form that each player wants.
+        self._forms: dict[Session, Form] = {}
+        # Of each player in a group: the group, and its `bytes_total` when the player entered.
+        self._subscriptions: dict[Session, tuple[BroadcastGroup[Session], int]] = {}
+        # Players who skip frames.
         self._behind: dict[Session, LagTracker] = {}
-        # What each may be sent within the window; empty when there is no such bound.
+        # What each player may be sent within the window; empty when there is no such bound.
         self._budgets: dict[Session, LeakyBucket] = {}
-        # When those who rest go on, the earliest first: (moment, number of the session, session).
-        self._rests: list[tuple[float, int, Session]] = []
+        # When players whose budget is spent go on, the earliest first: (moment, number of the session, session).
+        self._pauses: list[tuple[float, int, Session]] = []
 
     @property
     def behind(self) -> int:
-        """How many skip frames at present."""
+        """How many players skip frames at present."""
         return len(self._behind)
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that wait for the kernel to take them, over all who play."""
+        """Bytes that wait for the kernel to take them, over all players."""
         return sum(session.waiting_bytes for session in self._behind)
 
     def lag(self, session: Session) -> LagTracker | None:
-        """Of one that skips frames."""
+        """The tracker of a player who skips frames; None for one who does not."""
         return self._behind.get(session)
 
-    # --- Who is in the round ----------------------------------------------------------------------
+    def behind_ticks(self, session: Session) -> int:
+        """How many frames the player has not been handed yet."""
+        lag = self._behind.get(session)
+        return 0 if lag is None else self.tick - lag.tick
 
-    def join(self, session: Session, now: float) -> None:
-        """From now on it gets every frame; the state that they follow comes first."""
+    def sent_bytes(self, session: Session) -> int:
+        """Bytes of this session that the kernel has taken, ever."""
+        group, before = self._subscriptions.get(session, (None, 0))
+        return session.sent_bytes + (0 if group is None else group.bytes_total - before)
+
+    # --- Who is in which group --------------------------------------------------------------------
+
+    def join(self, session: Session, form: Form, now: float) -> None:
+        """Queues the state for a new player, and hands it every later frame."""
         if self._config.send_rate:
             self._budgets[session] = LeakyBucket(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
+        self._forms[session] = form
         self._hand_over(session, None, now)
 
     def leave(self, session: Session) -> None:
-        """It gets nothing more; one that never joined gets nothing anyway."""
-        session.enter(None)
+        """Hands the session nothing more. A session that never joined may leave."""
+        self._unsubscribe(session)
+        self._forms.pop(session, None)
         self._behind.pop(session, None)
         self._budgets.pop(session, None)
 
+    def blocked(self, session: Session) -> None:
+        """Something waits for the session: no frame may pass it."""
+        self._set_sender(session, is_clear=False)
+
+    def cleared(self, session: Session) -> None:
+        """Nothing waits for the session: frames go to the kernel directly."""
+        self._set_sender(session, is_clear=True)
+
     def stalled(self, session: Session, now: float) -> None:
-        """A send of the session is in flight: it is behind until that completes."""
-        if session.round is not None:
+        """A send of the session is in flight: the player is behind until it completes."""
+        if session in self._subscriptions:
             self._fall_behind(session, now)
         if session in self._behind:
             set_user_timeout(session.socket, _KERNEL_PATIENCE_SECONDS)
 
     def drained(self, session: Session, now: float) -> None:
-        """That send is complete; what was missed is queued, for the session to send."""
+        """That send is complete. What the player missed is queued, for the session to send."""
         lag = self._behind.get(session)
         if lag is not None:
             set_user_timeout(session.socket, self._limits.tcp_user_timeout_seconds)
-            if not lag.is_resting:
+            if not lag.is_paused:
                 self._catch_up(session, lag, now)
 
+    def _subscribe(self, session: Session) -> None:
+        form = self._forms[session]
+        group = self._groups.get(form)
+        if group is None:
+            group = self._groups[form] = BroadcastGroup()
+        self._subscriptions[session] = group, group.bytes_total
+        self._set_sender(session, is_clear=session.is_clear)
+
+    def _unsubscribe(self, session: Session) -> None:
+        group, before = self._subscriptions.pop(session, (None, 0))
+        if group is not None:
+            group.remove(session)
+            session.count_direct(group.bytes_total - before)
+
+    def _set_sender(self, session: Session, *, is_clear: bool) -> None:
+        group, _ = self._subscriptions.get(session, (None, 0))
+        if group is not None:
+            group.set_sender(session, (session.kernel_send if is_clear else None) or never_ready)
+
     def _fall_behind(self, session: Session, now: float) -> LagTracker:
-        session.enter(None)
+        self._unsubscribe(session)
         lag = self._behind[session] = LagTracker(self.tick, now, session.sent_bytes)
         return lag
 
-    def _rest(self, session: Session, budget: LeakyBucket, now: float) -> None:
-        """The budget is spent: sends nothing to it until that has recovered."""
-        lag = self._fall_behind(session, now)
-        lag.is_resting = True
-        heapq.heappush(self._rests, (now + budget.seconds_until(_RESTED_FILL, now), session.number, session))
+    def _pause(self, session: Session, budget: LeakyBucket, now: float) -> None:
+        """The budget is spent: sends the player nothing until it has recovered."""
+        self._fall_behind(session, now).is_paused = True
+        heapq.heappush(self._pauses, (now + budget.seconds_until(_PAUSED_FILL, now), session.number, session))
 
     def _catch_up(self, session: Session, lag: LagTracker, now: float) -> None:
         del self._behind[session]
@@ -119,91 +158,96 @@ class Broadcaster:
         self._hand_over(session, lag.tick, now)
 
     def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
-        """Queues what somebody with this tick misses, and takes it into the round."""
-        session.enter(self._deflating if session.wants_deflate else self._plain)
-        missed = self._in_form(session, self._history.since(tick))
-        size = len(missed)
-        if missed and not session.enqueue(missed):
-            return  # It is over, and has left.
-        self._counters.bytes_out_total += size
+        """Queues what a player with this tick has missed, and takes the player into its group."""
+        self._subscribe(session)
+        missed = self._in_form(self._forms[session], self._history.since(tick))
+        if missed and not session.queue_bytes(missed):
+            return  # The session is over, and has left.
+        self._counters.bytes_out_total += len(missed)
         budget = self._budgets.get(session)
-        if budget is not None and budget.spend(size, now) >= 1.0:
-            self._rest(session, budget, now)
+        if budget is not None and budget.spend(len(missed), now) >= 1.0:
+            self._pause(session, budget, now)
 
-    def _in_form(self, session: Session, missed: Sequence[Buffer]) -> bytes:
-        """What somebody missed as one piece: for who wants it deflated, what is there in that form, and what is
-        of the last tick in any case."""
-        if not session.wants_deflate or not missed:
-            return b"".join([buffer.plain for buffer in missed])
+    def _in_form(self, form: Form, missed: Sequence[Message]) -> bytes:
+        """Messages as one piece. Deflated receivers get those deflated that were deflated before, and the newest."""
+        if not form.deflated or not missed:
+            return b"".join([message.form(form) for message in missed])
+        plain = Form(form.framing)
         *older, newest = missed
-        deflated = b"".join([*(buffer.deflated or buffer.plain for buffer in older), self._deflate(newest)])
-        self._counters.bytes_saved_total += sum(len(buffer.plain) for buffer in missed) - len(deflated)
-        return deflated
+        parts = [message.form(form if message.has(form) else plain) for message in older]
+        parts.append(self._deflate(newest, form))
+        self._counters.bytes_saved_total += sum(message.saved_bytes for message in missed if message.has(form))
+        return b"".join(parts)
 
-    def _deflate(self, buffer: Buffer) -> bytes:
-        """The deflated form, and what it took to make it."""
-        if buffer.deflated is None:
-            began = time.perf_counter()
-            buffer.deflate()
-            self._counters.deflate_seconds_total += time.perf_counter() - began
-            self._counters.deflates_total += 1
-        return buffer.deflate()
+    def _deflate(self, message: Message, form: Form) -> bytes:
+        """The deflated form of a message, with the time that making it took counted."""
+        if message.is_deflated:
+            return message.form(form)
+        began = time.perf_counter()
+        data = message.form(form)
+        self._counters.deflate_seconds_total += time.perf_counter() - began
+        self._counters.deflates_total += 1
+        return data
 
-    # --- The round --------------------------------------------------------------------------------
+    # --- The tick ---------------------------------------------------------------------------------
 
     def send(self, records: int, now: float, first: Iterable[Session] = ()) -> None:
-        """One round with the newest frame of the history, which tells each receiver so many things. It begins
-        with `first`, whether or not they are in the round."""
-        newest = self._history.newest
-        self.tick, self.frame_bytes = self._history.tick, len(newest.plain)
-        rounds = [(self._plain, newest.plain)]
-        if self._deflating:
-            rounds.append((self._deflating, self._deflate(newest)))
-        counters = self._counters
-        # A send may end its session or find that it stalls: both change the rounds.
-        charged = [(tuple(members), data) for members, data in rounds] if self._config.send_rate else []
-        for members, data in rounds:
-            count = len(members)
-            self._deliver(members, data, first)
+        """Sends the newest frame of the history to every group. Each receiver is told so many records.
+
+        The sessions in `first` are served before the others of their group.
+        """
+        newest, counters = self._history.newest, self._counters
+        self.tick, self.frame_bytes = self._history.tick, len(newest.payload)
+        # A send may end a session or find that it stalls, and both change the groups.
+        charged: list[tuple[tuple[Session, ...], int]] = []
+        for form, group in self._groups.items():
+            count = len(group)
+            if not count:
+                continue
+            data = self._deflate(newest, form) if form.deflated else newest.form(form)
+            if self._config.send_rate:
+                charged.append((tuple(group), len(data)))
+            self._deliver(group, data, first)
             counters.frames_out_total += count
             counters.deliveries_out_total += count * records
             counters.bytes_out_total += count * len(data)
-            if data is not newest.plain:
-                counters.frames_deflated_total += count
-                counters.bytes_saved_total += count * (len(newest.plain) - len(data))
+            if form.deflated:
+                counters.frames_deflated_total += count if newest.saved_bytes else 0
+                counters.bytes_saved_total += count * newest.saved_bytes
         counters.frames_skipped_total += len(self._behind)
-        for receivers, data in charged:
-            self._charge(receivers, len(data), now)
-        self._wake(now)
+        for receivers, size in charged:
+            self._charge(receivers, size, now)
+        self._resume(now)
 
-    def _deliver(self, members: BroadcastGroup[Session], data: bytes, first: Iterable[Session]) -> None:
-        """One send to each, now."""
-        self._counters.sends_total += len(members)
-        members.send(data, first)
+    def _deliver(self, group: BroadcastGroup[Session], data: bytes, first: Iterable[Session]) -> None:
+        """One send to each receiver of a group, now."""
+        self._counters.sends_total += len(group)
+        for session, taken in group.send(data, first):
+            session.send_remainder(data, taken)
 
     def _charge(self, receivers: Sequence[Session], size: int, now: float) -> None:
-        """Where there is a bound on the rate: who has spent its budget rests."""
+        """Where the rate is bounded: players who have spent their budget are paused."""
         for session in receivers:
             budget = self._budgets.get(session)
-            if budget is not None and budget.spend(size, now) >= 1.0 and session.round is not None:
-                self._rest(session, budget, now)
+            if budget is not None and budget.spend(size, now) >= 1.0 and session in self._subscriptions:
+                self._pause(session, budget, now)
 
-    def _wake(self, now: float) -> None:
-        """Who has rested goes on."""
-        while self._rests and self._rests[0][0] <= now:
-            session = heapq.heappop(self._rests)[2]
+    def _resume(self, now: float) -> None:
+        """Players whose pause is over go on."""
+        while self._pauses and self._pauses[0][0] <= now:
+            session = heapq.heappop(self._pauses)[2]
             lag = self._behind.get(session)
-            if lag is not None and lag.is_resting:
-                lag.is_resting = False
+            if lag is not None and lag.is_paused:
+                lag.is_paused = False
                 if not session.in_flight:
                     self._catch_up(session, lag, now)
                     session.flush()
 
     def expire(self, now: float) -> None:
-        """Ends those who have been behind for too long, and those for whom memory does not suffice."""
+        """Ends players who have been behind for too long, and those for whom memory does not suffice."""
         limits = self._limits
         for session, lag in list(self._behind.items()):
-            verdict = lag.verdict(
+            verdict = lag.check(
                 now, session.sent_bytes, session.waiting_bytes, limits.send_soft_bytes, limits.stall_seconds
             )
             silent_seconds = unanswered_seconds(session.socket)

@@ -1,69 +1,35 @@
-"""What a gateway counts, and how long its ticks take."""
+"""What a gateway counts."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from zoneserver.support.histogram import quantile
+from zoneserver.support.statistic import codes, count, seconds
 
-__all__ = ["PHASES", "Counters", "TickTimes"]
-
-PHASES = ("ingest", "rules", "encode", "deflate", "fan_out")
-"""Where the time of a tick goes. Ingest is what was received and decoded since the tick before, in
-CPU time; the others make up the tick itself."""
+__all__ = ["GatewayCounters"]
 
 
-class TickTimes:
-    """How long recent ticks took, in seconds, by phase."""
+@dataclass
+class GatewayCounters:
+    """Numbers that only grow."""
 
-    def __init__(self, ticks: int) -> None:
-        self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
-
-    def record(self, ingest: float, rules: float, encode: float, deflate: float, broadcast: float) -> None:
-        """Adds one tick."""
-        self._recent.append((ingest, rules, encode, deflate, broadcast))
-
-    def newest_ms(self) -> dict[str, float]:
-        """Each phase of the newest tick."""
-        newest = self._recent[-1] if self._recent else [0.0] * len(PHASES)
-        return {phase: round(seconds * 1000, 3) for phase, seconds in zip(PHASES, newest, strict=True)}
-
-    def tick_ms(self) -> dict[str, float]:
-        """Median, 99th percentile and maximum of a tick, without its ingest."""
-        ordered = sorted(sum(times[1:]) * 1000 for times in self._recent)
-        return {
-            "p50": round(quantile(ordered, 0.5), 3),
-            "p99": round(quantile(ordered, 0.99), 3),
-            "max": round(ordered[-1] if ordered else 0.0, 3),
-        }
-
-    def phases_ms(self) -> dict[str, float]:
-        """The mean of each phase."""
-        ticks = len(self._recent) or 1
-        columns = zip(*self._recent, strict=True) if self._recent else [()] * len(PHASES)
-        return {phase: round(sum(column) * 1000 / ticks, 3) for phase, column in zip(PHASES, columns, strict=True)}
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a gateway counts. They only grow."""
-
-    packets_in_total: int = 0
-    actions_in_total: int = 0
-    bytes_in_total: int = 0
-    frames_out_total: int = 0
-    sends_total: int = 0
-    frames_skipped_total: int = 0
-    deliveries_out_total: int = 0
-    bytes_out_total: int = 0
-    deflates_total: int = 0
-    deflate_seconds_total: float = 0.0
-    frames_deflated_total: int = 0
-    bytes_saved_total: int = 0
-    catch_ups_total: int = 0
-    joins_total: int = 0
-    connections_total: int = 0
-    refusals: Counter[str] = field(default_factory=Counter)
-    restraints: Counter[str] = field(default_factory=Counter)
-    closes: Counter[str] = field(default_factory=Counter)
+    connections_total: int = count("Connections accepted.", "zone_connections_total")
+    joins_total: int = count("Players who came in.", "zone_joins_total")
+    packets_in_total: int = count("Packets received from clients.", "zone_received_packets_total")
+    actions_in_total: int = count("Actions in those packets.", "zone_received_actions_total")
+    bytes_in_total: int = count("Bytes of those packets.", "zone_received_bytes_total")
+    frames_out_total: int = count("Frames handed to sessions.", "zone_sent_frames_total")
+    sends_total: int = count("Calls of the kernel that sent those frames.", "zone_sends_total")
+    frames_skipped_total: int = count("Frames not sent to players who were behind.", "zone_skipped_frames_total")
+    catch_ups_total: int = count("Players who were behind and were sent what they missed.", "zone_catch_ups_total")
+    deliveries_out_total: int = count(
+        "Records delivered: the records of each frame, multiplied by its receivers.", "zone_deliveries_total"
+    )
+    bytes_out_total: int = count("Bytes handed to sessions.", "zone_sent_bytes_total")
+    deflates_total: int = count("Frames and snapshots deflated, each once.", "zone_deflates_total")
+    deflate_seconds_total: float = seconds("Time that deflating took.", "zone_deflate_seconds_total")
+    frames_deflated_total: int = count("Frames handed to sessions in deflated form.", "zone_sent_deflated_frames_total")
+    bytes_saved_total: int = count("Bytes not sent because a message was deflated.", "zone_saved_bytes_total")
+    refusals: dict[str, int] = codes("Actions refused, by code.", "zone_refusals_total")
+    restraints: dict[str, int] = codes("Sessions warned or muted for what they sent, by code.", "zone_restraints_total")
+    closes: dict[str, int] = codes("Sessions ended, by reason.", "zone_closes_total")

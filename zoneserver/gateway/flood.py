@@ -1,11 +1,11 @@
-"""The guard of one session: notices a client that floods or talks nonsense before others pay for it.
+"""Flood control of one session: notices a client that floods or sends nonsense before others pay for it.
 
-An action costs its bytes times the receivers, so this sits before the zone. Four budgets drain with
-time: frames, bytes, actions, and glitches (what no honest client does, by weight). The fullest of
-them says where the session stands: warned at the brim, muted above it, out at twice the brim. An
-honest client, even one that sends five seconds' worth at once after a stall, never gets to the brim.
+An action costs its bytes multiplied by the receivers, so flood control comes before the zone. Four leaky
+buckets drain with time: packets, bytes, actions, and violations (refused actions, by weight). The fullest of
+them decides the penalty level: WARNED when it is full, MUTED at one and a half times its size, OUT at twice.
+An honest client never fills one, even when it sends five seconds' worth at once after a stall.
 
-Pure: the caller says what time it is, and carries out what is decided here.
+Pure: the time is passed in, and the caller carries out what is decided here.
 """
 
 from __future__ import annotations
@@ -21,95 +21,95 @@ __all__ = ["FloodGuard", "PenaltyLevel"]
 
 
 class PenaltyLevel(enum.IntEnum):
-    """How far a session has gone. It only rises, until all its budgets have drained to half."""
+    """How far a session has gone. The level only rises, until all its buckets have drained to half."""
 
     FINE = 0
     WARNED = 1
-    """Told that it is at the brim of a budget."""
+    """The client was told that a bucket is full."""
     MUTED = 2
-    """Its actions are dropped."""
+    """The client's actions are dropped."""
     OUT = 3
-    """Over: its session ends for `Guard.reason`."""
+    """The session ends for `FloodGuard.reason`."""
 
 
-_BRIM, _MUTED_FILL, _OUT_FILL, _FORGIVEN_FILL = 1.0, 1.5, 2.0, 0.5
+_WARNED_FILL, _MUTED_FILL, _OUT_FILL, _FORGIVEN_FILL = 1.0, 1.5, 2.0, 0.5
 
-# What a refusal weighs. Whoever plays over a slow line asks for what has just become impossible; but a
-# client knows what an action looks like, and one that was muted knows that it is to be silent.
+# What a refused action weighs. An honest client on a slow line asks for what has just become impossible. No
+# honest client sends what an action cannot be, and none goes on acting after it was muted.
 _REFUSAL_WEIGHT, _VIOLATION_WEIGHT = 1.0, 20.0
 
 
 class FloodGuard:
-    """Counts what one client sends, and says how far it has gone.
+    """Counts what one client sends, and decides its penalty level.
 
-    What counts returns whether `standing` has just risen: then the client is to be told, or ended.
+    Each `record_...` returns whether the level has just risen: then the client is to be told, or ended.
 
     >>> guard = FloodGuard(Limits(frames_burst=100))
-    >>> any(guard.frame(10, now=0.0) for _ in range(99)), guard.frame(10, now=0.0), guard.frame(10, now=0.0)
-    (False, True, False)
-    >>> guard.standing, guard.text
-    (<PenaltyLevel.WARNED: 1>, 'too many frames')
+    >>> any(guard.record_packet(10, now=0.0) for _ in range(99)), guard.record_packet(10, now=0.0)
+    (False, True)
+    >>> guard.level, guard.text, guard.record_packet(10, now=0.0)
+    (<PenaltyLevel.WARNED: 1>, 'too many frames', False)
     """
 
-    __slots__ = ("_actions", "_address", "_bytes", "_frames", "_violations", "reason", "standing", "text")
+    __slots__ = ("_actions", "_address", "_bytes", "_packets", "_violations", "level", "reason", "text")
 
     def __init__(self, limits: Limits, address: AddressBudgets | None = None) -> None:
         self._address = address
-        self._frames = LeakyBucket(limits.frames_per_second, limits.frames_burst)
+        self._packets = LeakyBucket(limits.frames_per_second, limits.frames_burst)
         self._bytes = LeakyBucket(limits.bytes_per_second, limits.bytes_burst)
         self._actions = LeakyBucket(limits.actions_per_second, limits.actions_burst)
         self._violations = LeakyBucket(limits.violations_per_second, limits.violations_burst)
-        self.standing = PenaltyLevel.FINE
+        self.level = PenaltyLevel.FINE
         self.reason = CloseReason.FLOOD
-        """What its session ends with, should it be out."""
+        """Why the session ends, should the level become OUT."""
         self.text = ""
-        """What there was too much of when its standing last rose."""
+        """What there was too much of when the level last rose."""
 
-    def frame(self, size: int, now: float) -> bool:
-        """A frame of so many bytes arrived, whatever is in it."""
-        frames, volume = self._frames.spend(1, now), self._bytes.spend(size, now)
-        if frames < _BRIM and volume < _BRIM and not self.standing:
+    def record_packet(self, size: int, now: float) -> bool:
+        """Counts a packet of `size` bytes, whatever is in it. Returns whether the level rose."""
+        packets, volume = self._packets.spend(1, now), self._bytes.spend(size, now)
+        if packets < _WARNED_FILL and volume < _WARNED_FILL and not self.level:
             return False
-        if frames > volume:
-            return self._judge(frames, CloseReason.FLOOD, "too many frames", now)
+        if packets > volume:
+            return self._judge(packets, CloseReason.FLOOD, "too many frames", now)
         return self._judge(volume, CloseReason.FLOOD, "too many bytes", now)
 
-    def actions(self, count: int, now: float) -> bool:
-        """So many actions were asked for."""
+    def record_actions(self, count: int, now: float) -> bool:
+        """Counts actions that were asked for. Returns whether the level rose."""
         fill = self._actions.spend(count, now)
-        if fill < _BRIM and not self.standing:
+        if fill < _WARNED_FILL and not self.level:
             return False
         return self._judge(fill, CloseReason.FLOOD, "too many actions", now)
 
-    def admits(self, count: int, now: float) -> bool:
-        """Whether there is room for so many actions from its address; they are then charged there."""
+    def admit_actions(self, count: int, now: float) -> bool:
+        """Charges actions to the client's address; returns False, and charges nothing, when there is no room."""
         return self._address is None or self._address.admit(count, now)
 
     def is_address_out(self, now: float) -> bool:
-        """Whether nobody else is wanted from its address, for all that is refused to those there."""
+        """Whether so many actions from the address were refused that it is to be banned."""
         return self._address is not None and self._address.is_out(now)
 
-    def refused(self, code: str, is_violation: bool, now: float) -> bool:
-        """An action came to nothing; a glitch is one that no honest client would have tried."""
+    def record_refusal(self, code: str, is_violation: bool, now: float) -> bool:
+        """Counts a refused action. Returns whether the level rose."""
         weight = _VIOLATION_WEIGHT if is_violation else _REFUSAL_WEIGHT
         if self._address is not None:
             self._address.refused(weight, now)
         fill = self._violations.spend(weight, now)
-        if fill < _BRIM and not self.standing:
+        if fill < _WARNED_FILL and not self.level:
             return False
         return self._judge(fill, CloseReason.PROTOCOL_ERROR, f"refused again and again: {code:.32}", now)
 
-    def ignored(self, now: float) -> bool:
-        """It acts although it is muted: that weighs as much as a glitch, on top of what it is muted for."""
+    def record_ignored(self, now: float) -> bool:
+        """Counts actions of a muted client: they weigh as much as a violation. Returns whether the level rose."""
         return self._judge(self._violations.spend(_VIOLATION_WEIGHT, now), self.reason, self.text, now)
 
     def _judge(self, fill: float, reason: CloseReason, text: str, now: float) -> bool:
-        steps = ((_OUT_FILL, PenaltyLevel.OUT), (_MUTED_FILL, PenaltyLevel.MUTED), (_BRIM, PenaltyLevel.WARNED))
-        reached = next((standing for step, standing in steps if fill >= step), PenaltyLevel.FINE)
-        if reached > self.standing:
-            self.standing, self.reason, self.text = reached, reason, text
+        steps = ((_OUT_FILL, PenaltyLevel.OUT), (_MUTED_FILL, PenaltyLevel.MUTED), (_WARNED_FILL, PenaltyLevel.WARNED))
+        reached = next((level for step, level in steps if fill >= step), PenaltyLevel.FINE)
+        if reached > self.level:
+            self.level, self.reason, self.text = reached, reason, text
             return True
-        budgets = (self._frames, self._bytes, self._actions, self._violations)
-        if self.standing < PenaltyLevel.OUT and all(budget.fill(now) <= _FORGIVEN_FILL for budget in budgets):
-            self.standing = PenaltyLevel.FINE
+        buckets = (self._packets, self._bytes, self._actions, self._violations)
+        if self.level < PenaltyLevel.OUT and all(bucket.fill(now) <= _FORGIVEN_FILL for bucket in buckets):
+            self.level = PenaltyLevel.FINE
         return False

@@ -1,30 +1,28 @@
-"""The gateway: sessions on one side, the zone on the other, and one buffer a tick between them.
+"""The gateway: sessions on one side, the link to a zone on the other, and one buffer a tick between them.
 
-It admits players, hands their actions to the zone, and has the frame go round (`fanout`). What a
-client may send is bounded here, before anybody else pays for it: by address (`pending`) and by session
-(`guard`).
+The gateway says what messages mean, sends the zone what players ask for, and hands out what the zone answers.
+What a client may send is bounded here, before anybody else pays for it: by address (`handshake`) and by
+session (`flood`). It never sees a rule or the zone itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-from zoneserver.admin.session_list import SessionDirectory
-from zoneserver.admin.stats import SessionList
 from zoneserver.config import Config
 from zoneserver.gateway.broadcaster import Broadcaster
-from zoneserver.gateway.counters import Counters, TickTimes
+from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood import FloodGuard, PenaltyLevel
 from zoneserver.gateway.handshake import PendingConnections
+from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
-from zoneserver.gateway.state import State
+from zoneserver.gateway.state import LEGAL, PlayerState
 from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, RefusalCode
 from zoneserver.protocol.decoding import WireError, decode_act, decode_client
-from zoneserver.protocol.framing import HEADER_BYTES, frame
 from zoneserver.protocol.messages import (
     ACTIONS_PER_PACKET,
     DEFLATE,
@@ -39,75 +37,90 @@ from zoneserver.protocol.messages import (
     op_of,
 )
 from zoneserver.protocol.names import NAME_TEXT, is_name
-from zoneserver.zone.ticket_verifier import TicketVerifier
-from zoneserver.zone.zone import TickResult, Zone
+from zoneserver.zone.history import Form, History
+from zoneserver.zone.link import Actions, Join, Requests, TickOutput, ZoneLink
 
-__all__ = ["Gateway"]
+__all__ = ["Closed", "Gateway"]
 
 log = logging.getLogger(__name__)
 
-# So many packets are read before the tick asks for them: a bound on memory, and on the tick.
+# The inbox is read before the tick asks for it when it holds so many packets: a bound on memory, and on the tick.
 _INBOX_PACKETS_MAX = 1024
-_ACT, _PLAYING = int(Op.ACT), State.PLAYING
+_ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 
-# The longest that one tick moves our clock. While the process was stopped, or the tick took for ever,
-# nobody could reach us: that time counts against nobody.
+# The longest that one tick moves our clock. While the process was stopped, or a tick took very long, no client
+# could reach us: that time counts against nobody.
 _STEP_SECONDS_MAX = 1.0
 # What the packet of an ordinary action takes.
 _BYTES_PER_ACTION = 16
-# Kicks after which nobody else from that address is wanted for a while.
+# Reasons that ban the address for a while.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
+# Sessions that ended are remembered, so that operators can ask why.
+_CLOSED_MAX = 64
+
+
+class Closed(NamedTuple):
+    """A session that ended; times are of the loop's clock."""
+
+    name: str
+    """Empty for a connection that never said HELLO."""
+    address: str
+    code: str
+    text: str
+    opened_at: float
+    closed_at: float
 
 
 class Gateway:
-    """Owns the sessions of one zone; implements `session.Owner`."""
+    """Owns the sessions of one zone; implements `session.SessionHandler`."""
 
-    def __init__(self, zone: Zone, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
-        self.zone = zone
-        self.counters = Counters()
-        self.times = TickTimes(config.hz * 10)
+    def __init__(self, link: ZoneLink, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
+        self.counters = GatewayCounters()
+        self.history = History(config.limits.history_ticks, link.snapshot)
         self.players_peak = 0
+        self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
+        """The sessions that ended last, the newest first."""
+        self._link = link
         self._config = config
         self._limits = config.limits
         self._loop = loop
         self._connections: set[Session] = set()
-        # Admitted sessions by the number under which the zone knows them, and by name.
-        self._players: dict[int, Session] = {}
-        self._names: dict[str, Session] = {}
+        # Players by session, and by the ref under which the zone knows them.
+        self._players: dict[Session, Player] = {}
+        self._by_ref: dict[int, Player] = {}
+        # What goes to the zone with `send_requests`.
+        self._requests = Requests()
+        # ACT packets as they came, for `send_requests` to decode.
+        self._inbox: list[tuple[Player, bytes]] = []
+        # Players whose actions the next tick takes: they are sent its frame first.
+        self._acting: dict[Session, None] = {}
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
         self.pending = PendingConnections(config, self.counters, connections_max)
-        # Who wants in goes through it; None: anyone may.
-        self._verifier = TicketVerifier(config.secret, zone.name) if config.secret else None
-        self.broadcaster = Broadcaster(zone.history, config, self.counters)
-        self._roster = SessionDirectory(zone)
-        # Our clock, in seconds: the loop's as of the tick, but for the times when we were stopped.
+        self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
+        # Our clock, in seconds: the loop's as of the tick, less the times when we were stopped.
         self._now = 0.0
         self._ticked_at = loop.time()
-        # Every so many ticks it is seen whose time is up.
+        # So many ticks lie between two looks at whose time is up.
         self._expire_ticks = max(1, config.hz // 4)
-        self._cpu_before = time.process_time()
-        # ACT packets as they came, for the tick to read.
-        self._inbox: list[tuple[Session, bytes]] = []
-        # Whose actions the next tick takes: they see its frame first.
-        self._acting: dict[Session, None] = {}
-        # Set while nobody is connected: what a shutdown waits for.
+        # Set while there is no connection: what a shutdown waits for.
         self._empty = asyncio.Event()
         self._empty.set()
         self._is_stopping = False
-        # What each message means, and in which states a client may send it. ACT is not among them: where
-        # it may be sent, it goes by way of the inbox.
-        self._handlers: dict[type, tuple[Callable[[Session, Any], None], tuple[State, ...]]] = {
-            Ping: (self._ping, (State.PLAYING,)),
-            Hello: (self._hello, (State.HANDSHAKE,)),
-            Goodbye: (self._goodbye, (State.HANDSHAKE, State.JOINING, State.PLAYING)),
-        }
+        link.subscribe(self.on_tick)
 
-    # --- Figures ----------------------------------------------------------------------------------
+    def make_broadcaster(self, history: History, config: Config, counters: GatewayCounters) -> Broadcaster:
+        """For a gateway that delivers in another way."""
+        return Broadcaster(history, config, counters)
 
     @property
-    def players(self) -> int:
-        """Players admitted and not gone."""
+    def players(self) -> Iterable[Player]:
+        """Players who are in the zone or about to come in."""
+        return self._players.values()
+
+    @property
+    def players_count(self) -> int:
+        """How many players there are."""
         return len(self._players)
 
     @property
@@ -115,84 +128,49 @@ class Gateway:
         """Open connections."""
         return len(self._connections)
 
-    def sessions(self, sort: str, limit: int) -> SessionList:
-        """The first few players by one figure, and who went last. Raises ValueError as `Roster.listing` does."""
-        return self._roster.listing(self._players.values(), self.broadcaster, self._loop.time(), sort, limit)
-
-    # --- What sessions say (session.Owner) --------------------------------------------------------
+    # --- What happens to sessions (session.SessionHandler) ----------------------------------------
 
     def session_accepted(self, session: Session) -> CloseReason | None:
-        session.opened_at = self._loop.time()
         return self.pending.count(session, self._now)
 
     def session_opened(self, session: Session) -> None:
-        session.opened_at = self._loop.time()
         self._connections.add(session)
         self._empty.clear()
         if self._is_stopping:
-            # It was accepted while the listener closed.
+            # The connection was accepted while the listener closed.
             self.pending.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
         else:
             self.pending.enter(session, len(self._connections), self._now)
 
     def session_received(self, session: Session, payload: bytes) -> None:
-        size = len(payload) + HEADER_BYTES
+        size = len(payload) + session.framing.overhead_bytes
         self.counters.packets_in_total += 1
         self.counters.bytes_in_total += size
-        guard = session.guard
-        if guard is not None:
-            if guard.frame(size, self._now):
-                self._restrain(session, guard)
-            if guard.standing:
-                # From the brim on it is read once a tick, and the flood backs up to where it comes from.
+        player = self._players.get(session)
+        if player is not None:
+            guard = player.guard
+            if guard.record_packet(size, self._now):
+                self._penalize(player)
+            if guard.level:
+                # A client at its rate limit is read once per tick, so that TCP slows it down.
                 session.hold()
                 self._held.add(session)
-        # What players do is for the tick to read: a hundred packets decoded in a row cost less than each
-        # at its own moment, between two calls of the kernel.
-        if op_of(payload) == _ACT and session.state is _PLAYING:
-            self._inbox.append((session, payload))
-            if len(self._inbox) >= _INBOX_PACKETS_MAX:
-                self.read_inbox()
-        elif session.reason is None:
-            self._read(session, payload)
+            # The tick decodes what players do: a hundred packets decoded in a row cost less than each at its own
+            # moment, between two calls of the kernel.
+            if op_of(payload) == _ACT and player.state is _PLAYING:
+                self._inbox.append((player, payload))
+                if len(self._inbox) >= _INBOX_PACKETS_MAX:
+                    self._read_inbox()
+                return
+        if session.reason is None:
+            self._read(session, player, payload)
 
-    def _restrain(self, session: Session, guard: FloodGuard) -> None:
-        """A session has come to stand worse with its guard than before: tells it, or ends it."""
-        if guard.standing is PenaltyLevel.OUT:
-            session.end(guard.reason, guard.text)
-            return
-        code = RefusalCode.WARNED if guard.standing is PenaltyLevel.WARNED else RefusalCode.MUTED
-        self.counters.restraints[code] += 1
-        # The code is part of the format, so that each has its own share of the lines of a second.
-        told = session.log_fields(code=str(code), reason=guard.text)
-        log.info(f"{code}: %r, %s", session, guard.text, extra=told)
-        self._tell(session, frame(Refusal(self.broadcaster.tick, 0, code, guard.text).encode()), now=True)
+    def session_blocked(self, session: Session) -> None:
+        self.broadcaster.blocked(session)
 
-    def read_inbox(self) -> None:
-        """Reads the ACT packets that have come; every tick begins with it."""
-        inbox, self._inbox = self._inbox, []
-        for session, payload in inbox:
-            if session.reason is None:
-                try:
-                    self._act(session, len(payload), *decode_act(payload))
-                except WireError as error:
-                    session.end(CloseReason.PROTOCOL_ERROR, str(error))
-                except Exception:
-                    session.fail("what it did was read")
-
-    def _read(self, session: Session, payload: bytes) -> None:
-        try:
-            message = decode_client(payload)
-        except WireError as error:
-            session.end(CloseReason.PROTOCOL_ERROR, str(error))
-            return
-        handle, states = self._handlers.get(type(message), (None, ()))
-        if handle is not None and session.state in states:
-            handle(session, message)
-        else:
-            what = type(message).__name__.upper()
-            session.end(CloseReason.PROTOCOL_ERROR, f"{what} while in {session.state.value}")
+    def session_cleared(self, session: Session) -> None:
+        self.broadcaster.cleared(session)
 
     def session_stalled(self, session: Session) -> None:
         self.broadcaster.stalled(session, self._now)
@@ -202,19 +180,21 @@ class Gateway:
 
     def session_ended(self, session: Session) -> None:
         assert session.reason is not None
-        self.counters.closes[str(session.reason)] += 1
+        code, text = str(session.reason), session.reason_text
+        self.counters.closes[code] += 1
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
-        told = session.log_fields(code=str(session.reason), reason=session.reason_text)
-        log.log(level, f"{session.reason}: %r, %s", session, session.reason_text, extra=told)
-        self._roster.ended(session, self._loop.time())
+        log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
+        player = self._players.pop(session, None)
+        name = "" if player is None else player.name
+        self.closed.appendleft(Closed(name, session.address, code, text, session.opened_at, self._loop.time()))
         self.pending.leave(session)
         self.broadcaster.leave(session)
-        # Only who was in is thrown out. Anything may knock: a page can have its visitor's browser do it.
-        if session.reason in _BANNING and session.guard is not None:
-            self.pending.ban(session, session.reason_text, self._now)
-        if self._players.pop(session.number, None) is not None:
-            self.zone.leave(session.number)
-            del self._names[session.name]
+        if player is not None:
+            del self._by_ref[session.number]
+            self._requests.leaves.append(session.number)
+            # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
+            if session.reason in _BANNING and player.state is _PLAYING:
+                self.pending.ban(session, text, self._now)
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
@@ -224,166 +204,173 @@ class Gateway:
 
     # --- What clients say -------------------------------------------------------------------------
 
+    def _read(self, session: Session, player: Player | None, payload: bytes) -> None:
+        try:
+            message = decode_client(payload)
+        except WireError as error:
+            session.end(CloseReason.PROTOCOL_ERROR, str(error))
+            return
+        state = PlayerState.HANDSHAKE if player is None else player.state
+        if type(message) not in LEGAL[state]:
+            session.end(CloseReason.PROTOCOL_ERROR, f"{type(message).__name__.upper()} while in {state.value}")
+            return
+        match message:
+            case Hello():
+                self._hello(session, message)
+            case Ping():
+                self.counters.bytes_out_total += session.answer(Pong(message.token, self.broadcaster.tick).encode())
+            case Goodbye():
+                session.end(CloseReason.CLIENT_LEFT)
+
     def _hello(self, session: Session, hello: Hello) -> None:
         if hello.version != PROTOCOL_VERSION:
-            session.end(
-                CloseReason.VERSION_MISMATCH,
-                f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}",
-            )
+            text = f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}"
+            session.end(CloseReason.VERSION_MISMATCH, text)
             return
-        name = hello.name
-        if not is_name(name):
+        if not is_name(hello.name):
             session.end(CloseReason.BAD_NAME, NAME_TEXT)
             return
-        if self._verifier is not None:
-            objection = self._verifier.objection(name, hello.ticket, time.time())
-            if objection is not None:
-                session.end(CloseReason.BAD_TICKET, objection)
-                return
-        namesake = self._names.get(name)
-        if namesake is not None:
-            if self._verifier is None and namesake.host != session.host:
-                # Without a ticket anybody could throw out anybody by calling himself the same.
-                session.end(CloseReason.BAD_NAME, "somebody at another address has this name")
-                return
-            namesake.end(CloseReason.REPLACED)
-        if len(self._players) >= self._config.max_players:
-            session.end(CloseReason.SERVER_FULL)
-            return
-        if self._verifier is not None:
-            self._verifier.redeem(hello.ticket)
-        session.name = name
-        session.wants_deflate = DEFLATE in hello.encodings
-        session.guard = FloodGuard(self._limits, self.pending.shared(session))
-        session.advance(State.JOINING)
+        session.label = hello.name
+        guard = FloodGuard(self._limits, self.pending.address_budgets(session))
+        player = Player(session, hello.name, guard, Form(session.framing, DEFLATE in hello.encodings))
+        self._players[session] = self._by_ref[session.number] = player
         self.pending.leave(session)
-        self._players[session.number] = session
-        self._names[session.name] = session
-        self.players_peak = max(self.players_peak, len(self._players))
-        self.zone.join(session.number, session.name)
+        self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host))
 
-    def _act(self, session: Session, size: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
-        if seq <= session.seq:
-            session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {session.seq}")
+    def _read_inbox(self) -> None:
+        """Decodes the ACT packets that have come."""
+        inbox, self._inbox = self._inbox, []
+        for player, payload in inbox:
+            if player.session.reason is None:
+                try:
+                    self._act(player, len(payload), *decode_act(payload))
+                except WireError as error:
+                    player.session.end(CloseReason.PROTOCOL_ERROR, str(error))
+                except Exception:
+                    player.session.fail("handling ACT")
+
+    def _act(self, player: Player, size: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
+        session, guard = player.session, player.guard
+        if seq <= player.seq:
+            session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {player.seq}")
             return
-        session.seq = seq + len(actions) - 1
+        player.seq = seq + len(actions) - 1
         self.counters.actions_in_total += len(actions)
-        guard = session.guard
-        assert guard is not None
-        # Everybody is told of it, so its length counts too.
+        # Every player is told of an action, so its length counts too.
         count = max(len(actions), size // _BYTES_PER_ACTION)
-        if guard.actions(count, self._now):
-            self._restrain(session, guard)
-        if guard.standing >= PenaltyLevel.MUTED:
-            # It has been told so once; that it goes on does not help it.
-            if session.reason is None and guard.ignored(self._now):
-                self._restrain(session, guard)
-        elif not guard.admits(count, self._now):
-            # It may be that only others at its address do: that does not count against it.
-            self._refuse_all(session, seq, "too much comes from this address", counts=False)
-        elif self.zone.submit(session.number, seq, actions):
+        if guard.record_actions(count, self._now):
+            self._penalize(player)
+        if guard.level >= PenaltyLevel.MUTED:
+            # The client has been told once that it is muted; actions that it sends all the same count against it.
+            if session.reason is None and guard.record_ignored(self._now):
+                self._penalize(player)
+        elif guard.admit_actions(count, self._now):
+            self._requests.actions.append(Actions(session.number, seq, actions))
             self._acting[session] = None
         else:
-            self._refuse_all(session, seq, "wait for the tick")
+            # Perhaps only others at the client's address send too much: this refusal does not count against it.
+            text = "too much comes from this address"
+            for number in range(seq, player.seq + 1):
+                refusal = Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
+                self._refuse(player, refusal, counts=False)
+            session.flush()
 
-    def _refuse_all(self, session: Session, seq: int, text: str, counts: bool = True) -> None:
-        """Refuses all actions from `seq` on to the session's newest."""
-        for number in range(seq, session.seq + 1):
-            refusal = Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
-            self._refuse(session, refusal, counts=counts)
+    def _penalize(self, player: Player) -> None:
+        """Carries out a penalty level that has just risen: tells the client, or ends the session."""
+        session, guard = player.session, player.guard
+        if guard.level is PenaltyLevel.OUT:
+            session.end(guard.reason, guard.text)
+            return
+        code = RefusalCode.WARNED if guard.level is PenaltyLevel.WARNED else RefusalCode.MUTED
+        self.counters.restraints[code] += 1
+        # The code is part of the format, so that each code has its own share of the log's lines in a second.
+        told = session.log_fields(code=str(code), reason=guard.text)
+        log.info(f"{code}: %r, %s", session, guard.text, extra=told)
+        self._tell(session, Refusal(self.broadcaster.tick, 0, code, guard.text).encode())
         session.flush()
 
-    def _ping(self, session: Session, ping: Ping) -> None:
-        data = frame(Pong(ping.token, self.broadcaster.tick).encode())
-        if session.answer(data):
-            self.counters.bytes_out_total += len(data)
+    def _refuse(self, player: Player, refusal: Refusal, is_violation: bool = False, counts: bool = True) -> None:
+        self.counters.refusals[refusal.code] += 1
+        player.refusals_total += 1
+        self._tell(player.session, refusal.encode())
+        guard = player.guard
+        if counts and guard.record_refusal(refusal.code, is_violation, self._now):
+            self._penalize(player)
+        if guard.is_address_out(self._now):
+            self.pending.ban(player.session, "too many actions from there are refused", self._now)
 
-    def _goodbye(self, session: Session, _goodbye: Goodbye) -> None:
-        session.end(CloseReason.CLIENT_LEFT)
+    def _tell(self, session: Session, payload: bytes) -> None:
+        """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
+        self.counters.bytes_out_total += session.queue(payload)
 
     # --- The tick ---------------------------------------------------------------------------------
 
-    def tick(self, dilation_percent: int = 100) -> float:
-        """Runs one tick of the zone and hands everything out; returns the seconds it took."""
-        loop_now = self._loop.time()
-        self._now += min(loop_now - self._ticked_at, _STEP_SECONDS_MAX)
-        self._ticked_at = loop_now
-        began = time.perf_counter()
-        self.read_inbox()
-        cpu, started = time.process_time(), time.perf_counter()
-        self.zone.advance()
-        ruled = time.perf_counter()
-        result = self.zone.encode(dilation_percent)
-        encoded = time.perf_counter()
-        for ref, refusal, is_violation in result.refused:
-            if ref in self._players:
-                self._refuse(self._players[ref], refusal, is_violation)
-        deflate_before = self.counters.deflate_seconds_total
+    @property
+    def has_actions(self) -> bool:
+        """Whether packets came that the zone has not been sent yet."""
+        return bool(self._inbox)
+
+    def send_requests(self) -> None:
+        """Sends the zone what players have asked for. Called shortly before each tick is due."""
+        now = self._loop.time()
+        self._now += min(now - self._ticked_at, _STEP_SECONDS_MAX)
+        self._ticked_at = now
+        self._read_inbox()
+        requests, self._requests = self._requests, Requests()
+        self._link.send(requests)
+
+    def on_tick(self, output: TickOutput) -> None:
+        """Hands out what a tick of the zone says."""
+        self.history.append(output.tick, output.frame)
+        for ref, reason, text in output.ended:
+            if ref in self._by_ref:
+                self._by_ref[ref].session.end(reason, text)
+        for ref, refusal, is_violation in output.refused:
+            if ref in self._by_ref:
+                self._refuse(self._by_ref[ref], refusal, is_violation)
         acting, self._acting = self._acting, {}
-        self.broadcaster.send(result.records, self._now, acting)
-        self._admit(result)
-        self._expire(result.tick)
+        self.broadcaster.send(output.records, self._now, acting)
+        self._welcome(output)
+        self.pending.expire(self._now)
+        if output.tick % self._expire_ticks == 0:
+            self.broadcaster.expire(self._now)
         held, self._held = self._held, set()
         for session in held:
             session.release()
-        done = time.perf_counter()
-        deflate = self.counters.deflate_seconds_total - deflate_before
-        self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, deflate, done - encoded - deflate)
-        self._cpu_before = time.process_time()
-        return done - began
 
-    def _admit(self, result: TickResult) -> None:
-        """Those who joined in this tick get the state after it, from one snapshot for all of them."""
-        rules, world = self.zone.rules, self.zone.world
-        for ref, slot in result.joined:
-            session = self._players.get(ref)
-            if session is None:
-                continue  # It ended within this very tick; the zone has been told.
+    def _welcome(self, output: TickOutput) -> None:
+        """Players who joined in this tick get the state after it, all from one snapshot."""
+        info = self._link.info
+        for ref, slot in output.joined:
+            player = self._by_ref.get(ref)
+            if player is None:
+                continue  # The session ended meanwhile, and the zone is told with the next requests.
+            session = player.session
             welcome = Welcome(
                 PROTOCOL_VERSION,
                 slot,
-                result.tick,
-                self.zone.hz,
-                self.zone.name,
-                world.width,
-                world.height,
-                list(rules.stats.items()),
+                output.tick,
+                info.hz,
+                info.name,
+                info.width,
+                info.height,
+                list(info.stats),
                 self._limits.client_frame_bytes,
                 ACTIONS_PER_PACKET,
-                (DEFLATE,) if session.wants_deflate else (),
+                (DEFLATE,) if player.form.deflated else (),
             )
-            session.advance(State.PLAYING)
+            player.state, player.slot = _PLAYING, slot
             self.counters.joins_total += 1
-            self._tell(session, frame(welcome.encode()), now=True)
-            self.broadcaster.join(session, self._now)
+            self.players_peak = max(self.players_peak, len(self._players))
+            self._tell(session, welcome.encode())
             session.flush()
-
-    def _expire(self, tick: int) -> None:
-        """Ends the sessions whose time is up: slow to say HELLO, or behind for too long."""
-        self.pending.expire(self._now)
-        if tick % self._expire_ticks == 0:
-            self.broadcaster.expire(self._now)
-
-    def _refuse(self, session: Session, refusal: Refusal, is_violation: bool = False, counts: bool = True) -> None:
-        self.counters.refusals[refusal.code] += 1
-        session.refusals_total += 1
-        self._tell(session, frame(refusal.encode()))
-        guard = session.guard
-        assert guard is not None
-        if counts and guard.refused(refusal.code, is_violation, self._now):
-            self._restrain(session, guard)
-        if guard.is_address_out(self._now):
-            self.pending.ban(session, "too many actions from there are refused", self._now)
-
-    def _tell(self, session: Session, data: bytes, *, now: bool = False) -> None:
-        """Queues something for one session; it leaves with the next frame, or now."""
-        if session.send(data) if now else session.enqueue(data):
-            self.counters.bytes_out_total += len(data)
+            self.broadcaster.join(session, player.form, self._now)
+            session.flush()
 
     # --- The end ----------------------------------------------------------------------------------
 
     async def close(self, deadline_seconds: float) -> None:
-        """Tells everybody that the server stops; drops whoever has not gone by the deadline."""
+        """Tells every client that the server stops, and drops those that have not gone by the deadline."""
         self._is_stopping = True
         for session in tuple(self._connections):
             session.end(CloseReason.SERVER_STOPPING)

@@ -1,7 +1,4 @@
-"""The lobby: connections on their way in, each counted by its address and in time with its HELLO, or turned away.
-
-It ends sessions, and hears of every session that ends or is gone.
-"""
+"""Connections that have not said HELLO yet: each is counted by its address, has a deadline, or is rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import logging
 
 from zoneserver.config import Config
 from zoneserver.gateway.admission import AddressBudgets, Admission
-from zoneserver.gateway.counters import Counters
+from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 
@@ -17,96 +14,100 @@ __all__ = ["PendingConnections"]
 
 log = logging.getLogger(__name__)
 
-# Connections that were turned away and have not gone yet, for as many as are told why; beyond that a
-# flood of them is not worth the words.
-_TURNED_AWAY_MAX = 64
+# Rejected connections that are told why and have not gone yet. A flood beyond this is dropped without a word.
+_REJECTED_MAX = 64
 
 
 class PendingConnections:
-    """Whoever is connected and has not said HELLO yet. `now` is in seconds of the caller's clock."""
+    """Connections on their way in. `now` is in seconds of the caller's clock.
 
-    def __init__(self, config: Config, counters: Counters, connections_max: int) -> None:
+    It ends sessions, and must hear of every session that ends or is gone.
+    """
+
+    def __init__(self, config: Config, counters: GatewayCounters, connections_max: int) -> None:
         self.admission = Admission(config.limits, config.ban_seconds)
         self._config = config
-        # The caller's clock may be a tick behind: nobody gets less than the whole time.
+        # The caller's clock may be a tick behind: no connection gets less than the whole time.
         self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
         self._counters = counters
         self._connections_max = connections_max
-        # When each session that still shakes hands must be done with it, the earliest first.
+        # The deadline of each session that has not said HELLO, the earliest first.
         self._handshaking: dict[Session, float] = {}
-        # Sessions that count in `admission`, until they are gone; and whether as shaking hands.
+        # Sessions that count in `admission`, until they are gone; and whether they count as handshaking.
         self._counted: dict[Session, bool] = {}
-        # Sessions that are turned away, until they are gone.
-        self._turned_away: set[Session] = set()
+        # Rejected sessions that are not gone yet.
+        self._rejected: set[Session] = set()
 
     def __len__(self) -> int:
         """Connections that have not said HELLO yet."""
         return len(self._handshaking)
 
     def count(self, session: Session, now: float) -> CloseReason | None:
-        """Counts a connection, once, and by its address, unless there is a reason against that."""
+        """Counts a connection by its address, once. Returns a reason to reject it, or None."""
         if session in self._counted:
             return None
         self._counters.connections_total += 1
-        against = self.admission.opened(session.host, now)
-        if against is None:
+        objection = self.admission.opened(session.host, now)
+        if objection is None:
             self._counted[session] = True
-        return against
+        return objection
 
     def enter(self, session: Session, connections: int, now: float) -> None:
-        """It is connected, as one of so many: waits for its HELLO, or turns it away."""
-        against = self.count(session, now)
-        if against is not None:
-            self._turn_away(session, against)
+        """Gives a new connection its deadline, or rejects it. `connections` are all that are open, with this one."""
+        objection = self.count(session, now)
+        if objection is not None:
+            self._reject(session, objection)
             return
         self._handshaking[session] = now + self._patience_seconds
         if connections > self._connections_max:
             self._make_room(session)
 
     def _make_room(self, newest: Session) -> None:
-        """Whoever has said nothing for longest goes, so that silent connections cannot fill the server;
-        where all others play, the newest does."""
+        """Ends the connection that has been silent for longest, so that silent ones cannot fill the server.
+
+        Where all others have players, the newest connection ends.
+        """
         silent = next(iter(self._handshaking))
         if silent is newest:
-            self._turn_away(newest, CloseReason.SERVER_FULL, "no room for another connection")
+            self._reject(newest, CloseReason.SERVER_FULL, "no room for another connection")
         else:
-            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its HELLO was there")
+            silent.end(CloseReason.HANDSHAKE_TIMEOUT, "another connection needed the place before HELLO arrived")
             silent.abort()
 
-    def _turn_away(self, session: Session, reason: CloseReason, text: str = "") -> None:
+    def _reject(self, session: Session, reason: CloseReason, text: str = "") -> None:
         """Tells a connection why it cannot stay, unless too many are being told already."""
-        self._turned_away.add(session)
+        self._rejected.add(session)
         session.end(reason, text)
-        if len(self._turned_away) > _TURNED_AWAY_MAX:
+        if len(self._rejected) > _REJECTED_MAX:
             session.abort()
 
     def leave(self, session: Session) -> None:
-        """It does not shake hands any more: it is in, or has ended."""
+        """The session said HELLO, or has ended."""
         self._handshaking.pop(session, None)
         if self._counted.get(session):
             self._counted[session] = False
             self.admission.greeted(session.host)
 
     def gone(self, session: Session, now: float) -> None:
-        """Its connection is gone."""
-        self._turned_away.discard(session)
+        """The session's connection is gone."""
+        self._rejected.discard(session)
         if self._counted.pop(session, None) is not None:
             self.admission.gone(session.host, now)
 
     def expire(self, now: float) -> None:
-        """Ends those whose HELLO is late."""
+        """Ends connections whose HELLO is late."""
         while self._handshaking:
             session, deadline = next(iter(self._handshaking.items()))
             if deadline > now:
                 break
             session.end(CloseReason.HANDSHAKE_TIMEOUT)
 
-    def shared(self, session: Session) -> AddressBudgets | None:
-        """What a player shares with the others of its address; None where that is exempt."""
+    def address_budgets(self, session: Session) -> AddressBudgets | None:
+        """What a player shares with all others of its address; None where the address is exempt."""
         return self.admission.budgets(session.host)
 
     def ban(self, session: Session, why: str, now: float) -> None:
-        """Nobody else comes in from its address for a while, if that is one which counts."""
+        """Bans the session's address for a while, unless the address is exempt."""
         if self.admission.ban(session.host, now):
             seconds = self._config.ban_seconds
             told = session.log_fields(code=str(CloseReason.BANNED), reason=why, seconds=seconds)

@@ -1,12 +1,10 @@
-"""Pacing: what becomes of a receiver that cannot take everything.
+"""Lag: what becomes of a receiver that cannot take everything.
 
-The ladder, from the top:
-
-1. Full rate: every frame as it is made. Whoever stands here has no pacer.
-2. Behind: frames are skipped while a send is in flight, or while the byte budget of the window is
-   spent. It costs a cursor. When that is over, what was missed follows in one gather send.
-3. Kicked, when it stays behind too long: over the soft limit for its whole time, without progress for
-   its whole time, or (in `session`) over the hard limit at once.
+| rung | when | what it gets |
+|---|---|---|
+| full rate | it takes everything | every frame as it is made; no tracker |
+| behind | a send is in flight, or its byte budget is spent | nothing; then, in one gather send, what it missed |
+| ended | over the soft limit or without progress for `stall_seconds`, or over the hard limit (`session`) | a reason |
 
 Redis's client-output-buffer-limit is the model for hard and soft; Quake III's SV_RateMsec for a
 client that cannot take the rate and gets its next snapshot later. Pure: time is passed in.
@@ -25,31 +23,31 @@ _Receiver = TypeVar("_Receiver")
 class LagTracker:
     """Watches one receiver for as long as it is behind.
 
-    `sent_bytes` is what the kernel has taken of it so far, ever; `waiting_bytes` what it has not.
+    `sent_bytes` are all bytes that the kernel has taken so far, `waiting_bytes` those that it has not.
 
     >>> lag = LagTracker(tick=7, now=0.0, sent_bytes=100)
-    >>> lag.verdict(now=5.0, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
-    >>> lag.verdict(now=5.1, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
+    >>> lag.check(now=5.0, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
+    >>> lag.check(now=5.1, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
     '10 bytes wait, none was taken for 5.1 s'
     """
 
-    __slots__ = ("_progress_at", "_sent_bytes", "_soft_since", "is_resting", "tick")
+    __slots__ = ("_progress_at", "_sent_bytes", "_soft_since", "is_paused", "tick")
 
     def __init__(self, tick: int, now: float, sent_bytes: int) -> None:
         self.tick = tick
-        """The newest tick that the receiver has, or has been handed."""
-        self.is_resting = False
-        """True while it would have room, and waits for its budget to recover."""
+        """The newest tick that the receiver was handed."""
+        self.is_paused = False
+        """True while the receiver has room but its byte budget has to recover."""
         # The last moment at which the kernel was seen to take something, and how much it had by then.
         self._progress_at = now
         self._sent_bytes = sent_bytes
-        # Since when more waits than the soft limit allows; None while it does not.
+        # Since when more waits than the soft limit allows; None while less waits.
         self._soft_since: float | None = None
 
-    def verdict(
+    def check(
         self, now: float, sent_bytes: int, waiting_bytes: int, soft_bytes: int, patience_seconds: float
     ) -> str | None:
-        """Why it has been behind for too long, in figures; None while it has not."""
+        """Returns why the receiver has been behind for too long, in figures, or None."""
         if sent_bytes != self._sent_bytes or not waiting_bytes:
             self._sent_bytes, self._progress_at = sent_bytes, now
         if waiting_bytes <= soft_bytes:
@@ -63,12 +61,12 @@ class LagTracker:
         return None
 
     def idle_seconds(self, now: float) -> float:
-        """How long ago, as of the last verdict, the kernel was seen to take something."""
+        """How long ago the kernel was seen to take something, as of the last check."""
         return now - self._progress_at
 
 
 def largest_beyond(total_bytes: int, waiting: Iterable[tuple[_Receiver, int]]) -> list[_Receiver]:
-    """Who has to go so that what waits for all together fits: the largest first, and no more than needed.
+    """Returns the receivers to end so that what waits for the others fits: the largest first, and no more than needed.
 
     >>> largest_beyond(100, [("ann", 30), ("bob", 60), ("cyd", 50)])
     ['bob']

@@ -1,34 +1,48 @@
-"""Where a session stands between the first byte and the last."""
+"""How far a connection and its player have come, and which message is legal when: tables, and no code."""
 
 from __future__ import annotations
 
 import enum
 
-__all__ = ["MAY_FOLLOW", "State"]
+from zoneserver.protocol.messages import Act, ClientMessage, Goodbye, Hello, Ping
+
+__all__ = ["LEGAL", "MAY_FOLLOW", "PlayerState", "SessionState"]
 
 
-class State(enum.Enum):
-    """Where a session stands. `Session.advance` is the one place that assigns it."""
+class SessionState(enum.Enum):
+    """How far a connection has come. `Session._advance` is the one place that assigns it."""
 
     NEW = "new"
-    """No transport yet."""
-    HANDSHAKE = "handshake"
-    """Connected; the only message it may send is HELLO."""
-    JOINING = "joining"
-    """Admitted; the zone takes it in with the next tick."""
-    PLAYING = "playing"
+    """There is no transport yet."""
+    OPEN = "open"
     CLOSING = "closing"
-    """Over: its owner has been told. What was queued drains, and what arrives is thrown away."""
+    """The session has ended and its handler was told. The queue drains; what arrives is ignored."""
     CLOSED = "closed"
     """The connection is gone."""
 
 
 MAY_FOLLOW = {
-    State.NEW: {State.HANDSHAKE, State.CLOSING},
-    State.HANDSHAKE: {State.JOINING, State.CLOSING},
-    State.JOINING: {State.PLAYING, State.CLOSING},
-    State.PLAYING: {State.CLOSING},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
+    SessionState.NEW: {SessionState.OPEN, SessionState.CLOSING},
+    SessionState.OPEN: {SessionState.CLOSING},
+    SessionState.CLOSING: {SessionState.CLOSED},
+    SessionState.CLOSED: set[SessionState](),
 }
-"""What each state may be left for."""
+"""Which state may follow which."""
+
+
+class PlayerState(enum.Enum):
+    """How far the player of an open connection has come."""
+
+    HANDSHAKE = "handshake"
+    """Its HELLO has not arrived yet."""
+    JOINING = "joining"
+    """The zone was asked to let it in, and answers with its next tick."""
+    PLAYING = "playing"
+
+
+LEGAL: dict[PlayerState, set[type[ClientMessage]]] = {
+    PlayerState.HANDSHAKE: {Hello, Goodbye},
+    PlayerState.JOINING: {Goodbye},
+    PlayerState.PLAYING: {Act, Ping, Goodbye},
+}
+"""Which messages a client may send in which state. Any other ends its session with PROTOCOL_ERROR."""

@@ -1,20 +1,49 @@
-"""Length-prefixed frames over a byte stream: 4 bytes of big-endian length, then so many bytes.
+"""Framing: what is put around a payload on the wire, and how payloads are taken out of received bytes.
 
-Sans-I/O: bytes go in, payloads come out, whatever the network did to the stream in between.
+`Framing` is the seam between a session and its bytes. TCP uses a length prefix: 4 bytes of big-endian
+length, then the payload. Sans-I/O: bytes go in, payloads come out, however the network split the stream.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import Protocol
 
-__all__ = ["HEADER_BYTES", "Deframer", "frame"]
+__all__ = ["HEADER_BYTES", "LENGTH_PREFIX", "Deframer", "Framing", "LengthPrefix", "PayloadReader", "frame"]
 
 HEADER_BYTES = 4
 _LENGTH = struct.Struct(">I").unpack_from
 
 
+class PayloadReader(Protocol):
+    """Takes payloads out of the bytes of one connection."""
+
+    @property
+    def error(self) -> str | None:
+        """Why nothing more can be read from this connection; None while it can."""
+
+    def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
+        """Adds `data` and returns the payloads that are complete, at most `limit` of them.
+
+        With a limit, whole payloads may stay behind: call again with `b""` until the answer is empty.
+        """
+
+
+class Framing(Protocol):
+    """What one kind of connection puts around a payload. Stateless: all connections of a kind share one."""
+
+    overhead_bytes: int
+    """Bytes that a client's payload takes on the wire beyond its own."""
+
+    def wrap(self, payload: bytes) -> bytes:
+        """The payload, complete on the wire."""
+
+    def reader(self, payload_bytes_max: int) -> PayloadReader:
+        """A reader for the bytes of one new connection. A payload above the limit is an error."""
+
+
 def frame(payload: bytes) -> bytes:
-    """One payload with its length before it, ready for the stream.
+    """One payload with its length before it, ready for a TCP stream.
 
     >>> frame(b"abc").hex()
     '00000003616263'
@@ -23,10 +52,10 @@ def frame(payload: bytes) -> bytes:
 
 
 class Deframer:
-    """Takes a stream apart again. Every split of the same stream gives the same payloads.
+    """Reads length-prefixed payloads. Every split of one stream gives the same payloads.
 
-    A length of zero or above `payload_bytes_max` is an error as soon as its four bytes are there: the
-    frames before it are given, `error` says what is wrong, and nothing is kept or given any more.
+    A length of zero or above `payload_bytes_max` is an error as soon as its four bytes are there. Payloads
+    before it are returned, `error` says what is wrong, and later bytes are ignored.
 
     >>> deframer = Deframer(payload_bytes_max=16)
     >>> deframer.receive(bytes.fromhex("0000000161000000")), deframer.receive(bytes.fromhex("0162"))
@@ -38,21 +67,16 @@ class Deframer:
     def __init__(self, payload_bytes_max: int) -> None:
         self._payload_bytes_max = payload_bytes_max
         self.error: str | None = None
-        """Why nothing more can be read from this stream; None while it can."""
-        # Bytes received that do not make up a whole frame yet, or wait for the next turn.
+        # Bytes received that are no whole payload yet, or wait for the next turn.
         self._buffer = bytearray()
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes held back: a frame's beginning, or whole frames beyond the last call's limit."""
+        """Bytes held back: the beginning of a payload, or whole payloads beyond the last call's limit."""
         return len(self._buffer)
 
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
-        """Adds `data` and returns the payloads that are complete, at most `limit` of them.
-
-        With a limit, whole frames may stay behind: call again with `b""` until the answer is empty.
-        """
-        # Nearly every read of a real client is exactly one frame: no copy through the buffer.
+        # Nearly every read of a real client is exactly one payload: no copy through the buffer.
         if not self._buffer and len(data) > HEADER_BYTES and self.error is None:
             (length,) = _LENGTH(data)
             if length == len(data) - HEADER_BYTES and length <= self._payload_bytes_max:
@@ -78,3 +102,18 @@ class Deframer:
         # Deleting at the front of a bytearray moves no memory.
         del buffer[:start]
         return payloads
+
+
+class LengthPrefix:
+    """The framing of TCP."""
+
+    overhead_bytes = HEADER_BYTES
+
+    def wrap(self, payload: bytes) -> bytes:
+        return frame(payload)
+
+    def reader(self, payload_bytes_max: int) -> Deframer:
+        return Deframer(payload_bytes_max)
+
+
+LENGTH_PREFIX = LengthPrefix()

@@ -1,79 +1,111 @@
-"""The recent frames and, on demand, the state: for those who missed some."""
+"""The recent frames and, on demand, the state: the one answer to "I have tick T"."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
+from typing import NamedTuple
 
 from zoneserver.protocol import messages
 from zoneserver.protocol.compression import deflate
-from zoneserver.protocol.framing import HEADER_BYTES, frame
+from zoneserver.protocol.framing import Framing
 
-__all__ = ["Buffer", "History"]
+__all__ = ["Form", "History", "Message"]
 
 # Deflating less than this saves next to nothing, and takes as long as saving something.
 _DEFLATE_BYTES_MIN = 64
 
 
-class Buffer:
-    """One message, complete on the wire: as it is, and deflated once somebody is to be sent it so.
+class Form(NamedTuple):
+    """How some receivers want their messages on the wire. Receivers of one form share its bytes."""
 
-    >>> buffer = Buffer(frame(messages.Refusal(7, 1, "SAY_LESS", "blah " * 200).encode()))
-    >>> buffer.deflated is None, len(buffer.plain), len(buffer.deflate()) < 100, buffer.deflate() is buffer.deflated
-    (True, 1020, True, True)
+    framing: Framing
+    deflated: bool = False
+
+
+class Message:
+    """One payload and its forms on the wire. Each form is made once, when the first receiver needs it.
+
+    >>> from zoneserver.protocol.framing import LENGTH_PREFIX
+    >>> message = Message(messages.Refusal(7, 1, "SAY_LESS", "blah " * 200).encode())
+    >>> small = Form(LENGTH_PREFIX, deflated=True)
+    >>> message.has(small), len(message.form(Form(LENGTH_PREFIX))), len(message.form(small)) < 100, message.has(small)
+    (False, 1020, True, True)
     """
 
-    __slots__ = ("deflated", "plain")
+    __slots__ = ("_deflated", "_forms", "payload")
 
-    def __init__(self, plain: bytes) -> None:
-        self.plain = plain
-        self.deflated: bytes | None = None
-        """None until it is made; then it is `plain` itself where deflating makes it no shorter."""
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        # The payload of a DEFLATED message, or `payload` itself where deflating makes it no shorter.
+        self._deflated: bytes | None = None
+        self._forms: dict[Form, bytes] = {}
 
-    def deflate(self) -> bytes:
-        """The deflated form, which is made at most once."""
-        if self.deflated is None:
-            self.deflated = self.plain
-            payload = self.plain[HEADER_BYTES:]
-            if len(payload) >= _DEFLATE_BYTES_MIN:
-                deflated = frame(messages.Deflated(deflate(payload, messages.seams_of(payload))).encode())
-                self.deflated = min(self.plain, deflated, key=len)
-        return self.deflated
+    def has(self, form: Form) -> bool:
+        """Whether the message was made in this form."""
+        return form in self._forms
+
+    @property
+    def is_deflated(self) -> bool:
+        """Whether the message was deflated, for whichever framing."""
+        return self._deflated is not None
+
+    @property
+    def saved_bytes(self) -> int:
+        """How many bytes the deflated message is shorter."""
+        return 0 if self._deflated is None else len(self.payload) - len(self._deflated)
+
+    def form(self, form: Form) -> bytes:
+        """The message as a receiver of this form is sent it."""
+        data = self._forms.get(form)
+        if data is None:
+            data = self._forms[form] = form.framing.wrap(self._deflate() if form.deflated else self.payload)
+        return data
+
+    def _deflate(self) -> bytes:
+        if self._deflated is None:
+            self._deflated = self.payload
+            if len(self.payload) >= _DEFLATE_BYTES_MIN:
+                deflated = messages.Deflated(deflate(self.payload, messages.seams_of(self.payload))).encode()
+                self._deflated = min(self.payload, deflated, key=len)
+        return self._deflated
 
 
 class History:
-    """The recent frames and, on demand, the state: the one answer to "I have tick T".
+    """The newest frames of a zone, as a ring, and a snapshot where they do not suffice.
+
+    `snapshot` returns the payload of the state after the newest frame.
 
     >>> history = History(ticks=2, snapshot=lambda: b"snapshot")
     >>> for tick in (1, 2, 3): history.append(tick, b"frame%d" % tick)
-    >>> [[buffer.plain for buffer in history.since(tick)] for tick in (2, 0, None)]
+    >>> [[message.payload for message in history.since(tick)] for tick in (2, 0, None)]
     [[b'frame3'], [b'snapshot'], [b'snapshot']]
     """
 
     def __init__(self, ticks: int, snapshot: Callable[[], bytes]) -> None:
         self.tick = 0
         self.snapshots_total = 0
-        self._frames: deque[Buffer] = deque(maxlen=ticks)
+        self._frames: deque[Message] = deque(maxlen=ticks)
         self._make_snapshot = snapshot
         self._snapshot_tick = -1
-        self._snapshot = Buffer(b"")
+        self._snapshot = Message(b"")
 
-    def append(self, tick: int, data: bytes) -> None:
-        """Adds the frame of the tick that follows."""
+    def append(self, tick: int, frame: bytes) -> None:
+        """Adds the frame of the next tick, as a payload."""
         self.tick = tick
-        self._frames.append(Buffer(data))
+        self._frames.append(Message(frame))
 
     @property
-    def newest(self) -> Buffer:
-        """The frame of the last tick; there must have been one."""
+    def newest(self) -> Message:
+        """The frame of the last tick. There must have been a tick."""
         return self._frames[-1]
 
-    def since(self, tick: int | None) -> list[Buffer]:
-        """What brings somebody who has `tick` up to date: nothing, the frames since, or a snapshot.
+    def since(self, tick: int | None) -> list[Message]:
+        """What brings a receiver who has `tick` up to date: nothing, the frames since then, or a snapshot.
 
-        Frames and snapshot are compared in bytes, as they are, and the shorter is taken. None means: has
-        nothing. The last of what is missed is always of the last tick.
+        Of frames and snapshot the one with fewer bytes is taken. None stands for a receiver who has nothing.
+        The last message is always one of the newest tick.
         """
         missed = self.tick - tick if tick is not None else None
         if missed == 0:
@@ -82,12 +114,12 @@ class History:
         if missed is None or not 0 < missed <= len(self._frames):
             return [snapshot]
         frames = list(islice(self._frames, len(self._frames) - missed, None))
-        return frames if sum(len(buffer.plain) for buffer in frames) <= len(snapshot.plain) else [snapshot]
+        return frames if sum(len(frame.payload) for frame in frames) <= len(snapshot.payload) else [snapshot]
 
-    def snapshot(self) -> Buffer:
-        """The state after the last tick, encoded at most once per tick and shared by all who ask."""
+    def snapshot(self) -> Message:
+        """The state after the newest tick, encoded at most once per tick and shared by all who ask."""
         if self._snapshot_tick != self.tick:
-            self._snapshot = Buffer(self._make_snapshot())
+            self._snapshot = Message(self._make_snapshot())
             self._snapshot_tick = self.tick
             self.snapshots_total += 1
         return self._snapshot

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from zoneserver.protocol.world import VELOCITY_MAX, World
-from zoneserver.zone.tick_buffer import FrameBuilder
+from zoneserver.zone.frame_builder import FrameBuilder
 
 __all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
 

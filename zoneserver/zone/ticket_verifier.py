@@ -1,4 +1,4 @@
-"""Checks join tickets, and lets each in once."""
+"""Checks join tickets. Pure: the time is passed in."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ __all__ = ["TicketVerifier"]
 
 
 class TicketVerifier:
-    """Lets each good ticket through once.
+    """Accepts each good ticket once.
 
-    Used tickets are remembered until they expire, for as long as this object lives; so many at the
-    most, and while that many are remembered nobody is let through.
+    The verifier remembers used tickets until they expire, at most `used_max` of them. While it remembers
+    that many, it accepts no ticket.
     """
 
     def __init__(self, secret: bytes, zone: str, used_max: int = 200_000) -> None:
         self._secret = secret
         self._zone = zone
         self._used_max = used_max
+        # The nonces of used tickets.
         self._used: set[bytes] = set()
-        # (expiry, nonce) of the same, the earliest first.
+        # (expiry, nonce) of each used ticket, the earliest first.
         self._expiries: list[tuple[int, bytes]] = []
 
-    def objection(self, name: str, ticket: bytes, now: float) -> str | None:
-        """Why this ticket does not let this name in, `now` being seconds since 1970; None when it does."""
-        while self._expiries and self._expiries[0][0] <= now:
+    def check(self, name: str, ticket: bytes, unix_seconds: float) -> str | None:
+        """Returns why the ticket does not let this name in, or None when it does."""
+        while self._expiries and self._expiries[0][0] <= unix_seconds:
             self._used.discard(heapq.heappop(self._expiries)[1])
         if not ticket:
             return "this zone asks for a ticket"
@@ -38,7 +39,7 @@ class TicketVerifier:
         if not hmac.compare_digest(mac, ticket_mac(self._secret, name, self._zone, head)):
             return "the ticket is not for this name and zone, or was not made with this zone's secret"
         expires_at, nonce = HEAD.unpack(head)
-        if expires_at <= now:
+        if expires_at <= unix_seconds:
             return "the ticket has expired"
         if nonce in self._used:
             return "the ticket has been used"
@@ -46,8 +47,8 @@ class TicketVerifier:
             return "too many tickets are in use"
         return None
 
-    def redeem(self, ticket: bytes) -> None:
-        """Its holder is in: the ticket, to which there was no objection, is used up."""
+    def consume(self, ticket: bytes) -> None:
+        """Marks a ticket that `check` accepted as used."""
         expires_at, nonce = HEAD.unpack(ticket[: HEAD.size])
         self._used.add(nonce)
         heapq.heappush(self._expiries, (expires_at, nonce))

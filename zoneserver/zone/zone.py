@@ -1,9 +1,7 @@
-"""The zone: collects what players ask for, and once per tick turns it into one frame.
+"""The zone: takes one input a tick and turns it into one output.
 
-No asyncio, no socket, no clock: `tick()` is called when it is time. What a gateway and a zone say
-to each other is a handful of small messages: `join`, `leave` and `submit` one way, a `TickResult`
-the other. A player is known to the gateway by a number of the gateway's choice (`ref`); within the
-zone by its slot.
+No asyncio, no socket, no clock: the zone is a function of its inputs, and `link` says what they are. The
+same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,28 +10,28 @@ import heapq
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import RefusalCode
-from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError, raised_by
 from zoneserver.support.logs import fields, place_of
 from zoneserver.zone.actions import Action, actions_of
-from zoneserver.zone.history import History
+from zoneserver.zone.counters import ZoneCounters
+from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
+from zoneserver.zone.registry import Registry
 from zoneserver.zone.rules import Player, Refused, Rules
-from zoneserver.zone.tick_buffer import FrameBuilder
 
-__all__ = ["TickResult", "Zone", "new_game"]
+__all__ = ["RuleFailure", "Zone", "new_game"]
 
 log = logging.getLogger(__name__)
 
-# What one player does within one tick lies within so many sequences: frames carry their low bytes, of
-# which everybody must see which is the newer.
+# The actions of one player within one tick lie within this many sequences. Frames carry the low byte of a
+# sequence, and every client must see which of two is the newer.
 _SEQUENCES_PER_TICK = 128
 
 # Places of failures that are remembered: more than the lines of any game that raise.
@@ -41,65 +39,87 @@ _PLACES_MAX = 1_000
 
 
 def new_game(game: type[Rules]) -> Rules:
-    """A game of this class. Raises GameError for one that cannot be made."""
+    """Makes a game of this class. Raises GameError when the class raises."""
     try:
         return game()
     except Exception as error:
         raise GameError(f"{game.__name__}()", error) from error
 
 
-@dataclass(frozen=True, slots=True)
-class TickResult:
-    """What one tick produced, for the gateway to hand out."""
+class RuleFailure(NamedTuple):
+    """A rule that raised."""
 
     tick: int
-    frame: bytes
-    """The one buffer, complete on the wire."""
-    records: int
-    """How many things it tells each receiver."""
-    joined: list[tuple[int, int]]
-    """(ref, slot) of everybody who came in."""
-    refused: list[tuple[int, Refusal, bool]]
-    """(ref, refusal, whether no honest client would have tried it) of each action that did not happen."""
+    what: str
+    """Which rule it was, for people to read."""
+    error: Exception
+    about: dict[str, object]
+    """Player and action, where the rule was an action's."""
+    failures_total: int
+
+
+def log_failure(failure: RuleFailure) -> None:
+    """Logs a rule that raised, with its traceback."""
+    about = failure.about | {"tick": failure.tick, "failures_total": failure.failures_total}
+    about["error"] = raised_by(failure.error)
+    text = "%s failed in tick %d (failure %d)"
+    log.error(
+        *(text, failure.what, failure.tick, failure.failures_total), exc_info=failure.error, extra=fields(**about)
+    )
 
 
 class Zone:
-    """One crowded place and its game. Raises TypeError for a game that is not written as it should be, and
-    GameError for one that fails as it starts.
+    """One crowded place and its game.
 
+    Raises TypeError for a game that is not written as it should be, and GameError for one that fails as it starts.
+    `on_failure` is told of each rule that raises, at most once a second for each place in the code.
+
+    >>> from zoneserver.zone.link import Requests
     >>> class Chat(Rules):
     ...     pass
     >>> zone = Zone(Chat(), hz=20, seed=1)
-    >>> zone.join(ref=7, name="ann")
-    >>> zone.tick().joined
+    >>> requests = Requests(joins=[Join(7, "ann", b"", "127.0.0.1")])
+    >>> zone.tick(TickInput(1, 0.0, 100, requests)).joined
     [(7, 0)]
     """
 
-    def __init__(self, rules: Rules, *, hz: int, seed: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        hz: int,
+        seed: int,
+        limits: Limits | None = None,
+        players_max: int = 65_000,
+        secret: bytes = b"",
+        on_failure: Callable[[RuleFailure], None] = log_failure,
+    ) -> None:
         self.world = World(rules.width, rules.height, dict(rules.stats))
-        self.hz = hz
-        self._limits = limits if limits is not None else Limits()
-        self.history = History(self._limits.history_ticks, lambda: frame(self.world.snapshot().encode()))
         self.rules = rules
-        self.rule_failures_total = 0
-        self.superseded_total = 0
+        self.counters = ZoneCounters()
+        name = rules.name or type(rules).__name__.lower()
+        self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()))
+        self._limits = limits if limits is not None else Limits()
+        self._registry = Registry(name, players_max, secret)
+        self._on_failure = on_failure
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
-        # By slot, and by the number under which the gateway knows them.
+        # By slot, and by the number under which a gateway knows them.
         self._players: dict[int, Player] = {}
         self._by_ref: dict[int, Player] = {}
         # Free slots below the highest that was ever used, lowest first, so that slots stay dense.
         self._free: list[int] = []
-        # What has been asked for since the last tick.
-        self._joins: dict[int, str] = {}
-        self._leaves: list[int] = []
-        self._inbox: list[tuple[int, int, Sequence[tuple[Any, ...]]]] = []
-        # Of each player whose actions wait in the inbox: the first sequence of them, and how many they are.
-        self._waiting: dict[int, tuple[int, int]] = {}
-        self._refused: list[tuple[int, Refusal, bool]] = []
+        # Players who may come in and wait for their tick, by ref, in order.
+        self._arriving: dict[int, Join] = {}
+        # Packets that the last tick had no room for; the next tick takes them first.
+        self._carried: list[Actions] = []
+        # What the output of the tick that runs will say.
         self._joined: list[tuple[int, int]] = []
-        # In which tick a failure was last logged, by its place.
-        self._failures_logged: dict[object, int] = {}
+        self._ended: list[Ended] = []
+        self._refused: list[RefusedAction] = []
+        self._dilation_percent = 100
+        # In which tick a failure was last reported, by its place.
+        self._failures_reported: dict[object, int] = {}
         rules.hz = hz
         rules.random = random.Random(seed)
         rules.players = self._players
@@ -110,98 +130,67 @@ class Zone:
         except Exception as error:
             raise GameError("on_start", error) from error
 
-    @property
-    def name(self) -> str:
-        """What the game calls itself."""
-        return self.rules.name or type(self.rules).__name__.lower()
-
-    @property
-    def encodes_total(self) -> int:
-        """Frames encoded: exactly one per tick."""
-        return self._frame.encodes_total
-
-    def slot(self, ref: int) -> int | None:
-        """The slot of a player; None until the tick that takes it in."""
-        player = self._by_ref.get(ref)
-        return None if player is None else player.slot
-
-    # --- What a gateway asks ----------------------------------------------------------------------
-
-    def join(self, ref: int, name: str) -> None:
-        """Somebody comes in with the next tick, or a later one when many are ahead."""
-        self._joins[ref] = name
-
-    def leave(self, ref: int) -> None:
-        """Somebody goes with the next tick; one who never got in is forgotten."""
-        if self._joins.pop(ref, None) is None:
-            assert ref in self._by_ref, f"{ref} is not in the zone"
-            self._leaves.append(ref)
-
-    def submit(self, ref: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> bool:
-        """Actions of one player, the first with sequence `seq`, for the next tick.
-
-        False when too many of this player's wait already, or one whose sequence is too far away; then
-        none of these is taken.
-        """
-        first, waiting = self._waiting.get(ref, (seq, 0))
-        waiting += len(actions)
-        if waiting > self._limits.actions_per_tick or seq + len(actions) - first > _SEQUENCES_PER_TICK:
-            return False
-        self._waiting[ref] = first, waiting
-        self._inbox.append((ref, seq, actions))
-        return True
+    def snapshot(self) -> bytes:
+        """The state after the last tick: the payload of a SNAPSHOT message."""
+        return self.world.snapshot().encode()
 
     # --- The tick ---------------------------------------------------------------------------------
 
-    def tick(self, dilation_percent: int = 100) -> TickResult:
-        """One tick: `advance`, then `encode`."""
-        self.advance()
-        return self.encode(dilation_percent)
+    def tick(self, tick_input: TickInput) -> TickOutput:
+        """Runs one tick: `advance`, then `encode`."""
+        self.advance(tick_input)
+        return self.encode()
 
-    def advance(self) -> None:
-        """Applies all that was asked for since the last tick, in the order in which it came."""
-        world, rules = self.world, self.rules
-        world.tick += 1
-        rules.tick = world.tick
-        leaves, self._leaves = self._leaves, []
-        joins = list(islice(self._joins.items(), max(1, self._limits.joins_per_second // self.hz)))
-        inbox, self._inbox = self._inbox, []
-        self._waiting = {}
-        for ref in leaves:
-            self._leave(ref)
-        for ref, _ in joins:
-            del self._joins[ref]
-        self._joined = [(ref, self._join(ref, name)) for ref, name in joins]
+    def advance(self, tick_input: TickInput) -> None:
+        """Applies what the input asks for, in the order in which it came."""
+        world, rules, requests = self.world, self.rules, tick_input.requests
+        assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
+        world.tick = rules.tick = tick_input.tick
+        self._dilation_percent = tick_input.dilation_percent
+        for ref in requests.leaves:
+            if ref in self._registry:
+                self._registry.leave(ref)
+                self._remove(ref)
+        self._let_in(requests.joins, set(requests.leaves), tick_input.unix_seconds)
         for callback in rules._timers.pop(world.tick, ()):
             self._guarded("a timer", callback)
-        # How many bytes everybody is told, by whose packets it came of.
-        told: dict[int, int] = {}
-        event_bytes_max = self._limits.event_bytes_per_tick
-        for ref, seq, actions in inbox:
-            player = self._by_ref.get(ref)
-            if player is None:
-                continue  # It left before its actions were due.
-            if told.get(ref, 0) >= event_bytes_max:
-                # As it was within the bounds in this tick, it is the first in the next.
-                self.submit(ref, seq, actions)
-                continue
-            before = self._frame.event_bytes
-            self._apply(ref, player, seq, actions)
-            if self._frame.event_bytes > before:
-                told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
+        self._act(requests.actions)
         self._guarded("on_tick", rules.on_tick)
 
-    def encode(self, dilation_percent: int = 100) -> TickResult:
-        """The frame of the tick that `advance` made, and what else the gateway is to hand out."""
+    def encode(self) -> TickOutput:
+        """The output of the tick that `advance` ran."""
         world = self.world
         records = self._frame.records
         # The hash is of the state that the receiver has once it applied this very frame.
-        state_hash = world.hash() if world.tick % self.hz == 0 else None
-        data = self._frame.encode(world, dilation_percent, state_hash)
-        self.history.append(world.tick, data)
-        refused, self._refused = self._refused, []
+        state_hash = world.hash() if world.tick % self.info.hz == 0 else None
+        frame = self._frame.encode(world, self._dilation_percent, state_hash)
+        self.counters.encodes_total += 1
         joined, self._joined = self._joined, []
-        return TickResult(world.tick, data, records, joined, refused)
+        ended, self._ended = self._ended, []
+        refused, self._refused = self._refused, []
+        return TickOutput(world.tick, frame, records, joined, ended, refused)
+
+    # --- Coming and going -------------------------------------------------------------------------
+
+    def _let_in(self, joins: Sequence[Join], left: set[int], unix_seconds: float) -> None:
+        """Registers new players, and gives a slot to as many as one tick takes in."""
+        for join in joins:
+            if join.ref in left:
+                continue  # It left before the zone heard of it.
+            for ended in self._registry.enter(join, unix_seconds):
+                self._ended.append(ended)
+                if ended.ref != join.ref:
+                    self._remove(ended.ref)
+            if join.ref in self._registry:
+                self._arriving[join.ref] = join
+        count = max(1, self._limits.joins_per_second // self.info.hz)
+        for ref in list(islice(self._arriving, count)):
+            self._joined.append((ref, self._join(ref, self._arriving.pop(ref).name)))
+
+    def _remove(self, ref: int) -> None:
+        """Takes a player out of the zone, or out of those who wait to come in."""
+        if self._arriving.pop(ref, None) is None:
+            self._leave(ref)
 
     def _join(self, ref: int, name: str) -> int:
         # Without a free slot below them, the players fill the slots from 0 without a gap.
@@ -223,6 +212,36 @@ class Zone:
         self.world.leave(slot)
         self._frame.left(slot)
 
+    # --- Actions ----------------------------------------------------------------------------------
+
+    def _act(self, packets: Sequence[Actions]) -> None:
+        """Applies the actions of all packets, as many as the bounds on one player allow."""
+        actions_max, event_bytes_max = self._limits.actions_per_tick, self._limits.event_bytes_per_tick
+        carried, self._carried = self._carried, []
+        # By player: the first sequence that this tick takes, and how many actions.
+        taken: dict[int, tuple[int, int]] = {}
+        # By player: how many bytes everybody is told because of their packets.
+        told: dict[int, int] = {}
+        for packet in chain(carried, packets):
+            ref, seq, actions = packet
+            player = self._by_ref.get(ref)
+            if player is None:
+                continue  # It left before its actions were due.
+            first, count = taken.get(ref, (seq, 0))
+            count += len(actions)
+            if count > actions_max or seq + len(actions) - first > _SEQUENCES_PER_TICK:
+                for number in range(seq, seq + len(actions)):
+                    self._refuse(ref, number, Refused(RefusalCode.TOO_MANY_ACTIONS, "wait for the tick"))
+                continue
+            taken[ref] = first, count
+            if told.get(ref, 0) >= event_bytes_max:
+                self._carried.append(packet)
+                continue
+            before = self._frame.event_bytes
+            self._apply(ref, player, seq, actions)
+            if self._frame.event_bytes > before:
+                told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
+
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         slot, frame, newest = player.slot, self._frame, self.world.seq
         known, moved, events = self._actions, frame.moved, frame.events
@@ -236,28 +255,37 @@ class Zone:
                     raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", violation=True)
                 result = action(player, sent)
                 if player.moved:
-                    self.superseded_total += moved_before is not None
+                    self.counters.superseded_total += moved_before is not None
                 else:
                     values = sent[1:] if result is None else result if type(result) is tuple else (result,)
                     frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
                 newest[slot] = seq & 0xFF
             except Refused as refusal:
-                self._refuse(ref, player, seq, refusal, moved_before)
+                self._undo_motion(player, moved_before)
+                self._refuse(ref, seq, refusal)
             except Exception as error:
                 self._failed(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
-                self._refuse(ref, player, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"), moved_before)
+                self._undo_motion(player, moved_before)
+                self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
             player.acting_seq = None
 
-    def _refuse(self, ref: int, player: Player, seq: int, refused: Refused, moved_before: int | None) -> None:
+    def _undo_motion(self, player: Player, moved_before: int | None) -> None:
+        """For an action that did not happen: a motion that its rule made stands, but not as the action's doing.
+
+        An action is either in the frame or refused.
+        """
         if player.moved:
-            # The rule moved its player and then changed its mind: the motion stands, but not as this
-            # action's doing, for an action is either in the frame or refused.
             self._frame.placed.add(player.slot)
             if moved_before is None:
                 del self._frame.moved[player.slot]
             else:
                 self._frame.moved[player.slot] = moved_before
-        self._refused.append((ref, Refusal(self.world.tick, seq, refused.code, refused.text), refused.violation))
+
+    def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
+        refusal = Refusal(self.world.tick, seq, refused.code, refused.text)
+        self._refused.append(RefusedAction(ref, refusal, refused.violation))
+
+    # --- Rules that raise -------------------------------------------------------------------------
 
     def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
         try:
@@ -266,14 +294,11 @@ class Zone:
             self._failed(what, error)
 
     def _failed(self, what: str, error: Exception, **about: object) -> None:
-        """Counts a rule that raised, and logs it: for each place where one does, once a second at the most."""
-        self.rule_failures_total += 1
-        place, logged, tick = place_of(error), self._failures_logged, self.world.tick
-        if tick - logged.get(place, -self.hz) >= self.hz:
-            if len(logged) >= _PLACES_MAX:
-                logged.clear()
-            logged[place] = tick
-            about |= {"tick": tick, "failures_total": self.rule_failures_total, "error": raised_by(error)}
-            log.exception(
-                "%s failed in tick %d (failure %d)", what, tick, self.rule_failures_total, extra=fields(**about)
-            )
+        """Counts a rule that raised, and reports it unless its place was reported within the last second."""
+        self.counters.rule_failures_total += 1
+        place, reported, tick = place_of(error), self._failures_reported, self.world.tick
+        if tick - reported.get(place, -self.info.hz) >= self.info.hz:
+            if len(reported) >= _PLACES_MAX:
+                reported.clear()
+            reported[place] = tick
+            self._on_failure(RuleFailure(tick, what, error, about, self.counters.rule_failures_total))

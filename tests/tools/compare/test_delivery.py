@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
 from helpers.fake_loop import FakeLoop
+from helpers.framings import BARE
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.session_fixture import SessionFixture
 from helpers.waiting import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zonetools.compare.delivery import GatheringBroadcaster, ImmediateGateway, SessionGateway
 
-from zoneserver.config import DELIVERIES, Config
-from zoneserver.delivery import GATEWAYS, GatheringBroadcaster
+from zoneserver.config import Config
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.counters import Counters
+from zoneserver.gateway.counters import GatewayCounters
+from zoneserver.gateway.gateway import Gateway
 from zoneserver.protocol.messages import Act, Tick
-from zoneserver.zone.history import History
+from zoneserver.zone.history import Form, History
 
 PLAYERS, ACTIONS = 4, 3
-
-
-def test_every_delivery_that_may_be_asked_for_has_its_gateway() -> None:
-    assert tuple(GATEWAYS) == DELIVERIES
-    assert Config().delivery == "zone"
-
-
-def test_a_delivery_that_there_is_not_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="delivery must be one of zone, session, immediate, not 'pigeon'"):
-        Config(delivery="pigeon")
 
 
 # --- The same actions, counted --------------------------------------------------------------------
@@ -63,7 +54,7 @@ async def read_frames(fixture: GatewayFixture, clients: list[Client], first_tick
 
 
 async def test_the_zone_makes_a_send_per_tick_and_player(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, delivery="zone", hz=20)
+    fixture = await open_gateway(Plaza, gateway_class=Gateway, hz=20)
     clients = await crowd(fixture)
     sends, tick = fixture.gateway.counters.sends_total, fixture.zone.world.tick
     await act(fixture, clients)
@@ -75,7 +66,7 @@ async def test_the_zone_makes_a_send_per_tick_and_player(open_gateway: OpenGatew
 
 
 async def test_immediate_makes_a_send_per_action_and_player(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, delivery="immediate", hz=20)
+    fixture = await open_gateway(Plaza, gateway_class=ImmediateGateway, hz=20)
     clients = await crowd(fixture)
     sends, tick = fixture.gateway.counters.sends_total, fixture.zone.world.tick
     await act(fixture, clients)
@@ -85,7 +76,7 @@ async def test_immediate_makes_a_send_per_action_and_player(open_gateway: OpenGa
 
 
 async def test_a_session_gathers_the_frames_of_a_turn_in_one_send(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, delivery="session", hz=20)
+    fixture = await open_gateway(Plaza, gateway_class=SessionGateway, hz=20)
     clients = await crowd(fixture)
     counters, tick = fixture.gateway.counters, fixture.zone.world.tick
     sends, frames_out = counters.sends_total, counters.frames_out_total
@@ -100,7 +91,7 @@ async def test_a_session_gathers_the_frames_of_a_turn_in_one_send(open_gateway: 
 
 
 async def test_a_session_that_gathers_is_told_its_end_after_what_waits(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, delivery="session", hz=20)
+    fixture = await open_gateway(Plaza, gateway_class=SessionGateway, hz=20)
     clients = await crowd(fixture)
     await act(fixture, clients[:1])
     await clients[1].say(Act(1, [("move", 1, 0)]), Act(1, [("move", 1, 0)]))
@@ -108,7 +99,7 @@ async def test_a_session_that_gathers_is_told_its_end_after_what_waits(open_gate
         assert (await clients[1].read_a(Tick)).movers
     assert (await clients[1].ended()).code == "PROTOCOL_ERROR"
     fixture.clock.run()
-    assert fixture.gateway.players == PLAYERS - 1
+    assert fixture.gateway.players_count == PLAYERS - 1
 
 
 # --- Gathering, whatever stalls when --------------------------------------------------------------
@@ -124,15 +115,14 @@ def gathered(payload: bytes) -> list[tuple[bool, int]]:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(st.just("tick"), st.just("turn"), st.integers(1, 60)), max_size=60), st.booleans())
 def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: list[str | int], direct: bool) -> None:
-    loop, counters = FakeLoop(), Counters()
+    loop, counters = FakeLoop(), GatewayCounters()
     history = History(4, lambda: b"s%09d" % history.tick)
     broadcaster = GatheringBroadcaster(history, Config(), counters, loop)
-    bench = SessionFixture(direct=direct)
-    bench.owner.session_stalled = lambda session: broadcaster.stalled(session, 0.0)  # type: ignore[method-assign]
-    bench.owner.session_drained = lambda session: broadcaster.drained(session, 0.0)  # type: ignore[method-assign]
-    broadcaster.join(bench.session, 0.0)
-    bench.session.flush()
-    bench.transport.room = 25
+    fixture = SessionFixture(direct=direct, framing=BARE)
+    fixture.attach(broadcaster)
+    broadcaster.join(fixture.session, Form(BARE), 0.0)
+    fixture.session.flush()
+    fixture.transport.room = 25
     for step in [*steps, "turn", 10_000]:
         if step == "tick":
             data = b"f%09d" % (history.tick + 1)
@@ -142,11 +132,11 @@ def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: 
             loop.run()
         else:
             assert isinstance(step, int)
-            bench.transport.take(step)
-    (is_snapshot, tick), *rest = gathered(bytes(bench.transport.kernel))
+            fixture.transport.take(step)
+    (is_snapshot, tick), *rest = gathered(bytes(fixture.transport.kernel))
     assert (is_snapshot, tick) == (True, 0)
     for is_snapshot, next_tick in rest:
         assert next_tick > tick if is_snapshot else next_tick == tick + 1
         tick = next_tick
     assert tick == history.tick
-    assert counters.sends_total <= len(bench.transport.sends)
+    assert counters.sends_total <= len(fixture.transport.sends)

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from helpers.driven_zone import DrivenZone
 from helpers.paths import ROOT
 from helpers.stub_server import Connection, Honest
 from helpers.swarm_results import outcome, text_of
@@ -33,9 +34,8 @@ from zonetools.swarm.report import build as report
 
 from zoneserver.admin.stats import Stats
 from zoneserver.games.plaza import Plaza
-from zoneserver.protocol.framing import HEADER_BYTES, frame
+from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Welcome
-from zoneserver.zone.zone import Zone
 
 PATIENCE_SECONDS = 50.0
 ON_LINUX = sys.platform == "linux"
@@ -388,12 +388,12 @@ async def test_nobody_there_is_no_verdict() -> None:
 
 
 async def test_a_replica_that_differs_ends_its_line() -> None:
-    zone = Zone(Plaza(), hz=1, seed=1)
+    zone = DrivenZone(Plaza(), hz=1, seed=1)
     zone.join(0, "ann")
-    zone.tick()
+    zone.step()
     welcome = Welcome(1, 0, 1, 1, "plaza", 10_000, 10_000, list(Plaza.stats.items()), 1024, 16)
     snapshot = zone.world.snapshot().encode()
-    right, wrong = (zone.tick().frame[HEADER_BYTES:] for _ in range(2))
+    right, wrong = (zone.step().frame for _ in range(2))
     sent = b"".join(map(frame, (welcome.encode(), snapshot, right, changed(wrong, hash=12345))))
 
     class Server(asyncio.Protocol):

@@ -11,19 +11,21 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
+
+from zoneserver.zone.frame_builder import FrameBuilder
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
-from zoneserver.gateway.state import State
 from zoneserver.protocol.decoding import decode_client
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, frame
 from zoneserver.protocol.messages import Act
 from zoneserver.protocol.world import World
-from zoneserver.zone.history import Buffer
-from zoneserver.zone.tick_buffer import FrameBuilder
+from zoneserver.zone.history import Form, Message
+from zoneserver.zone.link import Actions, Join, Requests, TickInput
 from zoneserver.zone.zone import Zone
 from zonetools.bench.counter import open_counter
 
@@ -108,9 +110,10 @@ def _frame_deflate() -> Callable[[], object]:
     """That frame deflated, which happens once a tick if anybody wants it so. Its sequences are alike in nothing."""
     encode: Any = _frame_encode()
     data: bytes = encode()
+    form = Form(LENGTH_PREFIX, deflated=True)
 
     def work() -> bytes:
-        return Buffer(data).deflate()
+        return Message(data).form(form)
 
     return work
 
@@ -140,17 +143,15 @@ def _packet_decode() -> Callable[[], object]:
 
 def _action_apply() -> Callable[[], object]:
     """From the zone's inbox through the rules to the world and the frame, which is not encoded."""
-    zone = Zone(Plaza(), hz=20, seed=_SEED)
-    for ref in range(_COUNT):
-        zone.join(ref, f"player-{ref}")
-    zone.tick()
+    zone = Zone(Plaza(), hz=20, seed=_SEED, limits=Limits(joins_per_second=20 * _COUNT))
+    joins = [Join(ref, f"player-{ref}", b"", "127.0.0.1") for ref in range(_COUNT)]
+    zone.tick(TickInput(1, 0.0, 100, Requests(joins=joins)))
     chance = random.Random(_SEED)
     actions = [(("move", chance.randint(-17, 17), chance.randint(-17, 17)),) for _ in range(_COUNT)]
 
     def work() -> None:
-        for ref, sent in enumerate(actions):
-            zone.submit(ref, 1, sent)
-        zone.advance()
+        requests = Requests(actions=[Actions(ref, 1, sent) for ref, sent in enumerate(actions)])
+        zone.advance(TickInput(zone.world.tick + 1, 0.0, 100, requests))
 
     return work
 
@@ -171,8 +172,8 @@ class _Kernel:
         return 0
 
 
-class _Deaf:
-    """An owner who does not care."""
+class _Ignore:
+    """A session handler that does nothing."""
 
     def session_accepted(self, session: Session) -> None:
         pass
@@ -181,6 +182,12 @@ class _Deaf:
         pass
 
     def session_received(self, session: Session, payload: bytes) -> None:
+        pass
+
+    def session_blocked(self, session: Session) -> None:
+        pass
+
+    def session_cleared(self, session: Session) -> None:
         pass
 
     def session_stalled(self, session: Session) -> None:
@@ -197,24 +204,22 @@ class _Deaf:
 
 
 def _sessions() -> list[Session]:
-    # Nothing here is ever called back, so the loop need not run.
-    loop: Any = None
+    # Nothing here is ever called back, so the loop has a clock and nothing else.
+    loop: Any = SimpleNamespace(time=time.monotonic)
     kernel: Any = _Kernel()
-    owner = _Deaf()
-    sessions = [Session(owner, Limits(), loop, len) for _ in range(_COUNT)]
+    sessions = [Session(_Ignore(), Limits(), loop, len) for _ in range(_COUNT)]
     for session in sessions:
         session.connection_made(kernel)
-        session.advance(State.JOINING)
-        session.advance(State.PLAYING)
     return sessions
 
 
 def _session_send() -> Callable[[], object]:
-    """The round of a tick: one buffer to each session, nothing waiting."""
-    members, data = BroadcastGroup[Session](), bytes(1_000)
+    """One buffer to each session of a broadcast group, nothing waiting."""
+    group, data = BroadcastGroup[Session](), bytes(1_000)
     for session in _sessions():
-        session.enter(members)
-    return lambda: members.send(data)
+        assert session.kernel_send is not None
+        group.set_sender(session, session.kernel_send)
+    return lambda: group.send(data)
 
 
 def _session_gather() -> Callable[[], object]:
@@ -223,8 +228,8 @@ def _session_gather() -> Callable[[], object]:
 
     def work() -> None:
         for session in sessions:
-            session.enqueue(data)
-            session.enqueue(data)
+            session.queue_bytes(data)
+            session.queue_bytes(data)
             session.flush()
 
     return work

@@ -42,7 +42,9 @@ class ServerProcess:
     Raises SpawnError when it does not accept within 20 seconds.
     """
 
-    def __init__(self, *arguments: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *arguments: str, prefix: Sequence[str] = (), program: Sequence[str] = ("zoneserver", "run")
+    ) -> None:
         self.port = 0
         self.stats_port = 0
         self.summary = ""
@@ -50,13 +52,14 @@ class ServerProcess:
         self.log = ""
         """What it logged, once it has ended."""
         self._prefix = prefix
+        self._program = program
         self._arguments = arguments
         self._process: asyncio.subprocess.Process
 
     async def __aenter__(self) -> Self:
         with tempfile.TemporaryDirectory(prefix="zone-") as folder:
             ready = Path(folder) / "ready.json"
-            command = [*self._prefix, sys.executable, "-m", "zoneserver", "run"]
+            command = [*self._prefix, sys.executable, "-m", *self._program]
             command += ["--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--stop-on-stdin-eof"]
             command += ["--log-level", "warning", *self._arguments]
             _log.debug("starting %s", shlex.join(command))

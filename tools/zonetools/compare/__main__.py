@@ -15,12 +15,13 @@ from rich.console import Console
 
 from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
 from zoneserver.cli.settings import Parser
-from zoneserver.config import DELIVERIES, Config
+from zoneserver.config import Config
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_number
 from zoneserver.support.process import on_stop_signals
 from zonetools.common.machine import load_average, machine
 from zonetools.compare import page, report
+from zonetools.compare.delivery import SERVERS
 from zonetools.compare.measure import Run, Verdict, measure, skipped
 from zonetools.swarm.plan import Plan
 
@@ -84,10 +85,10 @@ def _parser() -> Parser:
     text = "which of them"
     flag(
         "--strategies",
-        parse=_list(one_of(DELIVERIES, "strategy")),
-        default=DELIVERIES,
+        parse=_list(one_of(tuple(SERVERS), "strategy")),
+        default=tuple(SERVERS),
         help=text,
-        shown=_names(DELIVERIES),
+        shown=_names(tuple(SERVERS)),
     )
     flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each")
     flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")

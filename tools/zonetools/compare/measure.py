@@ -77,8 +77,8 @@ async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
 
     Raises SpawnError when there is no server to be had.
     """
-    arguments = ("--delivery", delivery, "--max-players", str(plan.bots), "--seed", str(plan.seed))
-    async with ServerProcess(*arguments) as server:
+    arguments = ("--max-players", str(plan.bots), "--seed", str(plan.seed))
+    async with ServerProcess(*arguments, program=("zonetools.compare.delivery", delivery)) as server:
         plan = dataclasses.replace(plan, port=server.port)
         conductor = Conductor(plan, server.stats_port)
         stopping = asyncio.create_task(_stop_with(conductor, stop))

@@ -60,14 +60,14 @@ class TlsListener(Listener):
     def _not_shaken(self, session: Session, error: BaseException) -> None:
         match error:
             case TimeoutError():
-                session.not_opened(CloseReason.HANDSHAKE_TIMEOUT, "no TLS handshake in time")
+                session.close_rejected(CloseReason.HANDSHAKE_TIMEOUT, "no TLS handshake in time")
             case asyncio.CancelledError() if self._is_closed:
-                session.not_opened(CloseReason.SERVER_STOPPING)
+                session.close_rejected(CloseReason.SERVER_STOPPING)
             case asyncio.CancelledError():
-                session.not_opened(
+                session.close_rejected(
                     CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its TLS handshake was done"
                 )
             case ssl.SSLError():
-                session.not_opened(CloseReason.PROTOCOL_ERROR, f"no TLS handshake: {error.reason}")
+                session.close_rejected(CloseReason.PROTOCOL_ERROR, f"no TLS handshake: {error.reason}")
             case _:
-                session.not_opened(CloseReason.CONNECTION_LOST, f"no TLS handshake: {error}")
+                session.close_rejected(CloseReason.CONNECTION_LOST, f"no TLS handshake: {error}")

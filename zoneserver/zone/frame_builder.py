@@ -1,7 +1,4 @@
-"""Frames: what a tick changed, as one buffer, and the recent buffers for those who missed some.
-
-A frame here is complete on the wire, its length included: the very bytes that every session sends.
-"""
+"""Builds the frame of a tick: everything that changed, as the payload of one TICK message."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from typing import Any
 
 from zoneserver.protocol import messages
 from zoneserver.protocol.columns import pack_column
-from zoneserver.protocol.framing import frame
 from zoneserver.protocol.world import World
 
 __all__ = ["FrameBuilder"]
@@ -18,12 +14,11 @@ __all__ = ["FrameBuilder"]
 class FrameBuilder:
     """Collects what happens within one tick and encodes it, exactly once.
 
-    Motion and stats are noted by who changed, not by value: the value is read from the world when
-    the tick ends, so that there is one record per player however often it changed.
+    Of motion and stats only the slots are noted. The values are read from the world when the tick ends, so a
+    player has one record however often it changed.
     """
 
     def __init__(self) -> None:
-        self.encodes_total = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -36,15 +31,15 @@ class FrameBuilder:
         # (slot, index of the stat) of what changed, in order; a dict as an ordered set.
         self.stats: dict[tuple[int, int], None] = {}
         self.events: list[bytes] = []
-        # The size of all of them.
+        # The size of all events.
         self.event_bytes = 0
 
     def event(self, *event: Any) -> None:
-        """Adds (slot, seq, kind, value, ...). What cannot be packed raises here, and is not added."""
+        """Adds (slot, seq, kind, value, ...). An event that cannot be packed raises here, and is not added."""
         self.insert_event(len(self.events), *event)
 
     def insert_event(self, index: int, *event: Any) -> None:
-        """The same, ahead of the events from `index` on: an action comes before what follows from it."""
+        """Adds an event before those from `index` on: an action comes before the events that follow from it."""
         encoded = messages.encode_event(event)
         self.events.insert(index, encoded)
         self.event_bytes += len(encoded)
@@ -54,7 +49,7 @@ class FrameBuilder:
         self.joins.append((slot, name))
 
     def left(self, slot: int) -> None:
-        """Notes a leave, which comes before everything else in a tick: what was noted of the slot goes."""
+        """Notes a leave. It comes first in a tick, so what was noted of the slot before is dropped."""
         self.leaves.append(slot)
         self.moved.pop(slot, None)
         self.placed.discard(slot)
@@ -63,13 +58,13 @@ class FrameBuilder:
 
     @property
     def records(self) -> int:
-        """How many things happened so far: what each receiver is about to be told."""
+        """How many changes were noted so far: each receiver is about to be told all of them."""
         return (
             len(self.moved) + len(self.placed) + len(self.joins) + len(self.leaves) + len(self.stats) + len(self.events)
         )
 
     def encode(self, world: World, dilation_percent: int, state_hash: int | None) -> bytes:
-        """The frame of the world's current tick; the builder is then empty again."""
+        """The frame of the world's current tick. The builder is empty afterwards."""
         moved = self.moved
         movers = sorted(moved)
         placed: list[int] = []
@@ -92,6 +87,5 @@ class FrameBuilder:
             stats,
             self.events,
         )
-        self.encodes_total += 1
         self._clear()
-        return frame(payload)
+        return payload

@@ -25,12 +25,12 @@ def test_the_format_is_what_the_protocol_says() -> None:
 
 def test_a_good_ticket_lets_its_name_in_once() -> None:
     gate = verifier()
-    assert gate.objection("ann", TICKET, NOW) is None
-    assert gate.objection("ann", TICKET, NOW) is None, "asking is not using"
-    gate.redeem(TICKET)
-    assert gate.objection("ann", TICKET, NOW) == "the ticket has been used"
+    assert gate.check("ann", TICKET, NOW) is None
+    assert gate.check("ann", TICKET, NOW) is None, "asking is not using"
+    gate.consume(TICKET)
+    assert gate.check("ann", TICKET, NOW) == "the ticket has been used"
     fresh = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(15) + b"1")
-    assert gate.objection("ann", fresh, NOW) is None
+    assert gate.check("ann", fresh, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -48,35 +48,35 @@ def test_a_good_ticket_lets_its_name_in_once() -> None:
     ],
 )
 def test_a_ticket_of_another_name_zone_secret_or_form_is_refused(name: str, ticket: bytes) -> None:
-    assert verifier().objection(name, ticket, NOW)
+    assert verifier().check(name, ticket, NOW)
 
 
 @given(st.integers(0, len(TICKET) * 8 - 1))
 def test_a_ticket_with_any_bit_changed_is_refused(bit: int) -> None:
     forged = bytearray(TICKET)
     forged[bit // 8] ^= 1 << bit % 8
-    assert verifier().objection("ann", bytes(forged), NOW)
+    assert verifier().check("ann", bytes(forged), NOW)
 
 
 @given(st.binary(max_size=100))
 def test_whatever_else_is_refused_and_raises_nothing(ticket: bytes) -> None:
-    assert verifier().objection("ann", ticket, NOW)
+    assert verifier().check("ann", ticket, NOW)
 
 
 def test_a_ticket_is_good_until_its_moment() -> None:
-    assert verifier().objection("ann", TICKET, NOW + 59.9) is None
-    assert verifier().objection("ann", TICKET, NOW + 60) == "the ticket has expired"
+    assert verifier().check("ann", TICKET, NOW + 59.9) is None
+    assert verifier().check("ann", TICKET, NOW + 60) == "the ticket has expired"
 
 
 def test_used_tickets_are_remembered_until_they_expire_and_there_is_a_bound() -> None:
     gate = verifier(used_max=2)
     for number in range(2):
         ticket = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 10 + number, number.to_bytes(16))
-        assert gate.objection("ann", ticket, NOW) is None
-        gate.redeem(ticket)
+        assert gate.check("ann", ticket, NOW) is None
+        gate.consume(ticket)
     late = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 100, b"x" * 16)
-    assert gate.objection("ann", late, NOW) == "too many tickets are in use"
-    assert gate.objection("ann", late, NOW + 10) is None, "one of them has expired"
+    assert gate.check("ann", late, NOW) == "too many tickets are in use"
+    assert gate.check("ann", late, NOW + 10) is None, "one of them has expired"
 
 
 @given(st.binary(max_size=80))

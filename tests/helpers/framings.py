@@ -1,0 +1,63 @@
+"""Framings beside TCP's, which show that nothing but a session's framing knows what the wire looks like."""
+
+from __future__ import annotations
+
+from zoneserver.protocol.framing import PayloadReader
+
+__all__ = ["BARE", "LINES", "Bare", "Lines"]
+
+
+class Bare:
+    """Puts nothing around a payload: what is read at once is one payload. For tests that count bytes."""
+
+    overhead_bytes = 0
+
+    def wrap(self, payload: bytes) -> bytes:
+        return payload
+
+    def reader(self, payload_bytes_max: int) -> PayloadReader:
+        return _Chunks()
+
+
+class _Chunks:
+    error: str | None = None
+
+    def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
+        return [data] if data else []
+
+
+class Lines:
+    """Writes a payload in hexadecimal digits on a line of its own."""
+
+    overhead_bytes = 1
+
+    def wrap(self, payload: bytes) -> bytes:
+        return payload.hex().encode() + b"\n"
+
+    def reader(self, payload_bytes_max: int) -> PayloadReader:
+        return _LineReader(payload_bytes_max)
+
+
+class _LineReader:
+    def __init__(self, payload_bytes_max: int) -> None:
+        self.error: str | None = None
+        self._payload_bytes_max = payload_bytes_max
+        self._buffer = b""
+
+    def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
+        self._buffer += data
+        payloads: list[bytes] = []
+        while self.error is None and b"\n" in self._buffer and (limit is None or len(payloads) < limit):
+            line, self._buffer = self._buffer.split(b"\n", 1)
+            try:
+                payload = bytes.fromhex(line.decode("ascii"))
+            except ValueError:
+                self.error = "not a line of hexadecimal digits"
+            else:
+                payloads.append(payload)
+        if len(self._buffer) > 2 * self._payload_bytes_max:
+            self.error = "the line is too long"
+        return payloads
+
+
+BARE, LINES = Bare(), Lines()

@@ -1,0 +1,76 @@
+"""The documents of the admin port: `/stats`, `/metrics`, `/healthz`, `/map` and `/sessions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from zoneserver.admin.http import Document, PlainText
+from zoneserver.admin.prometheus import CONTENT_TYPE, load_exposition
+from zoneserver.admin.session_list import list_sessions
+from zoneserver.admin.stats import Stats
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.protocol.world import World
+from zoneserver.support.process import MissingExtraError
+
+__all__ = ["documents", "zone_map"]
+
+# The map shows at most so many players: a picture needs no more, and a tick must not wait for it.
+_MAP_PLAYERS_MAX = 2_000
+
+
+def documents(
+    stats: Callable[[], Stats],
+    gateway: Gateway,
+    world: World,
+    now: Callable[[], float],
+    is_healthy: Callable[[], bool],
+) -> dict[str, Document]:
+    """The documents by path. `now` is the loop's clock."""
+
+    def health(_query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
+        healthy = is_healthy()
+        status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return status, {"status": "ok" if healthy else "stopping", "tick": world.tick}
+
+    def sessions(query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
+        limit = query.get("limit", "20")
+        try:
+            count = int(limit) if limit.isdecimal() else 0
+            listed = list_sessions(gateway, now(), query.get("sort", "queued"), count)
+        except ValueError as error:
+            return HTTPStatus.BAD_REQUEST, {"error": str(error)}
+        return HTTPStatus.OK, listed.to_json()
+
+    return {
+        "/stats": lambda _: (HTTPStatus.OK, stats().to_json()),
+        "/metrics": _metrics(stats),
+        "/healthz": health,
+        "/map": lambda _: (HTTPStatus.OK, zone_map(world)),
+        "/sessions": sessions,
+    }
+
+
+def _metrics(stats: Callable[[], Stats]) -> Document:
+    """Loads the exposition now: a tick would wait for it if the first request loaded it."""
+    try:
+        written = load_exposition()
+    except MissingExtraError as error:
+        complaint = {"error": str(error)}
+        return lambda _: (HTTPStatus.NOT_IMPLEMENTED, complaint)
+    return lambda _: (HTTPStatus.OK, PlainText(CONTENT_TYPE, written(stats())))
+
+
+def zone_map(world: World) -> dict[str, Any]:
+    """Where players are, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players."""
+    slots = list(world.slots())
+    step = -(-len(slots) // _MAP_PLAYERS_MAX) or 1
+    return {
+        "schema": "zone-map/1",
+        "tick": world.tick,
+        "width": world.width,
+        "height": world.height,
+        "players": len(slots),
+        "positions": [value for slot in slots[::step] for value in world.position(slot)],
+    }

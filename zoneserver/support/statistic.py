@@ -1,0 +1,58 @@
+"""How a statistic is declared: once, as a field of a dataclass, with all that every reader of it needs.
+
+`/stats`, `/metrics`, the log's lines and the dashboard are made from these declarations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Metric", "codes", "count", "gauge", "info", "metric_of", "seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a statistic means, and what Prometheus calls it."""
+
+    text: str
+    name: str
+    kind: str = "gauge"
+    """`counter`, `gauge`, `summary`, or `info` for a fact that becomes a label."""
+    scale: float = 1.0
+    """Factor from the statistic's unit to the metric's: Prometheus asks for seconds, bytes and ratios."""
+    label: str = ""
+    """For a statistic with several values: the name of the label that tells them apart."""
+
+
+def count(text: str, name: str) -> Any:
+    """Declares a number that only grows."""
+    return dataclasses.field(default=0, metadata={"metric": Metric(text, name, "counter")})
+
+
+def seconds(text: str, name: str) -> Any:
+    """Declares an amount of time that only grows, in seconds."""
+    return dataclasses.field(default=0.0, metadata={"metric": Metric(text, name, "counter")})
+
+
+def codes(text: str, name: str) -> Any:
+    """Declares numbers by code that only grow."""
+    return dataclasses.field(default_factory=Counter, metadata={"metric": Metric(text, name, "counter", label="code")})
+
+
+def gauge(text: str, name: str, *, kind: str = "gauge", scale: float = 1.0, label: str = "") -> Any:
+    """Declares a figure of the present, which the caller gives by name."""
+    return dataclasses.field(metadata={"metric": Metric(text, name, kind, scale, label)}, kw_only=True)
+
+
+def info(text: str) -> Any:
+    """Declares a fact of the server that becomes a label of one metric."""
+    return gauge(text, "zone_info", kind="info")
+
+
+def metric_of(field: dataclasses.Field[Any]) -> Metric:
+    """The declaration of a field that was made by the functions above."""
+    metric: Metric = field.metadata["metric"]
+    return metric

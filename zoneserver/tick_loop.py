@@ -1,0 +1,183 @@
+"""The tick loop: runs the zone whenever a tick is due, and lets packets gather in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from zoneserver.admin.log_report import Reporter
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.support.histogram import quantile
+from zoneserver.support.logs import fields
+from zoneserver.zone.local_link import LocalZoneLink
+from zoneserver.zone.ticker import Ticker
+from zoneserver.zone.zone import Zone
+
+__all__ = ["PHASES", "TickLoop", "TickTimes"]
+
+log = logging.getLogger(__name__)
+
+# So many ticks that fail one after the other end the server.
+_FAILURES_MAX = 20
+# From so many packets a tick on, the process sleeps between looks at the sockets: so long at a time, and not in
+# the last moment before a tick.
+_CROWD_PACKETS = 32
+_SLEEP_SECONDS = 0.004
+_AWAKE_SECONDS = 0.001
+
+PHASES = ("ingest", "rules", "encode", "deflate", "fan_out")
+"""Where the time of a tick goes. Ingest is the CPU time of receiving and decoding since the tick before; the
+others make up the tick itself."""
+
+
+class TickTimes:
+    """How long recent ticks took, in seconds, by phase."""
+
+    def __init__(self, ticks: int) -> None:
+        self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
+
+    def record(self, *seconds: float) -> None:
+        """Adds one tick: the seconds of each of PHASES."""
+        self._recent.append(seconds)
+
+    def newest_ms(self) -> dict[str, float]:
+        """Each phase of the newest tick."""
+        newest = self._recent[-1] if self._recent else [0.0] * len(PHASES)
+        return {phase: round(seconds * 1000, 3) for phase, seconds in zip(PHASES, newest, strict=True)}
+
+    def tick_ms(self) -> dict[str, float]:
+        """Median, 99th percentile and maximum of a tick, without its ingest."""
+        ordered = sorted(sum(times[1:]) * 1000 for times in self._recent)
+        return {
+            "p50": round(quantile(ordered, 0.5), 3),
+            "p99": round(quantile(ordered, 0.99), 3),
+            "max": round(ordered[-1] if ordered else 0.0, 3),
+        }
+
+    def phases_ms(self) -> dict[str, float]:
+        """The mean of each phase."""
+        ticks = len(self._recent) or 1
+        columns = zip(*self._recent, strict=True) if self._recent else [()] * len(PHASES)
+        return {phase: round(sum(column) * 1000 / ticks, 3) for phase, column in zip(PHASES, columns, strict=True)}
+
+
+class TickLoop:
+    """Drives one zone and its gateway in this process.
+
+    `failed` is called when so many ticks have failed that the zone cannot go on.
+    """
+
+    def __init__(
+        self,
+        link: LocalZoneLink,
+        zone: Zone,
+        gateway: Gateway,
+        reporter: Reporter,
+        loop: asyncio.AbstractEventLoop,
+        failed: Callable[[], None],
+    ) -> None:
+        self.ticker = Ticker(zone.info.hz, loop.time())
+        self.times = TickTimes(zone.info.hz * 10)
+        self.overruns_total = 0
+        self._link = link
+        self._zone = zone
+        self._gateway = gateway
+        self._reporter = reporter
+        self._loop = loop
+        self._failed = failed
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_stopped = False
+        # Ticks that failed one after the other.
+        self._failures = 0
+        self._cpu_before = time.process_time()
+        self._packets_before = 0
+        self._connections_before = 0
+        # (clock, CPU time of the process) at two moments about a second apart: the load between them.
+        self._cpu = ((0.0, 0.0), (0.0, 0.0))
+        self._sample_cpu()
+
+    def start(self) -> None:
+        """Runs every tick that becomes due."""
+        self._timer = self._loop.call_at(self.ticker.due, self._on_tick_due)
+
+    def stop(self) -> None:
+        """Runs no further tick."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def cpu_percent(self) -> float:
+        """CPU time of the process over the last second, of one core."""
+        (time_before, cpu_before), (time_after, cpu_after) = self._cpu
+        return 100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before)
+
+    def run_tick(self) -> float:
+        """Runs one tick of the zone and hands everything out. Returns the seconds it took."""
+        began = time.perf_counter()
+        self._gateway.send_requests()
+        tick_input = self._link.take_input(time.time(), round(self.ticker.dilation * 100))
+        cpu, started = time.process_time(), time.perf_counter()
+        self._zone.advance(tick_input)
+        ruled = time.perf_counter()
+        output = self._zone.encode()
+        encoded = time.perf_counter()
+        deflate_before = self._gateway.counters.deflate_seconds_total
+        self._link.publish(output)
+        done = time.perf_counter()
+        deflate = self._gateway.counters.deflate_seconds_total - deflate_before
+        self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, deflate, done - encoded - deflate)
+        self._cpu_before = time.process_time()
+        return done - began
+
+    def _on_tick_due(self) -> None:
+        skipped = self.ticker.advance(self._loop.time())
+        try:
+            seconds = self.run_tick()
+        except Exception:
+            self._tick_failed()
+        else:
+            self._failures = 0
+            if skipped or seconds > self.ticker.period:
+                self.overruns_total += 1
+                tick, times = self._zone.world.tick, self.times.newest_ms()
+                self._reporter.overran(tick, seconds * 1000, skipped, times, self.overruns_total)
+        if self._loop.time() - self._cpu[1][0] >= 1.0:
+            self._sample_cpu()
+        self.start()
+        packets = self._gateway.counters.packets_in_total
+        if packets - self._packets_before >= _CROWD_PACKETS:
+            self._loop.call_soon(self._wait_for_packets, self.ticker.due)
+        self._packets_before = packets
+
+    def _tick_failed(self) -> None:
+        """For an exception that is being handled. A zone that fails for long is not worth keeping up."""
+        self._failures += 1
+        tick, failures = self._zone.world.tick, self._failures
+        about = fields(tick=tick, failures=failures)
+        log.exception("tick %d failed and was sent to nobody (failure %d in a row)", tick, failures, extra=about)
+        if self._failures >= _FAILURES_MAX:
+            log.critical("%d ticks failed in a row: the zone cannot go on, and stops", failures, extra=about)
+            self._failed()
+
+    def _wait_for_packets(self, due: float) -> None:
+        """Sleeps, over and over until a tick is due, so that packets gather.
+
+        A crowd's packets come at any moment, and each that wakes the process up by itself costs about as
+        much as reading and applying it. No packet is needed before the tick.
+        """
+        seconds = min(_SLEEP_SECONDS, due - self._loop.time() - _AWAKE_SECONDS)
+        if seconds <= 0 or self._is_stopped:
+            return
+        connections = self._gateway.counters.connections_total
+        # A turn of the loop accepts only so many connections: while some come, the turns follow at once.
+        if connections == self._connections_before:
+            time.sleep(seconds)
+        self._connections_before = connections
+        self._loop.call_soon(self._wait_for_packets, due)
+
+    def _sample_cpu(self) -> None:
+        self._cpu = self._cpu[1], (self._loop.time(), time.process_time())

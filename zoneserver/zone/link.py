@@ -1,0 +1,126 @@
+"""The seam between a zone and its gateways: plain values both ways.
+
+A gateway sends `Requests`: who wants to come in, who has left, what players want to do. The zone answers
+each tick with one `TickOutput`. Nothing else crosses, so a gateway may run in the zone's process or in
+another one, and a journal of inputs is enough to rebuild everything.
+
+A player is known to its gateway by a `ref`, a whole number that the gateway never uses again; within the
+zone it is known by its slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Refusal
+
+__all__ = ["Actions", "Ended", "Join", "RefusedAction", "Requests", "TickInput", "TickOutput", "ZoneInfo", "ZoneLink"]
+
+
+class Join(NamedTuple):
+    """A player who asks to come in. The zone decides, with its next tick."""
+
+    ref: int
+    name: str
+    ticket: bytes
+    """Empty where the client had none."""
+    host: str
+    """The address that the player connected from, without a port."""
+
+
+class Actions(NamedTuple):
+    """The actions of one packet; the first has sequence `seq`, each later one the next."""
+
+    ref: int
+    seq: int
+    actions: Sequence[tuple[Any, ...]]
+    """Each is `(kind, argument, ...)`."""
+
+
+@dataclass(slots=True)
+class Requests:
+    """What the players of one gateway ask of the zone. A leave of a player whom the zone does not have is ignored."""
+
+    joins: list[Join] = field(default_factory=list)
+    leaves: list[int] = field(default_factory=list)
+    actions: list[Actions] = field(default_factory=list)
+
+    def add(self, more: Requests) -> None:
+        """Appends the requests of another gateway, or later ones of the same."""
+        self.joins += more.joins
+        self.leaves += more.leaves
+        self.actions += more.actions
+
+
+class TickInput(NamedTuple):
+    """All that one tick of a zone depends on. Ticks are numbered without a gap, from 1."""
+
+    tick: int
+    unix_seconds: float
+    """The time of day, for tickets that expire."""
+    dilation_percent: int
+    """100 when the zone runs at full speed, less when time is stretched."""
+    requests: Requests
+
+
+class Ended(NamedTuple):
+    """A player whom the zone did not let in or does not keep. Its gateway ends the session."""
+
+    ref: int
+    reason: CloseReason
+    text: str
+    """Empty where the reason says it all."""
+
+
+class RefusedAction(NamedTuple):
+    """An action that did not happen."""
+
+    ref: int
+    refusal: Refusal
+    is_violation: bool
+    """Whether no honest client would have sent the action."""
+
+
+@dataclass(frozen=True, slots=True)
+class TickOutput:
+    """All that one tick of a zone says."""
+
+    tick: int
+    frame: bytes
+    """What the tick changed: the payload of a TICK message, without framing."""
+    records: int
+    """How many changes the frame tells each receiver."""
+    joined: list[tuple[int, int]]
+    """(ref, slot) of each player who came in."""
+    ended: list[Ended]
+    refused: list[RefusedAction]
+
+
+class ZoneInfo(NamedTuple):
+    """What a gateway has to know of a zone before its first tick."""
+
+    name: str
+    hz: int
+    width: int
+    height: int
+    stats: tuple[tuple[str, int], ...]
+    """Name and first value of each stat, in the order in which frames number them."""
+
+
+class ZoneLink(Protocol):
+    """A zone as its gateway sees it, wherever the zone runs."""
+
+    @property
+    def info(self) -> ZoneInfo: ...
+
+    def send(self, requests: Requests) -> None:
+        """Hands over what players ask for; the link owns `requests` from here on. The zone's next tick takes it."""
+
+    def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
+        """Has `receive` called with each output from now on, in the order of ticks."""
+
+    def snapshot(self) -> bytes:
+        """The state after the newest output: the payload of a SNAPSHOT message."""
