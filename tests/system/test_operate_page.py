@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
@@ -45,12 +46,11 @@ async def get(server: ZoneServer, path: str) -> str:
 
 
 async def test_every_field_of_the_statistics_has_a_row(server: ZoneServer) -> None:
-    assert named("Statistics") - named("Alerts") == json.loads(await get(server, "/stats")).keys()
+    assert named("Statistics") == json.loads(await get(server, "/stats")).keys()
 
 
 async def test_every_metric_has_a_row(server: ZoneServer) -> None:
     metrics = set(re.findall(r"^# TYPE (\w+)", await get(server, "/metrics"), re.MULTILINE))
-    assert {name for name in named("Statistics", 1) if name.startswith("zone_")} >= metrics
     assert {name for name in named("Statistics", 1) if re.fullmatch(r"zone_\w+", name)} == metrics
 
 
