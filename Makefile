@@ -51,6 +51,7 @@ clean:
 
 # uvloop has no wheel for every system: without it the server runs on asyncio.
 $(READY): pyproject.toml
+	@echo "Installing into $(VENV): once, in less than a minute with a fast connection to the package index."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[speed]'

@@ -1,4 +1,4 @@
-"""The names that are for everybody: few, chosen, and each with an example."""
+"""The public names are few, chosen, and each has an example in its docstring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import zoneclient as client
+import zoneclient
 from helpers.paths import ROOT
 
 import zoneserver
@@ -21,7 +21,7 @@ PLAY = ["Behaviour", "Bot", "Event", "Replica", "Update", "ZoneConnection", "con
 
 
 def docstrings(package: str) -> dict[str, str]:
-    """What is written under each class, function and constant at the top of the package's modules."""
+    """The docstrings of the classes, functions and constants at the top level of a package's modules."""
     found = {}
     for path in Path(importlib.import_module(package).__file__ or "").parent.rglob("*.py"):
         body = ast.parse(path.read_text()).body
@@ -35,24 +35,24 @@ def docstrings(package: str) -> dict[str, str]:
     return found
 
 
-def test_the_public_names_are_these() -> None:
+def test_public_names_are_the_chosen_ones() -> None:
     assert sorted(zoneserver.__all__) == sorted([*GAME, "__version__"])
-    assert sorted(client.__all__) == sorted(ERRORS + PLAY)
+    assert sorted(zoneclient.__all__) == sorted(ERRORS + PLAY)
 
 
 @pytest.mark.parametrize(
     ("package", "name"), [("zoneserver", name) for name in GAME] + [("zoneclient", name) for name in ERRORS + PLAY]
 )
-def test_every_public_name_has_an_example(package: str, name: str) -> None:
+def test_public_name_has_an_example_in_its_docstring(package: str, name: str) -> None:
     assert ">>> " in docstrings(package)[name]
     assert hasattr(importlib.import_module(package), name)
 
 
-@pytest.mark.parametrize("module", [zoneserver, client, zoneserver.testing], ids=lambda module: module.__name__)
-def test_every_name_of_a_star_import_is_there(module: ModuleType) -> None:
+@pytest.mark.parametrize("module", [zoneserver, zoneclient, zoneserver.testing], ids=lambda module: module.__name__)
+def test_all_names_of_a_star_import_exist(module: ModuleType) -> None:
     assert all(hasattr(module, name) for name in module.__all__)
 
 
-def test_the_types_are_there_for_the_type_checkers_of_others() -> None:
+def test_both_packages_are_marked_as_typed() -> None:
     assert (ROOT / "zoneserver/py.typed").exists()
     assert (ROOT / "client/zoneclient/py.typed").exists()

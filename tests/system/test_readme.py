@@ -1,35 +1,74 @@
-"""The README's code runs as it stands."""
+"""The first hour of a newcomer: README.md is short, and what it shows works as it stands."""
 
+import ast
 import asyncio
 import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
-from helpers.paths import ROOT
+from helpers.markdown import Page
 
 from zoneserver import Rules, ZoneServer
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.games.plaza import Plaza
 
-PAGE = (ROOT / "README.md").read_text()
-GAME, TEST, BOTS, SERVER, CLIENT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+README, TESTING, CLIENT = Page("README.md"), Page("docs/testing.md"), Page("docs/client.md")
 
 
-def test_the_game_and_its_test_are_those_of_a_new_game(tmp_path: Path) -> None:
+def file_of(page: Page, name: str) -> str:
+    """The file that a page shows under this name."""
+    (text,) = [block.text for block in page.blocks if block.file == name]
+    return text
+
+
+def commands(page: Page, program: str) -> list[str]:
+    """The lines of a page's shell blocks that begin with a program, without their comments."""
+    shell = "\n".join(block.text for block in page.blocks if block.language == "sh")
+    return [re.split(r"  +#", line)[0] for line in shell.splitlines() if line.split()[:1] == [program]]
+
+
+def test_readme_is_60_to_100_lines_long() -> None:
+    assert 60 <= len(README.text.splitlines()) <= 100
+
+
+def test_readme_says_what_it_is_not_before_the_first_command() -> None:
+    assert README.text.index("## What it is not") < README.text.index("```sh")
+
+
+def test_readme_has_a_picture_two_commands_a_licence_and_systems() -> None:
+    assert "](docs/dashboard.svg)" in README.text
+    assert [line.split()[1] for line in commands(README, "make")] == ["demo", "test"]
+    assert "[MIT](LICENSE)" in README.text
+    assert "**Systems.** Linux" in README.text
+
+
+def test_readme_leads_to_every_page() -> None:
+    pages = {f"docs/{path.name}" for path in README.path.parent.glob("docs/*.md")} - {"docs/swarm-report.md"}
+    assert pages <= set(README.links)
+
+
+def test_game_of_the_readme_and_its_test_are_those_of_a_new_game(tmp_path: Path) -> None:
     make_game(tmp_path / "mygame")
-    assert (tmp_path / "mygame/mygame.py").read_text() == GAME
-    assert (tmp_path / "mygame/test_mygame.py").read_text() == TEST
+    for page, name in ((README, "mygame.py"), (TESTING, "test_mygame.py")):
+        assert without_docstring((tmp_path / "mygame" / name).read_text()) == without_docstring(file_of(page, name))
 
 
-def test_a_game_of_ones_own_by_the_commands_as_they_stand(tmp_path: Path) -> None:
-    # All but those that run until Ctrl-C, and the swarm, which needs one of these.
-    commands = [line for line in own_commands() if not re.search(r" run |zone-swarm|client|activate", line)]
-    assert len(commands) == 4
+def without_docstring(source: str) -> str:
+    tree = ast.parse(source)
+    if ast.get_docstring(tree) is not None:
+        del tree.body[0]
+    return ast.unparse(tree)
+
+
+def test_commands_for_a_game_of_ones_own_work_as_they_stand(tmp_path: Path) -> None:
+    # All but those that run until Ctrl-C.
+    shell = [line for line in commands(README, "zoneserver") if " run " not in line]
+    shell[1:1] = commands(README, "cd")
+    shell += commands(TESTING, "python")
     done = subprocess.run(
-        ["bash", "-euc", "\n".join(commands)],
+        ["bash", "-euc", "\n".join(shell)],
         cwd=tmp_path,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
@@ -37,61 +76,34 @@ def test_a_game_of_ones_own_by_the_commands_as_they_stand(tmp_path: Path) -> Non
         timeout=60,
     )
     assert done.returncode == 0, done
-    assert "nothing is wrong with it" in done.stdout
     assert "3 passed" in done.stdout
 
 
-async def test_its_swarm_and_the_bots_of_ones_own_get_everything(tmp_path: Path) -> None:
-    (tmp_path / "mybots.py").write_text(BOTS)
-    names: dict[str, type[Rules]] = {}
-    exec(GAME, names)
-    swarms = [line.split()[1:] for line in own_commands() if line.startswith("zone-swarm")]
-    async with ZoneServer(names["Mygame"], port=0, stats_port=0) as server:
+async def test_swarms_for_a_game_of_ones_own_get_everything(tmp_path: Path) -> None:
+    (tmp_path / "mybots.py").write_text(file_of(TESTING, "mybots.py"))
+    game: dict[str, type[Rules]] = {}
+    exec(file_of(README, "mygame.py"), game)
+    swarms = [line.split()[1:] for line in commands(TESTING, "zone-swarm") if "mybots" in line or "idle" in line]
+    assert len(swarms) == 3
+    async with ZoneServer(game["Mygame"], port=0, stats_port=0) as server:
         for arguments in swarms:
             few = ("--bots", "8", "--time", "500ms", "--port", str(server.port), "--stats-port", str(server.stats_port))
-            running = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "zonetools.swarm", "--no-progress", *arguments, *few),
-                stdout=asyncio.subprocess.PIPE,
-                cwd=tmp_path,
-            )
-            async with asyncio.timeout(30):
-                out, _ = await running.communicate()
-            assert (running.returncode, "everybody got everything" in out.decode()) == (0, True), out
-    assert len(swarms) == 3
+            output = await output_of("-m", "zonetools.swarm", "--no-progress", *arguments, *few, folder=tmp_path)
+            assert "everybody got everything" in output
 
 
-def own_commands() -> list[str]:
-    """The commands of the section about a game of one's own, as they are typed."""
-    section = PAGE.partition("## A game of your own")[2].partition("\n## ")[0]
-    prose = re.sub(r"```.*?```", "", section, flags=re.DOTALL)
-    return [re.split(r"  +", line)[0] for line in re.findall(r"^    (\S.*)$", prose, re.MULTILINE)]
-
-
-def test_the_server_runs() -> None:
-    done = subprocess.run([sys.executable, "-c", SERVER], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("players connect to ")
-
-
-async def test_the_client_hears_itself(tmp_path: Path) -> None:
-    program = tmp_path / "ann.py"
-    program.write_text(CLIENT)
+async def test_first_client_hears_itself(tmp_path: Path) -> None:
+    (tmp_path / "ann.py").write_text(file_of(CLIENT, "ann.py"))
     async with ZoneServer(Plaza, port=0, stats_port=None) as server:
-        running = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(program), str(server.port)), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
-        )
-        async with asyncio.timeout(20):
-            out, _ = await running.communicate()
-    assert running.returncode == 0
-    assert "ann say ('hello',)" in out.decode()
+        assert "ann say ('hello',)" in await output_of("ann.py", str(server.port), folder=tmp_path)
 
 
-def test_every_command_is_written_in_the_same_form() -> None:
-    commands = re.findall(r"^    (\S*(?:python3?|zoneserver|zone-\w+|pip)) .*$", PAGE, re.MULTILINE)
-    commands += re.findall(r"`(\S*(?:python3?|zoneserver|zone-\w+)) (?:run|-m|\w+\.py)[^`]*`", PAGE)
-    # A game of one's own has a folder of its own, where the environment is on the path. Of the others the
-    # first makes the environment, the last stand in a table of what they are.
-    own = [line.split()[0] for line in own_commands() if not re.match(r"\.|cd ", line)]
-    others = Counter(command for command in commands if not command.startswith(".venv/bin/"))
-    assert others - Counter(own) == Counter(["python3", "zoneserver", "zoneserver"])
-    assert ". .venv/bin/activate" in own_commands()
+async def output_of(*arguments: str, folder: Path) -> str:
+    """Runs Python in a folder; returns what it printed. It must end with exit code 0."""
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, cwd=folder
+    )
+    async with asyncio.timeout(30):
+        out, _ = await running.communicate()
+    assert running.returncode == 0, out
+    return out.decode()
