@@ -9,7 +9,7 @@ from rich.text import Text
 
 from zoneserver.admin.stats import SessionList
 from zonetools.common.admin_client import ZoneMap
-from zonetools.dashboard.data.crowd import crowd
+from zonetools.dashboard.screen.zone_map import crowd
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen import glyphs as figures
 from zonetools.dashboard.screen import panels, tables
