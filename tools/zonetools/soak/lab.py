@@ -244,7 +244,7 @@ class Crowd:
 
 
 async def stats(server: ServerProcess) -> Stats:
-    """The statistics now. Raises AwayError."""
+    """The present statistics. Raises ServerUnreachable."""
     with contextlib.closing(AdminClient("127.0.0.1", server.stats_port)) as source:
         return await source.stats()
 
