@@ -127,9 +127,9 @@ _SESSIONS: tuple[Column[SessionStats], ...] = (
 _CLOSES: tuple[Column[ClosedSession], ...] = (
     Column("ago", 6, 0, lambda closed: span(closed.ago_s)),
     # A session that closed before its HELLO has no name, but it has an address.
-    Column("who", 15, 1, lambda closed: closed.name or closed.address.rpartition(":")[0], is_number=False),
+    Column("name", 15, 1, lambda closed: closed.name or closed.address.rpartition(":")[0], is_number=False),
     Column(
-        "why",
+        "reason",
         17,
         2,
         lambda closed: closed.code,
@@ -138,5 +138,5 @@ _CLOSES: tuple[Column[ClosedSession], ...] = (
     ),
     Column("lived", 6, 3, lambda closed: span(closed.lived_s)),
     Column("address", 21, 5, lambda closed: closed.address, is_number=False),
-    Column("in words", 24, 4, lambda closed: closed.text, is_number=False, width_max=200),
+    Column("text", 24, 4, lambda closed: closed.text, is_number=False, width_max=200),
 )
