@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from helpers.paths import ROOT
 from helpers.terminals import Terminal
@@ -22,8 +23,18 @@ from zonetools.dashboard.screen.view import ScreenState
 
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats, Stats
 
+SVG = "{http://www.w3.org/2000/svg}"
+"""The namespace of SVG elements."""
+
 PATIENCE = 30.0
 """How long a test waits, in seconds, before it fails. Usually a tenth of it is enough."""
+
+
+def free_port() -> int:
+    """A port that nothing listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def lasting_port() -> int:
@@ -130,6 +141,11 @@ def screen_state(**changes: Any) -> ScreenState:
     values |= {name: value for name, value in changes.items() if name in of_server}
     of_screen = {name: value for name, value in changes.items() if name not in of_server}
     return ScreenState(ServerState(**values), **of_screen)
+
+
+def svg_texts(document: str) -> list[str]:
+    """The text elements of an SVG document."""
+    return [element.text or "" for element in ElementTree.fromstring(document).iter(f"{SVG}text")]
 
 
 # --- A real server ------------------------------------------------------------------------------------

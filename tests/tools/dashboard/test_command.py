@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +16,12 @@ from helpers.dashboards import (
     ROOT,
     Server,
     dashboard,
+    free_port,
 )
 from zonetools.dashboard.__main__ import main
 from zonetools.dashboard.screen import lines
 
 from zoneserver.admin.stats import Stats
-
-
-def free_port() -> int:
-    """A port that nothing listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def test_once_without_a_server_is_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:

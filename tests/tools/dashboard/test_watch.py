@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from helpers.dashboards import (
     Server,
     dashboard,
+    free_port,
     in_terminal,
     lasting_port,
+    svg_texts,
 )
 from helpers.terminals import Terminal
 from zonetools.dashboard.screen import lines
@@ -35,21 +36,6 @@ def soon() -> asyncio.Event:
     event = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, event.set)
     return event
-
-
-def free_port() -> int:
-    """A port that nothing listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-NAMESPACE = "{http://www.w3.org/2000/svg}"
-
-
-def words(text: str) -> list[str]:
-    """The text elements of an SVG document."""
-    return [element.text or "" for element in ElementTree.fromstring(text).iter(f"{NAMESPACE}text")]
 
 
 async def test_watch_without_a_server_ends_when_until_is_set(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,9 +140,9 @@ async def test_watch_saves_the_last_screen_as_a_file(tmp_path: Path, capsys: pyt
     assert "players and tick" in capsys.readouterr().out
     for text in (once, (tmp_path / "screen.svg").read_text()):
         assert 'viewBox="0 0 1202 752"' in text
-        assert {"the zone", "sessions", "recent closes"} <= set(words(text))
+        assert {"the zone", "sessions", "recent closes"} <= set(svg_texts(text))
         # On a busy machine the zone may dilate its time, and the bar says so.
-        assert any(word.startswith("live") for word in words(text))
+        assert any(word.startswith("live") for word in svg_texts(text))
         assert "<title>zone-dash: 0 players in plaza, a tick takes" in text
 
 

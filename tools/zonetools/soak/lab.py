@@ -73,6 +73,10 @@ class Checks:
         if not holds and failure not in self._failures:
             self._failures.append(failure)
 
+    def expect_no_traceback(self, server: ServerProcess) -> None:
+        """Check the log of a server that has ended."""
+        self.expect("Traceback" not in server.log, "the server logs a traceback")
+
     def finding(self, measured: str) -> Finding:
         """The finding over all conditions."""
         return Finding(not self._failures, "; BUT ".join([measured, *self._failures]))

@@ -33,6 +33,9 @@ from zoneserver.protocol.messages import (
 
 __all__ = ["RawClient", "RecordingClient", "act", "hello", "packet"]
 
+# Stands for the BYE of a connection that ended without one.
+_NOTHING = Bye("nothing", "", retry=False)
+
 
 def hello(name: str, ticket: bytes = b"") -> bytes:
     """The HELLO packet, with framing."""
@@ -88,12 +91,17 @@ class RawClient:
     async def join(self, name: str) -> Welcome:
         """Join the zone. Raises ConnectionError with the code if the server refuses."""
         await self.hello(name)
+        answer = await self.answer()
+        if isinstance(answer, Bye):
+            raise ConnectionError(answer.code)
+        return answer
+
+    async def answer(self) -> Welcome | Bye:
+        """The answer to HELLO; a BYE with the code `nothing` if the connection ends without one."""
         while (message := await self.receive()) is not None:
-            if isinstance(message, Welcome):
+            if isinstance(message, Welcome | Bye):
                 return message
-            if isinstance(message, Bye):
-                raise ConnectionError(message.code)
-        raise ConnectionError("no answer")
+        return _NOTHING
 
     async def read(self, bytes_max: int) -> int:
         """Read at most this many bytes and keep them for `receive`. Returns how many came; 0 at the end."""
@@ -119,10 +127,10 @@ class RawClient:
                 found.append(message)
         return found
 
-    async def bye(self, seconds: float = 5.0) -> Bye | None:
-        """The BYE that ends the connection; None if it ended without one. Raises TimeoutError."""
-        found = await self.messages(seconds)
-        return found[-1] if found and isinstance(found[-1], Bye) else None
+    async def bye(self, seconds: float = 5.0) -> Bye:
+        """The BYE that ends the connection; one with the code `nothing` if none came. Raises TimeoutError."""
+        *_, last = (_NOTHING, *await self.messages(seconds))
+        return last if isinstance(last, Bye) else _NOTHING
 
     def reset(self) -> None:
         """Reset the connection instead of closing it in order."""

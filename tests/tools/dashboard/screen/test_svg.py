@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 from helpers.dashboards import (
+    SVG,
     screen_state,
+    svg_texts,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,13 +18,6 @@ from zonetools.dashboard.data.monitor import Outage
 from zonetools.dashboard.screen.glyphs import ASCII
 from zonetools.dashboard.screen.svg import _DRAWN, svg
 from zonetools.dashboard.screen.view import render
-
-NAMESPACE = "{http://www.w3.org/2000/svg}"
-
-
-def words(text: str) -> list[str]:
-    """The text elements of an SVG document."""
-    return [element.text or "" for element in ElementTree.fromstring(text).iter(f"{NAMESPACE}text")]
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 36), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -33,7 +28,7 @@ def test_svg_has_the_size_of_the_screen_and_loads_nothing(size: tuple[int, int],
     assert root.attrib["viewBox"] == f"0 0 {9 * size[0] + 32} {18 * size[1] + 32}"
     assert text.count("http") == 1, "the namespace"
     assert not re.search(r"url\(|href|@import|@font-face|<script|<image|<style", text)
-    for element in root.iter(f"{NAMESPACE}text"):
+    for element in root.iter(f"{SVG}text"):
         left, length = int(element.attrib["x"]), int(element.attrib["textLength"])
         assert 0 <= left < left + length <= 9 * size[0]
         assert 0 < float(element.attrib["y"]) <= 18 * size[1]
@@ -44,22 +39,22 @@ def test_svg_writes_words_as_text_and_draws_the_rest() -> None:
     view = render(screen_state(), 120, 36)
     text = svg(view, 120, 36, title="zone-dash")
     for word in re.findall(rf"[^\s{_DRAWN}]+", view.plain):
-        assert any(word in each for each in words(text)), word
+        assert any(word in each for each in svg_texts(text)), word
     bits = sum((ord(mark) - 0x2800).bit_count() for mark in re.findall("[\u2801-\u28ff]", view.plain))
     assert text.count("h0") == bits == 300, "one dot for each player"
 
 
 def test_svg_writes_ascii_drawing_characters_as_text() -> None:
     text = svg(render(screen_state(glyphs=ASCII), 80, 24), 80, 24, title="zone-dash")
-    assert any("----" in each for each in words(text))
+    assert any("----" in each for each in svg_texts(text))
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=("C", "M", "Z")), min_size=1, max_size=20))
 def test_svg_escapes_any_name(name: str) -> None:
     text = svg(Text(f"{name} & co", "bold red"), 60, 1, title=f"<{name}>")
     drawn = re.sub(f"[{_DRAWN}]", "", name)
-    assert "".join(words(text)).replace(" ", "") == f"{drawn}&co"
-    title = ElementTree.fromstring(text).find(f"{NAMESPACE}title")
+    assert "".join(svg_texts(text)).replace(" ", "") == f"{drawn}&co"
+    title = ElementTree.fromstring(text).find(f"{SVG}title")
     assert title is not None
     assert title.text == f"<{name}>"
 

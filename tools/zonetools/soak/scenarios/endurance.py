@@ -63,7 +63,7 @@ async def churn(lab: Lab) -> Finding:
         "a session remains",
     )
     checks.expect(left == idle, f"descriptors: {idle} before, {left} after")
-    checks.expect("Traceback" not in server.log, "the server logs a traceback")
+    checks.expect_no_traceback(server)
     resolved = f"a run of this length detects only growth above {allowed * 3600 / span:.1f} MB/h"
     if lab.quick:
         resolved = "this run is too short to judge memory"
