@@ -53,7 +53,7 @@ class Keyboard:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(descriptor, self._read)
         except (OSError, ValueError, termios.error, NotImplementedError):
-            # Standard input is closed or not ours, or the loop cannot watch it: work without keys.
+            # Standard input is closed or belongs to another process, or the loop cannot watch it: work without keys.
             self.close()
 
     def close(self) -> None:

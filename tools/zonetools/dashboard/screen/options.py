@@ -15,7 +15,7 @@ from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, ScreenState, 
 
 __all__ = ["DisplayOptions", "Export", "ScreenSize"]
 
-# Larger than any terminal; nobody could read a picture of more cells.
+# Larger than any terminal; a picture of more cells would not be readable.
 _WIDTH_MAX, _HEIGHT_MAX = 400, 200
 
 
