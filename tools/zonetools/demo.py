@@ -51,7 +51,7 @@ async def _run(plan: Plan) -> int:
     async with ServerProcess() as server:
         plan = dataclasses.replace(plan, port=server.port)
         bots = "1 bot" if plan.bots == 1 else f"{plan.bots:,} bots"
-        _log.info("started a server on port %d; %s will join", server.port, bots)
+        _log.info("started a server on port %d, %s on the way", server.port, bots)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_stop_signals(over.set)
