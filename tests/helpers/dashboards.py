@@ -1,4 +1,4 @@
-"""What tests of the dashboard have in common: made-up figures, a real server, a real pseudo-terminal."""
+"""For tests of the dashboard: invented statistics, a real server, a real pseudo-terminal."""
 
 import contextlib
 import dataclasses
@@ -12,21 +12,33 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from helpers.paths import ROOT
 from helpers.terminals import Terminal
 from zonetools.common.admin_client import ZoneMap
 from zonetools.dashboard.data.history import History, Sample
+from zonetools.dashboard.data.monitor import ServerState
 from zonetools.dashboard.screen.view import ScreenState
 
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats, Stats
 
-# How long anything may take before a test fails; nothing is expected to take even a tenth of it.
+SVG = "{http://www.w3.org/2000/svg}"
+"""The namespace of SVG elements."""
+
 PATIENCE = 30.0
+"""How long a test waits, in seconds, before it fails. Usually a tenth of it is enough."""
+
+
+def free_port() -> int:
+    """A port that nothing listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def lasting_port() -> int:
-    """A port that is free and stays so between two servers: below those that the system gives by itself."""
+    """A port that stays free between two servers, since it lies below the ports that the system assigns."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as sock, contextlib.suppress(OSError):
@@ -35,7 +47,7 @@ def lasting_port() -> int:
 
 
 def stats(**changes: Any) -> Stats:
-    """Statistics of a zone of 300 players, ten seconds old."""
+    """Statistics of a zone with 300 players that is ten seconds old, with these changes."""
     values: dict[str, Any] = {field.name: 0 for field in dataclasses.fields(Stats)}
     values |= {
         "schema": "zone-stats/1",
@@ -65,26 +77,26 @@ def stats(**changes: Any) -> Stats:
     return Stats(**(values | changes))
 
 
-def later(seconds: float, **more: int) -> Stats:
-    """The same server some seconds on: `more` is by how much its counters have grown."""
+def stats_after(seconds: float, **growth: int) -> Stats:
+    """The statistics of that zone some seconds later, with its counters grown by `growth`."""
     first = stats()
-    grown = {name: getattr(first, name) + value for name, value in more.items()}
+    grown = {name: getattr(first, name) + value for name, value in growth.items()}
     ticks = int(20 * seconds)
     counted = {"ticks_total": 200 + ticks, "encodes_total": 200 + ticks, "uptime_s": 10.0 + seconds}
     return dataclasses.replace(first, **(counted | grown))
 
 
 @functools.cache
-def a_minute() -> tuple[Sample, ...]:
+def one_minute() -> tuple[Sample, ...]:
     """Sixty samples of a busy server."""
     history = History(1.0, 60)
     for step in range(60):
-        history.add(later(step, actions_in_total=500 * step, deliveries_out_total=150_000 * step), at=float(step))
+        history.add(stats_after(step, actions_in_total=500 * step, deliveries_out_total=150_000 * step), at=float(step))
     return history.samples()
 
 
 def session(number: int, **changes: Any) -> SessionStats:
-    """Somebody who plays."""
+    """A session that is playing."""
     values: dict[str, Any] = {
         "name": f"bot-{number}",
         "slot": number,
@@ -102,8 +114,8 @@ def session(number: int, **changes: Any) -> SessionStats:
     return SessionStats(**(values | changes))
 
 
-def listing(sort: str = "queued", players: int = 300) -> SessionList:
-    """The first forty of so many players, and as many who went."""
+def session_list(sort: str = "queued", players: int = 300) -> SessionList:
+    """The first forty of this many players, and forty closed sessions."""
     stuck = session(0, name="stuck-0", state="behind", behind_ticks=1234, queued_bytes=999_999, rtt_ms=None)
     closed = [
         ClosedSession("", "127.0.0.1:5", "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", 0.5, 2.0),
@@ -115,24 +127,32 @@ def listing(sort: str = "queued", players: int = 300) -> SessionList:
     return SessionList("zone-sessions/1", 200, players, sort, [stuck, *map(session, range(1, 40))], closed)
 
 
-def picture(**changes: Any) -> ScreenState:
-    """A minute of a server, with everybody on the map."""
+def screen_state(**changes: Any) -> ScreenState:
+    """A minute of a server with every player on the map, with changes of the server or of the screen."""
     positions = [value for index in range(300) for value in (index * 33 % 10_000, index * 577 % 10_000)]
     values: dict[str, Any] = {
         "address": "127.0.0.1:7778",
-        "samples": a_minute(),
+        "samples": one_minute(),
         "now": 59.0,
         "zone": ZoneMap(10_000, 10_000, 300, positions),
-        "listed": listing(),
+        "sessions": session_list(),
     }
-    return ScreenState(**(values | changes))
+    of_server = {field.name for field in dataclasses.fields(ServerState)}
+    values |= {name: value for name, value in changes.items() if name in of_server}
+    of_screen = {name: value for name, value in changes.items() if name not in of_server}
+    return ScreenState(ServerState(**values), **of_screen)
+
+
+def svg_texts(document: str) -> list[str]:
+    """The text elements of an SVG document."""
+    return [element.text or "" for element in ElementTree.fromstring(document).iter(f"{SVG}text")]
 
 
 # --- A real server ------------------------------------------------------------------------------------
 
 
 class Server:
-    """A server in a process of its own, on ports that are free."""
+    """A server process on free ports."""
 
     def __init__(self, directory: Path, stats_port: int = 0) -> None:
         ready = directory / f"ready-{time.monotonic_ns()}.json"
@@ -154,13 +174,13 @@ class Server:
 
 
 def dashboard(server: Server, *arguments: str) -> list[str]:
-    """The command that watches a server, quickly."""
+    """The command that watches a server with a short interval."""
     port = str(server.stats_port)
     return [sys.executable, "-m", "zonetools.dashboard", "--stats-port", port, "--interval", "100ms", *arguments]
 
 
 def in_terminal(command: list[str], columns: int = 80, rows: int = 24, **environment: str) -> Terminal:
-    """A dashboard in a terminal of its own."""
+    """Start a command in a new pseudo-terminal."""
     removed = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
     inherited = {name: value for name, value in os.environ.items() if name not in removed}
     settings = {**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment}

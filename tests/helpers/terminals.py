@@ -1,4 +1,4 @@
-"""A real pseudo-terminal with a program in it."""
+"""A real pseudo-terminal that a program runs in."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typing import Any
 
 ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
 CURSOR_OFF, CURSOR_ON = b"\x1b[?25l", b"\x1b[?25h"
-# How long anything may take before a test fails; nothing is expected to take a fifth of it.
+# How long a test waits before it fails; a fifth of it is usually enough.
 _PATIENCE_SECONDS = 50.0
 _COLOURS = rb"(?:\x1b\[[0-9;]*m)*"
 
 
 class Terminal:
-    """Runs what `start` starts, which is given the rest of what `Popen` takes, with the terminal as its own."""
+    """Runs a program with the terminal as its controlling terminal. `start` gets the arguments for `Popen`."""
 
     def __init__(
         self, start: Callable[..., subprocess.Popen[Any]], columns: int = 80, rows: int = 24, stderr: Any = None
@@ -32,9 +32,9 @@ class Terminal:
         self.resize(columns, rows)
         self.before = self.attributes()
         self.everything = b""
-        """All that was written."""
+        """Everything that the program wrote."""
         self.output = b""
-        """What was written since the words that were last waited for."""
+        """What the program wrote after the words that were last waited for."""
         self.process = start(
             stdin=self._slave,
             stdout=self._slave,
@@ -46,7 +46,7 @@ class Terminal:
     @staticmethod
     def _take_terminal() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        # Whoever is ended by Ctrl-\\ leaves no core behind.
+        # A program that Ctrl-\\ ends must leave no core file.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def resize(self, columns: int, rows: int) -> None:
@@ -60,7 +60,7 @@ class Terminal:
         os.write(self._master, keys)
 
     def wait_for(self, words: bytes) -> None:
-        """Reads until the words have been written, in whatever colours."""
+        """Read until the program has written these words, in any colours."""
         wanted = re.compile(_COLOURS.join(re.escape(words[place : place + 1]) for place in range(len(words))))
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (found := wanted.search(self.output)) is None:
@@ -69,7 +69,7 @@ class Terminal:
         self.output = self.output[found.end() :]
 
     def wait_for_end(self) -> int:
-        """Reads on until the program has ended; returns its exit code."""
+        """Read until the program has ended; return its exit code."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it does not end: {self.output[-2000:]!r}"
@@ -87,7 +87,7 @@ class Terminal:
         return bool(readable)
 
     def hang_up(self) -> None:
-        """The window is closed; the program is told, and goes on as it sees fit."""
+        """Close the window, as a user does: the program gets a hang-up signal."""
         os.close(self._master)
         os.close(self._slave)
 

@@ -1,4 +1,4 @@
-"""The demo: a server, a thousand bots in it, and the dashboard to watch them. `make demo` runs it."""
+"""Run the demo: a server, a thousand bots, and the dashboard to watch them. `make demo` starts it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zonetools.dashboard.watch import watch
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report import text as render
+from zonetools.swarm.report import text
 
 __all__ = ["main"]
 
@@ -27,21 +27,20 @@ _log = logging.getLogger(__name__)
 _EXAMPLES = """\
   python -m zonetools.demo                     1,000 bots, until q or Ctrl-C
   python -m zonetools.demo --time 30s          for half a minute
-  python -m zonetools.demo --bots 200 -q       fewer of them, and fewer words
+  python -m zonetools.demo --bots 200 -q       fewer bots, and fewer log lines
 """
-_EXIT_CODES = "0 everybody got everything, 1 not everybody did, 2 wrong usage, 3 cannot start, 130 interrupted"
+_EXIT_CODES = "0 every bot got everything, 1 some bot missed something, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     return run_command(_parser(), lambda arguments: _run(Plan(bots=arguments.bots, seconds=arguments.time)), argv)
 
 
 def _parser() -> Parser:
     parser = Parser("python -m zonetools.demo", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
-    text = "for how long; 0 until Ctrl-C"
-    parser.setting("--time", "-t", parse=parse_duration, default=0.0, help=text)
+    parser.setting("--time", "-t", parse=parse_duration, default=0.0, help="for how long; 0 means until Ctrl-C")
     parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
     parser.common()
     return parser
@@ -52,7 +51,7 @@ async def _run(plan: Plan) -> int:
     async with ServerProcess() as server:
         plan = dataclasses.replace(plan, port=server.port)
         bots = "1 bot" if plan.bots == 1 else f"{plan.bots:,} bots"
-        _log.info("a server on port %d, %s on the way", server.port, bots)
+        _log.info("started a server on port %d, %s on the way", server.port, bots)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_stop_signals(over.set)
@@ -65,13 +64,13 @@ async def _run(plan: Plan) -> int:
 
         running = asyncio.create_task(swarm())
         try:
-            # Ends when the swarm does, upon Ctrl-C, and when somebody presses q.
+            # Ends when the swarm ends, on Ctrl-C, and when the user presses q.
             await watch(plan.host, server.stats_port, until=over)
         finally:
             conductor.stop()
             outcome = await running
     result = report.summary(outcome)
-    render.show(result)
+    text.show(result)
     return Exit.OK if report.passed(result) else Exit.FAILED
 
 

@@ -1,4 +1,4 @@
-"""A picture of the dashboard at the end of a real run. `make picture` draws the one in README.md."""
+"""Save a picture of the dashboard at the end of a real run. `make picture` draws the one in README.md."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
-from zonetools.dashboard.data.monitor import DisplayOptions, Export
+from zonetools.dashboard.screen.options import DisplayOptions, Export
 from zonetools.dashboard.watch import watch
 from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan, parse_mix
 
 __all__ = ["main"]
 
-# A crowd as it is: a few have stopped reading, and fewer flood.
+# A realistic crowd: a few players have stopped reading, and fewer flood.
 _MIX = "walker=78,fighter=14,chatty=5,stuck=2,flood=1"
-_EXAMPLES = "  python -m zonetools.picture zone.svg --count 30    half a minute, and the picture of its end"
-_EXIT_CODES = "0 it is drawn, 2 wrong usage, 3 cannot start, 130 interrupted"
+_EXAMPLES = "  python -m zonetools.picture zone.svg --count 30    watch for half a minute, then save the picture"
+_EXIT_CODES = "0 saved, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     parser = Parser("python -m zonetools.picture", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
-    parser.setting("svg", parse=parse_output, default="dashboard.svg", metavar="FILE", help="the picture")
+    parser.setting("svg", parse=parse_output, default="dashboard.svg", metavar="FILE", help="the SVG file to write")
     parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
-    parser.setting("--count", parse=above_zero(parse_count), default=65, help="seconds to watch them")
+    parser.setting("--count", parse=above_zero(parse_count), default=65, help="how many seconds to watch")
     parser.common()
     return run_command(parser, _run, argv)
 
@@ -44,8 +44,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         conductor = Conductor(plan, server.stats_port)
         running = asyncio.create_task(conductor.run(lambda _progress: None))
         try:
-            look = DisplayOptions(export=Export(Path(arguments.svg)))
-            await watch(plan.host, server.stats_port, count=arguments.count, look=look)
+            options = DisplayOptions(export=Export(Path(arguments.svg)))
+            await watch(plan.host, server.stats_port, options, count=arguments.count)
         finally:
             conductor.stop()
             await running

@@ -1,4 +1,4 @@
-"""The comparison: that every strategy tells everybody everything, what it counts, and how it is shown."""
+"""The comparison: every strategy sends everything to every player; the counts; the reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.console import Console
 from zonetools.compare import outside, page, report
 from zonetools.compare.__main__ import MIX, main
 from zonetools.compare.measure import Run, Verdict, measure, run_of, skipped
-from zonetools.compare.outside import Outside
+from zonetools.compare.outside import ProcessLoad
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
@@ -38,11 +38,11 @@ MACHINE = {
     "load_average": {"before": 0.5, "after": 1.5},
 }
 
-# --- The three, with real servers -----------------------------------------------------------------
+# --- The strategies, with real servers--------------------------------------------------------------
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_every_strategy_tells_everybody_everything(delivery: str) -> None:
+def test_measure_sends_everything_to_every_player_with_any_strategy(delivery: str) -> None:
     plan = Plan(bots=20, seconds=1.0, rate=5.0, mix=MIX)
     run = asyncio.run(measure(delivery, plan, asyncio.Event()))
     assert run.swarm is not None
@@ -55,7 +55,7 @@ def test_every_strategy_tells_everybody_everything(delivery: str) -> None:
     assert run.system_calls_unknown if run.system_calls_per_s is None else run.system_calls_per_s > 0
 
 
-def test_a_run_that_is_stopped_says_so() -> None:
+def test_measure_reports_a_stopped_run_as_interrupted() -> None:
     async def stopped() -> Run:
         stop = asyncio.Event()
         stop.set()
@@ -68,7 +68,7 @@ def test_a_run_that_is_stopped_says_so() -> None:
 
 
 def outcome(latency_ms: float = 40.0, actions_in: int = 200, **changes: Any) -> Outcome:
-    """Ten bots for four seconds at five actions a second, all of them held, but for what is changed."""
+    """A held run of ten bots for four seconds at five actions a second, with these changes."""
     latency = Histogram()
     for _ in range(100):
         latency.record(int(latency_ms * 1000))
@@ -104,8 +104,8 @@ def outcome(latency_ms: float = 40.0, actions_in: int = 200, **changes: Any) -> 
     return Outcome(tally=Tally(**tally | of_tally), **values | changes)
 
 
-def test_a_run_has_the_figures_of_the_measured_time_alone() -> None:
-    run = run_of("session", outcome(), Outside(90.0, 5.0, 123.0, ""))
+def test_run_counts_only_the_measured_time() -> None:
+    run = run_of("session", outcome(), ProcessLoad(90.0, 5.0, 123.0, ""))
     assert (run.verdict, run.why) == (Verdict.HELD, [])
     assert (run.frames_per_s, run.sends_per_s, run.actions_per_s) == (200.0, 100.0, 50.0)
     assert (run.system_calls_per_s, run.cpu_percent, run.tick_overruns) == (123.0, 30.0, 2)
@@ -120,13 +120,13 @@ def test_a_run_has_the_figures_of_the_measured_time_alone() -> None:
         ({"latency_ms": 103.0}, Verdict.LATE, "is 103 ms, beyond 100"),
         ({"latency_ms": 1990.0}, Verdict.LATE, "beyond 100"),
         ({"latency_ms": 2100.0}, Verdict.BEHIND, "is 2.1 s"),
-        ({"joined": 8}, Verdict.BEHIND, "only 8 of 10 came in"),
-        ({"closed_early": 1, "closed": Counter(SLOW_CONSUMER=1)}, Verdict.BEHIND, "1 were thrown out: SLOW_CONSUMER"),
+        ({"joined": 8}, Verdict.BEHIND, "only 8 of 10 joined"),
+        ({"closed_early": 1, "closed": Counter(SLOW_CONSUMER=1)}, Verdict.BEHIND, "1 were disconnected: SLOW_CONSUMER"),
         ({"lost": 3, "sent": 203}, Verdict.BEHIND, "3 actions had no answer"),
         ({"lost": 3, "sent": 203, "duplicated": 3}, Verdict.BEHIND, "3 actions had no answer"),
-        ({"actions_in": 189}, Verdict.BEHIND, "it read 47 of 50 actions a second"),
+        ({"actions_in": 189}, Verdict.BEHIND, "the server read 47 of 50 actions a second"),
         ({"actions_in": 191}, Verdict.HELD, ""),
-        ({"stats": None}, Verdict.BEHIND, "it gives no statistics"),
+        ({"stats": None}, Verdict.BEHIND, "the server gives no statistics"),
         ({"mismatched": 1}, Verdict.WRONG, "1 frames mismatched"),
         ({"digests_mismatched": 1}, Verdict.WRONG, "1 frames mismatched"),
         ({"gaps": 2}, Verdict.WRONG, "2 frames missing"),
@@ -134,41 +134,41 @@ def test_a_run_has_the_figures_of_the_measured_time_alone() -> None:
         ({"duplicated": 1}, Verdict.WRONG, "1 actions duplicated"),
         ({"reordered": 1}, Verdict.WRONG, "1 actions reordered"),
         ({"sent": 201}, Verdict.WRONG, "1 actions unaccounted for"),
-        ({"broken": 1}, Verdict.BEHIND, "1 times a bot could not tell"),
+        ({"broken": 1}, Verdict.BEHIND, "1 times a bot did not know"),
         ({"interrupted": True, "joined": 3}, Verdict.INTERRUPTED, ""),
     ],
 )
-def test_the_verdict_on_a_run(changes: dict[str, Any], verdict: str, why: str) -> None:
-    run = run_of("zone", outcome(**changes), Outside())
+def test_run_verdict_follows_from_the_result(changes: dict[str, Any], verdict: str, why: str) -> None:
+    run = run_of("zone", outcome(**changes), ProcessLoad())
     assert run.verdict == verdict
     assert why in "; ".join(run.why)
     assert bool(run.why) == bool(why)
 
 
-def test_a_server_that_does_not_answer_is_watched_from_outside() -> None:
+def test_run_takes_the_cpu_time_from_the_system_without_statistics() -> None:
     changes: dict[str, Any] = {"stats": None, "cpu_percent_server": None}
-    run = run_of("immediate", outcome(**changes), Outside(cpu_percent=97.0))
+    run = run_of("immediate", outcome(**changes), ProcessLoad(cpu_percent=97.0))
     assert (run.cpu_percent, run.sends_per_s, run.tick_overruns) == (97.0, None, None)
 
 
-# --- From outside ---------------------------------------------------------------------------------
+# --- Process load ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("said", "why"),
+    ("output", "why"),
     [
         ("<not supported>,,raw_syscalls:sys_enter,0,100.00,,\n", "<not supported>"),
         ("Access to performance monitoring is limited.\nmore\n", "Access to performance monitoring is limited."),
-        ("\n", "perf said nothing"),
+        ("\n", "perf printed nothing"),
     ],
 )
-def test_system_calls_that_cannot_be_counted_are_not_known_for_a_reason(said: str, why: str) -> None:
-    calls, unknown = outside.parse_count(said, 1.0)
+def test_parse_count_gives_a_reason_when_perf_counted_nothing(output: str, why: str) -> None:
+    calls, unknown = outside.parse_count(output, 1.0)
     assert calls is None
     assert why in unknown
 
 
-def test_without_perf_system_calls_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observe_without_perf_knows_no_system_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     seen = asyncio.run(outside.observe(os.getpid(), 0.01))
     assert seen.system_calls_per_s is None
@@ -177,7 +177,7 @@ def test_without_perf_system_calls_are_not_known(monkeypatch: pytest.MonkeyPatch
     assert seen.cpu_percent is None or seen.cpu_percent >= 0
 
 
-def test_of_a_process_that_is_gone_nothing_is_known() -> None:
+def test_observe_of_an_ended_process_knows_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     seen = asyncio.run(outside.observe(process.pid, 0.01))
@@ -192,10 +192,10 @@ RUN_KEYS = {field.name for field in dataclasses.fields(Run)} - {"delivery"}
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """A comparison in which one strategy gave up, and the swarm had its part in it."""
-    held = run_of("zone", outcome(), Outside(30.0, 25.0, 500.0, ""))
+    """A comparison in which one strategy could not keep up, partly because of the swarm."""
+    held = run_of("zone", outcome(), ProcessLoad(30.0, 25.0, 500.0, ""))
     larger = dataclasses.replace(held, players=20)
-    behind = run_of("immediate", outcome(latency_ms=2500.0, cpu_percent_busiest=99.0), Outside())
+    behind = run_of("immediate", outcome(latency_ms=2500.0, cpu_percent_busiest=99.0), ProcessLoad())
     runs = [held, behind, larger, skipped("immediate", 20, 10)]
     made = report.document(runs, outcome().plan, 20, MACHINE, interrupted=False)
     plain: dict[str, Any] = json.loads(json.dumps(made))
@@ -203,7 +203,7 @@ def document() -> dict[str, Any]:
     return plain
 
 
-def test_the_document_has_the_shape_of_its_schema(document: dict[str, Any]) -> None:
+def test_document_has_the_shape_of_its_schema(document: dict[str, Any]) -> None:
     assert document["schema"] == "zone-compare/1"
     assert set(document) == {"schema", "interrupted", "machine", "plan", "held_ms_p99", "deliveries"}
     assert set(document["plan"]) == {"seconds", "rate", "seed", "hz", "mix", "processes"}
@@ -217,13 +217,13 @@ def test_the_document_has_the_shape_of_its_schema(document: dict[str, Any]) -> N
     assert document["held_ms_p99"] == 100.0
 
 
-def test_only_a_wrong_word_fails_a_comparison(document: dict[str, Any]) -> None:
+def test_comparison_fails_only_on_a_wrong_run(document: dict[str, Any]) -> None:
     assert report.passed(document)
     document["deliveries"][0]["runs"][0]["verdict"] = Verdict.WRONG
     assert not report.passed(document)
 
 
-def test_the_table_fits_a_terminal_of_80_columns_and_says_who_was_the_limit(document: dict[str, Any]) -> None:
+def test_table_fits_80_columns_and_names_the_limit(document: dict[str, Any]) -> None:
     console = Console(width=80, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
         console.print(report.render(document))
@@ -238,16 +238,16 @@ def test_the_table_fits_a_terminal_of_80_columns_and_says_who_was_the_limit(docu
     assert "zone, 10 players: the machine was busy: the server waited for a core 25 % of the time" in words
 
 
-def test_the_picture_is_a_picture(document: dict[str, Any]) -> None:
-    root = ElementTree.fromstring(page.picture(document))
+def test_svg_shows_three_plots(document: dict[str, Any]) -> None:
+    root = ElementTree.fromstring(page.svg(document))
     text = "".join(root.itertext())
     for words in ("zone: one buffer per tick", "immediate", "CPU of the server", "99th percentile", "Sends"):
         assert words in text
-    assert "plot-cross" in page.picture(document)
+    assert "plot-cross" in page.svg(document)
 
 
-def test_the_page_is_whole_and_needs_nothing_else(document: dict[str, Any]) -> None:
-    text = page.page(document)
+def test_html_is_self_contained(document: dict[str, Any]) -> None:
+    text = page.html(document)
     assert_whole_page(text)
     assert "could not keep up" in text
 
@@ -265,7 +265,7 @@ def test_the_page_is_whole_and_needs_nothing_else(document: dict[str, Any]) -> N
         (["--time", "0s"], "0s is not above zero"),
     ],
 )
-def test_wrong_usage_is_explained(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_explains_wrong_usage(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -276,7 +276,7 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "zonetools.compare", *arguments]
 
 
-def test_the_command_writes_all_it_is_asked_for(tmp_path: Path) -> None:
+def test_command_writes_every_requested_file(tmp_path: Path) -> None:
     files = {name: tmp_path / f"compare.{name}" for name in ("html", "svg")}
     asked = [part for name, path in files.items() for part in (f"--{name}", str(path))]
     finished = subprocess.run(
@@ -308,7 +308,7 @@ def test_the_command_writes_all_it_is_asked_for(tmp_path: Path) -> None:
     assert files["html"].read_text().startswith("<!doctype html>")
 
 
-def test_ctrl_c_gives_what_there_is(tmp_path: Path) -> None:
+def test_command_writes_a_partial_result_on_ctrl_c(tmp_path: Path) -> None:
     target = tmp_path / "compare.json"
     crowds = ",".join(map(str, range(2, 60)))
     with subprocess.Popen(

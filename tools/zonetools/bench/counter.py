@@ -1,6 +1,6 @@
-"""The processor's count of instructions, where the system lets a process read it (Linux, real hardware).
+"""The processor's instruction counter, if the system lets a process read it (Linux on real hardware).
 
-It repeats to a fraction of a percent where times vary with whatever else the machine does.
+The count repeats within a fraction of a percent, while times vary with the load of the machine.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ __all__ = ["HARDWARE", "INSTRUCTIONS", "SOFTWARE", "TASK_CLOCK", "open_counter"]
 
 HARDWARE, SOFTWARE = 0, 1
 INSTRUCTIONS, TASK_CLOCK = 1, 1
-"""Of the hardware; nanoseconds on a processor, of the software."""
+"""The counter of instructions (hardware), and of nanoseconds on a processor (software)."""
 
 _SYSCALLS = {"x86_64": 298, "aarch64": 241}
-# struct perf_event_attr in its first published size: kind, size, config, three fields that are not
-# needed, flags, and two more.
+# struct perf_event_attr in its first published size: kind, size, config, three unused fields, flags, and two
+# more unused fields.
 _ATTRIBUTES = struct.Struct("=IIQQQQQIIQ")
 _USER_ONLY = 1 << 5 | 1 << 6
 
 
 def open_counter(kind: int = HARDWARE, config: int = INSTRUCTIONS) -> Callable[[], int] | None:
-    """A function that reads this process's count, of user mode only; None where there is no such counter."""
+    """A function that reads the count of this process in user mode; None if there is no such counter."""
     number = _SYSCALLS.get(platform.machine())
     if sys.platform != "linux" or number is None:
         return None

@@ -1,8 +1,8 @@
-"""The other end of the floor: a process that connects many sockets, reads, and throws away.
+"""The receiving end of the floor: a process that connects many sockets, reads, and discards the data.
 
     python -m zonetools.bench.drain PORT COUNT
 
-It ends when all of them have been closed, and prints how many bytes there were.
+It ends when all sockets have been closed, and prints the number of bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _READ_BYTES = 256 * 1024
 
 
 def drain(port: int, count: int) -> int:
-    """Reads from `count` connections to a port of this machine until each is at its end; returns the bytes."""
+    """Read from `count` connections to a port of this machine until all end; return the number of bytes."""
     selector = selectors.DefaultSelector()
     for _ in range(count):
         sock = socket.create_connection(("127.0.0.1", port))
@@ -38,7 +38,7 @@ def drain(port: int, count: int) -> int:
 
 
 def main() -> None:
-    """Runs the process."""
+    """Run the process."""
     port, count = map(int, sys.argv[1:])
     raise_open_files(count + 64)
     print(drain(port, count))

@@ -1,8 +1,8 @@
-"""The floor: what it costs to send one buffer to many sockets, and nothing else.
+"""The floor: the CPU cost of sending one buffer to many sockets, and nothing else.
 
-A process of its own sends in a bare loop over raw non-blocking sockets, set up as the server's are;
-another beside it (`drain`) reads and throws away. What counts is the CPU time of the sending
-process, as it does for the server. The floor reads nothing: that, too, is the server's own expense.
+One process sends in a bare loop over non-blocking sockets with the server's socket options; another
+(`drain`) reads and discards the data. The result is the CPU time of the sending process, as for the server.
+The floor reads nothing, so reading counts as a cost of the server.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from zoneserver.config import Limits
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.process import raise_open_files
 
-__all__ = ["FloorError", "FloorPlan", "FloorRound", "run_floor"]
+__all__ = ["FloorError", "FloorPlan", "FloorResult", "run_floor"]
 
 _BACKLOG = 4096
 _WARM_UP_SECONDS = 0.5
-# How long everything but the sending may take: two interpreters, and thousands of connections.
+# How long everything except sending may take: starting two interpreters, and thousands of connections.
 _PATIENCE_SECONDS = 30.0
 
 
 class FloorError(CannotStartError):
-    """The floor could not be measured; the text is what its process said."""
+    """The floor could not be measured. The text is what its process printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FloorPlan:
-    """What the floor is to send: as much as the server sent, to as many, as often."""
+    """What the floor sends: as many bytes as the server, to as many sockets, as often."""
 
     sockets: int
     frame_bytes: int
@@ -47,26 +47,26 @@ class FloorPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class FloorRound:
-    """What the floor sent and cost. Percent are of one core."""
+class FloorResult:
+    """What the floor sent, and its cost. Percentages are of one core."""
 
     cpu_percent: float
     cpu_us_per_send: float
     ticks: int
     ticks_skipped: int
-    """Those that were late by a whole period or more: the floor itself did not fit."""
+    """Ticks left out because the loop was late by at least a period: the floor did not fit."""
     sends: int
-    """Buffers that the kernel took, while measuring."""
+    """Buffers that the kernel accepted during the measurement."""
     blocked: int
-    """Buffers that it did not take, since a socket was full."""
+    """Buffers that the kernel rejected because a socket was full."""
     bytes_sent: int
-    """In all, those of the warm-up too."""
+    """In total, including the warm-up."""
     bytes_drained: int
-    """What the other side read."""
+    """The bytes that the receiving process read."""
 
 
-async def run_floor(plan: FloorPlan) -> FloorRound:
-    """Runs the processes of the floor. Raises FloorError."""
+async def run_floor(plan: FloorPlan) -> FloorResult:
+    """Run the processes of the floor. Raises FloorError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -79,39 +79,39 @@ async def run_floor(plan: FloorPlan) -> FloorRound:
     )
     try:
         async with asyncio.timeout(plan.seconds + 2 * _PATIENCE_SECONDS):
-            said, complaint = await process.communicate()
+            out, err = await process.communicate()
     except TimeoutError:
-        raise FloorError("the floor does not end") from None
+        raise FloorError("the floor process did not end in time") from None
     finally:
-        # Without its sender the drainer is at the end of every connection, and ends as well.
+        # The receiving process ends by itself once the sender is gone.
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        lines = complaint.decode(errors="replace").strip().splitlines()
-        raise FloorError(f"the floor broke: {lines[-1] if lines else process.returncode}")
-    return FloorRound(**json.loads(said))
+        lines = err.decode(errors="replace").strip().splitlines()
+        raise FloorError(f"the floor process failed: {lines[-1] if lines else process.returncode}")
+    return FloorResult(**json.loads(out))
 
 
 # --- The sending process --------------------------------------------------------------------------
 
 
-def measure(plan: FloorPlan) -> FloorRound:
-    """Connects, warms up, sends for as long as planned, and waits until all of it has been read."""
+def measure(plan: FloorPlan) -> FloorResult:
+    """Connect, warm up, send for the planned time, and wait until everything has been read."""
     data = os.urandom(plan.frame_bytes)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen())
         command = (sys.executable, "-m", "zonetools.bench.drain", str(listener.getsockname()[1]), str(plan.sockets))
-        drainer = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
-        # Closed before the drainer is waited for.
+        receiver = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+        # The connections must be closed before waiting for the receiving process.
         with contextlib.ExitStack() as connections:
             sends = [connections.enter_context(_accept(listener)).send for _ in range(plan.sockets)]
             warm_up = send_at_rate(sends, data, plan.hz, _WARM_UP_SECONDS)
             began, cpu_began = time.monotonic(), time.process_time()
             sent = send_at_rate(sends, data, plan.hz, plan.seconds)
             cpu_seconds, seconds = time.process_time() - cpu_began, time.monotonic() - began
-        drained, _ = drainer.communicate(timeout=_PATIENCE_SECONDS)
-    return FloorRound(
+        drained, _ = receiver.communicate(timeout=_PATIENCE_SECONDS)
+    return FloorResult(
         cpu_percent=round(100 * cpu_seconds / seconds, 2),
         cpu_us_per_send=round(1e6 * cpu_seconds / max(1, sent.sends), 3),
         ticks=sent.ticks,
@@ -124,7 +124,7 @@ def measure(plan: FloorPlan) -> FloorRound:
 
 
 class Sent(NamedTuple):
-    """What went out."""
+    """The counts of one sending loop."""
 
     ticks: int
     ticks_skipped: int
@@ -134,7 +134,7 @@ class Sent(NamedTuple):
 
 
 def send_at_rate(sends: Sequence[Callable[[bytes], int]], data: bytes, hz: int, seconds: float) -> Sent:
-    """Calls each of `sends` with the buffer, `hz` times a second. A late tick is skipped, as the server's is."""
+    """Call each of `sends` with the buffer `hz` times a second. Late ticks are skipped, as in the server."""
     start, period = time.monotonic(), 1.0 / hz
     ticks = blocked = sent_bytes = passed = 0
     while time.monotonic() - start < seconds:
@@ -150,7 +150,7 @@ def send_at_rate(sends: Sequence[Callable[[bytes], int]], data: bytes, hz: int, 
 
 
 def _listen() -> socket.socket:
-    """As the server listens: its connections inherit the size of the send buffer."""
+    """Listen as the server does: connections inherit the size of the send buffer."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, Limits().socket_send_bytes)
     listener.bind(("127.0.0.1", 0))
@@ -167,7 +167,7 @@ def _accept(listener: socket.socket) -> socket.socket:
 
 
 def main() -> None:
-    """Runs the process: a FloorPlan as JSON comes in, a FloorRound as JSON goes out."""
+    """Run the process: read a FloorPlan as JSON from the arguments, print a FloorResult as JSON."""
     plan = FloorPlan(**json.loads(sys.argv[1]))
     raise_open_files(plan.sockets + 64)
     print(json.dumps(dataclasses.asdict(measure(plan))))

@@ -1,8 +1,8 @@
-"""One workload: the server under the swarm, then the floor with buffers of the same size, and again.
+"""Measure one workload: repeat the server under the swarm, then the floor with buffers of equal size.
 
-Between the two comes, where that is wanted, the server under a swarm that asks for everything deflated. The
-machine may be slower in one minute than in the next; the parts of a round lie close together, so their
-ratios are kept, and of all rounds the median.
+On request, each repetition also measures the server under a swarm that asks for deflate. The machine may be
+slower in one minute than in the next. Since the parts of one repetition lie close together, their ratio is
+taken, and the result is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonetools.bench.floor import FloorPlan, FloorRound, run_floor
+from zonetools.bench.floor import FloorPlan, FloorResult, run_floor
 from zonetools.bench.workload import Workload
 from zonetools.common.server_process import ServerProcess
 from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = ["Measured", "Repetition", "ServerRound", "measure", "median_of"]
+__all__ = ["Repetition", "ServerResult", "WorkloadResult", "measure", "median_of"]
 
-# What the joins leave behind, in buffers on both sides, is gone by then.
+# By then, the buffers on both sides that the joins filled are empty.
 _SETTLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRound:
-    """What the server did and cost while measured. Percent are of one core."""
+class ServerResult:
+    """What the server did during the measurement, and its cost. Percentages are of one core."""
 
     cpu_percent: float
     cpu_us_per_send: float
     sends: int
     frame_bytes: float
-    """The mean size of what was sent."""
+    """The mean size of a send."""
     latency_p50_ms: float
-    """From the moment an action was due to the moment its own player saw it."""
+    """The time from the moment an action was due until its own player saw it."""
     latency_p99_ms: float
     latency_p50_ticks: float
     latency_p99_ticks: float
@@ -45,13 +45,13 @@ class ServerRound:
     ticks_skipped: int
     frames_skipped: int
     bytes_per_delivered_action: float
-    """What the bots got over the wire, snapshots and all."""
+    """Counted from the bytes that the bots received, including snapshots."""
     deflate_ms_per_tick: float
-    """Of the tick, what it took to deflate the frame."""
+    """The part of a tick that deflated the frame."""
     join_seconds: float
-    """From the first connection to the moment the last player was in."""
+    """The time from the first connection until the last player had joined."""
     memory_bytes_per_session: float
-    """What the process holds more than when it was empty, per player; the kernel's share is not in it."""
+    """The growth of the server process per player. Memory of the kernel is not included."""
     swarm_cpu_percent: float
     limited_by_swarm: bool
     everybody_got_everything: bool
@@ -60,64 +60,66 @@ class ServerRound:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """The server and the floor, one after the other; between them the server that deflates, if asked to."""
+    """The server and then the floor; between them, on request, the server with deflate."""
 
-    server: ServerRound
-    floor: FloorRound
-    deflated: ServerRound | None = None
+    server: ServerResult
+    floor: FloorResult
+    deflated: ServerResult | None = None
 
     @property
     def ratio(self) -> float:
-        """CPU time per buffer sent: the server's over the floor's."""
+        """CPU time per buffer sent: the server's divided by the floor's."""
         return self.server.cpu_us_per_send / self.floor.cpu_us_per_send
 
     @property
-    def servers(self) -> list[ServerRound]:
-        """The server as it is, and the one that deflates."""
+    def servers(self) -> list[ServerResult]:
+        """The results of the server, without and with deflate."""
         return [self.server] if self.deflated is None else [self.server, self.deflated]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """All rounds of one workload."""
+class WorkloadResult:
+    """All repetitions of one workload."""
 
     workload: Workload
     mix: Mapping[str, int]
     seconds: float
-    rounds: Sequence[Repetition]
+    repetitions: Sequence[Repetition]
 
     @property
     def ratio(self) -> float:
-        """The median over the rounds."""
-        return statistics.median(one.ratio for one in self.rounds)
+        """The median of the ratios."""
+        return statistics.median(one.ratio for one in self.repetitions)
 
     @property
     def everybody_got_everything(self) -> bool:
-        """Whether the crowd of every round was the one that was asked for; else the figures are void."""
-        return all(server.everybody_got_everything for one in self.rounds for server in one.servers)
+        """Whether no player missed anything in any repetition; otherwise the results are void."""
+        return all(server.everybody_got_everything for one in self.repetitions for server in one.servers)
 
     @property
     def server(self) -> dict[str, float]:
-        """The medians of the server's figures."""
-        return median_of([one.server for one in self.rounds])
+        """The medians of the server's numbers."""
+        return median_of([one.server for one in self.repetitions])
 
     @property
     def floor(self) -> dict[str, float]:
-        """The medians of the floor's figures."""
-        return median_of([one.floor for one in self.rounds])
+        """The medians of the floor's numbers."""
+        return median_of([one.floor for one in self.repetitions])
 
     @property
     def deflated(self) -> dict[str, float] | None:
-        """The medians of the figures of the server that deflates, and of what two of them are of those of the
-        server beside it. None where it was not asked to."""
-        pairs = [(one.deflated, one.server) for one in self.rounds if one.deflated is not None]
+        """The medians of the numbers with deflate, and of two of them relative to the server without deflate.
+
+        None if deflate was not measured.
+        """
+        pairs = [(one.deflated, one.server) for one in self.repetitions if one.deflated is not None]
         if not pairs:
             return None
         return median_of([deflated for deflated, _ in pairs]) | {
-            f"{figure}_ratio": statistics.median(
-                getattr(deflated, figure) / max(1e-9, getattr(plain, figure)) for deflated, plain in pairs
+            f"{name}_ratio": statistics.median(
+                getattr(deflated, name) / max(1e-9, getattr(plain, name)) for deflated, plain in pairs
             )
-            for figure in ("cpu_us_per_send", "bytes_per_delivered_action")
+            for name in ("cpu_us_per_send", "bytes_per_delivered_action")
         }
 
 
@@ -126,30 +128,31 @@ async def measure(
     *,
     mix: Mapping[str, int],
     loop: str,
-    rounds: int,
+    repetitions: int,
     seconds: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     deflate: bool,
-) -> Measured:
-    """Runs a workload. Raises SpawnError, SwarmError or FloorError when a process of it breaks."""
+) -> WorkloadResult:
+    """Run a workload. Raises SpawnError, SwarmError or FloorError if one of its processes fails."""
     done = []
-    for number in range(1, rounds + 1):
-        say(f"{workload.name}, round {number} of {rounds}: the server under the swarm")
+    for number in range(1, repetitions + 1):
+        place = f"{workload.name}, repetition {number} of {repetitions}"
+        log(f"{place}: the server under the swarm")
         server = await run_server(workload, mix, loop, seconds, deflate=False)
         deflated = None
         if deflate:
-            say(f"{workload.name}, round {number} of {rounds}: the server that deflates")
+            log(f"{place}: the server with deflate")
             deflated = await run_server(workload, mix, loop, seconds, deflate=True)
-        say(f"{workload.name}, round {number} of {rounds}: the floor")
+        log(f"{place}: the floor")
         plan = FloorPlan(workload.players, max(1, round(server.frame_bytes)), workload.hz, seconds)
         done.append(Repetition(server, await run_floor(plan), deflated))
-    return Measured(workload, mix, seconds, done)
+    return WorkloadResult(workload, mix, seconds, done)
 
 
 async def run_server(
     workload: Workload, mix: Mapping[str, int], loop: str, seconds: float, *, deflate: bool
-) -> ServerRound:
-    """A fresh server under a fresh swarm, all or none of which asks for what it is sent to be deflated."""
+) -> ServerResult:
+    """Run a new server under a new swarm, in which all or no bots ask for deflate."""
     arguments = ("--hz", str(workload.hz), "--max-players", str(workload.players), "--loop", loop)
     async with ServerProcess(*arguments) as server:
         plan = Plan(
@@ -163,11 +166,11 @@ async def run_server(
             deflate=deflate,
         )
         outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run(lambda _progress: None)
-    return figures(outcome)
+    return server_result(outcome)
 
 
-def figures(outcome: Outcome) -> ServerRound:
-    """What a run of the swarm says about the server. Raises SwarmError when it says too little."""
+def server_result(outcome: Outcome) -> ServerResult:
+    """The result of the server from a run of the swarm. Raises SwarmError if nothing was measured."""
     if outcome.stats is None:
         raise SwarmError("the run ended before anything was measured")
     empty, began, ended = outcome.stats
@@ -175,7 +178,7 @@ def figures(outcome: Outcome) -> ServerRound:
     sends = max(1, ended.frames_out_total - began.frames_out_total)
     cpu_seconds = ended.cpu_seconds_total - began.cpu_seconds_total
     latency = summary["latency_ms"]
-    return ServerRound(
+    return ServerResult(
         cpu_percent=round(100 * cpu_seconds / max(1e-9, ended.uptime_s - began.uptime_s), 2),
         cpu_us_per_send=round(1e6 * cpu_seconds / sends, 3),
         sends=sends,
@@ -204,7 +207,7 @@ def figures(outcome: Outcome) -> ServerRound:
     )
 
 
-def median_of(rounds: Sequence[Any]) -> dict[str, float]:
-    """The median of each number over dataclasses of one kind."""
-    columns = {field.name: [getattr(one, field.name) for one in rounds] for field in dataclasses.fields(rounds[0])}
+def median_of(results: Sequence[Any]) -> dict[str, float]:
+    """The median of each numeric field over dataclasses of one type."""
+    columns = {field.name: [getattr(one, field.name) for one in results] for field in dataclasses.fields(results[0])}
     return {name: statistics.median(values) for name, values in columns.items() if type(values[0]) in (int, float)}

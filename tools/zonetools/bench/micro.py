@@ -1,6 +1,6 @@
-"""The pieces of a tick by themselves, on fixed seeds: small enough to see what a change did to one of them.
+"""Micro benchmarks: each times one part of a tick by itself, on fixed seeds.
 
-Each is given ready-made work, and is timed on nothing but that.
+They show what a change did to one part. The work is prepared in advance, and only the work is timed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _COUNT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class MicroResult:
-    """One piece. Microseconds of CPU time, and instructions in user mode, each per `unit`."""
+    """The result of one micro benchmark: CPU time and instructions in user mode, each per `unit`."""
 
     name: str
     unit: str
@@ -47,12 +47,12 @@ class MicroResult:
     """The median of the runs."""
     cpu_us_runs: list[float]
     instructions: float | None
-    """None where the processor's counter is not to be read."""
+    """None if the processor's counter cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Micro:
-    """A piece: `prepare` makes the work, and returns what does it once; that is `units` units."""
+    """A micro benchmark. `prepare` returns a function that does `units` units of work."""
 
     unit: str
     units: int
@@ -60,7 +60,7 @@ class Micro:
 
 
 def run_micro(name: str, runs: int) -> MicroResult:
-    """Times one of MICRO, so many times."""
+    """Time one of MICRO this many times."""
     micro = MICRO[name]
     work = micro.prepare()
     for _ in range(_CALLS_BEFORE):
@@ -88,11 +88,11 @@ def run_micro(name: str, runs: int) -> MicroResult:
     )
 
 
-# --- The pieces -----------------------------------------------------------------------------------
+# --- The benchmarks -------------------------------------------------------------------------------
 
 
 def _frame_encode() -> Callable[[], object]:
-    """A thousand motions of four thousand players: a quarter of them acted, as at five actions a second."""
+    """Encode a frame with the motions of 1,000 of 4,000 players, as at five actions per second and player."""
     chance, world, builder = random.Random(_SEED), World(10_000, 10_000, {"hp": 100}), FrameBuilder()
     for slot in range(4 * _COUNT):
         world.join(slot, f"player-{slot}")
@@ -107,7 +107,7 @@ def _frame_encode() -> Callable[[], object]:
 
 
 def _frame_deflate() -> Callable[[], object]:
-    """That frame deflated, which happens once a tick if anybody wants it so. Its sequences are alike in nothing."""
+    """Deflate that frame, which a zone does once per tick if any session asked for it. The frame repeats little."""
     encode: Any = _frame_encode()
     data: bytes = encode()
     form = Form(LENGTH_PREFIX, deflated=True)
@@ -119,7 +119,7 @@ def _frame_deflate() -> Callable[[], object]:
 
 
 def _packets(count: int) -> list[bytes]:
-    """What so many players send who walk, fight and talk as the swarm does, complete on the wire."""
+    """Packets with framing, from players that walk, fight and talk as the swarm does."""
     chance, packets = random.Random(_SEED), []
     for _ in range(count):
         walk: tuple[Any, ...] = ("move", chance.randint(-17, 17), chance.randint(-17, 17))
@@ -130,7 +130,7 @@ def _packets(count: int) -> list[bytes]:
 
 
 def _packet_decode() -> Callable[[], object]:
-    """From what a socket read to a checked message."""
+    """Turn the bytes that a socket read into checked messages."""
     packets, deframer = _packets(_COUNT), Deframer(1024)
 
     def work() -> None:
@@ -142,7 +142,7 @@ def _packet_decode() -> Callable[[], object]:
 
 
 def _action_apply() -> Callable[[], object]:
-    """From the zone's inbox through the rules to the world and the frame, which is not encoded."""
+    """Apply actions from the zone's inbox through the rules to the world. The frame is not encoded."""
     zone = Zone(Plaza(), hz=20, seed=_SEED, limits=Limits(joins_per_second=20 * _COUNT))
     joins = [Join(ref, f"player-{ref}", b"", "127.0.0.1") for ref in range(_COUNT)]
     zone.tick(TickInput(1, 0.0, 100, Requests(joins=joins)))
@@ -157,7 +157,7 @@ def _action_apply() -> Callable[[], object]:
 
 
 class _Kernel:
-    """A transport whose kernel takes everything."""
+    """A transport whose kernel accepts everything."""
 
     def write(self, data: bytes) -> None:
         pass
@@ -172,7 +172,7 @@ class _Kernel:
         return 0
 
 
-class _Ignore:
+class _NoHandler:
     """A session handler that does nothing."""
 
     def session_accepted(self, session: Session) -> None:
@@ -207,14 +207,14 @@ def _sessions() -> list[Session]:
     # Nothing here is ever called back, so the loop has a clock and nothing else.
     loop: Any = SimpleNamespace(time=time.monotonic)
     kernel: Any = _Kernel()
-    sessions = [Session(_Ignore(), Limits(), loop, len) for _ in range(_COUNT)]
+    sessions = [Session(_NoHandler(), Limits(), loop, len) for _ in range(_COUNT)]
     for session in sessions:
         session.connection_made(kernel)
     return sessions
 
 
 def _session_send() -> Callable[[], object]:
-    """One buffer to each session of a broadcast group, nothing waiting."""
+    """Send one buffer to every member of a broadcast group, with nothing waiting before it."""
     group, data = BroadcastGroup[Session](), bytes(1_000)
     for session in _sessions():
         assert session.kernel_send is not None
@@ -223,7 +223,7 @@ def _session_send() -> Callable[[], object]:
 
 
 def _session_gather() -> Callable[[], object]:
-    """Two buffers queued and flushed as one gather send."""
+    """Queue two buffers per session and flush them as one gather send."""
     sessions, data = _sessions(), bytes(500)
 
     def work() -> None:

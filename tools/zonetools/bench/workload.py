@@ -1,4 +1,4 @@
-"""What is measured, and what it is meant to reach. Pure."""
+"""The workloads and their targets. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ __all__ = ["WORKLOADS", "Target", "Workload"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure of a workload, the most it should be, and what would be better still."""
+    """A limit for one metric of a workload, and perhaps a stricter one to aim at."""
 
-    figure: str
+    metric: str
     at_most: float
     stretch: float | None = None
     walkers_only: bool = False
-    """Whether it is meant for a crowd that does nothing but walk."""
+    """Whether the target only applies if all players walk and do nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A crowd, and how busy it is.
+    """A crowd and how busy it is.
 
     >>> WORKLOADS["W1"].players, WORKLOADS["W1"].hz
     (1000, 20)
@@ -35,16 +35,16 @@ class Workload:
     ramp: float = 2_000.0
     """Connections per second."""
     processes: int = 1
-    """Of the swarm."""
+    """The number of swarm processes."""
     targets: tuple[Target, ...] = ()
 
     @property
     def open_files_per_process(self) -> int:
-        """The open-file limit that the server asks for, whose share of the sockets is the largest."""
+        """The open-file limit that the server needs; no other process needs more."""
         return self.players + self.players // 10 + 256
 
     def targets_for(self, mix: Mapping[str, int]) -> list[Target]:
-        """Those that mean something with this mix of players."""
+        """The targets that apply to this mix of players."""
         walkers_only = {role for role, share in mix.items() if share} == {"walker"}
         return [target for target in self.targets if walkers_only or not target.walkers_only]
 

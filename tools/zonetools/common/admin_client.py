@@ -1,4 +1,4 @@
-"""Where the figures come from: the admin port of a server, asked over one connection that stays open."""
+"""A client of a server's admin port, over one connection that stays open."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from zoneserver.support.process import address_text
 
 __all__ = ["AdminClient", "ServerUnreachable", "ZoneMap"]
 
-# A server under full load answers between two ticks; one that takes longer than this is as good as away.
+# A server under full load still answers between two ticks. One that needs longer than this counts as unreachable.
 _ANSWER_SECONDS = 2.0
-# The map of 2,000 players takes some 25 kB, a list of sessions less: what is much longer than that is
-# no answer of ours.
+# The map of 2,000 players takes about 25 kB and a list of sessions less. A much longer answer does not come
+# from a zone server.
 _ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class ServerUnreachable(Exception):
-    """The server gave no answer, or none that a zone gives; the text says which, and steers no terminal."""
+    """The server gave no answer, or not the answer of a zone server. The text says which and is printable."""
 
     def __init__(self, text: str) -> None:
         super().__init__(_printable(text))
@@ -31,7 +31,7 @@ class ServerUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ZoneMap:
-    """Where everybody is: `positions` is x, y, x, y, ... of some or all of `players`."""
+    """Where players are: `positions` is x, y, x, y, ... of some or all of the `players`."""
 
     width: int
     height: int
@@ -40,9 +40,9 @@ class ZoneMap:
 
 
 class AdminClient:
-    """Asks one server, one question at a time. After an AwayError the next question connects anew.
+    """Asks one server, one question at a time. After ServerUnreachable, the next question connects again.
 
-    With `ascii` every other character in an answer becomes a question mark.
+    With `ascii` every character of an answer that is not ASCII becomes a question mark.
     """
 
     def __init__(
@@ -55,38 +55,38 @@ class AdminClient:
         self.address = address_text(host, port)
         self._ascii = ascii
         self._patience_seconds = patience_seconds
-        # It connects when first asked, and again whenever it was closed.
+        # Connects on the first request, and again after it was closed.
         self._connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
         self._is_closed = False
 
     async def stats(self) -> Stats:
-        """The statistics now. Raises AwayError."""
+        """The present statistics. Raises ServerUnreachable."""
         try:
             return Stats.from_json(await self._ask("/stats"))
         except ValueError as error:
             raise ServerUnreachable(str(error)) from None
 
     async def map(self) -> ZoneMap:
-        """The map now. Raises AwayError."""
+        """The present map. Raises ServerUnreachable."""
         document = await self._ask("/map")
         try:
             positions = [int(value) for value in document["positions"]]
             return ZoneMap(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
         except (KeyError, TypeError, ValueError) as error:
-            raise ServerUnreachable(f"the answer is no map: {error!r}") from None
+            raise ServerUnreachable(f"the answer is not a map: {error!r}") from None
 
     async def sessions(self, sort: str, limit: int) -> SessionList:
-        """The first few sessions by one of SESSION_SORTS, and those that closed last. Raises AwayError."""
+        """The first sessions, sorted by one of SESSION_SORTS, and those that closed last. Raises ServerUnreachable."""
         try:
             return SessionList.from_json(await self._ask(f"/sessions?sort={sort}&limit={limit}"))
         except (TypeError, ValueError) as error:
-            raise ServerUnreachable(f"the answer is no list of sessions: {error}") from None
+            raise ServerUnreachable(f"the answer is not a list of sessions: {error}") from None
 
     def close(self) -> None:
-        """Ends the connection for good; a question that still waits in its thread gets an error."""
+        """Close the connection for good. A request that still waits in its thread gets an error."""
         self._is_closed = True
         if self._connection.sock is not None:
-            # Closing alone would not wake a thread that reads from it.
+            # close() alone would not wake a thread that is reading.
             with contextlib.suppress(OSError):
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
@@ -99,7 +99,7 @@ class AdminClient:
             try:
                 body = self._get(path)
             except ConnectionError:
-                # The server closed the idle connection, or is a new one: that says nothing about now.
+                # The server closed the idle connection, or was restarted. It may well answer a new connection.
                 self._connection.close()
                 if self._is_closed:
                     raise
@@ -127,12 +127,12 @@ class AdminClient:
         if not response.isclosed():
             raise http.client.HTTPException("the answer is too long")
         if response.status != http.HTTPStatus.OK:
-            raise http.client.HTTPException(f"{path} is answered with {response.status} {response.reason}")
+            raise http.client.HTTPException(f"the server answered {path} with {response.status} {response.reason}")
         return body
 
 
 def _printable(value: Any, ascii: bool = False) -> Any:  # noqa: A002
-    """The same value without the characters, in any text within it, that could steer a terminal."""
+    """Remove from all text in the value the characters that could control a terminal."""
     match value:
         case str():
             text = value if value.isprintable() else "".join(filter(str.isprintable, value))

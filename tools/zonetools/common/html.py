@@ -1,4 +1,4 @@
-"""An HTML page that needs nothing else: one look for all that the tools write."""
+"""A self-contained HTML document, with one style for all tools."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ th { border-bottom: 1px solid var(--rule); font-weight: 600 }
 
 
 def html_document(title: str, body: str, style: str = "") -> str:
-    """A whole page; `body` is HTML, `style` what this one has beyond the look of all."""
+    """A whole document. `body` is HTML; `style` is CSS that this document needs beyond the common style."""
     return f"""<!doctype html>
 <html lang="en">
 <head>

@@ -1,4 +1,4 @@
-"""The machine that something was measured on, as plain values for a report."""
+"""The machine that a measurement ran on, as plain values for a report."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["load_average", "load_text", "machine", "machine_text"]
 
 
 def load_average() -> float | None:
-    """Of the last minute; None where the system does not say."""
+    """The load average of the last minute; None if the system does not provide it."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def machine(load_before: float | None) -> dict[str, Any]:
-    """What it is and how busy: `load_before` is the load average as the measuring began."""
+    """The machine and how busy it is. `load_before` is the load average at the start of the measurement."""
     return {
         "cpus": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -25,7 +25,7 @@ def machine(load_before: float | None) -> dict[str, Any]:
 
 
 def machine_text(machine: dict[str, Any]) -> str:
-    """The same for people.
+    """One line of text about the machine.
 
     >>> load = {"before": 0.5, "after": None}
     >>> machine_text({"cpus": 2, "system": "Linux x86_64", "python": "3.11.2", "load_average": load})
@@ -35,7 +35,7 @@ def machine_text(machine: dict[str, Any]) -> str:
 
 
 def load_text(machine: dict[str, Any]) -> str:
-    """How busy it was, for people."""
+    """How busy the machine was, in words."""
     load = machine["load_average"]
     before, after = ("unknown" if load[name] is None else f"{load[name]:.1f}" for name in ("before", "after"))
     return f"load average {before} before, {after} after"

@@ -1,7 +1,7 @@
-"""Line plots as SVG text: axes, a scale that is linear or logarithmic, lines, a legend. Pure.
+"""Line plots as SVG text: axes, linear or logarithmic scales, curves, a legend. Pure.
 
-Made to be read on a light and on a dark page, by whoever cannot tell the colours apart (each line has
-its own marker and dashes), and without a script: a browser shows a point's figures when asked to.
+The plots are readable on light and dark pages and for readers who cannot tell the colours apart, since each
+curve has its own marker and dashes. They need no script: a browser shows the values of a point as a tooltip.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Plot", "Series", "figure", "linear_ticks", "log_ticks", "short"]
+__all__ = ["Plot", "Series", "linear_ticks", "log_ticks", "plots_svg", "short"]
 
 _WIDTH, _HEIGHT = 328, 268
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 34, 44
 _GAP, _HEAD, _LEGEND, _FOOT = 6, 34, 26, 22
-# A line of many points has about so many of them marked.
+# A curve of many points has markers on about this many of them.
 _MARKS = 25
 _DASHES = ("", "7 4", "2 3.5", "9 3 2 3")
 _STYLE = """
@@ -44,17 +44,17 @@ _FONT = "font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line, by its points (x, y); on a logarithmic scale those at or below zero are left out."""
+    """One curve of points (x, y). A logarithmic scale leaves out points at or below zero."""
 
     name: str
     points: Sequence[tuple[float, float]]
     stops: bool = False
-    """Whether the last point is the end of it: it is marked by a cross."""
+    """Whether the measurement stopped at the last point, which is then marked by a cross."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture of some lines over the same axes. `limit` is a level of y with its name.
+    """Some curves over common axes. `limit` is a level of y with its name.
 
     >>> plot = Plot("CPU", "players", "%", [Series("zone", [(50, 2.0), (100, 3.5)])])
     >>> plot.svg().startswith("<svg")
@@ -69,11 +69,11 @@ class Plot:
     log_y: bool = False
     limit: tuple[str, float] | None = None
     x_ticks: Sequence[float] = ()
-    """Which values of x are named; round ones when empty."""
+    """The values of x that are labelled; round values if empty."""
 
     def svg(self) -> str:
-        """The plot alone, as a whole SVG document."""
-        return figure([self])
+        """This plot alone, as a whole SVG document."""
+        return plots_svg([self])
 
     def _shown(self) -> list[list[tuple[float, float]]]:
         return [
@@ -82,9 +82,9 @@ class Plot:
         ]
 
     def _panel(self) -> list[str]:
-        """What is drawn of it, with its upper left corner at the origin."""
+        """The SVG elements of this plot, with its upper left corner at the origin."""
         shown = self._shown()
-        points = [point for line in shown for point in line]
+        points = [point for curve in shown for point in curve]
         levels = [y for _, y in points]
         limit = self.limit if self.limit is not None and (self.limit[1] > 0 or not self.log_y) else None
         if limit is not None:
@@ -93,16 +93,16 @@ class Plot:
         at_y = _Axis(levels, self.log_y, _HEIGHT - _BOTTOM, _TOP, tight=False)
         drawn = [_text(_LEFT, 20, self.title, "font-size: 14px; font-weight: 600")]
         drawn += self._grid(at_x, at_y)
-        for index, (series, line) in enumerate(zip(self.series, shown, strict=True)):
-            places = [(at_x(x), at_y(y)) for x, y in line]
+        for index, (series, curve) in enumerate(zip(self.series, shown, strict=True)):
+            places = [(at_x(x), at_y(y)) for x, y in curve]
             if len(places) > 1:
                 path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
                 drawn.append(f'<polyline class="plot-line plot-{index % 4}" {_dash(index)}points="{path}"/>')
-            every = -(-len(line) // _MARKS)
-            for number, (place, (x, y)) in enumerate(zip(places, line, strict=True)):
-                if number % every and number != len(line) - 1:
+            every = -(-len(curve) // _MARKS)
+            for number, (place, (x, y)) in enumerate(zip(places, curve, strict=True)):
+                if number % every and number != len(curve) - 1:
                     continue
-                mark = _cross if series.stops and number == len(line) - 1 else _mark
+                mark = _cross if series.stops and number == len(curve) - 1 else _mark
                 label = f"{series.name}, {x:,.6g}: {y:,.6g} {self.y_label}"
                 drawn.append(f"<g><title>{escape(label)}</title>{mark(index, *place)}</g>")
         if limit is not None:
@@ -128,10 +128,10 @@ class Plot:
         return drawn
 
 
-def figure(plots: Sequence[Plot], columns: int = 3, title: str = "", note: str = "") -> str:
-    """Plots side by side, under one title and one legend, over one note: a whole SVG document.
+def plots_svg(plots: Sequence[Plot], columns: int = 3, title: str = "", note: str = "") -> str:
+    """Plots side by side under one title and one legend, with a note below: a whole SVG document.
 
-    The legend names the lines of the first plot: the others are to have the same, in the same order.
+    The legend names the curves of the first plot. The other plots must have equal curves in that order.
     """
     columns = max(1, min(columns, len(plots)))
     rows = -(-len(plots) // columns)
@@ -161,9 +161,9 @@ def figure(plots: Sequence[Plot], columns: int = 3, title: str = "", note: str =
 
 
 class _Axis:
-    """Where a value stands on a stretch of the picture, and which values are named there.
+    """Maps values to positions on one axis, and chooses the values that are labelled.
 
-    A tight one ends at the outermost values, any other at the ticks around them.
+    A tight axis ends near the outermost values, any other axis at the ticks around them.
     """
 
     def __init__(self, values: Sequence[float], log: bool, start: float, end: float, *, tight: bool) -> None:
@@ -186,7 +186,7 @@ class _Axis:
 
 
 def linear_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round values from at or below `low` to at or above `high`, about so many.
+    """About `count` round values, from at or below `low` to at or above `high`.
 
     >>> linear_ticks(0, 87)
     [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
@@ -201,7 +201,7 @@ def linear_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten around two values above zero; with 1, 2 and 5 of each where few would be left.
+    """Powers of ten around two positive values; if they are few, also 2 and 5 times each power.
 
     >>> log_ticks(3, 4_000)
     [1.0, 10.0, 100.0, 1000.0, 10000.0]
@@ -218,7 +218,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def short(value: float) -> str:
-    """A value in few characters.
+    """The label of a value on the y axis, in a few characters.
 
     >>> short(2_500), short(1_000_000), short(0.5), short(0)
     ('2.5k', '1M', '0.5', '0')
@@ -229,7 +229,7 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-# --- Pieces ---------------------------------------------------------------------------------------
+# --- Elements -------------------------------------------------------------------------------------
 
 
 def _text(x: float, y: float, text: str, style: str, kind: str = "plot-text") -> str:
@@ -265,7 +265,7 @@ def _limit(limit: tuple[str, float], at_y: _Axis) -> list[str]:
     y, right = at_y(level), _WIDTH - _RIGHT
     return [
         f'<line class="plot-limit" x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>',
-        # Under the line where there is no room over it.
+        # Below the line if there is no room above it.
         _text(
             right, y - 5 if y > _TOP + 12 else y + 14, name, "font-size: 11px; text-anchor: end", "plot-dim plot-halo"
         ),
@@ -279,6 +279,6 @@ def _legend(series: Sequence[Series], x: float, y: float) -> list[str]:
         drawn.append(f'<line class="plot-line plot-{index % 4}" {_dash(index)}{line}/>')
         drawn.append(_mark(index, x + 17, y - 4))
         drawn.append(_text(x + 41, y, each.name, "font-size: 13px"))
-        # No font can be measured here: seven pixels a character is enough for all that are common.
+        # Fonts cannot be measured here; seven pixels per character is enough for the common ones.
         x += 41 + 7 * len(each.name) + 22
     return drawn

@@ -1,4 +1,4 @@
-"""A zone server as a subprocess, for the tools that bring their own."""
+"""A zone server as a subprocess, for tools that start their own server."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _log = logging.getLogger(__name__)
 
 
 class SpawnError(CannotStartError):
-    """The server did not come up; the text is what it said."""
+    """The server did not start. The text is what it printed."""
 
 
 def cancel_on_signals() -> None:
-    """The stop signals cancel this task: for as long as there is nothing to end in good order."""
+    """Have the stop signals cancel the present task, until a later handler can stop it more gently."""
     task = asyncio.current_task()
     assert task is not None
     on_stop_signals(task.cancel)
@@ -36,10 +36,10 @@ def cancel_on_signals() -> None:
 class ServerProcess:
     """Starts `python -m zoneserver run` on free ports, and stops it at the end of the block.
 
-    `prefix` is a command that runs the rest of its line, as `nice` does. The server ends with this
-    process too, however this one ends: it holds the other end of the server's stdin.
+    `prefix` is a command that runs the rest of its line, as `nice` does. The server also ends when this
+    process ends in any way, because this process holds the other end of the server's stdin.
 
-    Raises SpawnError when it does not accept within 20 seconds.
+    Raises SpawnError if the server does not accept connections within 20 seconds.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class ServerProcess:
         self.port = 0
         self.stats_port = 0
         self.summary = ""
-        """What the server printed at its end."""
+        """What the server printed when it ended."""
         self.log = ""
-        """What it logged, once it has ended."""
+        """What the server logged; set once it has ended."""
         self._prefix = prefix
         self._program = program
         self._arguments = arguments
@@ -63,7 +63,7 @@ class ServerProcess:
             command += ["--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--stop-on-stdin-eof"]
             command += ["--log-level", "warning", *self._arguments]
             _log.debug("starting %s", shlex.join(command))
-            # A session of its own: Ctrl-C reaches us first, and we decide when the server stops.
+            # In a session of its own, the server gets no Ctrl-C: this process decides when it stops.
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 env=own_environment(),
@@ -80,11 +80,11 @@ class ServerProcess:
             except BaseException as error:
                 await self._end(signal.SIGKILL)
                 if isinstance(error, TimeoutError):
-                    raise SpawnError("the server did not come up within 20 s") from None
+                    raise SpawnError("the server did not start within 20 s") from None
                 raise
             if not ready.exists():
-                _, said = await self._output
-                raise SpawnError(said.strip() or f"the server ended with exit code {self._process.returncode}")
+                _, stderr = await self._output
+                raise SpawnError(stderr.strip() or f"the server ended with exit code {self._process.returncode}")
             ports = json.loads(ready.read_text())
         self.port, self.stats_port = ports["port"], ports["stats_port"]
         return self
@@ -96,16 +96,16 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The process that serves: a prefix has become it."""
+        """The process id of the server; a prefix command has replaced itself by the server."""
         return self._process.pid
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Sends it a signal, if it has not ended."""
+        """Send a signal to the server if it is still running."""
         if self._process.returncode is None:
             self._process.send_signal(number)
 
     async def wait(self) -> int:
-        """Waits until it has ended by itself; returns its exit code."""
+        """Wait until the server has ended by itself; return its exit code."""
         return await self._process.wait()
 
     async def _end(self, number: signal.Signals) -> None:

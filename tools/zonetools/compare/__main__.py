@@ -1,4 +1,4 @@
-"""The command `zone-compare`: one server code, three ways to deliver, the same bots against each."""
+"""The command `zone-compare`: one server, three delivery strategies, and equal bots against each."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ __all__ = ["main"]
 _log = logging.getLogger(__name__)
 
 CROWDS = (50, 100, 200, 400, 700, 1_000)
-# Actions whose outcome does not depend on the time that has passed in the zone. Where an action is a tick,
-# cooldowns run down faster: fighters would do other things against one server than against another.
+# Roles whose actions do not depend on the time in the zone. With a strategy that makes each action a tick,
+# cooldowns run down faster, and fighters would behave differently from server to server.
 MIX = {"walker": 90, "chatty": 10}
 
 _EXAMPLES = """\
-  zone-compare                                   three strategies, 50 to 1,000 players: some four minutes
-  zone-compare --players 50,200 --time 3s        a first impression
+  zone-compare                                   three strategies, 50 to 1,000 players, in about four minutes
+  zone-compare --players 50,200 --time 3s        a quick first result
   zone-compare --json - | jq '.deliveries[] | {name, largest_crowd_held}'
 """
-_EXIT_CODES = "0 measured, 1 somebody was told something wrong, 2 wrong usage, 3 cannot start, 130 interrupted"
+_EXIT_CODES = "0 measured, 1 some player was sent something wrong, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 _Item = TypeVar("_Item")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     return run_command(_parser(), _main, argv)
 
 
@@ -60,7 +60,7 @@ async def _main(arguments: argparse.Namespace) -> int:
     )
     require_open_files(plan.open_files_per_process, f"{plan.bots:,} bots in {plan.processes} processes need")
     document = await _measure(plan, arguments)
-    _deliver(document, arguments)
+    _write_results(document, arguments)
     if not report.passed(document):
         return Exit.FAILED
     return Exit.INTERRUPTED if document["interrupted"] else Exit.OK
@@ -69,7 +69,7 @@ async def _main(arguments: argparse.Namespace) -> int:
 def _parser() -> Parser:
     parser = Parser(
         "zone-compare",
-        "Compare three ways to tell everybody what everybody does: the same server code, bots and actions.",
+        "Compare three ways to send every action to every player, with equal server code, bots and actions.",
         examples=_EXAMPLES,
         exit_codes=_EXIT_CODES,
     )
@@ -79,10 +79,10 @@ def _parser() -> Parser:
         "--players",
         parse=_list(above_zero(parse_count)),
         default=CROWDS,
-        help="crowds, as 50,200",
+        help="sizes of the crowds, as 50,200",
         shown=_names(CROWDS),
     )
-    text = "which of them"
+    text = "which strategies"
     flag(
         "--strategies",
         parse=_list(one_of(tuple(SERVERS), "strategy")),
@@ -90,15 +90,15 @@ def _parser() -> Parser:
         help=text,
         shown=_names(tuple(SERVERS)),
     )
-    flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each")
+    flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each run")
     flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")
-    flag("--seed", parse=parse_integer, default=1, help="seed of all that bots decide")
+    flag("--seed", parse=parse_integer, default=1, help="seed of everything that bots decide")
     flag("--processes", parse=above_zero(parse_integer), default=1, help="processes of the swarm")
-    parser.section("what for")
-    flag("--json", parse=parse_output, metavar="FILE", help="write everything that was measured as JSON; - is stdout")
-    flag("--html", parse=parse_output, metavar="FILE", help="write it as one page with plots")
-    flag("--svg", parse=parse_output, metavar="FILE", help="write the three plots that matter most as a picture")
-    parser.switch("--no-progress", help="show nothing while it runs")
+    parser.section("results")
+    flag("--json", parse=parse_output, metavar="FILE", help="write all measurements as JSON; - is stdout")
+    flag("--html", parse=parse_output, metavar="FILE", help="write a report with plots as one HTML file")
+    flag("--svg", parse=parse_output, metavar="FILE", help="write the three most important plots as one picture")
+    parser.switch("--no-progress", help="print nothing while it runs")
     parser.common()
     return parser
 
@@ -112,12 +112,12 @@ def _names(items: Sequence[object]) -> str:
 
 
 async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Crowd by crowd, so that what is compared was measured one right after the other."""
+    """Measure crowd by crowd, so that runs that are compared follow each other directly."""
     stop = asyncio.Event()
     on_stop_signals(stop.set)
     load_before = load_average()
     runs: list[Run] = []
-    # The crowd that was too much for a strategy.
+    # For each strategy, the crowd that was too large for it.
     stopped: dict[str, int] = {}
     for players in sorted(set(arguments.players)):
         for delivery in arguments.strategies:
@@ -132,21 +132,21 @@ async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
             if run.verdict == Verdict.BEHIND:
                 stopped[delivery] = players
             if not arguments.no_progress:
-                _log.info("%s", _line(run))
+                _log.info("%s", _progress_text(run))
     return report.document(runs, plan, Config().hz, machine(load_before), interrupted=stop.is_set())
 
 
-def _line(run: Run) -> str:
-    figures = "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
-    late = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
-    return f"{run.players:>6,} players, {run.delivery:<9}  {figures}{late}{run.verdict}"
+def _progress_text(run: Run) -> str:
+    load = "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
+    latency = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
+    return f"{run.players:>6,} players, {run.delivery:<9}  {load}{latency}{run.verdict}"
 
 
-def _deliver(document: dict[str, Any], arguments: argparse.Namespace) -> None:
+def _write_results(document: dict[str, Any], arguments: argparse.Namespace) -> None:
     if arguments.html:
-        write_output(arguments.html, page.page(document))
+        write_output(arguments.html, page.html(document))
     if arguments.svg:
-        write_output(arguments.svg, page.picture(document))
+        write_output(arguments.svg, page.svg(document))
     if arguments.json == "-":
         print(json.dumps(document))
         return

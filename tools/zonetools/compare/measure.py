@@ -1,4 +1,4 @@
-"""One run of a comparison: a delivery strategy, a crowd, and what came of it."""
+"""One run of a comparison: a delivery strategy, a crowd, and the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from zoneserver.admin.stats import Stats
 from zonetools.common.server_process import ServerProcess
-from zonetools.compare.outside import Outside, observe
+from zonetools.compare.outside import ProcessLoad, observe
 from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
@@ -17,65 +17,65 @@ from zonetools.swarm.report import build as report
 __all__ = ["TICKS_HELD", "Run", "Verdict", "measure", "run_of", "skipped"]
 
 TICKS_HELD = 2
-"""A crowd is held when 99 % of all actions reach their own player within so many ticks."""
-# Whoever waits longer than this for what they did has left.
+"""A crowd is held if 99 % of all actions reach their own player within this many ticks."""
+# A player who waits longer than this for their own action gives up.
 _LATENCY_MS_MAX = 2_000
-# A server that reads fewer of the actions that are sent has a backlog, and it grows.
+# A server that reads a smaller share of the actions has a growing backlog.
 _SHARE_TAKEN_MIN = 0.95
 _SAMPLE_SECONDS = 1.0
 
 
 class Verdict:
-    """What becomes of a strategy with a crowd."""
+    """How well a strategy serves a crowd."""
 
     HELD = "held"
     LATE = "late"
-    """Everybody gets everything, later than within two ticks."""
+    """Every player gets everything, but later than two ticks."""
     BEHIND = "cannot keep up"
-    """Not everybody gets everything, or ever later: larger crowds are not tried."""
+    """Some player misses something, or the delay keeps growing. Larger crowds are not tried."""
     WRONG = "wrong"
-    """Somebody was told something else than the others: a fault, whatever the speed."""
+    """Some player was sent something else than the others. This is a fault at any speed."""
     SKIPPED = "skipped"
     INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one strategy did with one crowd. Rates are per second; None is what is not known."""
+    """The measurements of one strategy with one crowd. Rates are per second; None means unknown."""
 
     delivery: str
     players: int
     verdict: str
     why: list[str] = field(default_factory=list)
-    """What speaks against it, or why there is no run."""
+    """The reasons for the verdict, or why there was no run."""
     frames_per_s: float | None = None
-    """Frames that sessions were handed."""
+    """Frames handed to sessions."""
     sends_per_s: float | None = None
-    """Sends that took them there."""
+    """Sends that carried those frames."""
     system_calls_per_s: float | None = None
     system_calls_unknown: str = ""
-    """Why they are not known, where they are not."""
+    """Why the system calls are unknown, if they are."""
     actions_per_s: float | None = None
     """Actions that the server read."""
     bytes_per_player_per_s: float | None = None
     bytes_per_delivered_action: float | None = None
     cpu_percent: float | None = None
-    """Of one core: the server."""
+    """CPU time of the server, in percent of one core."""
     waited_percent: float | None = None
-    """Of the time: how long the server had work to do and no core to do it on."""
+    """The share of the time in which the server had work to do but no core to run on."""
     latency_ms: dict[str, float] = field(default_factory=dict)
-    """p50 and p99, from the moment an action was due to the moment its own player saw it."""
+    """p50 and p99 of the time from the moment an action was due until its own player saw it."""
     tick_overruns: int | None = None
     limited_by_swarm: list[str] = field(default_factory=list)
-    """Why the swarm itself may have been the limit; empty when it was not."""
+    """Why the swarm itself may have been the limit; empty if it was not."""
     swarm: dict[str, Any] | None = None
     """The whole report of the swarm, schema `zone-swarm/2`."""
 
 
 async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
-    """A server of its own with this strategy, and the swarm against it; `stop` ends it early.
+    """Run the swarm against a new server with this strategy. `stop` ends the run early.
 
-    Raises SpawnError when there is no server to be had.
+    Raises SpawnError if the server does not start.
     """
     arguments = ("--max-players", str(plan.bots), "--seed", str(plan.seed))
     async with ServerProcess(*arguments, program=("zonetools.compare.delivery", delivery)) as server:
@@ -91,8 +91,8 @@ async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
             for task in (stopping, observing):
                 task.cancel()
             await asyncio.wait([stopping, observing])
-        outside = Outside() if observing.cancelled() else observing.result()
-    return run_of(delivery, outcome, outside)
+        load = ProcessLoad() if observing.cancelled() else observing.result()
+    return run_of(delivery, outcome, load)
 
 
 async def _stop_with(conductor: Conductor, stop: asyncio.Event) -> None:
@@ -100,16 +100,16 @@ async def _stop_with(conductor: Conductor, stop: asyncio.Event) -> None:
     conductor.stop()
 
 
-async def _observe(conductor: Conductor, pid: int) -> Outside:
-    """Watches the server for a second of the run, from a quarter of it on."""
+async def _observe(conductor: Conductor, pid: int) -> ProcessLoad:
+    """Watch the server for a second, beginning after a quarter of the run."""
     seconds = conductor.plan.seconds
     while (conductor.progress.measuring_for or 0.0) < seconds / 4:
         await asyncio.sleep(0.05)
     return await observe(pid, min(_SAMPLE_SECONDS, seconds / 2))
 
 
-def run_of(delivery: str, outcome: Outcome, outside: Outside) -> Run:
-    """The figures of a run, and what they come to. Pure."""
+def run_of(delivery: str, outcome: Outcome, load: ProcessLoad) -> Run:
+    """The measurements of a run and the verdict on it. Pure."""
     result = report.summary(outcome)
     measured = outcome.stats[1:] if outcome.stats is not None else None
     per_s = _rates(measured)
@@ -121,14 +121,14 @@ def run_of(delivery: str, outcome: Outcome, outside: Outside) -> Run:
         why=why,
         frames_per_s=per_s.get("frames_out_total"),
         sends_per_s=per_s.get("sends_total"),
-        system_calls_per_s=outside.system_calls_per_s,
-        system_calls_unknown=outside.system_calls_unknown,
+        system_calls_per_s=load.system_calls_per_s,
+        system_calls_unknown=load.system_calls_unknown,
         actions_per_s=per_s.get("actions_in_total"),
         bytes_per_player_per_s=result["bytes_in_per_bot_per_s"],
         bytes_per_delivered_action=result["bytes_per_delivered_action"],
-        # A server that is too busy to answer has no figures of its own.
-        cpu_percent=outside.cpu_percent if measured is None else result["cpu_percent"]["server"],
-        waited_percent=outside.waited_percent,
+        # A server that is too busy to answer provides no statistics.
+        cpu_percent=load.cpu_percent if measured is None else result["cpu_percent"]["server"],
+        waited_percent=load.waited_percent,
         latency_ms={
             name: value for name, value in result["latency_ms"].items() if name in {"p50", "p99"} and value is not None
         },
@@ -139,12 +139,12 @@ def run_of(delivery: str, outcome: Outcome, outside: Outside) -> Run:
 
 
 def skipped(delivery: str, players: int, smaller: int) -> Run:
-    """What stands for a run that was not worth its time."""
+    """The entry of a run that was left out because a smaller crowd was already too large."""
     return Run(delivery, players, Verdict.SKIPPED, [f"could not keep up with {smaller:,}"])
 
 
 def _rates(server: tuple[Stats, Stats] | None) -> dict[str, float]:
-    """How fast the server's counters rose while it was measured; empty when they are not known."""
+    """How fast the server's counters rose during the measurement; empty if unknown."""
     if server is None:
         return {}
     before, after = server
@@ -158,7 +158,7 @@ def _overruns(server: tuple[Stats, Stats] | None) -> int | None:
 
 
 def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) -> tuple[str, list[str]]:
-    """The verdict on a run, and what speaks against it."""
+    """The verdict on a run, and the reasons for it."""
     wrong = _faults(result)
     if wrong:
         return Verdict.WRONG, wrong
@@ -167,25 +167,25 @@ def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) 
     bots, plan = result["bots"], outcome.plan
     why = []
     if bots["joined"] < bots["requested"]:
-        why.append(f"only {bots['joined']:,} of {bots['requested']:,} came in")
+        why.append(f"only {bots['joined']:,} of {bots['requested']:,} joined")
     if result["closed_early"]:
         reasons = ", ".join(sorted(reason for reason in result["closed"] if reason != "CLIENT_LEFT"))
-        why.append(f"{result['closed_early']:,} were thrown out: {reasons}")
+        why.append(f"{result['closed_early']:,} were disconnected: {reasons}")
     if result["actions"]["lost"]:
         why.append(f"{result['actions']['lost']:,} actions had no answer seconds after the end")
     if result["broken"]:
-        # Bots look around in a replica, which stands still while all of them skip frames.
-        why.append(f"{result['broken']:,} times a bot could not tell where it is")
+        # A bot finds itself in its replica, which stands still while the bot skips frames.
+        why.append(f"{result['broken']:,} times a bot did not know where it is")
     p99 = result["latency_ms"]["p99"]
     if p99 is None:
-        why.append("nothing was measured")
+        why.append("no latency was measured")
     elif p99 > _LATENCY_MS_MAX:
         why.append(f"the 99th percentile of the latency is {p99 / 1000:.1f} s")
     offered_per_s = plan.bots * plan.rate
     if taken_per_s is None:
-        why.append("it gives no statistics")
+        why.append("the server gives no statistics")
     elif taken_per_s < offered_per_s * _SHARE_TAKEN_MIN:
-        why.append(f"it read {taken_per_s:,.0f} of {offered_per_s:,.0f} actions a second: the backlog grows")
+        why.append(f"the server read {taken_per_s:,.0f} of {offered_per_s:,.0f} actions a second: the backlog grows")
     if why:
         return Verdict.BEHIND, why
     held_ms = TICKS_HELD * 1000 / (outcome.hz or 20)
@@ -195,14 +195,14 @@ def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) 
 
 
 def _faults(result: dict[str, Any]) -> list[str]:
-    """What no overload excuses."""
+    """Faults that no overload excuses."""
     actions, frames = result["actions"], result["frames"]
     faults = {
         "frames mismatched": frames["mismatched"],
         "frames missing": frames["gaps"],
         "states diverged": result["state_hash"]["diverged"],
         "actions reordered": actions["reordered"],
-        # What is answered after it was given up for lost looks like a second answer.
+        # A late answer to an action that was counted as lost looks like a duplicate.
         "actions duplicated": 0 if actions["lost"] else actions["duplicated"],
         "actions unaccounted for": abs(actions["unaccounted"]),
     }

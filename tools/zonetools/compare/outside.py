@@ -1,4 +1,4 @@
-"""What the system tells about a process from outside: how long it ran and waited, and its system calls."""
+"""What the operating system knows about a process: how long it ran and waited, and its system calls."""
 
 from __future__ import annotations
 
@@ -6,43 +6,45 @@ import asyncio
 import shutil
 from dataclasses import dataclass
 
-__all__ = ["Outside", "observe"]
+__all__ = ["ProcessLoad", "observe"]
 
 _EVENT = "raw_syscalls:sys_enter"
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """None is what the system does not tell."""
+class ProcessLoad:
+    """Measured from outside the process; None if the system does not provide it."""
 
     cpu_percent: float | None = None
-    """Of one core."""
+    """In percent of one core."""
     waited_percent: float | None = None
-    """Of the time: how long it had work to do and no core to do it on."""
+    """The share of the time in which the process had work to do but no core to run on."""
     system_calls_per_s: float | None = None
     system_calls_unknown: str = "the run was too short"
-    """Why they are not known; empty when they are."""
+    """Why the system calls are unknown; empty if they are known."""
 
 
-async def observe(pid: int, seconds: float) -> Outside:
-    """Watches a process for so many seconds.
+async def observe(pid: int, seconds: float) -> ProcessLoad:
+    """Watch a process for this many seconds.
 
-    System calls are counted by the kernel's own tracepoint through `perf`, which usually asks for root:
-    that costs the process next to nothing, where a tracer would change what it measures.
+    The kernel's own tracepoint counts the system calls, through `perf`, which usually needs root. This costs
+    the process almost nothing, while a tracer would change what it measures.
     """
     loop = asyncio.get_running_loop()
     before, began = _seconds(pid), loop.time()
     calls, unknown = await _system_calls_per_s(pid, seconds)
     after, elapsed = _seconds(pid), loop.time() - began
     if before is None or after is None:
-        return Outside(None, None, calls, unknown)
+        return ProcessLoad(None, None, calls, unknown)
     ran, waited = (round(100 * (late - early) / elapsed, 1) for early, late in zip(before, after, strict=True))
-    return Outside(ran, waited, calls, unknown)
+    return ProcessLoad(ran, waited, calls, unknown)
 
 
 def _seconds(pid: int) -> tuple[float, float] | None:
-    """How long the main thread of a process has run and how long it has waited for a core; None where
-    the system does not tell (Linux does)."""
+    """How long the main thread has run, and how long it has waited for a core.
+
+    None if the system does not provide this; Linux does.
+    """
     try:
         with open(f"/proc/{pid}/schedstat") as schedstat:
             ran, waited, _ = map(int, schedstat.read().split())
@@ -64,23 +66,23 @@ async def _system_calls_per_s(pid: int, seconds: float) -> tuple[float | None, s
         start_new_session=True,
     )
     try:
-        _, said = await sampling.communicate()
+        _, errors = await sampling.communicate()
     finally:
         if sampling.returncode is None:
             sampling.terminate()
             await sampling.wait()
-    return parse_count(said.decode(errors="replace"), seconds)
+    return parse_count(errors.decode(errors="replace"), seconds)
 
 
-def parse_count(said: str, seconds: float) -> tuple[float | None, str]:
-    """The rate in what `perf stat -x ,` wrote, and why there is none where there is none.
+def parse_count(output: str, seconds: float) -> tuple[float | None, str]:
+    """The rate in the output of `perf stat -x ,`; without one, None and the reason.
 
     >>> parse_count("108600,,raw_syscalls:sys_enter,487858007,100.00,,", 2.0)
     (54300.0, '')
     """
-    for line in said.splitlines():
-        count, *rest = line.split(",")
-        if _EVENT in rest and count.isdigit():
+    for line in output.splitlines():
+        count, *fields = line.split(",")
+        if _EVENT in fields and count.isdigit():
             return int(count) / seconds, ""
-    words = next((line.strip() for line in said.splitlines() if line.strip()), "perf said nothing")
-    return None, f"perf cannot count them here: {words:.100}"
+    reason = next((line.strip() for line in output.splitlines() if line.strip()), "perf printed nothing")
+    return None, f"perf cannot count them here: {reason:.100}"

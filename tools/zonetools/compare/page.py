@@ -1,4 +1,4 @@
-"""What a comparison came to, in pictures: one HTML file, and one SVG for a README. Pure."""
+"""The results of a comparison as an HTML document, and as an SVG file for a README. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from zonetools.common.html import html_document
 from zonetools.common.machine import machine_text
-from zonetools.common.plots import Plot, Series, figure
+from zonetools.common.plots import Plot, Series, plots_svg
 from zonetools.compare.measure import Verdict
-from zonetools.compare.report import notes_of, runs_by_crowd
+from zonetools.compare.report import fixed, notes_of, runs_by_crowd
 
-__all__ = ["page", "picture"]
+__all__ = ["html", "svg"]
 
 _STYLE = """
 .tiles { grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)) }
 th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left }
 tr.first td { border-top: 1px solid var(--rule) }
 """
-_CROSS = "A cross: could not keep up; larger crowds were not tried."
+_CROSS = "A cross marks a crowd that the strategy could not keep up with; larger ones were not tried."
 _COLUMNS = (
     ("sends/s", "sends_per_s", 0),
     ("system calls/s", "system_calls_per_s", 0),
@@ -31,54 +31,54 @@ _COLUMNS = (
 )
 
 
-def picture(document: dict[str, Any]) -> str:
+def svg(document: dict[str, Any]) -> str:
     """The comparison in three plots, as an SVG document."""
     plots, plan = _plots(document), document["plan"]
-    return figure(
+    return plots_svg(
         [plots["cpu"], plots["p99"], plots["sends"]],
-        title="Everything that everybody does in a tick as one buffer, or action by action",
+        title="All actions of a tick in one buffer, or each action sent by itself",
         note=f"{plan['rate']:g} actions a second each, {plan['hz']} ticks a second, server and bots on "
         f"{document['machine']['cpus']} cores. {_CROSS}",
     )
 
 
-def page(document: dict[str, Any]) -> str:
-    """The comparison as one HTML document that needs nothing else."""
+def html(document: dict[str, Any]) -> str:
+    """The comparison as one self-contained HTML document."""
     plots = _plots(document)
     order = ("sends", "calls", "cpu", "p50", "p99", "bytes")
     body = f"""
-<h1>Three ways to tell everybody what everybody does</h1>
-<p>The same server code, the same bots, the same actions; only when the server sends differs.
+<h1>Three ways to send every action to every player</h1>
+<p>The server code, the bots and their actions are equal in all runs; only the moment of sending differs.
 {escape(_head(document))}.</p>
 <div class="tiles">{"".join(_tile(delivery) for delivery in document["deliveries"])}</div>
-{figure([plots[name] for name in order], note=_CROSS)}
-<h2>In figures</h2>
+{plots_svg([plots[name] for name in order], note=_CROSS)}
+<h2>Measurements</h2>
 <div class="scroll">{_table(document)}</div>
 {_notes(document)}
 <h2>How to read it</h2>
-<p>A crowd is <em>held</em> when everybody gets everything and 99 % of all actions are back at their own player
-within {document["held_ms_p99"]:.0f} ms (two ticks), from the moment they were due. It is <em>late</em> when that takes
-longer, and the server <em>cannot keep up</em> when it takes longer and longer, or when players are lost.
-A tick buffer waits for its tick: with few players it is the slower way, by half a tick.</p>
-<p>A send is the server handing bytes of one session to the kernel; system calls are all that the server process
-makes, of any kind, in a sample of the same run. Bytes are those of the protocol, without the headers that TCP
-and IP put on each packet: the more and the smaller the packets, the more those add. Percent are of one core.
-Where each action is a frame of its own, a frame number counts actions and not twentieths of a second; the
-bots therefore do what does not depend on the time: they walk, talk and wave.</p>
+<p>A crowd is <em>held</em> if every player gets everything and 99 % of all actions return to their own player
+within {document["held_ms_p99"]:.0f} ms (two ticks), counted from the moment they were due. It is <em>late</em> if
+that takes longer. The server <em>cannot keep up</em> if it takes longer and longer, or if players are lost.
+A tick buffer waits for its tick: with few players this strategy is slower by half a tick.</p>
+<p>A send is one call that hands bytes of one session to the kernel. System calls are all calls of the server
+process, of any kind, in a sample of the run. Bytes are those of the protocol without the TCP and IP headers of
+each packet; those headers add more, the smaller the packets are. Percentages are of one core.
+If each action is a frame of its own, a frame number counts actions and not twentieths of a second. The bots
+therefore only do what does not depend on time: they walk, talk and wave.</p>
 <p class="dim">{escape(_machine(document))}</p>
 """
-    return html_document("zoneserver: three ways to tell everybody", body, _STYLE)
+    return html_document("zoneserver: three ways to send every action to every player", body, _STYLE)
 
 
 def _head(document: dict[str, Any]) -> str:
     plan = document["plan"]
-    return f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, everybody sees everybody"
+    return f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, all see each other"
 
 
 def _machine(document: dict[str, Any]) -> str:
     plan = document["plan"]
     return (
-        f"Measured on {machine_text(document['machine'])}; server, swarm and all else on the same machine; "
+        f"Measured on {machine_text(document['machine'])}; server, swarm and everything else on one machine; "
         f"{plan['seconds']:g} s each, {plan['processes']} process(es) of bots, seed {plan['seed']}."
     )
 
@@ -116,10 +116,10 @@ def _series(delivery: dict[str, Any], key: str) -> Series:
 def _tile(delivery: dict[str, Any]) -> str:
     largest = max((run["players"] for run in delivery["runs"]), default=0)
     held = delivery["largest_crowd_held"]
-    words = "players held, the largest crowd tried" if held and held == largest else "players held"
+    caption = "players held, the largest crowd tried" if held and held == largest else "players held"
     return (
         f'<div class="tile"><b>{escape(delivery["name"])}</b> <span class="dim">{escape(delivery["what"])}</span>'
-        f"<strong>{held:,}</strong>{words}</div>"
+        f"<strong>{held:,}</strong>{caption}</div>"
     )
 
 
@@ -130,7 +130,7 @@ def _table(document: dict[str, Any]) -> str:
     for delivery, run in runs_by_crowd(document):
         values = ((_value(run, key), digits) for _, key, digits in _COLUMNS)
         cells = [f"{run['players']:,}", delivery["name"]]
-        cells += ["-" if value is None else f"{value:,.{digits}f}" for value, digits in values]
+        cells += [fixed(value, digits) for value, digits in values]
         cells.append(run["verdict"] + (" *" if run["limited_by_swarm"] else ""))
         first = ' class="first"' if run["players"] != players else ""
         players = run["players"]

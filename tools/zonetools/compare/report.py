@@ -1,4 +1,4 @@
-"""What a comparison came to: as plain values, and as a table for a person."""
+"""The results of a comparison, as plain values and as a table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from zonetools.common.machine import load_text
 from zonetools.compare.measure import TICKS_HELD, Run, Verdict
 from zonetools.swarm.plan import Plan
 
-__all__ = ["SAYS", "document", "notes_of", "passed", "render", "runs_by_crowd"]
+__all__ = ["STRATEGIES", "document", "fixed", "notes_of", "passed", "render", "runs_by_crowd"]
 
-SAYS = {
+STRATEGIES = {
     "zone": "one buffer per tick",
     "session": "a gather send per session",
     "immediate": "a send per action per player",
 }
-# Beyond this the figures say as much about what else ran on the machine, the swarm included.
+# A server that waits longer than this for a core was measured together with its neighbours, among them the swarm.
 _WAITED_PERCENT = 20.0
 _STYLES = {
     Verdict.HELD: "green",
@@ -32,7 +32,7 @@ _STYLES = {
 
 
 def document(runs: Sequence[Run], plan: Plan, hz: int, machine: dict[str, Any], interrupted: bool) -> dict[str, Any]:
-    """The comparison, schema `zone-compare/1`. Percent are of one core."""
+    """The comparison, schema `zone-compare/1`. Percentages are of one core."""
     deliveries = list(dict.fromkeys(run.delivery for run in runs))
     return {
         "schema": "zone-compare/1",
@@ -50,7 +50,7 @@ def document(runs: Sequence[Run], plan: Plan, hz: int, machine: dict[str, Any], 
         "deliveries": [
             {
                 "name": name,
-                "what": SAYS[name],
+                "what": STRATEGIES[name],
                 "largest_crowd_held": max(
                     (run.players for run in runs if run.delivery == name and run.verdict == Verdict.HELD), default=0
                 ),
@@ -68,13 +68,13 @@ def _plain(run: Run) -> dict[str, Any]:
 
 
 def passed(document: dict[str, Any]) -> bool:
-    """Whether nobody was told anything wrong. That a strategy cannot keep up is what this is to find out."""
+    """Whether no player was sent anything wrong. A strategy that cannot keep up is a result and not a failure."""
     runs = [run for delivery in document["deliveries"] for run in delivery["runs"]]
     return all(run["verdict"] != Verdict.WRONG for run in runs)
 
 
 def render(document: dict[str, Any]) -> RenderableType:
-    """The comparison for a person: crowd by crowd, what each strategy needs and how late it is."""
+    """The comparison as a table: for each crowd, what each strategy costs and how late it is."""
     plan = document["plan"]
     # Narrow enough for a terminal of 80 columns.
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
@@ -90,10 +90,10 @@ def render(document: dict[str, Any]) -> RenderableType:
             table.add_row()
         players = run["players"]
         table.add_row(f"{players:,}", delivery["name"], *_cells(run), _verdict(run))
-        if said := notes_of(run):
-            notes.append(Text(f"{delivery['name']}, {players:,} players: {'; '.join(said)}", "dim"))
+        if remarks := notes_of(run):
+            notes.append(Text(f"{delivery['name']}, {players:,} players: {'; '.join(remarks)}", "dim"))
     head = f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, {plan['seconds']:g} s each"
-    held = [
+    summary = [
         Text.assemble(
             (f"{delivery['name']:<10}", "bold"),
             f"holds {delivery['largest_crowd_held']:,} with p99 <= {document['held_ms_p99']:.0f} ms: ",
@@ -104,30 +104,31 @@ def render(document: dict[str, Any]) -> RenderableType:
     tail = load_text(document["machine"])
     if document["interrupted"]:
         tail += "; interrupted"
-    return Group(head, "", table, "", *held, *notes, Text(tail, "dim"))
+    return Group(head, "", table, "", *summary, *notes, Text(tail, "dim"))
 
 
 def runs_by_crowd(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """All runs with their strategy, the smallest crowd first."""
+    """All runs with their strategies, smallest crowd first."""
     runs = [(delivery, run) for delivery in document["deliveries"] for run in delivery["runs"]]
     return sorted(runs, key=lambda each: each[1]["players"])
 
 
 def _cells(run: dict[str, Any]) -> list[str]:
     latency = run["latency_ms"]
-    size = run["bytes_per_player_per_s"]
+    bytes_per_s = run["bytes_per_player_per_s"]
     return [
-        _count(run["sends_per_s"]),
-        _count(run["system_calls_per_s"]),
-        _count(None if size is None else size / 1000, 1),
-        _count(run["cpu_percent"]),
-        _count(latency.get("p50")),
-        _count(latency.get("p99")),
-        _count(run["tick_overruns"]),
+        fixed(run["sends_per_s"]),
+        fixed(run["system_calls_per_s"]),
+        fixed(None if bytes_per_s is None else bytes_per_s / 1000, 1),
+        fixed(run["cpu_percent"]),
+        fixed(latency.get("p50")),
+        fixed(latency.get("p99")),
+        fixed(run["tick_overruns"]),
     ]
 
 
-def _count(value: float | None, digits: int = 0) -> str:
+def fixed(value: float | None, digits: int = 0) -> str:
+    """A number with a fixed count of decimals; a dash if it is not known."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
@@ -137,11 +138,11 @@ def _verdict(run: dict[str, Any]) -> Text:
 
 
 def notes_of(run: dict[str, Any]) -> list[str]:
-    """What is to be said about a run beyond its figures."""
+    """Remarks on a run that its numbers do not show."""
     notes = [] if run["verdict"] == Verdict.SKIPPED else list(run["why"])
     notes += [f"* limited by the swarm: {why}" for why in run["limited_by_swarm"]]
     if (run["waited_percent"] or 0.0) > _WAITED_PERCENT:
         notes.append(f"the machine was busy: the server waited for a core {run['waited_percent']:.0f} % of the time")
     if run["system_calls_unknown"]:
-        notes.append(f"system calls not known: {run['system_calls_unknown']}")
+        notes.append(f"system calls are unknown: {run['system_calls_unknown']}")
     return notes

@@ -15,52 +15,57 @@ from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_port
 from zoneserver.support.process import address_text, on_stop_signals
 from zonetools.common.admin_client import ServerUnreachable
-from zonetools.dashboard.data.monitor import DisplayOptions, Export, ScreenSize
-from zonetools.dashboard.watch import look_once, watch
+from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
+from zonetools.dashboard.watch import watch, watch_once
 
 __all__ = ["main"]
 
-# Asking more often than this would be a load of its own.
+# Asking more often than this would itself load the server.
 _INTERVAL_MIN = 0.1
 
 _EXAMPLES = """\
-  zone-dash                                 watch the server on this machine, until q or Ctrl-C
-  zone-dash --once                          print one summary and end
-  zone-dash --json --count 10 > run.jsonl   ten seconds as ten JSON objects, one a line
-  zone-dash --count 60 --svg zone.svg       a minute, and a picture of how it ended
+  zone-dash                                 watch the server on this machine until q or Ctrl-C
+  zone-dash --once                          print one summary and exit
+  zone-dash --json --count 10 > run.jsonl   ten seconds as ten lines of JSON
+  zone-dash --count 60 --svg zone.svg       watch for a minute, then save a picture of the last screen
 """
 _EXIT_CODES = """\
-0 ended as asked (q and Ctrl-C too), 2 wrong usage, 3 no server answers --once
+0 ended as requested (also by q and Ctrl-C), 2 wrong usage, 3 no server answers --once
 
-keys: q quit, ? help, space pause, tab turns to the sessions and to those that closed, < and > sort the
-sessions by another column, + and - change the time that charts reach back, r counts anew"""
+keys: q quit, ? help, space pause, tab shows the sessions and then the closed ones, < and > sort the
+sessions by another column, + and - change the time that charts cover, r resets the totals to zero"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     code = run_command(_parser(), _main, argv)
-    # Where the loop takes no signals, and in the moment before it does.
+    # Ctrl-C raises KeyboardInterrupt before the loop has its signal handlers, and if it supports none.
     return Exit.OK if code == Exit.INTERRUPTED else code
 
 
 def _parser() -> Parser:
     parser = Parser(
         "zone-dash",
-        "Watch a running zone: on a terminal as a live screen, else one line per interval.",
+        "Watch a running zone: as a live screen on a terminal, otherwise as one line per interval.",
         examples=_EXAMPLES,
         exit_codes=_EXIT_CODES,
     )
     parser.section("what")
-    parser.setting("--host", default="127.0.0.1", help="where the server is")
-    parser.setting("--stats-port", parse=parse_port, default=7778, help="its admin port")
+    parser.setting("--host", default="127.0.0.1", help="the server's host")
+    parser.setting("--stats-port", parse=parse_port, default=7778, help="the server's admin port")
     parser.section("how")
-    parser.setting("--interval", parse=_interval, default=1.0, help="time that rates are taken over")
-    parser.setting("--count", parse=above_zero(parse_count), help="end after so many intervals")
-    parser.switch("--once", help="print one summary and end")
-    parser.switch("--json", help="one JSON object a line: the statistics, and rates")
-    parser.switch("--ascii", help="no block and braille characters")
-    parser.setting("--svg", parse=_file, metavar="FILE", help="leave the last screen as a picture in this file")
-    parser.setting("--size", parse=ScreenSize.parse, shown="120x36", help="columns and rows of that picture")
+    parser.setting(
+        "--interval",
+        parse=_interval,
+        default=1.0,
+        help="time between two lines, and that rates are taken over",
+    )
+    parser.setting("--count", parse=above_zero(parse_count), help="exit after this many intervals")
+    parser.switch("--once", help="print one summary and exit")
+    parser.switch("--json", help="print lines of JSON: the statistics, with rates")
+    parser.switch("--ascii", help="draw without block and braille characters")
+    parser.setting("--svg", parse=_file, metavar="FILE", help="save a picture of the last screen in this file")
+    parser.setting("--size", parse=ScreenSize.parse, shown="120x36", help="the picture's columns and rows")
     parser.common()
     return parser
 
@@ -69,31 +74,31 @@ def _parser() -> Parser:
 def _interval(text: str) -> float:
     seconds = parse_duration(text)
     if seconds < _INTERVAL_MIN:
-        raise ValueError(f"{text} is too often: at least {_INTERVAL_MIN:g}s")
+        raise ValueError(f"{text} is too short; the shortest interval is {_INTERVAL_MIN:g}s")
     return seconds
 
 
 def _file(text: str) -> str:
     if text == "-":
-        raise ValueError("a picture goes to a file: standard output has the figures")
+        raise ValueError("a picture needs a file: standard output already carries the statistics")
     return parse_output(text)
 
 
 def _export(arguments: argparse.Namespace) -> Export | None:
     if arguments.svg is None:
         if arguments.size is not None:
-            raise UsageError("--size is the size of the picture that --svg leaves")
+            raise UsageError("--size is the size of the picture that --svg saves; add --svg FILE")
         return None
     file = Path(arguments.svg)
     return Export(file) if arguments.size is None else Export(file, arguments.size)
 
 
 async def _main(arguments: argparse.Namespace) -> int:
-    host, port, interval = arguments.host, arguments.stats_port, arguments.interval
-    look = DisplayOptions(ascii=arguments.ascii, json=arguments.json, export=_export(arguments))
+    host, port = arguments.host, arguments.stats_port
+    options = DisplayOptions(arguments.interval, arguments.ascii, arguments.json, _export(arguments))
     if arguments.once:
         try:
-            await look_once(host, port, interval=interval, look=look)
+            await watch_once(host, port, options)
         except ServerUnreachable as error:
             address = address_text(host, port)
             raise CannotStartError(
@@ -102,7 +107,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         return Exit.OK
     until = asyncio.Event()
     on_stop_signals(until.set)
-    await watch(host, port, interval=interval, count=arguments.count, until=until, look=look)
+    await watch(host, port, options, count=arguments.count, until=until)
     return Exit.OK
 
 

@@ -1,30 +1,31 @@
-"""What the keys have set."""
+"""What the user has set with the keys."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable
 
 from zoneserver.admin.stats import SESSION_SORTS
-from zonetools.dashboard.data.monitor import WINDOWS
-from zonetools.dashboard.screen.view import ScreenState, lists_shown, turned
+from zonetools.dashboard.data.monitor import WINDOWS, ServerState
+from zonetools.dashboard.screen.glyphs import Glyphs
+from zonetools.dashboard.screen.view import ScreenState, lists_shown, next_panel
 
 __all__ = ["Controls"]
 
 
 class Controls:
-    """Does what keys stand for. `size` tells the terminal's columns and rows, `reset` forgets what was counted."""
+    """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts."""
 
-    def __init__(self, size: Callable[[], tuple[int, int]], reset: Callable[[], None]) -> None:
+    def __init__(self, size: Callable[[], tuple[int, int]], reset: Callable[[], None], glyphs: Glyphs) -> None:
         self._size = size
         self._reset = reset
+        self._glyphs = glyphs
         self.changed = asyncio.Event()
         """Set when the screen has to be drawn again."""
         self.over = False
         self.paused = False
         self.sort = SESSION_SORTS[0]
-        """What the sessions are sorted by."""
+        """The column that the sessions are sorted by."""
         self._help = False
         self._panel = ""
         self._window = 1
@@ -34,17 +35,16 @@ class Controls:
         """The lists that are on the screen."""
         return lists_shown(self._panel, *self._size())
 
-    def applied(self, picture: ScreenState) -> ScreenState:
-        """The picture as it is to be seen."""
-        window = WINDOWS[self._window]
-        return dataclasses.replace(picture, window=window, paused=self.paused, help=self._help, panel=self._panel)
+    def screen_state(self, server: ServerState) -> ScreenState:
+        """What the screen shows of this server with the present settings."""
+        return ScreenState(server, WINDOWS[self._window], self.paused, self._help, self._panel, self._glyphs)
 
     def settle(self) -> None:
-        """Ends pause and help: what is to be seen from here on is the zone."""
+        """End pause and help, so that the screen shows the zone as it is now."""
         self.paused = self._help = False
 
     def press(self, key: str) -> None:
-        """Does what the key stands for; one without a meaning only draws anew."""
+        """Do what the key means; a key without a meaning only has the screen drawn again."""
         if key in ("q", "Q"):
             self.over = True
         elif key == "?":
@@ -52,7 +52,7 @@ class Controls:
         elif key == " ":
             self.paused = not self.paused
         elif key == "\t":
-            self._panel = turned(self._panel, *self._size())
+            self._panel = next_panel(self._panel, *self._size())
         elif key in ("<", ",", ">", "."):
             self._sort_by(-1 if key in "<," else 1)
         elif key in ("+", "="):
@@ -60,13 +60,13 @@ class Controls:
         elif key == "-":
             self._window = max(0, self._window - 1)
         elif key in ("r", "R"):
-            # What is counted from here on is to be seen.
+            # A paused screen would not show the new counts.
             self.paused = False
             self._reset()
         self.changed.set()
 
     def _sort_by(self, step: int) -> None:
-        """Turns to the next column; where no sessions are on the screen, to them first."""
+        """Sort by the next column; if the sessions are not on the screen, show them first."""
         if "sessions" in self.lists:
             self.sort = SESSION_SORTS[(SESSION_SORTS.index(self.sort) + step) % len(SESSION_SORTS)]
         else:

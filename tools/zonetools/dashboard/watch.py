@@ -1,4 +1,4 @@
-"""Watching a server: ask, remember, show, until somebody has seen enough."""
+"""Watching a server: ask, remember and show, until the user has seen enough."""
 
 from __future__ import annotations
 
@@ -15,85 +15,99 @@ from rich.console import Console
 from zonetools.common.admin_client import ServerUnreachable
 from zonetools.dashboard.controls import Controls
 from zonetools.dashboard.data.history import Sample
-from zonetools.dashboard.data.monitor import DisplayOptions, Monitor
+from zonetools.dashboard.data.monitor import Monitor
 from zonetools.dashboard.screen import lines
+from zonetools.dashboard.screen.glyphs import Glyphs
+from zonetools.dashboard.screen.options import DisplayOptions
 from zonetools.dashboard.screen.terminal import Screen
-from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, render, summary
+from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, ScreenState, render, summary
 
-__all__ = ["look_once", "watch"]
+__all__ = ["watch", "watch_once"]
 
-# The screen asks more often than once an interval: the crowd then walks rather than jumps.
+# The screen asks more often than once per interval, so that players on the map walk and do not jump.
 _PERIOD_SECONDS = 0.25
 
 
 async def watch(
     host: str,
     port: int,
+    options: DisplayOptions | None = None,
     *,
-    interval: float = 1.0,
-    seconds: float | None = None,
     count: int | None = None,
     until: asyncio.Event | None = None,
-    look: DisplayOptions | None = None,
 ) -> Sample | None:
-    """Watches the server whose admin port this is; returns the last sample, None if it never answered.
+    """Watch the server with this admin port. Returns the last sample; None if the server never answered.
 
-    On a terminal it takes the whole screen; else it prints one line per `interval` (in seconds). It
-    ends when `until` is set, after `seconds` or `count` intervals, and on the key q. A server that is
-    away is waited for. The last screen stays on the terminal.
+    On a terminal it uses the whole screen; otherwise it prints one line per interval. It ends when `until`
+    is set, after `count` intervals, and when the user presses q. While the server does not answer, it keeps
+    trying. The last screen stays on the terminal.
 
-    Signals belong to the caller, whose clean-up it is: set `until` from a SIGINT and SIGTERM handler
-    of the loop, and watch returns normally; or cancel the task, as asyncio.run does upon Ctrl-C.
-    Either way, and upon any exception, the terminal is restored before watch is left. Only Ctrl-Z
-    (SIGTSTP) is watch's own: it gives the terminal back until the process goes on. While the
-    screen is up, only it should write to the terminal: the output of child processes goes elsewhere.
-    Raises OSError when standard output, or the file of `look.export`, cannot be written to.
+    Signals belong to the caller: set `until` from a SIGINT and SIGTERM handler of the loop, and watch
+    returns normally; or cancel the task, as asyncio.run does on Ctrl-C. In both cases, and on any
+    exception, the terminal is restored before watch ends. watch handles only Ctrl-Z (SIGTSTP) itself: it
+    restores the terminal until the process continues. While the screen is up, nothing else should write to
+    the terminal: send the output of child processes elsewhere.
+    Raises OSError if it cannot write to standard output or to the file of `options.export`.
     """
-    look = look or DisplayOptions()
-    with contextlib.closing(Monitor(host, port, interval, look)) as watcher:
-        if _has_screen() and not look.json:
-            if count is not None:
-                seconds = min(seconds or count * interval, count * interval)
-            console = look.console()
-            controls = Controls(lambda: console.size, watcher.reset)
+    options = options or DisplayOptions()
+    # Chosen now: while the screen is up, standard output is a stand-in.
+    glyphs = options.glyphs()
+    with contextlib.closing(_monitor(host, port, options, glyphs)) as monitor:
+        if _has_screen() and not options.json:
+            seconds = None if count is None else count * options.interval
+            console = options.console()
+            controls = Controls(lambda: console.size, monitor.reset, glyphs)
             try:
-                await _run(_on_screen(watcher, console, controls), seconds, until)
+                await _run(_on_screen(monitor, console, controls), seconds, until)
             finally:
-                if watcher.last is not None:
-                    # A terminal that was closed takes no last words.
+                if monitor.last is not None:
+                    # The terminal may have been closed.
                     with contextlib.suppress(OSError):
-                        _leave_last_screen(watcher, console, controls)
+                        _leave_last_screen(monitor, console, controls)
         else:
-            await _run(_in_lines(watcher, look, count), seconds, until)
-        watcher.export()
-        return watcher.last
+            await _run(_in_lines(monitor, options, count), None, until)
+        _export(monitor, options, glyphs)
+        return monitor.last
 
 
-async def look_once(host: str, port: int, *, interval: float = 1.0, look: DisplayOptions | None = None) -> Sample:
-    """Prints one summary, of two samples an interval apart. Raises AwayError when there is no server, and
-    OSError as `watch` does."""
-    look = look or DisplayOptions()
-    with contextlib.closing(Monitor(host, port, interval, look)) as watcher:
-        sample = await watcher.ask()
+async def watch_once(host: str, port: int, options: DisplayOptions | None = None) -> Sample:
+    """Print one summary of two samples that are an interval apart.
+
+    Raises ServerUnreachable if there is no server, and OSError as `watch` does.
+    """
+    options = options or DisplayOptions()
+    glyphs = options.glyphs()
+    with contextlib.closing(_monitor(host, port, options, glyphs)) as monitor:
+        sample = await monitor.ask()
         while sample.rates is None:
-            await asyncio.sleep(interval)
-            sample = await watcher.ask()
-        if look.json:
+            await asyncio.sleep(options.interval)
+            sample = await monitor.ask()
+        if options.json:
             print(lines.json_line(sample), flush=True)
         else:
-            console = look.console()
-            console.print(summary(watcher.picture(), console.width))
-        watcher.export()
+            console = options.console()
+            console.print(summary(ScreenState(monitor.state(), glyphs=glyphs), console.width))
+        _export(monitor, options, glyphs)
         return sample
 
 
+def _monitor(host: str, port: int, options: DisplayOptions, glyphs: Glyphs) -> Monitor:
+    return Monitor(host, port, options.interval, ascii=not glyphs.dots, complete=options.export is not None)
+
+
+def _export(monitor: Monitor, options: DisplayOptions, glyphs: Glyphs) -> None:
+    """Write the picture if one is asked for and the server has answered at least once."""
+    if options.export is not None and monitor.last is not None:
+        options.export.write(ScreenState(monitor.state(), glyphs=glyphs))
+
+
 def _has_screen() -> bool:
-    # FORCE_COLOR makes rich take a pipe for a terminal: a pipe still has no screen.
+    # FORCE_COLOR makes rich treat a pipe as a terminal, but a pipe has no screen.
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 async def _run(showing: Coroutine[Any, Any, None], seconds: float | None, until: asyncio.Event | None) -> None:
-    """Shows until it is over by itself, or one of the two says so."""
+    """Run `showing` until it ends, the time is up, or `until` is set."""
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(showing)]
     if until is not None:
         tasks.append(asyncio.create_task(until.wait()))
@@ -102,23 +116,23 @@ async def _run(showing: Coroutine[Any, Any, None], seconds: float | None, until:
     finally:
         for task in tasks:
             task.cancel()
-        # Only when the showing has been left is the terminal restored.
+        # The terminal is restored only once `showing` has ended.
         await asyncio.gather(*tasks, return_exceptions=True)
     if not tasks[0].cancelled():
         tasks[0].result()
 
 
-async def _on_screen(watcher: Monitor, console: Console, controls: Controls) -> None:
+async def _on_screen(monitor: Monitor, console: Console, controls: Controls) -> None:
     with Screen(console, controls.press) as screen:
-        asking = asyncio.create_task(_keep_asking(watcher, controls))
+        asking = asyncio.create_task(_keep_asking(monitor, controls))
         try:
-            picture = watcher.picture()
+            server = monitor.state()
             while not controls.over and not asking.done():
                 controls.changed.clear()
-                # While it is paused, what was there when the key was pressed; asking goes on behind it.
+                # A paused screen keeps showing one state, while the monitor goes on asking.
                 if not controls.paused:
-                    picture = watcher.picture()
-                screen.draw(render(controls.applied(picture), *console.size))
+                    server = monitor.state()
+                screen.draw(render(controls.screen_state(server), *console.size))
                 await controls.changed.wait()
         finally:
             asking.cancel()
@@ -127,47 +141,47 @@ async def _on_screen(watcher: Monitor, console: Console, controls: Controls) -> 
             asking.result()
 
 
-async def _keep_asking(watcher: Monitor, controls: Controls) -> None:
-    period = min(watcher.interval, _PERIOD_SECONDS)
+async def _keep_asking(monitor: Monitor, controls: Controls) -> None:
+    period = min(monitor.interval, _PERIOD_SECONDS)
     try:
         due = time.monotonic()
         while True:
             with contextlib.suppress(ServerUnreachable):
-                await watcher.ask(with_map=True, sort=controls.sort if controls.lists else None)
+                await monitor.ask(with_map=True, sort=controls.sort if controls.lists else None)
             controls.changed.set()
             due = max(due + period, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
     finally:
-        # A fault ends the showing too, and is not waited for in vain.
+        # After an exception here, the drawing loop must wake up and end too.
         controls.changed.set()
 
 
-async def _in_lines(watcher: Monitor, look: DisplayOptions, count: int | None) -> None:
-    printed, is_away = 0, False
+async def _in_lines(monitor: Monitor, options: DisplayOptions, count: int | None) -> None:
+    printed, is_unreachable = 0, False
     due = time.monotonic()
     while count is None or printed < count:
         try:
-            sample = await watcher.ask()
+            sample = await monitor.ask()
         except ServerUnreachable as error:
-            if not is_away:
-                print(f"zone-dash: no server: {error}; trying again", file=sys.stderr, flush=True)
-            is_away = True
+            if not is_unreachable:
+                print(f"zone-dash: the server does not answer: {error}; trying again", file=sys.stderr, flush=True)
+            is_unreachable = True
         else:
-            if is_away:
-                print("zone-dash: the server answers", file=sys.stderr, flush=True)
-            is_away = False
+            if is_unreachable:
+                print("zone-dash: the server answers again", file=sys.stderr, flush=True)
+            is_unreachable = False
             if sample.rates is not None:
-                if not look.json and printed % lines.HEADER_EVERY == 0:
+                if not options.json and printed % lines.HEADER_EVERY == 0:
                     print(lines.header())
-                print(lines.json_line(sample) if look.json else lines.line(sample), flush=True)
+                print(lines.json_line(sample) if options.json else lines.line(sample), flush=True)
                 printed += 1
         if printed != count:
-            due = max(due + watcher.interval, time.monotonic())
+            due = max(due + monitor.interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
 
-def _leave_last_screen(watcher: Monitor, console: Console, controls: Controls) -> None:
+def _leave_last_screen(monitor: Monitor, console: Console, controls: Controls) -> None:
     controls.settle()
-    # Two lines less than the screen: the prompt then does not push its top away.
+    # Two lines fewer than the terminal has: the shell's prompt then does not scroll the top away.
     width, height = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
-    console.print(render(controls.applied(watcher.picture()), width, height, footer=False))
+    console.print(render(controls.screen_state(monitor.state()), width, height, footer=False))

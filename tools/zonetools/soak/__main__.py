@@ -1,4 +1,4 @@
-"""The promises of the server, measured: `python -m zonetools.soak`. Each is a scenario of the fault lab."""
+"""Measure what the server promises. Each promise is one scenario of the fault lab."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ __all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
-# Connections that the lab itself holds at once, at the most, and what else it has open.
-FILES = 4_096
-# Scenarios that measure no speed run side by side, as many as this.
-_TOGETHER = 8
+# The most files that the lab itself holds open at once, most of them connections.
+OPEN_FILES = 4_096
+# How many scenarios run in parallel, among those that measure no speed.
+_PARALLEL_MAX = 8
 
 _EXAMPLES = """\
-  python -m zonetools.soak                              every promise in full, in some minutes
-  python -m zonetools.soak --quick                      shortened, in less than one
+  python -m zonetools.soak                              every promise in full, in a few minutes
+  python -m zonetools.soak --quick                      shortened, in less than a minute
   python -m zonetools.soak --only flood,garbage --json -
 """
-_EXIT_CODES = "0 all that was measured holds, 1 something does not, 2 wrong usage, 3 cannot start, 130 interrupted"
+_EXIT_CODES = (
+    "0 every measured promise holds, 1 some promise does not hold, 2 wrong usage, 3 cannot start, 130 interrupted"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Run the command; return its exit code."""
     return run_command(_parser(), _main, argv)
 
 
@@ -53,7 +55,7 @@ def _main(arguments: argparse.Namespace) -> int:
         for promise in PROMISES:
             print(f"{promise.name:<17} {promise.promise}")
         return Exit.OK
-    require_open_files(FILES, "the lab needs")
+    require_open_files(OPEN_FILES, "the lab needs")
     chosen = [promise for promise in PROMISES if promise.name in arguments.only]
     with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
         findings = runner.run(_run(Lab(arguments.quick, arguments.seed), chosen))
@@ -64,16 +66,23 @@ def _main(arguments: argparse.Namespace) -> int:
 def _parser() -> Parser:
     parser = Parser("python -m zonetools.soak", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     names = [promise.name for promise in PROMISES]
-    a_promise = one_of(names, "promise")
+    parse_name = one_of(names, "promise")
 
-    def some(text: str) -> list[str]:
-        return [a_promise(name) for name in text.split(",")]
+    def parse_names(text: str) -> list[str]:
+        return [parse_name(name) for name in text.split(",")]
 
     parser.section("what")
-    parser.switch("--quick", help="smaller crowds and shorter runs")
-    parser.setting("--only", parse=some, default=names, metavar="NAME[,NAME]", help="these alone", shown="all")
-    parser.switch("--list", help="name the promises and do nothing")
-    parser.setting("--seed", parse=parse_integer, default=1, help="seed of all that is drawn by chance")
+    parser.switch("--quick", help="use smaller crowds and shorter runs")
+    parser.setting(
+        "--only",
+        parse=parse_names,
+        default=names,
+        metavar="NAME[,NAME]",
+        help="measure only these promises",
+        shown="all",
+    )
+    parser.switch("--list", help="list the promises and exit")
+    parser.setting("--seed", parse=parse_integer, default=1, help="seed of everything random")
     text = "write the scorecard as JSON; - is stdout"
     parser.setting("--json", parse=parse_output, metavar="FILE", help=text)
     parser.common()
@@ -81,7 +90,7 @@ def _parser() -> Parser:
 
 
 async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
-    """First those that must be alone, one by one; then the others side by side. In the order of `chosen`."""
+    """Measure the promises that must run alone, then the others in parallel. Returns findings in given order."""
     cancel_on_signals()
     seconds_max = lab.pick(420.0, 45.0)
     findings: dict[str, Finding] = {}
@@ -92,23 +101,23 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
             async with asyncio.timeout(seconds_max):
                 finding = await promise.scenario(lab)
         except TimeoutError as error:
-            finding = Finding(False, f"something did not come: {error or f'not over after {seconds_max:g} s'}")
+            finding = Finding(False, f"timed out: {error or f'not finished after {seconds_max:g} s'}")
         except (ServerUnreachable, OSError, ValueError) as error:
-            finding = Finding(False, f"broke off: {error!r:.300}")
+            finding = Finding(False, f"failed to run: {error!r:.300}")
         findings[promise.name] = finding
         seconds = time.monotonic() - began
-        _log.info("%s %s (%.1f s): %s", _mark(finding), promise.name, seconds, finding.figure)
+        _log.info("%s %s (%.1f s): %s", _mark(finding), promise.name, seconds, finding.measured)
 
     for promise in chosen:
         if promise.alone:
             await measure(promise)
-    places = asyncio.Semaphore(_TOGETHER)
+    slots = asyncio.Semaphore(_PARALLEL_MAX)
 
-    async def measure_beside_others(promise: Promise) -> None:
-        async with places:
+    async def measure_in_parallel(promise: Promise) -> None:
+        async with slots:
             await measure(promise)
 
-    await together(*(measure_beside_others(promise) for promise in chosen if not promise.alone))
+    await together(*(measure_in_parallel(promise) for promise in chosen if not promise.alone))
     return [findings[promise.name] for promise in chosen]
 
 
@@ -117,11 +126,11 @@ def _mark(finding: Finding) -> str:
 
 
 def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> None:
-    """The scorecard on stdout, and as JSON where that is wanted."""
+    """Print the scorecard, and write it as JSON on request."""
     document: dict[str, Any] = {
         "schema": "zone-soak/1",
         "promises": [
-            {"name": promise.name, "figure": finding.figure, "ok": finding.ok}
+            {"name": promise.name, "figure": finding.measured, "ok": finding.ok}
             for promise, finding in zip(chosen, findings, strict=True)
         ],
     }
@@ -131,12 +140,12 @@ def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> N
     if file is not None:
         write_output(file, json.dumps(document, indent=2) + "\n")
     table = Table(show_lines=True)
-    for heading in ("", "promise", "figure"):
+    for heading in ("", "promise", "measured"):
         table.add_column(heading)
     for promise, finding in zip(chosen, findings, strict=True):
         style = {True: "green", False: "bold red", None: "yellow"}[finding.ok]
-        what = Text.assemble((promise.name, "bold"), "\n", promise.promise)
-        table.add_row(Text(_mark(finding), style), what, finding.figure)
+        title = Text.assemble((promise.name, "bold"), "\n", promise.promise)
+        table.add_row(Text(_mark(finding), style), title, finding.measured)
     held = sum(finding.ok is True for finding in findings)
     console = Console(highlight=False)
     console.print(table)

@@ -1,13 +1,15 @@
-"""A cable to pull: a server here, players at the other end of a veth pair, in network namespaces of our own.
+"""A network cable that can be pulled: a server here, and players at the other end of a veth pair.
 
-Run as `unshare --net python -m zonetools.soak.cable` (with `--user --map-root-user` by whoever is not root).
-Writes what it saw to stdout, as JSON; without the means for it, a line to stderr, and exit code 3.
+Run it in its own network namespace as `unshare --net python -m zonetools.soak.cable`, with
+`--user --map-root-user` if you are not root. It writes its result to stdout as JSON. If the machine does not
+allow this, it writes one line to stderr and ends with exit code 3.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -21,7 +23,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import Exit
 from zoneserver.support.process import loop_factory
 from zonetools.common.server_process import ServerProcess, SpawnError, cancel_on_signals
-from zonetools.soak.lab import Crowd, stats, until_stats
+from zonetools.soak.lab import HEALTHY, Crowd, stats, wait_for_stats
 from zonetools.soak.peers import hello
 
 __all__ = ["main"]
@@ -34,7 +36,7 @@ Tell = Callable[[str], Awaitable[None]]
 
 
 async def main() -> dict[str, Any]:
-    """Pulls the cable for two seconds, puts it back, and pulls it for good."""
+    """Pull the cable for two seconds, plug it in again, and pull it for good."""
     cancel_on_signals()
     _ip("link", "set", "lo", "up")
     _ip("link", "add", "near", "type", "veth", "peer", "name", "far")
@@ -43,18 +45,18 @@ async def main() -> dict[str, Any]:
     async with (
         ServerProcess("--host", _HERE, "--open") as server,
         _far_end(server) as tell,
-        Crowd(server, _NEAR_PLAYERS, host=_HERE) as near,
+        Crowd(server, dataclasses.replace(HEALTHY, bots=_NEAR_PLAYERS, host=_HERE)) as near,
     ):
-        await until_stats(server, lambda now: now.players == _NEAR_PLAYERS + _FAR_PLAYERS)
+        await wait_for_stats(server, lambda now: now.players == _NEAR_PLAYERS + _FAR_PLAYERS)
         await tell("down")
         await asyncio.sleep(2.0)
         await tell("up")
-        # Within this time what was lost is sent again, and acknowledged.
+        # Within this time, TCP sends the lost data again and gets it acknowledged.
         await asyncio.sleep(2.0)
         blip = await stats(server)
         await tell("down")
         pulled = time.monotonic()
-        last = await until_stats(server, lambda now: sum(now.closes.values()) >= _FAR_PLAYERS, 15.0)
+        last = await wait_for_stats(server, lambda now: sum(now.closes.values()) >= _FAR_PLAYERS, 15.0)
         seconds = time.monotonic() - pulled
     return {
         "closes_after_2_s": blip.closes,
@@ -70,17 +72,17 @@ def _ip(*words: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _far_end(server: ServerProcess) -> AsyncIterator[Tell]:
-    """A process at the other end, with players who read; what it is told becomes of its interface."""
+    """A process at the other end, with players that read. It sets its interface `up` or `down` on command."""
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--net", sys.executable, "-m", "zonetools.soak.cable", str(server.port)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdin is not None and process.stdout is not None
-    orders, answers = process.stdin, process.stdout
+    commands, answers = process.stdin, process.stdout
 
-    async def tell(order: str) -> None:
-        orders.write(order.encode() + b"\n")
+    async def tell(command: str) -> None:
+        commands.write(command.encode() + b"\n")
         async with asyncio.timeout(10):
             if not await answers.readline():
                 raise ConnectionError("the far end of the cable is gone")
@@ -99,15 +101,15 @@ async def _far_end(server: ServerProcess) -> AsyncIterator[Tell]:
 
 
 def _be_far_end(port: int) -> None:
-    """Players who say nothing; the kernel reads for them."""
-    held: list[socket.socket] = []
-    for order in sys.stdin:
-        if not held:
+    """Run the other end: players that send nothing, while the kernel reads for them."""
+    players: list[socket.socket] = []
+    for command in sys.stdin:
+        if not players:
             _ip("addr", "add", f"{_THERE}/24", "dev", "far")
-        _ip("link", "set", "far", order.strip())
-        while len(held) < _FAR_PLAYERS:
-            held.append(socket.create_connection((_HERE, port)))
-            held[-1].sendall(hello(f"far-{len(held)}"))
+        _ip("link", "set", "far", command.strip())
+        while len(players) < _FAR_PLAYERS:
+            players.append(socket.create_connection((_HERE, port)))
+            players[-1].sendall(hello(f"far-{len(players)}"))
         print("done", flush=True)
 
 
@@ -119,7 +121,7 @@ if __name__ == "__main__":
             with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
                 print(json.dumps(runner.run(main())))
     except (FileNotFoundError, subprocess.CalledProcessError, SpawnError) as error:
-        # Not allowed to, or without the means.
+        # The machine does not allow it, or a program is missing.
         print(getattr(error, "stderr", None) or error, file=sys.stderr)
         sys.exit(Exit.CANNOT_START)
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Games with a fault in them, for the server to be run with: `zoneserver run zonetools.soak.games:Failing`."""
+"""Games with a fault, to run a server with: `zoneserver run zonetools.soak.games:Failing`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class Failing(Plaza):
 
     @action
     def fail(self, player: Player) -> None:
-        """Moves its player, and then falls over."""
+        """Move the player, then raise an exception."""
         player.move(1, 1)
-        raise RuntimeError("this rule fails, as it was written to")
+        raise RuntimeError("this rule fails on purpose")
 
 
 class Heavy(Plaza):
-    """The demo game with work that does not fit the tick."""
+    """The demo game with work that does not fit into a tick."""
 
     def on_start(self) -> None:
         super().on_start()
-        # The moment, of the process's clock, until which each tick takes `factor` periods.
+        # Until this moment of the monotonic clock, each tick takes `factor` periods.
         self.until, self.factor = 0.0, 0
 
     @action
     def burden(self, player: Player, factor: int, seconds: int) -> None:
-        """From now on, for so many seconds, a tick takes so many times its period."""
+        """Make each tick take `factor` periods for this many seconds."""
         self.until, self.factor = time.monotonic() + seconds, factor
 
     def on_tick(self) -> None:
@@ -41,9 +41,9 @@ class Heavy(Plaza):
 
 
 class Bulky(Plaza):
-    """The demo game with frames as large as one asks for."""
+    """The demo game with frames of any size."""
 
     @action
     def bulk(self, player: Player, size: int) -> tuple[str, ...]:
-        """Everybody is told so many characters, in texts that a client takes."""
+        """Tell every player this many characters, in texts of a size that clients accept."""
         return ("x" * 50_000,) * (size // 50_000)

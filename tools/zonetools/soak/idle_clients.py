@@ -1,6 +1,7 @@
-"""Many idle players in a process of their own, which can then be killed.
+"""Many idle players in one process that a test can kill.
 
-`python -m zonetools.soak.idle_clients PORT COUNT`. Writes a line when all are in, and stays until its stdin ends.
+`python -m zonetools.soak.idle_clients PORT COUNT` prints a line once all players have joined, and stays until
+its stdin ends.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ __all__ = ["main"]
 
 
 class IdleClient(ClientProtocol):
-    def __init__(self, name: str, herd: list[str], count: int) -> None:
+    """A player that joins and does nothing. `joined` collects the names of all players in the process."""
+
+    def __init__(self, name: str, joined: list[str], count: int) -> None:
         super().__init__(name)
-        self._herd = herd
+        self._joined = joined
         self._count = count
 
     def on_welcome(self, welcome: Welcome) -> None:
-        self._herd.append(self.name)
-        if len(self._herd) == self._count:
-            print("in", flush=True)
+        self._joined.append(self.name)
+        if len(self._joined) == self._count:
+            print("joined", flush=True)
 
 
 async def main(port: int, count: int) -> None:
-    """Brings so many players in, and waits."""
+    """Let this many players join, then wait."""
     raise_open_files(count + 64)
-    loop, herd = asyncio.get_running_loop(), list[str]()
+    loop, joined = asyncio.get_running_loop(), list[str]()
     for number in range(count):
-        await loop.create_connection(partial(IdleClient, f"sheep-{number}", herd, count), "127.0.0.1", port)
+        await loop.create_connection(partial(IdleClient, f"idle-{number}", joined, count), "127.0.0.1", port)
     await asyncio.to_thread(sys.stdin.read)
 
 

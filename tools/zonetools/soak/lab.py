@@ -1,9 +1,10 @@
-"""The fault lab: servers to attack, addresses to do it from, healthy players to compare, and a verdict."""
+"""The fault lab: servers to attack, addresses to attack from, healthy players to compare, and findings."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import statistics
 import sys
@@ -19,51 +20,70 @@ from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.peers import RawClient, RecordingClient
 from zonetools.swarm.conductor import Conductor, Outcome, Progress
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
+from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = ["Checks", "Comparison", "Crowd", "Finding", "Lab", "Scenario", "files", "polled", "stats", "until_stats"]
+__all__ = [
+    "HEALTHY",
+    "Checks",
+    "Comparison",
+    "Crowd",
+    "Finding",
+    "Lab",
+    "Scenario",
+    "open_files",
+    "poll",
+    "stats",
+    "wait_for_stats",
+]
 
 Reading = TypeVar("Reading")
 
-# A comparison that does not hold at first is repeated, and its median judged: the machine may have been busy.
+# A comparison that fails is repeated and its median is judged, since the machine may have been busy.
 _PAIRS_MAX, _PAIRS_MAX_QUICK = 5, 3
-# What a healthy player may notice of an attack: a twentieth, or a millisecond.
+# An attack may make the latency of healthy players worse by 5 % or by 1 ms.
 _SHARE_ALLOWED, _MS_ALLOWED = 1.05, 1.0
+
+HEALTHY = Plan(port=0, ramp=1_000.0, seconds=0)
+"""Healthy players, measured until they are stopped. Port 0 stands for the server's own port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a scenario came to: `ok` is None where this machine cannot measure it."""
+    """The result of a scenario. `ok` is None if this machine cannot measure it; `measured` is text for people."""
 
     ok: bool | None
-    figure: str
+    measured: str
 
 
 class Checks:
-    """Collects what must hold; what does not is named in the figure.
+    """Collects conditions that must hold; the finding names those that do not.
 
     >>> checks = Checks()
     >>> checks.expect(2 + 2 == 4, "four"); checks.expect(1 > 2, "one is not above two")
     >>> checks.finding("two checks")
-    Finding(ok=False, figure='two checks; BUT one is not above two')
+    Finding(ok=False, measured='two checks; BUT one is not above two')
     """
 
     def __init__(self) -> None:
-        self._broken: list[str] = []
+        self._failures: list[str] = []
 
-    def expect(self, holds: bool, otherwise: str) -> None:
-        """Notes one thing that must hold, and what it means if it does not."""
-        if not holds and otherwise not in self._broken:
-            self._broken.append(otherwise)
+    def expect(self, holds: bool, failure: str) -> None:
+        """Check one condition; `failure` says what is wrong if it does not hold."""
+        if not holds and failure not in self._failures:
+            self._failures.append(failure)
 
-    def finding(self, figure: str) -> Finding:
-        """The verdict over all of them."""
-        return Finding(not self._broken, "; BUT ".join([figure, *self._broken]))
+    def expect_no_traceback(self, server: ServerProcess) -> None:
+        """Check the log of a server that has ended."""
+        self.expect("Traceback" not in server.log, "the server logs a traceback")
+
+    def finding(self, measured: str) -> Finding:
+        """The finding over all conditions."""
+        return Finding(not self._failures, "; BUT ".join([measured, *self._failures]))
 
 
 class Lab:
-    """What all scenarios of a run share: how large they are to be, and addresses that nobody used yet."""
+    """What all scenarios of a run share: their size, their seed, and a supply of unused addresses."""
 
     def __init__(self, quick: bool, seed: int) -> None:
         self.quick = quick
@@ -71,40 +91,43 @@ class Lab:
         self._addresses_used = 0
 
     def pick(self, full: Reading, quick: Reading) -> Reading:
-        """One figure of a scenario: in full, or shortened."""
+        """The value for a full run, or the one for a quick run."""
         return quick if self.quick else full
 
     def address(self) -> str:
-        """An address of this machine from which nothing has connected in this run: a ban or a budget of
-        another scenario does not matter then. All of 127/8 is ours."""
+        """An unused address of this machine out of 127/8, free of bans and rate limits of other scenarios."""
         self._addresses_used += 1
         high, low = divmod(self._addresses_used, 65_536)
         return f"127.{1 + high}.{low >> 8}.{low & 255}"
 
     def server(self, *arguments: str, prefix: Iterable[str] = ()) -> ServerProcess:
-        """A server of its own, which logs what it decides."""
+        """A new server that logs its decisions."""
         return ServerProcess("--log-level", "info", "--seed", str(self.seed), *arguments, prefix=tuple(prefix))
 
+    def plan(self, bots: int, **changes: Any) -> Plan:
+        """The plan of this many healthy players, with changes to fields of HEALTHY."""
+        return dataclasses.replace(HEALTHY, bots=bots, seed=self.seed, **changes)
+
     @contextlib.asynccontextmanager
-    async def witness(self, server: ServerProcess, name: str) -> AsyncIterator[RecordingClient]:
-        """An honest player who writes down what arrives and when, and holds it against the state hash."""
+    async def recorder(self, server: ServerProcess, name: str) -> AsyncIterator[RecordingClient]:
+        """An honest player that records what arrives and when, and checks it against the state hash."""
         loop, address = asyncio.get_running_loop(), (self.address(), 0)
-        _, witness = await loop.create_connection(
+        _, client = await loop.create_connection(
             lambda: RecordingClient(name), "127.0.0.1", server.port, local_addr=address
         )
         try:
-            await witness.until(lambda: witness.replica is not None and witness.replica.tick > 0)
-            yield witness
+            await client.until(lambda: client.replica is not None and client.replica.tick > 0)
+            yield client
         finally:
-            witness.abort()
+            client.abort()
 
     async def raw(self, server: ServerProcess, *, address: str | None = None, receive_bytes: int = 0) -> RawClient:
-        """A connection, from an address of its own unless one is given."""
+        """A raw connection, from an unused address unless one is given."""
         return await RawClient.connect(server.port, address or self.address(), receive_bytes=receive_bytes)
 
     @contextlib.asynccontextmanager
     async def stuck(self, server: ServerProcess, count: int) -> AsyncIterator[list[RawClient]]:
-        """So many players who join and never read, not even the answer."""
+        """This many players that join and never read, not even the answer."""
         clients = []
         try:
             for number in range(count):
@@ -123,15 +146,15 @@ class Lab:
         attack: Callable[[], AbstractAsyncContextManager[object]],
         seconds: float,
     ) -> Comparison:
-        """The latency of so many healthy players without the attack and with it, by turns."""
+        """Compare the latency of healthy players without the attack and with it, in turn."""
         pairs: list[tuple[float, float]] = []
         comparison = None
         pairs_max = self.pick(_PAIRS_MAX, _PAIRS_MAX_QUICK)
         while comparison is None or (not comparison.holds and len(pairs) < pairs_max):
-            async with Crowd(server, bots, seed=self.seed) as control:
+            async with Crowd(server, self.plan(bots)) as control:
                 await asyncio.sleep(seconds)
-            # It is under way when the measurement begins: how it began is not what is measured.
-            async with attack(), Crowd(server, bots, seed=self.seed) as crowd:
+            # The attack is under way when the measurement begins, so that its start is not measured.
+            async with attack(), Crowd(server, self.plan(bots)) as crowd:
                 await asyncio.sleep(seconds)
             pairs.append((control.p99_ms, crowd.p99_ms))
             comparison = Comparison(
@@ -148,17 +171,17 @@ Scenario = Callable[[Lab], Awaitable[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The 99th percentile of healthy players' latency, in milliseconds: medians over so many pairs of runs."""
+    """The 99th percentile of the latency of healthy players, in milliseconds: medians over pairs of runs."""
 
     control_ms: float
     attacked_ms: float
     pairs: int
     is_served: bool
-    """Whether every healthy player got everything, in the last pair."""
+    """Whether every healthy player got everything in the last pair."""
 
     @property
     def holds(self) -> bool:
-        """Whether they could not tell."""
+        """Whether healthy players could not notice the attack."""
         return self.attacked_ms <= max(self.control_ms * _SHARE_ALLOWED, self.control_ms + _MS_ALLOWED)
 
     def __str__(self) -> str:
@@ -166,49 +189,33 @@ class Comparison:
         return f"healthy p99 {self.attacked_ms:.1f} ms, control {self.control_ms:.1f} ms{pairs}"
 
     def check(self, checks: Checks) -> None:
-        """What both figures must fulfil."""
-        checks.expect(self.holds, "healthy players notice")
+        """Add the conditions that a comparison must fulfil."""
+        checks.expect(self.holds, "healthy players notice it")
         checks.expect(self.is_served, "a healthy player missed something")
 
 
 class Crowd:
-    """Healthy players, a swarm in a process of its own: all in when the block begins, measured until it ends."""
+    """Healthy players: a swarm in its own processes.
 
-    def __init__(
-        self,
-        server: ServerProcess,
-        bots: int,
-        *,
-        seed: int = 1,
-        rate: float = 5.0,
-        ramp: float = 1_000.0,
-        mix: str = DEFAULT_MIX,
-        host: str = "127.0.0.1",
-        port: int = 0,
-    ) -> None:
+    All players have joined when the block begins. They are measured until it ends. The plan is `Lab.plan`, or
+    HEALTHY with changes.
+    """
+
+    def __init__(self, server: ServerProcess, plan: Plan) -> None:
         self.report: dict[str, Any] = {}
-        """The swarm's report, once the block has ended."""
-        plan = Plan(
-            host=host,
-            port=port or server.port,
-            bots=bots,
-            ramp=ramp,
-            seconds=0,
-            rate=rate,
-            seed=seed,
-            mix=parse_mix(mix),
-        )
+        """The swarm's report; set once the block has ended."""
+        plan = dataclasses.replace(plan, port=plan.port or server.port)
         self._conductor = Conductor(plan, server.stats_port)
         self._running: asyncio.Task[Outcome]
 
     async def __aenter__(self) -> Self:
         measuring = asyncio.Event()
 
-        def look(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             if progress.measuring_for is not None:
                 measuring.set()
 
-        self._running = asyncio.create_task(self._conductor.run(look))
+        self._running = asyncio.create_task(self._conductor.run(on_progress))
         waiting = asyncio.create_task(measuring.wait())
         try:
             await asyncio.wait({self._running, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -230,44 +237,46 @@ class Crowd:
 
     @property
     def p99_ms(self) -> float:
-        """From the moment an action was due until its own player saw it, in milliseconds."""
+        """p99 of the time from the moment an action was due until its own player saw it."""
         return float(self.report["latency_ms"]["p99"])
 
     @property
     def is_served(self) -> bool:
-        """Whether everybody came in and got everything."""
+        """Whether every player joined and got everything."""
         bots = self.report["bots"]
         return report.passed(self.report) and bots["joined"] == bots["requested"]
 
 
-# --- Looking at a server --------------------------------------------------------------------------
+# --- Observing a server --------------------------------------------------------------------------
 
 
 async def stats(server: ServerProcess) -> Stats:
-    """The statistics now. Raises AwayError."""
-    with contextlib.closing(AdminClient("127.0.0.1", server.stats_port)) as source:
-        return await source.stats()
+    """The present statistics. Raises ServerUnreachable."""
+    with contextlib.closing(AdminClient("127.0.0.1", server.stats_port)) as client:
+        return await client.stats()
 
 
-async def until_stats(server: ServerProcess, condition: Callable[[Stats], bool], seconds: float = 10.0) -> Stats:
-    """The first statistics of which something holds. Raises TimeoutError."""
-    found = await polled(lambda: stats(server), condition, seconds)
+async def wait_for_stats(server: ServerProcess, condition: Callable[[Stats], bool], seconds: float = 10.0) -> Stats:
+    """The first statistics that fulfil the condition. Raises TimeoutError."""
+    found = await poll(lambda: stats(server), condition, seconds)
     if not condition(found):
-        raise TimeoutError(f"not within {seconds:g} s; there are {found.players} players, closed {found.closes}")
+        raise TimeoutError(f"waited {seconds:g} s; there are {found.players} players, closed {found.closes}")
     return found
 
 
-async def polled(read: Callable[[], Awaitable[Reading]], holds: Callable[[Reading], bool], seconds: float) -> Reading:
-    """The first reading of which something holds, of fifty a second or so; the last one if none does in time."""
+async def poll(read: Callable[[], Awaitable[Reading]], condition: Callable[[Reading], bool], seconds: float) -> Reading:
+    """Read about 50 times a second until a reading fulfils the condition; return the last reading."""
     deadline = time.monotonic() + seconds
-    while not holds(reading := await read()) and time.monotonic() < deadline:
+    while not condition(reading := await read()) and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
     return reading
 
 
-async def files(server: ServerProcess) -> int:
-    """Descriptors that the server holds, where the system tells; 0 elsewhere. The least of some readings,
-    for our last question about its statistics may hold one for a moment."""
+async def open_files(server: ServerProcess) -> int:
+    """The number of open descriptors of the server; 0 if the system does not provide it.
+
+    It is the lowest of several readings, since the connection of an earlier `stats` may still be open.
+    """
     least = sys.maxsize
     for _ in range(10):
         try:

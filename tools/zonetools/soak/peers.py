@@ -1,4 +1,4 @@
-"""Who connects in the lab: a raw client that may do what no client should, and an honest witness."""
+"""The clients of the lab: a raw client that may break every rule, and an honest client that records."""
 
 from __future__ import annotations
 
@@ -33,24 +33,27 @@ from zoneserver.protocol.messages import (
 
 __all__ = ["RawClient", "RecordingClient", "act", "hello", "packet"]
 
+# Stands for the BYE of a connection that ended without one.
+_NOTHING = Bye("nothing", "", retry=False)
+
 
 def hello(name: str, ticket: bytes = b"") -> bytes:
-    """The first frame of a session."""
+    """The HELLO packet, with framing."""
     return frame(Hello(PROTOCOL_VERSION, name, ticket).encode())
 
 
 def packet(*message: Any) -> bytes:
-    """A frame with any msgpack array, for what no client library would send."""
+    """A packet with any msgpack array, for messages that no client library sends."""
     return frame(msgpack.packb(message))
 
 
 def act(seq: int, *actions: tuple[object, ...]) -> bytes:
-    """One packet of actions, as an honest client frames it."""
+    """A packet of actions, with framing, as an honest client sends it."""
     return frame(Act(seq, actions).encode())
 
 
 class RawClient:
-    """One connection, byte by byte: it reads only when it is told to."""
+    """One connection, byte by byte. It reads only on request."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -60,8 +63,10 @@ class RawClient:
 
     @classmethod
     async def connect(cls, port: int, host: str, *, receive_bytes: int = 0) -> Self:
-        """Connects from an address of this machine; `receive_bytes` bounds what the kernel takes for it
-        while it does not read."""
+        """Connect from an address of this machine.
+
+        `receive_bytes` limits what the kernel accepts while the client does not read.
+        """
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             if receive_bytes:
@@ -76,25 +81,30 @@ class RawClient:
         return cls(sock)
 
     async def send(self, data: bytes) -> None:
-        """Sends bytes, whatever they are. Raises OSError when the connection is over."""
+        """Send any bytes. Raises OSError if the connection has ended."""
         await self._loop.sock_sendall(self._sock, data)
 
     async def hello(self, name: str) -> None:
-        """Asks to come in, and does not wait for the answer."""
+        """Send HELLO without waiting for the answer."""
         await self.send(hello(name))
 
     async def join(self, name: str) -> Welcome:
-        """Comes in. Raises ConnectionError when it may not; the text is the code."""
+        """Join the zone. Raises ConnectionError with the code if the server refuses."""
         await self.hello(name)
-        while (message := await self.receive()) is not None:
-            if isinstance(message, Welcome):
-                return message
-            if isinstance(message, Bye):
-                raise ConnectionError(message.code)
-        raise ConnectionError("no answer")
+        answer = await self.answer()
+        if isinstance(answer, Bye):
+            raise ConnectionError(answer.code)
+        return answer
 
-    async def take(self, bytes_max: int) -> int:
-        """Reads so many bytes at the most and keeps them for `receive`; returns how many came, 0 at the end."""
+    async def answer(self) -> Welcome | Bye:
+        """The answer to HELLO; a BYE with the code `nothing` if the connection ends without one."""
+        while (message := await self.receive()) is not None:
+            if isinstance(message, Welcome | Bye):
+                return message
+        return _NOTHING
+
+    async def read(self, bytes_max: int) -> int:
+        """Read at most this many bytes and keep them for `receive`. Returns how many came; 0 at the end."""
         try:
             data = await self._loop.sock_recv(self._sock, bytes_max)
         except OSError:
@@ -103,44 +113,44 @@ class RawClient:
         return len(data)
 
     async def receive(self) -> ServerMessage | None:
-        """The next message; None when nothing more can come."""
+        """The next message; None at the end of the connection."""
         while not self._payloads:
-            if not await self.take(65_536):
+            if not await self.read(65_536):
                 return None
         return decode_server(self._payloads.pop(0))
 
     async def messages(self, seconds: float = 5.0) -> list[ServerMessage]:
-        """All that comes until the connection ends. Raises TimeoutError."""
+        """All messages until the connection ends. Raises TimeoutError."""
         found = []
         async with asyncio.timeout(seconds):
             while (message := await self.receive()) is not None:
                 found.append(message)
         return found
 
-    async def bye(self, seconds: float = 5.0) -> Bye | None:
-        """The server's last word; None when it ended without one. Raises TimeoutError."""
-        found = await self.messages(seconds)
-        return found[-1] if found and isinstance(found[-1], Bye) else None
+    async def bye(self, seconds: float = 5.0) -> Bye:
+        """The BYE that ends the connection; one with the code `nothing` if none came. Raises TimeoutError."""
+        *_, last = (_NOTHING, *await self.messages(seconds))
+        return last if isinstance(last, Bye) else _NOTHING
 
     def reset(self) -> None:
-        """Breaks the connection: the server's kernel gets a reset in place of an end."""
+        """Reset the connection instead of closing it in order."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
     def close(self) -> None:
-        """Closes the connection; what was not read makes it a reset."""
+        """Close the connection. If there is unread data, the kernel sends a reset."""
         self._sock.close()
 
 
 class RecordingClient(ClientProtocol):
-    """An honest player who writes everything down, with the moment at which it came."""
+    """An honest player that records everything with the time at which it arrived."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.frames: list[tuple[float, Tick]] = []
         self.refusals: list[Refusal] = []
         self.pongs: dict[int, float] = {}
-        """By token, when its answer came."""
+        """When the answer to each token arrived."""
         self.snapshots = 0
         self.replica: Replica | None = None
         self._changed = asyncio.Event()
@@ -175,12 +185,15 @@ class RecordingClient(ClientProtocol):
 
     @property
     def slot(self) -> int:
-        """Who it is in the frames."""
+        """The slot of this player in the frames."""
         assert self.welcome is not None
         return self.welcome.slot
 
     async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
-        """Waits for something to be written down. Raises TimeoutError, ConnectionError when it is over first."""
+        """Wait until the records fulfil the condition.
+
+        Raises TimeoutError, and ConnectionError if the connection ends first.
+        """
         async with asyncio.timeout(seconds):
             while not condition():
                 if self.bye is not None:
@@ -189,18 +202,18 @@ class RecordingClient(ClientProtocol):
                 await self._changed.wait()
 
     async def ticks(self, count: int) -> None:
-        """Waits for so many ticks more."""
+        """Wait for this many more ticks."""
         wanted = len(self.frames) + count
         await self.until(lambda: len(self.frames) >= wanted, 10.0 + count)
 
     async def round_trip(self, token: int) -> float:
-        """The time to the server and back, in seconds; each token once."""
+        """The round-trip time in seconds. Each token may be used once."""
         sent = time.monotonic()
         self.ping(token)
         await self.until(lambda: token in self.pongs)
         return self.pongs[token] - sent
 
     def intervals(self, since: float, until: float = math.inf) -> list[float]:
-        """The seconds between the frames that came after one moment and before another."""
+        """The times between the frames that arrived in this period, in seconds."""
         moments = [moment for moment, _ in self.frames if since <= moment <= until]
         return [later - earlier for earlier, later in itertools.pairwise(moments)]

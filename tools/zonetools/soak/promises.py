@@ -1,11 +1,11 @@
-"""What the server promises under load, faults and attack, in order; and how each is measured."""
+"""What the server promises under load, faults and attacks, and the scenario that measures each promise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from zonetools.soak.lab import Scenario
-from zonetools.soak.scenarios import crowds, endurance, failure, flood, identity, junk, pacing
+from zonetools.soak.scenarios import actions, crowds, endurance, failure, flood, identity, junk, pacing
 
 __all__ = ["PROMISES", "Promise"]
 
@@ -18,36 +18,59 @@ class Promise:
     promise: str
     scenario: Scenario
     alone: bool = False
-    """Whether it measures how fast something is: then nothing else may run beside it."""
+    """Whether the scenario measures a speed, so that nothing else may run at that time."""
 
 
 PROMISES = (
-    Promise("stuck-crowd", "5 % never read: healthy p99 within 5 % or 1 ms of control", pacing.stuck_crowd, alone=True),
+    Promise(
+        "stuck-crowd",
+        "5 % of players never read: healthy p99 within 5 % or 1 ms of the control run",
+        pacing.stuck_crowd,
+        alone=True,
+    ),
     Promise(
         "slow-reader",
-        "paced, caught up; SLOW_CONSUMER only after 5 s over 256 KB or without progress",
+        "a slow reader skips frames and catches up; SLOW_CONSUMER only after 5 s over 256 KB or without progress",
         pacing.slow_reader,
     ),
-    Promise("stuck-memory", "200 stuck readers: at most + 8 MB, + 5 MB after the kick", pacing.stuck_memory),
-    Promise("flood", "warned, muted, FLOOD within 1 s; healthy p99 as in stuck-crowd", flood.flood, alone=True),
-    Promise("false-kicks", "nobody honest is ever kicked", pacing.false_kicks),
-    Promise("tiny-frames", "256 KB of tiny frames: the loop is held 5 ms at most", flood.tiny_frames, alone=True),
-    Promise("worst-frame", "refused within 100 us; on its header when oversize", junk.worst_frame, alone=True),
-    Promise("slow-handshake", "closed at 2 s; a normal join p99 200 ms", crowds.slow_handshake, alone=True),
-    Promise("pulled-cable", "gone within 6 s", failure.pulled_cable),
-    Promise("garbage", "PROTOCOL_ERROR, the same for every split; no traceback", junk.garbage),
-    Promise("mass-join", "1,000 in within 2 s, tick interval p99 1.2 T", crowds.mass_join, alone=True),
-    Promise("mass-leave", "1,000 gone within 2 T, in one list", crowds.mass_leave, alone=True),
-    Promise("resets", "500 of 1,000 reset again and again: all counts return", crowds.resets, alone=True),
-    Promise("out-of-files", "SERVER_FULL before the system's limit, nobody lost", crowds.out_of_files),
-    Promise("connection-flood", "one address: refused early, counted, table bounded", flood.connection_flood),
-    Promise("bad-actions", "refused with a code, counted, never broadcast", junk.bad_actions),
-    Promise("second-login", "the newest wins, the old one is told REPLACED", identity.second_login),
-    Promise("tickets", "forged, expired or replayed: refused, always", identity.tickets),
-    Promise("failing-rule", "that action is reported, nobody else notices", failure.failing_rule),
-    Promise("overload", "time dilates, nobody is kicked, full rate within 2 s after", failure.overload, alone=True),
-    Promise("pause", "3 s stopped: nobody kicked, missed ticks skipped", failure.pause),
-    Promise("shutdown", "healthy told, exit 0 within 5 s; a second signal exits now", failure.shutdown),
-    Promise("cannot-start", "one clear line, no traceback, documented exit code", failure.cannot_start),
-    Promise("churn", "memory slope at most 1 MB/h, no drift of anything", endurance.churn),
+    Promise(
+        "stuck-memory", "200 stuck readers cost at most 8 MB, and 5 MB after they are disconnected", pacing.stuck_memory
+    ),
+    Promise("flood", "warned, muted, then FLOOD within 1 s; healthy p99 as in stuck-crowd", flood.flood, alone=True),
+    Promise("false-kicks", "no honest player is ever disconnected by the server", pacing.false_kicks),
+    Promise("tiny-frames", "256 KB of tiny packets delay the loop by at most 5 ms", flood.tiny_frames, alone=True),
+    Promise(
+        "worst-frame",
+        "a bad packet is rejected within 100 us, an oversize one on its header",
+        junk.worst_frame,
+        alone=True,
+    ),
+    Promise(
+        "slow-handshake", "closed after 2 s; p99 of a normal join at most 200 ms", crowds.slow_handshake, alone=True
+    ),
+    Promise("pulled-cable", "disconnected within 6 s", failure.pulled_cable),
+    Promise("garbage", "PROTOCOL_ERROR for every split of the bytes; no traceback", junk.garbage),
+    Promise(
+        "mass-join", "1,000 players join within 2 s; tick interval p99 at most 1.2 T", crowds.mass_join, alone=True
+    ),
+    Promise("mass-leave", "1,000 players leave within 2 T, in one list", crowds.mass_leave, alone=True),
+    Promise("resets", "500 of 1,000 players reset again and again: all counts return", crowds.resets, alone=True),
+    Promise("out-of-files", "SERVER_FULL before the system's limit; no player lost", crowds.out_of_files),
+    Promise(
+        "connection-flood", "one address: rejected early and counted; the table is bounded", flood.connection_flood
+    ),
+    Promise("bad-actions", "refused with a code and counted; never broadcast", actions.bad_actions),
+    Promise("second-login", "the newest session wins, the old one gets REPLACED", identity.second_login),
+    Promise("tickets", "a forged, expired or used ticket is always refused", identity.tickets),
+    Promise("failing-rule", "the action is reported as failed; no other player notices", failure.failing_rule),
+    Promise(
+        "overload",
+        "time dilates, no player is disconnected, full rate within 2 s afterwards",
+        failure.overload,
+        alone=True,
+    ),
+    Promise("pause", "stopped for 3 s: no player disconnected, missed ticks skipped", failure.pause),
+    Promise("shutdown", "healthy players are told, exit 0 within 5 s; a second signal exits at once", failure.shutdown),
+    Promise("cannot-start", "one clear line, no traceback, the documented exit code", failure.cannot_start),
+    Promise("churn", "memory grows by at most 1 MB/h; nothing else grows", endurance.churn),
 )

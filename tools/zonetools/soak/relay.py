@@ -1,4 +1,4 @@
-"""A relay: a slow or stalling way to a server, for honest players whose network is to blame."""
+"""A relay that makes the network slow or stalls it, for honest players with a bad network."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["Relay"]
 
 
 class Relay:
-    """Passes connections on to a port of this machine, each byte `delay_seconds` late, both ways.
+    """Forwards connections to a port of this machine and delays each byte by `delay_seconds`, in both directions.
 
-    Between `hold` and `release` nothing passes in either direction, and then all of it at once.
+    Between `hold` and `release` it forwards nothing; afterwards it forwards everything at once.
     """
 
     def __init__(self, port: int, delay_seconds: float = 0.0) -> None:
         self.port = 0
-        """Where it listens."""
+        """The port that the relay listens on."""
         self._target_port = port
         self._delay_seconds = delay_seconds
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server
-        # One for each connection.
-        self._passing: set[asyncio.Task[None]] = set()
+        # One task per connection.
+        self._forwarding: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -36,26 +36,26 @@ class Relay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for passing in self._passing:
-            passing.cancel()
-        await asyncio.gather(*self._passing, return_exceptions=True)
+        for task in self._forwarding:
+            task.cancel()
+        await asyncio.gather(*self._forwarding, return_exceptions=True)
         await self._server.wait_closed()
 
     def hold(self) -> None:
-        """Nothing passes from now on."""
+        """Stop forwarding."""
         self._flowing.clear()
 
     def release(self) -> None:
-        """Everything passes again, what was held first."""
+        """Forward everything again, beginning with what was held."""
         self._flowing.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of our own: asyncio's would be complained of when it is cancelled.
-        passing = asyncio.create_task(self._pass_on(reader, writer))
-        self._passing.add(passing)
-        passing.add_done_callback(self._passing.discard)
+        # asyncio would log an error if its own task for a coroutine callback were cancelled.
+        task = asyncio.create_task(self._forward(reader, writer))
+        self._forwarding.add(task)
+        task.add_done_callback(self._forwarding.discard)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
         try:
             with contextlib.suppress(OSError):

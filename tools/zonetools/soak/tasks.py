@@ -1,4 +1,4 @@
-"""Things side by side, of which none outlives whoever started it: whatever happens, servers are stopped."""
+"""Coroutines in parallel. None outlives its caller, so that servers are always stopped."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ __all__ = ["beside", "together"]
 Found = TypeVar("Found")
 
 
-async def together(*parts: Coroutine[Any, Any, Found]) -> list[Found]:
-    """Runs all of them and returns what they found, in order. When one fails, the others are cancelled and
-    waited for (`asyncio.gather` would leave them running), and its exception is raised."""
+async def together(*coroutines: Coroutine[Any, Any, Found]) -> list[Found]:
+    """Run all coroutines and return their results in order.
+
+    If one fails, the others are cancelled and waited for (`asyncio.gather` would leave them running), and its
+    exception is raised.
+    """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part) for part in parts]
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
 @contextlib.asynccontextmanager
-async def beside(*parts: Coroutine[Any, Any, object]) -> AsyncIterator[list[asyncio.Task[object]]]:
-    """Runs them beside the block and cancels them at its end. When one failed meanwhile, its exception is raised."""
-    tasks = [asyncio.create_task(part) for part in parts]
+async def beside(*coroutines: Coroutine[Any, Any, object]) -> AsyncIterator[list[asyncio.Task[object]]]:
+    """Run coroutines during the block and cancel them at its end. If one has failed, raise its exception."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         yield tasks
     finally:

@@ -1,7 +1,7 @@
 """A canvas of dots, eight to a character cell. Everything here is pure.
 
-Braille dots are about as high as they are wide in the usual terminal font, so that a square on the
-canvas is a square on the screen.
+In most terminal fonts the distance between braille dots is the same in both directions, so that a square
+on the canvas is a square on the screen.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ __all__ = ["Canvas", "cells_for"]
 # The bit of each dot in a braille character, by column (0, 1) and row (0 to 3).
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BRAILLE = 0x2800
-# Without braille a cell says how many are in it.
+# Without braille, a character tells the weight in its cell.
 _ASCII = ((8, "#"), (4, "+"), (2, ":"), (0, "."))
 
 
 def cells_for(width: float, height: float, columns: int, rows: int) -> tuple[int, int]:
-    """The largest (columns, rows) within the given ones in which width to height keep their proportion.
+    """The largest (columns, rows) that fit and keep the proportion of width to height.
 
     >>> cells_for(100, 100, columns=60, rows=20), cells_for(200, 100, columns=60, rows=20)
     ((40, 20), (60, 15))
@@ -26,7 +26,7 @@ def cells_for(width: float, height: float, columns: int, rows: int) -> tuple[int
 
 
 class Canvas:
-    """So many cells, with a dot and a weight for each thing that is drawn.
+    """A grid of cells; each point that is drawn adds a dot and a weight.
 
     >>> canvas = Canvas(2, 1)
     >>> canvas.add(0.0, 0.0); canvas.add(1.0, 1.0)
@@ -41,7 +41,7 @@ class Canvas:
         self._weights = [0.0] * (columns * rows)
 
     def add(self, x: float, y: float, weight: float = 1.0) -> None:
-        """Draws one thing; x and y run from 0 to 1, from the top left corner."""
+        """Draw one point; x and y run from 0 to 1, from the top left corner."""
         dot_x = max(0, min(2 * self.columns - 1, int(x * 2 * self.columns)))
         dot_y = max(0, min(4 * self._rows - 1, int(y * 4 * self._rows)))
         cell = dot_y // 4 * self.columns + dot_x // 2
@@ -49,7 +49,7 @@ class Canvas:
         self._weights[cell] += weight
 
     def rows(self, dots: bool = True) -> list[list[tuple[str, float]]]:
-        """Each row as (character, weight of what is in the cell); without `dots` in plain ASCII."""
+        """Each row as (character, weight) per cell; in plain ASCII without `dots`."""
         cells = [(self._mark(index, dots), weight) for index, weight in enumerate(self._weights)]
         return [cells[start : start + self.columns] for start in range(0, len(cells), self.columns)]
 

@@ -9,9 +9,9 @@ __all__ = ["buckets", "chart", "round_top"]
 
 
 def buckets(points: Iterable[tuple[float, float]], now: float, window: float, columns: int) -> list[float | None]:
-    """The highest value in each of `columns` equal parts of the last `window` seconds, None where none is.
+    """The highest value in each of `columns` equal parts of the last `window` seconds; None for an empty part.
 
-    The parts lie on a fixed grid of time, so that a chart moves by whole columns and does not shimmer.
+    The parts lie on a fixed grid of time, so that a chart moves by whole columns and does not flicker.
     """
     width = window / columns
     last = math.floor(now / width)
@@ -21,7 +21,7 @@ def buckets(points: Iterable[tuple[float, float]], now: float, window: float, co
         if 0 <= index < columns:
             present = values[index]
             values[index] = value if present is None or value > present else present
-    # Where columns are about as narrow as the samples lie apart, one stays empty now and then.
+    # If a column is about as narrow as the time between two samples, one is empty now and then.
     for index in range(1, columns - 1):
         if values[index] is None and values[index + 1] is not None:
             values[index] = values[index - 1]
@@ -29,7 +29,7 @@ def buckets(points: Iterable[tuple[float, float]], now: float, window: float, co
 
 
 def round_top(value: float) -> float:
-    """The scale for values up to `value`: the next of 1, 2, 5, 10, 20, ..., so that it rarely changes.
+    """The top of the scale for values up to `value`: the next of 1, 2, 5, 10, 20, ..., which rarely changes.
 
     >>> round_top(0.3), round_top(7), round_top(1300), round_top(0)
     (0.5, 10.0, 2000.0, 1.0)
@@ -43,8 +43,8 @@ def round_top(value: float) -> float:
 def chart(values: Sequence[float | None], rows: int, top: float, ramp: str) -> list[str]:
     """The values as columns, `rows` characters high, from the top row down.
 
-    `ramp` holds the characters from nothing to full. A value above nothing shows at least as the
-    lowest mark, one that is missing as a blank.
+    `ramp` holds the characters from empty to full. Every value, zero too, shows at least the lowest mark; a
+    missing value is blank.
 
     >>> chart([0, 4, 8, None, 1], 1, top=8, ramp=" ▁▂▃▄▅▆▇█")
     ['▁▄█ ▁']
@@ -59,7 +59,7 @@ def chart(values: Sequence[float | None], rows: int, top: float, ramp: str) -> l
             if value is None:
                 cells.append(" ")
                 continue
-            # Zero has the lowest mark too: it tells "nothing happened" from "nobody looked".
+            # Zero has the lowest mark too: a blank means that there was no sample.
             height = max(1, round(min(1.0, value / top) * rows * steps))
             cells.append(ramp[max(0, min(steps, height - row * steps))])
         lines.append("".join(cells))

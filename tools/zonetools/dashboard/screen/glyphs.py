@@ -1,4 +1,4 @@
-"""Figures as people read them, and as bars. Everything here is pure."""
+"""The characters that the dashboard draws with, bars, and text cut to a width. Everything here is pure."""
 
 from __future__ import annotations
 
@@ -7,27 +7,12 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from zoneserver.support.format import count, level, milliseconds, size, span
-
-__all__ = [
-    "ASCII",
-    "UNICODE",
-    "Glyphs",
-    "bar",
-    "clip",
-    "count",
-    "fit",
-    "heading",
-    "level",
-    "milliseconds",
-    "size",
-    "span",
-]
+__all__ = ["ASCII", "UNICODE", "Glyphs", "bar", "clip", "fit", "heading"]
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters that pictures are made of."""
+    """The characters that the screen is drawn with."""
 
     rule: str
     side: str
@@ -35,11 +20,12 @@ class Glyphs:
     """Top left, top right, bottom left, bottom right."""
     fill: str
     half: str
-    rest: str
+    empty: str
+    """The unfilled part of a bar."""
     ramp: str
-    """From nothing to full, for one cell of a chart."""
+    """The characters of one cell of a chart, from empty to full."""
     more: str
-    """Stands for what is cut off."""
+    """Marks that text was cut off."""
     sorted: str
     """Marks the column that a list is sorted by."""
     dots: bool
@@ -51,13 +37,13 @@ ASCII = Glyphs("-", "|", "++++", "=", "-", ".", " .:-=+*%#", "~", "v", dots=Fals
 
 
 def bar(share: float, width: int, style: str, glyphs: Glyphs) -> Text:
-    """A bar of `width` cells, filled by a share from 0 to 1; anything at all shows as half a cell."""
+    """A bar of `width` cells, filled by a share from 0 to 1. Any share above zero fills at least half a cell."""
     halves = min(2 * width, max(0, round(share * 2 * width)))
     if share > 0 and halves == 0:
         halves = 1
     full, half = divmod(halves, 2)
     text = Text().append(glyphs.fill * full + glyphs.half * half, style)
-    return text.append(glyphs.rest * (width - full - half), "bright_black")
+    return text.append(glyphs.empty * (width - full - half), "bright_black")
 
 
 def heading(title: str, note: str, width: int, glyphs: Glyphs) -> Text:
@@ -68,7 +54,7 @@ def heading(title: str, note: str, width: int, glyphs: Glyphs) -> Text:
 
 
 def clip(words: str, width: int, more: str, at_right: bool = False) -> str:
-    """The same words in exactly `width` cells, at the left or at the right of them; `more` says that some are cut.
+    """The words in exactly `width` cells, aligned to the left or the right. `more` marks words that were cut.
 
     >>> clip("ann", 5, "…"), clip("ann", 5, "…", at_right=True), clip("annabel", 5, "…")
     ('ann  ', '  ann', 'anna…')
@@ -80,7 +66,7 @@ def clip(words: str, width: int, more: str, at_right: bool = False) -> str:
 
 
 def fit(text: Text, width: int) -> Text:
-    """The same text, cut or filled up with spaces to exactly `width` cells."""
+    """A copy of the text, cut or padded with spaces to exactly `width` cells."""
     text = text.copy()
     text.truncate(width, overflow="crop", pad=True)
     return text

@@ -20,27 +20,27 @@ else:
 
 __all__ = ["Keyboard"]
 
-# What an arrow or a function key sends: its letters are not keys of their own.
+# An arrow or function key sends an escape sequence: its letters are not keys that the user pressed.
 _ESCAPED = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 
 
 class Keyboard:
-    """Calls `pressed` with each character typed, between `open` and `close`.
+    """Calls `pressed` with each character typed between `open` and `close`.
 
-    Ctrl-C and Ctrl-Z still raise their signals. Where standard input is no terminal nothing is
+    Ctrl-C and Ctrl-Z still raise their signals. If standard input is no terminal, `pressed` is never
     called. `close` restores the terminal's attributes and may be called at any time.
     """
 
     def __init__(self, pressed: Callable[[str], None]) -> None:
         self._pressed = pressed
-        # The attributes to restore; None when there is nothing to restore.
+        # The attributes to restore; None if there is nothing to restore.
         self._before: list[Any] | None = None
-        # The loop that watches the terminal; None when none does.
+        # The loop that watches the terminal; None if the terminal is not watched.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._descriptor = -1
 
     def open(self) -> None:
-        """Begins to read; a no-op without a terminal."""
+        """Start to read; a no-op without a terminal."""
         if not _has_termios or self._before is not None:
             return
         try:
@@ -53,15 +53,15 @@ class Keyboard:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(descriptor, self._read)
         except (OSError, ValueError, termios.error, NotImplementedError):
-            # A closed or foreign standard input, or a loop that watches no terminals: no keys then.
+            # Standard input is closed or belongs to another process, or the loop cannot watch it: work without keys.
             self.close()
 
     def close(self) -> None:
-        """Gives the terminal back as it was found."""
+        """Restore the terminal as it was found."""
         self._stop_reading()
         if self._before is not None:
             before, self._before = self._before, None
-            # The terminal itself may be gone.
+            # The terminal may be gone.
             with contextlib.suppress(OSError, termios.error):
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
 
@@ -76,7 +76,7 @@ class Keyboard:
         except OSError:
             data = b""
         if not data:
-            # End of file stays readable for ever: without this the loop would spin.
+            # At end of file the descriptor stays readable for ever, and the loop would spin.
             self._stop_reading()
         for character in _ESCAPED.sub(b"", data).decode("ascii", "ignore"):
             self._pressed(character)

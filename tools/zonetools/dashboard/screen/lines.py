@@ -1,16 +1,16 @@
-"""The statistics as single lines, for a pipe or a file. Everything here is pure."""
+"""The statistics as lines of text, for a pipe or a file. Everything here is pure."""
 
 from __future__ import annotations
 
 import json
 
+from zoneserver.support.format import count, level, milliseconds, size, span
 from zonetools.dashboard.data.history import Sample
-from zonetools.dashboard.screen import glyphs as figures
 
 __all__ = ["HEADER_EVERY", "header", "json_line", "line"]
 
 HEADER_EVERY = 20
-"""Lines between two headers."""
+"""The number of lines between two headers."""
 
 _COLUMNS = (
     ("uptime", 8),
@@ -37,16 +37,16 @@ def header() -> str:
 
 
 def line(sample: Sample) -> str:
-    """One sample; figures that need two of them are a dash in the first of a run."""
-    stats, count, size = sample.stats, figures.count, figures.size
+    """The line of one sample. Rates are a dash in the first sample of a run, which has none."""
+    stats = sample.stats
 
     def rate(name: str) -> float | None:
         return None if sample.rates is None else getattr(sample.rates, name)
 
     values = (
-        figures.span(stats.uptime_s),
+        span(stats.uptime_s),
         count(stats.players),
-        figures.milliseconds(stats.tick_ms["p99"]),
+        milliseconds(stats.tick_ms["p99"]),
         count(rate("actions_in_per_s")),
         count(rate("deliveries_out_per_s")),
         count(rate("amplification")),
@@ -58,11 +58,11 @@ def line(sample: Sample) -> str:
         count(stats.behind),
         f"{stats.cpu_percent:.1f}",
         size(stats.rss_bytes),
-        figures.level(stats.tick_ms["p99"] * stats.hz / 1000)[0],
+        level(stats.tick_ms["p99"] * stats.hz / 1000)[0],
     )
     return " ".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
 
 
 def json_line(sample: Sample) -> str:
-    """The server's statistics and the rates as one JSON object."""
+    """The server's statistics with the rates, as one JSON object."""
     return json.dumps(sample.to_json(), separators=(",", ":"))

@@ -1,7 +1,7 @@
-"""The figures of the dashboard, section by section, as lines of a given width. Everything here is pure.
+"""The panels of the dashboard, section by section, as lines of a given width. Everything here is pure.
 
-A line has a rank: on a small screen those of the lowest ranks stay, and a section without lines has
-no heading either.
+Each line has a rank. A small screen shows the lines of the lowest ranks, and no heading for a section
+without lines.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from zoneserver.support.format import count, level, milliseconds, size
 from zonetools.dashboard.data.history import Sample
-from zonetools.dashboard.screen import charts as spark
-from zonetools.dashboard.screen import glyphs as figures
-from zonetools.dashboard.screen.glyphs import Glyphs, heading
+from zonetools.dashboard.screen.charts import buckets, chart, round_top
+from zonetools.dashboard.screen.glyphs import Glyphs, bar, clip, fit, heading
 
 __all__ = ["CHART_ROWS", "Section", "charts", "choose", "sections", "window_name"]
 
 _LABEL = 9
-# The figures beside a bar: "  3.21 ms   6% fine".
+# The text beside a bar: "  3.21 ms   6% fine".
 _BESIDE = 19
 _CELL = 19
 _GAP = 2
 _CHART_COLUMNS = 38
 CHART_ROWS = 4
-"""The least height of a chart; its title and the space above it come to that."""
+"""The smallest height of a chart, without its title and the empty line above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Lines under one heading, each with its rank; 0 goes last."""
+    """Lines under one heading, each with its rank. Lines of rank 0 are left out last."""
 
     heading: Text
     lines: list[tuple[int, Text]]
@@ -39,9 +39,9 @@ class Section:
 def sections(
     samples: Sequence[Sample], now: float, window: float, width: int, glyphs: Glyphs, sparkline: bool = True
 ) -> list[Section]:
-    """All sections about the newest of `samples`, from top to bottom; there must be one.
+    """All sections about the newest of `samples`, from top to bottom. There must be at least one sample.
 
-    Without `sparkline` the history of the tick is left to the charts.
+    Leave out `sparkline` if charts show the history of the tick.
     """
     past = [(3, _spark(samples, now, window, width, glyphs))] if sparkline else []
     return [
@@ -53,7 +53,7 @@ def sections(
 
 
 def choose(parts: Sequence[Section], height: int) -> list[Text]:
-    """The lines of the lowest ranks that fit, each under its heading, with air between if there is room."""
+    """The lines of the lowest ranks that fit, under their headings, with empty lines between if there is room."""
     ranked = sorted(
         (rank, place, index) for place, part in enumerate(parts) for index, (rank, _) in enumerate(part.lines)
     )
@@ -65,10 +65,10 @@ def choose(parts: Sequence[Section], height: int) -> list[Text]:
             break
         used += cost
         kept.setdefault(place, []).append(index)
-    airy = used + len(kept) - 1 <= height
+    is_spaced = used + len(kept) - 1 <= height
     lines: list[Text] = []
     for place in sorted(kept):
-        if lines and airy:
+        if lines and is_spaced:
             lines.append(Text())
         lines.append(parts[place].heading)
         lines += [parts[place].lines[index][1] for index in sorted(kept[place])]
@@ -82,55 +82,55 @@ def _load(sample: Sample, past: list[tuple[int, Text]], width: int, glyphs: Glyp
     stats = sample.stats
     budget = 1000 / stats.hz
     full = stats.players / max(1, stats.players_max)
-    crowd = f"{figures.count(stats.players)} of {figures.count(stats.players_max)}"
+    crowd = f"{count(stats.players)} of {count(stats.players_max)}"
     lines = [
         (1, _barred("players", full, f"{crowd:>14}", width, glyphs)),
         (0, _timed("tick p99", stats.tick_ms["p99"], budget, width, glyphs)),
         *past,
     ]
     phases = [("rules", "rules"), ("encode", "encode"), ("fan-out", "fan_out"), ("ingest*", "ingest")]
-    if stats.phases_ms["deflate"]:  # else nobody asks for it
+    if stats.phases_ms["deflate"]:  # zero if no session asked for deflate
         phases.insert(2, ("deflate", "deflate"))
     lines += [(2, _timed(label, stats.phases_ms[key], budget, width, glyphs)) for label, key in phases]
     cores = stats.cpu_percent / 100
-    beside = f"{figures.size(stats.rss_bytes):>8}{stats.cpu_percent:4.0f}% {figures.level(cores)[0]}"
+    beside = f"{size(stats.rss_bytes):>8}{stats.cpu_percent:4.0f}% {level(cores)[0]}"
     lines.append((2, _barred("mem, cpu", cores, beside, width, glyphs)))
-    note = f"budget {figures.milliseconds(budget)} ms, {stats.hz} Hz"
+    note = f"budget {milliseconds(budget)} ms, {stats.hz} Hz"
     return Section(heading("players and tick", note, width, glyphs), lines)
 
 
 def _timed(label: str, value: float, budget: float, width: int, glyphs: Glyphs) -> Text:
     share = value / budget
     percent = min(999, round(100 * share))
-    beside = f"{figures.milliseconds(value):>5} ms{percent:4}% {figures.level(share)[0]}"
+    beside = f"{milliseconds(value):>5} ms{percent:4}% {level(share)[0]}"
     return _barred(label, share, beside, width, glyphs)
 
 
 def _barred(label: str, share: float, beside: str, width: int, glyphs: Glyphs) -> Text:
-    style = figures.level(share)[1]
+    style = level(share)[1]
     text = Text(f"{label:<{_LABEL}}")
-    text.append_text(figures.bar(share, max(4, width - _LABEL - _BESIDE), style, glyphs))
-    # The last word is the level: it says the same as the colour.
+    text.append_text(bar(share, max(4, width - _LABEL - _BESIDE), style, glyphs))
+    # The last word is the level, so that the colour is never needed to read it.
     return text.append(f" {beside}", "bold" if share < 0.5 else f"bold {style}")
 
 
 def _spark(samples: Sequence[Sample], now: float, window: float, width: int, glyphs: Glyphs) -> Text:
     columns = max(4, width - _LABEL - _BESIDE)
     points = [(sample.at, sample.stats.tick_ms["p99"]) for sample in samples]
-    values = spark.buckets(points, now, window, columns)
+    values = buckets(points, now, window, columns)
     peak = max((value for value in values if value is not None), default=0.0)
     text = Text().append(f"{window_name(window):<{_LABEL}}", "bright_black")
-    text.append(spark.chart(values, 1, spark.round_top(peak), glyphs.ramp)[0], "cyan")
-    return text.append(f"{figures.milliseconds(peak):>6} ms peak", "bright_black")
+    text.append(chart(values, 1, round_top(peak), glyphs.ramp)[0], "cyan")
+    return text.append(f"{milliseconds(peak):>6} ms peak", "bright_black")
 
 
 def window_name(window: float) -> str:
-    """A length of time that charts reach back."""
+    """The length of time that charts cover, in words."""
     return f"{window:g} s" if window < 60 else f"{window / 60:g} min"
 
 
 def _flow(sample: Sample, width: int, glyphs: Glyphs) -> Section:
-    stats, rates, count, size = sample.stats, sample.rates, figures.count, figures.size
+    stats, rates = sample.stats, sample.rates
 
     def rate(name: str, form: Callable[[float | None], str] = count) -> str:
         return form(None if rates is None else getattr(rates, name))
@@ -155,70 +155,70 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
 
     def rate(name: str) -> str:
         value = None if rates is None else getattr(rates, name)
-        return figures.count(value) + "/s"
+        return count(value) + "/s"
 
     cells = [
-        ("behind", figures.count(stats.behind)),
-        ("queued", figures.size(stats.queued_bytes)),
+        ("behind", count(stats.behind)),
+        ("queued", size(stats.queued_bytes)),
         ("skipped", rate("frames_skipped_per_s")),
         ("catch-ups", rate("catch_ups_per_s")),
-        ("overruns", figures.count(stats.overruns_total)),
+        ("overruns", count(stats.overruns_total)),
         ("dilation", f"{100 * stats.dilation:.0f}%"),
-        ("ticks skipped", figures.count(stats.ticks_skipped_total)),
-        ("handshaking", figures.count(stats.handshaking)),
-        ("rule failures", figures.count(stats.rule_failures_total)),
-        ("peak players", figures.count(stats.players_peak)),
-        ("warned", figures.count(stats.restraints.get("WARNED", 0))),
-        ("muted", figures.count(stats.restraints.get("MUTED", 0))),
+        ("ticks skipped", count(stats.ticks_skipped_total)),
+        ("handshaking", count(stats.handshaking)),
+        ("rule failures", count(stats.rule_failures_total)),
+        ("peak players", count(stats.players_peak)),
+        ("warned", count(stats.restraints.get("WARNED", 0))),
+        ("muted", count(stats.restraints.get("MUTED", 0))),
     ]
-    worried = {
+    alarms = {
         "behind": stats.behind > 0,
         "skipped": rates is not None and rates.frames_skipped_per_s > 0,
         "overruns": rates is not None and rates.overruns_per_s > 0,
         "dilation": stats.dilation < 1,
         "rule failures": stats.rule_failures_total > 0,
     }
-    return Section(heading("slow and late", "", width, glyphs), _grid(cells, width, rank=3, worried=worried))
+    return Section(heading("slow and late", "", width, glyphs), _grid(cells, width, rank=3, alarms=alarms))
 
 
 def _ends(sample: Sample, width: int, glyphs: Glyphs) -> Section:
-    """Closes and refusals, the most frequent first: side by side where that fits."""
+    """Closes and refusals side by side, the most frequent first."""
     closes, refusals = sample.stats.closes, sample.stats.refusals
     half = (width - _GAP) // 2
-    rest = width - _GAP - half
-    left, right = _table(closes, half, glyphs), _table(refusals, rest, glyphs)
+    right_width = width - _GAP - half
+    left, right = _table(closes, half, glyphs), _table(refusals, right_width, glyphs)
     lines = []
     for index in range(max(len(left), len(right))):
         text = left[index] if index < len(left) else Text(" " * half)
-        text = figures.fit(text, half + _GAP)
+        text = fit(text, half + _GAP)
         lines.append((4 + index, text.append_text(right[index]) if index < len(right) else text))
-    top = heading("closes", figures.count(sum(closes.values())), half, glyphs).append(" " * _GAP)
-    return Section(top.append_text(heading("refusals", figures.count(sum(refusals.values())), rest, glyphs)), lines)
+    top = heading("closes", count(sum(closes.values())), half, glyphs).append(" " * _GAP)
+    return Section(top.append_text(heading("refusals", count(sum(refusals.values())), right_width, glyphs)), lines)
 
 
 def _table(counts: Mapping[str, int], width: int, glyphs: Glyphs) -> list[Text]:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [_cell(name, figures.count(number), width, glyphs.more) for name, number in ordered] or [
+    return [_cell(name, count(number), width, glyphs.more) for name, number in ordered] or [
         Text().append("none", "bright_black")
     ]
 
 
 def _grid(
-    cells: Sequence[tuple[str, str]], width: int, rank: int, worried: Mapping[str, bool] | None = None
+    cells: Sequence[tuple[str, str]], width: int, rank: int, alarms: Mapping[str, bool] | None = None
 ) -> list[tuple[int, Text]]:
-    """Cells in as many columns as fit; each row of them ranks one lower than the row above."""
+    """Cells in two or four columns. The rank grows by one from row to row."""
     columns = max(2, (width + _GAP) // (_CELL + _GAP))
     columns = 4 if columns >= 4 else 2
     cell_width = (width - _GAP * (columns - 1)) // columns
-    # The last column ends where the bars do.
-    rest = width - (cell_width + _GAP) * columns + _GAP
+    # The last column is wider, so that it ends where the bars end.
+    spare = width - (cell_width + _GAP) * columns + _GAP
     lines = []
     for start in range(0, len(cells), columns):
         text = Text()
         for index, (label, value) in enumerate(cells[start : start + columns]):
             text.append(" " * _GAP if index else "")
-            style = "bold yellow" if worried and worried.get(label) else "bold"
-            wide = cell_width + (rest if index == columns - 1 else 0)
+            style = "bold yellow" if alarms and alarms.get(label) else "bold"
+            wide = cell_width + (spare if index == columns - 1 else 0)
             text.append_text(_cell(label, value, wide, "", style))
         lines.append((rank + start // columns, text))
     return lines
@@ -226,23 +226,23 @@ def _grid(
 
 def _cell(label: str, value: str, width: int, more: str, style: str = "bold") -> Text:
     room = max(1, width - len(value) - 1)
-    return Text(figures.clip(label, room, more) + " ").append(value, style)
+    return Text(clip(label, room, more) + " ").append(value, style)
 
 
 # --- Charts -------------------------------------------------------------------------------------------
 
 
 def charts(samples: Sequence[Sample], now: float, window: float, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """Charts over the window, as many as fill the space well; none when there is too little of it."""
+    """As many charts over the window as fit well; an empty list if there is room for none."""
     across = max(1, (width + _GAP) // (_CHART_COLUMNS + _GAP))
     known = [sample for sample in samples if sample.rates is not None]
     kinds: list[tuple[str, Callable[[float], str], list[tuple[float, float]]]] = [
-        ("tick p99, ms", figures.milliseconds, [(s.at, s.stats.tick_ms["p99"]) for s in samples]),
-        ("deliveries out per s", figures.count, [(s.at, s.rates.deliveries_out_per_s) for s in known if s.rates]),
-        ("actions in per s", figures.count, [(s.at, s.rates.actions_in_per_s) for s in known if s.rates]),
-        ("bytes out per s", figures.size, [(s.at, s.rates.bytes_out_per_s) for s in known if s.rates]),
-        ("cpu, % of a core", figures.count, [(s.at, s.stats.cpu_percent) for s in samples]),
-        ("players", figures.count, [(s.at, float(s.stats.players)) for s in samples]),
+        ("tick p99, ms", milliseconds, [(s.at, s.stats.tick_ms["p99"]) for s in samples]),
+        ("deliveries out per s", count, [(s.at, s.rates.deliveries_out_per_s) for s in known if s.rates]),
+        ("actions in per s", count, [(s.at, s.rates.actions_in_per_s) for s in known if s.rates]),
+        ("bytes out per s", size, [(s.at, s.rates.bytes_out_per_s) for s in known if s.rates]),
+        ("cpu, % of a core", count, [(s.at, s.stats.cpu_percent) for s in samples]),
+        ("players", count, [(s.at, float(s.stats.players)) for s in samples]),
     ]
     down = min(height // (CHART_ROWS + 2), -(-len(kinds) // across))
     if down < 1:
@@ -253,13 +253,13 @@ def charts(samples: Sequence[Sample], now: float, window: float, width: int, hei
     for start in range(0, min(len(kinds), down * across), across):
         blocks = []
         for title, form, points in kinds[start : start + across]:
-            values = spark.buckets(points, now, window, chart_width)
+            values = buckets(points, now, window, chart_width)
             peak = max((value for value in values if value is not None), default=0.0)
             note = f"{window_name(window)}, peak {form(peak)}"
-            drawn = [Text(row, "cyan") for row in spark.chart(values, rows, spark.round_top(peak), glyphs.ramp)]
+            drawn = [Text(row, "cyan") for row in chart(values, rows, round_top(peak), glyphs.ramp)]
             blocks.append([heading(title, note, chart_width, glyphs), *drawn])
         lines.append(Text())
         for parts in zip(*blocks, strict=True):
-            line = Text(" " * _GAP).join([figures.fit(part, chart_width) for part in parts])
+            line = Text(" " * _GAP).join([fit(part, chart_width) for part in parts])
             lines.append(line)
     return lines

@@ -1,8 +1,8 @@
-"""A screen as one SVG file, which looks the same everywhere. Pure.
+"""A screen as one SVG file that looks alike everywhere. Pure.
 
-Only words are text, set in whatever fixed font there is and fitted to their cells. Bars, charts, frames
-and the dots of the map are drawn, for few fonts have all of these characters and fewer still have them as
-wide as the rest. The file loads nothing: no font, no style, no script.
+Words are text in any monospaced font, stretched to their cells. Bars, charts, borders and the dots of the
+map are drawn as shapes, because few fonts have all of these characters at the right width. The file loads
+nothing: no font, no style, no script.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rich.text import Text
 
 __all__ = ["svg"]
 
-# A cell, in pixels: twice as high as wide, so that the dots of the map lie on a square grid.
+# The size of a cell in pixels: twice as high as wide, so that the dots of the map form a square grid.
 _WIDTH, _HEIGHT = 9, 18
 _MARGIN, _BASELINE, _FONT_SIZE = 16, 13.5, 15
 _DOT, _THIN, _THICK = 2.8, 1, 4
 
 _BACKGROUND, _FOREGROUND, _EDGE = "#11151c", "#d6dce5", "#303947"
-# The sixteen colours of a terminal, by their numbers.
+# The sixteen colours of a terminal, in the order of their numbers.
 _PALETTE = (
     *("#11151c", "#e5686b", "#7fc47a", "#e0b25a", "#6aa5e8", "#c58be0", "#52bdc9", "#d6dce5"),
     *("#6d7889", "#ff7d78", "#9be08f", "#ffd479", "#8fc1ff", "#e0a8f5", "#7fdde6", "#ffffff"),
@@ -38,12 +38,12 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _LINES = "─│╭╮╰╯"
 _BARS = "━╸┄"
 _DRAWN = f"{_BLOCKS}{_LINES}{_BARS}\u2801-\u28ff"
-# Words with single spaces between them, or a run of characters that are drawn; spaces alone are nothing.
+# Either words with single spaces between them, or a run of drawn characters. Other spaces are skipped.
 _PIECES = re.compile(f"[{_DRAWN}]+|[^ {_DRAWN}]+(?: [^ {_DRAWN}]+)*")
 
 
 def svg(view: Text, columns: int, rows: int, title: str) -> str:
-    """A view of so many columns and rows as the text of an SVG file; `title` is for who cannot see it."""
+    """A view of this many columns and rows as the text of an SVG file. Screen readers announce `title`."""
     drawing = _Drawing()
     console = Console(file=io.StringIO(), width=columns, height=rows, force_terminal=True, color_system="standard")
     for row, segments in enumerate(console.render_lines(view, pad=False)):
@@ -66,7 +66,7 @@ def svg(view: Text, columns: int, rows: int, title: str) -> str:
 
 
 class _Drawing:
-    """Collects what is to be drawn, one path for all shapes of a kind and a colour."""
+    """Collects shapes, so that all shapes of one kind and colour become one path."""
 
     def __init__(self) -> None:
         self._backgrounds: dict[str, list[str]] = defaultdict(list)
@@ -76,7 +76,7 @@ class _Drawing:
         self._words: list[str] = []
 
     def add(self, segment: Segment, column: int, row: int) -> None:
-        """A run of characters in one style."""
+        """Add a run of characters in one style."""
         style = segment.style or Style.null()
         color, background = _colors(style)
         if background is not None:
@@ -96,7 +96,7 @@ class _Drawing:
                 )
 
     def elements(self) -> list[str]:
-        """All of it, from the bottom up."""
+        """The SVG elements, from the bottom layer to the top."""
         layers = (
             (self._backgrounds, 'fill="{}"'),
             (self._fills, 'fill="{}"'),
@@ -110,7 +110,7 @@ class _Drawing:
         ] + self._words
 
     def _draw(self, mark: str, column: int, row: int, length: int, color: str) -> None:
-        """The same mark so many times, one beside the other."""
+        """Draw one character `length` times, side by side."""
         left, middle = column * _WIDTH, row * _HEIGHT + _HEIGHT / 2
         if mark in _BLOCKS:
             self._fills[color].append(_box(column, row, length, 1 - (_BLOCKS.index(mark) + 1) / 8, 1))
@@ -128,7 +128,7 @@ class _Drawing:
 
 
 def _colors(style: Style) -> tuple[str, str | None]:
-    """The colour of the characters, and of what is behind them if that is another than everywhere."""
+    """The colour of the characters, and of their background if it is not the usual one."""
     number = None if style.color is None else style.color.number
     color = _FOREGROUND if number is None else _PALETTE[number]
     if style.dim:
@@ -137,13 +137,13 @@ def _colors(style: Style) -> tuple[str, str | None]:
 
 
 def _box(column: int, row: int, length: float, top: float, bottom: float) -> str:
-    """A rectangle that fills so many cells, from one share of their height to another."""
+    """A rectangle over `length` cells, from one share of their height to another."""
     width, height = length * _WIDTH, (bottom - top) * _HEIGHT
     return f"M{column * _WIDTH} {(row + top) * _HEIGHT:g}h{width:g}v{height:g}h{-width:g}z"
 
 
 def _line(mark: str, left: float, top: float, length: int) -> str:
-    """Part of a frame."""
+    """Part of a border."""
     half, middle = _WIDTH / 2, _HEIGHT / 2
     x, y = left + half, top + middle
     match mark:
@@ -162,7 +162,7 @@ def _line(mark: str, left: float, top: float, length: int) -> str:
 
 
 def _dots(bits: int, left: float, top: float) -> list[str]:
-    """The dots of a braille character, as lines without a length whose round ends are all there is of them."""
+    """The dots of a braille character, as lines of length zero: only their round ends are visible."""
     places = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
     return [
         f"M{left + (x + 0.5) * _WIDTH / 2:g} {top + (y + 0.5) * _HEIGHT / 4:g}h0"

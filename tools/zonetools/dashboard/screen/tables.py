@@ -1,7 +1,7 @@
-"""The lists of the dashboard: who is first by a figure, and who went last. Everything here is pure.
+"""The lists of the dashboard: the sessions, and those that closed last. Everything here is pure.
 
-A column has a rank: where not all fit, those of the lowest ranks stay, and always the one that the
-list is sorted by.
+Each column has a rank. If not all columns fit, those of the lowest ranks are shown, and always the one
+that the list is sorted by.
 """
 
 from __future__ import annotations
@@ -13,70 +13,70 @@ from typing import Generic, TypeVar
 from rich.text import Text
 
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats
-from zonetools.dashboard.screen import glyphs as figures
-from zonetools.dashboard.screen.glyphs import Glyphs
+from zoneserver.support.format import count, milliseconds, size, span
+from zonetools.dashboard.screen.glyphs import Glyphs, clip, heading
 
 __all__ = ["closes", "sessions"]
 
 Row = TypeVar("Row")
 
 _STATE_STYLES = {"playing": "green", "MUTED": "red"}
-# Ends that are nobody's fault.
+# Close reasons that are no sign of trouble.
 _ORDINARY = ("CLIENT_LEFT", "CONNECTION_LOST", "SERVER_STOPPING")
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """Figures stand at the right of their column, words at the left."""
+    """A column of a list. Numbers are aligned to the right, words to the left."""
 
     name: str
     width: int
     rank: int
     value: Callable[[Row], str]
-    is_figure: bool = True
+    is_number: bool = True
     style: Callable[[Row], str] = lambda _row: ""
     width_max: int = 0
-    """How wide it may be where there is room; 0 for no wider."""
+    """The greatest width if there is room; 0 for `width`."""
 
     @property
     def sort(self) -> str:
-        """What the list is sorted by when it is sorted by this column."""
+        """The name by which the server sorts by this column."""
         return self.name.partition(" ")[0]
 
 
 def sessions(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """The players who are first by a figure, below a heading: at most `height` lines."""
+    """The first sessions in the sort order, below a heading: at most `height` lines."""
     if listed is None:
-        return [figures.heading("sessions", "", width, glyphs)]
-    note = f"of {figures.count(listed.players)}, first by {listed.sort}"
+        return [heading("sessions", "", width, glyphs)]
+    note = f"of {count(listed.players)}, sorted by {listed.sort}"
     table = _table(_SESSIONS, listed.sessions, width, height - 1, glyphs, listed.sort)
-    return [figures.heading("sessions", note, width, glyphs), *table]
+    return [heading("sessions", note, width, glyphs), *table]
 
 
 def closes(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """The sessions that closed last, the newest first, below a heading: at most `height` lines."""
-    head = figures.heading("recent closes", "newest first", width, glyphs)
+    """The sessions that closed last, newest first, below a heading: at most `height` lines."""
+    head = heading("recent closes", "newest first", width, glyphs)
     return [head] if listed is None else [head, *_table(_CLOSES, listed.closed, width, height - 1, glyphs)]
 
 
 def _table(
     columns: Sequence[Column[Row]], rows: Sequence[Row], width: int, height: int, glyphs: Glyphs, sort: str = ""
 ) -> list[Text]:
-    """A line with the names of the columns, and one for each row that there is room for."""
+    """A line with the names of the columns, then as many rows as fit."""
     widths = _fitting(columns, width, sort)
     head = Text()
     for column, wide in widths:
         is_sorted = column.sort == sort
         name = column.name + (glyphs.sorted if is_sorted else "")
         head.append(
-            f"{name:>{wide}}" if column.is_figure else f"{name:<{wide}}", "bold" if is_sorted else "bright_black"
+            f"{name:>{wide}}" if column.is_number else f"{name:<{wide}}", "bold" if is_sorted else "bright_black"
         )
         head.append(" ")
     lines = [head]
     for row in rows[: height - 1]:
         line = Text()
         for column, wide in widths:
-            text = figures.clip(column.value(row), wide, glyphs.more, at_right=column.is_figure)
+            text = clip(column.value(row), wide, glyphs.more, at_right=column.is_number)
             style = "bold" if column.sort == sort else column.style(row)
             line.append(text, style).append(" ")
         lines.append(line)
@@ -84,7 +84,7 @@ def _table(
 
 
 def _fitting(columns: Sequence[Column[Row]], width: int, sort: str) -> list[tuple[Column[Row], int]]:
-    """The columns that fit, each with its width; what is left makes one wider after the other, by their ranks."""
+    """The columns that fit, each with its width. Columns share the spare width in the order of their ranks."""
     ranked = sorted(columns, key=lambda column: -1 if column.sort == sort else column.rank)
     widths: dict[str, int] = {}
     left = width + 1
@@ -105,38 +105,38 @@ def _state(session: SessionStats) -> str:
 
 
 _SESSIONS: tuple[Column[SessionStats], ...] = (
-    Column("name", 10, 0, lambda session: session.name, is_figure=False, width_max=24),
+    Column("name", 10, 0, lambda session: session.name, is_number=False, width_max=24),
     Column(
         "state",
         7,
         6,
         lambda session: _state(session).lower(),
-        is_figure=False,
+        is_number=False,
         style=lambda session: _STATE_STYLES.get(_state(session), "yellow"),
     ),
-    Column("queued", 8, 1, lambda session: figures.size(session.queued_bytes)),
-    Column("behind", 7, 2, lambda session: figures.count(session.behind_ticks)),
-    Column("rtt ms", 7, 3, lambda session: "-" if session.rtt_ms is None else figures.milliseconds(session.rtt_ms)),
-    Column("out", 8, 4, lambda session: figures.size(session.bytes_out_total)),
-    Column("actions", 8, 7, lambda session: figures.count(session.actions_in_total)),
-    Column("refused", 8, 5, lambda session: figures.count(session.refusals_total)),
-    Column("age", 7, 8, lambda session: figures.span(session.connected_s)),
-    Column("address", 21, 9, lambda session: session.address, is_figure=False),
+    Column("queued", 8, 1, lambda session: size(session.queued_bytes)),
+    Column("behind", 7, 2, lambda session: count(session.behind_ticks)),
+    Column("rtt ms", 7, 3, lambda session: "-" if session.rtt_ms is None else milliseconds(session.rtt_ms)),
+    Column("out", 8, 4, lambda session: size(session.bytes_out_total)),
+    Column("actions", 8, 7, lambda session: count(session.actions_in_total)),
+    Column("refused", 8, 5, lambda session: count(session.refusals_total)),
+    Column("age", 7, 8, lambda session: span(session.connected_s)),
+    Column("address", 21, 9, lambda session: session.address, is_number=False),
 )
 
 _CLOSES: tuple[Column[ClosedSession], ...] = (
-    Column("ago", 6, 0, lambda closed: figures.span(closed.ago_s)),
-    # Who never said its name is known by where it came from.
-    Column("who", 15, 1, lambda closed: closed.name or closed.address.rpartition(":")[0], is_figure=False),
+    Column("ago", 6, 0, lambda closed: span(closed.ago_s)),
+    # A session that closed before its HELLO has no name, but it has an address.
+    Column("name", 15, 1, lambda closed: closed.name or closed.address.rpartition(":")[0], is_number=False),
     Column(
-        "why",
+        "reason",
         17,
         2,
         lambda closed: closed.code,
-        is_figure=False,
+        is_number=False,
         style=lambda closed: "" if closed.code in _ORDINARY else "yellow",
     ),
-    Column("lived", 6, 3, lambda closed: figures.span(closed.lived_s)),
-    Column("address", 21, 5, lambda closed: closed.address, is_figure=False),
-    Column("in words", 24, 4, lambda closed: closed.text, is_figure=False, width_max=200),
+    Column("lived", 6, 3, lambda closed: span(closed.lived_s)),
+    Column("address", 21, 5, lambda closed: closed.address, is_number=False),
+    Column("text", 24, 4, lambda closed: closed.text, is_number=False, width_max=200),
 )

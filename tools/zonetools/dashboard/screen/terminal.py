@@ -1,4 +1,4 @@
-"""The terminal while a full screen is on it: entered, drawn to, and always given back as it was."""
+"""A full screen on the terminal: enter it, draw on it, and always restore what was there before."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from zonetools.dashboard.screen.keys import Keyboard
 
 __all__ = ["Screen"]
 
-# What a loop says that takes no such signal: Windows has none, and only the main thread may take one.
-_NOT_TAKEN = (AttributeError, NotImplementedError, RuntimeError, ValueError)
+# The errors of a loop that cannot handle a signal: Windows has none, and only the main thread may handle one.
+_UNSUPPORTED = (AttributeError, NotImplementedError, RuntimeError, ValueError)
 
 
 class Screen:
     """A context manager: the alternate screen, no cursor, keys without Enter.
 
-    `pressed` gets each key, and an empty text when the screen has to be drawn again. Ctrl-Z gives
-    the terminal back until the process goes on, and Ctrl-\\ before it ends the process as it always
-    does. Other signals are left to whoever runs the loop.
+    `pressed` receives each key, and an empty text when the screen has to be drawn again. Ctrl-Z restores
+    the terminal until the process continues; Ctrl-\\ restores it and then ends the process as usual. The
+    program that runs the loop handles the other signals.
     """
 
     def __init__(self, console: Console, pressed: Callable[[str], None]) -> None:
         self._console = console
         self._pressed = pressed
         self._keyboard = Keyboard(pressed)
-        # What is on the screen; None while the terminal is given back.
+        # The display on the screen; None while the terminal is restored.
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
         self._open()
-        with contextlib.suppress(*_NOT_TAKEN):
+        with contextlib.suppress(*_UNSUPPORTED):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._suspend)
             asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, self._quit)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        with contextlib.suppress(*_NOT_TAKEN):
+        with contextlib.suppress(*_UNSUPPORTED):
             asyncio.get_running_loop().remove_signal_handler(signal.SIGTSTP)
             asyncio.get_running_loop().remove_signal_handler(signal.SIGQUIT)
         self._close()
 
     def draw(self, view: Text) -> None:
-        """Shows a view of the size of the console."""
+        """Show a view that has the size of the console."""
         if self._live is not None:
             self._live.update(view, refresh=True)
 
     def _open(self) -> None:
-        # Live's own refresh thread would draw between two states of ours.
+        # Without auto_refresh: rich's thread would draw half-made states.
         live = Live(console=self._console, auto_refresh=False, screen=True)
         try:
             self._keyboard.open()
@@ -69,7 +69,7 @@ class Screen:
         live, self._live = self._live, None
         try:
             if live is not None:
-                # The terminal itself may be gone: then there is nobody to give it back to.
+                # The terminal may be gone; then there is nothing to restore.
                 with contextlib.suppress(OSError):
                     live.stop()
         finally:
@@ -77,7 +77,7 @@ class Screen:
 
     def _suspend(self) -> None:
         self._close()
-        # Returns when somebody continues the process, `fg` of a shell for one.
+        # Returns when the process is continued, for example by `fg` in a shell.
         os.kill(os.getpid(), signal.SIGSTOP)
         self._open()
         self._pressed("")

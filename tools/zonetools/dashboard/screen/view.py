@@ -7,27 +7,25 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from zoneserver.admin.stats import SessionList
-from zonetools.common.admin_client import ZoneMap
-from zonetools.dashboard.data.crowd import crowd
-from zonetools.dashboard.data.history import Sample
-from zonetools.dashboard.screen import glyphs as figures
+from zoneserver.support.format import span
+from zonetools.dashboard.data.monitor import ServerState
 from zonetools.dashboard.screen import panels, tables
 from zonetools.dashboard.screen.braille import cells_for
-from zonetools.dashboard.screen.glyphs import Glyphs
+from zonetools.dashboard.screen.glyphs import UNICODE, Glyphs, fit
+from zonetools.dashboard.screen.zone_map import zone_map
 
-__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "Away", "ScreenState", "lists_shown", "render", "summary", "turned"]
+__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "ScreenState", "lists_shown", "next_panel", "render", "summary"]
 
 WIDTH_MIN, HEIGHT_MIN = 60, 15
-_FIGURES_WIDTH = 40
-_FIGURES_WIDTH_MAX = 122
-# Figures in one column need so many lines; only what is above that may go to a map below them.
-_FIGURES_HEIGHT = 24
-# The least of a map, with its frame.
+_PANELS_WIDTH = 40
+_PANELS_WIDTH_MAX = 122
+# Panels in one column need this many lines; a map below them gets the lines that are left.
+_PANELS_HEIGHT = 24
+# The smallest map, with its frame.
 _MAP_WIDTH, _MAP_HEIGHT = 22, 10
-# Beside a map, figures are short of nothing that matters with so many lines.
+# With this many lines beside a map, the panels leave out nothing important.
 _UPPER_HEIGHT = 22
-# From this width on both lists stand side by side.
+# From this width on, both lists stand side by side.
 _WIDE = 120
 _SESSIONS_WIDTH, _SESSIONS_SHARE = 70, 0.55
 _LISTS_HEIGHT = 10
@@ -44,171 +42,153 @@ _KEYS = (
 )
 
 _HELP = """\
-players      in the zone, of those it admits
-tick p99     99 of 100 ticks of 10 s took no longer; fine to
-             50 % of the budget, busy to 90 %, then over
-rules, ...   the mean time of each part of a tick
-ingest*      CPU time between ticks, not a part of them
-deliveries   what was told, times the players it was told to
+players      in the zone, and the most that it admits
+tick p99     99 % of ticks in 10 s took less. Fine is below
+             50 % of the budget, busy below 90 %, then over
+rules, ...   mean time of each part of a tick
+ingest*      CPU time between ticks; not a part of the tick
+deliveries   records in the frames, times the receivers
 amplified    deliveries out per action in
-encodes/tick 1.00: a tick is encoded once, for everybody
-behind       who skips frames: a last send is on its way
-skipped      frames that those did not get; catch-ups follow
-dilation     below 100 % time is stretched to bear the load
-the map      who is where; the colour: how many in one cell
-sessions     tab turns to who has most queued; < > sort anew
-  rtt        there and back, as the server's kernel sees it
-  actions    since it came in, by the player's own count
-closes       who has gone, and why
-reset        forgets the past; totals count from then on"""
+encodes/tick 1.00: each tick is encoded once for everybody
+behind       sessions that skip frames: their send waits
+skipped      frames that those sessions did not get
+dilation     below 100 %: time runs slower to bear the load
+the map      where players are; colour: players in one cell
+sessions     tab shows them; < > sort by another column
+  rtt        round trip, as the server's kernel measures it
+  actions    actions in since the player joined
+closes       sessions that ended, and why
+reset        forgets the past; totals start at zero"""
 _HELP_LABEL = 13
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
-    """The server does not answer."""
-
-    reason: str
-    clock: str
-    """The time of day since when."""
-    seconds: float
-    """How long that is ago."""
-
-
-@dataclass(frozen=True, slots=True)
 class ScreenState:
-    """Everything that a screen shows."""
+    """Everything that a screen shows: what is known about a server, and what the user has set."""
 
-    address: str
-    samples: Sequence[Sample]
-    now: float
-    """By the clock of the samples."""
-    zone: ZoneMap | None = None
-    listed: SessionList | None = None
-    away: Away | None = None
-    since: str | None = None
-    """The time of day of a reset."""
+    server: ServerState
     window: float = 60.0
-    """Seconds that sparklines and charts reach back."""
+    """The time that sparklines and charts cover, in seconds."""
     paused: bool = False
     help: bool = False
     panel: str = ""
-    """The list that somebody has turned to: `sessions`, `closes` or none."""
-    glyphs: Glyphs = figures.UNICODE
+    """The list that the user has selected: `sessions`, `closes` or none."""
+    glyphs: Glyphs = UNICODE
 
 
-def render(picture: ScreenState, width: int, height: int, footer: bool = True) -> Text:
+def render(state: ScreenState, width: int, height: int, footer: bool = True) -> Text:
     """Exactly `height` lines of at most `width` cells."""
     if width < WIDTH_MIN or height < HEIGHT_MIN:
         return _too_small(width, height)
     body_height = height - 1 - footer
-    if picture.help:
+    if state.help:
         body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in _HELP.splitlines()]
-    elif not picture.samples:
-        body = _waiting(picture, width, body_height)
+    elif not state.server.samples:
+        body = _waiting(state, width, body_height)
     else:
-        body = _body(picture, width, body_height, lists_shown(picture.panel, width, height))
-    body = [figures.fit(line, width) for line in body[:body_height]]
-    if picture.away and picture.samples:
+        body = _body(state, width, body_height, lists_shown(state.panel, width, height))
+    body = [fit(line, width) for line in body[:body_height]]
+    if state.server.outage and state.server.samples:
         body = [Text(line.plain, "dim") for line in body]
     body += [Text()] * (body_height - len(body))
-    lines = [_header(picture, width), *body]
+    lines = [_header(state, width), *body]
     if footer:
-        lines.append(_footer(picture, width, height))
+        lines.append(_footer(state, width, height))
     return _joined(lines)
 
 
-def summary(picture: ScreenState, width: int) -> Text:
-    """The figures alone, as many lines as they need."""
-    width = max(_FIGURES_WIDTH, min(width, 80))
-    parts = panels.sections(picture.samples, picture.now, picture.window, width, picture.glyphs)
-    return _joined([_header(picture, width), *panels.choose(parts, 100)])
+def summary(state: ScreenState, width: int) -> Text:
+    """The panels alone, on as many lines as they need."""
+    width = max(_PANELS_WIDTH, min(width, 80))
+    parts = panels.sections(state.server.samples, state.server.now, state.window, width, state.glyphs)
+    return _joined([_header(state, width), *panels.choose(parts, 100)])
 
 
-# --- What there is room for ---------------------------------------------------------------------------
+# --- Which lists fit ------------------------------------------------------------------------------------
 
 
 def lists_shown(panel: str, width: int, height: int) -> tuple[str, ...]:
-    """The lists on a screen of this size for who has turned to `panel`: `sessions` and `closes`, one, or none."""
+    """The lists that a screen of this size shows when `panel` is selected: `sessions`, `closes`, both, or none."""
     views = _views(width, height)
     return next((view for view in views if panel in view), views[0])
 
 
-def turned(panel: str, width: int, height: int) -> str:
-    """The panel after this one, on a screen of this size."""
+def next_panel(panel: str, width: int, height: int) -> str:
+    """The panel that the tab key selects after this one, on a screen of this size."""
     views = _views(width, height)
     view = views[(views.index(lists_shown(panel, width, height)) + 1) % len(views)]
     return view[0] if view else ""
 
 
 def _views(width: int, height: int) -> list[tuple[str, ...]]:
-    """What may stand below the figures and the map; a key turns from one to the next."""
+    """The choices of what stands below the panels and the map; the tab key goes from one to the next."""
     lists: list[tuple[str, ...]] = [("sessions", "closes")] if width >= _WIDE else [("sessions",), ("closes",)]
     return lists if height - 2 >= _upper_least(width) + _LISTS_HEIGHT else [(), *lists]
 
 
 def _upper_least(width: int) -> int:
-    """Lines that figures and map have to have before anything stands below them."""
-    return _UPPER_HEIGHT if _has_map_beside(width) else _FIGURES_HEIGHT + _MAP_HEIGHT
+    """The lines that panels and map must have before a list may stand below them."""
+    return _UPPER_HEIGHT if _fits_map_beside(width) else _PANELS_HEIGHT + _MAP_HEIGHT
 
 
-def _has_map_beside(width: int) -> bool:
-    return width >= _FIGURES_WIDTH + 1 + _MAP_WIDTH
+def _fits_map_beside(width: int) -> bool:
+    return width >= _PANELS_WIDTH + 1 + _MAP_WIDTH
 
 
 # --- The edges ----------------------------------------------------------------------------------------
 
 
 def _joined(lines: Sequence[Text]) -> Text:
-    # Nothing wraps: every line is cut to its width already.
+    # Lines never wrap: each is already cut to its width.
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
 
 
 def _too_small(width: int, height: int) -> Text:
-    lines = ["too small", f"{width}x{height} of at least", f"{WIDTH_MIN}x{HEIGHT_MIN}", "q quits"]
+    lines = ["too small", f"{width}x{height}, needs at least", f"{WIDTH_MIN}x{HEIGHT_MIN}", "q quits"]
     return _joined([Text(line[:width]) for line in lines[:height]])
 
 
-def _waiting(picture: ScreenState, width: int, height: int) -> list[Text]:
-    lines = [f"waiting for a server at {picture.address}"]
-    if picture.away:
-        lines += [f"{picture.away.reason}; trying again for {figures.span(picture.away.seconds)}"]
+def _waiting(state: ScreenState, width: int, height: int) -> list[Text]:
+    lines = [f"waiting for a server at {state.server.address}"]
+    if state.server.outage:
+        lines += [f"{state.server.outage.reason}; has been retrying for {span(state.server.outage.seconds)}"]
     lines += ["", "start one with:  zoneserver run"]
     return [Text()] * max(0, height // 2 - 3) + [Text(line[:width].center(width), "dim") for line in lines]
 
 
-def _header(picture: ScreenState, width: int) -> Text:
-    if picture.away and picture.samples:
-        # The bar is lit although all below is grey: this is what is new.
-        away = picture.away
-        state, style = f"away since {away.clock} ({figures.span(away.seconds)}): {away.reason}, retrying", "red"
-    elif picture.paused:
-        state, style = "paused", "yellow"
-    elif not picture.samples:
-        state, style = "waiting", "green"
-    elif (dilation := picture.samples[-1].stats.dilation) < 1:
-        state, style = f"live, dilated to {100 * dilation:.0f}%", "yellow"
+def _header(state: ScreenState, width: int) -> Text:
+    server = state.server
+    if server.outage and server.samples:
+        # Everything below is grey, but this bar stays bright: it has the news.
+        outage = server.outage
+        status, style = f"no answer since {outage.clock} ({span(outage.seconds)}): {outage.reason}, retrying", "red"
+    elif state.paused:
+        status, style = "paused", "yellow"
+    elif not server.samples:
+        status, style = "waiting", "green"
+    elif (dilation := server.samples[-1].stats.dilation) < 1:
+        status, style = f"live, dilated to {100 * dilation:.0f}%", "yellow"
     else:
-        state, style = "live", "green"
-    if picture.since is not None:
-        state = f"since reset {picture.since}  {state}"
-    parts = [f" {picture.address}"]
-    if picture.samples:
-        stats = picture.samples[-1].stats
-        parts = [f" {stats.game}", picture.address, f"up {figures.span(stats.uptime_s)}"]
+        status, style = "live", "green"
+    if server.reset_clock is not None:
+        status = f"since reset {server.reset_clock}  {status}"
+    parts = [f" {server.address}"]
+    if server.samples:
+        stats = server.samples[-1].stats
+        parts = [f" {stats.game}", server.address, f"up {span(stats.uptime_s)}"]
         parts += [f"tick {stats.tick:,}", stats.loop, f"pid {stats.pid}"]
-    # What does not fit beside the state is left out from the end.
-    while len(parts) > 1 and len("  ".join(parts)) + len(state) + 3 > width:
+    # Parts that do not fit beside the status are left out, the last one first.
+    while len(parts) > 1 and len("  ".join(parts)) + len(status) + 3 > width:
         parts.pop()
     line = Text("  ".join(parts))
-    line = figures.fit(line, max(0, width - len(state) - 1)).append(state, f"bold {style}").append(" ")
-    line = figures.fit(line, width)
+    line = fit(line, max(0, width - len(status) - 1)).append(status, f"bold {style}").append(" ")
+    line = fit(line, width)
     line.stylize("reverse")
     return line
 
 
-def _footer(picture: ScreenState, width: int, height: int) -> Text:
-    """The keys that do something, as far apart as there is room for."""
+def _footer(state: ScreenState, width: int, height: int) -> Text:
+    """The keys that have an effect, spread over the width."""
     keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or len(_views(width, height)) > 1]
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
@@ -216,10 +196,10 @@ def _footer(picture: ScreenState, width: int, height: int) -> Text:
             break
     else:
         text = _keys([(key.replace(" ", ""), meaning) for key, meaning in keys], 1)
-    name = panels.window_name(picture.window)
+    name = panels.window_name(state.window)
     if text.cell_len + len(name) + 4 <= width:
         text.append(f"   {name}", "bright_black")
-    return figures.fit(text, width)
+    return fit(text, width)
 
 
 def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
@@ -229,17 +209,17 @@ def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
 # --- The body -----------------------------------------------------------------------------------------
 
 
-def _body(picture: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
-    """Figures and map, and below them the lists."""
+def _body(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
+    """Panels and map, and the lists below them."""
     if not lists:
-        return _upper(picture, width, height)
+        return _upper(state, width, height)
     spare = height - _upper_least(width)
     below = min(spare, max(_LISTS_HEIGHT, height // 3)) if spare >= _LISTS_HEIGHT else height // 2
-    return [*_upper(picture, width, height - below), *_lists(picture, width, below, lists)]
+    return [*_upper(state, width, height - below), *_lists(state, width, below, lists)]
 
 
-def _lists(picture: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
-    listed, glyphs = picture.listed, picture.glyphs
+def _lists(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
+    listed, glyphs = state.server.sessions, state.glyphs
     if lists == ("sessions",):
         return tables.sessions(listed, width, height, glyphs)
     if lists == ("closes",):
@@ -253,32 +233,33 @@ def _lists(picture: ScreenState, width: int, height: int, lists: tuple[str, ...]
 def _beside(left: list[Text], right: list[Text], left_width: int, height: int) -> list[Text]:
     """Two blocks next to each other, as `height` lines."""
     both = ([*block, *[Text()] * (height - len(block))] for block in (left, right))
-    return [figures.fit(line, left_width).append_text(beside) for line, beside in zip(*both, strict=True)]
+    return [fit(line, left_width).append_text(beside) for line, beside in zip(*both, strict=True)]
 
 
-def _upper(picture: ScreenState, width: int, height: int) -> list[Text]:
-    """The figures, and the map where it fits, as `height` lines."""
-    zone = picture.zone
+def _upper(state: ScreenState, width: int, height: int) -> list[Text]:
+    """The panels, and the map if it fits, as `height` lines."""
+    zone = state.server.zone
     if zone is None:
-        return _figures(picture, width, height)
-    if _has_map_beside(width) and height >= _MAP_HEIGHT:
+        return _panels(state, width, height)
+    if _fits_map_beside(width) and height >= _MAP_HEIGHT:
         ideal, _ = cells_for(zone.width, zone.height, 10_000, height - 2)
-        left_width = min(_FIGURES_WIDTH_MAX, max(_FIGURES_WIDTH, width - 1 - (ideal + 2)))
-        map_lines = crowd(zone, width - left_width - 1, height, picture.glyphs)
-        return _beside(_figures(picture, left_width, height), map_lines, left_width + 1, height)
-    if height >= _FIGURES_HEIGHT + _MAP_HEIGHT:
+        left_width = min(_PANELS_WIDTH_MAX, max(_PANELS_WIDTH, width - 1 - (ideal + 2)))
+        map_lines = zone_map(zone, width - left_width - 1, height, state.glyphs)
+        return _beside(_panels(state, left_width, height), map_lines, left_width + 1, height)
+    if height >= _PANELS_HEIGHT + _MAP_HEIGHT:
         return [
-            *_figures(picture, width, _FIGURES_HEIGHT),
-            *crowd(zone, width, height - _FIGURES_HEIGHT, picture.glyphs),
+            *_panels(state, width, _PANELS_HEIGHT),
+            *zone_map(zone, width, height - _PANELS_HEIGHT, state.glyphs),
         ]
-    return _figures(picture, width, height)
+    return _panels(state, width, height)
 
 
-def _figures(picture: ScreenState, width: int, height: int) -> list[Text]:
-    recent = [sample for sample in picture.samples if sample.at >= picture.now - picture.window]
-    about = recent or picture.samples[-1:], picture.now, picture.window, width
-    lines = panels.choose(panels.sections(*about, picture.glyphs), height)
+def _panels(state: ScreenState, width: int, height: int) -> list[Text]:
+    samples, now = state.server.samples, state.server.now
+    recent = [sample for sample in samples if sample.at >= now - state.window]
+    span_shown = recent or samples[-1:], now, state.window, width
+    lines = panels.choose(panels.sections(*span_shown, state.glyphs), height)
     if height - len(lines) >= panels.CHART_ROWS + 2:
-        lines = panels.choose(panels.sections(*about, picture.glyphs, sparkline=False), height)
-        lines += panels.charts(*about, height - len(lines), picture.glyphs)
+        lines = panels.choose(panels.sections(*span_shown, state.glyphs, sparkline=False), height)
+        lines += panels.charts(*span_shown, height - len(lines), state.glyphs)
     return lines + [Text()] * (height - len(lines))

@@ -1,4 +1,4 @@
-"""What only time shows: players who come and go for hours, a few of them hostile."""
+"""Faults that only time shows: players join and leave for a long time, and a few of them are hostile."""
 
 from __future__ import annotations
 
@@ -11,62 +11,73 @@ import time
 
 from zoneserver.protocol.codes import CloseReason
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, files, stats, until_stats
+from zonetools.soak.lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
 from zonetools.soak.peers import RawClient, act
 from zonetools.soak.tasks import beside
 
 __all__ = ["churn"]
 
 _MB = 1024 * 1024
-# One in so many of those who come is hostile.
+# One visitor in this many is hostile.
 _HOSTILE_EVERY = 100
-# Memory comes in pages and arenas, and once more were needed at one moment they stay: less than this says nothing.
+# Python takes memory in arenas and keeps those that one busy moment needed. Smaller growth cannot be told from that.
 _RESOLUTION_MB = 0.25
+_PROMISED_MB_PER_HOUR = 1.0
 
 
 async def churn(lab: Lab) -> Finding:
-    """Row 24: hours are not to be had here, so the slope is of a shorter run, and says of how long a one."""
+    """Measure the growth of memory while visitors join and leave, and whether anything else grows.
+
+    The run takes minutes and not hours, so it cannot show the promised slope of memory. The finding says which
+    slope it would have detected.
+    """
     seconds, bots, checks = lab.pick(240.0, 6.0), lab.pick(200, 50), Checks()
     visits = itertools.count()
     samples: list[tuple[float, float]] = []
     async with lab.server() as server:
-        # From its first connection on uvloop holds one descriptor more.
+        # uvloop opens one more descriptor with the first connection.
         await stats(server)
-        idle = await files(server)
-        async with Crowd(server, bots, seed=lab.seed) as crowd:
+        idle = await open_files(server)
+        async with Crowd(server, lab.plan(bots)) as crowd:
             async with beside(*(_visit(lab, server, visits) for _ in range(20))):
-                # What it takes to reach its size is not growth.
+                # The first third warms up; what the server needs to reach its size is not growth.
                 await asyncio.sleep(seconds / 3)
                 began = time.monotonic()
                 while (elapsed := time.monotonic() - began) < seconds * 2 / 3:
                     samples.append((elapsed, float((await stats(server)).rss_bytes)))
                     await asyncio.sleep(0.25)
-            await until_stats(server, lambda now: now.players == now.connections == bots)
-        last = await until_stats(server, lambda now: now.connections == 0)
-        left = await files(server)
+            await wait_for_stats(server, lambda now: now.players == now.connections == bots)
+        last = await wait_for_stats(server, lambda now: now.connections == 0)
+        left = await open_files(server)
     slope, _ = statistics.linear_regression([moment for moment, _ in samples], [memory for _, memory in samples])
-    per_hour = slope * 3600 / _MB
-    grown = slope * samples[-1][0] / _MB
+    span = samples[-1][0]
+    per_hour, grown = slope * 3600 / _MB, slope * span / _MB
+    allowed = _PROMISED_MB_PER_HOUR * span / 3600 + _RESOLUTION_MB
     count = next(visits)
     hostile = -(-count // _HOSTILE_EVERY)
     kicks = sum(last.closes.get(code, 0) for code in (CloseReason.PROTOCOL_ERROR, CloseReason.FLOOD))
-    checks.expect(0 < kicks <= hostile, f"{kicks} are thrown out, {hostile} are hostile")
+    checks.expect(0 < kicks <= hostile, f"{kicks} sessions are disconnected, but {hostile} visitors are hostile")
     checks.expect(crowd.is_served, "a healthy player missed something")
-    checks.expect((last.players, last.handshaking, last.behind, last.queued_bytes) == (0, 0, 0, 0), "something stays")
+    checks.expect(
+        (last.players, last.handshaking, last.behind, last.queued_bytes) == (0, 0, 0, 0),
+        "a session remains",
+    )
     checks.expect(left == idle, f"descriptors: {idle} before, {left} after")
-    checks.expect("Traceback" not in server.log, "the server logs a traceback")
-    if not lab.quick:
-        allowed = 1.0 * samples[-1][0] / 3600 + _RESOLUTION_MB
-        checks.expect(grown <= allowed, "memory grows by more than 1 MB per hour and what cannot be told apart")
-    judged = ", too short to judge" if lab.quick else ""
+    checks.expect_no_traceback(server)
+    resolved = f"a run of this length detects only growth above {allowed * 3600 / span:.1f} MB/h"
+    if lab.quick:
+        resolved = "this run is too short to judge memory"
+    else:
+        checks.expect(grown <= allowed, f"memory grows by more than {allowed:.2f} MB in {span:.0f} s")
     return checks.finding(
-        f"{count:,} visits, {hostile} hostile, in {seconds:.0f} s: memory {grown:+.2f} MB in the "
-        f"last {samples[-1][0]:.0f} s ({per_hour:+.1f} MB/h extrapolated{judged}); sessions and descriptors as before"
+        f"the promised {_PROMISED_MB_PER_HOUR:g} MB/h is not shown: {resolved}; memory {grown:+.2f} MB in the last "
+        f"{span:.0f} s ({per_hour:+.1f} MB/h extrapolated), {count:,} visits, {hostile} hostile, in {seconds:.0f} s; "
+        "sessions and descriptors as before"
     )
 
 
 async def _visit(lab: Lab, server: ServerProcess, visits: itertools.count[int]) -> None:
-    """One after the other: comes in, does something, and goes; now and then one who means no good."""
+    """Visit the zone again and again: join, act, leave. One visit in `_HOSTILE_EVERY` is hostile."""
     for visit in visits:
         chance = random.Random(lab.seed * 1_000_003 + visit)
         client = await lab.raw(server)
@@ -78,9 +89,9 @@ async def _visit(lab: Lab, server: ServerProcess, visits: itertools.count[int]) 
             for seq in (1, 3, 5):
                 await client.send(act(seq, ("move", chance.randint(-10, 10), chance.randint(-10, 10)), ("emote", 1)))
                 await asyncio.sleep(chance.uniform(0.02, 0.2))
-                await client.take(65_536)
+                await client.read(65_536)
         finally:
-            # Half of them are rude.
+            # Half of the visitors reset the connection.
             client.close() if chance.random() < 0.5 else client.reset()
 
 

@@ -1,4 +1,4 @@
-"""Too much of what may be sent, and too many who connect."""
+"""Too many valid packets, and too many connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Bye, Ping, Refusal
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats, until_stats
+from zonetools.soak.lab import Checks, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.peers import RawClient, act
 from zonetools.soak.tasks import beside
 
@@ -25,7 +25,7 @@ Endless = Callable[[], "itertools.count[int]"]
 
 @dataclass(slots=True)
 class _Flooder:
-    """What one of them was told, and how long it lasted."""
+    """What one flooder was told, and how long it stayed connected."""
 
     told: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -40,7 +40,7 @@ def _emotes(first: int) -> bytes:
 
 
 async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[int], bytes]) -> _Flooder:
-    """Joins, and sends valid frames until it is thrown out."""
+    """Join, then send valid packets until the server ends the session."""
     flooder, client = _Flooder(), await lab.raw(server)
 
     async def send() -> None:
@@ -63,7 +63,7 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
 
 
 async def flood(lab: Lab) -> Finding:
-    """Row 4: valid and meaningless, as fast as one can send it, from ever new addresses."""
+    """Flood the server with valid but meaningless packets from ever new addresses."""
     flooders: list[_Flooder] = []
     numbers = itertools.count()
 
@@ -85,18 +85,18 @@ async def flood(lab: Lab) -> Finding:
     for flooder in flooders:
         checks.expect(flooder.told == ladder, f"a flooder is told {flooder.told}")
         checks.expect(flooder.seconds <= 1.0, "a flooder stays longer than 1 s")
-    checks.expect(len(flooders) > 1, "nobody flooded")
+    checks.expect(len(flooders) > 1, "no flooder connected")
     slowest = max((flooder.seconds for flooder in flooders), default=0.0)
     return checks.finding(
-        f"{len(flooders)} flooders warned, muted, out after {slowest * 1000:.0f} ms at the most; {comparison}"
+        f"{len(flooders)} flooders warned, muted, disconnected after at most {slowest * 1000:.0f} ms; {comparison}"
     )
 
 
 async def tiny_frames(lab: Lab) -> Finding:
-    """Row 6: 256 KB of the smallest frames in one go; how much later than otherwise is somebody else answered?"""
+    """Send 256 KB of the smallest packets at once, and measure how much later another player is answered."""
     checks, tokens = Checks(), itertools.count()
     alone: list[float] = []
-    held: list[float] = []
+    attacked: list[float] = []
     tiny = frame(Ping(1).encode())
     count = 256 * 1024 // len(tiny)
 
@@ -104,47 +104,46 @@ async def tiny_frames(lab: Lab) -> Finding:
         with contextlib.suppress(OSError):
             await client.send(tiny * count)
 
-    async with lab.server() as server, lab.witness(server, "prober") as prober:
-        for round_ in range(lab.pick(40, 12)):
+    async with lab.server() as server, lab.recorder(server, "prober") as prober:
+        for burst in range(lab.pick(40, 12)):
             client = await lab.raw(server)
-            await client.join(f"tiny-{round_}")
-            # Just after a tick, so that none falls into the measurement.
+            await client.join(f"tiny-{burst}")
+            # Start right after a tick, so that no tick falls into the measurement.
             await prober.ticks(1)
             alone.append(await prober.round_trip(next(tokens)))
             async with beside(send(client)):
                 await asyncio.sleep(0)
-                held.append(max([await prober.round_trip(next(tokens)) for _ in range(4)]))
-                said = await client.bye()
+                attacked.append(max([await prober.round_trip(next(tokens)) for _ in range(4)]))
+                bye = await client.bye()
             client.close()
-            checks.expect(said is not None and said.code == CloseReason.FLOOD, f"it ends with {said}")
+            checks.expect(bye.code == CloseReason.FLOOD, f"the burst ends with {bye}")
         seen = await stats(server)
-    extra_ms = 1000 * (statistics.median(held) - statistics.median(alone))
-    checks.expect(extra_ms <= 5.0, "the loop is held for longer than 5 ms")
-    read = seen.packets_in_total / max(1, len(held))
-    checks.expect(read < 1_000, "far more frames are read than the guard allows")
+    extra_ms = 1000 * (statistics.median(attacked) - statistics.median(alone))
+    checks.expect(extra_ms <= 5.0, "the loop is delayed by more than 5 ms")
+    read = seen.packets_in_total / max(1, len(attacked))
+    checks.expect(read < 1_000, "far more packets are read than flood control allows")
     return checks.finding(
-        f"somebody else's answer is {extra_ms:.1f} ms later (median of {len(held)} bursts, worst "
-        f"{1000 * (max(held) - statistics.median(alone)):.1f} ms); {read:.0f} of {count:,} frames "
+        f"the answer to another player is {extra_ms:.1f} ms later (median of {len(attacked)} bursts, worst "
+        f"{1000 * (max(attacked) - statistics.median(alone)):.1f} ms); {read:.0f} of {count:,} packets "
         "are read before FLOOD"
     )
 
 
 async def connection_flood(lab: Lab) -> Finding:
-    """Row 15: one address that connects as fast as it can, and many addresses that do so once."""
+    """Connect as fast as possible from one address, then once from each of many addresses."""
     checks, limit = Checks(), 32
     count = lab.pick(2_000, 400)
     address = lab.address()
-    async with lab.server() as server, lab.witness(server, "witness") as witness:
+    async with lab.server() as server, lab.recorder(server, "recorder") as recorder:
         held: list[RawClient] = []
         try:
             held += [await RawClient.connect(server.port, address) for _ in range(limit)]
-            before = await until_stats(server, lambda now: now.handshaking == limit)
+            before = await wait_for_stats(server, lambda now: now.handshaking == limit)
             checks.expect(not before.closes, f"the first {limit} connections are refused: {before.closes}")
             one_more = await RawClient.connect(server.port, address)
-            said = await one_more.bye()
+            bye = await one_more.bye()
             one_more.close()
-            code = None if said is None else said.code
-            checks.expect(code == CloseReason.TOO_MANY_CONNECTIONS, f"connection {limit + 1} ends with {code}")
+            checks.expect(bye.code == CloseReason.TOO_MANY_CONNECTIONS, f"connection {limit + 1} ends with {bye.code}")
             began = time.monotonic()
             for _ in range(count):
                 (await RawClient.connect(server.port, address)).close()
@@ -154,23 +153,23 @@ async def connection_flood(lab: Lab) -> Finding:
             joined = time.monotonic() - asked
             elsewhere.close()
             rate = count / (asked - began)
-            refused = (await until_stats(server, lambda now: now.connections <= limit + 1)).closes
+            refused = (await wait_for_stats(server, lambda now: now.connections <= limit + 1)).closes
         finally:
             for client in held:
                 client.close()
         counted = refused.get(CloseReason.TOO_MANY_CONNECTIONS, 0)
-        # Those it had held are closed after two seconds; then it is within its rights, now and then.
-        within = 64 + 16 * (time.monotonic() - began) if asked - began > 1.9 else 0.0
-        checks.expect(counted > count - within, f"of {count + 1} too many only {counted} are counted")
+        # After two seconds the server closes the held connections; then some new ones are within the limit.
+        allowed = 64 + 16 * (time.monotonic() - began) if asked - began > 1.9 else 0.0
+        checks.expect(counted > count - allowed, f"of {count + 1} excess connections only {counted} are counted")
         many = lab.pick(20_000, 1_000)
-        most = 0
+        addresses_max = 0
         for number in range(many):
             (await lab.raw(server)).close()
             if number % 500 == 499:
-                most = max(most, (await stats(server)).addresses)
-        checks.expect(most <= 16_384 + 64, "the table of addresses grows without bound")
-        await witness.ticks(1)
+                addresses_max = max(addresses_max, (await stats(server)).addresses)
+        checks.expect(addresses_max <= 16_384 + 64, "the table of addresses grows without bound")
+        await recorder.ticks(1)
     return checks.finding(
-        f"{counted:,} refused and counted at {rate:,.0f}/s, another address joins in {joined * 1000:.0f} ms; "
-        f"{many:,} addresses: {most:,} remembered at the most"
+        f"{counted:,} rejected and counted at {rate:,.0f}/s, another address joins in {joined * 1000:.0f} ms; "
+        f"{many:,} addresses: at most {addresses_max:,} remembered"
     )

@@ -1,0 +1,43 @@
+"""The panels: numbers, phases, charts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from helpers.dashboards import (
+    screen_state,
+    stats,
+    stats_after,
+)
+from zonetools.dashboard.data.history import Sample
+from zonetools.dashboard.screen.view import render
+
+from zoneserver.support.format import count, size
+
+
+@pytest.mark.parametrize("value", [0, 0.04, 1, 9.96, 99.97, 999.6, 9_999.7, 10_000, 99_960, 999_999, 123_456_789, 1e15])
+def test_number_never_outgrows_its_column(value: float) -> None:
+    assert len(count(value)) <= 5
+    assert len(size(value)) <= 8
+
+
+@pytest.mark.parametrize("milliseconds", [0.0, 0.3])
+def test_deflate_phase_is_shown_only_when_it_takes_time(milliseconds: float) -> None:
+    sample = Sample(59.0, stats(phases_ms={**stats().phases_ms, "deflate": milliseconds}), None)
+    rows = render(screen_state(samples=(sample,)), 120, 36).plain.split("\n")
+    assert any(re.search(r"deflate .* 0\.30 ms", row) for row in rows) is bool(milliseconds)
+
+
+def test_large_screen_has_charts_and_small_screen_a_sparkline() -> None:
+    assert "deliveries out per s" in render(screen_state(), 200, 60).plain
+    assert "deliveries out per s" not in render(screen_state(), 80, 24).plain
+    assert "ms peak" in render(screen_state(), 80, 24).plain
+
+
+def test_changed_number_moves_nothing_else() -> None:
+    first, last = (Sample(59.0, stats_after(1.0, frame_bytes=size), None) for size in (7, 123_456))
+    before, after = (render(screen_state(samples=(sample,)), 80, 24).plain.split("\n") for sample in (first, last))
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    assert changed[0][0].index("frame") == changed[0][1].index("frame")

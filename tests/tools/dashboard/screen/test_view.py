@@ -1,0 +1,153 @@
+"""The whole screen as a function of the state and of the size of the terminal."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from helpers.dashboards import (
+    screen_state,
+    stats,
+)
+from rich.cells import cell_len
+from zonetools.common.admin_client import ZoneMap
+from zonetools.dashboard.data.history import Sample
+from zonetools.dashboard.data.monitor import Outage
+from zonetools.dashboard.screen.glyphs import ASCII
+from zonetools.dashboard.screen.view import lists_shown, next_panel, render, summary
+
+from zoneserver.admin.stats import SessionList
+
+SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"glyphs": ASCII},
+        {"samples": ()},
+        {"samples": (), "zone": None, "outage": Outage("connection refused", "12:00:00", 5.0)},
+        {"outage": Outage("no answer within 2 s", "12:00:00", 5.0)},
+        {"help": True},
+        {"paused": True, "window": 600.0},
+        {"panel": "sessions"},
+        {"panel": "closes", "reset_clock": "12:34:56"},
+        {"panel": "sessions", "sessions": None},
+        {"sessions": SessionList("zone-sessions/1", 1, 0, "age", [], [])},
+        {"panel": "sessions", "glyphs": ASCII},
+        {"zone": None},
+        {"zone": ZoneMap(100, 1, 0, [])},
+        {"zone": ZoneMap(1, 100, 1, [1, 100])},
+        {"samples": (Sample(59.0, stats(players=10_000, tick=10**9, actions_in_total=10**15), None),)},
+    ],
+    ids=[
+        *("live", "ascii", "empty", "never answered", "outage", "help", "paused"),
+        *("sessions", "closes", "no list yet", "empty list", "ascii sessions", "no map", "wide", "tall", "first"),
+    ],
+)
+def test_view_is_exactly_as_large_as_the_terminal(changes: dict[str, Any], size: tuple[int, int]) -> None:
+    width, height = size
+    for footer in (True, False):
+        rows = render(screen_state(**changes), width, height, footer).plain.split("\n")
+        assert len(rows) == height
+        assert max(cell_len(row) for row in rows) <= width
+    if changes.get("glyphs") is ASCII:
+        assert "\n".join(rows).isascii()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_view_shows_the_essentials_at_every_size(size: tuple[int, int]) -> None:
+    text = render(screen_state(), *size).plain
+    for words in (
+        "plaza",
+        "127.0.0.1:7778",
+        "tick p99",
+        "10% fine",
+        "300 of 10.0k",
+        "x300",
+        "live",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_footer_names_every_key_at_every_size(size: tuple[int, int]) -> None:
+    footer = render(screen_state(), *size).plain.split("\n")[-1]
+    for key, meaning in (("q", "quit"), ("?", "help"), ("space", "pause"), ("r", "reset")):
+        assert f"{key} {meaning}" in footer
+    assert re.search("< ?> sort", footer)
+    assert re.search(r"\+ ?- window", footer)
+    assert ("tab view" in footer) is (size != (200, 60)), "a screen that shows everything needs no tab key"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_header_tells_reset_and_dilation_at_every_size(size: tuple[int, int]) -> None:
+    assert "since reset 12:34:56  live" in render(screen_state(reset_clock="12:34:56"), *size).plain
+    slow = Sample(59.0, stats(dilation=0.42), None)
+    assert "live, dilated to 42%" in render(screen_state(samples=(slow,)), *size).plain
+
+
+@pytest.mark.parametrize(("size", "shown"), [((60, 15), False), ((80, 24), True), ((60, 50), True), ((200, 60), True)])
+def test_map_is_shown_when_it_fits(size: tuple[int, int], shown: bool) -> None:
+    text = render(screen_state(), *size).plain
+    assert ("the zone" in text) is shown
+    assert bool(re.search("[\u2801-\u28ff]", text)) is shown
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 14), (10, 3), (1, 1)])
+def test_view_says_that_the_terminal_is_too_small(size: tuple[int, int]) -> None:
+    rows = render(screen_state(), *size).plain.split("\n")
+    assert rows[0] == "too small"[: size[0]]
+    assert len(rows) <= size[1]
+    assert all(len(row) <= size[0] for row in rows)
+
+
+def test_outage_is_grey_and_says_since_when() -> None:
+    view = render(screen_state(outage=Outage("connection refused", "12:34:56", 65.0)), 80, 24)
+    assert "no answer since 12:34:56 (1m 05s): connection refused, retrying" in view.plain
+    body = view.plain.index("players and tick")
+    assert {str(span.style) for span in view.spans if span.start <= body < span.end} == {"dim"}
+
+
+def test_help_fits_the_smallest_width() -> None:
+    narrow, wide = (render(screen_state(help=True), width, 30).plain.split("\n")[1:-1] for width in (60, 200))
+    assert [line.rstrip() for line in narrow] == [line.rstrip() for line in wide]
+
+
+def test_summary_has_all_panels_and_no_map() -> None:
+    text = summary(screen_state(), 80).plain
+    assert "OUT_OF_RANGE" in text
+    assert "CLIENT_LEFT" in text
+    assert "the zone" not in text
+
+
+@pytest.mark.parametrize(
+    ("size", "views"),
+    [
+        ((60, 15), [(), ("sessions",), ("closes",)]),
+        ((80, 24), [(), ("sessions",), ("closes",)]),
+        ((80, 40), [("sessions",), ("closes",)]),
+        ((60, 40), [(), ("sessions",), ("closes",)]),
+        ((120, 30), [(), ("sessions", "closes")]),
+        ((120, 36), [("sessions", "closes")]),
+        ((200, 60), [("sessions", "closes")]),
+    ],
+    ids=lambda value: f"{value[0]}x{value[1]}" if isinstance(value, tuple) else "",
+)
+def test_tab_cycles_through_the_lists_that_do_not_fit_together(
+    size: tuple[int, int], views: list[tuple[str, ...]]
+) -> None:
+    panel, seen = "", []
+    for _ in views:
+        seen.append(lists_shown(panel, *size))
+        text = render(screen_state(panel=panel), *size).plain
+        assert ("sorted by queued" in text) is ("sessions" in seen[-1])
+        assert ("recent closes" in text) is ("closes" in seen[-1])
+        assert "tick p99" in text
+        assert "the zone" in text or size[0] < 63, "the map stays if it fits beside the panels"
+        panel = next_panel(panel, *size)
+    assert seen == views
+    assert lists_shown(panel, *size) == views[0]

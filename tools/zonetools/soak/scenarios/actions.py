@@ -1,0 +1,158 @@
+"""Actions that are not allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from zoneserver.protocol.messages import Bye, Op, Refusal
+from zonetools.common.server_process import ServerProcess
+from zonetools.soak.lab import Checks, Finding, Lab, stats
+from zonetools.soak.peers import RawClient, RecordingClient, act, hello, packet
+from zonetools.soak.tasks import together
+
+__all__ = ["bad_actions"]
+
+_NAN = float("nan")
+# The expected code and the action that is tried.
+_ACTIONS: list[tuple[str, tuple[object, ...]]] = [
+    ("TOO_FAST", ("move", 26, 0)),
+    ("BAD_PAYLOAD", ("move", 128, 0)),
+    ("BAD_PAYLOAD", ("move", _NAN, 0)),
+    ("BAD_PAYLOAD", ("move", float("inf"), 0)),
+    ("BAD_PAYLOAD", ("move", True, 0)),
+    ("BAD_PAYLOAD", ("move", "1", 0)),
+    ("BAD_PAYLOAD", ("move", 1)),
+    ("BAD_PAYLOAD", ("move", 1, 1, 0)),
+    ("BAD_PAYLOAD", ("move", 2**63, 0)),
+    ("BAD_PAYLOAD", ("emote", 6)),
+    ("BAD_PAYLOAD", ("emote", -1)),
+    ("BAD_PAYLOAD", ("say", "")),
+    ("BAD_PAYLOAD", ("say", "\x1b[2J")),
+    ("BAD_PAYLOAD", ("say", "x" * 201)),
+    ("BAD_PAYLOAD", ("say", b"bytes")),
+    ("BAD_PAYLOAD", ("say", None)),
+    ("UNKNOWN_ACTION", ("teleport", 1, 1)),
+    ("UNKNOWN_ACTION", ("on_join",)),
+    ("UNKNOWN_ACTION", ("__init__",)),
+    ("UNKNOWN_ACTION", ("",)),
+    ("NO_TARGET", ("strike", 999)),
+    ("NO_TARGET", ("heal", 60_000)),
+    ("SELF", ("strike", None)),
+    ("OUT_OF_RANGE", ("strike", None)),
+]
+
+
+async def bad_actions(lab: Lab) -> Finding:
+    """Try bad actions: each is answered, none is broadcast, and 20 of them end the session."""
+    checks = Checks()
+    async with lab.server() as server, lab.recorder(server, "recorder") as recorder:
+        offenders = await together(
+            *(_try(lab, server, recorder, number, *each, checks) for number, each in enumerate(_ACTIONS))
+        )
+        cooldown = await _cooldown(lab, server)
+        checks.expect(cooldown == ["COOLDOWN"], f"a second heal within its cooldown is answered with {cooldown}")
+        levels = await _penalty_levels(lab, server, recorder)
+        checks.expect(
+            levels == {"WARNED": 10, "MUTED": 15, "PROTOCOL_ERROR": 20},
+            f"the penalty levels come at {levels} violations and not at 10, 15, 20",
+        )
+        state = await _bad_states(lab, server)
+        checks.expect(set(state) == {"PROTOCOL_ERROR"}, f"messages in a wrong state end with {state}")
+        await recorder.ticks(2)
+        seen = await stats(server)
+    slots = set(offenders)
+    told = [
+        event for _, tick in recorder.frames for event in tick.events if event[0] in slots and event[2] != "heal"
+    ] + [slot for _, tick in recorder.frames for slot in tick.movers if slot in slots]
+    checks.expect(not told, f"a bad action is broadcast: {told[:2]}")
+    refused = sum(seen.refusals.values())
+    checks.expect_no_traceback(server)
+    return checks.finding(
+        f"{len(_ACTIONS) + 1} kinds refused with their codes ({refused} in all), 0 broadcast; violations: warned at "
+        f"{levels.get('WARNED')}, muted at {levels.get('MUTED')}, disconnected at {levels.get('PROTOCOL_ERROR')}"
+    )
+
+
+async def _try(
+    lab: Lab,
+    server: ServerProcess,
+    recorder: RecordingClient,
+    number: int,
+    code: str,
+    action: tuple[object, ...],
+    checks: Checks,
+) -> int:
+    """Try one action and check its answer. Returns the slot, which must not appear in any frame."""
+    client = await lab.raw(server)
+    try:
+        slot = (await client.join(f"bad-{number}")).slot
+        if action[-1] is None and code in {"SELF", "OUT_OF_RANGE"}:
+            action = (action[0], slot if code == "SELF" else recorder.slot)
+        await client.send(packet(Op.ACT, 1, [action]))
+        found = await _refusals(client, 1)
+        checks.expect(found == [code], f"{action!r:.40} is answered with {found} and not {code}")
+        return slot
+    finally:
+        client.close()
+
+
+async def _refusals(client: RawClient, count: int) -> list[str]:
+    """The codes of the next refusals, and of the close if it comes first."""
+    codes: list[str] = []
+    async with asyncio.timeout(3):
+        while len(codes) < count:
+            message = await client.receive()
+            if message is None or isinstance(message, Bye):
+                return [*codes, "ended" if message is None else message.code]
+            if isinstance(message, Refusal):
+                codes.append(message.code)
+    return codes
+
+
+async def _cooldown(lab: Lab, server: ServerProcess) -> list[str]:
+    client = await lab.raw(server)
+    try:
+        slot = (await client.join("impatient")).slot
+        await client.send(act(1, ("heal", slot), ("heal", slot)))
+        return await _refusals(client, 1)
+    finally:
+        client.close()
+
+
+async def _penalty_levels(lab: Lab, server: ServerProcess, recorder: RecordingClient) -> dict[str, int]:
+    """The number of violations at which each penalty level is reached, if all come within one tick."""
+    client = await lab.raw(server)
+    reached: dict[str, int] = {}
+    try:
+        await client.join("cheater")
+        await recorder.ticks(1)
+        await client.send(b"".join(packet(Op.ACT, seq, [["teleport", 1, 1]]) for seq in range(1, 31)))
+        answered: Counter[str] = Counter()
+        for message in await client.messages():
+            if isinstance(message, Refusal) and message.seq:
+                answered["refused"] += 1
+            elif isinstance(message, Refusal):
+                reached.setdefault(message.code, answered["refused"])
+            elif isinstance(message, Bye):
+                reached[message.code] = answered["refused"]
+    finally:
+        client.close()
+    return reached
+
+
+async def _bad_states(lab: Lab, server: ServerProcess) -> Counter[str]:
+    """Send ACT and PING before HELLO, ACT right after HELLO, and HELLO twice."""
+    tries = (
+        act(1, ("emote", 1)),
+        packet(Op.PING, 1),
+        hello("early-1") + act(1, ("emote", 1)),
+        hello("early-2") + hello("early-2"),
+    )
+    codes: Counter[str] = Counter()
+    for data in tries:
+        client = await lab.raw(server)
+        await client.send(data)
+        codes[(await client.bye()).code] += 1
+        client.close()
+    return codes
