@@ -31,7 +31,7 @@ from zoneserver.protocol.messages import (
     Tick,
     Welcome,
 )
-from zoneserver.support.process import loop_factory
+from zoneserver.support.event_loop import loop_factory
 
 PATIENCE_SECONDS = 30.0
 """How long anything may take before a test fails; nothing is expected to take a tenth of it."""

@@ -26,7 +26,8 @@ from zoneserver.cli import command
 from zoneserver.cli import main as cli
 from zoneserver.cli.settings import COMMANDS, Parser
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
-from zoneserver.support.parse import above_zero, duration_text, parse_count, parse_duration, parse_size, size_text
+from zoneserver.support.format import exact_duration, exact_size
+from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_size
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     "swarm": zonetools.swarm.__main__._parser,
@@ -298,12 +299,12 @@ def test_every_setting_can_be_made_by_a_variable(
 
 @given(st.integers(0, 10**7).map(lambda ms: ms / 1000))
 def test_a_duration_is_read_as_it_is_written(seconds: float) -> None:
-    assert parse_duration(duration_text(seconds)) == pytest.approx(seconds, abs=1e-4)
+    assert parse_duration(exact_duration(seconds)) == pytest.approx(seconds, abs=1e-4)
 
 
 @given(st.integers(0, 2**50))
 def test_a_size_is_read_as_it_is_written(size: int) -> None:
-    assert parse_size(size_text(size)) == size
+    assert parse_size(exact_size(size)) == size
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_whatever_is_cut_short_is_refused(data: bytes, level: int, chance: st.Da
 
 @given(st.binary(max_size=500), st.binary(min_size=1, max_size=50))
 def test_bytes_behind_the_end_are_refused(data: bytes, more: bytes) -> None:
-    with pytest.raises(DeflateError, match=f"^{len(more)} bytes behind"):
+    with pytest.raises(DeflateError, match=f"^{len(more)} bytes follow the end"):
         inflate(deflate(data) + more, 1000)
 
 

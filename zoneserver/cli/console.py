@@ -15,7 +15,8 @@ from zoneserver.cli.command import is_quiet
 from zoneserver.config import Config
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.server import ZoneServer
-from zoneserver.support.process import address_text, port_holder
+from zoneserver.support.format import format_address
+from zoneserver.support.process import port_holder
 from zoneserver.support.version import __version__
 
 __all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
@@ -43,7 +44,7 @@ def explain(error: OSError, config: Config) -> str:
         )
     if error.filename is not None:
         return str(error.strerror)
-    return f"cannot listen on {address_text(config.host, config.port)}: {error.strerror or error}"
+    return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
 
 
 def banner(server: ZoneServer, loop_name: str) -> None:
@@ -51,7 +52,7 @@ def banner(server: ZoneServer, loop_name: str) -> None:
     config, most = server.config, _players(server.players_max)
     lines = [
         f"zoneserver {__version__}, {server.zone.name}, {loop_name}, {config.hz} Hz, at most {most}",
-        f"players    {address_text(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
+        f"players    {format_address(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
     ]
     if not config.secret:
         lines.append("no secret: anyone may join, under any name")

@@ -27,8 +27,9 @@ from zoneserver.protocol.names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
+from zoneserver.support.event_loop import LOOPS, loop_factory, on_stop_signals
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_size
-from zoneserver.support.process import LOOPS, freeze_growth, loop_factory, on_stop_signals
+from zoneserver.support.process import freeze_growth
 from zoneserver.zone.rules import Rules
 
 __all__ = ["main"]

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from zoneserver.support.errors import Exit
+from zoneserver.support.format import exact_duration, exact_size
 from zoneserver.support.logs import LOG_FORMATS, LOG_LEVELS
 from zoneserver.support.parse import (
-    duration_text,
     nearest,
     one_of,
     parse_count,
@@ -29,7 +29,6 @@ from zoneserver.support.parse import (
     parse_integer,
     parse_port,
     parse_size,
-    size_text,
 )
 from zoneserver.support.version import __version__
 
@@ -48,7 +47,7 @@ _METAVARS = {
     parse_integer: "N",
     Path: "FILE",
 }
-_TEXTS: dict[Any, Callable[[Any], str]] = {parse_duration: duration_text, parse_size: size_text}
+_TEXTS: dict[Any, Callable[[Any], str]] = {parse_duration: exact_duration, parse_size: exact_size}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import msgpack
 
 from zoneserver.protocol.columns import pack_column, pack_slots
+from zoneserver.protocol.compression import seams_of
 
 __all__ = [
     "ACTIONS_PER_PACKET",
     "DEFLATE",
     "PROTOCOL_VERSION",
+    "SERVER_PAYLOAD_BYTES",
     "Act",
     "Bye",
     "ClientMessage",
@@ -35,6 +37,12 @@ __all__ = [
     "Tick",
     "Value",
     "Welcome",
+    "encode_act",
+    "encode_action",
+    "encode_event",
+    "encode_tick",
+    "op_of",
+    "seams_of",
 ]
 
 PROTOCOL_VERSION = 1
@@ -48,8 +56,6 @@ SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 Value = int | float | str | bool | None
 """What an action or an event may carry."""
 _VALUE_TYPES = frozenset({int, float, str, bool, type(None)})
-# From here on an element is worth codes of its own when it is deflated: their table takes some fifty bytes.
-_LONG_ELEMENT_BYTES = 128
 
 
 class Op(enum.IntEnum):
@@ -357,22 +363,3 @@ def op_of(payload: bytes) -> int:
     Every message has fewer than 16 elements, so its array header is one byte and the next is the op.
     """
     return payload[1] if len(payload) > 1 and payload[0] & 0xF0 == 0x90 else 0
-
-
-def seams_of(payload: bytes) -> list[int]:
-    """Where a message is of another kind than before: around its long elements, most of which are columns.
-    Short ones belong to what follows.
-
-    >>> seams_of(msgpack.packb([Op.TICK, 7, bytes(200), bytes(300), 1]))
-    [205, 508]
-    """
-    unpacker = msgpack.Unpacker(max_buffer_size=len(payload))
-    unpacker.feed(payload)
-    seams = [0]
-    for _ in range(unpacker.read_array_header()):
-        start = unpacker.tell()
-        unpacker.skip()
-        end = unpacker.tell()
-        if end - start >= _LONG_ELEMENT_BYTES:
-            seams += [start, end] if start - seams[-1] >= _LONG_ELEMENT_BYTES else [end]
-    return [seam for seam in seams if 0 < seam < len(payload)]
