@@ -91,7 +91,9 @@ def port_holder(port: int) -> str | None:
         return None
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if any(os.readlink(link.path) in inodes for link in os.scandir(f"/proc/{pid}/fd")):
+            with os.scandir(f"/proc/{pid}/fd") as links:
+                is_holder = any(os.readlink(link.path) in inodes for link in links)
+            if is_holder:
                 with open(f"/proc/{pid}/comm") as name:
                     return f"{name.read().strip()} (pid {pid})"
         except OSError:
