@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zoneclient.__main__
@@ -18,15 +16,10 @@ import zonetools.demo
 import zonetools.soak.__main__
 import zonetools.swarm.__main__
 from helpers.paths import ROOT
-from hypothesis import given
-from hypothesis import strategies as st
 
-from zoneserver import config
-from zoneserver.cli import command
 from zoneserver.cli import main as cli
 from zoneserver.cli.settings import COMMANDS, Parser
-from zoneserver.support.errors import CannotStartError, Exit, UsageError
-from zoneserver.support.format import exact_duration, exact_size
+from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_size
 
 PARSERS: dict[str, Callable[[], Parser]] = {
@@ -292,95 +285,6 @@ def test_every_setting_can_be_made_by_a_variable(
             context.setenv("ZONE_" + key.upper().replace("-", "_"), text)
             after = tomllib.loads(shown(capsys, PARSERS[name](), *argv))[name]
         assert after == values | {key: True if isinstance(value, bool) else value}
-
-
-# --- Values -------------------------------------------------------------------------------------------
-
-
-@given(st.integers(0, 10**7).map(lambda ms: ms / 1000))
-def test_a_duration_is_read_as_it_is_written(seconds: float) -> None:
-    assert parse_duration(exact_duration(seconds)) == pytest.approx(seconds, abs=1e-4)
-
-
-@given(st.integers(0, 2**50))
-def test_a_size_is_read_as_it_is_written(size: int) -> None:
-    assert parse_size(exact_size(size)) == size
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("stall_second=3", "there is no limit 'stall_second'; did you mean 'stall_seconds'?"),
-        ("stall_seconds=soon", "'stall_seconds=soon' is not of the form limit=figure, as in stall_seconds=5"),
-        ("history_ticks=0", "history_ticks=0: a limit is above zero"),
-        ("history_ticks=1.5", "not of the form limit=figure"),
-        ("stall_seconds=nan", "a limit is above zero"),
-    ],
-)
-def test_a_limit_that_is_none_is_told(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said.replace("?", r"\?")):
-        config.parse_limits(text)
-
-
-# --- Running a command --------------------------------------------------------------------------------
-
-
-def run(body: Callable[[argparse.Namespace], Any], *argv: str) -> int:
-    return command.run_command(nap(), body, argv)
-
-
-def raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
-    def body(_: argparse.Namespace) -> int:
-        raise error
-
-    return body
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (UsageError("no such bed"), 2, "zone-nap: no such bed\n"),
-        (CannotStartError("no bed is free"), 3, "zone-nap: no bed is free\n"),
-        (FileNotFoundError(2, "No such file or directory", "bed"), 3, "zone-nap: bed: No such file or directory\n"),
-        (KeyboardInterrupt(), 130, ""),
-        (asyncio.CancelledError(), 130, ""),
-    ],
-)
-def test_an_error_becomes_an_exit_code_and_a_line(
-    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(raising(error)) == code
-    assert capsys.readouterr() == ("", said)
-
-
-def test_the_traceback_is_logged_when_everything_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(raising(UsageError("no such bed")), "-v") == 2
-    err = capsys.readouterr().err
-    assert "Traceback" in err
-    assert err.endswith("zone-nap: no such bed\n")
-
-
-def test_a_coroutine_runs_on_a_loop_of_its_own() -> None:
-    async def body(arguments: argparse.Namespace) -> int:
-        await asyncio.sleep(0)
-        return int(arguments.time)
-
-    assert run(body, "--time", "7s") == 7
-
-
-def test_no_color_reaches_whatever_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    seen: list[dict[str, str]] = []
-
-    def body(_: argparse.Namespace) -> int:
-        import os
-
-        seen.append(dict(os.environ))
-        return 0
-
-    run(body, "--no-color")
-    assert [environment.get("NO_COLOR") for environment in seen] == ["1"]
-    assert "FORCE_COLOR" not in seen[0]
 
 
 def test_the_file_in_the_readme_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
