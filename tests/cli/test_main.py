@@ -1,4 +1,4 @@
-"""The command `zoneserver run`, as its user meets it: in a process of its own."""
+"""The command `zoneserver run` in a process of its own, as a user starts it."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from zoneserver.protocol.messages import (
 from zoneserver.support.event_loop import loop_factory
 
 PATIENCE_SECONDS = 30.0
-"""How long anything may take before a test fails; nothing is expected to take a tenth of it."""
+"""A test fails if a step takes this long. No step is expected to take a tenth of it."""
 
 HAS_UVLOOP = loop_factory("auto")[0] == "uvloop"
 Message = TypeVar("Message", bound=ServerMessage)
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found]) -> Found:
-    """What `look` finds, as soon as it finds anything."""
+def until(find: Callable[[], Found]) -> Found:
+    """The first true result of `find`, which is called again and again."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it never came"
+    while not (found := find()):
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.005)
     return found
 
@@ -67,12 +67,12 @@ class Server:
         )
 
     def ready(self) -> dict[str, int]:
-        def look() -> str:
+        def content() -> str:
             if self.process.poll() is not None:
                 pytest.fail(f"the server ended: {self.process.communicate()}")
             return self.ready_file.read_text() if self.ready_file.exists() else ""
 
-        ready: dict[str, int] = json.loads(until(look))
+        ready: dict[str, int] = json.loads(until(content))
         return ready
 
     def stats(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Server:
         return player
 
     def ended(self) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) once it has ended."""
+        """(exit code, stdout, stderr), after the end of the process."""
         out, err = self.process.communicate(timeout=PATIENCE_SECONDS)
         return self.process.returncode, out, err
 
@@ -101,7 +101,7 @@ class Server:
 
 
 class Player:
-    """A client on a blocking socket, which reads only when it is told to."""
+    """A client on a blocking socket, which reads only when the test tells it to."""
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
@@ -130,11 +130,11 @@ class Player:
 
 @pytest.fixture
 def opened() -> Iterator[list[Server | Player]]:
-    """Whatever is put into it is closed."""
-    things: list[Server | Player] = []
-    yield things
-    for thing in reversed(things):
-        thing.close()
+    """A list of servers and players that are closed after the test."""
+    opened: list[Server | Player] = []
+    yield opened
+    for each in reversed(opened):
+        each.close()
 
 
 Run = Callable[..., Server]
@@ -151,7 +151,7 @@ def run(tmp_path: Path, opened: list[Server | Player]) -> Run:
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """(exit code, the one line it has to say) of a command that must not start."""
+    """(exit code, the one line of the error) of a command that must not start."""
     try:
         code = cli.main(["run", *arguments])
     except SystemExit as error:
@@ -166,14 +166,14 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return code, lines[0]
 
 
-# --- Coming up ------------------------------------------------------------------------------------
+# --- Start ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "loop",
     ["asyncio", pytest.param("uvloop", marks=pytest.mark.skipif(not HAS_UVLOOP, reason="uvloop is not installed"))],
 )
-def test_it_comes_up_says_so_and_sums_up_at_its_end(run: Run, opened: list[Server | Player], loop: str) -> None:
+def test_run_prints_a_banner_and_a_summary(run: Run, opened: list[Server | Player], loop: str) -> None:
     server = run("--loop", loop)
     ready = server.ready()
     assert set(ready) == {"pid", "port", "stats_port", "protocol"}
@@ -195,15 +195,15 @@ def test_it_comes_up_says_so_and_sums_up_at_its_end(run: Run, opened: list[Serve
     assert "Traceback" not in err
 
 
-def test_the_ready_file_is_written_only_once_it_accepts(run: Run, opened: list[Server | Player]) -> None:
+def test_the_ready_file_appears_when_both_ports_accept(run: Run, opened: list[Server | Player]) -> None:
     server = run()
-    # Without a retry: the very moment the file is there, both ports must answer.
+    # There is no retry: as soon as the file exists, both ports must accept.
     ready = server.ready()
     opened += [Player(ready["port"]), Player(ready["stats_port"])]
     assert [path.name for path in server.ready_file.parent.iterdir()] == [server.ready_file.name]
 
 
-def test_a_ready_file_that_cannot_be_written_stops_it(run: Run, tmp_path: Path) -> None:
+def test_run_stops_if_the_ready_file_cannot_be_written(run: Run, tmp_path: Path) -> None:
     server = run()
     server.close()
     nowhere = tmp_path / "missing" / "ready.json"
@@ -221,7 +221,7 @@ def test_a_ready_file_that_cannot_be_written_stops_it(run: Run, tmp_path: Path) 
     assert "Ctrl-C to stop" not in done.stderr
 
 
-def test_an_address_of_ipv6_is_written_with_brackets(run: Run) -> None:
+def test_ipv6_addresses_are_printed_in_brackets(run: Run) -> None:
     try:
         with socket.socket(socket.AF_INET6) as sock:
             sock.bind(("::1", 0))
@@ -239,31 +239,33 @@ def test_an_address_of_ipv6_is_written_with_brackets(run: Run) -> None:
     assert re.search(r"PROTOCOL_ERROR: <session .* from \[::1\]:\d+, closing>", err)
 
 
-def test_a_duration_ends_it_by_itself(run: Run) -> None:
+def test_run_stops_after_its_duration(run: Run) -> None:
     server = run("--duration", "100ms")
     code, out, _ = server.ended()
     assert code == 0
     assert out.startswith("uptime ")
 
 
-def test_while_nobody_asks_for_statistics_the_log_has_a_line_of_them(run: Run, opened: list[Server | Player]) -> None:
+def test_statistics_are_logged_while_nothing_reads_the_stats_port(run: Run, opened: list[Server | Player]) -> None:
     server = run("--stats-interval", "20ms", "--log-format", "json")
     player = server.player("ann")
     opened.append(player)
     player.read_until(Tick)
     assert server.process.stderr is not None
     while '"players": 1' not in (line := server.process.stderr.readline()):
-        assert line, "it never came"
+        assert line, "the line never came"
     report = json.loads(line)
     assert report["message"].startswith("1 player, tick p99 ")
     assert report["deliveries_out_per_s"] >= 0
 
 
-# --- Going down -----------------------------------------------------------------------------------
+# --- Stop -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_signal_stops_it_in_good_order(run: Run, opened: list[Server | Player], number: signal.Signals) -> None:
+def test_a_stop_signal_sends_bye_to_every_player(
+    run: Run, opened: list[Server | Player], number: signal.Signals
+) -> None:
     server = run()
     players = [server.player(name) for name in ("ann", "bob")]
     opened += players
@@ -280,13 +282,13 @@ def test_a_signal_stops_it_in_good_order(run: Run, opened: list[Server | Player]
     assert (code, "2 SERVER_STOPPING" in out, "Traceback" in err) == (0, True, False)
 
 
-def test_the_end_of_its_stdin_stops_it_in_good_order_if_it_is_told_to(run: Run, opened: list[Server | Player]) -> None:
+def test_stop_on_stdin_eof_stops_in_good_order(run: Run, opened: list[Server | Player]) -> None:
     server = run("--stop-on-stdin-eof", stdin=subprocess.PIPE)
     player = server.player("ann")
     opened.append(player)
     player.read_until(Snapshot)
     assert server.process.stdin is not None
-    server.process.stdin.write("what is said there does not matter\n")
+    server.process.stdin.write("input that is ignored\n")
     server.process.stdin.flush()
     player.read_until(Tick)
     server.process.stdin.close()
@@ -297,7 +299,7 @@ def test_the_end_of_its_stdin_stops_it_in_good_order_if_it_is_told_to(run: Run, 
     assert (code, "1 SERVER_STOPPING" in out) == (0, True)
 
 
-def test_a_server_that_nobody_listens_to_any_more_ends_without_a_word(run: Run) -> None:
+def test_a_closed_standard_output_ends_the_server_silently(run: Run) -> None:
     server = run()
     server.ready()
     assert server.process.stdout is not None
@@ -309,9 +311,9 @@ def test_a_server_that_nobody_listens_to_any_more_ends_without_a_word(run: Run) 
     server.process.stdout = None
 
 
-def test_a_second_signal_ends_it_at_once_though_a_client_is_stuck(run: Run, opened: list[Server | Player]) -> None:
-    # The drain takes a second for a client that never closes; a machine so busy that the second signal
-    # comes later than that has another try.
+def test_a_second_signal_ends_the_process_at_once(run: Run, opened: list[Server | Player]) -> None:
+    # The drain waits one second for a client that never closes. On a busy machine the second signal may come later than
+    # that, so the test tries again.
     for _ in range(5):
         server = run()
         player = server.player("stuck")
@@ -328,7 +330,7 @@ def test_a_second_signal_ends_it_at_once_though_a_client_is_stuck(run: Run, open
     assert (code, out) == (130, "")
 
 
-def test_two_signals_that_arrive_together_are_two(run: Run) -> None:
+def test_two_signals_that_arrive_together_count_as_two(run: Run) -> None:
     server = run()
     server.ready()
     for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
@@ -336,10 +338,10 @@ def test_two_signals_that_arrive_together_are_two(run: Run) -> None:
     assert server.ended()[0] == 130
 
 
-# --- What it is told ------------------------------------------------------------------------------
+# --- Settings -------------------------------------------------------------------------------------
 
 
-def test_the_tick_rate_is_the_one_in_the_welcome(run: Run, opened: list[Server | Player]) -> None:
+def test_hz_sets_the_tick_rate(run: Run, opened: list[Server | Player]) -> None:
     server = run("--hz", "10")
     player = server.player("ann")
     opened.append(player)
@@ -352,14 +354,14 @@ def test_the_tick_rate_is_the_one_in_the_welcome(run: Run, opened: list[Server |
     )
 
     def on_time() -> bool:
-        # Ticks that a busy machine had to skip are counted: together they are ten a second.
+        # A busy machine may skip ticks. Executed and skipped ticks together are ten per second.
         stats = server.stats()
         return abs(stats["ticks_total"] + stats["ticks_skipped_total"] - 10 * stats["uptime_s"]) <= 2
 
     until(on_time)
 
 
-def test_the_same_seed_and_the_same_input_give_the_same_state(run: Run, opened: list[Server | Player]) -> None:
+def test_equal_seeds_and_inputs_give_equal_states(run: Run, opened: list[Server | Player]) -> None:
     places = []
     for server in [run("--seed", seed) for seed in ("7", "7", "8")]:
         for name in ("ann", "bob", "cid"):
@@ -371,9 +373,7 @@ def test_the_same_seed_and_the_same_input_give_the_same_state(run: Run, opened: 
     assert places[0][0] == places[2][0] == ["ann", "bob", "cid"]
 
 
-def test_a_full_zone_refuses_and_the_log_level_decides_whether_that_is_logged(
-    run: Run, opened: list[Server | Player]
-) -> None:
+def test_a_full_zone_rejects_players_and_the_log_level_hides_that(run: Run, opened: list[Server | Player]) -> None:
     logged = {}
     for level, server in {
         level: run("--max-players", "1", "--log-level", level) for level in ("info", "warning")
@@ -393,9 +393,7 @@ def test_a_full_zone_refuses_and_the_log_level_decides_whether_that_is_logged(
     assert logged == {"info": True, "warning": False}
 
 
-def test_a_game_of_ones_own_is_found_in_the_directory_one_stands_in(
-    run: Run, opened: list[Server | Player], tmp_path: Path
-) -> None:
+def test_run_finds_a_game_in_the_current_folder(run: Run, opened: list[Server | Player], tmp_path: Path) -> None:
     (tmp_path / "mygame.py").write_text(
         "from zoneserver.zone.rules import Rules\n\n\nclass Tag(Rules):\n    stats = {'tags': 3}\n"
     )
@@ -406,7 +404,7 @@ def test_a_game_of_ones_own_is_found_in_the_directory_one_stands_in(
     assert (welcome.game, welcome.stats) == ("tag", [("tags", 3)])
 
 
-def test_help_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_run_has_examples_exit_codes_and_flags(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], ["run", "--help"]):
         with pytest.raises(SystemExit) as caught:
             cli.main(arguments)
@@ -418,11 +416,11 @@ def test_help_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str]) ->
         assert flag in out
 
 
-# --- What it cannot do ----------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flag", ["--port", "--stats-port"])
-def test_a_port_in_use_is_named_together_with_its_holder(flag: str) -> None:
+def test_the_error_of_a_port_in_use_names_its_holder(flag: str) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -461,6 +459,7 @@ def test_a_port_in_use_is_named_together_with_its_holder(flag: str) -> None:
         (["--nonsense"], "run"),
         (["no_such_module:Game"], "no module 'no_such_module'"),
         (["no_such_module"], "not of the form module:Class"),
+        (["hz"], "not of the form module:Class, as in mygame:Tag; did you mean --hz?"),
         (["zoneserver.games.plaza:"], "not of the form module:Class"),
         ([":Plaza"], "not of the form module:Class"),
         (["zoneserver.games.plaza:Piazza"], "no Rules class named 'Piazza'; it has Plaza"),
@@ -470,7 +469,7 @@ def test_a_port_in_use_is_named_together_with_its_holder(flag: str) -> None:
         ([".plaza:Plaza"], "plaza"),
         (["--open", "--host", "no such host"], "cannot listen on no such host"),
         (["--open", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
-        (["--host", "0.0.0.0"], "without a secret anyone who reaches 0.0.0.0 may join"),
+        (["--host", "0.0.0.0"], "without a secret anyone who can reach 0.0.0.0 may join"),
         (["--secret-file", "/no/such/file"], "cannot read the secret in /no/such/file"),
         (["--secret-file", "/dev/null"], "the secret file /dev/null is empty"),
         (["--tls-cert", "/no/such/file"], "cannot use the certificate /no/such/file"),
@@ -478,7 +477,7 @@ def test_a_port_in_use_is_named_together_with_its_holder(flag: str) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_makes_no_sense_is_told_in_one_line(
+def test_wrong_arguments_are_one_line_on_stderr(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ports = [] if {"--port", "--stats-port"} & set(arguments) else ["--port", "0", "--stats-port", "0"]
@@ -525,7 +524,7 @@ class Game(Rules):
     ],
     ids=["a package", "a list", "no annotation", "no such name", "no syntax", "__init__", "on_start", "an import"],
 )
-def test_a_game_that_cannot_be_run_is_told_in_one_line(
+def test_a_game_that_cannot_run_is_one_line_on_stderr(
     text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"game_{abs(hash(text))}"
@@ -536,7 +535,7 @@ def test_a_game_that_cannot_be_run_is_told_in_one_line(
     assert words.replace("NAME", name) in line
 
 
-def test_at_the_log_level_debug_a_game_that_cannot_be_run_comes_with_its_traceback(
+def test_log_level_debug_adds_the_traceback_of_a_game_that_cannot_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "failing_game.py").write_text(FAILING.format("on_start"))
@@ -548,7 +547,7 @@ def test_at_the_log_level_debug_a_game_that_cannot_be_run_comes_with_its_traceba
     assert lines[-1] == "zoneserver: on_start raised LookupError: there is no map (failing_game.py:5)"
 
 
-def test_uvloop_that_is_missing_is_told_with_the_way_to_get_it(
+def test_a_missing_uvloop_is_an_error_with_the_pip_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)

@@ -1,4 +1,4 @@
-"""Flags, ZONE_* variables, a file, defaults: what a command is told, and by which of them."""
+"""The settings of all commands: flags, ZONE_* variables, a file, defaults, and their priority."""
 
 from __future__ import annotations
 
@@ -82,10 +82,12 @@ def shown(capsys: pytest.CaptureFixture[str], parser: Parser, *argv: str) -> str
     return capsys.readouterr().out
 
 
-# --- The layers ---------------------------------------------------------------------------------------
+# --- The layers -----------------------------------------------------------------------------------
 
 
-def test_flags_win_over_variables_over_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_variables_override_the_file_override_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "zone.toml"
     file.write_text('time = "4s"\nsize = "4KiB"\nsheep = [4, "4k"]\n')
     assert (read().time, read().size, read().sheep, read().bed) == (30.0, 65536, [1], "any")
@@ -99,28 +101,28 @@ def test_flags_win_over_variables_over_the_file_over_defaults(tmp_path: Path, mo
     assert (read().time, read().sheep) == (3.0, [4, 4000])
 
 
-def test_a_table_of_the_command_wins_over_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_the_command_overrides_the_top_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("zoneserver.cli.settings.COMMANDS", (*COMMANDS, "nap"))
     file = tmp_path / "zone.toml"
     file.write_text('time = "4s"\nport = 7000\n[nap]\ntime = "5s"\nown_bed = "left"\n[run]\nhz = 10\n')
     assert (read("--config", str(file)).time, read("--config", str(file)).bed) == (5.0, "own left")
 
 
-def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZONE_TIME", "")
     monkeypatch.setenv("ZONE_SNORE", "")
     assert (read().time, read().snore) == (30.0, False)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("TRUE", True), ("0", False), ("off", False)])
-def test_a_switch_is_a_variable_too(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_sets_a_switch(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZONE_SNORE", text)
     assert read().snore is value
 
 
-def test_a_switch_that_is_off_in_the_environment_is_off_whatever_the_file_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variable_switches_off_what_the_file_switches_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "zone.toml"
     file.write_text("snore = true\n")
     assert read("--config", str(file)).snore is True
@@ -128,7 +130,7 @@ def test_a_switch_that_is_off_in_the_environment_is_off_whatever_the_file_says(
     assert read("--config", str(file)).snore is False
 
 
-def test_short_ways_to_set_the_log_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_and_verbose_set_the_log_level_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [read(*argv).log_level for argv in ((), ("-q",), ("-v",))] == ["info", "warning", "debug"]
     assert read("--log-level", "error").log_level == "error"
     file = tmp_path / "zone.toml"
@@ -138,7 +140,7 @@ def test_short_ways_to_set_the_log_level(tmp_path: Path, monkeypatch: pytest.Mon
     assert read("--config", str(file)).log_level == "debug"
 
 
-def test_what_repeats_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_setting_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "zone.toml"
     file.write_text('dream = ["of rain", "of sun"]\n')
     assert read("--dream", "a", "--dream", "b").dream == ["a", "b"]
@@ -149,18 +151,20 @@ def test_what_repeats_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pyte
     assert read().dream == []
 
 
-# --- What is wrong ------------------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------------------
 
 
-def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert wrong(capsys, "--tme", "1s") == "there is no flag --tme; did you mean 'time'?"
-    assert wrong(capsys, "--verson") == "there is no flag --verson; did you mean 'version'?"
-    assert wrong(capsys, "--ti", "1s") == "there is no flag --ti; did you mean 'time'?"
-    assert wrong(capsys, "--xyzzy=3").startswith("there is no flag --xyzzy; there are help, time, ")
-    assert wrong(capsys, "away") == "nothing takes the argument 'away'"
+def test_an_unknown_flag_or_word_names_the_nearest_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wrong(capsys, "--tme", "1s") == "there is no flag --tme; did you mean --time?"
+    assert wrong(capsys, "--verson") == "there is no flag --verson; did you mean --version?"
+    assert wrong(capsys, "--ti", "1s") == "there is no flag --ti; did you mean --time?"
+    assert wrong(capsys, "--xyzzy=3").startswith("there is no flag --xyzzy; there are --help, --time, ")
+    assert wrong(capsys, "away") == "there is no argument 'away'"
+    assert wrong(capsys, "tme", "1s") == "there is no argument 'tme'; did you mean --time?"
+    assert nap().flag_hint("port") == ""
 
 
-def test_a_wrong_value_is_told_with_where_it_stands(
+def test_the_error_of_a_wrong_value_names_its_source(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert wrong(capsys, "--time", "soon") == ("argument --time/-t: 'soon' is not a duration: write 30s, 2m or 1h30m")
@@ -180,14 +184,17 @@ def test_a_wrong_value_is_told_with_where_it_stands(
     ("text", "said"),
     [
         ("time = 3\nsnore = 1\n", "FILE: snore: 1 is neither true nor false"),
-        ("time = true\n", "FILE: time: true and false are for switches"),
-        ("time = 1979-05-27\n", "FILE: time: 1979-05-27 is not a text, a number or a list"),
-        ("tiem = 3\n", "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (another's belongs in its table)"),
-        ("[swrm]\nbots = 3\n", "FILE: no command has a table [swrm]; did you mean 'swarm'?"),
+        ("time = true\n", "FILE: time: true and false are for switches only"),
+        ("time = 1979-05-27\n", "FILE: time: 1979-05-27 is not a text, a number, a list or a table"),
+        (
+            "tiem = 3\n",
+            "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (settings of other commands belong in their tables)",
+        ),
+        ("[swrm]\nbots = 3\n", "FILE: there is no command for the table [swrm]; did you mean 'swarm'?"),
         ("time = \n", "FILE: Invalid value (at line 1, column 8)"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_with_the_place(
+def test_the_error_of_a_wrong_file_names_the_place(
     text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "zone.toml"
@@ -195,7 +202,7 @@ def test_a_file_that_is_wrong_is_told_with_the_place(
     assert wrong(capsys, "--config", str(file)) == said.replace("FILE", str(file))
 
 
-def test_an_unknown_key_of_a_table_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_of_a_table_names_the_nearest_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "zone.toml"
     file.write_text("[swarm]\nbts = 3\n")
     with pytest.raises(SystemExit):
@@ -203,15 +210,15 @@ def test_an_unknown_key_of_a_table_names_the_nearest(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err == f"zone-swarm: {file}: [swarm] has no setting 'bts'; did you mean 'bots'?\n"
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = str(tmp_path / "nowhere.toml")
     assert wrong(capsys, "--config", nowhere) == f"{nowhere}: No such file or directory"
 
 
-# --- What is shown ------------------------------------------------------------------------------------
+# --- --show-config and --help ---------------------------------------------------------------------
 
 
-def test_the_config_is_shown_with_where_each_value_comes_from(
+def test_show_config_prints_each_value_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "zone.toml"
@@ -233,7 +240,7 @@ def test_the_config_is_shown_with_where_each_value_comes_from(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_shown_is_a_file_that_says_the_same(
+def test_show_config_prints_a_file_with_equal_settings(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser, argv = PARSERS[name](), ARGUMENTS.get(name, [])
@@ -261,12 +268,12 @@ def test_help_opens_with_examples_and_names_variables_and_exit_codes(
     assert "ZONE_LOG_LEVEL, default info" in " ".join(text.split())
 
 
-def test_the_commands_are_those_that_there_are() -> None:
+def test_commands_lists_every_command() -> None:
     assert sorted(PARSERS) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_setting_can_be_made_by_a_variable(
+def test_every_setting_can_be_set_by_a_variable(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ARGUMENTS.get(name, [])
@@ -287,7 +294,7 @@ def test_every_setting_can_be_made_by_a_variable(
         assert after == values | {key: True if isinstance(value, bool) else value}
 
 
-def test_the_file_in_the_readme_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_in_the_readme_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = (ROOT / "README.md").read_text()
     file = tmp_path / "zone.toml"
     file.write_text(readme.partition("```toml\n")[2].partition("```")[0])
