@@ -1,4 +1,4 @@
-"""Where the author of a game is sent when it cannot be loaded or run: to a place in files of their own."""
+"""Errors of loading or starting a game name the place in the author's own files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Write = Callable[..., str]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes modules into the folder where we then stand: `write(body, map=body)`; returns the name of the
-    first. Names are new every time, for Python imports each once."""
+    """Writes modules into the current folder: `write(body, map=body)`; returns the name of the first. The names are new
+    in every test, because Python imports a name once."""
     monkeypatch.chdir(tmp_path)
 
     def write(body: str, **others: str) -> str:
@@ -50,7 +50,7 @@ def load(name: str) -> type[Rules]:
         ("raise SystemExit('no')", {}, "SystemExit: no (NAME.py:1)"),
     ],
 )
-def test_what_cannot_be_imported_is_told_with_its_place(
+def test_load_class_names_the_place_of_an_exception_during_the_import(
     body: str, others: dict[str, str], text: str, write: Write
 ) -> None:
     name = write(body, **others)
@@ -60,11 +60,11 @@ def test_what_cannot_be_imported_is_told_with_its_place(
     assert begin in str(caught.value)
     assert str(caught.value).endswith(end)
     assert "\n" not in str(caught.value)
-    assert caught.value.__cause__ is not None, "its traceback is kept, for whoever wants to see it"
+    assert caught.value.__cause__ is not None, "the log level debug shows its traceback"
 
 
 @pytest.mark.parametrize("target", ["game", ":Game", "game:", "./game.py:Game", "a b:Game"])
-def test_what_names_no_class_is_told_so(target: str) -> None:
+def test_load_class_rejects_a_target_of_another_form(target: str) -> None:
     with pytest.raises(TargetError, match="is not of the form module:Class"):
         load_class(target, "Rules class", lambda _found: True)
 
@@ -90,7 +90,7 @@ class Game(Rules):
     ],
 )
 @pytest.mark.parametrize("method", ["__init__", "on_start"])
-def test_a_game_that_fails_as_it_starts_is_told_with_the_place_in_it(
+def test_game_error_names_the_place_of_an_exception_during_the_start(
     method: str, body: str, what: str, write: Write
 ) -> None:
     name = write(GAME.format(method, body))
@@ -102,7 +102,7 @@ def test_a_game_that_fails_as_it_starts_is_told_with_the_place_in_it(
     assert caught.value.__cause__ is not None
 
 
-def test_a_file_of_another_folder_is_named_in_full(
+def test_game_error_names_a_file_of_another_folder_in_full(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game = load(write(GAME.format("on_start", "1 / 0")))
@@ -113,18 +113,18 @@ def test_a_file_of_another_folder_is_named_in_full(
         Zone(game(), hz=20, seed=1)
 
 
-def test_what_only_a_library_raised_is_told_with_the_place_in_that() -> None:
+def test_raised_by_names_a_place_in_a_library_if_there_is_no_other() -> None:
     import json
 
     try:
         json.loads("")
     except ValueError as error:
-        # This very function is the only frame of ours: without it, the library's is the last.
+        # Without the frame of this test, only frames of the library are left.
         assert error.__traceback__ is not None
         error.__traceback__ = error.__traceback__.tb_next
         assert "decoder.py:" in raised_by(error)
 
 
-def test_a_property_of_a_game_is_not_asked_for_its_value(write: Write) -> None:
+def test_a_property_of_a_game_is_not_evaluated(write: Write) -> None:
     game = load(write("from zoneserver import Rules\nclass Game(Rules):\n    @property\n    def area(self): 1 / 0\n"))
     assert Zone(game(), hz=20, seed=1).tick().tick == 1

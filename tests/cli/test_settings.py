@@ -188,7 +188,7 @@ def test_the_error_of_a_wrong_value_names_its_source(
         ("time = 1979-05-27\n", "FILE: time: 1979-05-27 is not a text, a number, a list or a table"),
         (
             "tiem = 3\n",
-            "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (settings of other commands belong in their tables)",
+            "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (each command has a table for its settings)",
         ),
         ("[swrm]\nbots = 3\n", "FILE: there is no command for the table [swrm]; did you mean 'swarm'?"),
         ("time = \n", "FILE: Invalid value (at line 1, column 8)"),

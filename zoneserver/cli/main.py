@@ -90,9 +90,9 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    checkup = check_game(_rules(arguments.rules), arguments.rules)
-    print(json.dumps(checkup.to_json()) if arguments.json else checkup.render())
-    return Exit.FAILED if checkup.problems else Exit.OK
+    result = check_game(_rules(arguments.rules), arguments.rules)
+    print(json.dumps(result.to_json()) if arguments.json else result.render())
+    return Exit.FAILED if result.problems else Exit.OK
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

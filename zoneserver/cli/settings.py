@@ -232,8 +232,7 @@ class Parser(argparse.ArgumentParser):
             elif not isinstance(value, dict) and key not in _SHARED:
                 hint = nearest(key, (*settings, *_SHARED))
                 self.error(
-                    f"{path}: {self.prog} has no setting {name!r}; {hint} "
-                    "(settings of other commands belong in their tables)"
+                    f"{path}: {self.prog} has no setting {name!r}; {hint} (each command has a table for its settings)"
                 )
         own: _Layer = {}
         for name, value in document.get(self.table, {}).items():
