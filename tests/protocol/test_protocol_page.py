@@ -46,7 +46,7 @@ def test_the_demo_game_produces_the_worked_example() -> None:
     assert zone.tick().frame == moved
     while zone.world.tick < 12:
         zone.tick()
-    assert f"at {zone.world.position(0)} in tick 12, unasked" in PAGE
+    assert f"at {zone.world.position(0)} in tick 12, without another message" in PAGE
     while zone.world.tick < 19:
         zone.tick()
     assert zone.tick().frame == hashed
@@ -130,7 +130,7 @@ def test_the_page_names_the_default_limits() -> None:
     assert f"| {limits.handshake_seconds:g} s of connecting |" in PAGE
     assert f"| {limits.stall_seconds:g} s | `SLOW_CONSUMER` |" in PAGE
     assert (limits.send_hard_bytes, limits.send_soft_bytes) == (1024 * 1024, 256 * 1024)
-    assert f"| frames | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
+    assert f"| packets | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
     kib = f"{limits.bytes_per_second / 1024:g} KiB | {limits.bytes_burst / 1024:g} KiB"
     assert f"| bytes, lengths included | {kib} |" in PAGE
     assert f"count as one where that is more | {limits.actions_per_second:g} | {limits.actions_burst:g} |" in PAGE
