@@ -150,7 +150,7 @@ def test_join_rejects_a_slot_in_use() -> None:
 def test_leave_rejects_a_free_slot(slot: int) -> None:
     world = world_of("ann", "bob", "eve")
     world.leave(1)
-    with pytest.raises(ValueError, match=f"nobody holds slot {slot}"):
+    with pytest.raises(ValueError, match=f"slot {slot} is free"):
         world.leave(slot)
 
 

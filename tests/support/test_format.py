@@ -1,4 +1,4 @@
-"""Text from others is shown on one line, and what is exact is read again as it was written."""
+"""How values are written for people, and that `parse` reads the exact ones again."""
 
 from __future__ import annotations
 

@@ -62,12 +62,12 @@ def test_a_json_line_has_the_fields_of_the_call_as_keys(capsys: pytest.CaptureFi
 def test_a_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "text")
     try:
-        raise ValueError("\x1b[2J is what somebody said")
+        raise ValueError("\x1b[2J from a player")
     except ValueError:
         log.exception("it failed")
     lines = capsys.readouterr().err.splitlines()
     assert all(line.isprintable() for line in lines)
-    assert lines[-1] == r"ValueError: \x1b[2J is what somebody said"
+    assert lines[-1] == r"ValueError: \x1b[2J from a player"
 
 
 def test_messages_below_the_level_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:

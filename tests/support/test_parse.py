@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoneserver.support.parse import nearest, one_of, parse_count, parse_duration
+from zoneserver.support.parse import (
+    above_zero,
+    nearest,
+    one_of,
+    parse_count,
+    parse_duration,
+    parse_integer,
+    parse_number,
+    parse_port,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +104,37 @@ def test_one_of_names_the_nearest_name() -> None:
 
 def test_nearest_lists_all_names_when_none_is_near() -> None:
     assert nearest("xyz", ["host", "port"]) == "there are host, port"
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (parse_size, "65536", 65_536),
+        (parse_size, "1.5 MiB", 1_572_864),
+        (parse_size, "100kB", 100_000),
+        (parse_integer, "-3", -3),
+        (parse_number, "0.5", 0.5),
+        (parse_port, "65535", 65_535),
+    ],
+)
+def test_parse_reads_the_value(parse: Callable[[str], float], text: str, value: float) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "error"),
+    [
+        (parse_size, "64K", "is not a size: write 65536, 64KiB or 1.5MiB"),
+        (parse_size, "-1", "is not a size"),
+        (parse_integer, "1.5", "is not a whole number"),
+        (parse_number, "-1", "is not a number: write 5 or 0.5"),
+        (parse_number, "1e3", "is not a number"),
+        (parse_port, "0", "is not a port: write 1 to 65535"),
+        (parse_port, "65536", "is not a port"),
+        (parse_port, "²", "is not a port"),
+        (above_zero(parse_count), "0", "0 is not above zero"),
+    ],
+)
+def test_parse_rejects_other_text_with_a_sentence(parse: Callable[[str], float], text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        parse(text)

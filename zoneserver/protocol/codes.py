@@ -40,14 +40,14 @@ class CloseReason(str, enum.Enum):
     SERVER_FULL = "SERVER_FULL", "the zone has no room for another player", True
     HANDSHAKE_TIMEOUT = "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", True
     VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
-    BAD_NAME = "BAD_NAME", "the name is not acceptable", False
-    REPLACED = "REPLACED", "the same player joined from elsewhere", False
-    BAD_TICKET = "BAD_TICKET", "the ticket is not good for this name, zone and time", False
-    TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or makes them too fast", True
-    BANNED = "BANNED", "somebody at this address was thrown out a short while ago", True
+    BAD_NAME = "BAD_NAME", "the name is not allowed", False
+    REPLACED = "REPLACED", "a newer session joined under this name", False
+    BAD_TICKET = "BAD_TICKET", "the ticket is not valid for this name, zone and time", False
+    TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or opens them too fast", True
+    BANNED = "BANNED", "a player from this address was kicked a short while ago", True
     FLOOD = "FLOOD", "the client sent far more than any player does", False
     PROTOCOL_ERROR = "PROTOCOL_ERROR", "the client broke the protocol", False
-    SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not take what was sent to it", True
+    SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not read what the server sent", True
     INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
 
 

@@ -110,7 +110,7 @@ class Act(NamedTuple):
 
 
 class Ping(NamedTuple):
-    """Asks for a PONG that carries the same token, 0 to 2**63 - 1."""
+    """Asks for a PONG with this token, 0 to 2**63 - 1."""
 
     token: int
 

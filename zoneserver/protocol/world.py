@@ -91,7 +91,7 @@ class World:
     def leave(self, slot: int) -> None:
         """Frees a slot. Raises ValueError if it is free already."""
         if not self.has(slot):
-            raise ValueError(f"nobody holds slot {slot}")
+            raise ValueError(f"slot {slot} is free")
         self.names[slot] = None
         for column in self._columns():
             column[slot] = 0

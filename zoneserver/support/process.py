@@ -76,7 +76,7 @@ async def freeze_growth(size: Callable[[], int], every_seconds: float = 1.0) -> 
 def port_holder(port: int) -> str | None:
     """The process that listens on a TCP port, as `name (pid N)`; None if there is none or the system does not tell.
 
-    Linux names processes of the same user; others are "another process".
+    Linux names the processes of the current user; any other process is "another process".
     """
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
