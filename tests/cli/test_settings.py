@@ -294,10 +294,12 @@ def test_every_setting_can_be_set_by_a_variable(
         assert after == values | {key: True if isinstance(value, bool) else value}
 
 
-def test_the_file_in_the_readme_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_file_in_the_documents_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = "\n".join(page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))).split("```toml\n")[
+        1:
+    ]
     file = tmp_path / "zone.toml"
-    file.write_text(readme.partition("```toml\n")[2].partition("```")[0])
+    file.write_text(next(block.partition("```")[0] for block in blocks if "[swarm]" in block))
     run, swarm = (
         tomllib.loads(shown(capsys, PARSERS[name](), *ARGUMENTS.get(name, []), "--config", str(file)))[name]
         for name in ("run", "swarm")

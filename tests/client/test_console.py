@@ -107,7 +107,7 @@ async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
     console = await open_console("a\tb", (await open_server(Chat)).port)
     assert await console.ended() == (
         3,
-        ("zone-client: BAD_NAME: a name must have 1 to 24 visible characters, and no space at either end\n"),
+        ("zone-client: BAD_NAME: a name has 1 to 24 characters, all of which can be seen, and no space around it\n"),
     )
 
 
