@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zoneserver.authoring.load import LoadError, TargetError, load_class
-from zoneserver.support.errors import GameError, raised_by
+from zoneserver.support.errors import GameError
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone, new_game
 
@@ -111,18 +111,6 @@ def test_game_error_names_a_file_of_another_folder_in_full(
     monkeypatch.chdir(elsewhere)
     with pytest.raises(GameError, match=rf"\({tmp_path}/game_[0-9]+\.py:5\)$"):
         Zone(game(), hz=20, seed=1)
-
-
-def test_raised_by_names_a_place_in_a_library_if_there_is_no_other() -> None:
-    import json
-
-    try:
-        json.loads("")
-    except ValueError as error:
-        # Without the frame of this test, only frames of the library are left.
-        assert error.__traceback__ is not None
-        error.__traceback__ = error.__traceback__.tb_next
-        assert "decoder.py:" in raised_by(error)
 
 
 def test_a_property_of_a_game_is_not_evaluated(write: Write) -> None:
