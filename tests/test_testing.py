@@ -1,4 +1,4 @@
-"""The fixtures for tests of games, under pytest as a user may have set it up."""
+"""The fixtures for tests of games, in this project and in the project of a user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoneserver.testing import StartClient, StartServer
 
 
 class Bell(Rules):
-    """Rings by itself once a second, and when somebody rings it."""
+    """A bell that rings once a second, and whenever a player rings it."""
 
     stats = {"rings": 0}  # noqa: RUF012
 
@@ -35,17 +35,17 @@ class Bell(Rules):
         raise Refused("NEVER", "not here")
 
 
-def test_whoever_is_asked_has_seen_what_any_client_did(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_every_client_sees_an_action_as_soon_as_act_returns(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
     ann, bob, cid = zone_client("ann"), zone_client("bob"), zone_client("cid")
     assert ann.players == bob.players == cid.players == {ann.slot: "ann", bob.slot: "bob", cid.slot: "cid"}
-    for rings in range(1, 301):  # a sequence's low byte comes round
+    for rings in range(1, 301):  # The low byte of the sequence wraps around.
         ann.act("ring")
         assert (bob.stat("rings", "ann"), cid.stat("rings", "ann")) == (rings, rings)
     assert [event.kind for event in bob.events if event.name == "ann"] == ["ring"] * 300
 
 
-def test_a_player_walks_as_ticks_go_by(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_wait_lets_a_player_walk(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
     ann, bob = zone_client("ann"), zone_client("bob")
     ann.act("walk", 2, 1)
@@ -56,7 +56,7 @@ def test_a_player_walks_as_ticks_go_by(zone_server: StartServer, zone_client: St
     assert after[0] == 2 * after[1]
 
 
-def test_a_refusal_is_raised_as_the_rule_raised_it(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_act_raises_the_refusal_of_the_rule(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
     ann = zone_client("ann")
     with pytest.raises(Refused) as caught:
@@ -69,7 +69,7 @@ def test_a_refusal_is_raised_as_the_rule_raised_it(zone_server: StartServer, zon
     ann.act("ring")
 
 
-def test_what_the_zone_does_by_itself_is_heard(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_hears_returns_events_of_the_zone(zone_server: StartServer, zone_client: StartClient) -> None:
     server = zone_server(Bell)
     ann = zone_client("ann")
     first, second = ann.hears("bell"), ann.hears("bell")
@@ -77,9 +77,7 @@ def test_what_the_zone_does_by_itself_is_heard(zone_server: StartServer, zone_cl
     assert first.name is None
 
 
-def test_who_leaves_is_gone_for_the_others_and_may_not_be_asked_again(
-    zone_server: StartServer, zone_client: StartClient
-) -> None:
+def test_leave_removes_the_player_and_closes_the_client(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
     ann, bob = zone_client("ann"), zone_client("bob")
     ann.leave()
@@ -90,7 +88,7 @@ def test_who_leaves_is_gone_for_the_others_and_may_not_be_asked_again(
         ann.hears("bell")
 
 
-def test_two_zones_in_one_test_have_clocks_of_their_own(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_two_zones_in_one_test_have_separate_ticks(zone_server: StartServer, zone_client: StartClient) -> None:
     old = zone_server(Bell, hz=50)
     ann = zone_client("ann")
     ann.wait(20)
@@ -100,30 +98,32 @@ def test_two_zones_in_one_test_have_clocks_of_their_own(zone_server: StartServer
     assert (old.config.hz, new.config.hz, old.port != new.port) == (50, 100, True)
 
 
-def test_what_does_not_come_fails_with_what_did(
+def test_a_timeout_names_the_last_events(
     zone_server: StartServer, zone_client: StartClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zone_server(Bell)
     ann = zone_client("ann")
     ann.act("ring")
     monkeypatch.setattr(testing, "PATIENCE_SECONDS", 0.05)
-    with pytest.raises(AssertionError, match=r"ann: it heard no 'hello' within .* it heard .*ring \(\)"):
+    with pytest.raises(
+        AssertionError, match=r"ann: there was no event 'hello' within .* last events were: .*ring \(\)"
+    ):
         ann.hears("hello")
-    with pytest.raises(AssertionError, match="nobody in the zone is called 'bob'"):
+    with pytest.raises(AssertionError, match="there is no player 'bob' in the zone"):
         ann.position("bob")
 
 
-def test_a_client_needs_a_zone(zone_client: StartClient) -> None:
+def test_zone_client_needs_a_server(zone_client: StartClient) -> None:
     with pytest.raises(AssertionError, match="zone_server"):
         zone_client("ann")
 
 
-async def test_a_test_that_is_async_may_use_them_too(zone_server: StartServer, zone_client: StartClient) -> None:
+async def test_an_async_test_can_use_the_fixtures(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
     zone_client("ann").act("ring")
 
 
-# --- In a project of somebody else's --------------------------------------------------------------
+# --- In the project of a user ---------------------------------------------------------------------
 
 GAME = """\
 import asyncio
@@ -161,7 +161,7 @@ async def test_async(zone_server):
 
 
 def run_pytest(folder: Path, *arguments: str) -> str:
-    """What pytest says in a folder that knows nothing of ours."""
+    """The output of pytest in a folder without any configuration of this project."""
     command = [sys.executable, "-m", "pytest", "-W", "error::ResourceWarning", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60).stdout
 
@@ -175,10 +175,12 @@ def run_pytest(folder: Path, *arguments: str) -> str:
     ],
     ids=["no plugin for async tests", "strict mode", "auto mode"],
 )
-def test_they_need_no_plugin_and_mind_none(arguments: list[str], mark: str | None, tmp_path: Path) -> None:
+def test_the_fixtures_work_with_and_without_a_plugin_for_async_tests(
+    arguments: list[str], mark: str | None, tmp_path: Path
+) -> None:
     (tmp_path / "test_game.py").write_text(GAME + ("" if mark is None else ASYNC.format(mark)))
     said = run_pytest(tmp_path, *arguments)
-    # The rule that fails does so at the end of its test, and only there.
+    # The exception of the rule fails its own test, at the teardown, and no other test.
     assert f"{2 if mark is None else 3} passed, 1 error" in said, said
     assert "ERROR at teardown of test_a_rule_fails" in said
     assert "rules of the game raised 1 times" in said

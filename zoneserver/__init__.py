@@ -1,8 +1,7 @@
 """A game server that keeps thousands of players together in one crowded zone.
 
-Everything that everybody does within a tick becomes one buffer, encoded once, sent to all. These
-are all the names that the author of a game needs; `zoneserver.zone.rules` says how a game is written, and
-`zoneserver.testing` how it is tested.
+All changes of a tick become one buffer, which is encoded once and sent to all players. This package exports every name
+that the author of a game needs. `zoneserver.zone.rules` says how to write a game, `zoneserver.testing` how to test it.
 """
 
 from zoneserver.config import Config, Limits

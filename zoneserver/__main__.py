@@ -1,4 +1,4 @@
-"""`python -m zoneserver` is the command `zoneserver`."""
+"""`python -m zoneserver` runs the command `zoneserver`."""
 
 import sys
 

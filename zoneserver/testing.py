@@ -1,16 +1,16 @@
-"""Fixtures for the tests of a game: pytest finds them by itself wherever zoneserver is installed.
+"""Fixtures for the tests of a game. pytest finds them wherever zoneserver is installed.
 
-    def test_everybody_hears_what_ann_says(zone_server, zone_client):
+    def test_say_reaches_every_player(zone_server, zone_client):
         zone_server(Chat)
         ann, bob = zone_client("ann"), zone_client("bob")
         ann.act("say", "hello")
         assert bob.hears("say").values == ("hello",)
 
-A whole server and real sockets, on an event loop in a thread of its own: a test is an ordinary function,
-with any plugin for async tests or none. One that is async itself may also `client.connect` to the port.
+The server and the sockets are real. They run on an event loop in another thread, so that a test is an ordinary
+function, with any plugin for async tests or without one. An async test may also `zoneclient.connect` to the port.
 
-Nothing has to be waited for by sleeping: `act` returns when it has happened, and whatever client is asked
-then, answers as of that moment or later.
+A test never needs to sleep: `act` returns when the action has happened, and afterwards every client answers as of that
+moment or later.
 """
 
 from __future__ import annotations
@@ -34,40 +34,40 @@ __all__ = ["StartClient", "StartServer", "TestClient", "zone_client", "zone_serv
 Answer = TypeVar("Answer")
 
 PATIENCE_SECONDS = 10.0
-"""How long anything may take before the test fails."""
+"""A test fails if a step takes this long."""
 _HZ, _PLAYERS_MAX = 100, 100
 
 
 class StartServer(Protocol):
-    """The fixture `zone_server`."""
+    """The type of the fixture `zone_server`."""
 
     def __call__(self, rules: Rules | type[Rules], **settings: Any) -> ZoneServer:
-        """Runs a game until the end of the test; settings are the fields of `Config`.
+        """Runs a game until the end of the test; `settings` are fields of `Config`.
 
-        Unless they say otherwise it is on a free port, and runs at 100 ticks a second, so that a test
-        is over soon. A rule that raises fails the test.
+        By default the server uses a free port and runs at 100 ticks per second, so that tests are short. An exception
+        of a rule fails the test.
         """
 
 
 class StartClient(Protocol):
-    """The fixture `zone_client`."""
+    """The type of the fixture `zone_client`."""
 
     def __call__(self, name: str, server: ZoneServer | None = None) -> TestClient:
-        """Lets a player into a zone: that of the server which was started last, unless one is given."""
+        """Lets a player join the zone of `server`, by default of the server that was started last."""
 
 
 class _Background:
-    """An event loop in a thread of its own, what is open on it, and how far the test has come."""
+    """An event loop in another thread, its open servers and clients, and the newest tick that the test knows of."""
 
     def __init__(self) -> None:
         self.server: ZoneServer | None = None
-        """The one that was started last."""
+        """The server that was started last."""
         self.ticks: dict[ZoneServer, int] = {}
-        """The newest tick of each zone in which the test did something: who is asked there has seen it."""
+        """For each zone, the tick of the test's last action. A client answers as of this tick or a later one."""
         self._loop: asyncio.AbstractEventLoop
         self._is_over: asyncio.Event
         self.stack = contextlib.AsyncExitStack()
-        """What `close` leaves, the last first."""
+        """The servers and clients that `close` closes, the newest first."""
         is_running = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._run(is_running),), name="zone", daemon=True)
         self._thread.start()
@@ -79,15 +79,15 @@ class _Background:
         await self._is_over.wait()
 
     def call(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
-        """Runs it on the loop; returns its answer, raises what it raises."""
+        """Runs a coroutine on the loop; returns its result or raises its exception."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    def did(self, server: ZoneServer, tick: int) -> None:
-        """The test did something, of which this tick of the zone tells."""
+    def note_tick(self, server: ZoneServer, tick: int) -> None:
+        """Notes that an action of the test shows in the frame of this tick."""
         self.ticks[server] = max(self.ticks.get(server, 0), tick)
 
     def close(self) -> None:
-        """Leaves all blocks and ends the thread."""
+        """Closes all servers and clients, and ends the thread."""
         try:
             self.call(self.stack.aclose())
         finally:
@@ -96,36 +96,36 @@ class _Background:
 
 
 class TestClient:
-    """A player in the hand of a test. What it is asked it answers as of the newest action of any client.
+    """A player that a test controls. It answers every question as of the newest action of any client.
 
-    Every method raises AssertionError when what it waits for does not come within ten seconds, and
-    ZoneClosedError when the server has ended the session.
+    Every method raises AssertionError after ten seconds without the result it waits for, and ZoneClosedError if the
+    server has ended the session.
     """
 
-    __test__ = False  # for pytest, which takes a class of this name for tests
+    __test__ = False  # pytest would collect a class of this name.
 
     def __init__(
         self, background: _Background, server: ZoneServer, zone: ZoneConnection, stack: contextlib.AsyncExitStack
     ) -> None:
         self.name = zone.name
         self.slot = zone.slot
-        """Who it is in the frames, and in actions that are about a player."""
+        """The slot of this player in frames, and in actions that name a player."""
         self._background = background
         self._server = server
         self._zone = zone
-        # What `leave` leaves: the zone, and following it.
+        # Closes the connection.
         self._stack = stack
-        # What it has heard, but for what `hears` has returned; and what was refused, by sequence.
+        # The events that `hears` has not returned yet, and the refusals by sequence.
         self._events: list[Event] = []
         self._refusals: dict[int, Refusal] = {}
-        # Why there is no more to come.
+        # The exception that ended the session.
         self._over: Exception | None = None
-        # Told whenever any of these, or the replica, is another.
+        # Notified of each change of the attributes above, and of the replica.
         self._changed = asyncio.Condition()
         self._following = asyncio.create_task(self._follow())
 
     def act(self, kind: str, *arguments: Value) -> None:
-        """Does something, and returns when it has happened. Raises Refused as the rule did, when it did."""
+        """Sends an action, and returns when it has happened. Raises Refused if the zone has refused it."""
 
         async def act() -> None:
             seq = self._zone.act(kind, *arguments)
@@ -133,9 +133,9 @@ class TestClient:
             slot, replica = self.slot, self._zone.replica
             await self._until(
                 lambda: seq in self._refusals or replica.world.seq[slot] == seq & 0xFF,
-                f"its {kind!r} neither happened nor was refused",
+                f"the action {kind!r} neither happened nor was refused",
             )
-            self._background.did(self._server, replica.tick)
+            self._background.note_tick(self._server, replica.tick)
             refusal = self._refusals.pop(seq, None)
             if refusal is not None:
                 raise Refused(refusal.code, refusal.text)
@@ -143,10 +143,10 @@ class TestClient:
         self._background.call(act())
 
     def hears(self, kind: str) -> Event:
-        """The next event of this kind that it has not returned yet; those of other kinds are kept."""
+        """The next event of this kind. Events of other kinds are kept for later calls."""
 
         async def hears() -> Event:
-            await self._until(lambda: any(event.kind == kind for event in self._events), f"it heard no {kind!r}")
+            await self._until(lambda: any(event.kind == kind for event in self._events), f"there was no event {kind!r}")
             event = next(event for event in self._events if event.kind == kind)
             self._events.remove(event)
             return event
@@ -155,64 +155,64 @@ class TestClient:
 
     @property
     def events(self) -> list[Event]:
-        """What it has heard so far, but for what `hears` has returned."""
+        """The events that `hears` has not returned yet."""
         return self._ask(lambda _replica: list(self._events))
 
     @property
     def players(self) -> dict[int, str]:
-        """The name of everybody in the zone, by slot."""
+        """The names of all players in the zone, by slot."""
         return self._ask(lambda replica: replica.players)
 
     def position(self, name: str | None = None) -> tuple[int, int]:
-        """Where somebody is as this client sees it; where it is itself unless it is asked for another."""
+        """The position of a player as this client sees it, by default of the client's own player."""
         return self._ask(lambda replica: replica.position(self._slot_of(name)))
 
     def stat(self, stat: str, name: str | None = None) -> int:
-        """One of the numbers that everybody sees of somebody; its own unless it is asked for another's."""
+        """A stat of a player, by default of the client's own player."""
         return self._ask(lambda replica: replica.stat(self._slot_of(name), stat))
 
     def wait(self, ticks: int) -> None:
-        """Lets so many ticks go by: for what a game does by itself."""
+        """Waits for this many ticks, for what a game does without an action."""
 
         async def wait() -> None:
             replica = self._zone.replica
             due = max(replica.tick, self._background.ticks[self._server]) + ticks
-            await self._until(lambda: replica.tick >= due, f"tick {due} did not come", ticks / self._zone.hz)
-            self._background.did(self._server, replica.tick)
+            await self._until(lambda: replica.tick >= due, f"tick {due} did not arrive", ticks / self._zone.hz)
+            self._background.note_tick(self._server, replica.tick)
 
         self._background.call(wait())
 
     def leave(self) -> None:
-        """Says goodbye. Nothing more may be asked of it."""
+        """Leaves the zone. Every later call of a method raises ZoneClosedError."""
 
         async def leave() -> None:
             await self._stack.aclose()
-            # The player goes with the tick after its session.
-            self._background.did(self._server, self._server.zone.world.tick + 1)
+            # The player leaves the zone in the tick after the end of the session.
+            self._background.note_tick(self._server, self._server.zone.world.tick + 1)
 
         self._background.call(leave())
 
     def _ask(self, question: Callable[[Replica], Answer]) -> Answer:
         async def ask() -> Answer:
             tick, replica = self._background.ticks[self._server], self._zone.replica
-            await self._until(lambda: replica.tick >= tick, f"tick {tick} did not come")
+            await self._until(lambda: replica.tick >= tick, f"tick {tick} did not arrive")
             return question(replica)
 
         return self._background.call(ask())
 
     def _slot_of(self, name: str | None) -> int:
         slot = self.slot if name is None else self._zone.replica.slot(name)
-        assert slot is not None, f"nobody in the zone is called {name!r}: {self._zone.replica.players}"
+        assert slot is not None, f"there is no player {name!r} in the zone: {self._zone.replica.players}"
         return slot
 
-    async def _until(self, condition: Callable[[], object], complaint: str, expected_seconds: float = 0.0) -> None:
+    async def _until(self, condition: Callable[[], object], failure: str, expected_seconds: float = 0.0) -> None:
         patience = PATIENCE_SECONDS + expected_seconds
         try:
             async with asyncio.timeout(patience), self._changed:
                 await self._changed.wait_for(lambda: self._over is not None or condition())
         except TimeoutError:
-            heard = ", ".join(f"{event.kind} {event.values}" for event in self._events[-5:]) or "nothing"
-            text = f"{self.name}: {complaint} within {patience:.0f} s; it heard {heard}"
+            events = ", ".join(f"{event.kind} {event.values}" for event in self._events[-5:]) or "none"
+            text = f"{self.name}: {failure} within {patience:.0f} s; the last events were: {events}"
             raise AssertionError(text) from None
         if not condition():
             assert self._over is not None
@@ -220,17 +220,17 @@ class TestClient:
 
     @classmethod
     async def joined(cls, background: _Background, server: ZoneServer, name: str) -> Self:
-        """A player in the zone of a server, until it leaves or the background closes."""
+        """A client that has joined the zone of a server. It stays until `leave` or the end of the test."""
         stack = contextlib.AsyncExitStack()
         background.stack.push_async_callback(stack.aclose)
         zone = await stack.enter_async_context(connect("127.0.0.1", server.port, name=name))
         client = cls(background, server, zone, stack)
-        await client._until(lambda: client._zone.replica.tick > 0, "the zone did not show itself")
-        background.did(server, zone.replica.tick)
+        await client._until(lambda: client._zone.replica.tick > 0, "the first frame did not arrive")
+        background.note_tick(server, zone.replica.tick)
         return client
 
     async def _follow(self) -> None:
-        """Takes all that comes, until there is an end of it."""
+        """Receives updates until the session ends."""
         try:
             async for update in self._zone:
                 async with self._changed:
@@ -254,7 +254,7 @@ def _zone_background() -> Iterator[_Background]:
 
 @pytest.fixture
 def zone_server(_zone_background: _Background) -> Iterator[StartServer]:
-    """Runs games for a test: `zone_server(Tag)`. Each is there until the test ends."""
+    """Runs games for a test: `zone_server(Tag)`. Each server runs until the end of the test."""
     servers = []
 
     def zone_server(rules: Rules | type[Rules], **settings: Any) -> ZoneServer:
@@ -265,16 +265,16 @@ def zone_server(_zone_background: _Background) -> Iterator[StartServer]:
 
     yield zone_server
     failures = sum(server.zone.counters.rule_failures_total for server in servers)
-    assert not failures, f"rules of the game raised {failures} times: the log says where"
+    assert not failures, f"rules of the game raised {failures} times: see the log"
 
 
 @pytest.fixture
 def zone_client(_zone_background: _Background) -> StartClient:
-    """Lets players into the zone that `zone_server` runs: `ann = zone_client("ann")`."""
+    """Lets players join the zone that `zone_server` runs: `ann = zone_client("ann")`."""
 
     def zone_client(name: str, server: ZoneServer | None = None) -> TestClient:
         server = server or _zone_background.server
-        assert server is not None, "there is no zone yet: zone_server(...) comes first"
+        assert server is not None, "there is no zone: call zone_server(...) first"
         return _zone_background.call(TestClient.joined(_zone_background, server, name))
 
     return zone_client

@@ -1,4 +1,4 @@
-"""`zoneserver check`: what it says of games that are well, and of each way not to be."""
+"""`zoneserver check`: the description of a game, and every kind of problem."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoneserver.authoring.dry_run import TICKS, run_trial
+from zoneserver.authoring.dry_run import TICKS
 from zoneserver.cli import main as cli
-from zoneserver.games.chat import Chat
-from zoneserver.games.plaza import Plaza
 
 HEAD = """\
 import random, time
@@ -25,7 +23,7 @@ numbers = itertools.count()
 
 
 def check(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The lines that are said of a game with this body, the exit code the first."""
+    """The exit code and then the lines that `zoneserver check` prints about a game with this body."""
     name = f"checked_{next(numbers)}"
     (tmp_path / f"{name}.py").write_text(HEAD + "\n".join(f"    {line}" for line in body.splitlines()))
     monkeypatch.chdir(tmp_path)
@@ -35,7 +33,7 @@ def check(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     return [str(code), *captured.out.splitlines()]
 
 
-def test_a_game_that_is_well_is_described(
+def test_check_describes_a_game_without_problems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     body = """\
@@ -61,12 +59,12 @@ def never(self, player, number: int): raise Refused("NO")"""
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("width = 0", "width is 0: a whole number"),
+        ("width = 0", "width is 0: it must be a whole number"),
         ("height = 1.5", "height is 1.5"),
-        ("stats = ['hp']", "stats is ['hp']: names with their first values"),
-        ("stats = {'hp': 2**31}", "the stat 'hp' begins at 2147483648"),
-        ("stats = {'hp': 0.5}", "the stat 'hp' begins at 0.5"),
-        ("name = 7", "name is 7"),
+        ("stats = ['hp']", "stats is ['hp']: it must be a dict of names and initial values"),
+        ("stats = {'hp': 2**31}", "stats has 'hp': 2147483648: it must be a str and a whole number of 32 bits"),
+        ("stats = {'hp': 0.5}", "stats has 'hp': 0.5"),
+        ("name = 7", "name is 7: it must be a str"),
         ("@action\ndef go(self, player, way: list): ...", "Game.go(way) is annotated <class 'list'>"),
         ("@action\ndef go(self, player, way): ...", "Game.go(way) is annotated"),
         ("@action\ndef go(self, player, way: 'Way'): ...", "Game.go is annotated with what is not there"),
@@ -74,25 +72,28 @@ def never(self, player, number: int): raise Refused("NO")"""
         ("@action\ndef go(self, player, *, way: int): ...", "Game.go(way): an action takes so many arguments"),
         ("@action\ndef go(self): ...", "Game.go takes no player"),
         ("@action\nasync def go(self, player): ...", "Game.go is async"),
-        ("@staticmethod\n@action\ndef go(player): ...", "go is marked as an action and is no ordinary method"),
-        ("@action\ndef emit(self, player): ...", "emit cannot be an action: every game has something of this name"),
-        ("def on_joined(self, player): ...", "on_joined is never called: is on_join meant?"),
-        ("def on_join(self): ...", "on_join is called as on_join(player), and cannot be"),
-        ("async def on_tick(self): ...", "on_tick is async"),
+        ("@staticmethod\n@action\ndef go(player): ...", "go is marked as an action, but is not an ordinary method"),
+        (
+            "@action\ndef emit(self, player): ...",
+            "emit cannot be the name of an action: Rules has",
+        ),
+        ("def on_joined(self, player): ...", "on_joined is never called; did you mean on_join?"),
+        ("def on_join(self): ...", "on_join must accept the call on_join(player)"),
+        ("async def on_tick(self): ...", "on_tick is async: it must be an ordinary method"),
         ("def __init__(self, size): ...", "Game() raised TypeError: "),
         ("def on_start(self):\n    1 / 0", "on_start raised ZeroDivisionError: division by zero (checked_"),
         ("def on_join(self, player):\n    player.place(-1, 0)", "tick 1: on_join raised ValueError"),
         ("def on_leave(self, player):\n    self.nobody", "on_leave raised AttributeError"),
-        ("def on_tick(self):\n    1 / 0", f"rules raised {TICKS} times in all"),
+        ("def on_tick(self):\n    1 / 0", f"rules raised {TICKS} times in total"),
         ("@action\ndef go(self, player):\n    player['hp'] = 1", "raised KeyError: 'hp' (checked_"),
-        ("def on_tick(self):\n    self.emit('now', int(time.time()))", "tick 1: the same input gave other bytes"),
-        ("def on_tick(self):\n    self.emit('now', int(clock()) // 1000)", "tick 1: the same input gave other bytes"),
-        ("def on_tick(self):\n    self.emit('dice', random.random())", "the same input gave other bytes"),
-        ("def on_tick(self):\n    self.emit('set', *{str(n) for n in range(9)})", "the same input gave other bytes"),
-        ("def on_tick(self):\n    self.emit('pid', __import__('os').getpid())", "the same input gave other bytes"),
+        ("def on_tick(self):\n    self.emit('now', int(time.time()))", "tick 1: equal input gave other bytes"),
+        ("def on_tick(self):\n    self.emit('now', int(clock()) // 1000)", "tick 1: equal input gave other bytes"),
+        ("def on_tick(self):\n    self.emit('dice', random.random())", "equal input gave other bytes"),
+        ("def on_tick(self):\n    self.emit('set', *{str(n) for n in range(9)})", "equal input gave other bytes"),
+        ("def on_tick(self):\n    self.emit('pid', __import__('os').getpid())", "equal input gave other bytes"),
     ],
 )
-def test_what_is_wrong_is_told_in_clear_lines(
+def test_check_prints_each_problem_as_the_last_lines(
     body: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, *lines = check(body, tmp_path, monkeypatch, capsys)
@@ -102,7 +103,7 @@ def test_what_is_wrong_is_told_in_clear_lines(
     assert lines[-len(wrong) :] == wrong
 
 
-def test_all_that_is_wrong_is_told_at_once(
+def test_check_prints_all_problems_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     body = "@action\ndef go(self): ...\n@action\ndef stop(self, player, way: list): ..."
@@ -115,12 +116,12 @@ def test_all_that_is_wrong_is_told_at_once(
         ("nowhere:Game", 3, "there is no module 'nowhere' here"),
         ("broken:Game", 3, "broken cannot be imported: ZeroDivisionError: division by zero (broken.py:1)"),
         ("unread:Game", 3, "SyntaxError: invalid syntax (unread.py:1)"),
-        ("folder:Game", 3, "'folder' is a folder here, not a module: cd into it first"),
+        ("folder:Game", 3, "'folder' is a folder, not a module: cd into it first"),
         ("zoneserver.games.chat:Char", 3, "zoneserver.games.chat has no Rules class named 'Char'; it has Chat"),
         ("chat", 2, "not of the form module:Class"),
     ],
 )
-def test_what_is_not_there_cannot_be_checked(
+def test_check_of_a_target_that_cannot_be_loaded_is_one_line_on_stderr(
     target: str,
     code: int,
     words: str,
@@ -139,16 +140,6 @@ def test_what_is_not_there_cannot_be_checked(
 
 
 @pytest.mark.parametrize("game", ["chat:Chat", "pixels:Pixels", "plaza:Plaza", "tag:Tag"])
-def test_the_example_games_are_well(game: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_games_have_no_problems(game: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", f"zoneserver.games.{game}"]) == 0
     assert "nothing is wrong with it" in capsys.readouterr().out
-
-
-def test_a_trial_tries_everything_and_is_the_same_every_time() -> None:
-    first, second = run_trial(Plaza()), run_trial(Plaza())
-    assert first == second
-    assert len(first.digests) == TICKS
-    assert set(first.tried) == {"bolt", "emote", "heal", "move", "say", "strike"}
-    assert all(first.tried[kind] > first.refused.get(kind, {}).get("TOO_FAST", 0) for kind in first.tried)
-    assert (first.failures, first.failures_total) == ([], 0)
-    assert run_trial(Chat()).digests != first.digests

@@ -1,4 +1,4 @@
-"""Where the author of a game is sent when it cannot be loaded or run: to a place in files of their own."""
+"""Errors of loading or starting a game name the place in the author's own files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from helpers.driven_zone import DrivenZone
 
 from zoneserver.authoring.load import LoadError, TargetError, load_class
-from zoneserver.support.errors import GameError, raised_by
+from zoneserver.support.errors import GameError
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import new_game
 
@@ -20,8 +20,8 @@ Write = Callable[..., str]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes modules into the folder where we then stand: `write(body, map=body)`; returns the name of the
-    first. Names are new every time, for Python imports each once."""
+    """Writes modules into the current folder: `write(body, map=body)`; returns the name of the first. The names are new
+    in every test, because Python imports a name once."""
     monkeypatch.chdir(tmp_path)
 
     def write(body: str, **others: str) -> str:
@@ -51,7 +51,7 @@ def load(name: str) -> type[Rules]:
         ("raise SystemExit('no')", {}, "SystemExit: no (NAME.py:1)"),
     ],
 )
-def test_what_cannot_be_imported_is_told_with_its_place(
+def test_load_class_names_the_place_of_an_exception_during_the_import(
     body: str, others: dict[str, str], text: str, write: Write
 ) -> None:
     name = write(body, **others)
@@ -61,11 +61,11 @@ def test_what_cannot_be_imported_is_told_with_its_place(
     assert begin in str(caught.value)
     assert str(caught.value).endswith(end)
     assert "\n" not in str(caught.value)
-    assert caught.value.__cause__ is not None, "its traceback is kept, for whoever wants to see it"
+    assert caught.value.__cause__ is not None, "the log level debug shows its traceback"
 
 
 @pytest.mark.parametrize("target", ["game", ":Game", "game:", "./game.py:Game", "a b:Game"])
-def test_what_names_no_class_is_told_so(target: str) -> None:
+def test_load_class_rejects_a_target_of_another_form(target: str) -> None:
     with pytest.raises(TargetError, match="is not of the form module:Class"):
         load_class(target, "Rules class", lambda _found: True)
 
@@ -91,7 +91,7 @@ class Game(Rules):
     ],
 )
 @pytest.mark.parametrize("method", ["__init__", "on_start"])
-def test_a_game_that_fails_as_it_starts_is_told_with_the_place_in_it(
+def test_game_error_names_the_place_of_an_exception_during_the_start(
     method: str, body: str, what: str, write: Write
 ) -> None:
     name = write(GAME.format(method, body))
@@ -103,7 +103,7 @@ def test_a_game_that_fails_as_it_starts_is_told_with_the_place_in_it(
     assert caught.value.__cause__ is not None
 
 
-def test_a_file_of_another_folder_is_named_in_full(
+def test_game_error_names_a_file_of_another_folder_in_full(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     game = load(write(GAME.format("on_start", "1 / 0")))
@@ -114,18 +114,6 @@ def test_a_file_of_another_folder_is_named_in_full(
         DrivenZone(game(), hz=20, seed=1)
 
 
-def test_what_only_a_library_raised_is_told_with_the_place_in_that() -> None:
-    import json
-
-    try:
-        json.loads("")
-    except ValueError as error:
-        # This very function is the only frame of ours: without it, the library's is the last.
-        assert error.__traceback__ is not None
-        error.__traceback__ = error.__traceback__.tb_next
-        assert "decoder.py:" in raised_by(error)
-
-
-def test_a_property_of_a_game_is_not_asked_for_its_value(write: Write) -> None:
+def test_a_property_of_a_game_is_not_evaluated(write: Write) -> None:
     game = load(write("from zoneserver import Rules\nclass Game(Rules):\n    @property\n    def area(self): 1 / 0\n"))
     assert DrivenZone(game(), hz=20, seed=1).step().tick == 1

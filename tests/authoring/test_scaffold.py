@@ -1,4 +1,4 @@
-"""`zoneserver new`: a folder that plays, and passes its own test."""
+"""`zoneserver new`: the new game passes its own test and the check."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli import main as cli
 
 
-def test_a_new_game_passes_its_own_test_and_its_checkup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_game_passes_its_own_test_and_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "deep" / "my_game"
     assert cli.main(["new", str(folder)]) == 0
     said = capsys.readouterr().out
     assert f"cd {folder}" in said
+    assert "-m zoneclient ann " in said
     assert sorted(path.name for path in folder.iterdir()) == ["my_game.py", "test_my_game.py"]
     for command, words in (
         (["zoneserver", "check", "my_game:MyGame"], "nothing is wrong with it"),
@@ -30,7 +31,7 @@ def test_a_new_game_passes_its_own_test_and_its_checkup(tmp_path: Path, capsys: 
         assert (done.returncode, words in done.stdout) == (0, True), done
 
 
-def test_what_to_type_next_works_wherever_python_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_make_game_names_the_python_that_has_zoneserver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert f"{sys.executable} -m zoneserver run one:One" in make_game(tmp_path / "one")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
@@ -40,20 +41,20 @@ def test_what_to_type_next_works_wherever_python_is(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("", "cannot be a game's name"),
-        ("3d", "cannot be a game's name"),
-        ("my-game", "cannot be a game's name: letters, digits and _"),
-        ("spiel.py", "cannot be a game's name"),
-        ("größe", "cannot be a game's name"),
-        ("class", "cannot be a game's name"),
-        ("random", "would hide something"),
-        ("zoneclient", "would hide something"),
-        ("rules", "would hide something"),
-        ("there", "is there already"),
+        ("", "cannot be the name of a game"),
+        ("3d", "cannot be the name of a game"),
+        ("my-game", "cannot be the name of a game: use letters, digits and _"),
+        ("spiel.py", "cannot be the name of a game"),
+        ("größe", "cannot be the name of a game"),
+        ("class", "cannot be the name of a game"),
+        ("random", "would hide an existing"),
+        ("zoneclient", "would hide an existing"),
+        ("rules", "would hide an existing"),
+        ("there", "exists already"),
         ("file/game", "cannot make"),
     ],
 )
-def test_a_name_that_cannot_be_is_refused_in_one_line(
+def test_a_wrong_name_is_one_line_on_stderr_and_makes_nothing(
     name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

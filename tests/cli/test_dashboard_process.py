@@ -1,6 +1,5 @@
 """`zoneserver run --dashboard`: the dashboard on the server's own terminal."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -9,13 +8,12 @@ from helpers.dashboards import in_terminal
 from helpers.terminals import ALTERNATE_OFF, ALTERNATE_ON
 
 from zoneserver.cli import main as cli
-from zoneserver.support.logs import hold_logs, set_up_logs
 
 RUN = ("-m", "zoneserver", "run", "--port", "0", "--stats-port", "0", "--dashboard")
 
 
 @pytest.mark.parametrize("how", ["q", "Ctrl-C", "--duration"])
-def test_a_server_can_be_watched_where_it_runs(how: str) -> None:
+def test_run_dashboard_shows_the_dashboard_and_restores_the_terminal(how: str) -> None:
     terminal = in_terminal([sys.executable, *RUN, *(["--duration", "2s"] if how == "--duration" else [])])
     try:
         terminal.wait_for(ALTERNATE_ON)
@@ -30,38 +28,12 @@ def test_a_server_can_be_watched_where_it_runs(how: str) -> None:
         terminal.close()
 
 
-def test_keys_are_for_one_of_two(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_rejects_dashboard_together_with_stop_on_stdin_eof(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--dashboard", "--stop-on-stdin-eof"]) == 2
-    assert "--dashboard reads the keys" in capsys.readouterr().err
+    assert "--dashboard needs standard input" in capsys.readouterr().err
 
 
-def test_what_is_logged_meanwhile_is_shown_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up_logs("info", "text")
-    log = logging.getLogger("test")
-    with hold_logs():
-        for number in range(3):
-            log.info("number %d", number)
-        assert capsys.readouterr().err == ""
-    log.info("afterwards")
-    assert [line.split(" INFO ")[1].strip() for line in capsys.readouterr().err.splitlines()] == [
-        *("number 0", "number 1", "number 2", "afterwards"),
-    ]
-
-
-def test_of_much_that_is_logged_meanwhile_the_last_is_kept(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("zoneserver.support.logs._HELD_LINES_MAX", 4)
-    set_up_logs("info", "text")
-    with hold_logs():
-        for number in range(5):
-            logging.getLogger("test").info(f"number {number}")
-    err = capsys.readouterr().err
-    assert "number 4" in err
-    assert "number 0" not in err
-
-
-def test_the_dashboard_has_a_process_of_its_own_and_none_of_our_settings(tmp_path: Path) -> None:
+def test_the_dashboard_process_gets_no_settings_of_the_server(tmp_path: Path) -> None:
     config = tmp_path / "zone.toml"
     config.write_text("hz = 10\n[dash]\nonce = true\n")
     terminal = in_terminal([sys.executable, *RUN], ZONE_CONFIG=str(config))

@@ -1,13 +1,11 @@
-"""Flags, ZONE_* variables, a file, defaults: what a command is told, and by which of them."""
+"""The settings of all commands: flags, ZONE_* variables, a file, defaults, and their priority."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zoneclient.__main__
@@ -18,15 +16,11 @@ import zonetools.demo
 import zonetools.soak.__main__
 import zonetools.swarm.__main__
 from helpers.paths import ROOT
-from hypothesis import given
-from hypothesis import strategies as st
 
-from zoneserver import config
-from zoneserver.cli import command
 from zoneserver.cli import main as cli
 from zoneserver.cli.settings import COMMANDS, Parser
-from zoneserver.support.errors import CannotStartError, Exit, UsageError
-from zoneserver.support.parse import above_zero, duration_text, parse_count, parse_duration, parse_size, size_text
+from zoneserver.support.errors import Exit
+from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_size
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     "swarm": zonetools.swarm.__main__._parser,
@@ -88,10 +82,12 @@ def shown(capsys: pytest.CaptureFixture[str], parser: Parser, *argv: str) -> str
     return capsys.readouterr().out
 
 
-# --- The layers ---------------------------------------------------------------------------------------
+# --- The layers -----------------------------------------------------------------------------------
 
 
-def test_flags_win_over_variables_over_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_variables_override_the_file_override_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "zone.toml"
     file.write_text('time = "4s"\nsize = "4KiB"\nsheep = [4, "4k"]\n')
     assert (read().time, read().size, read().sheep, read().bed) == (30.0, 65536, [1], "any")
@@ -105,28 +101,28 @@ def test_flags_win_over_variables_over_the_file_over_defaults(tmp_path: Path, mo
     assert (read().time, read().sheep) == (3.0, [4, 4000])
 
 
-def test_a_table_of_the_command_wins_over_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_the_command_overrides_the_top_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("zoneserver.cli.settings.COMMANDS", (*COMMANDS, "nap"))
     file = tmp_path / "zone.toml"
     file.write_text('time = "4s"\nport = 7000\n[nap]\ntime = "5s"\nown_bed = "left"\n[run]\nhz = 10\n')
     assert (read("--config", str(file)).time, read("--config", str(file)).bed) == (5.0, "own left")
 
 
-def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZONE_TIME", "")
     monkeypatch.setenv("ZONE_SNORE", "")
     assert (read().time, read().snore) == (30.0, False)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1", True), ("yes", True), ("TRUE", True), ("0", False), ("off", False)])
-def test_a_switch_is_a_variable_too(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_sets_a_switch(text: str, value: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZONE_SNORE", text)
     assert read().snore is value
 
 
-def test_a_switch_that_is_off_in_the_environment_is_off_whatever_the_file_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_variable_switches_off_what_the_file_switches_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "zone.toml"
     file.write_text("snore = true\n")
     assert read("--config", str(file)).snore is True
@@ -134,7 +130,7 @@ def test_a_switch_that_is_off_in_the_environment_is_off_whatever_the_file_says(
     assert read("--config", str(file)).snore is False
 
 
-def test_short_ways_to_set_the_log_level(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_and_verbose_set_the_log_level_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [read(*argv).log_level for argv in ((), ("-q",), ("-v",))] == ["info", "warning", "debug"]
     assert read("--log-level", "error").log_level == "error"
     file = tmp_path / "zone.toml"
@@ -144,7 +140,7 @@ def test_short_ways_to_set_the_log_level(tmp_path: Path, monkeypatch: pytest.Mon
     assert read("--config", str(file)).log_level == "debug"
 
 
-def test_what_repeats_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_setting_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "zone.toml"
     file.write_text('dream = ["of rain", "of sun"]\n')
     assert read("--dream", "a", "--dream", "b").dream == ["a", "b"]
@@ -155,18 +151,20 @@ def test_what_repeats_is_a_list_in_every_layer(tmp_path: Path, monkeypatch: pyte
     assert read().dream == []
 
 
-# --- What is wrong ------------------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------------------
 
 
-def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert wrong(capsys, "--tme", "1s") == "there is no flag --tme; did you mean 'time'?"
-    assert wrong(capsys, "--verson") == "there is no flag --verson; did you mean 'version'?"
-    assert wrong(capsys, "--ti", "1s") == "there is no flag --ti; did you mean 'time'?"
-    assert wrong(capsys, "--xyzzy=3").startswith("there is no flag --xyzzy; there are help, time, ")
-    assert wrong(capsys, "away") == "nothing takes the argument 'away'"
+def test_an_unknown_flag_or_word_names_the_nearest_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wrong(capsys, "--tme", "1s") == "there is no flag --tme; did you mean --time?"
+    assert wrong(capsys, "--verson") == "there is no flag --verson; did you mean --version?"
+    assert wrong(capsys, "--ti", "1s") == "there is no flag --ti; did you mean --time?"
+    assert wrong(capsys, "--xyzzy=3").startswith("there is no flag --xyzzy; there are --help, --time, ")
+    assert wrong(capsys, "away") == "there is no argument 'away'"
+    assert wrong(capsys, "tme", "1s") == "there is no argument 'tme'; did you mean --time?"
+    assert nap().flag_hint("port") == ""
 
 
-def test_a_wrong_value_is_told_with_where_it_stands(
+def test_the_error_of_a_wrong_value_names_its_source(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert wrong(capsys, "--time", "soon") == ("argument --time/-t: 'soon' is not a duration: write 30s, 2m or 1h30m")
@@ -186,14 +184,17 @@ def test_a_wrong_value_is_told_with_where_it_stands(
     ("text", "said"),
     [
         ("time = 3\nsnore = 1\n", "FILE: snore: 1 is neither true nor false"),
-        ("time = true\n", "FILE: time: true and false are for switches"),
-        ("time = 1979-05-27\n", "FILE: time: 1979-05-27 is not a text, a number or a list"),
-        ("tiem = 3\n", "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (another's belongs in its table)"),
-        ("[swrm]\nbots = 3\n", "FILE: no command has a table [swrm]; did you mean 'swarm'?"),
+        ("time = true\n", "FILE: time: true and false are for switches only"),
+        ("time = 1979-05-27\n", "FILE: time: 1979-05-27 is not a text, a number, a list or a table"),
+        (
+            "tiem = 3\n",
+            "FILE: zone-nap has no setting 'tiem'; did you mean 'time'? (each command has a table for its settings)",
+        ),
+        ("[swrm]\nbots = 3\n", "FILE: there is no command for the table [swrm]; did you mean 'swarm'?"),
         ("time = \n", "FILE: Invalid value (at line 1, column 8)"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_with_the_place(
+def test_the_error_of_a_wrong_file_names_the_place(
     text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "zone.toml"
@@ -201,7 +202,7 @@ def test_a_file_that_is_wrong_is_told_with_the_place(
     assert wrong(capsys, "--config", str(file)) == said.replace("FILE", str(file))
 
 
-def test_an_unknown_key_of_a_table_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_of_a_table_names_the_nearest_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "zone.toml"
     file.write_text("[swarm]\nbts = 3\n")
     with pytest.raises(SystemExit):
@@ -209,15 +210,15 @@ def test_an_unknown_key_of_a_table_names_the_nearest(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err == f"zone-swarm: {file}: [swarm] has no setting 'bts'; did you mean 'bots'?\n"
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = str(tmp_path / "nowhere.toml")
     assert wrong(capsys, "--config", nowhere) == f"{nowhere}: No such file or directory"
 
 
-# --- What is shown ------------------------------------------------------------------------------------
+# --- --show-config and --help ---------------------------------------------------------------------
 
 
-def test_the_config_is_shown_with_where_each_value_comes_from(
+def test_show_config_prints_each_value_with_its_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "zone.toml"
@@ -239,7 +240,7 @@ def test_the_config_is_shown_with_where_each_value_comes_from(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_shown_is_a_file_that_says_the_same(
+def test_show_config_prints_a_file_with_equal_settings(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser, argv = PARSERS[name](), ARGUMENTS.get(name, [])
@@ -267,12 +268,12 @@ def test_help_opens_with_examples_and_names_variables_and_exit_codes(
     assert "ZONE_LOG_LEVEL, default info" in " ".join(text.split())
 
 
-def test_the_commands_are_those_that_there_are() -> None:
+def test_commands_lists_every_command() -> None:
     assert sorted(PARSERS) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_setting_can_be_made_by_a_variable(
+def test_every_setting_can_be_set_by_a_variable(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ARGUMENTS.get(name, [])
@@ -293,99 +294,12 @@ def test_every_setting_can_be_made_by_a_variable(
         assert after == values | {key: True if isinstance(value, bool) else value}
 
 
-# --- Values -------------------------------------------------------------------------------------------
-
-
-@given(st.integers(0, 10**7).map(lambda ms: ms / 1000))
-def test_a_duration_is_read_as_it_is_written(seconds: float) -> None:
-    assert parse_duration(duration_text(seconds)) == pytest.approx(seconds, abs=1e-4)
-
-
-@given(st.integers(0, 2**50))
-def test_a_size_is_read_as_it_is_written(size: int) -> None:
-    assert parse_size(size_text(size)) == size
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("stall_second=3", "there is no limit 'stall_second'; did you mean 'stall_seconds'?"),
-        ("stall_seconds=soon", "'stall_seconds=soon' is not of the form limit=figure, as in stall_seconds=5"),
-        ("history_ticks=0", "history_ticks=0: a limit is above zero"),
-        ("history_ticks=1.5", "not of the form limit=figure"),
-        ("stall_seconds=nan", "a limit is above zero"),
-    ],
-)
-def test_a_limit_that_is_none_is_told(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said.replace("?", r"\?")):
-        config.parse_limits(text)
-
-
-# --- Running a command --------------------------------------------------------------------------------
-
-
-def run(body: Callable[[argparse.Namespace], Any], *argv: str) -> int:
-    return command.run_command(nap(), body, argv)
-
-
-def raising(error: BaseException) -> Callable[[argparse.Namespace], int]:
-    def body(_: argparse.Namespace) -> int:
-        raise error
-
-    return body
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (UsageError("no such bed"), 2, "zone-nap: no such bed\n"),
-        (CannotStartError("no bed is free"), 3, "zone-nap: no bed is free\n"),
-        (FileNotFoundError(2, "No such file or directory", "bed"), 3, "zone-nap: bed: No such file or directory\n"),
-        (KeyboardInterrupt(), 130, ""),
-        (asyncio.CancelledError(), 130, ""),
-    ],
-)
-def test_an_error_becomes_an_exit_code_and_a_line(
-    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(raising(error)) == code
-    assert capsys.readouterr() == ("", said)
-
-
-def test_the_traceback_is_logged_when_everything_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(raising(UsageError("no such bed")), "-v") == 2
-    err = capsys.readouterr().err
-    assert "Traceback" in err
-    assert err.endswith("zone-nap: no such bed\n")
-
-
-def test_a_coroutine_runs_on_a_loop_of_its_own() -> None:
-    async def body(arguments: argparse.Namespace) -> int:
-        await asyncio.sleep(0)
-        return int(arguments.time)
-
-    assert run(body, "--time", "7s") == 7
-
-
-def test_no_color_reaches_whatever_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    seen: list[dict[str, str]] = []
-
-    def body(_: argparse.Namespace) -> int:
-        import os
-
-        seen.append(dict(os.environ))
-        return 0
-
-    run(body, "--no-color")
-    assert [environment.get("NO_COLOR") for environment in seen] == ["1"]
-    assert "FORCE_COLOR" not in seen[0]
-
-
-def test_the_file_in_the_readme_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_file_in_the_documents_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = "\n".join(page.read_text() for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"))).split("```toml\n")[
+        1:
+    ]
     file = tmp_path / "zone.toml"
-    file.write_text(readme.partition("```toml\n")[2].partition("```")[0])
+    file.write_text(next(block.partition("```")[0] for block in blocks if "[swarm]" in block))
     run, swarm = (
         tomllib.loads(shown(capsys, PARSERS[name](), *ARGUMENTS.get(name, []), "--config", str(file)))[name]
         for name in ("run", "swarm")

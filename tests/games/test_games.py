@@ -1,4 +1,4 @@
-"""The example games, tested with the fixtures that are there for anybody's game."""
+"""The example games, tested with the fixtures for all games."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoneserver.testing import StartClient, StartServer
 # --- Chat -----------------------------------------------------------------------------------------
 
 
-def test_everybody_hears_what_ann_says(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_say_reaches_every_player(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Chat)
     ann, bob = zone_client("ann"), zone_client("bob")
     ann.act("say", "hello")
@@ -23,7 +23,7 @@ def test_everybody_hears_what_ann_says(zone_server: StartServer, zone_client: St
     assert bob.stat("lines", "ann") == 1
 
 
-def test_who_comes_in_is_told_the_topic(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_a_new_player_is_told_the_topic(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Chat)
     ann = zone_client("ann")
     assert ann.hears("topic").values == ("anything",)
@@ -31,10 +31,12 @@ def test_who_comes_in_is_told_the_topic(zone_server: StartServer, zone_client: S
     assert zone_client("bob").hears("topic").values == ("cheese",)
 
 
-def test_three_lines_at_once_and_then_one_a_second(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_say_allows_three_lines_at_once_and_then_one_a_second(
+    zone_server: StartServer, zone_client: StartClient
+) -> None:
     server = zone_server(Chat)
     ann = zone_client("ann")
-    # A test may be slow: however many seconds have passed, they brought no more than a line each.
+    # On a slow machine some seconds may pass meanwhile; each of them adds one line.
     said, first = 0, server.zone.world.tick
     with pytest.raises(Refused, match="TOO_FAST"):
         while True:
@@ -49,7 +51,7 @@ def test_three_lines_at_once_and_then_one_a_second(zone_server: StartServer, zon
 # --- Tag ------------------------------------------------------------------------------------------
 
 
-def test_the_first_to_come_is_it_and_its_leaving_makes_another_it(
+def test_the_first_player_is_it_and_another_one_after_they_leave(
     zone_server: StartServer, zone_client: StartClient
 ) -> None:
     zone_server(Tag)
@@ -59,15 +61,15 @@ def test_the_first_to_come_is_it_and_its_leaving_makes_another_it(
     assert (bob.players, bob.stat("it")) == ({bob.slot: "bob"}, 1)
 
 
-class Huddle(Tag):
-    """Everybody within reach of everybody, and hardly any head start."""
+class SmallZone(Tag):
+    """A zone where all players are within reach, with a short head start."""
 
     width, height = 10, 10
     HEAD_START_S = 0.2
 
 
-def test_a_touch_makes_the_other_it(zone_server: StartServer, zone_client: StartClient) -> None:
-    server = zone_server(Huddle)
+def test_tag_makes_the_other_player_it(zone_server: StartServer, zone_client: StartClient) -> None:
+    server = zone_server(SmallZone)
     ann, bob = zone_client("ann"), zone_client("bob")
     head_start = server.config.hz // 5
     ann.wait(head_start)
@@ -81,8 +83,8 @@ def test_a_touch_makes_the_other_it(zone_server: StartServer, zone_client: Start
     assert ann.stat("it") == 1
 
 
-def test_nobody_tags_back_at_once(zone_server: StartServer, zone_client: StartClient) -> None:
-    class Patient(Huddle):
+def test_tag_is_refused_during_the_head_start(zone_server: StartServer, zone_client: StartClient) -> None:
+    class Patient(SmallZone):
         HEAD_START_S = 3600
 
     zone_server(Patient)
@@ -91,7 +93,9 @@ def test_nobody_tags_back_at_once(zone_server: StartServer, zone_client: StartCl
         ann.act("tag", bob.slot)
 
 
-def test_nobody_tags_from_afar_and_who_runs_gets_nearer(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_tag_is_refused_out_of_range_until_the_player_runs_nearer(
+    zone_server: StartServer, zone_client: StartClient
+) -> None:
     class Corners(Tag):
         HEAD_START_S = 0
 
@@ -113,7 +117,7 @@ def test_nobody_tags_from_afar_and_who_runs_gets_nearer(zone_server: StartServer
 # --- Pixels ---------------------------------------------------------------------------------------
 
 
-def test_who_comes_in_is_shown_the_board(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_a_new_player_is_sent_the_board(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Pixels)
     ann = zone_client("ann")
     assert ann.hears("board").values == (bytes(SIDE * SIDE),)
@@ -123,17 +127,17 @@ def test_who_comes_in_is_shown_the_board(zone_server: StartServer, zone_client: 
     assert ann.stat("painted") == 1
 
 
-def test_one_telling_is_for_all_who_came_meanwhile(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_players_who_join_within_a_second_share_a_board(zone_server: StartServer, zone_client: StartClient) -> None:
     server = zone_server(Pixels)
     clients = [zone_client(name) for name in ("ann", "bob", "cid")]
     clients[0].wait(2 * server.config.hz)
-    # A machine that is slow may let them in more than a second apart; each telling is a second after the last.
+    # On a slow machine the first and the last may join more than a second apart, which makes two events.
     assert all(client.hears("board") for client in clients)
     assert sum(event.kind == "board" for event in clients[-1].events) <= 2
 
 
 @pytest.mark.parametrize("pixel", [(SIDE, 0, 0), (0, -1, 0), (0, 0, COLOURS), (0, 0)])
-def test_paint_beside_the_board_is_refused(
+def test_paint_outside_the_board_is_refused(
     pixel: tuple[int, ...], zone_server: StartServer, zone_client: StartClient
 ) -> None:
     zone_server(Pixels)
@@ -141,7 +145,7 @@ def test_paint_beside_the_board_is_refused(
         zone_client("ann").act("paint", *pixel)
 
 
-def test_who_paints_too_fast_is_refused(zone_server: StartServer, zone_client: StartClient) -> None:
+def test_paint_is_refused_during_the_cooldown(zone_server: StartServer, zone_client: StartClient) -> None:
     class Slow(Pixels):
         PAUSE_S = 3600
 

@@ -1,4 +1,4 @@
-"""The plaza: walking, fighting, healing and talking, at ten and at twenty ticks a second."""
+"""The demo game: walking, fighting, healing and talking, at ten and at twenty ticks per second."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ at_any_rate = pytest.mark.parametrize("hz", [10, 20])
 
 
 class Square:
-    """A plaza with ann and bob on it, a metre apart, as a test steps through it."""
+    """A zone of the demo game with ann and bob, a metre apart, which a test steps tick by tick."""
 
     def __init__(self, hz: int, names: tuple[str, ...] = ("ann", "bob")) -> None:
         self.hz = hz
@@ -33,7 +33,7 @@ class Square:
             player.place(5000 + 100 * number, 5000)
 
     def tick(self, ticks: int = 1) -> list[str]:
-        """Some ticks; returns the codes of what was refused in them."""
+        """Runs some ticks; returns the codes of the refusals in them."""
         codes = []
         for _ in range(ticks):
             result = self.zone.step()
@@ -44,17 +44,17 @@ class Square:
         return codes
 
     def act(self, ref: int, *sent: Any) -> list[str]:
-        """One action and the tick it happens in; returns the codes of refusals."""
+        """Sends one action and runs its tick; returns the codes of the refusals."""
         self.seq += 1
         self.zone.submit(ref, self.seq, [sent])
         return self.tick()
 
-    def said(self, kind: str) -> list[tuple[Any, ...]]:
-        """(tick, value, ...) of every event of a kind so far."""
+    def events_of(self, kind: str) -> list[tuple[Any, ...]]:
+        """(tick, value, ...) of every event of this kind so far."""
         return [(event[0], *event[2:]) for event in self.events if event[1] == kind]
 
     def kill(self, player: Player) -> None:
-        """Ann strikes a player who has hardly any health left."""
+        """Lets ann strike a player whose health is 1."""
         player["hp"] = 1
         assert self.act(1, "strike", player.slot) == []
 
@@ -80,7 +80,7 @@ def test_the_speed_cap_holds_along_the_diagonal(hz: int) -> None:
 
 
 @at_any_rate
-def test_who_is_refused_to_walk_faster_walks_on_as_before(hz: int) -> None:
+def test_a_refused_move_does_not_change_the_velocity(hz: int) -> None:
     square = Square(hz)
     square.act(1, "move", 3, 4)
     square.act(1, "move", 127, 127)
@@ -89,7 +89,7 @@ def test_who_is_refused_to_walk_faster_walks_on_as_before(hz: int) -> None:
 
 @at_any_rate
 @pytest.mark.parametrize(("direction", "end"), [((1, 0), (10_000, 5000)), ((0, -1), (5000, 0))])
-def test_who_walks_on_stands_at_the_edge_in_the_end(hz: int, direction: tuple[int, int], end: tuple[int, int]) -> None:
+def test_a_walking_player_stops_at_the_edge(hz: int, direction: tuple[int, int], end: tuple[int, int]) -> None:
     square = Square(hz)
     cap = 500 // hz
     square.act(1, "move", direction[0] * cap, direction[1] * cap)
@@ -99,7 +99,7 @@ def test_who_walks_on_stands_at_the_edge_in_the_end(hz: int, direction: tuple[in
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32))
-def test_everybody_comes_in_within_bounds_with_full_health(seed: int) -> None:
+def test_a_new_player_is_within_bounds_with_full_health(seed: int) -> None:
     zone = DrivenZone(Plaza(), hz=20, seed=seed)
     zone.join(1, "ann")
     zone.step()
@@ -114,17 +114,17 @@ def test_everybody_comes_in_within_bounds_with_full_health(seed: int) -> None:
 
 
 @at_any_rate
-def test_a_strike_takes_fifteen_at_once_and_is_told(hz: int) -> None:
+def test_strike_takes_15_health_at_once_and_causes_events(hz: int) -> None:
     square = Square(hz)
     assert square.act(1, "strike", 1) == []
     assert square.people[1]["hp"] == 85
-    assert square.said("strike") == [(2, 1)]
-    assert square.said("hit") == [(2, 0, 1, 15)]
+    assert square.events_of("strike") == [(2, 1)]
+    assert square.events_of("hit") == [(2, 0, 1, 15)]
 
 
 @at_any_rate
 @pytest.mark.parametrize(("skill", "reach"), [("strike", 250), ("bolt", 2000), ("heal", 1000)])
-def test_a_skill_reaches_so_far_and_not_a_centimetre_farther(hz: int, skill: str, reach: int) -> None:
+def test_a_skill_reaches_exactly_its_range(hz: int, skill: str, reach: int) -> None:
     square = Square(hz)
     square.people[1].place(5000, 5000 + reach + 1)
     assert square.act(1, skill, 1) == ["OUT_OF_RANGE"]
@@ -134,9 +134,7 @@ def test_a_skill_reaches_so_far_and_not_a_centimetre_farther(hz: int, skill: str
 
 @at_any_rate
 @pytest.mark.parametrize(("skill", "cooldown_s"), [("strike", 0.5), ("bolt", 1.5), ("heal", 3.0)])
-def test_a_skill_is_ready_again_after_its_cooldown_and_not_a_tick_earlier(
-    hz: int, skill: str, cooldown_s: float
-) -> None:
+def test_a_skill_is_ready_again_exactly_after_its_cooldown(hz: int, skill: str, cooldown_s: float) -> None:
     square = Square(hz)
     assert square.act(1, skill, 1) == []
     square.tick(round(cooldown_s * hz) - 2)
@@ -145,7 +143,7 @@ def test_a_skill_is_ready_again_after_its_cooldown_and_not_a_tick_earlier(
 
 
 @at_any_rate
-def test_a_cooldown_is_of_one_skill_and_of_one_player(hz: int) -> None:
+def test_a_cooldown_applies_to_one_skill_of_one_player(hz: int) -> None:
     square = Square(hz)
     assert square.act(1, "strike", 1) == []
     assert square.act(1, "bolt", 1) == []
@@ -154,7 +152,7 @@ def test_a_cooldown_is_of_one_skill_and_of_one_player(hz: int) -> None:
 
 
 @at_any_rate
-def test_a_skill_that_is_refused_costs_no_cooldown(hz: int) -> None:
+def test_a_refused_skill_starts_no_cooldown(hz: int) -> None:
     square = Square(hz)
     square.people[1].place(0, 0)
     assert square.act(1, "strike", 1) == ["OUT_OF_RANGE"]
@@ -163,7 +161,7 @@ def test_a_skill_that_is_refused_costs_no_cooldown(hz: int) -> None:
 
 
 @at_any_rate
-def test_the_next_in_the_same_slot_has_no_cooldown_to_wait_for(hz: int) -> None:
+def test_the_next_player_in_a_slot_has_no_cooldown(hz: int) -> None:
     square = Square(hz)
     square.act(1, "strike", 1)
     square.zone.leave(1)
@@ -176,21 +174,21 @@ def test_the_next_in_the_same_slot_has_no_cooldown_to_wait_for(hz: int) -> None:
 
 @at_any_rate
 @pytest.mark.parametrize("distance", [0, 100, 1000, 2000])
-def test_a_bolt_flies_twenty_metres_a_second_and_then_takes_twenty(hz: int, distance: int) -> None:
+def test_bolt_flies_20_metres_per_second_and_takes_20_health(hz: int, distance: int) -> None:
     square = Square(hz)
     square.people[1].place(5000 + distance, 5000)
     assert square.act(1, "bolt", 1) == []
     flight = max(1, distance * hz // 2000)
-    assert square.said("bolt") == [(2, 1, flight)]
+    assert square.events_of("bolt") == [(2, 1, flight)]
     square.tick(flight - 1)
     assert square.people[1]["hp"] == 100
     square.tick()
     assert square.people[1]["hp"] == 80
-    assert square.said("hit") == [(2 + flight, 0, 1, 20)]
+    assert square.events_of("hit") == [(2 + flight, 0, 1, 20)]
 
 
 @at_any_rate
-def test_a_bolt_follows_its_target_wherever_it_goes(hz: int) -> None:
+def test_bolt_follows_its_target(hz: int) -> None:
     square = Square(hz)
     square.people[1].place(7000, 5000)
     square.act(1, "bolt", 1)
@@ -200,42 +198,42 @@ def test_a_bolt_follows_its_target_wherever_it_goes(hz: int) -> None:
 
 
 @at_any_rate
-def test_a_bolt_whose_target_has_left_hits_nobody_not_even_the_next_in_its_slot(hz: int) -> None:
+def test_bolt_does_not_hit_the_next_player_in_the_slot_of_its_target(hz: int) -> None:
     square = Square(hz)
     square.people[1].place(7000, 5000)
     square.act(1, "bolt", 1)
     square.zone.leave(2)
     square.zone.join(3, "eve")
     square.tick(2 * hz)
-    assert square.said("hit") == []
+    assert square.events_of("hit") == []
     assert square.rules.players[1]["hp"] == 100
     assert square.zone.counters.rule_failures_total == 0
 
 
 @at_any_rate
-def test_a_bolt_whose_target_has_died_hits_nobody(hz: int) -> None:
+def test_bolt_does_not_hit_a_dead_target(hz: int) -> None:
     square = Square(hz)
     square.people[1].place(5200, 5000)
     square.act(1, "bolt", 1)
     square.people[1]["hp"] = 0
     square.tick(hz)
-    assert square.said("hit") == square.said("death") == []
+    assert square.events_of("hit") == square.events_of("death") == []
 
 
 @at_any_rate
-def test_a_bolt_lands_although_who_threw_it_has_left(hz: int) -> None:
+def test_bolt_lands_after_its_thrower_has_left(hz: int) -> None:
     square = Square(hz)
     square.people[1].place(7000, 5000)
     square.people[1]["hp"] = 5
     square.act(1, "bolt", 1)
     square.zone.leave(1)
     square.tick(2 * hz)
-    assert [death[1] for death in square.said("death")] == [1]
+    assert [death[1] for death in square.events_of("death")] == [1]
     assert square.zone.counters.rule_failures_total == 0
 
 
 @at_any_rate
-def test_what_a_bolt_does_is_never_put_down_to_the_next_in_its_throwers_slot(hz: int) -> None:
+def test_bolt_is_not_credited_to_the_next_player_in_the_slot_of_its_thrower(hz: int) -> None:
     square = Square(hz)
     square.people[1].place(7000, 5000)
     square.people[1]["hp"] = 5
@@ -244,12 +242,12 @@ def test_what_a_bolt_does_is_never_put_down_to_the_next_in_its_throwers_slot(hz:
     square.zone.join(3, "eve")
     square.tick(2 * hz)
     assert square.rules.players[0]["kills"] == 0
-    assert [(death[1], death[2]) for death in square.said("death")] != [(1, 0)]
+    assert [(death[1], death[2]) for death in square.events_of("death")] != [(1, 0)]
 
 
 @at_any_rate
 @pytest.mark.parametrize(("before", "after"), [(50, 75), (75, 100), (76, 100), (100, 100)])
-def test_healing_gives_twenty_five_up_to_full_health(hz: int, before: int, after: int) -> None:
+def test_heal_gives_25_health_up_to_full_health(hz: int, before: int, after: int) -> None:
     square = Square(hz)
     square.people[1]["hp"] = before
     assert square.act(1, "heal", 1) == []
@@ -257,7 +255,7 @@ def test_healing_gives_twenty_five_up_to_full_health(hz: int, before: int, after
 
 
 @at_any_rate
-def test_one_may_heal_oneself(hz: int) -> None:
+def test_heal_may_target_the_player_themselves(hz: int) -> None:
     square = Square(hz)
     square.people[0]["hp"] = 10
     assert square.act(1, "heal", 0) == []
@@ -268,7 +266,7 @@ def test_one_may_heal_oneself(hz: int) -> None:
 
 
 @at_any_rate
-def test_who_dies_stops_and_who_killed_is_credited(hz: int) -> None:
+def test_a_killed_player_stops_and_the_killer_is_credited(hz: int) -> None:
     square = Square(hz)
     ann, bob = square.people
     bob.move(0, 3)
@@ -277,18 +275,18 @@ def test_who_dies_stops_and_who_killed_is_credited(hz: int) -> None:
     square.tick(hz)
     assert (bob.position, bob.velocity, bob["hp"]) == (at, (0, 0), 0)
     assert (ann["kills"], bob["kills"]) == (1, 0)
-    assert square.said("death") == [(2, 1, 0)]
+    assert square.events_of("death") == [(2, 1, 0)]
 
 
 @at_any_rate
-def test_who_dies_comes_back_after_three_seconds_in_full_health(hz: int) -> None:
+def test_a_dead_player_respawns_after_three_seconds_with_full_health(hz: int) -> None:
     square = Square(hz)
     bob = square.people[1]
     square.kill(bob)
     square.tick(3 * hz - 1)
-    assert (bob["hp"], square.said("respawn")) == (0, [])
+    assert (bob["hp"], square.events_of("respawn")) == (0, [])
     square.tick()
-    assert (bob["hp"], square.said("respawn")) == (100, [(2 + 3 * hz, 1)])
+    assert (bob["hp"], square.events_of("respawn")) == (100, [(2 + 3 * hz, 1)])
     x, y = bob.position
     assert 0 <= x <= 10_000
     assert 0 <= y <= 10_000
@@ -297,7 +295,7 @@ def test_who_dies_comes_back_after_three_seconds_in_full_health(hz: int) -> None
 
 @at_any_rate
 @pytest.mark.parametrize("sent", [("move", 1, 1), ("strike", 0), ("bolt", 0), ("heal", 0), ("heal", 1)], ids=str)
-def test_the_dead_neither_walk_nor_use_skills(hz: int, sent: tuple[Any, ...]) -> None:
+def test_a_dead_player_can_neither_walk_nor_use_skills(hz: int, sent: tuple[Any, ...]) -> None:
     square = Square(hz)
     square.kill(square.people[1])
     assert square.act(2, *sent) == ["DEAD"]
@@ -305,7 +303,7 @@ def test_the_dead_neither_walk_nor_use_skills(hz: int, sent: tuple[Any, ...]) ->
 
 @at_any_rate
 @pytest.mark.parametrize("skill", ["strike", "bolt", "heal"])
-def test_the_dead_are_no_target(hz: int, skill: str) -> None:
+def test_a_dead_player_cannot_be_a_target(hz: int, skill: str) -> None:
     square = Square(hz)
     square.kill(square.people[1])
     square.tick(hz)
@@ -313,7 +311,7 @@ def test_the_dead_are_no_target(hz: int, skill: str) -> None:
 
 
 @at_any_rate
-def test_who_came_back_may_walk_again(hz: int) -> None:
+def test_a_respawned_player_can_walk(hz: int) -> None:
     square = Square(hz)
     square.kill(square.people[1])
     square.tick(3 * hz)
@@ -321,7 +319,7 @@ def test_who_came_back_may_walk_again(hz: int) -> None:
 
 
 @at_any_rate
-def test_who_leaves_dead_is_not_brought_back(hz: int) -> None:
+def test_a_player_who_leaves_dead_does_not_respawn(hz: int) -> None:
     square = Square(hz)
     square.kill(square.people[1])
     square.zone.leave(2)
@@ -329,14 +327,14 @@ def test_who_leaves_dead_is_not_brought_back(hz: int) -> None:
     square.tick()
     at = square.rules.players[1].position
     square.tick(4 * hz)
-    assert square.said("respawn") == []
+    assert square.events_of("respawn") == []
     assert square.rules.players[1].position == at
     assert square.zone.counters.rule_failures_total == 0
 
 
 @at_any_rate
 @pytest.mark.parametrize("skill", ["strike", "bolt", "heal"])
-def test_a_skill_at_nobody_is_refused(hz: int, skill: str) -> None:
+def test_a_skill_on_a_free_slot_is_refused(hz: int, skill: str) -> None:
     assert Square(hz).act(1, skill, 2) == [RefusalCode.NO_TARGET]
 
 
@@ -345,25 +343,25 @@ def test_a_skill_at_nobody_is_refused(hz: int, skill: str) -> None:
 
 @at_any_rate
 @pytest.mark.parametrize("text", ["x" * 200, "é" * 100, "a"])
-def test_what_is_said_is_heard_by_everybody(hz: int, text: str) -> None:
+def test_say_causes_an_event_with_the_text(hz: int, text: str) -> None:
     square = Square(hz)
     assert square.act(1, "say", text) == []
-    assert square.said("say") == [(2, text)]
+    assert square.events_of("say") == [(2, text)]
 
 
 @at_any_rate
 @pytest.mark.parametrize("text", ["x" * 201, "é" * 100 + "x", "", "two\nlines"], ids=len)
-def test_what_is_too_long_or_not_printable_cannot_be_said(hz: int, text: str) -> None:
+def test_say_refuses_text_that_is_too_long_or_not_printable(hz: int, text: str) -> None:
     assert Square(hz).act(1, "say", text) == [RefusalCode.BAD_PAYLOAD]
 
 
 @pytest.mark.parametrize("which", [0, len(EMOTES) - 1])
-def test_each_emote_there_is_is_seen(which: int) -> None:
+def test_emote_causes_an_event_with_its_number(which: int) -> None:
     square = Square(20)
     assert square.act(1, "emote", which) == []
-    assert square.said("emote") == [(2, which)]
+    assert square.events_of("emote") == [(2, which)]
 
 
 @pytest.mark.parametrize("which", [-1, len(EMOTES), True, "wave"])
-def test_an_emote_that_there_is_not_is_refused(which: Any) -> None:
+def test_emote_refuses_a_number_out_of_range(which: Any) -> None:
     assert Square(20).act(1, "emote", which) == [RefusalCode.BAD_PAYLOAD]

@@ -1,4 +1,4 @@
-"""What may be shown to people of what others call themselves and say."""
+"""Which texts are names of players."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoneserver.support.format import printable
 
 
 @pytest.mark.parametrize("name", ["a", "Ann Smith", "안녕", "Ωmega", "x" * NAME_CHARACTERS, "🐍", "e\u0301"])
-def test_who_may_be_called_so(name: str) -> None:
+def test_is_name_accepts_visible_names_of_every_script(name: str) -> None:
     assert is_name(name)
 
 
@@ -26,19 +26,19 @@ def test_who_may_be_called_so(name: str) -> None:
         *("ann\u3164", "a\u2800b", "\u115f\u1160", "ann\ufe0f"),
     ],
 )
-def test_who_may_not(name: str) -> None:
+def test_is_name_rejects_empty_long_and_invisible_names(name: str) -> None:
     assert not is_name(name)
 
 
 @given(st.text())
-def test_a_name_has_nothing_that_does_not_show(text: str) -> None:
+def test_a_name_has_no_control_character_and_no_space_but_u_0020(text: str) -> None:
     if is_name(text):
         assert not {unicodedata.category(character) for character in text} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
         assert not any(character.isspace() and character != " " for character in text)
         assert printable(text) == text
 
 
-def test_no_filler_and_no_blank_of_unicode_is_forgotten() -> None:
+def test_is_name_rejects_every_filler_and_blank_of_unicode() -> None:
     words = (
         "HANGUL FILLER",
         "SEONG FILLER",
@@ -51,11 +51,3 @@ def test_no_filler_and_no_blank_of_unicode_is_forgotten() -> None:
         name = unicodedata.name(chr(code), "")
         if any(word in name for word in words):
             assert not is_name(chr(code)), name
-
-
-@given(st.text())
-def test_what_is_printable_is_one_line_and_says_the_same(text: str) -> None:
-    shown = printable(text)
-    assert shown.isprintable()
-    assert text.isprintable() or shown != text
-    assert all(character in shown for character in text if character.isprintable())

@@ -1,4 +1,4 @@
-"""PROTOCOL.md is exact: its worked example and its tables are what the code does."""
+"""PROTOCOL.md agrees with the code: its worked example, its tables and its limits."""
 
 import re
 import zlib
@@ -22,7 +22,7 @@ ARROWS = re.compile(r"^    ([→←]) ((?:[0-9a-f ]+\n)(?:      [0-9a-f ]+\n)*)"
 STREAMS = [(arrow, bytes.fromhex(digits.replace("\n", ""))) for arrow, digits in ARROWS.findall(PAGE)]
 
 
-def test_the_worked_example_is_what_the_code_reads_and_writes() -> None:
+def test_the_worked_example_decodes_and_encodes_to_its_bytes() -> None:
     said = []
     for arrow, stream in STREAMS:
         (payload,) = Deframer(1024).receive(stream)
@@ -32,7 +32,7 @@ def test_the_worked_example_is_what_the_code_reads_and_writes() -> None:
     assert said == ["Hello", "Welcome", "Snapshot", "Act", "Tick", "Tick", "Goodbye", "Bye"]
 
 
-def test_the_worked_example_is_what_the_demo_game_makes_of_it() -> None:
+def test_the_demo_game_produces_the_worked_example() -> None:
     class Middle(Plaza):
         def spawn(self, player: Player) -> None:
             player.place(5000, 4000)
@@ -46,13 +46,13 @@ def test_the_worked_example_is_what_the_demo_game_makes_of_it() -> None:
     assert frame(zone.step().frame) == moved
     while zone.world.tick < 12:
         zone.step()
-    assert f"at {zone.world.position(0)} in tick 12, unasked" in PAGE
+    assert f"at {zone.world.position(0)} in tick 12, without another message" in PAGE
     while zone.world.tick < 19:
         zone.step()
     assert frame(zone.step().frame) == hashed
 
 
-def test_the_hash_of_the_worked_example_is_of_the_bytes_that_it_shows() -> None:
+def test_the_hash_of_the_worked_example_covers_the_bytes_that_the_page_shows() -> None:
     found = re.search(r"CRC-32 of these (\d+) bytes.*\n\n    ([0-9a-f ]+)\n", PAGE)
     assert found is not None
     hashed = bytes.fromhex(found[2])
@@ -61,7 +61,7 @@ def test_the_hash_of_the_worked_example_is_of_the_bytes_that_it_shows() -> None:
     assert [tick.hash for tick in ticks if isinstance(tick, Tick)] == [None, zlib.crc32(hashed)]
 
 
-def test_the_highest_sequences_are_the_ones_it_names() -> None:
+def test_the_page_names_the_highest_sequences() -> None:
     highest, last = re.findall(r"(?:1 to|up to) (42949672\d\d)", PAGE)
     actions = [("emote", 1)] * ACTIONS_PER_PACKET
     seq, decoded = decode_client(Act(int(highest), actions).encode())
@@ -70,7 +70,7 @@ def test_the_highest_sequences_are_the_ones_it_names() -> None:
         decode_client(Act(int(highest) + 1, actions[:1]).encode())
 
 
-def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
+def test_the_demo_game_checks_its_refusals_in_the_order_of_the_page() -> None:
     (order,) = re.findall(r"\| `strike` \|.*\| (`SELF`.*) \|\n", PAGE)
     zone = DrivenZone(Plaza(), hz=20, seed=1)
     for ref, name in enumerate(("ann", "bob")):
@@ -81,7 +81,7 @@ def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
     bob.place(0, 0)
     zone.submit(0, 1, [("strike", 1)])
     zone.step()
-    # Everything is wrong at once; mended one by one, each refusal comes to light in turn.
+    # Every reason to refuse holds at once. Each step removes one, so that the next shows.
     ann["hp"] = bob["hp"] = 0
     bob.place(9000, 9000)
 
@@ -101,12 +101,12 @@ def test_the_demo_game_looks_at_its_refusals_in_the_order_of_the_page() -> None:
     assert found == re.findall(r"`(\w+)`", order)
 
 
-def test_every_operation_has_its_row() -> None:
+def test_every_op_has_a_row() -> None:
     for op in Op:
         assert f"| {op.value} | {op.name} |" in PAGE
 
 
-def test_what_is_deflated_is_what_the_page_says() -> None:
+def test_the_page_names_the_encoding_and_the_limit_of_deflated_messages() -> None:
     assert f"`{DEFLATE}`, for [DEFLATED]" in PAGE
     assert f"inflated where it was deflated | {SERVER_PAYLOAD_BYTES // 2**20} MiB |" in PAGE
     asking = Hello(1, "ann", b"", [DEFLATE] * ACTIONS_PER_PACKET)
@@ -116,21 +116,21 @@ def test_what_is_deflated_is_what_the_page_says() -> None:
         decode_client(asking._replace(encodings=[*asking.encodings, DEFLATE]).encode())
 
 
-def test_every_code_has_its_row_and_says_whether_to_come_back() -> None:
+def test_every_code_has_a_row_with_its_retry() -> None:
     for reason in CloseReason:
         assert f"| `{reason}` | {'yes' if reason.retry else 'no'} |" in PAGE
     for code in RefusalCode:
         assert re.search(rf"^\| (`\w+`, )*`{code}`(, `\w+`)* \|", PAGE, re.MULTILINE), code
 
 
-def test_the_limits_are_the_default_ones() -> None:
+def test_the_page_names_the_default_limits() -> None:
     limits = Limits()
     assert f"| a client's payload | {limits.client_frame_bytes:,} bytes" in PAGE
     assert f"| {limits.actions_per_tick} | refused with `TOO_MANY_ACTIONS`" in PAGE
     assert f"| {limits.handshake_seconds:g} s of connecting |" in PAGE
     assert f"| {limits.stall_seconds:g} s | `SLOW_CONSUMER` |" in PAGE
     assert (limits.send_hard_bytes, limits.send_soft_bytes) == (1024 * 1024, 256 * 1024)
-    assert f"| frames | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
+    assert f"| packets | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
     kib = f"{limits.bytes_per_second / 1024:g} KiB | {limits.bytes_burst / 1024:g} KiB"
     assert f"| bytes, lengths included | {kib} |" in PAGE
     assert f"count as one where that is more | {limits.actions_per_second:g} | {limits.actions_burst:g} |" in PAGE

@@ -1,7 +1,7 @@
-"""Golden bytes: what every message looks like on the wire, for whoever writes a client in another language.
+"""Golden vectors: the bytes of every message on the wire, for authors of clients in other languages.
 
-In `vectors.json` a meaning has the type of the message and its fields by their names, columns as
-lists of numbers, bytes in hex. Bytes change here only when the protocol does.
+In `vectors.json` a meaning holds the type of the message and its fields by name, with columns as lists of numbers and
+bytes in hex. The bytes change only when the protocol does.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def decoded(name: str) -> ClientMessage | ServerMessage:
 
 
 def plain(value: Any) -> Any:
-    """A value of a message as JSON has it."""
+    """A value of a message in types of JSON."""
     if isinstance(value, bytes):
         return value.hex()
     return [plain(element) for element in value] if isinstance(value, list | tuple | array) else value
@@ -57,17 +57,17 @@ def message_of(meaning: dict[str, Any]) -> ClientMessage | ServerMessage:
 
 
 @pytest.mark.parametrize("name", names("client", "server"))
-def test_these_bytes_have_this_meaning(name: str) -> None:
+def test_the_bytes_decode_to_the_meaning(name: str) -> None:
     assert meaning_of(decoded(name)) == MESSAGES[name]["meaning"]
 
 
 @pytest.mark.parametrize("name", names("client", "server"))
-def test_this_meaning_has_these_bytes(name: str) -> None:
+def test_the_meaning_encodes_to_the_bytes(name: str) -> None:
     assert message_of(MESSAGES[name]["meaning"]).encode().hex() == MESSAGES[name]["hex"]
 
 
 @pytest.mark.parametrize("name", names("stream"))
-def test_a_stream_and_its_payloads_are_the_same(name: str) -> None:
+def test_the_stream_splits_into_the_payloads_and_back(name: str) -> None:
     stream = bytes.fromhex(MESSAGES[name]["hex"])
     payloads = [bytes.fromhex(payload) for payload in MESSAGES[name]["meaning"]["payloads"]]
     assert Deframer(64).receive(stream) == payloads
@@ -75,24 +75,24 @@ def test_a_stream_and_its_payloads_are_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, vector in MESSAGES.items() if "holds" in vector])
-def test_what_is_deflated_holds_another_of_these_messages(name: str) -> None:
-    # Another server may deflate the same message to other bytes.
+def test_the_deflated_vector_inflates_to_the_named_vector(name: str) -> None:
+    # Only inflating is checked: another server may deflate a message to other bytes.
     assert inflate_message(bytes.fromhex(MESSAGES[name]["hex"])).hex() == MESSAGES[MESSAGES[name]["holds"]]["hex"]
 
 
 @pytest.mark.parametrize("name", NOT_DEFLATED)
-def test_a_client_refuses_these_bytes_where_something_is_deflated(name: str) -> None:
+def test_a_client_rejects_these_bytes_as_deflated(name: str) -> None:
     with pytest.raises(WireError):
         inflate_message(NOT_DEFLATED[name])
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_server_refuses_these_bytes(name: str) -> None:
+def test_a_server_rejects_these_bytes(name: str) -> None:
     with pytest.raises(WireError):
         decode_client(REFUSED[name])
 
 
-def test_there_are_vectors_for_every_operation_and_both_forms_of_slots() -> None:
+def test_the_vectors_cover_every_op_and_both_forms_of_slots() -> None:
     payloads = [bytes.fromhex(MESSAGES[name]["hex"]) for name in names("client", "server")]
     assert {messages.op_of(payload) for payload in payloads} == set(Op)
     ticks = [message for message in map(decoded, names("server")) if isinstance(message, Tick)]
@@ -101,7 +101,7 @@ def test_there_are_vectors_for_every_operation_and_both_forms_of_slots() -> None
     assert [3, 500] in movers  # a list is shorter
 
 
-def test_the_tick_applied_to_the_snapshot_gives_the_hash() -> None:
+def test_applying_the_tick_to_the_snapshot_gives_the_hash() -> None:
     chain = VECTORS["chain"]
     snapshot, tick = decoded(chain["snapshot"]), decoded(chain["tick"])
     assert isinstance(snapshot, Snapshot)

@@ -1,4 +1,4 @@
-"""The world: motion as a function of time, and replicas that agree by construction."""
+"""The world: motion as a function of time, and replicas that agree with the server."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ xs, ys = st.integers(0, WIDTH), st.integers(0, HEIGHT)
 
 
 def world_of(*names: str) -> World:
-    """A world with players in the slots from 0 on, well inside it."""
+    """A world with players of these names in the slots from 0 on, far from its borders."""
     world = World(WIDTH, HEIGHT, STATS)
     for slot, name in enumerate(names):
         world.join(slot, name)
@@ -31,12 +31,12 @@ def world_of(*names: str) -> World:
 
 
 def tick_of(tick: int, **changes: Any) -> Tick:
-    """A TICK in which nothing happens but what the test says."""
+    """A TICK that is empty except for these fields."""
     return replace(Tick(tick, 100, None, (), (), (), (), (), (), (), (), ()), **changes)
 
 
 def sent(world: World) -> Snapshot:
-    """The world's snapshot as a client has it."""
+    """The world's snapshot as a client decodes it."""
     snapshot = decode_server(world.snapshot().encode())
     assert isinstance(snapshot, Snapshot)
     return snapshot
@@ -47,7 +47,7 @@ def sent(world: World) -> Snapshot:
 
 @settings(max_examples=100, deadline=None)
 @given(xs, ys, velocities, velocities, st.integers(0, 60))
-def test_motion_is_as_many_single_steps_each_within_bounds(x: int, y: int, vx: int, vy: int, ticks: int) -> None:
+def test_position_equals_single_steps_each_clamped_to_the_bounds(x: int, y: int, vx: int, vy: int, ticks: int) -> None:
     world = world_of("ann")
     world.place(0, x, y, vx, vy)
     for _ in range(ticks):
@@ -57,7 +57,7 @@ def test_motion_is_as_many_single_steps_each_within_bounds(x: int, y: int, vx: i
 
 @settings(max_examples=100, deadline=None)
 @given(xs, ys, velocities, velocities, st.lists(st.integers(0, 60), max_size=5), st.integers(60, 80))
-def test_moving_on_with_the_same_velocity_changes_no_later_position(
+def test_move_with_an_unchanged_velocity_changes_no_later_position(
     x: int, y: int, vx: int, vy: int, moves: list[int], later: int
 ) -> None:
     world = world_of("ann", "bob")
@@ -70,7 +70,7 @@ def test_moving_on_with_the_same_velocity_changes_no_later_position(
 
 @settings(max_examples=100, deadline=None)
 @given(xs, ys, velocities, velocities, velocities, velocities, st.integers(0, 60))
-def test_a_turn_changes_nothing_at_the_moment_it_is_made(
+def test_move_does_not_change_the_present_position(
     x: int, y: int, vx: int, vy: int, new_vx: int, new_vy: int, tick: int
 ) -> None:
     world = world_of("ann")
@@ -81,7 +81,7 @@ def test_a_turn_changes_nothing_at_the_moment_it_is_made(
     assert world.position(0) == before
 
 
-def test_of_two_turns_in_one_tick_the_last_alone_counts() -> None:
+def test_the_last_of_two_moves_in_one_tick_counts() -> None:
     twice, once = world_of("ann"), world_of("ann")
     for world in (twice, once):
         world.place(0, 100, 100, 5, 5)
@@ -92,7 +92,7 @@ def test_of_two_turns_in_one_tick_the_last_alone_counts() -> None:
     assert twice.hash() == once.hash()
 
 
-def test_who_walks_into_the_border_stands_there_and_comes_back_at_once() -> None:
+def test_a_player_at_the_border_stands_and_can_walk_back_at_once() -> None:
     world = world_of("ann")
     world.place(0, WIDTH - 10, 100, 100, 0)
     world.tick = 50
@@ -111,7 +111,7 @@ def test_who_walks_into_the_border_stands_there_and_comes_back_at_once() -> None
         ("place", (1, 2**31)),
     ],
 )
-def test_a_value_that_a_column_cannot_hold_changes_nothing(method: str, arguments: tuple[int, ...]) -> None:
+def test_a_value_beyond_its_column_raises_and_changes_nothing(method: str, arguments: tuple[int, ...]) -> None:
     world = world_of("ann")
     world.place(0, 100, 100, 5, 5)
     world.tick = 1
@@ -124,7 +124,7 @@ def test_a_value_that_a_column_cannot_hold_changes_nothing(method: str, argument
 # --- Slots ----------------------------------------------------------------------------------------
 
 
-def test_a_newcomer_stands_at_the_origin_with_the_first_values() -> None:
+def test_join_puts_the_player_at_the_origin_with_initial_stats() -> None:
     world = World(WIDTH, HEIGHT, STATS)
     world.tick = 9
     world.join(0, "ann")
@@ -133,27 +133,27 @@ def test_a_newcomer_stands_at_the_origin_with_the_first_values() -> None:
     assert [column[0] for column in world.stats] == [100, 0]
 
 
-def test_slots_in_use_are_listed_in_rising_order() -> None:
+def test_slots_lists_used_slots_in_rising_order() -> None:
     world = world_of("ann", "bob", "eve")
     world.leave(1)
     assert list(world.slots()) == [0, 2]
     assert [slot for slot in range(-3, 5) if world.has(slot)] == [0, 2]
 
 
-def test_a_slot_that_is_taken_cannot_be_joined() -> None:
+def test_join_rejects_a_slot_in_use() -> None:
     with pytest.raises(ValueError, match="slot 0 is taken"):
         world_of("ann").join(0, "bob")
 
 
 @pytest.mark.parametrize("slot", [-1, 1, 3])
-def test_a_slot_that_nobody_holds_cannot_be_left(slot: int) -> None:
+def test_leave_rejects_a_free_slot(slot: int) -> None:
     world = world_of("ann", "bob", "eve")
     world.leave(1)
-    with pytest.raises(ValueError, match=f"nobody holds slot {slot}"):
+    with pytest.raises(ValueError, match=f"slot {slot} is free"):
         world.leave(slot)
 
 
-def test_free_slots_at_the_end_are_given_up() -> None:
+def test_leave_drops_free_slots_at_the_end() -> None:
     world = world_of("ann", "bob", "eve")
     world.leave(1)
     assert world.names == ["ann", None, "eve"]
@@ -162,7 +162,7 @@ def test_free_slots_at_the_end_are_given_up() -> None:
     assert world.hash() == world_of("ann").hash()
 
 
-def test_a_slot_keeps_nothing_of_who_left_it() -> None:
+def test_a_reused_slot_keeps_nothing_of_the_former_player() -> None:
     world = world_of("ann", "bob")
     world.place(0, 50, 60, 7, 8)
     world.applied(0, 77)
@@ -174,7 +174,7 @@ def test_a_slot_keeps_nothing_of_who_left_it() -> None:
     assert [column[0] for column in world.stats] == [100, 0]
 
 
-def test_a_join_beyond_the_end_leaves_free_slots_between() -> None:
+def test_join_beyond_the_end_adds_free_slots_between() -> None:
     world = world_of("ann")
     world.join(3, "bob")
     assert world.names == ["ann", None, None, "bob"]
@@ -190,7 +190,7 @@ def test_a_join_beyond_the_end_leaves_free_slots_between() -> None:
     ("motion", "event", "then"),
     [(1, 2, 2), (2, 1, 2), (3, 250, 3), (250, 3, 3), (127, 0, 127), (0, 127, 127), (5, None, 5), (None, 9, 9)],
 )
-def test_the_newer_of_a_players_motion_and_event_within_a_frame_is_noted(
+def test_apply_keeps_the_newer_sequence_of_a_players_motion_and_event(
     motion: int | None, event: int | None, then: int
 ) -> None:
     world = world_of("ann")
@@ -205,7 +205,7 @@ def test_the_newer_of_a_players_motion_and_event_within_a_frame_is_noted(
 
 
 @pytest.mark.parametrize("tick", [0, 5, 7, 2**32])
-def test_a_frame_that_does_not_follow_is_refused_and_changes_nothing(tick: int) -> None:
+def test_apply_rejects_a_frame_that_does_not_follow_and_changes_nothing(tick: int) -> None:
     world = world_of("ann")
     world.tick = 5
     with pytest.raises(ValueError, match=f"tick {tick} does not follow tick 5"):
@@ -214,19 +214,19 @@ def test_a_frame_that_does_not_follow_is_refused_and_changes_nothing(tick: int) 
     assert world.has(0)
 
 
-def test_a_slot_that_is_left_and_taken_within_one_frame_has_its_new_holder() -> None:
+def test_apply_handles_a_leave_before_a_join_of_one_slot() -> None:
     world = world_of("ann")
     world.apply(tick_of(1, leaves=(0,), joins=((0, "bob"),)))
     assert world.names == ["bob"]
 
 
-def test_what_the_rules_imposed_comes_after_what_the_player_did() -> None:
+def test_apply_handles_motion_of_the_rules_after_motion_of_the_player() -> None:
     world = world_of("ann")
     world.apply(tick_of(1, movers=(0,), seqs=(1,), vx=(9,), vy=(9,), placed=(0, 5, 6, 1, 2)))
     assert world.position(0, 2) == (6, 8)
 
 
-def test_an_event_notes_its_sequence_and_the_zones_own_notes_none() -> None:
+def test_apply_notes_the_sequence_of_player_events_only() -> None:
     world = world_of("ann", "bob")
     world.apply(tick_of(1, events=((1, 7, "wave"), (None, None, "boom"))))
     assert list(world.seq) == [0, 7]
@@ -258,28 +258,28 @@ CHANGES: dict[str, Callable[[World], object]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_the_hash_differs_when_anything_differs(what: str) -> None:
+def test_hash_differs_when_any_part_differs(what: str) -> None:
     world = world_of("ann", "bob")
     CHANGES[what](world)
     assert world.hash() != world_of("ann", "bob").hash()
 
 
-def test_the_hash_differs_when_two_players_change_places() -> None:
+def test_hash_differs_when_two_players_swap_slots() -> None:
     assert world_of("ann", "bob").hash() != world_of("bob", "ann").hash()
 
 
-def test_the_hash_does_not_cover_the_sequences() -> None:
+def test_hash_does_not_cover_the_sequences() -> None:
     world = world_of("ann")
     world.applied(0, 1)
     assert world.hash() == world_of("ann").hash()
 
 
-def test_a_snapshot_with_other_stats_is_refused() -> None:
+def test_restore_rejects_a_snapshot_with_another_number_of_stats() -> None:
     with pytest.raises(ValueError, match="a snapshot with 2 stats, expected 1"):
         World(WIDTH, HEIGHT, {"hp": 1}).restore(sent(world_of("ann")))
 
 
-def test_a_restored_world_lives_on_by_itself() -> None:
+def test_changes_of_a_restored_world_do_not_reach_the_original() -> None:
     world, other = world_of("ann", "bob"), World(WIDTH, HEIGHT, STATS)
     other.restore(sent(world))
     other.leave(1)
@@ -291,7 +291,7 @@ def test_a_restored_world_lives_on_by_itself() -> None:
 
 
 class Sandbox(Rules):
-    """Changes the world in every way there is."""
+    """Changes the world in every way that rules can."""
 
     width, height = WIDTH, HEIGHT
     stats: ClassVar = STATS
@@ -339,8 +339,8 @@ steps = st.tuples(
 scripts = st.lists(st.lists(steps, max_size=6), min_size=1, max_size=10)
 
 
-class Play:
-    """A zone that a script drives. Gives each tick as a client receives it."""
+class ScriptedZone:
+    """A zone that a script drives; `tick` returns each tick as a client decodes it."""
 
     def __init__(self) -> None:
         self.zone = DrivenZone(Sandbox(), hz=20, seed=1)
@@ -365,22 +365,22 @@ class Play:
 
 @settings(max_examples=120, deadline=None)
 @given(scripts)
-def test_a_replica_agrees_with_the_server_after_every_tick(script: list[list[Step]]) -> None:
-    play, replica = Play(), World(WIDTH, HEIGHT, STATS)
+def test_a_replica_equals_the_world_of_the_server_after_every_tick(script: list[list[Step]]) -> None:
+    scripted, replica = ScriptedZone(), World(WIDTH, HEIGHT, STATS)
     for step in script:
-        replica.apply(play.tick(step))
-        assert replica.hash() == play.zone.world.hash()
-        assert replica.snapshot() == play.zone.world.snapshot()
+        replica.apply(scripted.tick(step))
+        assert replica.hash() == scripted.zone.world.hash()
+        assert replica.snapshot() == scripted.zone.world.snapshot()
 
 
 @settings(max_examples=60, deadline=None)
 @given(scripts, scripts)
-def test_a_replica_restored_at_any_tick_agrees_ever_after(before: list[list[Step]], after: list[list[Step]]) -> None:
-    play, replica = Play(), World(WIDTH, HEIGHT, STATS)
+def test_a_replica_restored_at_any_tick_stays_equal(before: list[list[Step]], after: list[list[Step]]) -> None:
+    scripted, replica = ScriptedZone(), World(WIDTH, HEIGHT, STATS)
     for step in before:
-        play.tick(step)
-    replica.restore(sent(play.zone.world))
-    assert replica.hash() == play.zone.world.hash()
+        scripted.tick(step)
+    replica.restore(sent(scripted.zone.world))
+    assert replica.hash() == scripted.zone.world.hash()
     for step in after:
-        replica.apply(play.tick(step))
-    assert replica.snapshot() == play.zone.world.snapshot()
+        replica.apply(scripted.tick(step))
+    assert replica.snapshot() == scripted.zone.world.snapshot()

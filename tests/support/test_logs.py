@@ -1,4 +1,4 @@
-"""What an operator reads: one line a message, no floods, nothing that steers a terminal."""
+"""The log: one line per message, no floods, nothing that steers a terminal."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoneserver.support.logs import LOG_FORMATS, RateLimit, fields, set_up_logs
+from zoneserver.support.logs import LOG_FORMATS, RateLimit, fields, hold_logs, set_up_logs
 
 log = logging.getLogger("zoneserver.test")
 
@@ -29,7 +29,7 @@ def test_a_message_is_one_line_without_control_characters(style: str, capsys: py
 
 
 @pytest.mark.parametrize("character", ["x", "\U0001f40d"])
-def test_a_line_has_200_bytes_at_the_most(character: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_line_has_at_most_200_bytes(character: str, capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "text")
     log.warning("player %s left", character * 10)
     log.warning("player %s left", character * 1_000)
@@ -39,7 +39,7 @@ def test_a_line_has_200_bytes_at_the_most(character: str, capsys: pytest.Capture
     assert long.endswith(f"{character}...")
 
 
-def test_json_lines_carry_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_line_has_time_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "json")
     try:
         raise ZeroDivisionError("nothing")
@@ -51,7 +51,7 @@ def test_json_lines_carry_time_level_logger_and_message(capsys: pytest.CaptureFi
     assert "ZeroDivisionError" in line["exception"]
 
 
-def test_json_lines_carry_the_fields_of_a_call_as_keys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_line_has_the_fields_of_the_call_as_keys(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "json")
     log.info("%s left", "ann", extra=fields(player="ann", address="192.0.2.1:4000", code="CLIENT_LEFT"))
     line = json.loads(capsys.readouterr().err)
@@ -59,18 +59,18 @@ def test_json_lines_carry_the_fields_of_a_call_as_keys(capsys: pytest.CaptureFix
     assert line["address"] == "192.0.2.1:4000"
 
 
-def test_a_traceback_does_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "text")
     try:
-        raise ValueError("\x1b[2J is what somebody said")
+        raise ValueError("\x1b[2J from a player")
     except ValueError:
         log.exception("it failed")
     lines = capsys.readouterr().err.splitlines()
     assert all(line.isprintable() for line in lines)
-    assert lines[-1] == r"ValueError: \x1b[2J is what somebody said"
+    assert lines[-1] == r"ValueError: \x1b[2J from a player"
 
 
-def test_a_level_that_is_not_asked_for_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_below_the_level_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("warning", "text")
     log.info("nothing to worry about")
     assert capsys.readouterr().err == ""
@@ -82,10 +82,10 @@ def record(text: str, number: int, created: float) -> logging.LogRecord:
     return made
 
 
-def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
+def test_rate_limit_passes_n_messages_of_one_kind_and_counts_the_others() -> None:
     limit = RateLimit(per_second=3)
     assert [limit.filter(record("kick %d", number, 10.5)) for number in range(100)] == [True] * 3 + [False] * 97
-    assert limit.filter(record("another %d", 1, 10.6)), "another kind has its own"
+    assert limit.filter(record("another %d", 1, 10.6)), "another kind has a limit of its own"
     late = record("kick %d", 100, 11.2)
     assert limit.filter(late)
     assert late.getMessage() == "(97 more like this were not shown) kick 100"
@@ -95,7 +95,7 @@ def test_messages_of_one_kind_are_limited_and_the_rest_is_counted() -> None:
     assert after.getMessage() == "kick 101"
 
 
-def test_exceptions_are_of_one_kind_when_they_come_from_one_place() -> None:
+def test_rate_limit_groups_exceptions_by_their_raise_site() -> None:
     limit = RateLimit(per_second=3)
 
     def failing(number: int) -> bool:
@@ -111,8 +111,32 @@ def test_exceptions_are_of_one_kind_when_they_come_from_one_place() -> None:
     assert [failing(number) for number in range(8)] == [True] * 6 + [False] * 2
 
 
-def test_what_is_remembered_of_messages_is_bounded() -> None:
+def test_rate_limit_remembers_a_bounded_number_of_kinds() -> None:
     limit = RateLimit(per_second=3)
     for number in range(5_000):
         assert limit.filter(record(f"kind {number} %d", number, 10.0))
     assert len(limit._seen) <= 1_001
+
+
+def test_hold_logs_shows_messages_at_the_end_of_the_block(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    log = logging.getLogger("test")
+    with hold_logs():
+        for number in range(3):
+            log.info("number %d", number)
+        assert capsys.readouterr().err == ""
+    log.info("afterwards")
+    assert [line.split(" INFO ")[1].strip() for line in capsys.readouterr().err.splitlines()] == [
+        *("number 0", "number 1", "number 2", "afterwards"),
+    ]
+
+
+def test_hold_logs_keeps_the_last_messages(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneserver.support.logs._HELD_LINES_MAX", 4)
+    set_up_logs("info", "text")
+    with hold_logs():
+        for number in range(5):
+            logging.getLogger("test").info(f"number {number}")
+    err = capsys.readouterr().err
+    assert "number 4" in err
+    assert "number 0" not in err

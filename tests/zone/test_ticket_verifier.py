@@ -1,4 +1,4 @@
-"""Tickets: good ones once, and no others."""
+"""A valid ticket is accepted once, and no other ticket is accepted."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def verifier(**settings: int) -> TicketVerifier:
     return TicketVerifier(SECRET, "plaza", **settings)
 
 
-def test_the_format_is_what_the_protocol_says() -> None:
+def test_issue_ticket_writes_the_format_of_the_protocol() -> None:
     assert TICKET.hex() == (
         "000000006b49d23c"
         "00000000000000000000000000000000"
@@ -23,7 +23,7 @@ def test_the_format_is_what_the_protocol_says() -> None:
     )
 
 
-def test_a_good_ticket_lets_its_name_in_once() -> None:
+def test_a_valid_ticket_is_accepted_once() -> None:
     gate = verifier()
     assert gate.check("ann", TICKET, NOW) is None
     assert gate.check("ann", TICKET, NOW) is None, "asking is not using"
@@ -40,35 +40,35 @@ def test_a_good_ticket_lets_its_name_in_once() -> None:
         ("", TICKET),
         ("ann", issue_ticket(SECRET, "ann", "arena", int(NOW) + 60, bytes(16))),
         ("ann", issue_ticket(b"another secret..", "ann", "plaza", int(NOW) + 60, bytes(16))),
-        # Where the zone's name ends and the player's begins is part of what is signed.
+        # The signature covers where the zone's name ends and the player's name begins.
         ("zaann", issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))),
         ("ann", b""),
         ("ann", TICKET[:-1]),
         ("ann", TICKET + b"\0"),
     ],
 )
-def test_a_ticket_of_another_name_zone_secret_or_form_is_refused(name: str, ticket: bytes) -> None:
+def test_a_ticket_of_another_name_zone_secret_or_form_is_rejected(name: str, ticket: bytes) -> None:
     assert verifier().check(name, ticket, NOW)
 
 
 @given(st.integers(0, len(TICKET) * 8 - 1))
-def test_a_ticket_with_any_bit_changed_is_refused(bit: int) -> None:
+def test_a_ticket_with_any_bit_changed_is_rejected(bit: int) -> None:
     forged = bytearray(TICKET)
     forged[bit // 8] ^= 1 << bit % 8
     assert verifier().check("ann", bytes(forged), NOW)
 
 
 @given(st.binary(max_size=100))
-def test_whatever_else_is_refused_and_raises_nothing(ticket: bytes) -> None:
+def test_any_other_bytes_are_rejected_without_an_exception(ticket: bytes) -> None:
     assert verifier().check("ann", ticket, NOW)
 
 
-def test_a_ticket_is_good_until_its_moment() -> None:
+def test_a_ticket_is_valid_until_it_expires() -> None:
     assert verifier().check("ann", TICKET, NOW + 59.9) is None
     assert verifier().check("ann", TICKET, NOW + 60) == "the ticket has expired"
 
 
-def test_used_tickets_are_remembered_until_they_expire_and_there_is_a_bound() -> None:
+def test_used_tickets_are_remembered_until_they_expire_up_to_a_bound() -> None:
     gate = verifier(used_max=2)
     for number in range(2):
         ticket = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 10 + number, number.to_bytes(16))
@@ -80,13 +80,13 @@ def test_used_tickets_are_remembered_until_they_expire_and_there_is_a_bound() ->
 
 
 @given(st.binary(max_size=80))
-def test_the_text_form_gives_the_ticket_back(ticket: bytes) -> None:
+def test_ticket_from_text_reads_what_ticket_to_text_writes(ticket: bytes) -> None:
     text = ticket_to_text(ticket)
     assert ticket_from_text(text) == ticket
     assert "=" not in text and "+" not in text and "/" not in text
 
 
 @pytest.mark.parametrize("text", ["a", "no ticket!", "ä", "abc=d"])
-def test_other_text_is_no_ticket(text: str) -> None:
+def test_ticket_from_text_rejects_other_text(text: str) -> None:
     with pytest.raises(ValueError, match="base64url"):
         ticket_from_text(text)

@@ -1,4 +1,4 @@
-"""What a game has, and what is wrong with it: for its author, before anybody plays it."""
+"""A check of a game, for its author: a description, and the problems."""
 
 from __future__ import annotations
 
@@ -15,99 +15,99 @@ from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
 from zoneserver.zone.rules import Between, Rules, Text
 from zoneserver.zone.zone import new_game
 
-__all__ = ["Checkup", "check_game"]
+__all__ = ["CheckResult", "check_game"]
 
 _INT32 = range(-(2**31), 2**31)
 _HOOKS = ("on_start", "on_join", "on_leave", "on_tick")
 
 
 @dataclass(slots=True)
-class Checkup:
-    """What was found, as lines for a person."""
+class CheckResult:
+    """The result of a check, in lines for people."""
 
     has: list[tuple[str, str]] = field(default_factory=list)
-    """(heading, text) of what the game has; the heading is empty where the one before goes on."""
+    """(heading, text) of each line of the description; the heading is empty in the lines that continue a section."""
     problems: list[str] = field(default_factory=list)
-    """Each a reason not to run it."""
+    """Reasons not to run the game."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, schema `zone-check/1`."""
+        """The result as plain values, schema `zone-check/1`."""
         return {"schema": "zone-check/1", "has": [list(pair) for pair in self.has], "problems": self.problems}
 
     def render(self) -> str:
-        """All of it, the problems last."""
+        """The result as text, the problems last."""
         problems = [("wrong", problem) for problem in self.problems] or [("fine", "nothing is wrong with it")]
         return "\n".join(f"{heading:9}{text}" for heading, text in [*self.has, *problems])
 
 
-def check_game(game: type[Rules], target: str) -> Checkup:
-    """Looks at a game, and tries it out twice; `target` is what another process finds it by."""
-    checkup = Checkup()
+def check_game(game: type[Rules], target: str) -> CheckResult:
+    """Describes a game and runs it twice with equal input. The second run, in another process, loads it by `target`."""
+    result = CheckResult()
     name = game.name or game.__name__.lower()
-    checkup.has.append(("game", f"{name} ({target})"))
-    checkup.problems += _class_problems(game)
-    if checkup.problems:
-        return checkup
-    checkup.has += [
+    result.has.append(("game", f"{name} ({target})"))
+    result.problems += _class_problems(game)
+    if result.problems:
+        return result
+    result.has += [
         ("zone", f"{game.width:,} x {game.height:,}"),
         ("stats", ", ".join(f"{stat} = {first}" for stat, first in game.stats.items()) or "none"),
     ]
     try:
         rules = new_game(game)
     except GameError as error:
-        checkup.problems.append(str(error))
-        return checkup
+        result.problems.append(str(error))
+        return result
     described = []
     for kind, handler in handlers_of(rules).items():
         try:
             described.append((kind, ", ".join(map(_describe, parameters_of(handler)))))
         except TypeError as error:
-            checkup.problems.append(str(error))
-    if checkup.problems:
-        checkup.has += _headed("actions", [f"{kind}({parameters})" for kind, parameters in described])
-        return checkup
+            result.problems.append(str(error))
+    if result.problems:
+        result.has += _headed("actions", [f"{kind}({parameters})" for kind, parameters in described])
+        return result
     try:
         trial = run_trial(rules)
     except GameError as error:
-        # As it started: whatever raises later is caught by the zone, and told in the trial.
-        checkup.problems.append(str(error))
-        return checkup
-    lines = [f"{kind}({parameters})  {_fate(trial, kind)}" for kind, parameters in described]
-    checkup.has += _headed("actions", lines or ["none: players can only watch"])
-    checkup.has.append(("tried", f"{TICKS} ticks with {len(PLAYERS)} players who do anything at random, twice"))
+        # The game raised in on_start. The zone catches what rules raise later, and the dry run collects it.
+        result.problems.append(str(error))
+        return result
+    lines = [f"{kind}({parameters})  {_outcome(trial, kind)}" for kind, parameters in described]
+    result.has += _headed("actions", lines or ["none: players can only watch"])
+    result.has.append(("tried", f"twice {TICKS} ticks with {len(PLAYERS)} players and random actions"))
     if trial.failures:
-        checkup.problems += dict.fromkeys(trial.failures)
+        result.problems += dict.fromkeys(trial.failures)
         if trial.failures_total > len(trial.failures):
-            checkup.problems.append(f"rules raised {trial.failures_total} times in all")
-    checkup.problems += _difference(trial, target)
-    return checkup
+            result.problems.append(f"rules raised {trial.failures_total} times in total")
+    result.problems += _difference(trial, target)
+    return result
 
 
 def _class_problems(game: type[Rules]) -> Iterator[str]:
-    """What is wrong with the class as it is written."""
+    """Problems of the class that show without running it."""
     for name in ("width", "height"):
         size = getattr(game, name)
         if type(size) is not int or not 0 < size < _INT32.stop:
-            yield f"{name} is {size!r}: a whole number from 1 to {_INT32.stop - 1}"
+            yield f"{name} is {size!r}: it must be a whole number from 1 to {_INT32.stop - 1}"
     if not isinstance(game.name, str):
-        yield f"name is {game.name!r}: a text"
+        yield f"name is {game.name!r}: it must be a str"
     if not isinstance(game.stats, Mapping):
-        yield f"stats is {game.stats!r}: names with their first values"
+        yield f"stats is {game.stats!r}: it must be a dict of names and initial values"
     else:
         for stat, first in game.stats.items():
             if not isinstance(stat, str) or type(first) is not int or first not in _INT32:
-                yield f"the stat {stat!r} begins at {first!r}: a name and a whole number of 32 bits"
+                yield f"stats has {stat!r}: {first!r}: it must be a str and a whole number of 32 bits"
     for name in sorted(set(dir(game)) - set(dir(Rules))):
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):
-            yield f"{name} is marked as an action and is no ordinary method: nobody can send it"
+            yield f"{name} is marked as an action, but is not an ordinary method: no player can send it"
         if name.startswith("on_") and callable(value) and not hasattr(value, "__zone_action__"):
             meant = difflib.get_close_matches(name, _HOOKS, n=1)
-            yield f"{name} is never called{f': is {meant[0]} meant?' if meant else ''}"
+            yield f"{name} is never called{f'; did you mean {meant[0]}?' if meant else ''}"
     for name in dir(Rules):
         value = inspect.getattr_static(game, name)
         if hasattr(value, "__zone_action__"):
-            yield f"{name} cannot be an action: every game has something of this name"
+            yield f"{name} cannot be the name of an action: Rules has an attribute of this name"
     for name in _HOOKS:
         yield from _hook_problems(game, name)
 
@@ -115,12 +115,12 @@ def _class_problems(game: type[Rules]) -> Iterator[str]:
 def _hook_problems(game: type[Rules], name: str) -> Iterator[str]:
     hook, arguments = getattr(game, name), inspect.signature(getattr(Rules, name)).parameters
     if inspect.iscoroutinefunction(hook):
-        yield f"{name} is async: rules are ordinary functions, for a tick waits for nobody"
+        yield f"{name} is async: it must be an ordinary method, because a tick cannot wait"
         return
     try:
         inspect.signature(hook).bind(*arguments)
     except TypeError:
-        yield f"{name} is called as {name}({', '.join(list(arguments)[1:])}), and cannot be"
+        yield f"{name} must accept the call {name}({', '.join(list(arguments)[1:])})"
 
 
 def _describe(parameter: Parameter) -> str:
@@ -133,7 +133,7 @@ def _describe(parameter: Parameter) -> str:
     return f"{parameter.name}: {what}"
 
 
-def _fate(trial: Trial, kind: str) -> str:
+def _outcome(trial: Trial, kind: str) -> str:
     refused = trial.refused.get(kind, Counter[str]())
     codes = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
     return f"tried {trial.tried[kind]} times{f', refused {codes}' if codes else ''}"
@@ -144,17 +144,17 @@ def _headed(heading: str, lines: list[str]) -> list[tuple[str, str]]:
 
 
 def _difference(trial: Trial, target: str) -> Iterator[str]:
-    """Whether the same input gives the same bytes in another process."""
+    """The first tick in which another process gets other bytes from equal input."""
     try:
-        elsewhere = digests_elsewhere(target)
+        digests = digests_elsewhere(target)
     except ValueError as error:
-        yield f"tried a second time, in another process, it fails: {error}"
+        yield f"the second run, in another process, failed: {error}"
         return
-    for tick, (here, there) in enumerate(zip(trial.digests, elsewhere, strict=True), 1):
-        if here != there:
+    for tick, (first, second) in enumerate(zip(trial.digests, digests, strict=True), 1):
+        if first != second:
             yield (
-                f"tick {tick}: the same input gave other bytes the second time. Time is self.tick, chance is "
-                "self.random; a clock, the module random, the order of a set, and what is kept from game to "
-                "game, as on the class, are another every time"
+                f"tick {tick}: equal input gave other bytes in the second run. Use self.tick for time and self.random "
+                "for chance. A clock, the module random, the order of a set, and values kept on the class differ "
+                "from run to run"
             )
             return

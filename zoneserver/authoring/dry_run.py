@@ -1,8 +1,8 @@
-"""A game tried out without a server: a few made-up players do at random what its actions allow.
+"""A dry run of a game: a zone without a server, whose players send random actions.
 
-The same seed makes the same input, and the same input has to give the same bytes: in another process as
-well, at another time of day, with another order of sets. `python -m zoneserver.authoring.dry_run module:Rules` is
-that other process; it prints what `digests_elsewhere` reads.
+The actions come from a fixed seed, so that every dry run has equal input and must give equal bytes, even in another
+process, at another time of day and with another order of sets. `python -m zoneserver.authoring.dry_run module:Rules` is
+that other process; `digests_elsewhere` starts it and reads its output.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
 
 TICKS = 200
 _HZ, _SEED = 20, 1
-# When each comes and goes: (first tick, last tick), so that all that a game does about it is tried.
+# The ticks in which each player joins and leaves. One slot is used twice, and one player joins late.
 PLAYERS = {"ann": (1, TICKS), "bob": (1, 120), "cid": (40, TICKS), "bob again": (150, 160)}
 _WORDS = ("hello", "who is there?", "över hier", "x")
 _CLOCKS = ("time", "monotonic", "perf_counter")
@@ -39,21 +39,21 @@ _CLOCK_SHIFT_S = 1_000_003
 
 @dataclass(slots=True)
 class Trial:
-    """What came of it."""
+    """The result of a dry run."""
 
     digests: list[int] = field(default_factory=list)
-    """CRC-32 of each frame, the first that of tick 1."""
+    """The CRC-32 of the frame of each tick, from tick 1 on."""
     tried: Counter[str] = field(default_factory=Counter)
-    """How often each action was tried."""
+    """The number of actions of each kind that were sent."""
     refused: dict[str, Counter[str]] = field(default_factory=dict)
-    """How often each was refused, by code."""
+    """For each kind of action, the number of refusals by code."""
     failures: list[str] = field(default_factory=list)
-    """Rules that raised: one line for each place where one did, and second of the game."""
+    """Exceptions of rules, in one line each. The zone logs an exception of one place at most once a second."""
     failures_total: int = 0
 
 
 def run_trial(rules: Rules) -> Trial:
-    """Ten seconds of a game, without waiting for them. Raises GameError when the game fails as it starts."""
+    """Runs 200 ticks, as fast as they go. Raises GameError if the game fails in on_start."""
     trial, chance = Trial(), random.Random(_SEED)
     kinds = {kind: parameters_of(handler) for kind, handler in sorted(handlers_of(rules).items())}
 
@@ -88,8 +88,8 @@ def run_trial(rules: Rules) -> Trial:
 
 
 def digests_elsewhere(target: str) -> list[int]:
-    """The digests of the same trial in another process. Raises ValueError with what it said instead."""
-    # Sets of texts have another order there: it must differ from ours, which may itself be a given one.
+    """The digests of a dry run in another process. Raises ValueError with the last line of its errors if it fails."""
+    # The seed of hashes must differ from the seed of this process, so that sets of texts have another order.
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
     command = [sys.executable, "-m", "zoneserver.authoring.dry_run", target]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -100,12 +100,12 @@ def digests_elsewhere(target: str) -> list[int]:
 
 
 def _made_up(parameter: Parameter, rules: Rules, chance: random.Random) -> Any:
-    """Something that the parameter allows, at its bounds now and then."""
+    """A random value that the parameter allows; sometimes it is a bound."""
     bound = parameter.bound
     low, high = (bound.low, bound.high) if isinstance(bound, Between) else (-1_000, 1_000)
     if parameter.type is int:
         low, high = math.ceil(low), math.floor(high)
-        # Near zero as well: that is where the rules of many games allow most.
+        # Values near zero are more frequent: many rules refuse large ones.
         near = max(low, min(high, chance.randint(-9, 9)))
         return chance.choice((low, high, near, near, chance.randint(low, high)))
     if parameter.type is float:
@@ -119,7 +119,7 @@ def _made_up(parameter: Parameter, rules: Rules, chance: random.Random) -> Any:
 
 
 def _shift_clocks() -> None:
-    """From now on it is some days later for whoever looks at a clock."""
+    """Sets all clocks of this process forward by some days."""
     for name in _CLOCKS:
         seconds, nanoseconds = getattr(time, name), getattr(time, f"{name}_ns")
         setattr(time, name, lambda clock=seconds: clock() + _CLOCK_SHIFT_S)
@@ -127,7 +127,7 @@ def _shift_clocks() -> None:
 
 
 if __name__ == "__main__":
-    # Before the game is there: it may take a clock for itself as it is imported.
+    # The clocks are shifted before the game is imported, because it may import a clock by name.
     _shift_clocks()
     game = load_class(sys.argv[1], "Rules class", lambda found: issubclass(found, Rules))
     print(json.dumps(run_trial(new_game(game)).digests))

@@ -1,5 +1,4 @@
-"""Finds a class that somebody names as `module:Class`, in the folder where they stand or installed; and
-says of what it raises where in their own files that was."""
+"""Loads a class that is named `module:Class`, from the current folder or from an installed package."""
 
 from __future__ import annotations
 
@@ -14,17 +13,20 @@ __all__ = ["LoadError", "TargetError", "load_class"]
 
 
 class LoadError(CannotStartError):
-    """There is no such class, for the reason in the text."""
+    """The class cannot be loaded, for the reason in the text."""
 
 
 class TargetError(LoadError):
-    """What was given does not name a class at all."""
+    """The target is not of the form `module:Class`."""
 
     exit_code = Exit.USAGE
 
 
 def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
-    """The class named by `module:Class`, a `kind` such as "Rules class". Raises LoadError with one line.
+    """The class that `target` names as `module:Class`, if `is_one(class)` is true.
+
+    Raises LoadError with one line, in which `kind` is the noun for such a class, as in "Rules class". An exception of
+    the author's module is named with its place in the author's files.
 
     >>> load_class("fractions:Fraction", "number", lambda found: hasattr(found, "numerator"))
     <class 'fractions.Fraction'>
@@ -35,7 +37,7 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
     module_name, _, class_name = target.partition(":")
     if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise TargetError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
-    # What somebody writes usually lies in the directory they stand in.
+    # Authors usually start the command in the folder of their module.
     sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
@@ -52,7 +54,7 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
     if isinstance(found, type) and is_one(found):
         return found
     if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
-        raise LoadError(f"{module_name!r} is a folder here, not a module: cd into it first")
+        raise LoadError(f"{module_name!r} is a folder, not a module: cd into it first")
     names = [
         name
         for name, value in vars(module).items()

@@ -1,4 +1,4 @@
-"""A new game: a folder with something to play, and a test of it, for its author to go on from."""
+"""The files of a new game: a small game and its test, as a start for an author."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ScaffoldError", "class_name_of", "make_game"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 _GAME = '''\
-"""{class_name}: what players may do in it, and what comes of that."""
+"""{class_name}: the actions of its players and their effects."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ class {class_name}(Rules):
 '''
 
 _TEST = '''\
-"""A whole server and real players, from the fixtures that zoneserver brings along."""
+"""Tests of {class_name} with a real server and real players, by the fixtures of zoneserver."""
 
 import pytest
 from {name} import {class_name}
@@ -72,13 +72,13 @@ def test_saying_nothing_is_refused(zone_server, zone_client):
         zone_client("ann").act("say", "")
 '''
 
-# What to type next, and why.
+# The commands to type next, with their purpose.
 _NEXT = (
     ("cd {folder}", ""),
-    ("{python} -m zoneserver check {name}:{class_name}", "what it has, and whether anything is wrong with it"),
-    ("{python} -m zoneserver run {name}:{class_name}", "it runs, until Ctrl-C"),
-    ("{python} -m client ann", "in another console, and bob in a third: what one types, both read"),
-    ("{python} -m pytest", "its test"),
+    ("{python} -m zoneserver check {name}:{class_name}", "describe the game and find its problems"),
+    ("{python} -m zoneserver run {name}:{class_name}", "run it until Ctrl-C"),
+    ("{python} -m zoneclient ann", "join in another console, and as bob in a third: both read what one types"),
+    ("{python} -m pytest", "run its test"),
 )
 
 
@@ -87,7 +87,7 @@ class ScaffoldError(UsageError):
 
 
 def class_name_of(name: str) -> str:
-    """What the class of a game is called.
+    """The name of the class of a game.
 
     >>> class_name_of("my_game"), class_name_of("tag")
     ('MyGame', 'Tag')
@@ -96,29 +96,29 @@ def class_name_of(name: str) -> str:
 
 
 def make_game(folder: Path) -> str:
-    """Makes the folder; returns what to do next. Raises ScaffoldError when the folder is there or
-    its name cannot be that of a game."""
+    """Makes the folder; returns the text about what to do next. Raises ScaffoldError if the folder exists or its name
+    cannot be the name of a game."""
     name = folder.name
     class_name = class_name_of(name)
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ScaffoldError(
-            f"{name!r} cannot be a game's name: letters, digits and _, the first a letter, as in mygame"
+            f"{name!r} cannot be the name of a game: use letters, digits and _, the first a letter, as in mygame"
         )
     if folder.exists():
-        raise ScaffoldError(f"{folder} is there already")
+        raise ScaffoldError(f"{folder} exists already")
     if importlib.util.find_spec(name) is not None or class_name in zoneserver.__all__:
-        raise ScaffoldError(f"{name!r} would hide something that is called so already: choose another name")
+        raise ScaffoldError(f"{name!r} would hide an existing module or class: choose another name")
     try:
         folder.mkdir(parents=True)
         for file, text in ((f"{name}.py", _GAME), (f"test_{name}.py", _TEST)):
             (folder / file).write_text(text.format(name=name, class_name=class_name))
     except OSError as error:
         raise ScaffoldError(f"cannot make {folder}: {error.strerror}") from None
-    # It is this very Python that has zoneserver, wherever whoever reads it goes.
+    # The commands name the Python that has zoneserver, unless it is the first in the PATH.
     python = "python" if shutil.which("python") == sys.executable else sys.executable
     words = {"folder": folder, "name": name, "class_name": class_name, "python": python}
     commands = [(command.format(**words), why) for command, why in _NEXT]
     width = max(len(command) for command, _ in commands)
-    lines = [f"{folder / name}.py is the game, test_{name}.py its test. Next:"]
+    lines = [f"{folder / name}.py is the game, test_{name}.py is its test. Next:"]
     lines += [f"  {command:{width}}  {why}".rstrip() for command, why in commands]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What all commands do alike: read their settings, say what is wrong, end with one of the exit codes."""
+"""The frame of every command: read its settings, set up the log, print an error in one line, return an exit code."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _log = logging.getLogger(__name__)
 def run_command(
     parser: Parser, body: Callable[[argparse.Namespace], int | Coroutine[Any, Any, int]], argv: Sequence[str] | None
 ) -> int:
-    """Runs `body` with the settings of `argv` and returns the exit code; a coroutine runs on a loop of its own.
+    """Runs `body` with the settings of `argv` and returns the exit code. If `body` returns a coroutine, it runs on a
+    new event loop.
 
-    A CommandError and an OSError end it with one line that says why; an interrupt and a closed standard
-    output without a word. At the log level `debug` the traceback is logged.
+    A CommandError or an OSError ends the command with one line on stderr; at the log level `debug` the traceback is
+    logged as well. An interrupt or a closed standard output ends it silently.
     """
     arguments = parser.read(argv)
     set_up_logs(arguments.log_level, arguments.log_format)
@@ -43,31 +44,31 @@ def run_command(
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Exit.INTERRUPTED
     except (CommandError, OSError) as error:
-        _log.debug("%s ends", parser.prog, exc_info=True)
-        print(f"{parser.prog}: {_said(error)}", file=sys.stderr)
+        _log.debug("%s ends with an error", parser.prog, exc_info=True)
+        print(f"{parser.prog}: {_error_text(error)}", file=sys.stderr)
         return error.exit_code if isinstance(error, CommandError) else Exit.CANNOT_START
 
 
-def _said(error: CommandError | OSError) -> str:
+def _error_text(error: CommandError | OSError) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
 
 
 def is_quiet() -> bool:
-    """Whether nothing is wanted but what is wrong."""
+    """Whether the user asked for problems only."""
     return not logging.getLogger().isEnabledFor(logging.INFO)
 
 
-def require_open_files(needed: int, who: str) -> None:
-    """Raises the open-file limit as far as needed, once. Raises CannotStartError with the line to type."""
+def require_open_files(needed: int, need: str) -> None:
+    """Raises the limit of open files to `needed`. If the system does not allow it, raises CannotStartError with the
+    line to type; `need` is the beginning of its text, such as "1,000 bots need"."""
     if raise_open_files(needed) < needed:
-        raise CannotStartError(f"{who} {needed} open files: ulimit -n {needed}")
+        raise CannotStartError(f"{need} {needed} open files: ulimit -n {needed}")
 
 
 def parse_output(text: str) -> str:
-    """A file that can be written, or - for standard output: nobody wants to learn otherwise when the run is
-    over. Raises ValueError."""
+    """A path that can be written, or - for standard output. Raises ValueError before the run rather than after it."""
     if text != "-":
         try:
             Path(text).open("a").close()

@@ -1,4 +1,4 @@
-"""What a server says to whoever started it: the banner, why it cannot start, what came of it."""
+"""What `zoneserver run` prints: the banner, the reason why it cannot start, the summary, the ready file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from zoneserver.cli.command import is_quiet
 from zoneserver.config import Config
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.server import ZoneServer
-from zoneserver.support.process import address_text, port_holder
+from zoneserver.support.format import format_address
+from zoneserver.support.process import port_holder
 from zoneserver.support.version import __version__
 
 __all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
 
 
 def say(text: str) -> None:
-    """Tells whoever watches, on stderr, unless nothing is wanted; a server does not need anybody to."""
+    """Prints a line on stderr, unless the user asked for problems only. A closed stderr does not matter."""
     if is_quiet():
         return
     with contextlib.suppress(OSError):
@@ -30,49 +31,49 @@ def say(text: str) -> None:
 
 
 def explain(error: OSError, config: Config) -> str:
-    """One line about a port or a file that is not to be had."""
+    """One line about a port that is in use, an address that cannot be bound, or a file that cannot be read."""
     if error.errno == errno.EADDRINUSE:
         for port in (config.port, config.stats_port):
             holder = port_holder(port) if port else None
             if holder is not None:
                 flag = "--port" if port == config.port else "--stats-port"
-                return f"port {port} is in use by {holder}; choose another, or any free one with {flag} 0"
+                return f"port {port} is in use by {holder}; choose another port, or any free one with {flag} 0"
         return (
-            f"port {config.port} or {config.stats_port} is in use; choose others, or any free ones with "
+            f"port {config.port} or {config.stats_port} is in use; choose other ports, or any free ones with "
             "--port 0 --stats-port 0"
         )
     if error.filename is not None:
         return str(error.strerror)
-    return f"cannot listen on {address_text(config.host, config.port)}: {error.strerror or error}"
+    return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
 
 
 def banner(server: ZoneServer, loop_name: str) -> None:
-    """How it runs and where, on stderr: at most six lines."""
+    """Prints version, limits and addresses on stderr, in at most six lines."""
     config, most = server.config, _players(server.players_max)
     lines = [
         f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}",
-        f"players    {address_text(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
+        f"players    {format_address(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
     ]
     if not config.secret:
-        lines.append("no secret: anyone may join, under any name")
+        lines.append("no secret: anyone may join under any name")
     if server.stats_port is not None:
         lines.append(f"statistics http://127.0.0.1:{server.stats_port}/stats, /metrics, /map, /healthz")
     if server.players_max < config.max_players:
         lines.append(
-            f"the open-file limit allows no more players; for {config.max_players:,}: ulimit -n {server.files_wanted}"
+            f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         )
     say("\n".join([*lines, "Ctrl-C to stop"]))
 
 
 def write_ready_file(path: Path, server: ZoneServer) -> None:
-    """Says where it listens. Raises OSError, with a sentence."""
+    """Writes the process id and the ports as JSON. Raises OSError with a sentence."""
     ready = {
         "pid": os.getpid(),
         "port": server.port,
         "stats_port": server.stats_port,
         "protocol": PROTOCOL_VERSION,
     }
-    # Written aside and moved into place: whoever waits for the file never reads half of it.
+    # The file is moved into place when it is complete, so that no program reads half of it.
     aside = path.with_name(path.name + ".new")
     try:
         aside.write_text(json.dumps(ready) + "\n")
@@ -82,8 +83,8 @@ def write_ready_file(path: Path, server: ZoneServer) -> None:
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:
-    """What came of it, on stdout: for a person, or the last statistics. The players of the last moment are
-    in `before`."""
+    """Prints the result of a run on stdout, as text or as JSON. `before` are the statistics before the shutdown, with
+    the players of that moment; `after` are those after it."""
     if as_json:
         print(json.dumps(after.to_json()), flush=True)
         return

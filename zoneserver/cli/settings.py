@@ -1,136 +1,50 @@
-"""The settings of a command: flags, `ZONE_*` variables, a TOML file, defaults, in this order.
+"""The settings of a command: flags, `ZONE_*` variables, a TOML file, defaults, in this order of priority.
 
-Each setting is declared once and has one name in all of these: `--stats-port`, `ZONE_STATS_PORT`, and
-`stats-port = 7778` in the file that `--config` names, at the top or in the table of one command, as
-`[run]`. `--show-config` prints each value with where it came from, as such a file. The layers are
-argparse's, with what is not given as a flag filled in from the others.
+Each setting is declared once and has one name in all layers: `--stats-port`, `ZONE_STATS_PORT`, and
+`stats-port = 7778` in the file of `--config`, either at the top or in the table of the command, such as `[run]`.
+`--show-config` prints each value and its source, in the form of such a file. argparse reads the flags; the other layers
+fill in what was not given as a flag.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from zoneserver.cli.setting import Setting
 from zoneserver.support.errors import Exit
 from zoneserver.support.logs import LOG_FORMATS, LOG_LEVELS
-from zoneserver.support.parse import (
-    duration_text,
-    nearest,
-    one_of,
-    parse_count,
-    parse_duration,
-    parse_integer,
-    parse_port,
-    parse_size,
-    size_text,
-)
+from zoneserver.support.parse import nearest, one_of
 from zoneserver.support.version import __version__
 
 __all__ = ["COMMANDS", "Parser"]
 
 COMMANDS = ("run", "new", "check", "ticket", "swarm", "dash", "compare", "bench", "soak", "demo", "client")
-"""Whose tables a file may have. Each is the last word of what the command is called."""
+"""The commands that may have a table in a file, each by the last word of its name."""
 
-# What most commands know: at the top of a file it is for those that do.
+# Settings of most commands. At the top of a file they are for the commands that have them.
 _SHARED = ("host", "port", "stats-port", "log-level", "log-format", "quiet", "verbose", "no-color", "json")
-_METAVARS = {
-    parse_duration: "DURATION",
-    parse_size: "SIZE",
-    parse_count: "N",
-    parse_port: "PORT",
-    parse_integer: "N",
-    Path: "FILE",
-}
-_TEXTS: dict[Any, Callable[[Any], str]] = {parse_duration: duration_text, parse_size: size_text}
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
-
-# What one layer says: of each `dest` its value, and where that stands.
-_Said = dict[str, tuple[Any, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """One thing that may be set, under one name in all layers. Several may set the same `dest`."""
-
-    key: str
-    dest: str
-    parse: Callable[[str], Any] = str
-    default: Any = None
-    const: Any = None
-    """What a switch stands for; None for what takes a value."""
-    repeats: bool = False
-
-    @property
-    def variable(self) -> str:
-        return "ZONE_" + self.key.upper().replace("-", "_")
-
-    @property
-    def plain_parse(self) -> Callable[[str], Any]:
-        """What parses, without what only narrows it."""
-        parse = self.parse
-        while hasattr(parse, "__wrapped__"):
-            parse = parse.__wrapped__
-        return parse
-
-    def text(self, value: Any) -> str:
-        """A value as people write it."""
-        return _TEXTS.get(self.plain_parse, str)(value)
-
-    def read(self, text: str) -> Any:
-        """The value of a variable's text. Raises ValueError."""
-        if self.const is not None:
-            if text.lower() not in (*_TRUE, *_FALSE):
-                raise ValueError(f"{text!r} is neither 1 nor 0")
-            return self.switched(text.lower() in _TRUE)
-        return [self.parse(part) for part in text.split(",")] if self.repeats else self.parse(text)
-
-    def take(self, value: Any) -> Any:
-        """The value of what stands in a file. Raises ValueError."""
-        if self.const is not None:
-            if not isinstance(value, bool):
-                raise ValueError(f"{value!r} is neither true nor false")
-            return self.switched(value)
-        if self.repeats and isinstance(value, list):
-            return [self.parse(_written(element)) for element in value]
-        return self.read(_written(value))
-
-    def switched(self, is_on: bool) -> Any:
-        """What a switch says; None for one of several ways to set something, when it is off."""
-        return self.const if is_on else (False if self.const is True else None)
-
-
-def _written(value: Any) -> str:
-    """A value of a file as people write it elsewhere. Raises ValueError for what is none."""
-    match value:
-        case bool():
-            raise ValueError("true and false are for switches")
-        case str() | int() | float():
-            return str(value)
-        case list():
-            return ",".join(map(_written, value))
-        case dict():
-            return ",".join(f"{key}={_written(part)}" for key, part in value.items())
-    raise ValueError(f"{value} is not a text, a number or a list")
+# The values of one layer: for each `dest` the value and its source.
+_Layer = dict[str, tuple[Any, str]]
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads the settings of one command: declare them, then `read`.
+    """The settings of one command: declare them, then `read` them.
 
-    The help opens with `examples` and ends with what the `exit_codes` mean.
+    The help opens with `examples` and ends with the meaning of the `exit_codes`.
 
-    >>> parser = Parser("zone-nap", "Sleep.", examples="  zone-nap --time 1m", exit_codes="0 slept")
-    >>> parser.setting("--time", "-t", parse=parse_duration, default=30.0, help="how long")
-    >>> parser.read(["--time", "1m"]).time, parser.read([]).time
-    (60.0, 30.0)
+    >>> parser = Parser("zone-nap", "Sleep.", examples="  zone-nap --time 1.5", exit_codes="0 slept")
+    >>> parser.setting("--time", "-t", parse=float, default=30.0, help="how long to sleep, in seconds")
+    >>> parser.read(["--time", "1.5"]).time, parser.read([]).time
+    (1.5, 30.0)
     """
 
     def __init__(
@@ -144,27 +58,27 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        # Takes `-5s` for a value rather than for a flag: whoever writes it is told what is wrong with it.
+        # argparse then reads `-5s` as a value and not as a flag, so that the error is about the value.
         self._negative_number_matcher = re.compile(r"-\.?\d")
-        self._settings: list[_Setting] = []
-        # What has a flag of its own and is no setting.
-        self._flags = ["help"]
-        # Where the next setting stands in the help.
+        self._settings: list[Setting] = []
+        # All flags, those without a setting included.
+        self._flags = ["--help"]
+        # The section of the help to which the next setting is added.
         self._section: Any = self
         self._subcommands: Any = None
         self._commands: dict[str, Parser] = {}
 
     @property
     def table(self) -> str:
-        """The table of a file that is for this command alone: the last word of what it is called."""
+        """The table of a file that is for this command only: the last word of the command's name."""
         return re.split(r"[ .-]", self.prog)[-1]
 
     def section(self, title: str) -> None:
-        """What is declared from here on stands under a heading of its own in the help."""
+        """Starts a section of the help; settings that are declared afterwards belong to it."""
         self._section = self.add_argument_group(title)
 
     def exclusive(self) -> None:
-        """Of what is declared from here to the next `section`, one flag at the most may be given."""
+        """Starts a group of flags that exclude each other. It ends with the next `section`."""
         self._section = self._section.add_mutually_exclusive_group()
 
     def setting(
@@ -179,67 +93,63 @@ class Parser(argparse.ArgumentParser):
         repeats: bool = False,
         optional: str | None = None,
     ) -> None:
-        """Declares a flag, and its short form, with a value; or a positional argument that may be left out.
+        """Declares a flag with a value, and its short form; or a positional argument that may be left out.
 
-        `parse` reads the value and raises ValueError with a sentence; `shown` is the default for people,
-        where its own text does not say enough. With `repeats` it is a list, of what is given each time.
-        `optional` is the value of a flag that is given without one.
+        `parse` reads the value, or raises ValueError with a sentence. `shown` is the default in the help, if the text
+        of `default` does not say enough. With `repeats` the value is a list of all values given. `optional` is the
+        value of a flag that is given without one.
         """
         name = flags[0].lstrip("-")
-        setting = _Setting(name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats)
+        setting = Setting(name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats)
         more: dict[str, Any] = {"dest": setting.dest} if flags[0] != name else {}
         if repeats:
             more["action"] = "append"
         elif not more or optional is not None:
             more.update(nargs="?", const=optional)
-        self._declare(
-            setting,
-            flags,
-            help,
-            setting.text(default) if shown is None and default not in (None, "") else shown,
-            type=_checked(parse),
-            metavar=metavar or _METAVARS.get(setting.plain_parse, name.split("-")[-1].upper()),
-            **more,
-        )
+        if shown is None and default not in (None, ""):
+            shown = setting.format(default)
+        self._declare(setting, flags, help, shown, type=_checked(parse), metavar=metavar or setting.metavar, **more)
 
     def switch(self, *flags: str, help: str, dest: str | None = None, const: Any = True, default: Any = False) -> None:  # noqa: A002
-        """Declares a flag without a value: off unless given. With a `const` other than True it is a short way
-        to set the setting `dest` to that."""
+        """Declares a flag without a value, which is off by default. With a `const` other than True it sets the setting
+        `dest` to that value."""
         name = flags[0].lstrip("-")
-        setting = _Setting(name, dest or name.replace("-", "_"), str, default, const)
+        setting = Setting(name, dest or name.replace("-", "_"), str, default, const)
         self._declare(setting, flags, help, None, action="store_const", const=const, dest=setting.dest)
 
-    def _declare(self, setting: _Setting, flags: Sequence[str], text: str, default: str | None, **more: Any) -> None:
+    def _declare(self, setting: Setting, flags: Sequence[str], text: str, default: str | None, **more: Any) -> None:
         notes = setting.variable if default is None else f"{setting.variable}, default {default}"
         self._settings.append(setting)
-        self._flags.append(setting.key)
-        # SUPPRESS: what is not given leaves no trace, and the other layers are asked.
+        self._flags += [flag for flag in flags if flag.startswith("--")]
+        # With SUPPRESS a flag that is not given sets no attribute, so that the other layers are asked.
         text = f"{text} ({notes})".replace("%", "%%")
         self._section.add_argument(*flags, default=argparse.SUPPRESS, help=text, **more)
 
     def common(self) -> None:
-        """Declares what every command has."""
+        """Declares the settings that every command has."""
         self.section("everywhere")
-        self.setting("--log-level", parse=one_of(LOG_LEVELS, "level"), default="info", help="how much to log")
-        self.setting("--log-format", parse=one_of(LOG_FORMATS, "format"), default="text", help="text, or json")
-        self.switch("--quiet", "-q", dest="log_level", const="warning", default="info", help="say only what is wrong")
-        self.switch("--verbose", "-v", dest="log_level", const="debug", default="info", help="say everything")
-        self.switch("--no-color", help="no colours, as with NO_COLOR")
+        text = "least severe messages to log: debug, info, warning or error"
+        self.setting("--log-level", parse=one_of(LOG_LEVELS, "level"), default="info", help=text)
+        text = "form of the log: text or json"
+        self.setting("--log-format", parse=one_of(LOG_FORMATS, "format"), default="text", help=text)
+        self.switch("--quiet", "-q", dest="log_level", const="warning", default="info", help="log only problems")
+        self.switch("--verbose", "-v", dest="log_level", const="debug", default="info", help="log everything")
+        self.switch("--no-color", help="print without colours, as with NO_COLOR")
         add = self._section.add_argument
-        add("--config", metavar="FILE", help="a TOML file of settings (ZONE_CONFIG)")
-        add("--show-config", action="store_true", help="print each setting and where it comes from, and end")
-        self._flags += ["config", "show-config"]
+        add("--config", metavar="FILE", help="read settings from this TOML file (ZONE_CONFIG)")
+        add("--show-config", action="store_true", help="print each setting with its source, and exit")
+        self._flags += ["--config", "--show-config"]
         self.version()
 
     def version(self) -> None:
-        """Declares --version alone."""
+        """Declares --version."""
         self._section.add_argument(
-            "--version", action="version", version=f"zoneserver {__version__}", help="print the version, and end"
+            "--version", action="version", version=f"zoneserver {__version__}", help="print the version, and exit"
         )
-        self._flags.append("version")
+        self._flags.append("--version")
 
     def command(self, name: str, summary: str, description: str, **more: Any) -> Parser:
-        """Declares a command of its own settings, by its name as the first argument."""
+        """Declares a command with its own settings; its name is the first argument."""
         if self._subcommands is None:
             self._subcommands = self.add_subparsers(dest="command", required=True, metavar="COMMAND")
         parser: Parser = self._subcommands.add_parser(
@@ -249,29 +159,40 @@ class Parser(argparse.ArgumentParser):
         return parser
 
     def read(self, argv: Sequence[str] | None = None) -> argparse.Namespace:
-        """All settings, as attributes. Ends the process, as argparse does, with what is wrong, or with what
-        was asked for in place of a run (--help, --version, --show-config)."""
+        """All settings, as attributes.
+
+        Ends the process, as argparse does, with an error, or with the output of --help, --version or --show-config.
+        """
         arguments, unknown = self.parse_known_args(argv)
         chosen = self._commands.get(getattr(arguments, "command", ""), self)
         if unknown:
             name = unknown[0].partition("=")[0]
             if name.startswith("-"):
-                chosen.error(f"there is no flag {name}; {nearest(name.lstrip('-'), chosen._flags)}")
-            chosen.error(f"nothing takes the argument {name!r}")
+                chosen.error(f"there is no flag {name}; {nearest(name, chosen._flags, show=str)}")
+            # A flag without its dashes is read as an argument, and so may be the word before this one.
+            words = [word for word in (name, *(sys.argv[1:] if argv is None else argv)) if not word.startswith("-")]
+            chosen.error(f"there is no argument {name!r}{next(filter(None, map(chosen.flag_hint, words)), '')}")
         chosen._fill(arguments)
         return arguments
 
+    def flag_hint(self, word: str, command: str = "") -> str:
+        """The end of an error about a word that may be meant as a flag, of this or of one of its commands:
+        `; did you mean --port?`, or nothing."""
+        parser = self._commands[command] if command else self
+        found = get_close_matches(f"--{word}", parser._flags, 1, cutoff=0.8)
+        return f"; did you mean {found[0]}?" if found else ""
+
     def error(self, message: str) -> NoReturn:
-        """Ends the process with one line about what is wrong with the usage."""
+        """Ends the process with one line about wrong usage."""
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
 
-    # --- The layers -----------------------------------------------------------------------------------
+    # --- The layers -------------------------------------------------------------------------------
 
     def _fill(self, arguments: argparse.Namespace) -> None:
-        """What was not given as a flag comes from the environment, the file, the defaults."""
+        """Adds to the flags what the environment, the file and the defaults say."""
         sources = {setting.dest: "flag" for setting in self._settings if hasattr(arguments, setting.dest)}
-        for said in (self._environment(), self._file(getattr(arguments, "config", None))):
-            for dest, (value, source) in said.items():
+        for layer in (self._environment(), self._file(getattr(arguments, "config", None))):
+            for dest, (value, source) in layer.items():
                 if dest not in sources:
                     setattr(arguments, dest, value)
                     sources[dest] = source
@@ -280,19 +201,19 @@ class Parser(argparse.ArgumentParser):
                 setattr(arguments, setting.dest, setting.default)
                 sources[setting.dest] = "default"
         if getattr(arguments, "show_config", False):
-            print(self._shown(arguments, sources), end="", flush=True)
+            print(self._to_toml(arguments, sources), end="", flush=True)
             self.exit(Exit.OK)
 
-    def _environment(self) -> _Said:
-        """What the variables say; an empty one says nothing."""
-        said: _Said = {}
+    def _environment(self) -> _Layer:
+        """The values of the variables; an empty variable counts as not set."""
+        layer: _Layer = {}
         for setting in self._settings:
             if text := os.environ.get(setting.variable):
-                self._say(said, setting, setting.variable, setting.read, text)
-        return said
+                self._add(layer, setting, setting.variable, setting.from_variable, text)
+        return layer
 
-    def _file(self, path: str | None) -> _Said:
-        """What the file says, in this command's table or else at the top."""
+    def _file(self, path: str | None) -> _Layer:
+        """The values of the file. The table of this command has priority over the top of the file."""
         path = path or os.environ.get("ZONE_CONFIG")
         if not path:
             return {}
@@ -301,54 +222,58 @@ class Parser(argparse.ArgumentParser):
         except (OSError, ValueError) as error:
             self.error(f"{path}: {getattr(error, 'strerror', None) or error}")
         settings = {setting.key: setting for setting in self._settings}
-        top: _Said = {}
+        top: _Layer = {}
         for name, value in document.items():
             key = name.replace("_", "-")
             if key in settings:
-                self._say(top, settings[key], f"{path}: {name}", settings[key].take, value)
+                self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
             elif isinstance(value, dict) and name not in COMMANDS:
-                self.error(f"{path}: no command has a table [{name}]; {nearest(name, COMMANDS)}")
+                self.error(f"{path}: there is no command for the table [{name}]; {nearest(name, COMMANDS)}")
             elif not isinstance(value, dict) and key not in _SHARED:
                 hint = nearest(key, (*settings, *_SHARED))
-                self.error(f"{path}: {self.prog} has no setting {name!r}; {hint} (another's belongs in its table)")
-        own: _Said = {}
+                self.error(
+                    f"{path}: {self.prog} has no setting {name!r}; {hint} (each command has a table for its settings)"
+                )
+        own: _Layer = {}
         for name, value in document.get(self.table, {}).items():
             key = name.replace("_", "-")
             if key not in settings:
                 self.error(f"{path}: [{self.table}] has no setting {name!r}; {nearest(key, tuple(settings))}")
-            self._say(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].take, value)
+            self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         return top | own
 
-    def _say(self, said: _Said, setting: _Setting, source: str, read: Callable[[Any], Any], value: Any) -> None:
+    def _add(self, layer: _Layer, setting: Setting, source: str, read: Callable[[Any], Any], value: Any) -> None:
+        """Adds the value of one setting to a layer. Ends the process with an error if the value is wrong, or if the
+        layer has one for this `dest` already."""
         try:
             found = read(value)
         except ValueError as error:
             self.error(f"{source}: {error}")
         if found is None:
             return
-        if setting.dest in said:
-            self.error(f"{said[setting.dest][1]} and {source} exclude each other")
-        said[setting.dest] = found, source
+        if setting.dest in layer:
+            self.error(f"{layer[setting.dest][1]} and {source} exclude each other")
+        layer[setting.dest] = found, source
 
-    def _shown(self, arguments: argparse.Namespace, sources: dict[str, str]) -> str:
-        """Every setting with where it comes from, as a file that says the same."""
+    def _to_toml(self, arguments: argparse.Namespace, sources: dict[str, str]) -> str:
+        """A file with the present value of every setting; a comment names the source of each."""
         rows = []
         for setting in self._settings:
             if setting.dest != setting.key.replace("-", "_") and any(
                 s.key.replace("-", "_") == setting.dest for s in self._settings
             ):
-                continue  # A short way to set another of them.
+                continue  # It sets another setting, which has its own line.
             value = getattr(arguments, setting.dest)
             unset = value is None or value in ("", [], {})
             rows.append(
-                (f"# {setting.key} =" if unset else f"{setting.key} = {_toml(setting, value)}", sources[setting.dest])
+                (f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}", sources[setting.dest])
             )
         width = max(len(left) for left, _ in rows)
         return "".join([f"[{self.table}]\n", *(f"{left:<{width}}  # {source}\n" for left, source in rows)])
 
 
 def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser for argparse, which shows the words of its ValueError as they are."""
+    """A parser for argparse. argparse prints the text of an ArgumentTypeError, but not of a ValueError."""
 
     def checked(text: str) -> Any:
         try:
@@ -357,16 +282,3 @@ def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return checked
-
-
-def _toml(setting: _Setting, value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case dict():
-            pairs = (f"{key if _BARE_KEY.fullmatch(key) else json.dumps(key)} = {part}" for key, part in value.items())
-            return f"{{ {', '.join(pairs)} }}"
-        case list() | tuple():
-            return f"[{', '.join(_toml(setting, element) for element in value)}]"
-    text = setting.text(value)
-    return text if isinstance(value, int | float) and text == str(value) else json.dumps(text)

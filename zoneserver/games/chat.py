@@ -1,4 +1,4 @@
-"""A chat: everybody hears what anybody says, and how a game keeps people from saying too much."""
+"""A chat: every line goes to all players. It shows how a game limits the lines of a player."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Chat"]
 
 
 class Chat(Rules):
-    """Say something to all, and set the topic; at most one line a second, after three at once."""
+    """Say something to all players, and change the topic. A player may say three lines at once, then one a second."""
 
     name = "chat"
     stats: ClassVar = {"lines": 0}
@@ -21,12 +21,12 @@ class Chat(Rules):
     def on_start(self) -> None:
         self.topic = self.TOPIC
         self.topic_due = 0
-        # Lines that each player may say at once. A second brings one more.
+        # The lines that each player may say at once. One is added per second.
         self.left: dict[Player, int] = {}
 
     def on_join(self, player: Player) -> None:
         self.left[player] = self.BURST
-        # The first frame that a newcomer gets is that of the next tick; one telling is enough for all.
+        # The first frame of a new player is that of the next tick. One event is enough for all who join in this tick.
         if self.topic_due <= self.tick:
             self.topic_due = self.tick + 1
             self.after(1, lambda: self.emit("topic", self.topic))
@@ -41,13 +41,13 @@ class Chat(Rules):
 
     @action
     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
-        """Everybody hears it: the event of this action carries the text."""
+        """Says a line: the event of this action carries the text to all players."""
         if not self.left[player]:
-            raise Refused("TOO_FAST", "one line a second")
+            raise Refused("TOO_FAST", "at most one line a second")
         self.left[player] -= 1
         player["lines"] += 1
 
     @action
     def change_topic(self, player: Player, topic: Annotated[str, Text(80)]) -> None:
-        """From now on it is this, and who comes in later is told so."""
+        """Changes the topic; players who join later are told the new one."""
         self.topic = topic

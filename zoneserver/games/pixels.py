@@ -1,4 +1,4 @@
-"""A pixel board: everybody paints on it, and who comes in is shown what is there."""
+"""A board of pixels on which all players paint. It shows how a game sends its state to new players."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COLOURS = 16
 class Pixels(Rules):
     """A board of 64 by 64 pixels in 16 colours.
 
-    Everybody gets the same frames, so what a newcomer needs goes to all: the event `board`, one byte
-    per pixel, row by row, a second after somebody came in. Whoever did since waits for the same one.
+    All players get the same frames, so the state for a new player goes to all: the event `board`, with one byte per
+    pixel, row by row. It is sent one second after a player joined; players who join within that second share it.
     """
 
     name = "pixels"
@@ -28,7 +28,7 @@ class Pixels(Rules):
     def on_start(self) -> None:
         self.board = bytearray(SIDE * SIDE)
         self.board_due = 0
-        # The tick from which each player may paint again.
+        # The tick from which on each player may paint again.
         self.ready: dict[Player, int] = {}
 
     def on_join(self, player: Player) -> None:
@@ -48,7 +48,7 @@ class Pixels(Rules):
         y: Annotated[int, Between(0, SIDE - 1)],
         colour: Annotated[int, Between(0, COLOURS - 1)],
     ) -> None:
-        """One pixel; everybody is told by the event of this action."""
+        """Paints one pixel; the event of this action tells all players."""
         if self.tick < self.ready[player]:
             raise Refused("COOLDOWN", f"ready again in {self.ready[player] - self.tick} ticks")
         self.ready[player] = self.tick + round(self.PAUSE_S * self.hz)

@@ -1,6 +1,6 @@
 """The demo game: a crowded square where people walk, talk, wave, and fight a little.
 
-One unit is a centimetre. All figures of the game stand together at the top of the class.
+One unit is a centimetre. All numbers of the game are at the top of the class.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EMOTES = ("wave", "bow", "laugh", "cheer", "dance", "sit")
 
 
 class Plaza(Rules):
-    """Walk, strike, throw a bolt, heal, talk and wave, on a square of 100 by 100 metres."""
+    """Walk, strike, throw bolts, heal, talk and wave on a square of 100 by 100 metres."""
 
     name = "plaza"
     width, height = 10_000, 10_000
@@ -31,9 +31,9 @@ class Plaza(Rules):
     HEAL_RANGE, HEAL_AMOUNT, HEAL_COOLDOWN_S = 1_000, 25, 3.0
 
     def on_start(self) -> None:
-        # Rounded up, so that nobody is slower than the cap because of the tick rate.
+        # Rounded up, so that the tick rate makes no player slower than SPEED_CM_PER_S.
         self.speed_max = min(VELOCITY_MAX, -(-self.SPEED_CM_PER_S // self.hz))
-        # The tick from which a player may use a skill again.
+        # The tick from which on a player may use a skill again.
         self.ready: dict[tuple[Player, str], int] = {}
 
     def on_join(self, player: Player) -> None:
@@ -43,11 +43,11 @@ class Plaza(Rules):
         for skill in ("strike", "bolt", "heal"):
             self.ready.pop((player, skill), None)
 
-    # --- What players do --------------------------------------------------------------------------
+    # --- Actions ----------------------------------------------------------------------------------
 
     @action
     def move(self, player: Player, vx: Speed, vy: Speed) -> None:
-        """Walks on with this velocity, in centimetres per tick; (0, 0) stands still."""
+        """Sets the velocity, in centimetres per tick; (0, 0) stands still."""
         self.require_alive(player)
         if vx * vx + vy * vy > self.speed_max * self.speed_max:
             raise Refused("TOO_FAST", f"at most {self.speed_max} cm per tick", violation=True)
@@ -55,7 +55,7 @@ class Plaza(Rules):
 
     @action
     def strike(self, player: Player, target: Player) -> tuple[int]:
-        """Hits somebody within arm's reach."""
+        """Hits a player within arm's reach."""
         self.require_another(player, target)
         self.use_skill(player, "strike", target, self.STRIKE_RANGE, self.STRIKE_COOLDOWN_S)
         self.hurt(target, self.STRIKE_DAMAGE, by=player)
@@ -63,7 +63,7 @@ class Plaza(Rules):
 
     @action
     def bolt(self, player: Player, target: Player) -> tuple[int, int]:
-        """Throws something; it follows its target and lands after (slot, ticks of flight)."""
+        """Throws a bolt, which follows its target. Returns the target's slot and the ticks of flight."""
         self.require_another(player, target)
         self.use_skill(player, "bolt", target, self.BOLT_RANGE, self.BOLT_COOLDOWN_S)
         flight = max(1, round(player.distance_to(target) / self.BOLT_CM_PER_S * self.hz))
@@ -77,20 +77,20 @@ class Plaza(Rules):
 
     @action
     def heal(self, player: Player, target: Player) -> tuple[int]:
-        """Mends somebody near, or oneself."""
+        """Heals a near player, or the player themselves."""
         self.use_skill(player, "heal", target, self.HEAL_RANGE, self.HEAL_COOLDOWN_S)
         target["hp"] = min(self.HP_MAX, target["hp"] + self.HEAL_AMOUNT)
         return (target.slot,)
 
     @action
     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
-        """Everybody hears it."""
+        """Says a line to all players: the event of this action carries the text."""
 
     @action
     def emote(self, player: Player, which: Annotated[int, Between(0, len(EMOTES) - 1)]) -> None:
-        """Everybody sees it; the number stands for one of EMOTES."""
+        """Shows an emote to all players; `which` is an index in EMOTES."""
 
-    # --- What follows from it ---------------------------------------------------------------------
+    # --- Effects ----------------------------------------------------------------------------------
 
     def spawn(self, player: Player) -> None:
         player.place(self.random.randrange(self.width + 1), self.random.randrange(self.height + 1))
@@ -101,10 +101,10 @@ class Plaza(Rules):
 
     def require_another(self, player: Player, target: Player) -> None:
         if target is player:
-            raise Refused("SELF", "choose somebody else", violation=True)
+            raise Refused("SELF", "choose another player", violation=True)
 
     def use_skill(self, player: Player, skill: str, target: Player, reach: int, cooldown_s: float) -> None:
-        """Charges the cooldown, or refuses."""
+        """Starts the cooldown of a skill. Raises Refused if the player may not use it on this target now."""
         self.require_alive(player)
         ready = self.ready.get((player, skill), 0)
         if self.tick < ready:
@@ -117,7 +117,7 @@ class Plaza(Rules):
 
     def hurt(self, target: Player, damage: int, by: Player) -> None:
         target["hp"] = max(0, target["hp"] - damage)
-        # Whoever did it may have left since, and the slot may be another's.
+        # The attacker may have left meanwhile, and another player may have the slot.
         self.emit("hit", by.slot if by.present else None, target.slot, damage)
         if target["hp"] == 0:
             self.die(target, by)

@@ -1,4 +1,4 @@
-"""A game of tag: one is it, and runs after the others to make one of them it."""
+"""A game of tag: the player who is "it" runs after the others and touches one of them, who is "it" next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Tag"]
 
 
 class Tag(Rules):
-    """Run about; whoever is it touches somebody within reach, who then is it, and cannot touch back at once."""
+    """Run, and touch a player within reach if you are "it". That player is "it" next, and cannot touch back at once."""
 
     name = "tag"
     width, height = 2_000, 2_000
@@ -20,7 +20,7 @@ class Tag(Rules):
     HEAD_START_S = 1.0
 
     def on_start(self) -> None:
-        # From this tick on, whoever is it may touch.
+        # The tick from which on the player who is "it" may touch.
         self.ready = 0
 
     def on_join(self, player: Player) -> None:
@@ -35,18 +35,18 @@ class Tag(Rules):
 
     @action
     def run(self, player: Player, vx: Speed, vy: Speed) -> None:
-        """From now on with this velocity, in units per tick."""
+        """Sets the velocity, in units per tick."""
         player.move(vx, vy)
 
     @action
     def tag(self, player: Player, other: Player) -> None:
-        """Makes another it."""
+        """Touches another player, who is "it" next."""
         if not player["it"] or other is player:
-            raise Refused("NOT_YOU", "only who is it tags, and somebody else")
+            raise Refused("NOT_YOU", "only the player who is it can touch, and only another player")
         if self.tick < self.ready:
-            raise Refused("TOO_EARLY", f"give them another {self.ready - self.tick} ticks")
+            raise Refused("TOO_EARLY", f"the others have a head start of {self.ready - self.tick} more ticks")
         if player.distance_to(other) > self.REACH:
-            raise Refused("OUT_OF_RANGE", f"you reach {self.REACH}")
+            raise Refused("OUT_OF_RANGE", f"you reach {self.REACH} units")
         player["it"] = 0
         player["tags"] += 1
         self.make_it(other)

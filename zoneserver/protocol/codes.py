@@ -1,7 +1,7 @@
-"""Why a session ended and why an action was refused: the words that every layer shares.
+"""The codes of every layer: why a session ended, and why an action was refused.
 
-A code is its own name on the wire, in the logs, in the statistics and in the reports, so there is no
-table of numbers to keep in step (NATS's `ClosedState` is the model, with text in place of integers).
+A code has one name on the wire, in the logs, in the statistics and in the reports, so that there is no table of
+numbers to keep in step. (The model is `ClosedState` of NATS, with text in place of integers.)
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["ORDINARY_CLOSES", "CloseReason", "RefusalCode"]
 
 
 class CloseReason(str, enum.Enum):
-    """Why a session ended; sent to the peer in BYE where the connection still carries it.
+    """Why a session ended. The server sends it in BYE if the connection still carries that.
 
-    `text` is a sentence for a person; `retry` says whether the same client may come back as it is.
+    `text` is a sentence for people. `retry` says whether the client may reconnect without changing anything.
 
     >>> CloseReason.SERVER_FULL.retry, CloseReason("SERVER_FULL").text
     (True, 'the zone has no room for another player')
@@ -40,23 +40,23 @@ class CloseReason(str, enum.Enum):
     SERVER_FULL = "SERVER_FULL", "the zone has no room for another player", True
     HANDSHAKE_TIMEOUT = "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", True
     VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
-    BAD_NAME = "BAD_NAME", "the name is not acceptable", False
-    REPLACED = "REPLACED", "the same player joined from elsewhere", False
-    BAD_TICKET = "BAD_TICKET", "the ticket is not good for this name, zone and time", False
-    TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or makes them too fast", True
-    BANNED = "BANNED", "somebody at this address was thrown out a short while ago", True
+    BAD_NAME = "BAD_NAME", "the name is not allowed", False
+    REPLACED = "REPLACED", "a newer session joined under this name", False
+    BAD_TICKET = "BAD_TICKET", "the ticket is not valid for this name, zone and time", False
+    TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or opens them too fast", True
+    BANNED = "BANNED", "a player from this address was kicked a short while ago", True
     FLOOD = "FLOOD", "the client sent far more than any player does", False
     PROTOCOL_ERROR = "PROTOCOL_ERROR", "the client broke the protocol", False
-    SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not take what was sent to it", True
+    SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not read what the server sent", True
     INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
 
 
 ORDINARY_CLOSES = frozenset({CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING})
-"""Ends that say nothing about a fault. All others are the server's doing, for cause: kicks."""
+"""Closes without a fault. All other closes are kicks: the server ended the session for a cause."""
 
 
 class RefusalCode(enum.StrEnum):
-    """Why the engine refused an action. Games add codes of their own: any upper-case word."""
+    """Why the engine refused an action. A game adds its own codes: any upper-case word."""
 
     UNKNOWN_ACTION = "UNKNOWN_ACTION"
     BAD_PAYLOAD = "BAD_PAYLOAD"

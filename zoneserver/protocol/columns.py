@@ -1,6 +1,6 @@
-"""Columns: one kind of value for many players, packed side by side in the order of their slots.
+"""Columns: one field of many players, its values packed side by side in the order of their slots.
 
-Little-endian, which is how nearly every machine holds such an array, so that packing is a copy.
+Columns are little-endian. Nearly every machine holds arrays in this order, so that packing is a copy.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from itertools import pairwise
 __all__ = ["ColumnError", "pack_column", "pack_slots", "unpack_column", "unpack_slots"]
 
 _BITMAP, _LIST = b"\x00", b"\x01"
-# For each value of a byte, which of its bits are set, the lowest first.
+# For each value of a byte, the numbers of the bits that are set, the lowest first.
 _BITS = [tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256)]
 
 
 class ColumnError(ValueError):
-    """A column has a length or a form that no column may have."""
+    """The bytes are not a column or a set of slots."""
 
 
 def pack_column(typecode: str, values: Iterable[int]) -> bytes:
-    """Values as an array of `typecode` (of the module array): b B h H i I are 1, 2 and 4 bytes.
+    """Packs values as an array of this `typecode` of the module `array`: b B are 1 byte, h H 2 bytes, i I 4 bytes.
 
     >>> pack_column("i", [1, -1]).hex()
     '01000000ffffffff'
@@ -36,19 +36,19 @@ def pack_column(typecode: str, values: Iterable[int]) -> bytes:
 
 
 def unpack_column(typecode: str, data: bytes) -> array[int]:
-    """The array that `pack_column` packed. Raises ColumnError when the length does not fit."""
+    """The array that `pack_column` packed. Raises ColumnError if the length is not a multiple of the value's size."""
     column: array[int] = array(typecode)
     try:
         column.frombytes(data)
     except ValueError:
-        raise ColumnError(f"{len(data)} bytes are no whole number of {typecode!r} values") from None
+        raise ColumnError(f"{len(data)} bytes are not a whole number of {typecode!r} values") from None
     if sys.byteorder != "little":
         column.byteswap()
     return column
 
 
 def pack_slots(slots: Sequence[int]) -> bytes:
-    """A set of slots, given in rising order: a bitmap, or a list where that is shorter.
+    """Packs a set of slots, given in rising order, as a bitmap, or as a list if that is shorter.
 
     >>> pack_slots([0, 3, 9]).hex(), pack_slots([500]).hex()
     ('000902', '01f401')
@@ -70,8 +70,8 @@ def unpack_slots(data: bytes) -> list[int]:
     if form == _LIST:
         slots = list(unpack_column("H", body))
         if any(low >= high for low, high in pairwise(slots)):
-            raise ColumnError("a list of slots does not rise")
+            raise ColumnError("a list of slots must be in rising order")
         return slots
     if form != _BITMAP or len(body) > 8192:
-        raise ColumnError("a set of slots is neither a bitmap nor a list")
+        raise ColumnError("a set of slots must be a bitmap or a list")
     return [base + bit for base, byte in zip(range(0, 65536, 8), body, strict=False) for bit in _BITS[byte]]

@@ -1,7 +1,7 @@
-"""The way back: from bytes that anybody may have sent to a message, or to WireError.
+"""Decoding: from untrusted bytes to a message, or to WireError.
 
-Every decode has limits, and reads nothing beyond them. What comes out has been asked for its types
-field by field; what a game makes of an action's arguments is the game's affair.
+Every decoder has limits on lengths and reads nothing beyond them. The type of each field of a decoded message has been
+checked; only the arguments of an action and the values of an event are left to the game.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _SEQ_MAX = 2**32 - 1
 
 
 class WireError(ValueError):
-    """Bytes that are no message of this protocol. The connection they came on cannot go on."""
+    """Bytes that are not a message of this protocol. The connection that they came on must be closed."""
 
 
 def _refuse(*_: Any) -> Any:
-    # Called for a map or an extension of length zero, which the limits on length let through.
-    raise WireError("no message holds a map or an extension")
+    # msgpack calls this hook for a map or an extension of length zero, which passes the limits on lengths.
+    raise WireError("a message must not contain a map or an extension")
 
 
 def decode_client(payload: bytes) -> ClientMessage:
@@ -57,14 +57,14 @@ def decode_client(payload: bytes) -> ClientMessage:
         decode = _CLIENT_DECODERS.get(message[0])
         if decode is not None:
             return decode(message)
-    raise WireError("no message that a client may send")
+    raise WireError("this is not a message that a client may send")
 
 
 def decode_act(payload: bytes) -> tuple[int, Sequence[tuple[Any, ...]]]:
-    """The sequence and the actions in a payload whose op is ACT. Raises WireError, whatever the rest is.
+    """The sequence and the actions in a payload whose op is ACT. Raises WireError, whatever the other bytes are.
 
-    What `decode_client` gives, as plain values and without a look at what else it could be: these are
-    nearly all that a server reads.
+    It accepts exactly what `decode_client` accepts, but skips the dispatch and builds no Act: nearly every payload that
+    a server reads is an ACT.
     """
     return _act_in(_unpack(payload))
 
@@ -83,45 +83,45 @@ def _unpack(payload: bytes) -> Any:
             ext_hook=_refuse,
         )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise WireError(f"not a msgpack value within the limits: {error}"[:120]) from None
+        raise WireError(f"the payload is not a msgpack value within the limits: {error}"[:120]) from None
 
 
-# bool is an int in Python: each number is therefore asked for its very type. These run once per
-# packet of every player, and are plain comparisons because a match statement takes three times as long.
+# In Python a bool is an int, so numbers are checked for their exact type. The functions below run once per packet, and
+# use plain comparisons because a match statement takes three times as long.
 
 
 def _act_in(message: tuple[Any, ...]) -> tuple[int, Sequence[tuple[Any, ...]]]:
     if len(message) != 3:
-        raise WireError("ACT is an op, a sequence and actions")
+        raise WireError("ACT must have three elements: op, sequence, actions")
     _, seq, actions = message
     if type(seq) is not int or not 0 < seq <= _SEQ_MAX - ACTIONS_PER_PACKET:
-        raise WireError("a sequence is a whole number above zero")
+        raise WireError(f"a sequence must be a whole number from 1 to {_SEQ_MAX - ACTIONS_PER_PACKET}")
     if type(actions) is not tuple or not actions:
-        raise WireError("ACT without an action")
+        raise WireError("ACT must contain at least one action")
     for act in actions:
         if type(act) is not tuple or not act or type(act[0]) is not str:
-            raise WireError("an action is an array that begins with the name of its kind")
+            raise WireError("an action must be an array whose first element is its kind, a str")
     return seq, actions
 
 
 def _decode_hello(message: tuple[Any, ...]) -> Hello:
     if len(message) > 1 and type(message[1]) is int and message[1] != PROTOCOL_VERSION:
-        # What else another version's HELLO holds is not for us to say; the answer is the same.
+        # The HELLO of another version may have other elements; the answer is VERSION_MISMATCH in any case.
         return Hello(message[1], "", b"")
     if tuple(map(type, message[1:])) not in ((int, str, bytes), (int, str, bytes, tuple)):
-        raise WireError("HELLO is an op, a version, a name and a ticket, and may ask for encodings")
+        raise WireError("HELLO must have the elements op, version, name, ticket and optionally encodings")
     return Hello(*message[1:4], *map(_texts, message[4:]))
 
 
 def _decode_ping(message: tuple[Any, ...]) -> Ping:
     if len(message) != 2 or type(message[1]) is not int or not 0 <= message[1] < 2**63:
-        raise WireError("PING is an op and a token")
+        raise WireError("PING must have two elements: op, and a token from 0 to 2**63 - 1")
     return Ping(message[1])
 
 
 def _decode_goodbye(message: tuple[Any, ...]) -> Goodbye:
     if len(message) != 1:
-        raise WireError("GOODBYE is an op")
+        raise WireError("GOODBYE must have one element: op")
     return Goodbye()
 
 
@@ -147,26 +147,26 @@ def decode_server(payload: bytes) -> ServerMessage:
             ext_hook=_refuse,
         )
         if type(message) is not tuple or type(message[0]) is not int:
-            raise WireError("a message is an array that begins with its op")
+            raise WireError("a message must be an array whose first element is its op, a whole number")
         return _SERVER_DECODERS[message[0]](*message[1:])
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, msgpack.UnpackException) as error:
-        raise WireError(f"not a message of a server: {error}"[:120]) from None
+        raise WireError(f"this is not a message of a server: {error}"[:120]) from None
 
 
 def inflate_message(payload: bytes) -> bytes:
-    """The payload of the SNAPSHOT or TICK in the payload of a DEFLATED; what it holds is not decoded.
+    """The payload of the SNAPSHOT or TICK within the payload of a DEFLATED. It is not decoded.
 
-    Raises WireError, whatever the bytes are, and for what is larger than a payload may be.
+    Raises WireError, whatever the bytes are, and if the inflated payload is larger than SERVER_PAYLOAD_BYTES.
     """
     message = decode_server(payload)
     if not isinstance(message, Deflated):
-        raise WireError("nothing that is deflated")
+        raise WireError("the message is not DEFLATED")
     try:
         inflated = inflate(message.data, SERVER_PAYLOAD_BYTES)
     except ValueError as error:
         raise WireError(str(error)) from None
     if op_of(inflated) not in _DEFLATABLE:
-        raise WireError("only a snapshot or a tick is deflated")
+        raise WireError("DEFLATED must contain a SNAPSHOT or a TICK")
     return inflated
 
 
@@ -189,7 +189,7 @@ def _decode_welcome(
     _texts((game, *(name for name, _ in stats)))
     _integers(tuple(value for _, value in stats))
     if hz < 1:
-        raise WireError("a tick rate is above zero")
+        raise WireError("the tick rate must be above zero")
     _texts(encodings)
     named = [(name, value) for name, value in stats]
     return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, encodings)
@@ -203,9 +203,9 @@ def _decode_snapshot(
         unpack_column(code, data) for code, data in zip(typecodes, (x, y, vx, vy, since, seq, *stats), strict=True)
     ]
     if type(names) is not tuple or len(names) > _SLOTS_MAX or any(len(column) != len(names) for column in columns):
-        raise ColumnError("a column of a snapshot is longer or shorter than its names")
+        raise ColumnError("each column of SNAPSHOT must be as long as its names")
     if not all(name is None or type(name) is str for name in names):
-        raise WireError("a name is text or nil")
+        raise WireError("each name in SNAPSHOT must be a str or nil")
     (tick,) = _integers((tick,))
     x, y, vx, vy, since, seq, *stats = columns
     return Snapshot(tick, list(names), x, y, vx, vy, since, seq, stats)
@@ -215,7 +215,7 @@ def _decode_tick(
     tick: Any,
     dilation_percent: Any,
     state_hash: Any,
-    who: Any,
+    movers: Any,
     seqs: Any,
     vx: Any,
     vy: Any,
@@ -226,41 +226,41 @@ def _decode_tick(
     events: Any,
     *_more: Any,
 ) -> Tick:
-    movers = unpack_slots(who)
+    movers = unpack_slots(movers)
     columns = unpack_column("B", seqs), unpack_column("b", vx), unpack_column("b", vy)
     if any(len(column) != len(movers) for column in columns):
-        raise ColumnError("a column of a frame is longer or shorter than its slots")
+        raise ColumnError("seq, vx and vy of TICK must have one value for each slot")
     tick, dilation_percent, _ = _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
     if len(_integers(placed)) % 5 or len(_integers(stats)) % 3:
-        raise WireError("a record of a frame is cut short")
+        raise WireError("the last record of placed or stats in TICK is cut short")
     _integers(leaves)
     if type(joins) is not tuple or type(events) is not tuple:
-        raise WireError("an array is missing where one should stand")
+        raise WireError("joins and events of TICK must be arrays")
     for slot, name in joins:
-        # A slot that there cannot be would make the receiver hold as many free ones below it.
+        # A slot above the maximum would make the receiver store all free slots below it.
         if type(slot) is not int or not 0 <= slot < _SLOTS_MAX or type(name) is not str:
-            raise WireError("a join is a slot and a name")
+            raise WireError("a join must have two elements: slot, name")
     for slot, seq, kind, *_ in events:
         if type(kind) is not str or not (type(slot) is type(seq) is int or slot is seq is None):
-            raise WireError("an event is a slot and a sequence, or neither, and the name of its kind")
+            raise WireError("an event must begin with slot, sequence, kind, or with nil, nil, kind")
     return Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
 
 
 def _decode_deflated(data: Any, *_more: Any) -> Deflated:
     if type(data) is not bytes:
-        raise WireError("what is deflated is bytes")
+        raise WireError("the data of DEFLATED must be of type bin")
     return Deflated(data)
 
 
 def _texts(values: Any) -> Sequence[Any]:
     if type(values) is not tuple or not all(type(value) is str for value in values):
-        raise WireError("text is missing where it should stand")
+        raise WireError("a str was expected")
     return values
 
 
 def _integers(values: Any) -> Sequence[Any]:
     if type(values) is not tuple or not all(type(value) is int for value in values):
-        raise WireError("a whole number is missing where one should stand")
+        raise WireError("a whole number was expected")
     return values
 
 

@@ -1,7 +1,7 @@
-"""Every message as bytes, both ways. PROTOCOL.md is the authority; this module follows it.
+"""All messages of the protocol as values, and their encoding. PROTOCOL.md is the authority; this module follows it.
 
-A message is one msgpack array whose first element is its operation. `encode` returns a payload
-without its length (see `framing`); the way back is in `decoding`.
+A message is one msgpack array whose first element is its op. `encode` returns a payload, without framing. The way
+back is in `decoding`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import msgpack
 
 from zoneserver.protocol.columns import pack_column, pack_slots
+from zoneserver.protocol.compression import seams_of
 
 __all__ = [
     "ACTIONS_PER_PACKET",
     "DEFLATE",
     "PROTOCOL_VERSION",
+    "SERVER_PAYLOAD_BYTES",
     "Act",
     "Bye",
     "ClientMessage",
@@ -35,25 +37,29 @@ __all__ = [
     "Tick",
     "Value",
     "Welcome",
+    "encode_act",
+    "encode_action",
+    "encode_event",
+    "encode_tick",
+    "op_of",
+    "seams_of",
 ]
 
 PROTOCOL_VERSION = 1
 ACTIONS_PER_PACKET = 16
-"""Actions in one ACT, and elements in any array that a client sends."""
+"""The most actions in one ACT, and the most elements in any array that a client sends."""
 DEFLATE = "deflate"
-"""What a client asks for that takes DEFLATED messages too."""
+"""The encoding that a client asks for in HELLO if it accepts DEFLATED messages."""
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 """The largest payload a client accepts: a snapshot of 65,536 players fits."""
 
 Value = int | float | str | bool | None
-"""What an action or an event may carry."""
+"""An argument of an action, or a value of an event."""
 _VALUE_TYPES = frozenset({int, float, str, bool, type(None)})
-# From here on an element is worth codes of its own when it is deflated: their table takes some fifty bytes.
-_LONG_ELEMENT_BYTES = 128
 
 
 class Op(enum.IntEnum):
-    """The first element of every message. Below 16 the client speaks, from 16 on the server."""
+    """The first element of every message. Clients send those below 16, servers those from 16 on."""
 
     HELLO = 1
     ACT = 2
@@ -68,22 +74,22 @@ class Op(enum.IntEnum):
     DEFLATED = 22
 
 
-# One packer for the process: making one costs as much as packing a small message. It starts afresh
-# after each value, and after an error too.
+# One packer for the process: creating one costs as much as packing a small message. It resets itself after each value
+# and after an error.
 _pack = msgpack.Packer(autoreset=True).pack
 
 
-# --- What a client says ---------------------------------------------------------------------------
+# --- Messages of a client -------------------------------------------------------------------------
 
 
 class Hello(NamedTuple):
-    """The first message of a session: who wants in. `ticket` is empty where none is asked for."""
+    """The first message of a session: the name of the player, and the ticket, empty if the server asks for none."""
 
     version: int
     name: str
     ticket: bytes
     encodings: Sequence[str] = ()
-    """In what forms it takes snapshots and ticks, besides as they are: DEFLATE, or what a server does not know."""
+    """Forms of SNAPSHOT and TICK that the client accepts besides the plain one, such as DEFLATE."""
 
     def encode(self) -> bytes:
         *always, encodings = self
@@ -91,7 +97,7 @@ class Hello(NamedTuple):
 
 
 class Act(NamedTuple):
-    """Everything one player did within one client frame: action i has the sequence `seq` + i.
+    """Everything that one player did since their last ACT: action i has the sequence `seq` + i.
 
     Each action is `(kind, argument, ...)`.
     """
@@ -104,7 +110,7 @@ class Act(NamedTuple):
 
 
 class Ping(NamedTuple):
-    """Asks for a PONG that carries the same token, 0 to 2**63 - 1."""
+    """Asks for a PONG with this token, 0 to 2**63 - 1."""
 
     token: int
 
@@ -123,36 +129,39 @@ ClientMessage = Hello | Act | Ping | Goodbye
 
 
 def encode_action(kind: str, *arguments: Value) -> bytes:
-    """One action, packed by itself: its size is then known before its packet is.
+    """Packs one action by itself, so that its size is known before it is put into a packet.
 
-    Raises TypeError for what is no Value, ValueError for too many of them and numbers beyond 64 bits.
+    Raises TypeError for an argument that is not a Value, ValueError for too many arguments and for a whole number
+    beyond 64 bits.
     """
     if not isinstance(kind, str):
-        raise TypeError(f"the kind of an action is text, not {kind!r:.40}")
+        raise TypeError(f"the kind of an action must be a str, not {kind!r:.40}")
     if len(arguments) >= ACTIONS_PER_PACKET:
         raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
     for argument in arguments:
         if type(argument) not in _VALUE_TYPES:
-            raise TypeError(f"an action carries numbers, text, true, false and nil, not {type(argument).__name__}")
+            raise TypeError(
+                f"an argument of an action must be an int, float, str, bool or None, not {type(argument).__name__}"
+            )
     try:
         return _pack((kind, *arguments))
     except OverflowError:
-        raise ValueError("a whole number is sent in 64 bits") from None
+        raise ValueError("a whole number must fit 64 bits") from None
 
 
 def encode_act(seq: int, actions: Sequence[bytes]) -> bytes:
-    """An Act from actions that are packed already."""
+    """The payload of an Act whose actions `encode_action` has packed."""
     head = _pack((Op.ACT, seq, None))
-    # The last element of the head, nil, makes room for the actions.
+    # The actions take the place of the last element of the head, nil.
     return b"".join((head[:-1], _array_header(len(actions)), *actions))
 
 
-# --- What the server says -------------------------------------------------------------------------
+# --- Messages of a server -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The answer to HELLO: where the player stands and by what rules the two will talk."""
+    """The answer to HELLO: the player's slot, the game, and the limits of this session."""
 
     version: int
     slot: int
@@ -162,13 +171,13 @@ class Welcome:
     width: int
     height: int
     stats: list[tuple[str, int]]
-    """The name and first value of each stat, in the order in which frames number them."""
+    """The name and the initial value of each stat. Frames refer to a stat by its index in this list."""
     payload_bytes_max: int
-    """The largest payload this client may send."""
+    """The largest payload that this client may send."""
     actions_max: int
-    """The most actions that one ACT may carry."""
+    """The most actions in one ACT."""
     encodings: Sequence[str] = ()
-    """Of those that HELLO asked for, what the server may use."""
+    """The encodings of HELLO that the server may use in this session."""
 
     def encode(self) -> bytes:
         always = (
@@ -187,11 +196,11 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole state of the zone after `tick`. Columns hold one value per slot, free slots too."""
+    """The whole state of the zone at the end of `tick`. A column holds one value per slot, free slots included."""
 
     tick: int
     names: list[str | None]
-    """None where a slot is free."""
+    """The name of the player in each slot; None for a free slot."""
     x: array[int]
     y: array[int]
     vx: array[int]
@@ -199,7 +208,7 @@ class Snapshot:
     since: array[int]
     """The tick in which the player stood at (x, y)."""
     seq: array[int]
-    """The low byte of the newest action of the player that was applied."""
+    """The low byte of the sequence of the player's newest action that was applied."""
     stats: list[array[int]]
 
     def encode(self) -> bytes:
@@ -221,46 +230,54 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Everything that everybody did within one tick, in the order in which it is to be applied."""
+    """The frame: everything that changed within one tick. World.apply says in which order it is applied."""
 
     tick: int
     dilation_percent: int
-    """100 when the zone runs at full speed, less when time is stretched."""
+    """100 when the zone runs at full speed, less when its time is dilated."""
     hash: int | None
     """The state hash after this tick, in about one frame a second."""
     movers: Sequence[int]
-    """The slots whose own action changed their motion, rising; the next three run beside it."""
+    """The slots of the players whose own action set their motion, in rising order."""
     seqs: Sequence[int]
+    """For each slot in `movers`, the low byte of that action's sequence. `vx` and `vy` run beside `movers` as well."""
     vx: Sequence[int]
     vy: Sequence[int]
     placed: Sequence[int]
-    """Motion that the rules imposed, five numbers a record: slot, x, y, vx, vy."""
+    """Motion that the rules imposed: slot, x, y, vx, vy for each record."""
     joins: Sequence[tuple[int, str]]
     leaves: Sequence[int]
     stats: Sequence[int]
-    """Stats that changed, three numbers a record: slot, index of the stat, value."""
+    """Stats that changed: slot, index of the stat, new value for each record."""
     events: Sequence[Sequence[Any]]
-    """(slot, seq, kind, value, ...) for an action, (None, None, kind, value, ...) for the zone's own."""
+    """(slot, seq, kind, value, ...) for a player's action, (None, None, kind, value, ...) for an event of the zone."""
 
-    def encode(self) -> bytes:
-        return encode_tick(
-            self.tick,
-            self.dilation_percent,
-            self.hash,
-            self.movers,
-            bytes(self.seqs),
-            pack_column("b", self.vx),
-            pack_column("b", self.vy),
-            self.placed,
-            self.joins,
-            self.leaves,
-            self.stats,
-            [encode_event(event) for event in self.events],
+    def encode(self, packed_events: Sequence[bytes] | None = None) -> bytes:
+        """The payload. `packed_events` stand for `events` where `encode_event` has packed them already."""
+        events = list(map(encode_event, self.events)) if packed_events is None else packed_events
+        head = _pack(
+            (
+                Op.TICK,
+                self.tick,
+                self.dilation_percent,
+                self.hash,
+                pack_slots(self.movers),
+                bytes(self.seqs),
+                pack_column("b", self.vx),
+                pack_column("b", self.vy),
+                self.placed,
+                self.joins,
+                self.leaves,
+                self.stats,
+                None,
+            )
         )
+        # The events take the place of the last element of the head, nil.
+        return b"".join((head[:-1], _array_header(len(events)), *events))
 
 
 class Pong(NamedTuple):
-    """The answer to PING, with the last tick the server finished."""
+    """The answer to PING, with the last tick that is finished."""
 
     token: int
     tick: int
@@ -270,7 +287,7 @@ class Pong(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """One action that did not happen, told to its player alone."""
+    """An action that was refused; only its own player gets this message."""
 
     tick: int
     seq: int
@@ -282,7 +299,7 @@ class Refusal(NamedTuple):
 
 
 class Bye(NamedTuple):
-    """The server's last message: a close code, a sentence, and whether to come back."""
+    """The last message of the server: a close code, a sentence, and whether the client should reconnect."""
 
     code: str
     text: str
@@ -293,7 +310,7 @@ class Bye(NamedTuple):
 
 
 class Deflated(NamedTuple):
-    """One whole SNAPSHOT or TICK, for who asked for it in this form: its payload as raw deflate has it."""
+    """The payload of one SNAPSHOT or TICK in raw deflate, for a client that asked for this encoding."""
 
     data: bytes
 
@@ -305,44 +322,15 @@ ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Bye | Deflated
 
 
 def encode_event(event: Sequence[Any]) -> bytes:
-    """One event, packed at once: what cannot be packed is then the fault of the action it came from."""
+    """Packs one event. Packing it when it happens makes an error the fault of the action that caused it."""
     return _pack(event)
 
 
-def encode_tick(
-    tick: int,
-    dilation_percent: int,
-    state_hash: int | None,
-    movers: Sequence[int],
-    seqs: bytes,
-    vx: bytes,
-    vy: bytes,
-    placed: Sequence[int],
-    joins: Sequence[tuple[int, str]],
-    leaves: Sequence[int],
-    stats: Sequence[int],
-    events: Sequence[bytes],
-) -> bytes:
-    """A Tick from columns and events that are packed already: the form in which the zone has them."""
-    head = _pack(
-        (
-            Op.TICK,
-            tick,
-            dilation_percent,
-            state_hash,
-            pack_slots(movers),
-            seqs,
-            vx,
-            vy,
-            placed,
-            joins,
-            leaves,
-            stats,
-            None,
-        )
-    )
-    # The last element of the head, nil, makes room for the events: they are msgpack already.
-    return b"".join((head[:-1], _array_header(len(events)), *events))
+def encode_tick(*columns: Any) -> bytes:
+    # Until the zone calls Tick.encode itself.
+    *others, packed_events = columns
+    tick: Any = Tick
+    return bytes(tick(*others, ()).encode(packed_events))
 
 
 def _array_header(length: int) -> bytes:
@@ -352,27 +340,8 @@ def _array_header(length: int) -> bytes:
 
 
 def op_of(payload: bytes) -> int:
-    """The operation of a message, without decoding the rest; 0 when it is no message.
+    """The op of a message, without decoding the rest; 0 for bytes that are not a message.
 
     Every message has fewer than 16 elements, so its array header is one byte and the next is the op.
     """
     return payload[1] if len(payload) > 1 and payload[0] & 0xF0 == 0x90 else 0
-
-
-def seams_of(payload: bytes) -> list[int]:
-    """Where a message is of another kind than before: around its long elements, most of which are columns.
-    Short ones belong to what follows.
-
-    >>> seams_of(msgpack.packb([Op.TICK, 7, bytes(200), bytes(300), 1]))
-    [205, 508]
-    """
-    unpacker = msgpack.Unpacker(max_buffer_size=len(payload))
-    unpacker.feed(payload)
-    seams = [0]
-    for _ in range(unpacker.read_array_header()):
-        start = unpacker.tell()
-        unpacker.skip()
-        end = unpacker.tell()
-        if end - start >= _LONG_ELEMENT_BYTES:
-            seams += [start, end] if start - seams[-1] >= _LONG_ELEMENT_BYTES else [end]
-    return [seam for seam in seams if 0 < seam < len(payload)]

@@ -1,16 +1,16 @@
-"""Text that comes from others and is shown to people: what of it may reach a screen, and what is a name."""
+"""The names of players: which texts are allowed."""
 
 from __future__ import annotations
 
 __all__ = ["NAME_CHARACTERS", "NAME_TEXT", "is_name"]
 
 NAME_CHARACTERS = 24
-"""Code points of the longest name."""
-NAME_TEXT = f"a name has 1 to {NAME_CHARACTERS} characters, all of which can be seen, and no space around it"
-"""What `is_name` asks for, as a sentence."""
+"""The most code points in a name."""
+NAME_TEXT = f"a name must have 1 to {NAME_CHARACTERS} visible characters, and no space at either end"
+"""The condition of `is_name`, as a sentence for people."""
 
-# What Python takes for printable and shows nothing, as (first, last): Unicode's Default_Ignorable_Code_Point,
-# as far as it is in a category that a name may have; then those whose glyph is blank.
+# Characters that Python calls printable and that show nothing, as (first, last): Default_Ignorable_Code_Point of
+# Unicode, as far as its category is allowed in a name; then characters with a blank glyph.
 _IGNORABLE = (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164)
 _IGNORABLE_BEYOND = (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0100, 0xE01EF)
 _BLANK = (0x2800, 0x2800), (0x13441, 0x13442), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159)
@@ -20,8 +20,8 @@ _UNSEEN = frozenset(
 
 
 def is_name(text: str) -> bool:
-    """Whether a player may be called so: it is shown to others and to operators, and nothing in it may
-    steer a terminal, or look like nothing.
+    """Whether a player may have this name. Names are shown to other players and to operators: no character may steer
+    a terminal or be invisible.
 
     >>> is_name("ann"), is_name("ann\\x1b[2J"), is_name("\\u3164"), is_name(" ")
     (True, False, False, False)

@@ -1,9 +1,9 @@
-"""Join tickets: who may come in under which name, signed by whoever knows the secret.
+"""Join tickets: a signed permission to join a zone under a name.
 
-A ticket is good for one name, one zone, one use, and until a moment. It is made where players log in
-(`issue_ticket`, or the command `zoneserver ticket`) and carried to the zone by the client, so that the
-zone asks nobody: HMAC-SHA256 (RFC 2104) over name, zone, expiry and a nonce. Pure: time and chance are
-passed in.
+A ticket is valid for one name, one zone and one use, until it expires. A login service that knows the zone's secret
+makes it (`issue_ticket`, or the command `zoneserver ticket`), and the client brings it along, so that the zone needs to
+ask no other service. The signature is HMAC-SHA256 (RFC 2104) over name, zone, expiry and a nonce. The functions are
+pure: the expiry and the nonce are passed in.
 """
 
 from __future__ import annotations
@@ -17,30 +17,32 @@ import struct
 __all__ = ["HEAD", "MAC_BYTES", "issue_ticket", "ticket_from_text", "ticket_mac", "ticket_to_text"]
 
 HEAD = struct.Struct(">Q16s")
+"""The first part of a ticket: the expiry and the nonce. The signature follows."""
 MAC_BYTES = hashlib.sha256().digest_size
 
 
 def issue_ticket(secret: bytes, name: str, zone: str, expires_at: int, nonce: bytes) -> bytes:
-    """A ticket of 56 bytes. `expires_at` is in seconds since 1970; `nonce` is 16 bytes never used before.
+    """A ticket of 56 bytes. `expires_at` is in seconds since 1970; `nonce` is 16 bytes that were never used before.
 
     >>> len(issue_ticket(b"a secret of at least 16 bytes", "ann", "plaza", 1_900_000_000, bytes(16)))
     56
     """
     if len(nonce) != 16:
-        raise ValueError("a nonce has 16 bytes")
+        raise ValueError(f"a nonce must have 16 bytes, not {len(nonce)}")
     head = HEAD.pack(expires_at, nonce)
     return head + ticket_mac(secret, name, zone, head)
 
 
 def ticket_mac(secret: bytes, name: str, zone: str, head: bytes) -> bytes:
+    """The signature of a ticket with this head."""
     encoded = zone.encode()
-    # The length of the zone's name tells where it ends and the player's begins.
+    # Without the length of the zone's name, ("ab", "c") and ("a", "bc") would have one signature.
     signed = b"zone-ticket/1" + head + len(encoded).to_bytes(2) + encoded + name.encode()
     return hmac.digest(secret, signed, "sha256")
 
 
 def ticket_to_text(ticket: bytes) -> str:
-    """The form in which people and programs hand a ticket on: base64url, without padding."""
+    """A ticket as text, for people and command lines: base64url without padding."""
     return base64.urlsafe_b64encode(ticket).rstrip(b"=").decode()
 
 
@@ -53,4 +55,4 @@ def ticket_from_text(text: str) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("a ticket is base64url text, as `zoneserver ticket` prints it") from None
+        raise ValueError("a ticket must be base64url text, as `zoneserver ticket` prints it") from None

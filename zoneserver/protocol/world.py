@@ -1,11 +1,11 @@
-"""The world: what everybody in a zone agrees on, tick by tick.
+"""The world: the state of a zone on which the server and all clients agree, tick by tick.
 
-The server and every client hold one and run this same code on it, so that they agree by
-construction: names, motion and stats by slot, one column per field. Motion is a function of time,
-in whole numbers: the position at tick t is clamp(p0 + v * (t - t0)). Nothing therefore happens to
-those who merely keep walking, and a tick costs as many steps as there were actions.
+The server and every client hold a World and run this code on it, so that they agree by construction. A world holds
+names, motion and stats by slot, one column per field. Motion is a function of time in whole numbers: the position at
+tick t is clamp(p0 + v * (t - t0)). A player who keeps walking therefore costs nothing, and the cost of a tick grows
+with the number of actions, not of players.
 
-Pure: no clock, no socket, no random source.
+The module is pure: it uses no clock, no socket and no random source.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ VELOCITY_MAX = 127
 class World:
     """Names, motion and stats of all players, by slot, at the end of tick `tick`.
 
-    `width` and `height` are in the game's own units; positions run from 0 to them, both included.
-    `stats` gives the name and first value of each number that everybody may see of a player.
+    `width` and `height` are in units of the game; positions run from 0 to these, both included. `stats` gives the name
+    and the initial value of each public number of a player.
 
     >>> world = World(100, 100, {"hp": 100})
     >>> world.join(0, "ann")
@@ -43,7 +43,7 @@ class World:
         self.stat_names = tuple(stats)
         self.stat_indexes = {name: index for index, name in enumerate(stats)}
         self.stat_defaults = tuple(stats.values())
-        # Columns, all of one length: the highest slot in use + 1. A free slot holds None and zeros.
+        # All columns have one length: the highest slot in use + 1. A free slot holds None and zeros.
         self.names: list[str | None] = []
         self.x = array("i")
         self.y = array("i")
@@ -54,25 +54,26 @@ class World:
         self.stats = [array("i") for _ in stats]
 
     def slots(self) -> Iterator[int]:
-        """The slots in use, rising."""
+        """The slots in use, in rising order."""
         return (slot for slot, name in enumerate(self.names) if name is not None)
 
     def has(self, slot: int) -> bool:
-        """Whether somebody holds the slot."""
+        """Whether a player holds the slot."""
         return 0 <= slot < len(self.names) and self.names[slot] is not None
 
     def position(self, slot: int, tick: int | None = None) -> tuple[int, int]:
-        """Where the player is at the end of a tick, by default the current one."""
+        """The position of the player at the end of `tick`, by default of the current tick."""
         elapsed = (self.tick if tick is None else tick) - self.since[slot]
         x = self.x[slot] + self.vx[slot] * elapsed
         y = self.y[slot] + self.vy[slot] * elapsed
         width, height = self.width, self.height
         return (0 if x < 0 else width if x > width else x), (0 if y < 0 else height if y > height else y)
 
-    # --- The changes, each as of the current tick -------------------------------------------------
+    # --- Changes, each as of the current tick -----------------------------------------------------
 
     def join(self, slot: int, name: str) -> None:
-        """Puts a player into a free slot: at (0, 0), at rest, with each stat at its first value."""
+        """Puts a player into a free slot: at (0, 0), at rest, each stat at its initial value. Raises ValueError if the
+        slot is taken."""
         if self.has(slot):
             raise ValueError(f"slot {slot} is taken")
         missing = slot + 1 - len(self.names)
@@ -88,20 +89,21 @@ class World:
             column[slot] = value
 
     def leave(self, slot: int) -> None:
-        """Frees a slot."""
+        """Frees a slot. Raises ValueError if it is free already."""
         if not self.has(slot):
-            raise ValueError(f"nobody holds slot {slot}")
+            raise ValueError(f"slot {slot} is free")
         self.names[slot] = None
         for column in self._columns():
             column[slot] = 0
-        # Free slots at the end are given up, so that all who agree on the players agree on the columns.
+        # Free slots at the end are dropped, so that worlds with equal players have equal columns.
         while self.names and self.names[-1] is None:
             self.names.pop()
             for column in self._columns():
                 column.pop()
 
     def move(self, slot: int, vx: int, vy: int) -> None:
-        """Changes the velocity, in units per tick, from where the player is now. Raises ValueError."""
+        """Sets the velocity, in units per tick; the player goes on from their present position. Raises ValueError if
+        the velocity is too high."""
         if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
             raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
         self.x[slot], self.y[slot] = self.position(slot)
@@ -110,7 +112,8 @@ class World:
         self.vy[slot] = vy
 
     def place(self, slot: int, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
-        """Puts the player somewhere within the zone, moving so. Raises ValueError."""
+        """Sets position and velocity. Raises ValueError if the position lies outside the zone or the velocity is too
+        high."""
         if not (0 <= x <= self.width and 0 <= y <= self.height):
             raise ValueError(f"({x}, {y}) lies outside the zone")
         if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
@@ -122,11 +125,11 @@ class World:
         self.vy[slot] = vy
 
     def applied(self, slot: int, seq: int) -> None:
-        """Notes the low byte of the newest action of the player that happened."""
+        """Notes `seq` as the sequence of the player's newest action that was applied; only its low byte is kept."""
         self.seq[slot] = seq & 0xFF
 
     def apply(self, frame: Tick) -> None:
-        """Brings the world from tick t - 1 to the frame's tick t. Raises ValueError for any other."""
+        """Brings the world from tick t - 1 to the frame's tick t. Raises ValueError for the frame of any other tick."""
         if frame.tick != self.tick + 1:
             raise ValueError(f"the frame of tick {frame.tick} does not follow tick {self.tick}")
         self.tick = frame.tick
@@ -141,8 +144,8 @@ class World:
                 acted.add(slot)
         for slot, seq, vx, vy in zip(frame.movers, frame.seqs, frame.vx, frame.vy, strict=True):
             self.move(slot, vx, vy)
-            # Of a motion and the last event of one player, the newer counts. Within one tick they are
-            # less than 128 apart.
+            # A player's motion and their last event may come from two actions; the newer one counts. Sequences of one
+            # player within one tick are less than 128 apart.
             if slot not in acted or (seq - self.seq[slot]) & 0xFF < 128:
                 self.applied(slot, seq)
         placed = iter(frame.placed)
@@ -155,9 +158,9 @@ class World:
     # --- The whole state --------------------------------------------------------------------------
 
     def hash(self) -> int:
-        """CRC-32 over the columns, little-endian, in the order of a snapshot without `seq`.
+        """CRC-32 over the names and all columns but `seq`, in the order of a snapshot.
 
-        It finds a replica that went wrong; it is no defence against somebody who lies.
+        It detects a replica that has diverged by mistake; it does not protect against forgery.
         """
         names = "\0".join(name or "" for name in self.names)
         crc = zlib.crc32(names.encode())
@@ -168,11 +171,11 @@ class World:
         return crc
 
     def snapshot(self) -> Snapshot:
-        """The state as a message. It shares the columns: encode it before anything changes."""
+        """The state as a message. It shares the columns of the world: encode it before the world changes."""
         return Snapshot(self.tick, self.names, self.x, self.y, self.vx, self.vy, self.since, self.seq, stats=self.stats)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Becomes the state in a snapshot. Raises ValueError when its stats are not this world's."""
+        """Takes over the state of a snapshot. Raises ValueError if the snapshot has another number of stats."""
         if len(snapshot.stats) != len(self.stats):
             raise ValueError(f"a snapshot with {len(snapshot.stats)} stats, expected {len(self.stats)}")
         self.tick = snapshot.tick

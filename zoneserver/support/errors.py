@@ -1,4 +1,4 @@
-"""How a command of ours ends: its exit codes, and the errors that lead to them."""
+"""The exit codes of all commands, the errors that lead to them, and how an exception is told in one line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["CannotStartError", "CommandError", "Exit", "GameError", "UsageError", "raised_by", "where_raised"]
+__all__ = [
+    "CannotStartError",
+    "CommandError",
+    "Exit",
+    "GameError",
+    "MissingExtraError",
+    "UsageError",
+    "raised_by",
+    "where_raised",
+]
 
-# Where Python itself and what is installed lie: nobody's own files.
+# The folders of Python itself and of installed packages: no user writes files there.
 _LIBRARIES = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -20,33 +29,40 @@ class Exit(enum.IntEnum):
 
     OK = 0
     FAILED = 1
-    """It ran, and what it looked at did not hold."""
+    """The command ran, and a check that it made has failed."""
     USAGE = 2
     CANNOT_START = 3
     INTERRUPTED = 130
-    """What a shell makes of SIGINT."""
+    """The code that a shell gives to a program ended by SIGINT."""
 
 
 class CommandError(Exception):
-    """A command ends for the reason in the text, with this exit code."""
+    """Ends a command with `exit_code`, for the reason in the text."""
 
     exit_code = Exit.FAILED
 
 
 class UsageError(CommandError):
-    """What was asked for makes no sense."""
+    """The arguments make no sense."""
 
     exit_code = Exit.USAGE
 
 
 class CannotStartError(CommandError):
-    """Nothing was started."""
+    """The command could not start its work."""
 
     exit_code = Exit.CANNOT_START
 
 
+class MissingExtraError(CannotStartError):
+    """An optional package is needed and not installed; the text has the line that installs it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: pip install 'zoneserver[{extra}]'")
+
+
 class GameError(CannotStartError):
-    """A game cannot be run, for the reason in the text; what it raised is the cause.
+    """A game cannot run, for the reason in the text. The game's own exception is the cause.
 
     >>> str(GameError("on_start", ValueError("there is no map")))
     'on_start raised ValueError: there is no map'
@@ -57,7 +73,7 @@ class GameError(CannotStartError):
 
 
 def raised_by(error: BaseException) -> str:
-    """An exception in one line, with the last place on its way that is neither the server's nor a library's:
+    """An exception in one line: its type, its text, and the innermost place in the user's own files, as in
     `ZeroDivisionError: division by zero (tag.py:12)`.
 
     >>> try:
@@ -71,7 +87,8 @@ def raised_by(error: BaseException) -> str:
 
 
 def where_raised(error: BaseException) -> str:
-    """The place in somebody's own files, as ` (tag.py:12)`; a library's where there is no other, else nothing."""
+    """The innermost place in the user's own files, as ` (tag.py:12)`. Without one, the innermost place in a library;
+    without that, nothing."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({_path_text(error.filename)}:{error.lineno})"
     places = list(_places(error))
@@ -80,7 +97,7 @@ def where_raised(error: BaseException) -> str:
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
-    """(file, line) of each call on its way that is not the server's own, nor the import itself."""
+    """(file, line) of each call in the traceback, without those in the server and in the import machinery."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
         path = frame.f_code.co_filename
@@ -89,6 +106,6 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
 
 
 def _path_text(path: str) -> str:
-    """A file as seen from where we stand, if it lies there."""
+    """A path relative to the current folder if it lies below it, else the whole path."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

@@ -1,18 +1,35 @@
-"""Figures as people read them, in a few characters each. Everything here is pure."""
+"""How values are written for people: numbers, sizes, times, addresses, text from others. The functions are pure.
+
+The way back is `parse`. `exact_duration` and `exact_size` lose nothing: `parse` reads the value again. All others
+round, so that a number takes few characters.
+"""
 
 from __future__ import annotations
 
-__all__ = ["count", "level", "milliseconds", "size", "span"]
+from zoneserver.support.parse import SIZE_UNITS
 
-# Stands where a figure is not known yet.
+__all__ = [
+    "exact_duration",
+    "exact_size",
+    "format_address",
+    "format_count",
+    "format_decimal",
+    "format_duration",
+    "format_milliseconds",
+    "format_size",
+    "level",
+    "printable",
+]
+
+# Stands in the place of a value that is not known.
 _UNKNOWN = "-"
 
 
-def count(value: float | None) -> str:
+def format_count(value: float | None) -> str:
     """A count or a rate in at most five characters.
 
-    >>> [count(value) for value in (0, 2.345, 1234, 12_345, 999_999, 4_560_000)]
-    ['0', '2.3', '1,234', '12.3k', '1.00M', '4.56M']
+    >>> [format_count(value) for value in (0, 2.345, 1234, 12_345, 999_999, 4_560_000, None)]
+    ['0', '2.3', '1,234', '12.3k', '1.00M', '4.56M', '-']
     """
     if value is None:
         return _UNKNOWN
@@ -23,10 +40,19 @@ def count(value: float | None) -> str:
     return _scaled(value, 1000.0, ("", "k", "M", "G", "T", "P"))
 
 
-def size(value: float | None) -> str:
-    """Bytes in at most eight characters.
+def format_decimal(value: float | None, digits: int = 0) -> str:
+    """A number with a fixed number of digits behind the point.
 
-    >>> [size(value) for value in (0, 512, 2048, 123_456, 5_000_000_000)]
+    >>> format_decimal(1234.5, 1), format_decimal(0.5, 2), format_decimal(None)
+    ('1,234.5', '0.50', '-')
+    """
+    return _UNKNOWN if value is None else f"{value:,.{digits}f}"
+
+
+def format_size(value: float | None) -> str:
+    """A number of bytes in at most eight characters.
+
+    >>> [format_size(value) for value in (0, 512, 2048, 123_456, 5_000_000_000)]
     ['0 B', '512 B', '2.00 KiB', '121 KiB', '4.66 GiB']
     """
     if value is None:
@@ -36,30 +62,44 @@ def size(value: float | None) -> str:
     return _scaled(value, 1024.0, (" B", " KiB", " MiB", " GiB", " TiB", " PiB"))
 
 
+def exact_size(size: int) -> str:
+    """The shortest text that `parse_size` reads as exactly this number of bytes.
+
+    >>> exact_size(268435456), exact_size(100_000), exact_size(0)
+    ('256MiB', '100kB', '0')
+    """
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        if size and size % SIZE_UNITS[unit] == 0:
+            return f"{size // SIZE_UNITS[unit]}{unit}"
+    return str(size)
+
+
 def _scaled(value: float, base: float, units: tuple[str, ...]) -> str:
-    """Three digits and a unit."""
     power = 0
-    # 999.5 would be written with four digits.
+    # 999.5 would be rounded to four digits.
     while value >= 999.5 and power < len(units) - 1:
         value /= base
         power += 1
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f}{units[power]}"
+    return f"{_three_digits(value)}{units[power]}"
 
 
-def milliseconds(value: float) -> str:
-    """Milliseconds without their unit, in four characters up to ten seconds.
-
-    >>> milliseconds(0.123), milliseconds(45.67), milliseconds(1234.5)
-    ('0.12', '45.7', '1234')
-    """
+def _three_digits(value: float) -> str:
     return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
-def span(seconds: float) -> str:
-    """A duration by its two largest units.
+def format_milliseconds(value: float) -> str:
+    """Milliseconds without their unit: three digits, and four from 1,000 ms on.
 
-    >>> span(5), span(65), span(3_725), span(90_000)
+    >>> format_milliseconds(0.123), format_milliseconds(45.67), format_milliseconds(1234.5)
+    ('0.12', '45.7', '1234')
+    """
+    return _three_digits(value)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in its two largest units.
+
+    >>> format_duration(5), format_duration(65), format_duration(3_725), format_duration(90_000)
     ('5s', '1m 05s', '1h 02m', '1d 01h')
     """
     whole = int(seconds)
@@ -72,8 +112,31 @@ def span(seconds: float) -> str:
     return f"{whole // 86_400}d {whole % 86_400 // 3600:02}h"
 
 
+def exact_duration(seconds: float) -> str:
+    """The text that `parse_duration` reads as this number of seconds.
+
+    >>> exact_duration(5400), exact_duration(0.25), exact_duration(61.5)
+    ('1h30m', '250ms', '1m1.5s')
+    """
+    if 0 < seconds < 1 and (1000 * seconds).is_integer():
+        return f"{1000 * seconds:.0f}ms"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [(str(hours), "h"), (str(minutes), "m"), (f"{seconds:g}", "s")]
+    return "".join(number + unit for number, unit in parts if number != "0") or "0s"
+
+
+def format_address(host: str, port: int) -> str:
+    """A host and a port; an IPv6 address stands in brackets.
+
+    >>> format_address("127.0.0.1", 7777), format_address("::1", 7777)
+    ('127.0.0.1:7777', '[::1]:7777')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def level(share: float) -> tuple[str, str]:
-    """How near a budget is, as a word and as the colour that goes with it.
+    """How much of a limit is used up, as a word and the colour that goes with it.
 
     >>> level(0.2), level(0.5), level(0.9)
     (('fine', 'green'), ('busy', 'yellow'), ('over', 'red'))
@@ -85,12 +148,12 @@ def level(share: float) -> tuple[str, str]:
     return "over", "red"
 
 
-# Loads the codec now: when it is first wanted there may be no descriptor left to load it with.
+# Python loads a codec at its first use. Load it now: later there may be no free file descriptor to load it with.
 "".encode("unicode_escape")
 
 
 def printable(text: str) -> str:
-    """The text on one line, with whatever could steer a terminal written out.
+    """The text on one line, with every character escaped that does not show or could steer a terminal.
 
     >>> print(printable("a\\nb\\x1b[31m"))
     a\\nb\\x1b[31m
@@ -100,3 +163,7 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+# Until their importers use the new names.
+count, size, milliseconds, span = format_count, format_size, format_milliseconds, format_duration

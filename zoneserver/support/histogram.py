@@ -1,4 +1,4 @@
-"""Histograms that add up, and quantiles of a list."""
+"""Histograms that can be added, and quantiles of a list."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Histogram", "quantile"]
 
 
 class Histogram:
-    """Counts of whole numbers (microseconds, say) in buckets less than 1 % wide; histograms add up.
+    """Counts of whole numbers, such as microseconds, in buckets less than 1 % wide. Histograms can be added.
 
-    The layout is HdrHistogram's: exact to 255, then 128 buckets for every doubling.
+    The layout is that of HdrHistogram: exact up to 255, then 128 buckets for every doubling.
 
     >>> histogram = Histogram()
     >>> for value in range(1, 101): histogram.record(value)
@@ -31,7 +31,7 @@ class Histogram:
         self.max = 0
 
     def record(self, value: int) -> None:
-        """Adds one value; a negative one counts as zero."""
+        """Counts one value; a negative value counts as zero."""
         shift = value.bit_length() - self._SUB_BITS - 1
         if value < 0:
             value = shift = 0
@@ -44,7 +44,7 @@ class Histogram:
             self.max = value
 
     def percentile(self, percent: float) -> int:
-        """The value that so many percent of all values do not exceed; 0 when there is none."""
+        """The value that `percent` percent of all values do not exceed; 0 for an empty histogram."""
         wanted = max(1, -(-self.total * percent // 100))
         seen = 0
         for index in sorted(self._counts):
@@ -56,7 +56,7 @@ class Histogram:
         return self.max
 
     def mean(self) -> float:
-        """The mean of all values, to within half a bucket; 0.0 when there is none."""
+        """The mean of all values, to within half a bucket; 0.0 for an empty histogram."""
         whole = 0
         for index, count in self._counts.items():
             shift = max(0, (index >> self._SUB_BITS) - 1)
@@ -72,12 +72,12 @@ class Histogram:
         return both
 
     def to_json(self) -> dict[str, Any]:
-        """A form that `from_json` takes back, in another process."""
+        """The histogram as plain values, for `from_json` in another process."""
         return {"counts": sorted(self._counts.items()), "max": self.max}
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> Histogram:
-        """The histogram that `to_json` wrote."""
+        """The histogram of which `to_json` returned this form."""
         histogram = cls()
         histogram._counts = dict(form["counts"])
         histogram.total = sum(histogram._counts.values())
@@ -86,13 +86,13 @@ class Histogram:
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
-    """The nearest-rank quantile of values in rising order; 0.0 of none.
+    """The nearest-rank quantile of values in rising order; 0.0 if there are no values.
 
     >>> quantile([1.0, 2.0, 3.0, 4.0], 0.5)
     2.0
     """
     if not ordered:
         return 0.0
-    # A product such as 0.07 * 100 lies a little above the whole number that it stands for.
+    # Without the small term, 0.07 * 100 would be rounded up to 8: in floating point it is a little above 7.
     rank = math.ceil(q * len(ordered) - 1e-9)
     return ordered[min(max(rank, 1), len(ordered)) - 1]

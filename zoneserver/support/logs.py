@@ -1,4 +1,4 @@
-"""How the log reads: one line per message whatever a player calls itself, and no floods of lines."""
+"""The log of a command: one printable line per message, and a bound on similar messages per second."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "fields", "hold_logs", "pla
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _LINES_PER_SECOND = 10
-# A message as text, without its traceback: what players call themselves and send is in it, and costs no more.
+# The bound of a message in the text format, without its traceback: names and texts of players are part of it.
 _LINE_BYTES_MAX = 200
-# Of what is logged while nobody can read it, so many of the last lines are kept.
+# The number of messages that `hold_logs` keeps.
 _HELD_LINES_MAX = 1_000
-# A library may write its messages without a format string, each of a kind of its own.
+# The number of kinds that the rate limit remembers. A library that formats its messages itself makes each a new kind.
 _KINDS_MAX = 1_000
-# So many calls on the way to a failure tell it from others; deeper down it may be endless recursion.
+# The outermost calls of a traceback that identify the raise site. Deeper calls may be endless recursion.
 _PLACE_CALLS = 8
 
 
 def set_up_logs(level: str, style: str) -> None:
-    """Logs to stderr from `level` on, as `text` or as `json` (one object per line)."""
+    """Logs messages of at least this level to stderr, in the style `text` or `json` (one object per line)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     handler.addFilter(RateLimit(_LINES_PER_SECOND))
@@ -40,7 +40,7 @@ def set_up_logs(level: str, style: str) -> None:
 
 
 def fields(**values: object) -> dict[str, object]:
-    """For the `extra` of a log call: what the JSON format has as keys beside the message.
+    """The `extra` of a log call. In the JSON format these values are keys beside the message.
 
     >>> logging.getLogger().debug("%s left", "ann", extra=fields(player="ann"))
     """
@@ -49,11 +49,11 @@ def fields(**values: object) -> dict[str, object]:
 
 @contextlib.contextmanager
 def hold_logs() -> Iterator[None]:
-    """Keeps what is logged within the block, the last 1,000 messages of it, and shows that at its end: for as
-    long as something else has the terminal."""
+    """Holds back the log while something else uses the terminal; writes its last 1,000 messages at the end of the
+    block."""
     kept = deque[str](maxlen=_HELD_LINES_MAX)
     streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
-    before = [handler.setStream(_Kept(kept)) for handler in streams]
+    before = [handler.setStream(_KeepingStream(kept)) for handler in streams]
     try:
         yield
     finally:
@@ -64,8 +64,8 @@ def hold_logs() -> Iterator[None]:
             sys.stderr.write("".join(kept))
 
 
-class _Kept(io.TextIOBase):
-    """A stream whose texts are kept."""
+class _KeepingStream(io.TextIOBase):
+    """A stream that appends each text to a deque."""
 
     def __init__(self, kept: deque[str]) -> None:
         self._kept = kept
@@ -76,22 +76,23 @@ class _Kept(io.TextIOBase):
 
 
 def place_of(error: BaseException) -> tuple[object, ...]:
-    """Where an exception was raised: the same for each that came the same way, for others another."""
+    """A hashable key of the raise site: the type of the exception, and the code and line of the outermost eight calls
+    of its traceback."""
     calls = itertools.islice(traceback.walk_tb(error.__traceback__), _PLACE_CALLS)
     return type(error), *((frame.f_code, line) for frame, line in calls)
 
 
 class RateLimit(logging.Filter):
-    """Lets so many messages of one kind through per second, and then says how many it held back.
+    """Passes `per_second` messages of each kind, and says in the next second how many it held back.
 
-    Messages are of one kind when they are written with the same format string: a thousand players
-    thrown out within a second are ten lines and a number. Exceptions must come from the same place as well.
+    Messages with one format string are of one kind, so that 1,000 kicks within a second make ten lines and a number.
+    Messages with exceptions are of one kind if the raise sites are equal as well.
     """
 
     def __init__(self, per_second: int) -> None:
         super().__init__()
         self._per_second = per_second
-        # By kind: the second it was last seen in, and how many came in that second.
+        # For each kind, the last second with such a message, and the number of them in that second.
         self._seen: dict[object, tuple[int, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -119,7 +120,7 @@ class _TextFormatter(logging.Formatter):
         return _cut(printable(super().formatMessage(record)))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        # What a rule raises may hold what players sent.
+        # The text of an exception may contain what a player sent.
         return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 

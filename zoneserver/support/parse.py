@@ -1,4 +1,4 @@
-"""How people write values: durations, counts, sizes and ports, read and written."""
+"""How values are read that people write: durations, counts, sizes, ports. The way back is in `format`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import TypeVar
 
 __all__ = [
+    "SIZE_UNITS",
     "above_zero",
-    "duration_text",
     "nearest",
     "one_of",
     "parse_count",
@@ -21,7 +21,6 @@ __all__ = [
     "parse_number",
     "parse_port",
     "parse_size",
-    "size_text",
 ]
 
 _Number = TypeVar("_Number", int, float)
@@ -29,8 +28,9 @@ _Number = TypeVar("_Number", int, float)
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kM]?)")
-_SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_SIZE_UNITS)})")
+SIZE_UNITS = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+"""The bytes of each unit in which a size may be written."""
+_SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?) ?({'|'.join(SIZE_UNITS)})")
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -49,7 +49,7 @@ def parse_duration(text: str) -> float:
 
 
 def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
-    """The same parser, which takes nothing but numbers above zero.
+    """A parser that reads what `parse` reads, and raises ValueError unless the number is above zero.
 
     >>> above_zero(parse_count)("10k")
     10000
@@ -81,7 +81,7 @@ def parse_count(text: str) -> int:
 
 
 def parse_integer(text: str) -> int:
-    """A whole number, below zero too. Raises ValueError otherwise.
+    """A whole number, which may be negative. Raises ValueError otherwise.
 
     >>> parse_integer("-3")
     -3
@@ -103,13 +103,13 @@ def parse_number(text: str) -> float:
 
 
 def parse_port(text: str) -> int:
-    """A port that somebody listens on. Raises ValueError for what is none.
+    """A port number from 1 to 65535. Raises ValueError otherwise.
 
     >>> parse_port("7777")
     7777
     """
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise ValueError(f"{text!r} is no port: write 1 to 65535")
+        raise ValueError(f"{text!r} is not a port: write 1 to 65535")
     return int(text)
 
 
@@ -122,37 +122,11 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not a size: write 65536, 64KiB or 1.5MiB")
-    return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
-
-
-def duration_text(seconds: float) -> str:
-    """What `parse_duration` takes for so many seconds.
-
-    >>> duration_text(5400), duration_text(0.25), duration_text(61.5)
-    ('1h30m', '250ms', '1m1.5s')
-    """
-    if 0 < seconds < 1 and (1000 * seconds).is_integer():
-        return f"{1000 * seconds:.0f}ms"
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    parts = [(str(hours), "h"), (str(minutes), "m"), (f"{rest:g}", "s")]
-    return "".join(number + unit for number, unit in parts if number != "0") or "0s"
-
-
-def size_text(size: int) -> str:
-    """What `parse_size` takes for so many bytes.
-
-    >>> size_text(268435456), size_text(100_000), size_text(0)
-    ('256MiB', '100kB', '0')
-    """
-    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
-        if size and size % _SIZE_UNITS[unit] == 0:
-            return f"{size // _SIZE_UNITS[unit]}{unit}"
-    return str(size)
+    return int(Fraction(match[1]) * SIZE_UNITS[match[2]])
 
 
 def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
-    """A parser that takes these alone.
+    """A parser that takes only these names; `what` is the noun for them in its error.
 
     >>> one_of(("text", "json"), "format")("jsn")
     Traceback (most recent call last):
@@ -167,11 +141,13 @@ def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
     return one_of
 
 
-def nearest(text: str, names: Sequence[str]) -> str:
-    """What is said to somebody who wrote `text` in place of one of these names.
+def nearest(text: str, names: Sequence[str], show: Callable[[str], str] = repr) -> str:
+    """The end of an error about a name that does not exist: the existing name that is most like it, else all of them.
 
     >>> nearest("prot", ["host", "port"]), nearest("xyz", ["host", "port"])
     ("did you mean 'port'?", 'there are host, port')
+    >>> nearest("--prot", ["--host", "--port"], show=str)
+    'did you mean --port?'
     """
     found = get_close_matches(text, names, 1)
-    return f"did you mean {found[0]!r}?" if found else f"there are {', '.join(names)}"
+    return f"did you mean {show(found[0])}?" if found else f"there are {', '.join(names)}"

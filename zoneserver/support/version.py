@@ -1,4 +1,4 @@
-"""Which version this is: the one place that says it."""
+"""The version of the package."""
 
 __all__ = ["__version__"]
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from zoneserver.zone.frame_builder import FrameBuilder
-
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcast_group import BroadcastGroup
@@ -24,6 +22,7 @@ from zoneserver.protocol.decoding import decode_client
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, frame
 from zoneserver.protocol.messages import Act
 from zoneserver.protocol.world import World
+from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.history import Form, Message
 from zoneserver.zone.link import Actions, Join, Requests, TickInput
 from zoneserver.zone.zone import Zone

@@ -1,0 +1,68 @@
+"""What `zoneserver run` prints about itself."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from zoneserver.cli.console import explain, say, write_ready_file
+from zoneserver.config import Config
+from zoneserver.protocol.messages import PROTOCOL_VERSION
+
+
+def test_explain_names_the_port_in_use_and_its_flag() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        port = sock.getsockname()[1]
+        text = explain(OSError(errno.EADDRINUSE, "in use"), Config(port=0, stats_port=port))
+    assert text.startswith((f"port {port} is in use by ", f"port 0 or {port} is in use"))
+    assert "--stats-port 0" in text
+
+
+def test_explain_names_both_ports_when_the_holder_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneserver.cli.console.port_holder", lambda _port: None)
+    text = explain(OSError(errno.EADDRINUSE, "in use"), Config(port=7000, stats_port=7001))
+    assert text == "port 7000 or 7001 is in use; choose other ports, or any free ones with --port 0 --stats-port 0"
+
+
+def test_explain_names_the_address_that_cannot_be_bound() -> None:
+    error = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    text = explain(error, Config(host="::1", port=7000))
+    assert text == "cannot listen on [::1]:7000: Cannot assign requested address"
+
+
+def test_write_ready_file_writes_pid_ports_and_protocol(tmp_path: Path) -> None:
+    server = cast(Any, SimpleNamespace(port=7000, stats_port=None))
+    write_ready_file(tmp_path / "ready.json", server)
+    assert json.loads((tmp_path / "ready.json").read_text()) == {
+        "pid": os.getpid(),
+        "port": 7000,
+        "stats_port": None,
+        "protocol": PROTOCOL_VERSION,
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["ready.json"]
+    with pytest.raises(OSError, match="cannot write the ready file"):
+        write_ready_file(tmp_path / "missing" / "ready.json", server)
+
+
+def test_say_is_silent_at_the_log_level_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    level = root.level
+    try:
+        root.setLevel(logging.WARNING)
+        say("hello")
+        assert capsys.readouterr().err == ""
+        root.setLevel(logging.INFO)
+        say("hello")
+        assert capsys.readouterr().err == "hello\n"
+    finally:
+        root.setLevel(level)

@@ -1,0 +1,79 @@
+"""Runs one server until it stops: signals, standard input, dashboard, summary."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import threading
+
+from zoneserver.cli import console
+from zoneserver.cli.dashboard_process import dashboard_beside
+from zoneserver.server import ZoneServer
+from zoneserver.support.errors import CannotStartError, Exit
+from zoneserver.support.event_loop import on_stop_signals
+from zoneserver.support.process import freeze_growth
+
+__all__ = ["serve"]
+
+
+async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespace) -> int:
+    """Runs a server with the arguments of `zoneserver run`; returns the exit code. Raises CannotStartError."""
+    try:
+        await server.start()
+    except OSError as error:
+        raise CannotStartError(console.explain(error, server.config)) from None
+    except TypeError as error:
+        raise CannotStartError(f"the game cannot run: {error}") from error
+    _stop_on_signals(server)
+    freezing = asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))
+    if arguments.stop_on_stdin_eof:
+        _stop_on_stdin_eof(server)
+    try:
+        if arguments.ready_file is not None:
+            console.write_ready_file(arguments.ready_file, server)
+        console.banner(server, loop_name)
+        async with contextlib.AsyncExitStack() as stack:
+            if arguments.dashboard:
+                assert server.stats_port is not None
+                await stack.enter_async_context(dashboard_beside(server.stats_port, server.request_stop))
+            await server.serve(arguments.duration)
+        console.say("stopping: closing all sessions ...")
+    except OSError as error:
+        raise CannotStartError(error.strerror) from None
+    finally:
+        freezing.cancel()
+        last = server.stats()
+        await server.stop()
+    console.summary(last, server.stats(), arguments.json)
+    return Exit.FAILED if server.has_failed else Exit.OK
+
+
+def _stop_on_signals(server: ZoneServer) -> None:
+    """Makes the first stop signal stop the server in good order, and the second end the process at once."""
+    seen = 0
+
+    def stop() -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            os._exit(Exit.INTERRUPTED)
+        server.request_stop()
+
+    on_stop_signals(stop)
+
+
+def _stop_on_stdin_eof(server: ZoneServer) -> None:
+    """Makes the end of standard input stop the server in good order. A thread reads it, because an event loop cannot
+    watch every kind of file."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):  # Standard input is closed, which counts as its end.
+            while os.read(0, 65536):
+                pass
+        with contextlib.suppress(RuntimeError):  # The loop is closed already.
+            loop.call_soon_threadsafe(server.request_stop)
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()
