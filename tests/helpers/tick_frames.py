@@ -15,18 +15,18 @@ from zoneserver.zone.zone import Zone
 
 
 class FrameStream:
-    """A zone with two players, its frames, and a ledger that watches it."""
+    """A zone with two players, its frames, and a frame_checker that watches it."""
 
     def __init__(self, hz: int = 2) -> None:
         self.zone = Zone(Plaza(), hz=hz, seed=1)
         world = self.zone.world
-        self.ledger = FrameChecker()
+        self.frame_checker = FrameChecker()
         self.zone.join(0, "ann")
         self.zone.join(1, "bob")
         self.payload()
         stats = list(Plaza.stats.items())
-        self.ledger.welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
-        self.ledger.snapshot(self.snapshot())
+        self.frame_checker.welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.frame_checker.snapshot(self.snapshot())
 
     def payload(self) -> bytes:
         return self.zone.tick().frame[HEADER_BYTES:]
@@ -35,12 +35,12 @@ class FrameStream:
         return self.zone.world.snapshot().encode()
 
     def counts(self) -> dict[str, int]:
-        ledger = self.ledger
+        frame_checker = self.frame_checker
         return {
-            "received": ledger.received,
-            "mismatched": ledger.mismatched,
-            "gaps": ledger.gaps,
-            "diverged": ledger.diverged,
+            "received": frame_checker.received,
+            "mismatched": frame_checker.mismatched,
+            "gaps": frame_checker.gaps,
+            "diverged": frame_checker.diverged,
         }
 
 

@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoneclient.bots.action_tracker import ActionCounts, ActionTimes, ActionTracker
 from zoneclient.bots.behaviours import ROLES
-from zoneclient.bots.bot import ActionCounts, ActionTracker, Behaviour, Bot, Times
+from zoneclient.bots.bot import Behaviour, Bot
 from zoneclient.replica import Replica
 
 from zoneserver.games.plaza import Plaza
@@ -21,164 +22,164 @@ from zoneserver.zone.zone import Zone
 MOTION, EVENT = True, False
 
 
-def book_of(*kinds: bool) -> tuple[ActionTracker, ActionCounts]:
-    """A book with an action of each kind sent, from sequence 1 on."""
-    fates = ActionCounts()
-    book = ActionTracker(fates)
+def tracker_with(*kinds: bool) -> tuple[ActionTracker, ActionCounts]:
+    """A tracker with an action of each kind sent, from sequence 1 on."""
+    counts = ActionCounts()
+    tracker = ActionTracker(counts)
     for seq, is_motion in enumerate(kinds, 1):
-        book.sent(seq, is_motion, due=0.0, now=0.0)
-    return book, fates
+        tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
+    return tracker, counts
 
 
 def refusal(seq: int, code: str = "COOLDOWN") -> Refusal:
     return Refusal(1, seq, code, "")
 
 
-def ended(fates: ActionCounts) -> int:
-    return fates.delivered + fates.superseded + fates.lost + sum(fates.refused.values())
+def ended(counts: ActionCounts) -> int:
+    return counts.delivered + counts.superseded + counts.lost + sum(counts.refused.values())
 
 
 # --- One fate at a time ---------------------------------------------------------------------------
 
 
 def test_what_a_frame_holds_is_delivered() -> None:
-    book, fates = book_of(EVENT, MOTION)
-    book.seen(1, EVENT, now=0.0)
-    book.seen(2, MOTION, now=0.0)
-    assert (fates.sent, fates.delivered, len(book)) == (2, 2, 0)
-    assert (fates.duplicated, fates.reordered, fates.lost) == (0, 0, 0)
+    tracker, counts = tracker_with(EVENT, MOTION)
+    tracker.record_seen(1, EVENT, now=0.0)
+    tracker.record_seen(2, MOTION, now=0.0)
+    assert (counts.sent, counts.delivered, len(tracker)) == (2, 2, 0)
+    assert (counts.duplicated, counts.reordered, counts.lost) == (0, 0, 0)
 
 
 def test_a_motion_supersedes_the_motions_before_it_and_no_event() -> None:
-    book, fates = book_of(MOTION, EVENT, MOTION, MOTION)
-    book.seen(3, MOTION, now=0.0)
-    assert (fates.delivered, fates.superseded, len(book)) == (1, 1, 2)
-    book.seen(2, EVENT, now=0.0)
-    book.seen(4, MOTION, now=0.0)
-    assert (fates.delivered, fates.superseded, len(book), fates.reordered) == (3, 1, 0, 0)
+    tracker, counts = tracker_with(MOTION, EVENT, MOTION, MOTION)
+    tracker.record_seen(3, MOTION, now=0.0)
+    assert (counts.delivered, counts.superseded, len(tracker)) == (1, 1, 2)
+    tracker.record_seen(2, EVENT, now=0.0)
+    tracker.record_seen(4, MOTION, now=0.0)
+    assert (counts.delivered, counts.superseded, len(tracker), counts.reordered) == (3, 1, 0, 0)
 
 
 def test_refusals_are_counted_by_code() -> None:
-    book, fates = book_of(EVENT, MOTION, EVENT)
-    book.refused(refusal(3, "OUT_OF_RANGE"))
-    book.refused(refusal(1))
-    book.refused(refusal(2))
-    assert fates.refused == {"OUT_OF_RANGE": 1, "COOLDOWN": 2}
-    book.refused(refusal(2))
-    assert fates.duplicated == 1
+    tracker, counts = tracker_with(EVENT, MOTION, EVENT)
+    tracker.record_refused(refusal(3, "OUT_OF_RANGE"))
+    tracker.record_refused(refusal(1))
+    tracker.record_refused(refusal(2))
+    assert counts.refused == {"OUT_OF_RANGE": 1, "COOLDOWN": 2}
+    tracker.record_refused(refusal(2))
+    assert counts.duplicated == 1
 
 
 def test_what_is_outstanding_at_the_end_is_lost() -> None:
-    book, fates = book_of(EVENT, MOTION, EVENT)
-    book.seen(2, MOTION, now=0.0)
-    book.close()
-    assert (fates.delivered, fates.lost, len(book)) == (1, 2, 0)
-    book.close()
-    assert fates.lost == 2
+    tracker, counts = tracker_with(EVENT, MOTION, EVENT)
+    tracker.record_seen(2, MOTION, now=0.0)
+    tracker.close()
+    assert (counts.delivered, counts.lost, len(tracker)) == (1, 2, 0)
+    tracker.close()
+    assert counts.lost == 2
 
 
 @pytest.mark.parametrize("is_motion", [MOTION, EVENT])
 def test_what_comes_twice_is_duplicated(is_motion: bool) -> None:
-    book, fates = book_of(is_motion, is_motion)
-    book.seen(1, is_motion, now=0.0)
-    book.seen(1, is_motion, now=0.0)
-    book.seen(2, is_motion, now=0.0)
-    assert (fates.delivered, fates.duplicated) == (2, 1)
+    tracker, counts = tracker_with(is_motion, is_motion)
+    tracker.record_seen(1, is_motion, now=0.0)
+    tracker.record_seen(1, is_motion, now=0.0)
+    tracker.record_seen(2, is_motion, now=0.0)
+    assert (counts.delivered, counts.duplicated) == (2, 1)
 
 
 def test_what_was_never_done_counts_as_duplicated() -> None:
-    book, fates = book_of()
-    book.seen(17, EVENT, now=0.0)
-    book.refused(refusal(9))
-    assert (fates.duplicated, fates.delivered, fates.refused) == (2, 0, {})
+    tracker, counts = tracker_with()
+    tracker.record_seen(17, EVENT, now=0.0)
+    tracker.record_refused(refusal(9))
+    assert (counts.duplicated, counts.delivered, counts.refused) == (2, 0, {})
 
 
 def test_events_that_overtake_one_another_are_reordered() -> None:
-    book, fates = book_of(EVENT, EVENT, EVENT, EVENT)
+    tracker, counts = tracker_with(EVENT, EVENT, EVENT, EVENT)
     for seq in (1, 4, 2, 3):
-        book.seen(seq, EVENT, now=0.0)
-    assert (fates.delivered, fates.reordered) == (4, 2)
+        tracker.record_seen(seq, EVENT, now=0.0)
+    assert (counts.delivered, counts.reordered) == (4, 2)
 
 
 def test_a_snapshot_delivers_everything_up_to_its_sequence() -> None:
-    book, fates = book_of(EVENT, MOTION, EVENT, MOTION)
-    book.refused(refusal(1))
-    book.caught_up(3)
-    assert (fates.delivered, len(book)) == (2, 1)
-    book.seen(4, MOTION, now=0.0)
-    assert (fates.delivered, fates.superseded, len(book)) == (3, 0, 0)
+    tracker, counts = tracker_with(EVENT, MOTION, EVENT, MOTION)
+    tracker.record_refused(refusal(1))
+    tracker.record_snapshot(3)
+    assert (counts.delivered, len(tracker)) == (2, 1)
+    tracker.record_seen(4, MOTION, now=0.0)
+    assert (counts.delivered, counts.superseded, len(tracker)) == (3, 0, 0)
 
 
 def test_a_snapshot_from_before_the_first_action_delivers_nothing() -> None:
-    book, fates = book_of(EVENT, MOTION)
-    book.caught_up(0)
-    assert (fates.delivered, len(book)) == (0, 2)
+    tracker, counts = tracker_with(EVENT, MOTION)
+    tracker.record_snapshot(0)
+    assert (counts.delivered, len(tracker)) == (0, 2)
 
 
 def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_sent() -> None:
-    fates = ActionCounts()
-    book = ActionTracker(fates)
-    book.sent(1, EVENT, due=1.0, now=1.25)
-    book.seen(1, EVENT, now=1.5)
-    times = fates.times
+    counts = ActionCounts()
+    tracker = ActionTracker(counts)
+    tracker.record_sent(1, EVENT, due=1.0, now=1.25)
+    tracker.record_seen(1, EVENT, now=1.5)
+    times = counts.times
     assert (times.latency.max, times.latency_uncorrected.max, times.send_delay.max) == (500_000, 250_000, 250_000)
     assert (times.to_tick.total, times.from_tick.total) == (0, 0), "when its tick began is not known"
 
 
 def test_a_latency_is_split_where_the_tick_began() -> None:
-    fates = ActionCounts()
-    book = ActionTracker(fates)
-    book.sent(1, EVENT, due=1.0, now=1.125)
-    book.seen(1, EVENT, now=1.5, tick_began=1.25)
-    times, fates.times = fates.times, Times()
+    counts = ActionCounts()
+    tracker = ActionTracker(counts)
+    tracker.record_sent(1, EVENT, due=1.0, now=1.125)
+    tracker.record_seen(1, EVENT, now=1.5, tick_began=1.25)
+    times, counts.times = counts.times, ActionTimes()
     assert (times.send_delay.max, times.to_tick.max, times.from_tick.max) == (125_000, 125_000, 250_000)
     assert times.latency.max == 500_000
-    book.sent(2, EVENT, due=2.0, now=2.0)
-    assert fates.times.send_delay.total == times.send_delay.total == 1, "what was taken away stays as it is"
-    assert (times + fates.times).send_delay.total == 2
+    tracker.record_sent(2, EVENT, due=2.0, now=2.0)
+    assert counts.times.send_delay.total == times.send_delay.total == 1, "what was taken away stays as it is"
+    assert (times + counts.times).send_delay.total == 2
 
 
 def test_an_action_that_a_frame_gives_as_something_else_still_ends_once() -> None:
-    book, fates = book_of(MOTION)
-    book.seen(1, EVENT, now=0.0)
-    book.close()
-    assert ended(fates) == fates.sent == 1
+    tracker, counts = tracker_with(MOTION)
+    tracker.record_seen(1, EVENT, now=0.0)
+    tracker.close()
+    assert ended(counts) == counts.sent == 1
 
 
 # --- Against a naive model ------------------------------------------------------------------------
 
 
-class NaiveBook:
+class NaiveTracker:
     """The same by whole sequences, slowly: what became of each action, one at a time."""
 
     def __init__(self) -> None:
         self.kinds: dict[int, bool] = {}
-        self.fates: dict[int, str] = {}
+        self.outcomes: dict[int, str] = {}
         self.duplicated = 0
         self.reordered = 0
         self.last_event = 0
 
     def outstanding(self) -> list[int]:
-        return [seq for seq in self.kinds if seq not in self.fates]
+        return [seq for seq in self.kinds if seq not in self.outcomes]
 
     def seen(self, seq: int) -> None:
-        if seq in self.fates:
+        if seq in self.outcomes:
             self.duplicated += 1
             return
-        self.fates[seq] = "delivered"
+        self.outcomes[seq] = "delivered"
         if self.kinds[seq] is MOTION:
             for earlier in self.outstanding():
                 if earlier < seq and self.kinds[earlier] is MOTION:
-                    self.fates[earlier] = "superseded"
+                    self.outcomes[earlier] = "superseded"
         else:
             self.reordered += seq < self.last_event
             self.last_event = max(seq, self.last_event)
 
     def count(self, fate: str) -> int:
-        return list(self.fates.values()).count(fate)
+        return list(self.outcomes.values()).count(fate)
 
 
-def live(data: st.DataObject, book: ActionTracker, naive: NaiveBook, first: int) -> None:
+def live(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first: int) -> None:
     """A player's life: actions leave, and each meets whatever fate a server could deal it."""
     seq = first
     for _ in range(data.draw(st.integers(1, 60))):
@@ -188,67 +189,67 @@ def live(data: st.DataObject, book: ActionTracker, naive: NaiveBook, first: int)
             # As many as could be in the air at once; beyond 256 the low byte tells nothing.
             for is_motion in data.draw(st.lists(st.booleans(), max_size=max(0, 40 - len(waiting)))):
                 naive.kinds[seq] = is_motion
-                book.sent(seq, is_motion, due=0.0, now=0.0)
+                tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
                 seq += 1
-        elif step == "repeat" and naive.fates and waiting:
+        elif step == "repeat" and naive.outcomes and waiting:
             # The byte of one that has ended a short while ago, so that it stands for no other.
-            recent = [old for old in naive.fates if waiting[0] - 100 < old]
+            recent = [old for old in naive.outcomes if waiting[0] - 100 < old]
             if recent:
                 old = data.draw(st.sampled_from(recent))
                 naive.seen(old)
-                book.seen(old & 0xFF, naive.kinds[old], now=0.0)
+                tracker.record_seen(old & 0xFF, naive.kinds[old], now=0.0)
         elif not waiting:
             continue
         elif step == "frame":
             one = waiting[0]
             naive.seen(one)
-            book.seen(one & 0xFF, naive.kinds[one], now=0.0)
+            tracker.record_seen(one & 0xFF, naive.kinds[one], now=0.0)
         elif step == "overtake":
             one = data.draw(st.sampled_from(waiting))
             naive.seen(one)
-            book.seen(one & 0xFF, naive.kinds[one], now=0.0)
+            tracker.record_seen(one & 0xFF, naive.kinds[one], now=0.0)
         elif step == "refuse":
             one = data.draw(st.sampled_from(waiting))
-            naive.fates[one] = "refused"
-            book.refused(refusal(one))
+            naive.outcomes[one] = "refused"
+            tracker.record_refused(refusal(one))
         elif step == "snapshot":
             newest = data.draw(st.sampled_from(waiting))
-            naive.fates |= dict.fromkeys([one for one in waiting if one <= newest], "delivered")
-            book.caught_up(newest & 0xFF)
+            naive.outcomes |= dict.fromkeys([one for one in waiting if one <= newest], "delivered")
+            tracker.record_snapshot(newest & 0xFF)
         # Whoever waits for ever would make the window too wide for a byte.
         while naive.outstanding() and seq - naive.outstanding()[0] > 100:
             one = naive.outstanding()[0]
             naive.seen(one)
-            book.seen(one & 0xFF, naive.kinds[one], now=0.0)
+            tracker.record_seen(one & 0xFF, naive.kinds[one], now=0.0)
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), first=st.sampled_from([1, 100, 250, 255, 256, 300, 65_500]))
 def test_the_book_agrees_with_a_naive_one_across_every_wrap_of_the_byte(data: st.DataObject, first: int) -> None:
-    fates, naive = ActionCounts(), NaiveBook()
-    book = ActionTracker(fates)
-    live(data, book, naive, first)
-    assert len(book) == len(naive.outstanding())
-    book.close()
-    naive.fates |= dict.fromkeys(naive.outstanding(), "lost")
-    assert (fates.delivered, fates.superseded, fates.lost) == tuple(
+    counts, naive = ActionCounts(), NaiveTracker()
+    tracker = ActionTracker(counts)
+    live(data, tracker, naive, first)
+    assert len(tracker) == len(naive.outstanding())
+    tracker.close()
+    naive.outcomes |= dict.fromkeys(naive.outstanding(), "lost")
+    assert (counts.delivered, counts.superseded, counts.lost) == tuple(
         map(naive.count, ("delivered", "superseded", "lost"))
     )
-    assert sum(fates.refused.values()) == naive.count("refused")
-    assert (fates.duplicated, fates.reordered) == (naive.duplicated, naive.reordered)
-    assert ended(fates) == fates.sent == len(naive.kinds)
+    assert sum(counts.refused.values()) == naive.count("refused")
+    assert (counts.duplicated, counts.reordered) == (naive.duplicated, naive.reordered)
+    assert ended(counts) == counts.sent == len(naive.kinds)
 
 
 def test_five_thousand_actions_wrap_the_byte_many_times() -> None:
-    book, fates = book_of()
+    tracker, counts = tracker_with()
     for seq in range(1, 5001):
-        book.sent(seq, seq % 3 == 0, due=0.0, now=0.0)
+        tracker.record_sent(seq, seq % 3 == 0, due=0.0, now=0.0)
         if seq > 200:
             done = seq - 200
-            book.seen(done & 0xFF, done % 3 == 0, now=0.0)
-    book.close()
-    assert (fates.delivered, fates.lost) == (4800, 200)
-    assert (fates.duplicated, fates.reordered, fates.superseded) == (0, 0, 0)
+            tracker.record_seen(done & 0xFF, done % 3 == 0, now=0.0)
+    tracker.close()
+    assert (counts.delivered, counts.lost) == (4800, 200)
+    assert (counts.duplicated, counts.reordered, counts.superseded) == (0, 0, 0)
 
 
 ANYTHING = st.one_of(
@@ -261,22 +262,22 @@ ANYTHING = st.one_of(
 
 @given(st.lists(ANYTHING, max_size=60))
 def test_whatever_a_server_says_each_action_ends_exactly_once(said: list[tuple[str, int, bool]]) -> None:
-    book, fates = book_of()
+    tracker, counts = tracker_with()
     seq = 1
     for what, number, is_motion in said:
         if what == "seen":
-            book.seen(number, is_motion, now=0.0)
+            tracker.record_seen(number, is_motion, now=0.0)
         elif what == "refused":
-            book.refused(refusal(number))
+            tracker.record_refused(refusal(number))
         elif what == "caught_up":
-            book.caught_up(number)
+            tracker.record_snapshot(number)
         else:
             for _ in range(number):
-                book.sent(seq, is_motion, due=0.0, now=0.0)
+                tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
                 seq += 1
-        assert ended(fates) + len(book) == fates.sent
-    book.close()
-    assert ended(fates) == fates.sent
+        assert ended(counts) + len(tracker) == counts.sent
+    tracker.close()
+    assert ended(counts) == counts.sent
 
 
 # --- What bots decide -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from helpers.server_stats import stats
 from helpers.swarm_results import histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoneclient.bots.bot import ActionCounts
+from zoneclient.bots.action_tracker import ActionCounts
 from zonetools.swarm.measure import series
 from zonetools.swarm.measure.meter import Meter, Reading, Second
 from zonetools.swarm.measure.series import Row, Series, thinned
@@ -23,16 +23,16 @@ class Counters:
     """What a process has counted, for a meter to read."""
 
     def __init__(self) -> None:
-        self.fates = ActionCounts()
+        self.counts = ActionCounts()
         self.reading = Reading(moment=10.5)
-        self.meter = Meter(self.fates, lambda: self.reading)
+        self.meter = Meter(self.counts, lambda: self.reading)
 
     def count(self, seconds: float, actions: int) -> None:
         """Some time in which so many actions were sent and came back."""
         now = self.reading
         self.reading = dataclasses.replace(now, moment=now.moment + seconds, sent=now.sent + actions)
         for _ in range(actions):
-            self.fates.times.latency.record(1_000)
+            self.counts.times.latency.record(1_000)
 
 
 STEPS = st.lists(

@@ -19,8 +19,9 @@ from helpers.swarm_results import errors_of, histogram, outcome, some_tally, tex
 from helpers.tick_frames import FrameStream, changed
 from hypothesis import given
 from hypothesis import strategies as st
+from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
-from zoneclient.bots.bot import ActionCounts, Bot
+from zoneclient.bots.bot import Bot
 from zoneclient.replica import Replica
 from zonetools.swarm import worker
 from zonetools.swarm.bot import SwarmBot
@@ -126,7 +127,7 @@ def test_names_differ_and_fit_the_protocol() -> None:
     assert Plan(bots=65_000, mix={"mybots:" + "Walker" * 9: 1}).name(64_999) == "WalkerWalkerWalker-64999"
 
 
-# --- The ledger -----------------------------------------------------------------------------------
+# --- The frame_checker -----------------------------------------------------------------------------------
 
 
 def test_the_same_bytes_are_right_however_often_they_come() -> None:
@@ -135,12 +136,12 @@ def test_the_same_bytes_are_right_however_often_they_come() -> None:
     stage.zone.submit(1, 257, [("emote", 3)])
     payload = stage.payload()
     for _ in range(3):
-        tick, record = stage.ledger.frame(2, payload)
+        tick, record = stage.frame_checker.frame(2, payload)
         assert tick == 2
         assert (record.motions, record.events, record.actions) == ({0: 1}, {0: (2,), 1: (1,)}, 3)
     assert stage.counts() == {"received": 3, "mismatched": 0, "gaps": 0, "diverged": 0}
-    assert stage.ledger.deliveries == 9
-    assert list(stage.ledger.new_digests) == [2]
+    assert stage.frame_checker.deliveries == 9
+    assert list(stage.frame_checker.new_digests) == [2]
 
 
 class Crowd:
@@ -149,8 +150,8 @@ class Crowd:
     def __init__(self, stage: FrameStream) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1})
         self.behaviours = {"chatty": Chatty}
-        self.ledger = stage.ledger
-        self.fates = ActionCounts()
+        self.frame_checker = stage.frame_checker
+        self.counts = ActionCounts()
         self.turns = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -174,13 +175,13 @@ async def test_a_frame_that_others_have_read_is_seen_alike_in_one_piece_or_in_tw
     stage.zone.submit(1, 1, [("say", "hello")])
     data, more = frame(stage.payload()), frame(stage.payload())
     first.data_received(data + more)
-    second.book.sent(1, False, 0.0, 0.0)
+    second.tracker.record_sent(1, False, 0.0, 0.0)
     for part in (data, more) if cut is None else (data[:cut], data[cut:], more):
         second.data_received(part)
     assert stage.counts() == {"received": 4, "mismatched": 0, "gaps": 0, "diverged": 0}
-    assert stage.ledger.deliveries == 2
+    assert stage.frame_checker.deliveries == 2
     assert (first.tick, second.tick, second.received_bytes) == (3, 3, len(data + more))
-    assert (crowd.fates.delivered, crowd.fates.duplicated) == (1, 0)
+    assert (crowd.counts.delivered, crowd.counts.duplicated) == (1, 0)
 
 
 async def test_a_frame_within_a_frame_is_no_repetition() -> None:
@@ -209,26 +210,26 @@ async def test_whoever_has_to_act_does_while_thousands_of_frames_are_read() -> N
 def test_other_bytes_of_the_same_tick_are_a_mismatch_each_time() -> None:
     stage = FrameStream()
     payload = stage.payload()
-    stage.ledger.frame(2, payload)
-    stage.ledger.frame(2, changed(payload, dilation_percent=99))
+    stage.frame_checker.frame(2, payload)
+    stage.frame_checker.frame(2, changed(payload, dilation_percent=99))
     assert stage.counts() == {"received": 2, "mismatched": 1, "gaps": 0, "diverged": 0}
-    stage.ledger.frame(2, changed(payload, dilation_percent=98))
-    stage.ledger.frame(2, payload)
+    stage.frame_checker.frame(2, changed(payload, dilation_percent=98))
+    stage.frame_checker.frame(2, payload)
     assert stage.counts() == {"received": 4, "mismatched": 2, "gaps": 0, "diverged": 0}
 
 
 def test_a_tick_that_is_not_the_next_is_a_gap() -> None:
     stage = FrameStream()
     first, second, third = (stage.payload() for _ in range(3))
-    stage.ledger.frame(2, first)
-    stage.ledger.frame(3, second)
-    stage.ledger.frame(4, third)
+    stage.frame_checker.frame(2, first)
+    stage.frame_checker.frame(3, second)
+    stage.frame_checker.frame(4, third)
     # Another bot, which does not get the second.
-    stage.ledger.frame(2, first)
-    assert stage.ledger.frame(3, third)[0] == 4
+    stage.frame_checker.frame(2, first)
+    assert stage.frame_checker.frame(3, third)[0] == 4
     assert stage.counts() == {"received": 5, "mismatched": 0, "gaps": 1, "diverged": 0}
     # And one that gets the second twice.
-    stage.ledger.frame(4, second)
+    stage.frame_checker.frame(4, second)
     assert stage.counts() == {"received": 6, "mismatched": 0, "gaps": 2, "diverged": 0}
 
 
@@ -236,31 +237,31 @@ def test_a_wrong_hash_is_a_divergence() -> None:
     stage = FrameStream(hz=2)
     payloads = [stage.payload() for _ in range(4)]
     for tick, payload in enumerate(payloads, 2):
-        stage.ledger.frame(tick, changed(payload, hash=12345) if tick == 2 else payload)
+        stage.frame_checker.frame(tick, changed(payload, hash=12345) if tick == 2 else payload)
     assert stage.counts() == {"received": 4, "mismatched": 0, "gaps": 0, "diverged": 1}
-    assert stage.ledger.hashes_checked == 2
+    assert stage.frame_checker.hashes_checked == 2
 
 
 def test_a_frame_that_keeps_something_back_is_found_with_the_next_hash() -> None:
     stage = FrameStream(hz=2)
     stage.zone.submit(0, 1, [("move", 1, 2)])
     stage.payload()
-    stage.ledger.frame(2, changed(stage.payload(), tick=2, hash=None))
-    stage.ledger.frame(3, changed(stage.payload(), tick=3))
-    assert stage.ledger.diverged == 1
+    stage.frame_checker.frame(2, changed(stage.payload(), tick=2, hash=None))
+    stage.frame_checker.frame(3, changed(stage.payload(), tick=3))
+    assert stage.frame_checker.diverged == 1
 
 
 def test_a_snapshot_is_held_against_the_replica() -> None:
     stage = FrameStream()
-    stage.ledger.frame(2, stage.payload())
-    checked = stage.ledger.hashes_checked
+    stage.frame_checker.frame(2, stage.payload())
+    checked = stage.frame_checker.hashes_checked
     for _ in range(2):
-        stage.ledger.snapshot(stage.snapshot())
-    assert (stage.ledger.hashes_checked, stage.ledger.diverged) == (checked + 1, 0)
+        stage.frame_checker.snapshot(stage.snapshot())
+    assert (stage.frame_checker.hashes_checked, stage.frame_checker.diverged) == (checked + 1, 0)
     # The bytes are the world's own columns: this is the state of no zone.
     stage.zone.world.x[0] += 1
-    stage.ledger.snapshot(stage.snapshot())
-    assert stage.ledger.diverged == 1
+    stage.frame_checker.snapshot(stage.snapshot())
+    assert stage.frame_checker.diverged == 1
 
 
 def test_a_snapshot_from_ahead_is_taken_over_and_one_from_behind_is_not() -> None:
@@ -269,14 +270,14 @@ def test_a_snapshot_from_ahead_is_taken_over_and_one_from_behind_is_not() -> Non
     stage.zone.submit(0, 1, [("move", 1, 2)])
     stage.payload()
     stage.payload()
-    assert stage.ledger.snapshot(stage.snapshot()).tick == 3
-    assert stage.ledger.replica is not None
-    assert stage.ledger.replica.world.hash() == stage.zone.world.hash()
-    assert stage.ledger.snapshot(behind).tick == 1
-    assert stage.ledger.replica.tick == 3
-    stage.ledger.frame(4, stage.payload())
-    assert stage.ledger.replica.tick == 4
-    assert stage.ledger.diverged == 0
+    assert stage.frame_checker.snapshot(stage.snapshot()).tick == 3
+    assert stage.frame_checker.replica is not None
+    assert stage.frame_checker.replica.world.hash() == stage.zone.world.hash()
+    assert stage.frame_checker.snapshot(behind).tick == 1
+    assert stage.frame_checker.replica.tick == 3
+    stage.frame_checker.frame(4, stage.payload())
+    assert stage.frame_checker.replica.tick == 4
+    assert stage.frame_checker.diverged == 0
 
 
 # --- The tally ------------------------------------------------------------------------------------

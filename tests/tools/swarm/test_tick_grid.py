@@ -42,12 +42,12 @@ def test_a_server_with_another_clock_has_no_grid() -> None:
 def test_the_first_copy_of_a_frame_says_when_its_tick_began_and_no_later_one() -> None:
     stage = FrameStream()
     now = 99.0
-    stage.ledger._clock = lambda: now
+    stage.frame_checker._clock = lambda: now
     payloads = [stage.payload() for _ in range(3)]
-    assert stage.ledger.frame(2, payloads[0])[1].tick_began is None, "nobody knows the grid yet"
-    stage.ledger.grid = TickGrid(100.0, 20)
+    assert stage.frame_checker.frame(2, payloads[0])[1].tick_began is None, "nobody knows the grid yet"
+    stage.frame_checker.grid = TickGrid(100.0, 20)
     now = 100.061
-    assert stage.ledger.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
+    assert stage.frame_checker.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
     now = 100.3
-    assert stage.ledger.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
-    assert stage.ledger.frame(4, payloads[2])[1].tick_began == pytest.approx(100.3)
+    assert stage.frame_checker.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
+    assert stage.frame_checker.frame(4, payloads[2])[1].tick_began == pytest.approx(100.3)

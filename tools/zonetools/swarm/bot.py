@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from zoneclient.bots.bot import ActionCounts, Behaviour, Bot
+from zoneclient.bots.action_tracker import ActionCounts
+from zoneclient.bots.bot import Behaviour, Bot
 
 from zoneserver.protocol.messages import Bye, Pong, Refusal, Welcome
 from zonetools.swarm.frame_checker import FrameChecker, Record
@@ -22,8 +23,8 @@ class BotOwner(Protocol):
 
     plan: Plan
     behaviours: dict[str, type[Behaviour]]
-    ledger: FrameChecker
-    fates: ActionCounts
+    frame_checker: FrameChecker
+    counts: ActionCounts
 
     def bots_may_act(self) -> None:
         """Many frames were read in a row: whoever has to act meanwhile acts."""
@@ -45,51 +46,51 @@ class BotOwner(Protocol):
 
 
 class SwarmBot(Bot):
-    """A bot that checks every frame against the ledger of its process."""
+    """A bot that checks every frame against the frame_checker of its process."""
 
     def __init__(self, owner: BotOwner, number: int) -> None:
         plan = owner.plan
         behaviour = owner.behaviours[plan.role(number)]()
         seed = plan.seed * 7_919 + number
-        super().__init__(plan.name(number), behaviour, owner.fates, seed, deflate=plan.deflate)
+        super().__init__(plan.name(number), behaviour, owner.counts, seed, deflate=plan.deflate)
         self.next_seq = plan.first_seq(number)
         self.number = number
         self.tick = -1
         """The newest tick this bot has."""
         self._owner = owner
-        self._ledger = owner.ledger
+        self._frame_checker = owner.frame_checker
 
     def inflate(self, payload: bytes) -> bytes:
-        return self._ledger.inflated(payload)
+        return self._frame_checker.inflated(payload)
 
     def on_welcome(self, welcome: Welcome) -> None:
         super().on_welcome(welcome)
-        self._ledger.welcome(welcome)
+        self._frame_checker.welcome(welcome)
 
     def on_snapshot(self, payload: bytes) -> None:
-        snapshot = self._ledger.snapshot(payload)
+        snapshot = self._frame_checker.snapshot(payload)
         if self.tick < 0:
             self._owner.bot_joined(self)
         else:
             self._owner.bot_caught_up()
-            self.book.caught_up(snapshot.seq[self.slot])
+            self.tracker.record_snapshot(snapshot.seq[self.slot])
         self.tick = snapshot.tick
 
     def data_received(self, data: bytes) -> None:
         # Nearly every read is a frame that another bot has read already, and nothing else: it need not be taken
         # apart to be compared.
-        record = None if self.is_within_frame else self._ledger.repeated(self.tick + 1, data)
+        record = None if self.is_within_frame else self._frame_checker.repeated(self.tick + 1, data)
         if record is None:
             super().data_received(data)
         else:
             self.received_bytes += len(data)
             self.tick += 1
             self._saw(record)
-        if self._ledger.received % _FRAMES_IN_A_ROW == 0:
+        if self._frame_checker.received % _FRAMES_IN_A_ROW == 0:
             self._owner.bots_may_act()
 
     def on_tick(self, payload: bytes) -> None:
-        self.tick, record = self._ledger.frame(self.tick + 1, payload)
+        self.tick, record = self._frame_checker.frame(self.tick + 1, payload)
         self._saw(record)
 
     def _saw(self, record: Record) -> None:
@@ -97,9 +98,9 @@ class SwarmBot(Bot):
         if moved is not None or events:
             now = time.monotonic()
             if moved is not None:
-                self.book.seen(moved, True, now, record.tick_began)
+                self.tracker.record_seen(moved, True, now, record.tick_began)
             for seq in events:
-                self.book.seen(seq, False, now, record.tick_began)
+                self.tracker.record_seen(seq, False, now, record.tick_began)
 
     def on_refused(self, refusal: Refusal) -> None:
         super().on_refused(refusal)

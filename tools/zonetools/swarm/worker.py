@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from zoneclient.bots.bot import ActionCounts, Times
+from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Bye, Refusal
@@ -42,8 +42,8 @@ class Worker:
         self.plan = plan
         self.behaviours = {role: behaviour_of(role) for role in plan.mix}
         """What bots do, by role."""
-        self.ledger = FrameChecker()
-        self.fates = ActionCounts()
+        self.frame_checker = FrameChecker()
+        self.counts = ActionCounts()
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
         self._joined = 0
@@ -60,7 +60,7 @@ class Worker:
         self._nobody_listens = False
         self._loop_lag = Histogram()
         self._round_trip = Histogram()
-        self._meter = Meter(self.fates, self._read)
+        self._meter = Meter(self.counts, self._read)
         self._leaving = False
         # When each bot's next action is due, the earliest first.
         self._due: list[tuple[float, int, SwarmBot]] = []
@@ -106,7 +106,7 @@ class Worker:
             self._failed += bot.tick < 0
             self._closed_early += bot.tick >= 0
             self._add_error(CLOSE, bye.code, bye.text, bot)
-        bot.book.close()
+        bot.tracker.close()
 
     def _add_error(self, kind: str, code: str, text: str, bot: SwarmBot) -> None:
         self._errors.add(kind, code, text, bot.name, time.monotonic())
@@ -120,7 +120,7 @@ class Worker:
         background = [asyncio.create_task(job) for job in jobs]
         try:
             while isinstance(order := await queue.get(), Measure):
-                self.ledger.grid = order.grid
+                self.frame_checker.grid = order.grid
                 self._meter.begin()
             self._meter.end()
             self._meter.cut(self._players)
@@ -174,9 +174,9 @@ class Worker:
                 heapq.heappop(due)
                 continue
             heapq.heapreplace(due, (moment + period, number, bot))
-            assert self.ledger.replica is not None
+            assert self.frame_checker.replica is not None
             try:
-                bot.perform(moment, self.ledger.replica)
+                bot.perform(moment, self.frame_checker.replica)
             except Exception as error:
                 self._broken += 1
                 text = f"a {self.plan.role(number)} broke: {error!r}"
@@ -210,17 +210,17 @@ class Worker:
         return self._joined - self._closed_early
 
     def _read(self) -> Reading:
-        fates, ledger = self.fates, self.ledger
+        counts, frame_checker = self.counts, self.frame_checker
         return Reading(
             moment=time.monotonic(),
             cpu_seconds=time.process_time(),
-            sent=fates.sent,
-            delivered=fates.delivered,
-            refused=sum(fates.refused.values()),
-            lost=fates.lost,
-            duplicated=fates.duplicated,
-            deliveries=ledger.deliveries,
-            frames=ledger.received,
+            sent=counts.sent,
+            delivered=counts.delivered,
+            refused=sum(counts.refused.values()),
+            lost=counts.lost,
+            duplicated=counts.duplicated,
+            deliveries=frame_checker.deliveries,
+            frames=frame_checker.received,
             bytes=self._bytes_of_closed + sum(bot.received_bytes for bot in self._bots),
         )
 
@@ -228,13 +228,13 @@ class Worker:
         """Waits for what is outstanding, then says goodbye and waits for the answers."""
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                while any(len(bot.book) for bot in self._bots):
+                while any(len(bot.tracker) for bot in self._bots):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             pass
         # What has had no answer by now is lost, whatever the goodbye brings.
         for bot in tuple(self._bots):
-            bot.book.close()
+            bot.tracker.close()
             bot.leave()
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
@@ -248,18 +248,18 @@ class Worker:
 
     def progress(self) -> dict[str, Any]:
         """How far it is; the digests of the frames, and the seconds, that are new since it was last asked."""
-        digests, self.ledger.new_digests = self.ledger.new_digests, {}
+        digests, self.frame_checker.new_digests = self.frame_checker.new_digests, {}
         seconds, self._meter.seconds = self._meter.seconds, []
         return {
             "joined": self._joined,
             "failed": self._failed,
             "done": self._joined + self._failed >= len(self._numbers),
-            "sent": self.fates.sent,
-            "delivered": self.fates.delivered,
-            "frames": self.ledger.received,
-            "refused": sum(self.fates.refused.values()),
-            "lost": self.fates.lost,
-            "duplicated": self.fates.duplicated,
+            "sent": self.counts.sent,
+            "delivered": self.counts.delivered,
+            "frames": self.frame_checker.received,
+            "refused": sum(self.counts.refused.values()),
+            "lost": self.counts.lost,
+            "duplicated": self.counts.duplicated,
             "ramping_for": time.monotonic() - self._ramp_began if self._ramp_began else 0.0,
             "open": len(self._bots),
             "nobody_listens": self._nobody_listens,
@@ -269,23 +269,28 @@ class Worker:
 
     def tally(self) -> Tally:
         """Everything it counted."""
-        fates, ledger, measured, times = self.fates, self.ledger, self._meter.measured, self._meter.times
+        counts, frame_checker, measured, times = (
+            self.counts,
+            self.frame_checker,
+            self._meter.measured,
+            self._meter.times,
+        )
         return Tally(
             requested=len(self._numbers),
             joined=self._joined,
             failed=self._failed,
-            sent=fates.sent,
-            delivered=fates.delivered,
-            superseded=fates.superseded,
-            lost=fates.lost,
-            duplicated=fates.duplicated,
-            reordered=fates.reordered,
-            frames=ledger.received,
-            mismatched=ledger.mismatched,
-            gaps=ledger.gaps,
+            sent=counts.sent,
+            delivered=counts.delivered,
+            superseded=counts.superseded,
+            lost=counts.lost,
+            duplicated=counts.duplicated,
+            reordered=counts.reordered,
+            frames=frame_checker.received,
+            mismatched=frame_checker.mismatched,
+            gaps=frame_checker.gaps,
             catch_ups=self._catch_ups,
-            hashes_checked=ledger.hashes_checked,
-            diverged=ledger.diverged,
+            hashes_checked=frame_checker.hashes_checked,
+            diverged=frame_checker.diverged,
             deliveries_measured=measured.deliveries,
             bytes_measured=measured.bytes,
             seconds_measured=measured.moment,
@@ -293,12 +298,12 @@ class Worker:
             join_seconds=self._join_seconds,
             closed_early=self._closed_early,
             broken=self._broken,
-            refused=Counter(fates.refused),
+            refused=Counter(counts.refused),
             closed=self._closed,
             errors=self._errors,
             round_trip=self._round_trip,
             loop_lag=self._loop_lag,
-            **{f.name: getattr(times, f.name) for f in dataclasses.fields(Times)},
+            **{f.name: getattr(times, f.name) for f in dataclasses.fields(ActionTimes)},
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoneclient.bots.bot import ActionCounts, Times
+from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
 from zoneserver.support.histogram import Histogram
 
@@ -84,15 +84,15 @@ class Meter:
     [(7, 4, 20), (8, 5, 30)]
     """
 
-    def __init__(self, fates: ActionCounts, read: Callable[[], Reading]) -> None:
+    def __init__(self, counts: ActionCounts, read: Callable[[], Reading]) -> None:
         self.seconds: list[Second] = []
         """Since these were last taken away."""
-        self.times = Times()
+        self.times = ActionTimes()
         """Of all that was measured."""
         self.measured = Reading()
         """What was counted meanwhile; its moment is how long that was."""
         self.is_measuring = False
-        self._fates = fates
+        self._counts = counts
         self._read = read
         self._began = Reading()
         # The reading at the last cut, and the latency since.
@@ -121,7 +121,7 @@ class Meter:
             self.is_measuring = False
 
     def _take_times(self) -> None:
-        times, self._fates.times = self._fates.times, Times()
+        times, self._counts.times = self._counts.times, ActionTimes()
         self._latency += times.latency
         if self.is_measuring:
             self.times += times

@@ -16,7 +16,7 @@ __all__ = ["Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """Everything a report is made of. Times are in microseconds, CPU in seconds."""
+    """Everything a report is made of. ActionTimes are in microseconds, CPU in seconds."""
 
     requested: int = 0
     joined: int = 0
@@ -54,7 +54,7 @@ class Tally:
     send_delay: Histogram = field(default_factory=Histogram)
     to_tick: Histogram = field(default_factory=Histogram)
     from_tick: Histogram = field(default_factory=Histogram)
-    """These five are the times of `zoneclient.bots.bot.Times`."""
+    """These five are the times of `zoneclient.bots.bot.ActionTimes`."""
     round_trip: Histogram = field(default_factory=Histogram)
     """From a PING to its PONG."""
     loop_lag: Histogram = field(default_factory=Histogram)
