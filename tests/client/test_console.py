@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.servers import OpenServer
-from zoneclient.__main__ import main, parse_line, told
+from zoneclient.__main__ import main, parse_line, update_lines
 from zoneclient.connection import Event, Update
 
 from zoneserver.games.chat import Chat
@@ -113,7 +113,7 @@ async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
 
 def test_nobody_there_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ann", "--port", "1"]) == 3
-    assert capsys.readouterr().err == "zone-client: nobody listens on 127.0.0.1:1: is the server running?\n"
+    assert capsys.readouterr().err == "zone-client: no server listens on 127.0.0.1:1: is it running?\n"
 
 
 @pytest.mark.parametrize(
@@ -139,19 +139,19 @@ def test_what_is_no_argument_is_explained(line: str) -> None:
 
 def test_what_a_game_tells_does_not_reach_the_terminal_raw() -> None:
     events = [Event(0, "ann", "say", ("\x1b[2J",)), Event(None, None, "\x1b[2J", ()), Event(0, "ann", "say", (b"",))]
-    lines = told(Update(1, 1.0, {1: "\x1b[2J"}, {2: "\x1b[2J"}, events, [Refusal(1, 1, "NO", "\x1b[2J")]))
+    lines = update_lines(Update(1, 1.0, {1: "\x1b[2J"}, {2: "\x1b[2J"}, events, [Refusal(1, 1, "NO", "\x1b[2J")]))
     assert len(lines) == 6
     assert all(line.isprintable() for line in lines)
 
 
 def test_of_a_crowd_that_is_there_already_some_are_named() -> None:
     crowd = {slot: f"p{slot}" for slot in range(1_000)}
-    assert told(Update(1, 1.0, crowd, {}, [], [], resynced=True)) == [
+    assert update_lines(Update(1, 1.0, crowd, {}, [], [], resynced=True)) == [
         "* here: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, and 990 more"
     ]
-    assert told(Update(1, 1.0, {7: "ann"}, {}, [], [], resynced=True)) == ["* here: ann"]
-    assert told(Update(1, 1.0, {}, {}, [], [], resynced=True)) == []
-    assert told(Update(1, 1.0, {7: "ann"}, {3: "bob"}, [], [])) == ["* ann is here", "* bob has left"]
+    assert update_lines(Update(1, 1.0, {7: "ann"}, {}, [], [], resynced=True)) == ["* here: ann"]
+    assert update_lines(Update(1, 1.0, {}, {}, [], [], resynced=True)) == []
+    assert update_lines(Update(1, 1.0, {7: "ann"}, {3: "bob"}, [], [])) == ["* ann is here", "* bob has left"]
 
 
 # --- The swarm in any game ------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class HostileConnection(ClientProtocol):
         super().__init__(name)
         self.refused: Counter[str] = Counter()
         """What was refused, or said of all that was sent, by code."""
-        self.over: asyncio.Future[str] = self._loop.create_future()
+        self.over: asyncio.Future[str] = self.loop.create_future()
         """The code it ended with, once it has: that of the BYE, or CONNECTION_LOST where there was none."""
         self.is_in = False
         """Whether it has its first snapshot."""
@@ -65,8 +65,8 @@ class HostileConnection(ClientProtocol):
 
     def write(self, data: bytes) -> None:
         """Sends bytes as they are, unless many wait already or the connection is over."""
-        if self.bye is None and not self._is_lost and self._transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
-            self._transport.write(data)
+        if self.bye is None and not self.is_lost and self.transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
+            self.transport.write(data)
 
     def do(self, kind: str, *arguments: Value) -> None:
         """One action in a packet of its own."""
@@ -76,13 +76,13 @@ class HostileConnection(ClientProtocol):
     def stop_reading(self) -> None:
         """Leaves what comes in the kernel from now on."""
         self._is_sipping = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def sip(self) -> None:
         """Reads what the kernel holds now, once."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def read_on(self) -> None:
         """Reads everything from now on."""
@@ -139,5 +139,5 @@ class ReplicatingConnection(HostileConnection):
         try:
             self.replica.apply(tick)
         except DivergedError as error:
-            self._end(Bye(DIVERGED, str(error), False))
+            self.record_end(Bye(DIVERGED, str(error), False))
             self.abort()
