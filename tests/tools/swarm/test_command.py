@@ -1,4 +1,4 @@
-"""The command `zone-swarm` as it is run: what it writes, when it fails, where it goes, how it is interrupted."""
+"""The command `zone-swarm`: its files, its exit codes, its target, its interruption."""
 
 from __future__ import annotations
 
@@ -17,51 +17,9 @@ from helpers.processes import Family, assert_everything_delivered, ended
 from helpers.swarm_results import outcome
 from helpers.terminals import CURSOR_OFF, CURSOR_ON
 from helpers.web_page import assert_whole_page
-from hypothesis import given
-from hypothesis import strategies as st
 from zonetools.swarm import __main__ as command
 from zonetools.swarm.conductor import Conductor, Outcome
-from zonetools.swarm.plan import Plan, check_target, is_this_machine, parse_mix
-
-# --- Where it goes --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.1", "::1"])
-def test_this_machine_is_a_target_without_another_word(host: str) -> None:
-    check_target(Plan(host=host), yes_remote=False)
-    check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=False)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "192.0.2.1",
-        "0.0.0.0",
-        "::",
-        "2001:db8::1",
-        "zone.example",
-        "localhost.example",
-        "127.0.0.1.example",
-        "",
-        "127.1",
-    ],
-)
-def test_another_machine_is_a_target_only_when_somebody_says_that_it_is_theirs(host: str) -> None:
-    with pytest.raises(ValueError, match="is not this machine; --yes-remote"):
-        check_target(Plan(host=host), yes_remote=False)
-    check_target(Plan(host=host), yes_remote=True)
-    with pytest.raises(ValueError, match="hostile bots attack no other"):
-        check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=True)
-
-
-@given(st.ip_addresses())
-def test_no_address_of_another_machine_passes_for_ours(address: Any) -> None:
-    assert is_this_machine(str(address)) == address.is_loopback
-
-
-@given(st.text(max_size=20))
-def test_no_name_passes_for_this_machine(name: str) -> None:
-    assert not is_this_machine(f"{name}.example")
+from zonetools.swarm.plan import Plan
 
 
 @pytest.mark.parametrize("arguments", [["--host", "192.0.2.1"], ["--host", "zone.example", "--port", "7777"]])
@@ -99,9 +57,6 @@ def test_the_admin_port_of_another_machine_is_not_asked_unless_it_is_named(
     parsed = command._parser().read(["--host", host, "--yes-remote", "--no-progress", *arguments])
     asyncio.run(command._conduct(Plan(host=host, bots=10), parsed))
     assert found == [asked]
-
-
-# --- What it writes -------------------------------------------------------------------------------
 
 
 def test_a_run_with_everything_that_it_can_write(family: Family, tmp_path: Path) -> None:
@@ -183,9 +138,6 @@ def test_the_settings_of_a_report_are_shown_as_they_were_given(capsys: pytest.Ca
     assert re.search(r'^spawn-server = "zoneserver.games.plaza:Plaza" +# flag$', shown, re.MULTILINE)
 
 
-# --- Interrupted ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("ramp", ["500", "10"], ids=["while measuring", "while joining"])
 def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
     html, prefix, file = tmp_path / "run.html", tmp_path / "run", tmp_path / "run.json"
@@ -226,9 +178,6 @@ def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_p
     assert_whole_page(html.read_text())
 
 
-# --- A real terminal ------------------------------------------------------------------------------
-
-
 def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family: Family) -> None:
     terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "30", "--ramp", "20", "--time", "0")
     try:
@@ -255,3 +204,32 @@ def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
         assert CURSOR_OFF not in terminal.everything
     finally:
         terminal.close()
+
+
+def test_a_swarm_needs_somebody_honest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--bots", "1", "--mix", "walker=1,flood=9"]) == 2
+    assert "of 1 bots of this mix none is honest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_control_run_is_the_same_without_the_hostile_bots(
+    interrupted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conducted: list[Plan] = []
+
+    async def conduct(plan: Plan, _arguments: Any) -> Outcome:
+        conducted.append(plan)
+        return outcome(plan=plan, interrupted=interrupted)
+
+    monkeypatch.setattr(command, "_conduct", conduct)
+    arguments = ["--bots", "12", "--mix", "walker=10,stuck=2", "--time", "7s", "--no-progress", "--json", "-"]
+    code = command.main(arguments)
+    plan = Plan(bots=12, mix={"walker": 10, "stuck": 2}, seconds=7.0)
+    result = json.loads(capsys.readouterr().out)
+    if interrupted:
+        assert (code, conducted, result["control"]) == (130, [plan.honest], None)
+    else:
+        assert (code, conducted, result["control"]["passed"]) == (0, [plan.honest, plan], True)
+    conducted.clear()
+    command.main([*arguments, "--no-control"])
+    assert conducted == [plan]

@@ -1,92 +1,18 @@
-"""A run cut into seconds: by one process, over several, and beside the server."""
+"""The seconds of all processes, as rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import pytest
 from helpers.server_stats import stats
 from helpers.swarm_results import histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoneclient.bots.action_tracker import ActionCounts
 from zonetools.swarm.measure import series
-from zonetools.swarm.measure.meter import Meter, Reading, Second
+from zonetools.swarm.measure.meter import Reading, Second
 from zonetools.swarm.measure.series import Row, Series, thinned
-
-# --- One process ----------------------------------------------------------------------------------
-
-
-class Counters:
-    """What a process has counted, for a meter to read."""
-
-    def __init__(self) -> None:
-        self.counts = ActionCounts()
-        self.reading = Reading(moment=10.5)
-        self.meter = Meter(self.counts, lambda: self.reading)
-
-    def count(self, seconds: float, actions: int) -> None:
-        """Some time in which so many actions were sent and came back."""
-        now = self.reading
-        self.reading = dataclasses.replace(now, moment=now.moment + seconds, sent=now.sent + actions)
-        for _ in range(actions):
-            self.counts.times.latency.record(1_000)
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.sampled_from(["cut", "begin", "end"]), st.tuples(st.floats(0.001, 1.0), st.integers(0, 5)), st.just("cut")
-    ),
-    max_size=60,
-)
-
-
-@given(STEPS)
-def test_what_is_counted_is_in_one_second_and_what_is_measured_in_the_measured_time(steps: list[Any]) -> None:
-    process = Counters()
-    measured = total = measured_seconds = 0.0
-    is_measuring, ever = False, False
-    for step in steps:
-        if step == "cut":
-            process.meter.cut(players=1)
-        elif step == "begin" and not ever:
-            is_measuring = ever = True
-            process.meter.begin()
-        elif step == "end":
-            is_measuring = False
-            process.meter.end()
-        elif isinstance(step, tuple):
-            process.count(*step)
-            total += step[1]
-            measured += step[1] * is_measuring
-            measured_seconds += step[0] * is_measuring
-    process.meter.end()
-    process.meter.cut(players=1)
-    seconds = process.meter.seconds
-    assert sum(second.counted.sent for second in seconds) == total
-    assert sum(second.latency.total for second in seconds) == total
-    assert sum(second.counted.moment for second in seconds) == pytest.approx(process.reading.moment - 10.5)
-    assert process.meter.measured.sent == process.meter.times.latency.total == measured
-    assert process.meter.measured.moment == pytest.approx(measured_seconds)
-
-
-def test_a_second_is_named_by_the_one_it_begins_with_even_if_a_timer_rings_early() -> None:
-    process = Counters()
-    for seconds in (0.4995, 1.0, 1.0002, 1.7, 0.8):  # cut at 10.9995, 11.9995, 12.9997, 14.6997, 15.4997
-        process.count(seconds, 1)
-        process.meter.cut(players=3)
-    assert [second.at for second in process.meter.seconds] == [10, 11, 12, 13, 14]
-
-
-def test_a_second_comes_back_from_another_process_as_it_was() -> None:
-    second = Second(7, 5, Reading(1.0, 0.25, *range(8)), histogram(100, 2_000))
-    back = Second.from_json(json.loads(json.dumps(second.to_json())))
-    assert back.to_json() == second.to_json()
-
-
-# --- All of them ----------------------------------------------------------------------------------
 
 
 def second(at: int, sent: int = 10, latency: int = 50_000, seconds: float = 1.0) -> Second:
@@ -159,8 +85,6 @@ def test_a_run_of_days_keeps_as_many_rows_as_one_of_an_hour(monkeypatch: pytest.
     assert max(row.latency_p99_ms or 0 for row in rows) == pytest.approx(90, rel=0.01), "a bad second stays visible"
     assert [row.s for row in rows] == sorted(row.s for row in rows)
 
-
-# --- Fewer rows -----------------------------------------------------------------------------------
 
 ROWS = st.builds(
     Row,

@@ -1,9 +1,8 @@
-"""When a tick was due, from the frame that came of it."""
+"""The tick grid finds when a tick was due."""
 
 from __future__ import annotations
 
 import pytest
-from helpers.tick_frames import FrameStream
 from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.measure.tick_grid import TickGrid
@@ -37,17 +36,3 @@ def test_a_server_with_another_clock_has_no_grid() -> None:
     assert TickGrid.told(50.04, 20, now=50.0) == TickGrid(50.04, 20)
     # A server so busy that it is behind its own grid has the same clock all the same.
     assert TickGrid.told(49.0, 20, now=50.0) == TickGrid(49.0, 20)
-
-
-def test_the_first_copy_of_a_frame_says_when_its_tick_began_and_no_later_one() -> None:
-    stage = FrameStream()
-    now = 99.0
-    stage.frame_checker._clock = lambda: now
-    payloads = [stage.payload() for _ in range(3)]
-    assert stage.frame_checker.frame(2, payloads[0])[1].tick_began is None, "nobody knows the grid yet"
-    stage.frame_checker.grid = TickGrid(100.0, 20)
-    now = 100.061
-    assert stage.frame_checker.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
-    now = 100.3
-    assert stage.frame_checker.frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)
-    assert stage.frame_checker.frame(4, payloads[2])[1].tick_began == pytest.approx(100.3)

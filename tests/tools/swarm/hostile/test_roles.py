@@ -1,0 +1,127 @@
+"""Each hostile role gets its expected close codes from a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+from helpers.paths import ROOT
+from zonetools.common.admin_client import AdminClient
+from zonetools.common.server_process import ServerProcess
+from zonetools.swarm.commands import Order, Stop
+from zonetools.swarm.hostile.roles import HOSTILE_ROLES
+from zonetools.swarm.hostile.verdict import RoleTally, judge
+from zonetools.swarm.hostile.worker import HostileWorker
+from zonetools.swarm.plan import Plan
+
+from zoneserver.admin.stats import Stats
+
+PATIENCE_SECONDS = 50.0
+
+
+ON_LINUX = sys.platform == "linux"
+
+
+QUICK = {role: 2 if role in {"garbage", "oversize"} else 1 for role in HOSTILE_ROLES if role not in {"stuck", "slow"}}
+
+
+async def besiege(worker: HostileWorker) -> dict[str, RoleTally]:
+    """Runs the hostile bots until each of them has come to its end."""
+    orders = asyncio.Queue[Order]()
+    running = asyncio.create_task(worker.run(orders))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not worker.progress()["settled"]:
+            assert not running.done()
+            await asyncio.sleep(0.02)
+        orders.put_nowait(Stop())
+        tally = await running
+    return {role: RoleTally.from_json(form) for role, form in tally["roles"].items()}
+
+
+def test_each_role_gets_what_it_should_from_a_server_of_its_own() -> None:
+    async def run() -> tuple[dict[str, RoleTally], Stats]:
+        async with ServerProcess() as server:
+            plan = Plan(port=server.port, bots=sum(QUICK.values()), mix=QUICK, seconds=1.0)
+            tallies = await besiege(HostileWorker(plan, 0))
+            source = AdminClient("127.0.0.1", server.stats_port)
+            try:
+                return tallies, await source.stats()
+            finally:
+                source.close()
+
+    tallies, stats = asyncio.run(run())
+    verdicts = judge(tallies, stats.closes, {}, False)
+    assert list(verdicts) == list(QUICK)
+    ends = Counter[str]()
+    for role, found in verdicts.items():
+        assert found["ok"], (role, found)
+        assert set(found["got"]) == set(found["expected"]), role
+        assert found["expected"][0] == HOSTILE_ROLES[role].expected
+        assert ("BANNED" in found["expected"]) == (ON_LINUX and found["expected"][0] in {"FLOOD", "PROTOCOL_ERROR"})
+        ends += Counter(found["got"]) + tallies[role].cut_short
+    # The server has counted the very same ends, one by one, but for a bot that was connecting at the end.
+    counted = Counter(stats.closes)
+    assert counted.pop("CONNECTION_LOST") >= ends.pop("CONNECTION_LOST")
+    assert counted == ends
+    for role, count in QUICK.items():
+        kicks = verdicts[role]["got"].get("FLOOD", 0) + verdicts[role]["got"].get("PROTOCOL_ERROR", 0)
+        if kicks:
+            assert kicks == count
+    # Nobody is let off before his time, and only who reads nothing is not told.
+    assert verdicts["slowloris"]["seconds"][0] > 1.0
+    assert {role for role, found in verdicts.items() if found["unread"]} == {"reset"}
+    assert verdicts["spoof"]["refused"].keys() >= {"BAD_PAYLOAD", "UNKNOWN_ACTION", "NO_TARGET"}
+    assert verdicts["teleport"]["refused"].keys() >= {"TOO_FAST"}
+    assert (stats.rule_failures_total, stats.players) == (0, 0)
+
+
+def swarm(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "zonetools.swarm", "--spawn-server", *arguments, "--json", "-"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_honest_bots_get_everything_among_all_hostile_ones() -> None:
+    hostile = ",".join(f"{role}=1" for role in HOSTILE_ROLES)
+    process = swarm("--bots", "41", "--time", "1s", "--mix", f"walker=20,chatty=10,{hostile}", "--no-progress")
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    result = json.loads(out)
+    assert (process.returncode, err) == (0, ""), result
+    assert result["bots"] == {"requested": 30, "joined": 30, "failed": 0}
+    assert result["closed"] == {"CLIENT_LEFT": 30}
+    assert (result["actions"]["lost"], result["actions"]["unaccounted"], result["frames"]["mismatched"]) == (0, 0, 0)
+    assert {role: found["bots"] for role, found in result["hostile"].items()} == dict.fromkeys(HOSTILE_ROLES, 1)
+    for role, found in result["hostile"].items():
+        assert found["ok"], (role, found)
+        assert set(found["got"]) == set(found["expected"]), role
+    stuck, slow, churn = (result["hostile"][role] for role in ("stuck", "slow", "churn"))
+    # Its kick is known from the server alone, which kicked nobody else for that.
+    assert stuck["unread"] == stuck["got"]["SLOW_CONSUMER"] == result["closed_server"]["SLOW_CONSUMER"]
+    assert (slow["unread"], slow["refused"], churn["refused"]) == (0, {}, {})
+    assert result["control"]["passed"]
+    assert result["control"]["latency_ms"]["p99"] > 0
+    assert result["control"]["p99_ratio"] > 0
+
+
+def test_a_siege_that_is_interrupted_gives_its_whole_report() -> None:
+    process = swarm("--bots", "9", "--time", "0", "--mix", "walker=5,stuck=1,slow=1,flood=1,slowloris=1")
+    assert process.stderr is not None
+    while "actions: " not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    result = json.loads(out)
+    assert (process.returncode, result["interrupted"], "Traceback" in err) == (130, True, False), result
+    assert result["bots"] == {"requested": 5, "joined": 5, "failed": 0}
+    assert set(result["hostile"]) == {"stuck", "slow", "flood", "slowloris"}
+    assert all(role["ok"] for role in result["hostile"].values())
+    assert result["control"] is None

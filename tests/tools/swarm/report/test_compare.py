@@ -1,0 +1,99 @@
+"""Two reports compared."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.swarm_results import full_report, outcome, text_of
+from zonetools.swarm.plan import Plan
+from zonetools.swarm.report import build as report
+from zonetools.swarm.report.compare import compare, parse_report_file, read_report
+from zonetools.swarm.report.metrics import FIGURES
+
+
+@pytest.fixture
+def full() -> dict[str, Any]:
+    """A report in which everything was measured."""
+    return full_report()
+
+
+def written(tmp_path: Path, document: Any) -> str:
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(document))
+    return str(file)
+
+
+def test_a_run_compared_with_itself_is_the_same(tmp_path: Path, full: dict[str, Any]) -> None:
+    compared = compare(read_report(written(tmp_path, full)), full)
+    assert compared["differences"] == []
+    assert [row["name"] for row in compared["figures"]] == list(FIGURES)
+    assert all(row["old"] == row["new"] for row in compared["figures"])
+    assert {row["ratio"] for row in compared["figures"]} <= {1.0, None}
+    assert {row["verdict"] for row in compared["figures"]} == {""}
+
+
+def test_what_changed_is_told_with_its_ratio_and_whether_it_is_better(tmp_path: Path) -> None:
+    old = report.summary(outcome())
+    slower = copy.deepcopy(old)
+    slower["latency_ms"]["p99"] *= 2
+    slower["cpu_percent"]["server"] = 20.0
+    slower["actions"]["lost"] = 3
+    slower["bytes_per_delivered_action"] = None
+    slower["compared"] = compared = compare(read_report(written(tmp_path, old)), slower)
+    rows = {row["name"]: row for row in compared["figures"]}
+    assert (rows["p99"]["ratio"], rows["p99"]["verdict"]) == (2.0, "worse")
+    assert (rows["cpu_server"]["ratio"], rows["cpu_server"]["verdict"]) == (0.5, "better")
+    assert (rows["lost"]["ratio"], rows["lost"]["verdict"]) == (None, "worse")
+    assert (rows["bytes_per_action"]["ratio"], rows["bytes_per_action"]["verdict"]) == (None, "")
+    assert rows["p50"]["verdict"] == ""
+    shown = text_of(slower)
+    assert f"against {compared['file']}, of {old['started']}" in shown
+    assert any(
+        line.split() == ["cpu_server", "40.0", "%", "20.0", "%", "x", "0.50", "better"] for line in shown.splitlines()
+    )
+    assert "diverged  0" not in shown, "what is nothing in both is left out"
+
+
+def test_plans_that_differ_are_named_and_neither_run_is_better(tmp_path: Path) -> None:
+    old, new = report.summary(outcome()), report.summary(outcome(plan=Plan(bots=10, rate=7.0), hz=30))
+    new["latency_ms"]["p99"] *= 2
+    new["compared"] = compared = compare(read_report(written(tmp_path, old)), new)
+    assert compared["differences"] == [
+        {"name": "rate", "old": 5.0, "new": 7.0},
+        {"name": "hz", "old": 20, "new": 30},
+    ]
+    assert {row["verdict"] for row in compared["figures"]} == {""}
+    assert "not the same run: rate was 5.0 and is 7.0" in text_of(new)
+
+
+def test_another_machine_is_a_difference(tmp_path: Path) -> None:
+    old = report.summary(outcome())
+    new = report.summary(outcome(machine=outcome().machine | {"cpus": 64}))
+    assert compare(read_report(written(tmp_path, old)), new)["differences"] == [{"name": "cpus", "old": 2, "new": 64}]
+
+
+def test_a_report_of_an_older_schema_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
+    old = {"schema": "zone-swarm/1", "latency_ms": {"p99": 50.0}, "plan": {"rate": 5.0}}
+    rows = {
+        row["name"]: row for row in compare(read_report(written(tmp_path, old)), report.summary(outcome()))["figures"]
+    }
+    assert rows["p99"]["ratio"] == pytest.approx(1.98, abs=0.02)
+    assert (rows["sent"]["old"], rows["sent"]["new"]) == (None, 110)
+
+
+@pytest.mark.parametrize("document", [{}, [], {"schema": "zone-bench/1"}, "zone-swarm/2", None])
+def test_a_file_that_is_no_report_is_refused(tmp_path: Path, document: Any) -> None:
+    with pytest.raises(ValueError, match="is no report of a swarm"):
+        parse_report_file(written(tmp_path, document))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot read .*: No such file"):
+        parse_report_file(str(tmp_path / "missing.json"))
+    (tmp_path / "binary").write_bytes(b"\xff\x00")
+    with pytest.raises(ValueError, match="is no report"):
+        parse_report_file(str(tmp_path / "binary"))

@@ -1,0 +1,62 @@
+"""The report as an HTML page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from helpers.swarm_results import ROW, full_report, outcome
+from helpers.web_page import assert_whole_page
+from zonetools.swarm.report import build as report
+from zonetools.swarm.report.html import page
+
+
+def test_the_page_is_whole_and_needs_nothing_else() -> None:
+    text = page(full_report())
+    assert_whole_page(text)
+    assert text.index("<h1") < text.index("How late") < text.index("What it cost") < text.index("the limit?")
+    assert text.index("the limit?") < text.index("What went wrong") < text.index("All figures")
+    for words in (
+        "1 of 2 conditions FAILED",
+        "failed: p99&gt;1ms",
+        "passed: lost&gt;0",
+        "Yes, it may have been: a process of the swarm used 90 % of a core",
+        "SLOW_CONSUMER",
+        "the text of SLOW_CONSUMER number 0",
+        "Hostile bots",
+        "Against old.json",
+        "not the same run: bots was 10 and is 11",
+        "2 cores, Linux x86_64",
+        "2023-11-14 22:13 UTC",
+    ):
+        assert words in text, words
+    assert text.count("<svg") == 5
+
+
+def test_the_page_of_a_run_in_which_nothing_was_measured_claims_nothing() -> None:
+    made = outcome(cpu_percent_server=None, superseded_server=None, hz=None, closed_server=None, interrupted=True)
+    text = page(report.summary(dataclasses.replace(made, tally=type(made.tally)())))
+    assert_whole_page(text)
+    assert "not measured" in text
+    assert "Interrupted: what had been measured by then." in text
+    assert "its side is not known" in text
+    assert "<svg" not in text
+
+
+def test_what_a_server_says_does_not_become_part_of_the_page() -> None:
+    result = full_report()
+    result["errors"][0]["first"]["text"] = "<script>alert(1)</script>"
+    result["errors"][0]["code"] = "<img src=x>"
+    result["plan"]["game"] = "<b>game</b>"
+    result["actions"]["refused"] = {"<i>": 3}
+    text = page(result)
+    assert_whole_page(text)
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_page_of_a_long_run_stays_small() -> None:
+    result = full_report()
+    result["series"] = [dataclasses.replace(ROW, s=s).plain() for s in range(3_600)]
+    text = page(result)
+    assert_whole_page(text)
+    assert len(text) < 400_000
