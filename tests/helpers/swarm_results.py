@@ -16,8 +16,8 @@ from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report.compare import compare
-from zonetools.swarm.report.conditions import judge, parse_condition
-from zonetools.swarm.report.text import render
+from zonetools.swarm.report.conditions import evaluate, parse_condition
+from zonetools.swarm.report.text import render_text
 
 from zoneserver.support.histogram import Histogram
 
@@ -93,7 +93,7 @@ def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
 def text_of(result: dict[str, Any]) -> str:
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(render(result))
+        console.print(render_text(result))
     return console.export_text()
 
 
@@ -116,7 +116,7 @@ def full_report() -> dict[str, Any]:
     ended = dataclasses.replace(began, ticks_total=180, overruns_total=3, ticks_skipped_total=1, rss_bytes=30_000_000)
     stuck = RoleTally(1, ["SLOW_CONSUMER"], ["WARNED"], refused=Counter(WARNED=1))
     for code in ("SLOW_CONSUMER", "SLOW_CONSUMER", "FLOOD"):
-        stuck.ended(code, 5.5)
+        stuck.record_end(code, 5.5)
     rows = [dataclasses.replace(ROW, s=s) for s in range(30)]
     made = outcome(
         tally,
@@ -130,6 +130,6 @@ def full_report() -> dict[str, Any]:
         cpu_percent_busiest=90.0,
     )
     result = report.summary(made, control=made)
-    result["conditions"] = judge([parse_condition("p99>1ms"), parse_condition("lost>0")], result)
+    result["conditions"] = evaluate([parse_condition("p99>1ms"), parse_condition("lost>0")], result)
     result["compared"] = compare({**report.summary(outcome()), "file": "old.json"}, result)
     return result

@@ -25,8 +25,8 @@ class FrameStream:
         self.zone.join(1, "bob")
         self.payload()
         stats = list(Plaza.stats.items())
-        self.frame_checker.welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
-        self.frame_checker.snapshot(self.snapshot())
+        self.frame_checker.on_welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.frame_checker.check_snapshot(self.snapshot())
 
     def payload(self) -> bytes:
         return self.zone.tick().frame[HEADER_BYTES:]

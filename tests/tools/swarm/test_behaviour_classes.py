@@ -59,7 +59,7 @@ async def test_bots_that_are_for_another_game_are_told_so(open_server: OpenServe
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port))
     code, out, _ = await swarm(tmp_path, *ports, "--mix", "walker=1")
     assert code == 1
-    assert "in tag, there is no action 'move': these bots are for another game; --bot module:Class" in out
+    assert "in tag, there is no action 'move': these bots are for another game; use --bot module:Class" in out
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,10 @@ def test_a_game_that_is_not_there_is_told_in_one_line(family: Family) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--fail-if", "p9>150ms"], "there is no figure 'p9'; did you mean 'p99'?"),
-        (["--fail-if", "p99>150"], "'150' does not go with p99, which is a time: write 150ms"),
+        (["--fail-if", "p9>150ms"], "there is no metric 'p9'; did you mean 'p99'?"),
+        (["--fail-if", "p99>150"], "'150' is no value of p99, which is a time: write 150ms"),
         (["--compare", "/nowhere/old.json"], "cannot read /nowhere/old.json: No such file"),
-        (["--html", "-"], "a page needs a file of its own"),
+        (["--html", "-"], "the page cannot go to standard output"),
         (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),
         (["--csv", "/nowhere/run"], "cannot write /nowhere/run_seconds.csv"),
     ],
@@ -160,7 +160,7 @@ def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp
     assert (report["seconds"] > 0) == (ramp == "500")
     text = html.read_text()
     assert_whole_page(text)
-    assert "Interrupted: what had been measured by then." in text
+    assert "Interrupted: these are the values up to then." in text
     for name in ("seconds", "figures", "errors"):
         table = tmp_path / f"run_{name}.csv"
         assert stat.S_ISREG(table.stat().st_mode)
@@ -208,7 +208,7 @@ def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
 
 def test_a_swarm_needs_somebody_honest(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--bots", "1", "--mix", "walker=1,flood=9"]) == 2
-    assert "of 1 bots of this mix none is honest" in capsys.readouterr().err
+    assert "none of the 1 bots of this mix is honest" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

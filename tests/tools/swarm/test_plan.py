@@ -21,19 +21,19 @@ MIXES = st.dictionaries(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("dancer=3", "no role 'dancer'; there are walker, fighter, chatty"),
+        ("dancer=3", "no role 'dancer'; the roles are walker, fighter, chatty"),
         ("walker", "'walker' is not of the form role=share"),
         ("walker=", "not of the form"),
         ("walker=-1", "not of the form"),
         ("walker=1.5", "not of the form"),
         ("walker=²", "not of the form"),
-        ("walker=0", "a share above zero"),
-        ("walker=0,chatty=0", "a share above zero"),
+        ("walker=0", "at least one share above zero"),
+        ("walker=0,chatty=0", "at least one share above zero"),
         ("", "no role ''"),
         ("walker=1,", "no role ''"),
         ("stuck=1", "needs an honest role"),
         ("walker=0,stuck=1,flood=2", "needs an honest role"),
-        ("walker=1,chatty=2,walker=3", "the role 'walker' is there twice"),
+        ("walker=1,chatty=2,walker=3", "the role 'walker' appears twice"),
     ],
 )
 def test_a_mix_that_makes_no_sense_is_explained(text: str, complaint: str) -> None:
@@ -149,7 +149,7 @@ def test_another_machine_is_a_target_only_when_somebody_says_that_it_is_theirs(h
     with pytest.raises(ValueError, match="is not this machine; --yes-remote"):
         check_target(Plan(host=host), yes_remote=False)
     check_target(Plan(host=host), yes_remote=True)
-    with pytest.raises(ValueError, match="hostile bots attack no other"):
+    with pytest.raises(ValueError, match="hostile bots attack only this machine"):
         check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=True)
 
 

@@ -27,7 +27,7 @@ from zoneclient.bots.behaviours import Chatty
 from zoneclient.bots.bot import Bot
 from zoneclient.replica import Replica
 from zonetools.swarm import worker
-from zonetools.swarm.commands import Measure, Order, Stop
+from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.measure.errors import CLOSE
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
@@ -50,19 +50,19 @@ async def run_against(server: Honest, rate: float = 50.0) -> Tally:
     ticking = asyncio.create_task(tick())
     mix = {"chatty": 1}
     plan = Plan(port=listener.sockets[0].getsockname()[1], bots=2, ramp=50, rate=rate, mix=mix)
-    swarm, orders = Worker(plan, 0), asyncio.Queue[Order]()
-    running = asyncio.create_task(swarm.run(orders))
+    swarm, commands = Worker(plan, 0), asyncio.Queue[Command]()
+    running = asyncio.create_task(swarm.run(commands))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not swarm.progress()["done"]:
                 await asyncio.sleep(0.01)
-            orders.put_nowait(Measure())
+            commands.put_nowait(Measure())
             while not server.lies and type(server) is not Honest:
                 await asyncio.sleep(0.01)
             enough = server.zone.world.tick + 30
             while server.zone.world.tick < enough:
                 await asyncio.sleep(0.01)
-            orders.put_nowait(Stop())
+            commands.put_nowait(Stop())
             return Tally.from_json(await running)
     finally:
         ticking.cancel()

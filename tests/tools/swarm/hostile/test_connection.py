@@ -32,9 +32,11 @@ async def test_a_replica_that_differs_ends_its_line() -> None:
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(Server, "127.0.0.1", 0)
     try:
-        _, line = await loop.create_connection(lambda: ReplicatingConnection("ann"), *listener.sockets[0].getsockname())
+        _, connection = await loop.create_connection(
+            lambda: ReplicatingConnection("ann"), *listener.sockets[0].getsockname()
+        )
         async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await line.over == DIVERGED
-        assert line.replica.hashes_checked == 2
+            assert await connection.ended == DIVERGED
+        assert connection.replica.hashes_checked == 2
     finally:
         listener.close()

@@ -12,9 +12,9 @@ from collections import Counter
 from helpers.paths import ROOT
 from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
-from zonetools.swarm.commands import Order, Stop
+from zonetools.swarm.commands import Command, Stop
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.hostile.verdict import RoleTally, judge
+from zonetools.swarm.hostile.verdict import RoleTally, judge_roles
 from zonetools.swarm.hostile.worker import HostileWorker
 from zonetools.swarm.plan import Plan
 
@@ -31,13 +31,13 @@ QUICK = {role: 2 if role in {"garbage", "oversize"} else 1 for role in HOSTILE_R
 
 async def besiege(worker: HostileWorker) -> dict[str, RoleTally]:
     """Runs the hostile bots until each of them has come to its end."""
-    orders = asyncio.Queue[Order]()
-    running = asyncio.create_task(worker.run(orders))
+    commands = asyncio.Queue[Command]()
+    running = asyncio.create_task(worker.run(commands))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not worker.progress()["settled"]:
             assert not running.done()
             await asyncio.sleep(0.02)
-        orders.put_nowait(Stop())
+        commands.put_nowait(Stop())
         tally = await running
     return {role: RoleTally.from_json(form) for role, form in tally["roles"].items()}
 
@@ -54,7 +54,7 @@ def test_each_role_gets_what_it_should_from_a_server_of_its_own() -> None:
                 source.close()
 
     tallies, stats = asyncio.run(run())
-    verdicts = judge(tallies, stats.closes, {}, False)
+    verdicts = judge_roles(tallies, stats.closes, {}, False)
     assert list(verdicts) == list(QUICK)
     ends = Counter[str]()
     for role, found in verdicts.items():

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from zonetools.swarm.hostile.verdict import RoleTally, judge
+from zonetools.swarm.hostile.verdict import RoleTally, judge_roles
 from zonetools.swarm.hostile.worker import CANNOT_CONNECT, NO_END
 
 
@@ -27,7 +27,7 @@ SERVER = {"FLOOD": 2, "BANNED": 2, "CLIENT_LEFT": 10}
 
 
 def verdict(tally: RoleTally, server: dict[str, int] | None = SERVER, interrupted: bool = False) -> dict[str, Any]:
-    return judge({"flood": tally}, server, {"CLIENT_LEFT": 10}, interrupted)["flood"]
+    return judge_roles({"flood": tally}, server, {"CLIENT_LEFT": 10}, interrupted)["flood"]
 
 
 def test_who_got_what_it_should_is_right() -> None:
@@ -48,7 +48,7 @@ def test_who_got_what_it_should_is_right() -> None:
         ({"got": Counter()}, "never FLOOD"),
         ({"got": Counter({"FLOOD": 2, "BANNED": 2, NO_END: 1})}, "1 x NO_END"),
         ({"got": Counter({"FLOOD": 2, "BANNED": 2, CANNOT_CONNECT: 1})}, "1 x CANNOT_CONNECT"),
-        ({"got": Counter(FLOOD=2, BANNED=2, CONNECTION_LOST=1)}, "1 connections ended without BYE"),
+        ({"got": Counter(FLOOD=2, BANNED=2, CONNECTION_LOST=1)}, "1 connections ended without a BYE"),
         ({"refused": Counter(WARNED=2)}, "never refused with MUTED"),
         ({"refused": Counter(WARNED=2, MUTED=2, TOO_FAST=1)}, "1 x refused with TOO_FAST"),
         ({"refusals": []}, "2 x refused with WARNED"),
@@ -72,8 +72,8 @@ def test_a_bye_that_nobody_read_is_found_in_the_servers_count() -> None:
 
 def test_two_roles_do_not_share_an_end_that_the_server_counted_once() -> None:
     tallies = {role: RoleTally(1, ["SLOW_CONSUMER"], [], got=Counter(CONNECTION_LOST=1)) for role in ("one", "two")}
-    assert all(role["ok"] for role in judge(tallies, {"SLOW_CONSUMER": 2}, {}, False).values())
-    assert [role["ok"] for role in judge(tallies, {"SLOW_CONSUMER": 1}, {}, False).values()] == [True, False]
+    assert all(role["ok"] for role in judge_roles(tallies, {"SLOW_CONSUMER": 2}, {}, False).values())
+    assert [role["ok"] for role in judge_roles(tallies, {"SLOW_CONSUMER": 1}, {}, False).values()] == [True, False]
 
 
 def test_what_an_interrupt_left_no_time_for_is_nobodys_fault() -> None:
@@ -85,8 +85,8 @@ def test_what_an_interrupt_left_no_time_for_is_nobodys_fault() -> None:
 
 def test_a_tally_comes_back_from_json_as_it_was() -> None:
     tally = kicked(note="from here")
-    tally.ended("FLOOD", 0.5)
-    tally.ended("FLOOD", 1.5)
+    tally.record_end("FLOOD", 0.5)
+    tally.record_end("FLOOD", 1.5)
     assert tally.seconds == [0.5, 1.5]
     back = RoleTally.from_json(json.loads(json.dumps(tally.to_json())))
     assert back == tally

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 from helpers.stub_server import Connection, Honest
-from zonetools.swarm.commands import Order, Stop
+from zonetools.swarm.commands import Command, Stop
 from zonetools.swarm.hostile import worker as hostile_worker
-from zonetools.swarm.hostile.verdict import RoleTally, judge
+from zonetools.swarm.hostile.verdict import RoleTally, judge_roles
 from zonetools.swarm.hostile.worker import CANNOT_CONNECT, NO_END, HostileWorker
 from zonetools.swarm.plan import Plan
 
@@ -17,13 +17,13 @@ PATIENCE_SECONDS = 50.0
 
 async def besiege(worker: HostileWorker) -> dict[str, RoleTally]:
     """Runs the hostile bots until each of them has come to its end."""
-    orders = asyncio.Queue[Order]()
-    running = asyncio.create_task(worker.run(orders))
+    commands = asyncio.Queue[Command]()
+    running = asyncio.create_task(worker.run(commands))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not worker.progress()["settled"]:
             assert not running.done()
             await asyncio.sleep(0.02)
-        orders.put_nowait(Stop())
+        commands.put_nowait(Stop())
         tally = await running
     return {role: RoleTally.from_json(form) for role, form in tally["roles"].items()}
 
@@ -56,11 +56,11 @@ async def besiege_in_process(server: Honest, mix: dict[str, int]) -> dict[str, R
 
 
 async def test_a_server_that_ends_nobody_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hostile_worker, "_PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(hostile_worker, "_LET_GO_SECONDS", 0.2)
+    monkeypatch.setattr(hostile_worker, "_CONNECTION_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(hostile_worker, "_LEAVE_SECONDS_MAX", 0.2)
     mix = {"tiny": 1, "slowloris": 1, "stuck": 1, "reset": 1, "churn": 1}
     tallies = await besiege_in_process(Lenient(), mix)
-    found = judge(tallies, None, {}, False)
+    found = judge_roles(tallies, None, {}, False)
     for role in ("tiny", "slowloris", "stuck"):
         assert set(found[role]["got"]) == {NO_END}, role
         assert not found[role]["ok"]
@@ -72,6 +72,6 @@ async def test_a_server_that_ends_nobody_is_found_out(monkeypatch: pytest.Monkey
 
 async def test_nobody_there_is_no_verdict() -> None:
     worker = HostileWorker(Plan(port=1, bots=2, mix={"flood": 1, "churn": 1}, seconds=0.1), 0)
-    found = judge(await besiege(worker), {}, {}, False)
+    found = judge_roles(await besiege(worker), {}, {}, False)
     assert [set(role["got"]) for role in found.values()] == [{CANNOT_CONNECT}, {CANNOT_CONNECT}]
     assert not any(role["ok"] for role in found.values())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zonetools.swarm.measure import series
 from zonetools.swarm.measure.meter import Reading, Second
-from zonetools.swarm.measure.series import Row, Series, thinned
+from zonetools.swarm.measure.series import Row, Series, merge_rows
 
 
 def second(at: int, sent: int = 10, latency: int = 50_000, seconds: float = 1.0) -> Second:
@@ -110,7 +110,7 @@ ROWS = st.builds(
 @settings(deadline=None)
 @given(st.lists(ROWS, min_size=1, max_size=40), st.integers(1, 20))
 def test_fewer_rows_are_the_same_run(rows: list[Row], count: int) -> None:
-    fewer = thinned(rows, count)
+    fewer = merge_rows(rows, count)
     assert 1 <= len(fewer) <= max(count, 1)
     assert fewer[0].s == rows[0].s
     assert fewer[-1].players == rows[-1].players

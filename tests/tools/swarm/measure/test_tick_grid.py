@@ -31,8 +31,8 @@ def test_no_tick_began_after_its_frame_arrived_or_more_than_a_period_before(
 
 
 def test_a_server_with_another_clock_has_no_grid() -> None:
-    assert TickGrid.told(1_000_000.0, 20, now=50.0) is None
-    assert TickGrid.told(47.9, 20, now=50.0) is None
-    assert TickGrid.told(50.04, 20, now=50.0) == TickGrid(50.04, 20)
+    assert TickGrid.from_next_due(1_000_000.0, 20, now=50.0) is None
+    assert TickGrid.from_next_due(47.9, 20, now=50.0) is None
+    assert TickGrid.from_next_due(50.04, 20, now=50.0) == TickGrid(50.04, 20)
     # A server so busy that it is behind its own grid has the same clock all the same.
-    assert TickGrid.told(49.0, 20, now=50.0) == TickGrid(49.0, 20)
+    assert TickGrid.from_next_due(49.0, 20, now=50.0) == TickGrid(49.0, 20)

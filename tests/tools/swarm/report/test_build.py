@@ -15,7 +15,7 @@ from helpers.swarm_results import full_report, histogram, outcome, text_of
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report.html import page
+from zonetools.swarm.report.html import html_page
 
 
 def test_the_report_is_what_was_counted() -> None:
@@ -111,7 +111,7 @@ def test_an_interrupted_ramp_is_no_failure_but_a_failed_bot_is() -> None:
 
 def test_an_interrupted_ramp_is_not_said_to_be_everybody() -> None:
     text = text_of(report.summary(outcome(plan=Plan(bots=1000), interrupted=True)))
-    assert "the 10 of 1,000 who had joined got everything  (interrupted)" in text
+    assert "the 10 of 1,000 bots that had joined got everything  (interrupted)" in text
     assert "everybody got everything" not in text
 
 
@@ -227,4 +227,4 @@ def test_without_a_grid_or_a_ping_there_is_no_split(missing: str) -> None:
     result = report.summary(made)
     assert result["latency_split_ms"] is None
     assert "wait for tick" not in text_of(result)
-    assert "waiting for the tick" not in page(result).replace("waiting for the tick,", "")
+    assert "waiting for the tick" not in html_page(result).replace("waiting for the tick,", "")

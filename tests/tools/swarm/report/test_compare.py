@@ -12,7 +12,7 @@ from helpers.swarm_results import full_report, outcome, text_of
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report.compare import compare, parse_report_file, read_report
-from zonetools.swarm.report.metrics import FIGURES
+from zonetools.swarm.report.metrics import METRICS
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def written(tmp_path: Path, document: Any) -> str:
 def test_a_run_compared_with_itself_is_the_same(tmp_path: Path, full: dict[str, Any]) -> None:
     compared = compare(read_report(written(tmp_path, full)), full)
     assert compared["differences"] == []
-    assert [row["name"] for row in compared["figures"]] == list(FIGURES)
+    assert [row["name"] for row in compared["figures"]] == list(METRICS)
     assert all(row["old"] == row["new"] for row in compared["figures"])
     assert {row["ratio"] for row in compared["figures"]} <= {1.0, None}
     assert {row["verdict"] for row in compared["figures"]} == {""}
@@ -51,7 +51,7 @@ def test_what_changed_is_told_with_its_ratio_and_whether_it_is_better(tmp_path: 
     assert (rows["bytes_per_action"]["ratio"], rows["bytes_per_action"]["verdict"]) == (None, "")
     assert rows["p50"]["verdict"] == ""
     shown = text_of(slower)
-    assert f"against {compared['file']}, of {old['started']}" in shown
+    assert f"compared with {compared['file']}, of {old['started']}" in shown
     assert any(
         line.split() == ["cpu_server", "40.0", "%", "20.0", "%", "x", "0.50", "better"] for line in shown.splitlines()
     )
@@ -67,7 +67,7 @@ def test_plans_that_differ_are_named_and_neither_run_is_better(tmp_path: Path) -
         {"name": "hz", "old": 20, "new": 30},
     ]
     assert {row["verdict"] for row in compared["figures"]} == {""}
-    assert "not the same run: rate was 5.0 and is 7.0" in text_of(new)
+    assert "the runs differ: rate was 5.0 and is 7.0" in text_of(new)
 
 
 def test_another_machine_is_a_difference(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_report_of_an_older_schema_is_compared_as_far_as_it_goes(tmp_path: Pat
 
 @pytest.mark.parametrize("document", [{}, [], {"schema": "zone-bench/1"}, "zone-swarm/2", None])
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path, document: Any) -> None:
-    with pytest.raises(ValueError, match="is no report of a swarm"):
+    with pytest.raises(ValueError, match="is not a report of zone-swarm"):
         parse_report_file(written(tmp_path, document))
 
 
@@ -95,5 +95,5 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot read .*: No such file"):
         parse_report_file(str(tmp_path / "missing.json"))
     (tmp_path / "binary").write_bytes(b"\xff\x00")
-    with pytest.raises(ValueError, match="is no report"):
+    with pytest.raises(ValueError, match="is not a report"):
         parse_report_file(str(tmp_path / "binary"))

@@ -9,8 +9,8 @@ from helpers.swarm_results import outcome, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report.conditions import judge, parse_condition
-from zonetools.swarm.report.metrics import FIGURES, Figure, Unit
+from zonetools.swarm.report.conditions import evaluate, parse_condition
+from zonetools.swarm.report.metrics import METRICS, Metric, Unit
 
 COMPARISONS = {
     ">": lambda one, other: one > other,
@@ -24,7 +24,7 @@ COMPARISONS = {
 WRITTEN = {Unit.COUNT: "", Unit.MILLISECONDS: "ms", Unit.SECONDS: "s", Unit.PERCENT: "%", Unit.BYTES: "B"}
 
 
-figures = st.sampled_from(list(FIGURES.values()))
+figures = st.sampled_from(list(METRICS.values()))
 
 
 comparisons = st.sampled_from(list(COMPARISONS))
@@ -43,19 +43,19 @@ def text_of_number(number: Fraction) -> str:
 
 @given(figures, comparisons, numbers, st.floats(0, 1e9), spaces, spaces, spaces)
 def test_a_condition_holds_as_arithmetic_has_it(
-    figure: Figure, comparison: str, number: Fraction, measured: float, before: str, between: str, after: str
+    figure: Metric, comparison: str, number: Fraction, measured: float, before: str, between: str, after: str
 ) -> None:
     unit = WRITTEN[figure.unit]
     text = f"{before}{figure.name}{between}{comparison}{after}{text_of_number(number)}{between}{unit}{before}"
     condition = parse_condition(text)
-    assert (condition.figure, condition.comparison, condition.value) == (figure, comparison, number)
+    assert (condition.metric, condition.comparison, condition.value) == (figure, comparison, number)
     assert condition.holds(measured) == COMPARISONS[comparison](Fraction(measured), number)
     assert condition.holds(float(number)) == COMPARISONS[comparison](Fraction(float(number)), number)
     assert condition.holds(None), "what was not measured fails"
 
 
 @given(figures, comparisons, numbers)
-def test_a_condition_reads_back_as_it_is_shown(figure: Figure, comparison: str, number: Fraction) -> None:
+def test_a_condition_reads_back_as_it_is_shown(figure: Metric, comparison: str, number: Fraction) -> None:
     condition = parse_condition(f"{figure.name} {comparison} {text_of_number(number)} {WRITTEN[figure.unit]}")
     assert " " not in str(condition)
     assert parse_condition(str(condition)) == condition
@@ -87,18 +87,18 @@ def test_whatever_is_written_is_a_condition_or_is_explained(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("p9>150ms", "there is no figure 'p9'; did you mean 'p99'"),
-        ("latency>1ms", "there is no figure 'latency'"),
+        ("p9>150ms", "there is no metric 'p9'; did you mean 'p99'"),
+        ("latency>1ms", "there is no metric 'latency'"),
         ("cpu_sever>80%", "did you mean 'cpu_server'"),
-        ("p99>150", "'150' does not go with p99, which is a time: write 150ms"),
-        ("p99>150%", "'150%' does not go with p99"),
-        ("lost>0ms", "'0ms' does not go with lost, which is a count"),
+        ("p99>150", "'150' is no value of p99, which is a time: write 150ms"),
+        ("p99>150%", "'150%' is no value of p99"),
+        ("lost>0ms", "'0ms' is no value of lost, which is a count"),
         ("cpu_server>1s", "a share of a core: write 80%"),
         ("bytes_per_action>5ms", "a size"),
         ("p99", "is not a condition"),
         ("p99=150ms", "is not a condition"),
         ("p99>-1ms", "is not a condition"),
-        ("p99>1e3ms", "'1e' does not go|is not a condition"),
+        ("p99>1e3ms", "'1e' is no value|is not a condition"),
         ("p99>150ms and lost>0", "is not a condition"),
         ("", "is not a condition"),
     ],
@@ -112,7 +112,7 @@ def test_a_condition_that_holds_fails_a_run_in_which_everybody_got_everything() 
     result = report.summary(outcome())
     assert report.passed(result)
     conditions = [parse_condition(text) for text in ("p99>150ms", "lost>0", "cpu_server >= 40%")]
-    result["conditions"] = judge(conditions, result)
+    result["conditions"] = evaluate(conditions, result)
     assert [(judged["condition"], judged["failed"]) for judged in result["conditions"]] == [
         ("p99>150ms", False),
         ("lost>0", False),
@@ -128,6 +128,6 @@ def test_a_condition_that_holds_fails_a_run_in_which_everybody_got_everything() 
 
 def test_a_condition_on_what_was_not_measured_fails_and_says_so() -> None:
     result = report.summary(outcome(cpu_percent_server=None))
-    result["conditions"] = judge([parse_condition("cpu_server>80%")], result)
+    result["conditions"] = evaluate([parse_condition("cpu_server>80%")], result)
     assert not report.passed(result)
     assert "FAILED: cpu_server>80%: it was not measured" in text_of(result)

@@ -9,13 +9,13 @@ import io
 from helpers.swarm_results import ROW, full_report, outcome
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report.csv import SHEETS, sheets
+from zonetools.swarm.report.csv import TABLES, csv_tables
 
 
 def test_the_tables_are_those_of_the_report() -> None:
     result = full_report()
-    tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in sheets(result).items()}
-    assert tuple(tables) == SHEETS
+    tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in csv_tables(result).items()}
+    assert tuple(tables) == TABLES
     assert list(tables["seconds"][0]) == [field.name for field in dataclasses.fields(Row)]
     assert [row["s"] for row in tables["seconds"]] == [str(s) for s in range(30)]
     assert tables["seconds"][0]["latency_p99_ms"] == "55.0"
@@ -26,6 +26,6 @@ def test_the_tables_are_those_of_the_report() -> None:
 
 def test_what_was_not_measured_is_an_empty_cell() -> None:
     result = report.summary(outcome(cpu_percent_server=None, rows=[dataclasses.replace(ROW, cpu_percent_server=None)]))
-    tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in sheets(result).items()}
+    tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in csv_tables(result).items()}
     assert tables["seconds"][0]["cpu_percent_server"] == ""
     assert {row["figure"]: row["value"] for row in tables["figures"]}["cpu_server"] == ""

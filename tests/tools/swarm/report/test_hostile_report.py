@@ -39,7 +39,7 @@ def test_the_report_shows_expected_and_got_and_the_control_run() -> None:
     assert json.loads(json.dumps(result)) == result
     assert report.passed(result)
     shown = text_of(result)
-    assert "everybody got everything, hostile bots what they should" in shown
+    assert "everybody got everything, hostile bots the expected codes" in shown
     assert "honest bots' p99: 99" in shown
     assert "2 FLOOD" in shown
 
@@ -49,14 +49,14 @@ def test_a_hostile_bot_that_gets_the_wrong_code_fails_the_run() -> None:
     result = report.summary(outcome(hostile={"flood": wrong}, closed_server=SERVER))
     assert not report.passed(result)
     shown = text_of(result)
-    assert "everybody got everything, hostile bots NOT what they should" in shown
+    assert "everybody got everything, hostile bots NOT the expected codes" in shown
     assert "NO: 1 x INTERNAL_ERROR" in shown
 
 
 def test_a_control_run_that_is_not_clean_fails_the_run() -> None:
     result = report.summary(outcome(), control=outcome(digests_mismatched=1))
     assert not report.passed(result)
-    assert "NOT everybody got everything without them" in text_of(result)
+    assert "NOT everybody got everything in the run without them" in text_of(result)
 
 
 def test_a_ratio_that_a_busy_machine_made_says_so() -> None:
@@ -69,4 +69,4 @@ def test_a_ratio_that_a_busy_machine_made_says_so() -> None:
 def test_a_run_that_was_interrupted_before_it_was_measured_claims_no_ratio() -> None:
     result = report.summary(outcome(Tally(), interrupted=True), control=outcome())
     assert result["control"]["p99_ratio"] is None
-    assert "honest bots' p99: not measured beside the hostile ones" in text_of(result)
+    assert "honest bots' p99: not measured with or without the hostile bots" in text_of(result)

@@ -7,24 +7,24 @@ import dataclasses
 from helpers.swarm_results import ROW, full_report, outcome
 from helpers.web_page import assert_whole_page
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report.html import page
+from zonetools.swarm.report.html import html_page
 
 
 def test_the_page_is_whole_and_needs_nothing_else() -> None:
-    text = page(full_report())
+    text = html_page(full_report())
     assert_whole_page(text)
-    assert text.index("<h1") < text.index("How late") < text.index("What it cost") < text.index("the limit?")
-    assert text.index("the limit?") < text.index("What went wrong") < text.index("All figures")
+    assert text.index("<h1") < text.index("Latency") < text.index("Cost") < text.index("the limit?")
+    assert text.index("the limit?") < text.index("Errors") < text.index("All metrics")
     for words in (
         "1 of 2 conditions FAILED",
         "failed: p99&gt;1ms",
         "passed: lost&gt;0",
-        "Yes, it may have been: a process of the swarm used 90 % of a core",
+        "Yes, possibly: a process of the swarm used 90 % of a core",
         "SLOW_CONSUMER",
         "the text of SLOW_CONSUMER number 0",
         "Hostile bots",
-        "Against old.json",
-        "not the same run: bots was 10 and is 11",
+        "Compared with old.json",
+        "the runs differ: bots was 10 and is 11",
         "2 cores, Linux x86_64",
         "2023-11-14 22:13 UTC",
     ):
@@ -34,11 +34,11 @@ def test_the_page_is_whole_and_needs_nothing_else() -> None:
 
 def test_the_page_of_a_run_in_which_nothing_was_measured_claims_nothing() -> None:
     made = outcome(cpu_percent_server=None, superseded_server=None, hz=None, closed_server=None, interrupted=True)
-    text = page(report.summary(dataclasses.replace(made, tally=type(made.tally)())))
+    text = html_page(report.summary(dataclasses.replace(made, tally=type(made.tally)())))
     assert_whole_page(text)
     assert "not measured" in text
-    assert "Interrupted: what had been measured by then." in text
-    assert "its side is not known" in text
+    assert "Interrupted: these are the values up to then." in text
+    assert "its admin port did not answer" in text
     assert "<svg" not in text
 
 
@@ -48,7 +48,7 @@ def test_what_a_server_says_does_not_become_part_of_the_page() -> None:
     result["errors"][0]["code"] = "<img src=x>"
     result["plan"]["game"] = "<b>game</b>"
     result["actions"]["refused"] = {"<i>": 3}
-    text = page(result)
+    text = html_page(result)
     assert_whole_page(text)
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
@@ -57,6 +57,6 @@ def test_what_a_server_says_does_not_become_part_of_the_page() -> None:
 def test_the_page_of_a_long_run_stays_small() -> None:
     result = full_report()
     result["series"] = [dataclasses.replace(ROW, s=s).plain() for s in range(3_600)]
-    text = page(result)
+    text = html_page(result)
     assert_whole_page(text)
     assert len(text) < 400_000

@@ -9,7 +9,7 @@ from helpers.swarm_results import ROW
 from rich.console import Console
 from zonetools.swarm.conductor import Progress
 from zonetools.swarm.plan import Plan
-from zonetools.swarm.report.live import Display, line, picture
+from zonetools.swarm.report.live import Display, progress_line, progress_panel
 
 PLAN = Plan(bots=1_000, seconds=60.0)
 
@@ -17,7 +17,7 @@ PLAN = Plan(bots=1_000, seconds=60.0)
 def shown(progress: Progress, plan: Plan = PLAN, width: int = 80) -> list[str]:
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        console.print(picture(progress, plan))
+        console.print(progress_panel(progress, plan))
     return [text.rstrip() for text in capture.get().splitlines()]
 
 
@@ -72,9 +72,9 @@ def test_it_fits_a_terminal_of_80_columns_with_large_figures() -> None:
 
 def test_a_line_says_the_same() -> None:
     joining = Progress(joined=240, failed=10, ramping_for=2.0)
-    assert line(joining, PLAN) == "joining: 240 of 1,000 joined, 10 failed, 6 s left"
+    assert progress_line(joining, PLAN) == "joining: 240 of 1,000 joined, 10 failed, 6 s left"
     progress = Progress(joined=1_000, sent=5_000, delivered=4_990, refused=3, measuring_for=12.3, last=ROW)
-    assert line(progress, PLAN) == (
+    assert progress_line(progress, PLAN) == (
         "   12 s  actions: 5,000 sent, 4,990 delivered, 3 refused, 0 lost, 0 duplicated; the last second: 10 players, "
         "50 actions, 490 deliveries, p50 30.0 ms, p99 55.0 ms, CPU of the server 9 %, of the swarm 12 %"
     )

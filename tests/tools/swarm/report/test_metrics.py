@@ -10,14 +10,14 @@ from helpers.paths import ROOT
 from helpers.swarm_results import full_report
 from hypothesis import given
 from hypothesis import strategies as st
-from zonetools.swarm.report.metrics import FIGURES, Figure
+from zonetools.swarm.report.metrics import METRICS, Metric
 
 DOCUMENT = (ROOT / "docs/swarm-report.md").read_text()
 
 
 def test_every_figure_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| `([^`]+)` \| (.+) \|$", DOCUMENT, re.MULTILINE)
-    assert rows == [(name, f.unit.value or "count", f.path, f.says) for name, f in FIGURES.items()]
+    assert rows == [(name, f.unit.value or "count", f.path, f.description) for name, f in METRICS.items()]
 
 
 @pytest.fixture
@@ -27,22 +27,22 @@ def full() -> dict[str, Any]:
 
 
 def test_every_figure_is_somewhere_in_a_report_that_measured_everything(full: dict[str, Any]) -> None:
-    assert {name for name, figure in FIGURES.items() if figure.of(full) is None} == set()
-    assert all(name == figure.name for name, figure in FIGURES.items())
+    assert {name for name, figure in METRICS.items() if figure.of(full) is None} == set()
+    assert all(name == figure.name for name, figure in METRICS.items())
 
 
 def test_a_figure_that_is_not_there_was_not_measured() -> None:
-    assert {figure.of({}) for figure in FIGURES.values()} == {None}
-    assert FIGURES["p99"].of({"latency_ms": {"p99": None}}) is None
-    assert FIGURES["p99"].of({"latency_ms": 5}) is None
+    assert {figure.of({}) for figure in METRICS.values()} == {None}
+    assert METRICS["p99"].of({"latency_ms": {"p99": None}}) is None
+    assert METRICS["p99"].of({"latency_ms": 5}) is None
 
 
-figures = st.sampled_from(list(FIGURES.values()))
+figures = st.sampled_from(list(METRICS.values()))
 
 
 @given(figures, st.floats(0, 1e12) | st.integers(0, 10**12))
-def test_a_value_for_people_has_its_unit(figure: Figure, value: float) -> None:
-    text = figure.text(value)
+def test_a_value_for_people_has_its_unit(figure: Metric, value: float) -> None:
+    text = figure.value_text(value)
     assert len(text) <= 24
     assert text.endswith(figure.unit.value)
     assert not text.endswith(" ")
