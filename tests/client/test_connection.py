@@ -11,14 +11,14 @@ import zoneclient as client
 from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
 from helpers.waiting import until
-from helpers.zone_connections import HOST, heard, joined, updates_to
+from helpers.zone_connections import HOST, actions_received, joined, updates_to
 from zoneclient.connection import Event
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.zone.rules import Rules
 
 
-async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_gateway: OpenGateway) -> None:
+async def test_update_contains_joins_leaves_events_and_refusals(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as ann:
         first = await anext(ann)
@@ -30,7 +30,7 @@ async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_gat
             bob.act("say", "hello")
             # The text is empty: nobody hears it.
             refused = bob.act("say", "")
-            await heard(fixture, 2)
+            await actions_received(fixture, 2)
             fixture.tick()
             assert (await anext(ann)).events == [Event(1, "bob", "say", ("hello",))]
             update = await anext(bob)
@@ -44,7 +44,7 @@ async def test_an_update_tells_who_came_who_went_and_what_everybody_did(open_gat
         assert ann.replica.players == {0: "ann"}
 
 
-async def test_the_zones_own_events_have_no_player(open_gateway: OpenGateway) -> None:
+async def test_event_of_the_zone_itself_has_no_player(open_gateway: OpenGateway) -> None:
     class Clock(Rules):
         def on_tick(self) -> None:
             self.emit("bell", self.tick)
@@ -57,7 +57,7 @@ async def test_the_zones_own_events_have_no_player(open_gateway: OpenGateway) ->
         assert update.events == [Event(None, None, "bell", (update.tick,))]
 
 
-async def test_a_slot_that_changes_hands_is_left_and_joined(open_gateway: OpenGateway) -> None:
+async def test_slot_with_a_new_player_is_left_and_joined(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as ann:
         async with joined(fixture, "bob"):
@@ -70,21 +70,21 @@ async def test_a_slot_that_changes_hands_is_left_and_joined(open_gateway: OpenGa
             assert (changed.joined, changed.left) == ({1: "cid"}, {1: "bob"})
 
 
-async def test_a_bad_name_and_a_full_zone_are_refused_with_their_code(open_server: OpenServer) -> None:
+async def test_bad_name_and_full_zone_raise_join_refused_with_code(open_server: OpenServer) -> None:
     server = await open_server(Plaza, max_players=1, hz=100)
     with pytest.raises(client.JoinRefusedError, match="BAD_NAME: a name has") as caught:
         async with client.connect(HOST, server.port, name=""):
-            pytest.fail("let in")
+            pytest.fail("the player was admitted")
     assert (caught.value.code, caught.value.retry) == ("BAD_NAME", False)
     async with client.connect(HOST, server.port, name="ann"):
         with pytest.raises(client.JoinRefusedError, match="no room") as caught:
             async with client.connect(HOST, server.port, name="bob"):
-                pytest.fail("let in")
+                pytest.fail("the player was admitted")
         assert (caught.value.code, caught.value.retry) == ("SERVER_FULL", True)
     assert isinstance(caught.value, client.ZoneClosedError)
 
 
-async def test_a_server_that_does_not_answer_is_a_timeout(cleanup: contextlib.AsyncExitStack) -> None:
+async def test_connect_times_out_without_an_answer(cleanup: contextlib.AsyncExitStack) -> None:
     gone = asyncio.Event()
 
     class Silent(asyncio.Protocol):
@@ -97,21 +97,21 @@ async def test_a_server_that_does_not_answer_is_a_timeout(cleanup: contextlib.As
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(TimeoutError, match=rf"^no answer from 127\.0\.0\.1:{port} within 0\.05 s$"):
         async with client.connect(HOST, port, name="ann", timeout=0.05):
-            pytest.fail("let in")
+            pytest.fail("the player was admitted")
     async with asyncio.timeout(10):
         await gone.wait()
 
 
-async def test_no_server_at_all_is_an_os_error(cleanup: contextlib.AsyncExitStack) -> None:
+async def test_connect_raises_os_error_without_a_server(cleanup: contextlib.AsyncExitStack) -> None:
     # Bound and not listening: nobody else can take the port meanwhile.
     sock = cleanup.enter_context(socket.socket())
     sock.bind((HOST, 0))
     with pytest.raises(OSError, match=r"[Cc]onnect"):
         async with client.connect(HOST, sock.getsockname()[1], name="ann"):
-            pytest.fail("let in")
+            pytest.fail("the player was admitted")
 
 
-async def test_a_server_that_stops_ends_the_iteration_and_everything_else(open_server: OpenServer) -> None:
+async def test_stopping_server_ends_iteration_act_and_ping(open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=100)
     async with client.connect(HOST, server.port, name="ann") as zone:
         await anext(zone)
@@ -131,11 +131,11 @@ async def test_a_server_that_stops_ends_the_iteration_and_everything_else(open_s
         zone.flush()
 
 
-async def test_what_came_before_the_end_is_given_before_it(open_gateway: OpenGateway) -> None:
+async def test_updates_before_the_end_are_delivered_before_the_error(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         zone.act("say", "last words")
-        await heard(fixture, 1)
+        await actions_received(fixture, 1)
         fixture.tick()
         await fixture.gateway.close(10)
         assert [update.events for update in await updates_to(zone, 2)][1] == [Event(0, "ann", "say", ("last words",))]
@@ -144,7 +144,7 @@ async def test_what_came_before_the_end_is_given_before_it(open_gateway: OpenGat
 
 
 @pytest.mark.parametrize("how", ["at its end", "by an exception", "when it is cancelled", "by a return"])
-async def test_leaving_the_block_leaves_the_zone(open_gateway: OpenGateway, how: str) -> None:
+async def test_end_of_the_block_leaves_the_zone(open_gateway: OpenGateway, how: str) -> None:
     fixture = await open_gateway(Plaza, hz=100)
 
     async def play() -> None:
@@ -180,7 +180,7 @@ async def test_pings_may_overlap(open_gateway: OpenGateway) -> None:
         assert len(times) == 5
 
 
-async def test_a_ping_that_waits_hears_of_the_end(open_gateway: OpenGateway) -> None:
+async def test_waiting_ping_raises_at_the_end_of_the_connection(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         # The goodbye is on its way before the ping is heard.
@@ -191,7 +191,7 @@ async def test_a_ping_that_waits_hears_of_the_end(open_gateway: OpenGateway) -> 
             await pinging
 
 
-async def test_a_ping_that_was_given_up_does_no_harm(open_gateway: OpenGateway) -> None:
+async def test_cancelled_ping_does_not_affect_the_next_one(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         pinging = asyncio.create_task(zone.ping())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.waiting import until
-from helpers.zone_connections import assert_same_world, heard, joined, updates_to
+from helpers.zone_connections import actions_received, assert_same_world, joined, updates_to
 from zoneclient.connection import ZoneConnection
 from zoneclient.protocol import ClientProtocol
 
@@ -30,7 +30,7 @@ class Shouting(Plaza):
 SMALL = Limits(socket_send_bytes=16 * 1024, history_ticks=16)
 
 
-def take_little(zone: ZoneConnection) -> None:
+def shrink_receive_buffer(zone: ZoneConnection) -> None:
     """Shrinks what the kernel holds for a client, before it has grown with what arrives."""
     sock = zone._receiver.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
@@ -56,10 +56,10 @@ async def fall_behind(fixture: GatewayFixture, zone: ZoneConnection) -> None:
     assert session.in_flight
 
 
-async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_gateway: OpenGateway) -> None:
+async def test_idle_program_stops_reading_and_is_caught_up_by_snapshot(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Shouting, hz=100, limits=SMALL)
     async with joined(fixture, "ann") as ann:
-        take_little(ann)
+        shrink_receive_buffer(ann)
         await anext(ann)
         await fall_behind(fixture, ann)
         received = ann._receiver.received_bytes
@@ -86,10 +86,10 @@ async def test_who_does_not_iterate_is_spared_frames_and_caught_up(open_gateway:
         assert_same_world(ann, fixture)
 
 
-async def test_a_resync_tells_who_came_and_went_meanwhile(open_gateway: OpenGateway) -> None:
+async def test_resync_contains_joins_and_leaves_of_the_skipped_ticks(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Shouting, hz=100, limits=SMALL)
     async with joined(fixture, "ann") as ann, contextlib.AsyncExitStack() as stack:
-        take_little(ann)
+        shrink_receive_buffer(ann)
         await stack.enter_async_context(joined(fixture, "bob"))
         await updates_to(ann, fixture.zone.world.tick)
         await fall_behind(fixture, ann)
@@ -100,7 +100,7 @@ async def test_a_resync_tells_who_came_and_went_meanwhile(open_gateway: OpenGate
             assert changed[0].resynced
 
 
-async def test_leaving_after_a_long_silence_is_a_goodbye_too(
+async def test_leaving_while_reading_is_paused_says_goodbye(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aborted: list[str] = []
@@ -122,7 +122,7 @@ async def test_leaving_after_a_long_silence_is_a_goodbye_too(
     assert aborted == [], "the client gave up on the server's goodbye"
 
 
-async def test_a_refusal_outlives_a_wait_that_was_given_up(open_gateway: OpenGateway) -> None:
+async def test_refusals_survive_a_cancelled_wait(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         await anext(zone)
@@ -130,7 +130,7 @@ async def test_a_refusal_outlives_a_wait_that_was_given_up(open_gateway: OpenGat
         # Too many for one tick: what exceeds it is refused at once, before the tick.
         for _ in range(10 * ACTIONS_PER_PACKET):
             zone.act("emote", 1)
-        await heard(fixture, 10 * ACTIONS_PER_PACKET)
+        await actions_received(fixture, 10 * ACTIONS_PER_PACKET)
         refused = fixture.gateway.counters.refusals.total()
         assert refused > 0
         # The answer to a ping comes after the refusals: they have arrived.

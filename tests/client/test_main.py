@@ -88,7 +88,9 @@ async def test_two_people_chat(open_server: OpenServer, open_console: OpenConsol
     assert (code, err.splitlines()[1:]) == (1, ["zone-client: SERVER_STOPPING: the server is shutting down"])
 
 
-async def test_who_interrupts_it_leaves_without_a_word(open_server: OpenServer, open_console: OpenConsole) -> None:
+async def test_interrupt_leaves_the_zone_without_an_error_message(
+    open_server: OpenServer, open_console: OpenConsole
+) -> None:
     server = await open_server(Chat)
     ann = await open_console("ann", server.port)
     await ann.reads("*: topic ('anything',)")
@@ -98,9 +100,7 @@ async def test_who_interrupts_it_leaves_without_a_word(open_server: OpenServer, 
     assert server.stats().closes == {"CLIENT_LEFT": 1}
 
 
-async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
-    open_server: OpenServer, open_console: OpenConsole
-) -> None:
+async def test_rejected_name_is_reported_in_one_line(open_server: OpenServer, open_console: OpenConsole) -> None:
     console = await open_console("a\tb", (await open_server(Chat)).port)
     assert await console.ended() == (
         3,
@@ -108,7 +108,7 @@ async def test_a_name_that_the_zone_does_not_take_is_told_in_one_line(
     )
 
 
-def test_nobody_there_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_server_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ann", "--port", "1"]) == 3
     assert capsys.readouterr().err == "zone-client: no server listens on 127.0.0.1:1: is it running?\n"
 
@@ -124,24 +124,24 @@ def test_nobody_there_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) ->
         ('/do 1.5  True \'it is "here"\' "it\'s"', ("do", [1.5, True, 'it is "here"', "it's"])),
     ],
 )
-def test_a_line_is_said_or_is_an_action(line: str, action: object) -> None:
+def test_parse_line_returns_say_or_another_action(line: str, action: object) -> None:
     assert parse_line(line) == action
 
 
 @pytest.mark.parametrize("line", ["/move x", "/say 'open", "/move 1,", "/move __import__('os')"])
-def test_what_is_no_argument_is_explained(line: str) -> None:
+def test_parse_line_explains_an_invalid_argument(line: str) -> None:
     with pytest.raises(ValueError, match="/move 5 -3"):
         parse_line(line)
 
 
-def test_what_a_game_tells_does_not_reach_the_terminal_raw() -> None:
+def test_update_lines_escape_control_characters() -> None:
     events = [Event(0, "ann", "say", ("\x1b[2J",)), Event(None, None, "\x1b[2J", ()), Event(0, "ann", "say", (b"",))]
     lines = update_lines(Update(1, 1.0, {1: "\x1b[2J"}, {2: "\x1b[2J"}, events, [Refusal(1, 1, "NO", "\x1b[2J")]))
     assert len(lines) == 6
     assert all(line.isprintable() for line in lines)
 
 
-def test_of_a_crowd_that_is_there_already_some_are_named() -> None:
+def test_update_lines_name_at_most_ten_present_players() -> None:
     crowd = {slot: f"p{slot}" for slot in range(1_000)}
     assert update_lines(Update(1, 1.0, crowd, {}, [], [], resynced=True)) == [
         "* here: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, and 990 more"

@@ -11,7 +11,16 @@ import pytest
 import zoneclient as client
 from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
-from helpers.zone_connections import FIRST, HOST, WELCOME, assert_same_world, heard, joined, serve_bytes, updates_to
+from helpers.zone_connections import (
+    FIRST,
+    HOST,
+    WELCOME,
+    actions_received,
+    assert_same_world,
+    joined,
+    serve_bytes,
+    updates_to,
+)
 from zoneclient.connection import Event
 from zoneclient.protocol import ClientProtocol
 
@@ -25,26 +34,26 @@ from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Bye, Deflated, enco
 ACTION_BYTES_MAX = 1024 - 16
 
 
-async def test_everything_done_within_one_client_frame_is_one_packet(open_gateway: OpenGateway) -> None:
+async def test_actions_of_one_client_frame_are_one_packet(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         before = fixture.gateway.counters.packets_in_total
         assert [zone.act("emote", which) for which in range(5)] == [1, 2, 3, 4, 5]
-        await heard(fixture, 5)
+        await actions_received(fixture, 5)
         assert fixture.gateway.counters.packets_in_total - before == 1
 
 
-async def test_a_client_frame_lasts_as_long_as_a_tick(open_gateway: OpenGateway) -> None:
+async def test_client_frame_lasts_as_long_as_a_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=20)
     async with joined(fixture, "ann") as zone:
         before = fixture.gateway.counters.packets_in_total
         zone.act("emote", 0)
-        await heard(fixture, 1)
+        await actions_received(fixture, 1)
         # The first packet left at once; these turns of the loop lie within the frame that it began.
         for which in range(5):
             zone.act("emote", which)
             await asyncio.sleep(0)
-        await heard(fixture, 6)
+        await actions_received(fixture, 6)
         assert fixture.gateway.counters.packets_in_total - before == 2
 
 
@@ -57,24 +66,24 @@ async def test_flush_ends_the_client_frame_at_once(open_gateway: OpenGateway) ->
             zone.act("emote", which)
             zone.flush()
         zone.flush()
-        await heard(fixture, 3)
+        await actions_received(fixture, 3)
         assert fixture.gateway.counters.packets_in_total - before == 3
 
 
-async def test_more_actions_than_a_packet_holds_become_two_packets(open_gateway: OpenGateway) -> None:
+async def test_too_many_actions_for_a_packet_become_two_packets(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         before = fixture.gateway.counters.packets_in_total
         for _ in range(ACTIONS_PER_PACKET + 1):
             zone.act("emote", 1)
-        await heard(fixture, ACTIONS_PER_PACKET + 1)
+        await actions_received(fixture, ACTIONS_PER_PACKET + 1)
         assert fixture.gateway.counters.packets_in_total - before == 2
         fixture.tick()
         update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert update.events == [Event(0, "ann", "emote", (1,))] * 17
 
 
-async def test_packets_are_split_by_bytes_too(open_gateway: OpenGateway) -> None:
+async def test_packets_are_split_by_bytes(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100, limits=Limits(event_bytes_per_tick=10_000))
     text = "x" * 190
     per_packet = ACTION_BYTES_MAX // len(encode_action("say", text))
@@ -82,14 +91,14 @@ async def test_packets_are_split_by_bytes_too(open_gateway: OpenGateway) -> None
         before = fixture.gateway.counters.packets_in_total
         for _ in range(12):
             zone.act("say", text)
-        await heard(fixture, 12)
+        await actions_received(fixture, 12)
         assert fixture.gateway.counters.packets_in_total - before == math.ceil(12 / per_packet) > 1
         fixture.tick()
         update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert update.events == [Event(0, "ann", "say", (text,))] * 12
 
 
-async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_error(
+async def test_longest_action_that_fits_arrives_and_longer_one_raises(
     open_gateway: OpenGateway,
 ) -> None:
     fixture = await open_gateway(Plaza, hz=100)
@@ -98,7 +107,7 @@ async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_
         with pytest.raises(ValueError, match="'say' takes 1009 bytes; a packet holds 1008"):
             zone.act("say", longest + "x")
         assert zone.act("say", longest) == 1, "what was not sent has no sequence"
-        await heard(fixture, 1)
+        await actions_received(fixture, 1)
         fixture.tick()
         update = (await updates_to(zone, fixture.zone.world.tick))[-1]
         assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(1, "BAD_PAYLOAD")]
@@ -107,7 +116,7 @@ async def test_the_longest_action_that_fits_arrives_and_a_longer_one_is_a_value_
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, 2**64, -(2**63) - 1, "\ud800"], ids=lambda value: type(value).__name__
 )
-async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_gateway: OpenGateway, value: Any) -> None:
+async def test_act_raises_for_a_value_that_cannot_be_encoded(open_gateway: OpenGateway, value: Any) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
         with pytest.raises((TypeError, ValueError)):
@@ -115,7 +124,7 @@ async def test_what_cannot_be_packed_is_a_type_error_or_a_value_error(open_gatew
         assert zone.act("emote", 1) == 1, "what was not sent has no sequence"
 
 
-async def test_what_was_done_last_is_sent_before_the_goodbye(open_gateway: OpenGateway) -> None:
+async def test_last_actions_are_sent_before_the_goodbye(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=1)
     async with joined(fixture, "ann") as zone:
         for which in range(3):
@@ -123,7 +132,7 @@ async def test_what_was_done_last_is_sent_before_the_goodbye(open_gateway: OpenG
     assert fixture.gateway.counters.packets_in_total == 3, "HELLO, ACT and GOODBYE"
 
 
-async def test_a_server_that_talks_nonsense_is_left(cleanup: contextlib.AsyncExitStack) -> None:
+async def test_invalid_message_from_the_server_ends_the_connection(cleanup: contextlib.AsyncExitStack) -> None:
     port = await serve_bytes(cleanup, frame(WELCOME) + frame(b"\xc1nonsense"))
     async with client.connect(HOST, port, name="ann") as zone:
         with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server") as caught:
@@ -131,7 +140,7 @@ async def test_a_server_that_talks_nonsense_is_left(cleanup: contextlib.AsyncExi
         assert not caught.value.retry
 
 
-async def test_a_zone_is_the_same_deflated_or_not(open_gateway: OpenGateway) -> None:
+async def test_deflated_client_sees_an_equal_zone_with_fewer_bytes(open_gateway: OpenGateway) -> None:
     class Murmuring(Plaza):
         def on_tick(self) -> None:
             self.emit("noise", bytes(2000))
@@ -142,7 +151,7 @@ async def test_a_zone_is_the_same_deflated_or_not(open_gateway: OpenGateway) -> 
         plain, deflated = (-zone._receiver.received_bytes for zone in (ann, bob))
         bob.act("move", 3, 4)
         bob.act("nonsense")
-        await heard(fixture, 2)
+        await actions_received(fixture, 2)
         fixture.tick(10)
         for zone in (ann, bob):
             await updates_to(zone, fixture.zone.world.tick)
@@ -154,14 +163,14 @@ async def test_a_zone_is_the_same_deflated_or_not(open_gateway: OpenGateway) -> 
         assert await bob.ping() >= 0
 
 
-async def test_a_server_that_does_not_deflate_is_followed_as_ever(cleanup: contextlib.AsyncExitStack) -> None:
+async def test_client_that_asked_for_deflate_accepts_plain_messages(cleanup: contextlib.AsyncExitStack) -> None:
     port = await serve_bytes(cleanup, frame(WELCOME) + frame(FIRST.encode()) + frame(Bye("X", "", False).encode()))
     async with client.connect(HOST, port, name="ann", deflate=True) as zone:
         assert not zone.is_deflated
         assert (await anext(zone)).tick == 1
 
 
-async def test_what_nobody_asked_for_is_not_even_inflated(
+async def test_unrequested_deflated_message_is_not_inflated(
     cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ClientProtocol, "inflate", None)
@@ -183,7 +192,7 @@ async def test_what_nobody_asked_for_is_not_even_inflated(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_server_that_deflates_nonsense_is_left(
+async def test_invalid_deflated_message_ends_the_connection(
     cleanup: contextlib.AsyncExitStack, data: bytes, complaint: str
 ) -> None:
     port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(data).encode()))
@@ -192,19 +201,19 @@ async def test_a_server_that_deflates_nonsense_is_left(
             await anext(zone)
 
 
-async def test_what_is_not_text_is_a_type_error_at_once(open_server: OpenServer) -> None:
+async def test_name_or_kind_that_is_no_str_raises_type_error(open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=100)
     not_text: Any = b"ann"
     with pytest.raises(TypeError, match="a name must be a str, not b'ann'"):
         async with client.connect(HOST, server.port, name=not_text):
-            pytest.fail("let in")
+            pytest.fail("the player was admitted")
     async with client.connect(HOST, server.port, name="ann") as zone:
         with pytest.raises(TypeError, match="the kind of an action is text, not 1"):
             zone.act(1)  # type: ignore[arg-type]
 
 
-async def test_a_name_that_cannot_be_sent_is_told_at_once(open_server: OpenServer) -> None:
+async def test_name_that_cannot_be_encoded_raises_before_connecting(open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=100)
     with pytest.raises(ValueError, match=r"."):
         async with client.connect(HOST, server.port, name="\ud800", timeout=0.5):
-            pytest.fail("let in")
+            pytest.fail("the player was admitted")

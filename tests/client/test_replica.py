@@ -8,14 +8,14 @@ import pytest
 import zoneclient as client
 from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
-from helpers.zone_connections import HOST, WELCOME, assert_same_world, heard, joined, serve_bytes, updates_to
+from helpers.zone_connections import HOST, WELCOME, actions_received, assert_same_world, joined, serve_bytes, updates_to
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Bye, Tick
 
 
-async def test_the_replica_is_the_servers_world_tick_by_tick(open_gateway: OpenGateway) -> None:
+async def test_replica_equals_the_servers_world_at_every_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=50)
     async with joined(fixture, "ann") as ann, joined(fixture, "bob") as bob:
         assert (ann.game, ann.hz, ann.name) == ("plaza", 50, "ann")
@@ -26,7 +26,7 @@ async def test_the_replica_is_the_servers_world_tick_by_tick(open_gateway: OpenG
                 zone.act("heal", number)
                 zone.flush()
                 sent += 2
-            await heard(fixture, sent)
+            await actions_received(fixture, sent)
             fixture.tick()
             for zone in (ann, bob):
                 await updates_to(zone, fixture.zone.world.tick)
@@ -36,7 +36,7 @@ async def test_the_replica_is_the_servers_world_tick_by_tick(open_gateway: OpenG
         assert ann.replica.stat(1, "hp") == 100
 
 
-async def test_positions_are_those_of_a_real_server_at_the_same_tick(open_server: OpenServer) -> None:
+async def test_positions_equal_those_of_a_real_server_at_each_tick(open_server: OpenServer) -> None:
     seen: dict[int, dict[int, tuple[int, int]]] = {}
 
     class Recorded(Plaza):
@@ -60,7 +60,7 @@ async def test_positions_are_those_of_a_real_server_at_the_same_tick(open_server
         assert ann.replica.hashes_checked >= 1
 
 
-async def test_a_replica_that_went_wrong_is_found_with_the_next_hash(open_gateway: OpenGateway) -> None:
+async def test_wrong_replica_is_detected_by_the_next_hash(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=4)
     async with joined(fixture, "ann") as zone:
         await anext(zone)
@@ -72,7 +72,7 @@ async def test_a_replica_that_went_wrong_is_found_with_the_next_hash(open_gatewa
         assert isinstance(caught.value, client.ZoneError)
 
 
-async def test_a_frame_that_does_not_follow_is_a_value_error(cleanup: contextlib.AsyncExitStack) -> None:
+async def test_frame_of_another_tick_raises_value_error(cleanup: contextlib.AsyncExitStack) -> None:
     tick = Tick(7, 100, None, [], [], [], [], [], [], [], [], [])
     port = await serve_bytes(cleanup, frame(WELCOME) + frame(tick.encode()) + frame(Bye("X", "", False).encode()))
     async with client.connect(HOST, port, name="ann") as zone:

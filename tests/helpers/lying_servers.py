@@ -1,10 +1,10 @@
-"""Servers that each do one thing wrong, once."""
+"""Servers that each commit one fault, once."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from helpers.stub_server import Connection, Honest
+from helpers.stub_server import Connection, HonestServer
 from helpers.tick_frames import changed
 
 from zoneserver.protocol.framing import HEADER_BYTES, frame
@@ -12,123 +12,134 @@ from zoneserver.protocol.messages import Hello
 from zoneserver.zone.zone import TickResult
 
 
-class Dropping(Honest):
-    """Keeps one action of this kind to itself."""
+class Dropping(HonestServer):
+    """Drops one action of this kind."""
 
     kind = "say"
 
     def submit(self, ref: int, seq: int, actions: Any) -> None:
         for number, action in enumerate(actions, seq):
-            if not self.lies and number > 2 and action[0] == self.kind:
-                self.lies += 1
+            if not self.faults_done and number > 2 and action[0] == self.kind:
+                self.faults_done += 1
             else:
                 self.zone.submit(ref, number, [action])
 
 
-class DroppingAMotion(Dropping):
+class DroppingMotion(Dropping):
+    """Drops one motion."""
+
     kind = "move"
 
 
-class Repeating(Honest):
-    """Lets one action happen twice."""
+class Repeating(HonestServer):
+    """Performs one action twice."""
 
     def submit(self, ref: int, seq: int, actions: Any) -> None:
         super().submit(ref, seq, actions)
-        if not self.lies and seq > 2 and actions[0][0] == "say":
-            self.lies += 1
+        if not self.faults_done and seq > 2 and actions[0][0] == "say":
+            self.faults_done += 1
             self.zone.submit(ref, seq, actions[:1])
 
 
-class Reordering(Honest):
-    """Lets one action happen after one that was done after it."""
+class Reordering(HonestServer):
+    """Performs one action after the next one of that player."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_back: tuple[int, int, Any] | None = None
 
     def submit(self, ref: int, seq: int, actions: Any) -> None:
-        said = actions[0][0] == "say"
-        if not self.lies and not self.late and seq > 2 and said:
-            self.late.append((ref, seq, actions))
+        is_said = actions[0][0] == "say"
+        if not self.faults_done and self.held_back is None and seq > 2 and is_said:
+            self.held_back = ref, seq, actions
             return
         super().submit(ref, seq, actions)
-        if self.late and self.late[0][0] == ref and said:
-            self.lies += 1
-            super().submit(*self.late.pop())
+        if self.held_back is not None and self.held_back[0] == ref and is_said:
+            self.faults_done += 1
+            super().submit(*self.held_back)
+            self.held_back = None
 
 
-class TwoFaced(Honest):
-    """Sends one of the bots other bytes, once."""
+class Mismatching(HonestServer):
+    """Sends other bytes to one of the bots, once."""
 
-    def say_tick(self, result: TickResult) -> None:
-        for place, connection in enumerate(self.playing()):
+    def send_tick(self, result: TickResult) -> None:
+        for index, connection in enumerate(self.players()):
             data = result.frame
-            if not self.lies and place == 1 and result.tick > 20:
-                self.lies += 1
+            if not self.faults_done and index == 1 and result.tick > 20:
+                self.faults_done += 1
                 data = frame(changed(data[HEADER_BYTES:], dilation_percent=99))
             connection.transport.write(data)
 
 
-class Skipping(Honest):
-    """Keeps one frame, in which nothing happens, from one of the bots."""
+class Skipping(HonestServer):
+    """Does not send one frame, which is empty, to one of the bots."""
 
-    def say_tick(self, result: TickResult) -> None:
-        playing = self.playing()
-        if not self.lies and len(playing) == 2 and result.tick > 20 and not result.records:
-            self.lies += 1
-            del playing[0]
-        for connection in playing:
+    def send_tick(self, result: TickResult) -> None:
+        players = self.players()
+        if not self.faults_done and len(players) == 2 and result.tick > 20 and not result.records:
+            self.faults_done += 1
+            del players[0]
+        for connection in players:
             connection.transport.write(result.frame)
 
 
-class Mishashing(Honest):
-    """Sends everybody a state hash that is not the state's."""
+class WrongHash(HonestServer):
+    """Sends a wrong state hash to all bots, once."""
 
-    def say_tick(self, result: TickResult) -> None:
+    def send_tick(self, result: TickResult) -> None:
         data = result.frame
-        if not self.lies and len(self.playing()) == 2:
-            self.lies += 1
+        if not self.faults_done and len(self.players()) == 2:
+            self.faults_done += 1
             data = frame(changed(data[HEADER_BYTES:], hash=0xBAD))
-        for connection in self.playing():
+        for connection in self.players():
             connection.transport.write(data)
 
 
-class Misremembering(Honest):
-    """Sends the second bot a snapshot of another world."""
+class WrongSnapshot(HonestServer):
+    """Sends a snapshot of another state to the second bot."""
 
-    def say_snapshot(self, connection: Connection) -> bytes:
-        if len(self.playing()) < 2:
-            return super().say_snapshot(connection)
-        self.lies += 1
+    def snapshot_bytes(self, connection: Connection) -> bytes:
+        if len(self.players()) < 2:
+            return super().snapshot_bytes(connection)
+        self.faults_done += 1
         world = self.zone.world
         world.x[0] ^= 1
-        data = super().say_snapshot(connection)
+        data = super().snapshot_bytes(connection)
         world.x[0] ^= 1
         return data
 
 
-class Expelling(Honest):
-    """Throws one bot out when it has acted a little."""
+class Kicking(HonestServer):
+    """Kicks one bot after a few actions."""
 
     def submit(self, ref: int, seq: int, actions: Any) -> None:
         super().submit(ref, seq, actions)
-        if not self.lies and seq > 3:
-            self.lies += 1
-            self.clients[ref].end("INTERNAL_ERROR")
+        if not self.faults_done and seq > 3:
+            self.faults_done += 1
+            self.connections[ref].end("INTERNAL_ERROR")
 
 
-class Refusing(Honest):
-    """Lets the second bot not in."""
+class Refusing(HonestServer):
+    """Refuses the second bot."""
 
-    def hello(self, connection: Connection, hello: Hello) -> None:
+    def on_hello(self, connection: Connection, hello: Hello) -> None:
         if connection.ref == 1:
-            self.lies += 1
+            self.faults_done += 1
             connection.end("SERVER_FULL")
         else:
-            super().hello(connection, hello)
+            super().on_hello(connection, hello)
 
 
-class TakingOut(Honest):
-    """Takes the last player out of the zone, and tells everybody, while its connection stays."""
+class Removing(HonestServer):
+    """Removes the last player from the zone while its connection stays open."""
 
-    def say_tick(self, result: TickResult) -> None:
-        if not self.lies and len(self.playing()) == 2 and result.tick > 20:
-            self.lies += 1
-            self.zone.leave(self.playing()[-1].ref)
-        super().say_tick(result)
+    def send_tick(self, result: TickResult) -> None:
+        if not self.faults_done and len(self.players()) == 2 and result.tick > 20:
+            self.faults_done += 1
+            self.zone.leave(self.players()[-1].ref)
+        super().send_tick(result)
+
+    def on_lost(self, connection: Connection) -> None:
+        # The zone no longer has this player, so there is nothing to leave.
+        self.connections.pop(connection.ref, None)

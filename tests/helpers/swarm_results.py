@@ -37,7 +37,7 @@ def errors_of(counts: dict[str, int]) -> Errors:
     return made
 
 
-def some_tally(factor: int) -> Tally:
+def distinct_tally(factor: int) -> Tally:
     """A tally in which every field differs from every other, and from its default."""
     values: dict[str, Any] = {}
     for place, field in enumerate(dataclasses.fields(Tally), 1):
@@ -90,7 +90,23 @@ def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
     return Outcome(**values | changes)
 
 
-def text_of(result: dict[str, Any]) -> str:
+def flood_tally(**changes: Any) -> RoleTally:
+    """Return the tally of two flooding bots with the expected codes, except for the changes."""
+    values: dict[str, Any] = {
+        "bots": 2,
+        "expected": ["FLOOD", "BANNED"],
+        "refusals": ["WARNED", "MUTED"],
+        "got": Counter(FLOOD=2, BANNED=2),
+        "refused": Counter(WARNED=2, MUTED=2),
+    }
+    return RoleTally(**values | changes)
+
+
+SERVER_CLOSES = {"FLOOD": 2, "BANNED": 2, "CLIENT_LEFT": 10}
+"""The counts of a server that match `flood_tally()` and ten honest bots."""
+
+
+def rendered_text(result: dict[str, Any]) -> str:
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(render_text(result))

@@ -20,13 +20,13 @@ class FrameStream:
     def __init__(self, hz: int = 2) -> None:
         self.zone = Zone(Plaza(), hz=hz, seed=1)
         world = self.zone.world
-        self.frame_checker = FrameChecker()
+        self.checker = FrameChecker()
         self.zone.join(0, "ann")
         self.zone.join(1, "bob")
         self.payload()
         stats = list(Plaza.stats.items())
-        self.frame_checker.on_welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
-        self.frame_checker.check_snapshot(self.snapshot())
+        self.checker.on_welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.checker.check_snapshot(self.snapshot())
 
     def payload(self) -> bytes:
         return self.zone.tick().frame[HEADER_BYTES:]
@@ -35,12 +35,12 @@ class FrameStream:
         return self.zone.world.snapshot().encode()
 
     def counts(self) -> dict[str, int]:
-        frame_checker = self.frame_checker
+        checker = self.checker
         return {
-            "received": frame_checker.received,
-            "mismatched": frame_checker.mismatched,
-            "gaps": frame_checker.gaps,
-            "diverged": frame_checker.diverged,
+            "received": checker.received,
+            "mismatched": checker.mismatched,
+            "gaps": checker.gaps,
+            "diverged": checker.diverged,
         }
 
 

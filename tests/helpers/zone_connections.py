@@ -28,24 +28,24 @@ async def joined(fixture: GatewayFixture, name: str, **settings: Any) -> AsyncIt
     """A player in a hall, let in with a tick of its own."""
     greeted = fixture.gateway.counters.packets_in_total
 
-    async def let_in() -> None:
+    async def admit() -> None:
         await until(lambda: fixture.gateway.counters.packets_in_total > greeted)
         fixture.tick()
 
-    letting_in = asyncio.create_task(let_in())
+    admitting = asyncio.create_task(admit())
     async with client.connect(HOST, fixture.port, name=name, **settings) as zone:
-        await letting_in
+        await admitting
         yield zone
 
 
-async def heard(fixture: GatewayFixture, actions: int) -> None:
+async def actions_received(fixture: GatewayFixture, actions: int) -> None:
     """Returns when the gateway has taken in so many actions, ever."""
 
-    def is_heard() -> bool:
+    def have_arrived() -> bool:
         fixture.gateway.read_inbox()  # the halls of these tests tick by hand
         return fixture.gateway.counters.actions_in_total >= actions
 
-    await until(is_heard)
+    await until(have_arrived)
 
 
 async def updates_to(zone: ZoneConnection, tick: int) -> list[Update]:

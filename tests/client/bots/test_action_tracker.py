@@ -29,7 +29,7 @@ def ended(counts: ActionCounts) -> int:
     return counts.delivered + counts.superseded + counts.lost + sum(counts.refused.values())
 
 
-def test_what_a_frame_holds_is_delivered() -> None:
+def test_action_in_a_frame_is_delivered() -> None:
     tracker, counts = tracker_with(EVENT, MOTION)
     tracker.record_seen(1, EVENT, now=0.0)
     tracker.record_seen(2, MOTION, now=0.0)
@@ -37,7 +37,7 @@ def test_what_a_frame_holds_is_delivered() -> None:
     assert (counts.duplicated, counts.reordered, counts.lost) == (0, 0, 0)
 
 
-def test_a_motion_supersedes_the_motions_before_it_and_no_event() -> None:
+def test_motion_supersedes_earlier_motions_but_no_events() -> None:
     tracker, counts = tracker_with(MOTION, EVENT, MOTION, MOTION)
     tracker.record_seen(3, MOTION, now=0.0)
     assert (counts.delivered, counts.superseded, len(tracker)) == (1, 1, 2)
@@ -56,7 +56,7 @@ def test_refusals_are_counted_by_code() -> None:
     assert counts.duplicated == 1
 
 
-def test_what_is_outstanding_at_the_end_is_lost() -> None:
+def test_close_counts_outstanding_actions_as_lost() -> None:
     tracker, counts = tracker_with(EVENT, MOTION, EVENT)
     tracker.record_seen(2, MOTION, now=0.0)
     tracker.close()
@@ -66,7 +66,7 @@ def test_what_is_outstanding_at_the_end_is_lost() -> None:
 
 
 @pytest.mark.parametrize("is_motion", [MOTION, EVENT])
-def test_what_comes_twice_is_duplicated(is_motion: bool) -> None:
+def test_action_seen_twice_is_duplicated(is_motion: bool) -> None:
     tracker, counts = tracker_with(is_motion, is_motion)
     tracker.record_seen(1, is_motion, now=0.0)
     tracker.record_seen(1, is_motion, now=0.0)
@@ -74,21 +74,21 @@ def test_what_comes_twice_is_duplicated(is_motion: bool) -> None:
     assert (counts.delivered, counts.duplicated) == (2, 1)
 
 
-def test_what_was_never_done_counts_as_duplicated() -> None:
+def test_action_that_was_never_sent_is_duplicated() -> None:
     tracker, counts = tracker_with()
     tracker.record_seen(17, EVENT, now=0.0)
     tracker.record_refused(refusal(9))
     assert (counts.duplicated, counts.delivered, counts.refused) == (2, 0, {})
 
 
-def test_events_that_overtake_one_another_are_reordered() -> None:
+def test_events_out_of_order_are_reordered() -> None:
     tracker, counts = tracker_with(EVENT, EVENT, EVENT, EVENT)
     for seq in (1, 4, 2, 3):
         tracker.record_seen(seq, EVENT, now=0.0)
     assert (counts.delivered, counts.reordered) == (4, 2)
 
 
-def test_a_snapshot_delivers_everything_up_to_its_sequence() -> None:
+def test_snapshot_delivers_every_action_up_to_its_sequence() -> None:
     tracker, counts = tracker_with(EVENT, MOTION, EVENT, MOTION)
     tracker.record_refused(refusal(1))
     tracker.record_snapshot(3)
@@ -97,13 +97,13 @@ def test_a_snapshot_delivers_everything_up_to_its_sequence() -> None:
     assert (counts.delivered, counts.superseded, len(tracker)) == (3, 0, 0)
 
 
-def test_a_snapshot_from_before_the_first_action_delivers_nothing() -> None:
+def test_snapshot_from_before_the_first_action_delivers_nothing() -> None:
     tracker, counts = tracker_with(EVENT, MOTION)
     tracker.record_snapshot(0)
     assert (counts.delivered, len(tracker)) == (0, 2)
 
 
-def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_sent() -> None:
+def test_latency_counts_from_due_time_and_uncorrected_from_sending() -> None:
     counts = ActionCounts()
     tracker = ActionTracker(counts)
     tracker.record_sent(1, EVENT, due=1.0, now=1.25)
@@ -113,7 +113,7 @@ def test_times_are_taken_from_when_it_was_due_and_beside_that_from_when_it_was_s
     assert (times.to_tick.total, times.from_tick.total) == (0, 0), "when its tick began is not known"
 
 
-def test_a_latency_is_split_where_the_tick_began() -> None:
+def test_latency_is_split_at_the_start_of_the_tick() -> None:
     counts = ActionCounts()
     tracker = ActionTracker(counts)
     tracker.record_sent(1, EVENT, due=1.0, now=1.125)
@@ -126,7 +126,7 @@ def test_a_latency_is_split_where_the_tick_began() -> None:
     assert (times + counts.times).send_delay.total == 2
 
 
-def test_an_action_that_a_frame_gives_as_something_else_still_ends_once() -> None:
+def test_action_seen_as_another_kind_still_has_one_outcome() -> None:
     tracker, counts = tracker_with(MOTION)
     tracker.record_seen(1, EVENT, now=0.0)
     tracker.close()
@@ -209,7 +209,7 @@ def live(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), first=st.sampled_from([1, 100, 250, 255, 256, 300, 65_500]))
-def test_the_book_agrees_with_a_naive_one_across_every_wrap_of_the_byte(data: st.DataObject, first: int) -> None:
+def test_tracker_agrees_with_naive_model_across_wraps_of_the_byte(data: st.DataObject, first: int) -> None:
     counts, naive = ActionCounts(), NaiveTracker()
     tracker = ActionTracker(counts)
     live(data, tracker, naive, first)
@@ -245,7 +245,7 @@ ANYTHING = st.one_of(
 
 
 @given(st.lists(ANYTHING, max_size=60))
-def test_whatever_a_server_says_each_action_ends_exactly_once(said: list[tuple[str, int, bool]]) -> None:
+def test_each_action_has_one_outcome_after_any_server_messages(said: list[tuple[str, int, bool]]) -> None:
     tracker, counts = tracker_with()
     seq = 1
     for what, number, is_motion in said:

@@ -22,7 +22,7 @@ KNOWN_REFUSALS = {"OUT_OF_RANGE", "COOLDOWN", "TARGET_DEAD", "DEAD", "NO_TARGET"
 """What the rules of the game say to somebody who could not have known better."""
 
 
-class Puppet:
+class BotStub:
     """As much of a bot as a behaviour looks at, without a connection."""
 
     def __init__(self, slot: int, welcome: Welcome, seed: int) -> None:
@@ -32,7 +32,7 @@ class Puppet:
         self.seq = 1
 
 
-class CrowdFixture:
+class Crowd:
     """Puppets in a zone of their own, whom the zone's own frames show what happens."""
 
     def __init__(self, roles: list[str], hz: int, seed: int, crowded: bool = False) -> None:
@@ -45,7 +45,7 @@ class CrowdFixture:
         stats = list(Game.stats.items())
         welcome = Welcome(1, 0, 0, hz, "plaza", world.width, world.height, stats, 1024, 16)
         self.replica = Replica(welcome)
-        self.puppets = [Puppet(slot, welcome, seed * 100 + slot) for slot in range(len(roles))]
+        self.bots = [BotStub(slot, welcome, seed * 100 + slot) for slot in range(len(roles))]
         self.behaviours: list[Behaviour] = [ROLES[role]() for role in roles]
         self.refusals: set[str] = set()
         self.done: set[str] = set()
@@ -62,13 +62,13 @@ class CrowdFixture:
         self.replica.apply(frame)
 
     def act(self) -> None:
-        for puppet, behaviour in zip(self.puppets, self.behaviours, strict=True):
-            decision = behaviour.decide(cast(Bot, puppet), self.replica)
+        for bot, behaviour in zip(self.bots, self.behaviours, strict=True):
+            decision = behaviour.decide(cast(Bot, bot), self.replica)
             if decision is not None:
                 kind, arguments = decision
                 assert (kind in behaviour.motion_kinds) == (kind == "move")
-                assert self.zone.submit(puppet.slot, puppet.seq, [(kind, *arguments)])
-                puppet.seq += 1
+                assert self.zone.submit(bot.slot, bot.seq, [(kind, *arguments)])
+                bot.seq += 1
 
 
 @settings(max_examples=60, deadline=None)
@@ -78,56 +78,56 @@ class CrowdFixture:
     roles=st.lists(st.sampled_from(sorted(ROLES)), min_size=1, max_size=6),
     pause=st.integers(1, 4),
 )
-def test_bots_do_only_what_the_rules_may_accept(hz: int, seed: int, roles: list[str], pause: int) -> None:
-    stage = CrowdFixture(roles, hz, seed)
+def test_behaviours_do_only_actions_that_the_rules_may_accept(hz: int, seed: int, roles: list[str], pause: int) -> None:
+    crowd = Crowd(roles, hz, seed)
     for _ in range(20):
-        stage.act()
+        crowd.act()
         for _ in range(pause):
-            stage.tick()
-    assert stage.refusals <= KNOWN_REFUSALS
+            crowd.tick()
+    assert crowd.refusals <= KNOWN_REFUSALS
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_crowd_of_fighters_fights_heals_kills_and_dies(seed: int) -> None:
-    stage = CrowdFixture(["fighter"] * 12, hz=20, seed=seed, crowded=True)
+def test_fighters_in_a_crowd_use_every_action(seed: int) -> None:
+    crowd = Crowd(["fighter"] * 12, hz=20, seed=seed, crowded=True)
     for _ in range(150):
-        stage.act()
+        crowd.act()
         for _ in range(8):
-            stage.tick()
-    assert stage.refusals <= KNOWN_REFUSALS
-    assert stage.done >= {"move", "strike", "bolt", "heal", "hit", "death", "respawn"}
+            crowd.tick()
+    assert crowd.refusals <= KNOWN_REFUSALS
+    assert crowd.done >= {"move", "strike", "bolt", "heal", "hit", "death", "respawn"}
 
 
-def test_the_chatty_talk_wave_and_walk_and_walkers_only_walk() -> None:
-    stage = CrowdFixture(["chatty"] * 10, hz=20, seed=1)
+def test_chatty_bots_talk_wave_and_walk_and_walkers_only_walk() -> None:
+    crowd = Crowd(["chatty"] * 10, hz=20, seed=1)
     for _ in range(20):
-        stage.act()
-        stage.tick()
-    assert (stage.done, stage.refusals) == ({"say", "emote", "move"}, set())
-    stage = CrowdFixture(["walker"] * 10, hz=20, seed=1)
+        crowd.act()
+        crowd.tick()
+    assert (crowd.done, crowd.refusals) == ({"say", "emote", "move"}, set())
+    crowd = Crowd(["walker"] * 10, hz=20, seed=1)
     for _ in range(20):
-        stage.act()
-        stage.tick()
-    assert (stage.done, stage.refusals) == ({"move"}, set())
+        crowd.act()
+        crowd.tick()
+    assert (crowd.done, crowd.refusals) == ({"move"}, set())
 
 
 def test_walkers_keep_away_from_the_walls() -> None:
-    stage = CrowdFixture(["walker"] * 20, hz=1 << 4, seed=3)
+    crowd = Crowd(["walker"] * 20, hz=1 << 4, seed=3)
     for _ in range(100):
-        stage.act()
+        crowd.act()
         for _ in range(40):
-            stage.tick()
-    world = stage.zone.world
+            crowd.tick()
+    world = crowd.zone.world
     places = [world.position(slot) for slot in world.slots()]
     assert sum(0 in place or 10_000 in place for place in places) <= 4
 
 
-def test_the_same_seed_decides_the_same() -> None:
+def test_equal_seeds_make_equal_decisions() -> None:
     def frames(seed: int) -> list[Any]:
-        stage = CrowdFixture(["walker", "fighter", "chatty"] * 3, hz=20, seed=seed)
+        crowd = Crowd(["walker", "fighter", "chatty"] * 3, hz=20, seed=seed)
         for _ in range(30):
-            stage.act()
-            stage.tick()
-        return [stage.zone.world.snapshot().encode(), stage.done]
+            crowd.act()
+            crowd.tick()
+        return [crowd.zone.world.snapshot().encode(), crowd.done]
 
     assert frames(5) == frames(5) != frames(6)

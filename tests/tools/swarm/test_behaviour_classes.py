@@ -43,7 +43,7 @@ async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
     return running.returncode, out.decode(), err.decode()
 
 
-async def test_bots_of_ones_own_play_any_game_and_idle_ones_watch_it(open_server: OpenServer, tmp_path: Path) -> None:
+async def test_own_bot_class_plays_any_game_and_idle_bots_watch(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server(Tag, stats_port=0)
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port), "--json", "-")
     for who in (("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)):
@@ -54,7 +54,7 @@ async def test_bots_of_ones_own_play_any_game_and_idle_ones_watch_it(open_server
         assert (report["actions"]["delivered"] > 0) == ("idle=1" not in who[0])
 
 
-async def test_bots_that_are_for_another_game_are_told_so(open_server: OpenServer, tmp_path: Path) -> None:
+async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server(Tag, stats_port=0)
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port))
     code, out, _ = await swarm(tmp_path, *ports, "--mix", "walker=1")
@@ -72,9 +72,7 @@ async def test_bots_that_are_for_another_game_are_told_so(open_server: OpenServe
         (["--bot", "mybots:Runner", "--mix", "idle=1"], "not allowed with argument --bot"),
     ],
 )
-async def test_bots_that_are_not_there_are_told_before_anything_starts(
-    who: list[str], words: str, tmp_path: Path
-) -> None:
+async def test_missing_bot_class_is_reported_before_the_run(who: list[str], words: str, tmp_path: Path) -> None:
     code, out, err = await swarm(tmp_path, *who)
     assert (code, out) == (2, "")
     assert words in err.splitlines()[-1]

@@ -23,7 +23,7 @@ from zonetools.swarm.plan import Plan
 
 
 @pytest.mark.parametrize("arguments", [["--host", "192.0.2.1"], ["--host", "zone.example", "--port", "7777"]])
-def test_nothing_is_connected_to_before_the_target_is_checked(
+def test_target_is_checked_before_any_connection(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(_plan: Plan, _arguments: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def test_nothing_is_connected_to_before_the_target_is_checked(
     ("host", "arguments", "asked"),
     [("127.0.0.1", [], 7778), ("192.0.2.1", [], None), ("192.0.2.1", ["--stats-port", "9"], 9)],
 )
-def test_the_admin_port_of_another_machine_is_not_asked_unless_it_is_named(
+def test_admin_port_of_another_machine_is_used_only_if_given(
     host: str, arguments: list[str], asked: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[int | None] = []
@@ -59,7 +59,7 @@ def test_the_admin_port_of_another_machine_is_not_asked_unless_it_is_named(
     assert found == [asked]
 
 
-def test_a_run_with_everything_that_it_can_write(family: Family, tmp_path: Path) -> None:
+def test_run_writes_json_html_and_csv(family: Family, tmp_path: Path) -> None:
     old, html, prefix = tmp_path / "old.json", tmp_path / "run.html", tmp_path / "run"
     brief = ("--spawn-server", "--bots", "20", "--time", "1500ms", "--rate", "10", "--no-progress")
     code, out, err = family.run("zonetools.swarm", *brief, "--json", str(old), "--fail-if", "lost>0")
@@ -95,7 +95,7 @@ def test_a_run_with_everything_that_it_can_write(family: Family, tmp_path: Path)
     assert sent == pytest.approx(report["actions"]["sent"], rel=0.01)
 
 
-def test_a_game_of_ones_own_is_spawned(family: Family) -> None:
+def test_spawn_server_runs_another_game(family: Family) -> None:
     code, out, _ = family.run(
         *("zonetools.swarm", "--spawn-server", "zoneserver.games.chat:Chat", "--mix", "idle=1", "--bots", "5"),
         *("--time", "300ms", "--no-progress", "--json", "-"),
@@ -104,7 +104,7 @@ def test_a_game_of_ones_own_is_spawned(family: Family) -> None:
     assert json.loads(out)["plan"]["game"] == "chat"
 
 
-def test_a_game_that_is_not_there_is_told_in_one_line(family: Family) -> None:
+def test_missing_game_is_reported_in_one_line(family: Family) -> None:
     code, out, err = family.run("zonetools.swarm", "--spawn-server", "nothing:Here", "--bots", "5", "--no-progress")
     assert (code, out, len(err.splitlines())) == (3, "", 1)
     assert "there is no module 'nothing'" in err
@@ -121,7 +121,7 @@ def test_a_game_that_is_not_there_is_told_in_one_line(family: Family) -> None:
         (["--csv", "/nowhere/run"], "cannot write /nowhere/run_seconds.csv"),
     ],
 )
-def test_what_cannot_come_to_anything_is_told_before_the_run(
+def test_invalid_report_settings_are_rejected_before_the_run(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -130,7 +130,7 @@ def test_what_cannot_come_to_anything_is_told_before_the_run(
     assert words in capsys.readouterr().err
 
 
-def test_the_settings_of_a_report_are_shown_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_config_prints_the_report_settings(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["--spawn-server", "--fail-if", "p99 > 150ms", "--fail-if", "lost>0", "--show-config"])
     shown = capsys.readouterr().out
@@ -139,7 +139,7 @@ def test_the_settings_of_a_report_are_shown_as_they_were_given(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("ramp", ["500", "10"], ids=["while measuring", "while joining"])
-def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
+def test_interrupted_run_writes_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
     html, prefix, file = tmp_path / "run.html", tmp_path / "run", tmp_path / "run.json"
     swarm = family.start(
         *("zonetools.swarm", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
@@ -167,7 +167,7 @@ def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp
         assert table.stat().st_size > 0
 
 
-def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_path: Path) -> None:
+def test_files_are_written_even_if_stdout_is_closed(family: Family, tmp_path: Path) -> None:
     html = tmp_path / "run.html"
     swarm = family.start("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--html", str(html))
     assert swarm.stdout is not None
@@ -178,7 +178,7 @@ def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_p
     assert_whole_page(html.read_text())
 
 
-def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family: Family) -> None:
+def test_terminal_shows_progress_and_is_restored(family: Family) -> None:
     terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "30", "--ramp", "20", "--time", "0")
     try:
         terminal.wait_for(b"joining")
@@ -195,7 +195,7 @@ def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family:
         terminal.close()
 
 
-def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
+def test_no_progress_prints_only_the_report(family: Family) -> None:
     terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--no-progress")
     try:
         assert terminal.wait_for_end() == 0
@@ -206,13 +206,13 @@ def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
         terminal.close()
 
 
-def test_a_swarm_needs_somebody_honest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_swarm_without_an_honest_bot_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--bots", "1", "--mix", "walker=1,flood=9"]) == 2
     assert "none of the 1 bots of this mix is honest" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_the_control_run_is_the_same_without_the_hostile_bots(
+def test_control_run_has_the_plan_without_hostile_bots(
     interrupted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     conducted: list[Plan] = []

@@ -36,15 +36,13 @@ MIXES = st.dictionaries(
         ("walker=1,chatty=2,walker=3", "the role 'walker' appears twice"),
     ],
 )
-def test_a_mix_that_makes_no_sense_is_explained(text: str, complaint: str) -> None:
+def test_parse_mix_explains_an_invalid_mix(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_mix(text)
 
 
 @given(mix=MIXES, mixes=st.integers(1, 4), start=st.integers(0, 100))
-def test_any_whole_number_of_mixes_holds_the_roles_in_exact_proportion(
-    mix: dict[str, int], mixes: int, start: int
-) -> None:
+def test_whole_repetitions_of_the_mix_have_exact_shares(mix: dict[str, int], mixes: int, start: int) -> None:
     plan, whole = Plan(mix=mix), sum(mix.values())
     roles = Counter(plan.role(number) for number in range(start, start + mixes * whole))
     assert roles == Counter({role: share * mixes for role, share in mix.items() if share})
@@ -62,7 +60,7 @@ def test_roles_are_spread_evenly(mix: dict[str, int]) -> None:
 
 
 @given(seed=st.integers(0, 2**31), rate=st.floats(0.01, 1000), number=st.integers(0, 10**6))
-def test_a_phase_lies_within_the_period_and_is_the_same_every_time(seed: int, rate: float, number: int) -> None:
+def test_phase_is_within_the_period_and_repeatable(seed: int, rate: float, number: int) -> None:
     phase = Plan(seed=seed, rate=rate).phase(number)
     assert 0 <= phase < 1 / rate
     assert phase == Plan(seed=seed, rate=rate).phase(number)
@@ -76,20 +74,20 @@ def test_phases_are_spread_over_the_period() -> None:
 
 
 @given(bots=st.integers(1, 200), processes=st.integers(1, 9))
-def test_the_processes_share_the_bots_among_them(bots: int, processes: int) -> None:
+def test_each_bot_belongs_to_one_process(bots: int, processes: int) -> None:
     plan = Plan(bots=bots, processes=processes)
     shares = [list(plan.numbers(process)) for process in range(processes)]
     assert sorted(itertools.chain(*shares)) == list(range(bots))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_a_plan_is_the_same_in_another_process() -> None:
+def test_plan_survives_json() -> None:
     plan = Plan(port=1234, bots=7, mix=parse_mix("chatty=1"), seed=9, processes=2)
     assert Plan(**json.loads(json.dumps(plan.to_json()))) == plan
     assert Plan().mix == parse_mix(DEFAULT_MIX)
 
 
-def test_names_differ_and_fit_the_protocol() -> None:
+def test_names_are_unique_and_fit_the_protocol() -> None:
     plan = Plan(bots=20_000)
     names = {plan.name(number) for number in range(0, 20_000, 7)}
     assert len(names) == len(range(0, 20_000, 7))
@@ -100,7 +98,7 @@ def test_names_differ_and_fit_the_protocol() -> None:
 ANY_ROLE = ["walker", "fighter", "chatty", *HOSTILE_ROLES]
 
 
-def test_hostile_roles_are_part_of_a_mix() -> None:
+def test_mix_may_contain_hostile_roles() -> None:
     plan = Plan(bots=1000, mix=parse_mix("walker=90,stuck=5,flood=5"))
     assert plan.hostile == {"stuck": 50, "flood": 50}
     assert plan.honest == Plan(bots=900, mix={"walker": 90})
@@ -120,13 +118,13 @@ def test_every_bot_is_either_honest_or_hostile(mix: dict[str, int], bots: int) -
     assert {role for role in roles if role not in HOSTILE_ROLES} <= set(plan.honest.mix)
 
 
-def test_the_default_mix_is_honest() -> None:
+def test_default_mix_is_honest() -> None:
     assert not Plan().hostile
     assert Plan().honest == Plan()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.1", "::1"])
-def test_this_machine_is_a_target_without_another_word(host: str) -> None:
+def test_this_machine_needs_no_confirmation(host: str) -> None:
     check_target(Plan(host=host), yes_remote=False)
     check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=False)
 
@@ -145,7 +143,7 @@ def test_this_machine_is_a_target_without_another_word(host: str) -> None:
         "127.1",
     ],
 )
-def test_another_machine_is_a_target_only_when_somebody_says_that_it_is_theirs(host: str) -> None:
+def test_another_machine_needs_confirmation_and_no_hostile_bots(host: str) -> None:
     with pytest.raises(ValueError, match="is not this machine; --yes-remote"):
         check_target(Plan(host=host), yes_remote=False)
     check_target(Plan(host=host), yes_remote=True)
@@ -154,10 +152,10 @@ def test_another_machine_is_a_target_only_when_somebody_says_that_it_is_theirs(h
 
 
 @given(st.ip_addresses())
-def test_no_address_of_another_machine_passes_for_ours(address: Any) -> None:
+def test_only_loopback_addresses_are_this_machine(address: Any) -> None:
     assert is_this_machine(str(address)) == address.is_loopback
 
 
 @given(st.text(max_size=20))
-def test_no_name_passes_for_this_machine(name: str) -> None:
+def test_names_are_not_this_machine(name: str) -> None:
     assert not is_this_machine(f"{name}.example")

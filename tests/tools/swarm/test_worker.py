@@ -1,4 +1,4 @@
-"""A worker counts exactly what a lying server does wrong."""
+"""A worker counts exactly the faults of a server."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from helpers.lying_servers import (
     Dropping,
-    DroppingAMotion,
-    Expelling,
-    Mishashing,
-    Misremembering,
+    DroppingMotion,
+    Kicking,
+    Mismatching,
     Refusing,
+    Removing,
     Reordering,
     Repeating,
     Skipping,
-    TakingOut,
-    TwoFaced,
+    WrongHash,
+    WrongSnapshot,
 )
-from helpers.stub_server import Connection, Honest
+from helpers.stub_server import HonestServer
 from helpers.swarm_results import outcome
 from zoneclient.bots.behaviours import Chatty
 from zoneclient.bots.bot import Bot
@@ -37,38 +37,23 @@ from zonetools.swarm.worker import Worker
 PATIENCE_SECONDS = 30.0
 
 
-async def run_against(server: Honest, rate: float = 50.0) -> Tally:
-    """Two talkative bots against this server, until some time after it has lied."""
-    loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0)
-
-    async def tick() -> None:
-        while True:
-            server.tick()
-            await asyncio.sleep(0.01)
-
-    ticking = asyncio.create_task(tick())
-    mix = {"chatty": 1}
-    plan = Plan(port=listener.sockets[0].getsockname()[1], bots=2, ramp=50, rate=rate, mix=mix)
-    swarm, commands = Worker(plan, 0), asyncio.Queue[Command]()
-    running = asyncio.create_task(swarm.run(commands))
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not swarm.progress()["done"]:
-                await asyncio.sleep(0.01)
+async def run_against(server: HonestServer, rate: float = 50.0) -> Tally:
+    """Run two chatty bots against a server until 30 ticks after its fault."""
+    async with server.serve() as port, asyncio.timeout(PATIENCE_SECONDS):
+        plan = Plan(port=port, bots=2, ramp=50, rate=rate, mix={"chatty": 1})
+        swarm, commands = Worker(plan, 0), asyncio.Queue[Command]()
+        running = asyncio.create_task(swarm.run(commands))
+        try:
+            await server.wait_until(lambda: swarm.progress()["done"])
             commands.put_nowait(Measure())
-            while not server.lies and type(server) is not Honest:
-                await asyncio.sleep(0.01)
-            enough = server.zone.world.tick + 30
-            while server.zone.world.tick < enough:
-                await asyncio.sleep(0.01)
+            await server.wait_until(lambda: server.faults_done or type(server) is HonestServer)
+            last = server.zone.world.tick + 30
+            await server.wait_until(lambda: server.zone.world.tick >= last)
             commands.put_nowait(Stop())
             return Tally.from_json(await running)
-    finally:
-        ticking.cancel()
-        running.cancel()
-        await asyncio.gather(ticking, running, return_exceptions=True)
-        listener.close()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 COUNTED = (
@@ -85,69 +70,65 @@ COUNTED = (
 
 
 @pytest.mark.parametrize(
-    ("server", "faults"),
+    ("make_server", "faults"),
     [
-        (Honest, {}),
+        (HonestServer, {}),
         (Dropping, {"lost": 1}),
         (Repeating, {"duplicated": 1}),
         (Reordering, {"reordered": 1}),
-        (TwoFaced, {"mismatched": 1}),
+        (Mismatching, {"mismatched": 1}),
         (Skipping, {"gaps": 1}),
-        (Mishashing, {"diverged": 1}),
-        (Misremembering, {"diverged": 1}),
+        (WrongHash, {"diverged": 1}),
+        (WrongSnapshot, {"diverged": 1}),
         (Refusing, {"failed": 1}),
     ],
 )
-def test_the_swarm_counts_exactly_what_a_server_does_wrong(
-    server: Callable[[], Honest], faults: dict[str, int], monkeypatch: pytest.MonkeyPatch
+def test_worker_counts_exactly_the_faults_of_the_server(
+    make_server: Callable[[], HonestServer], faults: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What never comes is waited for: less long than in a real run.
+    # The worker waits this long for answers that never come.
     monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
-    lying = server()
-    tally = asyncio.run(run_against(lying))
-    assert lying.lies == sum(faults.values())
+    server = make_server()
+    tally = asyncio.run(run_against(server))
+    assert server.faults_done == sum(faults.values())
     assert {name: count for name in COUNTED if (count := getattr(tally, name))} == faults
     assert tally.sent == tally.delivered + tally.superseded + tally.lost + sum(tally.refused.values())
     assert tally.sent > 10
     assert (tally.requested, tally.joined) == (2, 2 - faults.get("failed", 0))
-    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=lying.zone.superseded_total))
+    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=server.zone.superseded_total))
     assert report.passed(result) == (not faults)
 
 
-def test_a_bot_that_is_thrown_out_is_counted_with_the_reason() -> None:
-    tally = asyncio.run(run_against(Expelling()))
+def test_kicked_bot_is_counted_with_its_close_code() -> None:
+    tally = asyncio.run(run_against(Kicking()))
     assert (tally.closed_early, tally.joined, tally.failed) == (1, 2, 0)
     assert tally.closed == {"INTERNAL_ERROR": 1, "CLIENT_LEFT": 1}
     assert [(group.kind, group.code, group.count) for group in tally.errors.groups(CLOSE)] == [
         (CLOSE, "INTERNAL_ERROR", 1)
     ]
-    # What it had just done died with it.
+    # The action that led to the kick has no answer.
     assert tally.lost >= 1
     assert tally.sent == tally.delivered + tally.superseded + tally.lost + sum(tally.refused.values())
     assert not report.passed(report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=None)))
 
 
-def test_a_motion_that_is_dropped_is_lost_by_the_servers_own_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropped_motion_is_lost_by_the_servers_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
-    lying = DroppingAMotion()
-    tally = asyncio.run(run_against(lying))
-    assert tally.superseded + tally.lost == lying.zone.superseded_total + 1
-    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=lying.zone.superseded_total))
+    server = DroppingMotion()
+    tally = asyncio.run(run_against(server))
+    assert tally.superseded + tally.lost == server.zone.superseded_total + 1
+    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=server.zone.superseded_total))
     assert result["actions"]["lost"] == 1
     assert not report.passed(result)
 
 
-def test_a_bot_that_the_server_took_out_of_the_zone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bot_removed_from_the_zone_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
-    lying = TakingOut()
-    with pytest.MonkeyPatch.context() as patch:
-        # The zone forgets the player: what it still asks for is nobody's.
-        patch.setattr(Connection, "gone", lambda self: self.server.clients.pop(self.ref, None))
-        tally = asyncio.run(run_against(lying))
+    tally = asyncio.run(run_against(Removing()))
     assert not report.passed(report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=None)))
 
 
-def test_a_behaviour_that_breaks_does_not_pass_for_a_good_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behaviour_that_raises_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     decide, calls = Chatty.decide, itertools.count()
 
     def breaking(self: Chatty, bot: Bot, replica: Replica) -> Any:
@@ -157,7 +138,7 @@ def test_a_behaviour_that_breaks_does_not_pass_for_a_good_run(monkeypatch: pytes
 
     monkeypatch.setattr(Chatty, "decide", breaking)
     try:
-        tally = asyncio.run(run_against(Honest()))
+        tally = asyncio.run(run_against(HonestServer()))
     except (IndexError, ExceptionGroup):
         return
     assert not report.passed(report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=None)))

@@ -16,7 +16,7 @@ from zoneserver.zone.zone import Zone
 PATIENCE_SECONDS = 50.0
 
 
-async def test_a_replica_that_differs_ends_its_line() -> None:
+async def test_diverged_replica_ends_the_connection() -> None:
     zone = Zone(Plaza(), hz=1, seed=1)
     zone.join(0, "ann")
     zone.tick()

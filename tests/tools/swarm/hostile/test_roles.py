@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections import Counter
 
+from helpers.hostile_bots import PATIENCE_SECONDS, run_hostile_bots
 from helpers.paths import ROOT
 from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
-from zonetools.swarm.commands import Command, Stop
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 from zonetools.swarm.hostile.verdict import RoleTally, judge_roles
 from zonetools.swarm.hostile.worker import HostileWorker
@@ -20,38 +20,22 @@ from zonetools.swarm.plan import Plan
 
 from zoneserver.admin.stats import Stats
 
-PATIENCE_SECONDS = 50.0
-
-
 ON_LINUX = sys.platform == "linux"
 
 
 QUICK = {role: 2 if role in {"garbage", "oversize"} else 1 for role in HOSTILE_ROLES if role not in {"stuck", "slow"}}
 
 
-async def besiege(worker: HostileWorker) -> dict[str, RoleTally]:
-    """Runs the hostile bots until each of them has come to its end."""
-    commands = asyncio.Queue[Command]()
-    running = asyncio.create_task(worker.run(commands))
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not worker.progress()["settled"]:
-            assert not running.done()
-            await asyncio.sleep(0.02)
-        commands.put_nowait(Stop())
-        tally = await running
-    return {role: RoleTally.from_json(form) for role, form in tally["roles"].items()}
-
-
-def test_each_role_gets_what_it_should_from_a_server_of_its_own() -> None:
+def test_each_role_gets_its_expected_codes_from_a_server() -> None:
     async def run() -> tuple[dict[str, RoleTally], Stats]:
         async with ServerProcess() as server:
             plan = Plan(port=server.port, bots=sum(QUICK.values()), mix=QUICK, seconds=1.0)
-            tallies = await besiege(HostileWorker(plan, 0))
-            source = AdminClient("127.0.0.1", server.stats_port)
+            tallies = await run_hostile_bots(HostileWorker(plan, 0))
+            admin = AdminClient("127.0.0.1", server.stats_port)
             try:
-                return tallies, await source.stats()
+                return tallies, await admin.stats()
             finally:
-                source.close()
+                admin.close()
 
     tallies, stats = asyncio.run(run())
     verdicts = judge_roles(tallies, stats.closes, {}, False)
@@ -63,7 +47,7 @@ def test_each_role_gets_what_it_should_from_a_server_of_its_own() -> None:
         assert found["expected"][0] == HOSTILE_ROLES[role].expected
         assert ("BANNED" in found["expected"]) == (ON_LINUX and found["expected"][0] in {"FLOOD", "PROTOCOL_ERROR"})
         ends += Counter(found["got"]) + tallies[role].cut_short
-    # The server has counted the very same ends, one by one, but for a bot that was connecting at the end.
+    # The counts of the server are equal, except for a bot that was connecting when the run ended.
     counted = Counter(stats.closes)
     assert counted.pop("CONNECTION_LOST") >= ends.pop("CONNECTION_LOST")
     assert counted == ends
@@ -71,7 +55,7 @@ def test_each_role_gets_what_it_should_from_a_server_of_its_own() -> None:
         kicks = verdicts[role]["got"].get("FLOOD", 0) + verdicts[role]["got"].get("PROTOCOL_ERROR", 0)
         if kicks:
             assert kicks == count
-    # Nobody is let off before his time, and only who reads nothing is not told.
+    # Slowloris has its full handshake time, and only the role that reads nothing is known from the server alone.
     assert verdicts["slowloris"]["seconds"][0] > 1.0
     assert {role for role, found in verdicts.items() if found["unread"]} == {"reset"}
     assert verdicts["spoof"]["refused"].keys() >= {"BAD_PAYLOAD", "UNKNOWN_ACTION", "NO_TARGET"}
@@ -90,7 +74,7 @@ def swarm(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_honest_bots_get_everything_among_all_hostile_ones() -> None:
+def test_honest_bots_get_everything_beside_all_hostile_roles() -> None:
     hostile = ",".join(f"{role}=1" for role in HOSTILE_ROLES)
     process = swarm("--bots", "41", "--time", "1s", "--mix", f"walker=20,chatty=10,{hostile}", "--no-progress")
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
@@ -104,7 +88,7 @@ def test_honest_bots_get_everything_among_all_hostile_ones() -> None:
         assert found["ok"], (role, found)
         assert set(found["got"]) == set(found["expected"]), role
     stuck, slow, churn = (result["hostile"][role] for role in ("stuck", "slow", "churn"))
-    # Its kick is known from the server alone, which kicked nobody else for that.
+    # The server kicked no other client for being slow.
     assert stuck["unread"] == stuck["got"]["SLOW_CONSUMER"] == result["closed_server"]["SLOW_CONSUMER"]
     assert (slow["unread"], slow["refused"], churn["refused"]) == (0, {}, {})
     assert result["control"]["passed"]
@@ -112,7 +96,7 @@ def test_honest_bots_get_everything_among_all_hostile_ones() -> None:
     assert result["control"]["p99_ratio"] > 0
 
 
-def test_a_siege_that_is_interrupted_gives_its_whole_report() -> None:
+def test_interrupted_run_with_hostile_bots_gives_a_full_report() -> None:
     process = swarm("--bots", "9", "--time", "0", "--mix", "walker=5,stuck=1,slow=1,flood=1,slowloris=1")
     assert process.stderr is not None
     while "actions: " not in process.stderr.readline():

@@ -39,7 +39,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_what_is_counted_is_in_one_second_and_what_is_measured_in_the_measured_time(steps: list[Any]) -> None:
+def test_meter_assigns_each_count_to_one_second_and_to_the_measured_time(steps: list[Any]) -> None:
     process = Counters()
     measured = total = measured_seconds = 0.0
     is_measuring, ever = False, False
@@ -67,7 +67,7 @@ def test_what_is_counted_is_in_one_second_and_what_is_measured_in_the_measured_t
     assert process.meter.measured.moment == pytest.approx(measured_seconds)
 
 
-def test_a_second_is_named_by_the_one_it_begins_with_even_if_a_timer_rings_early() -> None:
+def test_second_keeps_its_name_if_a_timer_fires_early() -> None:
     process = Counters()
     for seconds in (0.4995, 1.0, 1.0002, 1.7, 0.8):  # cut at 10.9995, 11.9995, 12.9997, 14.6997, 15.4997
         process.count(seconds, 1)
@@ -75,7 +75,7 @@ def test_a_second_is_named_by_the_one_it_begins_with_even_if_a_timer_rings_early
     assert [second.at for second in process.meter.seconds] == [10, 11, 12, 13, 14]
 
 
-def test_a_second_comes_back_from_another_process_as_it_was() -> None:
+def test_second_survives_json() -> None:
     second = Second(7, 5, Reading(1.0, 0.25, *range(8)), histogram(100, 2_000))
     back = Second.from_json(json.loads(json.dumps(second.to_json())))
     assert back.to_json() == second.to_json()

@@ -20,7 +20,7 @@ def second(at: int, sent: int = 10, latency: int = 50_000, seconds: float = 1.0)
     return Second(at, 5, counted, histogram(*[latency] * sent))
 
 
-def test_a_second_of_two_processes_is_one_row() -> None:
+def test_second_of_two_processes_is_one_row() -> None:
     run = Series(origin=100, processes=2)
     run.add(second(100, sent=10, latency=40_000))
     assert run.last is None, "the other has not told yet"
@@ -33,7 +33,7 @@ def test_a_second_of_two_processes_is_one_row() -> None:
     assert (row.measuring, row.cpu_percent_server) == (False, None)
 
 
-def test_the_server_stands_beside_the_second_between_its_two_statistics() -> None:
+def test_row_contains_the_server_between_two_statistics() -> None:
     run = Series(origin=100, processes=1)
     run.measuring_from = 101.5
     before = stats(pid=7, uptime_s=3.0, cpu_seconds_total=1.0, overruns_total=2)
@@ -48,7 +48,7 @@ def test_the_server_stands_beside_the_second_between_its_two_statistics() -> Non
     assert run.last == row
 
 
-def test_a_server_that_is_another_than_before_tells_nothing_of_the_second_between() -> None:
+def test_restarted_server_adds_nothing_to_the_row() -> None:
     run = Series(origin=100, processes=1)
     run.add(second(100))
     run.add_server(100, stats(pid=7, uptime_s=3.0, cpu_seconds_total=9.0), stats(pid=8, uptime_s=4.0))
@@ -57,14 +57,14 @@ def test_a_server_that_is_another_than_before_tells_nothing_of_the_second_betwee
 
 @settings(deadline=None)
 @given(st.permutations([(at, sent) for at in range(100, 104) for sent in (3, 5)]))
-def test_it_does_not_matter_in_which_order_processes_tell(told: list[tuple[int, int]]) -> None:
+def test_rows_do_not_depend_on_the_order_of_reports(told: list[tuple[int, int]]) -> None:
     run = Series(origin=100, processes=2)
     for at, sent in told:
         run.add(second(at, sent=sent))
     assert [(row.s, row.sent_per_s, row.players) for row in run.rows()] == [(s, 8, 10) for s in range(4)]
 
 
-def test_a_process_that_ends_early_hides_nothing_of_the_others() -> None:
+def test_process_that_ends_early_does_not_hide_the_others() -> None:
     run = Series(origin=100, processes=2)
     for at in range(100, 120):
         run.add(second(at, sent=3))
@@ -72,7 +72,7 @@ def test_a_process_that_ends_early_hides_nothing_of_the_others() -> None:
     assert run.last is None
 
 
-def test_a_run_of_days_keeps_as_many_rows_as_one_of_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "ROWS_MAX", 50)
     run = Series(origin=0, processes=1)
     for at in range(1_000):
@@ -109,7 +109,7 @@ ROWS = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(ROWS, min_size=1, max_size=40), st.integers(1, 20))
-def test_fewer_rows_are_the_same_run(rows: list[Row], count: int) -> None:
+def test_merged_rows_keep_sums_and_extremes(rows: list[Row], count: int) -> None:
     fewer = merge_rows(rows, count)
     assert 1 <= len(fewer) <= max(count, 1)
     assert fewer[0].s == rows[0].s
@@ -126,7 +126,7 @@ def test_fewer_rows_are_the_same_run(rows: list[Row], count: int) -> None:
         assert not values or of_all(left) == of_all(values), name
 
 
-def test_a_row_is_plain_values() -> None:
+def test_row_survives_json() -> None:
     run = Series(origin=100, processes=1)
     run.add(second(100, seconds=0.3333333))
     (row,) = run.rows()

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 
-from helpers.swarm_results import histogram, some_tally
+from helpers.swarm_results import distinct_tally, histogram
 from zonetools.swarm.measure.errors import Errors
 from zonetools.swarm.measure.tally import Tally
 
@@ -14,7 +14,7 @@ from zoneserver.support.histogram import Histogram
 
 
 def test_tallies_add_up_field_by_field() -> None:
-    one, two = some_tally(1), some_tally(10)
+    one, two = distinct_tally(1), distinct_tally(10)
     both = (one + two).to_json()
     for place, field in enumerate(dataclasses.fields(Tally), 1):
         if field.name in {"seconds_measured", "join_seconds"}:
@@ -31,13 +31,16 @@ def test_tallies_add_up_field_by_field() -> None:
             assert both[field.name] == 11 * place, field.name
 
 
-def test_an_empty_tally_adds_nothing() -> None:
-    assert (some_tally(3) + Tally()).to_json() == some_tally(3).to_json()
-    assert sum([some_tally(3), some_tally(4)], Tally()).to_json() == (some_tally(3) + some_tally(4)).to_json()
+def test_empty_tally_adds_nothing() -> None:
+    assert (distinct_tally(3) + Tally()).to_json() == distinct_tally(3).to_json()
+    assert (
+        sum([distinct_tally(3), distinct_tally(4)], Tally()).to_json()
+        == (distinct_tally(3) + distinct_tally(4)).to_json()
+    )
 
 
-def test_a_tally_comes_back_from_json_as_it_was() -> None:
-    tally = some_tally(7)
+def test_tally_survives_json() -> None:
+    tally = distinct_tally(7)
     back = Tally.from_json(json.loads(json.dumps(tally.to_json())))
     assert back.to_json() == tally.to_json()
     assert (back + back).to_json() == (tally + tally).to_json()

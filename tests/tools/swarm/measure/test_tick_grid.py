@@ -11,9 +11,7 @@ HZ = st.integers(1, 200)
 
 
 @given(origin=st.floats(0, 1e7), hz=HZ, tick=st.integers(-1000, 100_000), late=st.floats(0, 1))
-def test_a_frame_that_arrives_within_a_period_is_of_the_point_before(
-    origin: float, hz: int, tick: int, late: float
-) -> None:
+def test_frame_within_a_period_belongs_to_the_point_before(origin: float, hz: int, tick: int, late: float) -> None:
     due = origin + tick / hz
     # From just before the tick was due to just before the next may begin.
     arrived = due - 0.0009 + late * (1 / hz - 0.0002)
@@ -23,14 +21,12 @@ def test_a_frame_that_arrives_within_a_period_is_of_the_point_before(
 
 
 @given(origin=st.floats(0, 1e6), hz=HZ, arrived=st.floats(0, 1e6))
-def test_no_tick_began_after_its_frame_arrived_or_more_than_a_period_before(
-    origin: float, hz: int, arrived: float
-) -> None:
+def test_tick_began_at_most_a_period_before_its_frame(origin: float, hz: int, arrived: float) -> None:
     began = TickGrid(origin, hz).began(arrived)
     assert arrived - 1 / hz - 1e-6 <= began <= arrived
 
 
-def test_a_server_with_another_clock_has_no_grid() -> None:
+def test_server_with_another_clock_has_no_grid() -> None:
     assert TickGrid.from_next_due(1_000_000.0, 20, now=50.0) is None
     assert TickGrid.from_next_due(47.9, 20, now=50.0) is None
     assert TickGrid.from_next_due(50.04, 20, now=50.0) == TickGrid(50.04, 20)

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from helpers.paths import ROOT
-from helpers.swarm_results import full_report, histogram, outcome, text_of
+from helpers.swarm_results import full_report, histogram, outcome, rendered_text
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report.html import html_page
 
 
-def test_the_report_is_what_was_counted() -> None:
+def test_summary_contains_the_counts() -> None:
     result = report.summary(outcome())
     assert result["bots"] == {"requested": 10, "joined": 10, "failed": 0}
     assert result["actions"] == {
@@ -39,19 +39,19 @@ def test_the_report_is_what_was_counted() -> None:
     assert result["closed"] == {"CLIENT_LEFT": 10}
     assert not result["limited_by_swarm"]
     assert report.passed(result)
-    assert "everybody got everything" in text_of(result)
-    assert "NOT" not in text_of(result)
+    assert "everybody got everything" in rendered_text(result)
+    assert "NOT" not in rendered_text(result)
 
 
-def test_a_run_in_which_nothing_happened_divides_by_nothing_and_claims_nothing() -> None:
+def test_summary_of_an_empty_run_has_no_values() -> None:
     result = report.summary(outcome(Tally(), superseded_server=None, cpu_percent_server=None, hz=None))
     assert result["bytes_per_delivered_action"] is result["bytes_in_per_bot_per_s"] is None
     assert set(result["latency_ms"].values()) == {None}
     assert result["cpu_percent"] == {"swarm": None, "server": None}
-    assert text_of(result).count("not measured") == 4
-    assert "0.0" not in text_of(result)
+    assert rendered_text(result).count("not measured") == 4
+    assert "0.0" not in rendered_text(result)
     assert not report.passed(result), "nobody joined"
-    assert "no admin port" in text_of(result)
+    assert "no admin port" in rendered_text(result)
 
 
 FAULTS: list[dict[str, int]] = [
@@ -75,7 +75,7 @@ FAULTS: list[dict[str, int]] = [
 def test_each_single_fault_fails_the_run(fault: dict[str, int]) -> None:
     result = report.summary(outcome(dataclasses.replace(outcome().tally, **fault)))
     assert not report.passed(result)
-    assert "NOT everybody got everything" in text_of(result)
+    assert "NOT everybody got everything" in rendered_text(result)
 
 
 def test_frames_that_differ_between_processes_fail_the_run() -> None:
@@ -84,7 +84,7 @@ def test_frames_that_differ_between_processes_fail_the_run() -> None:
     assert not report.passed(result)
 
 
-def test_an_action_that_no_count_explains_fails_the_run() -> None:
+def test_unaccounted_action_fails_the_run() -> None:
     result = report.summary(outcome(dataclasses.replace(outcome().tally, sent=111)))
     assert not report.passed(result)
 
@@ -101,31 +101,31 @@ def test_superseded_beyond_the_servers_count_is_lost() -> None:
     assert (actions["superseded"], actions["lost"]) == (8, 0)
 
 
-def test_an_interrupted_ramp_is_no_failure_but_a_failed_bot_is() -> None:
+def test_interrupted_ramp_passes_but_failed_bot_does_not() -> None:
     tally = dataclasses.replace(outcome().tally, joined=4)
     assert report.passed(report.summary(outcome(tally, interrupted=True)))
-    assert "(interrupted)" in text_of(report.summary(outcome(tally, interrupted=True)))
+    assert "(interrupted)" in rendered_text(report.summary(outcome(tally, interrupted=True)))
     tally = dataclasses.replace(tally, failed=1)
     assert not report.passed(report.summary(outcome(tally, interrupted=True)))
 
 
-def test_an_interrupted_ramp_is_not_said_to_be_everybody() -> None:
-    text = text_of(report.summary(outcome(plan=Plan(bots=1000), interrupted=True)))
+def test_verdict_of_an_interrupted_ramp_names_the_joined_bots() -> None:
+    text = rendered_text(report.summary(outcome(plan=Plan(bots=1000), interrupted=True)))
     assert "the 10 of 1,000 bots that had joined got everything  (interrupted)" in text
     assert "everybody got everything" not in text
 
 
-def test_the_report_says_when_the_swarm_itself_was_the_limit() -> None:
+def test_busy_or_late_swarm_is_reported_as_the_limit() -> None:
     assert report.summary(outcome(cpu_percent_busiest=99.0))["limited_by_swarm"]
     for late in ("loop_lag", "send_delay"):
         tally = dataclasses.replace(outcome().tally, **{late: histogram(50_000)})
         result = report.summary(outcome(tally))
         assert result["limited_by_swarm"]
         assert report.passed(result), "the figures are in doubt, the deliveries are not"
-        assert "limited by the swarm" in text_of(result)
+        assert "limited by the swarm" in rendered_text(result)
 
 
-def test_the_summary_leaves_the_outcome_as_it_was() -> None:
+def test_summary_does_not_change_the_outcome() -> None:
     made = outcome()
     before = copy.deepcopy(made.tally.to_json())
     report.summary(made)
@@ -161,7 +161,7 @@ def documented() -> dict[str, str]:
     return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", table, re.MULTILINE))
 
 
-def test_every_key_of_a_report_is_documented_and_the_other_way_round() -> None:
+def test_document_lists_exactly_the_keys_of_a_report() -> None:
     # What is an object, or null, has a line of its own beside those of its keys.
     objects = {path for path, kind in documented().items() if kind.startswith("object")}
     assert set(paths(full_report())) == set(documented()) - objects
@@ -189,17 +189,17 @@ def test_every_value_has_its_documented_type() -> None:
                 assert not allowed or any(isinstance(value, each) for each in allowed), (path, value)
 
 
-def test_the_schema_is_the_documented_one() -> None:
+def test_schema_is_the_documented_one() -> None:
     assert f"schema `{report.SCHEMA}`" in DOCUMENT
     assert report.summary(outcome())["schema"] == report.SCHEMA
 
 
-def test_a_report_is_plain_values() -> None:
+def test_report_survives_json() -> None:
     result = full_report()
     assert json.loads(json.dumps(result)) == result
 
 
-def test_a_latency_is_split_at_the_server_and_at_the_tick() -> None:
+def test_latency_is_split_at_the_server_and_at_the_tick() -> None:
     split = full_report()["latency_split_ms"]
     assert split["client_to_server"] == {"p50": pytest.approx(2, rel=0.01), "p99": pytest.approx(10, rel=0.01)}
     # From sending to the tick, less the way: (10 + 30 + 46) / 3 - 2 milliseconds.
@@ -212,7 +212,7 @@ def test_a_latency_is_split_at_the_server_and_at_the_tick() -> None:
 PARTS = {"mean": 10, "p50": 8, "p99": 12}
 
 
-def test_a_way_that_is_longer_than_the_wait_leaves_none() -> None:
+def test_wait_for_tick_is_never_negative() -> None:
     tally = dataclasses.replace(
         outcome().tally, to_tick=histogram(1_000), from_tick=histogram(1), round_trip=histogram(90_000)
     )
@@ -220,11 +220,11 @@ def test_a_way_that_is_longer_than_the_wait_leaves_none() -> None:
 
 
 @pytest.mark.parametrize("missing", ["to_tick", "round_trip", "hz"])
-def test_without_a_grid_or_a_ping_there_is_no_split(missing: str) -> None:
+def test_latency_is_not_split_without_grid_ping_or_tick_rate(missing: str) -> None:
     measured = {"to_tick": histogram(10_000), "from_tick": histogram(10_000), "round_trip": histogram(2_000)}
     measured.pop(missing, None)
     made = outcome(dataclasses.replace(outcome().tally, **measured), hz=None if missing == "hz" else 20)
     result = report.summary(made)
     assert result["latency_split_ms"] is None
-    assert "wait for tick" not in text_of(result)
+    assert "wait for tick" not in rendered_text(result)
     assert "waiting for the tick" not in html_page(result).replace("waiting for the tick,", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.swarm_results import full_report, outcome, text_of
+from helpers.swarm_results import full_report, outcome, rendered_text
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report.compare import compare, parse_report_file, read_report
@@ -27,7 +27,7 @@ def written(tmp_path: Path, document: Any) -> str:
     return str(file)
 
 
-def test_a_run_compared_with_itself_is_the_same(tmp_path: Path, full: dict[str, Any]) -> None:
+def test_report_compared_with_itself_has_no_differences(tmp_path: Path, full: dict[str, Any]) -> None:
     compared = compare(read_report(written(tmp_path, full)), full)
     assert compared["differences"] == []
     assert [row["name"] for row in compared["figures"]] == list(METRICS)
@@ -36,7 +36,7 @@ def test_a_run_compared_with_itself_is_the_same(tmp_path: Path, full: dict[str, 
     assert {row["verdict"] for row in compared["figures"]} == {""}
 
 
-def test_what_changed_is_told_with_its_ratio_and_whether_it_is_better(tmp_path: Path) -> None:
+def test_compare_gives_ratio_and_verdict_of_each_change(tmp_path: Path) -> None:
     old = report.summary(outcome())
     slower = copy.deepcopy(old)
     slower["latency_ms"]["p99"] *= 2
@@ -50,7 +50,7 @@ def test_what_changed_is_told_with_its_ratio_and_whether_it_is_better(tmp_path: 
     assert (rows["lost"]["ratio"], rows["lost"]["verdict"]) == (None, "worse")
     assert (rows["bytes_per_action"]["ratio"], rows["bytes_per_action"]["verdict"]) == (None, "")
     assert rows["p50"]["verdict"] == ""
-    shown = text_of(slower)
+    shown = rendered_text(slower)
     assert f"compared with {compared['file']}, of {old['started']}" in shown
     assert any(
         line.split() == ["cpu_server", "40.0", "%", "20.0", "%", "x", "0.50", "better"] for line in shown.splitlines()
@@ -58,7 +58,7 @@ def test_what_changed_is_told_with_its_ratio_and_whether_it_is_better(tmp_path: 
     assert "diverged  0" not in shown, "what is nothing in both is left out"
 
 
-def test_plans_that_differ_are_named_and_neither_run_is_better(tmp_path: Path) -> None:
+def test_different_plans_are_named_and_get_no_verdict(tmp_path: Path) -> None:
     old, new = report.summary(outcome()), report.summary(outcome(plan=Plan(bots=10, rate=7.0), hz=30))
     new["latency_ms"]["p99"] *= 2
     new["compared"] = compared = compare(read_report(written(tmp_path, old)), new)
@@ -67,7 +67,7 @@ def test_plans_that_differ_are_named_and_neither_run_is_better(tmp_path: Path) -
         {"name": "hz", "old": 20, "new": 30},
     ]
     assert {row["verdict"] for row in compared["figures"]} == {""}
-    assert "the runs differ: rate was 5.0 and is 7.0" in text_of(new)
+    assert "the runs differ: rate was 5.0 and is 7.0" in rendered_text(new)
 
 
 def test_another_machine_is_a_difference(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_another_machine_is_a_difference(tmp_path: Path) -> None:
     assert compare(read_report(written(tmp_path, old)), new)["differences"] == [{"name": "cpus", "old": 2, "new": 64}]
 
 
-def test_a_report_of_an_older_schema_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_report_of_an_older_schema_is_compared_where_possible(tmp_path: Path) -> None:
     old = {"schema": "zone-swarm/1", "latency_ms": {"p99": 50.0}, "plan": {"rate": 5.0}}
     rows = {
         row["name"]: row for row in compare(read_report(written(tmp_path, old)), report.summary(outcome()))["figures"]
@@ -86,12 +86,12 @@ def test_a_report_of_an_older_schema_is_compared_as_far_as_it_goes(tmp_path: Pat
 
 
 @pytest.mark.parametrize("document", [{}, [], {"schema": "zone-bench/1"}, "zone-swarm/2", None])
-def test_a_file_that_is_no_report_is_refused(tmp_path: Path, document: Any) -> None:
+def test_file_without_a_report_is_rejected(tmp_path: Path, document: Any) -> None:
     with pytest.raises(ValueError, match="is not a report of zone-swarm"):
         parse_report_file(written(tmp_path, document))
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot read .*: No such file"):
         parse_report_file(str(tmp_path / "missing.json"))
     (tmp_path / "binary").write_bytes(b"\xff\x00")

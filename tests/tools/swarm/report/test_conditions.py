@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from helpers.swarm_results import outcome, text_of
+from helpers.swarm_results import outcome, rendered_text
 from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.report import build as report
@@ -42,7 +42,7 @@ def text_of_number(number: Fraction) -> str:
 
 
 @given(figures, comparisons, numbers, st.floats(0, 1e9), spaces, spaces, spaces)
-def test_a_condition_holds_as_arithmetic_has_it(
+def test_condition_holds_by_exact_arithmetic(
     figure: Metric, comparison: str, number: Fraction, measured: float, before: str, between: str, after: str
 ) -> None:
     unit = WRITTEN[figure.unit]
@@ -55,14 +55,14 @@ def test_a_condition_holds_as_arithmetic_has_it(
 
 
 @given(figures, comparisons, numbers)
-def test_a_condition_reads_back_as_it_is_shown(figure: Metric, comparison: str, number: Fraction) -> None:
+def test_condition_text_parses_to_an_equal_condition(figure: Metric, comparison: str, number: Fraction) -> None:
     condition = parse_condition(f"{figure.name} {comparison} {text_of_number(number)} {WRITTEN[figure.unit]}")
     assert " " not in str(condition)
     assert parse_condition(str(condition)) == condition
 
 
 @given(comparisons, numbers)
-def test_units_of_one_kind_are_the_same_value(comparison: str, number: Fraction) -> None:
+def test_values_in_different_units_are_equal(comparison: str, number: Fraction) -> None:
     def value(text: str) -> Fraction:
         return parse_condition(text).value
 
@@ -75,7 +75,7 @@ def test_units_of_one_kind_are_the_same_value(comparison: str, number: Fraction)
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[a-z_0-9]{1,8}(>=|==|<|=)[0-9.]{0,4}[a-zA-Z%]{0,3}", fullmatch=True))
-def test_whatever_is_written_is_a_condition_or_is_explained(text: str) -> None:
+def test_parse_condition_parses_or_explains_any_text(text: str) -> None:
     try:
         condition = parse_condition(text)
     except ValueError as error:
@@ -103,12 +103,12 @@ def test_whatever_is_written_is_a_condition_or_is_explained(text: str) -> None:
         ("", "is not a condition"),
     ],
 )
-def test_what_is_no_condition_is_explained(text: str, complaint: str) -> None:
+def test_parse_condition_explains_an_invalid_condition(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_condition(text)
 
 
-def test_a_condition_that_holds_fails_a_run_in_which_everybody_got_everything() -> None:
+def test_condition_that_holds_fails_a_run_without_faults() -> None:
     result = report.summary(outcome())
     assert report.passed(result)
     conditions = [parse_condition(text) for text in ("p99>150ms", "lost>0", "cpu_server >= 40%")]
@@ -120,14 +120,14 @@ def test_a_condition_that_holds_fails_a_run_in_which_everybody_got_everything() 
     ]
     assert not report.passed(result)
     assert report.got_everything(result)
-    shown = text_of(result)
+    shown = rendered_text(result)
     assert "everybody got everything; 1 of 3 conditions FAILED" in shown
     assert "FAILED: cpu_server>=40%: it was 40.0 %" in shown
     assert "passed: p99>150ms: it was 99" in shown
 
 
-def test_a_condition_on_what_was_not_measured_fails_and_says_so() -> None:
+def test_condition_on_an_unmeasured_metric_fails() -> None:
     result = report.summary(outcome(cpu_percent_server=None))
     result["conditions"] = evaluate([parse_condition("cpu_server>80%")], result)
     assert not report.passed(result)
-    assert "FAILED: cpu_server>80%: it was not measured" in text_of(result)
+    assert "FAILED: cpu_server>80%: it was not measured" in rendered_text(result)

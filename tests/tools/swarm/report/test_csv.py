@@ -12,7 +12,7 @@ from zonetools.swarm.report import build as report
 from zonetools.swarm.report.csv import TABLES, csv_tables
 
 
-def test_the_tables_are_those_of_the_report() -> None:
+def test_tables_contain_the_report() -> None:
     result = full_report()
     tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in csv_tables(result).items()}
     assert tuple(tables) == TABLES
@@ -24,7 +24,7 @@ def test_the_tables_are_those_of_the_report() -> None:
     assert (error["code"], error["count"], error["first_bot"]) == ("SLOW_CONSUMER", "3", "ann")
 
 
-def test_what_was_not_measured_is_an_empty_cell() -> None:
+def test_unmeasured_value_is_an_empty_cell() -> None:
     result = report.summary(outcome(cpu_percent_server=None, rows=[dataclasses.replace(ROW, cpu_percent_server=None)]))
     tables = {name: list(csv.DictReader(io.StringIO(text))) for name, text in csv_tables(result).items()}
     assert tables["seconds"][0]["cpu_percent_server"] == ""

@@ -10,7 +10,7 @@ from zonetools.swarm.report import build as report
 from zonetools.swarm.report.html import html_page
 
 
-def test_the_page_is_whole_and_needs_nothing_else() -> None:
+def test_page_is_complete_and_loads_nothing() -> None:
     text = html_page(full_report())
     assert_whole_page(text)
     assert text.index("<h1") < text.index("Latency") < text.index("Cost") < text.index("the limit?")
@@ -32,7 +32,7 @@ def test_the_page_is_whole_and_needs_nothing_else() -> None:
     assert text.count("<svg") == 5
 
 
-def test_the_page_of_a_run_in_which_nothing_was_measured_claims_nothing() -> None:
+def test_page_of_an_empty_run_has_no_values() -> None:
     made = outcome(cpu_percent_server=None, superseded_server=None, hz=None, closed_server=None, interrupted=True)
     text = html_page(report.summary(dataclasses.replace(made, tally=type(made.tally)())))
     assert_whole_page(text)
@@ -42,7 +42,7 @@ def test_the_page_of_a_run_in_which_nothing_was_measured_claims_nothing() -> Non
     assert "<svg" not in text
 
 
-def test_what_a_server_says_does_not_become_part_of_the_page() -> None:
+def test_texts_from_the_server_are_escaped() -> None:
     result = full_report()
     result["errors"][0]["first"]["text"] = "<script>alert(1)</script>"
     result["errors"][0]["code"] = "<img src=x>"
@@ -54,7 +54,7 @@ def test_what_a_server_says_does_not_become_part_of_the_page() -> None:
     assert "&lt;script&gt;" in text
 
 
-def test_the_page_of_a_long_run_stays_small() -> None:
+def test_page_of_a_long_run_stays_small() -> None:
     result = full_report()
     result["series"] = [dataclasses.replace(ROW, s=s).plain() for s in range(3_600)]
     text = html_page(result)

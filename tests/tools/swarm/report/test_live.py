@@ -21,7 +21,7 @@ def shown(progress: Progress, plan: Plan = PLAN, width: int = 80) -> list[str]:
     return [text.rstrip() for text in capture.get().splitlines()]
 
 
-def test_while_they_join_a_bar_says_how_many_failed_and_how_long_it_takes() -> None:
+def test_ramp_shows_bar_failures_and_remaining_time() -> None:
     progress = Progress(joined=240, failed=10, ramping_for=2.0)
     bar, so_far = shown(progress)
     assert bar.startswith("joining ")
@@ -31,11 +31,11 @@ def test_while_they_join_a_bar_says_how_many_failed_and_how_long_it_takes() -> N
 
 
 @pytest.mark.parametrize("progress", [Progress(), Progress(joined=1, ramping_for=0.1), Progress(joined=1_000)])
-def test_there_is_no_guess_where_there_is_nothing_to_go_by(progress: Progress) -> None:
+def test_remaining_time_is_hidden_without_a_basis(progress: Progress) -> None:
     assert "left" not in shown(progress)[0]
 
 
-def test_while_it_measures_the_last_second_stands_in_a_table() -> None:
+def test_measuring_shows_the_last_second_as_a_table() -> None:
     progress = Progress(joined=1_000, sent=5_000, refused=3, measuring_for=12.3, last=ROW)
     bar, head, units, figures, so_far = shown(progress)
     assert bar.startswith("measuring")
@@ -46,18 +46,18 @@ def test_while_it_measures_the_last_second_stands_in_a_table() -> None:
     assert "3 refused, 0 lost, 0 duplicated" in so_far
 
 
-def test_what_is_not_known_is_a_dash() -> None:
+def test_unknown_value_is_a_dash() -> None:
     from dataclasses import replace
 
     row = replace(ROW, latency_p50_ms=None, latency_p99_ms=None, cpu_percent_server=None, tick_p99_ms=None)
     assert shown(Progress(measuring_for=1.0, last=row))[3].split() == ["10", "50", "490", "-", "-", "-", "-", "12"]
 
 
-def test_a_run_without_an_end_says_how_it_ends() -> None:
+def test_endless_run_names_ctrl_c() -> None:
     assert "until Ctrl-C" in shown(Progress(measuring_for=7.0), Plan(seconds=0))[0]
 
 
-def test_it_fits_a_terminal_of_80_columns_with_large_figures() -> None:
+def test_large_numbers_fit_a_terminal_of_80_columns() -> None:
     from dataclasses import replace
 
     row = replace(ROW, players=10_000, sent_per_s=50_000.0, deliveries_per_s=499_000_000.0, latency_p99_ms=2_345.6)
@@ -70,7 +70,7 @@ def test_it_fits_a_terminal_of_80_columns_with_large_figures() -> None:
     assert joining[0].endswith("8,999 of 20,000 joined, 1,000 failed, 100 s left")
 
 
-def test_a_line_says_the_same() -> None:
+def test_progress_line_contains_all_values() -> None:
     joining = Progress(joined=240, failed=10, ramping_for=2.0)
     assert progress_line(joining, PLAN) == "joining: 240 of 1,000 joined, 10 failed, 6 s left"
     progress = Progress(joined=1_000, sent=5_000, delivered=4_990, refused=3, measuring_for=12.3, last=ROW)
@@ -80,7 +80,7 @@ def test_a_line_says_the_same() -> None:
     )
 
 
-def test_without_a_terminal_there_is_a_line_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_display_without_terminal_prints_a_line_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(PLAN, enabled=True) as display:
         for tenth in range(120):
             display.show(Progress(joined=tenth, ramping_for=tenth / 10))
@@ -94,7 +94,7 @@ def test_without_a_terminal_there_is_a_line_every_five_seconds(capsys: pytest.Ca
     assert "\x1b" not in err
 
 
-def test_nothing_is_shown_when_nothing_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_disabled_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(PLAN, enabled=False) as display:
         display.show(Progress(measuring_for=10.0))
     assert capsys.readouterr() == ("", "")

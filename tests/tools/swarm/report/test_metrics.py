@@ -15,7 +15,7 @@ from zonetools.swarm.report.metrics import METRICS, Metric
 DOCUMENT = (ROOT / "docs/swarm-report.md").read_text()
 
 
-def test_every_figure_is_documented() -> None:
+def test_every_metric_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| `([^`]+)` \| (.+) \|$", DOCUMENT, re.MULTILINE)
     assert rows == [(name, f.unit.value or "count", f.path, f.description) for name, f in METRICS.items()]
 
@@ -26,12 +26,12 @@ def full() -> dict[str, Any]:
     return full_report()
 
 
-def test_every_figure_is_somewhere_in_a_report_that_measured_everything(full: dict[str, Any]) -> None:
+def test_every_metric_has_a_value_in_a_full_report(full: dict[str, Any]) -> None:
     assert {name for name, figure in METRICS.items() if figure.of(full) is None} == set()
     assert all(name == figure.name for name, figure in METRICS.items())
 
 
-def test_a_figure_that_is_not_there_was_not_measured() -> None:
+def test_metric_missing_in_a_report_is_none() -> None:
     assert {figure.of({}) for figure in METRICS.values()} == {None}
     assert METRICS["p99"].of({"latency_ms": {"p99": None}}) is None
     assert METRICS["p99"].of({"latency_ms": 5}) is None
@@ -41,7 +41,7 @@ figures = st.sampled_from(list(METRICS.values()))
 
 
 @given(figures, st.floats(0, 1e12) | st.integers(0, 10**12))
-def test_a_value_for_people_has_its_unit(figure: Metric, value: float) -> None:
+def test_value_text_ends_with_the_unit(figure: Metric, value: float) -> None:
     text = figure.value_text(value)
     assert len(text) <= 24
     assert text.endswith(figure.unit.value)
