@@ -28,7 +28,7 @@ async def test_update_contains_joins_leaves_events_and_refusals(open_gateway: Op
             assert (came.joined, came.left, came.resynced, came.dilation) == ({1: "bob"}, {}, False, 1.0)
             assert (await anext(bob)).joined == {0: "ann", 1: "bob"}
             bob.act("say", "hello")
-            # The text is empty: nobody hears it.
+            # The rules refuse an empty text.
             refused = bob.act("say", "")
             await actions_received(fixture, 2)
             fixture.tick()
@@ -103,7 +103,7 @@ async def test_connect_times_out_without_an_answer(cleanup: contextlib.AsyncExit
 
 
 async def test_connect_raises_os_error_without_a_server(cleanup: contextlib.AsyncExitStack) -> None:
-    # Bound and not listening: nobody else can take the port meanwhile.
+    # Bound but not listening, so that no other process takes the port.
     sock = cleanup.enter_context(socket.socket())
     sock.bind((HOST, 0))
     with pytest.raises(OSError, match=r"[Cc]onnect"):
@@ -183,7 +183,7 @@ async def test_pings_may_overlap(open_gateway: OpenGateway) -> None:
 async def test_waiting_ping_raises_at_the_end_of_the_connection(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as zone:
-        # The goodbye is on its way before the ping is heard.
+        # The server sends its BYE before it reads the PING.
         closing = asyncio.create_task(fixture.gateway.close(10))
         pinging = asyncio.create_task(zone.ping())
         await closing

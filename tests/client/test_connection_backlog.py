@@ -20,28 +20,28 @@ from zoneserver.protocol.messages import ACTIONS_PER_PACKET
 
 
 class Shouting(Plaza):
-    """The demo game, with 200 kilobytes to tell everybody every tick."""
+    """The demo game with an event of 200 kilobytes in every tick."""
 
     def on_tick(self) -> None:
         self.emit("noise", bytes(200_000))
 
 
-# Kernel buffers in which no frame of the shouting game fits, and few frames to catch up by.
+# No frame of the game Shouting fits into these kernel buffers, and the history is short.
 SMALL = Limits(socket_send_bytes=16 * 1024, history_ticks=16)
 
 
 def shrink_receive_buffer(zone: ZoneConnection) -> None:
-    """Shrinks what the kernel holds for a client, before it has grown with what arrives."""
+    """Shrink the receive buffer of a client, before the kernel enlarges it."""
     sock = zone._receiver.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
 
 
 async def fall_behind(fixture: GatewayFixture, zone: ZoneConnection) -> None:
-    """Ticks until the client reads no more, and then for longer than the gateway keeps frames.
+    """Tick until the client stops reading, and then for more ticks than the gateway keeps frames.
 
-    That somebody is behind proves nothing: a send may be in flight for a moment only. So each frame has
-    arrived before the next is sent, and the one that follows on the last that is read fits nowhere: it
-    is in flight until the client reads on.
+    A client that is behind for a moment proves nothing, because a send may be in flight. So each frame has arrived
+    before the next is sent. The frame after the last one that is read fits into no buffer: it stays in flight until
+    the client reads again.
     """
     session = next(session for session in fixture.gateway._connections if session.name == zone.name)
     receiver = zone._receiver
@@ -64,12 +64,12 @@ async def test_idle_program_stops_reading_and_is_caught_up_by_snapshot(open_gate
         await fall_behind(fixture, ann)
         received = ann._receiver.received_bytes
         waiting = sum(len(item) for item in ann._receiver.waiting)
-        # 64 frames wait at the most, and what was read together with the last of them.
+        # At most 64 frames wait, and the data that was read together with the last one.
         assert waiting < 64 * 201_000 + 1_000_000
         for _ in range(50):
             fixture.tick()
             await asyncio.sleep(0)
-        assert ann._receiver.received_bytes == received, "nothing is read any more"
+        assert ann._receiver.received_bytes == received, "the client has stopped reading"
         assert fixture.gateway.counters.frames_skipped_total >= 2 * SMALL.history_ticks + 50
         assert fixture.gateway.counters.closes == {}
 
@@ -113,7 +113,7 @@ async def test_leaving_while_reading_is_paused_says_goodbye(
     monkeypatch.setattr(ClientProtocol, "abort", noting)
     fixture = await open_gateway(Plaza, hz=100)
     async with joined(fixture, "ann") as ann:
-        # More than twice what the client lets wait: it has stopped reading, and the rest is on its way.
+        # Three times the limit of waiting messages: the client has stopped reading, and more data waits in the kernel.
         for _ in range(200):
             fixture.tick()
             await asyncio.sleep(0)
@@ -127,13 +127,13 @@ async def test_refusals_survive_a_cancelled_wait(open_gateway: OpenGateway) -> N
     async with joined(fixture, "ann") as zone:
         await anext(zone)
         waiting = asyncio.ensure_future(anext(zone))
-        # Too many for one tick: what exceeds it is refused at once, before the tick.
+        # Too many actions for one tick: the gateway refuses the excess before the tick.
         for _ in range(10 * ACTIONS_PER_PACKET):
             zone.act("emote", 1)
         await actions_received(fixture, 10 * ACTIONS_PER_PACKET)
         refused = fixture.gateway.counters.refusals.total()
         assert refused > 0
-        # The answer to a ping comes after the refusals: they have arrived.
+        # The PONG comes after the refusals, so they have arrived.
         await zone.ping()
         waiting.cancel()
         await asyncio.wait({waiting})

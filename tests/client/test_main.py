@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30.0
 
 
 class Console:
-    """`python -m zoneclient`, at which somebody types."""
+    """A process of `python -m zoneclient`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -30,11 +30,11 @@ class Console:
         self.process.stdin.write(f"{line}\n".encode())
 
     async def reads(self, line: str) -> None:
-        """Returns when this line has come."""
+        """Return when this line was printed."""
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (read := (await self.process.stdout.readline()).decode()) != f"{line}\n":
-                assert read, f"{line!r} never came"
+                assert read, f"{line!r} was never printed"
 
     async def ended(self) -> tuple[int | None, str]:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -47,7 +47,7 @@ OpenConsole = Callable[[str, int], Awaitable[Console]]
 
 @pytest.fixture
 def open_console(cleanup: contextlib.AsyncExitStack) -> OpenConsole:
-    """Consoles that are closed when the test is over."""
+    """Open consoles that are closed at the end of the test."""
 
     async def close(process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:

@@ -30,7 +30,7 @@ from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Bye, Deflated, encode_action
 
-# Room for the head of an ACT, which the client leaves in every packet.
+# The client reserves 16 bytes of each packet for the head of an ACT.
 ACTION_BYTES_MAX = 1024 - 16
 
 
@@ -49,7 +49,7 @@ async def test_client_frame_lasts_as_long_as_a_tick(open_gateway: OpenGateway) -
         before = fixture.gateway.counters.packets_in_total
         zone.act("emote", 0)
         await actions_received(fixture, 1)
-        # The first packet left at once; these turns of the loop lie within the frame that it began.
+        # The first packet was sent at once, and began a client frame. These actions are within that frame.
         for which in range(5):
             zone.act("emote", which)
             await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def test_client_frame_lasts_as_long_as_a_tick(open_gateway: OpenGateway) -
 
 
 async def test_flush_ends_the_client_frame_at_once(open_gateway: OpenGateway) -> None:
-    # At one tick a second nothing but the flush could bring the second packet so soon.
+    # At one tick per second only the flush can send the second packet in time.
     fixture = await open_gateway(Plaza, hz=1)
     async with joined(fixture, "ann") as zone:
         before = fixture.gateway.counters.packets_in_total
@@ -106,7 +106,7 @@ async def test_longest_action_that_fits_arrives_and_longer_one_raises(
     async with joined(fixture, "ann") as zone:
         with pytest.raises(ValueError, match="'say' takes 1009 bytes; a packet holds 1008"):
             zone.act("say", longest + "x")
-        assert zone.act("say", longest) == 1, "what was not sent has no sequence"
+        assert zone.act("say", longest) == 1, "an action that was not sent has no sequence"
         await actions_received(fixture, 1)
         fixture.tick()
         update = (await updates_to(zone, fixture.zone.world.tick))[-1]
@@ -121,7 +121,7 @@ async def test_act_raises_for_a_value_that_cannot_be_encoded(open_gateway: OpenG
     async with joined(fixture, "ann") as zone:
         with pytest.raises((TypeError, ValueError)):
             zone.act("say", value)
-        assert zone.act("emote", 1) == 1, "what was not sent has no sequence"
+        assert zone.act("emote", 1) == 1, "an action that was not sent has no sequence"
 
 
 async def test_last_actions_are_sent_before_the_goodbye(open_gateway: OpenGateway) -> None:

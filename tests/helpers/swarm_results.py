@@ -1,4 +1,4 @@
-"""Results of a swarm run that never happened, for the tests of what is made of them."""
+"""Made-up outcomes and reports of a swarm run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def errors_of(counts: dict[str, int]) -> Errors:
 
 
 def distinct_tally(factor: int) -> Tally:
-    """A tally in which every field differs from every other, and from its default."""
+    """Return a tally whose fields all differ from each other and from their defaults."""
     values: dict[str, Any] = {}
     for place, field in enumerate(dataclasses.fields(Tally), 1):
         value: Any = factor * place
@@ -53,7 +53,7 @@ def distinct_tally(factor: int) -> Tally:
 
 
 def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
-    """A run in which everybody got everything, but for what is changed."""
+    """Return the outcome of a run without faults, except for the changes."""
     good = tally or Tally(
         requested=10,
         joined=10,
@@ -117,7 +117,7 @@ ROW = Row(3, 1.0, True, 10, 50.0, 49.0, 1.0, 0.0, 0.0, 490.0, 200.0, 9_000.0, 30
 
 
 def full_report() -> dict[str, Any]:
-    """A report in which everything was measured."""
+    """Return a report without missing values."""
     tally = dataclasses.replace(
         outcome().tally,
         latency_uncorrected=histogram(45_000),
@@ -142,7 +142,7 @@ def full_report() -> dict[str, Any]:
         closed_server={"CLIENT_LEFT": 10, "SLOW_CONSUMER": 2},
         rows=rows,
         started_unix_s=1_700_000_000.0,
-        # Beyond what a swarm may use by itself: it has to say so.
+        # So high that the swarm must be reported as the limit.
         cpu_percent_busiest=90.0,
     )
     result = report.summary(made, control=made)

@@ -1,4 +1,4 @@
-"""Frames of a zone of two for tests of whoever checks them."""
+"""The frames of a zone with two players, for tests of the frame checker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoneserver.zone.zone import Zone
 
 
 class FrameStream:
-    """A zone with two players, its frames, and a frame_checker that watches it."""
+    """A zone with two players, and a frame checker for its frames."""
 
     def __init__(self, hz: int = 2) -> None:
         self.zone = Zone(Plaza(), hz=hz, seed=1)
@@ -45,7 +45,7 @@ class FrameStream:
 
 
 def changed(payload: bytes, **changes: Any) -> bytes:
-    """A frame in which something stands that the zone did not say."""
+    """Return the payload of a frame with some fields changed."""
     tick = decode_server(payload)
     assert isinstance(tick, Tick)
     return dataclasses.replace(tick, **changes).encode()

@@ -1,4 +1,4 @@
-"""Players that are connected by the client library, for tests whose ticks are run by hand."""
+"""Players that use the client library, for tests that run the ticks themselves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST = Tick(1, 100, None, [], [], [], [], [], [], [], [], [])
 
 @contextlib.asynccontextmanager
 async def joined(fixture: GatewayFixture, name: str, **settings: Any) -> AsyncIterator[ZoneConnection]:
-    """A player in a hall, let in with a tick of its own."""
+    """Connect a player to a gateway, and run the tick that admits it."""
     greeted = fixture.gateway.counters.packets_in_total
 
     async def admit() -> None:
@@ -39,17 +39,17 @@ async def joined(fixture: GatewayFixture, name: str, **settings: Any) -> AsyncIt
 
 
 async def actions_received(fixture: GatewayFixture, actions: int) -> None:
-    """Returns when the gateway has taken in so many actions, ever."""
+    """Return when the gateway has received this many actions since its start."""
 
     def have_arrived() -> bool:
-        fixture.gateway.read_inbox()  # the halls of these tests tick by hand
+        fixture.gateway.read_inbox()  # Nothing else reads the inbox: these gateways have no tick loop.
         return fixture.gateway.counters.actions_in_total >= actions
 
     await until(have_arrived)
 
 
 async def updates_to(zone: ZoneConnection, tick: int) -> list[Update]:
-    """All updates up to that of a tick."""
+    """Return all updates up to the one of this tick."""
     updates = [await anext(zone)]
     while updates[-1].tick < tick:
         updates.append(await anext(zone))
@@ -64,15 +64,15 @@ def assert_same_world(zone: ZoneConnection, fixture: GatewayFixture) -> None:
 
 
 async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:
-    """A server that says this to everybody and closes the connection; returns its port."""
+    """Start a server that sends these bytes to each client and closes the connection; return its port."""
 
-    class Saying(asyncio.Protocol):
+    class Sender(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            said: Any = transport
-            said.write(data)
-            said.close()
+            writer: Any = transport
+            writer.write(data)
+            writer.close()
 
-    server = await asyncio.get_running_loop().create_server(Saying, HOST, 0)
+    server = await asyncio.get_running_loop().create_server(Sender, HOST, 0)
     cleanup.push_async_callback(server.wait_closed)
     cleanup.callback(server.close)
     port: int = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""Each action of a bot gets exactly one outcome: by example, and against a naive model."""
+"""Each action of a bot has exactly one outcome: by example, and compared with a naive model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOTION, EVENT = True, False
 
 
 def tracker_with(*kinds: bool) -> tuple[ActionTracker, ActionCounts]:
-    """A tracker with an action of each kind sent, from sequence 1 on."""
+    """Return a tracker to which one action of each kind was sent, from sequence 1 on, and its counts."""
     counts = ActionCounts()
     tracker = ActionTracker(counts)
     for seq, is_motion in enumerate(kinds, 1):
@@ -110,7 +110,7 @@ def test_latency_counts_from_due_time_and_uncorrected_from_sending() -> None:
     tracker.record_seen(1, EVENT, now=1.5)
     times = counts.times
     assert (times.latency.max, times.latency_uncorrected.max, times.send_delay.max) == (500_000, 250_000, 250_000)
-    assert (times.to_tick.total, times.from_tick.total) == (0, 0), "when its tick began is not known"
+    assert (times.to_tick.total, times.from_tick.total) == (0, 0), "the start of the tick is not known"
 
 
 def test_latency_is_split_at_the_start_of_the_tick() -> None:
@@ -122,7 +122,7 @@ def test_latency_is_split_at_the_start_of_the_tick() -> None:
     assert (times.send_delay.max, times.to_tick.max, times.from_tick.max) == (125_000, 125_000, 250_000)
     assert times.latency.max == 500_000
     tracker.record_sent(2, EVENT, due=2.0, now=2.0)
-    assert counts.times.send_delay.total == times.send_delay.total == 1, "what was taken away stays as it is"
+    assert counts.times.send_delay.total == times.send_delay.total == 1, "the replaced times do not change any more"
     assert (times + counts.times).send_delay.total == 2
 
 
@@ -134,7 +134,7 @@ def test_action_seen_as_another_kind_still_has_one_outcome() -> None:
 
 
 class NaiveTracker:
-    """The same by whole sequences, slowly: what became of each action, one at a time."""
+    """A slow tracker that uses whole sequences, and keeps the outcome of each action."""
 
     def __init__(self) -> None:
         self.kinds: dict[int, bool] = {}
@@ -163,20 +163,20 @@ class NaiveTracker:
         return list(self.outcomes.values()).count(fate)
 
 
-def live(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first: int) -> None:
-    """A player's life: actions leave, and each meets whatever fate a server could deal it."""
+def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first: int) -> None:
+    """Send random actions, and give them random outcomes, to both trackers."""
     seq = first
     for _ in range(data.draw(st.integers(1, 60))):
         step = data.draw(st.sampled_from(["act", "act", "frame", "refuse", "repeat", "overtake", "snapshot"]))
         waiting = naive.outstanding()
         if step == "act":
-            # As many as could be in the air at once; beyond 256 the low byte tells nothing.
+            # At most 40 outstanding actions: the low byte cannot tell more than 256 apart.
             for is_motion in data.draw(st.lists(st.booleans(), max_size=max(0, 40 - len(waiting)))):
                 naive.kinds[seq] = is_motion
                 tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
                 seq += 1
         elif step == "repeat" and naive.outcomes and waiting:
-            # The byte of one that has ended a short while ago, so that it stands for no other.
+            # A recent action that has its outcome: its low byte names no other action yet.
             recent = [old for old in naive.outcomes if waiting[0] - 100 < old]
             if recent:
                 old = data.draw(st.sampled_from(recent))
@@ -200,7 +200,7 @@ def live(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first
             newest = data.draw(st.sampled_from(waiting))
             naive.outcomes |= dict.fromkeys([one for one in waiting if one <= newest], "delivered")
             tracker.record_snapshot(newest & 0xFF)
-        # Whoever waits for ever would make the window too wide for a byte.
+        # Deliver the oldest action before the outstanding ones span more than the byte can tell apart.
         while naive.outstanding() and seq - naive.outstanding()[0] > 100:
             one = naive.outstanding()[0]
             naive.seen(one)
@@ -212,7 +212,7 @@ def live(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first
 def test_tracker_agrees_with_naive_model_across_wraps_of_the_byte(data: st.DataObject, first: int) -> None:
     counts, naive = ActionCounts(), NaiveTracker()
     tracker = ActionTracker(counts)
-    live(data, tracker, naive, first)
+    play_randomly(data, tracker, naive, first)
     assert len(tracker) == len(naive.outstanding())
     tracker.close()
     naive.outcomes |= dict.fromkeys(naive.outstanding(), "lost")

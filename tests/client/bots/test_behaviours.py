@@ -19,11 +19,11 @@ from zoneserver.protocol.messages import Tick, Welcome
 from zoneserver.zone.zone import Zone
 
 KNOWN_REFUSALS = {"OUT_OF_RANGE", "COOLDOWN", "TARGET_DEAD", "DEAD", "NO_TARGET"}
-"""What the rules of the game say to somebody who could not have known better."""
+"""The codes with which the game may refuse an action that was legal by the last frame."""
 
 
 class BotStub:
-    """As much of a bot as a behaviour looks at, without a connection."""
+    """The part of a bot that a behaviour uses, without a connection."""
 
     def __init__(self, slot: int, welcome: Welcome, seed: int) -> None:
         self.slot = slot
@@ -33,11 +33,11 @@ class BotStub:
 
 
 class Crowd:
-    """Puppets in a zone of their own, whom the zone's own frames show what happens."""
+    """Bots in a zone of their own. Its frames update a replica, by which the behaviours decide."""
 
     def __init__(self, roles: list[str], hz: int, seed: int, crowded: bool = False) -> None:
         class Game(Plaza):
-            # So small that everybody is in everybody's reach.
+            # So small that all players are within reach of each other.
             width, height = (600, 600) if crowded else (10_000, 10_000)
 
         self.zone = Zone(Game(), hz=hz, seed=seed)

@@ -29,7 +29,7 @@ class Mute:
 
 
 async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
-    """(exit code, stdout, stderr) of a small swarm that was started in a folder with bots in it."""
+    """Run a small swarm in a folder with bot classes; return its exit code, stdout and stderr."""
     (folder / "mybots.py").write_text(BOTS)
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(
@@ -46,12 +46,12 @@ async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
 async def test_own_bot_class_plays_any_game_and_idle_bots_watch(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server(Tag, stats_port=0)
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port), "--json", "-")
-    for who in (("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)):
-        code, out, err = await swarm(tmp_path, *ports, *who)
+    for mix in (("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)):
+        code, out, err = await swarm(tmp_path, *ports, *mix)
         report = json.loads(out)
         assert (code, report["errors"], err) == (0, [], "")
         assert (report["bots"]["joined"], report["frames"]["received"] > 0) == (6, True)
-        assert (report["actions"]["delivered"] > 0) == ("idle=1" not in who[0])
+        assert (report["actions"]["delivered"] > 0) == ("idle=1" not in mix[0])
 
 
 async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("who", "words"),
+    ("arguments", "words"),
     [
         (["--bot", "mybots:Walker"], "mybots has no Behaviour named 'Walker'; it has Runner"),
         (["--bot", "mybots:Mute"], "mybots has no Behaviour named 'Mute'; it has Runner"),
@@ -72,7 +72,7 @@ async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_p
         (["--bot", "mybots:Runner", "--mix", "idle=1"], "not allowed with argument --bot"),
     ],
 )
-async def test_missing_bot_class_is_reported_before_the_run(who: list[str], words: str, tmp_path: Path) -> None:
-    code, out, err = await swarm(tmp_path, *who)
+async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str], words: str, tmp_path: Path) -> None:
+    code, out, err = await swarm(tmp_path, *arguments)
     assert (code, out) == (2, "")
     assert words in err.splitlines()[-1]

@@ -17,7 +17,7 @@ from zoneserver.protocol.framing import frame
 
 
 class OwnerStub:
-    """An owner of bots that have no connection, and are handed what they read."""
+    """An owner of bots without connections: tests call `data_received`."""
 
     def __init__(self, stream: FrameStream) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1})
@@ -62,11 +62,11 @@ async def test_frame_after_a_partial_frame_is_not_taken_for_a_copy() -> None:
     first, second = owner.bot(0), owner.bot(1)
     data = frame(stream.payload())
     first.data_received(data)
-    # It is cut short, and comes once more: what now follows the beginning is not what should.
+    # The frame without its end, then the whole frame: the bytes no longer form a valid frame.
     second.data_received(data[:-2])
     second.data_received(data)
     assert second.tick == 1
-    assert second.bye is not None, "its last two bytes are another frame's first"
+    assert second.bye is not None, "the first two bytes of the second copy were taken for the end of the first copy"
 
 
 async def test_due_actions_are_done_after_every_64_frames() -> None:

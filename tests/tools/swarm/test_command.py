@@ -27,7 +27,7 @@ def test_target_is_checked_before_any_connection(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(_plan: Plan, _arguments: argparse.Namespace) -> int:
-        raise AssertionError("it is on its way")
+        raise AssertionError("the run has started")
 
     monkeypatch.setattr(command, "_run", run)
     assert command.main(arguments) == 2
@@ -44,7 +44,7 @@ def test_admin_port_of_another_machine_is_used_only_if_given(
     found: list[int | None] = []
 
     class Idle(Conductor):
-        """One that goes nowhere."""
+        """A conductor that starts nothing."""
 
         def __init__(self, plan: Plan, stats_port: int | None) -> None:
             super().__init__(plan, stats_port)
@@ -90,7 +90,7 @@ def test_run_writes_json_html_and_csv(family: Family, tmp_path: Path) -> None:
     }
     assert len(tables["seconds"]) == len(report["series"]) >= 2
     assert {row["figure"]: row["value"] for row in tables["figures"]}["joined"] == "20"
-    # What all seconds hold together is what was counted.
+    # The sum over all seconds equals the count.
     sent = sum(row["sent_per_s"] * row["seconds"] for row in report["series"])
     assert sent == pytest.approx(report["actions"]["sent"], rel=0.01)
 
@@ -146,7 +146,7 @@ def test_interrupted_run_writes_report_and_every_file(family: Family, tmp_path: 
         *("--csv", str(prefix), "--json", str(file)),
     )
     assert swarm.stderr is not None
-    # The first line comes when everybody is in, or when five seconds of the ramp are over.
+    # The first line is printed when all bots have joined, or after five seconds of the ramp.
     words = "actions: " if ramp == "500" else "joining: "
     while words not in swarm.stderr.readline():
         assert swarm.poll() is None

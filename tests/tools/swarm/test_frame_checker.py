@@ -38,11 +38,11 @@ def test_frame_that_is_not_the_next_is_a_gap() -> None:
     stream.checker.check_frame(2, first)
     stream.checker.check_frame(3, second)
     stream.checker.check_frame(4, third)
-    # Another bot, which does not get the second.
+    # Another bot does not get the second frame.
     stream.checker.check_frame(2, first)
     assert stream.checker.check_frame(3, third)[0] == 4
     assert stream.counts() == {"received": 5, "mismatched": 0, "gaps": 1, "diverged": 0}
-    # And one that gets the second twice.
+    # And another one gets the second frame twice.
     stream.checker.check_frame(4, second)
     assert stream.counts() == {"received": 6, "mismatched": 0, "gaps": 2, "diverged": 0}
 
@@ -72,7 +72,7 @@ def test_snapshot_is_compared_with_the_replica() -> None:
     for _ in range(2):
         stream.checker.check_snapshot(stream.snapshot())
     assert (stream.checker.hashes_checked, stream.checker.diverged) == (checked + 1, 0)
-    # The bytes are the world's own columns: this is the state of no zone.
+    # A snapshot contains the columns of the world, so this one has a wrong state.
     stream.zone.world.x[0] += 1
     stream.checker.check_snapshot(stream.snapshot())
     assert stream.checker.diverged == 1
@@ -99,7 +99,7 @@ def test_first_copy_of_a_frame_fixes_the_start_of_its_tick() -> None:
     now = 99.0
     stream.checker._clock = lambda: now
     payloads = [stream.payload() for _ in range(3)]
-    assert stream.checker.check_frame(2, payloads[0])[1].tick_began is None, "nobody knows the grid yet"
+    assert stream.checker.check_frame(2, payloads[0])[1].tick_began is None, "the grid is not known yet"
     stream.checker.grid = TickGrid(100.0, 20)
     now = 100.061
     assert stream.checker.check_frame(3, payloads[1])[1].tick_began == pytest.approx(100.05)

@@ -55,7 +55,7 @@ def test_roles_are_spread_evenly(mix: dict[str, int]) -> None:
     for number in range(2 * whole):
         counts[plan.role(number)] += 1
         for role, share in mix.items():
-            # With three roles nobody is ever a whole bot ahead, or more than one and a half behind.
+            # With three roles a role is never a whole bot ahead of its share, or more than one and a half bots behind.
             assert -1.5 <= counts[role] - share * (number + 1) / whole <= 1
 
 

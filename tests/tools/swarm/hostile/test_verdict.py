@@ -22,9 +22,9 @@ def test_expected_codes_are_ok() -> None:
     found = verdict(flood_tally())
     assert (found["ok"], found["why"], found["unread"]) == (True, [], 0)
     assert found["got"] == {"BANNED": 2, "FLOOD": 2}
-    # Without the server's count too, as long as it was told itself.
+    # The count of the server is not needed if the bots have read their close codes.
     assert verdict(flood_tally(), server=None)["ok"]
-    # And one that had a packet refused because the tick was full.
+    # A packet may also be refused because the tick is full.
     assert verdict(flood_tally(refused=Counter(WARNED=1, MUTED=1, TOO_MANY_ACTIONS=300)))["ok"]
 
 
@@ -52,7 +52,7 @@ def test_unread_bye_is_found_in_the_servers_count() -> None:
     unread = flood_tally(got=Counter(FLOOD=1, BANNED=2, CONNECTION_LOST=1))
     found = verdict(unread)
     assert (found["ok"], found["unread"], found["got"]) == (True, 1, {"BANNED": 2, "FLOOD": 2})
-    # Not if the server counts one less, or says nothing, or the end of another is the one it counts.
+    # Not if the server counted one end less, if its count is not known, or if that end is of another connection.
     assert not verdict(unread, SERVER_CLOSES | {"FLOOD": 1})["ok"]
     assert not verdict(unread, None)["ok"]
     assert not verdict(flood_tally(got=unread.got, cut_short=Counter(FLOOD=1)))["ok"]

@@ -1,4 +1,4 @@
-"""Errors in groups: how often, and the first time in full."""
+"""Errors are grouped: each group has a count and its first error."""
 
 from __future__ import annotations
 

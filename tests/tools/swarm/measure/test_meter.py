@@ -1,4 +1,4 @@
-"""What one process counts, cut into seconds."""
+"""The counters of one worker, cut into seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zonetools.swarm.measure.meter import Meter, Reading, Second
 
 
 class Counters:
-    """What a process has counted, for a meter to read."""
+    """The counters of a worker, which a meter reads."""
 
     def __init__(self) -> None:
         self.counts = ActionCounts()
@@ -23,7 +23,7 @@ class Counters:
         self.meter = Meter(self.counts, lambda: self.reading)
 
     def count(self, seconds: float, actions: int) -> None:
-        """Some time in which so many actions were sent and came back."""
+        """Let time pass, and count this many sent and seen actions."""
         now = self.reading
         self.reading = dataclasses.replace(now, moment=now.moment + seconds, sent=now.sent + actions)
         for _ in range(actions):

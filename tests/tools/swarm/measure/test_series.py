@@ -1,4 +1,4 @@
-"""The seconds of all processes, as rows."""
+"""The seconds of all workers, as rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def second(at: int, sent: int = 10, latency: int = 50_000, seconds: float = 1.0)
 def test_second_of_two_processes_is_one_row() -> None:
     run = Series(origin=100, processes=2)
     run.add(second(100, sent=10, latency=40_000))
-    assert run.last is None, "the other has not told yet"
+    assert run.last is None, "the other worker has not reported yet"
     run.add(second(100, sent=20, latency=60_000, seconds=1.25))
     (row,) = run.rows()
     assert run.last == row

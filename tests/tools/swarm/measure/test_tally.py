@@ -1,4 +1,4 @@
-"""Tallies of several processes add up."""
+"""The tallies of several workers add up."""
 
 from __future__ import annotations
 

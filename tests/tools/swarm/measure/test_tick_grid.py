@@ -13,10 +13,10 @@ HZ = st.integers(1, 200)
 @given(origin=st.floats(0, 1e7), hz=HZ, tick=st.integers(-1000, 100_000), late=st.floats(0, 1))
 def test_frame_within_a_period_belongs_to_the_point_before(origin: float, hz: int, tick: int, late: float) -> None:
     due = origin + tick / hz
-    # From just before the tick was due to just before the next may begin.
+    # From just before the tick was due to just before the next tick may begin.
     arrived = due - 0.0009 + late * (1 / hz - 0.0002)
     began = TickGrid(origin, hz).began(arrived)
-    assert began == pytest.approx(due, abs=0.00101), "the millisecond by which a loop may be early"
+    assert began == pytest.approx(due, abs=0.00101), "an event loop may be a millisecond early"
     assert began <= arrived
 
 
@@ -30,5 +30,5 @@ def test_server_with_another_clock_has_no_grid() -> None:
     assert TickGrid.from_next_due(1_000_000.0, 20, now=50.0) is None
     assert TickGrid.from_next_due(47.9, 20, now=50.0) is None
     assert TickGrid.from_next_due(50.04, 20, now=50.0) == TickGrid(50.04, 20)
-    # A server so busy that it is behind its own grid has the same clock all the same.
+    # A busy server may be behind its own grid, and still share our clock.
     assert TickGrid.from_next_due(49.0, 20, now=50.0) == TickGrid(49.0, 20)

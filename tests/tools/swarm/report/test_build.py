@@ -50,7 +50,7 @@ def test_summary_of_an_empty_run_has_no_values() -> None:
     assert result["cpu_percent"] == {"swarm": None, "server": None}
     assert rendered_text(result).count("not measured") == 4
     assert "0.0" not in rendered_text(result)
-    assert not report.passed(result), "nobody joined"
+    assert not report.passed(result), "no bot joined"
     assert "no admin port" in rendered_text(result)
 
 
@@ -66,7 +66,7 @@ FAULTS: list[dict[str, int]] = [
     {"failed": 1},
     {"closed_early": 1},
     {"joined": 9},
-    # One more than the server says.
+    # One more than the count of the server.
     {"superseded": 6},
 ]
 
@@ -93,10 +93,10 @@ def test_superseded_beyond_the_servers_count_is_lost() -> None:
     tally = dataclasses.replace(outcome().tally, superseded=8)
     actions = report.summary(outcome(tally, superseded_server=5))["actions"]
     assert (actions["superseded"], actions["lost"]) == (5, 3)
-    # More on the server's side are those of others, or of what a snapshot made up for.
+    # A higher count of the server includes other players, and motions before a snapshot.
     actions = report.summary(outcome(tally, superseded_server=50))["actions"]
     assert (actions["superseded"], actions["lost"]) == (8, 0)
-    # Without a word from the server there is nothing to hold it against.
+    # Without the count of the server no motion is known to be lost.
     actions = report.summary(outcome(tally, superseded_server=None))["actions"]
     assert (actions["superseded"], actions["lost"]) == (8, 0)
 
@@ -121,7 +121,7 @@ def test_busy_or_late_swarm_is_reported_as_the_limit() -> None:
         tally = dataclasses.replace(outcome().tally, **{late: histogram(50_000)})
         result = report.summary(outcome(tally))
         assert result["limited_by_swarm"]
-        assert report.passed(result), "the figures are in doubt, the deliveries are not"
+        assert report.passed(result), "the latencies are in doubt, but the deliveries are complete"
         assert "limited by the swarm" in rendered_text(result)
 
 
@@ -135,7 +135,7 @@ def test_summary_does_not_change_the_outcome() -> None:
 DOCUMENT = (ROOT / "docs/swarm-report.md").read_text()
 
 
-# What in the report is named by somebody else: a role, a code, a percentile.
+# The objects of a report whose keys are not fixed: roles, codes, percentiles.
 OPEN = (
     r"plan\.mix|actions\.refused|latency_ms|latency_uncorrected_ms|latency_split_ms\.\w+|swarm\.\w+_ms"
     r"|closed|closed_server|hostile|hostile\.\*\.(got|refused)|control\.latency_ms"
@@ -143,7 +143,7 @@ OPEN = (
 
 
 def paths(value: Any, path: str = "") -> Iterator[str]:
-    """Where something stands in a report."""
+    """Yield the paths of all values in a report."""
     match value:
         case dict() if value and not path.startswith("compared.differences[]."):
             for key, part in value.items():
@@ -156,13 +156,13 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 def documented() -> dict[str, str]:
-    """The types of the documented paths."""
+    """Return the types of the documented paths."""
     table = DOCUMENT[: DOCUMENT.index("## Where the latency")]
     return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", table, re.MULTILINE))
 
 
 def test_document_lists_exactly_the_keys_of_a_report() -> None:
-    # What is an object, or null, has a line of its own beside those of its keys.
+    # An object that may be null has a row of its own, besides the rows of its keys.
     objects = {path for path, kind in documented().items() if kind.startswith("object")}
     assert set(paths(full_report())) == set(documented()) - objects
     assert all(any(path.startswith(f"{each}.") for path in documented()) for each in objects)
@@ -202,7 +202,7 @@ def test_report_survives_json() -> None:
 def test_latency_is_split_at_the_server_and_at_the_tick() -> None:
     split = full_report()["latency_split_ms"]
     assert split["client_to_server"] == {"p50": pytest.approx(2, rel=0.01), "p99": pytest.approx(10, rel=0.01)}
-    # From sending to the tick, less the way: (10 + 30 + 46) / 3 - 2 milliseconds.
+    # From sending to the tick, less half a round trip: (10 + 30 + 46) / 3 - 2 milliseconds.
     assert split["wait_for_tick"]["mean"] == pytest.approx(26.67, rel=0.01)
     assert split["wait_for_tick"]["p99"] == pytest.approx(44, rel=0.01)
     assert split["tick_to_client"] == {name: pytest.approx(value, rel=0.01) for name, value in PARTS.items()}

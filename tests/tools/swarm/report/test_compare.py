@@ -17,7 +17,7 @@ from zonetools.swarm.report.metrics import METRICS
 
 @pytest.fixture
 def full() -> dict[str, Any]:
-    """A report in which everything was measured."""
+    """Return a report without missing values."""
     return full_report()
 
 
@@ -55,7 +55,7 @@ def test_compare_gives_ratio_and_verdict_of_each_change(tmp_path: Path) -> None:
     assert any(
         line.split() == ["cpu_server", "40.0", "%", "20.0", "%", "x", "0.50", "better"] for line in shown.splitlines()
     )
-    assert "diverged  0" not in shown, "what is nothing in both is left out"
+    assert "diverged  0" not in shown, "a metric that is 0 in both reports is left out"
 
 
 def test_different_plans_are_named_and_get_no_verdict(tmp_path: Path) -> None:

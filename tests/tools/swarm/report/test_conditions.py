@@ -30,7 +30,7 @@ figures = st.sampled_from(list(METRICS.values()))
 comparisons = st.sampled_from(list(COMPARISONS))
 
 
-# As many digits after the point as a person writes.
+# Three digits after the point.
 numbers = st.integers(0, 10**9).map(lambda number: Fraction(number, 1000))
 
 
@@ -51,7 +51,7 @@ def test_condition_holds_by_exact_arithmetic(
     assert (condition.metric, condition.comparison, condition.value) == (figure, comparison, number)
     assert condition.holds(measured) == COMPARISONS[comparison](Fraction(measured), number)
     assert condition.holds(float(number)) == COMPARISONS[comparison](Fraction(float(number)), number)
-    assert condition.holds(None), "what was not measured fails"
+    assert condition.holds(None), "an unmeasured metric fails the run"
 
 
 @given(figures, comparisons, numbers)

@@ -1,8 +1,9 @@
-"""What a swarm shows while it runs: on a terminal, and where there is none."""
+"""The display during a run, with and without a terminal."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from helpers.swarm_results import ROW
@@ -37,18 +38,16 @@ def test_remaining_time_is_hidden_without_a_basis(progress: Progress) -> None:
 
 def test_measuring_shows_the_last_second_as_a_table() -> None:
     progress = Progress(joined=1_000, sent=5_000, refused=3, measuring_for=12.3, last=ROW)
-    bar, head, units, figures, so_far = shown(progress)
+    bar, head, units, values, so_far = shown(progress)
     assert bar.startswith("measuring")
     assert bar.endswith("12 of 60 s")
     assert head.split() == ["actions", "deliveries", "p50", "p99", "tick", "server", "swarm"]
     assert units.split() == ["players", "/s", "/s", "ms", "ms", "p99", "ms", "CPU", "%", "CPU", "%"]
-    assert figures.split() == ["10", "50", "490", "30.0", "55.0", "4.0", "9", "12"]
+    assert values.split() == ["10", "50", "490", "30.0", "55.0", "4.0", "9", "12"]
     assert "3 refused, 0 lost, 0 duplicated" in so_far
 
 
 def test_unknown_value_is_a_dash() -> None:
-    from dataclasses import replace
-
     row = replace(ROW, latency_p50_ms=None, latency_p99_ms=None, cpu_percent_server=None, tick_p99_ms=None)
     assert shown(Progress(measuring_for=1.0, last=row))[3].split() == ["10", "50", "490", "-", "-", "-", "-", "12"]
 
@@ -58,8 +57,6 @@ def test_endless_run_names_ctrl_c() -> None:
 
 
 def test_large_numbers_fit_a_terminal_of_80_columns() -> None:
-    from dataclasses import replace
-
     row = replace(ROW, players=10_000, sent_per_s=50_000.0, deliveries_per_s=499_000_000.0, latency_p99_ms=2_345.6)
     plan = Plan(bots=10_000, seconds=3_600.0)
     texts = shown(Progress(joined=9_999, sent=4_000_000, measuring_for=80.0, last=row), plan)

@@ -22,7 +22,7 @@ def test_every_metric_is_documented() -> None:
 
 @pytest.fixture
 def full() -> dict[str, Any]:
-    """A report in which everything was measured."""
+    """Return a report without missing values."""
     return full_report()
 
 

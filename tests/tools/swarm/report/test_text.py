@@ -37,7 +37,7 @@ def test_largest_error_groups_are_shown_with_their_first_error() -> None:
     assert {"kind": "connect", "code": "ConnectionRefusedError", "count": 1, "first": first} in result["errors"]
     shown = rendered_text(result)
     assert "8 x close CODE_8, first at -10.0 s, ann: the text of CODE_8 number 0" in shown
-    assert "CODE_1" not in shown, "the smallest groups stand in the JSON alone"
+    assert "CODE_1" not in shown, "the smallest groups are only in the JSON"
 
 
 def test_text_contains_the_latency_split_and_its_floor() -> None:
