@@ -17,12 +17,11 @@ from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Bye, Refusal
-from zoneserver.support.histogram import Histogram
 from zoneserver.support.process import raise_open_files
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.commands import Command, Measure, run_worker
 from zonetools.swarm.frame_checker import FrameChecker
-from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL, Errors
+from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, behaviour_of
@@ -49,20 +48,12 @@ class Worker:
         self.counts = ActionCounts()
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
-        self._joined = 0
-        self._catch_ups = 0
+        # What this class counts itself. `tally` adds the counts of the bots, the frame checker and the meter.
+        self._tally = Tally(requested=len(self._numbers))
         self._ramp_began = 0.0
-        self._join_seconds = 0.0
-        self._failed = 0
-        self._closed_early = 0
-        self._broken = 0
         self._bytes_of_closed = 0
-        self._closed: Counter[str] = Counter()
-        self._errors = Errors()
         # True if the very first connection was refused.
         self._nobody_listens = False
-        self._loop_lag = Histogram()
-        self._round_trip = Histogram()
         self._meter = Meter(self.counts, self._read)
         self._leaving = False
         # A heap of (time of the next action, number, bot).
@@ -72,22 +63,22 @@ class Worker:
 
     def bot_joined(self, bot: SwarmBot) -> None:
         """The bot joined: schedule its first action, at its own phase of the action period."""
-        self._joined += 1
-        self._join_seconds = time.monotonic() - self._ramp_began
+        self._tally.joined += 1
+        self._tally.join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
             first = time.monotonic() + self.plan.phase(bot.number)
             heapq.heappush(self._due, (first, bot.number, bot))
 
     def bot_caught_up(self) -> None:
         """A bot received a snapshot in place of frames."""
-        self._catch_ups += 1
+        self._tally.catch_ups += 1
 
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
         """Count a refusal. An unknown action means that the behaviour is for another game."""
         self._add_error(REFUSAL, refusal.code, refusal.text, bot)
         if refusal.code == RefusalCode.UNKNOWN_ACTION:
             assert bot.welcome is not None
-            self._broken += 1
+            self._tally.broken += 1
             text = (
                 f"in {bot.welcome.game}, {refusal.text}: these bots are for another game; use --bot module:Class for "
                 "bots of your own, or --mix idle=1 for bots that only watch"
@@ -97,22 +88,22 @@ class Worker:
     def bot_answered(self, seconds: float) -> None:
         """Record the round trip of a PING."""
         if self._meter.is_measuring:
-            self._round_trip.record(int(seconds * 1e6))
+            self._tally.round_trip.record(int(seconds * 1e6))
 
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
         """Count the end of a session: as an error, unless the bot left."""
         self._bots.discard(bot)
         self._bytes_of_closed += bot.received_bytes
-        self._closed[bye.code] += 1
+        self._tally.closed[bye.code] += 1
         # A bot that was still joining at the end of the run has neither joined nor failed.
         if not (self._leaving and bye.code == CloseReason.CLIENT_LEFT):
-            self._failed += bot.tick < 0
-            self._closed_early += bot.tick >= 0
+            self._tally.failed += bot.tick < 0
+            self._tally.closed_early += bot.tick >= 0
             self._add_error(CLOSE, bye.code, bye.text, bot)
         bot.tracker.close()
 
     def _add_error(self, kind: str, code: str, text: str, bot: SwarmBot) -> None:
-        self._errors.add(kind, code, text, bot.name, time.monotonic())
+        self._tally.errors.add(kind, code, text, bot.name, time.monotonic())
 
     # --- The run ----------------------------------------------------------------------------------
 
@@ -153,10 +144,10 @@ class Worker:
             async with asyncio.timeout(_JOIN_SECONDS):
                 _, bot = await loop.create_connection(lambda: SwarmBot(self, number), self.plan.host, self.plan.port)
         except (OSError, TimeoutError) as error:
-            self._failed += 1
+            self._tally.failed += 1
             self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
             text = getattr(error, "strerror", None) or str(error) or "timed out"
-            self._errors.add(CONNECT, type(error).__name__, text, self.plan.name(number), time.monotonic())
+            self._tally.errors.add(CONNECT, type(error).__name__, text, self.plan.name(number), time.monotonic())
             return
         if bot.bye is None:
             self._bots.add(bot)
@@ -181,7 +172,7 @@ class Worker:
             try:
                 bot.perform(moment, self.frame_checker.replica)
             except Exception as error:
-                self._broken += 1
+                self._tally.broken += 1
                 text = f"the behaviour of a {self.plan.role(number)} raised {error!r}"
                 self._add_error(BEHAVIOUR, type(error).__name__, text, bot)
 
@@ -191,7 +182,7 @@ class Worker:
             before = time.monotonic()
             await asyncio.sleep(_LAG_TIMER_SECONDS)
             if self._meter.is_measuring:
-                self._loop_lag.record(int((time.monotonic() - before - _LAG_TIMER_SECONDS) * 1e6))
+                self._tally.loop_lag.record(int((time.monotonic() - before - _LAG_TIMER_SECONDS) * 1e6))
 
     async def _ping(self) -> None:
         """Let the bot that acts next send a PING, at random times that do not depend on the ticks."""
@@ -230,7 +221,7 @@ class Worker:
 
     @property
     def _players(self) -> int:
-        return self._joined - self._closed_early
+        return self._tally.joined - self._tally.closed_early
 
     def _read(self) -> Reading:
         counts, checker = self.counts, self.frame_checker
@@ -253,9 +244,9 @@ class Worker:
         seconds, self._meter.seconds = self._meter.seconds, []
         counts = self.counts
         return {
-            "joined": self._joined,
-            "failed": self._failed,
-            "done": self._joined + self._failed >= len(self._numbers),
+            "joined": self._tally.joined,
+            "failed": self._tally.failed,
+            "done": self._tally.joined + self._tally.failed >= len(self._numbers),
             "sent": counts.sent,
             "delivered": counts.delivered,
             "frames": self.frame_checker.received,
@@ -272,34 +263,24 @@ class Worker:
     def tally(self) -> Tally:
         """Return everything that this worker counted."""
         counts, checker, measured, times = self.counts, self.frame_checker, self._meter.measured, self._meter.times
-        return Tally(
-            requested=len(self._numbers),
-            joined=self._joined,
-            failed=self._failed,
+        return dataclasses.replace(
+            self._tally,
             sent=counts.sent,
             delivered=counts.delivered,
             superseded=counts.superseded,
             lost=counts.lost,
             duplicated=counts.duplicated,
             reordered=counts.reordered,
+            refused=Counter(counts.refused),
             frames=checker.received,
             mismatched=checker.mismatched,
             gaps=checker.gaps,
-            catch_ups=self._catch_ups,
             hashes_checked=checker.hashes_checked,
             diverged=checker.diverged,
             deliveries_measured=measured.deliveries,
             bytes_measured=measured.bytes,
             seconds_measured=measured.moment,
             cpu_seconds=measured.cpu_seconds,
-            join_seconds=self._join_seconds,
-            closed_early=self._closed_early,
-            broken=self._broken,
-            refused=Counter(counts.refused),
-            closed=self._closed,
-            errors=self._errors,
-            round_trip=self._round_trip,
-            loop_lag=self._loop_lag,
             **{f.name: getattr(times, f.name) for f in dataclasses.fields(ActionTimes)},
         )
 
