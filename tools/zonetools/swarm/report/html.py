@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from zonetools.common.html import html_document
 from zonetools.common.machine import machine_text
-from zonetools.common.plots import Plot, Series
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.measure.series import Row, merge_rows
 from zonetools.swarm.report.build import got_everything, passed, verdict
 from zonetools.swarm.report.format import NOT_MEASURED, counts_text, date_text, difference_text, number_text
 from zonetools.swarm.report.metrics import METRICS
+from zonetools.swarm.report.plots import cost_plots, latency_plots
 
 __all__ = ["html_page"]
 
@@ -43,10 +43,10 @@ def html_page(report: dict[str, Any]) -> str:
 <div class="tiles">{"".join(_tile(report, name, caption) for name, caption in _TILES)}</div>
 <h2>Latency</h2>
 {_latency(report)}
-{_plots([_latency_plot(report, rows), _tick_plot(report, rows)])}
+{latency_plots(report, rows)}
 <h2>Cost</h2>
 <p>{escape(_cost(report))}</p>
-{_plots(_cost_plots(rows))}
+{cost_plots(rows)}
 <h2>Was the swarm the limit?</h2>
 {_limits(report)}
 <h2>Errors</h2>
@@ -152,21 +152,6 @@ def _parts(report: dict[str, Any]) -> str:
     return f'<div class="parts">{bars}</div><p class="dim">Means in ms: {means}.</p>'
 
 
-def _latency_plot(report: dict[str, Any], rows: Sequence[Row]) -> Plot:
-    series = [_series(rows, "latency_p50_ms", "median"), _series(rows, "latency_p99_ms", "99th percentile")]
-    return Plot("Latency", "seconds", "ms", series, limit=_period(report))
-
-
-def _tick_plot(report: dict[str, Any], rows: Sequence[Row]) -> Plot:
-    series = [_series(rows, "tick_p99_ms", "99th percentile of 10 s")]
-    return Plot("Duration of a tick", "seconds", "ms", series, limit=_period(report))
-
-
-def _period(report: dict[str, Any]) -> tuple[str, float] | None:
-    hz = report["plan"]["hz"]
-    return None if hz is None else ("one tick", 1000 / hz)
-
-
 # --- Cost -----------------------------------------------------------------------------------------
 
 
@@ -185,30 +170,6 @@ def _cost(report: dict[str, Any]) -> str:
         f"{server} The swarm used {text('cpu_swarm')} of a core. Each bot received {text('bytes_per_bot')} per second: "
         f"{text('bytes_per_action')} for each action that was delivered to it."
     )
-
-
-def _cost_plots(rows: Sequence[Row]) -> list[Plot]:
-    cpu = [_series(rows, "cpu_percent_server", "server"), _series(rows, "cpu_percent_swarm", "swarm")]
-    return [
-        Plot("CPU", "seconds", "% of a core", cpu),
-        Plot("Players", "seconds", "", [_series(rows, "players", "players")]),
-        Plot(
-            "Deliveries",
-            "seconds",
-            "per second",
-            [_series(rows, "deliveries_per_s", "actions, times the bots that received them")],
-        ),
-    ]
-
-
-def _series(rows: Sequence[Row], column: str, name: str) -> Series:
-    # The rate of a shorter part of a second would be noise.
-    points = [(row.s, getattr(row, column)) for row in rows if row.seconds > 0.5]
-    return Series(name, [(s, value) for s, value in points if value is not None])
-
-
-def _plots(plots: Iterable[Plot]) -> str:
-    return f'<div class="plots">{"".join(plot.svg() for plot in plots if any(s.points for s in plot.series))}</div>'
 
 
 # --- Limits and errors ----------------------------------------------------------------------------

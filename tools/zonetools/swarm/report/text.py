@@ -54,7 +54,7 @@ def render_text(report: dict[str, Any]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    for rows in (_counts(report), _latency(report), _cost(report), _went_wrong(report)):
+    for rows in (_counts(report), _latency(report), _cost(report), _errors(report)):
         for name, value in rows:
             table.add_row(name, value)
     parts: list[RenderableType] = [head, *_conditions(report), table]
@@ -130,7 +130,7 @@ def _cost(report: dict[str, Any]) -> _Rows:
         yield "ticks", Text(f"{server['ticks']:,}, the 99th percentile took {server['tick_p99_ms']:.1f} ms, ") + late
 
 
-def _went_wrong(report: dict[str, Any]) -> _Rows:
+def _errors(report: dict[str, Any]) -> _Rows:
     yield "closed", counts_text(report["closed"])
     name = "errors"
     for error in report["errors"][:_ERRORS_SHOWN]:
