@@ -141,7 +141,7 @@ class ClientProtocol(asyncio.Protocol):
     # --- For subclasses in any package ------------------------------------------------------------
 
     def send_hello(self) -> None:
-        """Send HELLO. Called once, as soon as the connection stands."""
+        """Send HELLO. Called once, when the connection is open."""
         self.send(self._hello)
 
     def record_end(self, bye: Bye) -> None:

@@ -137,10 +137,10 @@ class Conductor:
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._server.read()
-                now = time.monotonic()
-                self._send(
-                    Measure(TickGrid.from_next_due(began.tick_due_monotonic_s, began.hz, now) if began else None)
-                )
+                now, grid = time.monotonic(), None
+                if began is not None:
+                    grid = TickGrid.from_next_due(began.tick_due_monotonic_s, began.hz, now)
+                self._send(Measure(grid))
                 await self._measure()
                 ended = await self._server.read()
             interrupted = self._stop.is_set()

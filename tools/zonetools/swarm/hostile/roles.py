@@ -47,7 +47,7 @@ class Role(abc.ABC):
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.turn = seed % 2
-        """The number of its connections so far, plus 0 or 1: bots that alternate do not all do the same thing."""
+        """The number of its connections so far, plus 0 or 1, so that half of the bots begin with the other variant."""
 
     @abc.abstractmethod
     async def play(self, connection: HostileConnection) -> None:
