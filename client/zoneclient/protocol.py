@@ -55,7 +55,7 @@ class ClientProtocol(asyncio.Protocol):
         self._flushed_at = 0.0
 
     @property
-    def is_within_frame(self) -> bool:
+    def has_partial_message(self) -> bool:
         """Whether the bytes received so far end in the middle of a message."""
         return self._deframer.buffered_bytes > 0
 

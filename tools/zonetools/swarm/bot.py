@@ -79,7 +79,7 @@ class SwarmBot(Bot):
     def data_received(self, data: bytes) -> None:
         # Nearly every read is exactly one frame that another bot has received before. Such a read is compared
         # without taking it apart.
-        record = None if self.is_within_frame else self._frame_checker.find_copy(self.tick + 1, data)
+        record = None if self.has_partial_message else self._frame_checker.find_copy(self.tick + 1, data)
         if record is None:
             super().data_received(data)
         else:
