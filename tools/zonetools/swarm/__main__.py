@@ -72,7 +72,7 @@ async def _main(arguments: argparse.Namespace) -> int:
             if getattr(arguments, name.replace("-", "_")) is not None:
                 raise UsageError(f"--{name} is for a running server; --spawn-server starts a server of its own")
     elif arguments.hz is not None:
-        raise UsageError("--hz needs --spawn-server: a running server has its own tick rate")
+        raise UsageError("--hz is for --spawn-server: a running server has its own tick rate")
     plan = Plan(
         host=arguments.host or default.host,
         port=arguments.port or default.port,
