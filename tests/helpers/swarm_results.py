@@ -40,8 +40,8 @@ def errors_of(counts: dict[str, int]) -> Errors:
 def distinct_tally(factor: int) -> Tally:
     """Return a tally whose fields all differ from each other and from their defaults."""
     values: dict[str, Any] = {}
-    for place, field in enumerate(dataclasses.fields(Tally), 1):
-        value: Any = factor * place
+    for number, field in enumerate(dataclasses.fields(Tally), 1):
+        value: Any = factor * number
         if field.default_factory is Histogram:
             value = histogram(value, 1000 * value)
         elif field.default_factory is Counter:

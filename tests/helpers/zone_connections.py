@@ -57,10 +57,10 @@ async def updates_to(zone: ZoneConnection, tick: int) -> list[Update]:
 
 
 def assert_same_world(zone: ZoneConnection, fixture: GatewayFixture) -> None:
-    ours, theirs = zone.replica, fixture.zone.world
-    assert ours.tick == theirs.tick
-    assert ours.world.hash() == theirs.hash()
-    assert [ours.position(slot) for slot in ours.players] == [theirs.position(slot) for slot in theirs.slots()]
+    replica, world = zone.replica, fixture.zone.world
+    assert replica.tick == world.tick
+    assert replica.world.hash() == world.hash()
+    assert [replica.position(slot) for slot in replica.players] == [world.position(slot) for slot in world.slots()]
 
 
 async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:

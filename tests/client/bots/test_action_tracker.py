@@ -146,7 +146,7 @@ class NaiveTracker:
     def outstanding(self) -> list[int]:
         return [seq for seq in self.kinds if seq not in self.outcomes]
 
-    def seen(self, seq: int) -> None:
+    def record_seen(self, seq: int) -> None:
         if seq in self.outcomes:
             self.duplicated += 1
             return
@@ -159,8 +159,8 @@ class NaiveTracker:
             self.reordered += seq < self.last_event
             self.last_event = max(seq, self.last_event)
 
-    def count(self, fate: str) -> int:
-        return list(self.outcomes.values()).count(fate)
+    def count(self, outcome: str) -> int:
+        return list(self.outcomes.values()).count(outcome)
 
 
 def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTracker, first: int) -> None:
@@ -180,31 +180,31 @@ def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTrack
             recent = [old for old in naive.outcomes if waiting[0] - 100 < old]
             if recent:
                 old = data.draw(st.sampled_from(recent))
-                naive.seen(old)
+                naive.record_seen(old)
                 tracker.record_seen(old & 0xFF, naive.kinds[old], now=0.0)
         elif not waiting:
             continue
         elif step == "frame":
-            one = waiting[0]
-            naive.seen(one)
-            tracker.record_seen(one & 0xFF, naive.kinds[one], now=0.0)
+            chosen = waiting[0]
+            naive.record_seen(chosen)
+            tracker.record_seen(chosen & 0xFF, naive.kinds[chosen], now=0.0)
         elif step == "overtake":
-            one = data.draw(st.sampled_from(waiting))
-            naive.seen(one)
-            tracker.record_seen(one & 0xFF, naive.kinds[one], now=0.0)
+            chosen = data.draw(st.sampled_from(waiting))
+            naive.record_seen(chosen)
+            tracker.record_seen(chosen & 0xFF, naive.kinds[chosen], now=0.0)
         elif step == "refuse":
-            one = data.draw(st.sampled_from(waiting))
-            naive.outcomes[one] = "refused"
-            tracker.record_refused(refusal(one))
+            chosen = data.draw(st.sampled_from(waiting))
+            naive.outcomes[chosen] = "refused"
+            tracker.record_refused(refusal(chosen))
         elif step == "snapshot":
             newest = data.draw(st.sampled_from(waiting))
-            naive.outcomes |= dict.fromkeys([one for one in waiting if one <= newest], "delivered")
+            naive.outcomes |= dict.fromkeys([chosen for chosen in waiting if chosen <= newest], "delivered")
             tracker.record_snapshot(newest & 0xFF)
         # Deliver the oldest action before the outstanding ones span more than the byte can tell apart.
         while naive.outstanding() and seq - naive.outstanding()[0] > 100:
-            one = naive.outstanding()[0]
-            naive.seen(one)
-            tracker.record_seen(one & 0xFF, naive.kinds[one], now=0.0)
+            chosen = naive.outstanding()[0]
+            naive.record_seen(chosen)
+            tracker.record_seen(chosen & 0xFF, naive.kinds[chosen], now=0.0)
 
 
 @settings(max_examples=150, deadline=None)

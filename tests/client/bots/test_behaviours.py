@@ -118,8 +118,8 @@ def test_walkers_keep_away_from_the_walls() -> None:
         for _ in range(40):
             crowd.tick()
     world = crowd.zone.world
-    places = [world.position(slot) for slot in world.slots()]
-    assert sum(0 in place or 10_000 in place for place in places) <= 4
+    positions = [world.position(slot) for slot in world.slots()]
+    assert sum(0 in position or 10_000 in position for position in positions) <= 4
 
 
 def test_equal_seeds_make_equal_decisions() -> None:

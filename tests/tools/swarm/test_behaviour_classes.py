@@ -63,7 +63,7 @@ async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--bot", "mybots:Walker"], "mybots has no Behaviour named 'Walker'; it has Runner"),
         (["--bot", "mybots:Mute"], "mybots has no Behaviour named 'Mute'; it has Runner"),
@@ -72,7 +72,7 @@ async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_p
         (["--bot", "mybots:Runner", "--mix", "idle=1"], "not allowed with argument --bot"),
     ],
 )
-async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str], words: str, tmp_path: Path) -> None:
+async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str], message: str, tmp_path: Path) -> None:
     code, out, err = await swarm(tmp_path, *arguments)
     assert (code, out) == (2, "")
-    assert words in err.splitlines()[-1]
+    assert message in err.splitlines()[-1]

@@ -111,7 +111,7 @@ def test_missing_game_is_reported_in_one_line(family: Family) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--fail-if", "p9>150ms"], "there is no metric 'p9'; did you mean 'p99'?"),
         (["--fail-if", "p99>150"], "'150' is no value of p99, which is a time: write 150ms"),
@@ -122,12 +122,12 @@ def test_missing_game_is_reported_in_one_line(family: Family) -> None:
     ],
 )
 def test_invalid_report_settings_are_rejected_before_the_run(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(arguments)
     assert caught.value.code == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_show_config_prints_the_report_settings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,8 +147,8 @@ def test_interrupted_run_writes_report_and_every_file(family: Family, tmp_path: 
     )
     assert swarm.stderr is not None
     # The first line is printed when all bots have joined, or after five seconds of the ramp.
-    words = "actions: " if ramp == "500" else "joining: "
-    while words not in swarm.stderr.readline():
+    first_line = "actions: " if ramp == "500" else "joining: "
+    while first_line not in swarm.stderr.readline():
         assert swarm.poll() is None
     swarm.send_signal(signal.SIGINT)
     code, out, err = ended(swarm)

@@ -16,19 +16,19 @@ from zoneserver.support.histogram import Histogram
 def test_tallies_add_up_field_by_field() -> None:
     one, two = distinct_tally(1), distinct_tally(10)
     both = (one + two).to_json()
-    for place, field in enumerate(dataclasses.fields(Tally), 1):
+    for number, field in enumerate(dataclasses.fields(Tally), 1):
         if field.name in {"seconds_measured", "join_seconds"}:
-            assert both[field.name] == 10 * place
+            assert both[field.name] == 10 * number
         elif field.default_factory is Histogram:
-            expected = histogram(place, 1000 * place, 10 * place, 10_000 * place)
+            expected = histogram(number, 1000 * number, 10 * number, 10_000 * number)
             assert both[field.name] == expected.to_json(), field.name
         elif field.default_factory is Counter:
-            assert both[field.name] == {"A": 11 * place, "ONLY_1": 1, "ONLY_10": 1}, field.name
+            assert both[field.name] == {"A": 11 * number, "ONLY_1": 1, "ONLY_10": 1}, field.name
         elif field.default_factory is Errors:
             counts = {group.code: group.count for group in (one + two).errors.groups()}
-            assert counts == {"A": 11 * place, "ONLY_1": 1, "ONLY_10": 1}, field.name
+            assert counts == {"A": 11 * number, "ONLY_1": 1, "ONLY_10": 1}, field.name
         else:
-            assert both[field.name] == 11 * place, field.name
+            assert both[field.name] == 11 * number, field.name
 
 
 def test_empty_tally_adds_nothing() -> None:

@@ -15,7 +15,7 @@ def test_page_is_complete_and_loads_nothing() -> None:
     assert_whole_page(text)
     assert text.index("<h1") < text.index("Latency") < text.index("Cost") < text.index("the limit?")
     assert text.index("the limit?") < text.index("Errors") < text.index("All metrics")
-    for words in (
+    for text_part in (
         "1 of 2 conditions FAILED",
         "failed: p99&gt;1ms",
         "passed: lost&gt;0",
@@ -28,7 +28,7 @@ def test_page_is_complete_and_loads_nothing() -> None:
         "2 cores, Linux x86_64",
         "2023-11-14 22:13 UTC",
     ):
-        assert words in text, words
+        assert text_part in text, text_part
     assert text.count("<svg") == 5
 
 

@@ -19,7 +19,8 @@ __all__ = ["Row", "Series", "merge_rows"]
 ROWS_MAX = 3_600
 # The workers report a second at most this far apart.
 _LATE_SECONDS = 3
-
+# The counters of a reading that a row contains as rates per second.
+_RATES = ("sent", "delivered", "refused", "lost", "duplicated", "deliveries", "frames", "bytes")
 
 # How the values of a column are merged, except for "mean".
 _MERGE: dict[str, Callable[[Any, Any], Any]] = {
@@ -176,14 +177,7 @@ class Series:
             seconds=elapsed,
             measuring=self.measuring_from is not None and at + elapsed > self.measuring_from,
             players=total.players,
-            sent_per_s=counted.sent / elapsed,
-            delivered_per_s=counted.delivered / elapsed,
-            refused_per_s=counted.refused / elapsed,
-            lost_per_s=counted.lost / elapsed,
-            duplicated_per_s=counted.duplicated / elapsed,
-            deliveries_per_s=counted.deliveries / elapsed,
-            frames_per_s=counted.frames / elapsed,
-            bytes_per_s=counted.bytes / elapsed,
+            **{f"{name}_per_s": getattr(counted, name) / elapsed for name in _RATES},
             latency_p50_ms=p50,
             latency_p99_ms=p99,
             latency_max_ms=highest,
