@@ -1,4 +1,4 @@
-"""The client library of the zone server: join a zone, act in it, see what everybody does."""
+"""The client library of the zone server: join a zone, act in it, see the actions of all players."""
 
 from zoneclient.bots.bot import Behaviour, Bot
 from zoneclient.connection import Event, Update, ZoneConnection, connect

@@ -1,7 +1,7 @@
-"""A player at a console: `python -m zoneclient ann`. What you type everybody hears; what everybody does you read.
+"""Play at a console: `python -m zoneclient ann` sends each line that you type, and prints the actions of all players.
 
-It knows no game. A line is the action `say` with that text; one that begins with / is any action of
-the game, its arguments as Python writes them: `/move 5 -3`, `/say 'hello'`, `/tag 1`.
+It works with any game. A line is sent as the action `say` with that text. A line that begins with / is any action of
+the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`, `/tag 1`.
 """
 
 from __future__ import annotations
@@ -20,30 +20,29 @@ from zoneclient.errors import JoinRefusedError, ZoneClosedError
 from zoneserver.cli.command import run_command
 from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
-from zoneserver.support.format import printable
+from zoneserver.support.format import format_address, printable
 from zoneserver.support.parse import parse_port
-from zoneserver.support.process import address_text
 
-__all__ = ["main", "parse_line", "told"]
+__all__ = ["main", "parse_line", "update_lines"]
 
 _EXAMPLES = """\
-  python -m zoneclient ann                        ann, in the zone on this machine
-  python -m zoneclient bob --port 7000            bob, on another port
-  echo 'hello' | python -m zoneclient eve         says one thing, and leaves
+  python -m zoneclient ann                        join the zone on this machine as ann
+  python -m zoneclient bob --port 7000            join on another port as bob
+  echo 'hello' | python -m zoneclient eve         say one thing, and leave
 """
-_EXIT_CODES = "0 left, 1 the server ended it, 2 wrong usage, 3 cannot join, 130 interrupted"
+_EXIT_CODES = "0 you left, 1 the server ended the session, 2 wrong usage, 3 cannot join, 130 interrupted"
 
-# Of those who are there already, so many are named.
+# How many of the players who are there already are listed by name.
 _NAMES_MAX = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plays until the end of what is typed; returns the exit code."""
+    """Play until the end of the input; return the exit code."""
     return run_command(_parser(), _main, argv)
 
 
 async def _main(arguments: argparse.Namespace) -> int:
-    address = address_text(arguments.host, arguments.port)
+    address = format_address(arguments.host, arguments.port)
     try:
         return await _play(arguments)
     except JoinRefusedError as error:
@@ -51,31 +50,33 @@ async def _main(arguments: argparse.Namespace) -> int:
     except ZoneClosedError as error:
         raise CommandError(str(error)) from None
     except ConnectionRefusedError:
-        raise CannotStartError(f"nobody listens on {address}: is the server running?") from None
+        raise CannotStartError(f"no server listens on {address}: is it running?") from None
     except (OSError, ValueError) as error:
         raise CannotStartError(f"{address}: {error or 'no answer'}") from None
 
 
 def _parser() -> Parser:
-    what, _, more = str(__doc__).partition("\n\n")
+    summary, _, more = str(__doc__).partition("\n\n")
     parser = Parser(
         "zone-client",
-        f"{what}\n\n{more.rstrip()}",
+        f"{summary}\n\n{more.rstrip()}",
         examples=_EXAMPLES,
         exit_codes=_EXIT_CODES,
         usage="NAME [flags]",
     )
-    parser.add_argument("name", metavar="NAME", help="who you are")
-    parser.section("where")
-    parser.setting("--host", default="127.0.0.1", help="where the server is")
-    parser.setting("--port", parse=parse_port, default=7777, help="its port for players")
-    parser.setting("--ticket", default="", help="where the zone asks for one: what zoneserver ticket prints")
+    parser.add_argument("name", metavar="NAME", help="the name of your player")
+    parser.section("server")
+    parser.setting("--host", default="127.0.0.1", help="address of the server")
+    parser.setting("--port", parse=parse_port, default=7777, help="port for players")
+    parser.setting(
+        "--ticket", default="", help="for a zone that requires tickets: the text that zoneserver ticket prints"
+    )
     parser.common()
     return parser
 
 
 def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
-    """The action that a line stands for, None for an empty one. Raises ValueError, with a sentence.
+    """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message.
 
     >>> parse_line("hello, all"), parse_line("/move 5 -3"), parse_line("/paint 1 2 'red'")
     (('say', ['hello, all']), ('move', [5, -3]), ('paint', [1, 2, 'red']))
@@ -87,19 +88,21 @@ def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
     try:
         arguments = [_argument(word) for word in _words(words[0])] if words else []
     except (ValueError, SyntaxError):
-        raise ValueError("numbers, True, False and 'texts', with spaces between them: /move 5 -3") from None
+        raise ValueError(
+            "write arguments as numbers, True, False or 'texts', separated by spaces: /move 5 -3"
+        ) from None
     return kind, arguments
 
 
 def _argument(word: str) -> int | float | str | bool:
     value = ast.literal_eval(word)
     if not isinstance(value, int | float | str):
-        raise ValueError(f"{word} is none of them")
+        raise ValueError(f"{word} is not a number, True, False or a text")
     return value
 
 
 def _words(text: str) -> list[str]:
-    """Splits at spaces, but not within quotes."""
+    """Split at spaces, except inside quotes."""
     words, quote = [""], ""
     for character in text:
         if character == " " and not quote:
@@ -111,8 +114,8 @@ def _words(text: str) -> list[str]:
     return [word for word in words if word]
 
 
-def told(update: Update) -> list[str]:
-    """What there is to read of one tick."""
+def update_lines(update: Update) -> list[str]:
+    """Return the lines to print for one tick."""
     names = list(update.joined.values())
     if update.resynced and len(names) > _NAMES_MAX:
         names = [*names[:_NAMES_MAX], f"and {len(names) - _NAMES_MAX:,} more"]
@@ -123,14 +126,17 @@ def told(update: Update) -> list[str]:
         lines.append(f"{event.name or '*'}: {text}")
     lines += [f"* {name} has left" for name in update.left.values()]
     lines += [f"! {refusal.code}: {refusal.text}" for refusal in update.refused]
-    # What a server tells may be anything, and a terminal obeys some of it.
+    # Texts from the server may contain control sequences for the terminal.
     return list(map(printable, lines))
 
 
 async def _play(arguments: argparse.Namespace) -> int:
     async with connect(arguments.host, arguments.port, name=arguments.name, ticket=arguments.ticket) as zone:
-        print(f"you are {zone.name}, in {printable(zone.game)}; type and press return, Ctrl-D leaves", file=sys.stderr)
-        tasks = [asyncio.create_task(_read(zone)), asyncio.create_task(_type(zone))]
+        print(
+            f"you are {zone.name}, in {printable(zone.game)}; type a line and press return; Ctrl-D leaves",
+            file=sys.stderr,
+        )
+        tasks = [asyncio.create_task(_print_updates(zone)), asyncio.create_task(_send_input(zone))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -142,20 +148,20 @@ async def _play(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-async def _read(zone: ZoneConnection) -> None:
+async def _print_updates(zone: ZoneConnection) -> None:
     async for update in zone:
-        for line in told(update):
+        for line in update_lines(update):
             print(line, flush=True)
 
 
-async def _type(zone: ZoneConnection) -> None:
-    """Does what is typed, to the end of it. A thread reads: no loop can watch every kind of input."""
+async def _send_input(zone: ZoneConnection) -> None:
+    """Do the typed actions until the end of the input. A thread reads it, as no event loop can watch every kind."""
     loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     def read() -> None:
-        # Not by way of sys.stdin, which is locked while it waits, and an exit would wait for the lock.
+        # Not with sys.stdin: it holds a lock while it waits, and the exit of the program would wait for that lock.
         typed = b""
-        with contextlib.suppress(RuntimeError):  # The loop has ended already.
+        with contextlib.suppress(RuntimeError):  # The event loop is closed already.
             while data := os.read(0, 4096):
                 *whole, typed = (typed + data).split(b"\n")
                 for line in whole:

@@ -1,4 +1,4 @@
-"""The client library: `async with connect(...) as zone`, then act and listen.
+"""The client library: join with `async with connect(...) as zone`, act, and iterate over the ticks.
 
 async with connect("127.0.0.1", 7777, name="ann") as zone:
     zone.act("say", "hello")
@@ -23,18 +23,18 @@ from zoneclient.replica import Replica
 from zoneserver.protocol import decoding
 from zoneserver.protocol.messages import DEFLATE, Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
 from zoneserver.protocol.tickets import ticket_from_text
-from zoneserver.support.process import address_text
+from zoneserver.support.format import format_address
 
 __all__ = ["Event", "Update", "ZoneConnection", "connect"]
 
-# Ticks that may wait for the program to take them. Beyond that we stop reading, and the server
-# sees a slow client and spares us frames: the program falls behind, memory does not grow.
+# How many messages may wait for the program. At this limit reading stops; the server then sees a slow client and
+# skips frames for it. So a program that is too slow falls behind, but its memory does not grow.
 _WAITING_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: an action of a player, or the zone's own doing (slot and name None).
+    """An action of a player, or an event of the zone itself (then `slot` and `name` are None).
 
     >>> event = Event(0, "ann", "say", ("hello",))
     >>> f"{event.name}: {event.values[0]}"
@@ -49,7 +49,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One tick as the program sees it; the replica stands at its end.
+    """One tick as the program sees it. The replica has the state at the end of this tick.
 
     >>> update = Update(7, 1.0, {0: "ann"}, {}, [Event(0, "ann", "say", ("hello",))], [])
     >>> [f"{event.name}: {event.values[0]}" for event in update.events if event.kind == "say"]
@@ -63,30 +63,30 @@ class Update:
     left: dict[int, str]
     events: list[Event]
     refused: list[Refusal]
-    """Our own actions that did not happen, since the last update."""
+    """The refusals of our own actions since the last update."""
     resynced: bool = False
-    """True when the state was replaced as a whole: at the start, and after falling far behind."""
+    """True when a snapshot replaced the whole state: at the start, and after falling far behind."""
 
 
 class _Receiver(ClientProtocol):
-    """Puts what arrives where the connection's program finds it."""
+    """Keeps the messages of a connection until the program takes them."""
 
     def __init__(self, name: str, ticket: bytes, deflate: bool) -> None:
         super().__init__(name, ticket, deflate=deflate)
         self.waiting: deque[bytes | Refusal] = deque()
         self.arrived = asyncio.Event()
         self.pongs: dict[int, asyncio.Future[int]] = {}
-        self.closed: asyncio.Future[Bye] = self._loop.create_future()
-        # True while the program is so far behind that nothing more is read.
+        self.closed: asyncio.Future[Bye] = self.loop.create_future()
+        # True while reading is paused because too many messages wait.
         self._is_paused = False
-        # True once nobody wants to know any more.
+        # True after `leave`: messages are dropped.
         self._is_leaving = False
 
     def on_welcome(self, welcome: Welcome) -> None:
         self.arrived.set()
 
     def on_snapshot(self, payload: bytes) -> None:
-        # Whatever waited is contained in it, but for the refusals, which are ours alone.
+        # A snapshot replaces every waiting frame. It does not contain the refusals.
         self.waiting = deque(item for item in self.waiting if isinstance(item, Refusal))
         self._put(payload)
 
@@ -112,7 +112,7 @@ class _Receiver(ClientProtocol):
         self._is_leaving = True
         self.waiting.clear()
         super().leave()
-        # The server's goodbye cannot be read while reading is paused.
+        # The server's BYE cannot be read while reading is paused.
         self.resume()
 
     def _put(self, item: bytes | Refusal) -> None:
@@ -122,10 +122,10 @@ class _Receiver(ClientProtocol):
         self.arrived.set()
         if len(self.waiting) >= _WAITING_MAX and not self._is_paused:
             self._is_paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def take(self) -> bytes | Refusal | None:
-        """What arrived first and was not taken yet."""
+        """Return the oldest waiting message, or None."""
         if not self.waiting:
             return None
         item = self.waiting.popleft()
@@ -134,14 +134,14 @@ class _Receiver(ClientProtocol):
         return item
 
     def resume(self) -> None:
-        """Reads on, if reading is paused."""
-        if self._is_paused and not self._is_lost:
-            self._transport.resume_reading()
+        """Continue reading if it is paused."""
+        if self._is_paused and not self.is_lost:
+            self.transport.resume_reading()
         self._is_paused = False
 
 
 class ZoneConnection:
-    """A player in a zone; made by `connect`. Iterate over it: each step is one tick.
+    """A player in a zone, returned by `connect`. Iterate over it: each step is one tick.
 
     >>> async def follow(zone: ZoneConnection, name: str) -> None:
     ...     async for update in zone:
@@ -153,33 +153,33 @@ class ZoneConnection:
     def __init__(self, receiver: _Receiver, welcome: Welcome) -> None:
         self._receiver = receiver
         self._pings = 0
-        # What was refused since the last update: kept here, for a wait may be cancelled.
+        # The refusals since the last update. Kept here so that a cancelled wait does not lose them.
         self._refused: list[Refusal] = []
         self.name = receiver.name
         self.slot = welcome.slot
-        """Who we are in the frames."""
+        """The slot of this player in the frames."""
         self.hz = welcome.hz
         self.game = welcome.game
         self.is_deflated = DEFLATE in welcome.encodings
-        """Whether the server deflates what it sends: only where `connect` was asked to ask for it."""
+        """Whether the server deflates its messages, which `connect(..., deflate=True)` asks for."""
         self.replica = Replica(welcome)
-        """The zone as of the last update that the iteration gave."""
+        """The state of the zone at the last update of the iteration."""
 
     def act(self, kind: str, *arguments: Value) -> int:
-        """Does something; returns its sequence, which a refusal would name.
+        """Do an action; return its sequence, which a refusal would name.
 
-        All that is done within one client frame (the server's tick) leaves as one packet. Raises
-        TypeError or ValueError for what cannot be sent, ZoneClosedError when the connection is over.
+        All actions of one client frame (as long as a tick of the server) leave as one packet. Raises TypeError or
+        ValueError for values that cannot be sent, ZoneClosedError after the end of the connection.
         """
         self._check_open()
         return self._receiver.act(kind, *arguments)
 
     def flush(self) -> None:
-        """Sends what was done so far at once, rather than at the end of the client frame."""
+        """Send the collected actions now instead of at the end of the client frame."""
         self._receiver.flush()
 
     async def ping(self) -> float:
-        """The time there and back, in seconds, while somebody iterates. Raises ZoneClosedError."""
+        """Return the round-trip time in seconds. The program must iterate meanwhile. Raises ZoneClosedError."""
         self._check_open()
         self._pings += 1
         loop = asyncio.get_running_loop()
@@ -198,7 +198,7 @@ class ZoneConnection:
         return self
 
     async def __anext__(self) -> Update:
-        """The next tick. Raises ZoneClosedError when the server ended it, DivergedError, ValueError."""
+        """Return the next tick. Raises ZoneClosedError at the end, DivergedError and ValueError for a bad frame."""
         while True:
             item = self._receiver.take()
             if isinstance(item, Refusal):
@@ -234,13 +234,13 @@ class ZoneConnection:
 
 
 @contextlib.asynccontextmanager
-async def _answering(host: str, port: int, seconds: float) -> AsyncIterator[None]:
-    """Raises a TimeoutError that says who did not answer, and for how long."""
+async def _answer_within(host: str, port: int, seconds: float) -> AsyncIterator[None]:
+    """Raise a TimeoutError that names the server if the block takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise TimeoutError(f"no answer from {address_text(host, port)} within {seconds:g} s") from error
+        raise TimeoutError(f"no answer from {format_address(host, port)} within {seconds:g} s") from error
 
 
 @contextlib.asynccontextmanager
@@ -254,7 +254,7 @@ async def connect(
     deflate: bool = False,
     timeout: float = 10.0,
 ) -> AsyncIterator[ZoneConnection]:
-    """Joins a zone; leaving the block leaves the zone.
+    """Join a zone. The end of the block leaves the zone.
 
     >>> async def greet() -> None:
     ...     async with connect("127.0.0.1", 7777, name="ann") as zone:
@@ -263,16 +263,16 @@ async def connect(
     ...             if any(event.name == "ann" for event in update.events):
     ...                 return
 
-    `ticket` is what the zone asks for where it asks for one: the bytes, or the text that `zoneserver
-    ticket` prints. `tls` is the context to connect with where the zone speaks TLS. With `deflate` the server
-    is asked for fewer bytes, which take a little longer to read; one that cannot do it sends them as ever.
+    `ticket` is for a zone that requires tickets: the bytes, or the text that `zoneserver ticket` prints. `tls` is
+    the context for a zone that uses TLS. `deflate` asks the server for compressed messages: fewer bytes, a little
+    more CPU. A server that does not support it sends them uncompressed.
 
-    Raises JoinRefusedError when the server does not let us in, OSError when there is none, TimeoutError
+    Raises JoinRefusedError when the server refuses the player, OSError when there is no server, TimeoutError
     when it does not answer within `timeout` seconds, and TypeError or ValueError for a name or ticket that
     cannot be sent.
     """
     receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket, deflate)
-    async with _answering(host, port, timeout):
+    async with _answer_within(host, port, timeout):
         await asyncio.get_running_loop().create_connection(lambda: receiver, host, port, ssl=tls)
         try:
             while receiver.welcome is None and not receiver.closed.done():

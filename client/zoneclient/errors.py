@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its zone, each with the code that says why."""
+"""The exceptions of the client library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 
 
 class ZoneError(Exception):
-    """Any of the errors below.
+    """The base class of all errors of the client library.
 
     >>> issubclass(JoinRefusedError, ZoneClosedError) and issubclass(ZoneClosedError, ZoneError)
     True
@@ -16,7 +16,8 @@ class ZoneError(Exception):
 
 
 class ZoneClosedError(ZoneError):
-    """The connection is over: `code` as in PROTOCOL.md, `text` for a person, `retry` if to come back.
+    """The connection has ended. `code` is one of PROTOCOL.md, `text` is for people, `retry` says whether a new
+    connection may succeed.
 
     >>> raise ZoneClosedError("SERVER_STOPPING", "the server is shutting down", retry=True)
     Traceback (most recent call last):
@@ -24,7 +25,7 @@ class ZoneClosedError(ZoneError):
     """
 
     def __init__(self, code: str, text: str, retry: bool) -> None:
-        # The server's words: they may be anything, and a terminal obeys some of it.
+        # The server chose this text. It may contain control sequences for a terminal.
         super().__init__(printable(f"{code}: {text}"))
         self.code = code
         self.text = text
@@ -32,7 +33,7 @@ class ZoneClosedError(ZoneError):
 
 
 class JoinRefusedError(ZoneClosedError):
-    """The server did not let this client in, for the reason in `code`.
+    """The server refused to let this client in. `code` says why.
 
     >>> JoinRefusedError("SERVER_FULL", "the zone has no room for another player", retry=True).retry
     True
@@ -40,7 +41,7 @@ class JoinRefusedError(ZoneClosedError):
 
 
 class DivergedError(ZoneError):
-    """The replica no longer agrees with the server: a frame's state hash is not the replica's.
+    """The state hash in a frame differs from the hash of the replica.
 
     >>> raise DivergedError(tick=7, expected=0x1234, found=0x5678)
     Traceback (most recent call last):

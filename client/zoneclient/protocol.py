@@ -1,7 +1,7 @@
-"""The callback layer: one connection to a zone, told in method calls. Bots stand on it.
+"""The callback layer of the client: one connection to a zone that calls a method for each message. Bots use it.
 
-Everything a player does within one client frame leaves as one packet: `act` collects, and the
-packet goes out at the frame's end, or at once with `flush`.
+All actions of one client frame leave as one packet: `act` collects them, and the packet is sent at the end of
+the client frame, or at once by `flush`.
 """
 
 from __future__ import annotations
@@ -18,128 +18,143 @@ __all__ = ["ClientProtocol"]
 
 
 class ClientProtocol(asyncio.Protocol):
-    """Speaks the protocol; override the `on_*` methods to hear it.
+    """Speaks the protocol. Override the `on_*` methods to receive its messages.
 
-    `loop.create_connection(lambda: MyClient("ann"), host, port)` starts it. Snapshots and ticks
-    arrive as payloads, for a client that merely compares or forwards them need not decode them.
-    With `deflate` the server is asked to deflate them, where it can; they arrive here as they are.
+    `loop.create_connection(lambda: MyClient("ann"), host, port)` starts it. Snapshots and ticks are passed on as
+    payloads, because a client that only compares or forwards them need not decode them. With `deflate` the
+    server is asked to deflate them; the methods still get them inflated.
+
+    A subclass may use `loop`, `transport`, `is_lost` and `record_end`, and override `send_hello`.
     """
 
     def __init__(self, name: str, ticket: bytes = b"", *, deflate: bool = False) -> None:
         if not isinstance(name, str):
-            raise TypeError(f"a name is text, not {name!r:.40}")
+            raise TypeError(f"a name must be a str, not {name!r:.40}")
         self.name = name
         self.welcome: Welcome | None = None
-        """The server's answer to our HELLO; None until it came."""
+        """The server's answer to our HELLO; None until it arrives."""
         self.bye: Bye | None = None
-        """Why it ended, once it has; the server's word where it gave one."""
+        """Why the connection ended; None while it is open. It is the BYE of the server if there was one."""
         self.received_bytes = 0
-        """Bytes that came over the wire, lengths included."""
+        """Bytes received from the socket, framing included."""
         self.next_seq = 1
-        """The sequence that the next action will have."""
+        """The sequence of the next action."""
+        self.loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport
+        """Set by `connection_made`."""
+        self.is_lost = False
+        """True after `connection_lost`: the transport must not be used any more."""
         self._encodings = (DEFLATE,) if deflate else ()
-        # Encoded here, where a name that cannot be sent is the caller's error.
+        # Encoded here, so that a name that cannot be sent raises an error in the caller.
         self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, self._encodings).encode()
         self._deframer = Deframer(messages.SERVER_PAYLOAD_BYTES)
-        # Actions of the current client frame, packed, and their size together.
+        # The encoded actions of the current client frame, and their total size.
         self._actions: list[bytes] = []
         self._actions_bytes = 0
         self._flush_handle: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._is_lost = False
 
     @property
-    def is_within_frame(self) -> bool:
-        """Whether what has been read ends within a message."""
+    def has_partial_message(self) -> bool:
+        """Whether the bytes received so far end in the middle of a message."""
         return self._deframer.buffered_bytes > 0
 
     # --- Override these ---------------------------------------------------------------------------
 
     def on_welcome(self, welcome: Welcome) -> None:
-        """We are in; the snapshot follows."""
+        """The server let us in. A snapshot follows."""
 
     def on_snapshot(self, payload: bytes) -> None:
-        """The whole state: at the start, and whenever we fell too far behind."""
+        """The whole state of the zone: at the start, and whenever this client fell too far behind."""
 
     def on_tick(self, payload: bytes) -> None:
-        """Everything that everybody did within one tick."""
+        """One frame: everything that changed within one tick."""
 
     def on_refused(self, refusal: Refusal) -> None:
-        """One of our actions did not happen."""
+        """The server refused one of our actions, or sent a warning."""
 
     def on_pong(self, pong: Pong) -> None:
-        """The answer to `ping`."""
+        """The server answered a `ping`."""
 
     def on_closed(self, bye: Bye) -> None:
-        """It is over. Said exactly once, when the connection is gone."""
+        """The connection is closed. Called exactly once."""
 
     def inflate(self, payload: bytes) -> bytes:
-        """The snapshot or tick in a payload of DEFLATED. Raises ValueError.
+        """Return the snapshot or tick inside the payload of a DEFLATED message. Raises ValueError.
 
-        For a client that gets the same ones many times to override: it need not inflate each every time.
+        A program with many clients may override this to inflate each payload only once.
         """
         return decoding.inflate_message(payload)
 
     # --- What a player does -----------------------------------------------------------------------
 
     def act(self, kind: str, *arguments: Value) -> int:
-        """Does something within this client frame; returns its sequence.
+        """Add an action to this client frame; return its sequence.
 
-        Raises TypeError for what cannot be sent, ValueError for what is too long for any packet.
+        Raises TypeError for a value that cannot be encoded, ValueError for an action that fits in no packet.
         """
         if self.welcome is None:
-            raise RuntimeError("act() before the server's welcome")
+            raise RuntimeError("act() was called before the server's WELCOME")
         action = messages.encode_action(kind, *arguments)
-        # Room for the head of an ACT: array header, op, sequence and the array header of the actions.
+        # The head of an ACT takes up to 16 bytes: array header, op, sequence and the array header of the actions.
         bytes_max = self.welcome.payload_bytes_max - 16
         if len(action) > bytes_max:
-            raise ValueError(f"{kind!r} takes {len(action)} bytes, a packet holds {bytes_max}")
+            raise ValueError(f"the action {kind!r} takes {len(action)} bytes; a packet holds {bytes_max}")
         if len(self._actions) == self.welcome.actions_max or self._actions_bytes + len(action) > bytes_max:
             self.flush()
         self._actions.append(action)
         self._actions_bytes += len(action)
         if self._flush_handle is None:
-            frame_end = max(self._loop.time(), self._flushed_at + 1.0 / self.welcome.hz)
-            self._flush_handle = self._loop.call_at(frame_end, self.flush)
+            frame_end = max(self.loop.time(), self._flushed_at + 1.0 / self.welcome.hz)
+            self._flush_handle = self.loop.call_at(frame_end, self.flush)
         self.next_seq += 1
         return self.next_seq - 1
 
     def flush(self) -> None:
-        """Ends the client frame: sends everything done in it as one packet."""
+        """End the client frame: send all its actions as one packet."""
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
         if self._actions:
             actions, self._actions, self._actions_bytes = self._actions, [], 0
-            self._flushed_at = self._loop.time()
+            self._flushed_at = self.loop.time()
             self.send(messages.encode_act(self.next_seq - len(actions), actions))
 
     def ping(self, token: int) -> None:
-        """Asks for an answer that carries the same token."""
+        """Ask the server for a PONG with this token."""
         self.send(Ping(token).encode())
 
     def leave(self) -> None:
-        """Says goodbye; `on_closed` follows when the server has answered."""
+        """Send GOODBYE. `on_closed` is called when the server has answered."""
         self.flush()
         self.send(Goodbye().encode())
 
     def abort(self) -> None:
-        """Drops the connection now."""
-        self._transport.abort()
+        """Close the connection at once, without a GOODBYE."""
+        self.transport.abort()
 
     def send(self, payload: bytes) -> None:
-        """Sends one message. Nothing happens once the connection is over."""
-        if self.bye is None and not self._is_lost:
-            self._transport.write(frame(payload))
+        """Send one message. This does nothing after the end of the connection."""
+        if self.bye is None and not self.is_lost:
+            self.transport.write(frame(payload))
+
+    # --- For subclasses in any package ------------------------------------------------------------
+
+    def send_hello(self) -> None:
+        """Send HELLO. Called once, when the connection is open."""
+        self.send(self._hello)
+
+    def record_end(self, bye: Bye) -> None:
+        """Set `bye`, the reason of the end, unless there is one already: the first reason wins."""
+        if self.bye is None:
+            self.bye = bye
 
     # --- asyncio ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
-        self._transport = transport
-        self.send(self._hello)
+        transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio.Transport.
+        self.transport = transport
+        self.send_hello()
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
@@ -148,18 +163,18 @@ class ClientProtocol(asyncio.Protocol):
                 if messages.op_of(payload) == Op.TICK:
                     self.on_tick(payload)
                 else:
-                    self._received(payload)
+                    self._on_payload(payload)
             if self._deframer.error is not None:
                 raise ValueError(self._deframer.error)
         except ValueError as error:
-            # Framing, decoding, or a state that does not fit: nothing after it can be trusted.
-            self._end(Bye(str(CloseReason.PROTOCOL_ERROR), f"from the server: {error}", False))
-            self._transport.abort()
+            # The framing, the encoding or the state is wrong, so nothing after this can be trusted.
+            self.record_end(Bye(str(CloseReason.PROTOCOL_ERROR), f"from the server: {error}", False))
+            self.transport.abort()
 
-    def _received(self, payload: bytes) -> None:
+    def _on_payload(self, payload: bytes) -> None:
         if messages.op_of(payload) == Op.DEFLATED:
             if DEFLATE not in self._encodings:
-                raise ValueError("deflated, which nobody had asked for")
+                raise ValueError("it sent a deflated message without being asked to")
             payload = self.inflate(payload)
         match messages.op_of(payload):
             case Op.TICK:
@@ -167,9 +182,9 @@ class ClientProtocol(asyncio.Protocol):
             case Op.SNAPSHOT:
                 self.on_snapshot(payload)
             case _:
-                self._told(payload)
+                self._on_message(payload)
 
-    def _told(self, payload: bytes) -> None:
+    def _on_message(self, payload: bytes) -> None:
         match decoding.decode_server(payload):
             case Welcome() as welcome:
                 self.welcome = welcome
@@ -179,22 +194,18 @@ class ClientProtocol(asyncio.Protocol):
             case Pong() as pong:
                 self.on_pong(pong)
             case Bye() as bye:
-                self._end(bye)
-                self._transport.close()
+                self.record_end(bye)
+                self.transport.close()
 
     def eof_received(self) -> bool:
-        return False  # The transport closes: a server says nothing more after its goodbye.
+        return False  # Close the transport: a server sends nothing after its BYE.
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_lost = True
+        self.is_lost = True
         if self._flush_handle is not None:
             self._flush_handle.cancel()
         if self.bye is None:
             text = str(exc) if exc else CloseReason.CONNECTION_LOST.text
-            self._end(Bye(str(CloseReason.CONNECTION_LOST), text, True))
+            self.record_end(Bye(str(CloseReason.CONNECTION_LOST), text, True))
         assert self.bye is not None
         self.on_closed(self.bye)
-
-    def _end(self, bye: Bye) -> None:
-        if self.bye is None:
-            self.bye = bye

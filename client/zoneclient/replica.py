@@ -1,4 +1,4 @@
-"""The client's copy of the zone, kept from its frames."""
+"""The client's copy of the zone, updated from its frames."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Replica"]
 
 
 class Replica:
-    """Who is in the zone, where everybody is at any tick, and what can be seen of them.
+    """The players of the zone, their positions at any tick, and their stats.
 
-    It runs the server's own arithmetic (`World`), and holds each state hash it is sent against its
-    own: `apply` raises DivergedError when they differ, ValueError when a frame does not follow.
+    It uses the same arithmetic as the server (`World`), and compares each state hash of the server with its own:
+    `apply` raises DivergedError when they differ, ValueError when a frame is not the next one.
 
     >>> replica = Replica(Welcome(1, 0, 0, 20, "plaza", 100, 100, [("hp", 100)], 1024, 16))
     >>> replica.apply(Tick(1, 100, None, [], [], [], [], [0, 50, 50, 3, 0], [(0, "ann")], [], [], []))
@@ -27,36 +27,36 @@ class Replica:
 
     @property
     def tick(self) -> int:
-        """The tick whose end this state is."""
+        """The tick at whose end the zone had this state."""
         return self.world.tick
 
     @property
     def players(self) -> dict[int, str]:
-        """The name of everybody present, by slot."""
+        """The names of all players, by slot."""
         return {slot: name for slot, name in enumerate(self.world.names) if name is not None}
 
     def name(self, slot: int) -> str | None:
-        """Who holds a slot, or None."""
+        """Return the name of the player in a slot, or None."""
         return self.world.names[slot] if self.world.has(slot) else None
 
     def slot(self, name: str) -> int | None:
-        """Where somebody sits, or None."""
+        """Return the slot of the player with this name, or None."""
         return self.world.names.index(name) if name in self.world.names else None
 
     def position(self, slot: int, tick: int | None = None) -> tuple[int, int]:
-        """(x, y) of a player, in the game's units, at this tick or as it would be at a later one."""
+        """Return (x, y) of a player in the units of the game, at the present tick or extrapolated to a later one."""
         return self.world.position(slot, tick)
 
     def stat(self, slot: int, name: str) -> int:
-        """One of the numbers that the game shows of each player. Raises KeyError for one that it does not."""
+        """Return one stat of a player, such as "hp". Raises KeyError for a stat that the game does not have."""
         return self.world.stats[self.world.stat_indexes[name]][slot]
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Becomes the state in a snapshot."""
+        """Replace the whole state by the state in a snapshot."""
         self.world.restore(snapshot)
 
     def apply(self, frame: Tick) -> None:
-        """Moves on by one tick, and checks the state hash where the frame carries one."""
+        """Advance by one tick, and check the state hash if the frame carries one."""
         try:
             self.world.apply(frame)
         except (IndexError, OverflowError) as error:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from zoneserver.admin.prometheus import METRICS, load_exposition
 from zoneserver.admin.stats import Stats
-from zoneserver.support.process import MissingExtraError
+from zoneserver.support.errors import MissingExtraError
 
 # Fields whose unit is not the one that Prometheus asks for.
 SCALES = {"tick_ms": 0.001, "phases_ms": 0.001, "cpu_percent": 0.01}

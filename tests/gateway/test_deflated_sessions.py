@@ -18,7 +18,7 @@ from helpers.waiting import PATIENCE_SECONDS, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zonetools.compare.delivery import SERVERS
-from zonetools.swarm.commands import Measure, Order, Stop
+from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.frame_checker import FrameChecker
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
@@ -378,13 +378,13 @@ async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, 
     plan = Plan(
         port=server.port, bots=bots, ramp=1000, rate=10, mix={"walker": 2, "chatty": 1}, seed=2, deflate=deflate
     )
-    swarm, orders = Worker(plan, 0), asyncio.Queue[Order]()
-    running = asyncio.create_task(swarm.run(orders))
+    swarm, commands = Worker(plan, 0), asyncio.Queue[Command]()
+    running = asyncio.create_task(swarm.run(commands))
     await until(lambda: swarm.progress()["done"])
-    orders.put_nowait(Measure())
+    commands.put_nowait(Measure())
     enough = server.zone.world.tick + 40
     await until(lambda: server.zone.world.tick > enough)
-    orders.put_nowait(Stop())
+    commands.put_nowait(Stop())
     async with asyncio.timeout(PATIENCE_SECONDS):
         return Tally.from_json(await running), swarm
 
@@ -397,7 +397,7 @@ async def test_a_swarm_that_asks_for_it_checks_every_byte_of_what_was_deflated(o
     assert tally.hashes_checked > 0
     assert tally.sent == tally.delivered + tally.superseded + sum(tally.refused.values())
     assert counters.frames_deflated_total > 60 * 5
-    inflated = swarm.ledger.inflated.cache_info()
+    inflated = swarm.frame_checker.inflate.cache_info()
     assert inflated.misses <= counters.deflates_total, "each is inflated once, however many got it"
     assert inflated.hits > 20 * inflated.misses
 
@@ -420,11 +420,11 @@ def test_bots_hold_what_was_in_the_bytes_against_each_other() -> None:
     tick = decode_server(payload)
     assert isinstance(tick, Tick)
     another = dataclasses.replace(tick, dilation_percent=99).encode()
-    ledger = FrameChecker()
-    ledger.frame(1, payload)
+    checker = FrameChecker()
+    checker.check_frame(1, payload)
     for level in (1, 9):
         deflated = Deflated(zlib.compress(payload, level, -15)).encode()
-        ledger.frame(1, ledger.inflated(deflated))
-    assert (ledger.received, ledger.mismatched) == (3, 0)
-    ledger.frame(1, ledger.inflated(Deflated(deflate(another)).encode()))
-    assert (ledger.received, ledger.mismatched) == (4, 1)
+        checker.check_frame(1, checker.inflate(deflated))
+    assert (checker.received, checker.mismatched) == (3, 0)
+    checker.check_frame(1, checker.inflate(Deflated(deflate(another)).encode()))
+    assert (checker.received, checker.mismatched) == (4, 1)

@@ -1,4 +1,4 @@
-"""Statistics of a server that never ran."""
+"""Made-up statistics of a server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneserver.admin.stats import Stats
 
 
 def stats(**changes: Any) -> Stats:
-    """The statistics of a server that has done nothing, but for what is changed."""
+    """Return statistics that are all zero or empty, except for the changes."""
     empty = {"int": 0, "float": 0.0, "str": "", "dict[str, int]": {}, "dict[str, float]": {}}
     values = {field.name: empty[str(field.type)] for field in dataclasses.fields(Stats)}
     values["tick_ms"] = {"p50": 0.0, "p99": 0.0, "max": 0.0}

@@ -1,9 +1,11 @@
-"""A server in a few lines that does as the protocol says: base of those that do something wrong."""
+"""A small server that follows the protocol. Servers with a fault are derived from it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from helpers.driven_zone import DrivenZone
@@ -15,63 +17,89 @@ from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Welcome
 from zoneserver.zone.link import TickOutput
 
 
-class Honest:
-    """A small server, tick by tick: what it says of its zone is true. Those that lie are made of it."""
+class HonestServer:
+    """Everything that it sends is true. A subclass overrides one method, and counts its faults."""
 
     def __init__(self) -> None:
         self.zone = DrivenZone(Plaza(), hz=100, seed=1)
-        self.clients: dict[int, Connection] = {}
-        self.lies = 0
+        self.connections: dict[int, Connection] = {}
         self.numbers = itertools.count()
-        self.late: list[tuple[int, int, Any]] = []
+        self.faults_done = 0
 
-    # What a lie replaces.
+    # --- For subclasses to override ---------------------------------------------------------------
 
     def submit(self, ref: int, seq: int, actions: Any) -> None:
         for number, action in enumerate(actions, seq):
             self.zone.submit(ref, number, [action])
 
-    def say_tick(self, result: TickOutput) -> None:
-        for connection in self.playing():
+    def send_tick(self, result: TickOutput) -> None:
+        for connection in self.players():
             connection.transport.write(frame(result.frame))
 
-    def say_snapshot(self, connection: Connection) -> bytes:
+    def snapshot_bytes(self, connection: Connection) -> bytes:
         return frame(self.zone.world.snapshot().encode())
 
-    def hello(self, connection: Connection, hello: Hello) -> None:
+    def on_hello(self, connection: Connection, hello: Hello) -> None:
         self.zone.join(connection.ref, hello.name)
 
-    # The rest.
+    def on_lost(self, connection: Connection) -> None:
+        if self.connections.pop(connection.ref, None) is not None and connection.slot is not None:
+            self.zone.leave(connection.ref)
 
-    def playing(self) -> list[Connection]:
-        return [connection for connection in self.clients.values() if connection.slot is not None]
+    # --- The protocol -----------------------------------------------------------------------------
+
+    def players(self) -> list[Connection]:
+        return [connection for connection in self.connections.values() if connection.slot is not None]
 
     def tick(self) -> None:
         result = self.zone.step()
-        self.say_tick(result)
+        self.send_tick(result)
         world = self.zone.world
         for ref, slot in result.joined:
-            connection = self.clients[ref]
+            connection = self.connections[ref]
             connection.slot = slot
             stats = list(Plaza.stats.items())
             welcome = Welcome(1, slot, world.tick, 100, "plaza", world.width, world.height, stats, 1024, 16)
-            connection.transport.write(frame(welcome.encode()) + self.say_snapshot(connection))
+            connection.transport.write(frame(welcome.encode()) + self.snapshot_bytes(connection))
         for ref, refusal, _ in result.refused:
-            if ref in self.clients:
-                self.clients[ref].transport.write(frame(refusal.encode()))
+            if ref in self.connections:
+                self.connections[ref].transport.write(frame(refusal.encode()))
 
-    def received(self, connection: Connection, payload: bytes) -> None:
+    def on_payload(self, connection: Connection, payload: bytes) -> None:
         match decode_client(payload):
             case Hello() as hello:
-                self.hello(connection, hello)
+                self.on_hello(connection, hello)
             case Act(seq, actions):
                 self.submit(connection.ref, seq, actions)
             case Goodbye():
                 connection.end("CLIENT_LEFT")
 
+    async def wait_until(self, condition: Callable[[], object]) -> None:
+        """Return when the condition holds. It is tested about once per tick."""
+        while not condition():
+            await asyncio.sleep(0.01)
+
+    @contextlib.asynccontextmanager
+    async def serve(self) -> AsyncIterator[int]:
+        """Listen, and tick a hundred times per second, until the end of the block; yields the port."""
+        listener = await asyncio.get_running_loop().create_server(lambda: Connection(self), "127.0.0.1", 0)
+
+        async def tick_forever() -> None:
+            while True:
+                self.tick()
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick_forever())
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+            listener.close()
+
 
 class Connection(asyncio.Protocol):
-    def __init__(self, server: Honest) -> None:
+    def __init__(self, server: HonestServer) -> None:
         self.server = server
         self.ref = next(server.numbers)
         self.slot: int | None = None
@@ -80,20 +108,16 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.server.clients[self.ref] = self
+        self.server.connections[self.ref] = self
 
     def data_received(self, data: bytes) -> None:
         for payload in self.deframer.receive(data):
-            self.server.received(self, payload)
+            self.server.on_payload(self, payload)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.gone()
+        self.server.on_lost(self)
 
     def end(self, code: str) -> None:
         self.transport.write(frame(Bye(code, "", True).encode()))
         self.transport.close()
-        self.gone()
-
-    def gone(self) -> None:
-        if self.server.clients.pop(self.ref, None) is not None and self.slot is not None:
-            self.server.zone.leave(self.ref)
+        self.server.on_lost(self)

@@ -1,4 +1,4 @@
-"""Results of a swarm run that never happened, for the tests of what is made of them."""
+"""Made-up outcomes and reports of a swarm run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report.compare import compare
-from zonetools.swarm.report.conditions import judge, parse_condition
-from zonetools.swarm.report.text import render
+from zonetools.swarm.report.conditions import evaluate, parse_condition
+from zonetools.swarm.report.text import render_text
 
 from zoneserver.support.histogram import Histogram
 
@@ -37,11 +37,11 @@ def errors_of(counts: dict[str, int]) -> Errors:
     return made
 
 
-def some_tally(factor: int) -> Tally:
-    """A tally in which every field differs from every other, and from its default."""
+def distinct_tally(factor: int) -> Tally:
+    """Return a tally whose fields all differ from each other and from their defaults."""
     values: dict[str, Any] = {}
-    for place, field in enumerate(dataclasses.fields(Tally), 1):
-        value: Any = factor * place
+    for number, field in enumerate(dataclasses.fields(Tally), 1):
+        value: Any = factor * number
         if field.default_factory is Histogram:
             value = histogram(value, 1000 * value)
         elif field.default_factory is Counter:
@@ -53,7 +53,7 @@ def some_tally(factor: int) -> Tally:
 
 
 def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
-    """A run in which everybody got everything, but for what is changed."""
+    """Return the outcome of a run without faults, except for the changes."""
     good = tally or Tally(
         requested=10,
         joined=10,
@@ -90,10 +90,26 @@ def outcome(tally: Tally | None = None, **changes: Any) -> Outcome:
     return Outcome(**values | changes)
 
 
-def text_of(result: dict[str, Any]) -> str:
+def flood_tally(**changes: Any) -> RoleTally:
+    """Return the tally of two flooding bots with the expected codes, except for the changes."""
+    values: dict[str, Any] = {
+        "bots": 2,
+        "expected": ["FLOOD", "BANNED"],
+        "refusals": ["WARNED", "MUTED"],
+        "got": Counter(FLOOD=2, BANNED=2),
+        "refused": Counter(WARNED=2, MUTED=2),
+    }
+    return RoleTally(**values | changes)
+
+
+SERVER_CLOSES = {"FLOOD": 2, "BANNED": 2, "CLIENT_LEFT": 10}
+"""The counts of a server that match `flood_tally()` and ten honest bots."""
+
+
+def rendered_text(result: dict[str, Any]) -> str:
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(render(result))
+        console.print(render_text(result))
     return console.export_text()
 
 
@@ -101,7 +117,7 @@ ROW = Row(3, 1.0, True, 10, 50.0, 49.0, 1.0, 0.0, 0.0, 490.0, 200.0, 9_000.0, 30
 
 
 def full_report() -> dict[str, Any]:
-    """A report in which everything was measured."""
+    """Return a report without missing values."""
     tally = dataclasses.replace(
         outcome().tally,
         latency_uncorrected=histogram(45_000),
@@ -116,7 +132,7 @@ def full_report() -> dict[str, Any]:
     ended = dataclasses.replace(began, ticks_total=180, overruns_total=3, ticks_skipped_total=1, rss_bytes=30_000_000)
     stuck = RoleTally(1, ["SLOW_CONSUMER"], ["WARNED"], refused=Counter(WARNED=1))
     for code in ("SLOW_CONSUMER", "SLOW_CONSUMER", "FLOOD"):
-        stuck.ended(code, 5.5)
+        stuck.record_end(code, 5.5)
     rows = [dataclasses.replace(ROW, s=s) for s in range(30)]
     made = outcome(
         tally,
@@ -126,10 +142,10 @@ def full_report() -> dict[str, Any]:
         closed_server={"CLIENT_LEFT": 10, "SLOW_CONSUMER": 2},
         rows=rows,
         started_unix_s=1_700_000_000.0,
-        # Beyond what a swarm may use by itself: it has to say so.
+        # So high that the swarm must be reported as the limit.
         cpu_percent_busiest=90.0,
     )
     result = report.summary(made, control=made)
-    result["conditions"] = judge([parse_condition("p99>1ms"), parse_condition("lost>0")], result)
+    result["conditions"] = evaluate([parse_condition("p99>1ms"), parse_condition("lost>0")], result)
     result["compared"] = compare({**report.summary(outcome()), "file": "old.json"}, result)
     return result

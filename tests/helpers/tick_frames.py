@@ -1,4 +1,4 @@
-"""Frames of a zone of two for tests of whoever checks them."""
+"""The frames of a zone with two players, for tests of the frame checker."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from zoneserver.protocol.messages import Tick, Welcome
 
 
 class FrameStream:
-    """A zone with two players, its frames, and a ledger that watches it."""
+    """A zone with two players, and a frame checker for its frames."""
 
     def __init__(self, hz: int = 2) -> None:
         self.zone = DrivenZone(Plaza(), hz=hz, seed=1)
         world = self.zone.world
-        self.ledger = FrameChecker()
+        self.checker = FrameChecker()
         self.zone.join(0, "ann")
         self.zone.join(1, "bob")
         self.payload()
         stats = list(Plaza.stats.items())
-        self.ledger.welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
-        self.ledger.snapshot(self.snapshot())
+        self.checker.on_welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.checker.check_snapshot(self.snapshot())
 
     def payload(self) -> bytes:
         return self.zone.step().frame
@@ -34,17 +34,17 @@ class FrameStream:
         return self.zone.world.snapshot().encode()
 
     def counts(self) -> dict[str, int]:
-        ledger = self.ledger
+        checker = self.checker
         return {
-            "received": ledger.received,
-            "mismatched": ledger.mismatched,
-            "gaps": ledger.gaps,
-            "diverged": ledger.diverged,
+            "received": checker.received,
+            "mismatched": checker.mismatched,
+            "gaps": checker.gaps,
+            "diverged": checker.diverged,
         }
 
 
 def changed(payload: bytes, **changes: Any) -> bytes:
-    """A frame in which something stands that the zone did not say."""
+    """Return the payload of a frame with some fields changed."""
     tick = decode_server(payload)
     assert isinstance(tick, Tick)
     return dataclasses.replace(tick, **changes).encode()

@@ -212,8 +212,8 @@ def test_an_interrupt_while_the_server_comes_up_leaves_nobody(
     [
         (["--mix", "dancer=1"], "there is no role 'dancer'"),
         (["--hz", "10"], "--hz is for --spawn-server"),
-        (["--spawn-server", "--port", "7777"], "--port is where a running server is"),
-        (["--spawn-server", "--stats-port", "7778"], "--stats-port is where a running server is"),
+        (["--spawn-server", "--port", "7777"], "--port is for a running server"),
+        (["--spawn-server", "--stats-port", "7778"], "--stats-port is for a running server"),
         (["--port", "70000"], "'70000' is not a port"),
         (["--bots", "0"], "0 is not above zero"),
         (["--rate", "nan"], "'nan' is not a number"),

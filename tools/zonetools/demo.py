@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from zoneserver.cli.command import run_command
 from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import Exit
+from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, parse_count, parse_duration
-from zoneserver.support.process import on_stop_signals
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.dashboard.watch import watch
 from zonetools.swarm.conductor import Conductor, Outcome

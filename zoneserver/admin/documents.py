@@ -12,7 +12,7 @@ from zoneserver.admin.session_list import list_sessions
 from zoneserver.admin.stats import Stats
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.protocol.world import World
-from zoneserver.support.process import MissingExtraError
+from zoneserver.support.errors import MissingExtraError
 
 __all__ = ["documents", "zone_map"]
 

@@ -14,7 +14,7 @@ from zoneserver.admin.rates import Rates, counted_since, rates_between
 from zoneserver.admin.stats import Stats
 from zoneserver.config import Config
 from zoneserver.protocol.codes import ORDINARY_CLOSES
-from zoneserver.support.format import count, milliseconds, size
+from zoneserver.support.format import format_count, format_milliseconds, format_size
 from zoneserver.support.logs import fields
 
 __all__ = ["Reporter", "blamed", "by_count", "kicks_in", "stats_line"]
@@ -124,12 +124,12 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
     return ", ".join(
         [
             f"{after.players:,} player{'' if after.players == 1 else 's'}",
-            f"tick p99 {milliseconds(after.tick_ms['p99'])} of {1000 / after.hz:.0f} ms",
-            f"in {count(rates.actions_in_per_s)} actions/s {size(rates.bytes_in_per_s)}/s",
-            f"out {count(rates.deliveries_out_per_s)}/s {size(rates.bytes_out_per_s)}/s",
+            f"tick p99 {format_milliseconds(after.tick_ms['p99'])} of {1000 / after.hz:.0f} ms",
+            f"in {format_count(rates.actions_in_per_s)} actions/s {format_size(rates.bytes_in_per_s)}/s",
+            f"out {format_count(rates.deliveries_out_per_s)}/s {format_size(rates.bytes_out_per_s)}/s",
             f"cpu {after.cpu_percent:.0f} %",
-            size(after.rss_bytes),
-            *(f"{count(number)} {what}" for number, what in events if number > 0),
+            format_size(after.rss_bytes),
+            *(f"{format_count(number)} {what}" for number, what in events if number > 0),
         ]
     )
 

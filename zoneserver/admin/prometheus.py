@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from zoneserver.admin.stats import METRICS, Stats
-from zoneserver.support.process import MissingExtraError
+from zoneserver.support.errors import MissingExtraError
 from zoneserver.support.statistic import Metric
 
 __all__ = ["CONTENT_TYPE", "load_exposition"]

@@ -25,8 +25,8 @@ from zoneserver.gateway.state import MAY_FOLLOW, SessionState
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX, Framing
 from zoneserver.protocol.messages import Bye
+from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields
-from zoneserver.support.process import address_text
 
 __all__ = ["KernelSend", "Session", "SessionHandler"]
 
@@ -297,7 +297,7 @@ class Session(asyncio.Protocol):
     def _came_from(self, address: tuple[Any, ...]) -> None:
         self.opened_at = self._loop.time()
         self.host, port = address[:2]
-        self.address = address_text(self.host, port)
+        self.address = format_address(self.host, port)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import msgpack
 
 from zoneserver.protocol.columns import pack_column, pack_slots
-from zoneserver.protocol.compression import seams_of
 
 __all__ = [
     "ACTIONS_PER_PACKET",
@@ -40,9 +39,7 @@ __all__ = [
     "encode_act",
     "encode_action",
     "encode_event",
-    "encode_tick",
     "op_of",
-    "seams_of",
 ]
 
 PROTOCOL_VERSION = 1
@@ -324,13 +321,6 @@ ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Bye | Deflated
 def encode_event(event: Sequence[Any]) -> bytes:
     """Packs one event. Packing it when it happens makes an error the fault of the action that caused it."""
     return _pack(event)
-
-
-def encode_tick(*columns: Any) -> bytes:
-    # Until the zone calls Tick.encode itself.
-    *others, packed_events = columns
-    tick: Any = Tick
-    return bytes(tick(*others, ()).encode(packed_events))
 
 
 def _array_header(length: int) -> bytes:

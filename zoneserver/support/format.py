@@ -163,7 +163,3 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
-
-
-# Until their importers use the new names.
-count, size, milliseconds, span = format_count, format_size, format_milliseconds, format_duration

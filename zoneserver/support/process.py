@@ -99,11 +99,3 @@ def port_holder(port: int) -> str | None:
         except OSError:
             continue  # It belongs to another user, or has just ended.
     return "another process"
-
-
-# Until their importers name the new modules.
-from zoneserver.support.errors import MissingExtraError  # noqa: E402
-from zoneserver.support.event_loop import LOOPS, loop_factory, on_stop_signals, stop_signals  # noqa: E402
-from zoneserver.support.format import format_address as address_text  # noqa: E402
-
-__all__ += ["LOOPS", "MissingExtraError", "address_text", "loop_factory", "on_stop_signals", "stop_signals"]

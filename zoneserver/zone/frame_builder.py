@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from zoneserver.protocol import messages
-from zoneserver.protocol.columns import pack_column
 from zoneserver.protocol.world import World
 
 __all__ = ["FrameBuilder"]
@@ -73,19 +73,20 @@ class FrameBuilder:
         stats: list[int] = []
         for slot, index in self.stats:
             stats += (slot, index, world.stats[index][slot])
-        payload = messages.encode_tick(
+        tick = messages.Tick(
             world.tick,
             dilation_percent,
             state_hash,
             movers,
             bytes(map(moved.__getitem__, movers)),
-            pack_column("b", map(world.vx.__getitem__, movers)),
-            pack_column("b", map(world.vy.__getitem__, movers)),
+            array("b", map(world.vx.__getitem__, movers)),
+            array("b", map(world.vy.__getitem__, movers)),
             placed,
             self.joins,
             self.leaves,
             stats,
-            self.events,
+            (),
         )
+        payload = tick.encode(self.events)
         self._clear()
         return payload

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from zoneserver.protocol import messages
-from zoneserver.protocol.compression import deflate
+from zoneserver.protocol.compression import deflate, seams_of
 from zoneserver.protocol.framing import Framing
 
 __all__ = ["Form", "History", "Message"]
@@ -67,7 +67,7 @@ class Message:
         if self._deflated is None:
             self._deflated = self.payload
             if len(self.payload) >= _DEFLATE_BYTES_MIN:
-                deflated = messages.Deflated(deflate(self.payload, messages.seams_of(self.payload))).encode()
+                deflated = messages.Deflated(deflate(self.payload, seams_of(self.payload))).encode()
                 self._deflated = min(self.payload, deflated, key=len)
         return self._deflated
 

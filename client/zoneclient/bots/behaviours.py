@@ -1,16 +1,16 @@
-"""What bots do in the demo game: walk, fight, talk, or nothing. Each is small enough to copy for another game."""
+"""The behaviours of bots in the demo game. Each one is small enough to copy for another game."""
 
 from __future__ import annotations
 
 import math
 
-from zoneclient.bots.bot import ActionOf, Behaviour, Bot
+from zoneclient.bots.bot import Behaviour, Bot, Decision
 from zoneclient.replica import Replica
 from zoneserver.protocol.world import VELOCITY_MAX
 
 __all__ = ["ROLES", "Chatty", "Fighter", "Idle", "Walker"]
 
-# In the demo game's units: centimetres, and centimetres per second.
+# In the units of the demo game: centimetres, and centimetres per second.
 SPEED = 400
 STRIKE_RANGE, BOLT_RANGE, SIGHT = 250, 2_000, 4_000
 MOTIONS = frozenset({"move"})
@@ -25,14 +25,14 @@ PHRASES = (
 
 
 class Walker:
-    """Strolls: a new direction each time, away from the walls."""
+    """Walks in a new direction each time, and away from the walls."""
 
     motion_kinds = MOTIONS
 
-    def decide(self, bot: Bot, replica: Replica) -> ActionOf:
+    def decide(self, bot: Bot, replica: Replica) -> Decision:
         world = replica.world
         x, y = replica.position(bot.slot)
-        # Turns about once around; near a wall it heads for the middle instead.
+        # Any direction; near a wall roughly towards the middle.
         if min(x, y, world.width - x, world.height - y) < world.width // 20:
             heading = math.atan2(world.height / 2 - y, world.width / 2 - x) + bot.random.uniform(-0.5, 0.5)
         else:
@@ -41,7 +41,7 @@ class Walker:
 
 
 class Fighter:
-    """Picks somebody near, walks up to them, and hits; heals when hurt."""
+    """Chooses a player nearby, walks up to them and strikes; heals itself when it is hurt."""
 
     motion_kinds = MOTIONS
 
@@ -49,7 +49,7 @@ class Fighter:
         self.target: int | None = None
         self.turn = 0
 
-    def decide(self, bot: Bot, replica: Replica) -> ActionOf | None:
+    def decide(self, bot: Bot, replica: Replica) -> Decision | None:
         if replica.stat(bot.slot, "hp") <= 0:
             return None
         self.turn += 1
@@ -67,7 +67,7 @@ class Fighter:
         return "move", velocity(bot, math.atan2(there[1] - here[1], there[0] - here[0]))
 
     def _choose(self, bot: Bot, replica: Replica) -> int | None:
-        """Keeps its target while it is alive and near, else looks at a few others."""
+        """Return the present target while it is alive and near; otherwise try a few random slots."""
         slots = len(replica.world.names)
         here = replica.position(bot.slot)
         for candidate in (self.target, *(bot.random.randrange(slots) for _ in range(8))):
@@ -81,11 +81,11 @@ class Fighter:
 
 
 class Chatty:
-    """Talks and waves, and now and then takes a step."""
+    """Talks and waves, and sometimes walks."""
 
     motion_kinds = MOTIONS
 
-    def decide(self, bot: Bot, replica: Replica) -> ActionOf:
+    def decide(self, bot: Bot, replica: Replica) -> Decision:
         chance = bot.random.random()
         if chance < 0.5:
             return "say", (bot.random.choice(PHRASES),)
@@ -95,7 +95,7 @@ class Chatty:
 
 
 class Idle:
-    """Does nothing. It is there to get every frame, in any game."""
+    """Does nothing but receive every frame. It works in any game."""
 
     motion_kinds = frozenset[str]()
 
@@ -104,10 +104,10 @@ class Idle:
 
 
 def velocity(bot: Bot, heading: float) -> tuple[int, int]:
-    """A stroll in this direction (radians), in units per tick."""
+    """Return the velocity of a walk in direction `heading` (radians), in units per tick."""
     assert bot.welcome is not None
     speed = min(SPEED / bot.welcome.hz, VELOCITY_MAX)
-    # Towards zero: rounded up along both axes, the whole could exceed the cap.
+    # Round towards zero: rounded up along both axes, the speed could exceed the limit of the game.
     return int(speed * math.cos(heading)), int(speed * math.sin(heading))
 
 

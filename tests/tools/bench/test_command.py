@@ -18,8 +18,7 @@ from zonetools.bench.floor import FloorError
 from zonetools.bench.measure import WorkloadResult
 from zonetools.bench.micro import MICRO
 
-from zoneserver.support.errors import CannotStartError
-from zoneserver.support.process import MissingExtraError
+from zoneserver.support.errors import CannotStartError, MissingExtraError
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The command `zone-swarm` as it is run: what it writes, when it fails, where it goes, how it is interrupted."""
+"""The command `zone-swarm`: its files, its exit codes, its target, its interruption."""
 
 from __future__ import annotations
 
@@ -17,59 +17,17 @@ from helpers.processes import Family, assert_everything_delivered, ended
 from helpers.swarm_results import outcome
 from helpers.terminals import CURSOR_OFF, CURSOR_ON
 from helpers.web_page import assert_whole_page
-from hypothesis import given
-from hypothesis import strategies as st
 from zonetools.swarm import __main__ as command
 from zonetools.swarm.conductor import Conductor, Outcome
-from zonetools.swarm.plan import Plan, check_target, is_this_machine, parse_mix
-
-# --- Where it goes --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.1", "::1"])
-def test_this_machine_is_a_target_without_another_word(host: str) -> None:
-    check_target(Plan(host=host), yes_remote=False)
-    check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=False)
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "192.0.2.1",
-        "0.0.0.0",
-        "::",
-        "2001:db8::1",
-        "zone.example",
-        "localhost.example",
-        "127.0.0.1.example",
-        "",
-        "127.1",
-    ],
-)
-def test_another_machine_is_a_target_only_when_somebody_says_that_it_is_theirs(host: str) -> None:
-    with pytest.raises(ValueError, match="is not this machine; --yes-remote"):
-        check_target(Plan(host=host), yes_remote=False)
-    check_target(Plan(host=host), yes_remote=True)
-    with pytest.raises(ValueError, match="hostile bots attack no other"):
-        check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=True)
-
-
-@given(st.ip_addresses())
-def test_no_address_of_another_machine_passes_for_ours(address: Any) -> None:
-    assert is_this_machine(str(address)) == address.is_loopback
-
-
-@given(st.text(max_size=20))
-def test_no_name_passes_for_this_machine(name: str) -> None:
-    assert not is_this_machine(f"{name}.example")
+from zonetools.swarm.plan import Plan
 
 
 @pytest.mark.parametrize("arguments", [["--host", "192.0.2.1"], ["--host", "zone.example", "--port", "7777"]])
-def test_nothing_is_connected_to_before_the_target_is_checked(
+def test_target_is_checked_before_any_connection(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(_plan: Plan, _arguments: argparse.Namespace) -> int:
-        raise AssertionError("it is on its way")
+        raise AssertionError("the run has started")
 
     monkeypatch.setattr(command, "_run", run)
     assert command.main(arguments) == 2
@@ -80,13 +38,13 @@ def test_nothing_is_connected_to_before_the_target_is_checked(
     ("host", "arguments", "asked"),
     [("127.0.0.1", [], 7778), ("192.0.2.1", [], None), ("192.0.2.1", ["--stats-port", "9"], 9)],
 )
-def test_the_admin_port_of_another_machine_is_not_asked_unless_it_is_named(
+def test_admin_port_of_another_machine_is_used_only_if_given(
     host: str, arguments: list[str], asked: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[int | None] = []
 
     class Idle(Conductor):
-        """One that goes nowhere."""
+        """A conductor that starts nothing."""
 
         def __init__(self, plan: Plan, stats_port: int | None) -> None:
             super().__init__(plan, stats_port)
@@ -101,10 +59,7 @@ def test_the_admin_port_of_another_machine_is_not_asked_unless_it_is_named(
     assert found == [asked]
 
 
-# --- What it writes -------------------------------------------------------------------------------
-
-
-def test_a_run_with_everything_that_it_can_write(family: Family, tmp_path: Path) -> None:
+def test_run_writes_json_html_and_csv(family: Family, tmp_path: Path) -> None:
     old, html, prefix = tmp_path / "old.json", tmp_path / "run.html", tmp_path / "run"
     brief = ("--spawn-server", "--bots", "20", "--time", "1500ms", "--rate", "10", "--no-progress")
     code, out, err = family.run("zonetools.swarm", *brief, "--json", str(old), "--fail-if", "lost>0")
@@ -135,12 +90,12 @@ def test_a_run_with_everything_that_it_can_write(family: Family, tmp_path: Path)
     }
     assert len(tables["seconds"]) == len(report["series"]) >= 2
     assert {row["figure"]: row["value"] for row in tables["figures"]}["joined"] == "20"
-    # What all seconds hold together is what was counted.
+    # The sum over all seconds equals the count.
     sent = sum(row["sent_per_s"] * row["seconds"] for row in report["series"])
     assert sent == pytest.approx(report["actions"]["sent"], rel=0.01)
 
 
-def test_a_game_of_ones_own_is_spawned(family: Family) -> None:
+def test_spawn_server_runs_another_game(family: Family) -> None:
     code, out, _ = family.run(
         *("zonetools.swarm", "--spawn-server", "zoneserver.games.chat:Chat", "--mix", "idle=1", "--bots", "5"),
         *("--time", "300ms", "--no-progress", "--json", "-"),
@@ -149,33 +104,33 @@ def test_a_game_of_ones_own_is_spawned(family: Family) -> None:
     assert json.loads(out)["plan"]["game"] == "chat"
 
 
-def test_a_game_that_is_not_there_is_told_in_one_line(family: Family) -> None:
+def test_missing_game_is_reported_in_one_line(family: Family) -> None:
     code, out, err = family.run("zonetools.swarm", "--spawn-server", "nothing:Here", "--bots", "5", "--no-progress")
     assert (code, out, len(err.splitlines())) == (3, "", 1)
     assert "there is no module 'nothing'" in err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
-        (["--fail-if", "p9>150ms"], "there is no figure 'p9'; did you mean 'p99'?"),
-        (["--fail-if", "p99>150"], "'150' does not go with p99, which is a time: write 150ms"),
+        (["--fail-if", "p9>150ms"], "there is no metric 'p9'; did you mean 'p99'?"),
+        (["--fail-if", "p99>150"], "'150' is no value of p99, which is a time: write 150ms"),
         (["--compare", "/nowhere/old.json"], "cannot read /nowhere/old.json: No such file"),
-        (["--html", "-"], "a page needs a file of its own"),
+        (["--html", "-"], "the page cannot go to standard output"),
         (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),
         (["--csv", "/nowhere/run"], "cannot write /nowhere/run_seconds.csv"),
     ],
 )
-def test_what_cannot_come_to_anything_is_told_before_the_run(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+def test_invalid_report_settings_are_rejected_before_the_run(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(arguments)
     assert caught.value.code == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_the_settings_of_a_report_are_shown_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_config_prints_the_report_settings(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["--spawn-server", "--fail-if", "p99 > 150ms", "--fail-if", "lost>0", "--show-config"])
     shown = capsys.readouterr().out
@@ -183,20 +138,17 @@ def test_the_settings_of_a_report_are_shown_as_they_were_given(capsys: pytest.Ca
     assert re.search(r'^spawn-server = "zoneserver.games.plaza:Plaza" +# flag$', shown, re.MULTILINE)
 
 
-# --- Interrupted ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("ramp", ["500", "10"], ids=["while measuring", "while joining"])
-def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
+def test_interrupted_run_writes_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
     html, prefix, file = tmp_path / "run.html", tmp_path / "run", tmp_path / "run.json"
     swarm = family.start(
         *("zonetools.swarm", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
         *("--csv", str(prefix), "--json", str(file)),
     )
     assert swarm.stderr is not None
-    # The first line comes when everybody is in, or when five seconds of the ramp are over.
-    words = "actions: " if ramp == "500" else "joining: "
-    while words not in swarm.stderr.readline():
+    # The first line is printed when all bots have joined, or after five seconds of the ramp.
+    first_line = "actions: " if ramp == "500" else "joining: "
+    while first_line not in swarm.stderr.readline():
         assert swarm.poll() is None
     swarm.send_signal(signal.SIGINT)
     code, out, err = ended(swarm)
@@ -208,14 +160,14 @@ def test_an_interrupt_leaves_the_whole_report_and_every_file(family: Family, tmp
     assert (report["seconds"] > 0) == (ramp == "500")
     text = html.read_text()
     assert_whole_page(text)
-    assert "Interrupted: what had been measured by then." in text
+    assert "Interrupted: these are the values up to then." in text
     for name in ("seconds", "figures", "errors"):
         table = tmp_path / f"run_{name}.csv"
         assert stat.S_ISREG(table.stat().st_mode)
         assert table.stat().st_size > 0
 
 
-def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_path: Path) -> None:
+def test_files_are_written_even_if_stdout_is_closed(family: Family, tmp_path: Path) -> None:
     html = tmp_path / "run.html"
     swarm = family.start("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--html", str(html))
     assert swarm.stdout is not None
@@ -226,10 +178,7 @@ def test_files_are_written_even_if_nobody_reads_the_report(family: Family, tmp_p
     assert_whole_page(html.read_text())
 
 
-# --- A real terminal ------------------------------------------------------------------------------
-
-
-def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family: Family) -> None:
+def test_terminal_shows_progress_and_is_restored(family: Family) -> None:
     terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "30", "--ramp", "20", "--time", "0")
     try:
         terminal.wait_for(b"joining")
@@ -246,7 +195,7 @@ def test_a_terminal_shows_the_ramp_and_the_last_second_and_is_given_back(family:
         terminal.close()
 
 
-def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
+def test_no_progress_prints_only_the_report(family: Family) -> None:
     terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--no-progress")
     try:
         assert terminal.wait_for_end() == 0
@@ -255,3 +204,32 @@ def test_no_progress_on_a_terminal_is_the_report_alone(family: Family) -> None:
         assert CURSOR_OFF not in terminal.everything
     finally:
         terminal.close()
+
+
+def test_swarm_without_an_honest_bot_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--bots", "1", "--mix", "walker=1,flood=9"]) == 2
+    assert "none of the 1 bots of this mix is honest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_control_run_has_the_plan_without_hostile_bots(
+    interrupted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conducted: list[Plan] = []
+
+    async def conduct(plan: Plan, _arguments: Any) -> Outcome:
+        conducted.append(plan)
+        return outcome(plan=plan, interrupted=interrupted)
+
+    monkeypatch.setattr(command, "_conduct", conduct)
+    arguments = ["--bots", "12", "--mix", "walker=10,stuck=2", "--time", "7s", "--no-progress", "--json", "-"]
+    code = command.main(arguments)
+    plan = Plan(bots=12, mix={"walker": 10, "stuck": 2}, seconds=7.0)
+    result = json.loads(capsys.readouterr().out)
+    if interrupted:
+        assert (code, conducted, result["control"]) == (130, [plan.honest], None)
+    else:
+        assert (code, conducted, result["control"]["passed"]) == (0, [plan.honest, plan], True)
+    conducted.clear()
+    command.main([*arguments, "--no-control"])
+    assert conducted == [plan]

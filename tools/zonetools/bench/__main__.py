@@ -17,8 +17,8 @@ from rich.console import Console
 from zoneserver.cli.command import parse_output, require_open_files, run_command
 from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import Exit
+from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration
-from zoneserver.support.process import LOOPS, loop_factory
 from zonetools.bench import report
 from zonetools.bench.measure import measure
 from zonetools.bench.micro import MICRO, run_micro

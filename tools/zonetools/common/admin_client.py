@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.admin.stats import SessionList, Stats
-from zoneserver.support.process import address_text
+from zoneserver.support.format import format_address
 
 __all__ = ["AdminClient", "ServerUnreachable", "ZoneMap"]
 
@@ -52,7 +52,7 @@ class AdminClient:
         patience_seconds: float = _ANSWER_SECONDS,
         ascii: bool = False,  # noqa: A002
     ) -> None:
-        self.address = address_text(host, port)
+        self.address = format_address(host, port)
         self._ascii = ascii
         self._patience_seconds = patience_seconds
         # Connects on the first request, and again after it was closed.

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from zoneserver.support.errors import CannotStartError
-from zoneserver.support.process import on_stop_signals, own_environment
+from zoneserver.support.event_loop import on_stop_signals
+from zoneserver.support.process import own_environment
 
 __all__ = ["ServerProcess", "SpawnError", "cancel_on_signals"]
 

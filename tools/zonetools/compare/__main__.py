@@ -17,8 +17,8 @@ from zoneserver.cli.command import parse_output, require_open_files, run_command
 from zoneserver.cli.settings import Parser
 from zoneserver.config import Config
 from zoneserver.support.errors import Exit
+from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_number
-from zoneserver.support.process import on_stop_signals
 from zonetools.common.machine import load_average, machine
 from zonetools.compare import page, report
 from zonetools.compare.delivery import SERVERS

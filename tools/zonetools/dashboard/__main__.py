@@ -12,8 +12,9 @@ from pathlib import Path
 from zoneserver.cli.command import parse_output, run_command
 from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
+from zoneserver.support.event_loop import on_stop_signals
+from zoneserver.support.format import format_address
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_port
-from zoneserver.support.process import address_text, on_stop_signals
 from zonetools.common.admin_client import ServerUnreachable
 from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
 from zonetools.dashboard.watch import watch, watch_once
@@ -100,7 +101,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         try:
             await watch_once(host, port, options)
         except ServerUnreachable as error:
-            address = address_text(host, port)
+            address = format_address(host, port)
             raise CannotStartError(
                 f"no statistics at {address}: {error}; start a server with: zoneserver run"
             ) from None

@@ -18,8 +18,8 @@ from rich.text import Text
 from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
 from zoneserver.cli.settings import Parser
 from zoneserver.support.errors import Exit
+from zoneserver.support.event_loop import loop_factory
 from zoneserver.support.parse import one_of, parse_integer
-from zoneserver.support.process import loop_factory
 from zonetools.common.admin_client import ServerUnreachable
 from zonetools.common.server_process import cancel_on_signals
 from zonetools.soak.lab import Finding, Lab

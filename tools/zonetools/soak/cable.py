@@ -21,7 +21,7 @@ from typing import Any
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import Exit
-from zoneserver.support.process import loop_factory
+from zoneserver.support.event_loop import loop_factory
 from zonetools.common.server_process import ServerProcess, SpawnError, cancel_on_signals
 from zonetools.soak.lab import HEALTHY, Crowd, stats, wait_for_stats
 from zonetools.soak.peers import hello

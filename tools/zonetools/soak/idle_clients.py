@@ -13,7 +13,8 @@ from functools import partial
 from zoneclient.protocol import ClientProtocol
 
 from zoneserver.protocol.messages import Welcome
-from zoneserver.support.process import loop_factory, raise_open_files
+from zoneserver.support.event_loop import loop_factory
+from zoneserver.support.process import raise_open_files
 
 __all__ = ["main"]
 

@@ -1,105 +1,106 @@
-"""A bot of the swarm: it checks every frame that it gets, and tells its worker what happens to it."""
+"""A bot of the swarm: it checks every frame, and reports to its worker."""
 
 from __future__ import annotations
 
 import time
 from typing import Protocol
 
-from zoneclient.bots.bot import ActionCounts, Behaviour, Bot
+from zoneclient.bots.action_tracker import ActionCounts
+from zoneclient.bots.bot import Behaviour, Bot
 
 from zoneserver.protocol.messages import Bye, Pong, Refusal, Welcome
-from zonetools.swarm.frame_checker import FrameChecker, Record
+from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
 from zonetools.swarm.plan import Plan
 
 __all__ = ["BotOwner", "SwarmBot"]
 
-# The loop reads everything that has come before it looks at a clock: thousands of frames when a tick has come.
-_FRAMES_IN_A_ROW = 64
+# After a tick the event loop reads thousands of frames before it runs any timer. So that bots do not act late, the
+# due actions are also done after every 64 frames.
+_FRAMES_BETWEEN_ACTIONS = 64
 
 
 class BotOwner(Protocol):
-    """Whoever has a crowd of bots, and is told what happens to each."""
+    """The worker, as its bots see it."""
 
     plan: Plan
     behaviours: dict[str, type[Behaviour]]
-    ledger: FrameChecker
-    fates: ActionCounts
+    frame_checker: FrameChecker
+    counts: ActionCounts
 
     def bots_may_act(self) -> None:
-        """Many frames were read in a row: whoever has to act meanwhile acts."""
+        """Do the actions that are due. Called repeatedly while many frames are read in a row."""
 
     def bot_joined(self, bot: SwarmBot) -> None:
-        """It is in."""
+        """The bot has its first snapshot."""
 
     def bot_caught_up(self) -> None:
-        """A snapshot took the place of frames that it did not get."""
+        """A bot received a snapshot in place of frames."""
 
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
-        """One of its actions did not happen, or it is warned of all that it sends."""
+        """The server refused an action of the bot, or warned the bot."""
 
     def bot_answered(self, seconds: float) -> None:
-        """A PING came back so much later."""
+        """A PONG came `seconds` after its PING."""
 
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
-        """Its connection is gone."""
+        """The connection of the bot is closed."""
 
 
 class SwarmBot(Bot):
-    """A bot that checks every frame against the ledger of its process."""
+    """A bot that checks every frame with the frame checker of its process."""
 
     def __init__(self, owner: BotOwner, number: int) -> None:
         plan = owner.plan
         behaviour = owner.behaviours[plan.role(number)]()
-        seed = plan.seed * 7_919 + number
-        super().__init__(plan.name(number), behaviour, owner.fates, seed, deflate=plan.deflate)
+        super().__init__(plan.name(number), behaviour, owner.counts, plan.bot_seed(number), deflate=plan.deflate)
         self.next_seq = plan.first_seq(number)
         self.number = number
         self.tick = -1
-        """The newest tick this bot has."""
+        """The newest tick that this bot received; -1 before it has joined."""
         self._owner = owner
-        self._ledger = owner.ledger
+        self._frame_checker = owner.frame_checker
 
     def inflate(self, payload: bytes) -> bytes:
-        return self._ledger.inflated(payload)
+        return self._frame_checker.inflate(payload)
 
     def on_welcome(self, welcome: Welcome) -> None:
         super().on_welcome(welcome)
-        self._ledger.welcome(welcome)
+        self._frame_checker.on_welcome(welcome)
 
     def on_snapshot(self, payload: bytes) -> None:
-        snapshot = self._ledger.snapshot(payload)
+        snapshot = self._frame_checker.check_snapshot(payload)
         if self.tick < 0:
             self._owner.bot_joined(self)
         else:
             self._owner.bot_caught_up()
-            self.book.caught_up(snapshot.seq[self.slot])
+            self.tracker.record_snapshot(snapshot.seq[self.slot])
         self.tick = snapshot.tick
 
     def data_received(self, data: bytes) -> None:
-        # Nearly every read is a frame that another bot has read already, and nothing else: it need not be taken
-        # apart to be compared.
-        record = None if self.is_within_frame else self._ledger.repeated(self.tick + 1, data)
+        # Nearly every read is exactly one frame that another bot has received before. Such a read is compared
+        # without taking it apart.
+        record = None if self.has_partial_message else self._frame_checker.find_copy(self.tick + 1, data)
         if record is None:
             super().data_received(data)
         else:
             self.received_bytes += len(data)
             self.tick += 1
-            self._saw(record)
-        if self._ledger.received % _FRAMES_IN_A_ROW == 0:
+            self._track_actions(record)
+        if self._frame_checker.received % _FRAMES_BETWEEN_ACTIONS == 0:
             self._owner.bots_may_act()
 
     def on_tick(self, payload: bytes) -> None:
-        self.tick, record = self._ledger.frame(self.tick + 1, payload)
-        self._saw(record)
+        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload)
+        self._track_actions(record)
 
-    def _saw(self, record: Record) -> None:
-        moved, events = record.motions.get(self.slot), record.events.get(self.slot, ())
-        if moved is not None or events:
+    def _track_actions(self, record: FrameRecord) -> None:
+        motion, events = record.motions.get(self.slot), record.events.get(self.slot, ())
+        if motion is not None or events:
             now = time.monotonic()
-            if moved is not None:
-                self.book.seen(moved, True, now, record.tick_began)
+            if motion is not None:
+                self.tracker.record_seen(motion, True, now, record.tick_began)
             for seq in events:
-                self.book.seen(seq, False, now, record.tick_began)
+                self.tracker.record_seen(seq, False, now, record.tick_began)
 
     def on_refused(self, refusal: Refusal) -> None:
         super().on_refused(refusal)

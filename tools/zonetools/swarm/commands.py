@@ -1,9 +1,9 @@
-"""What is said between the processes of a swarm: a JSON object a line, over standard streams.
+"""The conversation between the conductor and a worker process: one JSON object per line, over standard streams.
 
-    in   {"plan": {...}, "process": 0}, then {"order": "measure", ...}, then {"order": "stop"} or the end
-    out  {"joined", "failed", "done", ...} four times a second, at last {"tally": {...}}
+    to the worker    {"plan": {...}, "process": 0}, then {"command": "measure", ...}, then {"command": "stop"}
+    from the worker  {"joined": ..., "failed": ..., ...} four times a second, and finally {"tally": {...}}
 
-`run_worker` is the end of that conversation which takes orders, for whatever takes such orders (`WorkerProtocol`).
+The end of the worker's standard input means stop. `run_worker` is the worker's side of the conversation.
 """
 
 from __future__ import annotations
@@ -17,106 +17,103 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from zoneserver.support.process import discard_output, loop_factory
+from zoneserver.support.event_loop import loop_factory
+from zoneserver.support.process import discard_output
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 
-__all__ = ["Measure", "Order", "Stop", "WorkerProtocol", "order_line", "run", "run_worker"]
+__all__ = ["Command", "Measure", "Stop", "WorkerProtocol", "command_json", "run_worker"]
 
-_REPORT_SECONDS = 0.25
+_PROGRESS_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Everybody is in: what happens from now on counts. `grid` is when ticks are due, where that is known."""
+    """All bots have joined: start measuring. `grid` says when ticks are due, if that is known."""
 
     grid: TickGrid | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """It is over: leave, and say what was counted."""
+    """The run is over: let the bots leave, and send the tally."""
 
 
-Order = Measure | Stop
+Command = Measure | Stop
 
 
-def order_line(order: Order) -> dict[str, Any]:
-    """The order as plain values.
+def command_json(command: Command) -> dict[str, Any]:
+    """Return the command as plain values.
 
-    >>> order_line(Measure(TickGrid(100.0, 20)))
-    {'order': 'measure', 'grid': [100.0, 20]}
+    >>> command_json(Measure(TickGrid(100.0, 20)))
+    {'command': 'measure', 'grid': [100.0, 20]}
     """
-    match order:
+    match command:
         case Measure(grid):
-            return {"order": "measure", "grid": None if grid is None else [grid.origin_s, grid.hz]}
+            return {"command": "measure", "grid": None if grid is None else [grid.origin_s, grid.hz]}
         case Stop():
-            return {"order": "stop"}
+            return {"command": "stop"}
 
 
-def _order_of(line: bytes) -> Order:
+def _parse_command(line: bytes) -> Command:
     message = json.loads(line)
-    if message["order"] == "measure":
+    if message["command"] == "measure":
         return Measure(None if message["grid"] is None else TickGrid(*message["grid"]))
     return Stop()
 
 
 class WorkerProtocol(Protocol):
-    """What runs in a process of the swarm."""
+    """The work of one process of the swarm."""
 
-    async def run(self, orders: asyncio.Queue[Order]) -> dict[str, Any]:
-        """Runs from now to the order to stop; returns the tally as plain values."""
+    async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
+        """Run until the command to stop; return the tally as plain values."""
 
     def progress(self) -> dict[str, Any]:
-        """How far it is."""
+        """Return the progress as plain values."""
 
 
-async def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
-    """Runs a process of the swarm over its standard streams."""
+def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
+    """Run a process of the swarm from its start to its end."""
+    # Ctrl-C is for the process of the conductor, which then sends the command to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+        runner.run(_run(make))
+
+
+async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     task = json.loads(await reader.readline())
     worker = make(Plan(**task["plan"]), task["process"])
-    orders: asyncio.Queue[Order] = asyncio.Queue()
+    commands: asyncio.Queue[Command] = asyncio.Queue()
 
-    async def listen() -> None:
-        # The end of stdin is an order too: whoever started us is gone.
+    async def read_commands() -> None:
         while line := await reader.readline():
-            orders.put_nowait(_order_of(line))
-            # The crowd is in, and stays: to look through it for garbage, again and again, would take a tenth
-            # of a second each time.
+            commands.put_nowait(_parse_command(line))
+            # All bots exist by now. Without the freeze each full garbage collection would scan them, for 100 ms.
             gc.freeze()
-        orders.put_nowait(Stop())
+        commands.put_nowait(Stop())
 
-    async def report() -> None:
+    async def write_progress() -> None:
         while True:
-            _say(worker.progress())
-            await asyncio.sleep(_REPORT_SECONDS)
+            _write(worker.progress())
+            await asyncio.sleep(_PROGRESS_SECONDS)
 
-    background = [asyncio.create_task(listen()), asyncio.create_task(report())]
+    background = [asyncio.create_task(read_commands()), asyncio.create_task(write_progress())]
     try:
-        tally = await worker.run(orders)
+        tally = await worker.run(commands)
     finally:
         for job in background:
             job.cancel()
-    _say(worker.progress())
-    _say({"tally": tally})
+    _write(worker.progress())
+    _write({"tally": tally})
 
 
-def _say(message: dict[str, Any]) -> None:
-    """One line to whoever started us."""
+def _write(message: dict[str, Any]) -> None:
     try:
         sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever started us is gone: the end of stdin says so too, and is what ends us.
+        # The conductor is gone. Standard input ends as well, and that stops this process.
         discard_output()
-
-
-def run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
-    """What a process of the swarm does, from its start to its end."""
-    # Ctrl-C is for the process that gives the orders.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(run_worker(make))

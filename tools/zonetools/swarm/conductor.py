@@ -1,10 +1,9 @@
-"""Runs the processes of a swarm together: starts them, gives the orders, adds up what they saw."""
+"""Conducts a run: starts the worker processes, sends them commands, and adds up their tallies."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,9 +12,8 @@ from typing import Any
 
 from zoneserver.admin.stats import Stats
 from zoneserver.support.errors import CannotStartError
-from zonetools.common.admin_client import AdminClient, ServerUnreachable
 from zonetools.common.machine import load_average, machine
-from zonetools.swarm.commands import Measure, Order, Stop
+from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.hostile.verdict import RoleTally
 from zonetools.swarm.measure.meter import Second
 from zonetools.swarm.measure.series import Row, Series
@@ -23,24 +21,24 @@ from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.processes import END_SECONDS, WorkerProcess
+from zonetools.swarm.server_observer import ServerObserver
 
 __all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
 
-# How much longer than planned a run may take, so that every hostile bot comes to its end.
+# How much longer than planned a run may take, so that the server has ended a connection of every hostile bot.
 _VERDICT_SECONDS = 20.0
-# A server that is overloaded answers late, and that is when its figures matter.
-_STATS_SECONDS = 10.0
-# How far one process may be behind another in the frames they compare, in ticks.
+# How many ticks one process may be behind another while their frame digests are compared.
 _DIGESTS_KEPT = 2_400
+_PROGRESS_SECONDS = 0.25
 
 
 class SwarmError(CannotStartError):
-    """The swarm could not be run at all."""
+    """The swarm could not run."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far all processes are, together."""
+    """The progress of all workers together."""
 
     joined: int = 0
     failed: int = 0
@@ -51,62 +49,63 @@ class Progress:
     lost: int = 0
     duplicated: int = 0
     ramping_for: float = 0.0
-    """Seconds since the first was to connect."""
+    """Seconds since the start of the ramp."""
     measuring_for: float | None = None
-    """Seconds since everybody is in; None while ramping."""
+    """Seconds since measuring began; None during the ramp."""
     last: Row | None = None
-    """The newest second of which all is known."""
+    """The newest second that all workers have reported."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run came to."""
+    """The outcome of a run."""
 
     plan: Plan
     tally: Tally
-    """Of the honest bots."""
+    """The sum of the tallies of all workers: the honest bots."""
     interrupted: bool
     cpu_percent_busiest: float
-    """Of one core: the busiest process of the swarm, while measuring."""
+    """The CPU of the busiest worker while measuring, in percent of one core."""
     cpu_percent_server: float | None
-    """None when the server's admin port was not to be reached."""
+    """The CPU of the server while measuring, in percent of one core; None if its admin port did not answer."""
     superseded_server: int | None
-    """Motions that the server says were superseded during the run."""
+    """How many motions were superseded during the run by the count of the server; None if not known."""
     hz: int | None
     digests_mismatched: int
-    """Frames of which two processes of the swarm saw different bytes."""
+    """How many frames had different bytes in two workers."""
     closed_server: dict[str, int] | None
-    """How many sessions the server says it ended during the run, by close code."""
+    """The ends of sessions during the run by the count of the server, by close code; None if not known."""
     stats: tuple[Stats, Stats, Stats] | None = None
-    """The server's before the ramp, and as the measuring began and ended; None without one of them."""
+    """The statistics of the server before the ramp, at the start and the end of measuring; None if one is missing."""
     hostile: dict[str, RoleTally] = field(default_factory=dict)
-    """What the hostile bots got, by role."""
+    """The tallies of the hostile bots, by role."""
     cpu_percent_hostile: float = 0.0
-    """Of one core: the process of the hostile bots, while measuring."""
+    """The CPU of the process of the hostile bots while measuring, in percent of one core."""
     began: float = 0.0
-    """When the run began, in seconds of `time.monotonic()`."""
+    """The start of the run, in seconds of `time.monotonic()`."""
     started_unix_s: float = 0.0
-    """The same by the calendar."""
+    """The start of the run, as a Unix time."""
     machine: dict[str, Any] = field(default_factory=dict)
-    """What it ran on."""
+    """The machine of the swarm."""
     rows: list[Row] = field(default_factory=list)
     """The run second by second."""
 
 
 class Conductor:
-    """One run of a plan. `stop` ends it early, in good order.
+    """One run of a plan. `stop` ends it early, and the outcome is still complete.
 
-    Measuring begins `settle_seconds` after everybody is in: for figures in which the joins have no part.
+    Measuring begins `settle_seconds` after the last bot has joined, to leave out the cost of the joins.
     """
 
     def __init__(self, plan: Plan, stats_port: int | None, settle_seconds: float = 0.0) -> None:
         self.plan = plan
         self.progress = Progress()
-        self._stats_port = stats_port
+        self._server = ServerObserver(plan.host, stats_port)
         self._settle_seconds = settle_seconds
         self._stop = asyncio.Event()
+        # Set after every progress of a process, and whenever `_stop` is set.
         self._changed = asyncio.Event()
-        # Those who run the honest bots and measure, and the one beside them that runs the hostile bots.
+        # The workers run the honest bots and measure. One more process runs the hostile bots.
         self._workers: list[WorkerProcess] = []
         self._hostile: WorkerProcess | None = None
         self._began, self._started_unix_s, self._load_before = time.monotonic(), time.time(), load_average()
@@ -116,42 +115,48 @@ class Conductor:
         self._nobody_listens = False
 
     def stop(self) -> None:
-        """Ends the run now; what was measured so far is reported."""
+        """End the run now. The outcome contains what was measured so far."""
         self._stop.set()
+        self._changed.set()
 
     async def run(self, on_progress: Callable[[Progress], None]) -> Outcome:
-        """Runs the plan. Raises SwarmError when nobody listens, or a process of the swarm breaks."""
-        before = await self._stats()
+        """Run the plan. Raises SwarmError when no server listens, or when a process of the swarm fails."""
+        before = await self._server.read()
         began = ended = None
         honest, hostile = self.plan.honest, self.plan.hostile
         self._workers = [await self._start("worker", honest, number) for number in range(honest.processes)]
         if hostile:
             self._hostile = await self._start("hostile.worker", self.plan, 0)
-        listeners = [asyncio.create_task(self._listen(process)) for process in self._everybody()]
-        watching = [asyncio.create_task(self._draw(on_progress)), asyncio.create_task(self._watch_server())]
+        listeners = [asyncio.create_task(self._listen(process)) for process in self._processes()]
+        watching = [
+            asyncio.create_task(self._report_progress(on_progress)),
+            asyncio.create_task(self._server.watch(self._series.add_server)),
+        ]
         try:
-            await self._until(self._all_in)
+            await self._wait_until(self._all_joined)
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
-                began = await self._stats()
-                now = time.monotonic()
-                self._order(Measure(TickGrid.told(began.tick_due_monotonic_s, began.hz, now) if began else None))
+                began = await self._server.read()
+                now, grid = time.monotonic(), None
+                if began is not None:
+                    grid = TickGrid.from_next_due(began.tick_due_monotonic_s, began.hz, now)
+                self._send(Measure(grid))
                 await self._measure()
-                ended = await self._stats()
+                ended = await self._server.read()
             interrupted = self._stop.is_set()
-            self._order(Stop())
+            self._send(Stop())
             async with asyncio.timeout(2 * END_SECONDS):
                 await asyncio.gather(*listeners)
         except TimeoutError:
-            raise SwarmError("a process of the swarm does not end") from None
+            raise SwarmError("a process of the swarm did not end in time") from None
         finally:
             for task in watching:
                 task.cancel()
-            await asyncio.gather(*(process.end() for process in self._everybody()))
+            await asyncio.gather(*(process.end() for process in self._processes()))
             await asyncio.wait(watching)
         if self._nobody_listens:
             raise SwarmError(f"cannot start: nobody listens on {self.plan.address}; start one with: zoneserver run")
-        after = await self._stats()
+        after = await self._server.read()
         return self._outcome(interrupted, before, began, ended, after)
 
     async def _measure(self) -> None:
@@ -164,7 +169,7 @@ class Conductor:
     def _is_over(self, started: float) -> bool:
         elapsed = time.monotonic() - started
         if elapsed > 1 and not any(worker.progress.get("open") for worker in self._workers):
-            return True  # Nobody is left.
+            return True  # All bots have lost their connections.
         if not 0 < self.plan.seconds <= elapsed:
             return False
         settled = self._hostile is None or self._hostile.progress.get("settled")
@@ -172,8 +177,8 @@ class Conductor:
 
     def _outcome(self, interrupted: bool, *stats: Stats | None) -> Outcome:
         before, began, ended, after = stats
-        if any(process.tally is None for process in self._everybody()):
-            raise SwarmError("a process of the swarm ended without a report")
+        if any(process.tally is None for process in self._processes()):
+            raise SwarmError("a process of the swarm ended without a tally")
         tallies = [Tally.from_json(worker.tally) for worker in self._workers if worker.tally is not None]
         hostile = self._hostile.tally if self._hostile is not None else None
         server = None
@@ -181,6 +186,7 @@ class Conductor:
             elapsed = ended.uptime_s - began.uptime_s
             server = 100 * (ended.cpu_seconds_total - began.cpu_seconds_total) / max(elapsed, 1e-9)
         superseded = closed = None
+        # Another process id is another server: its counters began at 0.
         if before is not None and after is not None and before.pid == after.pid:
             superseded = after.superseded_total - before.superseded_total
             closed = dict(Counter(after.closes) - Counter(before.closes))
@@ -205,7 +211,7 @@ class Conductor:
 
     # --- The processes ----------------------------------------------------------------------------
 
-    def _everybody(self) -> list[WorkerProcess]:
+    def _processes(self) -> list[WorkerProcess]:
         return [*self._workers, self._hostile] if self._hostile is not None else self._workers
 
     async def _start(self, module: str, plan: Plan, number: int) -> WorkerProcess:
@@ -213,19 +219,19 @@ class Conductor:
         await process.start(module, plan, number)
         return process
 
-    def _order(self, order: Order) -> None:
-        for process in self._everybody():
-            process.order(order)
+    def _send(self, command: Command) -> None:
+        for process in self._processes():
+            process.send(command)
 
     async def _listen(self, process: WorkerProcess) -> None:
-        await process.listen(self._hear)
+        await process.listen(self._on_progress)
         if process.tally is None:
             self._stop.set()
         self._changed.set()
 
-    def _hear(self, progress: dict[str, Any]) -> None:
-        """What is new since a process was last heard is taken out of what it says."""
-        self._compare(progress.pop("digests", {}))
+    def _on_progress(self, progress: dict[str, Any]) -> None:
+        """Take the new digests and seconds out of the progress of a process; the rest of it stays there."""
+        self._compare_digests(progress.pop("digests", {}))
         for form in progress.pop("seconds", ()):
             self._series.add(Second.from_json(form))
         if progress.get("nobody_listens"):
@@ -233,8 +239,8 @@ class Conductor:
             self._stop.set()
         self._changed.set()
 
-    def _compare(self, digests: dict[str, int]) -> None:
-        """Frames of the same tick have the same bytes in every process."""
+    def _compare_digests(self, digests: dict[str, int]) -> None:
+        """Count the ticks whose frame had other bytes in another process."""
         for tick, digest in digests.items():
             if self._digests.setdefault(int(tick), digest) != digest:
                 self._digests_mismatched += 1
@@ -243,28 +249,22 @@ class Conductor:
 
     # --- Waiting ----------------------------------------------------------------------------------
 
-    def _all_in(self) -> bool:
+    def _all_joined(self) -> bool:
         return all(worker.progress.get("done") for worker in self._workers)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self._stop.is_set():
             self._changed.clear()
-            stopping = asyncio.create_task(self._stop.wait())
-            changing = asyncio.create_task(self._changed.wait())
-            _, waiting = await asyncio.wait({stopping, changing}, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
+            await self._changed.wait()
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
-        except TimeoutError:
-            pass
 
-    # --- Watching ---------------------------------------------------------------------------------
+    # --- Progress ---------------------------------------------------------------------------------
 
-    async def _draw(self, on_progress: Callable[[Progress], None]) -> None:
+    async def _report_progress(self, on_progress: Callable[[Progress], None]) -> None:
         progress = self.progress
         while True:
             for name in ("joined", "failed", "sent", "delivered", "frames", "refused", "lost", "duplicated"):
@@ -272,33 +272,4 @@ class Conductor:
             progress.ramping_for = max(worker.progress.get("ramping_for", 0.0) for worker in self._workers)
             progress.last = self._series.last
             on_progress(progress)
-            await asyncio.sleep(0.25)
-
-    async def _watch_server(self) -> None:
-        """Its statistics at each whole second of the clock, where the processes of the swarm cut theirs."""
-        if self._stats_port is None:
-            return
-        with contextlib.closing(AdminClient(self.plan.host, self._stats_port)) as source:
-            # The connection stands from here on: whoever counts the server's descriptors counts it too.
-            with contextlib.suppress(ServerUnreachable):
-                await source.stats()
-            before, boundary = None, math.floor(time.monotonic()) + 1
-            while True:
-                await asyncio.sleep(boundary - time.monotonic())
-                try:
-                    after = await source.stats()
-                except ServerUnreachable:
-                    after = None
-                if before is not None and after is not None:
-                    self._series.add_server(boundary - 1, before, after)
-                before, boundary = after, max(boundary + 1, math.ceil(time.monotonic()))
-
-    async def _stats(self) -> Stats | None:
-        """The server's statistics, or None when its admin port does not answer."""
-        if self._stats_port is None:
-            return None
-        try:
-            with contextlib.closing(AdminClient(self.plan.host, self._stats_port, _STATS_SECONDS)) as source:
-                return await source.stats()
-        except ServerUnreachable:
-            return None
+            await asyncio.sleep(_PROGRESS_SECONDS)

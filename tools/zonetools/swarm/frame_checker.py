@@ -1,8 +1,7 @@
-"""The frames of a run as this process knows them: the first copy of each, and who got another.
+"""Compares every frame that the bots of one process receive with the first copy of that frame.
 
-Every bot holds every frame it gets against the first copy that any bot of the process got: bytes
-against bytes. A frame is decoded once, and applied once to one replica for the whole process. What is
-deflated is inflated first, once for all who got the very same bytes.
+The comparison is of bytes. Each frame is decoded once, and applied once to one replica, for all bots of the
+process. A deflated payload is inflated once for all bots that received equal bytes.
 """
 
 from __future__ import annotations
@@ -20,65 +19,66 @@ from zoneserver.protocol import decoding, framing
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
 from zonetools.swarm.measure.tick_grid import TickGrid
 
-__all__ = ["FrameChecker", "Record"]
+__all__ = ["FrameChecker", "FrameRecord"]
 
-# How many ticks a first copy is kept: as long as a bot may lag behind the first of them.
-_KEPT_TICKS = 1_200
-# How many are kept inflated: as far as bots of one process lie apart while all keep up.
+# How many ticks a first copy is kept: a bot may lag this far behind the bot that received it first.
+_RECORDS_KEPT = 1_200
+# How many inflated payloads are kept: bots that keep up are no further apart.
 _INFLATED_KEPT = 64
 
 
 @dataclass(slots=True)
-class Record:
+class FrameRecord:
     """The first copy of one frame."""
 
     wire: bytes
-    """As it came, its length before it."""
-    # A thousand frames of a thousand actions are kept: of numbers, which the collector of garbage passes over.
+    """The frame as received, framing included."""
+    # More than a thousand records of up to a thousand actions are kept. They hold only numbers, so that the garbage
+    # collector does not track them.
     motions: dict[int, int]
-    """For each player who moved by an action: the low byte of its sequence."""
+    """By slot of each player that moved by an action: the low byte of the action's sequence."""
     events: dict[int, tuple[int, ...]]
-    """For each player whose actions became events: the low bytes of theirs, in order."""
+    """By slot of each player whose actions became events: the low bytes of the sequences, in order."""
     actions: int
-    """Actions that it delivers to each receiver."""
+    """How many actions the frame delivers to each receiver."""
     tick_began: float | None
-    """When its tick was due, in seconds of `time.monotonic()`; None where that is not known."""
+    """When its tick was due, in seconds of `time.monotonic()`; None if that is not known."""
 
-    def holds(self, payload: bytes) -> bool:
-        """Whether it is a copy of just this payload."""
+    def is_copy_of(self, payload: bytes) -> bool:
+        """Whether the payload equals the payload of the first copy."""
         return len(self.wire) == framing.HEADER_BYTES + len(payload) and self.wire.endswith(payload)
 
 
 class FrameChecker:
-    """All frames of the run, and how well they agree."""
+    """All frames that the bots of a process received, and how many of them were wrong."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.replica: Replica | None = None
         self.grid: TickGrid | None = None
-        """When the ticks of the server are due, once that is known."""
+        """When the ticks of the server are due; None while that is not known."""
         self.received = 0
         self.mismatched = 0
         self.gaps = 0
         self.hashes_checked = 0
         self.diverged = 0
         self.deliveries = 0
-        """Actions delivered, times the bots they were delivered to."""
+        """Delivered actions, each counted once per bot that received it."""
         self.new_digests: dict[int, int] = {}
-        """CRC-32 of each first copy since this was last emptied: for comparison between processes."""
+        """The CRC-32 of each new first copy, by tick, to compare processes. The worker takes and empties it."""
+        self.inflate = functools.lru_cache(_INFLATED_KEPT)(decoding.inflate_message)
+        """Return the message inside the payload of a DEFLATED. Raises ValueError."""
         self._clock = clock
-        self._records: dict[int, Record] = {}
-        self.inflated = functools.lru_cache(_INFLATED_KEPT)(decoding.inflate_message)
-        """What a payload of DEFLATED holds. Raises ValueError."""
+        self._records: dict[int, FrameRecord] = {}
         self._snapshot_payload = b""
         self._snapshot: Snapshot
 
-    def welcome(self, welcome: Welcome) -> None:
-        """The first bot that is let in gives the process its replica."""
+    def on_welcome(self, welcome: Welcome) -> None:
+        """Create the replica of the process when the first bot has joined."""
         if self.replica is None:
             self.replica = Replica(welcome)
 
-    def repeated(self, tick: int, data: bytes) -> Record | None:
-        """A bot that expects the frame of `tick` read this: its record, if it is another copy of it and no more."""
+    def find_copy(self, tick: int, data: bytes) -> FrameRecord | None:
+        """Return the record of the frame of `tick` if `data`, framing included, is exactly one copy of that frame."""
         record = self._records.get(tick)
         if record is None or record.wire != data:
             return None
@@ -86,24 +86,24 @@ class FrameChecker:
         self.deliveries += record.actions
         return record
 
-    def frame(self, tick: int, payload: bytes) -> tuple[int, Record]:
-        """A bot that expects the frame of `tick` got this one; returns the tick it is of, and its record."""
+    def check_frame(self, tick: int, payload: bytes) -> tuple[int, FrameRecord]:
+        """Check a frame for a bot that expects the frame of `tick`; return the tick it is of, and its record."""
         self.received += 1
         record = self._records.get(tick)
-        if record is None or not record.holds(payload):
-            tick, record = self._unexpected(tick, payload)
+        if record is None or not record.is_copy_of(payload):
+            tick, record = self._check_unknown(tick, payload)
         self.deliveries += record.actions
         return tick, record
 
-    def _unexpected(self, expected: int, payload: bytes) -> tuple[int, Record]:
-        """The first copy of a frame, or one that is not what it should be."""
+    def _check_unknown(self, expected: int, payload: bytes) -> tuple[int, FrameRecord]:
+        """Check the first copy of a frame, or a frame that is not the expected one."""
         frame = decoding.decode_server(payload)
         assert isinstance(frame, Tick)
         if frame.tick != expected:
             self.gaps += 1
         known = self._records.get(frame.tick)
         if known is not None:
-            self.mismatched += not known.holds(payload)
+            self.mismatched += not known.is_copy_of(payload)
             return frame.tick, known
         events: dict[int, tuple[int, ...]] = {}
         for slot, seq, *_ in frame.events:
@@ -112,16 +112,16 @@ class FrameChecker:
         actions = len(frame.movers) + sum(map(len, events.values()))
         tick_began = None if self.grid is None else self.grid.began(self._clock())
         motions = dict(zip(frame.movers, frame.seqs, strict=True))
-        record = Record(framing.frame(payload), motions, events, actions, tick_began)
+        record = FrameRecord(framing.frame(payload), motions, events, actions, tick_began)
         self._records[frame.tick] = record
-        self._records.pop(frame.tick - _KEPT_TICKS, None)
+        self._records.pop(frame.tick - _RECORDS_KEPT, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)
         self._apply(frame)
         return frame.tick, record
 
     def _apply(self, frame: Tick) -> None:
         replica = self.replica
-        # The first copies come in order, but for those that all bots skipped: a snapshot follows then.
+        # The first copies come in order, except after frames that no bot received: then a snapshot follows.
         if replica is None or frame.tick != replica.tick + 1:
             return
         self.hashes_checked += frame.hash is not None
@@ -130,8 +130,8 @@ class FrameChecker:
         except DivergedError:
             self.diverged += 1
 
-    def snapshot(self, payload: bytes) -> Snapshot:
-        """A bot got a snapshot; it must be what our own replica says of that tick."""
+    def check_snapshot(self, payload: bytes) -> Snapshot:
+        """Compare a snapshot with the replica if both are of one tick; return the snapshot."""
         if payload != self._snapshot_payload:
             decoded = decoding.decode_server(payload)
             assert isinstance(decoded, Snapshot)
@@ -141,11 +141,11 @@ class FrameChecker:
 
     def _compare(self, snapshot: Snapshot) -> None:
         replica = self.replica
-        assert replica is not None, "a snapshot before the welcome"
+        assert replica is not None, "a snapshot came before the WELCOME"
         if snapshot.tick == replica.tick:
-            ours = replica.world.hash()
+            expected = replica.world.hash()
             replica.restore(snapshot)
             self.hashes_checked += 1
-            self.diverged += replica.world.hash() != ours
+            self.diverged += replica.world.hash() != expected
         elif snapshot.tick > replica.tick:
             replica.restore(snapshot)

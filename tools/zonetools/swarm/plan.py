@@ -1,4 +1,4 @@
-"""What a swarm is to do: who, how many, how fast, for how long. Pure, and the same in every process."""
+"""The plan of a run: which bots, how many, how fast, for how long. Pure: every process computes equal values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoneclient.bots.bot import Behaviour
 
 from zoneserver.authoring.load import LoadError, load_class
 from zoneserver.protocol.names import NAME_CHARACTERS
-from zoneserver.support.process import address_text
+from zoneserver.support.format import format_address
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 
 __all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "check_target", "is_this_machine", "parse_mix"]
@@ -24,7 +24,7 @@ DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
 
 def parse_mix(text: str) -> dict[str, int]:
-    """Shares by role from `walker=80,fighter=15`. Raises ValueError.
+    """Return the shares by role from a text such as `walker=80,fighter=15`. Raises ValueError.
 
     >>> parse_mix("walker=3,chatty=1")
     {'walker': 3, 'chatty': 1}
@@ -35,21 +35,21 @@ def parse_mix(text: str) -> dict[str, int]:
         if ":" in role:
             behaviour_of(role)
         elif role not in ROLES and role not in HOSTILE_ROLES:
-            raise ValueError(f"there is no role {role!r}; there are {', '.join((*ROLES, *HOSTILE_ROLES))}")
+            raise ValueError(f"there is no role {role!r}; the roles are {', '.join((*ROLES, *HOSTILE_ROLES))}")
         if not share.isascii() or not share.isdigit():
             raise ValueError(f"{part!r} is not of the form role=share, as in walker=80")
         if role in shares:
-            raise ValueError(f"the role {role!r} is there twice")
+            raise ValueError(f"the role {role!r} appears twice")
         shares[role] = int(share)
     if not any(shares.values()):
-        raise ValueError("a mix needs a share above zero")
+        raise ValueError("a mix needs at least one share above zero")
     if not any(share for role, share in shares.items() if role not in HOSTILE_ROLES):
-        raise ValueError("a mix needs an honest role: without one there is nobody to be spared")
+        raise ValueError("a mix needs an honest role: the honest bots are the ones that are measured")
     return shares
 
 
 def behaviour_of(role: str) -> type[Behaviour]:
-    """What bots of an honest role do; `module:Class` is a role of somebody's own. Raises ValueError.
+    """Return the behaviour class of an honest role. A role may also be `module:Class`. Raises ValueError.
 
     >>> behaviour_of("walker") is behaviour_of("zoneclient.bots.behaviours:Walker")
     True
@@ -79,11 +79,11 @@ class Plan:
     host: str = "127.0.0.1"
     port: int = 7777
     bots: int = 1_000
-    """All of them, honest and hostile."""
+    """The number of all bots, honest and hostile."""
     ramp: float = 500.0
     """Connections per second."""
     seconds: float = 30.0
-    """How long to measure once everybody is in; 0 means until interrupted."""
+    """How long to measure after all bots have joined; 0 means until interrupted."""
     rate: float = 5.0
     """Actions per second and bot."""
     seed: int = 1
@@ -94,46 +94,45 @@ class Plan:
 
     @property
     def hostile(self) -> dict[str, int]:
-        """How many bots have each of the hostile roles; empty when all are honest."""
+        """The number of bots of each hostile role that has any."""
         if not any(self.mix.get(role) for role in HOSTILE_ROLES):
             return {}
-        # Each whole round of the mix holds exactly its shares.
-        rounds, rest = divmod(self.bots, sum(self.mix.values()))
-        roles = Counter({role: share * rounds for role, share in self.mix.items()})
+        # The mix repeats: each repetition has exactly the shares, and the rest is counted one by one.
+        repetitions, rest = divmod(self.bots, sum(self.mix.values()))
+        roles = Counter({role: share * repetitions for role, share in self.mix.items()})
         roles.update(self.role(number) for number in range(rest))
         return {role: roles[role] for role in HOSTILE_ROLES if roles[role]}
 
     @property
     def honest(self) -> Plan:
-        """The same without the hostile bots: what the others do beside them, and in a control run."""
+        """This plan without the hostile bots. The workers and the control run use it."""
         bots = self.bots - sum(self.hostile.values())
         return dataclasses.replace(self, bots=bots, mix={r: n for r, n in self.mix.items() if r not in HOSTILE_ROLES})
 
     @property
     def address(self) -> str:
-        """Where the server is, for people to read."""
-        return address_text(self.host, self.port)
+        """The address of the server as text."""
+        return format_address(self.host, self.port)
 
     def numbers(self, process: int) -> range:
-        """The bots of one of the processes."""
+        """The numbers of the bots of one worker."""
         return range(process, self.bots, self.processes)
 
     @property
     def open_files_per_process(self) -> int:
-        """The open-file limit that the largest share of the bots asks for."""
+        """The open-file limit that the worker with the most bots needs."""
         return len(self.numbers(0)) + 64
 
     def name(self, number: int) -> str:
-        """What a bot is called: by its role, or the class of one of somebody's own."""
+        """The name of a bot: its role, or the class of a role `module:Class`, and its number."""
         role = self.role(number).rpartition(":")[2]
         return f"{role[: NAME_CHARACTERS - 6]}-{number}"
 
     def role(self, number: int) -> str:
-        """Who a bot is: shares as evenly spread over the numbers as they can be, so that any stretch
-        of the ramp holds the same mix."""
+        """The role of a bot. Roles are spread evenly over the numbers, so every part of the ramp has the mix."""
         whole = sum(self.mix.values())
         roles = [role for role, share in self.mix.items() if share]
-        # The bot takes the role whose share, of all bots up to this one, is furthest behind.
+        # Each bot takes the role that is furthest behind its share of the bots up to this one.
         counts = dict.fromkeys(roles, 0)
         for place in range(1, number % whole + 2):
             role = max(roles, key=lambda role: self.mix[role] * place / whole - counts[role])
@@ -141,26 +140,33 @@ class Plan:
         return role
 
     def connects_at(self, number: int) -> float:
-        """Seconds from the start at which a bot connects."""
+        """When a bot connects, in seconds from the start of the ramp."""
         return number / self.ramp
 
     def phase(self, number: int) -> float:
-        """Seconds within the action period at which a bot acts: seeded, so that bots do not march."""
+        """When a bot acts within each action period, in seconds: random by the seed, so bots do not act at once."""
         return random.Random(self.seed * 1_000_003 + number).random() / self.rate
 
+    def bot_seed(self, number: int) -> int:
+        """The seed of everything that a bot decides."""
+        return self.seed * 7_919 + number
+
     def first_seq(self, number: int) -> int:
-        """The sequence of a bot's first action. Players have been there for different times: if all counted alike,
-        the sequences in a frame would be alike too, and deflate to nothing. (In a snapshot 0 means none yet; far
-        above 64 it could be taken for one.)"""
+        """The sequence of a bot's first action: random from 1 to 64.
+
+        Real players have joined at different times. If all bots started at 1, the sequences in a frame would be
+        equal and deflate to almost nothing. In a snapshot 0 means "no action yet", which the tracker would confuse
+        with a much higher sequence.
+        """
         return 1 + random.Random(self.seed * 2_000_003 + number).randrange(64)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, for another process."""
+        """Return plain values: `Plan(**values)` is this plan in another process."""
         return dataclasses.asdict(self)
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether an address is this machine's for certain. No name but `localhost` is: others are not looked up.
+    """Whether `host` is certainly this machine. Names are not resolved: `localhost` is the only name accepted.
 
     >>> is_this_machine("localhost"), is_this_machine("127.3.4.5"), is_this_machine("::1")
     (True, True, True)
@@ -175,11 +181,16 @@ def is_this_machine(host: str) -> bool:
 
 
 def check_target(plan: Plan, yes_remote: bool) -> None:
-    """Whether a plan may go where it wants to: a load is for one's own server, and an attack never leaves this
-    machine. Connects to nothing. Raises ValueError."""
+    """Raise ValueError if the plan must not run against its target. Connects to nothing.
+
+    A server on another machine needs `yes_remote`: the user says that they may load it. Hostile bots never attack
+    another machine.
+    """
     if is_this_machine(plan.host):
         return
     if not yes_remote:
-        raise ValueError(f"{plan.host} is not this machine; --yes-remote says that the server there is yours to load")
+        raise ValueError(f"{plan.host} is not this machine; --yes-remote confirms that you may load the server there")
     if plan.hostile:
-        raise ValueError(f"{plan.host} is not this machine, and hostile bots attack no other: leave them out of --mix")
+        raise ValueError(
+            f"{plan.host} is not this machine, and hostile bots attack only this machine: remove them from --mix"
+        )

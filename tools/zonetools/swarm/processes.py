@@ -1,4 +1,4 @@
-"""A process of the swarm, as seen by the one that gives the orders."""
+"""A worker process of the swarm, seen from the conductor."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from zonetools.swarm.commands import Order, order_line
+from zonetools.swarm.commands import Command, command_json
 from zonetools.swarm.plan import Plan
 
 __all__ = ["END_SECONDS", "WorkerProcess"]
 
 END_SECONDS = 15.0
-"""A worker waits for outstanding answers and for goodbyes; it needs no longer than this."""
+"""The longest time that a worker needs to end: it waits for outstanding answers, then for the ends of sessions."""
 
-# A worker's last line is its tally, with the histograms in it.
+# The last line of a worker is its tally, which contains histograms.
 _LINE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class WorkerProcess:
-    """One process, from `start` to `end`; `listen` until it has said everything."""
+    """One process: call `start`, then `listen` until it has sent everything, then `end`."""
 
     def __init__(self) -> None:
         self.progress: dict[str, Any] = {}
-        """How far it is, by its last word."""
+        """The newest progress that it sent."""
         self.tally: dict[str, Any] | None = None
-        """What it counted, once it has ended in good order."""
+        """Its tally; None until it has ended properly."""
         self._process: asyncio.subprocess.Process
 
     async def start(self, module: str, plan: Plan, number: int) -> None:
-        """Starts it with its task."""
+        """Start the process, and send it its plan."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -41,15 +41,15 @@ class WorkerProcess:
             start_new_session=True,
             limit=_LINE_BYTES_MAX,
         )
-        self._say({"plan": plan.to_json(), "process": number})
+        self._write({"plan": plan.to_json(), "process": number})
 
-    def order(self, order: Order) -> None:
-        """Gives it an order, unless it has ended."""
+    def send(self, command: Command) -> None:
+        """Send a command, unless the process has ended."""
         if self._process.returncode is None:
-            self._say(order_line(order))
+            self._write(command_json(command))
 
-    async def listen(self, on_news: Callable[[dict[str, Any]], None]) -> None:
-        """Hears everything that it says: calls back whenever `progress` or `tally` is new, with the former."""
+    async def listen(self, on_progress: Callable[[dict[str, Any]], None]) -> None:
+        """Read everything that the process sends; call `on_progress(progress)` after each message."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             message = json.loads(line)
@@ -57,10 +57,10 @@ class WorkerProcess:
                 self.tally = message["tally"]
             else:
                 self.progress = message
-            on_news(self.progress)
+            on_progress(self.progress)
 
     async def end(self) -> None:
-        """Waits for it when it has been told to stop; without its stdin it stops by itself."""
+        """Close the standard input of the process, which makes it stop, and wait for its end."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -70,6 +70,6 @@ class WorkerProcess:
             self._process.kill()
             await self._process.wait()
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _write(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")

@@ -13,13 +13,13 @@ from helpers.dashboards import (
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen.view import render
 
-from zoneserver.support.format import count, size
+from zoneserver.support.format import format_count, format_size
 
 
 @pytest.mark.parametrize("value", [0, 0.04, 1, 9.96, 99.97, 999.6, 9_999.7, 10_000, 99_960, 999_999, 123_456_789, 1e15])
 def test_number_never_outgrows_its_column(value: float) -> None:
-    assert len(count(value)) <= 5
-    assert len(size(value)) <= 8
+    assert len(format_count(value)) <= 5
+    assert len(format_size(value)) <= 8
 
 
 @pytest.mark.parametrize("milliseconds", [0.0, 0.3])

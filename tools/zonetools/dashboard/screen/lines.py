@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from zoneserver.support.format import count, level, milliseconds, size, span
+from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
 
 __all__ = ["HEADER_EVERY", "header", "json_line", "line"]
@@ -44,20 +44,20 @@ def line(sample: Sample) -> str:
         return None if sample.rates is None else getattr(sample.rates, name)
 
     values = (
-        span(stats.uptime_s),
-        count(stats.players),
-        milliseconds(stats.tick_ms["p99"]),
-        count(rate("actions_in_per_s")),
-        count(rate("deliveries_out_per_s")),
-        count(rate("amplification")),
-        size(rate("bytes_in_per_s")),
-        size(rate("bytes_out_per_s")),
-        size(stats.frame_bytes),
-        count(rate("sends_per_s")),
-        count(rate("frames_skipped_per_s")),
-        count(stats.behind),
+        format_duration(stats.uptime_s),
+        format_count(stats.players),
+        format_milliseconds(stats.tick_ms["p99"]),
+        format_count(rate("actions_in_per_s")),
+        format_count(rate("deliveries_out_per_s")),
+        format_count(rate("amplification")),
+        format_size(rate("bytes_in_per_s")),
+        format_size(rate("bytes_out_per_s")),
+        format_size(stats.frame_bytes),
+        format_count(rate("sends_per_s")),
+        format_count(rate("frames_skipped_per_s")),
+        format_count(stats.behind),
         f"{stats.cpu_percent:.1f}",
-        size(stats.rss_bytes),
+        format_size(stats.rss_bytes),
         level(stats.tick_ms["p99"] * stats.hz / 1000)[0],
     )
     return " ".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from zoneserver.support.format import count, level, milliseconds, size
+from zoneserver.support.format import format_count, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen.charts import buckets, chart, round_top
 from zonetools.dashboard.screen.glyphs import Glyphs, bar, clip, fit, heading
@@ -82,7 +82,7 @@ def _load(sample: Sample, past: list[tuple[int, Text]], width: int, glyphs: Glyp
     stats = sample.stats
     budget = 1000 / stats.hz
     full = stats.players / max(1, stats.players_max)
-    crowd = f"{count(stats.players)} of {count(stats.players_max)}"
+    crowd = f"{format_count(stats.players)} of {format_count(stats.players_max)}"
     lines = [
         (1, _barred("players", full, f"{crowd:>14}", width, glyphs)),
         (0, _timed("tick p99", stats.tick_ms["p99"], budget, width, glyphs)),
@@ -93,16 +93,16 @@ def _load(sample: Sample, past: list[tuple[int, Text]], width: int, glyphs: Glyp
         phases.insert(2, ("deflate", "deflate"))
     lines += [(2, _timed(label, stats.phases_ms[key], budget, width, glyphs)) for label, key in phases]
     cores = stats.cpu_percent / 100
-    beside = f"{size(stats.rss_bytes):>8}{stats.cpu_percent:4.0f}% {level(cores)[0]}"
+    beside = f"{format_size(stats.rss_bytes):>8}{stats.cpu_percent:4.0f}% {level(cores)[0]}"
     lines.append((2, _barred("mem, cpu", cores, beside, width, glyphs)))
-    note = f"budget {milliseconds(budget)} ms, {stats.hz} Hz"
+    note = f"budget {format_milliseconds(budget)} ms, {stats.hz} Hz"
     return Section(heading("players and tick", note, width, glyphs), lines)
 
 
 def _timed(label: str, value: float, budget: float, width: int, glyphs: Glyphs) -> Text:
     share = value / budget
     percent = min(999, round(100 * share))
-    beside = f"{milliseconds(value):>5} ms{percent:4}% {level(share)[0]}"
+    beside = f"{format_milliseconds(value):>5} ms{percent:4}% {level(share)[0]}"
     return _barred(label, share, beside, width, glyphs)
 
 
@@ -121,7 +121,7 @@ def _spark(samples: Sequence[Sample], now: float, window: float, width: int, gly
     peak = max((value for value in values if value is not None), default=0.0)
     text = Text().append(f"{window_name(window):<{_LABEL}}", "bright_black")
     text.append(chart(values, 1, round_top(peak), glyphs.ramp)[0], "cyan")
-    return text.append(f"{milliseconds(peak):>6} ms peak", "bright_black")
+    return text.append(f"{format_milliseconds(peak):>6} ms peak", "bright_black")
 
 
 def window_name(window: float) -> str:
@@ -132,7 +132,7 @@ def window_name(window: float) -> str:
 def _flow(sample: Sample, width: int, glyphs: Glyphs) -> Section:
     stats, rates = sample.stats, sample.rates
 
-    def rate(name: str, form: Callable[[float | None], str] = count) -> str:
+    def rate(name: str, form: Callable[[float | None], str] = format_count) -> str:
         return form(None if rates is None else getattr(rates, name))
 
     ratio = None if rates is None else rates.amplification
@@ -140,12 +140,12 @@ def _flow(sample: Sample, width: int, glyphs: Glyphs) -> Section:
     cells = [
         ("actions in", rate("actions_in_per_s")),
         ("deliveries", rate("deliveries_out_per_s")),
-        ("bytes in", rate("bytes_in_per_s", size)),
-        ("bytes out", rate("bytes_out_per_s", size)),
-        ("amplified", count(ratio) if ratio is None else "x" + count(ratio)),
-        ("frame", size(stats.frame_bytes)),
+        ("bytes in", rate("bytes_in_per_s", format_size)),
+        ("bytes out", rate("bytes_out_per_s", format_size)),
+        ("amplified", format_count(ratio) if ratio is None else "x" + format_count(ratio)),
+        ("frame", format_size(stats.frame_bytes)),
         ("sends", rate("sends_per_s")),
-        ("encodes/tick", f"{encodes:.2f}" if encodes is not None else count(None)),
+        ("encodes/tick", f"{encodes:.2f}" if encodes is not None else format_count(None)),
     ]
     return Section(heading("in and out, per second", "", width, glyphs), _grid(cells, width, rank=1))
 
@@ -155,21 +155,21 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
 
     def rate(name: str) -> str:
         value = None if rates is None else getattr(rates, name)
-        return count(value) + "/s"
+        return format_count(value) + "/s"
 
     cells = [
-        ("behind", count(stats.behind)),
-        ("queued", size(stats.queued_bytes)),
+        ("behind", format_count(stats.behind)),
+        ("queued", format_size(stats.queued_bytes)),
         ("skipped", rate("frames_skipped_per_s")),
         ("catch-ups", rate("catch_ups_per_s")),
-        ("overruns", count(stats.overruns_total)),
+        ("overruns", format_count(stats.overruns_total)),
         ("dilation", f"{100 * stats.dilation:.0f}%"),
-        ("ticks skipped", count(stats.ticks_skipped_total)),
-        ("handshaking", count(stats.handshaking)),
-        ("rule failures", count(stats.rule_failures_total)),
-        ("peak players", count(stats.players_peak)),
-        ("warned", count(stats.restraints.get("WARNED", 0))),
-        ("muted", count(stats.restraints.get("MUTED", 0))),
+        ("ticks skipped", format_count(stats.ticks_skipped_total)),
+        ("handshaking", format_count(stats.handshaking)),
+        ("rule failures", format_count(stats.rule_failures_total)),
+        ("peak players", format_count(stats.players_peak)),
+        ("warned", format_count(stats.restraints.get("WARNED", 0))),
+        ("muted", format_count(stats.restraints.get("MUTED", 0))),
     ]
     alarms = {
         "behind": stats.behind > 0,
@@ -192,13 +192,15 @@ def _ends(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         text = left[index] if index < len(left) else Text(" " * half)
         text = fit(text, half + _GAP)
         lines.append((4 + index, text.append_text(right[index]) if index < len(right) else text))
-    top = heading("closes", count(sum(closes.values())), half, glyphs).append(" " * _GAP)
-    return Section(top.append_text(heading("refusals", count(sum(refusals.values())), right_width, glyphs)), lines)
+    top = heading("closes", format_count(sum(closes.values())), half, glyphs).append(" " * _GAP)
+    return Section(
+        top.append_text(heading("refusals", format_count(sum(refusals.values())), right_width, glyphs)), lines
+    )
 
 
 def _table(counts: Mapping[str, int], width: int, glyphs: Glyphs) -> list[Text]:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [_cell(name, count(number), width, glyphs.more) for name, number in ordered] or [
+    return [_cell(name, format_count(number), width, glyphs.more) for name, number in ordered] or [
         Text().append("none", "bright_black")
     ]
 
@@ -237,12 +239,12 @@ def charts(samples: Sequence[Sample], now: float, window: float, width: int, hei
     across = max(1, (width + _GAP) // (_CHART_COLUMNS + _GAP))
     known = [sample for sample in samples if sample.rates is not None]
     kinds: list[tuple[str, Callable[[float], str], list[tuple[float, float]]]] = [
-        ("tick p99, ms", milliseconds, [(s.at, s.stats.tick_ms["p99"]) for s in samples]),
-        ("deliveries out per s", count, [(s.at, s.rates.deliveries_out_per_s) for s in known if s.rates]),
-        ("actions in per s", count, [(s.at, s.rates.actions_in_per_s) for s in known if s.rates]),
-        ("bytes out per s", size, [(s.at, s.rates.bytes_out_per_s) for s in known if s.rates]),
-        ("cpu, % of a core", count, [(s.at, s.stats.cpu_percent) for s in samples]),
-        ("players", count, [(s.at, float(s.stats.players)) for s in samples]),
+        ("tick p99, ms", format_milliseconds, [(s.at, s.stats.tick_ms["p99"]) for s in samples]),
+        ("deliveries out per s", format_count, [(s.at, s.rates.deliveries_out_per_s) for s in known if s.rates]),
+        ("actions in per s", format_count, [(s.at, s.rates.actions_in_per_s) for s in known if s.rates]),
+        ("bytes out per s", format_size, [(s.at, s.rates.bytes_out_per_s) for s in known if s.rates]),
+        ("cpu, % of a core", format_count, [(s.at, s.stats.cpu_percent) for s in samples]),
+        ("players", format_count, [(s.at, float(s.stats.players)) for s in samples]),
     ]
     down = min(height // (CHART_ROWS + 2), -(-len(kinds) // across))
     if down < 1:

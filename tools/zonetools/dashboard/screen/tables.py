@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from rich.text import Text
 
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats
-from zoneserver.support.format import count, milliseconds, size, span
+from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size
 from zonetools.dashboard.screen.glyphs import Glyphs, clip, heading
 
 __all__ = ["closes", "sessions"]
@@ -48,7 +48,7 @@ def sessions(listed: SessionList | None, width: int, height: int, glyphs: Glyphs
     """The first sessions in the sort order, below a heading: at most `height` lines."""
     if listed is None:
         return [heading("sessions", "", width, glyphs)]
-    note = f"of {count(listed.players)}, sorted by {listed.sort}"
+    note = f"of {format_count(listed.players)}, sorted by {listed.sort}"
     table = _table(_SESSIONS, listed.sessions, width, height - 1, glyphs, listed.sort)
     return [heading("sessions", note, width, glyphs), *table]
 
@@ -114,18 +114,18 @@ _SESSIONS: tuple[Column[SessionStats], ...] = (
         is_number=False,
         style=lambda session: _STATE_STYLES.get(_state(session), "yellow"),
     ),
-    Column("queued", 8, 1, lambda session: size(session.queued_bytes)),
-    Column("behind", 7, 2, lambda session: count(session.behind_ticks)),
-    Column("rtt ms", 7, 3, lambda session: "-" if session.rtt_ms is None else milliseconds(session.rtt_ms)),
-    Column("out", 8, 4, lambda session: size(session.bytes_out_total)),
-    Column("actions", 8, 7, lambda session: count(session.actions_in_total)),
-    Column("refused", 8, 5, lambda session: count(session.refusals_total)),
-    Column("age", 7, 8, lambda session: span(session.connected_s)),
+    Column("queued", 8, 1, lambda session: format_size(session.queued_bytes)),
+    Column("behind", 7, 2, lambda session: format_count(session.behind_ticks)),
+    Column("rtt ms", 7, 3, lambda session: "-" if session.rtt_ms is None else format_milliseconds(session.rtt_ms)),
+    Column("out", 8, 4, lambda session: format_size(session.bytes_out_total)),
+    Column("actions", 8, 7, lambda session: format_count(session.actions_in_total)),
+    Column("refused", 8, 5, lambda session: format_count(session.refusals_total)),
+    Column("age", 7, 8, lambda session: format_duration(session.connected_s)),
     Column("address", 21, 9, lambda session: session.address, is_number=False),
 )
 
 _CLOSES: tuple[Column[ClosedSession], ...] = (
-    Column("ago", 6, 0, lambda closed: span(closed.ago_s)),
+    Column("ago", 6, 0, lambda closed: format_duration(closed.ago_s)),
     # A session that closed before its HELLO has no name, but it has an address.
     Column("name", 15, 1, lambda closed: closed.name or closed.address.rpartition(":")[0], is_number=False),
     Column(
@@ -136,7 +136,7 @@ _CLOSES: tuple[Column[ClosedSession], ...] = (
         is_number=False,
         style=lambda closed: "" if closed.code in _ORDINARY else "yellow",
     ),
-    Column("lived", 6, 3, lambda closed: span(closed.lived_s)),
+    Column("lived", 6, 3, lambda closed: format_duration(closed.lived_s)),
     Column("address", 21, 5, lambda closed: closed.address, is_number=False),
     Column("text", 24, 4, lambda closed: closed.text, is_number=False, width_max=200),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from zoneserver.support.format import span
+from zoneserver.support.format import format_duration
 from zonetools.dashboard.data.monitor import ServerState
 from zonetools.dashboard.screen import panels, tables
 from zonetools.dashboard.screen.braille import cells_for
@@ -151,7 +151,7 @@ def _too_small(width: int, height: int) -> Text:
 def _waiting(state: ScreenState, width: int, height: int) -> list[Text]:
     lines = [f"waiting for a server at {state.server.address}"]
     if state.server.outage:
-        lines += [f"{state.server.outage.reason}; has been retrying for {span(state.server.outage.seconds)}"]
+        lines += [f"{state.server.outage.reason}; has been retrying for {format_duration(state.server.outage.seconds)}"]
     lines += ["", "start one with:  zoneserver run"]
     return [Text()] * max(0, height // 2 - 3) + [Text(line[:width].center(width), "dim") for line in lines]
 
@@ -161,7 +161,10 @@ def _header(state: ScreenState, width: int) -> Text:
     if server.outage and server.samples:
         # Everything below is grey, but this bar stays bright: it has the news.
         outage = server.outage
-        status, style = f"no answer since {outage.clock} ({span(outage.seconds)}): {outage.reason}, retrying", "red"
+        status, style = (
+            f"no answer since {outage.clock} ({format_duration(outage.seconds)}): {outage.reason}, retrying",
+            "red",
+        )
     elif state.paused:
         status, style = "paused", "yellow"
     elif not server.samples:
@@ -175,7 +178,7 @@ def _header(state: ScreenState, width: int) -> Text:
     parts = [f" {server.address}"]
     if server.samples:
         stats = server.samples[-1].stats
-        parts = [f" {stats.game}", server.address, f"up {span(stats.uptime_s)}"]
+        parts = [f" {stats.game}", server.address, f"up {format_duration(stats.uptime_s)}"]
         parts += [f"tick {stats.tick:,}", stats.loop, f"pid {stats.pid}"]
     # Parts that do not fit beside the status are left out, the last one first.
     while len(parts) > 1 and len("  ".join(parts)) + len(status) + 3 > width:

@@ -1,4 +1,4 @@
-"""The connection of a bot that does not do as it should: it says what its script says, and reads when told to."""
+"""The connection of a hostile bot: its script decides what it sends, and when it reads."""
 
 from __future__ import annotations
 
@@ -13,92 +13,92 @@ from zoneclient.replica import Replica
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
 
-__all__ = ["DIVERGED", "HostileConnection", "NoHelloConnection", "OverError", "ReplicatingConnection"]
+__all__ = ["DIVERGED", "ConnectionEnded", "HostileConnection", "NoHelloConnection", "ReplicatingConnection"]
 
 DIVERGED = "DIVERGED"
-"""What a line with a replica of its own says ended it, when a state hash was not the replica's."""
+"""The close code that a ReplicatingConnection reports when a state hash differs from the hash of its replica."""
 
-# What waits in a bot itself, beyond which it writes no more.
+# A script writes no more while this many bytes wait in its own transport.
 _WRITE_BYTES_MAX = 64 * 1024
 
 
-class OverError(Exception):
-    """The connection has ended while its script was not at its end."""
+class ConnectionEnded(Exception):
+    """The connection ended before its script did."""
 
 
 class HostileConnection(ClientProtocol):
-    """The connection of a hostile bot: it reads as much as it is told to, and waits for what it hears."""
+    """A connection with methods for scripts: wait for a condition, write raw bytes, stop reading."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.refused: Counter[str] = Counter()
-        """What was refused, or said of all that was sent, by code."""
-        self.over: asyncio.Future[str] = self._loop.create_future()
-        """The code it ended with, once it has: that of the BYE, or CONNECTION_LOST where there was none."""
-        self.is_in = False
-        """Whether it has its first snapshot."""
+        """The refusals and warnings that it received, by code."""
+        self.ended: asyncio.Future[str] = self.loop.create_future()
+        """The close code, once the connection has ended: that of the BYE, or CONNECTION_LOST without a BYE."""
+        self.is_joined = False
+        """True after the first snapshot."""
         self.pong: Pong | None = None
         """The last answer to a PING."""
-        self._news = asyncio.Event()
-        # While true, reading pauses after each read from the kernel.
-        self._is_sipping = False
+        self._received = asyncio.Event()
+        # While true, reading pauses again after each read from the kernel.
+        self._pauses_after_read = False
 
     # --- For scripts ------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Waits until something it was told makes this hold. Raises OverError."""
+    async def wait_until(self, condition: Callable[[], object]) -> None:
+        """Wait until received data makes the condition true. Raises ConnectionEnded."""
         while not condition():
-            if self.over.done():
-                raise OverError
-            self._news.clear()
-            await self._news.wait()
+            if self.ended.done():
+                raise ConnectionEnded
+            self._received.clear()
+            await self._received.wait()
 
-    async def joined(self) -> None:
-        """Waits for the first snapshot. Raises OverError."""
-        await self.until(lambda: self.is_in)
+    async def wait_joined(self) -> None:
+        """Wait for the first snapshot. Raises ConnectionEnded."""
+        await self.wait_until(lambda: self.is_joined)
 
     async def pause(self, seconds: float) -> None:
-        """Lets time pass. Raises OverError."""
-        await asyncio.wait({self.over}, timeout=seconds)
-        if self.over.done():
-            raise OverError
+        """Wait. Raises ConnectionEnded."""
+        await asyncio.wait({self.ended}, timeout=seconds)
+        if self.ended.done():
+            raise ConnectionEnded
 
     def write(self, data: bytes) -> None:
-        """Sends bytes as they are, unless many wait already or the connection is over."""
-        if self.bye is None and not self._is_lost and self._transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
-            self._transport.write(data)
+        """Send raw bytes, unless many bytes wait already or the connection has ended."""
+        if self.bye is None and not self.is_lost and self.transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
+            self.transport.write(data)
 
-    def do(self, kind: str, *arguments: Value) -> None:
-        """One action in a packet of its own."""
+    def act_now(self, kind: str, *arguments: Value) -> None:
+        """Send one action as a packet of its own."""
         self.act(kind, *arguments)
         self.flush()
 
     def stop_reading(self) -> None:
-        """Leaves what comes in the kernel from now on."""
-        self._is_sipping = True
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        """Leave all further data in the kernel."""
+        self._pauses_after_read = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
-    def sip(self) -> None:
-        """Reads what the kernel holds now, once."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+    def read_once(self) -> None:
+        """Read once from the kernel, then stop reading again."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
-    def read_on(self) -> None:
-        """Reads everything from now on."""
-        self._is_sipping = False
-        self.sip()
+    def resume_reading(self) -> None:
+        """Read everything again."""
+        self._pauses_after_read = False
+        self.read_once()
 
-    # --- What it hears ----------------------------------------------------------------------------
+    # --- Received data ----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._is_sipping:
+        if self._pauses_after_read:
             self.stop_reading()
-        self._news.set()
+        self._received.set()
 
     def on_snapshot(self, payload: bytes) -> None:
-        self.is_in = True
+        self.is_joined = True
 
     def on_refused(self, refusal: Refusal) -> None:
         self.refused[refusal.code] += 1
@@ -107,20 +107,19 @@ class HostileConnection(ClientProtocol):
         self.pong = pong
 
     def on_closed(self, bye: Bye) -> None:
-        self.over.set_result(bye.code)
-        self._news.set()
+        self.ended.set_result(bye.code)
+        self._received.set()
 
 
 class NoHelloConnection(HostileConnection):
-    """One that does not say HELLO by itself."""
+    """A connection that sends no HELLO by itself."""
 
-    def send(self, payload: bytes) -> None:
-        if payload is not self._hello:
-            super().send(payload)
+    def send_hello(self) -> None:
+        """Send nothing."""
 
 
 class ReplicatingConnection(HostileConnection):
-    """One that keeps a replica of its own, and ends with DIVERGED when that is not the server's state."""
+    """A connection with a replica of its own. It ends with DIVERGED when the replica differs from the server."""
 
     replica: Replica
 
@@ -139,5 +138,5 @@ class ReplicatingConnection(HostileConnection):
         try:
             self.replica.apply(tick)
         except DivergedError as error:
-            self._end(Bye(DIVERGED, str(error), False))
+            self.record_end(Bye(DIVERGED, str(error), False))
             self.abort()

@@ -1,4 +1,4 @@
-"""What hostile bots should have got, what they got, and whether that is right."""
+"""Compares the close codes that hostile bots received with the expected ones."""
 
 from __future__ import annotations
 
@@ -10,60 +10,62 @@ from typing import Any
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 
-__all__ = ["RoleTally", "judge"]
+__all__ = ["RoleTally", "judge_roles"]
 
-# What a session is told of all that it sent; any that is refused something may be told so as well.
-_OF_EVERYTHING = frozenset({RefusalCode.WARNED, RefusalCode.MUTED, RefusalCode.TOO_MANY_ACTIONS})
+# Codes about everything that a session sent. Any role that expects refusals may receive these too.
+_GENERAL_CODES = frozenset({RefusalCode.WARNED, RefusalCode.MUTED, RefusalCode.TOO_MANY_ACTIONS})
 
 
 @dataclass(slots=True)
 class RoleTally:
-    """What the bots of one hostile role should get, and what they saw of it. Codes, with how often."""
+    """The expected and the received codes of the bots of one hostile role, with their counts."""
 
     bots: int
     expected: list[str]
-    """Codes that their connections should end with: each of them, and no other."""
+    """The close codes that should occur: each of them, and no other."""
     refusals: list[str]
-    """Codes that they should be refused with before."""
+    """The codes of refusals that should occur before the end."""
     got: Counter[str] = field(default_factory=Counter)
-    """CONNECTION_LOST stands for connections that ended without a BYE that was read."""
+    """The close codes that occurred. CONNECTION_LOST stands for a connection whose bot read no BYE."""
     cut_short: Counter[str] = field(default_factory=Counter)
-    """The same, of connections that were given up when the run ended: good for no verdict."""
+    """The close codes of connections that the end of the run cut short. They do not count for the verdict."""
     refused: Counter[str] = field(default_factory=Counter)
+    """The codes of the refusals that occurred."""
     seconds: list[float] = field(default_factory=list)
-    """How long the shortest connection lasted to its end, and the longest; empty before the first end."""
+    """The durations of the shortest and the longest complete connection; empty before the first end."""
     note: str = ""
-    """What else there is to know of these bots."""
+    """A remark for the report."""
 
-    def ended(self, code: str, seconds: float) -> None:
-        """A connection came to its end after so long."""
+    def record_end(self, code: str, seconds: float) -> None:
+        """A connection ended with `code` after `seconds`."""
         self.got[code] += 1
         self.seconds = [min((*self.seconds, seconds)), max((*self.seconds, seconds))]
 
     def to_json(self) -> dict[str, Any]:
-        """A form that `from_json` takes back, in another process."""
+        """Return plain values for `from_json` in another process."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @classmethod
-    def from_json(cls, form: Mapping[str, Any]) -> RoleTally:
-        """The tally that `to_json` wrote."""
-        counters = {name: Counter(form[name]) for name in ("got", "cut_short", "refused")}
-        return cls(**{**form, **counters})
+    def from_json(cls, plain: Mapping[str, Any]) -> RoleTally:
+        """Return the tally from the plain values of `to_json`."""
+        counters = {name: Counter(plain[name]) for name in ("got", "cut_short", "refused")}
+        return cls(**{**plain, **counters})
 
 
-def judge(
+def judge_roles(
     tallies: Mapping[str, RoleTally], server: Mapping[str, int] | None, honest: Mapping[str, int], interrupted: bool
 ) -> dict[str, dict[str, Any]]:
-    """The part `hostile` of the report, by role. `server` is what the server counted as ends of sessions
-    during the run, None when that is not known; `honest` what the honest bots read of theirs.
+    """Return the part `hostile` of the report, by role.
 
-    A bot that does not read, or resets its connection, reads no BYE. Then the server's count says what
-    became of it: such an end counts as an expected one for which the server has counted an end that
-    nobody has read. `unread` is how many these are. `seconds` are the shortest and the longest connection
-    that came to its end.
+    `server` are the close codes that the server counted during the run, None if they are not known. `honest` are
+    the close codes that the honest bots read.
+
+    A bot that does not read, or that resets its connection, reads no BYE. For such a connection an expected code
+    is assumed if the server counted that code once more than all bots have read it. `unread` is the number of
+    such connections.
 
     >>> tally = RoleTally(1, ["SLOW_CONSUMER"], [], got=Counter(CONNECTION_LOST=2))
-    >>> verdict = judge({"stuck": tally}, {"SLOW_CONSUMER": 2, "CLIENT_LEFT": 9}, {"CLIENT_LEFT": 9}, False)
+    >>> verdict = judge_roles({"stuck": tally}, {"SLOW_CONSUMER": 2, "CLIENT_LEFT": 9}, {"CLIENT_LEFT": 9}, False)
     >>> verdict["stuck"]["got"], verdict["stuck"]["unread"], verdict["stuck"]["ok"]
     ({'SLOW_CONSUMER': 2}, 2, True)
     """
@@ -86,8 +88,8 @@ def _judge_role(tally: RoleTally, unread: Counter[str], interrupted: bool) -> di
         got[CloseReason.CONNECTION_LOST] += lost - explained
     why = [f"{count:,} x {code}" for code, count in got.items() if code not in tally.expected]
     if lost > explained:
-        why.append(f"{lost - explained:,} connections ended without BYE, and the server's count does not explain it")
-    allowed = {*tally.refusals, *_OF_EVERYTHING} if tally.refusals else set()
+        why.append(f"{lost - explained:,} connections ended without a BYE, and the server's count does not explain it")
+    allowed = {*tally.refusals, *_GENERAL_CODES} if tally.refusals else set()
     why += [f"{count:,} x refused with {code}" for code, count in tally.refused.items() if code not in allowed]
     if not interrupted:
         why += [f"never {code}" for code in tally.expected if not got[code]]

@@ -1,4 +1,4 @@
-"""What went wrong, in groups: how often, and the first time in full. Pure."""
+"""Groups the errors of a run by kind and code. Each group keeps a count and its first error in full. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 __all__ = ["BEHAVIOUR", "CLOSE", "CONNECT", "REFUSAL", "ErrorGroup", "Errors"]
 
 CONNECT, CLOSE, BEHAVIOUR, REFUSAL = "connect", "close", "behaviour", "refusal"
-"""Kinds: no connection, a session that ended early, a bot that does not know what to do, and an action
-that did not happen, which is often as it should be."""
+"""The kinds of errors: a failed connection, a session that ended early, a behaviour that failed, and a refused
+action, which is often no fault at all."""
 
-# What a server may make of codes is its own affair: beyond so many groups they go into one.
+# A server may send any number of codes. Beyond this many groups, new codes are counted together as OTHERS.
 _GROUPS_MAX = 64
 _OTHERS = "OTHERS"
 _TEXT_CHARACTERS = 300
@@ -20,13 +20,13 @@ _TEXT_CHARACTERS = 300
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Everything of one kind with one code. The first of them is told in full."""
+    """All errors of one kind and code, with the details of the first one."""
 
     kind: str
     code: str
     count: int
     first_at: float
-    """In seconds of `time.monotonic()`."""
+    """The time of the first error, in seconds of `time.monotonic()`."""
     first_bot: str
     first_text: str
 
@@ -37,13 +37,13 @@ class ErrorGroup:
         )
 
     def plain(self, began: float) -> dict[str, Any]:
-        """As plain values; the first of them happened so many seconds after `began`."""
+        """Return plain values, with the time of the first error counted from `began`."""
         first = {"s": round(self.first_at - began, 3), "bot": self.first_bot, "text": self.first_text}
         return {"kind": self.kind, "code": self.code, "count": self.count, "first": first}
 
 
 class Errors:
-    """All groups. They add up, over the processes of a swarm.
+    """All groups of errors. The errors of several workers can be added.
 
     >>> errors = Errors()
     >>> errors.add(CLOSE, "SLOW_CONSUMER", "did not read", bot="ann", now=2.0)
@@ -56,11 +56,11 @@ class Errors:
         self._groups: dict[tuple[str, str], ErrorGroup] = {}
 
     def add(self, kind: str, code: str, text: str, bot: str, now: float) -> None:
-        """One more; `code` is what it has in common with others like it."""
+        """Count one error. Errors with equal `kind` and `code` form a group."""
         self._merge(ErrorGroup(kind, code, 1, now, bot, text[:_TEXT_CHARACTERS]))
 
     def groups(self, *kinds: str) -> list[ErrorGroup]:
-        """Those of these kinds, or all, the largest first."""
+        """Return the groups of these kinds, or all groups, the largest first."""
         found = [group for group in self._groups.values() if not kinds or group.kind in kinds]
         return sorted(found, key=lambda group: (-group.count, group.kind, group.code))
 
@@ -71,14 +71,14 @@ class Errors:
         return both
 
     def to_json(self) -> list[list[Any]]:
-        """A form that `from_json` takes back, in another process."""
+        """Return plain values for `from_json` in another process."""
         return [[getattr(group, name) for name in ErrorGroup.__slots__] for group in self._groups.values()]
 
     @classmethod
-    def from_json(cls, form: Sequence[Sequence[Any]]) -> Errors:
-        """The errors that `to_json` wrote."""
+    def from_json(cls, plain: Sequence[Sequence[Any]]) -> Errors:
+        """Return the errors from the plain values of `to_json`."""
         errors = cls()
-        for values in form:
+        for values in plain:
             errors._merge(ErrorGroup(*values))
         return errors
 

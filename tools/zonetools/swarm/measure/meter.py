@@ -1,7 +1,7 @@
-"""What a process of the swarm counts, cut into seconds, and of these what is measured. Pure.
+"""Cuts the counters of a worker into seconds, and sums up what was counted while measuring. Pure.
 
-Counters only grow; a second is the difference of two readings. The processes of a machine share one
-clock and all cut at its whole seconds, so that the seconds of several add up.
+Counters only grow; a second is the difference of two readings. The processes of a machine share one clock, and
+all cut at its whole seconds, so the seconds of several workers can be added.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoneclient.bots.bot import ActionCounts, Times
+from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
 from zoneserver.support.histogram import Histogram
 
 __all__ = ["Meter", "Reading", "Second"]
 
-# A timer may ring so much before its moment.
+# A timer may fire this long before its time.
 _EARLY_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that a process has counted up to a moment of `time.monotonic()`."""
+    """The counters of a worker at a moment of `time.monotonic()`. In a difference, `moment` is the duration."""
 
     moment: float = 0.0
     cpu_seconds: float = 0.0
@@ -37,25 +37,25 @@ class Reading:
     bytes: int = 0
 
     def __sub__(self, earlier: Reading) -> Reading:
-        """What came between the two."""
+        """Return what was counted between two readings."""
         return Reading(*(getattr(self, f.name) - getattr(earlier, f.name) for f in dataclasses.fields(self)))
 
     def __add__(self, other: Reading) -> Reading:
-        """Both together; of what ran side by side, the longer time counts."""
+        """Return the sum of two differences. The workers ran at the same time, so the longer duration is taken."""
         both = Reading(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)))
         return dataclasses.replace(both, moment=max(self.moment, other.moment))
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second, or the part of it that a process was there. Those of several processes add up."""
+    """One second of one worker, or a part of it if the worker started or ended in it. Two of these can be added."""
 
     at: int
-    """The whole second of `time.monotonic()` that it began with."""
+    """The whole second of `time.monotonic()` at which it began."""
     players: int
-    """Bots that were in at its end."""
+    """The number of joined bots at its end."""
     counted: Reading
-    """What came in it; its moment is how long it was."""
+    """What was counted in this second. `counted.moment` is its duration."""
     latency: Histogram = field(default_factory=Histogram)
     """From the moment an action was due to the moment its own player saw it, in microseconds."""
 
@@ -64,18 +64,19 @@ class Second:
         return Second(self.at, self.players + other.players, self.counted + other.counted, self.latency + other.latency)
 
     def to_json(self) -> dict[str, Any]:
-        """A form that `from_json` takes back, in another process."""
+        """Return plain values for `from_json` in another process."""
         counted = [getattr(self.counted, f.name) for f in dataclasses.fields(Reading)]
         return {"at": self.at, "players": self.players, "counted": counted, "latency": self.latency.to_json()}
 
     @classmethod
-    def from_json(cls, form: Mapping[str, Any]) -> Second:
-        """The second that `to_json` wrote."""
-        return cls(form["at"], form["players"], Reading(*form["counted"]), Histogram.from_json(form["latency"]))
+    def from_json(cls, plain: Mapping[str, Any]) -> Second:
+        """Return the second from the plain values of `to_json`."""
+        latency = Histogram.from_json(plain["latency"])
+        return cls(plain["at"], plain["players"], Reading(*plain["counted"]), latency)
 
 
 class Meter:
-    """Takes readings of a process: `cut` at the end of each second, `begin` and `end` of what is measured.
+    """Takes readings of a worker: call `cut` at the end of each second, `begin` and `end` around the measured time.
 
     >>> readings = iter([Reading(7.5), Reading(8.0, sent=20), Reading(9.0, sent=50)])
     >>> meter = Meter(ActionCounts(), lambda: next(readings))
@@ -84,15 +85,15 @@ class Meter:
     [(7, 4, 20), (8, 5, 30)]
     """
 
-    def __init__(self, fates: ActionCounts, read: Callable[[], Reading]) -> None:
+    def __init__(self, counts: ActionCounts, read: Callable[[], Reading]) -> None:
         self.seconds: list[Second] = []
-        """Since these were last taken away."""
-        self.times = Times()
-        """Of all that was measured."""
+        """The seconds since this attribute was last replaced: the worker takes them and puts an empty list here."""
+        self.times = ActionTimes()
+        """The action times of the measured time."""
         self.measured = Reading()
-        """What was counted meanwhile; its moment is how long that was."""
+        """What was counted in the measured time. `measured.moment` is its duration."""
         self.is_measuring = False
-        self._fates = fates
+        self._counts = counts
         self._read = read
         self._began = Reading()
         # The reading at the last cut, and the latency since.
@@ -100,7 +101,7 @@ class Meter:
         self._latency = Histogram()
 
     def cut(self, players: int) -> None:
-        """A second ends here."""
+        """End the current second."""
         self._take_times()
         reading = self._read()
         counted, latency, at = reading - self._cut, self._latency, int(self._cut.moment + _EARLY_SECONDS)
@@ -108,20 +109,20 @@ class Meter:
         self._cut, self._latency = reading, Histogram()
 
     def begin(self) -> None:
-        """What comes from now on is measured."""
+        """Start measuring."""
         self._take_times()
         self._began = self._read()
         self.is_measuring = True
 
     def end(self) -> None:
-        """And no more from now on."""
+        """Stop measuring."""
         self._take_times()
         if self.is_measuring:
             self.measured = self._read() - self._began
             self.is_measuring = False
 
     def _take_times(self) -> None:
-        times, self._fates.times = self._fates.times, Times()
+        times, self._counts.times = self._counts.times, ActionTimes()
         self._latency += times.latency
         if self.is_measuring:
             self.times += times

@@ -1,4 +1,4 @@
-"""What one process of the swarm counted. Tallies of several processes add up to one."""
+"""Everything that one worker counted. The tallies of several workers can be added."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """Everything a report is made of. Times are in microseconds, CPU in seconds."""
+    """The counters that a report is computed from. Times are in microseconds, CPU in seconds."""
 
     requested: int = 0
     joined: int = 0
@@ -34,18 +34,18 @@ class Tally:
     hashes_checked: int = 0
     diverged: int = 0
     deliveries_measured: int = 0
-    """Actions delivered while measuring, times the bots they were delivered to."""
+    """Actions delivered while measuring, each counted once per bot that received it."""
     bytes_measured: int = 0
-    """Bytes that all bots received while measuring."""
+    """Bytes received by all bots while measuring."""
     seconds_measured: float = 0.0
     cpu_seconds: float = 0.0
     """CPU time of the process while measuring."""
     join_seconds: float = 0.0
-    """From the first connection to the moment the last bot was in."""
+    """From the start of the ramp to the moment the last bot joined."""
     closed_early: int = 0
-    """Bots whose session ended before they were done."""
+    """Bots whose session ended before they left."""
     broken: int = 0
-    """Actions that a bot's behaviour failed to decide on."""
+    """How often a behaviour raised an exception or chose an action that the game does not have."""
     refused: Counter[str] = field(default_factory=Counter)
     closed: Counter[str] = field(default_factory=Counter)
     errors: Errors = field(default_factory=Errors)
@@ -54,31 +54,32 @@ class Tally:
     send_delay: Histogram = field(default_factory=Histogram)
     to_tick: Histogram = field(default_factory=Histogram)
     from_tick: Histogram = field(default_factory=Histogram)
-    """These five are the times of `zoneclient.bots.bot.Times`."""
+    """These five histograms are the fields of `ActionTimes`."""
     round_trip: Histogram = field(default_factory=Histogram)
-    """From a PING to its PONG."""
+    """The time from a PING to its PONG."""
     loop_lag: Histogram = field(default_factory=Histogram)
+    """How late a timer of the worker fired."""
 
     def __add__(self, other: Tally) -> Tally:
-        """Both together; of what ran side by side, the longer time counts."""
+        """Return the sum. The workers ran at the same time, so of durations the longer one is taken."""
         both = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)}
         for name in ("seconds_measured", "join_seconds"):
             both[name] = max(getattr(self, name), getattr(other, name))
         return Tally(**both)
 
     def to_json(self) -> dict[str, Any]:
-        """A form that `from_json` takes back, in another process."""
+        """Return plain values for `from_json` in another process."""
         return {
             f.name: value.to_json() if isinstance(value := getattr(self, f.name), Histogram | Errors) else value
             for f in dataclasses.fields(self)
         }
 
     @classmethod
-    def from_json(cls, form: Mapping[str, Any]) -> Tally:
-        """The tally that `to_json` wrote."""
+    def from_json(cls, plain: Mapping[str, Any]) -> Tally:
+        """Return the tally from the plain values of `to_json`."""
         values = {}
         for f in dataclasses.fields(cls):
-            value, empty = form[f.name], f.default_factory
+            value, empty = plain[f.name], f.default_factory
             if empty is Histogram:
                 value = Histogram.from_json(value)
             elif empty is Errors:

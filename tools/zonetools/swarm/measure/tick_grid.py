@@ -1,8 +1,8 @@
-"""When the ticks of a server were due, by our own clock. Pure.
+"""Finds when a tick of the server was due, from the time at which its frame arrived. Pure.
 
-A server keeps its ticks on a grid of whole periods of CLOCK_MONOTONIC, and says where that lies
-(`tick_due_monotonic_s` of its statistics). All processes of one machine share that clock: whoever has
-got a frame knows from the grid when its tick was due, and nobody had to send anything for it.
+The ticks of a server lie on a grid of whole periods of CLOCK_MONOTONIC, and its statistics contain one point of
+the grid (`tick_due_monotonic_s`). All processes of a machine share that clock. So the receiver of a frame can
+compute when its tick was due, and no message has to carry that time.
 """
 
 from __future__ import annotations
@@ -13,36 +13,35 @@ from typing import Self
 
 __all__ = ["TickGrid"]
 
-# A loop that counts whole milliseconds may begin a tick so much before it is due.
+# An event loop with timers in whole milliseconds may begin a tick this long before it is due.
 _EARLY_SECONDS = 0.001
-# Whose next tick is due further away from now than this has another clock than we.
+# If the next tick is further away than this, the server runs on another machine and does not share our clock.
 _SAME_CLOCK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class TickGrid:
-    """Ticks are due at `origin_s` and whole periods before and after it, in seconds of `time.monotonic()`."""
+    """Ticks are due at `origin_s`, and at whole periods before and after it, in seconds of `time.monotonic()`."""
 
     origin_s: float
     hz: int
 
     @classmethod
-    def told(cls, due_s: float, hz: int, now: float) -> Self | None:
-        """The grid of a server that said when its next tick is due; None when it has another clock than
-        ours, being on another machine.
+    def from_next_due(cls, due_s: float, hz: int, now: float) -> Self | None:
+        """Return the grid of a server whose next tick is due at `due_s`; None if the server has another clock.
 
-        >>> TickGrid.told(100.04, hz=20, now=100.0)
+        >>> TickGrid.from_next_due(100.04, hz=20, now=100.0)
         TickGrid(origin_s=100.04, hz=20)
-        >>> TickGrid.told(7_654.3, hz=20, now=100.0) is None
+        >>> TickGrid.from_next_due(7_654.3, hz=20, now=100.0) is None
         True
         """
         return cls(due_s, hz) if abs(due_s - now) <= _SAME_CLOCK_SECONDS else None
 
     def began(self, arrived: float) -> float:
-        """When the tick was due whose frame arrived, as the first copy of it, at this moment.
+        """Return when a tick was due, if the first copy of its frame arrived at `arrived`.
 
-        That is the last point of the grid before it. It is the wrong one if the tick, or we, took more
-        than a whole period: a server that skips no ticks, and a swarm that is not late itself, do not.
+        The result is the last point of the grid before `arrived`. It is the wrong point if the tick or the swarm
+        took more than a whole period, which does not happen while no tick is skipped and the swarm is not late.
 
         >>> round(TickGrid(100.0, hz=20).began(100.1234), 6)
         100.1

@@ -1,6 +1,6 @@
-"""What a swarm saw, as plain values: the report that all who show it, or compare it, read. Pure.
+"""Builds the report of a run as plain values. The text, the page and the tables are made from it. Pure.
 
-Its shape, schema `zone-swarm/2`, stands in docs/swarm-report.md.
+docs/swarm-report.md documents its schema `zone-swarm/2`.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from typing import Any
 
 from zoneserver.support.histogram import Histogram
 from zonetools.swarm.conductor import Outcome
-from zonetools.swarm.hostile.verdict import judge
+from zonetools.swarm.hostile.verdict import judge_roles
 from zonetools.swarm.measure.tally import Tally
 
 __all__ = ["SCHEMA", "faults", "got_everything", "limits", "passed", "summary", "verdict"]
 
 SCHEMA = "zone-swarm/2"
 
-# Beyond these the figures say more about the swarm than about the server.
+# Above these limits the swarm itself may have limited the run.
 _BUSY_PERCENT = 85.0
 _LATE_MICROSECONDS = 25_000
 
 
 def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
-    """The report. Percent are of one core; what was not measured is None.
+    """Return the report. Percent are of one core; a value that was not measured is None.
 
-    `control` is a run of the same honest bots without the hostile ones. Everything but `hostile`,
-    `control` and `closed_server` is about the honest bots alone.
+    `control` is the outcome of a run without the hostile bots. Everything but `hostile`, `control` and
+    `closed_server` is about the honest bots only.
     """
     tally = outcome.tally
     seconds = tally.seconds_measured
-    # A motion that no frame holds was superseded or lost. The server counts the former: what is
-    # beyond its count is lost.
+    # A motion that appears in no frame was superseded or lost. The server counts the superseded ones, so a higher
+    # count of the bots means lost motions.
     unexplained = 0
     if outcome.superseded_server is not None:
         unexplained = max(0, tally.superseded - outcome.superseded_server)
@@ -87,7 +87,7 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "closed_early": tally.closed_early,
         "broken": tally.broken,
         "errors": [group.plain(outcome.began) for group in tally.errors.groups()],
-        "hostile": judge(outcome.hostile, outcome.closed_server, tally.closed, outcome.interrupted),
+        "hostile": judge_roles(outcome.hostile, outcome.closed_server, tally.closed, outcome.interrupted),
         "control": _control(outcome, control),
         "conditions": [],
         "compared": None,
@@ -112,16 +112,16 @@ def _plan(outcome: Outcome) -> dict[str, Any]:
 
 
 def _split(tally: Tally, hz: int | None) -> dict[str, dict[str, float | None]] | None:
-    """Where the latency comes from: see docs/swarm-report.md for what of it is measured, and what inferred."""
+    """Split the latency into its parts. docs/swarm-report.md says which parts are measured and which are inferred."""
     if hz is None or not tally.to_tick.total or not tally.round_trip.total:
         return None
-    way = tally.round_trip.percentile(50) / 2
+    to_server = tally.round_trip.percentile(50) / 2
     to_tick, from_tick = tally.to_tick, tally.from_tick
     return {
         "client_to_server": {f"p{p}": _ms(tally.round_trip.percentile(p) / 2) for p in (50, 99)},
         "wait_for_tick": {
-            "mean": _ms(max(0.0, to_tick.mean() - way)),
-            **{f"p{p}": _ms(max(0.0, to_tick.percentile(p) - way)) for p in (50, 99)},
+            "mean": _ms(max(0.0, to_tick.mean() - to_server)),
+            **{f"p{p}": _ms(max(0.0, to_tick.percentile(p) - to_server)) for p in (50, 99)},
         },
         "tick_to_client": {
             "mean": _ms(from_tick.mean()),
@@ -132,7 +132,7 @@ def _split(tally: Tally, hz: int | None) -> dict[str, dict[str, float | None]] |
 
 
 def _server(outcome: Outcome) -> dict[str, Any] | None:
-    """What the server counted while it was measured."""
+    """Return what the server counted while measuring."""
     if outcome.stats is None:
         return None
     _, began, ended = outcome.stats
@@ -147,7 +147,7 @@ def _server(outcome: Outcome) -> dict[str, Any] | None:
 
 
 def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None:
-    """How late everything was without the hostile bots, and how much later it was with them."""
+    """Return the latency without the hostile bots, and the ratio of the two runs."""
     if control is None:
         return None
     with_them, without = outcome.tally.latency, control.tally.latency
@@ -160,40 +160,45 @@ def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None
 
 
 def limits(outcome: Outcome) -> list[str]:
-    """Why the swarm itself may have been what limited the figures."""
+    """Return the reasons why the swarm itself may have limited the run."""
     tally, reasons = outcome.tally, []
     if outcome.cpu_percent_busiest > _BUSY_PERCENT:
-        reasons.append(f"a process of the swarm used {outcome.cpu_percent_busiest:.0f} % of a core: try --processes")
-    for what, histogram in (("its loop was late", tally.loop_lag), ("actions left late", tally.send_delay)):
+        reasons.append(
+            f"a process of the swarm used {outcome.cpu_percent_busiest:.0f} % of a core: use more --processes"
+        )
+    for what, histogram in (("its timers were late", tally.loop_lag), ("actions were sent late", tally.send_delay)):
         late = histogram.percentile(99)
         if late > _LATE_MICROSECONDS:
-            reasons.append(f"{what}, by {late / 1000:.0f} ms at the 99th percentile")
+            reasons.append(f"{what} by {late / 1000:.0f} ms at the 99th percentile")
     return reasons
 
 
 def passed(report: dict[str, Any]) -> bool:
-    """Whether all honest bots got everything, with the hostile ones and without; those what they should; and
-    no condition under which the run was to fail holds."""
-    verdicts = [role["ok"] for role in report["hostile"].values()]
-    verdicts += [not condition["failed"] for condition in report["conditions"]]
-    return got_everything(report) and all(verdicts) and (report["control"] is None or report["control"]["passed"])
+    """Whether the run passed, and its control run if there was one.
+
+    A run passes if all honest bots got everything, each hostile role got its expected close codes, and no condition
+    failed.
+    """
+    checks = [role["ok"] for role in report["hostile"].values()]
+    checks += [not condition["failed"] for condition in report["conditions"]]
+    return got_everything(report) and all(checks) and (report["control"] is None or report["control"]["passed"])
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """The same in words."""
+    """Return the verdict in words."""
     good, bots = got_everything(report), report["bots"]
     words = "everybody got everything" if good else "NOT everybody got everything"
     if good and bots["joined"] < bots["requested"]:
-        words = f"the {bots['joined']:,} of {bots['requested']:,} who had joined got everything"
+        words = f"the {bots['joined']:,} of {bots['requested']:,} bots that had joined got everything"
     if report["hostile"]:
         right = all(role["ok"] for role in report["hostile"].values())
-        words += ", hostile bots what they should" if right else ", hostile bots NOT what they should"
+        words += ", hostile bots the expected codes" if right else ", hostile bots NOT the expected codes"
     failed = sum(condition["failed"] for condition in report["conditions"])
     return f"{words}; {failed} of {len(report['conditions'])} conditions FAILED" if failed else words
 
 
 def faults(report: dict[str, Any]) -> int:
-    """How many things went wrong for honest bots that never should."""
+    """Return the sum of all faults of the honest bots."""
     actions, frames = report["actions"], report["frames"]
     total: int = (
         actions["lost"]
@@ -211,11 +216,11 @@ def faults(report: dict[str, Any]) -> int:
 
 
 def got_everything(report: dict[str, Any]) -> bool:
-    """Whether all honest bots did."""
+    """Whether all honest bots joined and got everything."""
     bots = report["bots"]
-    # An interrupted ramp leaves bots that never tried: that is no failure of anybody.
-    everybody_in: bool = report["interrupted"] or bots["joined"] == bots["requested"]
-    return faults(report) == 0 and everybody_in
+    # After an interrupted ramp some bots never tried to join. That is no fault.
+    all_joined: bool = report["interrupted"] or bots["joined"] == bots["requested"]
+    return faults(report) == 0 and all_joined
 
 
 def _percentiles(histogram: Histogram) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Two reports side by side: what changed, by how much, and whether they may be compared at all. Pure."""
+"""Compares a report with an earlier one, metric by metric."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zonetools.swarm.report.metrics import FIGURES, Figure
+from zonetools.swarm.report.metrics import METRICS, Metric
 
 __all__ = ["compare", "parse_report_file", "read_report"]
 
-# Two runs of the very same thing differ by so much.
+# Two runs of one plan differ by up to this share.
 _NOISE = 0.1
 
 
 def read_report(file: str) -> dict[str, Any]:
-    """The report that `--json` wrote into this file. Raises ValueError when it is none."""
+    """Return the report in a file that `--json` wrote. Raises ValueError if the file contains no report."""
     try:
         report = json.loads(Path(file).read_text())
     except OSError as error:
@@ -23,28 +23,28 @@ def read_report(file: str) -> dict[str, Any]:
     except ValueError:
         report = None
     if not isinstance(report, dict) or not str(report.get("schema")).startswith("zone-swarm/"):
-        raise ValueError(f"{file} is no report of a swarm: --json FILE writes one")
+        raise ValueError(f"{file} is not a report of zone-swarm: --json FILE writes one")
     return {**report, "file": file}
 
 
 def parse_report_file(file: str) -> str:
-    """A file with such a report: nobody wants to learn otherwise when the run is over. Raises ValueError."""
+    """Check before the run that a file contains a report; return its name. Raises ValueError."""
     read_report(file)
     return file
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The part `compared` of the new report. A ratio is new over old; None where there is none."""
+    """Return the part `compared` of the new report. A ratio is new over old, or None."""
     differences = _differences(old, new)
-    rows = [_row(figure, figure.of(old), figure.of(new)) for figure in FIGURES.values()]
+    rows = [_row(metric, metric.of(old), metric.of(new)) for metric in METRICS.values()]
     if differences:
-        # Of two runs that are not the same, neither is better.
+        # A verdict would be unfair: the runs had different plans or machines.
         rows = [{**row, "verdict": ""} for row in rows]
     return {"file": old["file"], "started": old.get("started"), "differences": differences, "figures": rows}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
-    """What of the plans, and of the machines, is not the same."""
+    """Return the settings of the plans, and the properties of the machines, that differ."""
     found = []
     for part, names in (("plan", tuple(new["plan"])), ("machine", ("cpus", "system", "python"))):
         was, now = old.get(part) or {}, new[part]
@@ -56,25 +56,25 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any
     return found
 
 
-def _row(figure: Figure, old: float | None, new: float | None) -> dict[str, Any]:
+def _row(metric: Metric, old: float | None, new: float | None) -> dict[str, Any]:
     ratio = None if not old or new is None else round(new / old, 3)
     return {
-        "name": figure.name,
-        "unit": figure.unit.value,
+        "name": metric.name,
+        "unit": metric.unit.value,
         "old": old,
         "new": new,
         "ratio": ratio,
-        "verdict": _verdict(figure, old, new),
+        "verdict": _verdict(metric, old, new),
     }
 
 
-def _verdict(figure: Figure, old: float | None, new: float | None) -> str:
-    """`better` or `worse` where one of them is, and by more than two runs of the same may differ.
+def _verdict(metric: Metric, old: float | None, new: float | None) -> str:
+    """Return `better` or `worse` if the values differ by more than the noise, else an empty text.
 
-    >>> p99 = FIGURES["p99"]
+    >>> p99 = METRICS["p99"]
     >>> _verdict(p99, 50.0, 100.0), _verdict(p99, 50.0, 30.0), _verdict(p99, 50.0, 51.0), _verdict(p99, None, 51.0)
     ('worse', 'better', '', '')
     """
-    if old is None or new is None or not figure.better or abs(new - old) <= _NOISE * abs(old):
+    if old is None or new is None or not metric.better or abs(new - old) <= _NOISE * abs(old):
         return ""
-    return "better" if (new > old) == (figure.better > 0) else "worse"
+    return "better" if (new > old) == (metric.better > 0) else "worse"

@@ -1,4 +1,4 @@
-"""When a run fails beyond what is wrong anyway: conditions such as `p99>150ms`. Pure."""
+"""The conditions of `--fail-if`, such as `p99>150ms`: a run fails when one of them holds. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Any
 
 from zoneserver.support.parse import nearest
-from zonetools.swarm.report.metrics import FIGURES, Figure, Unit
+from zonetools.swarm.report.metrics import METRICS, Metric, Unit
 
-__all__ = ["Condition", "judge", "parse_condition"]
+__all__ = ["Condition", "evaluate", "parse_condition"]
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
@@ -23,7 +23,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _CONDITION = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(>=|<=|==|>|<)\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)\s*")
 _SECOND = {"ms": Fraction(1, 1000), "s": Fraction(1)}
-# What a value may be written in, as so many of the unit that the figure is given in.
+# The units in which a value may be written, as multiples of the unit of the metric.
 _UNITS: dict[Unit, dict[str, Fraction]] = {
     Unit.COUNT: {"": Fraction(1), "k": Fraction(1000), "M": Fraction(10**6)},
     Unit.MILLISECONDS: {name: 1000 * seconds for name, seconds in _SECOND.items()},
@@ -45,25 +45,25 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A run fails where this holds; it fails as well where the figure was not measured."""
+    """A run fails when this holds, or when the metric was not measured."""
 
-    figure: Figure
+    metric: Metric
     comparison: str
     value: Fraction
-    """In the unit of the figure."""
-    written: str
-    """As it was given, without spaces."""
+    """In the unit of the metric."""
+    text: str
+    """The condition as the user wrote it, without spaces."""
 
     def __str__(self) -> str:
-        return self.written
+        return self.text
 
     def holds(self, measured: float | None) -> bool:
-        """Whether the run fails by it."""
+        """Whether a run with this value fails."""
         return measured is None or _COMPARISONS[self.comparison](Fraction(measured), self.value)
 
 
 def parse_condition(text: str) -> Condition:
-    """A condition from `p99>150ms`, `lost>0` or `cpu_server >= 80%`. Raises ValueError otherwise.
+    """Parse a condition such as `p99>150ms`, `lost>0` or `cpu_server >= 80%`. Raises ValueError.
 
     >>> condition = parse_condition("p99 > 0.15s")
     >>> str(condition), condition.holds(150.0), condition.holds(150.1), condition.holds(None)
@@ -71,31 +71,28 @@ def parse_condition(text: str) -> Condition:
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a condition: write a figure, one of {' '.join(_COMPARISONS)}, and a value")
+        raise ValueError(f"{text!r} is not a condition: write a metric, one of {' '.join(_COMPARISONS)}, and a value")
     name, comparison, number, unit = match.groups()
-    figure = FIGURES.get(name)
-    if figure is None:
-        raise ValueError(f"there is no figure {name!r}; {nearest(name, tuple(FIGURES))}")
-    if unit not in _UNITS[figure.unit]:
-        raise ValueError(f"{number + unit!r} does not go with {name}, which is {_EXAMPLES[figure.unit]}")
-    value = Fraction(number) * _UNITS[figure.unit][unit]
-    return Condition(figure, comparison, value, f"{name}{comparison}{number}{unit}")
+    metric = METRICS.get(name)
+    if metric is None:
+        raise ValueError(f"there is no metric {name!r}; {nearest(name, tuple(METRICS))}")
+    if unit not in _UNITS[metric.unit]:
+        raise ValueError(f"{number + unit!r} is no value of {name}, which is {_EXAMPLES[metric.unit]}")
+    value = Fraction(number) * _UNITS[metric.unit][unit]
+    return Condition(metric, comparison, value, f"{name}{comparison}{number}{unit}")
 
 
-def judge(conditions: Sequence[Condition], report: dict[str, Any]) -> list[dict[str, Any]]:
-    """The part `conditions` of the report: what each of them came to."""
-    judged = []
+def evaluate(conditions: Sequence[Condition], report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the part `conditions` of the report: the value and the result of each condition."""
+    results = []
     for condition in conditions:
-        measured = condition.figure.of(report)
-        failed = condition.holds(measured)
-        judged.append(
+        measured = condition.metric.of(report)
+        results.append(
             {
                 "condition": str(condition),
                 "measured": measured,
-                "failed": failed,
-                "text": f"{condition}: it was {condition.figure.text(measured)}"
-                if measured is not None
-                else f"{condition}: it was not measured",
+                "failed": condition.holds(measured),
+                "text": f"{condition}: it was {condition.metric.value_text(measured)}",
             }
         )
-    return judged
+    return results

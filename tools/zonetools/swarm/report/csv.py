@@ -1,4 +1,4 @@
-"""A report as tables for a spreadsheet: every second, every figure, every group of errors. Pure."""
+"""A report as tables for a spreadsheet. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zonetools.swarm.measure.series import Row
-from zonetools.swarm.report.metrics import FIGURES
+from zonetools.swarm.report.metrics import METRICS
 
-__all__ = ["SHEETS", "sheets"]
+__all__ = ["TABLES", "csv_tables"]
 
-SHEETS = ("seconds", "figures", "errors")
-"""What the tables are called."""
+TABLES = ("seconds", "figures", "errors")
+"""The names of the tables: every second, every metric, every group of errors."""
 
 
-def sheets(report: dict[str, Any]) -> dict[str, str]:
-    """The tables by name, as CSV with a header; what was not measured is empty."""
+def csv_tables(report: dict[str, Any]) -> dict[str, str]:
+    """Return the tables by name, as CSV with a header. The cell of a value that was not measured is empty."""
     columns = [field.name for field in dataclasses.fields(Row)]
     first = ("s", "bot", "text")
     return {
-        "seconds": _sheet(columns, ([row[name] for name in columns] for row in report["series"])),
-        "figures": _sheet(
+        "seconds": _csv(columns, ([row[name] for name in columns] for row in report["series"])),
+        "figures": _csv(
             ("figure", "value", "unit", "what"),
-            ((name, figure.of(report), figure.unit.value, figure.says) for name, figure in FIGURES.items()),
+            ((name, metric.of(report), metric.unit.value, metric.description) for name, metric in METRICS.items()),
         ),
-        "errors": _sheet(
+        "errors": _csv(
             ("kind", "code", "count", *(f"first_{name}" for name in first)),
             (
                 (error["kind"], error["code"], error["count"], *(error["first"][name] for name in first))
@@ -37,7 +37,7 @@ def sheets(report: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _sheet(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -1,4 +1,4 @@
-"""What a swarm shows while it runs, all of it on stderr: a bar and the last second on a terminal, lines elsewhere."""
+"""The display during a run, on stderr: a bar and a table on a terminal, otherwise a line every five seconds."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from rich.text import Text
 from zonetools.swarm.conductor import Progress
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.plan import Plan
+from zonetools.swarm.report.format import number_text
 
-__all__ = ["Display", "line", "picture"]
+__all__ = ["Display", "progress_line", "progress_panel"]
 
 _LINE_SECONDS = 5.0
 _BAR_WIDTH_MAX = 30
-# Beyond so many bots it is too early for a guess.
+# The remaining time is shown once this many bots have joined or failed.
 _JOINED_MIN = 5
 
 
 class Display:
-    """Shows a run until the end of the block; `show` is what a conductor calls."""
+    """Shows the progress of a run until the end of the `with` block. The conductor calls `show`."""
 
     def __init__(self, plan: Plan, enabled: bool) -> None:
         self._plan = plan
         self._enabled = enabled
         console = Console(stderr=True, highlight=False)
-        # It draws when it is told to: a thread of its own would draw between two lines of somebody else.
+        # No automatic refresh: its thread could draw between two log lines.
         is_live = enabled and console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True) if is_live else None
-        # When the next line is due: while joining, and while measuring.
+        # When the next line is due: during the ramp, and while measuring.
         self._next_line = [_LINE_SECONDS, 0.0]
 
     def __enter__(self) -> Self:
@@ -49,19 +50,19 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Draws how far it is."""
+        """Draw the progress, or print a line if one is due."""
         if self._live is not None:
-            self._live.update(picture(progress, self._plan), refresh=True)
+            self._live.update(progress_panel(progress, self._plan), refresh=True)
         elif self._enabled:
             is_measuring = progress.measuring_for is not None
             seconds = progress.ramping_for if progress.measuring_for is None else progress.measuring_for
             if seconds >= self._next_line[is_measuring]:
                 self._next_line[is_measuring] = seconds + _LINE_SECONDS
-                print(line(progress, self._plan), file=sys.stderr, flush=True)
+                print(progress_line(progress, self._plan), file=sys.stderr, flush=True)
 
 
-def picture(progress: Progress, plan: Plan) -> RenderableType:
-    """How far it is and what the last second was like, for a terminal."""
+def progress_panel(progress: Progress, plan: Plan) -> RenderableType:
+    """Return the progress and the last second, for a terminal."""
     parts: list[RenderableType] = [_bar(progress, plan)]
     if progress.last is not None:
         parts.append(_last_second(progress.last))
@@ -70,14 +71,14 @@ def picture(progress: Progress, plan: Plan) -> RenderableType:
     return Group(*parts)
 
 
-def line(progress: Progress, plan: Plan) -> str:
-    """The same in a line."""
+def progress_line(progress: Progress, plan: Plan) -> str:
+    """Return the progress and the last second in one line."""
     if progress.measuring_for is None:
         return f"joining: {_joining(progress, plan)}"
     text = f"{progress.measuring_for:5.0f} s  actions: {_so_far(progress)}"
     if (last := progress.last) is not None:
-        late = f"p50 {_number(last.latency_p50_ms)} ms, p99 {_number(last.latency_p99_ms)} ms"
-        server, swarm = _number(last.cpu_percent_server, 0), _number(last.cpu_percent_swarm, 0)
+        late = f"p50 {number_text(last.latency_p50_ms)} ms, p99 {number_text(last.latency_p99_ms)} ms"
+        server, swarm = number_text(last.cpu_percent_server, 0), number_text(last.cpu_percent_swarm, 0)
         text += (
             f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, "
             f"{last.deliveries_per_s:,.0f} deliveries, {late}, CPU of the server {server} %, of the swarm {swarm} %"
@@ -103,7 +104,7 @@ def _bar(progress: Progress, plan: Plan) -> RenderableType:
 
 
 def _joining(progress: Progress, plan: Plan) -> str:
-    """Who is in, who failed, and how long the rest takes at this speed."""
+    """Return how many bots joined and failed, and the estimated time for the rest."""
     bots, done = plan.honest.bots, progress.joined + progress.failed
     text = f"{progress.joined:,} of {bots:,} joined, {progress.failed:,} failed"
     if _JOINED_MIN <= done < bots:
@@ -124,17 +125,13 @@ def _last_second(row: Row) -> RenderableType:
         ("\nplayers", f"{row.players:,}"),
         ("actions\n/s", f"{row.sent_per_s:,.0f}"),
         ("deliveries\n/s", f"{row.deliveries_per_s:,.0f}"),
-        ("p50\nms", _number(row.latency_p50_ms)),
-        ("p99\nms", _number(row.latency_p99_ms)),
-        ("tick\np99 ms", _number(row.tick_p99_ms)),
-        ("server\nCPU %", _number(row.cpu_percent_server, 0)),
-        ("swarm\nCPU %", _number(row.cpu_percent_swarm, 0)),
+        ("p50\nms", number_text(row.latency_p50_ms)),
+        ("p99\nms", number_text(row.latency_p99_ms)),
+        ("tick\np99 ms", number_text(row.tick_p99_ms)),
+        ("server\nCPU %", number_text(row.cpu_percent_server, 0)),
+        ("swarm\nCPU %", number_text(row.cpu_percent_swarm, 0)),
     ]
     for name, _ in cells:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row(*(value for _, value in cells))
     return table
-
-
-def _number(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"

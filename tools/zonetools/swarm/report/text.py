@@ -1,4 +1,4 @@
-"""The report of a swarm for a person: did everyone get everything, how late, at what cost."""
+"""The report as text: the verdict, the latency, the cost, the errors."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from rich.text import Text
 from zoneserver.support.process import discard_output
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.report.build import passed, verdict
-from zonetools.swarm.report.metrics import FIGURES
+from zonetools.swarm.report.format import NOT_MEASURED, counts_text, difference_text
+from zonetools.swarm.report.metrics import METRICS
 
-__all__ = ["UNKNOWN", "difference_text", "error_text", "render", "show"]
+__all__ = ["error_text", "render_text", "show"]
 
-# Beyond any line of the report: where nobody reads it on a terminal, nothing is wrapped.
+# Longer than any line of the report: without a terminal nothing is wrapped.
 _WIDTH_MAX = 1_000
 _ERRORS_SHOWN = 6
-UNKNOWN = "not measured"
 
 
 def show(report: dict[str, Any], as_json: bool = False) -> None:
-    """Prints the report, for a person or for a program; says nothing when nobody is left to read it."""
+    """Print the report as text or as JSON. A closed pipe or terminal is no error."""
     try:
         if as_json:
             print(json.dumps(report), flush=True)
         elif sys.stdout.isatty():
-            Console(highlight=False).print(render(report))
+            Console(highlight=False).print(render_text(report))
         else:
             wide = Console(highlight=False, width=_WIDTH_MAX, file=(text := io.StringIO()))
-            wide.print(render(report))
-            # A table fills its lines up with spaces.
+            wide.print(render_text(report))
+            # Tables pad their lines with spaces.
             print("\n".join(line.rstrip() for line in text.getvalue().splitlines()), flush=True)
     except OSError as error:
-        # A pipe that was closed, or a terminal.
+        # EPIPE: the pipe was closed. EIO: the terminal was closed.
         if error.errno not in (errno.EPIPE, errno.EIO):
             raise
         discard_output()
 
 
-def render(report: dict[str, Any]) -> RenderableType:
-    """The report for a person: did everyone get everything, how late, at what cost."""
+def render_text(report: dict[str, Any]) -> RenderableType:
+    """Return the report for a terminal."""
     head = Text(verdict(report), "bold green" if passed(report) else "bold red")
     if report["interrupted"]:
         head.append("  (interrupted)", "not bold yellow")
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    for rows in (_counted(report), _latency(report), _cost(report), _went_wrong(report)):
+    for rows in (_counts(report), _latency(report), _cost(report), _errors(report)):
         for name, value in rows:
             table.add_row(name, value)
     parts: list[RenderableType] = [head, *_conditions(report), table]
@@ -79,9 +79,8 @@ def _conditions(report: dict[str, Any]) -> list[Text]:
 _Rows = Iterator[tuple[str, RenderableType]]
 
 
-def _counted(report: dict[str, Any]) -> _Rows:
+def _counts(report: dict[str, Any]) -> _Rows:
     bots, actions, frames = report["bots"], report["actions"], report["frames"]
-    refused = ", ".join(f"{count:,} {code}" for code, count in actions["refused"].items()) or "0"
     joined = f"{bots['joined']:,} of {bots['requested']:,} joined"
     if bots["joined"]:
         joined += f" within {report['join_seconds']:.1f} s"
@@ -90,7 +89,7 @@ def _counted(report: dict[str, Any]) -> _Rows:
         "actions",
         f"{actions['sent']:,} sent, {actions['delivered']:,} delivered, {actions['superseded']:,} superseded",
     )
-    yield "", f"refused: {refused}"
+    yield "", f"refused: {counts_text(actions['refused'], '0')}"
     yield "", _faults(actions, "lost", "duplicated", "reordered")
     yield "frames", f"{frames['received']:,} received, {frames['caught_up_by_snapshot']:,} catch-ups"
     yield "", _faults(frames, "mismatched", "gaps")
@@ -100,39 +99,39 @@ def _counted(report: dict[str, Any]) -> _Rows:
 
 def _latency(report: dict[str, Any]) -> _Rows:
     for name, key, since in (("latency ms", "latency_ms", "due"), ("", "latency_uncorrected_ms", "sent")):
-        figures = _figures(report[key])
-        yield name, Text(f"{figures}  (from {since})" if figures else UNKNOWN, "" if name else "dim")
+        values = _values(report[key])
+        yield name, Text(f"{values}  (from {since})" if values else NOT_MEASURED, "" if name else "dim")
     split = report["latency_split_ms"]
     if split is None:
         return
-    yield "  of it", f"to the server   {_figures(split['client_to_server'])}  (half of a PING's round trip)"
+    yield "  of it", f"to the server   {_values(split['client_to_server'])}  (half of a PING's round trip)"
     floor = f"(floor: mean {split['floor']['mean']:g}, max {split['floor']['max']:g})"
-    yield "", f"wait for tick   {_figures(split['wait_for_tick'])}  {floor}"
-    yield "", f"tick to client  {_figures(split['tick_to_client'])}"
+    yield "", f"wait for tick   {_values(split['wait_for_tick'])}  {floor}"
+    yield "", f"tick to client  {_values(split['tick_to_client'])}"
 
 
 def _cost(report: dict[str, Any]) -> _Rows:
     per_bot, per_action = report["bytes_in_per_bot_per_s"], report["bytes_per_delivered_action"]
     if per_bot is None or per_action is None:
-        yield "traffic", UNKNOWN
+        yield "traffic", NOT_MEASURED
     else:
         yield "traffic", f"{per_bot / 1000:,.1f} kB/s per bot, {per_action:,.2f} bytes per delivered action"
     cpu = report["cpu_percent"]
-    # Who told its tick rate has an admin port.
-    no_server = "unknown: no admin port" if report["plan"]["hz"] is None else UNKNOWN
-    server, swarm = (
+    # A server whose tick rate is known has an admin port.
+    no_server = "unknown: no admin port" if report["plan"]["hz"] is None else NOT_MEASURED
+    cpu_server, cpu_swarm = (
         missing if value is None else f"{value:.0f} % of a core"
-        for value, missing in ((cpu["server"], no_server), (cpu["swarm"], UNKNOWN))
+        for value, missing in ((cpu["server"], no_server), (cpu["swarm"], NOT_MEASURED))
     )
-    yield "cpu", f"server {server}, swarm {swarm}"
-    if (told := report["server"]) is not None:
-        late = Text(f"{told['overruns']:,} overran, {told['ticks_skipped']:,} skipped")
-        late.stylize("yellow" if told["overruns"] else "")
-        yield "ticks", Text(f"{told['ticks']:,}, the 99th percentile took {told['tick_p99_ms']:.1f} ms, ") + late
+    yield "cpu", f"server {cpu_server}, swarm {cpu_swarm}"
+    if (server := report["server"]) is not None:
+        late = Text(f"{server['overruns']:,} overran, {server['ticks_skipped']:,} skipped")
+        late.stylize("yellow" if server["overruns"] else "")
+        yield "ticks", Text(f"{server['ticks']:,}, the 99th percentile took {server['tick_p99_ms']:.1f} ms, ") + late
 
 
-def _went_wrong(report: dict[str, Any]) -> _Rows:
-    yield "closed", ", ".join(f"{count:,} {reason}" for reason, count in report["closed"].items()) or "none"
+def _errors(report: dict[str, Any]) -> _Rows:
+    yield "closed", counts_text(report["closed"])
     name = "errors"
     for error in report["errors"][:_ERRORS_SHOWN]:
         yield name, Text(error_text(error), "dim" if error["kind"] == REFUSAL else "red")
@@ -142,7 +141,7 @@ def _went_wrong(report: dict[str, Any]) -> _Rows:
 
 
 def error_text(error: dict[str, Any]) -> str:
-    """A group of errors in one line.
+    """Return a group of errors in one line.
 
     >>> first = {"s": 1.5, "bot": "walker-3", "text": "too slow"}
     >>> error_text({"kind": "close", "code": "SLOW_CONSUMER", "count": 1200, "first": first})
@@ -153,12 +152,12 @@ def error_text(error: dict[str, Any]) -> str:
     return f"{error['count']:,} x {error['kind']} {error['code']}, first at {first['s']:.1f} s, {first['bot']}{said}"
 
 
-def _figures(values: dict[str, float | None]) -> str:
+def _values(values: dict[str, float | None]) -> str:
     return "  ".join(f"{name} {value:,.1f}" for name, value in values.items() if value is not None)
 
 
 def _hostile(roles: dict[str, dict[str, Any]]) -> RenderableType:
-    """Each hostile role: what it should get, and what it got; dim, how that is known and what came before."""
+    """Return a table of the expected and the received close codes by role. Details are dim."""
     table = Table("hostile", "bots", "expected", "got", "ok", box=SIMPLE)
     for name, role in roles.items():
         got = Text("\n").join(Text(f"{count:,} {code}") for code, count in role["got"].items())
@@ -174,43 +173,37 @@ def _hostile(roles: dict[str, dict[str, Any]]) -> RenderableType:
 
 
 def _control(report: dict[str, Any]) -> Text:
-    """How late everything was for the honest bots, beside a run without the hostile ones."""
+    """Return the latency of the honest bots with and without the hostile bots."""
     control = report["control"]
     p99, without = report["latency_ms"]["p99"], control["latency_ms"]["p99"]
     line = Text("honest bots' p99: ")
     if p99 is None or without is None:
-        line.append(f"{UNKNOWN} beside the hostile ones and without them")
+        line.append(f"{NOT_MEASURED} with or without the hostile bots")
     else:
-        line.append(f"{p99:.1f} ms, without the hostile ones {without:.1f} ms: x {control['p99_ratio']:.3f}")
+        line.append(f"{p99:.1f} ms, without the hostile bots {without:.1f} ms: x {control['p99_ratio']:.3f}")
     if report["limited_by_swarm"] or control["limited_by_swarm"]:
-        line.append("; limited by the swarm, which was late itself", "yellow")
+        line.append("; limited by the swarm, which was too busy or too late", "yellow")
     if not control["passed"]:
-        line.append("; NOT everybody got everything without them", "bold red")
+        line.append("; NOT everybody got everything in the run without them", "bold red")
     return line
 
 
 def _compared(compared: dict[str, Any]) -> RenderableType:
-    """Each figure of the two reports, but for those that are 0 in both."""
+    """Return a table of the metrics of the two reports, without those that are 0 in both."""
     table = Table("", "before", "now", "ratio", "", box=SIMPLE, title_justify="left")
     for column in table.columns[1:4]:
         column.justify = "right"
     for row in compared["figures"]:
         if row["old"] or row["new"]:
-            figure, word = FIGURES[row["name"]], row["verdict"]
+            metric, word = METRICS[row["name"]], row["verdict"]
             ratio = "" if row["ratio"] is None else f"x {row['ratio']:.2f}"
             style = {"better": "green", "worse": "red"}.get(word, "dim")
-            table.add_row(figure.name, figure.text(row["old"]), figure.text(row["new"]), ratio, Text(word, style))
+            old, new = metric.value_text(row["old"]), metric.value_text(row["new"])
+            table.add_row(metric.name, old, new, ratio, Text(word, style))
     lines = [Text(difference_text(difference), "yellow") for difference in compared["differences"]]
-    return Group(Text(f"\nagainst {compared['file']}, of {compared['started'] or 'an unknown time'}"), *lines, table)
-
-
-def difference_text(difference: dict[str, Any]) -> str:
-    """What of two plans is not the same, as a warning.
-
-    >>> difference_text({"name": "bots", "old": 1000, "new": 500})
-    'not the same run: bots was 1000 and is 500'
-    """
-    return f"not the same run: {difference['name']} was {difference['old']} and is {difference['new']}"
+    return Group(
+        Text(f"\ncompared with {compared['file']}, of {compared['started'] or 'an unknown time'}"), *lines, table
+    )
 
 
 def _faults(counts: dict[str, int], *names: str) -> Text:

@@ -1,4 +1,4 @@
-"""Errors in groups: how often, and the first time in full."""
+"""Errors are grouped: each group has a count and its first error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def errors_of(added: Added) -> Errors:
 
 
 @given(ADDED)
-def test_each_error_is_in_one_group_of_which_the_first_is_told(added: Added) -> None:
+def test_each_error_is_in_one_group_with_its_first_error(added: Added) -> None:
     groups = errors_of(added).groups()
     assert {(group.kind, group.code): group.count for group in groups} == Counter(
         (kind, code) for kind, code, _, _ in added
@@ -36,17 +36,17 @@ def test_each_error_is_in_one_group_of_which_the_first_is_told(added: Added) -> 
 
 
 @given(ADDED, ADDED)
-def test_the_errors_of_two_processes_add_up_to_those_of_one(some: Added, others: Added) -> None:
+def test_errors_of_two_processes_add_up(some: Added, others: Added) -> None:
     both = errors_of(some) + Errors.from_json(json.loads(json.dumps(errors_of(others).to_json())))
     assert both.groups() == errors_of(some + others).groups()
 
 
-def test_groups_are_chosen_by_their_kinds() -> None:
+def test_groups_are_selected_by_kind() -> None:
     errors = errors_of([(CLOSE, "A", "", 1.0), (REFUSAL, "A", "", 1.0), (CONNECT, "B", "", 1.0)])
     assert {group.kind for group in errors.groups(CLOSE, CONNECT)} == {CLOSE, CONNECT}
 
 
-def test_a_server_that_invents_codes_does_not_fill_the_memory() -> None:
+def test_number_of_groups_is_bounded() -> None:
     errors = Errors()
     for number in range(10_000):
         errors.add(CLOSE, f"CODE_{number}", "x" * 10_000, bot="ann", now=float(number))
@@ -57,7 +57,7 @@ def test_a_server_that_invents_codes_does_not_fill_the_memory() -> None:
     assert max(len(group.first_text) for group in groups) <= 300
 
 
-def test_plain_values_count_time_from_the_beginning_of_the_run() -> None:
+def test_plain_values_count_time_from_the_start_of_the_run() -> None:
     errors = Errors()
     errors.add(CONNECT, "TimeoutError", "timed out", bot="walker-3", now=12.3456)
     assert [group.plain(began=10.0) for group in errors.groups()] == [

@@ -1,15 +1,16 @@
-"""What a swarm shows while it runs: on a terminal, and where there is none."""
+"""The display during a run, with and without a terminal."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from helpers.swarm_results import ROW
 from rich.console import Console
 from zonetools.swarm.conductor import Progress
 from zonetools.swarm.plan import Plan
-from zonetools.swarm.report.live import Display, line, picture
+from zonetools.swarm.report.live import Display, progress_line, progress_panel
 
 PLAN = Plan(bots=1_000, seconds=60.0)
 
@@ -17,11 +18,11 @@ PLAN = Plan(bots=1_000, seconds=60.0)
 def shown(progress: Progress, plan: Plan = PLAN, width: int = 80) -> list[str]:
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None, legacy_windows=False)
     with console.capture() as capture:
-        console.print(picture(progress, plan))
+        console.print(progress_panel(progress, plan))
     return [text.rstrip() for text in capture.get().splitlines()]
 
 
-def test_while_they_join_a_bar_says_how_many_failed_and_how_long_it_takes() -> None:
+def test_ramp_shows_bar_failures_and_remaining_time() -> None:
     progress = Progress(joined=240, failed=10, ramping_for=2.0)
     bar, so_far = shown(progress)
     assert bar.startswith("joining ")
@@ -31,35 +32,31 @@ def test_while_they_join_a_bar_says_how_many_failed_and_how_long_it_takes() -> N
 
 
 @pytest.mark.parametrize("progress", [Progress(), Progress(joined=1, ramping_for=0.1), Progress(joined=1_000)])
-def test_there_is_no_guess_where_there_is_nothing_to_go_by(progress: Progress) -> None:
+def test_remaining_time_is_hidden_without_a_basis(progress: Progress) -> None:
     assert "left" not in shown(progress)[0]
 
 
-def test_while_it_measures_the_last_second_stands_in_a_table() -> None:
+def test_measuring_shows_the_last_second_as_a_table() -> None:
     progress = Progress(joined=1_000, sent=5_000, refused=3, measuring_for=12.3, last=ROW)
-    bar, head, units, figures, so_far = shown(progress)
+    bar, head, units, values, so_far = shown(progress)
     assert bar.startswith("measuring")
     assert bar.endswith("12 of 60 s")
     assert head.split() == ["actions", "deliveries", "p50", "p99", "tick", "server", "swarm"]
     assert units.split() == ["players", "/s", "/s", "ms", "ms", "p99", "ms", "CPU", "%", "CPU", "%"]
-    assert figures.split() == ["10", "50", "490", "30.0", "55.0", "4.0", "9", "12"]
+    assert values.split() == ["10", "50", "490", "30.0", "55.0", "4.0", "9", "12"]
     assert "3 refused, 0 lost, 0 duplicated" in so_far
 
 
-def test_what_is_not_known_is_a_dash() -> None:
-    from dataclasses import replace
-
+def test_unknown_value_is_a_dash() -> None:
     row = replace(ROW, latency_p50_ms=None, latency_p99_ms=None, cpu_percent_server=None, tick_p99_ms=None)
     assert shown(Progress(measuring_for=1.0, last=row))[3].split() == ["10", "50", "490", "-", "-", "-", "-", "12"]
 
 
-def test_a_run_without_an_end_says_how_it_ends() -> None:
+def test_endless_run_names_ctrl_c() -> None:
     assert "until Ctrl-C" in shown(Progress(measuring_for=7.0), Plan(seconds=0))[0]
 
 
-def test_it_fits_a_terminal_of_80_columns_with_large_figures() -> None:
-    from dataclasses import replace
-
+def test_large_numbers_fit_a_terminal_of_80_columns() -> None:
     row = replace(ROW, players=10_000, sent_per_s=50_000.0, deliveries_per_s=499_000_000.0, latency_p99_ms=2_345.6)
     plan = Plan(bots=10_000, seconds=3_600.0)
     texts = shown(Progress(joined=9_999, sent=4_000_000, measuring_for=80.0, last=row), plan)
@@ -70,17 +67,17 @@ def test_it_fits_a_terminal_of_80_columns_with_large_figures() -> None:
     assert joining[0].endswith("8,999 of 20,000 joined, 1,000 failed, 100 s left")
 
 
-def test_a_line_says_the_same() -> None:
+def test_progress_line_contains_all_values() -> None:
     joining = Progress(joined=240, failed=10, ramping_for=2.0)
-    assert line(joining, PLAN) == "joining: 240 of 1,000 joined, 10 failed, 6 s left"
+    assert progress_line(joining, PLAN) == "joining: 240 of 1,000 joined, 10 failed, 6 s left"
     progress = Progress(joined=1_000, sent=5_000, delivered=4_990, refused=3, measuring_for=12.3, last=ROW)
-    assert line(progress, PLAN) == (
+    assert progress_line(progress, PLAN) == (
         "   12 s  actions: 5,000 sent, 4,990 delivered, 3 refused, 0 lost, 0 duplicated; the last second: 10 players, "
         "50 actions, 490 deliveries, p50 30.0 ms, p99 55.0 ms, CPU of the server 9 %, of the swarm 12 %"
     )
 
 
-def test_without_a_terminal_there_is_a_line_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_display_without_terminal_prints_a_line_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(PLAN, enabled=True) as display:
         for tenth in range(120):
             display.show(Progress(joined=tenth, ramping_for=tenth / 10))
@@ -94,7 +91,7 @@ def test_without_a_terminal_there_is_a_line_every_five_seconds(capsys: pytest.Ca
     assert "\x1b" not in err
 
 
-def test_nothing_is_shown_when_nothing_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_disabled_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(PLAN, enabled=False) as display:
         display.show(Progress(measuring_for=10.0))
     assert capsys.readouterr() == ("", "")

@@ -1,92 +1,18 @@
-"""A run cut into seconds: by one process, over several, and beside the server."""
+"""The seconds of all workers, as rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import pytest
 from helpers.server_stats import stats
 from helpers.swarm_results import histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoneclient.bots.bot import ActionCounts
 from zonetools.swarm.measure import series
-from zonetools.swarm.measure.meter import Meter, Reading, Second
-from zonetools.swarm.measure.series import Row, Series, thinned
-
-# --- One process ----------------------------------------------------------------------------------
-
-
-class Counters:
-    """What a process has counted, for a meter to read."""
-
-    def __init__(self) -> None:
-        self.fates = ActionCounts()
-        self.reading = Reading(moment=10.5)
-        self.meter = Meter(self.fates, lambda: self.reading)
-
-    def count(self, seconds: float, actions: int) -> None:
-        """Some time in which so many actions were sent and came back."""
-        now = self.reading
-        self.reading = dataclasses.replace(now, moment=now.moment + seconds, sent=now.sent + actions)
-        for _ in range(actions):
-            self.fates.times.latency.record(1_000)
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.sampled_from(["cut", "begin", "end"]), st.tuples(st.floats(0.001, 1.0), st.integers(0, 5)), st.just("cut")
-    ),
-    max_size=60,
-)
-
-
-@given(STEPS)
-def test_what_is_counted_is_in_one_second_and_what_is_measured_in_the_measured_time(steps: list[Any]) -> None:
-    process = Counters()
-    measured = total = measured_seconds = 0.0
-    is_measuring, ever = False, False
-    for step in steps:
-        if step == "cut":
-            process.meter.cut(players=1)
-        elif step == "begin" and not ever:
-            is_measuring = ever = True
-            process.meter.begin()
-        elif step == "end":
-            is_measuring = False
-            process.meter.end()
-        elif isinstance(step, tuple):
-            process.count(*step)
-            total += step[1]
-            measured += step[1] * is_measuring
-            measured_seconds += step[0] * is_measuring
-    process.meter.end()
-    process.meter.cut(players=1)
-    seconds = process.meter.seconds
-    assert sum(second.counted.sent for second in seconds) == total
-    assert sum(second.latency.total for second in seconds) == total
-    assert sum(second.counted.moment for second in seconds) == pytest.approx(process.reading.moment - 10.5)
-    assert process.meter.measured.sent == process.meter.times.latency.total == measured
-    assert process.meter.measured.moment == pytest.approx(measured_seconds)
-
-
-def test_a_second_is_named_by_the_one_it_begins_with_even_if_a_timer_rings_early() -> None:
-    process = Counters()
-    for seconds in (0.4995, 1.0, 1.0002, 1.7, 0.8):  # cut at 10.9995, 11.9995, 12.9997, 14.6997, 15.4997
-        process.count(seconds, 1)
-        process.meter.cut(players=3)
-    assert [second.at for second in process.meter.seconds] == [10, 11, 12, 13, 14]
-
-
-def test_a_second_comes_back_from_another_process_as_it_was() -> None:
-    second = Second(7, 5, Reading(1.0, 0.25, *range(8)), histogram(100, 2_000))
-    back = Second.from_json(json.loads(json.dumps(second.to_json())))
-    assert back.to_json() == second.to_json()
-
-
-# --- All of them ----------------------------------------------------------------------------------
+from zonetools.swarm.measure.meter import Reading, Second
+from zonetools.swarm.measure.series import Row, Series, merge_rows
 
 
 def second(at: int, sent: int = 10, latency: int = 50_000, seconds: float = 1.0) -> Second:
@@ -94,10 +20,10 @@ def second(at: int, sent: int = 10, latency: int = 50_000, seconds: float = 1.0)
     return Second(at, 5, counted, histogram(*[latency] * sent))
 
 
-def test_a_second_of_two_processes_is_one_row() -> None:
+def test_second_of_two_processes_is_one_row() -> None:
     run = Series(origin=100, processes=2)
     run.add(second(100, sent=10, latency=40_000))
-    assert run.last is None, "the other has not told yet"
+    assert run.last is None, "the other worker has not reported yet"
     run.add(second(100, sent=20, latency=60_000, seconds=1.25))
     (row,) = run.rows()
     assert run.last == row
@@ -107,7 +33,7 @@ def test_a_second_of_two_processes_is_one_row() -> None:
     assert (row.measuring, row.cpu_percent_server) == (False, None)
 
 
-def test_the_server_stands_beside_the_second_between_its_two_statistics() -> None:
+def test_row_contains_the_server_between_two_statistics() -> None:
     run = Series(origin=100, processes=1)
     run.measuring_from = 101.5
     before = stats(pid=7, uptime_s=3.0, cpu_seconds_total=1.0, overruns_total=2)
@@ -122,7 +48,7 @@ def test_the_server_stands_beside_the_second_between_its_two_statistics() -> Non
     assert run.last == row
 
 
-def test_a_server_that_is_another_than_before_tells_nothing_of_the_second_between() -> None:
+def test_restarted_server_adds_nothing_to_the_row() -> None:
     run = Series(origin=100, processes=1)
     run.add(second(100))
     run.add_server(100, stats(pid=7, uptime_s=3.0, cpu_seconds_total=9.0), stats(pid=8, uptime_s=4.0))
@@ -131,14 +57,14 @@ def test_a_server_that_is_another_than_before_tells_nothing_of_the_second_betwee
 
 @settings(deadline=None)
 @given(st.permutations([(at, sent) for at in range(100, 104) for sent in (3, 5)]))
-def test_it_does_not_matter_in_which_order_processes_tell(told: list[tuple[int, int]]) -> None:
+def test_rows_do_not_depend_on_the_order_of_reports(told: list[tuple[int, int]]) -> None:
     run = Series(origin=100, processes=2)
     for at, sent in told:
         run.add(second(at, sent=sent))
     assert [(row.s, row.sent_per_s, row.players) for row in run.rows()] == [(s, 8, 10) for s in range(4)]
 
 
-def test_a_process_that_ends_early_hides_nothing_of_the_others() -> None:
+def test_process_that_ends_early_does_not_hide_the_others() -> None:
     run = Series(origin=100, processes=2)
     for at in range(100, 120):
         run.add(second(at, sent=3))
@@ -146,7 +72,7 @@ def test_a_process_that_ends_early_hides_nothing_of_the_others() -> None:
     assert run.last is None
 
 
-def test_a_run_of_days_keeps_as_many_rows_as_one_of_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_rows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "ROWS_MAX", 50)
     run = Series(origin=0, processes=1)
     for at in range(1_000):
@@ -159,8 +85,6 @@ def test_a_run_of_days_keeps_as_many_rows_as_one_of_an_hour(monkeypatch: pytest.
     assert max(row.latency_p99_ms or 0 for row in rows) == pytest.approx(90, rel=0.01), "a bad second stays visible"
     assert [row.s for row in rows] == sorted(row.s for row in rows)
 
-
-# --- Fewer rows -----------------------------------------------------------------------------------
 
 ROWS = st.builds(
     Row,
@@ -185,8 +109,8 @@ ROWS = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(ROWS, min_size=1, max_size=40), st.integers(1, 20))
-def test_fewer_rows_are_the_same_run(rows: list[Row], count: int) -> None:
-    fewer = thinned(rows, count)
+def test_merged_rows_keep_sums_and_extremes(rows: list[Row], count: int) -> None:
+    fewer = merge_rows(rows, count)
     assert 1 <= len(fewer) <= max(count, 1)
     assert fewer[0].s == rows[0].s
     assert fewer[-1].players == rows[-1].players
@@ -202,7 +126,7 @@ def test_fewer_rows_are_the_same_run(rows: list[Row], count: int) -> None:
         assert not values or of_all(left) == of_all(values), name
 
 
-def test_a_row_is_plain_values() -> None:
+def test_row_survives_json() -> None:
     run = Series(origin=100, processes=1)
     run.add(second(100, seconds=0.3333333))
     (row,) = run.rows()

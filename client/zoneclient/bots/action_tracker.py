@@ -1,0 +1,130 @@
+"""Tracks each action of a bot until it is delivered, superseded, refused or lost, and counts the outcomes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from zoneserver.protocol.messages import Refusal
+from zoneserver.support.histogram import Histogram
+
+__all__ = ["ActionCounts", "ActionTimes", "ActionTracker"]
+
+
+@dataclass(slots=True)
+class ActionTimes:
+    """How long the actions of all bots took, in microseconds. Two of these can be added."""
+
+    latency: Histogram = field(default_factory=Histogram)
+    """From the moment an action was due to the moment its own player saw it."""
+    latency_uncorrected: Histogram = field(default_factory=Histogram)
+    """From the moment an action was sent to the moment its own player saw it: this hides a late sender."""
+    send_delay: Histogram = field(default_factory=Histogram)
+    """From the moment an action was due to the moment it was sent."""
+    to_tick: Histogram = field(default_factory=Histogram)
+    """From the moment an action was sent to the start of its tick, if that is known."""
+    from_tick: Histogram = field(default_factory=Histogram)
+    """From the start of its tick to the moment its own player saw it, if the start is known."""
+
+    def __add__(self, other: ActionTimes) -> ActionTimes:
+        return ActionTimes(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)))
+
+
+@dataclass(slots=True)
+class ActionCounts:
+    """The outcomes of all actions of the bots that share this object."""
+
+    sent: int = 0
+    delivered: int = 0
+    superseded: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    times: ActionTimes = field(default_factory=ActionTimes)
+    """The times since this attribute was last replaced: a meter takes it and puts an empty one in its place."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    is_motion: bool
+    due: float
+    sent: float
+
+
+class ActionTracker:
+    """The outstanding actions of one player.
+
+    A frame names an action by the low byte of its sequence, which tells 256 outstanding actions apart.
+    Each action has exactly one outcome: delivered, superseded, refused, or lost.
+
+    >>> counts = ActionCounts()
+    >>> tracker = ActionTracker(counts)
+    >>> tracker.record_sent(1, True, due=0.0, now=0.0); tracker.record_sent(2, True, due=0.0, now=0.0)
+    >>> tracker.record_seen(2, True, now=0.1); tracker.record_seen(2, True, now=0.2)
+    >>> counts.delivered, counts.superseded, counts.duplicated
+    (1, 1, 1)
+    """
+
+    __slots__ = ("_counts", "_last_event", "_outstanding")
+
+    def __init__(self, counts: ActionCounts) -> None:
+        self._counts = counts
+        # By sequence, which is also the order in which they were sent.
+        self._outstanding: dict[int, _Sent] = {}
+        self._last_event = 0
+
+    def __len__(self) -> int:
+        return len(self._outstanding)
+
+    def record_sent(self, seq: int, is_motion: bool, due: float, now: float) -> None:
+        """An action was sent now. `due` and `now` are seconds of one clock."""
+        self._outstanding[seq] = _Sent(is_motion, due, now)
+        self._counts.sent += 1
+        self._counts.times.send_delay.record(int((now - due) * 1e6))
+
+    def record_seen(self, seq_byte: int, is_motion: bool, now: float, tick_began: float | None = None) -> None:
+        """A frame contains an action of this player. `tick_began` is the start of the frame's tick, if known."""
+        counts = self._counts
+        seq = self._full_seq(seq_byte)
+        action = self._outstanding.get(seq)
+        if action is None or action.is_motion is not is_motion:
+            counts.duplicated += 1
+            return
+        del self._outstanding[seq]
+        counts.delivered += 1
+        if is_motion:
+            for earlier in [seq_ for seq_, other in self._outstanding.items() if seq_ < seq and other.is_motion]:
+                del self._outstanding[earlier]
+                counts.superseded += 1
+        else:
+            counts.reordered += seq < self._last_event
+            self._last_event = max(seq, self._last_event)
+        times = counts.times
+        times.latency.record(int((now - action.due) * 1e6))
+        times.latency_uncorrected.record(int((now - action.sent) * 1e6))
+        if tick_began is not None:
+            times.to_tick.record(int((tick_began - action.sent) * 1e6))
+            times.from_tick.record(int((now - tick_began) * 1e6))
+
+    def record_refused(self, refusal: Refusal) -> None:
+        """The server refused an action of this player."""
+        if self._outstanding.pop(refusal.seq, None) is None:
+            self._counts.duplicated += 1
+        else:
+            self._counts.refused[refusal.code] = self._counts.refused.get(refusal.code, 0) + 1
+
+    def record_snapshot(self, seq_byte: int) -> None:
+        """A snapshot replaced frames. It contains every action of this player up to `seq_byte`."""
+        for seq in [seq for seq in self._outstanding if (seq_byte - seq) & 0xFF < 128]:
+            del self._outstanding[seq]
+            self._counts.delivered += 1
+
+    def close(self) -> None:
+        """Count every outstanding action as lost: no answer can come any more."""
+        self._counts.lost += len(self._outstanding)
+        self._outstanding.clear()
+
+    def _full_seq(self, seq_byte: int) -> int:
+        oldest = next(iter(self._outstanding), 0)
+        return oldest + ((seq_byte - oldest) & 0xFF)

@@ -1,0 +1,151 @@
+"""The command `python -m zoneclient`, as two people use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import pytest
+from helpers.servers import OpenServer
+from zoneclient.__main__ import main, parse_line, update_lines
+from zoneclient.connection import Event, Update
+
+from zoneserver.games.chat import Chat
+from zoneserver.protocol.messages import Refusal
+
+PATIENCE_SECONDS = 30.0
+
+
+class Console:
+    """A process of `python -m zoneclient`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    def type(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+
+    async def reads(self, line: str) -> None:
+        """Return when this line was printed."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (read := (await self.process.stdout.readline()).decode()) != f"{line}\n":
+                assert read, f"{line!r} was never printed"
+
+    async def ended(self) -> tuple[int | None, str]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            _, err = await self.process.communicate()
+        return self.process.returncode, err.decode()
+
+
+OpenConsole = Callable[[str, int], Awaitable[Console]]
+
+
+@pytest.fixture
+def open_console(cleanup: contextlib.AsyncExitStack) -> OpenConsole:
+    """Open consoles that are closed at the end of the test."""
+
+    async def close(process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+    async def open_console(name: str, port: int) -> Console:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "zoneclient", name, "--port", str(port)), stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        cleanup.push_async_callback(close, process)
+        return Console(process)
+
+    return open_console
+
+
+async def test_two_people_chat(open_server: OpenServer, open_console: OpenConsole) -> None:
+    server = await open_server(Chat)
+    ann = await open_console("ann", server.port)
+    await ann.reads("*: topic ('anything',)")
+    bob = await open_console("bob", server.port)
+    await bob.reads("*: topic ('anything',)")
+    await ann.reads("* bob is here")
+    ann.type("hello, bob")
+    await bob.reads("ann: hello, bob")
+    bob.type("/change_topic 'the weather'")
+    await ann.reads("bob: change_topic ('the weather',)")
+    bob.type("/fly 3")
+    await bob.reads("! UNKNOWN_ACTION: there is no action 'fly'")
+    bob.type("/say hello")
+    bob.process.stdin.close()  # type: ignore[union-attr]
+    code, err = await bob.ended()
+    assert (code, "texts" in err) == (0, True)
+    await ann.reads("* bob has left")
+    await server.stop()
+    code, err = await ann.ended()
+    assert (code, err.splitlines()[1:]) == (1, ["zone-client: SERVER_STOPPING: the server is shutting down"])
+
+
+async def test_interrupt_leaves_the_zone_without_an_error_message(
+    open_server: OpenServer, open_console: OpenConsole
+) -> None:
+    server = await open_server(Chat)
+    ann = await open_console("ann", server.port)
+    await ann.reads("*: topic ('anything',)")
+    ann.process.send_signal(signal.SIGINT)
+    code, err = await ann.ended()
+    assert (code, len(err.splitlines())) == (130, 1)
+    assert server.stats().closes == {"CLIENT_LEFT": 1}
+
+
+async def test_rejected_name_is_reported_in_one_line(open_server: OpenServer, open_console: OpenConsole) -> None:
+    console = await open_console("a\tb", (await open_server(Chat)).port)
+    assert await console.ended() == (
+        3,
+        ("zone-client: BAD_NAME: a name must have 1 to 24 visible characters, and no space at either end\n"),
+    )
+
+
+def test_missing_server_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ann", "--port", "1"]) == 3
+    assert capsys.readouterr().err == "zone-client: no server listens on 127.0.0.1:1: is it running?\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "action"),
+    [
+        ("hello\n", ("say", ["hello"])),
+        ("  hello  all ", ("say", ["hello  all"])),
+        ("\n", None),
+        ("/wave", ("wave", [])),
+        ("/move 5 -3", ("move", [5, -3])),
+        ('/do 1.5  True \'it is "here"\' "it\'s"', ("do", [1.5, True, 'it is "here"', "it's"])),
+    ],
+)
+def test_parse_line_returns_say_or_another_action(line: str, action: object) -> None:
+    assert parse_line(line) == action
+
+
+@pytest.mark.parametrize("line", ["/move x", "/say 'open", "/move 1,", "/move __import__('os')"])
+def test_parse_line_explains_an_invalid_argument(line: str) -> None:
+    with pytest.raises(ValueError, match="/move 5 -3"):
+        parse_line(line)
+
+
+def test_update_lines_escape_control_characters() -> None:
+    events = [Event(0, "ann", "say", ("\x1b[2J",)), Event(None, None, "\x1b[2J", ()), Event(0, "ann", "say", (b"",))]
+    lines = update_lines(Update(1, 1.0, {1: "\x1b[2J"}, {2: "\x1b[2J"}, events, [Refusal(1, 1, "NO", "\x1b[2J")]))
+    assert len(lines) == 6
+    assert all(line.isprintable() for line in lines)
+
+
+def test_update_lines_name_at_most_ten_present_players() -> None:
+    crowd = {slot: f"p{slot}" for slot in range(1_000)}
+    assert update_lines(Update(1, 1.0, crowd, {}, [], [], resynced=True)) == [
+        "* here: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, and 990 more"
+    ]
+    assert update_lines(Update(1, 1.0, {7: "ann"}, {}, [], [], resynced=True)) == ["* here: ann"]
+    assert update_lines(Update(1, 1.0, {}, {}, [], [], resynced=True)) == []
+    assert update_lines(Update(1, 1.0, {7: "ann"}, {3: "bob"}, [], [])) == ["* ann is here", "* bob has left"]

@@ -1,0 +1,219 @@
+"""The callback layer of the client: packets, messages, compression."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from typing import Any
+
+import pytest
+import zoneclient as client
+from helpers.gateway_fixture import OpenGateway
+from helpers.servers import OpenServer
+from helpers.zone_connections import (
+    FIRST,
+    HOST,
+    WELCOME,
+    actions_received,
+    assert_same_world,
+    joined,
+    serve_bytes,
+    updates_to,
+)
+from zoneclient.connection import Event
+from zoneclient.protocol import ClientProtocol
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.compression import deflate
+from zoneserver.protocol.framing import frame
+from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Bye, Deflated, encode_action
+
+# The client reserves 16 bytes of each packet for the head of an ACT.
+ACTION_BYTES_MAX = 1024 - 16
+
+
+async def test_actions_of_one_client_frame_are_one_packet(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
+        assert [zone.act("emote", which) for which in range(5)] == [1, 2, 3, 4, 5]
+        await actions_received(fixture, 5)
+        assert fixture.gateway.counters.packets_in_total - before == 1
+
+
+async def test_client_frame_lasts_as_long_as_a_tick(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=20)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
+        zone.act("emote", 0)
+        await actions_received(fixture, 1)
+        # The first packet was sent at once, and began a client frame. These actions are within that frame.
+        for which in range(5):
+            zone.act("emote", which)
+            await asyncio.sleep(0)
+        await actions_received(fixture, 6)
+        assert fixture.gateway.counters.packets_in_total - before == 2
+
+
+async def test_flush_ends_the_client_frame_at_once(open_gateway: OpenGateway) -> None:
+    # At one tick per second only the flush can send the second packet in time.
+    fixture = await open_gateway(Plaza, hz=1)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
+        for which in range(3):
+            zone.act("emote", which)
+            zone.flush()
+        zone.flush()
+        await actions_received(fixture, 3)
+        assert fixture.gateway.counters.packets_in_total - before == 3
+
+
+async def test_too_many_actions_for_a_packet_become_two_packets(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
+        for _ in range(ACTIONS_PER_PACKET + 1):
+            zone.act("emote", 1)
+        await actions_received(fixture, ACTIONS_PER_PACKET + 1)
+        assert fixture.gateway.counters.packets_in_total - before == 2
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
+        assert update.events == [Event(0, "ann", "emote", (1,))] * 17
+
+
+async def test_packets_are_split_by_bytes(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=100, limits=Limits(event_bytes_per_tick=10_000))
+    text = "x" * 190
+    per_packet = ACTION_BYTES_MAX // len(encode_action("say", text))
+    async with joined(fixture, "ann") as zone:
+        before = fixture.gateway.counters.packets_in_total
+        for _ in range(12):
+            zone.act("say", text)
+        await actions_received(fixture, 12)
+        assert fixture.gateway.counters.packets_in_total - before == math.ceil(12 / per_packet) > 1
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
+        assert update.events == [Event(0, "ann", "say", (text,))] * 12
+
+
+async def test_longest_action_that_fits_arrives_and_longer_one_raises(
+    open_gateway: OpenGateway,
+) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    longest = "x" * (ACTION_BYTES_MAX - len(encode_action("say", "x" * 500)) + 500)
+    async with joined(fixture, "ann") as zone:
+        with pytest.raises(ValueError, match="'say' takes 1009 bytes; a packet holds 1008"):
+            zone.act("say", longest + "x")
+        assert zone.act("say", longest) == 1, "an action that was not sent has no sequence"
+        await actions_received(fixture, 1)
+        fixture.tick()
+        update = (await updates_to(zone, fixture.zone.world.tick))[-1]
+        assert [(refusal.seq, refusal.code) for refusal in update.refused] == [(1, "BAD_PAYLOAD")]
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, 2**64, -(2**63) - 1, "\ud800"], ids=lambda value: type(value).__name__
+)
+async def test_act_raises_for_a_value_that_cannot_be_encoded(open_gateway: OpenGateway, value: Any) -> None:
+    fixture = await open_gateway(Plaza, hz=100)
+    async with joined(fixture, "ann") as zone:
+        with pytest.raises((TypeError, ValueError)):
+            zone.act("say", value)
+        assert zone.act("emote", 1) == 1, "an action that was not sent has no sequence"
+
+
+async def test_last_actions_are_sent_before_the_goodbye(open_gateway: OpenGateway) -> None:
+    fixture = await open_gateway(Plaza, hz=1)
+    async with joined(fixture, "ann") as zone:
+        for which in range(3):
+            zone.act("emote", which)
+    assert fixture.gateway.counters.packets_in_total == 3, "HELLO, ACT and GOODBYE"
+
+
+async def test_invalid_message_from_the_server_ends_the_connection(cleanup: contextlib.AsyncExitStack) -> None:
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(b"\xc1nonsense"))
+    async with client.connect(HOST, port, name="ann") as zone:
+        with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server") as caught:
+            await anext(zone)
+        assert not caught.value.retry
+
+
+async def test_deflated_client_sees_an_equal_zone_with_fewer_bytes(open_gateway: OpenGateway) -> None:
+    class Murmuring(Plaza):
+        def on_tick(self) -> None:
+            self.emit("noise", bytes(2000))
+
+    fixture = await open_gateway(Murmuring, hz=10)
+    async with joined(fixture, "ann") as ann, joined(fixture, "bob", deflate=True) as bob:
+        assert (ann.is_deflated, bob.is_deflated) == (False, True)
+        plain, deflated = (-zone._receiver.received_bytes for zone in (ann, bob))
+        bob.act("move", 3, 4)
+        bob.act("nonsense")
+        await actions_received(fixture, 2)
+        fixture.tick(10)
+        for zone in (ann, bob):
+            await updates_to(zone, fixture.zone.world.tick)
+            assert_same_world(zone, fixture)
+            assert zone.replica.hashes_checked >= 1
+        plain, deflated = plain + ann._receiver.received_bytes, deflated + bob._receiver.received_bytes
+        assert plain > 20_000
+        assert deflated < 2_000
+        assert await bob.ping() >= 0
+
+
+async def test_client_that_asked_for_deflate_accepts_plain_messages(cleanup: contextlib.AsyncExitStack) -> None:
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(FIRST.encode()) + frame(Bye("X", "", False).encode()))
+    async with client.connect(HOST, port, name="ann", deflate=True) as zone:
+        assert not zone.is_deflated
+        assert (await anext(zone)).tick == 1
+
+
+async def test_unrequested_deflated_message_is_not_inflated(
+    cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClientProtocol, "inflate", None)
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(deflate(FIRST.encode())).encode()))
+    async with client.connect(HOST, port, name="ann") as zone:
+        with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server: it sent a deflated message"):
+            await anext(zone)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (deflate(FIRST.encode() + bytes(2**24)), "more than 16777216 bytes"),
+        (deflate(FIRST.encode())[:-1], "cut short"),
+        (deflate(FIRST.encode()) + b"x", "1 bytes follow the end"),
+        (deflate(Bye("X", "", True).encode()), "must contain a SNAPSHOT or a TICK"),
+        (deflate(Deflated(deflate(FIRST.encode())).encode()), "must contain a SNAPSHOT or a TICK"),
+        (b"\xff", "not deflated"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_invalid_deflated_message_ends_the_connection(
+    cleanup: contextlib.AsyncExitStack, data: bytes, complaint: str
+) -> None:
+    port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(data).encode()))
+    async with client.connect(HOST, port, name="ann", deflate=True) as zone:
+        with pytest.raises(client.ZoneClosedError, match=f"PROTOCOL_ERROR: from the server: .*{complaint}"):
+            await anext(zone)
+
+
+async def test_name_or_kind_that_is_no_str_raises_type_error(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    not_text: Any = b"ann"
+    with pytest.raises(TypeError, match="a name must be a str, not b'ann'"):
+        async with client.connect(HOST, server.port, name=not_text):
+            pytest.fail("the player was admitted")
+    async with client.connect(HOST, server.port, name="ann") as zone:
+        with pytest.raises(TypeError, match="the kind of an action must be a str, not 1"):
+            zone.act(1)  # type: ignore[arg-type]
+
+
+async def test_name_that_cannot_be_encoded_raises_before_connecting(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    with pytest.raises(ValueError, match=r"."):
+        async with client.connect(HOST, server.port, name="\ud800", timeout=0.5):
+            pytest.fail("the player was admitted")

@@ -1,0 +1,78 @@
+"""The swarm with bot classes of a game author: `--bot module:Class`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.servers import OpenServer
+
+from zoneserver.games.tag import Tag
+
+PATIENCE_SECONDS = 30.0
+
+
+BOTS = """\
+from zoneclient import Behaviour
+
+class Runner(Behaviour):
+    motion_kinds = frozenset({"run"})
+    def decide(self, bot, replica):
+        return "run", (bot.random.randint(-9, 9), 0)
+
+class Mute:
+    pass
+"""
+
+
+async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
+    """Run a small swarm in a folder with bot classes; return its exit code, stdout and stderr."""
+    (folder / "mybots.py").write_text(BOTS)
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "zonetools.swarm", "--no-progress", "--bots", "6", "--time", "500ms", *arguments),
+        stdout=pipe,
+        stderr=pipe,
+        cwd=folder,
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        out, err = await running.communicate()
+    return running.returncode, out.decode(), err.decode()
+
+
+async def test_own_bot_class_plays_any_game_and_idle_bots_watch(open_server: OpenServer, tmp_path: Path) -> None:
+    server = await open_server(Tag, stats_port=0)
+    ports = ("--port", str(server.port), "--stats-port", str(server.stats_port), "--json", "-")
+    for mix in (("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)):
+        code, out, err = await swarm(tmp_path, *ports, *mix)
+        report = json.loads(out)
+        assert (code, report["errors"], err) == (0, [], "")
+        assert (report["bots"]["joined"], report["frames"]["received"] > 0) == (6, True)
+        assert (report["actions"]["delivered"] > 0) == ("idle=1" not in mix[0])
+
+
+async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_path: Path) -> None:
+    server = await open_server(Tag, stats_port=0)
+    ports = ("--port", str(server.port), "--stats-port", str(server.stats_port))
+    code, out, _ = await swarm(tmp_path, *ports, "--mix", "walker=1")
+    assert code == 1
+    assert "in tag, there is no action 'move': these bots are for another game; use --bot module:Class" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bot", "mybots:Walker"], "mybots has no Behaviour named 'Walker'; it has Runner"),
+        (["--bot", "mybots:Mute"], "mybots has no Behaviour named 'Mute'; it has Runner"),
+        (["--bot", "nowhere:Runner"], "there is no module 'nowhere' here"),
+        (["--mix", "walker=1,mybots:Walker=1"], "mybots has no Behaviour named 'Walker'"),
+        (["--bot", "mybots:Runner", "--mix", "idle=1"], "not allowed with argument --bot"),
+    ],
+)
+async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str], message: str, tmp_path: Path) -> None:
+    code, out, err = await swarm(tmp_path, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
