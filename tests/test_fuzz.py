@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from zoneclient.errors import DivergedError
 from zoneclient.protocol import ClientProtocol
 
-from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.decoding import WireError, decode_client, inflate_message
 from zoneserver.protocol.framing import Deframer
@@ -124,7 +123,7 @@ def broken(*_: object) -> None:
 @pytest.mark.parametrize(
     ("owner", "method", "instead"),
     [
-        (Gateway, "_ping", broken),  # fails for one session
+        (Session, "answer", broken),  # fails for one session
         (FrameBuilder, "left", lambda _builder, _slot: None),  # tells nobody of it
         (History, "since", lambda history, tick: [] if tick else [history.snapshot()]),  # nobody catches up
     ],

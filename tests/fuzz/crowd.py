@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +15,9 @@ from zoneclient.replica import Replica
 
 from zoneserver.config import Config, Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.broadcast_group import never_ready
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.session import Session
-from zoneserver.gateway.state import State
+from zoneserver.gateway.state import PlayerState, SessionState
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.decoding import decode_server, inflate_message
 from zoneserver.protocol.framing import Deframer, frame
@@ -36,6 +36,7 @@ from zoneserver.protocol.messages import (
     op_of,
 )
 from zoneserver.protocol.tickets import issue_ticket
+from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.zone import Zone
 
 __all__ = ["CHAIRS", "TICKS_MAX", "Crowd", "Peer", "attentive"]
@@ -115,7 +116,7 @@ class Peer:
     def __init__(self, crowd: Crowd, host: str) -> None:
         self._crowd = crowd
         # Every second one is as by TLS, where frames go by the transport.
-        kernel_send = self._send if len(crowd.everybody) % 2 == 0 else never_ready
+        kernel_send = self._send if len(crowd.everybody) % 2 == 0 else None
         self.session = Session(crowd.gateway, LIMITS, crowd.loop, kernel_send)
         self.transport = Line(crowd.loop, self.session)
         self.transport.host = host
@@ -134,6 +135,7 @@ class Peer:
         """Whether it was ever told that it does too much."""
         self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
         self._read_bytes = 0
+        self._encodings: Sequence[str] = ()
         # What is on its way to the server, for as long as that does not read.
         self._wire: list[bytes] = []
 
@@ -142,7 +144,12 @@ class Peer:
 
     @property
     def is_playing(self) -> bool:
-        return self.session.state is State.PLAYING
+        return self.state is PlayerState.PLAYING
+
+    @property
+    def state(self) -> PlayerState | None:
+        """How far the gateway takes the player to be; None when the session is over."""
+        return self._crowd.player_state(self.session)
 
     @property
     def is_connected(self) -> bool:
@@ -193,10 +200,11 @@ class Peer:
 
     def _hear(self, payload: bytes) -> None:
         if op_of(payload) == Op.DEFLATED:
-            assert self.session.wants_deflate, "deflated, which it did not ask for"
+            assert DEFLATE in self._encodings, "deflated, which WELCOME did not announce"
             payload = inflate_message(payload)
         message = self._crowd.ticks.get(payload) or decode_server(payload)
         if isinstance(message, Welcome):
+            self._encodings = message.encodings
             assert self.replica is None, "a second welcome"
             self.replica = Replica(message)
         elif isinstance(message, Bye):
@@ -230,8 +238,9 @@ class Crowd:
             secret=secret,
             limits=LIMITS,
         )
-        self.zone = Zone(Cramped(), hz=HZ, seed=1, limits=LIMITS)
-        self.gateway = Gateway(self.zone, config, self.loop, connections_max=len(HONEST) + CHAIRS)
+        self.zone = Zone(Cramped(), hz=HZ, seed=1, limits=LIMITS, players_max=config.max_players, secret=secret)
+        self.link = LocalZoneLink(self.zone)
+        self.gateway = Gateway(self.link, config, self.loop, connections_max=len(HONEST) + CHAIRS)
         # Every frame by its payload: the peers compare bytes, and one decode serves them all.
         self.ticks: dict[bytes, Tick] = {}
         self._numbers: set[int] = set()
@@ -243,6 +252,17 @@ class Crowd:
             peer.say(frame(Hello(PROTOCOL_VERSION, name, self.ticket(name), encodings).encode()))
         self.tick()
 
+    def player_state(self, session: Session) -> PlayerState | None:
+        """How far the gateway takes a session to be; None when it is over."""
+        if session.state is not SessionState.OPEN:
+            return None
+        player = next((player for player in self.gateway.players if player.session is session), None)
+        return PlayerState.HANDSHAKE if player is None else player.state
+
+    def run_tick(self) -> None:
+        self.gateway.send_requests()
+        self.link.publish(self.zone.tick(self.link.take_input(time.time())))
+
     def connect(self, host: str) -> Peer:
         self.everybody.append(Peer(self, host))
         return self.everybody[-1]
@@ -253,7 +273,7 @@ class Crowd:
             return b""
         self._tickets += 1
         nonce = struct.pack(">qq", 1 if number is None else 0, self._tickets if number is None else number)
-        return issue_ticket(self._secret, name, self.zone.name, EXPIRES_AT, nonce)
+        return issue_ticket(self._secret, name, self.zone.info.name, EXPIRES_AT, nonce)
 
     def note(self, tick: Tick, payload: bytes) -> None:
         """Everybody gets the very same bytes for a tick."""
@@ -268,7 +288,7 @@ class Crowd:
         for slot, peer in enumerate(self.honest):
             if peer.is_playing and not peer.is_leaving:
                 peer.act(("move", number % 90 - 45, slot), ("strike", 1 - slot), ("say", f"tick {number}"))
-        self.gateway.tick()
+        self.run_tick()
         self.loop.pass_time(1 / HZ)
         for peer in self.everybody:
             peer.arrive()
@@ -295,7 +315,7 @@ class Crowd:
         for peer in self.honest:
             assert not peer.is_restrained, "an honest player was restrained"
             assert self._may_skip or peer.resyncs == 0, "an honest player was spared frames"
-        assert self.zone.rule_failures_total == 0
+        assert self.zone.counters.rule_failures_total == 0
         self._leave()
 
     def _catch_up(self) -> None:
@@ -317,9 +337,9 @@ class Crowd:
                 peer.reset()
         for _ in range(TICKS_MAX):
             self.tick()
-            if all(peer.session.state is State.CLOSED for peer in self.everybody):
+            if all(peer.session.state is SessionState.CLOSED for peer in self.everybody):
                 break
-        self.gateway.tick()
+        self.run_tick()
         gateway = self.gateway
         left = gateway.connections, gateway.players_count, len(gateway.pending), gateway.broadcaster.behind
         assert left == (0, 0, 0, 0), f"connections, players, handshaking and behind are {left} when all are gone"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fuzz.crowd import CHAIRS, TICKS_MAX, Crowd, Peer, attentive
 from fuzz.scripts import RECIPE, SPOKEN, Script, payload_of
-from zoneserver.gateway.state import State
+from zoneserver.gateway.state import PlayerState
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
 
@@ -61,7 +61,7 @@ def hello(crowd: Crowd, peer: Peer, script: Script) -> None:
 
 def come_in(crowd: Crowd, peer: Peer) -> None:
     """Whoever is still outside comes in: what follows would be lost on a stranger."""
-    if peer.session.state is State.HANDSHAKE:
+    if peer.state is PlayerState.HANDSHAKE:
         name = f"guest {crowd.chairs.index(peer)}"
         peer.say(frame(Hello(PROTOCOL_VERSION, name, crowd.ticket(name)).encode()))
         crowd.tick()

@@ -22,11 +22,11 @@ from fuzz.deeds import gateway
 from fuzz.scripts import Script, payload_of
 from zoneserver.config import Limits
 from zoneserver.gateway.session import Session
-from zoneserver.gateway.state import State
+from zoneserver.gateway.state import SessionState
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.decoding import WireError, decode_client, decode_server, inflate_message
-from zoneserver.protocol.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX, Deframer, frame
 from zoneserver.protocol.messages import (
     Act,
     ClientMessage,
@@ -40,7 +40,7 @@ from zoneserver.protocol.messages import (
     Welcome,
     op_of,
 )
-from zoneserver.zone.history import Buffer
+from zoneserver.zone.history import Form, Message
 
 __all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
 
@@ -102,7 +102,7 @@ def decoding(data: bytes) -> int:
             continue
         assert are_equal(decode(encoded), message), f"{encoded.hex()} came back as another"
         if isinstance(message, Snapshot | Tick):
-            (sent,) = Deframer(len(encoded)).receive(Buffer(frame(encoded)).deflate())
+            (sent,) = Deframer(len(encoded)).receive(Message(encoded).form(Form(LENGTH_PREFIX, deflated=True)))
             assert (inflate_message(sent) if sent != encoded else sent) == encoded, "deflated it is another"
     return 1
 
@@ -346,7 +346,8 @@ def served(
         if payload == GOODBYE:
             session.end(CloseReason.CLIENT_LEFT)
             return
-        session.send(frame(payload))
+        session.queue(payload)
+        session.flush()
         if payload[0] % 4 == 0:
             session.hold()
 
@@ -366,13 +367,13 @@ def served(
             transport.take(room)
     assert owner.received == heard, "it heard other frames than it was sent"
     assert session.reason is reason, f"{session.reason} where {reason} was due"
-    assert session.is_over or session.state is State.PLAYING, session
+    assert session.is_over or session.state is SessionState.OPEN, session
     text = session.reason_text
     transport.deliver_eof()
     if room is not None:
         transport.take(len(echo) + 1000)
     fixture.loop.pass_time(limits.linger_seconds)
-    assert session.state is State.CLOSED, session
+    assert session.state is SessionState.CLOSED, session
     assert session.reason is (reason or CloseReason.CONNECTION_LOST), session.reason
     assert bytes(transport.kernel) == echo + fixture.goodbye, "it said something else than it was to say"
     assert session.accepted_bytes == session.sent_bytes == len(transport.kernel)

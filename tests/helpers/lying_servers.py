@@ -65,7 +65,7 @@ class Mismatching(HonestServer):
 
     def send_tick(self, result: TickOutput) -> None:
         for index, connection in enumerate(self.players()):
-            data = result.frame
+            data = frame(result.frame)
             if not self.faults_done and index == 1 and result.tick > 20:
                 self.faults_done += 1
                 data = frame(changed(data[HEADER_BYTES:], dilation_percent=99))
@@ -81,14 +81,14 @@ class Skipping(HonestServer):
             self.faults_done += 1
             del players[0]
         for connection in players:
-            connection.transport.write(result.frame)
+            connection.transport.write(frame(result.frame))
 
 
 class WrongHash(HonestServer):
     """Sends a wrong state hash to all bots, once."""
 
     def send_tick(self, result: TickOutput) -> None:
-        data = result.frame
+        data = frame(result.frame)
         if not self.faults_done and len(self.players()) == 2:
             self.faults_done += 1
             data = frame(changed(data[HEADER_BYTES:], hash=0xBAD))

@@ -42,7 +42,7 @@ async def actions_received(fixture: GatewayFixture, actions: int) -> None:
     """Return when the gateway has received this many actions since its start."""
 
     def have_arrived() -> bool:
-        fixture.gateway.read_inbox()  # Nothing else reads the inbox: these gateways have no tick loop.
+        fixture.gateway.send_requests()  # Nothing else has it read its inbox: these gateways have no tick loop.
         return fixture.gateway.counters.actions_in_total >= actions
 
     await until(have_arrived)
