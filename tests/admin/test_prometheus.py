@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from zoneserver.admin.prometheus import METRICS, load_exposition
-from zoneserver.admin.stats import Stats
+from zoneserver.admin.prometheus import load_exposition
+from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
 
 # Fields whose unit is not the one that Prometheus asks for.

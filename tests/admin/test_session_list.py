@@ -1,4 +1,4 @@
-"""The roster: who is first by which figure, and why somebody went."""
+"""The list of sessions: the order by each figure, and why sessions ended."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.waiting import until
 
-from zoneserver.admin.session_list import _CLOSED_MAX
+from zoneserver.admin.session_list import list_sessions
 from zoneserver.admin.stats import SESSION_SORTS, SessionList, SessionStats
 from zoneserver.config import Limits
+from zoneserver.gateway.gateway import _CLOSED_MAX
 from zoneserver.protocol.messages import Act, Goodbye, Tick
 from zoneserver.zone.rules import Player, Refused, Rules, action
 
@@ -33,7 +34,9 @@ class Stubborn(Rules):
 
 def listed(fixture: GatewayFixture, sort: str = "queued", limit: int = 20) -> SessionList:
     """As it arrives at who asks for it."""
-    return SessionList.from_json(json.loads(json.dumps(fixture.gateway.sessions(sort, limit).to_json())))
+    return SessionList.from_json(
+        json.loads(json.dumps(list_sessions(fixture.gateway, fixture.clock.time(), sort, limit).to_json()))
+    )
 
 
 def names(fixture: GatewayFixture, sort: str, limit: int = 20) -> list[str]:
@@ -115,7 +118,7 @@ async def test_each_figure_has_its_own_order(open_gateway: OpenGateway) -> None:
 async def test_what_cannot_be_listed_is_refused(open_gateway: OpenGateway, sort: str, limit: int) -> None:
     fixture = await open_gateway(Stubborn)
     with pytest.raises(ValueError, match=r"sort is one of queued|limit is 1 to 200"):
-        fixture.gateway.sessions(sort, limit)
+        list_sessions(fixture.gateway, fixture.clock.time(), sort, limit)
 
 
 async def test_who_has_gone_is_remembered_with_the_reason(open_gateway: OpenGateway) -> None:

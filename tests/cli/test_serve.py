@@ -111,7 +111,7 @@ def test_ipv6_addresses_are_printed_in_brackets(run: Run) -> None:
     _, _, err = server.stop()
     assert f"players    [::1]:{port}\n" in err
     assert "Hz, at most 1 player\n" in err
-    assert re.search(r"PROTOCOL_ERROR: <session .* from \[::1\]:\d+, closing>", err)
+    assert re.search(r"PROTOCOL_ERROR: session \d+ \(\[::1\]:\d+\), ", err)
 
 
 def test_run_stops_after_its_duration(run: Run) -> None:

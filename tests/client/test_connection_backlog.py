@@ -10,13 +10,13 @@ from collections.abc import Callable
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.waiting import until
-from helpers.zone_connections import actions_received, assert_same_world, joined, updates_to
+from helpers.zone_connections import assert_same_world, joined, updates_to
 from zoneclient.connection import ZoneConnection
 from zoneclient.protocol import ClientProtocol
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET
+from zoneserver.protocol.messages import Refusal
 
 
 class Shouting(Plaza):
@@ -43,11 +43,11 @@ async def fall_behind(fixture: GatewayFixture, zone: ZoneConnection) -> None:
     before the next is sent. The frame after the last one that is read fits into no buffer: it stays in flight until
     the client reads again.
     """
-    session = next(session for session in fixture.gateway._connections if session.name == zone.name)
+    session = next(session for session in fixture.gateway._connections if session.label == zone.name)
     receiver = zone._receiver
 
     def has_arrived() -> bool:
-        return not session.in_flight and receiver.received_bytes == session.sent_bytes
+        return not session.in_flight and receiver.received_bytes == fixture.gateway.broadcaster.sent_bytes(session)
 
     while not receiver._is_paused:
         fixture.tick()
@@ -127,16 +127,14 @@ async def test_refusals_survive_a_cancelled_wait(open_gateway: OpenGateway) -> N
     async with joined(fixture, "ann") as zone:
         await anext(zone)
         waiting = asyncio.ensure_future(anext(zone))
-        # Too many actions for one tick: the gateway refuses the excess before the tick.
-        for _ in range(10 * ACTIONS_PER_PACKET):
-            zone.act("emote", 1)
-        await actions_received(fixture, 10 * ACTIONS_PER_PACKET)
-        refused = fixture.gateway.counters.refusals.total()
-        assert refused > 0
+        # The gateway refuses an action between two ticks.
+        (player,) = fixture.gateway.players
+        fixture.gateway._refuse(player, Refusal(fixture.zone.world.tick, 1, "TOO_MANY_ACTIONS", "wait for the tick"))
+        player.session.flush()
         # The PONG comes after the refusals, so they have arrived.
         await zone.ping()
         waiting.cancel()
         await asyncio.wait({waiting})
         fixture.tick()
         update = (await updates_to(zone, fixture.zone.world.tick))[-1]
-        assert len(update.refused) == refused
+        assert [refusal.code for refusal in update.refused] == ["TOO_MANY_ACTIONS"]

@@ -108,7 +108,7 @@ def test_remainder_of_a_frame_is_in_flight_and_counted_once() -> None:
     made = subscriber(room=3)
     made.broadcast(FRAME)
     session = made.session
-    assert (session.accepted_bytes, session.sent_bytes, session.in_flight_bytes) == (5, 3, 2)
+    assert (session.accepted_bytes, session.sent_bytes, session.waiting_bytes) == (5, 3, 2)
     assert not made.is_in
     made.broadcast(FRAME)
     made.transport.take(100)

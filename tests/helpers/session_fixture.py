@@ -144,7 +144,7 @@ class Subscriber(SessionFixture):
     def leave(self, _session: Session | None = None) -> None:
         if self.is_in:
             self.group.remove(self.session)
-            self.session.count_direct(self.group.bytes_total - self._before)
+            self.session.accepted_bytes += self.group.bytes_total - self._before
 
     def broadcast(self, data: bytes) -> None:
         for session, taken in self.group.send(data):

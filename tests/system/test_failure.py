@@ -9,11 +9,12 @@ import time
 import pytest
 from helpers.raw_client import Connect
 from helpers.servers import OpenServer
-from helpers.waiting import until
+from helpers.waiting import PATIENCE_SECONDS, until
 from zoneclient import ZoneClosedError, connect
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.server import ZoneServer
+from zoneserver.zone.link import TickInput
 from zoneserver.zone.rules import Player, Rules, action
 from zoneserver.zone.zone import Zone
 
@@ -78,17 +79,17 @@ async def test_a_tick_that_fails_now_and_then_is_survived(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server: ZoneServer = await open_server(Plaza, hz=100)
-    async with connect("127.0.0.1", server.port, name="ann") as ann:
+    async with connect("127.0.0.1", server.port, name="ann") as ann, asyncio.timeout(PATIENCE_SECONDS):
         await anext(ann)
         failed = 0
         advance = Zone.advance
 
-        def sometimes(zone: Zone) -> None:
+        def sometimes(zone: Zone, tick_input: TickInput) -> None:
             nonlocal failed
             failed += 1
             if failed % 2:
                 raise MemoryError
-            advance(zone)
+            advance(zone, tick_input)
 
         monkeypatch.setattr(Zone, "advance", sometimes)
         for _ in range(60):

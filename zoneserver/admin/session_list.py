@@ -61,7 +61,7 @@ def _session_stats(player: Player, gateway: Gateway, now: float) -> SessionStats
         address=session.address,
         state=state,
         standing=player.guard.level.name,
-        connected_s=round(now - session.opened_at, 1),
+        connected_s=round(now - gateway.opened_at(session), 1),
         behind_ticks=broadcaster.behind_ticks(session),
         queued_bytes=session.waiting_bytes,
         rtt_ms=None if rtt is None else round(rtt * 1000, 3),
@@ -81,6 +81,6 @@ def _sort_key(sort: str, gateway: Gateway) -> Callable[[Player], float]:
         "out": lambda player: broadcaster.sent_bytes(player.session),
         "actions": lambda player: player.seq,
         "refused": lambda player: player.refusals_total,
-        "age": lambda player: -player.session.opened_at,
+        "age": lambda player: -gateway.opened_at(player.session),
     }
     return keys[sort]

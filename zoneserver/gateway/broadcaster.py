@@ -134,7 +134,7 @@ class Broadcaster:
         group, before = self._subscriptions.pop(session, (None, 0))
         if group is not None:
             group.remove(session)
-            session.count_direct(group.bytes_total - before)
+            session.accepted_bytes += group.bytes_total - before
 
     def _set_sender(self, session: Session, *, is_clear: bool) -> None:
         group, _ = self._subscriptions.get(session, (None, 0))

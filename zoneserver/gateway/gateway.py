@@ -85,6 +85,8 @@ class Gateway:
         self._limits = config.limits
         self._loop = loop
         self._connections: set[Session] = set()
+        # When each connection was accepted, until it is gone.
+        self._opened_at: dict[Session, float] = {}
         # Players by session, and by the ref under which the zone knows them.
         self._players: dict[Session, Player] = {}
         self._by_ref: dict[int, Player] = {}
@@ -128,12 +130,18 @@ class Gateway:
         """Open connections."""
         return len(self._connections)
 
+    def opened_at(self, session: Session) -> float:
+        """When the session's connection was accepted, by the loop's clock."""
+        return self._opened_at.get(session, self._loop.time())
+
     # --- What happens to sessions (session.SessionHandler) ----------------------------------------
 
     def session_accepted(self, session: Session) -> CloseReason | None:
+        self._opened_at[session] = self._loop.time()
         return self.pending.count(session, self._now)
 
     def session_opened(self, session: Session) -> None:
+        self._opened_at.setdefault(session, self._loop.time())
         self._connections.add(session)
         self._empty.clear()
         if self._is_stopping:
@@ -186,7 +194,7 @@ class Gateway:
         log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
         player = self._players.pop(session, None)
         name = "" if player is None else player.name
-        self.closed.appendleft(Closed(name, session.address, code, text, session.opened_at, self._loop.time()))
+        self.closed.appendleft(Closed(name, session.address, code, text, self.opened_at(session), self._loop.time()))
         self.pending.leave(session)
         self.broadcaster.leave(session)
         if player is not None:
@@ -198,6 +206,7 @@ class Gateway:
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
+        self._opened_at.pop(session, None)
         self.pending.gone(session, self._now)
         if not self._connections:
             self._empty.set()

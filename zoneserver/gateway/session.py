@@ -18,9 +18,10 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from zoneserver.config import Limits
+from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.gateway.state import MAY_FOLLOW, SessionState
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX, Framing
@@ -28,7 +29,7 @@ from zoneserver.protocol.messages import Bye
 from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields
 
-__all__ = ["KernelSend", "Session", "SessionHandler"]
+__all__ = ["KernelSend", "Session"]
 
 log = logging.getLogger(__name__)
 
@@ -41,50 +42,19 @@ _numbers = itertools.count(1)
 _DISCARDED_BYTES_MAX = 128 * 1024
 
 
-class SessionHandler(Protocol):
-    """Hears what happens to a session."""
-
-    def session_accepted(self, session: Session) -> CloseReason | None:
-        """Called before the TLS handshake. Returns a reason to reject the connection, or None."""
-
-    def session_opened(self, session: Session) -> None:
-        """The connection stands."""
-
-    def session_received(self, session: Session, payload: bytes) -> None:
-        """One whole payload arrived. Answers that are queued meanwhile leave in one send with the others."""
-
-    def session_blocked(self, session: Session) -> None:
-        """`is_clear` has ceased to hold: nothing may pass the queue."""
-
-    def session_cleared(self, session: Session) -> None:
-        """`is_clear` holds again."""
-
-    def session_stalled(self, session: Session) -> None:
-        """The kernel did not take everything: a send is in flight from now on."""
-
-    def session_drained(self, session: Session) -> None:
-        """That send is complete. What the handler queues now leaves in the next gather send."""
-
-    def session_ended(self, session: Session) -> None:
-        """The session has ended for `session.reason`. Called exactly once, before `session_gone`."""
-
-    def session_gone(self, session: Session) -> None:
-        """The connection is gone and its descriptor free. Called exactly once, last of all."""
-
-
 class Session(asyncio.Protocol):
     """One connection, from accept to the last byte."""
 
     __slots__ = (
         *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_limits", "_linger", "_loop"),
         *("_pending", "_queue", "_queue_bytes", "_reader", "_transport", "accepted_bytes", "address"),
-        *("dropped_bytes", "framing", "host", "in_flight", "kernel_send", "label", "number", "opened_at"),
+        *("dropped_bytes", "framing", "host", "in_flight", "kernel_send", "label", "number"),
         *("reason", "reason_text", "state"),
     )
 
     def __init__(
         self,
-        handler: SessionHandler,
+        handler: SessionHandler[Session],
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         kernel_send: KernelSend | None = None,
@@ -101,8 +71,6 @@ class Session(asyncio.Protocol):
         """Host and port of the peer, for people to read."""
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
-        self.opened_at = 0.0
-        """When the connection was accepted, by the loop's clock."""
         self.framing = framing
         self.kernel_send = kernel_send
         """Sends past the transport, which must hold nothing then; None where only the transport can send (TLS)."""
@@ -110,7 +78,7 @@ class Session(asyncio.Protocol):
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""
         self.accepted_bytes = 0
-        """Bytes that were queued, and those that `count_direct` added."""
+        """Bytes that were queued. Whoever sends past the queue adds those bytes too."""
         self.dropped_bytes = 0
         """Accepted bytes that never reached the kernel, known once the connection is gone."""
         # What waits for the send in flight to complete.
@@ -160,14 +128,9 @@ class Session(asyncio.Protocol):
         return not self._queue and not self.in_flight
 
     @property
-    def in_flight_bytes(self) -> int:
-        """Bytes of the send in flight that the kernel has not taken yet."""
-        return self._transport.get_write_buffer_size() if self.in_flight else 0
-
-    @property
     def waiting_bytes(self) -> int:
         """Bytes that the kernel has not taken yet: queued here or in flight."""
-        return self._queue_bytes + self.in_flight_bytes
+        return self._queue_bytes + (self._transport.get_write_buffer_size() if self.in_flight else 0)
 
     @property
     def sent_bytes(self) -> int:
@@ -207,10 +170,6 @@ class Session(asyncio.Protocol):
         self._append(data[taken:])
         self.flush()
 
-    def count_direct(self, size: int) -> None:
-        """Adds bytes that passed the queue to `accepted_bytes`."""
-        self.accepted_bytes += size
-
     def _append(self, data: bytes) -> None:
         was_clear = self.is_clear
         self._queue.append(data)
@@ -224,8 +183,7 @@ class Session(asyncio.Protocol):
             return
         self._pending, self._queue, self._queue_bytes = self._queue, [], 0
         try:
-            # Not `writelines`: CPython's forgets to pause us in some releases (gh-127655), and joins
-            # the list by itself in others.
+            # Not `writelines`: CPython's forgets to pause us in some releases (gh-127655).
             self._transport.write(self._pending[0] if len(self._pending) == 1 else b"".join(self._pending))
         except Exception:
             self.fail("sending")
@@ -242,7 +200,7 @@ class Session(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """asyncio: the kernel has taken everything. The send in flight is complete."""
-        # The pending list is given up before anything that could fail: what was sent stays sent.
+        # Before anything that could fail: what was sent stays sent.
         self.in_flight = False
         self._pending = []
         try:
@@ -295,7 +253,6 @@ class Session(asyncio.Protocol):
             self.fail("opening")
 
     def _came_from(self, address: tuple[Any, ...]) -> None:
-        self.opened_at = self._loop.time()
         self.host, port = address[:2]
         self.address = format_address(self.host, port)
 

@@ -21,6 +21,7 @@ from helpers.web_page import assert_whole_page
 from rich.console import Console
 from zonetools.compare import outside, page, report
 from zonetools.compare.__main__ import MIX, main
+from zonetools.compare.delivery import SERVERS
 from zonetools.compare.measure import Run, Verdict, measure, run_of, skipped
 from zonetools.compare.outside import ProcessLoad
 from zonetools.swarm.conductor import Outcome
@@ -28,7 +29,6 @@ from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as swarm_report
 
-from zoneserver.config import DELIVERIES
 from zoneserver.support.histogram import Histogram
 
 MACHINE = {
@@ -41,7 +41,7 @@ MACHINE = {
 # --- The strategies, with real servers--------------------------------------------------------------
 
 
-@pytest.mark.parametrize("delivery", DELIVERIES)
+@pytest.mark.parametrize("delivery", SERVERS)
 def test_measure_sends_everything_to_every_player_with_any_strategy(delivery: str) -> None:
     plan = Plan(bots=20, seconds=1.0, rate=5.0, mix=MIX)
     run = asyncio.run(measure(delivery, plan, asyncio.Event()))

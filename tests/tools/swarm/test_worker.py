@@ -95,7 +95,7 @@ def test_worker_counts_exactly_the_faults_of_the_server(
     assert tally.sent == tally.delivered + tally.superseded + tally.lost + sum(tally.refused.values())
     assert tally.sent > 10
     assert (tally.requested, tally.joined) == (2, 2 - faults.get("failed", 0))
-    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=server.zone.superseded_total))
+    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=server.zone.counters.superseded_total))
     assert report.passed(result) == (not faults)
 
 
@@ -116,8 +116,8 @@ def test_dropped_motion_is_lost_by_the_servers_count(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
     server = DroppingMotion()
     tally = asyncio.run(run_against(server))
-    assert tally.superseded + tally.lost == server.zone.superseded_total + 1
-    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=server.zone.superseded_total))
+    assert tally.superseded + tally.lost == server.zone.counters.superseded_total + 1
+    result = report.summary(outcome(tally, plan=Plan(bots=2), superseded_server=server.zone.counters.superseded_total))
     assert result["actions"]["lost"] == 1
     assert not report.passed(result)
 
