@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from helpers.framings import BARE
+from helpers.framings import BARE, LINES
 from helpers.session_fixture import SessionFixture
 
 from zoneserver.config import Config, Limits
@@ -257,3 +257,25 @@ def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(52):
         broadcast.tick(0.1)
     assert slow.session.reason is CloseReason.SLOW_CONSUMER
+
+
+def test_each_framing_has_a_group_of_its_own_and_a_frame_is_wrapped_once_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrapped: list[bytes] = []
+    wrap = LINES.wrap
+    monkeypatch.setattr(LINES, "wrap", lambda payload: wrapped.append(payload) or wrap(payload))
+    broadcast = BroadcastFixture()
+    bare = broadcast.join()
+    lines = [SessionFixture(broadcast.config.limits, framing=LINES) for _ in range(3)]
+    for fixture in lines:
+        fixture.attach(broadcast.broadcaster, lambda: broadcast.now)
+        broadcast.broadcaster.join(fixture.session, Form(LINES), broadcast.now)
+        fixture.session.flush()
+        fixture.transport.kernel.clear()
+    wrapped.clear()
+    broadcast.tick()
+    assert frames(bare) == 1
+    assert wrapped == [FRAME]
+    assert [bytes(fixture.transport.kernel) for fixture in lines] == [wrap(FRAME)] * 3
+    assert broadcast.counters.frames_out_total == 4

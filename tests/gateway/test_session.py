@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from helpers.fake_loop import FakeLoop
+from helpers.framings import LINES
 from helpers.raw_client import Client, Connect
 from helpers.session_fixture import Recorder, SessionFixture
 from helpers.waiting import until
@@ -589,3 +590,26 @@ async def test_frames_beyond_the_budget_are_served_before_the_end_of_the_stream(
     line.client.sock.shutdown(socket.SHUT_WR)
     await until(lambda: line.session.is_over)
     assert len(line.handler.received) == 500
+
+
+# --- Another framing ------------------------------------------------------------------------------
+
+
+def test_session_speaks_the_framing_that_it_is_given() -> None:
+    fixture = SessionFixture(framing=LINES)
+    fixture.handler.on_received = lambda session: session.answer(b"pong")
+    line = LINES.wrap(b"ping")
+    fixture.transport.deliver(line[:3])
+    fixture.transport.deliver(line[3:] + line)
+    assert fixture.handler.received == [b"ping", b"ping"]
+    assert fixture.transport.kernel == LINES.wrap(b"pong") * 2
+    assert fixture.session.queue(b"more") == len(LINES.wrap(b"more"))
+    fixture.session.end(CloseReason.SERVER_STOPPING)
+    assert fixture.transport.kernel == LINES.wrap(b"pong") * 2 + LINES.wrap(b"more") + fixture.goodbye
+
+
+def test_session_ends_with_the_error_of_its_framing() -> None:
+    fixture = SessionFixture(framing=LINES)
+    fixture.transport.deliver(b"not hexadecimal\n")
+    assert fixture.session.reason is CloseReason.PROTOCOL_ERROR
+    assert fixture.session.reason_text == "not a line of hexadecimal digits"

@@ -240,8 +240,7 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
-        transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         # With these limits whatever the transport holds is in flight. Both loops pause TLS at the limit, and
         # everything else beyond it.
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)

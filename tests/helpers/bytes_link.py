@@ -1,0 +1,135 @@
+"""A link between a gateway and a zone that passes nothing but bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Refusal, Snapshot, Tick
+from zoneserver.protocol.world import World
+from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, Requests, TickInput, TickOutput, ZoneInfo
+from zoneserver.zone.zone import Zone
+
+__all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_output", "encode_requests"]
+
+
+def encode_requests(requests: Requests) -> bytes:
+    data: bytes = msgpack.packb((requests.joins, requests.leaves, requests.actions))
+    return data
+
+
+def decode_requests(data: bytes) -> Requests:
+    joins, leaves, actions = msgpack.unpackb(data)
+    return Requests(
+        [Join(*join) for join in joins],
+        leaves,
+        [Actions(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
+    )
+
+
+def encode_output(output: TickOutput) -> bytes:
+    ended = [(ref, str(reason), text) for ref, reason, text in output.ended]
+    data: bytes = msgpack.packb(
+        (output.tick, output.frame, output.records, output.joined, ended, output.refused), default=tuple
+    )
+    return data
+
+
+def decode_output(data: bytes) -> TickOutput:
+    tick, frame, records, joined, ended, refused = msgpack.unpackb(data)
+    return TickOutput(
+        tick,
+        frame,
+        records,
+        [(ref, slot) for ref, slot in joined],
+        [Ended(ref, CloseReason(reason), text) for ref, reason, text in ended],
+        [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
+    )
+
+
+class BytesLink:
+    """The gateway's end. It keeps a world of its own, by applying the frames, and makes snapshots of that."""
+
+    def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
+        name, hz, width, height, stats = msgpack.unpackb(info)
+        self.info = ZoneInfo(name, hz, width, height, tuple((stat, first) for stat, first in stats))
+        self._world = World(width, height, dict(self.info.stats))
+        state = decode_server(snapshot)
+        assert isinstance(state, Snapshot)
+        self._world.restore(state)
+        self._send = send
+        self._receive: Callable[[TickOutput], None] = bool
+
+    def send(self, requests: Requests) -> None:
+        self._send(encode_requests(requests))
+
+    def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
+        self._receive = receive
+
+    def snapshot(self) -> bytes:
+        return self._world.snapshot().encode()
+
+    def received(self, data: bytes) -> None:
+        output = decode_output(data)
+        frame = decode_server(output.frame)
+        assert isinstance(frame, Tick)
+        self._world.apply(frame)
+        assert frame.hash is None or frame.hash == self._world.hash()
+        self._receive(output)
+
+
+class FarZone:
+    """The zone's end: hears from gateways and tells them, all in bytes. A gateway's refs become the zone's own."""
+
+    def __init__(self, zone: Zone) -> None:
+        self.zone = zone
+        self._requests = Requests()
+        self._links: list[BytesLink] = []
+
+    def connect(self) -> BytesLink:
+        """A link for one more gateway, which begins with the state as it is now."""
+        info: bytes = msgpack.packb(self.zone.info)
+        number = len(self._links)
+        link = BytesLink(info, self.zone.snapshot(), lambda data: self._hear(number, data))
+        self._links.append(link)
+        return link
+
+    def _hear(self, number: int, data: bytes) -> None:
+        requests = decode_requests(data)
+        count = len(GATEWAYS)
+        self._requests.add(
+            Requests(
+                [join._replace(ref=join.ref * count + number) for join in requests.joins],
+                [ref * count + number for ref in requests.leaves],
+                [packet._replace(ref=packet.ref * count + number) for packet in requests.actions],
+            )
+        )
+
+    def tick(self, unix_seconds: float = 0.0) -> None:
+        requests, self._requests = self._requests, Requests()
+        output = self.zone.tick(TickInput(self.zone.world.tick + 1, unix_seconds, 100, requests))
+        for number, link in enumerate(self._links):
+            link.received(encode_output(_for_gateway(output, number)))
+
+
+# Refs of so many gateways are told apart.
+GATEWAYS = range(4)
+
+
+def _for_gateway(output: TickOutput, number: int) -> TickOutput:
+    """The output with what concerns the players of one gateway."""
+    count = len(GATEWAYS)
+
+    def own(entries: list[Any]) -> list[Any]:
+        return [
+            entry._replace(ref=entry.ref // count) if hasattr(entry, "_replace") else (entry[0] // count, *entry[1:])
+            for entry in entries
+            if entry[0] % count == number
+        ]
+
+    joined, ended, refused = own(output.joined), own(output.ended), own(output.refused)
+    return TickOutput(output.tick, output.frame, output.records, joined, ended, refused)
