@@ -50,7 +50,7 @@ from zoneserver.protocol.world import World
 from zoneserver.server import ZoneServer
 from zoneserver.zone import history as frames
 from zoneserver.zone.history import Form, History
-from zoneserver.zone.link import Actions, Join, Requests
+from zoneserver.zone.link import Join, Requests
 from zoneserver.zone.rules import Rules
 
 SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
@@ -127,7 +127,7 @@ async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_gatew
     counters = fixture.gateway.counters
     assert counters.deflates_total == 1, "one snapshot for all who joined"
     for tick in range(2, 6):
-        moves = [Actions(-number, tick, [("move", number % 20, tick)]) for number in range(100)]
+        moves = [(-number, tick, [("move", number % 20, tick)]) for number in range(100)]
         fixture.link.send(Requests(actions=moves))
         fixture.tick()
         assert counters.deflates_total == tick, "one frame for all who want it"

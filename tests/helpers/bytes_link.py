@@ -11,7 +11,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Snapshot, Tick
 from zoneserver.protocol.world import World
-from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, Requests, TickInput, TickOutput, ZoneInfo
+from zoneserver.zone.link import Ended, Join, RefusedAction, Requests, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.zone import Zone
 
 __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_output", "encode_requests"]
@@ -27,7 +27,7 @@ def decode_requests(data: bytes) -> Requests:
     return Requests(
         [Join(*join) for join in joins],
         leaves,
-        [Actions(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
+        [(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
     )
 
 

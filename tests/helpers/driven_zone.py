@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoneserver.zone.history import History
-from zoneserver.zone.link import Actions, Join, Requests, TickInput, TickOutput
+from zoneserver.zone.link import Join, Requests, TickInput, TickOutput
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
@@ -28,7 +28,7 @@ class DrivenZone(Zone):
         self.requests.leaves.append(ref)
 
     def submit(self, ref: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
-        self.requests.actions.append(Actions(ref, seq, actions))
+        self.requests.actions.append((ref, seq, actions))
 
     def step(self, dilation_percent: int = 100, unix_seconds: float = 0.0) -> TickOutput:
         requests, self.requests = self.requests, Requests()

@@ -241,7 +241,7 @@ def test_equal_inputs_give_equal_outputs() -> None:
         link = LocalZoneLink(zone := Zone(Field(), hz=4, seed=1))
         link.send(Requests(joins=[Join(1, "ann", b"", "a"), Join(2, "bob", b"", "b"), Join(3, "ann", b"", "c")]))
         made = [zone.tick(link.take_input(0.0))]
-        link.send(Requests([], [2], [Actions(1, 1, [("walk", 1, 2), ("score", 9), ("score", 1)])]))
+        link.send(Requests([], [2], [(1, 1, [("walk", 1, 2), ("score", 9), ("score", 1)])]))
         return [*made, zone.tick(link.take_input(1.0)), zone.tick(link.take_input(2.0))]
 
     assert outputs() == outputs()

@@ -22,7 +22,7 @@ from typing import Any
 from zoneserver.authoring.load import load_class
 from zoneserver.support.errors import raised_by
 from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
-from zoneserver.zone.link import Actions, Join, Requests, TickInput
+from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.rules import Between, Player, Rules, Text
 from zoneserver.zone.zone import RuleFailure, Zone, new_game
 
@@ -76,7 +76,7 @@ def run_trial(rules: Rules) -> Trial:
                 seqs[name] += 1
                 sent[ref, seqs[name]] = kind
                 action = (kind, *(_made_up(parameter, rules, chance) for parameter in kinds[kind]))
-                requests.actions.append(Actions(ref, seqs[name], [action]))
+                requests.actions.append((ref, seqs[name], [action]))
         output = zone.tick(TickInput(tick, 0.0, 100, requests))
         trial.digests.append(zlib.crc32(output.frame))
         trial.tried.update(sent.values())

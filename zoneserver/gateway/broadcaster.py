@@ -33,6 +33,7 @@ _WINDOW_SECONDS, _PAUSED_FILL = 1.0, 0.5
 _KERNEL_PATIENCE_SECONDS = 60.0
 # A peer that has answered nothing for so long is gone rather than slow: no answer is on its way any more.
 _GONE_SECONDS = 1.0
+_NO_SUBSCRIPTION = (None, 0)
 
 
 class Broadcaster:
@@ -80,7 +81,7 @@ class Broadcaster:
 
     def sent_bytes(self, session: Session) -> int:
         """Bytes of this session that the kernel has taken, ever."""
-        group, before = self._subscriptions.get(session, (None, 0))
+        group, before = self._subscriptions.get(session, _NO_SUBSCRIPTION)
         return session.sent_bytes + (0 if group is None else group.bytes_total - before)
 
     # --- Who is in which group --------------------------------------------------------------------
@@ -101,11 +102,15 @@ class Broadcaster:
 
     def blocked(self, session: Session) -> None:
         """Something waits for the session: no frame may pass it."""
-        self._set_sender(session, is_clear=False)
+        group, _ = self._subscriptions.get(session, _NO_SUBSCRIPTION)
+        if group is not None:
+            group.set_sender(session, never_ready)
 
     def cleared(self, session: Session) -> None:
         """Nothing waits for the session: frames go to the kernel directly."""
-        self._set_sender(session, is_clear=True)
+        group, _ = self._subscriptions.get(session, _NO_SUBSCRIPTION)
+        if group is not None:
+            group.set_sender(session, session.kernel_send or never_ready)
 
     def stalled(self, session: Session, now: float) -> None:
         """A send of the session is in flight: the player is behind until it completes."""
@@ -128,18 +133,15 @@ class Broadcaster:
         if group is None:
             group = self._groups[form] = BroadcastGroup()
         self._subscriptions[session] = group, group.bytes_total
-        self._set_sender(session, is_clear=session.is_clear)
+        group.set_sender(session, never_ready)
+        if session.is_clear:
+            self.cleared(session)
 
     def _unsubscribe(self, session: Session) -> None:
-        group, before = self._subscriptions.pop(session, (None, 0))
+        group, before = self._subscriptions.pop(session, _NO_SUBSCRIPTION)
         if group is not None:
             group.remove(session)
             session.accepted_bytes += group.bytes_total - before
-
-    def _set_sender(self, session: Session, *, is_clear: bool) -> None:
-        group, _ = self._subscriptions.get(session, (None, 0))
-        if group is not None:
-            group.set_sender(session, (session.kernel_send if is_clear else None) or never_ready)
 
     def _fall_behind(self, session: Session, now: float) -> LagTracker:
         self._unsubscribe(session)

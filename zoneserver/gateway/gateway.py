@@ -38,7 +38,7 @@ from zoneserver.protocol.messages import (
 )
 from zoneserver.protocol.names import NAME_TEXT, is_name
 from zoneserver.zone.history import Form, History
-from zoneserver.zone.link import Actions, Join, Requests, TickOutput, ZoneLink
+from zoneserver.zone.link import Join, Requests, TickOutput, ZoneLink
 
 __all__ = ["Closed", "Gateway"]
 
@@ -152,7 +152,7 @@ class Gateway:
             self.pending.enter(session, len(self._connections), self._now)
 
     def session_received(self, session: Session, payload: bytes) -> None:
-        size = len(payload) + session.framing.overhead_bytes
+        size = len(payload) + session.overhead_bytes
         self.counters.packets_in_total += 1
         self.counters.bytes_in_total += size
         player = self._players.get(session)
@@ -224,10 +224,10 @@ class Gateway:
             session.end(CloseReason.PROTOCOL_ERROR, f"{type(message).__name__.upper()} while in {state.value}")
             return
         match message:
-            case Hello():
-                self._hello(session, message)
             case Ping():
                 self.counters.bytes_out_total += session.answer(Pong(message.token, self.broadcaster.tick).encode())
+            case Hello():
+                self._hello(session, message)
             case Goodbye():
                 session.end(CloseReason.CLIENT_LEFT)
 
@@ -274,7 +274,7 @@ class Gateway:
             if session.reason is None and guard.record_ignored(self._now):
                 self._penalize(player)
         elif guard.admit_actions(count, self._now):
-            self._requests.actions.append(Actions(session.number, seq, actions))
+            self._requests.actions.append((session.number, seq, actions))
             self._acting[session] = None
         else:
             # Perhaps only others at the client's address send too much: this refusal does not count against it.

@@ -48,7 +48,7 @@ class Session(asyncio.Protocol):
     __slots__ = (
         *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_limits", "_linger", "_loop"),
         *("_pending", "_queue", "_queue_bytes", "_reader", "_transport", "accepted_bytes", "address"),
-        *("dropped_bytes", "framing", "host", "in_flight", "kernel_send", "label", "number"),
+        *("dropped_bytes", "framing", "host", "in_flight", "kernel_send", "label", "number", "overhead_bytes"),
         *("reason", "reason_text", "state"),
     )
 
@@ -72,6 +72,7 @@ class Session(asyncio.Protocol):
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
         self.framing = framing
+        self.overhead_bytes = framing.overhead_bytes
         self.kernel_send = kernel_send
         """Sends past the transport, which must hold nothing then; None where only the transport can send (TLS)."""
 
@@ -171,11 +172,10 @@ class Session(asyncio.Protocol):
         self.flush()
 
     def _append(self, data: bytes) -> None:
-        was_clear = self.is_clear
+        if not self._queue and not self.in_flight:
+            self._handler.session_blocked(self)
         self._queue.append(data)
         self._queue_bytes += len(data)
-        if was_clear:
-            self._handler.session_blocked(self)
 
     def flush(self) -> None:
         """Hands the whole queue over as one gather send, unless one is in flight."""

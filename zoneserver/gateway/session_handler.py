@@ -24,7 +24,7 @@ class SessionHandler(Protocol[_Session_contra]):
         """One whole payload arrived. Answers that are queued meanwhile leave in one send with the others."""
 
     def session_blocked(self, session: _Session_contra) -> None:
-        """`is_clear` has ceased to hold: nothing may pass the queue."""
+        """`is_clear` ceases to hold: from now on nothing may pass the queue."""
 
     def session_cleared(self, session: _Session_contra) -> None:
         """`is_clear` holds again."""

@@ -31,13 +31,11 @@ class Join(NamedTuple):
     """The address that the player connected from, without a port."""
 
 
-class Actions(NamedTuple):
-    """The actions of one packet; the first has sequence `seq`, each later one the next."""
+Actions = tuple[int, int, Sequence[tuple[Any, ...]]]
+"""The actions of one packet: (ref, seq, actions), each action being `(kind, argument, ...)`.
 
-    ref: int
-    seq: int
-    actions: Sequence[tuple[Any, ...]]
-    """Each is `(kind, argument, ...)`."""
+The first action has sequence `seq`, each later one the next. A plain tuple, since there is one per packet.
+"""
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from zoneserver.protocol.messages import Act
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.history import Form, Message
-from zoneserver.zone.link import Actions, Join, Requests, TickInput
+from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.zone import Zone
 from zonetools.bench.counter import open_counter
 
@@ -149,7 +149,7 @@ def _action_apply() -> Callable[[], object]:
     actions = [(("move", chance.randint(-17, 17), chance.randint(-17, 17)),) for _ in range(_COUNT)]
 
     def work() -> None:
-        requests = Requests(actions=[Actions(ref, 1, sent) for ref, sent in enumerate(actions)])
+        requests = Requests(actions=[(ref, 1, sent) for ref, sent in enumerate(actions)])
         zone.advance(TickInput(zone.world.tick + 1, 0.0, 100, requests))
 
     return work
