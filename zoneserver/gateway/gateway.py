@@ -87,9 +87,8 @@ class Gateway:
         self._connections: set[Session] = set()
         # When each connection was accepted, until it is gone.
         self._opened_at: dict[Session, float] = {}
-        # Players by session, and by the ref under which the zone knows them.
-        self._players: dict[Session, Player] = {}
-        self._by_ref: dict[int, Player] = {}
+        # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
+        self._players: dict[int, Player] = {}
         # What goes to the zone with `send_requests`.
         self._requests = Requests()
         # ACT packets as they came, for `send_requests` to decode.
@@ -155,7 +154,7 @@ class Gateway:
         size = len(payload) + session.overhead_bytes
         self.counters.packets_in_total += 1
         self.counters.bytes_in_total += size
-        player = self._players.get(session)
+        player: Player | None = session.context
         if player is not None:
             guard = player.guard
             if guard.record_packet(size, self._now):
@@ -192,13 +191,13 @@ class Gateway:
         self.counters.closes[code] += 1
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
         log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
-        player = self._players.pop(session, None)
+        player: Player | None = session.context
         name = "" if player is None else player.name
         self.closed.appendleft(Closed(name, session.address, code, text, self.opened_at(session), self._loop.time()))
         self.pending.leave(session)
         self.broadcaster.leave(session)
         if player is not None:
-            del self._by_ref[session.number]
+            del self._players[session.number]
             self._requests.leaves.append(session.number)
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             if session.reason in _BANNING and player.state is _PLAYING:
@@ -242,7 +241,7 @@ class Gateway:
         session.label = hello.name
         guard = FloodGuard(self._limits, self.pending.address_budgets(session))
         player = Player(session, hello.name, guard, Form(session.framing, DEFLATE in hello.encodings))
-        self._players[session] = self._by_ref[session.number] = player
+        self._players[session.number] = session.context = player
         self.pending.leave(session)
         self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host))
 
@@ -332,11 +331,11 @@ class Gateway:
         """Hands out what a tick of the zone says."""
         self.history.append(output.tick, output.frame)
         for ref, reason, text in output.ended:
-            if ref in self._by_ref:
-                self._by_ref[ref].session.end(reason, text)
+            if ref in self._players:
+                self._players[ref].session.end(reason, text)
         for ref, refusal, is_violation in output.refused:
-            if ref in self._by_ref:
-                self._refuse(self._by_ref[ref], refusal, is_violation)
+            if ref in self._players:
+                self._refuse(self._players[ref], refusal, is_violation)
         acting, self._acting = self._acting, {}
         self.broadcaster.send(output.records, self._now, acting)
         self._welcome(output)
@@ -351,7 +350,7 @@ class Gateway:
         """Players who joined in this tick get the state after it, all from one snapshot."""
         info = self._link.info
         for ref, slot in output.joined:
-            player = self._by_ref.get(ref)
+            player = self._players.get(ref)
             if player is None:
                 continue  # The session ended meanwhile, and the zone is told with the next requests.
             session = player.session

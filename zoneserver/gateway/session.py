@@ -47,7 +47,7 @@ class Session(asyncio.Protocol):
 
     __slots__ = (
         *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_limits", "_linger", "_loop"),
-        *("_pending", "_queue", "_queue_bytes", "_reader", "_transport", "accepted_bytes", "address"),
+        *("_pending", "_queue", "_queue_bytes", "_reader", "_transport", "accepted_bytes", "address", "context"),
         *("dropped_bytes", "framing", "host", "in_flight", "kernel_send", "label", "number", "overhead_bytes"),
         *("reason", "reason_text", "state"),
     )
@@ -71,6 +71,8 @@ class Session(asyncio.Protocol):
         """Host and port of the peer, for people to read."""
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
+        self.context: Any = None
+        """An object of the handler's own."""
         self.framing = framing
         self.overhead_bytes = framing.overhead_bytes
         self.kernel_send = kernel_send
@@ -241,9 +243,8 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
-        # With these limits whatever the transport holds is in flight. Both loops pause TLS at the limit, and
-        # everything else beyond it.
-        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
+        # With these limits whatever the transport holds is in flight. Loops pause TLS at the limit, else beyond it.
+        transport.set_write_buffer_limits(high=int(transport.get_extra_info("sslcontext") is not None), low=0)
         self._came_from(transport.get_extra_info("peername") or ("?", 0))
         self._advance(SessionState.OPEN)
         try:
@@ -282,7 +283,7 @@ class Session(asyncio.Protocol):
                     self._deferred = True
                     self._transport.pause_reading()
                 if not self._is_held:
-                    self._loop.call_soon(self._receive_rest)
+                    self._loop.call_soon(self._receive_more)
             elif self._deferred:
                 self._deferred = False
                 self._transport.resume_reading()
@@ -293,7 +294,7 @@ class Session(asyncio.Protocol):
             self._transport.pause_reading()
         self._discarded_bytes += size
 
-    def _receive_rest(self) -> None:
+    def _receive_more(self) -> None:
         if not self._is_held:
             self.data_received(b"")
 
@@ -310,7 +311,7 @@ class Session(asyncio.Protocol):
         if self._is_held:
             self._is_held = False
             if self._deferred:
-                self._loop.call_soon(self._receive_rest)
+                self._loop.call_soon(self._receive_more)
 
     def eof_received(self) -> bool:
         """asyncio: the peer sends nothing more. It has left, whether or not it can still read."""
