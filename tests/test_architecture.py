@@ -99,7 +99,7 @@ def test_the_gateway_knows_a_link_and_no_zone() -> None:
     for name in modules("zoneserver"):
         if room(name) == "gateway":
             zone = {imported for imported in imports(name) if imported.startswith("zoneserver.zone.")}
-            assert zone <= {"zoneserver.zone.link", "zoneserver.zone.history"}, name
+            assert zone <= {"zoneserver.zone.link", "zoneserver.zone.frame_history"}, name
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from zoneserver.protocol.framing import Deframer
 from zoneserver.protocol.messages import ClientMessage, Ping
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
-from zoneserver.zone.history import History
+from zoneserver.zone.frame_history import History
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
@@ -111,7 +111,7 @@ def test_a_client_that_makes_something_of_nonsense_is_noticed(monkeypatch: pytes
 
 
 def test_a_session_that_waits_forever_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Session, "_receive_rest", lambda _session: None)
+    monkeypatch.setattr(Session, "_receive_more", lambda _session: None)
     with pytest.raises(AssertionError):
         run_seeds("session")
 

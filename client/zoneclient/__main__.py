@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from zoneclient.connection import Update, ZoneConnection, connect
 from zoneclient.errors import JoinRefusedError, ZoneClosedError
 from zoneserver.cli.command import run_command
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
 from zoneserver.support.format import format_address, printable
 from zoneserver.support.parse import parse_port

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, UsageError
 from zoneserver.support.parse import parse_duration
 

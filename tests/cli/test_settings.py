@@ -18,7 +18,7 @@ import zonetools.swarm.__main__
 from helpers.paths import ROOT
 
 from zoneserver.cli import main as cli
-from zoneserver.cli.settings import COMMANDS, Parser
+from zoneserver.cli.parser import COMMANDS, Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_size
 
@@ -104,7 +104,7 @@ def test_flags_override_variables_override_the_file_override_defaults(
 def test_the_table_of_the_command_overrides_the_top_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zoneserver.cli.settings.COMMANDS", (*COMMANDS, "nap"))
+    monkeypatch.setattr("zoneserver.cli.parser.COMMANDS", (*COMMANDS, "nap"))
     file = tmp_path / "zone.toml"
     file.write_text('time = "4s"\nport = 7000\n[nap]\ntime = "5s"\nown_bed = "left"\n[run]\nhz = 10\n')
     assert (read("--config", str(file)).time, read("--config", str(file)).bed) == (5.0, "own left")

@@ -40,7 +40,7 @@ from zoneserver.protocol.messages import (
     Welcome,
     op_of,
 )
-from zoneserver.zone.history import Form, Message
+from zoneserver.zone.frame_history import Form, Message
 
 __all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
 

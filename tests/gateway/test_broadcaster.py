@@ -15,7 +15,7 @@ from zoneserver.config import Config, Limits
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.zone.history import Form, History
+from zoneserver.zone.frame_history import Form, History
 
 FRAME = b"f" * 100
 

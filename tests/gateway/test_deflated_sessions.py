@@ -48,8 +48,8 @@ from zoneserver.protocol.messages import (
 )
 from zoneserver.protocol.world import World
 from zoneserver.server import ZoneServer
-from zoneserver.zone import history as frames
-from zoneserver.zone.history import Form, History
+from zoneserver.zone import frame_history as frames
+from zoneserver.zone.frame_history import Form, History
 from zoneserver.zone.link import Join, Requests
 from zoneserver.zone.rules import Rules
 

@@ -105,7 +105,7 @@ class FarZone:
             Requests(
                 [join._replace(ref=join.ref * count + number) for join in requests.joins],
                 [ref * count + number for ref in requests.leaves],
-                [packet._replace(ref=packet.ref * count + number) for packet in requests.actions],
+                [(ref * count + number, seq, actions) for ref, seq, actions in requests.actions],
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoneserver.zone.history import History
+from zoneserver.zone.frame_history import History
 from zoneserver.zone.link import Join, Requests, TickInput, TickOutput
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone

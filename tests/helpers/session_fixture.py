@@ -122,8 +122,8 @@ class Subscriber(SessionFixture):
         super().__init__(**settings)
         self.group = group
         self._before = 0
-        self.handler.on_blocked = lambda session: self._set_sender(session.is_clear)
-        self.handler.on_cleared = lambda session: self._set_sender(session.is_clear)
+        self.handler.on_blocked = lambda _session: self._set_sender(False)
+        self.handler.on_cleared = lambda _session: self._set_sender(True)
         self.handler.on_stalled = self.leave
 
     @property

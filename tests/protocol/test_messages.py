@@ -11,7 +11,7 @@ from helpers.sample_messages import CLIENT_MESSAGES, EMPTY_TICK, SERVER_MESSAGES
 from zoneserver.protocol import messages
 from zoneserver.protocol.decoding import decode_client, decode_server
 from zoneserver.protocol.messages import ClientMessage, Hello, Op, ServerMessage, Snapshot, Tick
-from zoneserver.protocol.names import NAME_CHARACTERS
+from zoneserver.protocol.player_names import NAME_CHARACTERS
 
 
 @pytest.mark.parametrize("message", CLIENT_MESSAGES, ids=repr)

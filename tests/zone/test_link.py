@@ -31,7 +31,7 @@ from zoneserver.protocol.messages import (
     Tick,
     Welcome,
 )
-from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, Requests, TickOutput
+from zoneserver.zone.link import Ended, Join, RefusedAction, Requests, TickOutput
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, action
 from zoneserver.zone.zone import Zone
@@ -178,7 +178,7 @@ REQUESTS = st.builds(
     Requests,
     st.lists(st.builds(Join, REFS, st.text(max_size=9), st.binary(max_size=9), st.text(max_size=9))),
     st.lists(REFS),
-    st.lists(st.builds(Actions, REFS, REFS, ACTIONS)),
+    st.lists(st.tuples(REFS, REFS, ACTIONS)),
 )
 OUTPUTS = st.builds(
     TickOutput,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from zoneserver.cli.command import run_command
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, parse_count, parse_duration

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoneserver.cli.command import parse_output, run_command
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count
 from zonetools.common.server_process import ServerProcess, cancel_on_signals

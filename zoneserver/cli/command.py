@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
 from zoneserver.support.logs import set_up_logs
 from zoneserver.support.process import discard_output, raise_open_files

@@ -18,10 +18,10 @@ from zoneserver.authoring.check import check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import run_command
+from zoneserver.cli.parser import Parser
 from zoneserver.cli.serve import serve
-from zoneserver.cli.settings import Parser
 from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
-from zoneserver.protocol.names import NAME_TEXT, is_name
+from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit, UsageError

@@ -3,7 +3,7 @@
 A player who can take no more, because a send is in flight or the byte budget of the window is spent, leaves
 the broadcast group and is behind: frames are skipped, at the cost of a cursor. When that is over, one gather
 send brings what was missed: the frames since then or a snapshot, whichever is shorter. The tick waits for
-nobody; `lag` says who has been behind for too long.
+nobody; `lag_tracker` says who has been behind for too long.
 
 There is one group for each form of a frame (framing, deflated or not), so a tick decides nothing session by
 session. A form is made only while somebody wants it.
@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from zoneserver.config import Config
 from zoneserver.gateway.broadcast_group import BroadcastGroup, never_ready
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.gateway.lag import LagTracker, largest_beyond
+from zoneserver.gateway.lag_tracker import LagTracker, largest_beyond
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.socket_options import set_user_timeout, unanswered_seconds
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.zone.history import Form, History, Message
+from zoneserver.zone.frame_history import Form, History, Message
 
 __all__ = ["Broadcaster"]
 

@@ -2,7 +2,7 @@
 
 The gateway says what messages mean, sends the zone what players ask for, and hands out what the zone answers.
 What a client may send is bounded here, before anybody else pays for it: by address (`handshake`) and by
-session (`flood`). It never sees a rule or the zone itself.
+session (`flood_guard`). It never sees a rule or the zone itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from zoneserver.config import Config
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.gateway.flood import FloodGuard, PenaltyLevel
+from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.gateway.handshake import PendingConnections
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
@@ -36,8 +36,8 @@ from zoneserver.protocol.messages import (
     Welcome,
     op_of,
 )
-from zoneserver.protocol.names import NAME_TEXT, is_name
-from zoneserver.zone.history import Form, History
+from zoneserver.protocol.player_names import NAME_TEXT, is_name
+from zoneserver.zone.frame_history import Form, History
 from zoneserver.zone.link import Join, Requests, TickOutput, ZoneLink
 
 __all__ = ["Closed", "Gateway"]
@@ -191,7 +191,9 @@ class Gateway:
         self.counters.closes[code] += 1
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
         log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
+        # A session that is over is no part of a cycle: it is freed without the garbage collector.
         player: Player | None = session.context
+        session.context = None
         name = "" if player is None else player.name
         self.closed.appendleft(Closed(name, session.address, code, text, self.opened_at(session), self._loop.time()))
         self.pending.leave(session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from zoneserver.config import Config
-from zoneserver.gateway.admission import AddressBudgets, Admission
+from zoneserver.gateway.address_limits import AddressBudgets, Admission
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zoneserver.gateway.flood import FloodGuard
+from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState
-from zoneserver.zone.history import Form
+from zoneserver.zone.frame_history import Form
 
 __all__ = ["Player"]
 

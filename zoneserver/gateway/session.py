@@ -101,7 +101,6 @@ class Session(asyncio.Protocol):
         self._has_answered = False
         # True while the handler takes no payloads; they wait for `release`.
         self._is_held = False
-        # Bytes that arrived after the end.
         self._discarded_bytes = 0
         # Aborts the connection of a closing session that takes too long over its goodbye.
         self._linger: asyncio.TimerHandle | None = None

@@ -23,7 +23,7 @@ from zoneserver.zone.actions import Action, actions_of
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
-from zoneserver.zone.registry import Registry
+from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Player, Refused, Rules
 
 __all__ = ["RuleFailure", "Zone", "new_game"]
@@ -100,7 +100,7 @@ class Zone:
         name = rules.name or type(rules).__name__.lower()
         self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()))
         self._limits = limits if limits is not None else Limits()
-        self._registry = Registry(name, players_max, secret)
+        self._registry = PlayerRegistry(name, players_max, secret)
         self._on_failure = on_failure
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)

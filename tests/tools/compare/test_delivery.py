@@ -17,7 +17,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.protocol.messages import Act, Tick
-from zoneserver.zone.history import Form, History
+from zoneserver.zone.frame_history import Form, History
 
 PLAYERS, ACTIONS = 4, 3
 

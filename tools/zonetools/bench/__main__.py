@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from zoneserver.cli.command import parse_output, require_open_files, run_command
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration

@@ -23,7 +23,7 @@ from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, frame
 from zoneserver.protocol.messages import Act
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
-from zoneserver.zone.history import Form, Message
+from zoneserver.zone.frame_history import Form, Message
 from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.zone import Zone
 from zonetools.bench.counter import open_counter

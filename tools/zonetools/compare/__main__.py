@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.config import Config
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals

@@ -25,7 +25,7 @@ from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.session import Session
 from zoneserver.server import ZoneServer
-from zoneserver.zone.history import History
+from zoneserver.zone.frame_history import History
 
 __all__ = ["SERVERS", "GatheringBroadcaster", "ImmediateGateway", "SessionGateway"]
 

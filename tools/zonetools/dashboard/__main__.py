@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoneserver.cli.command import parse_output, run_command
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.format import format_address

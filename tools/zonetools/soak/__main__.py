@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoneserver.cli.command import parse_output, require_open_files, run_command, write_output
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import loop_factory
 from zoneserver.support.parse import one_of, parse_integer

@@ -15,7 +15,7 @@ from typing import Any
 from zoneclient.bots.behaviours import ROLES
 
 from zoneserver.cli.command import is_quiet, parse_output, require_open_files, run_command, write_output
-from zoneserver.cli.settings import Parser
+from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_integer, parse_number, parse_port

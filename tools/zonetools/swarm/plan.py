@@ -14,7 +14,7 @@ from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
 
 from zoneserver.authoring.load import LoadError, load_class
-from zoneserver.protocol.names import NAME_CHARACTERS
+from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 
 from zoneserver.config import Limits
-from zoneserver.gateway.admission import AddressBudgets
+from zoneserver.gateway.address_limits import AddressBudgets
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
 

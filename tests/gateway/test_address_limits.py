@@ -3,7 +3,7 @@
 import pytest
 
 from zoneserver.config import Limits
-from zoneserver.gateway.admission import Admission
+from zoneserver.gateway.address_limits import Admission
 from zoneserver.protocol.codes import CloseReason
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"

@@ -10,13 +10,13 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.ticket_verifier import TicketVerifier
 
-__all__ = ["Registry"]
+__all__ = ["PlayerRegistry"]
 
 
-class Registry:
+class PlayerRegistry:
     """Everybody who is in the zone or waits for a slot, by ref and by name.
 
-    >>> registry = Registry("plaza", players_max=1)
+    >>> registry = PlayerRegistry("plaza", players_max=1)
     >>> registry.enter(Join(1, "ann", b"", "127.0.0.1"), unix_seconds=0.0)
     []
     >>> registry.enter(Join(2, "bob", b"", "127.0.0.1"), unix_seconds=0.0)

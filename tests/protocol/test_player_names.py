@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoneserver.protocol.names import NAME_CHARACTERS, is_name
+from zoneserver.protocol.player_names import NAME_CHARACTERS, is_name
 from zoneserver.support.format import printable
 
 

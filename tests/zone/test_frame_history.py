@@ -8,8 +8,8 @@ import pytest
 from zoneserver.protocol.decoding import inflate_message
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, PayloadReader
 from zoneserver.protocol.messages import Op, Tick
-from zoneserver.zone import history as module
-from zoneserver.zone.history import Form, History, Message
+from zoneserver.zone import frame_history as module
+from zoneserver.zone.frame_history import Form, History, Message
 
 PLAIN, DEFLATED = Form(LENGTH_PREFIX), Form(LENGTH_PREFIX, deflated=True)
 BIG = Tick(7, 100, None, range(300), bytes(300), bytes(300), bytes(300), (), (), (), (), ()).encode()

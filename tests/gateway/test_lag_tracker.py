@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoneserver.gateway.lag import LagTracker, largest_beyond
+from zoneserver.gateway.lag_tracker import LagTracker, largest_beyond
 
 SOFT, PATIENCE = 1000, 5.0
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.config import Limits
-from zoneserver.gateway.admission import AddressBudgets
-from zoneserver.gateway.flood import FloodGuard, PenaltyLevel
+from zoneserver.gateway.address_limits import AddressBudgets
+from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.protocol.codes import CloseReason
 
 LIMITS = Limits()
