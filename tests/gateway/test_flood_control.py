@@ -439,7 +439,7 @@ async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
     await fixture.greet(thief, "ann")
     fixture.tick()
     bye = await thief.ended()
-    assert (bye.code, bye.text) == ("BAD_NAME", "somebody at another address has this name")
+    assert (bye.code, bye.text) == ("BAD_NAME", "a player at another address has this name")
     again = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(again, "ann")
     fixture.tick()

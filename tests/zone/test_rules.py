@@ -205,7 +205,7 @@ def test_a_refusal_names_the_action_and_the_parameter() -> None:
     zone.join(1, "ann")
     zone.submit(1, 1, [("digit", 10)])
     ((_ref, refusal, _is_glitch),) = zone.step().refused
-    assert refusal.text == "digit(value) is a whole number from -3 to 9"
+    assert refusal.text == "digit(value) must be a whole number from -3 to 9"
 
 
 def test_a_subclass_has_the_actions_of_its_base() -> None:

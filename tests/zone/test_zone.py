@@ -293,7 +293,7 @@ def test_a_player_who_joins_again_replaces_the_older_one() -> None:
 def test_a_name_of_another_address_is_taken() -> None:
     zone = zone_of("ann")
     zone.join(2, "ann", host="192.0.2.1")
-    assert zone.step().ended == [Ended(2, CloseReason.BAD_NAME, "somebody at another address has this name")]
+    assert zone.step().ended == [Ended(2, CloseReason.BAD_NAME, "a player at another address has this name")]
 
 
 def test_a_full_zone_lets_nobody_in_until_a_player_leaves() -> None:
@@ -312,7 +312,7 @@ def test_a_zone_with_a_secret_takes_each_ticket_once() -> None:
     zone.join(1, "ann")
     zone.join(2, "ann", ticket)
     result = zone.step(unix_seconds=50.0)
-    assert result.ended == [Ended(1, CloseReason.BAD_TICKET, "this zone asks for a ticket")]
+    assert result.ended == [Ended(1, CloseReason.BAD_TICKET, "this zone requires a ticket")]
     assert result.joined == [(2, 0)]
     zone.join(3, "ann", ticket)
     assert zone.step(unix_seconds=50.0).ended == [Ended(3, CloseReason.BAD_TICKET, "the ticket has been used")]

@@ -87,7 +87,7 @@ async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_i
         return accept(sock)
 
     monkeypatch.setattr(socket.socket, "accept", poor)
-    monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
+    monkeypatch.setattr(tcp, "_RETRY_SECONDS", 0.01)
     sock = tcp.bind("127.0.0.1", 0)
     listener = tcp.Listener(sock, lambda _: Greeting())
     cleanup.push_async_callback(listener.wait_closed)
@@ -108,7 +108,7 @@ async def test_a_closed_listener_that_rests_does_not_wake_up(
         raise OSError(errno.EMFILE, "none left")
 
     monkeypatch.setattr(socket.socket, "accept", poor)
-    monkeypatch.setattr(tcp, "_REST_SECONDS", 0.01)
+    monkeypatch.setattr(tcp, "_RETRY_SECONDS", 0.01)
     sock = tcp.bind("127.0.0.1", 0)
     listener = tcp.Listener(sock, lambda _: asyncio.Protocol())
     await connect(sock.getsockname()[1])
