@@ -174,7 +174,7 @@ PHASES = {"ingest": 4.0, "rules": 10.0, "encode": 2.0, "fan_out": 3.0}
         (80.0, {"fan_out": 60.0, "ingest": 90.0}, "fan_out", "took 80.0 ms of 50.0: most of it fan-out (60.0 ms)"),
         (80.0, {}, "ingest", "took 80.0 ms of 50.0: most of it ingest (65.0 ms)"),
         (20.0, {"ingest": 60.0}, "ingest", "came late, 2 skipped: ingest took 60.0 ms of CPU before it"),
-        (20.0, {}, None, "came late, 2 skipped: nothing of ours took long: the machine is busy"),
+        (20.0, {}, None, "came late, 2 skipped: no phase took long: the machine is busy"),
     ],
 )
 def test_an_overrun_names_the_phase_in_which_its_time_went(

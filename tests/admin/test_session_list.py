@@ -117,7 +117,7 @@ async def test_each_figure_has_its_own_order(open_gateway: OpenGateway) -> None:
 @pytest.mark.parametrize(("sort", "limit"), [("", 20), ("name", 20), ("queued", 0), ("queued", 201)])
 async def test_what_cannot_be_listed_is_refused(open_gateway: OpenGateway, sort: str, limit: int) -> None:
     fixture = await open_gateway(Stubborn)
-    with pytest.raises(ValueError, match=r"sort is one of queued|limit is 1 to 200"):
+    with pytest.raises(ValueError, match=r"sort must be one of queued|limit must be 1 to 200"):
         list_sessions(fixture.gateway, fixture.clock.time(), sort, limit)
 
 

@@ -162,10 +162,7 @@ class Session(asyncio.Protocol):
         return len(data)
 
     def answer(self, payload: bytes) -> int:
-        """Queues an answer; the handler calls it within `session_received`. Returns as `queue` does.
-
-        The answers to all payloads that arrived together leave in one gather send.
-        """
+        """Queues an answer, within `session_received`: answers to payloads that came together leave in one send."""
         self._has_answered = True
         return self.queue(payload)
 
