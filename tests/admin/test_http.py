@@ -84,9 +84,7 @@ async def wait_closed(writer: asyncio.StreamWriter) -> None:
     await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
-async def test_stats_are_a_document_of_the_declared_fields_and_types(
-    server: ZoneServer, browse: Browse, connect: Connect
-) -> None:
+async def test_stats_have_the_declared_fields_and_types(server: ZoneServer, browse: Browse, connect: Connect) -> None:
     client = await connect(server.port)
     await client.hello("ann")
     await client.welcomed()
@@ -108,7 +106,7 @@ async def test_stats_are_a_document_of_the_declared_fields_and_types(
     assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "deflate", "fan_out"}
 
 
-async def test_metrics_are_text_for_prometheus(server: ZoneServer, browse: Browse, connect: Connect) -> None:
+async def test_metrics_are_prometheus_text(server: ZoneServer, browse: Browse, connect: Connect) -> None:
     client = await connect(server.port)
     await client.hello("ann")
     await client.welcomed()
@@ -118,7 +116,7 @@ async def test_metrics_are_text_for_prometheus(server: ZoneServer, browse: Brows
     assert {sample.name: sample.value for sample in samples}["zone_players"] == 1.0
 
 
-async def test_metrics_say_what_is_missing_where_their_package_is_not_installed(
+async def test_metrics_without_their_package_name_the_pip_line(
     monkeypatch: pytest.MonkeyPatch, open_server: OpenServer
 ) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
@@ -131,7 +129,7 @@ async def test_metrics_say_what_is_missing_where_their_package_is_not_installed(
     assert b"prometheus-client is not installed: pip install 'zoneserver[metrics]'" in answer
 
 
-async def test_who_asks_for_statistics_watches_and_who_asks_for_health_does_not(
+async def test_reporter_is_watched_after_a_request_for_stats_but_not_for_health(
     server: ZoneServer, browse: Browse
 ) -> None:
     browser = await browse()
@@ -141,7 +139,7 @@ async def test_who_asks_for_statistics_watches_and_who_asks_for_health_does_not(
         assert server._reporter.is_watched is watches
 
 
-async def test_the_map_says_where_everybody_is(server: ZoneServer, browse: Browse, connect: Connect) -> None:
+async def test_map_has_the_place_of_every_player(server: ZoneServer, browse: Browse, connect: Connect) -> None:
     browser = await browse()
     empty = (await browser.ask("GET /map")).document
     assert (empty["schema"], empty["players"], empty["positions"]) == ("zone-map/1", 0, [])
@@ -153,7 +151,7 @@ async def test_the_map_says_where_everybody_is(server: ZoneServer, browse: Brows
     assert document["positions"] == [snapshot.x[0], snapshot.y[0]]
 
 
-async def test_sessions_are_listed_by_the_figure_that_is_asked_for(
+async def test_sessions_are_sorted_by_the_requested_figure(
     server: ZoneServer, browse: Browse, connect: Connect
 ) -> None:
     for name in ("ann", "bob"):
@@ -168,13 +166,13 @@ async def test_sessions_are_listed_by_the_figure_that_is_asked_for(
 
 
 @pytest.mark.parametrize("query", ["sort=name", "limit=0", "limit=1e3", "limit=-1", "limit=" + "9" * 5000, "sort=%1b"])
-async def test_a_list_that_cannot_be_made_is_a_bad_request(browse: Browse, query: str) -> None:
+async def test_sessions_with_an_unknown_query_are_a_bad_request(browse: Browse, query: str) -> None:
     answer = await (await browse()).ask(f"GET /sessions?{query}")
     assert answer.status == 400
     assert set(answer.document) == {"error"}
 
 
-async def test_health_says_ok_until_the_server_stops(server: ZoneServer, browse: Browse) -> None:
+async def test_health_is_ok_until_the_server_stops(server: ZoneServer, browse: Browse) -> None:
     browser = await browse()
     answer = await browser.ask("GET /healthz")
     assert (answer.status, answer.document["status"]) == (200, "ok")
@@ -183,22 +181,22 @@ async def test_health_says_ok_until_the_server_stops(server: ZoneServer, browse:
     assert (answer.status, answer.document["status"]) == (503, "stopping")
 
 
-async def test_another_path_is_not_found_and_the_answer_names_those_there_are(browse: Browse) -> None:
+async def test_unknown_path_is_not_found_and_the_answer_names_the_paths(browse: Browse) -> None:
     answer = await (await browse()).ask("GET /etc/passwd")
     assert answer.status == 404
     assert answer.document["paths"] == ["/healthz", "/map", "/metrics", "/sessions", "/stats"]
 
 
-async def test_a_query_is_no_part_of_the_path(browse: Browse) -> None:
+async def test_query_is_not_part_of_the_path(browse: Browse) -> None:
     assert (await (await browse()).ask("GET /stats?fresh=1")).status == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-async def test_another_method_is_not_allowed(browse: Browse, method: str) -> None:
+async def test_method_other_than_get_and_head_is_not_allowed(browse: Browse, method: str) -> None:
     assert (await (await browse()).ask(f"{method} /stats")).status == 405
 
 
-async def test_the_body_of_a_post_is_read_past(browse: Browse) -> None:
+async def test_body_of_a_post_is_skipped(browse: Browse) -> None:
     browser = await browse()
     browser.writer.write(b"POST /stats HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
     assert (await browser.answer()).status == 405
@@ -228,7 +226,9 @@ async def test_one_connection_carries_many_requests(browse: Browse) -> None:
 
 
 @pytest.mark.parametrize("request_line", ["GET /stats HTTP/1.1\r\nConnection: close", "GET /stats HTTP/1.0"])
-async def test_who_asks_for_one_answer_is_hung_up_on_after_it(browse: Browse, request_line: str) -> None:
+async def test_connection_closes_after_the_answer_when_the_client_asks_for_one(
+    browse: Browse, request_line: str
+) -> None:
     browser = await browse()
     browser.writer.write(f"{request_line}\r\nHost: localhost\r\n\r\n".encode())
     assert (await browser.answer()).status == 200
@@ -238,36 +238,34 @@ async def test_who_asks_for_one_answer_is_hung_up_on_after_it(browse: Browse, re
 @pytest.mark.parametrize(
     "garbage", [b"\x16\x03\x01\0\xa5 tls\r\n\r\n", b"hello\r\n\r\n", b"GET /stats HTTP/1.1\r\n\r\n"]
 )
-async def test_garbage_is_answered_with_400_and_hung_up_on(browse: Browse, garbage: bytes) -> None:
+async def test_garbage_is_answered_with_400_and_closes_the_connection(browse: Browse, garbage: bytes) -> None:
     browser = await browse()
     browser.writer.write(garbage)
     assert (await browser.answer()).status == 400
     assert await browser.closed()
 
 
-async def test_garbage_after_a_good_request_does_not_cost_its_answer(browse: Browse) -> None:
+async def test_request_before_garbage_is_answered(browse: Browse) -> None:
     browser = await browse()
     browser.writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n\0\0\0\r\n\r\n")
     assert [(await browser.answer()).status for _ in range(2)] == [200, 400]
     assert await browser.closed()
 
 
-async def test_a_huge_header_is_refused(browse: Browse) -> None:
+async def test_huge_header_is_rejected(browse: Browse) -> None:
     browser = await browse()
     browser.writer.write(b"GET /stats HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 10_000)
     assert (await browser.answer()).status == 431
     assert await browser.closed()
 
 
-async def test_a_connection_that_asks_nothing_is_closed_in_time(
-    browse: Browse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_idle_connection_is_closed_in_time(browse: Browse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoneserver.admin.http._IDLE_SECONDS", 0.01)
     browser = await browse()
     assert await browser.closed()
 
 
-async def test_a_stopping_server_hangs_up_on_its_operators(server: ZoneServer, browse: Browse) -> None:
+async def test_stopping_server_closes_admin_connections(server: ZoneServer, browse: Browse) -> None:
     browser = await browse()
     await browser.ask("GET /healthz")
     await server.stop()
@@ -287,13 +285,13 @@ async def ask(port: int, request: bytes) -> bytes:
     ("host", "status"),
     [("127.0.0.1:1", 200), ("localhost", 200), ("[::1]:80", 200), ("evil.example", 421), ("evil.example:7778", 421)],
 )
-async def test_only_who_asks_for_this_machine_is_answered(server: ZoneServer, host: str, status: int) -> None:
+async def test_request_is_answered_only_for_a_loopback_host(server: ZoneServer, host: str, status: int) -> None:
     assert server.stats_port is not None
     request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     assert (await ask(server.stats_port, request.encode())).startswith(f"HTTP/1.1 {status} ".encode())
 
 
-async def test_requests_sent_together_are_all_answered_one_a_turn(server: ZoneServer) -> None:
+async def test_pipelined_requests_are_answered_one_per_turn(server: ZoneServer) -> None:
     assert server.stats_port is not None
     one = b"GET /map HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -301,7 +299,7 @@ async def test_requests_sent_together_are_all_answered_one_a_turn(server: ZoneSe
     assert answer.count(b"HTTP/1.1 200") == 301
 
 
-async def test_answers_that_nobody_reads_do_not_pile_up(server: ZoneServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unread_answers_stop_further_answers(server: ZoneServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.stats_port is not None
     _reader, writer = await asyncio.open_connection("127.0.0.1", server.stats_port)
     writer.transport.pause_reading()
@@ -326,7 +324,7 @@ async def test_answers_that_nobody_reads_do_not_pile_up(server: ZoneServer, monk
         await writer.wait_closed()
 
 
-async def test_there_are_only_so_many_connections(server: ZoneServer) -> None:
+async def test_admin_connections_are_bounded(server: ZoneServer) -> None:
     assert server.stats_port is not None
     kept = [await asyncio.open_connection("127.0.0.1", server.stats_port) for _ in range(16)]
     await until(lambda: len(server._admin_connections) == 16)

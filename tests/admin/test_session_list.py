@@ -51,7 +51,7 @@ async def pleads(fixture: GatewayFixture, client: Client, seq: int) -> None:
     fixture.tick()
 
 
-async def test_a_session_is_listed_with_its_figures(open_gateway: OpenGateway) -> None:
+async def test_session_is_listed_with_its_figures(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn)
     client = await fixture.join("ann")
     fixture.clock.now += 5.0
@@ -66,7 +66,7 @@ async def test_a_session_is_listed_with_its_figures(open_gateway: OpenGateway) -
     assert (ann.rtt_ms is not None) is (sys.platform == "linux")
 
 
-async def test_who_has_not_come_in_yet_has_no_slot(open_gateway: OpenGateway) -> None:
+async def test_joining_player_is_listed_without_a_slot(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn)
     await fixture.greet(await fixture.connect(), "ann")
     await fixture.connect()
@@ -74,7 +74,7 @@ async def test_who_has_not_come_in_yet_has_no_slot(open_gateway: OpenGateway) ->
     assert (ann.state, ann.slot) == ("joining", None)
 
 
-async def test_who_does_not_read_is_first_and_behind(open_gateway: OpenGateway) -> None:
+async def test_player_who_does_not_read_is_listed_first_and_behind(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn, limits=SMALL)
     ann, _bob = await fixture.join("ann"), await fixture.join("bob", receive_bytes=4096)
     while not fixture.gateway.broadcaster.behind:
@@ -89,7 +89,7 @@ async def test_who_does_not_read_is_first_and_behind(open_gateway: OpenGateway) 
     assert names(fixture, "out") == ["ann", "bob"]
 
 
-async def test_who_rests_says_so(open_gateway: OpenGateway) -> None:
+async def test_paused_player_is_listed_as_resting(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn, send_rate=4096)
     await fixture.join("ann")
     fixture.tick(3)
@@ -98,7 +98,7 @@ async def test_who_rests_says_so(open_gateway: OpenGateway) -> None:
     assert ann.behind_ticks > 0
 
 
-async def test_each_figure_has_its_own_order(open_gateway: OpenGateway) -> None:
+async def test_sessions_are_ordered_by_each_figure(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn)
     ann = await fixture.join("ann")
     fixture.clock.now += 1.0
@@ -115,13 +115,13 @@ async def test_each_figure_has_its_own_order(open_gateway: OpenGateway) -> None:
 
 
 @pytest.mark.parametrize(("sort", "limit"), [("", 20), ("name", 20), ("queued", 0), ("queued", 201)])
-async def test_what_cannot_be_listed_is_refused(open_gateway: OpenGateway, sort: str, limit: int) -> None:
+async def test_list_sessions_rejects_an_unknown_sort_or_limit(open_gateway: OpenGateway, sort: str, limit: int) -> None:
     fixture = await open_gateway(Stubborn)
     with pytest.raises(ValueError, match=r"sort must be one of queued|limit must be 1 to 200"):
         list_sessions(fixture.gateway, fixture.clock.time(), sort, limit)
 
 
-async def test_who_has_gone_is_remembered_with_the_reason(open_gateway: OpenGateway) -> None:
+async def test_ended_session_is_listed_with_its_reason(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn)
     ann = await fixture.join("ann")
     fixture.clock.now += 7.0
@@ -139,7 +139,7 @@ async def test_who_has_gone_is_remembered_with_the_reason(open_gateway: OpenGate
     assert len(listed(fixture, limit=1).closed) == 1
 
 
-async def test_only_so_many_are_remembered(open_gateway: OpenGateway) -> None:
+async def test_ended_sessions_are_remembered_up_to_a_bound(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn, limits=Limits(address_connections_max=1000, address_connections_burst=1000))
     clients = [await fixture.connect() for _ in range(_CLOSED_MAX + 1)]
     for client in clients:
@@ -148,7 +148,7 @@ async def test_only_so_many_are_remembered(open_gateway: OpenGateway) -> None:
     assert len(listed(fixture, limit=200).closed) == _CLOSED_MAX
 
 
-async def test_one_whose_connection_has_just_gone_can_still_be_listed(open_gateway: OpenGateway) -> None:
+async def test_session_of_a_closed_socket_is_listed(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Stubborn)
     await fixture.join("ann")
     (session,) = fixture.gateway._connections
@@ -160,7 +160,7 @@ async def test_one_whose_connection_has_just_gone_can_still_be_listed(open_gatew
     assert names(fixture, "rtt") == []
 
 
-def test_a_list_of_a_newer_server_is_read_and_others_are_refused() -> None:
+def test_session_list_reads_a_newer_server_and_rejects_other_documents() -> None:
     session = SessionStats("ann", 0, "127.0.0.1:1", "playing", "FINE", 1.0, 0, 0, None, 10, 1, 0)
     given = SessionList("zone-sessions/1", 7, 1, "queued", [session], [])
     document = given.to_json()

@@ -63,7 +63,7 @@ def frames(fixture: SessionFixture) -> int:
     return count
 
 
-def test_without_a_bound_everybody_gets_every_frame() -> None:
+def test_players_with_room_get_every_frame() -> None:
     broadcast = BroadcastFixture()
     fixtures = [broadcast.join() for _ in range(3)]
     for _ in range(500):
@@ -72,7 +72,7 @@ def test_without_a_bound_everybody_gets_every_frame() -> None:
     assert broadcast.broadcaster.behind == 0
 
 
-def test_who_has_no_room_skips_and_gets_what_it_missed_in_one_send() -> None:
+def test_player_without_room_skips_frames_and_gets_them_in_one_send() -> None:
     broadcast = BroadcastFixture()
     healthy, slow = broadcast.join(), broadcast.join(room=50)
     for _ in range(5):
@@ -88,7 +88,7 @@ def test_who_has_no_room_skips_and_gets_what_it_missed_in_one_send() -> None:
     assert frames(slow) == 1
 
 
-def test_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
+def test_player_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=1000)
     slow = broadcast.join(room=0)
     for _ in range(12):
@@ -98,7 +98,7 @@ def test_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
     assert bytes(slow.transport.kernel) == FRAME + b"s" * 1000
 
 
-def test_over_the_soft_limit_for_its_time_it_is_ended_with_the_figures() -> None:
+def test_player_over_the_soft_limit_for_too_long_is_ended_with_the_figures() -> None:
     limits = Limits(send_soft_bytes=1500, stall_seconds=5.0)
     broadcast = BroadcastFixture(snapshot_bytes=4000, limits=limits)
     slow = broadcast.join(room=0)
@@ -118,7 +118,7 @@ def test_over_the_soft_limit_for_its_time_it_is_ended_with_the_figures() -> None
     assert "ticks behind" in slow.session.reason_text
 
 
-def test_when_memory_does_not_suffice_the_largest_goes_first() -> None:
+def test_largest_queue_is_ended_when_memory_does_not_suffice() -> None:
     broadcast = BroadcastFixture(send_memory_bytes=1000, limits=Limits())
     small, large, healthy = broadcast.join(room=50), broadcast.join(room=0), broadcast.join()
     large.session.queue_bytes(b"x" * 850)
@@ -142,7 +142,7 @@ def total(fixture: SessionFixture) -> int:
 
 
 @pytest.mark.parametrize("rate", [500.0, 1500.0, 1999.0])
-def test_nobody_is_sent_more_than_the_rate_in_any_window(rate: float) -> None:
+def test_send_rate_bounds_the_bytes_in_every_window(rate: float) -> None:
     """The zone makes 2,000 bytes a second. A budget's worth and a snapshot may come on top, once a window."""
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=rate)
     fixture = broadcast.join()
@@ -158,7 +158,7 @@ def test_nobody_is_sent_more_than_the_rate_in_any_window(rate: float) -> None:
     assert not fixture.session.is_over
 
 
-def test_a_rate_above_what_the_zone_makes_is_not_felt() -> None:
+def test_send_rate_above_the_output_skips_no_frame() -> None:
     broadcast = BroadcastFixture(send_rate=2500.0)
     fixture = broadcast.join()
     for _ in range(400):
@@ -168,7 +168,7 @@ def test_a_rate_above_what_the_zone_makes_is_not_felt() -> None:
     assert broadcast.counters.catch_ups_total == 0
 
 
-def test_a_resting_session_that_stalls_meanwhile_goes_on_when_it_has_drained() -> None:
+def test_paused_session_that_stalls_resumes_when_it_has_drained() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
     fixture = broadcast.join()
     while not broadcast.broadcaster.behind:
@@ -183,7 +183,7 @@ def test_a_resting_session_that_stalls_meanwhile_goes_on_when_it_has_drained() -
     assert bytes(fixture.transport.kernel) == b"p" * 10 + b"s" * 300
 
 
-def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
+def test_paused_session_that_ends_is_forgotten() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
     fixture = broadcast.join()
     while not broadcast.broadcaster.behind:
@@ -198,7 +198,7 @@ def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
     )
 
 
-def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then(
+def test_user_timeout_is_long_only_while_a_session_is_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[float] = []
@@ -217,7 +217,7 @@ def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("zoneserver.gateway.broadcaster.unanswered_seconds", lambda _sock: seconds)
 
 
-def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     silent_for(monkeypatch, 1.1)
     broadcast = BroadcastFixture()
     gone = broadcast.join(room=0)
@@ -228,7 +228,7 @@ def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: 
 
 
 @pytest.mark.parametrize(("seconds", "lost"), [(5.0, False), (5.1, True)])
-def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
+def test_silence_counts_from_its_beginning_and_not_from_the_stall(
     monkeypatch: pytest.MonkeyPatch, seconds: float, lost: bool
 ) -> None:
     silent_for(monkeypatch, seconds)
@@ -239,7 +239,7 @@ def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
     assert (gone.session.reason is CloseReason.CONNECTION_LOST) is lost
 
 
-def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_was_sent_bytes_just_now_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     # After the process was stopped, the last answer is long ago, and the next is on its way.
     silent_for(monkeypatch, 60.0)
     broadcast = BroadcastFixture()
@@ -250,7 +250,7 @@ def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.Mo
     assert slow.session.reason is None
 
 
-def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_acknowledges_without_room_is_a_slow_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     silent_for(monkeypatch, 0.9)
     broadcast = BroadcastFixture()
     slow = broadcast.join(room=0)
@@ -259,7 +259,7 @@ def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slow.session.reason is CloseReason.SLOW_CONSUMER
 
 
-def test_each_framing_has_a_group_of_its_own_and_a_frame_is_wrapped_once_for_each(
+def test_frame_is_wrapped_once_for_each_framing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrapped: list[bytes] = []

@@ -88,7 +88,7 @@ async def joined(fixture: GatewayFixture, name: str, *encodings: str, receive_by
     ("asked", "agreed"),
     [((), ()), ((DEFLATE,), (DEFLATE,)), (("brotli", DEFLATE, ""), (DEFLATE,)), (("brotli",), ()), (("Deflate",), ())],
 )
-async def test_welcome_tells_what_was_agreed_of_what_was_asked_for(
+async def test_welcome_names_the_encodings_that_the_server_agrees_to(
     open_gateway: OpenGateway, asked: tuple[str, ...], agreed: tuple[str, ...]
 ) -> None:
     fixture = await open_gateway(Chorus)
@@ -112,7 +112,7 @@ async def payloads_to(client: Client, tick: int) -> list[bytes]:
             return payloads
 
 
-async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_gateway: OpenGateway) -> None:
+async def test_plain_and_deflated_receivers_get_equal_payloads(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     for number in range(100):
         fixture.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
@@ -144,7 +144,7 @@ async def test_both_kinds_get_the_same_and_one_of_them_in_fewer_bytes(open_gatew
     assert counters.deflate_seconds_total > 0
 
 
-async def test_what_is_counted_as_sent_is_what_arrives(open_gateway: OpenGateway) -> None:
+async def test_bytes_counted_as_sent_are_the_bytes_that_arrive(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Chorus)
     clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
     fixture.tick(5)
@@ -153,7 +153,7 @@ async def test_what_is_counted_as_sent_is_what_arrives(open_gateway: OpenGateway
     assert arrived == fixture.gateway.counters.bytes_out_total
 
 
-async def test_while_nobody_asks_nothing_is_deflated(
+async def test_no_frame_is_deflated_without_a_receiver_for_it(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "deflate", None)
@@ -165,7 +165,7 @@ async def test_while_nobody_asks_nothing_is_deflated(
     assert (counters.deflates_total, counters.deflate_seconds_total, counters.bytes_saved_total) == (0, 0.0, 0)
 
 
-async def test_when_the_last_who_asked_has_left_nothing_is_deflated_any_more(open_gateway: OpenGateway) -> None:
+async def test_deflating_stops_when_its_last_receiver_leaves(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Chorus)
     await joined(fixture, "ann")
     bob = await joined(fixture, "bob", DEFLATE)
@@ -177,7 +177,7 @@ async def test_when_the_last_who_asked_has_left_nothing_is_deflated_any_more(ope
     assert fixture.gateway.counters.deflates_total == before == 2
 
 
-async def test_a_frame_that_gets_no_shorter_goes_to_everybody_as_it_is(open_gateway: OpenGateway) -> None:
+async def test_frame_that_gets_no_shorter_is_sent_plain_to_all(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
     fixture.tick()
@@ -187,7 +187,7 @@ async def test_a_frame_that_gets_no_shorter_goes_to_everybody_as_it_is(open_gate
     assert fixture.gateway.counters.frames_deflated_total == 0
 
 
-async def test_the_goodbye_and_refusals_are_never_deflated(open_gateway: OpenGateway) -> None:
+async def test_goodbye_and_refusals_are_never_deflated(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Chorus)
     client = await joined(fixture, "ann", DEFLATE)
     await payloads_to(client, 1)
@@ -196,7 +196,7 @@ async def test_the_goodbye_and_refusals_are_never_deflated(open_gateway: OpenGat
 
 
 @pytest.mark.parametrize("first", [(), (DEFLATE,)])
-async def test_who_comes_back_may_ask_for_something_else(open_gateway: OpenGateway, first: tuple[str, ...]) -> None:
+async def test_replacing_session_may_choose_another_encoding(open_gateway: OpenGateway, first: tuple[str, ...]) -> None:
     fixture = await open_gateway(Chorus)
     second = () if first else (DEFLATE,)
     old = await joined(fixture, "ann", *first)
@@ -212,7 +212,9 @@ async def test_who_comes_back_may_ask_for_something_else(open_gateway: OpenGatew
 
 
 @pytest.mark.parametrize("gateway_class", [server.gateway_class for server in SERVERS.values()])
-async def test_deflating_works_with_every_delivery(open_gateway: OpenGateway, gateway_class: type[Gateway]) -> None:
+async def test_deflated_frames_arrive_with_every_delivery_strategy(
+    open_gateway: OpenGateway, gateway_class: type[Gateway]
+) -> None:
     fixture = await open_gateway(Chorus, gateway_class=gateway_class)
     clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
     fixture.tick(3)
@@ -225,7 +227,7 @@ async def test_deflating_works_with_every_delivery(open_gateway: OpenGateway, ga
 # --- Who falls behind -----------------------------------------------------------------------------
 
 
-async def test_one_that_reads_again_is_caught_up_in_its_own_form(open_gateway: OpenGateway) -> None:
+async def test_deflated_receiver_that_reads_again_catches_up_in_its_form(open_gateway: OpenGateway) -> None:
     limits = dataclasses.replace(SMALL, history_ticks=1000)
     fixture = await open_gateway(Noise, limits=limits)
     client = await joined(fixture, "ann", DEFLATE, receive_bytes=4096)
@@ -283,7 +285,7 @@ STEPS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(STEPS, st.sampled_from([0.0, 4000.0]))
-def test_whoever_stalls_in_whatever_form_misses_and_repeats_nothing(
+def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
     steps: list[tuple[str, int, int]], send_rate: float
 ) -> None:
     """Four places, of which two ask for it; who takes how much when, comes and goes, is chance."""
@@ -354,7 +356,7 @@ def followed(stream: bytes, first: int, wants_deflate: bool, is_cut: bool) -> in
     return tick
 
 
-def test_what_it_takes_to_deflate_is_counted_once_however_many_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deflating_time_is_counted_once_for_all_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
     counters = GatewayCounters()
@@ -389,7 +391,7 @@ async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, 
         return Tally.from_json(await running), swarm
 
 
-async def test_a_swarm_that_asks_for_it_checks_every_byte_of_what_was_deflated(open_server: OpenServer) -> None:
+async def test_worker_checks_every_byte_of_deflated_frames(open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=50)
     tally, swarm = await swarmed(server, 60, deflate=True)
     counters = server.gateway.counters
@@ -402,7 +404,7 @@ async def test_a_swarm_that_asks_for_it_checks_every_byte_of_what_was_deflated(o
     assert inflated.hits > 20 * inflated.misses
 
 
-def test_the_sequences_of_a_swarm_are_as_little_alike_as_those_of_players() -> None:
+def test_first_sequences_of_bots_are_spread_evenly_and_repeatable() -> None:
     first = [Plan(seed=3).first_seq(number) for number in range(2000)]
     assert (
         first == [Plan(seed=3).first_seq(number) for number in range(2000)] != list(map(Plan().first_seq, range(2000)))
@@ -412,7 +414,7 @@ def test_the_sequences_of_a_swarm_are_as_little_alike_as_those_of_players() -> N
     assert max(counts.values()) < 3 * min(counts.values())
 
 
-def test_bots_hold_what_was_in_the_bytes_against_each_other() -> None:
+def test_frame_checker_compares_inflated_payloads() -> None:
     zone = DrivenZone(Plaza(), hz=20, seed=1)
     for ref in range(20):
         zone.join(ref, f"player {ref}")

@@ -40,7 +40,7 @@ async def refusals(client: Client) -> list[str]:
 # --- Floods ---------------------------------------------------------------------------------------
 
 
-async def test_a_flood_is_warned_muted_and_thrown_out(open_gateway: OpenGateway) -> None:
+async def test_flood_of_packets_is_warned_muted_and_ended(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     flooder, healthy = await fixture.join("flooder"), await fixture.join("healthy")
     writing = asyncio.create_task(flooder.say_bytes(PING * 5000))
@@ -62,7 +62,7 @@ async def test_a_flood_is_warned_muted_and_thrown_out(open_gateway: OpenGateway)
 
 
 @pytest.mark.parametrize(("packets", "code"), [(255, None), (256, "WARNED")])
-async def test_who_stays_below_the_brim_is_told_nothing(
+async def test_client_is_warned_at_exactly_the_packet_limit(
     open_gateway: OpenGateway, packets: int, code: str | None
 ) -> None:
     fixture = await open_gateway(Plaza)
@@ -73,7 +73,7 @@ async def test_who_stays_below_the_brim_is_told_nothing(
     assert [(refusal.seq, refusal.code) for refusal in warnings] == ([(0, code)] if code else [])
 
 
-async def test_who_is_at_the_brim_is_read_once_a_tick(open_gateway: OpenGateway) -> None:
+async def test_client_at_its_limit_is_read_once_a_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.join("ann")
     await client.say_bytes(PING * 350)
@@ -92,7 +92,7 @@ async def test_who_is_at_the_brim_is_read_once_a_tick(open_gateway: OpenGateway)
     assert not counters.closes
 
 
-async def test_too_many_actions_are_a_flood_too_and_what_is_muted_reaches_nobody(open_gateway: OpenGateway) -> None:
+async def test_flood_of_actions_is_muted_and_reaches_no_other_player(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     flooder, healthy = await fixture.join("flooder"), await fixture.join("healthy")
     seq = 1
@@ -112,7 +112,7 @@ async def test_too_many_actions_are_a_flood_too_and_what_is_muted_reaches_nobody
     assert fixture.gateway.counters.actions_in_total == 305
 
 
-async def test_who_was_muted_and_is_quiet_is_heard_again(open_gateway: OpenGateway) -> None:
+async def test_muted_client_is_heard_again_after_a_quiet_time(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.join("ann")
     await client.say_bytes(PING * 390)
@@ -136,9 +136,7 @@ async def test_who_was_muted_and_is_quiet_is_heard_again(open_gateway: OpenGatew
     [("emote", 99), ("emote", float("nan")), ("fly", 1), ("move", 120, 120), ("strike", 0), ("say", "\x1b[2J")],
     ids=["range", "nan", "unknown", "speed", "self", "control"],
 )
-async def test_what_no_honest_client_does_again_and_again_ends_it(
-    open_gateway: OpenGateway, action: tuple[object, ...]
-) -> None:
+async def test_repeated_violations_end_the_session(open_gateway: OpenGateway, action: tuple[object, ...]) -> None:
     fixture = await open_gateway(Plaza)
     rogue, healthy = await fixture.join("rogue"), await fixture.join("healthy")
     said = 0
@@ -161,7 +159,7 @@ async def test_what_no_honest_client_does_again_and_again_ends_it(
     assert len(codes) == 15 + 3
 
 
-async def test_a_player_who_is_dead_may_ask_in_vain_for_long(open_gateway: OpenGateway) -> None:
+async def test_ordinary_refusals_at_an_honest_rate_are_not_penalized(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=20)
     ghost = await fixture.join("ghost")
     player = fixture.zone.rules.players[0]
@@ -175,7 +173,7 @@ async def test_a_player_who_is_dead_may_ask_in_vain_for_long(open_gateway: OpenG
     assert not fixture.gateway.counters.restraints
 
 
-async def test_who_sends_on_after_the_end_is_not_read_and_can_read_why(open_gateway: OpenGateway) -> None:
+async def test_client_that_sends_after_the_end_is_not_read_and_gets_the_reason(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, limits=Limits(linger_seconds=600.0))
     client = await fixture.connect()
     (session,) = fixture.gateway._connections
@@ -205,7 +203,7 @@ async def connect_from(fixture: GatewayFixture, host: str, cleanup: AsyncExitSta
     return Client(sock)
 
 
-async def test_one_address_is_turned_away_and_the_others_come_in(
+async def test_address_at_its_connection_limit_is_rejected_and_others_are_accepted(
     open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
     fixture = await open_gateway(Plaza, limits=Limits(address_connections_max=2))
@@ -223,7 +221,9 @@ async def test_one_address_is_turned_away_and_the_others_come_in(
     await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "cyd")
 
 
-async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_gateway: OpenGateway, cleanup: AsyncExitStack) -> None:
+async def test_address_of_a_kicked_player_is_banned_for_a_while(
+    open_gateway: OpenGateway, cleanup: AsyncExitStack
+) -> None:
     fixture = await open_gateway(Plaza, ban_seconds=10.0)
     friend = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(friend, "friend")
@@ -245,7 +245,7 @@ async def test_who_is_thrown_out_is_not_wanted_for_a_while(open_gateway: OpenGat
     await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "late")
 
 
-async def test_who_comes_back_all_the_time_has_others_told_no_more_than_who_stays(
+async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(
     open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
     limits = Limits(address_actions_burst=20, address_actions_per_second=1)
@@ -283,7 +283,7 @@ async def test_who_comes_back_all_the_time_has_others_told_no_more_than_who_stay
         assert len((await client.read_a(Tick)).events) == 10
 
 
-async def test_an_address_where_too_much_is_refused_is_not_wanted_for_a_while(
+async def test_address_with_too_many_refusals_is_banned_for_a_while(
     open_gateway: OpenGateway, cleanup: AsyncExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -306,7 +306,7 @@ async def test_an_address_where_too_much_is_refused_is_not_wanted_for_a_while(
     await fixture.greet(await connect_from(fixture, "127.0.0.9", cleanup), "late")
 
 
-async def test_a_flood_of_connections_is_turned_away_without_words(
+async def test_flood_of_connections_is_dropped_without_a_goodbye(
     open_gateway: OpenGateway, cleanup: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoneserver.gateway.handshake._REJECTED_MAX", 3)
@@ -318,7 +318,7 @@ async def test_a_flood_of_connections_is_turned_away_without_words(
     await until(lambda: fixture.gateway.connections <= 1 + 3)
 
 
-async def test_when_all_places_are_taken_who_says_nothing_makes_room(open_gateway: OpenGateway) -> None:
+async def test_silent_connection_is_ended_when_the_server_is_full(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, connections_max=2)
     silent = await fixture.connect()
     await fixture.join("ann")
@@ -360,7 +360,7 @@ async def rejected(fixture: GatewayFixture, name: str, ticket: bytes) -> Bye:
     return await client.ended()
 
 
-async def test_a_ticket_lets_its_player_in_once(open_gateway: OpenGateway) -> None:
+async def test_ticket_admits_its_player_once(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, secret=SECRET)
     good = ticket("ann")
     client = await knock(fixture, "ann", good)
@@ -375,7 +375,7 @@ async def test_a_ticket_lets_its_player_in_once(open_gateway: OpenGateway) -> No
     await again.welcomed()
 
 
-async def test_without_a_good_ticket_nobody_gets_in(open_gateway: OpenGateway) -> None:
+async def test_join_without_a_valid_ticket_is_rejected(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, secret=SECRET)
     forged = bytearray(ticket("ann"))
     forged[-1] ^= 1
@@ -384,7 +384,7 @@ async def test_without_a_good_ticket_nobody_gets_in(open_gateway: OpenGateway) -
     assert fixture.gateway.players_count == 0
 
 
-async def test_a_zone_that_is_full_does_not_use_the_ticket_up(open_gateway: OpenGateway) -> None:
+async def test_full_zone_does_not_consume_the_ticket(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, secret=SECRET, max_players=1)
     first, good = await knock(fixture, "first", ticket("first")), ticket("ann")
     assert (await rejected(fixture, "ann", good)).code == "SERVER_FULL"
@@ -398,7 +398,7 @@ async def test_a_zone_that_is_full_does_not_use_the_ticket_up(open_gateway: Open
 # --- Our clock ------------------------------------------------------------------------------------
 
 
-async def test_while_the_process_was_stopped_nobodys_time_ran(open_gateway: OpenGateway) -> None:
+async def test_deadlines_do_not_run_while_the_process_is_stopped(open_gateway: OpenGateway) -> None:
     """It was stopped for an hour; nobody could say HELLO to it, or take anything from it, meanwhile."""
     fixture = await open_gateway(Plaza, limits=dataclasses.replace(LIMITS, handshake_seconds=2.0))
     client = await fixture.connect()
@@ -411,7 +411,9 @@ async def test_while_the_process_was_stopped_nobodys_time_ran(open_gateway: Open
     assert not fixture.gateway.counters.closes
 
 
-async def test_who_is_not_wanted_makes_no_room_for_himself(open_gateway: OpenGateway, cleanup: AsyncExitStack) -> None:
+async def test_banned_address_does_not_displace_pending_connections(
+    open_gateway: OpenGateway, cleanup: AsyncExitStack
+) -> None:
     fixture = await open_gateway(Plaza, connections_max=2, ban_seconds=60.0)
     rogue = await connect_from(fixture, "127.0.0.9", cleanup)
     await fixture.greet(rogue, "rogue")
@@ -429,7 +431,7 @@ async def test_who_is_not_wanted_makes_no_room_for_himself(open_gateway: OpenGat
     assert fixture.gateway.players_count == 2
 
 
-async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
+async def test_name_without_tickets_is_taken_over_only_from_its_own_address(
     open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
     fixture = await open_gateway(Plaza)
@@ -447,7 +449,7 @@ async def test_without_tickets_a_name_is_taken_over_from_its_own_address_only(
     assert (await owner.ended()).code == "REPLACED"
 
 
-async def test_with_tickets_the_newest_wins_wherever_it_comes_from(
+async def test_name_with_tickets_is_taken_over_from_any_address(
     open_gateway: OpenGateway, cleanup: AsyncExitStack
 ) -> None:
     fixture = await open_gateway(Plaza, secret=SECRET)
@@ -459,7 +461,7 @@ async def test_with_tickets_the_newest_wins_wherever_it_comes_from(
     assert fixture.gateway.players_count == 1
 
 
-async def test_long_things_said_count_by_their_length(open_gateway: OpenGateway) -> None:
+async def test_long_action_counts_as_several(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     talker = await fixture.join("talker")
     said = 0
@@ -472,7 +474,7 @@ async def test_long_things_said_count_by_their_length(open_gateway: OpenGateway)
     assert said == 16
 
 
-async def test_a_frame_larger_than_the_hard_limit_ends_nobody_by_itself(open_gateway: OpenGateway) -> None:
+async def test_frame_larger_than_the_hard_limit_ends_no_session(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, limits=Limits(send_hard_bytes=1000, socket_send_bytes=4096))
     slow, healthy = await fixture.join("slow", receive_bytes=4096), await fixture.join("healthy")
     for _ in range(10):

@@ -34,7 +34,9 @@ BUDGETS: list[tuple[Spend, float, CloseReason]] = [
 
 
 @pytest.mark.parametrize(("spend", "burst", "reason"), BUDGETS)
-def test_the_ladder_has_three_steps_at_exactly_these_heights(spend: Spend, burst: float, reason: CloseReason) -> None:
+def test_level_rises_at_exactly_one_one_and_a_half_and_two_bursts(
+    spend: Spend, burst: float, reason: CloseReason
+) -> None:
     guard, rises = FloodGuard(LIMITS), {}
     for count in range(1, int(3 * burst) + 1):
         if spend(guard, 0.0):
@@ -54,12 +56,12 @@ RATES = [
 
 
 @pytest.mark.parametrize(("spend", "rate"), [(spend, rate) for (spend, *_), rate in zip(BUDGETS, RATES, strict=True)])
-def test_what_it_may_do_for_ever_it_may_do_for_ever(spend: Spend, rate: float) -> None:
+def test_client_at_the_sustained_rate_is_never_warned(spend: Spend, rate: float) -> None:
     guard = FloodGuard(LIMITS)
     assert not any(spend(guard, count / rate) for count in range(10_000))
 
 
-def test_who_is_quiet_is_forgiven_when_every_budget_has_drained_to_half() -> None:
+def test_level_is_forgiven_when_every_bucket_has_drained_to_half() -> None:
     guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 1.5)):
         guard.record_packet(4, now=0.0)
@@ -71,7 +73,7 @@ def test_who_is_quiet_is_forgiven_when_every_budget_has_drained_to_half() -> Non
     assert guard.level is PenaltyLevel.FINE
 
 
-def test_who_is_out_stays_out() -> None:
+def test_level_out_is_never_forgiven() -> None:
     guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 2)):
         guard.record_packet(4, now=0.0)
@@ -85,7 +87,7 @@ def test_who_is_out_stays_out() -> None:
     stall_seconds=st.floats(0, 5),
     refused=st.booleans(),
 )
-def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
+def test_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
     packets_per_second: int, actions_per_packet: int, stall_seconds: float, refused: bool
 ) -> None:
     """Twenty packets a second, of up to two actions; now and then all that was said in five seconds
@@ -110,7 +112,7 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
 # --- What an address may do ---------------------------------------------------------------------------
 
 
-def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
+def test_address_budget_is_shared_by_its_guards() -> None:
     budgets, left = AddressBudgets(LIMITS), LIMITS.address_actions_burst
     while left:
         # Always somebody else, who begins with nothing.
@@ -125,7 +127,7 @@ def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
 
 
 @pytest.mark.parametrize(("is_violation", "weight"), [(False, 1), (True, 20)])
-def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_violation: bool, weight: int) -> None:
+def test_refusals_of_all_guards_count_against_their_address(is_violation: bool, weight: int) -> None:
     budgets = AddressBudgets(LIMITS)
     for count in range(1, int(LIMITS.address_violations_burst / weight) + 1):
         guard = FloodGuard(LIMITS, budgets)

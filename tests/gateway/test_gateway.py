@@ -84,7 +84,7 @@ async def test_a_player_gets_welcome_and_snapshot_and_then_every_tick(
 
 
 @pytest.mark.parametrize("version", [0, -1, PROTOCOL_VERSION + 1, 2**40])
-async def test_another_version_is_turned_away(open_gateway: OpenGateway, version: int) -> None:
+async def test_hello_of_another_version_is_rejected(open_gateway: OpenGateway, version: int) -> None:
     client = await (await open_gateway(Plaza)).connect()
     await client.hello("ann", version)
     bye = await client.ended()
@@ -109,7 +109,7 @@ async def test_another_version_is_turned_away(open_gateway: OpenGateway, version
         "\u3164",
     ],
 )
-async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_gateway: OpenGateway, name: str) -> None:
+async def test_hello_with_an_unprintable_or_long_name_is_rejected(open_gateway: OpenGateway, name: str) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.connect()
     await client.hello(name)
@@ -118,7 +118,7 @@ async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_gateway: O
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 24, "가" * 24, "Ann Ö."])
-async def test_a_name_of_up_to_24_printable_characters_gets_in(open_gateway: OpenGateway, name: str) -> None:
+async def test_hello_with_a_name_of_24_printable_characters_is_accepted(open_gateway: OpenGateway, name: str) -> None:
     fixture = await open_gateway(Plaza)
     await fixture.join(name)
     assert fixture.zone.world.names == [name]
@@ -128,14 +128,14 @@ ACT = Act(1, [("emote", 0)])
 
 
 @pytest.mark.parametrize("message", [ACT, Ping(1)])
-async def test_before_hello_nothing_else_may_be_said(open_gateway: OpenGateway, message: Act | Ping) -> None:
+async def test_message_before_hello_ends_the_session(open_gateway: OpenGateway, message: Act | Ping) -> None:
     client = await (await open_gateway(Plaza)).connect()
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
 @pytest.mark.parametrize("message", [ACT, Ping(1), Hello(1, "ann", b"")])
-async def test_between_hello_and_welcome_nothing_may_be_said(
+async def test_message_between_hello_and_welcome_ends_the_session(
     open_gateway: OpenGateway, message: Act | Ping | Hello
 ) -> None:
     fixture = await open_gateway(Plaza)
@@ -148,14 +148,14 @@ async def test_between_hello_and_welcome_nothing_may_be_said(
 
 
 @pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(1, "ann", b"").encode()])
-async def test_a_player_who_says_what_nobody_may_is_ended(open_gateway: OpenGateway, payload: bytes) -> None:
+async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenGateway, payload: bytes) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.join("ann")
     await client.say_bytes(frame(payload))
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_gateway: OpenGateway) -> None:
+async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.connect()
     fixture.pass_time(2.9)  # with a tick a second, our clock may be a second behind
@@ -167,7 +167,7 @@ async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_gate
     assert len(fixture.gateway.pending) == 0
 
 
-async def test_a_hello_in_time_is_never_timed_out(open_gateway: OpenGateway) -> None:
+async def test_complete_hello_ends_the_deadline(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.connect()
     fixture.pass_time(1.9)
@@ -177,7 +177,7 @@ async def test_a_hello_in_time_is_never_timed_out(open_gateway: OpenGateway) -> 
     await heard(client)
 
 
-async def test_a_full_zone_turns_away_and_keeps_whom_it_has(open_gateway: OpenGateway) -> None:
+async def test_full_zone_rejects_new_players_and_keeps_its_own(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, max_players=1)
     first, second = await fixture.join("first"), await fixture.connect()
     await fixture.greet(second, "second")
@@ -190,13 +190,13 @@ async def test_a_full_zone_turns_away_and_keeps_whom_it_has(open_gateway: OpenGa
     await fixture.join("second")
 
 
-async def test_connections_beyond_the_limit_are_told_so(open_gateway: OpenGateway) -> None:
+async def test_connection_beyond_the_limit_is_told_server_full(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, connections_max=1)
     await fixture.join("first")
     assert (await (await fixture.connect()).ended()).code == "SERVER_FULL"
 
 
-async def test_the_newest_of_one_name_wins(open_gateway: OpenGateway) -> None:
+async def test_newest_session_of_one_name_replaces_the_older_one(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     other, old = await fixture.join("other"), await fixture.join("ann")
     await other.read_until(Tick)
@@ -211,7 +211,7 @@ async def test_the_newest_of_one_name_wins(open_gateway: OpenGateway) -> None:
     assert fixture.gateway.players_count == 2
 
 
-async def test_the_newest_of_one_name_wins_within_one_tick_too(open_gateway: OpenGateway) -> None:
+async def test_newest_session_of_one_name_wins_within_one_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     old, new = await fixture.connect(), await fixture.connect()
     await fixture.greet(old, "ann")
@@ -225,7 +225,7 @@ async def test_the_newest_of_one_name_wins_within_one_tick_too(open_gateway: Ope
 # --- What a tick tells ----------------------------------------------------------------------------
 
 
-async def test_everybody_gets_the_same_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
+async def test_all_players_get_identical_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=20)
     clients = [await fixture.connect() for _ in range(3)]
     for number, client in enumerate(clients):
@@ -242,7 +242,7 @@ async def test_everybody_gets_the_same_bytes_encoded_once_per_tick(open_gateway:
     assert fixture.gateway.history.snapshots_total == 2
 
 
-async def test_what_one_does_the_others_see_with_its_sequence(open_gateway: OpenGateway) -> None:
+async def test_actions_reach_other_players_with_their_sequences(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=20)
     ann, bob = await fixture.join("ann"), await fixture.join("bob")
     await ann.say(Act(250, [("move", 3, -4), ("say", "hi")]), Act(300, [("emote", 1)]))
@@ -253,7 +253,7 @@ async def test_what_one_does_the_others_see_with_its_sequence(open_gateway: Open
     assert told.events == ((0, 251, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
 
 
-async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
+async def test_acting_players_are_sent_the_frame_first(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixture = await open_gateway(Plaza, hz=20)
@@ -277,7 +277,7 @@ async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
         assert len(told.events) == 3
 
 
-async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_gateway: OpenGateway) -> None:
+async def test_refusal_reaches_only_the_acting_player(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=20)
     ann, bob = await fixture.join("ann"), await fixture.join("bob")
     await ann.read_a(Tick)
@@ -296,7 +296,7 @@ async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_gatew
     assert fixture.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
 
 
-async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
+async def test_exception_in_decoding_ends_only_that_session(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fixture = await open_gateway(Plaza)
@@ -319,7 +319,7 @@ async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
     assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
 
 
-async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
+async def test_ended_session_is_logged_with_player_and_reason_as_text_and_fields(
     open_gateway: OpenGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -337,7 +337,7 @@ async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
     assert record.getMessage().endswith(told["reason"])
 
 
-async def test_packets_are_read_before_the_tick_when_too_many_wait(open_gateway: OpenGateway) -> None:
+async def test_full_inbox_is_decoded_before_the_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     players = [await fixture.join(f"ann {number}") for number in range(8)]
     for seq in range(1, 129):
@@ -351,7 +351,7 @@ async def test_packets_are_read_before_the_tick_when_too_many_wait(open_gateway:
 
 
 @pytest.mark.parametrize("seq", [1, 4, 6])
-async def test_a_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGateway, seq: int) -> None:
+async def test_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGateway, seq: int) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.join("ann")
     await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]), Ping(1))
@@ -360,7 +360,7 @@ async def test_a_sequence_that_does_not_rise_ends_the_session(open_gateway: Open
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-async def test_more_actions_than_a_tick_takes_are_refused_one_by_one(open_gateway: OpenGateway) -> None:
+async def test_actions_beyond_the_limit_of_a_tick_are_refused_one_by_one(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
     client = await fixture.join("ann")
     await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2), Ping(1))
@@ -375,7 +375,7 @@ async def test_more_actions_than_a_tick_takes_are_refused_one_by_one(open_gatewa
     assert len((await client.read_a(Tick)).events) == 2
 
 
-async def test_a_ping_is_answered_with_its_token_and_the_tick(open_gateway: OpenGateway) -> None:
+async def test_ping_is_answered_with_its_token_and_the_tick(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     client = await fixture.join("ann")
     fixture.tick(2)
@@ -384,7 +384,7 @@ async def test_a_ping_is_answered_with_its_token_and_the_tick(open_gateway: Open
 
 
 @pytest.mark.parametrize("politely", [True, False])
-async def test_who_goes_leaves_exactly_once(open_gateway: OpenGateway, politely: bool) -> None:
+async def test_player_who_ends_leaves_the_zone_exactly_once(open_gateway: OpenGateway, politely: bool) -> None:
     fixture = await open_gateway(Plaza)
     ann, bob = await fixture.join("ann"), await fixture.join("bob")
     if politely:
@@ -398,7 +398,7 @@ async def test_who_goes_leaves_exactly_once(open_gateway: OpenGateway, politely:
     assert fixture.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
 
 
-async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_gateway: OpenGateway) -> None:
+async def test_gateway_keeps_nothing_of_players_who_left(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza)
     for _ in range(3):
         clients = [await fixture.connect() for _ in range(20)]
@@ -421,7 +421,7 @@ async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_gateway: O
 # --- Who does not read ----------------------------------------------------------------------------
 
 
-async def test_a_session_that_is_gone_is_freed_without_the_collector(open_gateway: OpenGateway) -> None:
+async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=20)
     gc.collect()
     gc.disable()
@@ -444,7 +444,7 @@ async def test_a_session_that_is_gone_is_freed_without_the_collector(open_gatewa
         gc.enable()
 
 
-async def test_a_client_that_never_reads_costs_nobody_else_a_frame_and_is_ended(open_gateway: OpenGateway) -> None:
+async def test_client_that_never_reads_is_ended_and_delays_no_other_player(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Noisy, limits=SMALL)
     counters, limits = fixture.gateway.counters, fixture.config.limits
     healthy = await fixture.join("healthy")
@@ -473,7 +473,7 @@ async def test_a_client_that_never_reads_costs_nobody_else_a_frame_and_is_ended(
     assert [frame.leaves for frame in told if frame.leaves] == [(1,)]
 
 
-async def test_a_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGateway) -> None:
+async def test_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
     client = await fixture.connect(4096)
     await fixture.greet(client, "slow")
@@ -509,7 +509,7 @@ class Follower:
 
 
 @pytest.mark.parametrize(("missed_ticks", "crowd", "snapshots"), [(10, 0, 1), (3, 1000, 0)])
-async def test_one_that_reads_again_is_caught_up_with_frames_or_a_snapshot_whichever_is_shorter(
+async def test_client_that_reads_again_gets_the_shorter_of_frames_and_snapshot(
     open_gateway: OpenGateway, missed_ticks: int, crowd: int, snapshots: int
 ) -> None:
     fixture = await open_gateway(Noisy, limits=SMALL)
@@ -536,7 +536,7 @@ async def test_one_that_reads_again_is_caught_up_with_frames_or_a_snapshot_which
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])  # it takes seconds, and the loop has no part in it
-async def test_by_default_a_stall_is_noticed_before_tcp_gives_the_connection_up(
+async def test_default_limits_notice_a_stall_before_tcp_drops_the_connection(
     open_server: OpenServer, connect: Connect
 ) -> None:
     server = await open_server(Noisy)
@@ -551,7 +551,7 @@ async def test_by_default_a_stall_is_noticed_before_tcp_gives_the_connection_up(
 # --- The end of it --------------------------------------------------------------------------------
 
 
-async def test_a_shutdown_tells_everybody_and_waits_for_nobody_who_is_stuck(open_gateway: OpenGateway) -> None:
+async def test_shutdown_tells_every_client_and_does_not_wait_for_a_stuck_one(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
     await fixture.join("stuck", receive_bytes=4096)
     healthy, waiting, joining = await fixture.join("healthy"), await fixture.connect(), await fixture.connect()
@@ -568,7 +568,7 @@ async def test_a_shutdown_tells_everybody_and_waits_for_nobody_who_is_stuck(open
     assert fixture.gateway.counters.closes == {"SERVER_STOPPING": 4}
 
 
-async def test_a_shutdown_is_over_as_soon_as_everybody_has_gone(open_server: OpenServer, connect: Connect) -> None:
+async def test_shutdown_ends_when_every_client_has_gone(open_server: OpenServer, connect: Connect) -> None:
     server = await open_server(Plaza, hz=100, drain_seconds=600.0, limits=Limits(linger_seconds=600.0))
     client = await connect(server.port)
     await client.hello("ann")
@@ -583,7 +583,7 @@ async def test_a_shutdown_is_over_as_soon_as_everybody_has_gone(open_server: Ope
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_a_client_that_arrives_while_the_server_stops_is_not_forgotten(
+async def test_client_that_connects_during_the_shutdown_is_closed(
     open_server: OpenServer, connect: Connect, turns: int
 ) -> None:
     server = await open_server(Plaza, limits=Limits(linger_seconds=0.1), drain_seconds=0.5)
@@ -608,7 +608,7 @@ class Accepted(asyncio.Protocol):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection inherits nothing")
-async def test_accepted_sockets_have_the_options_of_the_listener(cleanup: AsyncExitStack, connect: Connect) -> None:
+async def test_accepted_socket_inherits_the_options_of_the_listener(cleanup: AsyncExitStack, connect: Connect) -> None:
     limits = Limits(socket_send_bytes=32 * 1024, tcp_user_timeout_seconds=3.0)
     accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
     listener = tcp.bind("127.0.0.1", 0, limits)

@@ -33,7 +33,7 @@ def broken(_session: Session) -> None:
 # --- The seven faults of the lesson ---------------------------------------------------------------
 
 
-def test_fault_1_an_exception_in_the_send_completion_leaves_no_session_that_never_sends_again() -> None:
+def test_exception_in_a_send_completion_ends_the_session() -> None:
     fixture = SessionFixture(room=0)
     fixture.handler.on_drained = broken
     fixture.send(b"first")
@@ -47,7 +47,7 @@ def test_fault_1_an_exception_in_the_send_completion_leaves_no_session_that_neve
     assert fixture.session.waiting_bytes == 0
 
 
-def test_fault_2_an_exception_in_the_receive_completion_leaves_no_zombie() -> None:
+def test_exception_in_receiving_ends_the_session() -> None:
     fixture = SessionFixture()
     fixture.handler.on_received = broken
     fixture.transport.deliver(frame(b"one") + frame(b"two"))
@@ -58,7 +58,7 @@ def test_fault_2_an_exception_in_the_receive_completion_leaves_no_zombie() -> No
     assert fixture.transport.at_eof
 
 
-def test_fault_3_the_send_queue_has_a_bound() -> None:
+def test_send_queue_is_bounded_behind_a_send_in_flight() -> None:
     fixture = SessionFixture(Limits(send_hard_bytes=100), room=0)
     assert fixture.send(b"a" * 60), "in flight"
     assert fixture.send(b"b" * 40)
@@ -68,7 +68,7 @@ def test_fault_3_the_send_queue_has_a_bound() -> None:
     assert fixture.session.reason is CloseReason.SLOW_CONSUMER
 
 
-def test_fault_3_the_bound_counts_what_is_queued_without_a_send_too() -> None:
+def test_send_queue_is_bounded_without_a_send_in_flight() -> None:
     fixture = SessionFixture(Limits(send_hard_bytes=100))
     assert fixture.session.queue_bytes(b"a" * 100)
     assert not fixture.session.queue_bytes(b"b")
@@ -76,7 +76,7 @@ def test_fault_3_the_bound_counts_what_is_queued_without_a_send_too() -> None:
     assert fixture.transport.kernel == b"a" * 100 + fixture.goodbye
 
 
-def test_fault_4_sends_that_complete_at_once_do_not_recurse() -> None:
+def test_sends_that_complete_at_once_do_not_recurse() -> None:
     fixture = SessionFixture(room=0)
     depths = set()
 
@@ -92,7 +92,7 @@ def test_fault_4_sends_that_complete_at_once_do_not_recurse() -> None:
     assert len(depths) == 1
 
 
-def test_fault_5_the_end_of_a_connection_that_was_reset_is_an_ordinary_end() -> None:
+def test_reset_connection_ends_the_session_with_connection_lost() -> None:
     fixture = SessionFixture(room=0)
     fixture.send(b"in flight")
     fixture.send(b"queued")
@@ -111,7 +111,7 @@ def test_fault_5_the_end_of_a_connection_that_was_reset_is_an_ordinary_end() -> 
     assert fixture.handler.told == ["opened", "stalled", "ended", "gone"]
 
 
-def test_fault_6_bytes_sent_are_compared_with_bytes_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_completion_with_unsent_bytes_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     fixture = SessionFixture(room=0)
     fixture.send(b"four")
     # A transport that says it is done, and that it holds a byte yet.
@@ -120,7 +120,7 @@ def test_fault_6_bytes_sent_are_compared_with_bytes_queued(monkeypatch: pytest.M
     assert fixture.session.reason is CloseReason.INTERNAL_ERROR
 
 
-def test_fault_6_every_byte_accepted_is_sent_or_waits_or_was_dropped() -> None:
+def test_accepted_bytes_are_sent_waiting_or_dropped() -> None:
     fixture = SessionFixture(room=7)
 
     def balanced() -> bool:
@@ -145,7 +145,7 @@ def test_fault_6_every_byte_accepted_is_sent_or_waits_or_was_dropped() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 1024])
-def test_fault_7_a_read_is_not_a_message(step: int) -> None:
+def test_payloads_are_whole_however_the_stream_was_split(step: int) -> None:
     fixture = SessionFixture(Limits(client_frame_bytes=3000))
     texts = ["안녕하세요", "가" * 700, "x"]
     stream = b"".join(frame(text.encode()) for text in texts)
@@ -157,7 +157,7 @@ def test_fault_7_a_read_is_not_a_message(step: int) -> None:
 # --- Sending --------------------------------------------------------------------------------------
 
 
-def test_what_queued_up_is_handed_over_whole_in_one_gather_send() -> None:
+def test_whole_queue_leaves_in_one_gather_send() -> None:
     fixture = SessionFixture(room=0)
     for data in (b"one", b"two", b"three"):
         fixture.send(data)
@@ -168,7 +168,7 @@ def test_what_queued_up_is_handed_over_whole_in_one_gather_send() -> None:
     assert fixture.handler.told == ["opened", "stalled", "drained", "stalled", "drained"]
 
 
-def test_what_is_enqueued_leaves_with_the_next_send_and_before_it() -> None:
+def test_queued_bytes_leave_with_the_next_send_and_before_it() -> None:
     fixture = SessionFixture()
     fixture.session.queue_bytes(b"refusal ")
     assert not fixture.transport.sends
@@ -176,7 +176,7 @@ def test_what_is_enqueued_leaves_with_the_next_send_and_before_it() -> None:
     assert fixture.transport.sends == [b"refusal frame"]
 
 
-def test_one_send_is_in_flight_at_a_time_however_much_is_flushed() -> None:
+def test_flush_keeps_one_send_in_flight() -> None:
     fixture = SessionFixture(room=0)
     for number in range(20):
         fixture.send(b"%d " % number)
@@ -189,7 +189,7 @@ def test_one_send_is_in_flight_at_a_time_however_much_is_flushed() -> None:
     assert fixture.transport.kernel.split() == [b"%d" % number for number in range(20)]
 
 
-def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send() -> None:
+def test_bytes_queued_by_the_handler_in_drained_leave_in_the_next_gather_send() -> None:
     fixture = SessionFixture(room=0)
     fixture.handler.on_drained = lambda session: session.answer(b"caught up")
     fixture.send(b"frame")
@@ -198,7 +198,7 @@ def test_what_the_owner_queues_when_a_send_drains_leaves_in_the_same_gather_send
     assert fixture.transport.sends[1] == b"pong" + frame(b"caught up")
 
 
-def test_answers_to_what_arrived_together_leave_in_one_gather_send() -> None:
+def test_answers_to_payloads_that_arrived_together_leave_in_one_gather_send() -> None:
     fixture = SessionFixture()
     fixture.handler.on_received = lambda session: session.answer(b"pong")
     ping = frame(b"ping")
@@ -208,7 +208,7 @@ def test_answers_to_what_arrived_together_leave_in_one_gather_send() -> None:
     assert fixture.transport.sends == [frame(b"pong") * 3, frame(b"pong")]
 
 
-def test_a_transport_that_raises_ends_the_session() -> None:
+def test_transport_that_raises_ends_the_session() -> None:
     for use in (Session.queue, Session.queue_bytes):
         fixture = SessionFixture()
         fixture.transport.at_eof = True  # from here on the fake raises
@@ -221,7 +221,7 @@ def test_a_transport_that_raises_ends_the_session() -> None:
 # --- The end --------------------------------------------------------------------------------------
 
 
-def test_the_goodbye_comes_last_and_the_end_of_the_stream_behind_it() -> None:
+def test_goodbye_comes_last_before_the_end_of_the_stream() -> None:
     fixture = SessionFixture(room=0)
     fixture.send(b"frame")
     fixture.send(b"queued")
@@ -237,7 +237,7 @@ def test_the_goodbye_comes_last_and_the_end_of_the_stream_behind_it() -> None:
     assert fixture.loop.timers == 0
 
 
-def test_nothing_is_accepted_after_the_end() -> None:
+def test_session_accepts_no_bytes_after_the_end() -> None:
     fixture = SessionFixture()
     fixture.session.end(CloseReason.CLIENT_LEFT)
     accepted = fixture.session.accepted_bytes
@@ -248,7 +248,7 @@ def test_nothing_is_accepted_after_the_end() -> None:
     assert fixture.transport.kernel == fixture.goodbye
 
 
-def test_nothing_is_received_after_the_end() -> None:
+def test_session_receives_no_payloads_after_the_end() -> None:
     fixture = SessionFixture()
     fixture.handler.on_received = lambda session: session.end(CloseReason.CLIENT_LEFT)
     fixture.transport.deliver(frame(b"goodbye") + frame(b"same read"))
@@ -256,7 +256,7 @@ def test_nothing_is_received_after_the_end() -> None:
     assert fixture.handler.received == [b"goodbye"]
 
 
-def test_the_first_reason_wins_and_the_owner_is_told_once() -> None:
+def test_first_reason_wins_and_the_handler_is_told_once() -> None:
     fixture = SessionFixture(room=0)
     fixture.handler.on_ended = lambda session: session.end(CloseReason.INTERNAL_ERROR)
     fixture.session.end(CloseReason.REPLACED, "by another")
@@ -268,7 +268,7 @@ def test_the_first_reason_wins_and_the_owner_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.9, 1.0])
-def test_a_peer_that_takes_too_long_over_its_goodbye_is_dropped(seconds: float) -> None:
+def test_peer_that_takes_too_long_over_its_goodbye_is_dropped(seconds: float) -> None:
     fixture = SessionFixture(Limits(linger_seconds=1.0), room=0)
     fixture.session.end(CloseReason.SLOW_CONSUMER)
     fixture.loop.pass_time(seconds)
@@ -276,7 +276,7 @@ def test_a_peer_that_takes_too_long_over_its_goodbye_is_dropped(seconds: float) 
     assert fixture.transport.broken == (seconds >= 1.0)
 
 
-def test_an_owner_that_fails_at_the_end_is_still_told_that_the_connection_is_gone() -> None:
+def test_handler_that_raises_in_ended_is_still_told_gone() -> None:
     fixture = SessionFixture()
     fixture.handler.on_ended = broken
     fixture.session.end(CloseReason.CLIENT_LEFT)
@@ -289,7 +289,7 @@ def test_an_owner_that_fails_at_the_end_is_still_told_that_the_connection_is_gon
     assert lost.handler.told == FINISHED
 
 
-def test_a_peer_that_hangs_up_has_left_and_is_told_goodbye_all_the_same() -> None:
+def test_peer_that_closes_its_side_is_sent_the_goodbye() -> None:
     fixture = SessionFixture()
     fixture.transport.deliver_eof()
     assert fixture.session.reason is CloseReason.CONNECTION_LOST
@@ -298,7 +298,7 @@ def test_a_peer_that_hangs_up_has_left_and_is_told_goodbye_all_the_same() -> Non
     assert fixture.handler.told == FINISHED
 
 
-def test_a_peer_that_hangs_up_while_a_send_is_in_flight_is_closed_when_it_has_drained() -> None:
+def test_peer_that_closes_its_side_during_a_send_is_closed_after_it_drained() -> None:
     fixture = SessionFixture(room=0)
     fixture.send(b"frame")
     fixture.transport.deliver_eof()
@@ -308,7 +308,7 @@ def test_a_peer_that_hangs_up_while_a_send_is_in_flight_is_closed_when_it_has_dr
     assert fixture.handler.told == ["opened", "stalled", "ended", "gone"]
 
 
-def test_a_framing_error_ends_the_session() -> None:
+def test_framing_error_ends_the_session() -> None:
     for header in (bytes(4), (1025).to_bytes(4)):
         fixture = SessionFixture()
         fixture.transport.deliver(header)
@@ -319,7 +319,7 @@ def test_a_framing_error_ends_the_session() -> None:
 
 
 @pytest.mark.parametrize("at", [7, 9, 11])
-def test_what_came_before_a_framing_error_is_served_however_the_stream_was_split(at: int) -> None:
+def test_payloads_before_a_framing_error_are_served_however_the_stream_was_split(at: int) -> None:
     fixture = SessionFixture()
     stream = frame(b"act") + bytes(4)
     fixture.transport.deliver(stream[:at])
@@ -347,7 +347,7 @@ def test_state_of_an_open_session_leads_to_closed_by_way_of_closing() -> None:
     assert MAY_FOLLOW[SessionState.CLOSED] == set()
 
 
-def test_a_connection_that_never_stood_ends_once_and_is_gone() -> None:
+def test_rejected_connection_ends_once_and_is_gone() -> None:
     owner, loop = Recorder(), FakeLoop()
     session = Session(owner, Limits(), loop)
     assert session.accepted(("192.0.2.1", 5000))
@@ -360,14 +360,14 @@ def test_a_connection_that_never_stood_ends_once_and_is_gone() -> None:
     assert not session.queue_bytes(b"x")
 
 
-def test_a_connection_that_stands_does_not_fail_to_open() -> None:
+def test_close_rejected_does_nothing_to_an_open_session() -> None:
     fixture = SessionFixture()
     fixture.session.close_rejected(CloseReason.HANDSHAKE_TIMEOUT)
     assert fixture.session.state is SessionState.OPEN
     assert fixture.handler.told == ["opened"]
 
 
-def test_what_comes_after_the_end_is_thrown_away_within_bounds() -> None:
+def test_bytes_after_the_end_are_discarded_up_to_a_bound() -> None:
     fixture = SessionFixture()
     fixture.session.end(CloseReason.FLOOD)
     fixture.transport.deliver(b"x" * _DISCARDED_BYTES_MAX)
@@ -384,7 +384,7 @@ def test_what_comes_after_the_end_is_thrown_away_within_bounds() -> None:
 # --- One turn of the loop takes so many frames ----------------------------------------------------
 
 
-def test_frames_beyond_the_budget_wait_for_the_next_turn() -> None:
+def test_payloads_beyond_the_limit_per_callback_wait_for_the_next_turn() -> None:
     fixture = SessionFixture()
     payloads = [b"%d" % number for number in range(200)]
     fixture.transport.deliver(b"".join(map(frame, payloads)))
@@ -400,7 +400,7 @@ def test_frames_beyond_the_budget_wait_for_the_next_turn() -> None:
 
 
 @pytest.mark.parametrize(("frames", "reading"), [(63, True), (64, False)])
-def test_reading_rests_from_exactly_the_budget_on(frames: int, reading: bool) -> None:
+def test_reading_pauses_at_exactly_the_limit_per_callback(frames: int, reading: bool) -> None:
     fixture = SessionFixture()
     fixture.transport.deliver(frame(b"x") * frames)
     assert fixture.transport.reading == reading
@@ -409,7 +409,7 @@ def test_reading_rests_from_exactly_the_budget_on(frames: int, reading: bool) ->
     assert len(fixture.handler.received) == frames
 
 
-def test_a_session_that_ends_with_frames_left_serves_none_of_them_and_reads_on() -> None:
+def test_session_that_ends_drops_deferred_payloads_and_reads_on() -> None:
     fixture = SessionFixture(room=0)
     fixture.transport.deliver(frame(b"x") * 200)
     fixture.session.end(CloseReason.SERVER_STOPPING)
@@ -475,7 +475,7 @@ async def read_all(client: Client) -> bytes:
     return b"".join(parts)
 
 
-async def test_a_slow_peer_gets_every_byte_in_order_and_then_the_goodbye(open_line: OpenLine) -> None:
+async def test_slow_peer_gets_every_byte_in_order_and_then_the_goodbye(open_line: OpenLine) -> None:
     line = await open_line()
     sent = line.stall()
     for number in range(100):
@@ -489,7 +489,7 @@ async def test_a_slow_peer_gets_every_byte_in_order_and_then_the_goodbye(open_li
     assert line.session.sent_bytes == line.session.accepted_bytes == len(received)
 
 
-async def test_a_session_stalls_and_drains_again_and_again(open_line: OpenLine) -> None:
+async def test_session_stalls_and_drains_repeatedly(open_line: OpenLine) -> None:
     line = await open_line()
     for _ in range(5):
         sent = line.stall()
@@ -503,9 +503,7 @@ async def test_a_session_stalls_and_drains_again_and_again(open_line: OpenLine) 
 
 
 @pytest.mark.parametrize("frames", [100, 2000])
-async def test_a_client_that_sends_a_lot_while_it_is_ended_still_reads_the_goodbye(
-    open_line: OpenLine, frames: int
-) -> None:
+async def test_client_that_sends_while_it_is_ended_still_reads_the_goodbye(open_line: OpenLine, frames: int) -> None:
     line = await open_line(Limits(linger_seconds=10.0))
     line.handler.on_received = lambda session: session.end(CloseReason.PROTOCOL_ERROR, "enough")
     sending = asyncio.create_task(line.client.say_bytes(frame(b"x" * 1000) * frames))
@@ -517,7 +515,7 @@ async def test_a_client_that_sends_a_lot_while_it_is_ended_still_reads_the_goodb
     line.session.abort()
 
 
-async def test_a_stuck_peer_is_dropped_after_its_time_to_linger(open_line: OpenLine) -> None:
+async def test_stuck_peer_is_dropped_after_the_linger_time(open_line: OpenLine) -> None:
     line = await open_line(Limits(linger_seconds=0.05, socket_send_bytes=4096))
     sent = line.stall()
     line.session.end(CloseReason.SLOW_CONSUMER)
@@ -527,14 +525,14 @@ async def test_a_stuck_peer_is_dropped_after_its_time_to_linger(open_line: OpenL
     assert line.session.accepted_bytes > len(sent)
 
 
-async def test_a_peer_that_hangs_up_for_sending_reads_the_goodbye(open_line: OpenLine) -> None:
+async def test_peer_that_shuts_down_its_sending_side_reads_the_goodbye(open_line: OpenLine) -> None:
     line = await open_line()
     line.client.sock.shutdown(socket.SHUT_WR)
     assert (await line.client.ended()).code == "CONNECTION_LOST"
     await until(lambda: line.handler.told == FINISHED)
 
 
-async def test_a_peer_that_hangs_up_with_a_send_in_flight_gets_all_of_it(open_line: OpenLine) -> None:
+async def test_peer_that_shuts_down_its_sending_side_gets_the_send_in_flight(open_line: OpenLine) -> None:
     line = await open_line()
     sent = line.stall()
     line.client.sock.shutdown(socket.SHUT_WR)
@@ -544,7 +542,7 @@ async def test_a_peer_that_hangs_up_with_a_send_in_flight_gets_all_of_it(open_li
     await until(lambda: line.handler.told == ["opened", "stalled", "ended", "gone"])
 
 
-async def test_a_reset_connection_ends_the_session_once(open_line: OpenLine) -> None:
+async def test_connection_reset_by_the_peer_ends_the_session_once(open_line: OpenLine) -> None:
     line = await open_line()
     line.stall()
     line.client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -554,7 +552,7 @@ async def test_a_reset_connection_ends_the_session_once(open_line: OpenLine) -> 
     assert line.handler.told == ["opened", "stalled", "ended", "gone"]
 
 
-async def test_fault_5_ending_a_session_whose_peer_has_just_closed_is_no_failure(
+async def test_end_of_a_session_whose_peer_just_closed_logs_nothing(
     open_line: OpenLine, caplog: pytest.LogCaptureFixture
 ) -> None:
     line = await open_line()
@@ -566,7 +564,7 @@ async def test_fault_5_ending_a_session_whose_peer_has_just_closed_is_no_failure
     assert not caplog.records
 
 
-async def test_a_failing_owner_costs_one_session_and_no_other(open_line: OpenLine) -> None:
+async def test_handler_that_raises_ends_only_one_session(open_line: OpenLine) -> None:
     line, other = await open_line(), await open_line()
     line.handler.on_received = broken
     await line.client.say_bytes(frame(b"x"))
@@ -576,7 +574,7 @@ async def test_a_failing_owner_costs_one_session_and_no_other(open_line: OpenLin
     assert other.session.state is SessionState.OPEN
 
 
-async def test_a_flood_of_small_frames_is_served_whole_and_in_order(open_line: OpenLine) -> None:
+async def test_flood_of_small_payloads_is_served_whole_and_in_order(open_line: OpenLine) -> None:
     line = await open_line()
     payloads = [b"%d" % number for number in range(20_000)]
     await line.client.say_bytes(b"".join(map(frame, payloads)))
@@ -584,7 +582,7 @@ async def test_a_flood_of_small_frames_is_served_whole_and_in_order(open_line: O
     assert line.handler.received == payloads
 
 
-async def test_frames_beyond_the_budget_are_served_before_the_end_of_the_stream(open_line: OpenLine) -> None:
+async def test_deferred_payloads_are_served_before_the_end_of_the_stream(open_line: OpenLine) -> None:
     line = await open_line()
     await line.client.say_bytes(frame(b"x") * 500)
     line.client.sock.shutdown(socket.SHUT_WR)

@@ -168,7 +168,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.fixture.accepted_bytes == len(self.accepted)
 
     @invariant()
-    def what_was_accepted_is_sent_or_waits_or_was_dropped(self) -> None:
+    def accepted_bytes_are_sent_waiting_or_dropped(self) -> None:
         session, sent = self.session, len(self.transport.kernel)
         if not self.transport.broken:
             assert self.fixture.accepted_bytes == sent + session.waiting_bytes
@@ -179,7 +179,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert session.sent_bytes <= sent + self.transport.swallowed_bytes
 
     @invariant()
-    def what_waits_is_bounded(self) -> None:
+    def waiting_bytes_are_bounded(self) -> None:
         # Beyond the bound there may be one send that found the way free, and the goodbye.
         assert self.session.waiting_bytes <= LIMITS.send_hard_bytes + 300
 
@@ -211,7 +211,7 @@ class SessionMachine(RuleBasedStateMachine):
         loop.pass_time(LIMITS.linger_seconds)
         assert session.state is SessionState.CLOSED
         assert loop.timers == 0
-        self.what_was_accepted_is_sent_or_waits_or_was_dropped()
+        self.accepted_bytes_are_sent_waiting_or_dropped()
         self.the_end_is_told_once_and_in_order()
 
 

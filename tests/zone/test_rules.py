@@ -109,7 +109,7 @@ def ask(*sent: Any) -> tuple[list[Any], list[str]]:
         ("flag", False),
     ],
 )
-def test_what_fits_the_annotation_reaches_the_handler_as_it_was_sent(kind: str, value: Any) -> None:
+def test_argument_that_fits_its_annotation_reaches_the_handler_unchanged(kind: str, value: Any) -> None:
     assert ask(kind, value) == ([value], [])
 
 
@@ -157,7 +157,7 @@ def test_what_fits_the_annotation_reaches_the_handler_as_it_was_sent(kind: str, 
         ("aim", (1,)),
     ],
 )
-def test_what_does_not_fit_is_refused_and_never_reaches_the_handler(kind: str, value: Any) -> None:
+def test_argument_that_does_not_fit_is_refused_before_the_handler(kind: str, value: Any) -> None:
     assert ask(kind, value) == ([], [RefusalCode.BAD_PAYLOAD])
 
 
@@ -174,11 +174,11 @@ def test_text_with_control_or_direction_characters_is_refused(kind: str, charact
 @pytest.mark.parametrize(
     "sent", [("nothing", 1), ("whole",), ("whole", 1, 2), ("both", 1), ("both", 1, "a", 2), ("both", "a", 1)]
 )
-def test_another_number_or_order_of_arguments_is_refused(sent: tuple[Any, ...]) -> None:
+def test_wrong_number_or_order_of_arguments_is_refused(sent: tuple[Any, ...]) -> None:
     assert ask(*sent) == ([], [RefusalCode.BAD_PAYLOAD])
 
 
-def test_an_action_without_arguments_is_one() -> None:
+def test_action_without_arguments_runs() -> None:
     assert ask("nothing") == ([()], [])
 
 
@@ -186,21 +186,21 @@ def test_arguments_arrive_in_their_order() -> None:
     assert ask("both", 1, "a") == ([(1, "a")], [])
 
 
-def test_a_slot_arrives_as_the_player_in_it() -> None:
+def test_slot_reaches_the_handler_as_its_player() -> None:
     assert ask("aim", 1) == (["bob"], [])
 
 
 @pytest.mark.parametrize("slot", [2, -1, 2**40])
-def test_a_slot_without_a_player_is_refused_as_no_target(slot: int) -> None:
+def test_free_slot_is_refused_as_no_target(slot: int) -> None:
     assert ask("aim", slot) == ([], [RefusalCode.NO_TARGET])
 
 
 @pytest.mark.parametrize("kind", ["helper", "on_tick", "emit", "__init__", "handled", "", "Whole"])
-def test_only_what_is_marked_is_an_action(kind: str) -> None:
+def test_method_without_the_decorator_is_not_an_action(kind: str) -> None:
     assert ask(kind) == ([], [RefusalCode.UNKNOWN_ACTION])
 
 
-def test_a_refusal_names_the_action_and_the_parameter() -> None:
+def test_refusal_names_the_action_and_the_parameter() -> None:
     zone = DrivenZone(Probe(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.submit(1, 1, [("digit", 10)])
@@ -208,7 +208,7 @@ def test_a_refusal_names_the_action_and_the_parameter() -> None:
     assert refusal.text == "digit(value) must be a whole number from -3 to 9"
 
 
-def test_a_subclass_has_the_actions_of_its_base() -> None:
+def test_subclass_has_the_actions_of_its_base() -> None:
     class More(Probe):
         @action
         def extra(self, player: Player) -> None: ...
@@ -249,7 +249,7 @@ def rules_with(hint: Any) -> Rules:
     ],
     ids=repr,
 )
-def test_an_annotation_that_nobody_could_send_is_a_type_error_naming_it(hint: Any) -> None:
+def test_unsupported_annotation_is_a_type_error_that_names_it(hint: Any) -> None:
     with pytest.raises(TypeError, match=r"^Odd\.act\(thing\) is annotated"):
         actions_of(rules_with(hint))
     with pytest.raises(TypeError):
@@ -259,7 +259,7 @@ def test_an_annotation_that_nobody_could_send_is_a_type_error_naming_it(hint: An
 # --- Refused --------------------------------------------------------------------------------------
 
 
-def test_a_refusal_carries_code_and_text() -> None:
+def test_refused_has_code_and_text() -> None:
     refusal = Refused("COOLDOWN", "ready again in 3 ticks")
     assert (refusal.code, refusal.text, str(refusal)) == (
         "COOLDOWN",
@@ -281,7 +281,7 @@ def players() -> tuple[DrivenZone, Player, Player]:
     return zone, zone.rules.players[0], zone.rules.players[1]
 
 
-def test_a_player_walks_on_as_ticks_pass() -> None:
+def test_moving_player_changes_position_with_each_tick() -> None:
     zone, ann, _bob = players()
     ann.place(10, 20)
     ann.move(3, -4)
@@ -300,14 +300,14 @@ def test_distance_is_measured_at_the_current_tick() -> None:
 
 
 @pytest.mark.parametrize("place", [(0, 0), (100, 80)])
-def test_a_player_may_be_placed_anywhere_in_the_zone(place: tuple[int, int]) -> None:
+def test_place_accepts_every_position_in_the_zone(place: tuple[int, int]) -> None:
     _zone, ann, _bob = players()
     ann.place(*place)
     assert ann.position == place
 
 
 @pytest.mark.parametrize("place", [(-1, 0), (0, -1), (101, 80), (100, 81)])
-def test_a_player_cannot_be_placed_outside(place: tuple[int, int]) -> None:
+def test_place_outside_the_zone_raises_value_error(place: tuple[int, int]) -> None:
     _zone, ann, _bob = players()
     ann.place(50, 50)
     with pytest.raises(ValueError, match="outside the zone"):
@@ -321,7 +321,7 @@ def test_stats_are_read_and_written_by_name() -> None:
     assert (ann["hp"], ann["kills"], bob["hp"]) == (70, 0, 100)
 
 
-def test_a_stat_that_the_game_does_not_have_is_a_key_error() -> None:
+def test_unknown_stat_is_a_key_error() -> None:
     _zone, ann, _bob = players()
     with pytest.raises(KeyError):
         ann["mana"]
@@ -330,7 +330,7 @@ def test_a_stat_that_the_game_does_not_have_is_a_key_error() -> None:
 
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 1.5, "x", None])
-def test_a_stat_that_is_no_32_bit_number_is_refused_and_changes_nothing(value: Any) -> None:
+def test_stat_outside_32_bits_raises_and_changes_nothing(value: Any) -> None:
     zone, ann, _bob = players()
     with pytest.raises((OverflowError, TypeError)):
         ann["hp"] = value
@@ -339,20 +339,20 @@ def test_a_stat_that_is_no_32_bit_number_is_refused_and_changes_nothing(value: A
 
 
 @pytest.mark.parametrize("value", [2**31 - 1, -(2**31)])
-def test_a_stat_may_be_any_32_bit_number(value: int) -> None:
+def test_stat_accepts_every_32_bit_number(value: int) -> None:
     _zone, ann, _bob = players()
     ann["hp"] = value
     assert ann["hp"] == value
 
 
-def test_a_player_who_left_is_not_present() -> None:
+def test_player_who_left_is_not_present() -> None:
     zone, ann, bob = players()
     zone.leave(1)
     zone.step()
     assert (ann.present, bob.present) == (False, True)
 
 
-def test_a_player_says_who_it_is() -> None:
+def test_player_repr_has_name_and_slot() -> None:
     _zone, ann, _bob = players()
     assert repr(ann) == "<Player 'ann' in slot 0>"
 
@@ -385,7 +385,7 @@ def run(rules: Rules, ticks: int) -> DrivenZone:
 
 
 @pytest.mark.parametrize(("ticks", "due"), [(1, 4), (3, 6), (0, 4), (-5, 4)])
-def test_a_timer_runs_so_many_ticks_later_but_never_at_once(ticks: int, due: int) -> None:
+def test_timer_runs_after_its_ticks_but_never_at_once(ticks: int, due: int) -> None:
     rules = Clock()
     zone = run(rules, 3)
     rules.after(ticks, rules.note("timer"))
@@ -394,7 +394,7 @@ def test_a_timer_runs_so_many_ticks_later_but_never_at_once(ticks: int, due: int
     assert [tick for tick, what in rules.noted if what == "timer"] == [due]
 
 
-def test_timers_come_before_actions_and_these_before_on_tick() -> None:
+def test_timers_run_before_actions_and_actions_before_on_tick() -> None:
     rules = Clock()
     zone = DrivenZone(rules, hz=20, seed=1)
     zone.join(1, "ann")
@@ -404,7 +404,7 @@ def test_timers_come_before_actions_and_these_before_on_tick() -> None:
     assert rules.noted == [(1, "timer"), (1, "action"), (1, "on_tick")]
 
 
-def test_timers_of_one_tick_run_in_the_order_in_which_they_were_set() -> None:
+def test_timers_of_one_tick_run_in_the_order_of_their_setting() -> None:
     rules = Clock()
     zone = run(rules, 0)
     rules.after(2, rules.note("first"))
@@ -414,7 +414,7 @@ def test_timers_of_one_tick_run_in_the_order_in_which_they_were_set() -> None:
     assert [what for _tick, what in rules.noted if what != "on_tick"] == ["first", "second"]
 
 
-def test_a_timer_may_set_itself_again() -> None:
+def test_timer_may_set_itself_again() -> None:
     rules = Clock()
     zone = run(rules, 0)
 
@@ -428,7 +428,7 @@ def test_a_timer_may_set_itself_again() -> None:
     assert [tick for tick, what in rules.noted if what == "timer"] == [2, 4, 6]
 
 
-def test_a_game_may_set_timers_and_tell_something_as_it_starts() -> None:
+def test_on_start_may_set_timers_and_emit() -> None:
     class Opening(Clock):
         def on_start(self) -> None:
             self.emit("open", self.hz)
@@ -444,20 +444,20 @@ def test_a_game_may_set_timers_and_tell_something_as_it_starts() -> None:
 
 
 @pytest.mark.parametrize("value", [{1}, object(), 1j, Rules])
-def test_what_cannot_be_packed_raises_in_the_rule_that_emits_it(value: object) -> None:
+def test_emit_of_a_value_that_cannot_be_packed_raises_in_the_rule(value: object) -> None:
     zone = run(Clock(), 0)
     with pytest.raises(TypeError):
         zone.rules.emit("boom", value)
     assert zone.step().records == 0
 
 
-def test_a_number_too_large_to_pack_raises_in_the_rule_that_emits_it() -> None:
+def test_emit_of_a_number_too_large_to_pack_raises_in_the_rule() -> None:
     zone = run(Clock(), 0)
     with pytest.raises((TypeError, OverflowError)):
         zone.rules.emit("boom", 2**64)
     assert zone.step().records == 0
 
 
-def test_chance_is_the_seeds_alone() -> None:
+def test_random_depends_on_the_seed_alone() -> None:
     first, second, other = (DrivenZone(Clock(), hz=20, seed=seed).rules.random.random() for seed in (5, 5, 6))
     assert first == second != other

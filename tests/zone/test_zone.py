@@ -132,7 +132,7 @@ def codes(result: TickOutput) -> list[tuple[int, int, str]]:
 # --- One frame ------------------------------------------------------------------------------------
 
 
-def test_all_actions_of_a_tick_are_in_its_one_frame() -> None:
+def test_frame_has_all_actions_of_its_tick() -> None:
     zone = zone_of("ann", "bob", "eve")
     zone.submit(1, 1, [("walk", 1, 2), ("say", "hi")])
     zone.submit(2, 1, [("jump", 5, 6)])
@@ -154,7 +154,7 @@ def test_every_tick_is_encoded_exactly_once() -> None:
         assert zone.counters.encodes_total == zone.world.tick == ticks
 
 
-def test_a_tick_in_which_nothing_happens_tells_nothing() -> None:
+def test_idle_tick_has_no_records() -> None:
     result = zone_of("ann").step()
     assert (result.records, result.joined, result.refused) == (0, [], [])
     assert len(result.frame) < 32
@@ -168,20 +168,20 @@ def test_a_tick_in_which_nothing_happens_tells_nothing() -> None:
         (("double", 4), ("double", 8)),
     ],
 )
-def test_an_action_is_told_with_its_result_or_else_its_arguments(sent: tuple[Any, ...], event: tuple[Any, ...]) -> None:
+def test_event_of_an_action_has_its_result_or_its_arguments(sent: tuple[Any, ...], event: tuple[Any, ...]) -> None:
     zone = zone_of("ann")
     zone.submit(1, 300, [sent])
     assert list(told(zone.step()).events) == [(0, 300 & 0xFF, *event)]
 
 
-def test_the_dilation_and_the_hash_once_a_second_are_in_the_frame() -> None:
+def test_frame_has_the_dilation_and_once_a_second_the_hash() -> None:
     zone = DrivenZone(Yard(), hz=HZ, seed=1)
     ticks = [told(zone.step(50)) for _ in range(2 * HZ)]
     assert {tick.dilation_percent for tick in ticks} == {50}
     assert [tick.tick for tick in ticks if tick.hash is not None] == [HZ, 2 * HZ]
 
 
-def test_the_name_of_the_zone_is_its_games() -> None:
+def test_zone_has_the_name_of_its_game() -> None:
     assert zone_of().info.name == "yard"
     assert zone_of(rules=Plaza()).info.name == "plaza"
 
@@ -189,7 +189,7 @@ def test_the_name_of_the_zone_is_its_games() -> None:
 # --- Coming and going -----------------------------------------------------------------------------
 
 
-def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
+def test_joining_players_get_the_lowest_slots_with_the_next_tick() -> None:
     zone = zone_of()
     zone.join(7, "ann")
     zone.join(5, "bob")
@@ -198,7 +198,7 @@ def test_who_joins_is_in_the_next_tick_in_the_lowest_slots() -> None:
     assert list(told(result).joins) == [(0, "ann"), (1, "bob")]
 
 
-def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_their_order() -> None:
+def test_joins_beyond_the_limit_of_a_tick_wait_in_order() -> None:
     zone = DrivenZone(Yard(), hz=HZ, seed=1, limits=Limits(joins_per_second=4 * HZ - 1))
     for ref in range(8):
         zone.join(ref, f"player-{ref}")
@@ -209,21 +209,21 @@ def test_so_many_come_in_with_one_tick_and_the_others_with_the_next_ones_in_thei
 
 
 @pytest.mark.parametrize(("hz", "joined"), [(1, 20), (10, 2), (20, 1), (100, 1)])
-def test_at_any_tick_rate_as_many_come_in_within_a_second_and_never_none(hz: int, joined: int) -> None:
+def test_joins_per_tick_follow_the_tick_rate_and_are_at_least_one(hz: int, joined: int) -> None:
     zone = DrivenZone(Yard(), hz=hz, seed=1, limits=Limits(joins_per_second=20))
     for ref in range(40):
         zone.join(ref, f"player-{ref}")
     assert len(zone.step().joined) == joined
 
 
-def test_who_joins_may_act_in_the_same_tick() -> None:
+def test_joining_player_may_act_in_the_tick_of_the_join() -> None:
     zone = zone_of()
     zone.join(1, "ann")
     zone.submit(1, 1, [("walk", 3, 4)])
     assert moved(told(zone.step())) == [(0, 1, 3, 4)]
 
 
-def test_who_joins_and_leaves_within_one_tick_was_never_there() -> None:
+def test_join_and_leave_within_one_tick_change_nothing() -> None:
     zone = zone_of("ann")
     before = zone.world.hash()
     zone.join(2, "bob")
@@ -234,7 +234,7 @@ def test_who_joins_and_leaves_within_one_tick_was_never_there() -> None:
     assert zone.world.hash() == before
 
 
-def test_a_slot_that_was_left_goes_to_the_next_who_joins() -> None:
+def test_free_slot_goes_to_the_next_player() -> None:
     zone = zone_of("ann", "bob")
     zone.submit(1, 1, [("say", "last words")])
     zone.leave(1)
@@ -256,14 +256,14 @@ def test_the_lowest_free_slot_is_taken_first() -> None:
     assert zone.step().joined == [(11, 1), (12, 4), (13, 5), (14, 6)]
 
 
-def test_a_player_comes_back_within_one_tick_under_a_new_ref() -> None:
+def test_player_may_return_within_one_tick_under_a_new_ref() -> None:
     zone = zone_of("ann")
     zone.leave(1)
     zone.join(2, "ann")
     assert zone.step().joined == [(2, 0)]
 
 
-def test_a_join_that_left_within_the_same_input_is_ignored() -> None:
+def test_join_with_a_leave_in_its_input_is_ignored() -> None:
     zone = zone_of("ann")
     zone.join(2, "bob")
     zone.leave(2)
@@ -273,13 +273,13 @@ def test_a_join_that_left_within_the_same_input_is_ignored() -> None:
     assert zone.step().joined == [(3, 1)]
 
 
-def test_a_leave_of_an_unknown_player_is_ignored() -> None:
+def test_leave_of_an_unknown_player_is_ignored() -> None:
     zone = zone_of("ann")
     zone.leave(7)
     assert told(zone.step()).leaves == ()
 
 
-def test_a_player_who_joins_again_replaces_the_older_one() -> None:
+def test_join_of_a_registered_name_replaces_the_older_player() -> None:
     zone = zone_of("ann", "bob")
     zone.join(7, "ann")
     result = zone.step()
@@ -290,13 +290,13 @@ def test_a_player_who_joins_again_replaces_the_older_one() -> None:
     assert told(zone.step()).leaves == (), "its gateway reports the end of the old session, which the zone knows"
 
 
-def test_a_name_of_another_address_is_taken() -> None:
+def test_join_of_a_name_from_another_address_is_rejected() -> None:
     zone = zone_of("ann")
     zone.join(2, "ann", host="192.0.2.1")
     assert zone.step().ended == [Ended(2, CloseReason.BAD_NAME, "a player at another address has this name")]
 
 
-def test_a_full_zone_lets_nobody_in_until_a_player_leaves() -> None:
+def test_full_zone_rejects_joins_until_a_player_leaves() -> None:
     zone = zone_of("ann", "bob", players_max=2)
     zone.join(3, "cid")
     assert zone.step().ended == [Ended(3, CloseReason.SERVER_FULL, "")]
@@ -305,7 +305,7 @@ def test_a_full_zone_lets_nobody_in_until_a_player_leaves() -> None:
     assert zone.step().joined == [(4, 0)]
 
 
-def test_a_zone_with_a_secret_takes_each_ticket_once() -> None:
+def test_zone_with_a_secret_accepts_each_ticket_once() -> None:
     secret = b"0123456789abcdef"
     zone = zone_of(secret=secret)
     ticket = issue_ticket(secret, "ann", "yard", 100, bytes(16))
@@ -369,7 +369,7 @@ class Parting(Yard):
 
 @pytest.mark.parametrize("leaving", [[1], [2], [3], [1, 2], [2, 3], [1, 2, 3]], ids=str)
 @pytest.mark.parametrize("change", ["stat", "place", "move", "everybody"])
-def test_a_rule_may_change_players_as_they_leave(change: str, leaving: list[int]) -> None:
+def test_on_leave_may_change_players(change: str, leaving: list[int]) -> None:
     zone = zone_of("ann", "bob", "eve", rules=Parting(change))
     replica = replica_of(zone)
     for ref in leaving:
@@ -381,7 +381,7 @@ def test_a_rule_may_change_players_as_they_leave(change: str, leaving: list[int]
 # --- How much may wait ----------------------------------------------------------------------------
 
 
-def test_so_many_actions_of_a_player_may_wait_and_not_one_more() -> None:
+def test_actions_per_tick_bounds_the_actions_of_each_player() -> None:
     zone = zone_of("ann", "bob", limits=Limits(actions_per_tick=5))
     zone.submit(1, 1, [("say", "a")] * 3)
     zone.submit(1, 4, [("say", "b")] * 2)
@@ -392,7 +392,7 @@ def test_so_many_actions_of_a_player_may_wait_and_not_one_more() -> None:
     assert codes(result) == [(1, 6, "TOO_MANY_ACTIONS")]
 
 
-def test_of_a_packet_that_exceeds_the_bound_nothing_is_taken() -> None:
+def test_packet_beyond_the_action_limit_is_refused_whole() -> None:
     zone = zone_of("ann", limits=Limits(actions_per_tick=5))
     zone.submit(1, 1, [("say", "a")] * 3)
     zone.submit(1, 4, [("say", "b")] * 3)
@@ -402,7 +402,7 @@ def test_of_a_packet_that_exceeds_the_bound_nothing_is_taken() -> None:
     assert codes(result) == [(1, seq, "TOO_MANY_ACTIONS") for seq in (4, 5, 6)]
 
 
-def test_after_the_tick_as_many_may_wait_again() -> None:
+def test_action_limit_starts_afresh_with_each_tick() -> None:
     zone = zone_of("ann", limits=Limits(actions_per_tick=2))
     for seq in (1, 3, 5):
         zone.submit(1, seq, [("say", "a")] * 2)
@@ -412,7 +412,7 @@ def test_after_the_tick_as_many_may_wait_again() -> None:
 # --- What is refused ------------------------------------------------------------------------------
 
 
-def test_each_refusal_goes_to_the_player_who_asked() -> None:
+def test_refusals_name_the_acting_player() -> None:
     zone = zone_of("ann", "bob")
     zone.submit(1, 10, [("deny",), ("say", "hi"), ("fly",)])
     zone.submit(2, 20, [("say", 1), ("push", 9, 1)])
@@ -427,21 +427,21 @@ def test_each_refusal_goes_to_the_player_who_asked() -> None:
     assert list(told(result).events) == [(0, 11, "say", "hi")]
 
 
-def test_a_refusal_is_told_once() -> None:
+def test_refusal_is_in_one_output_only() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("deny",)])
     assert len(zone.step().refused) == 1
     assert zone.step().refused == []
 
 
-def test_a_refused_action_is_not_noted_as_applied() -> None:
+def test_refused_action_does_not_advance_the_sequence() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("say", "hi"), ("deny",)])
     zone.step()
     assert zone.world.seq[0] == 1
 
 
-def test_the_newest_applied_action_is_noted_however_many_were_refused_before() -> None:
+def test_sequence_is_that_of_the_newest_applied_action() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("deny",)] * 150)
     zone.submit(1, 151, [("say", "hi")])
@@ -449,7 +449,7 @@ def test_the_newest_applied_action_is_noted_however_many_were_refused_before() -
     assert zone.world.seq[0] == 151
 
 
-def test_a_replica_notes_the_same_sequence_however_far_apart_actions_may_be() -> None:
+def test_replica_has_the_sequence_of_the_zone_for_actions_far_apart() -> None:
     zone = zone_of("ann")
     replica = replica_of(zone)
     zone.submit(1, 5, [("walk", 1, 1)])
@@ -465,7 +465,7 @@ def test_a_replica_notes_the_same_sequence_however_far_apart_actions_may_be() ->
     assert zone.step().refused == []
 
 
-def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -> None:
+def test_replica_has_the_sequence_of_the_zone_after_128_actions() -> None:
     zone = zone_of("ann", limits=Limits(event_bytes_per_tick=10_000, actions_per_tick=128))
     replica = replica_of(zone)
     zone.submit(1, 200, [("say", "hi")] * 127)
@@ -478,7 +478,7 @@ def test_a_replica_notes_the_same_sequence_after_as_many_actions_as_may_wait() -
     assert replica.seq[0] == 327 & 0xFF
 
 
-def test_what_one_player_has_everybody_told_within_a_tick_is_bounded_and_the_rest_waits_in_order() -> None:
+def test_event_bytes_of_one_player_are_bounded_per_tick_and_later_packets_wait_in_order() -> None:
     zone = zone_of("ann", "bob", limits=Limits(event_bytes_per_tick=100))
     text = "x" * 60
     for seq in range(1, 6):
@@ -496,7 +496,7 @@ def test_what_one_player_has_everybody_told_within_a_tick_is_bounded_and_the_res
 
 
 @pytest.mark.parametrize("failing", ["on_join", "on_leave", "on_tick"])
-def test_a_callback_that_raises_costs_nothing_but_a_count(failing: str) -> None:
+def test_callback_that_raises_is_counted_and_changes_nothing_else(failing: str) -> None:
     rules = Yard(failing)
     zone = zone_of("ann", "bob", rules=rules)
     before = zone.counters.rule_failures_total
@@ -509,7 +509,7 @@ def test_a_callback_that_raises_costs_nothing_but_a_count(failing: str) -> None:
     assert zone.counters.rule_failures_total == before + 1
 
 
-def test_a_timer_that_raises_stops_no_other_timer() -> None:
+def test_timer_that_raises_stops_no_other_timer() -> None:
     rules = Yard("first")
     zone = zone_of(rules=rules)
     rules.after(1, lambda: rules.note("first"))
@@ -520,7 +520,7 @@ def test_a_timer_that_raises_stops_no_other_timer() -> None:
 
 
 @pytest.mark.parametrize("kind", ["fails", "unpackable", "sprint"])
-def test_an_action_whose_rule_raises_is_refused_and_the_others_happen(kind: str) -> None:
+def test_action_whose_rule_raises_is_refused_alone(kind: str) -> None:
     zone = zone_of("ann", "bob", rules=Yard("fails"))
     replica = replica_of(zone)
     zone.submit(1, 1, [("say", "before"), ("say", kind) if kind == "fails" else (kind,), ("say", "after")])
@@ -532,7 +532,7 @@ def test_an_action_whose_rule_raises_is_refused_and_the_others_happen(kind: str)
     assert replica.hash() == zone.world.hash()
 
 
-def test_failures_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_of_one_place_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         zone = zone_of(rules=Yard("on_tick"))
         for _ in range(3 * HZ - 1):
@@ -541,7 +541,7 @@ def test_failures_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> 
     assert len(caplog.records) == 3
 
 
-def test_a_rule_that_fails_all_the_time_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_of_different_places_are_logged_separately(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Rules):
         def on_tick(self) -> None:
             if self.tick % 2:
@@ -571,7 +571,7 @@ def test_a_rule_that_fails_all_the_time_hides_no_other(caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize(("kind", "code"), [("waver", "WAVERED"), ("stumble", RefusalCode.RULE_FAILED)])
-def test_a_motion_whose_action_did_not_happen_stands_as_placed(kind: str, code: str) -> None:
+def test_motion_of_a_refused_action_is_sent_as_placed(kind: str, code: str) -> None:
     zone = zone_of("ann")
     replica = replica_of(zone)
     zone.submit(1, 1, [(kind, 5)])
@@ -586,7 +586,7 @@ def test_a_motion_whose_action_did_not_happen_stands_as_placed(kind: str, code: 
 
 
 @pytest.mark.parametrize("kind", ["waver", "stumble"])
-def test_an_earlier_motion_of_the_tick_remains_its_actions_doing(kind: str) -> None:
+def test_earlier_motion_of_the_tick_keeps_its_sequence(kind: str) -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("walk", 1, 1), (kind, 5)])
     tick = told(zone.step())
@@ -594,7 +594,7 @@ def test_an_earlier_motion_of_the_tick_remains_its_actions_doing(kind: str) -> N
     assert list(tick.placed) == [0, 100, 100, 5, 0]
 
 
-def test_of_several_motions_in_one_tick_the_last_is_told() -> None:
+def test_last_of_several_motions_in_one_tick_is_sent() -> None:
     zone = zone_of("ann")
     zone.submit(1, 1, [("walk", 1, 1), ("walk", 2, 2)])
     zone.submit(1, 3, [("walk", 3, 3)])
@@ -604,7 +604,7 @@ def test_of_several_motions_in_one_tick_the_last_is_told() -> None:
     assert zone.counters.superseded_total == 2
 
 
-def test_a_motion_supersedes_none_of_an_earlier_tick_or_of_another_player() -> None:
+def test_motion_supersedes_only_its_players_motions_of_one_tick() -> None:
     zone = zone_of("ann", "bob")
     for seq in (1, 2):
         zone.submit(1, seq, [("walk", 1, 1)])
@@ -613,7 +613,7 @@ def test_a_motion_supersedes_none_of_an_earlier_tick_or_of_another_player() -> N
     assert zone.counters.superseded_total == 0
 
 
-def test_a_push_by_another_is_imposed_and_not_the_players_own_motion() -> None:
+def test_push_by_another_player_is_sent_as_placed() -> None:
     zone = zone_of("ann", "bob")
     zone.submit(1, 1, [("push", 1, 7)])
     tick = told(zone.step())
@@ -663,18 +663,18 @@ def played(script: list[list[Step]], seed: int) -> list[TickOutput]:
 
 @settings(max_examples=60, deadline=None)
 @given(scripts, st.integers(0, 2**32))
-def test_the_same_input_gives_the_same_bytes(script: list[list[Step]], seed: int) -> None:
+def test_equal_inputs_give_equal_frames(script: list[list[Step]], seed: int) -> None:
     assert played(script, seed) == played(script, seed)
 
 
-def test_another_seed_gives_other_bytes() -> None:
+def test_other_seeds_give_other_frames() -> None:
     script: list[list[Step]] = [[("join", 0, ())]]
     assert played(script, 1)[0].frame != played(script, 2)[0].frame
 
 
 @settings(max_examples=60, deadline=None)
 @given(scripts)
-def test_a_client_finds_each_hash_to_be_its_own(script: list[list[Step]]) -> None:
+def test_replica_agrees_with_each_hash(script: list[list[Step]]) -> None:
     replica = World(300, 300, dict(Plaza.stats))
     for result in played([*script, *([[]] * HZ)], 1):
         tick = told(result)
@@ -683,7 +683,7 @@ def test_a_client_finds_each_hash_to_be_its_own(script: list[list[Step]]) -> Non
             assert tick.hash == replica.hash()
 
 
-def test_who_comes_late_reaches_the_same_state_by_frames_or_by_snapshot() -> None:
+def test_replica_reaches_equal_state_by_frames_or_by_snapshot() -> None:
     zone = zone_of("ann", "bob")
     early = replica_of(zone)
     for seq in range(1, 6):

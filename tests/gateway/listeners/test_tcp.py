@@ -16,14 +16,14 @@ from helpers.waiting import until
 from zoneserver.gateway.listeners import tcp
 
 
-def test_a_port_is_held_as_soon_as_it_is_bound() -> None:
+def test_bound_port_cannot_be_bound_again() -> None:
     with tcp.bind("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             tcp.bind("127.0.0.1", port)
 
 
-async def test_who_connects_before_anybody_accepts_is_let_in(
+async def test_connection_made_before_the_listener_is_accepted(
     cleanup: contextlib.AsyncExitStack, connect: Connect
 ) -> None:
     class Greeting(asyncio.Protocol):
@@ -42,7 +42,7 @@ async def test_who_connects_before_anybody_accepts_is_let_in(
             assert await loop.sock_recv(client.sock, 100) == b"hello"
 
 
-async def test_a_crowd_that_waits_is_let_in_within_a_few_turns_of_any_loop(
+async def test_waiting_crowd_is_accepted_within_a_few_turns_of_the_loop(
     cleanup: contextlib.AsyncExitStack, connect: Connect
 ) -> None:
     made, turns = 0, 0
@@ -68,7 +68,7 @@ async def test_a_crowd_that_waits_is_let_in_within_a_few_turns_of_any_loop(
     assert turns < 20
 
 
-async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_is_lost(
+async def test_listener_without_descriptors_pauses_and_loses_no_connection(
     cleanup: contextlib.AsyncExitStack,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
@@ -101,7 +101,7 @@ async def test_without_a_descriptor_nobody_is_accepted_for_a_moment_and_nobody_i
     ]
 
 
-async def test_a_closed_listener_that_rests_does_not_wake_up(
+async def test_closed_listener_does_not_resume_after_its_pause(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def poor(_sock: socket.socket) -> tuple[socket.socket, Any]:
