@@ -34,13 +34,13 @@ class BroadcastFixture:
         self.now = 0.0
 
     def join(self, room: int | None = None) -> SessionFixture:
-        fixture = SessionFixture(self.config.limits, direct=self.direct, framing=BARE)
-        fixture.attach(self.broadcaster, lambda: self.now)
-        self.broadcaster.join(fixture.session, Form(BARE), self.now)
-        fixture.session.flush()
-        fixture.transport.kernel.clear()
-        fixture.transport.room = room
-        return fixture
+        connection = SessionFixture(self.config.limits, direct=self.direct, framing=BARE)
+        connection.attach(self.broadcaster, lambda: self.now)
+        self.broadcaster.join(connection.session, Form(BARE), self.now)
+        connection.session.flush()
+        connection.transport.kernel.clear()
+        connection.transport.room = room
+        return connection
 
     def tick(self, seconds: float = 0.05) -> None:
         self.now += seconds
@@ -54,12 +54,12 @@ def _every_way_to_the_kernel(request: pytest.FixtureRequest, monkeypatch: pytest
     monkeypatch.setattr(BroadcastFixture, "direct", request.param)
 
 
-def frames(fixture: SessionFixture) -> int:
+def frames(connection: SessionFixture) -> int:
     """How many frames the kernel has taken, and nothing else, since this was last asked."""
-    count, rest = divmod(len(fixture.transport.kernel), len(FRAME))
+    count, rest = divmod(len(connection.transport.kernel), len(FRAME))
     assert rest == 0
-    assert bytes(fixture.transport.kernel) == FRAME * count
-    fixture.transport.kernel.clear()
+    assert bytes(connection.transport.kernel) == FRAME * count
+    connection.transport.kernel.clear()
     return count
 
 
@@ -68,7 +68,7 @@ def test_players_with_room_get_every_frame() -> None:
     fixtures = [broadcast.join() for _ in range(3)]
     for _ in range(500):
         broadcast.tick(0.0)
-    assert [frames(fixture) for fixture in fixtures] == [500] * 3
+    assert [frames(connection) for connection in fixtures] == [500] * 3
     assert broadcast.broadcaster.behind == 0
 
 
@@ -137,58 +137,58 @@ def test_largest_queue_is_ended_when_memory_does_not_suffice() -> None:
 # --- A bound on the rate --------------------------------------------------------------------------
 
 
-def total(fixture: SessionFixture) -> int:
-    return len(fixture.transport.kernel)
+def total(connection: SessionFixture) -> int:
+    return len(connection.transport.kernel)
 
 
 @pytest.mark.parametrize("rate", [500.0, 1500.0, 1999.0])
 def test_send_rate_bounds_the_bytes_in_every_window(rate: float) -> None:
     """The zone makes 2,000 bytes a second. A budget's worth and a snapshot may come on top, once a window."""
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=rate)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     taken = []
     for _ in range(400):
         broadcast.tick()
-        taken.append(total(fixture))
+        taken.append(total(connection))
     for start in range(0, 400, 7):
         for end in range(start + 1, 400, 11):
             sent = taken[end] - taken[start]
             assert sent <= rate * (end - start) * 0.05 + rate + 300 + len(FRAME)
     assert taken[-1] >= rate * 20 * 0.8, "what it may have, it gets"
-    assert not fixture.session.is_over
+    assert not connection.session.is_over
 
 
 def test_send_rate_above_the_output_skips_no_frame() -> None:
     broadcast = BroadcastFixture(send_rate=2500.0)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     for _ in range(400):
         broadcast.tick()
     # The snapshot at the start, of a thousand bytes, is within the budget of a window.
-    assert frames(fixture) == 400
+    assert frames(connection) == 400
     assert broadcast.counters.catch_ups_total == 0
 
 
 def test_paused_session_that_stalls_resumes_when_it_has_drained() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     while not broadcast.broadcaster.behind:
         broadcast.tick()
-    fixture.transport.room = 0
-    fixture.send(b"p" * 10)
+    connection.transport.room = 0
+    connection.send(b"p" * 10)
     for _ in range(40):
         broadcast.tick()
     assert broadcast.broadcaster.behind == 1
-    fixture.transport.kernel.clear()
-    fixture.transport.take(10_000)
-    assert bytes(fixture.transport.kernel) == b"p" * 10 + b"s" * 300
+    connection.transport.kernel.clear()
+    connection.transport.take(10_000)
+    assert bytes(connection.transport.kernel) == b"p" * 10 + b"s" * 300
 
 
 def test_paused_session_that_ends_is_forgotten() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     while not broadcast.broadcaster.behind:
         broadcast.tick()
-    fixture.session.end(CloseReason.CLIENT_LEFT)
+    connection.session.end(CloseReason.CLIENT_LEFT)
     for _ in range(100):
         broadcast.tick()
     assert (broadcast.broadcaster.behind, broadcast.broadcaster._subscriptions, broadcast.broadcaster._pauses) == (
@@ -268,14 +268,14 @@ def test_frame_is_wrapped_once_for_each_framing(
     broadcast = BroadcastFixture()
     bare = broadcast.join()
     lines = [SessionFixture(broadcast.config.limits, framing=LINES) for _ in range(3)]
-    for fixture in lines:
-        fixture.attach(broadcast.broadcaster, lambda: broadcast.now)
-        broadcast.broadcaster.join(fixture.session, Form(LINES), broadcast.now)
-        fixture.session.flush()
-        fixture.transport.kernel.clear()
+    for connection in lines:
+        connection.attach(broadcast.broadcaster, lambda: broadcast.now)
+        broadcast.broadcaster.join(connection.session, Form(LINES), broadcast.now)
+        connection.session.flush()
+        connection.transport.kernel.clear()
     wrapped.clear()
     broadcast.tick()
     assert frames(bare) == 1
     assert wrapped == [FRAME]
-    assert [bytes(fixture.transport.kernel) for fixture in lines] == [wrap(FRAME)] * 3
+    assert [bytes(connection.transport.kernel) for connection in lines] == [wrap(FRAME)] * 3
     assert broadcast.counters.frames_out_total == 4

@@ -74,13 +74,13 @@ class Chorus(Rules):
 # --- What is agreed -------------------------------------------------------------------------------
 
 
-async def joined(fixture: GatewayFixture, name: str, *encodings: str, receive_bytes: int | None = None) -> Client:
+async def joined(node: GatewayFixture, name: str, *encodings: str, receive_bytes: int | None = None) -> Client:
     """A player who is in, and has read nothing yet."""
-    client = await fixture.connect(receive_bytes)
-    before = fixture.gateway.counters.packets_in_total
+    client = await node.connect(receive_bytes)
+    before = node.gateway.counters.packets_in_total
     await client.say(Hello(PROTOCOL_VERSION, name, b"", encodings))
-    await until(lambda: fixture.gateway.counters.packets_in_total > before)
-    fixture.tick()
+    await until(lambda: node.gateway.counters.packets_in_total > before)
+    node.tick()
     return client
 
 
@@ -91,11 +91,11 @@ async def joined(fixture: GatewayFixture, name: str, *encodings: str, receive_by
 async def test_welcome_names_the_encodings_that_the_server_agrees_to(
     open_gateway: OpenGateway, asked: tuple[str, ...], agreed: tuple[str, ...]
 ) -> None:
-    fixture = await open_gateway(Chorus)
-    client = await joined(fixture, "ann", *asked)
+    node = await open_gateway(Chorus)
+    client = await joined(node, "ann", *asked)
     assert decode_server(await client.read_payload()).encodings == agreed  # type: ignore[union-attr]
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.SNAPSHOT)
-    fixture.tick()
+    node.tick()
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.TICK)
 
 
@@ -113,23 +113,23 @@ async def payloads_to(client: Client, tick: int) -> list[bytes]:
 
 
 async def test_plain_and_deflated_receivers_get_equal_payloads(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
+    node = await open_gateway(Plaza)
     for number in range(100):
-        fixture.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
+        node.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
     kinds = [(), (DEFLATE,), (), (DEFLATE,), (DEFLATE,)]
     clients = []
     for number, encodings in enumerate(kinds):
-        client = await fixture.connect()
+        client = await node.connect()
         await client.say(Hello(PROTOCOL_VERSION, f"player {number}", b"", encodings))
         clients.append(client)
-    await until(lambda: fixture.gateway.players_count == len(kinds))
-    fixture.tick()
-    counters = fixture.gateway.counters
+    await until(lambda: node.gateway.players_count == len(kinds))
+    node.tick()
+    counters = node.gateway.counters
     assert counters.deflates_total == 1, "one snapshot for all who joined"
     for tick in range(2, 6):
         moves = [(-number, tick, [("move", number % 20, tick)]) for number in range(100)]
-        fixture.link.send(Requests(actions=moves))
-        fixture.tick()
+        node.link.send(Requests(actions=moves))
+        node.tick()
         assert counters.deflates_total == tick, "one frame for all who want it"
     streams = [(await payloads_to(client, 5))[1:] for client in clients]
     assert [op_of(payload) for payload in streams[0]] == [Op.SNAPSHOT, *[Op.TICK] * 4]
@@ -145,51 +145,51 @@ async def test_plain_and_deflated_receivers_get_equal_payloads(open_gateway: Ope
 
 
 async def test_bytes_counted_as_sent_are_the_bytes_that_arrive(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Chorus)
-    clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
-    fixture.tick(5)
-    read = [await payloads_to(client, fixture.zone.world.tick) for client in clients]
+    node = await open_gateway(Chorus)
+    clients = [await joined(node, "ann"), await joined(node, "bob", DEFLATE)]
+    node.tick(5)
+    read = [await payloads_to(client, node.zone.world.tick) for client in clients]
     arrived = sum(HEADER_BYTES + len(payload) for payloads in read for payload in payloads)
-    assert arrived == fixture.gateway.counters.bytes_out_total
+    assert arrived == node.gateway.counters.bytes_out_total
 
 
 async def test_no_frame_is_deflated_without_a_receiver_for_it(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "deflate", None)
-    fixture = await open_gateway(Chorus)
-    client = await joined(fixture, "ann")
-    fixture.tick(5)
+    node = await open_gateway(Chorus)
+    client = await joined(node, "ann")
+    node.tick(5)
     await payloads_to(client, 6)
-    counters = fixture.gateway.counters
+    counters = node.gateway.counters
     assert (counters.deflates_total, counters.deflate_seconds_total, counters.bytes_saved_total) == (0, 0.0, 0)
 
 
 async def test_deflating_stops_when_its_last_receiver_leaves(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Chorus)
-    await joined(fixture, "ann")
-    bob = await joined(fixture, "bob", DEFLATE)
-    fixture.tick()
-    before = fixture.gateway.counters.deflates_total
+    node = await open_gateway(Chorus)
+    await joined(node, "ann")
+    bob = await joined(node, "bob", DEFLATE)
+    node.tick()
+    before = node.gateway.counters.deflates_total
     await bob.say(Goodbye())
-    await until(lambda: fixture.gateway.players_count == 1)
-    fixture.tick(3)
-    assert fixture.gateway.counters.deflates_total == before == 2
+    await until(lambda: node.gateway.players_count == 1)
+    node.tick(3)
+    assert node.gateway.counters.deflates_total == before == 2
 
 
 async def test_frame_that_gets_no_shorter_is_sent_plain_to_all(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
-    fixture.tick()
-    last = [(await payloads_to(client, fixture.zone.world.tick))[-1] for client in clients]
+    node = await open_gateway(Plaza)
+    clients = [await joined(node, "ann"), await joined(node, "bob", DEFLATE)]
+    node.tick()
+    last = [(await payloads_to(client, node.zone.world.tick))[-1] for client in clients]
     assert op_of(last[0]) == Op.TICK
     assert last[0] == last[1]
-    assert fixture.gateway.counters.frames_deflated_total == 0
+    assert node.gateway.counters.frames_deflated_total == 0
 
 
 async def test_goodbye_and_refusals_are_never_deflated(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Chorus)
-    client = await joined(fixture, "ann", DEFLATE)
+    node = await open_gateway(Chorus)
+    client = await joined(node, "ann", DEFLATE)
     await payloads_to(client, 1)
     await client.say(Act(1, [("no such thing", "x" * 200)]), Goodbye())
     assert (await client.read_a(Bye)).code == "CLIENT_LEFT"
@@ -197,31 +197,31 @@ async def test_goodbye_and_refusals_are_never_deflated(open_gateway: OpenGateway
 
 @pytest.mark.parametrize("first", [(), (DEFLATE,)])
 async def test_replacing_session_may_choose_another_encoding(open_gateway: OpenGateway, first: tuple[str, ...]) -> None:
-    fixture = await open_gateway(Chorus)
+    node = await open_gateway(Chorus)
     second = () if first else (DEFLATE,)
-    old = await joined(fixture, "ann", *first)
-    fixture.tick()
-    new = await joined(fixture, "ann", *second)
-    fixture.tick()
-    assert {op_of(payload) for payload in (await payloads_to(new, fixture.zone.world.tick))[1:]} == (
+    old = await joined(node, "ann", *first)
+    node.tick()
+    new = await joined(node, "ann", *second)
+    node.tick()
+    assert {op_of(payload) for payload in (await payloads_to(new, node.zone.world.tick))[1:]} == (
         {Op.DEFLATED} if second else {Op.SNAPSHOT, Op.TICK}
     )
-    fixture.tick()
+    node.tick()
     assert (await old.ended()).code == "REPLACED"
-    assert fixture.gateway.players_count == 1
+    assert node.gateway.players_count == 1
 
 
 @pytest.mark.parametrize("gateway_class", [server.gateway_class for server in SERVERS.values()])
 async def test_deflated_frames_arrive_with_every_delivery_strategy(
     open_gateway: OpenGateway, gateway_class: type[Gateway]
 ) -> None:
-    fixture = await open_gateway(Chorus, gateway_class=gateway_class)
-    clients = [await joined(fixture, "ann"), await joined(fixture, "bob", DEFLATE)]
-    fixture.tick(3)
-    fixture.clock.run()
-    _, bob = [(await payloads_to(client, fixture.zone.world.tick)) for client in clients]
+    node = await open_gateway(Chorus, gateway_class=gateway_class)
+    clients = [await joined(node, "ann"), await joined(node, "bob", DEFLATE)]
+    node.tick(3)
+    node.clock.run()
+    _, bob = [(await payloads_to(client, node.zone.world.tick)) for client in clients]
     assert {op_of(payload) for payload in bob[1:]} == {Op.DEFLATED}
-    assert fixture.gateway.counters.deflates_total == 4
+    assert node.gateway.counters.deflates_total == 4
 
 
 # --- Who falls behind -----------------------------------------------------------------------------
@@ -229,18 +229,18 @@ async def test_deflated_frames_arrive_with_every_delivery_strategy(
 
 async def test_deflated_receiver_that_reads_again_catches_up_in_its_form(open_gateway: OpenGateway) -> None:
     limits = dataclasses.replace(SMALL, history_ticks=1000)
-    fixture = await open_gateway(Noise, limits=limits)
-    client = await joined(fixture, "ann", DEFLATE, receive_bytes=4096)
-    other = await joined(fixture, "bob", DEFLATE)
+    node = await open_gateway(Noise, limits=limits)
+    client = await joined(node, "ann", DEFLATE, receive_bytes=4096)
+    other = await joined(node, "bob", DEFLATE)
     await other.read_payload()
-    while not fixture.gateway.broadcaster.behind:
-        fixture.tick()
+    while not node.gateway.broadcaster.behind:
+        node.tick()
         await other.read_payload()
     for _ in range(5):
-        fixture.tick()
+        node.tick()
         await other.read_payload()
-    world, ops = World(fixture.zone.rules.width, fixture.zone.rules.height, {}), set()
-    while world.tick < fixture.zone.world.tick:
+    world, ops = World(node.zone.rules.width, node.zone.rules.height, {}), set()
+    while world.tick < node.zone.world.tick:
         payload = await client.read_payload()
         message = decode_server(plain(payload))
         if isinstance(message, Snapshot):
@@ -249,8 +249,8 @@ async def test_deflated_receiver_that_reads_again_catches_up_in_its_form(open_ga
             world.apply(message)
             ops.add(op_of(payload))
     assert ops == {Op.DEFLATED}
-    assert fixture.gateway.counters.catch_ups_total == 1
-    assert world.hash() == fixture.zone.world.hash()
+    assert node.gateway.counters.catch_ups_total == 1
+    assert world.hash() == node.zone.world.hash()
 
 
 class Noise(Rules):
@@ -297,13 +297,13 @@ def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
     forms: dict[SessionFixture, bool] = {}
 
     def join(place: int, room: int) -> SessionFixture:
-        fixture = SessionFixture(room=room)
-        everybody.append((fixture, history.tick))
-        fixture.attach(broadcaster, lambda: now)
-        forms[fixture] = place >= 2
-        broadcaster.join(fixture.session, Form(LENGTH_PREFIX, place >= 2), now)
-        fixture.session.flush()
-        return fixture
+        connection = SessionFixture(room=room)
+        everybody.append((connection, history.tick))
+        connection.attach(broadcaster, lambda: now)
+        forms[connection] = place >= 2
+        broadcaster.join(connection.session, Form(LENGTH_PREFIX, place >= 2), now)
+        connection.session.flush()
+        return connection
 
     def tick(size: int) -> None:
         nonlocal now
@@ -313,30 +313,30 @@ def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
 
     tick(0)
     for what, place, amount in [*steps, *[("take", place, 10**6) for place in range(4)]]:
-        fixture = places[place]
+        connection = places[place]
         if what == "tick":
             tick(amount)
-        elif what == "join" and fixture is None:
+        elif what == "join" and connection is None:
             places[place] = join(place, amount)
-        elif what == "take" and fixture is not None:
-            fixture.transport.take(amount)
-        elif what == "leave" and fixture is not None:
-            broadcaster.leave(fixture.session)
+        elif what == "take" and connection is not None:
+            connection.transport.take(amount)
+        elif what == "leave" and connection is not None:
+            broadcaster.leave(connection.session)
             places[place] = None
     for _ in range(100):  # Whoever rests goes on.
         tick(0)
-        for fixture in places:
-            if fixture is not None:
-                fixture.transport.take(10**6)
-    for fixture, first in everybody:
-        has_gone = fixture not in places
-        last = followed(bytes(fixture.transport.kernel), first, forms[fixture], is_cut=has_gone)
+        for connection in places:
+            if connection is not None:
+                connection.transport.take(10**6)
+    for connection, first in everybody:
+        has_gone = connection not in places
+        last = followed(bytes(connection.transport.kernel), first, forms[connection], is_cut=has_gone)
         assert has_gone or last == history.tick
     if not any(forms.values()):
         assert counters.deflates_total == 0
     assert counters.deflates_total <= history.tick + history.snapshots_total
     assert broadcaster.behind == 0
-    assert broadcaster._subscriptions.keys() == {fixture.session for fixture in places if fixture is not None}
+    assert broadcaster._subscriptions.keys() == {connection.session for connection in places if connection is not None}
 
 
 def followed(stream: bytes, first: int, wants_deflate: bool, is_cut: bool) -> int:
@@ -363,9 +363,9 @@ def test_deflating_time_is_counted_once_for_all_receivers(monkeypatch: pytest.Mo
     history = History(4, lambda: snapshot_of(history.tick, 50))
     broadcaster = Broadcaster(history, Config(), counters)
     for _ in range(3):
-        fixture = SessionFixture()
-        broadcaster.join(fixture.session, Form(LENGTH_PREFIX, deflated=True), 0.0)
-        fixture.session.flush()
+        connection = SessionFixture()
+        broadcaster.join(connection.session, Form(LENGTH_PREFIX, deflated=True), 0.0)
+        connection.session.flush()
     assert (counters.deflates_total, counters.deflate_seconds_total) == (1, 1.0)
     history.append(1, frame_of(1, 200))
     broadcaster.send(1, 0.0)

@@ -58,10 +58,10 @@ async def heard(client: Client) -> Pong:
     return await client.read_until(Pong)
 
 
-async def stalled(fixture: GatewayFixture, *others: Client) -> None:
+async def stalled(node: GatewayFixture, *others: Client) -> None:
     """Ticks until somebody is stalled; the others read along."""
-    while not fixture.gateway.broadcaster.behind:
-        fixture.tick()
+    while not node.gateway.broadcaster.behind:
+        node.tick()
         for client in others:
             await client.read_a(Tick)
 
@@ -110,18 +110,18 @@ async def test_hello_of_another_version_is_rejected(open_gateway: OpenGateway, v
     ],
 )
 async def test_hello_with_an_unprintable_or_long_name_is_rejected(open_gateway: OpenGateway, name: str) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
+    node = await open_gateway(Plaza)
+    client = await node.connect()
     await client.hello(name)
     assert (await client.ended()).code == "BAD_NAME"
-    assert fixture.gateway.players_count == 0
+    assert node.gateway.players_count == 0
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 24, "가" * 24, "Ann Ö."])
 async def test_hello_with_a_name_of_24_printable_characters_is_accepted(open_gateway: OpenGateway, name: str) -> None:
-    fixture = await open_gateway(Plaza)
-    await fixture.join(name)
-    assert fixture.zone.world.names == [name]
+    node = await open_gateway(Plaza)
+    await node.join(name)
+    assert node.zone.world.names == [name]
 
 
 ACT = Act(1, [("emote", 0)])
@@ -138,116 +138,116 @@ async def test_message_before_hello_ends_the_session(open_gateway: OpenGateway, 
 async def test_message_between_hello_and_welcome_ends_the_session(
     open_gateway: OpenGateway, message: Act | Ping | Hello
 ) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    await fixture.greet(client, "ann")
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    await node.greet(client, "ann")
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
-    fixture.tick()
-    assert not fixture.zone.world.names
+    node.tick()
+    assert not node.zone.world.names
 
 
 @pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(1, "ann", b"").encode()])
 async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenGateway, payload: bytes) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.join("ann")
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
     await client.say_bytes(frame(payload))
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
 async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    fixture.pass_time(2.9)  # with a tick a second, our clock may be a second behind
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    node.pass_time(2.9)  # with a tick a second, our clock may be a second behind
     await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
-    fixture.tick()
-    assert len(fixture.gateway.pending) == 1
-    fixture.pass_time(0.2)
+    node.tick()
+    assert len(node.gateway.pending) == 1
+    node.pass_time(0.2)
     assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
-    assert len(fixture.gateway.pending) == 0
+    assert len(node.gateway.pending) == 0
 
 
 async def test_complete_hello_ends_the_deadline(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    fixture.pass_time(1.9)
-    await fixture.greet(client, "ann")
-    fixture.pass_time(10)
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    node.pass_time(1.9)
+    await node.greet(client, "ann")
+    node.pass_time(10)
     await client.welcomed()
     await heard(client)
 
 
 async def test_full_zone_rejects_new_players_and_keeps_its_own(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, max_players=1)
-    first, second = await fixture.join("first"), await fixture.connect()
-    await fixture.greet(second, "second")
-    fixture.tick()
+    node = await open_gateway(Plaza, max_players=1)
+    first, second = await node.join("first"), await node.connect()
+    await node.greet(second, "second")
+    node.tick()
     bye = await second.ended()
     assert (bye.code, bye.retry) == ("SERVER_FULL", True)
     await heard(first)
     await first.say(Goodbye())
     await first.ended()
-    await fixture.join("second")
+    await node.join("second")
 
 
 async def test_connection_beyond_the_limit_is_told_server_full(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, connections_max=1)
-    await fixture.join("first")
-    assert (await (await fixture.connect()).ended()).code == "SERVER_FULL"
+    node = await open_gateway(Plaza, connections_max=1)
+    await node.join("first")
+    assert (await (await node.connect()).ended()).code == "SERVER_FULL"
 
 
 async def test_newest_session_of_one_name_replaces_the_older_one(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    other, old = await fixture.join("other"), await fixture.join("ann")
+    node = await open_gateway(Plaza)
+    other, old = await node.join("other"), await node.join("ann")
     await other.read_until(Tick)
-    new = await fixture.connect()
-    await fixture.greet(new, "ann")
-    fixture.tick()
+    new = await node.connect()
+    await node.greet(new, "ann")
+    node.tick()
     bye = await old.ended()
     assert (bye.code, bye.retry) == ("REPLACED", False)
     welcome, _ = await new.welcomed()
     told = await other.read_a(Tick)
     assert (told.leaves, told.joins) == ((1,), ((welcome.slot, "ann"),))
-    assert fixture.gateway.players_count == 2
+    assert node.gateway.players_count == 2
 
 
 async def test_newest_session_of_one_name_wins_within_one_tick(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    old, new = await fixture.connect(), await fixture.connect()
-    await fixture.greet(old, "ann")
-    await fixture.greet(new, "ann")
-    fixture.tick()
+    node = await open_gateway(Plaza)
+    old, new = await node.connect(), await node.connect()
+    await node.greet(old, "ann")
+    await node.greet(new, "ann")
+    node.tick()
     assert (await old.ended()).code == "REPLACED"
     await new.welcomed()
-    assert fixture.zone.world.names == ["ann"]
+    assert node.zone.world.names == ["ann"]
 
 
 # --- What a tick tells ----------------------------------------------------------------------------
 
 
 async def test_all_players_get_identical_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    clients = [await fixture.connect() for _ in range(3)]
+    node = await open_gateway(Plaza, hz=20)
+    clients = [await node.connect() for _ in range(3)]
     for number, client in enumerate(clients):
-        await fixture.greet(client, f"player {number}")
-    fixture.tick(10)
+        await node.greet(client, f"player {number}")
+    node.tick(10)
     streams = [[await client.read_payload() for _ in range(11)] for client in clients]
     welcomes, states = [stream[0] for stream in streams], [stream[1:] for stream in streams]
     assert [type(decode_server(payload)) for payload in states[0]] == [Snapshot, *[Tick] * 9]
     assert states[0] == states[1] == states[2]
     assert len(set(welcomes)) == 3
-    assert fixture.zone.counters.encodes_total == fixture.zone.world.tick == 10
-    assert fixture.gateway.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
-    await fixture.join("late")
-    assert fixture.gateway.history.snapshots_total == 2
+    assert node.zone.counters.encodes_total == node.zone.world.tick == 10
+    assert node.gateway.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
+    await node.join("late")
+    assert node.gateway.history.snapshots_total == 2
 
 
 async def test_actions_reach_other_players_with_their_sequences(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+    node = await open_gateway(Plaza, hz=20)
+    ann, bob = await node.join("ann"), await node.join("bob")
     await ann.say(Act(250, [("move", 3, -4), ("say", "hi")]), Act(300, [("emote", 1)]))
     await heard(ann)
-    fixture.tick()
+    node.tick()
     told = await bob.read_a(Tick)
     assert (told.movers, list(told.seqs), list(told.vx), list(told.vy)) == ([0], [250], [3], [-4])
     assert told.events == ((0, 251, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
@@ -256,8 +256,8 @@ async def test_actions_reach_other_players_with_their_sequences(open_gateway: Op
 async def test_acting_players_are_sent_the_frame_first(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    players = [await fixture.join(name) for name in ("ann", "bob", "cyd")]
+    node = await open_gateway(Plaza, hz=20)
+    players = [await node.join(name) for name in ("ann", "bob", "cyd")]
     rounds: list[list[str]] = []
     send = BroadcastGroup.send
 
@@ -269,7 +269,7 @@ async def test_acting_players_are_sent_the_frame_first(
     for player, seq in ((players[2], 1), (players[1], 1), (players[2], 2)):
         await player.say(Act(seq, [("emote", 1)]))
         await heard(player)
-    fixture.tick(2)
+    node.tick(2)
     assert rounds == [["cyd", "bob"], []]
     for player in players:
         while not (told := await player.read_a(Tick)).events:
@@ -278,12 +278,12 @@ async def test_acting_players_are_sent_the_frame_first(
 
 
 async def test_refusal_reaches_only_the_acting_player(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+    node = await open_gateway(Plaza, hz=20)
+    ann, bob = await node.join("ann"), await node.join("bob")
     await ann.read_a(Tick)
     await ann.say(Act(1, [("fly",), ("move", 1, "fast"), ("strike", 60_000)]))
     await heard(ann)
-    fixture.tick()
+    node.tick()
     refusals = [await ann.read_a(Refusal) for _ in range(3)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [
         (1, "UNKNOWN_ACTION"),
@@ -293,14 +293,14 @@ async def test_refusal_reaches_only_the_acting_player(open_gateway: OpenGateway)
     assert (await ann.read_a(Tick)).tick == refusals[0].tick
     told = await bob.read_a(Tick)
     assert (told.events, told.movers) == ((), [])
-    assert fixture.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
+    assert node.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
 
 
 async def test_exception_in_decoding_ends_only_that_session(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixture = await open_gateway(Plaza)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+    node = await open_gateway(Plaza)
+    ann, bob = await node.join("ann"), await node.join("bob")
     decode = gateway_module.decode_act
 
     def broken(payload: bytes) -> Any:
@@ -314,7 +314,7 @@ async def test_exception_in_decoding_ends_only_that_session(
     for client, seq in ((ann, 7), (bob, 8)):
         await client.say(Act(seq, [("emote", 0)]), Ping(1))
         await client.read_a(Pong)  # the ACT before it has arrived
-    fixture.tick()
+    node.tick()
     assert (await ann.ended()).code == "INTERNAL_ERROR"
     assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
 
@@ -323,8 +323,8 @@ async def test_ended_session_is_logged_with_player_and_reason_as_text_and_fields
     open_gateway: OpenGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    fixture = await open_gateway(Plaza)
-    ann = await fixture.join("ann")
+    node = await open_gateway(Plaza)
+    ann = await node.join("ann")
     await ann.say_bytes(frame(b"nonsense"))
     assert (await ann.ended()).code == "PROTOCOL_ERROR"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.gateway"]
@@ -338,13 +338,13 @@ async def test_ended_session_is_logged_with_player_and_reason_as_text_and_fields
 
 
 async def test_full_inbox_is_decoded_before_the_tick(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    players = [await fixture.join(f"ann {number}") for number in range(8)]
+    node = await open_gateway(Plaza)
+    players = [await node.join(f"ann {number}") for number in range(8)]
     for seq in range(1, 129):
         for player in players:
             await player.say(Act(seq, [("emote", 0)]))
-    await until(lambda: fixture.gateway.counters.actions_in_total == 1024)
-    fixture.tick()
+    await until(lambda: node.gateway.counters.actions_in_total == 1024)
+    node.tick()
     for player in players:
         refusal = await player.read_until(Refusal)
         assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "one more than a tick takes"
@@ -352,77 +352,77 @@ async def test_full_inbox_is_decoded_before_the_tick(open_gateway: OpenGateway) 
 
 @pytest.mark.parametrize("seq", [1, 4, 6])
 async def test_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGateway, seq: int) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.join("ann")
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
     await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]), Ping(1))
     await client.read_a(Pong)  # all of it has arrived
-    fixture.tick()
+    node.tick()
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
 async def test_actions_beyond_the_limit_of_a_tick_are_refused_one_by_one(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
-    client = await fixture.join("ann")
+    node = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
+    client = await node.join("ann")
     await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2), Ping(1))
     await client.read_a(Pong)  # all of it has arrived
-    fixture.tick()
+    node.tick()
     refusals = [await client.read_a(Refusal) for _ in range(2)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [(3, "TOO_MANY_ACTIONS"), (4, "TOO_MANY_ACTIONS")]
     assert len((await client.read_a(Tick)).events) == 2
     await client.say(Act(5, [("emote", 0)] * 2))
     await heard(client)
-    fixture.tick()
+    node.tick()
     assert len((await client.read_a(Tick)).events) == 2
 
 
 async def test_ping_is_answered_with_its_token_and_the_tick(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.join("ann")
-    fixture.tick(2)
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    node.tick(2)
     await client.say(Ping(2**63 - 1))
     assert await client.read_until(Pong) == Pong(2**63 - 1, 3)
 
 
 @pytest.mark.parametrize("politely", [True, False])
 async def test_player_who_ends_leaves_the_zone_exactly_once(open_gateway: OpenGateway, politely: bool) -> None:
-    fixture = await open_gateway(Plaza)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+    node = await open_gateway(Plaza)
+    ann, bob = await node.join("ann"), await node.join("bob")
     if politely:
         await ann.say(Goodbye())
         assert (await ann.ended()).code == "CLIENT_LEFT"
     else:
         ann.sock.close()
-    await until(lambda: fixture.gateway.players_count == 1)
-    fixture.tick(3)
+    await until(lambda: node.gateway.players_count == 1)
+    node.tick(3)
     assert [(await bob.read_a(Tick)).leaves for _ in range(3)] == [(0,), (), ()]
-    assert fixture.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
+    assert node.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
 
 
 async def test_gateway_keeps_nothing_of_players_who_left(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
+    node = await open_gateway(Plaza)
     for _ in range(3):
-        clients = [await fixture.connect() for _ in range(20)]
+        clients = [await node.connect() for _ in range(20)]
         for number, client in enumerate(clients):
-            await fixture.greet(client, str(number))
-        fixture.tick()
-        assert fixture.gateway.players_count == fixture.gateway.connections == 20
+            await node.greet(client, str(number))
+        node.tick()
+        assert node.gateway.players_count == node.gateway.connections == 20
         for client in clients:
             client.sock.close()
-        await until(lambda: fixture.gateway.connections == 0)
-        fixture.tick()
-        assert (fixture.gateway.players_count, len(fixture.gateway.pending), fixture.gateway.broadcaster.behind) == (
+        await until(lambda: node.gateway.connections == 0)
+        node.tick()
+        assert (node.gateway.players_count, len(node.gateway.pending), node.gateway.broadcaster.behind) == (
             0,
             0,
             0,
         )
-        assert not fixture.zone.world.names
+        assert not node.zone.world.names
 
 
 # --- Who does not read ----------------------------------------------------------------------------
 
 
 async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
+    node = await open_gateway(Plaza, hz=20)
     gc.collect()
     gc.disable()
 
@@ -432,60 +432,60 @@ async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway:
     before = alive()
     try:
         for politely in (True, False):
-            client = await fixture.join("ann")
+            client = await node.join("ann")
             if politely:
                 await client.say(Goodbye())
                 await client.ended()
             client.sock.close()
-            await until(lambda: not fixture.gateway.connections)
-            fixture.tick()
+            await until(lambda: not node.gateway.connections)
+            node.tick()
         await until(lambda: alive() == before)
     finally:
         gc.enable()
 
 
 async def test_client_that_never_reads_is_ended_and_delays_no_other_player(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Noisy, limits=SMALL)
-    counters, limits = fixture.gateway.counters, fixture.config.limits
-    healthy = await fixture.join("healthy")
-    await fixture.join("stuck", receive_bytes=4096)
+    node = await open_gateway(Noisy, limits=SMALL)
+    counters, limits = node.gateway.counters, node.config.limits
+    healthy = await node.join("healthy")
+    await node.join("stuck", receive_bytes=4096)
     told = [await healthy.read_a(Tick)]
 
     async def tick(seconds: float = 0.0) -> None:
-        fixture.clock.now += seconds
-        fixture.tick()
+        node.clock.now += seconds
+        node.tick()
         told.append(await healthy.read_a(Tick))
 
     while counters.frames_skipped_total < 50:
         await tick()
-    assert fixture.gateway.broadcaster.behind == 1
-    assert 0 < fixture.gateway.broadcaster.queued_bytes < limits.send_hard_bytes
+    assert node.gateway.broadcaster.behind == 1
+    assert 0 < node.gateway.broadcaster.queued_bytes < limits.send_hard_bytes
     for _ in range(10):
         await tick(limits.stall_seconds / 10)
     assert not counters.closes, "it has its time, to the full"
     while not counters.closes:
         await tick(0.1)
     assert counters.closes == {"SLOW_CONSUMER": 1}
-    assert (fixture.gateway.broadcaster.behind, fixture.gateway.players_count) == (0, 1)
-    await until(lambda: fixture.gateway.connections == 1)
+    assert (node.gateway.broadcaster.behind, node.gateway.players_count) == (0, 1)
+    await until(lambda: node.gateway.connections == 1)
     await tick()
-    assert [frame.tick for frame in told] == list(range(2, fixture.zone.world.tick + 1))
+    assert [frame.tick for frame in told] == list(range(2, node.zone.world.tick + 1))
     assert [frame.leaves for frame in told if frame.leaves] == [(1,)]
 
 
 async def test_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
-    client = await fixture.connect(4096)
-    await fixture.greet(client, "slow")
-    fixture.tick(2)
+    node = await open_gateway(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
+    client = await node.connect(4096)
+    await node.greet(client, "slow")
+    node.tick(2)
     for _ in range(5):
-        before = fixture.gateway.broadcaster.queued_bytes
-        while fixture.gateway.broadcaster.queued_bytes == before:
+        before = node.gateway.broadcaster.queued_bytes
+        while node.gateway.broadcaster.queued_bytes == before:
             await asyncio.get_running_loop().sock_recv(client.sock, 4096)
             await asyncio.sleep(0)
-        fixture.pass_time(4.0)
-        assert fixture.gateway.broadcaster.behind == 1
-    assert not fixture.gateway.counters.closes
+        node.pass_time(4.0)
+        assert node.gateway.broadcaster.behind == 1
+    assert not node.gateway.counters.closes
 
 
 class Follower:
@@ -496,42 +496,42 @@ class Follower:
         self.world = World(rules.width, rules.height, dict(rules.stats))
         self.snapshots = 0
 
-    async def follow(self, fixture: GatewayFixture) -> None:
+    async def follow(self, node: GatewayFixture) -> None:
         """Reads until it stands where the zone stands."""
-        while self.world.tick < fixture.zone.world.tick:
+        while self.world.tick < node.zone.world.tick:
             message = await self.client.read()
             if isinstance(message, Snapshot):
                 self.world.restore(message)
                 self.snapshots += 1
             elif isinstance(message, Tick):
                 self.world.apply(message)
-        assert self.world.hash() == fixture.zone.world.hash()
+        assert self.world.hash() == node.zone.world.hash()
 
 
 @pytest.mark.parametrize(("missed_ticks", "crowd", "snapshots"), [(10, 0, 1), (3, 1000, 0)])
 async def test_client_that_reads_again_gets_the_shorter_of_frames_and_snapshot(
     open_gateway: OpenGateway, missed_ticks: int, crowd: int, snapshots: int
 ) -> None:
-    fixture = await open_gateway(Noisy, limits=SMALL)
+    node = await open_gateway(Noisy, limits=SMALL)
     # Players without a socket: with them a snapshot is longer than a few frames.
     for number in range(crowd):
-        fixture.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
-    fixture.tick(-(-crowd // fixture.config.limits.joins_per_second))
-    client = await fixture.connect(4096)
-    await fixture.greet(client, "ann")
-    fixture.tick()
-    follower = Follower(client, fixture.zone.rules)
-    await follower.follow(fixture)
-    await stalled(fixture)
-    fixture.tick(missed_ticks)
-    assert fixture.gateway.counters.frames_skipped_total >= missed_ticks
-    await follower.follow(fixture)
+        node.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
+    node.tick(-(-crowd // node.config.limits.joins_per_second))
+    client = await node.connect(4096)
+    await node.greet(client, "ann")
+    node.tick()
+    follower = Follower(client, node.zone.rules)
+    await follower.follow(node)
+    await stalled(node)
+    node.tick(missed_ticks)
+    assert node.gateway.counters.frames_skipped_total >= missed_ticks
+    await follower.follow(node)
     assert follower.snapshots == 1 + snapshots
-    assert fixture.gateway.counters.catch_ups_total >= 1
+    assert node.gateway.counters.catch_ups_total >= 1
     # From here on it is in the round again.
-    await until(lambda: not fixture.gateway.broadcaster.behind)
-    fixture.tick()
-    await follower.follow(fixture)
+    await until(lambda: not node.gateway.broadcaster.behind)
+    node.tick()
+    await follower.follow(node)
     assert follower.snapshots == 1 + snapshots
 
 
@@ -552,20 +552,20 @@ async def test_default_limits_notice_a_stall_before_tcp_drops_the_connection(
 
 
 async def test_shutdown_tells_every_client_and_does_not_wait_for_a_stuck_one(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
-    await fixture.join("stuck", receive_bytes=4096)
-    healthy, waiting, joining = await fixture.join("healthy"), await fixture.connect(), await fixture.connect()
-    await stalled(fixture, healthy)
-    await fixture.greet(joining, "joining")
-    closing = asyncio.create_task(fixture.gateway.close(0.2))
+    node = await open_gateway(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
+    await node.join("stuck", receive_bytes=4096)
+    healthy, waiting, joining = await node.join("healthy"), await node.connect(), await node.connect()
+    await stalled(node, healthy)
+    await node.greet(joining, "joining")
+    closing = asyncio.create_task(node.gateway.close(0.2))
     for client in (healthy, waiting, joining):
         bye = await client.ended()
         assert (bye.code, bye.retry) == ("SERVER_STOPPING", True)
         client.sock.close()
     async with asyncio.timeout(10):
         await closing
-    assert fixture.gateway.connections == 0
-    assert fixture.gateway.counters.closes == {"SERVER_STOPPING": 4}
+    assert node.gateway.connections == 0
+    assert node.gateway.counters.closes == {"SERVER_STOPPING": 4}
 
 
 async def test_shutdown_ends_when_every_client_has_gone(open_server: OpenServer, connect: Connect) -> None:
