@@ -1,10 +1,19 @@
 """Admission by address: both sides of each bound, and no table without one."""
 
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
 import pytest
+from helpers.gateway_fixture import OpenGateway
+from helpers.waiting import until
 
 from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.address_limits import Admission
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Act, Bye, Goodbye, Refusal, Tick
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
@@ -139,3 +148,103 @@ def test_spent_budget_of_an_address_is_remembered_until_it_has_drained() -> None
 def test_loopback_address_has_no_budgets() -> None:
     assert admission().budgets("127.0.0.1") is None
     assert admission().budgets("::1") is None
+
+
+# --- Through a gateway ----------------------------------------------------------------------------
+
+
+async def test_address_at_its_connection_limit_is_rejected_and_others_are_accepted(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(address_connections_max=2))
+    for number in range(2):
+        client = await node.connect(host="127.0.0.9")
+        await node.greet(client, f"ann {number}")
+    refused = await node.connect(host="127.0.0.9")
+    assert (await refused.ended()).code == "TOO_MANY_CONNECTIONS"
+    await node.join("bob")
+    assert node.gateway.players_count == 3
+    await client.say(Goodbye())
+    await client.ended()
+    client.sock.close()
+    await until(lambda: node.gateway.connections == 2)
+    await node.greet(await node.connect(host="127.0.0.9"), "cyd")
+
+
+async def test_address_of_a_kicked_player_is_banned_for_a_while(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, ban_seconds=10.0)
+    friend = await node.connect(host="127.0.0.9")
+    await node.greet(friend, "friend")
+    stranger = await node.connect(host="127.0.0.9")
+    await stranger.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await stranger.ended()).code == "PROTOCOL_ERROR"
+    rogue = await node.connect(host="127.0.0.9")
+    await node.greet(rogue, "rogue")
+    node.tick()
+    await rogue.welcomed()
+    await rogue.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await rogue.ended()).code == "PROTOCOL_ERROR"
+    refused = await node.connect(host="127.0.0.9")
+    bye = await refused.ended()
+    assert (bye.code, bye.retry) == ("BANNED", True)
+    assert node.gateway.players_count == 1, "who is in stays in"
+    await node.join("somebody else")
+    node.pass_time(10.1)
+    await node.greet(await node.connect(host="127.0.0.9"), "late")
+
+
+async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(open_gateway: OpenGateway) -> None:
+    limits = Limits(address_actions_burst=20, address_actions_per_second=1)
+    node = await open_gateway(Plaza, limits=limits)
+    observer, told, codes = await node.join("observer"), 0, Counter[str]()
+    for number in range(6):
+        talker = await node.connect(host="127.0.0.9")
+        await node.greet(talker, f"talker {number}")
+        node.tick()
+        await talker.welcomed()
+        await talker.say(Act(1, [("emote", 0)] * 10))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+        await talker.say(Goodbye())
+        while not isinstance(message := await talker.read(), Bye):
+            if isinstance(message, Refusal):
+                codes[message.code] += 1
+        assert message.code == "CLIENT_LEFT", "nobody is thrown out for what others did"
+        talker.sock.close()
+        await until(lambda: node.gateway.connections == 1)
+        for _ in range(2):
+            told += len((await observer.read_a(Tick)).events)
+    assert told == 20
+    assert codes == {"TOO_MANY_ACTIONS": 40}
+    # It drains, and who comes from elsewhere has room.
+    node.pass_time(10.0)
+    for host in ("127.0.0.9", "127.0.0.8"):
+        client = await node.connect(host=host)
+        await node.greet(client, f"from {host}")
+        node.tick()
+        await client.welcomed()
+        await client.say(Act(1, [("emote", 0)] * 10))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+        assert len((await client.read_a(Tick)).events) == 10
+
+
+async def test_address_with_too_many_refusals_is_banned_for_a_while(
+    open_gateway: OpenGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    node = await open_gateway(Plaza, limits=Limits(address_violations_burst=60), ban_seconds=10.0)
+    for number in range(3):
+        client = await node.connect(host="127.0.0.9")
+        await node.greet(client, f"ann {number}")
+        node.tick()
+        await client.welcomed()
+        await client.say(Act(1, [("fly",)]))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+        assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
+    refused = await node.connect(host="127.0.0.9")
+    assert (await refused.ended()).code == "BANNED"
+    assert node.gateway.players_count == 3, "who is in stays in"
+    (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.handshake"]
+    assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
+    node.pass_time(10.1)
+    await node.greet(await node.connect(host="127.0.0.9"), "late")

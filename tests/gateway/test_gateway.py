@@ -6,15 +6,14 @@ import asyncio
 import dataclasses
 import gc
 import logging
-import socket
-import sys
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from helpers.gateway_fixture import GatewayFixture, OpenGateway
-from helpers.raw_client import Client, Connect
+from helpers.gateway_fixture import OpenGateway, heard, stalled
+from helpers.noisy_games import SMALL, Noisy
+from helpers.raw_client import Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
@@ -22,106 +21,13 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway import gateway as gateway_module
 from zoneserver.gateway.broadcast_group import BroadcastGroup
-from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import frame
-from zoneserver.protocol.messages import PROTOCOL_VERSION, Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
-from zoneserver.protocol.world import World
-from zoneserver.zone.link import Join, Requests
-from zoneserver.zone.rules import Player, Rules
-
-SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
-"""Buffers so small that a client which does not read is noticed within some ticks."""
-
-
-class Noisy(Rules):
-    """Every tick tells everybody a few kilobytes, and puts the first player somewhere else."""
-
-    noise_bytes = 4096
-
-    def on_tick(self) -> None:
-        self.emit("noise", bytes(self.noise_bytes))
-        for player in list(self.players.values())[:1]:
-            player.place(self.tick % self.width, self.tick * 7 % self.height, 1, 2)
-
-
-class Loud(Noisy):
-    """So much that a single frame takes a slow reader many reads."""
-
-    noise_bytes = 500_000
-
-
-async def heard(client: Client) -> Pong:
-    """Returns when the server has heard all that this client said before."""
-    await client.say(Ping(7))
-    return await client.read_until(Pong)
-
-
-async def stalled(node: GatewayFixture, *others: Client) -> None:
-    """Ticks until somebody is stalled; the others read along."""
-    while not node.gateway.broadcaster.behind:
-        node.tick()
-        for client in others:
-            await client.read_a(Tick)
-
+from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
+from zoneserver.zone.rules import Player
 
 # --- Getting in -----------------------------------------------------------------------------------
-
-
-async def test_a_player_gets_welcome_and_snapshot_and_then_every_tick(
-    open_server: OpenServer, connect: Connect
-) -> None:
-    server = await open_server(Plaza, hz=100)
-    client = await connect(server.port)
-    await client.hello("ann")
-    welcome, snapshot = await client.welcomed()
-    assert (welcome.version, welcome.game, welcome.hz) == (PROTOCOL_VERSION, "plaza", 100)
-    assert snapshot.tick == welcome.tick
-    assert snapshot.names[welcome.slot] == "ann"
-    ticks = [(await client.read_a(Tick)).tick for _ in range(20)]
-    assert ticks == list(range(welcome.tick + 1, welcome.tick + 21))
-
-
-@pytest.mark.parametrize("version", [0, -1, PROTOCOL_VERSION + 1, 2**40])
-async def test_hello_of_another_version_is_rejected(open_gateway: OpenGateway, version: int) -> None:
-    client = await (await open_gateway(Plaza)).connect()
-    await client.hello("ann", version)
-    bye = await client.ended()
-    assert (bye.code, bye.retry) == ("VERSION_MISMATCH", False)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "x" * 25,
-        " ann",
-        "ann ",
-        "   ",
-        "\x1b[2J",
-        "a\nb",
-        "a\0b",
-        "\u202eevil",
-        "\u2066a",
-        "\u200b",
-        "\ue000",
-        "\u3164",
-    ],
-)
-async def test_hello_with_an_unprintable_or_long_name_is_rejected(open_gateway: OpenGateway, name: str) -> None:
-    node = await open_gateway(Plaza)
-    client = await node.connect()
-    await client.hello(name)
-    assert (await client.ended()).code == "BAD_NAME"
-    assert node.gateway.players_count == 0
-
-
-@pytest.mark.parametrize("name", ["x", "x" * 24, "가" * 24, "Ann Ö."])
-async def test_hello_with_a_name_of_24_printable_characters_is_accepted(open_gateway: OpenGateway, name: str) -> None:
-    node = await open_gateway(Plaza)
-    await node.join(name)
-    assert node.zone.world.names == [name]
 
 
 ACT = Act(1, [("emote", 0)])
@@ -153,73 +59,6 @@ async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenG
     client = await node.join("ann")
     await client.say_bytes(frame(payload))
     assert (await client.ended()).code == "PROTOCOL_ERROR"
-
-
-async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Plaza)
-    client = await node.connect()
-    node.pass_time(2.9)  # with a tick a second, our clock may be a second behind
-    await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
-    node.tick()
-    assert len(node.gateway.pending) == 1
-    node.pass_time(0.2)
-    assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
-    assert len(node.gateway.pending) == 0
-
-
-async def test_complete_hello_ends_the_deadline(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Plaza)
-    client = await node.connect()
-    node.pass_time(1.9)
-    await node.greet(client, "ann")
-    node.pass_time(10)
-    await client.welcomed()
-    await heard(client)
-
-
-async def test_full_zone_rejects_new_players_and_keeps_its_own(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Plaza, max_players=1)
-    first, second = await node.join("first"), await node.connect()
-    await node.greet(second, "second")
-    node.tick()
-    bye = await second.ended()
-    assert (bye.code, bye.retry) == ("SERVER_FULL", True)
-    await heard(first)
-    await first.say(Goodbye())
-    await first.ended()
-    await node.join("second")
-
-
-async def test_connection_beyond_the_limit_is_told_server_full(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Plaza, connections_max=1)
-    await node.join("first")
-    assert (await (await node.connect()).ended()).code == "SERVER_FULL"
-
-
-async def test_newest_session_of_one_name_replaces_the_older_one(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Plaza)
-    other, old = await node.join("other"), await node.join("ann")
-    await other.read_until(Tick)
-    new = await node.connect()
-    await node.greet(new, "ann")
-    node.tick()
-    bye = await old.ended()
-    assert (bye.code, bye.retry) == ("REPLACED", False)
-    welcome, _ = await new.welcomed()
-    told = await other.read_a(Tick)
-    assert (told.leaves, told.joins) == ((1,), ((welcome.slot, "ann"),))
-    assert node.gateway.players_count == 2
-
-
-async def test_newest_session_of_one_name_wins_within_one_tick(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Plaza)
-    old, new = await node.connect(), await node.connect()
-    await node.greet(old, "ann")
-    await node.greet(new, "ann")
-    node.tick()
-    assert (await old.ended()).code == "REPLACED"
-    await new.welcomed()
-    assert node.zone.world.names == ["ann"]
 
 
 # --- What a tick tells ----------------------------------------------------------------------------
@@ -444,110 +283,6 @@ async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway:
         gc.enable()
 
 
-async def test_client_that_never_reads_is_ended_and_delays_no_other_player(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Noisy, limits=SMALL)
-    counters, limits = node.gateway.counters, node.config.limits
-    healthy = await node.join("healthy")
-    await node.join("stuck", receive_bytes=4096)
-    told = [await healthy.read_a(Tick)]
-
-    async def tick(seconds: float = 0.0) -> None:
-        node.clock.now += seconds
-        node.tick()
-        told.append(await healthy.read_a(Tick))
-
-    while counters.frames_skipped_total < 50:
-        await tick()
-    assert node.gateway.broadcaster.behind == 1
-    assert 0 < node.gateway.broadcaster.queued_bytes < limits.send_hard_bytes
-    for _ in range(10):
-        await tick(limits.stall_seconds / 10)
-    assert not counters.closes, "it has its time, to the full"
-    while not counters.closes:
-        await tick(0.1)
-    assert counters.closes == {"SLOW_CONSUMER": 1}
-    assert (node.gateway.broadcaster.behind, node.gateway.players_count) == (0, 1)
-    await until(lambda: node.gateway.connections == 1)
-    await tick()
-    assert [frame.tick for frame in told] == list(range(2, node.zone.world.tick + 1))
-    assert [frame.leaves for frame in told if frame.leaves] == [(1,)]
-
-
-async def test_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGateway) -> None:
-    node = await open_gateway(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
-    client = await node.connect(4096)
-    await node.greet(client, "slow")
-    node.tick(2)
-    for _ in range(5):
-        before = node.gateway.broadcaster.queued_bytes
-        while node.gateway.broadcaster.queued_bytes == before:
-            await asyncio.get_running_loop().sock_recv(client.sock, 4096)
-            await asyncio.sleep(0)
-        node.pass_time(4.0)
-        assert node.gateway.broadcaster.behind == 1
-    assert not node.gateway.counters.closes
-
-
-class Follower:
-    """What a client knows of the zone, from what it was sent."""
-
-    def __init__(self, client: Client, rules: Rules) -> None:
-        self.client = client
-        self.world = World(rules.width, rules.height, dict(rules.stats))
-        self.snapshots = 0
-
-    async def follow(self, node: GatewayFixture) -> None:
-        """Reads until it stands where the zone stands."""
-        while self.world.tick < node.zone.world.tick:
-            message = await self.client.read()
-            if isinstance(message, Snapshot):
-                self.world.restore(message)
-                self.snapshots += 1
-            elif isinstance(message, Tick):
-                self.world.apply(message)
-        assert self.world.hash() == node.zone.world.hash()
-
-
-@pytest.mark.parametrize(("missed_ticks", "crowd", "snapshots"), [(10, 0, 1), (3, 1000, 0)])
-async def test_client_that_reads_again_gets_the_shorter_of_frames_and_snapshot(
-    open_gateway: OpenGateway, missed_ticks: int, crowd: int, snapshots: int
-) -> None:
-    node = await open_gateway(Noisy, limits=SMALL)
-    # Players without a socket: with them a snapshot is longer than a few frames.
-    for number in range(crowd):
-        node.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
-    node.tick(-(-crowd // node.config.limits.joins_per_second))
-    client = await node.connect(4096)
-    await node.greet(client, "ann")
-    node.tick()
-    follower = Follower(client, node.zone.rules)
-    await follower.follow(node)
-    await stalled(node)
-    node.tick(missed_ticks)
-    assert node.gateway.counters.frames_skipped_total >= missed_ticks
-    await follower.follow(node)
-    assert follower.snapshots == 1 + snapshots
-    assert node.gateway.counters.catch_ups_total >= 1
-    # From here on it is in the round again.
-    await until(lambda: not node.gateway.broadcaster.behind)
-    node.tick()
-    await follower.follow(node)
-    assert follower.snapshots == 1 + snapshots
-
-
-@pytest.mark.asyncio(loop_factories=["asyncio"])  # it takes seconds, and the loop has no part in it
-async def test_default_limits_notice_a_stall_before_tcp_drops_the_connection(
-    open_server: OpenServer, connect: Connect
-) -> None:
-    server = await open_server(Noisy)
-    client = await connect(server.port, 4096)
-    await client.hello("stuck")
-    async with asyncio.timeout(30):
-        while not server.gateway.counters.closes:
-            await asyncio.sleep(0.05)
-    assert server.gateway.counters.closes == {"SLOW_CONSUMER": 1}
-
-
 # --- The end of it --------------------------------------------------------------------------------
 
 
@@ -595,30 +330,3 @@ async def test_client_that_connects_during_the_shutdown_is_closed(
     with suppress(ConnectionResetError):
         assert (await client.ended()).code == "SERVER_STOPPING"
     await until(lambda: server.gateway.connections == 0)
-
-
-class Accepted(asyncio.Protocol):
-    """Puts the transport of an accepted connection where a test can wait for it."""
-
-    def __init__(self, accepted: asyncio.Future[asyncio.BaseTransport]) -> None:
-        self.accepted = accepted
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.accepted.set_result(transport)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection inherits nothing")
-async def test_accepted_socket_inherits_the_options_of_the_listener(cleanup: AsyncExitStack, connect: Connect) -> None:
-    limits = Limits(socket_send_bytes=32 * 1024, tcp_user_timeout_seconds=3.0)
-    accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
-    listener = tcp.bind("127.0.0.1", 0, limits)
-    port = listener.getsockname()[1]
-    server = tcp.Listener(listener, lambda _: Accepted(accepted))
-    cleanup.callback(server.close)
-    await connect(port)
-    transport = await accepted
-    cleanup.callback(transport.close)
-    sock = transport.get_extra_info("socket")
-    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * limits.socket_send_bytes  # Linux doubles it
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000

@@ -15,6 +15,7 @@ from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
+from zoneserver.protocol.messages import Ping, Pong, Tick
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
@@ -82,3 +83,17 @@ class GatewayFixture:
 
 
 OpenGateway = Callable[..., Awaitable[GatewayFixture]]
+
+
+async def heard(client: Client) -> Pong:
+    """Returns when the server has heard all that this client said before."""
+    await client.say(Ping(7))
+    return await client.read_until(Pong)
+
+
+async def stalled(node: GatewayFixture, *others: Client) -> None:
+    """Ticks until somebody is stalled; the others read along."""
+    while not node.gateway.broadcaster.behind:
+        node.tick()
+        for client in others:
+            await client.read_a(Tick)

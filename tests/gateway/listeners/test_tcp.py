@@ -7,12 +7,15 @@ import contextlib
 import errno
 import os
 import socket
+import sys
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from helpers.raw_client import Connect
 from helpers.waiting import until
 
+from zoneserver.config import Limits
 from zoneserver.gateway.listeners import tcp
 
 
@@ -119,3 +122,30 @@ async def test_closed_listener_does_not_resume_after_its_pause(
     asyncio.get_running_loop().call_later(0.05, woken.set)
     await woken.wait()
     assert len(caplog.records) == told
+
+
+class Accepted(asyncio.Protocol):
+    """Puts the transport of an accepted connection where a test can wait for it."""
+
+    def __init__(self, accepted: asyncio.Future[asyncio.BaseTransport]) -> None:
+        self.accepted = accepted
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.accepted.set_result(transport)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection inherits nothing")
+async def test_accepted_socket_inherits_the_options_of_the_listener(cleanup: AsyncExitStack, connect: Connect) -> None:
+    limits = Limits(socket_send_bytes=32 * 1024, tcp_user_timeout_seconds=3.0)
+    accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
+    listener = tcp.bind("127.0.0.1", 0, limits)
+    port = listener.getsockname()[1]
+    server = tcp.Listener(listener, lambda _: Accepted(accepted))
+    cleanup.callback(server.close)
+    await connect(port)
+    transport = await accepted
+    cleanup.callback(transport.close)
+    sock = transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * limits.socket_send_bytes  # Linux doubles it
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
-import zlib
-from collections import Counter
 
 import pytest
-from helpers.driven_zone import DrivenZone
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
-from helpers.servers import OpenServer
+from helpers.sample_messages import frame_of, snapshot_of
 from helpers.session_fixture import SessionFixture
-from helpers.waiting import PATIENCE_SECONDS, until
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from helpers.waiting import until
 from zonetools.compare.delivery import SERVERS
-from zonetools.swarm.commands import Command, Measure, Stop
-from zonetools.swarm.frame_checker import FrameChecker
-from zonetools.swarm.measure.tally import Tally
-from zonetools.swarm.plan import Plan
-from zonetools.swarm.worker import Worker
 
 from zoneserver.config import Config, Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.decoding import decode_server, inflate_message
-from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX, Deframer
+from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX
 from zoneserver.protocol.messages import (
     DEFLATE,
     PROTOCOL_VERSION,
-    SERVER_PAYLOAD_BYTES,
     Act,
     Bye,
-    Deflated,
     Goodbye,
     Hello,
     Op,
@@ -47,14 +33,12 @@ from zoneserver.protocol.messages import (
     op_of,
 )
 from zoneserver.protocol.world import World
-from zoneserver.server import ZoneServer
 from zoneserver.zone import frame_history as frames
 from zoneserver.zone.frame_history import Form, History
 from zoneserver.zone.link import Join, Requests
 from zoneserver.zone.rules import Rules
 
 SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
-SIZES = st.integers(0, 400)
 
 
 def plain(payload: bytes) -> bytes:
@@ -260,102 +244,6 @@ class Noise(Rules):
         self.emit("noise", self.random.randbytes(2048), bytes(200))
 
 
-def frame_of(tick: int, size: int) -> bytes:
-    """A frame that deflates the better the longer it is."""
-    return Tick(tick, 100, None, [], [], [], [], (), (), (), (), ((None, None, "x" * size),)).encode()
-
-
-def snapshot_of(tick: int, size: int) -> bytes:
-    world = World(10, 10, {})
-    world.tick = tick
-    world.join(0, "y" * size)
-    return world.snapshot().encode()
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("tick"), st.just(0), SIZES),
-        st.tuples(st.just("take"), st.integers(0, 3), st.integers(1, 1500)),
-        st.tuples(st.just("leave"), st.integers(0, 3), st.just(0)),
-        st.tuples(st.just("join"), st.integers(0, 3), st.integers(0, 1500)),
-    ),
-    max_size=60,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(STEPS, st.sampled_from([0.0, 4000.0]))
-def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
-    steps: list[tuple[str, int, int]], send_rate: float
-) -> None:
-    """Four places, of which two ask for it; who takes how much when, comes and goes, is chance."""
-    counters, now = GatewayCounters(), 0.0
-    history = History(4, lambda: snapshot_of(history.tick, 50))
-    broadcaster = Broadcaster(history, Config(send_rate=send_rate), counters)
-    places: list[SessionFixture | None] = [None] * 4
-    everybody: list[tuple[SessionFixture, int]] = []
-    forms: dict[SessionFixture, bool] = {}
-
-    def join(place: int, room: int) -> SessionFixture:
-        connection = SessionFixture(room=room)
-        everybody.append((connection, history.tick))
-        connection.attach(broadcaster, lambda: now)
-        forms[connection] = place >= 2
-        broadcaster.join(connection.session, Form(LENGTH_PREFIX, place >= 2), now)
-        connection.session.flush()
-        return connection
-
-    def tick(size: int) -> None:
-        nonlocal now
-        now += 0.05
-        history.append(history.tick + 1, frame_of(history.tick + 1, size))
-        broadcaster.send(1, now)
-
-    tick(0)
-    for what, place, amount in [*steps, *[("take", place, 10**6) for place in range(4)]]:
-        connection = places[place]
-        if what == "tick":
-            tick(amount)
-        elif what == "join" and connection is None:
-            places[place] = join(place, amount)
-        elif what == "take" and connection is not None:
-            connection.transport.take(amount)
-        elif what == "leave" and connection is not None:
-            broadcaster.leave(connection.session)
-            places[place] = None
-    for _ in range(100):  # Whoever rests goes on.
-        tick(0)
-        for connection in places:
-            if connection is not None:
-                connection.transport.take(10**6)
-    for connection, first in everybody:
-        has_gone = connection not in places
-        last = followed(bytes(connection.transport.kernel), first, forms[connection], is_cut=has_gone)
-        assert has_gone or last == history.tick
-    if not any(forms.values()):
-        assert counters.deflates_total == 0
-    assert counters.deflates_total <= history.tick + history.snapshots_total
-    assert broadcaster.behind == 0
-    assert broadcaster._subscriptions.keys() == {connection.session for connection in places if connection is not None}
-
-
-def followed(stream: bytes, first: int, wants_deflate: bool, is_cut: bool) -> int:
-    """The last tick of a stream that begins with a snapshot of the first, and of which nothing is missing."""
-    deframer, tick = Deframer(SERVER_PAYLOAD_BYTES), -1
-    for payload in deframer.receive(stream):
-        assert wants_deflate or op_of(payload) != Op.DEFLATED
-        message = decode_server(plain(payload))
-        assert isinstance(message, Tick | Snapshot)
-        if tick < 0:
-            assert isinstance(message, Snapshot)
-            assert message.tick == first
-        else:
-            assert message.tick > tick if isinstance(message, Snapshot) else message.tick == tick + 1
-        tick = message.tick
-    assert is_cut or not deframer.buffered_bytes
-    return tick
-
-
 def test_deflating_time_is_counted_once_for_all_receivers(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
@@ -370,63 +258,3 @@ def test_deflating_time_is_counted_once_for_all_receivers(monkeypatch: pytest.Mo
     history.append(1, frame_of(1, 200))
     broadcaster.send(1, 0.0)
     assert (counters.deflates_total, counters.deflate_seconds_total) == (2, 2.0)
-
-
-# --- The swarm ------------------------------------------------------------------------------------
-
-
-async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, Worker]:
-    """So many walkers and talkers in a server, who leave after some dozen ticks."""
-    plan = Plan(
-        port=server.port, bots=bots, ramp=1000, rate=10, mix={"walker": 2, "chatty": 1}, seed=2, deflate=deflate
-    )
-    swarm, commands = Worker(plan, 0), asyncio.Queue[Command]()
-    running = asyncio.create_task(swarm.run(commands))
-    await until(lambda: swarm.progress()["done"])
-    commands.put_nowait(Measure())
-    enough = server.zone.world.tick + 40
-    await until(lambda: server.zone.world.tick > enough)
-    commands.put_nowait(Stop())
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        return Tally.from_json(await running), swarm
-
-
-async def test_worker_checks_every_byte_of_deflated_frames(open_server: OpenServer) -> None:
-    server = await open_server(Plaza, hz=50)
-    tally, swarm = await swarmed(server, 60, deflate=True)
-    counters = server.gateway.counters
-    assert (tally.joined, tally.mismatched, tally.gaps, tally.diverged, tally.lost) == (60, 0, 0, 0, 0)
-    assert tally.hashes_checked > 0
-    assert tally.sent == tally.delivered + tally.superseded + sum(tally.refused.values())
-    assert counters.frames_deflated_total > 60 * 5
-    inflated = swarm.frame_checker.inflate.cache_info()
-    assert inflated.misses <= counters.deflates_total, "each is inflated once, however many got it"
-    assert inflated.hits > 20 * inflated.misses
-
-
-def test_first_sequences_of_bots_are_spread_evenly_and_repeatable() -> None:
-    first = [Plan(seed=3).first_seq(number) for number in range(2000)]
-    assert (
-        first == [Plan(seed=3).first_seq(number) for number in range(2000)] != list(map(Plan().first_seq, range(2000)))
-    )
-    counts = Counter(first)
-    assert sorted(counts) == list(range(1, 65))
-    assert max(counts.values()) < 3 * min(counts.values())
-
-
-def test_frame_checker_compares_inflated_payloads() -> None:
-    zone = DrivenZone(Plaza(), hz=20, seed=1)
-    for ref in range(20):
-        zone.join(ref, f"player {ref}")
-    payload = zone.step().frame
-    tick = decode_server(payload)
-    assert isinstance(tick, Tick)
-    another = dataclasses.replace(tick, dilation_percent=99).encode()
-    checker = FrameChecker()
-    checker.check_frame(1, payload)
-    for level in (1, 9):
-        deflated = Deflated(zlib.compress(payload, level, -15)).encode()
-        checker.check_frame(1, checker.inflate(deflated))
-    assert (checker.received, checker.mismatched) == (3, 0)
-    checker.check_frame(1, checker.inflate(Deflated(deflate(another)).encode()))
-    assert (checker.received, checker.mismatched) == (4, 1)
