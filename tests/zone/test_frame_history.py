@@ -119,7 +119,7 @@ def test_history_without_ticks_has_only_the_snapshot() -> None:
     assert since(history, None) == [b"sss"]
 
 
-def test_history_keeps_its_number_of_frames_and_not_one_more() -> None:
+def test_history_keeps_exactly_its_number_of_frames() -> None:
     history = history_of(9, Snapshots(100), keep=4)
     assert since(history, 5) == [bytes([tick]) for tick in (6, 7, 8, 9)]
     assert since(history, 4) == [b"s" * 100]
