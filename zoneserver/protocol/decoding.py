@@ -148,7 +148,7 @@ def decode_server(payload: bytes) -> ServerMessage:
         )
         if type(message) is not tuple or type(message[0]) is not int:
             raise WireError("a message must be an array whose first element is its op, a whole number")
-        return _SERVER_DECODERS[message[0]](*message[1:])
+        return _SERVER_DECODERS[message[0]](message)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"this is not a message of a server: {error}"[:120]) from None
 
@@ -170,67 +170,43 @@ def inflate_message(payload: bytes) -> bytes:
     return inflated
 
 
-def _decode_welcome(
-    version: Any,
-    slot: Any,
-    tick: Any,
-    hz: Any,
-    game: Any,
-    size: Any,
-    stats: Any,
-    limits: Any,
-    encodings: Any = (),
-    *_more: Any,
-) -> Welcome:
+# Later versions may add elements at the end of a message of a server; `*_` ignores them.
+
+
+def _decode_welcome(message: tuple[Any, ...]) -> Welcome:
+    _, version, slot, tick, hz, game, size, stats, limits, *more = message
+    named = [(name, value) for name, value in stats]
+    encodings = more[0] if more else ()
     width, height = _integers(size)
     payload_bytes_max, actions_max = _integers(limits)
-    slot, tick, hz = _integers((slot, tick, hz))
-    _integers((version,))
-    _texts((game, *(name for name, _ in stats)))
-    _integers(tuple(value for _, value in stats))
+    _integers((version, slot, tick, hz, *(value for _, value in named)))
+    _texts((game, *(name for name, _ in named)))
+    _texts(encodings)
     if hz < 1:
         raise WireError("the tick rate must be above zero")
-    _texts(encodings)
-    named = [(name, value) for name, value in stats]
     return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, encodings)
 
 
-def _decode_snapshot(
-    tick: Any, names: Any, x: Any, y: Any, vx: Any, vy: Any, since: Any, seq: Any, stats: Any, *_more: Any
-) -> Snapshot:
-    typecodes = ("i", "i", "b", "b", "I", "B", *("i" for _ in stats))
-    columns = [
-        unpack_column(code, data) for code, data in zip(typecodes, (x, y, vx, vy, since, seq, *stats), strict=True)
-    ]
+def _decode_snapshot(message: tuple[Any, ...]) -> Snapshot:
+    _, tick, names, x, y, vx, vy, since, seq, stats, *_ = message
+    packed = (x, y, vx, vy, since, seq, *stats)
+    columns = [unpack_column(code, data) for code, data in zip("iibbIB" + "i" * len(stats), packed, strict=True)]
     if type(names) is not tuple or len(names) > _SLOTS_MAX or any(len(column) != len(names) for column in columns):
         raise ColumnError("each column of SNAPSHOT must be as long as its names")
     if not all(name is None or type(name) is str for name in names):
         raise WireError("each name in SNAPSHOT must be a str or nil")
-    (tick,) = _integers((tick,))
+    _integers((tick,))
     x, y, vx, vy, since, seq, *stats = columns
     return Snapshot(tick, list(names), x, y, vx, vy, since, seq, stats)
 
 
-def _decode_tick(
-    tick: Any,
-    dilation_percent: Any,
-    state_hash: Any,
-    movers: Any,
-    seqs: Any,
-    vx: Any,
-    vy: Any,
-    placed: Any,
-    joins: Any,
-    leaves: Any,
-    stats: Any,
-    events: Any,
-    *_more: Any,
-) -> Tick:
-    movers = unpack_slots(movers)
-    columns = unpack_column("B", seqs), unpack_column("b", vx), unpack_column("b", vy)
+def _decode_tick(message: tuple[Any, ...]) -> Tick:
+    _, tick, dilation_percent, state_hash, who, seq, vx, vy, placed, joins, leaves, stats, events, *_ = message
+    movers = unpack_slots(who)
+    columns = unpack_column("B", seq), unpack_column("b", vx), unpack_column("b", vy)
     if any(len(column) != len(movers) for column in columns):
         raise ColumnError("seq, vx and vy of TICK must have one value for each slot")
-    tick, dilation_percent, _ = _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
+    _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
     if len(_integers(placed)) % 5 or len(_integers(stats)) % 3:
         raise WireError("the last record of placed or stats in TICK is cut short")
     _integers(leaves)
@@ -246,10 +222,10 @@ def _decode_tick(
     return Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
 
 
-def _decode_deflated(data: Any, *_more: Any) -> Deflated:
-    if type(data) is not bytes:
+def _decode_deflated(message: tuple[Any, ...]) -> Deflated:
+    if type(message[1]) is not bytes:
         raise WireError("the data of DEFLATED must be of type bin")
-    return Deflated(data)
+    return Deflated(message[1])
 
 
 def _texts(values: Any) -> Sequence[Any]:
@@ -264,12 +240,12 @@ def _integers(values: Any) -> Sequence[Any]:
     return values
 
 
-_SERVER_DECODERS: dict[int, Callable[..., ServerMessage]] = {
+_SERVER_DECODERS: dict[int, Callable[[tuple[Any, ...]], ServerMessage]] = {
     Op.WELCOME: _decode_welcome,
     Op.SNAPSHOT: _decode_snapshot,
     Op.TICK: _decode_tick,
-    Op.PONG: lambda token, tick, *_more: Pong(*_integers((token, tick))),
-    Op.REFUSED: lambda tick, seq, code, text, *_more: Refusal(*_integers((tick, seq)), *_texts((code, text))),
+    Op.PONG: lambda message: Pong(*_integers(message[1:3])),
+    Op.REFUSED: lambda message: Refusal(*_integers(message[1:3]), *_texts(message[3:5])),
     Op.DEFLATED: _decode_deflated,
-    Op.BYE: lambda code, text, retry, *_more: Bye(*(*_texts((code, text)), retry is True)),
+    Op.BYE: lambda message: Bye(*(*_texts(message[1:3]), message[3] is True)),
 }
