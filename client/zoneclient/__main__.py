@@ -11,6 +11,7 @@ import ast
 import asyncio
 import contextlib
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Sequence
@@ -76,21 +77,16 @@ def _parser() -> Parser:
 
 
 def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
-    """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message.
-
-    >>> parse_line("hello, all"), parse_line("/move 5 -3"), parse_line("/paint 1 2 'red'")
-    (('say', ['hello, all']), ('move', [5, -3]), ('paint', [1, 2, 'red']))
-    """
-    text = line.strip()
-    if not text.startswith("/"):
-        return ("say", [text]) if text else None
-    kind, *words = text[1:].split(" ", 1)
+    """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message."""
+    line = line.strip()
+    if not line.startswith("/"):
+        return ("say", [line]) if line else None
+    kind, _, text = line[1:].partition(" ")
     try:
-        arguments = [_argument(word) for word in _words(words[0])] if words else []
+        arguments = list(map(_argument, shlex.split(text, posix=False)))
     except (ValueError, SyntaxError):
-        raise ValueError(
-            "write arguments as numbers, True, False or 'texts', separated by spaces: /move 5 -3"
-        ) from None
+        text = "write arguments as numbers, True, False or 'texts', separated by spaces: /move 5 -3"
+        raise ValueError(text) from None
     return kind, arguments
 
 
@@ -99,19 +95,6 @@ def _argument(word: str) -> int | float | str | bool:
     if not isinstance(value, int | float | str):
         raise ValueError(f"{word} is not a number, True, False or a text")
     return value
-
-
-def _words(text: str) -> list[str]:
-    """Split at spaces, except inside quotes."""
-    words, quote = [""], ""
-    for character in text:
-        if character == " " and not quote:
-            words.append("")
-            continue
-        words[-1] += character
-        if character in "'\"":
-            quote = "" if character == quote else quote or character
-    return [word for word in words if word]
 
 
 def update_lines(update: Update) -> list[str]:
