@@ -23,6 +23,9 @@ class Limits:
     A pair `*_per_second` and `*_burst` is a leaky bucket: the rate that is allowed forever, and the amount that is
     allowed at once. A session at its burst is warned and read once per tick, at 1.5 times the burst it is muted, and
     at twice the burst it ends.
+
+    >>> Limits(actions_per_second=10).actions_per_second
+    10
     """
 
     client_frame_bytes: int = 1024
@@ -112,7 +115,11 @@ def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of one server. Raises ValueError for a value out of range and for values that exclude each other."""
+    """The settings of one server. Raises ValueError for a value out of range and for values that exclude each other.
+
+    >>> Config(port=0, hz=10).hz
+    10
+    """
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)

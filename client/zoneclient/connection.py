@@ -1,11 +1,4 @@
-"""The client library: join with `async with connect(...) as zone`, act, and iterate over the ticks.
-
-async with connect("127.0.0.1", 7777, name="ann") as zone:
-    zone.act("say", "hello")
-    async for update in zone:
-        for event in update.events:
-            print(event.name, event.kind, event.values)
-"""
+"""The client library: join with `async with connect(...) as zone`, act, and iterate over the ticks."""
 
 from __future__ import annotations
 
@@ -34,7 +27,11 @@ _WAITING_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An action of a player, or an event of the zone itself (then `slot` and `name` are None)."""
+    """An action of a player, or an event of the zone itself (then `slot` and `name` are None).
+
+    >>> Event(0, "ann", "say", ("hello",)).values
+    ('hello',)
+    """
 
     slot: int | None
     name: str | None
@@ -44,7 +41,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One tick as the program sees it. The replica has the state at the end of this tick."""
+    """One tick as the program sees it. The replica has the state at the end of this tick.
+
+    >>> update = Update(7, 1.0, {0: "ann"}, {}, [Event(0, "ann", "say", ("hello",))], [])
+    >>> [event.name for event in update.events]
+    ['ann']
+    """
 
     tick: int
     dilation: float
@@ -131,7 +133,12 @@ class _Receiver(ClientProtocol):
 
 
 class ZoneConnection:
-    """A player in a zone, returned by `connect`. Iterate over it: each step is one tick."""
+    """A player in a zone, returned by `connect`. Iterate over it: each step is one tick.
+
+    >>> async def follow(zone: ZoneConnection) -> None:
+    ...     async for update in zone:
+    ...         print(update.tick, zone.replica.position(zone.slot))
+    """
 
     def __init__(self, receiver: _Receiver, welcome: Welcome) -> None:
         self._receiver = receiver
@@ -228,6 +235,12 @@ async def connect(
     timeout: float = 10.0,
 ) -> AsyncIterator[ZoneConnection]:
     """Join a zone. The end of the block leaves the zone.
+
+    >>> async def greet() -> None:
+    ...     async with connect("127.0.0.1", 7777, name="ann") as zone:
+    ...         zone.act("say", "hello")
+    ...         async for update in zone:
+    ...             print(update.events)
 
     `ticket` is for a zone that requires tickets: the bytes, or the text that `zoneserver ticket` prints. `tls` is
     the context for a zone that uses TLS. `deflate` asks the server for compressed messages: fewer bytes, a little

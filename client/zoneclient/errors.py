@@ -8,12 +8,20 @@ __all__ = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 
 
 class ZoneError(Exception):
-    """The base class of all errors of the client library."""
+    """The base class of all errors of the client library.
+
+    >>> issubclass(ZoneClosedError, ZoneError)
+    True
+    """
 
 
 class ZoneClosedError(ZoneError):
     """The connection has ended. `code` is one of PROTOCOL.md, `text` is for people, `retry` says whether a new
-    connection may succeed."""
+    connection may succeed.
+
+    >>> print(ZoneClosedError("SERVER_STOPPING", "the server is shutting down", retry=True))
+    SERVER_STOPPING: the server is shutting down
+    """
 
     def __init__(self, code: str, text: str, retry: bool) -> None:
         # The server chose this text. It may contain control sequences for a terminal.
@@ -24,11 +32,19 @@ class ZoneClosedError(ZoneError):
 
 
 class JoinRefusedError(ZoneClosedError):
-    """The server refused to let this client in. `code` says why."""
+    """The server refused to let this client in. `code` says why.
+
+    >>> JoinRefusedError("SERVER_FULL", "the zone has no room for another player", retry=True).retry
+    True
+    """
 
 
 class DivergedError(ZoneError):
-    """The state hash in a frame differs from the hash of the replica."""
+    """The state hash in a frame differs from the hash of the replica.
+
+    >>> print(DivergedError(tick=7, expected=0x1234, found=0x5678))
+    tick 7: the server's state hash is 00001234, the replica's 00005678
+    """
 
     def __init__(self, tick: int, expected: int, found: int) -> None:
         super().__init__(f"tick {tick}: the server's state hash is {expected:08x}, the replica's {found:08x}")

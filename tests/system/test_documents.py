@@ -176,7 +176,9 @@ def shell_commands() -> list[Any]:
         lines = [block.text for block in page.blocks if block.language == "sh"]
         lines += re.findall(r"^ExecStart=(.*)$", page.text, re.MULTILINE)
         if page.name != "CHANGELOG.md":  # It names commands of earlier versions.
-            lines += re.findall(r"`((?:make|zone-\w+|(?:zoneserver|(?:\.venv/bin/)?python -m) [^\s`]+) [^`]+)`", page.prose)
+            lines += re.findall(
+                r"`((?:make|zone-\w+|(?:zoneserver|(?:\.venv/bin/)?python -m) [^\s`]+) [^`]+)`", page.prose
+            )
         shell = "\n".join(lines)
         found += [pytest.param(words, id=f"{page.name}: {' '.join(words)}") for words in commands(shell)]
     return found

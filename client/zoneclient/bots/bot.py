@@ -39,6 +39,9 @@ class Bot(ClientProtocol):
 
     A subclass reads the frames, and reports the actions of this bot that they contain to `tracker`. A
     behaviour may use `bot.slot`, `bot.name`, `bot.welcome` and `bot.random`.
+
+    >>> def move_anywhere(bot: Bot) -> Decision:
+    ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
     """
 
     def __init__(
