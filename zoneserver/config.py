@@ -115,7 +115,7 @@ def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of one server. Raises ValueError for a value out of range and for values that exclude each other.
+    """The settings of one server. Raises ValueError for values that are out of range or exclude each other.
 
     >>> Config(port=0, hz=10).hz
     10
