@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
-from zoneserver.support.parse import nearest
+from zoneserver.support.parse import nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = [
-    "SECRET_BYTES_MIN",
-    "Config",
-    "Limits",
-    "parse_limits",
-]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "parse_limits"]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -27,7 +24,7 @@ class Limits:
     allowed at once. A session at its burst is warned and read once per tick, at 1.5 times the burst it is muted, and
     at twice the burst it ends.
 
-    >>> Config(limits=Limits(actions_per_second=10)).limits.actions_per_second
+    >>> Limits(actions_per_second=10).actions_per_second
     10
     """
 
@@ -95,11 +92,7 @@ class Limits:
 
 
 def parse_limits(text: str) -> dict[str, float]:
-    """Values of Limits by name, from `actions_per_second=10,stall_seconds=3`. Raises ValueError otherwise.
-
-    >>> Limits(**parse_limits("actions_per_second=10")).actions_per_second
-    10.0
-    """
+    """Values of Limits by name, from `actions_per_second=10,stall_seconds=3`. Raises ValueError otherwise."""
     kinds = {limit.name: limit.type for limit in fields(Limits)}
     limits: dict[str, float] = {}
     for part in text.split(","):
@@ -115,52 +108,51 @@ def parse_limits(text: str) -> dict[str, float]:
     return limits
 
 
+def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: str | None = None) -> Any:
+    """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
+    return field(default=default, metadata={"help": text, "parse": parse, "shown": shown})
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of one server. Raises ValueError for a value out of range and for values that exclude each other.
+    """The settings of one server. Raises ValueError for values that are out of range or exclude each other.
 
     >>> Config(port=0, hz=10).hz
     10
     """
 
-    host: str = "127.0.0.1"
-    port: int = 7777
-    """The port for players; 0 lets the system choose."""
-    stats_port: int | None = 7778
-    """The loopback admin port; 0 lets the system choose, None serves no statistics."""
-    hz: int = 20
-    """Ticks per second."""
-    max_players: int = 10_000
-    seed: int = 1
-    """The seed of the game's random source. With one seed, equal inputs give equal bytes."""
-    send_rate: float = 0.0
-    """The most bytes per second that are sent to one player; 0 is no bound. A player over the bound skips frames and
-    catches up."""
-    send_memory_bytes: int = 256 * 1024 * 1024
-    """The most bytes in the queues of all sessions together. Beyond it the sessions with the largest queues end."""
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
+    stats_port: int | None = _setting(
+        7778, "loopback port for /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port", parse_integer
+    )
+    """None serves no statistics."""
+    hz: int = _setting(20, "ticks per second", parse_integer)
+    max_players: int = _setting(10_000, "most players in the zone at once", parse_count)
+    seed: int = _setting(1, "seed of the game's random source", parse_integer)
+    """With one seed, equal inputs give equal bytes."""
+    send_rate: float = _setting(
+        0.0, "most bytes per second to a player, as in 64KiB; a player over it skips frames", parse_size, "0, no bound"
+    )
+    send_memory_bytes: int = _setting(
+        256 * 2**20, "most bytes in all send queues; beyond it players with the largest queues are kicked", parse_size
+    )
     secret: bytes = field(default=b"", repr=False)
     """The key that signs join tickets. With a secret every player needs a ticket; without one anyone may join."""
-    is_open: bool = False
-    """Whether players may join from other machines without a ticket."""
-    tls_cert: str | None = None
-    """A PEM file with a certificate chain. With it, players connect by TLS."""
-    tls_key: str | None = None
-    """A PEM file with the key of the certificate; None if the key is in the file of the certificate."""
-    ban_seconds: float = 60.0
-    """How long an address is banned after one of its players was kicked."""
-    stats_interval_seconds: float = 10.0
-    """The interval of the line of statistics in the log while nothing asks the admin port for any; 0 is never."""
+    is_open: bool = _setting(False, "let anyone join from other machines too, without a ticket")
+    tls_cert: str | None = _setting(None, "PEM file with a certificate chain: players connect by TLS")
+    tls_key: str | None = _setting(None, "PEM file with the key, if it is not in the file of the certificate")
+    ban_seconds: float = _setting(60.0, "how long an address is banned after a kick of its player", parse_duration)
+    stats_interval_seconds: float = _setting(
+        10.0, "interval of the log's statistics line while nothing reads the stats port; 0 is never", parse_duration
+    )
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("port", 0, 65535),
-            ("stats_port", 0, 65535),
-            ("hz", 1, 100),
-            ("max_players", 1, 65_000),
-        ):
+        ranges = ("port", 0, 65535), ("stats_port", 0, 65535), ("hz", 1, 100), ("max_players", 1, 65_000)
+        for name, low, high in ranges:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")

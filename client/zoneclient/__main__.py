@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
-import contextlib
-import os
+import shlex
 import sys
-import threading
 from collections.abc import Sequence
 
 from zoneclient.connection import Update, ZoneConnection, connect
@@ -20,6 +18,7 @@ from zoneclient.errors import JoinRefusedError, ZoneClosedError
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
+from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
 from zoneserver.support.parse import parse_port
 
@@ -57,40 +56,29 @@ async def _main(arguments: argparse.Namespace) -> int:
 
 def _parser() -> Parser:
     summary, _, more = str(__doc__).partition("\n\n")
-    parser = Parser(
-        "zone-client",
-        f"{summary}\n\n{more.rstrip()}",
-        examples=_EXAMPLES,
-        exit_codes=_EXIT_CODES,
-        usage="NAME [flags]",
-    )
+    text = f"{summary}\n\n{more.rstrip()}"
+    parser = Parser("zone-client", text, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="NAME [flags]")
     parser.add_argument("name", metavar="NAME", help="the name of your player")
     parser.section("server")
     parser.setting("--host", default="127.0.0.1", help="address of the server")
     parser.setting("--port", parse=parse_port, default=7777, help="port for players")
-    parser.setting(
-        "--ticket", default="", help="for a zone that requires tickets: the text that zoneserver ticket prints"
-    )
+    text = "for a zone that requires tickets: the text that zoneserver ticket prints"
+    parser.setting("--ticket", default="", help=text)
     parser.common()
     return parser
 
 
 def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
-    """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message.
-
-    >>> parse_line("hello, all"), parse_line("/move 5 -3"), parse_line("/paint 1 2 'red'")
-    (('say', ['hello, all']), ('move', [5, -3]), ('paint', [1, 2, 'red']))
-    """
-    text = line.strip()
-    if not text.startswith("/"):
-        return ("say", [text]) if text else None
-    kind, *words = text[1:].split(" ", 1)
+    """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message."""
+    line = line.strip()
+    if not line.startswith("/"):
+        return ("say", [line]) if line else None
+    kind, _, text = line[1:].partition(" ")
     try:
-        arguments = [_argument(word) for word in _words(words[0])] if words else []
+        arguments = list(map(_argument, shlex.split(text, posix=False)))
     except (ValueError, SyntaxError):
-        raise ValueError(
-            "write arguments as numbers, True, False or 'texts', separated by spaces: /move 5 -3"
-        ) from None
+        text = "write arguments as numbers, True, False or 'texts', separated by spaces: /move 5 -3"
+        raise ValueError(text) from None
     return kind, arguments
 
 
@@ -99,19 +87,6 @@ def _argument(word: str) -> int | float | str | bool:
     if not isinstance(value, int | float | str):
         raise ValueError(f"{word} is not a number, True, False or a text")
     return value
-
-
-def _words(text: str) -> list[str]:
-    """Split at spaces, except inside quotes."""
-    words, quote = [""], ""
-    for character in text:
-        if character == " " and not quote:
-            words.append("")
-            continue
-        words[-1] += character
-        if character in "'\"":
-            quote = "" if character == quote else quote or character
-    return [word for word in words if word]
 
 
 def update_lines(update: Update) -> list[str]:
@@ -132,10 +107,8 @@ def update_lines(update: Update) -> list[str]:
 
 async def _play(arguments: argparse.Namespace) -> int:
     async with connect(arguments.host, arguments.port, name=arguments.name, ticket=arguments.ticket) as zone:
-        print(
-            f"you are {zone.name}, in {printable(zone.game)}; type a line and press return; Ctrl-D leaves",
-            file=sys.stderr,
-        )
+        text = f"you are {zone.name}, in {printable(zone.game)}; type a line and press return; Ctrl-D leaves"
+        print(text, file=sys.stderr)
         tasks = [asyncio.create_task(_print_updates(zone)), asyncio.create_task(_send_input(zone))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -155,24 +128,12 @@ async def _print_updates(zone: ZoneConnection) -> None:
 
 
 async def _send_input(zone: ZoneConnection) -> None:
-    """Do the typed actions until the end of the input. A thread reads it, as no event loop can watch every kind."""
-    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str]()
-
-    def read() -> None:
-        # Not with sys.stdin: it holds a lock while it waits, and the exit of the program would wait for that lock.
-        typed = b""
-        with contextlib.suppress(RuntimeError):  # The event loop is closed already.
-            while data := os.read(0, 4096):
-                *whole, typed = (typed + data).split(b"\n")
-                for line in whole:
-                    loop.call_soon_threadsafe(lines.put_nowait, line.decode(errors="replace") + "\n")
-            loop.call_soon_threadsafe(lines.put_nowait, typed.decode(errors="replace"))
-            loop.call_soon_threadsafe(lines.put_nowait, "")
-
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    while line := await lines.get():
+    """Do the typed actions until the end of the input."""
+    typed = asyncio.StreamReader(limit=sys.maxsize)
+    read_stdin(lambda data: typed.feed_data(data) if data else typed.feed_eof())
+    while line := await typed.readline():
         try:
-            action = parse_line(line)
+            action = parse_line(line.decode(errors="replace"))
             if action is not None:
                 zone.act(action[0], *action[1])
         except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ __all__ = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 class ZoneError(Exception):
     """The base class of all errors of the client library.
 
-    >>> issubclass(JoinRefusedError, ZoneClosedError) and issubclass(ZoneClosedError, ZoneError)
+    >>> issubclass(ZoneClosedError, ZoneError)
     True
     """
 
@@ -19,9 +19,8 @@ class ZoneClosedError(ZoneError):
     """The connection has ended. `code` is one of PROTOCOL.md, `text` is for people, `retry` says whether a new
     connection may succeed.
 
-    >>> raise ZoneClosedError("SERVER_STOPPING", "the server is shutting down", retry=True)
-    Traceback (most recent call last):
-    zoneclient.errors.ZoneClosedError: SERVER_STOPPING: the server is shutting down
+    >>> print(ZoneClosedError("SERVER_STOPPING", "the server is shutting down", retry=True))
+    SERVER_STOPPING: the server is shutting down
     """
 
     def __init__(self, code: str, text: str, retry: bool) -> None:
@@ -43,9 +42,8 @@ class JoinRefusedError(ZoneClosedError):
 class DivergedError(ZoneError):
     """The state hash in a frame differs from the hash of the replica.
 
-    >>> raise DivergedError(tick=7, expected=0x1234, found=0x5678)
-    Traceback (most recent call last):
-    zoneclient.errors.DivergedError: tick 7: the server's state hash is 00001234, the replica's 00005678
+    >>> print(DivergedError(tick=7, expected=0x1234, found=0x5678))
+    tick 7: the server's state hash is 00001234, the replica's 00005678
     """
 
     def __init__(self, tick: int, expected: int, found: int) -> None:

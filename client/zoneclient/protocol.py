@@ -160,10 +160,7 @@ class ClientProtocol(asyncio.Protocol):
         self.received_bytes += len(data)
         try:
             for payload in self._deframer.receive(data):
-                if messages.op_of(payload) == Op.TICK:
-                    self.on_tick(payload)
-                else:
-                    self._on_payload(payload)
+                self._on_payload(payload)
             if self._deframer.error is not None:
                 raise ValueError(self._deframer.error)
         except ValueError as error:
@@ -172,20 +169,21 @@ class ClientProtocol(asyncio.Protocol):
             self.transport.abort()
 
     def _on_payload(self, payload: bytes) -> None:
-        if messages.op_of(payload) == Op.DEFLATED:
+        op = messages.op_of(payload)
+        if op == Op.DEFLATED:
             if DEFLATE not in self._encodings:
                 raise ValueError("it sent a deflated message without being asked to")
             payload = self.inflate(payload)
-        match messages.op_of(payload):
-            case Op.TICK:
-                self.on_tick(payload)
-            case Op.SNAPSHOT:
-                self.on_snapshot(payload)
-            case _:
-                self._on_message(payload)
+            op = messages.op_of(payload)
+        if op == Op.TICK:
+            self.on_tick(payload)
+        elif op == Op.SNAPSHOT:
+            self.on_snapshot(payload)
+        else:
+            self._on_message(decoding.decode_server(payload))
 
-    def _on_message(self, payload: bytes) -> None:
-        match decoding.decode_server(payload):
+    def _on_message(self, message: messages.ServerMessage) -> None:
+        match message:
             case Welcome() as welcome:
                 self.welcome = welcome
                 self.on_welcome(welcome)

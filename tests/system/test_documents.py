@@ -36,12 +36,7 @@ import zoneserver.cli.main
 import zoneserver.testing
 from zoneserver import Config, Limits
 
-PAGES = [
-    Page(str(path.relative_to(ROOT)))
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-    # Other pages have tests of their own.
-    if path.name not in {"PERFORMANCE.md", "PROMISES.md", "PROTOCOL.md", "swarm-report.md"}
-]
+PAGES = [Page(str(path.relative_to(ROOT))) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]]
 BLOCKS = [block for page in PAGES for block in page.blocks]
 API = Page("docs/api.md")
 
@@ -181,7 +176,9 @@ def shell_commands() -> list[Any]:
         lines = [block.text for block in page.blocks if block.language == "sh"]
         lines += re.findall(r"^ExecStart=(.*)$", page.text, re.MULTILINE)
         if page.name != "CHANGELOG.md":  # It names commands of earlier versions.
-            lines += re.findall(r"`((?:make|zone-\w+|(?:zoneserver|python -m) [^\s`]+) [^`]+)`", page.prose)
+            lines += re.findall(
+                r"`((?:make|zone-\w+|(?:zoneserver|(?:\.venv/bin/)?python -m) [^\s`]+) [^`]+)`", page.prose
+            )
         shell = "\n".join(lines)
         found += [pytest.param(words, id=f"{page.name}: {' '.join(words)}") for words in commands(shell)]
     return found

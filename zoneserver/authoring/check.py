@@ -52,24 +52,20 @@ def check_game(game: type[Rules], target: str) -> CheckResult:
         ("zone", f"{game.width:,} x {game.height:,}"),
         ("stats", ", ".join(f"{stat} = {first}" for stat, first in game.stats.items()) or "none"),
     ]
+    described = []
     try:
         rules = new_game(game)
-    except GameError as error:
-        result.problems.append(str(error))
-        return result
-    described = []
-    for kind, handler in handlers_of(rules).items():
-        try:
-            described.append((kind, ", ".join(map(_describe, parameters_of(handler)))))
-        except TypeError as error:
-            result.problems.append(str(error))
-    if result.problems:
-        result.has += _headed("actions", [f"{kind}({parameters})" for kind, parameters in described])
-        return result
-    try:
+        for kind, handler in handlers_of(rules).items():
+            try:
+                described.append((kind, ", ".join(map(_describe, parameters_of(handler)))))
+            except TypeError as error:
+                result.problems.append(str(error))
+        if result.problems:
+            result.has += _headed("actions", [f"{kind}({parameters})" for kind, parameters in described])
+            return result
         trial = run_trial(rules)
     except GameError as error:
-        # The game raised in on_start. The zone catches what rules raise later, and the dry run collects it.
+        # The game raised when it was made, or in on_start. The dry run collects what rules raise later.
         result.problems.append(str(error))
         return result
     lines = [f"{kind}({parameters})  {_outcome(trial, kind)}" for kind, parameters in described]

@@ -27,12 +27,6 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
 
     Raises LoadError with one line, in which `kind` is the noun for such a class, as in "Rules class". An exception of
     the author's module is named with its place in the author's files.
-
-    >>> load_class("fractions:Fraction", "number", lambda found: hasattr(found, "numerator"))
-    <class 'fractions.Fraction'>
-    >>> load_class("fractions:Decimal", "number", lambda found: hasattr(found, "numerator"))
-    Traceback (most recent call last):
-    zoneserver.authoring.load.LoadError: fractions has no number named 'Decimal'; it has Fraction
     """
     module_name, _, class_name = target.partition(":")
     if not class_name or not all(part.isidentifier() for part in module_name.split(".")):

@@ -12,7 +12,7 @@ from pathlib import Path
 import zoneserver
 from zoneserver.support.errors import UsageError
 
-__all__ = ["ScaffoldError", "class_name_of", "make_game"]
+__all__ = ["class_name_of", "make_game"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -82,38 +82,30 @@ _NEXT = (
 )
 
 
-class ScaffoldError(UsageError):
-    """No folder was made, for the reason in the text."""
-
-
 def class_name_of(name: str) -> str:
-    """The name of the class of a game.
-
-    >>> class_name_of("my_game"), class_name_of("tag")
-    ('MyGame', 'Tag')
-    """
+    """The name of the class of a game: MyGame for my_game."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
 def make_game(folder: Path) -> str:
-    """Makes the folder; returns the text about what to do next. Raises ScaffoldError if the folder exists or its name
+    """Makes the folder; returns the text about what to do next. Raises UsageError if the folder exists or its name
     cannot be the name of a game."""
     name = folder.name
     class_name = class_name_of(name)
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise ScaffoldError(
+        raise UsageError(
             f"{name!r} cannot be the name of a game: use letters, digits and _, the first a letter, as in mygame"
         )
     if folder.exists():
-        raise ScaffoldError(f"{folder} exists already")
+        raise UsageError(f"{folder} exists already")
     if importlib.util.find_spec(name) is not None or class_name in zoneserver.__all__:
-        raise ScaffoldError(f"{name!r} would hide an existing module or class: choose another name")
+        raise UsageError(f"{name!r} would hide an existing module or class: choose another name")
     try:
         folder.mkdir(parents=True)
         for file, text in ((f"{name}.py", _GAME), (f"test_{name}.py", _TEST)):
             (folder / file).write_text(text.format(name=name, class_name=class_name))
     except OSError as error:
-        raise ScaffoldError(f"cannot make {folder}: {error.strerror}") from None
+        raise UsageError(f"cannot make {folder}: {error.strerror}") from None
     # The commands name the Python that has zoneserver, unless it is the first in the PATH.
     python = "python" if shutil.which("python") == sys.executable else sys.executable
     words = {"folder": folder, "name": name, "class_name": class_name, "python": python}

@@ -26,7 +26,7 @@ from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
-from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_size
+from zoneserver.support.parse import above_zero, one_of, parse_duration
 from zoneserver.zone.rules import Rules
 
 __all__ = ["main"]
@@ -190,46 +190,35 @@ def _parser() -> Parser:
 
 
 def _run_settings(run: Parser) -> None:
-    """Declares the settings of a server. Most of them set the field of Config with their name."""
-    default = Config()
+    """Declares the settings of a server. Most of them are fields of Config."""
+    declared = {field.name: field for field in dataclasses.fields(Config)}
 
-    def flag(name: str, parse: Callable[[str], Any], text: str, field: str = "", shown: str | None = None) -> None:
-        field = field or name[2:].replace("-", "_")
-        run.setting(name, parse=parse, default=getattr(default, field), help=text, dest=field, shown=shown)
+    def flags(*names: str) -> None:
+        for name in names:
+            key = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", "-")
+            run.setting(f"--{key}", dest=name, default=declared[name].default, **declared[name].metadata)
 
     demo, text = "zoneserver.games.plaza:Plaza", "the game: a class of a module in this folder or an installed one"
     run.setting("rules", default=demo, metavar="module:Rules", help=text, shown="the demo game")
     run.section("addresses")
-    flag("--host", str, "address to listen on")
-    flag("--port", parse_integer, "port for players; 0 takes any free port")
-    text = "loopback port for /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port"
-    flag("--stats-port", parse_integer, text)
+    flags("host", "port", "stats_port")
     run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
     run.section("the zone")
-    flag("--hz", parse_integer, "ticks per second")
-    flag("--seed", parse_integer, "seed of the game's random source")
-    flag("--max-players", parse_count, "the most players in the zone at once")
+    flags("hz", "seed", "max_players")
     run.section("admission of players")
     text = f"file with the secret that signs join tickets; without it {_SECRET_VARIABLE} may have the secret"
     run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")
-    run.switch("--open", dest="is_open", help="let anyone join from other machines too, without a ticket")
-    flag("--tls-cert", str, "PEM file with a certificate chain: players connect by TLS")
-    flag("--tls-key", str, "PEM file with the key, if it is not in the file of the certificate")
-    text = "how long an address is banned after a player from there was kicked"
-    flag("--ban", parse_duration, text, "ban_seconds")
+    run.switch("--open", dest="is_open", help=declared["is_open"].metadata["help"])
+    flags("tls_cert", "tls_key", "ban_seconds")
     run.section("limits")
-    text = "the most bytes per second sent to one player, as in 64KiB; a player over it skips frames"
-    flag("--send-rate", parse_size, text, shown="0, no bound")
-    text = "the most bytes in the send queues of all players; beyond it the players with the largest queues are kicked"
-    flag("--send-memory", parse_size, text, "send_memory_bytes")
+    flags("send_rate", "send_memory_bytes")
     text = "fields of zoneserver.Limits, as in stall_seconds=3,actions_per_second=20"
     shown = "the values of zoneserver.Limits"
     run.setting("--limits", parse=parse_limits, default={}, metavar="NAME=NUMBER,...", help=text, shown=shown)
     run.section("operation")
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
-    text = "interval of a line of statistics in the log while nothing reads the stats port; 0 is never"
-    flag("--stats-interval", parse_duration, text, "stats_interval_seconds")
+    flags("stats_interval_seconds")
     run.setting("--duration", parse=parse_duration, help="stop after this time, as in 30s, 2m or 1h30m")
     run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")
     text = "stop when standard input ends, so that the server ends together with the program that started it"

@@ -6,13 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import os
-import threading
 
 from zoneserver.cli import console
 from zoneserver.cli.dashboard_process import dashboard_beside
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
-from zoneserver.support.event_loop import on_stop_signals
+from zoneserver.support.event_loop import on_stop_signals, read_stdin
 from zoneserver.support.process import freeze_growth
 
 __all__ = ["serve"]
@@ -29,7 +28,7 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
     _stop_on_signals(server)
     freezing = asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))
     if arguments.stop_on_stdin_eof:
-        _stop_on_stdin_eof(server)
+        read_stdin(lambda data: None if data else server.request_stop())
     try:
         if arguments.ready_file is not None:
             console.write_ready_file(arguments.ready_file, server)
@@ -62,18 +61,3 @@ def _stop_on_signals(server: ZoneServer) -> None:
         server.request_stop()
 
     on_stop_signals(stop)
-
-
-def _stop_on_stdin_eof(server: ZoneServer) -> None:
-    """Makes the end of standard input stop the server in good order. A thread reads it, because an event loop cannot
-    watch every kind of file."""
-    loop = asyncio.get_running_loop()
-
-    def wait() -> None:
-        with contextlib.suppress(OSError):  # Standard input is closed, which counts as its end.
-            while os.read(0, 65536):
-                pass
-        with contextlib.suppress(RuntimeError):  # The loop is closed already.
-            loop.call_soon_threadsafe(server.request_stop)
-
-    threading.Thread(target=wait, name="stdin", daemon=True).start()

@@ -22,11 +22,7 @@ class ColumnError(ValueError):
 
 
 def pack_column(typecode: str, values: Iterable[int]) -> bytes:
-    """Packs values as an array of this `typecode` of the module `array`: b B are 1 byte, h H 2 bytes, i I 4 bytes.
-
-    >>> pack_column("i", [1, -1]).hex()
-    '01000000ffffffff'
-    """
+    """Packs values as an array of this `typecode` of the module `array`: b B are 1 byte, h H 2 bytes, i I 4 bytes."""
     if isinstance(values, array) and values.typecode == typecode and sys.byteorder == "little":
         return values.tobytes()
     column = array(typecode, values)
@@ -48,11 +44,7 @@ def unpack_column(typecode: str, data: bytes) -> array[int]:
 
 
 def pack_slots(slots: Sequence[int]) -> bytes:
-    """Packs a set of slots, given in rising order, as a bitmap, or as a list if that is shorter.
-
-    >>> pack_slots([0, 3, 9]).hex(), pack_slots([500]).hex()
-    ('000902', '01f401')
-    """
+    """Packs a set of slots, given in rising order, as a bitmap, or as a list if that is shorter."""
     if not slots:
         return _LIST
     bitmap_bytes = slots[-1] // 8 + 1

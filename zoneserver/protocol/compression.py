@@ -33,9 +33,6 @@ def deflate(data: bytes, seams: Iterable[int] = ()) -> bytes:
     """Compresses the data. A new deflate block starts at each of the seams, which are offsets in rising order.
 
     A block has Huffman codes of its own, which saves bytes where the kind of the data changes.
-
-    >>> len(deflate(bytes(1000))) < 20
-    True
     """
     deflater, view, start = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY), memoryview(data), 0
     deflated = list[bytes]()
@@ -68,9 +65,6 @@ def inflate(data: bytes, bytes_max: int) -> bytes:
     """Decompresses data that `deflate` made, and never produces more than `bytes_max` + 1 bytes.
 
     Raises DeflateError for any other data, and for data longer than `bytes_max` once it is inflated.
-
-    >>> inflate(deflate(b"abc"), 3)
-    b'abc'
     """
     inflater = zlib.decompressobj(_WINDOW_MAX)
     try:

@@ -11,28 +11,10 @@ from typing import Any
 
 import msgpack
 
+from zoneserver.protocol import messages
 from zoneserver.protocol.columns import ColumnError, unpack_column, unpack_slots
 from zoneserver.protocol.compression import inflate
-from zoneserver.protocol.messages import (
-    ACTIONS_PER_PACKET,
-    PROTOCOL_VERSION,
-    SERVER_PAYLOAD_BYTES,
-    Act,
-    Bye,
-    ClientMessage,
-    Deflated,
-    Goodbye,
-    Hello,
-    Op,
-    Ping,
-    Pong,
-    Refusal,
-    ServerMessage,
-    Snapshot,
-    Tick,
-    Welcome,
-    op_of,
-)
+from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Act, ClientMessage, Op, ServerMessage, op_of
 
 __all__ = ["WireError", "decode_act", "decode_client", "decode_server", "inflate_message"]
 
@@ -104,25 +86,25 @@ def _act_in(message: tuple[Any, ...]) -> tuple[int, Sequence[tuple[Any, ...]]]:
     return seq, actions
 
 
-def _decode_hello(message: tuple[Any, ...]) -> Hello:
-    if len(message) > 1 and type(message[1]) is int and message[1] != PROTOCOL_VERSION:
+def _decode_hello(message: tuple[Any, ...]) -> messages.Hello:
+    if len(message) > 1 and type(message[1]) is int and message[1] != messages.PROTOCOL_VERSION:
         # The HELLO of another version may have other elements; the answer is VERSION_MISMATCH in any case.
-        return Hello(message[1], "", b"")
+        return messages.Hello(message[1], "", b"")
     if tuple(map(type, message[1:])) not in ((int, str, bytes), (int, str, bytes, tuple)):
         raise WireError("HELLO must have the elements op, version, name, ticket and optionally encodings")
-    return Hello(*message[1:4], *map(_texts, message[4:]))
+    return messages.Hello(*message[1:4], *map(_texts, message[4:]))
 
 
-def _decode_ping(message: tuple[Any, ...]) -> Ping:
+def _decode_ping(message: tuple[Any, ...]) -> messages.Ping:
     if len(message) != 2 or type(message[1]) is not int or not 0 <= message[1] < 2**63:
         raise WireError("PING must have two elements: op, and a token from 0 to 2**63 - 1")
-    return Ping(message[1])
+    return messages.Ping(message[1])
 
 
-def _decode_goodbye(message: tuple[Any, ...]) -> Goodbye:
+def _decode_goodbye(message: tuple[Any, ...]) -> messages.Goodbye:
     if len(message) != 1:
         raise WireError("GOODBYE must have one element: op")
-    return Goodbye()
+    return messages.Goodbye()
 
 
 _CLIENT_DECODERS: dict[int, Callable[[tuple[Any, ...]], ClientMessage]] = {
@@ -148,7 +130,7 @@ def decode_server(payload: bytes) -> ServerMessage:
         )
         if type(message) is not tuple or type(message[0]) is not int:
             raise WireError("a message must be an array whose first element is its op, a whole number")
-        return _SERVER_DECODERS[message[0]](*message[1:])
+        return _SERVER_DECODERS[message[0]](message)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"this is not a message of a server: {error}"[:120]) from None
 
@@ -159,10 +141,10 @@ def inflate_message(payload: bytes) -> bytes:
     Raises WireError, whatever the bytes are, and if the inflated payload is larger than SERVER_PAYLOAD_BYTES.
     """
     message = decode_server(payload)
-    if not isinstance(message, Deflated):
+    if not isinstance(message, messages.Deflated):
         raise WireError("the message is not DEFLATED")
     try:
-        inflated = inflate(message.data, SERVER_PAYLOAD_BYTES)
+        inflated = inflate(message.data, messages.SERVER_PAYLOAD_BYTES)
     except ValueError as error:
         raise WireError(str(error)) from None
     if op_of(inflated) not in _DEFLATABLE:
@@ -170,67 +152,44 @@ def inflate_message(payload: bytes) -> bytes:
     return inflated
 
 
-def _decode_welcome(
-    version: Any,
-    slot: Any,
-    tick: Any,
-    hz: Any,
-    game: Any,
-    size: Any,
-    stats: Any,
-    limits: Any,
-    encodings: Any = (),
-    *_more: Any,
-) -> Welcome:
-    width, height = _integers(size)
-    payload_bytes_max, actions_max = _integers(limits)
-    slot, tick, hz = _integers((slot, tick, hz))
-    _integers((version,))
-    _texts((game, *(name for name, _ in stats)))
-    _integers(tuple(value for _, value in stats))
+# Later versions may add elements at the end of a message of a server; `*_` ignores them.
+
+
+def _decode_welcome(message: tuple[Any, ...]) -> messages.Welcome:
+    _, version, slot, tick, hz, game, size, stats, limits, *more = message
+    named = [(name, value) for name, value in stats]
+    encodings = more[0] if more else ()
+    _integers((version, slot, tick, hz, *(value for _, value in named)))
+    _texts((game, *(name for name, _ in named)))
+    _texts(encodings)
     if hz < 1:
         raise WireError("the tick rate must be above zero")
-    _texts(encodings)
-    named = [(name, value) for name, value in stats]
-    return Welcome(version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, encodings)
+    (width, height), (payload_bytes_max, actions_max) = _integers(size), _integers(limits)
+    return messages.Welcome(
+        version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, encodings
+    )
 
 
-def _decode_snapshot(
-    tick: Any, names: Any, x: Any, y: Any, vx: Any, vy: Any, since: Any, seq: Any, stats: Any, *_more: Any
-) -> Snapshot:
-    typecodes = ("i", "i", "b", "b", "I", "B", *("i" for _ in stats))
-    columns = [
-        unpack_column(code, data) for code, data in zip(typecodes, (x, y, vx, vy, since, seq, *stats), strict=True)
-    ]
+def _decode_snapshot(message: tuple[Any, ...]) -> messages.Snapshot:
+    _, tick, names, x, y, vx, vy, since, seq, stats, *_ = message
+    packed = (x, y, vx, vy, since, seq, *stats)
+    columns = [unpack_column(code, data) for code, data in zip("iibbIB" + "i" * len(stats), packed, strict=True)]
     if type(names) is not tuple or len(names) > _SLOTS_MAX or any(len(column) != len(names) for column in columns):
         raise ColumnError("each column of SNAPSHOT must be as long as its names")
     if not all(name is None or type(name) is str for name in names):
         raise WireError("each name in SNAPSHOT must be a str or nil")
-    (tick,) = _integers((tick,))
+    _integers((tick,))
     x, y, vx, vy, since, seq, *stats = columns
-    return Snapshot(tick, list(names), x, y, vx, vy, since, seq, stats)
+    return messages.Snapshot(tick, list(names), x, y, vx, vy, since, seq, stats)
 
 
-def _decode_tick(
-    tick: Any,
-    dilation_percent: Any,
-    state_hash: Any,
-    movers: Any,
-    seqs: Any,
-    vx: Any,
-    vy: Any,
-    placed: Any,
-    joins: Any,
-    leaves: Any,
-    stats: Any,
-    events: Any,
-    *_more: Any,
-) -> Tick:
-    movers = unpack_slots(movers)
-    columns = unpack_column("B", seqs), unpack_column("b", vx), unpack_column("b", vy)
+def _decode_tick(message: tuple[Any, ...]) -> messages.Tick:
+    _, tick, dilation_percent, state_hash, who, seq, vx, vy, placed, joins, leaves, stats, events, *_ = message
+    movers = unpack_slots(who)
+    columns = unpack_column("B", seq), unpack_column("b", vx), unpack_column("b", vy)
     if any(len(column) != len(movers) for column in columns):
         raise ColumnError("seq, vx and vy of TICK must have one value for each slot")
-    tick, dilation_percent, _ = _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
+    _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
     if len(_integers(placed)) % 5 or len(_integers(stats)) % 3:
         raise WireError("the last record of placed or stats in TICK is cut short")
     _integers(leaves)
@@ -243,13 +202,13 @@ def _decode_tick(
     for slot, seq, kind, *_ in events:
         if type(kind) is not str or not (type(slot) is type(seq) is int or slot is seq is None):
             raise WireError("an event must begin with slot, sequence, kind, or with nil, nil, kind")
-    return Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
+    return messages.Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
 
 
-def _decode_deflated(data: Any, *_more: Any) -> Deflated:
-    if type(data) is not bytes:
+def _decode_deflated(message: tuple[Any, ...]) -> messages.Deflated:
+    if type(message[1]) is not bytes:
         raise WireError("the data of DEFLATED must be of type bin")
-    return Deflated(data)
+    return messages.Deflated(message[1])
 
 
 def _texts(values: Any) -> Sequence[Any]:
@@ -264,12 +223,12 @@ def _integers(values: Any) -> Sequence[Any]:
     return values
 
 
-_SERVER_DECODERS: dict[int, Callable[..., ServerMessage]] = {
+_SERVER_DECODERS: dict[int, Callable[[tuple[Any, ...]], ServerMessage]] = {
     Op.WELCOME: _decode_welcome,
     Op.SNAPSHOT: _decode_snapshot,
     Op.TICK: _decode_tick,
-    Op.PONG: lambda token, tick, *_more: Pong(*_integers((token, tick))),
-    Op.REFUSED: lambda tick, seq, code, text, *_more: Refusal(*_integers((tick, seq)), *_texts((code, text))),
+    Op.PONG: lambda message: messages.Pong(*_integers(message[1:3])),
+    Op.REFUSED: lambda message: messages.Refusal(*_integers(message[1:3]), *_texts(message[3:5])),
     Op.DEFLATED: _decode_deflated,
-    Op.BYE: lambda code, text, retry, *_more: Bye(*(*_texts((code, text)), retry is True)),
+    Op.BYE: lambda message: messages.Bye(*(*_texts(message[1:3]), message[3] is True)),
 }

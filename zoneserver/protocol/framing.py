@@ -43,11 +43,7 @@ class Framing(Protocol):
 
 
 def frame(payload: bytes) -> bytes:
-    """One payload with its length before it, ready for a TCP stream.
-
-    >>> frame(b"abc").hex()
-    '00000003616263'
-    """
+    """One payload with its length before it, ready for a TCP stream."""
     return len(payload).to_bytes(HEADER_BYTES) + payload
 
 
@@ -108,12 +104,8 @@ class LengthPrefix:
     """The framing of TCP."""
 
     overhead_bytes = HEADER_BYTES
-
-    def wrap(self, payload: bytes) -> bytes:
-        return frame(payload)
-
-    def reader(self, payload_bytes_max: int) -> Deframer:
-        return Deframer(payload_bytes_max)
+    wrap = staticmethod(frame)
+    reader = Deframer
 
 
 LENGTH_PREFIX = LengthPrefix()

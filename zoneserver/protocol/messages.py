@@ -137,9 +137,8 @@ def encode_action(kind: str, *arguments: Value) -> bytes:
         raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
     for argument in arguments:
         if type(argument) not in _VALUE_TYPES:
-            raise TypeError(
-                f"an argument of an action must be an int, float, str, bool or None, not {type(argument).__name__}"
-            )
+            kind = type(argument).__name__
+            raise TypeError(f"an argument of an action must be an int, float, str, bool or None, not {kind}")
     try:
         return _pack((kind, *arguments))
     except OverflowError:
@@ -177,17 +176,8 @@ class Welcome:
     """The encodings of HELLO that the server may use in this session."""
 
     def encode(self) -> bytes:
-        always = (
-            Op.WELCOME,
-            self.version,
-            self.slot,
-            self.tick,
-            self.hz,
-            self.game,
-            (self.width, self.height),
-            self.stats,
-            (self.payload_bytes_max, self.actions_max),
-        )
+        head = Op.WELCOME, self.version, self.slot, self.tick, self.hz, self.game
+        always = *head, (self.width, self.height), self.stats, (self.payload_bytes_max, self.actions_max)
         return _pack((*always, self.encodings) if self.encodings else always)
 
 
@@ -209,20 +199,9 @@ class Snapshot:
     stats: list[array[int]]
 
     def encode(self) -> bytes:
-        return _pack(
-            (
-                Op.SNAPSHOT,
-                self.tick,
-                self.names,
-                pack_column("i", self.x),
-                pack_column("i", self.y),
-                pack_column("b", self.vx),
-                pack_column("b", self.vy),
-                pack_column("I", self.since),
-                pack_column("B", self.seq),
-                [pack_column("i", column) for column in self.stats],
-            )
-        )
+        columns = self.x, self.y, self.vx, self.vy, self.since, self.seq
+        packed = (pack_column(code, column) for code, column in zip("iibbIB", columns, strict=True))
+        return _pack((Op.SNAPSHOT, self.tick, self.names, *packed, [pack_column("i", stat) for stat in self.stats]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +231,9 @@ class Tick:
     def encode(self, packed_events: Sequence[bytes] | None = None) -> bytes:
         """The payload. `packed_events` stand for `events` where `encode_event` has packed them already."""
         events = list(map(encode_event, self.events)) if packed_events is None else packed_events
-        head = _pack(
-            (
-                Op.TICK,
-                self.tick,
-                self.dilation_percent,
-                self.hash,
-                pack_slots(self.movers),
-                bytes(self.seqs),
-                pack_column("b", self.vx),
-                pack_column("b", self.vy),
-                self.placed,
-                self.joins,
-                self.leaves,
-                self.stats,
-                None,
-            )
-        )
+        motions = pack_slots(self.movers), bytes(self.seqs), pack_column("b", self.vx), pack_column("b", self.vy)
+        changes = self.placed, self.joins, self.leaves, self.stats
+        head = _pack((Op.TICK, self.tick, self.dilation_percent, self.hash, *motions, *changes, None))
         # The events take the place of the last element of the head, nil.
         return b"".join((head[:-1], _array_header(len(events)), *events))
 

@@ -22,11 +22,7 @@ MAC_BYTES = hashlib.sha256().digest_size
 
 
 def issue_ticket(secret: bytes, name: str, zone: str, expires_at: int, nonce: bytes) -> bytes:
-    """A ticket of 56 bytes. `expires_at` is in seconds since 1970; `nonce` is 16 bytes that were never used before.
-
-    >>> len(issue_ticket(b"a secret of at least 16 bytes", "ann", "plaza", 1_900_000_000, bytes(16)))
-    56
-    """
+    """A ticket of 56 bytes. `expires_at` is in seconds since 1970; `nonce` is 16 bytes that were never used before."""
     if len(nonce) != 16:
         raise ValueError(f"a nonce must have 16 bytes, not {len(nonce)}")
     head = HEAD.pack(expires_at, nonce)
@@ -47,11 +43,7 @@ def ticket_to_text(ticket: bytes) -> str:
 
 
 def ticket_from_text(text: str) -> bytes:
-    """The ticket that `ticket_to_text` wrote. Raises ValueError for anything else.
-
-    >>> ticket_from_text(ticket_to_text(bytes(range(56)))) == bytes(range(56))
-    True
-    """
+    """The ticket that `ticket_to_text` wrote. Raises ValueError for anything else."""
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -104,18 +104,16 @@ class World:
     def move(self, slot: int, vx: int, vy: int) -> None:
         """Sets the velocity, in units per tick; the player goes on from their present position. Raises ValueError if
         the velocity is too high."""
-        if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
-            raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
-        self.x[slot], self.y[slot] = self.position(slot)
-        self.since[slot] = self.tick
-        self.vx[slot] = vx
-        self.vy[slot] = vy
+        self._set_motion(slot, *self.position(slot), vx, vy)
 
     def place(self, slot: int, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
         """Sets position and velocity. Raises ValueError if the position lies outside the zone or the velocity is too
         high."""
         if not (0 <= x <= self.width and 0 <= y <= self.height):
             raise ValueError(f"({x}, {y}) lies outside the zone")
+        self._set_motion(slot, x, y, vx, vy)
+
+    def _set_motion(self, slot: int, x: int, y: int, vx: int, vy: int) -> None:
         if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
             raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
         self.x[slot] = x

@@ -62,11 +62,7 @@ class MissingExtraError(CannotStartError):
 
 
 class GameError(CannotStartError):
-    """A game cannot run, for the reason in the text. The game's own exception is the cause.
-
-    >>> str(GameError("on_start", ValueError("there is no map")))
-    'on_start raised ValueError: there is no map'
-    """
+    """A game cannot run, for the reason in the text. The game's own exception is the cause."""
 
     def __init__(self, what: str, error: Exception) -> None:
         super().__init__(f"{what} raised {raised_by(error)}")
@@ -74,14 +70,7 @@ class GameError(CannotStartError):
 
 def raised_by(error: BaseException) -> str:
     """An exception in one line: its type, its text, and the innermost place in the user's own files, as in
-    `ZeroDivisionError: division by zero (tag.py:12)`.
-
-    >>> try:
-    ...     1 / 0
-    ... except ZeroDivisionError as error:
-    ...     raised_by(error).partition(" (")[0]
-    'ZeroDivisionError: division by zero'
-    """
+    `ZeroDivisionError: division by zero (tag.py:12)`."""
     text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     return f"{type(error).__name__}{f': {text}' if text else ''}{where_raised(error)}"
 

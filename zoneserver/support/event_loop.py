@@ -1,16 +1,19 @@
-"""The event loop that a program runs on, and the signals that end the program."""
+"""The event loop that a program runs on, and what reaches it from outside: signals and standard input."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
+import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from zoneserver.support.errors import MissingExtraError
 
-__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "stop_signals"]
+__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "read_stdin", "stop_signals"]
 
 LOOPS = ("auto", "asyncio", "uvloop")
 
@@ -48,3 +51,24 @@ def on_stop_signals(callback: Callable[[], object]) -> None:
             loop.add_signal_handler(number, callback)
         except NotImplementedError:  # Windows: the loop cannot handle signals.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+
+
+def read_stdin(on_data: Callable[[bytes], object]) -> None:
+    """Calls `on_data` on the running loop with all bytes of standard input as they arrive, and with b"" at their end.
+
+    A thread reads them, because an event loop cannot watch every kind of file. It does not use sys.stdin, which holds a
+    lock while it waits: the exit of the program would wait for that lock.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        data = None
+        with contextlib.suppress(RuntimeError):  # The loop is closed already.
+            while data != b"":
+                try:
+                    data = os.read(0, 65536)
+                except OSError:
+                    data = b""  # Standard input is closed, which counts as its end.
+                loop.call_soon_threadsafe(on_data, data)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()

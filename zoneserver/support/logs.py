@@ -40,10 +40,7 @@ def set_up_logs(level: str, style: str) -> None:
 
 
 def fields(**values: object) -> dict[str, object]:
-    """The `extra` of a log call. In the JSON format these values are keys beside the message.
-
-    >>> logging.getLogger().debug("%s left", "ann", extra=fields(player="ann"))
-    """
+    """The `extra` of a log call. In the JSON format these values are keys beside the message."""
     return {"fields": values}
 
 

@@ -35,12 +35,15 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
-def parse_duration(text: str) -> float:
-    """Seconds from `30`, `30s`, `2m`, `1h30m` or `250ms`. Raises ValueError otherwise.
+def _match(pattern: re.Pattern[str], text: str, what: str) -> re.Match[str]:
+    match = pattern.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {what}")
+    return match
 
-    >>> parse_duration("1h30m")
-    5400.0
-    """
+
+def parse_duration(text: str) -> float:
+    """Seconds from `30`, `30s`, `2m`, `1h30m` or `250ms`. Raises ValueError otherwise."""
     parts = [(text, "s")] if _NUMBER.fullmatch(text) else _DURATION_PART.findall(text)
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
     if not parts or "".join(map("".join, parts)) not in {text, text + "s"} or math.isinf(seconds):
@@ -48,12 +51,40 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
-    """A parser that reads what `parse` reads, and raises ValueError unless the number is above zero.
+def parse_count(text: str) -> int:
+    """A whole number from `1000`, `10k` or `1.5M`. Raises ValueError otherwise."""
+    match = _match(_COUNT, text, "a count: write 1000, 10k or 1.5M")
+    value = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
+    if value.denominator != 1:
+        raise ValueError(f"{text!r} is not a whole number")
+    return value.numerator
 
-    >>> above_zero(parse_count)("10k")
-    10000
-    """
+
+def parse_integer(text: str) -> int:
+    """A whole number, which may be negative. Raises ValueError otherwise."""
+    return int(_match(_INTEGER, text, "a whole number")[0])
+
+
+def parse_number(text: str) -> float:
+    """A number from `5` or `0.5`. Raises ValueError otherwise."""
+    return float(_match(_NUMBER, text, "a number: write 5 or 0.5")[0])
+
+
+def parse_port(text: str) -> int:
+    """A port number from 1 to 65535. Raises ValueError otherwise."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ValueError(f"{text!r} is not a port: write 1 to 65535")
+    return int(text)
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `65536`, `64KiB`, `1.5MiB` or `100kB`. Raises ValueError otherwise."""
+    match = _match(_SIZE, text, "a size: write 65536, 64KiB or 1.5MiB")
+    return int(Fraction(match[1]) * SIZE_UNITS[match[2]])
+
+
+def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
+    """A parser that reads what `parse` reads, and raises ValueError unless the number is above zero."""
 
     @functools.wraps(parse)
     def above_zero(text: str) -> _Number:
@@ -65,73 +96,8 @@ def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
     return above_zero
 
 
-def parse_count(text: str) -> int:
-    """A whole number from `1000`, `10k` or `1.5M`. Raises ValueError otherwise.
-
-    >>> parse_count("10k")
-    10000
-    """
-    match = _COUNT.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a count: write 1000, 10k or 1.5M")
-    value = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
-    if value.denominator != 1:
-        raise ValueError(f"{text!r} is not a whole number")
-    return value.numerator
-
-
-def parse_integer(text: str) -> int:
-    """A whole number, which may be negative. Raises ValueError otherwise.
-
-    >>> parse_integer("-3")
-    -3
-    """
-    if not _INTEGER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def parse_number(text: str) -> float:
-    """A number from `5` or `0.5`. Raises ValueError otherwise.
-
-    >>> parse_number("0.5")
-    0.5
-    """
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a number: write 5 or 0.5")
-    return float(text)
-
-
-def parse_port(text: str) -> int:
-    """A port number from 1 to 65535. Raises ValueError otherwise.
-
-    >>> parse_port("7777")
-    7777
-    """
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise ValueError(f"{text!r} is not a port: write 1 to 65535")
-    return int(text)
-
-
-def parse_size(text: str) -> int:
-    """Bytes from `65536`, `64KiB`, `1.5MiB` or `100kB`. Raises ValueError otherwise.
-
-    >>> parse_size("64KiB")
-    65536
-    """
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a size: write 65536, 64KiB or 1.5MiB")
-    return int(Fraction(match[1]) * SIZE_UNITS[match[2]])
-
-
 def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
-    """A parser that takes only these names; `what` is the noun for them in its error.
-
-    >>> one_of(("text", "json"), "format")("jsn")
-    Traceback (most recent call last):
-    ValueError: there is no format 'jsn'; did you mean 'json'?
-    """
+    """A parser that takes only these names; `what` is the noun for them in its error."""
 
     def one_of(text: str) -> str:
         if text not in names:
