@@ -13,8 +13,8 @@ from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
+from zonetools.dashboard.display import watch
 from zonetools.dashboard.screen.options import DisplayOptions, Export
-from zonetools.dashboard.watch import watch
 from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan, parse_mix
 

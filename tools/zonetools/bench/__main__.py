@@ -21,7 +21,7 @@ from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration
 from zonetools.bench import report
 from zonetools.bench.measure import measure
-from zonetools.bench.micro import MICRO, run_micro
+from zonetools.bench.micro_benchmarks import MICRO, run_micro
 from zonetools.bench.workload import WORKLOADS
 from zonetools.common.server_process import cancel_on_signals
 from zonetools.swarm.plan import DEFAULT_MIX, parse_mix

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zonetools.bench.measure import WorkloadResult
-from zonetools.bench.micro import MicroResult
+from zonetools.bench.micro_benchmarks import MicroResult
 
 __all__ = ["BENCH_SCHEMA", "micro_document", "micro_table", "workload_document", "workload_table"]
 

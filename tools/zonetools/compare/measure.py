@@ -9,7 +9,7 @@ from typing import Any
 
 from zoneserver.admin.stats import Stats
 from zonetools.common.server_process import ServerProcess
-from zonetools.compare.outside import ProcessLoad, observe
+from zonetools.compare.process_load import ProcessLoad, observe
 from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report

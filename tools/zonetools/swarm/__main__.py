@@ -24,7 +24,7 @@ from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix
 from zonetools.swarm.report.build import passed, summary
-from zonetools.swarm.report.compare import compare, parse_report_file, read_report
+from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.conditions import evaluate, parse_condition
 from zonetools.swarm.report.csv import TABLES, csv_tables
 from zonetools.swarm.report.html import html_page

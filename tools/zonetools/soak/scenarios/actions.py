@@ -7,8 +7,8 @@ from collections import Counter
 
 from zoneserver.protocol.messages import Bye, Op, Refusal
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import RawClient, RecordingClient, act, hello, packet
+from zonetools.soak.clients import RawClient, RecordingClient, act, hello, packet
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 from zonetools.soak.tasks import together
 
 __all__ = ["bad_actions"]

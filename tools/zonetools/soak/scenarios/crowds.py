@@ -14,8 +14,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Welcome
 from zoneserver.support.histogram import quantile
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, hello
+from zonetools.soak.clients import RawClient, hello
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
 from zonetools.soak.tasks import beside, together
 
 __all__ = ["mass_join", "mass_leave", "out_of_files", "resets", "slow_handshake"]

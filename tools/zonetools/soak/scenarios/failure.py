@@ -14,7 +14,7 @@ import sys
 import time
 
 from zoneserver.protocol.codes import CloseReason
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import together
 
 __all__ = ["cannot_start", "failing_rule", "overload", "pause", "pulled_cable", "shutdown"]
@@ -23,13 +23,13 @@ _PERIOD = 1 / 20
 
 
 async def pulled_cable(_lab: Lab) -> Finding:
-    """Take down the other end of a veth pair, in separate network namespaces (`cable`)."""
+    """Take down the other end of a veth pair, in separate network namespaces (`network_namespace`)."""
     missing = [tool for tool in ("unshare", "ip") if shutil.which(tool) is None]
     if missing:
         return Finding(None, f"not measurable here: there is no {' and no '.join(missing)}")
     namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
     process = await asyncio.create_subprocess_exec(
-        *(*namespace, sys.executable, "-m", "zonetools.soak.cable"),
+        *(*namespace, sys.executable, "-m", "zonetools.soak.network_namespace"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -14,8 +14,8 @@ from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Bye, Ping, Refusal
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, act
+from zonetools.soak.clients import RawClient, act
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import beside
 
 __all__ = ["connection_flood", "flood", "tiny_frames"]

@@ -13,8 +13,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Welcome
 from zoneserver.protocol.tickets import issue_ticket, ticket_from_text
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import hello
+from zonetools.soak.clients import hello
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 
 __all__ = ["second_login", "tickets"]
 

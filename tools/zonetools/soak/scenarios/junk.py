@@ -14,8 +14,8 @@ from zoneserver.protocol.decoding import WireError, decode_client
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Op
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import act, hello, packet
+from zonetools.soak.clients import act, hello, packet
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 from zonetools.soak.tasks import together
 
 __all__ = ["garbage", "worst_frame"]

@@ -13,8 +13,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Act, Ping, Snapshot, Tick
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, RecordingClient
+from zonetools.soak.clients import RawClient, RecordingClient
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.relay import Relay
 from zonetools.soak.tasks import beside, together
 

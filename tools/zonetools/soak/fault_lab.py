@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from zoneserver.admin.stats import Stats
 from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.peers import RawClient, RecordingClient
+from zonetools.soak.clients import RawClient, RecordingClient
 from zonetools.swarm.conductor import Conductor, Outcome, Progress
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
