@@ -1,16 +1,17 @@
-"""The conversation between the conductor and a worker process: one JSON object per line, over standard streams.
+"""The conversation between the conductor and a worker process: pickled objects, over standard streams.
 
-    to the worker    {"plan": {...}, "process": 0}, then {"command": "measure", ...}, then {"command": "stop"}
-    from the worker  {"joined": ..., "failed": ..., ...} four times a second, and finally {"tally": {...}}
+    to the worker    the plan and the worker's number; then a Measure; then a Stop
+    from the worker  its progress four times a second; finally {"tally": ...}
 
-The end of the worker's standard input means stop. `run_worker` is the worker's side of the conversation.
+The end of the worker's standard input means Stop. `run_worker` is the worker's side of the conversation. Pickle is
+safe here, because each side started the other one or was started by it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
+import pickle
 import signal
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from zoneserver.support.process import discard_output
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 
-__all__ = ["Command", "Measure", "Stop", "WorkerProtocol", "command_json", "run_worker"]
+__all__ = ["Command", "Measure", "Stop", "WorkerProtocol", "pack", "receive", "run_worker"]
 
 _PROGRESS_SECONDS = 0.25
 
@@ -42,34 +43,28 @@ class Stop:
 Command = Measure | Stop
 
 
-def command_json(command: Command) -> dict[str, Any]:
-    """Return the command as plain values.
-
-    >>> command_json(Measure(TickGrid(100.0, 20)))
-    {'command': 'measure', 'grid': [100.0, 20]}
-    """
-    match command:
-        case Measure(grid):
-            return {"command": "measure", "grid": None if grid is None else [grid.origin_s, grid.hz]}
-        case Stop():
-            return {"command": "stop"}
-
-
-def _parse_command(line: bytes) -> Command:
-    message = json.loads(line)
-    if message["command"] == "measure":
-        return Measure(None if message["grid"] is None else TickGrid(*message["grid"]))
-    return Stop()
-
-
 class WorkerProtocol(Protocol):
     """The work of one process of the swarm."""
 
-    async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Run until the command to stop; return the tally as plain values."""
+    async def run(self, commands: asyncio.Queue[Command]) -> Any:
+        """Run until the command to stop; return the tally."""
 
     def progress(self) -> dict[str, Any]:
-        """Return the progress as plain values."""
+        """Return the progress."""
+
+
+def pack(message: Any) -> bytes:
+    """Return the bytes of one message: a length of four bytes, and the pickled object."""
+    data = pickle.dumps(message)
+    return len(data).to_bytes(4) + data
+
+
+async def receive(reader: asyncio.StreamReader) -> Any:
+    """Read one message; return None at the end of the stream."""
+    try:
+        return pickle.loads(await reader.readexactly(int.from_bytes(await reader.readexactly(4))))
+    except asyncio.IncompleteReadError:
+        return None
 
 
 def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
@@ -84,13 +79,12 @@ async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    task = json.loads(await reader.readline())
-    worker = make(Plan(**task["plan"]), task["process"])
+    worker = make(*await receive(reader))
     commands: asyncio.Queue[Command] = asyncio.Queue()
 
     async def read_commands() -> None:
-        while line := await reader.readline():
-            commands.put_nowait(_parse_command(line))
+        while command := await receive(reader):
+            commands.put_nowait(command)
             # All bots exist by now. Without the freeze each full garbage collection would scan them, for 100 ms.
             gc.freeze()
         commands.put_nowait(Stop())
@@ -112,7 +106,7 @@ async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
 
 def _write(message: dict[str, Any]) -> None:
     try:
-        sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+        sys.stdout.buffer.write(pack(message))
         sys.stdout.flush()
     except BrokenPipeError:
         # The conductor is gone. Standard input ends as well, and that stops this process.

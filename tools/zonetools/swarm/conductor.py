@@ -15,7 +15,6 @@ from zoneserver.support.errors import CannotStartError
 from zonetools.common.machine import load_average, machine
 from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.hostile.verdict import RoleTally
-from zonetools.swarm.measure.meter import Second
 from zonetools.swarm.measure.series import Row, Series
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.measure.tick_grid import TickGrid
@@ -179,7 +178,7 @@ class Conductor:
         before, began, ended, after = stats
         if any(process.tally is None for process in self._processes()):
             raise SwarmError("a process of the swarm ended without a tally")
-        tallies = [Tally.from_json(worker.tally) for worker in self._workers if worker.tally is not None]
+        tallies: list[Tally] = [worker.tally for worker in self._workers]
         hostile = self._hostile.tally if self._hostile is not None else None
         server = None
         if began is not None and ended is not None:
@@ -201,7 +200,7 @@ class Conductor:
             digests_mismatched=self._digests_mismatched,
             stats=(before, began, ended) if before and began and ended else None,
             closed_server=closed,
-            hostile={role: RoleTally.from_json(form) for role, form in hostile["roles"].items()} if hostile else {},
+            hostile=hostile["roles"] if hostile else {},
             cpu_percent_hostile=100 * hostile["cpu_seconds"] / max(hostile["seconds"], 1e-9) if hostile else 0.0,
             began=self._began,
             started_unix_s=self._started_unix_s,
@@ -232,17 +231,17 @@ class Conductor:
     def _on_progress(self, progress: dict[str, Any]) -> None:
         """Take the new digests and seconds out of the progress of a process; the rest of it stays there."""
         self._compare_digests(progress.pop("digests", {}))
-        for form in progress.pop("seconds", ()):
-            self._series.add(Second.from_json(form))
+        for second in progress.pop("seconds", ()):
+            self._series.add(second)
         if progress.get("nobody_listens"):
             self._nobody_listens = True
             self._stop.set()
         self._changed.set()
 
-    def _compare_digests(self, digests: dict[str, int]) -> None:
+    def _compare_digests(self, digests: dict[int, int]) -> None:
         """Count the ticks whose frame had other bytes in another process."""
         for tick, digest in digests.items():
-            if self._digests.setdefault(int(tick), digest) != digest:
+            if self._digests.setdefault(tick, digest) != digest:
                 self._digests_mismatched += 1
         for old in list(self._digests)[: max(0, len(self._digests) - _DIGESTS_KEPT)]:
             del self._digests[old]

@@ -8,7 +8,6 @@ import ipaddress
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
@@ -159,10 +158,6 @@ class Plan:
         with a much higher sequence.
         """
         return 1 + random.Random(self.seed * 2_000_003 + number).randrange(64)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values: `Plan(**values)` is this plan in another process."""
-        return dataclasses.asdict(self)
 
 
 def is_this_machine(host: str) -> bool:

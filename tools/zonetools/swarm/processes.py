@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from zonetools.swarm.commands import Command, command_json
+from zonetools.swarm.commands import Command, pack, receive
 from zonetools.swarm.plan import Plan
 
 __all__ = ["END_SECONDS", "WorkerProcess"]
 
 END_SECONDS = 15.0
 """The longest time that a worker needs to end: it waits for outstanding answers, then for the ends of sessions."""
-
-# The last line of a worker is its tally, which contains histograms.
-_LINE_BYTES_MAX = 16 * 1024 * 1024
 
 
 class WorkerProcess:
@@ -26,7 +22,7 @@ class WorkerProcess:
     def __init__(self) -> None:
         self.progress: dict[str, Any] = {}
         """The newest progress that it sent."""
-        self.tally: dict[str, Any] | None = None
+        self.tally: Any = None
         """Its tally; None until it has ended properly."""
         self._process: asyncio.subprocess.Process
 
@@ -39,20 +35,18 @@ class WorkerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,
-            limit=_LINE_BYTES_MAX,
         )
-        self._write({"plan": plan.to_json(), "process": number})
+        self._write((plan, number))
 
     def send(self, command: Command) -> None:
         """Send a command, unless the process has ended."""
         if self._process.returncode is None:
-            self._write(command_json(command))
+            self._write(command)
 
     async def listen(self, on_progress: Callable[[dict[str, Any]], None]) -> None:
         """Read everything that the process sends; call `on_progress(progress)` after each message."""
         assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            message = json.loads(line)
+        while message := await receive(self._process.stdout):
             if "tally" in message:
                 self.tally = message["tally"]
             else:
@@ -70,6 +64,6 @@ class WorkerProcess:
             self._process.kill()
             await self._process.wait()
 
-    def _write(self, message: dict[str, Any]) -> None:
+    def _write(self, message: Any) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.write(pack(message))

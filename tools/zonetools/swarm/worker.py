@@ -107,8 +107,8 @@ class Worker:
 
     # --- The run ----------------------------------------------------------------------------------
 
-    async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally as plain values."""
+    async def run(self, commands: asyncio.Queue[Command]) -> Tally:
+        """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally."""
         raise_open_files(self.plan.open_files_per_process)
         jobs = (self._ramp(), self._act(), self._measure_lag(), self._ping(), self._cut_seconds())
         background = [asyncio.create_task(job) for job in jobs]
@@ -124,7 +124,7 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
         await self._leave()
-        return self.tally().to_json()
+        return self.tally()
 
     async def _ramp(self) -> None:
         start = self._ramp_began = time.monotonic()
@@ -257,7 +257,7 @@ class Worker:
             "open": len(self._bots),
             "nobody_listens": self._nobody_listens,
             "digests": digests,
-            "seconds": [second.to_json() for second in seconds],
+            "seconds": seconds,
         }
 
     def tally(self) -> Tally:

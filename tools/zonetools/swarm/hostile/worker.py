@@ -55,7 +55,7 @@ class HostileWorker:
         self._seconds = 0.0
 
     async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Run all bots until the command to stop; return the tally as plain values."""
+        """Run all bots until the command to stop; return the tally."""
         raise_open_files(self._plan.open_files_per_process)
         bots = [
             asyncio.create_task(self._run_bot(role, number))
@@ -83,7 +83,7 @@ class HostileWorker:
     def tally(self) -> dict[str, Any]:
         """Return the tally of each role, and the CPU time of this process while measuring."""
         return {
-            "roles": {role: tally.to_json() for role, tally in self._tallies.items()},
+            "roles": self._tallies,
             "cpu_seconds": self._cpu_seconds,
             "seconds": self._seconds,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,18 +68,6 @@ class Errors:
         for group in (*self._groups.values(), *other._groups.values()):
             both._merge(group)
         return both
-
-    def to_json(self) -> list[list[Any]]:
-        """Return plain values for `from_json` in another process."""
-        return [[getattr(group, name) for name in ErrorGroup.__slots__] for group in self._groups.values()]
-
-    @classmethod
-    def from_json(cls, plain: Sequence[Sequence[Any]]) -> Errors:
-        """Return the errors from the plain values of `to_json`."""
-        errors = cls()
-        for values in plain:
-            errors._merge(ErrorGroup(*values))
-        return errors
 
     def _merge(self, group: ErrorGroup) -> None:
         key = group.kind, group.code
