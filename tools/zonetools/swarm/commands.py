@@ -10,16 +10,18 @@ safe here, because each side started the other one or was started by it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import pickle
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import RawIOBase
 from typing import Any, Protocol
 
 from zoneserver.support.event_loop import loop_factory
-from zoneserver.support.process import discard_output
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 
@@ -71,11 +73,14 @@ def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     """Run a process of the swarm from its start to its end."""
     # Ctrl-C is for the process of the conductor, which then sends the command to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(_run(make))
+    # Standard output carries the messages. What a bot prints goes to standard error instead.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0) as output:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+            runner.run(_run(make, output))
 
 
-async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
+async def _run(make: Callable[[Plan, int], WorkerProtocol], output: RawIOBase) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -89,9 +94,14 @@ async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
             gc.freeze()
         commands.put_nowait(Stop())
 
+    def write(message: dict[str, Any]) -> None:
+        # Without the conductor, standard input ends as well, and that stops this process.
+        with contextlib.suppress(BrokenPipeError):
+            output.write(pack(message))
+
     async def write_progress() -> None:
         while True:
-            _write(worker.progress())
+            write(worker.progress())
             await asyncio.sleep(_PROGRESS_SECONDS)
 
     background = [asyncio.create_task(read_commands()), asyncio.create_task(write_progress())]
@@ -100,14 +110,5 @@ async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     finally:
         for job in background:
             job.cancel()
-    _write(worker.progress())
-    _write({"tally": tally})
-
-
-def _write(message: dict[str, Any]) -> None:
-    try:
-        sys.stdout.buffer.write(pack(message))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The conductor is gone. Standard input ends as well, and that stops this process.
-        discard_output()
+    write(worker.progress())
+    write({"tally": tally})
