@@ -5,11 +5,12 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from zoneserver.support.format import format_decimal
 from zonetools.common.html import html_document
 from zonetools.common.machine import machine_text
 from zonetools.common.plots import Plot, Series, plots_svg
 from zonetools.compare.measure import Verdict
-from zonetools.compare.report import fixed, notes_of, runs_by_crowd
+from zonetools.compare.report import notes_of, runs_by_crowd
 
 __all__ = ["html", "svg"]
 
@@ -130,7 +131,7 @@ def _table(document: dict[str, Any]) -> str:
     for delivery, run in runs_by_crowd(document):
         values = ((_value(run, key), digits) for _, key, digits in _COLUMNS)
         cells = [f"{run['players']:,}", delivery["name"]]
-        cells += [fixed(value, digits) for value, digits in values]
+        cells += [format_decimal(value, digits) for value, digits in values]
         cells.append(run["verdict"] + (" *" if run["limited_by_swarm"] else ""))
         first = ' class="first"' if run["players"] != players else ""
         players = run["players"]

@@ -10,11 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from zoneserver.support.format import format_decimal
 from zonetools.common.machine import load_text
 from zonetools.compare.measure import TICKS_HELD, Run, Verdict
 from zonetools.swarm.plan import Plan
 
-__all__ = ["STRATEGIES", "document", "fixed", "notes_of", "passed", "render", "runs_by_crowd"]
+__all__ = ["STRATEGIES", "document", "notes_of", "passed", "render", "runs_by_crowd"]
 
 STRATEGIES = {
     "zone": "one buffer per tick",
@@ -117,19 +118,14 @@ def _cells(run: dict[str, Any]) -> list[str]:
     latency = run["latency_ms"]
     bytes_per_s = run["bytes_per_player_per_s"]
     return [
-        fixed(run["sends_per_s"]),
-        fixed(run["system_calls_per_s"]),
-        fixed(None if bytes_per_s is None else bytes_per_s / 1000, 1),
-        fixed(run["cpu_percent"]),
-        fixed(latency.get("p50")),
-        fixed(latency.get("p99")),
-        fixed(run["tick_overruns"]),
+        format_decimal(run["sends_per_s"]),
+        format_decimal(run["system_calls_per_s"]),
+        format_decimal(None if bytes_per_s is None else bytes_per_s / 1000, 1),
+        format_decimal(run["cpu_percent"]),
+        format_decimal(latency.get("p50")),
+        format_decimal(latency.get("p99")),
+        format_decimal(run["tick_overruns"]),
     ]
-
-
-def fixed(value: float | None, digits: int = 0) -> str:
-    """A number with a fixed count of decimals; a dash if it is not known."""
-    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def _verdict(run: dict[str, Any]) -> Text:

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NOT_MEASURED", "counts_text", "date_text", "difference_text", "number_text"]
+__all__ = ["NOT_MEASURED", "counts_text", "date_text", "difference_text"]
 
 NOT_MEASURED = "not measured"
-
-
-def number_text(value: float | None, digits: int = 1) -> str:
-    """Return a number with this many digits after the point; a dash for a number that is not known.
-
-    >>> number_text(12_345.678), number_text(12_345.678, 0), number_text(None)
-    ('12,345.7', '12,346', '-')
-    """
-    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def counts_text(counts: Mapping[str, int], empty: str = "none") -> str:

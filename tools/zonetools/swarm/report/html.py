@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from zoneserver.support.format import format_decimal
 from zonetools.common.html import html_document
 from zonetools.common.machine import machine_text
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.measure.series import Row, merge_rows
 from zonetools.swarm.report.build import got_everything, passed, verdict
-from zonetools.swarm.report.format import NOT_MEASURED, counts_text, date_text, difference_text, number_text
+from zonetools.swarm.report.format import NOT_MEASURED, counts_text, date_text, difference_text
 from zonetools.swarm.report.metrics import METRICS
 from zonetools.swarm.report.plots import cost_plots, latency_plots
 
@@ -264,7 +265,7 @@ def _metrics(report: dict[str, Any]) -> str:
 
 def _percentile_table(rows: Sequence[tuple[str, dict[str, float | None]]]) -> str:
     """Return a table of named percentiles in milliseconds."""
-    cells = [[name, *(number_text(values.get(point)) for point in _POINTS)] for name, values in rows]
+    cells = [[name, *(format_decimal(values.get(point), 1) for point in _POINTS)] for name, values in rows]
     return _table(["ms", *_POINTS], cells, texts=(0,))
 
 
