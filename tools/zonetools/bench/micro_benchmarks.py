@@ -18,6 +18,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
+from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.protocol.decoding import decode_client
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, frame
 from zoneserver.protocol.messages import Act
@@ -171,42 +172,13 @@ class _Kernel:
         return 0
 
 
-class _NoHandler:
-    """A session handler that does nothing."""
-
-    def session_accepted(self, session: Session) -> None:
-        pass
-
-    def session_opened(self, session: Session) -> None:
-        pass
-
-    def session_received(self, session: Session, payload: bytes) -> None:
-        pass
-
-    def session_blocked(self, session: Session) -> None:
-        pass
-
-    def session_cleared(self, session: Session) -> None:
-        pass
-
-    def session_stalled(self, session: Session) -> None:
-        pass
-
-    def session_drained(self, session: Session) -> None:
-        pass
-
-    def session_ended(self, session: Session) -> None:
-        pass
-
-    def session_gone(self, session: Session) -> None:
-        pass
-
-
 def _sessions() -> list[Session]:
-    # Nothing here is ever called back, so the loop has a clock and nothing else.
+    # Nothing here is ever called back: the loop has a clock and nothing else, and the handler does nothing.
     loop: Any = SimpleNamespace(time=time.monotonic)
+    events = [name for name in vars(SessionHandler) if name.startswith("session_")]
+    handler: Any = SimpleNamespace(**dict.fromkeys(events, lambda *_: None))
     kernel: Any = _Kernel()
-    sessions = [Session(_NoHandler(), Limits(), loop, len) for _ in range(_COUNT)]
+    sessions = [Session(handler, Limits(), loop, len) for _ in range(_COUNT)]
     for session in sessions:
         session.connection_made(kernel)
     return sessions
