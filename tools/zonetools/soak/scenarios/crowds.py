@@ -31,8 +31,7 @@ async def slow_handshake(lab: Lab) -> Finding:
     ends: list[tuple[float, str]] = []
 
     async def trickle(server: ServerProcess, number: int) -> None:
-        client = await lab.raw(server)
-        began, data = time.monotonic(), hello(f"trickle-{number}".ljust(24, "x"))
+        data = hello(f"trickle-{number}".ljust(24, "x"))
 
         async def send() -> None:
             with contextlib.suppress(OSError):
@@ -40,12 +39,11 @@ async def slow_handshake(lab: Lab) -> Finding:
                     await client.send(bytes((byte,)))
                     await asyncio.sleep(0.25)
 
-        try:
+        with contextlib.closing(await lab.raw(server)) as client:
+            began = time.monotonic()
             async with beside(send()):
                 bye = await client.bye(6.0)
                 ends.append((time.monotonic() - began, bye.code))
-        finally:
-            client.close()
 
     async with lab.server() as server:
         everywhere = together(*(trickle(server, number) for number in range(count)))

@@ -41,7 +41,7 @@ def _emotes(first: int) -> bytes:
 
 async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[int], bytes]) -> _Flooder:
     """Join, then send valid packets until the server ends the session."""
-    flooder, client = _Flooder(), await lab.raw(server)
+    flooder = _Flooder()
 
     async def send() -> None:
         with contextlib.suppress(OSError):
@@ -49,7 +49,7 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
                 await client.send(batch(first))
                 await asyncio.sleep(0.005)
 
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         await client.join(name)
         began = time.monotonic()
         async with beside(send()):
@@ -57,8 +57,6 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
                 if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye):
                     flooder.told.append(message.code)
             flooder.seconds = time.monotonic() - began
-    finally:
-        client.close()
     return flooder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sys
 import tempfile
@@ -106,10 +107,7 @@ async def tickets(lab: Lab) -> Finding:
 
 async def _answer(lab: Lab, server: ServerProcess, name: str, ticket: bytes) -> str:
     """`joined`, or the code of the refusal."""
-    client = await lab.raw(server)
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         await client.send(hello(name, ticket))
         answer = await client.answer()
         return "joined" if isinstance(answer, Welcome) else answer.code
-    finally:
-        client.close()

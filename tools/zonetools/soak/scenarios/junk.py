@@ -171,8 +171,7 @@ def _splits(chance: random.Random, count: int) -> list[list[int]]:
 
 async def _answer(lab: Lab, server: ServerProcess, stream: bytes, sizes: list[int], playing: bool) -> tuple[str, str]:
     """Send a stream in pieces of these sizes, in turn. Returns the code and text of the answer."""
-    client = await lab.raw(server)
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         if playing:
             await client.join(f"junk-{lab.address()}")
         try:
@@ -186,5 +185,3 @@ async def _answer(lab: Lab, server: ServerProcess, stream: bytes, sizes: list[in
             pass  # The server may close the connection before the end.
         bye = await client.bye()
         return bye.code, bye.text
-    finally:
-        client.close()

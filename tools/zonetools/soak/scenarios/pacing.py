@@ -125,21 +125,18 @@ async def _soft_limit(lab: Lab, checks: Checks) -> str:
 async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
     """Send one frame of this size to a reader of 20 KB/s. Returns the duration, the closes and the log."""
     async with lab.server(_BULKY) as server, lab.recorder(server, "recorder") as recorder:
-        reader = await lab.raw(server, receive_bytes=16_384)
-        await reader.join("reader")
-        began = time.monotonic()
-        recorder.act("bulk", size)
 
         async def read() -> None:
             while await reader.read(2_048):
                 await asyncio.sleep(0.1)
 
-        try:
+        with contextlib.closing(await lab.raw(server, receive_bytes=16_384)) as reader:
+            await reader.join("reader")
+            began = time.monotonic()
+            recorder.act("bulk", size)
             async with beside(read()):
                 closes = await _closes_within(server, patience=7.0)
                 seconds = time.monotonic() - began
-        finally:
-            reader.close()
     return seconds, closes, server.log
 
 
