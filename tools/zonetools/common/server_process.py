@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from zoneserver.support.errors import CannotStartError
@@ -90,9 +89,7 @@ class ServerProcess:
         self.port, self.stats_port = ports["port"], ports["stats_port"]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         await self._end(signal.SIGTERM)
 
     @property
