@@ -26,6 +26,10 @@ class Sample:
     rates: Rates | None
     """None in the first sample and in the first after a restart, which have no earlier sample to compare with."""
 
+    def rate(self, name: str) -> float | None:
+        """One of the rates; None if there are none."""
+        return None if self.rates is None else getattr(self.rates, name)
+
     def to_json(self) -> dict[str, Any]:
         """The server's statistics with one more key, `rates`, which is an object or null."""
         return {**self.stats.to_json(), "rates": None if self.rates is None else self.rates.to_json()}

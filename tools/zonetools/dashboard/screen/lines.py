@@ -38,11 +38,7 @@ def header() -> str:
 
 def line(sample: Sample) -> str:
     """The line of one sample. Rates are a dash in the first sample of a run, which has none."""
-    stats = sample.stats
-
-    def rate(name: str) -> float | None:
-        return None if sample.rates is None else getattr(sample.rates, name)
-
+    stats, rate = sample.stats, sample.rate
     values = (
         format_duration(stats.uptime_s),
         format_count(stats.players),
