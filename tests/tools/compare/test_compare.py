@@ -22,7 +22,7 @@ from rich.console import Console
 from zonetools.compare import page, process_load, report
 from zonetools.compare.__main__ import MIX, main
 from zonetools.compare.delivery import SERVERS
-from zonetools.compare.measure import Run, Verdict, measure, run_of, skipped
+from zonetools.compare.measure import Run, Verdict, measure, run_of
 from zonetools.compare.process_load import ProcessLoad
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.measure.tally import Tally
@@ -196,7 +196,7 @@ def document() -> dict[str, Any]:
     held = run_of("zone", outcome(), ProcessLoad(30.0, 25.0, 500.0, ""))
     larger = dataclasses.replace(held, players=20)
     behind = run_of("immediate", outcome(latency_ms=2500.0, cpu_percent_busiest=99.0), ProcessLoad())
-    runs = [held, behind, larger, skipped("immediate", 20, 10)]
+    runs = [held, behind, larger, Run("immediate", 20, Verdict.SKIPPED, ["could not keep up with 10"])]
     made = report.document(runs, outcome().plan, 20, MACHINE, interrupted=False)
     plain: dict[str, Any] = json.loads(json.dumps(made))
     assert plain == made

@@ -55,17 +55,15 @@ def document(runs: Sequence[Run], plan: Plan, hz: int, machine: dict[str, Any], 
                 "largest_crowd_held": max(
                     (run.players for run in runs if run.delivery == name and run.verdict == Verdict.HELD), default=0
                 ),
-                "runs": [_plain(run) for run in runs if run.delivery == name],
+                "runs": [
+                    {key: value for key, value in dataclasses.asdict(run).items() if key != "delivery"}
+                    for run in runs
+                    if run.delivery == name
+                ],
             }
             for name in deliveries
         ],
     }
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    values = dataclasses.asdict(run)
-    del values["delivery"]
-    return values
 
 
 def passed(document: dict[str, Any]) -> bool:
