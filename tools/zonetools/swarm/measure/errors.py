@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,7 @@ class ErrorGroup:
 
     def __add__(self, other: ErrorGroup) -> ErrorGroup:
         first = min(self, other, key=lambda group: group.first_at)
-        return ErrorGroup(
-            self.kind, self.code, self.count + other.count, first.first_at, first.first_bot, first.first_text
-        )
+        return dataclasses.replace(first, count=self.count + other.count)
 
     def plain(self, began: float) -> dict[str, Any]:
         """Return plain values, with the time of the first error counted from `began`."""
@@ -73,6 +72,6 @@ class Errors:
         key = group.kind, group.code
         if key not in self._groups and len(self._groups) >= _GROUPS_MAX:
             key = group.kind, _OTHERS
-            group = ErrorGroup(group.kind, _OTHERS, group.count, group.first_at, group.first_bot, group.first_text)
+            group = dataclasses.replace(group, code=_OTHERS)
         known = self._groups.get(key)
         self._groups[key] = group if known is None else known + group
