@@ -58,7 +58,7 @@ async def _run(plan: Plan) -> int:
 
         async def swarm() -> Outcome:
             try:
-                return await conductor.run(lambda _progress: None)
+                return await conductor.run()
             finally:
                 over.set()
 

@@ -42,7 +42,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     async with ServerProcess() as server:
         plan = Plan(port=server.port, bots=arguments.bots, mix=parse_mix(_MIX), seconds=0.0)
         conductor = Conductor(plan, server.stats_port)
-        running = asyncio.create_task(conductor.run(lambda _progress: None))
+        running = asyncio.create_task(conductor.run())
         try:
             options = DisplayOptions(export=Export(Path(arguments.svg)))
             await watch(plan.host, server.stats_port, options, count=arguments.count)

@@ -165,7 +165,7 @@ async def run_server(
             mix=dict(mix),
             deflate=deflate,
         )
-        outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run(lambda _progress: None)
+        outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run()
     return server_result(outcome)
 
 

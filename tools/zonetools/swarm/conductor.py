@@ -118,14 +118,14 @@ class Conductor:
         self._stop.set()
         self._changed.set()
 
-    async def run(self, on_progress: Callable[[Progress], None]) -> Outcome:
+    async def run(self, on_progress: Callable[[Progress], object] = bool) -> Outcome:
         """Run the plan. Raises SwarmError when no server listens, or when a process of the swarm fails."""
         before = await self._server.read()
         began = ended = None
         honest, hostile = self.plan.honest, self.plan.hostile
-        self._workers = [await self._start("worker", honest, number) for number in range(honest.processes)]
+        self._workers = [await WorkerProcess.start("worker", honest, number) for number in range(honest.processes)]
         if hostile:
-            self._hostile = await self._start("hostile.worker", self.plan, 0)
+            self._hostile = await WorkerProcess.start("hostile.worker", self.plan, 0)
         listeners = [asyncio.create_task(self._listen(process)) for process in self._processes()]
         watching = [
             asyncio.create_task(self._report_progress(on_progress)),
@@ -213,11 +213,6 @@ class Conductor:
     def _processes(self) -> list[WorkerProcess]:
         return [*self._workers, self._hostile] if self._hostile is not None else self._workers
 
-    async def _start(self, module: str, plan: Plan, number: int) -> WorkerProcess:
-        process = WorkerProcess()
-        await process.start(module, plan, number)
-        return process
-
     def _send(self, command: Command) -> None:
         for process in self._processes():
             process.send(command)
@@ -263,7 +258,7 @@ class Conductor:
 
     # --- Progress ---------------------------------------------------------------------------------
 
-    async def _report_progress(self, on_progress: Callable[[Progress], None]) -> None:
+    async def _report_progress(self, on_progress: Callable[[Progress], object]) -> None:
         progress = self.progress
         while True:
             for name in ("joined", "failed", "sent", "delivered", "frames", "refused", "lost", "duplicated"):

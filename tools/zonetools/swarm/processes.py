@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from zonetools.swarm.commands import Command, pack, receive
 from zonetools.swarm.plan import Plan
@@ -17,26 +18,22 @@ END_SECONDS = 15.0
 
 
 class WorkerProcess:
-    """One process: call `start`, then `listen` until it has sent everything, then `end`."""
+    """One process: `start` it, then `listen` until it has sent everything, then `end`."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.progress: dict[str, Any] = {}
         """The newest progress that it sent."""
         self.tally: Any = None
         """Its tally; None until it has ended properly."""
-        self._process: asyncio.subprocess.Process
+        self._process = process
 
-    async def start(self, module: str, plan: Plan, number: int) -> None:
-        """Start the process, and send it its plan."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            f"zonetools.swarm.{module}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._write((plan, number))
+    @classmethod
+    async def start(cls, module: str, plan: Plan, number: int) -> Self:
+        """Start a process, and send it its plan."""
+        command = (sys.executable, "-m", f"zonetools.swarm.{module}")
+        process = cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True))
+        process._write((plan, number))
+        return process
 
     def send(self, command: Command) -> None:
         """Send a command, unless the process has ended."""
