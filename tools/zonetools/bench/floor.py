@@ -87,12 +87,22 @@ def measure(plan: FloorPlan) -> FloorResult:
     """Connect, warm up, send for the planned time, and wait until everything has been read."""
     data = os.urandom(plan.frame_bytes)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listen())
+        listener = stack.enter_context(socket.socket())
+        # As in the server, connections inherit the size of the send buffer.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, Limits().socket_send_bytes)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(_BACKLOG)
+        listener.settimeout(_PATIENCE_SECONDS)
         command = (sys.executable, "-m", "zonetools.bench.floor", str(listener.getsockname()[1]), str(plan.sockets))
         receiver = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
         # The connections must be closed before waiting for the receiving process.
         with contextlib.ExitStack() as connections:
-            sends = [connections.enter_context(_accept(listener)).send for _ in range(plan.sockets)]
+            sends = []
+            for _ in range(plan.sockets):
+                sock = connections.enter_context(listener.accept()[0])
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sends.append(sock.send)
             warm_up = send_at_rate(sends, data, plan.hz, _WARM_UP_SECONDS)
             began, cpu_began = time.monotonic(), time.process_time()
             sent = send_at_rate(sends, data, plan.hz, plan.seconds)
@@ -134,23 +144,6 @@ def send_at_rate(sends: Sequence[Callable[[bytes], int]], data: bytes, hz: int, 
         passed = int((time.monotonic() - start) / period) + 1
         time.sleep(max(0.0, start + passed * period - time.monotonic()))
     return Sent(ticks, passed - ticks, ticks * len(sends) - blocked, blocked, sent_bytes)
-
-
-def _listen() -> socket.socket:
-    """Listen as the server does: connections inherit the size of the send buffer."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, Limits().socket_send_bytes)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(_BACKLOG)
-    listener.settimeout(_PATIENCE_SECONDS)
-    return listener
-
-
-def _accept(listener: socket.socket) -> socket.socket:
-    sock, _ = listener.accept()
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
 
 
 # --- The receiving process ------------------------------------------------------------------------

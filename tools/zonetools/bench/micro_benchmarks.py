@@ -156,28 +156,18 @@ def _action_apply() -> Callable[[], object]:
     return work
 
 
-class _Kernel:
-    """A transport whose kernel accepts everything."""
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def set_write_buffer_limits(self, high: int, low: int) -> None:
-        pass
-
-    def get_extra_info(self, name: str) -> Any:
-        return None
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-
 def _sessions() -> list[Session]:
     # Nothing here is ever called back: the loop has a clock and nothing else, and the handler does nothing.
     loop: Any = SimpleNamespace(time=time.monotonic)
     events = [name for name in vars(SessionHandler) if name.startswith("session_")]
     handler: Any = SimpleNamespace(**dict.fromkeys(events, lambda *_: None))
-    kernel: Any = _Kernel()
+    # The kernel accepts everything.
+    kernel: Any = SimpleNamespace(
+        write=lambda _data: None,
+        set_write_buffer_limits=lambda **_limits: None,
+        get_extra_info=lambda _name: None,
+        get_write_buffer_size=lambda: 0,
+    )
     sessions = [Session(handler, Limits(), loop, len) for _ in range(_COUNT)]
     for session in sessions:
         session.connection_made(kernel)
