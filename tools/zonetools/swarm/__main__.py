@@ -124,7 +124,7 @@ def _parser() -> Parser:
     parser.exclusive()
     flag("--mix", parse=parse_mix, default=default.mix, help="shares of the roles", shown=DEFAULT_MIX)
     text = "a class of your own as the only role; it may also be a role in --mix"
-    flag("--bot", parse=_parse_bot, dest="mix", metavar="module:Class", help=text)
+    flag("--bot", parse=lambda role: parse_mix(f"{role}=1"), dest="mix", metavar="module:Class", help=text)
     parser.section("the run")
     text = "how long to measure after all bots have joined; 0 until Ctrl-C"
     flag("--time", "-t", parse=parse_duration, default=default.seconds, help=text)
@@ -141,11 +141,6 @@ def _parser() -> Parser:
     flag("--fail-if", parse=parse_condition, metavar="CONDITION", repeats=True, help=text)
     parser.common()
     return parser
-
-
-def _parse_bot(role: str) -> dict[str, int]:
-    """Return a mix of one role. Raises ValueError."""
-    return parse_mix(f"{role}=1")
 
 
 def _parse_html(text: str) -> str:

@@ -132,7 +132,7 @@ class Conductor:
             asyncio.create_task(self._server.watch(self._series.add_server)),
         ]
         try:
-            await self._wait_until(self._all_joined)
+            await self._wait_until(lambda: all(worker.progress.get("done") for worker in self._workers))
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._server.read()
@@ -242,9 +242,6 @@ class Conductor:
             del self._digests[old]
 
     # --- Waiting ----------------------------------------------------------------------------------
-
-    def _all_joined(self) -> bool:
-        return all(worker.progress.get("done") for worker in self._workers)
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self._stop.is_set():

@@ -35,6 +35,8 @@ _JOIN_SECONDS = 30.0
 _PING_SECONDS = 0.1
 # The interval of the timer that measures how late this process is.
 _LAG_TIMER_SECONDS = 0.02
+# The counts of actions that a tally takes over.
+_COUNTS = ("sent", "delivered", "superseded", "lost", "duplicated", "reordered")
 
 
 class Worker:
@@ -265,18 +267,10 @@ class Worker:
         counts, checker, measured, times = self.counts, self.frame_checker, self._meter.measured, self._meter.times
         return dataclasses.replace(
             self._tally,
-            sent=counts.sent,
-            delivered=counts.delivered,
-            superseded=counts.superseded,
-            lost=counts.lost,
-            duplicated=counts.duplicated,
-            reordered=counts.reordered,
+            **{name: getattr(counts, name) for name in _COUNTS},
+            **{name: getattr(checker, name) for name in ("mismatched", "gaps", "hashes_checked", "diverged")},
             refused=Counter(counts.refused),
             frames=checker.received,
-            mismatched=checker.mismatched,
-            gaps=checker.gaps,
-            hashes_checked=checker.hashes_checked,
-            diverged=checker.diverged,
             deliveries_measured=measured.deliveries,
             bytes_measured=measured.bytes,
             seconds_measured=measured.moment,

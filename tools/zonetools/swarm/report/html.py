@@ -37,6 +37,11 @@ def html_page(report: dict[str, Any]) -> str:
     """Return the report as one HTML document that loads nothing."""
     rows = merge_rows([Row(**row) for row in report["series"]], _ROWS_MAX)
     good = passed(report)
+    metrics = _table(
+        ["metric", "value", "description"],
+        [[name, each.text(report), each.description] for name, each in METRICS.items()],
+        texts=(0, 2),
+    )
     body = f"""
 <h1 class="{"good" if good else "bad"}">{"✓" if good else "✗"} {escape(verdict(report))}</h1>
 <p>{escape(_setup(report))}</p>
@@ -55,7 +60,7 @@ def html_page(report: dict[str, Any]) -> str:
 {_hostile(report)}
 {_compared(report)}
 <h2>All metrics</h2>
-<details><summary>Each metric by its name</summary>{_metrics(report)}</details>
+<details><summary>Each metric by its name</summary>{metrics}</details>
 <details><summary>The run second by second</summary><div class="scroll">{_seconds(rows)}</div></details>
 <h2>How to read it</h2>
 {_GUIDE}
@@ -256,11 +261,6 @@ def _compared(report: dict[str, Any]) -> str:
 
 
 # --- Tables ---------------------------------------------------------------------------------------
-
-
-def _metrics(report: dict[str, Any]) -> str:
-    rows = [[name, metric.text(report), metric.description] for name, metric in METRICS.items()]
-    return _table(["metric", "value", "description"], rows, texts=(0, 2))
 
 
 def _percentile_table(rows: Sequence[tuple[str, dict[str, float | None]]]) -> str:
