@@ -88,7 +88,19 @@ def render(document: dict[str, Any]) -> RenderableType:
         if players not in {0, run["players"]}:
             table.add_row()
         players = run["players"]
-        table.add_row(f"{players:,}", delivery["name"], *_cells(run), _verdict(run))
+        latency, bytes_per_s = run["latency_ms"], run["bytes_per_player_per_s"]
+        table.add_row(
+            f"{players:,}",
+            delivery["name"],
+            format_decimal(run["sends_per_s"]),
+            format_decimal(run["system_calls_per_s"]),
+            format_decimal(None if bytes_per_s is None else bytes_per_s / 1000, 1),
+            format_decimal(run["cpu_percent"]),
+            format_decimal(latency.get("p50")),
+            format_decimal(latency.get("p99")),
+            format_decimal(run["tick_overruns"]),
+            Text(run["verdict"] + (" *" if run["limited_by_swarm"] else ""), _STYLES.get(run["verdict"], "dim")),
+        )
         if remarks := notes_of(run):
             notes.append(Text(f"{delivery['name']}, {players:,} players: {'; '.join(remarks)}", "dim"))
     head = f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, {plan['seconds']:g} s each"
@@ -110,25 +122,6 @@ def runs_by_crowd(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[s
     """All runs with their strategies, smallest crowd first."""
     runs = [(delivery, run) for delivery in document["deliveries"] for run in delivery["runs"]]
     return sorted(runs, key=lambda each: each[1]["players"])
-
-
-def _cells(run: dict[str, Any]) -> list[str]:
-    latency = run["latency_ms"]
-    bytes_per_s = run["bytes_per_player_per_s"]
-    return [
-        format_decimal(run["sends_per_s"]),
-        format_decimal(run["system_calls_per_s"]),
-        format_decimal(None if bytes_per_s is None else bytes_per_s / 1000, 1),
-        format_decimal(run["cpu_percent"]),
-        format_decimal(latency.get("p50")),
-        format_decimal(latency.get("p99")),
-        format_decimal(run["tick_overruns"]),
-    ]
-
-
-def _verdict(run: dict[str, Any]) -> Text:
-    mark = " *" if run["limited_by_swarm"] else ""
-    return Text(run["verdict"] + mark, _STYLES.get(run["verdict"], "dim"))
 
 
 def notes_of(run: dict[str, Any]) -> list[str]:
