@@ -139,10 +139,15 @@ async def garbage(lab: Lab) -> Finding:
     sessions = 0
     async with lab.server() as server, lab.recorder(server, "recorder") as recorder:
         for name, stream in _streams(lab.seed).items():
+            splits = [[chance.randint(1, 40) for _ in range(20)] for _ in range(lab.pick(6, 2))]
             answers = await together(
                 *(
                     _answer(lab, server, stream, sizes, playing=True)
-                    for sizes in ([len(stream)], [1], *_splits(chance, lab.pick(6, 2)))
+                    for sizes in (
+                        [len(stream)],
+                        [1],
+                        *splits,
+                    )
                 )
             )
             sessions += len(answers)
@@ -163,10 +168,6 @@ async def garbage(lab: Lab) -> Finding:
         f"{len(_streams(lab.seed))} kinds, {sessions} sessions, every tried split: PROTOCOL_ERROR, "
         f"no traceback, longest log line {longest} bytes"
     )
-
-
-def _splits(chance: random.Random, count: int) -> list[list[int]]:
-    return [[chance.randint(1, 40) for _ in range(20)] for _ in range(count)]
 
 
 async def _answer(lab: Lab, server: ServerProcess, stream: bytes, sizes: list[int], playing: bool) -> tuple[str, str]:
