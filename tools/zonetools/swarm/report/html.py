@@ -12,8 +12,8 @@ from zonetools.common.machine import machine_text
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.measure.series import Row, merge_rows
 from zonetools.swarm.report.build import got_everything, passed, verdict
-from zonetools.swarm.report.format import NOT_MEASURED, counts_text, date_text, difference_text
-from zonetools.swarm.report.metrics import METRICS
+from zonetools.swarm.report.format import compared_rows, control_text, counts_text, date_text, difference_text
+from zonetools.swarm.report.metrics import METRICS, NOT_MEASURED
 from zonetools.swarm.report.plots import cost_plots, latency_plots
 
 __all__ = ["html_page"]
@@ -228,12 +228,9 @@ def _hostile(report: dict[str, Any]) -> str:
         ]
         for name, role in report["hostile"].items()
     ]
-    control, text = report["control"], ""
-    if control is not None and control["p99_ratio"] is not None:
-        text = (
-            f"<p>The 99th percentile of the honest bots was {report['latency_ms']['p99']:.1f} ms with the hostile "
-            f"bots, and {control['latency_ms']['p99']:.1f} ms in a run without them: x {control['p99_ratio']:.3f}.</p>"
-        )
+    text = ""
+    if report["control"] is not None and (words := control_text(report)):
+        text = f"<p>The 99th percentile of the honest bots was {words}.</p>"
     return "<h2>Hostile bots</h2>" + _table(["role", "bots", "expected", "got", "ok"], rows, texts=(0, 2, 3, 4)) + text
 
 
@@ -241,22 +238,11 @@ def _compared(report: dict[str, Any]) -> str:
     compared = report["compared"]
     if compared is None:
         return ""
-    rows = [
-        [
-            row["name"],
-            METRICS[row["name"]].value_text(row["old"]),
-            METRICS[row["name"]].value_text(row["new"]),
-            "" if row["ratio"] is None else f"x {row['ratio']:.2f}",
-            row["verdict"],
-        ]
-        for row in compared["figures"]
-        if row["old"] or row["new"]
-    ]
     warnings = "".join(f'<li class="bad">{escape(difference_text(each))}</li>' for each in compared["differences"])
     return (
         f"<h2>Compared with {escape(compared['file'])}, of {escape(date_text(compared['started']))}</h2>"
         + (f"<ul>{warnings}</ul>" if warnings else "")
-        + _table(["metric", "before", "now", "ratio", ""], rows, texts=(0, 4))
+        + _table(["metric", "before", "now", "ratio", ""], compared_rows(compared), texts=(0, 4))
     )
 
 

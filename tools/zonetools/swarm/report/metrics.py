@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.support.format import format_decimal
-from zonetools.swarm.report.format import NOT_MEASURED
 
-__all__ = ["METRICS", "Metric", "Unit"]
+__all__ = ["METRICS", "NOT_MEASURED", "Metric", "Unit"]
+
+NOT_MEASURED = "not measured"
 
 
 class Unit(enum.Enum):
