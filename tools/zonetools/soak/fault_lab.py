@@ -18,7 +18,7 @@ from zoneserver.admin.stats import Stats
 from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import RawClient, RecordingClient
-from zonetools.swarm.conductor import Conductor, Outcome, Progress
+from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
@@ -208,21 +208,13 @@ class Crowd:
         self._running: asyncio.Task[Outcome]
 
     async def __aenter__(self) -> Self:
-        measuring = asyncio.Event()
-
-        def on_progress(progress: Progress) -> None:
-            if progress.measuring_for is not None:
-                measuring.set()
-
-        self._running = asyncio.create_task(self._conductor.run(on_progress))
-        waiting = asyncio.create_task(measuring.wait())
+        self._running = asyncio.create_task(self._conductor.run())
         try:
-            await asyncio.wait({self._running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            while self._conductor.progress.measuring_for is None and not self._running.done():
+                await asyncio.sleep(0.01)
         except BaseException:
             await self._end()
             raise
-        finally:
-            waiting.cancel()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
