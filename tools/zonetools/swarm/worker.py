@@ -88,7 +88,7 @@ class Worker:
             self._add_error(BEHAVIOUR, refusal.code, text, bot)
 
     def bot_answered(self, seconds: float) -> None:
-        """Record the round trip of a PING."""
+        """A PONG came `seconds` after its PING: record the round trip."""
         if self._meter.is_measuring:
             self._tally.round_trip.record(int(seconds * 1e6))
 

@@ -69,10 +69,9 @@ class _Drawing:
     """Collects shapes, so that all shapes of one kind and colour become one path."""
 
     def __init__(self) -> None:
-        self._backgrounds: dict[str, list[str]] = defaultdict(list)
-        self._fills: dict[str, list[str]] = defaultdict(list)
-        self._strokes: dict[str, list[str]] = defaultdict(list)
-        self._dots: dict[str, list[str]] = defaultdict(list)
+        # Each layer holds paths by their colour.
+        layers: list[dict[str, list[str]]] = [defaultdict(list) for _ in range(4)]
+        self._backgrounds, self._fills, self._strokes, self._dots = layers
         self._words: list[str] = []
 
     def add(self, segment: Segment, column: int, row: int) -> None:
