@@ -20,8 +20,6 @@ from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
 
-__all__ = ["main"]
-
 _log = logging.getLogger(__name__)
 
 _EXAMPLES = """\

@@ -18,8 +18,6 @@ from zonetools.dashboard.screen.options import DisplayOptions, Export
 from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan, parse_mix
 
-__all__ = ["main"]
-
 # A realistic crowd: a few players have stopped reading, and fewer flood.
 _MIX = "walker=78,fighter=14,chatty=5,stuck=2,flood=1"
 _EXAMPLES = "  python -m zonetools.picture zone.svg --count 30    watch for half a minute, then save the picture"

@@ -26,8 +26,6 @@ from zonetools.common.machine import load_average
 from zonetools.common.server_process import cancel_on_signals
 from zonetools.swarm.plan import DEFAULT_MIX, parse_mix
 
-__all__ = ["main"]
-
 _log = logging.getLogger(__name__)
 
 _MICRO_RUNS = 9

@@ -25,8 +25,6 @@ from zoneserver.support.errors import CannotStartError
 from zoneserver.support.process import raise_open_files
 from zonetools.common.program import run_program
 
-__all__ = ["FloorError", "FloorPlan", "FloorResult", "run_floor"]
-
 _BACKLOG = 4096
 _WARM_UP_SECONDS = 0.5
 # How long everything except sending may take: starting two interpreters, and thousands of connections.

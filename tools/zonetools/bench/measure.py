@@ -20,8 +20,6 @@ from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = ["Repetition", "ServerResult", "WorkloadResult", "measure", "median_of"]
-
 # By then, the buffers on both sides that the joins filled are empty.
 _SETTLE_SECONDS = 2.0
 

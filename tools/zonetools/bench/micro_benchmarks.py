@@ -29,8 +29,6 @@ from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.zone import Zone
 from zonetools.bench.counter import open_counter
 
-__all__ = ["MICRO", "MicroResult", "run_micro"]
-
 _SEED = 1
 _RUN_SECONDS = 0.1
 _CALLS_BEFORE = 3

@@ -13,8 +13,6 @@ from zonetools.bench.measure import WorkloadResult
 from zonetools.bench.micro_benchmarks import MicroResult
 from zonetools.common.machine import machine
 
-__all__ = ["BENCH_SCHEMA", "micro_document", "micro_table", "workload_document", "workload_table"]
-
 BENCH_SCHEMA = "zone-bench/1"
 
 _MARKS = {True: ("<=", "green"), False: ("above", "red"), None: ("void, target", "yellow")}

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Plot", "Series", "linear_ticks", "log_ticks", "plots_svg", "short"]
-
 _WIDTH, _HEIGHT = 328, 268
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 34, 44
 _GAP, _HEAD, _LEGEND, _FOOT = 6, 34, 26, 22

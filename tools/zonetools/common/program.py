@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
 
-__all__ = ["run_program"]
-
 
 async def run_program(*command: str, seconds: float | None = None) -> tuple[int, str, str]:
     """Run a program without input; return its exit code, its output and its errors.

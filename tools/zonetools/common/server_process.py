@@ -17,8 +17,6 @@ from zoneserver.support.errors import CannotStartError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.process import own_environment
 
-__all__ = ["ServerProcess", "SpawnError", "cancel_on_signals"]
-
 _log = logging.getLogger(__name__)
 
 

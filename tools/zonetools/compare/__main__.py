@@ -25,8 +25,6 @@ from zonetools.compare.delivery import SERVERS
 from zonetools.compare.measure import Run, Verdict, measure
 from zonetools.swarm.plan import Plan
 
-__all__ = ["main"]
-
 _log = logging.getLogger(__name__)
 
 CROWDS = (50, 100, 200, 400, 700, 1_000)

@@ -14,8 +14,6 @@ from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = ["TICKS_HELD", "Run", "Verdict", "measure", "run_of"]
-
 TICKS_HELD = 2
 """A crowd is held if 99 % of all actions reach their own player within this many ticks."""
 # A player who waits longer than this for their own action gives up.

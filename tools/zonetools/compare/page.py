@@ -12,8 +12,6 @@ from zonetools.common.plots import Plot, Series, plots_svg
 from zonetools.compare.measure import Verdict
 from zonetools.compare.report import notes_of, runs_by_crowd
 
-__all__ = ["html", "svg"]
-
 _STYLE = """
 .tiles { grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)) }
 th:nth-child(2), td:nth-child(2), th:last-child, td:last-child { text-align: left }

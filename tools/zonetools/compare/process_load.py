@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from zonetools.common.program import run_program
 
-__all__ = ["ProcessLoad", "observe"]
-
 _EVENT = "raw_syscalls:sys_enter"
 
 

@@ -15,8 +15,6 @@ from zonetools.common.machine import load_text
 from zonetools.compare.measure import TICKS_HELD, Run, Verdict
 from zonetools.swarm.plan import Plan
 
-__all__ = ["STRATEGIES", "document", "notes_of", "passed", "render", "runs_by_crowd"]
-
 STRATEGIES = {
     "zone": "one buffer per tick",
     "session": "a gather send per session",

@@ -19,8 +19,6 @@ from zonetools.common.admin_client import ServerUnreachable
 from zonetools.dashboard.display import watch, watch_once
 from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
 
-__all__ = ["main"]
-
 # Asking more often than this would itself load the server.
 _INTERVAL_MIN = 0.1
 

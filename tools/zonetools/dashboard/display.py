@@ -22,8 +22,6 @@ from zonetools.dashboard.screen.options import DisplayOptions
 from zonetools.dashboard.screen.terminal import Screen
 from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, ScreenState, render, summary
 
-__all__ = ["watch", "watch_once"]
-
 # The screen asks more often than once per interval, so that players on the map walk and do not jump.
 _PERIOD_SECONDS = 0.25
 

@@ -26,8 +26,6 @@ from zonetools.soak.fault_lab import Finding, Lab
 from zonetools.soak.promises import PROMISES, Promise
 from zonetools.soak.tasks import together
 
-__all__ = ["main"]
-
 _log = logging.getLogger(__name__)
 
 # The most files that the lab itself holds open at once, most of them connections.

@@ -31,8 +31,6 @@ from zoneserver.protocol.messages import (
     Welcome,
 )
 
-__all__ = ["RawClient", "RecordingClient", "act", "hello", "packet"]
-
 # Stands for the BYE of a connection that ended without one.
 _NOTHING = Bye("nothing", "", retry=False)
 

@@ -22,20 +22,6 @@ from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = [
-    "HEALTHY",
-    "Checks",
-    "Comparison",
-    "Crowd",
-    "Finding",
-    "Lab",
-    "Scenario",
-    "open_files",
-    "poll",
-    "stats",
-    "wait_for_stats",
-]
-
 Reading = TypeVar("Reading")
 
 # A comparison that fails is repeated and its median is judged, since the machine may have been busy.

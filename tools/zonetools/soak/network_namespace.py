@@ -26,9 +26,6 @@ from zonetools.common.server_process import ServerProcess, SpawnError, cancel_on
 from zonetools.soak.clients import hello
 from zonetools.soak.fault_lab import HEALTHY, Crowd, stats, wait_for_stats
 
-__all__ = ["main"]
-
-
 _HERE, _THERE = "10.77.0.1", "10.77.0.2"
 _NEAR_PLAYERS, _FAR_PLAYERS = 50, 10
 

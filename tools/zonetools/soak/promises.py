@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from zonetools.soak.fault_lab import Scenario
 from zonetools.soak.scenarios import actions, crowds, endurance, failure, flood, identity, junk, pacing
 
-__all__ = ["PROMISES", "Promise"]
-
 
 @dataclass(frozen=True, slots=True)
 class Promise:

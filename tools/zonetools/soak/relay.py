@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from typing import Self
 
-__all__ = ["Relay"]
-
 
 class Relay:
     """Forwards connections to a port of this machine and delays each byte by `delay_seconds`, in both directions.

@@ -32,8 +32,6 @@ from zonetools.swarm.report.live import Display
 from zonetools.swarm.report.metrics import METRICS
 from zonetools.swarm.report.text import show
 
-__all__ = ["main"]
-
 _log = logging.getLogger(__name__)
 
 _STATS_PORT = 7778

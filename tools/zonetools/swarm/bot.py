@@ -12,8 +12,6 @@ from zoneserver.protocol.messages import Bye, Pong, Refusal, Welcome
 from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
 from zonetools.swarm.plan import Plan
 
-__all__ = ["BotOwner", "SwarmBot"]
-
 # After a tick the event loop reads thousands of frames before it runs any timer. So that bots do not act late, the
 # due actions are also done after every 64 frames.
 _FRAMES_BETWEEN_ACTIONS = 64

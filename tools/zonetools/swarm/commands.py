@@ -25,8 +25,6 @@ from zoneserver.support.event_loop import loop_factory
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 
-__all__ = ["Command", "Measure", "Stop", "WorkerProtocol", "pack", "receive", "run_worker"]
-
 _PROGRESS_SECONDS = 0.25
 
 

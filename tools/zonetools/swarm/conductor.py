@@ -22,8 +22,6 @@ from zonetools.swarm.plan import Plan
 from zonetools.swarm.processes import END_SECONDS, WorkerProcess
 from zonetools.swarm.server_observer import ServerObserver
 
-__all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
-
 # How much longer than planned a run may take, so that the server has ended a connection of every hostile bot.
 _VERDICT_SECONDS = 20.0
 # How many ticks one process may be behind another while their frame digests are compared.

@@ -17,8 +17,6 @@ from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 
-__all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "check_target", "is_this_machine", "parse_mix"]
-
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
 

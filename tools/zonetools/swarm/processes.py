@@ -11,8 +11,6 @@ from typing import Any, Self
 from zonetools.swarm.commands import Command, pack, receive
 from zonetools.swarm.plan import Plan
 
-__all__ = ["END_SECONDS", "WorkerProcess"]
-
 END_SECONDS = 15.0
 """The longest time that a worker needs to end: it waits for outstanding answers, then for the ends of sessions."""
 

@@ -26,8 +26,6 @@ from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, behaviour_of
 
-__all__ = ["Worker"]
-
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
 _JOIN_SECONDS = 30.0

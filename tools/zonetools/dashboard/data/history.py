@@ -13,8 +13,6 @@ from typing import Any
 from zoneserver.admin.rates import Rates, counted_since, rates_between
 from zoneserver.admin.stats import Stats
 
-__all__ = ["History", "Reset", "Sample"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:

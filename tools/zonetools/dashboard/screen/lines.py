@@ -7,8 +7,6 @@ import json
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
 
-__all__ = ["HEADER_EVERY", "header", "json_line", "line"]
-
 HEADER_EVERY = 20
 """The number of lines between two headers."""
 

@@ -16,8 +16,6 @@ from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen.charts import buckets, chart, round_top
 from zonetools.dashboard.screen.glyphs import Glyphs, bar, clip, fit, heading
 
-__all__ = ["CHART_ROWS", "Section", "charts", "choose", "sections", "window_name"]
-
 _LABEL = 9
 # The text beside a bar: "  3.21 ms   6% fine".
 _BESIDE = 19

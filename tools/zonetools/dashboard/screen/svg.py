@@ -19,8 +19,6 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-__all__ = ["svg"]
-
 # The size of a cell in pixels: twice as high as wide, so that the dots of the map form a square grid.
 _WIDTH, _HEIGHT = 9, 18
 _MARGIN, _BASELINE, _FONT_SIZE = 16, 13.5, 15

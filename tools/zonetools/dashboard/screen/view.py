@@ -14,8 +14,6 @@ from zonetools.dashboard.screen.braille import cells_for
 from zonetools.dashboard.screen.glyphs import UNICODE, Glyphs, fit
 from zonetools.dashboard.screen.zone_map import zone_map
 
-__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "ScreenState", "lists_shown", "next_panel", "render", "summary"]
-
 WIDTH_MIN, HEIGHT_MIN = 60, 15
 _PANELS_WIDTH = 40
 _PANELS_WIDTH_MAX = 122

@@ -12,8 +12,6 @@ from zonetools.soak.clients import RawClient, RecordingClient, act, hello, packe
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 from zonetools.soak.tasks import together
 
-__all__ = ["bad_actions"]
-
 _NAN = float("nan")
 # The expected code and the action that is tried.
 _ACTIONS: list[tuple[str, tuple[object, ...]]] = [

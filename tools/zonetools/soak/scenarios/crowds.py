@@ -18,8 +18,6 @@ from zonetools.soak.clients import RawClient, hello
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
 from zonetools.soak.tasks import beside, together
 
-__all__ = ["mass_join", "mass_leave", "out_of_files", "resets", "slow_handshake"]
-
 _PERIOD = 1 / 20
 _RUNS_MAX = 3
 

@@ -15,8 +15,6 @@ from zonetools.soak.clients import RawClient, act
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
 from zonetools.soak.tasks import beside
 
-__all__ = ["churn"]
-
 _MB = 1024 * 1024
 # One visitor in this many is hostile.
 _HOSTILE_EVERY = 100

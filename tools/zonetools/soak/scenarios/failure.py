@@ -17,8 +17,6 @@ from zonetools.common.program import run_program
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import together
 
-__all__ = ["cannot_start", "failing_rule", "overload", "pause", "pulled_cable", "shutdown"]
-
 _PERIOD = 1 / 20
 
 

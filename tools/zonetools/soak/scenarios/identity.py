@@ -17,8 +17,6 @@ from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import hello
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 
-__all__ = ["second_login", "tickets"]
-
 
 async def second_login(lab: Lab) -> Finding:
     """Join under one name again and again."""

@@ -18,8 +18,6 @@ from zonetools.soak.clients import act, hello, packet
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 from zonetools.soak.tasks import together
 
-__all__ = ["garbage", "worst_frame"]
-
 _PACKET_BYTES_MAX = 1024
 
 

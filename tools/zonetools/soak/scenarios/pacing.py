@@ -18,8 +18,6 @@ from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_fo
 from zonetools.soak.relay import Relay
 from zonetools.soak.tasks import beside, together
 
-__all__ = ["false_kicks", "slow_reader", "stuck_crowd", "stuck_memory"]
-
 _MB = 1024 * 1024
 _BULKY = "zonetools.soak.games:Bulky"
 

@@ -16,8 +16,6 @@ from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, PROTOCOL_VERSION, Hello, Ping
 from zonetools.swarm.hostile.connection import HostileConnection, NoHelloConnection, ReplicatingConnection
 
-__all__ = ["BANNING", "HOSTILE_ROLES", "BannedRetry", "Role"]
-
 BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
 """The close codes that also ban the address for some time."""
 

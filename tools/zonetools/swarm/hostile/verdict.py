@@ -9,8 +9,6 @@ from typing import Any
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 
-__all__ = ["RoleTally", "judge_roles"]
-
 # Codes about everything that a session sent. Any role that expects refusals may receive these too.
 _GENERAL_CODES = frozenset({RefusalCode.WARNED, RefusalCode.MUTED, RefusalCode.TOO_MANY_ACTIONS})
 

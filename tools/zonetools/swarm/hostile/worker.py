@@ -24,8 +24,6 @@ from zonetools.swarm.hostile.roles import BANNING, HOSTILE_ROLES, BannedRetry, R
 from zonetools.swarm.hostile.verdict import RoleTally
 from zonetools.swarm.plan import Plan
 
-__all__ = ["CANNOT_CONNECT", "NO_END", "HostileWorker"]
-
 CANNOT_CONNECT, NO_END = "CANNOT_CONNECT", "NO_END"
 """The codes that a bot reports when it could not connect, or when the server did not end the connection."""
 

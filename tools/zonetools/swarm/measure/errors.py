@@ -6,8 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BEHAVIOUR", "CLOSE", "CONNECT", "REFUSAL", "ErrorGroup", "Errors"]
-
 CONNECT, CLOSE, BEHAVIOUR, REFUSAL = "connect", "close", "behaviour", "refusal"
 """The kinds of errors: a failed connection, a session that ended early, a behaviour that failed, and a refused
 action, which is often no fault at all."""

@@ -14,8 +14,6 @@ from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
 from zoneserver.support.histogram import Histogram
 
-__all__ = ["Meter", "Reading", "Second"]
-
 # A timer may fire this long before its time.
 _EARLY_SECONDS = 0.01
 

@@ -15,8 +15,6 @@ from typing import Any
 from zoneserver.admin.stats import Stats
 from zonetools.swarm.measure.meter import Second
 
-__all__ = ["Row", "Series", "merge_rows"]
-
 ROWS_MAX = 3_600
 # The workers report a second at most this far apart.
 _LATE_SECONDS = 3

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from zoneserver.support.histogram import Histogram
 from zonetools.swarm.measure.errors import Errors
 
-__all__ = ["Tally"]
-
 
 @dataclass(slots=True)
 class Tally:

@@ -7,8 +7,6 @@ from typing import Any
 
 from zonetools.swarm.report.metrics import METRICS
 
-__all__ = ["compared_rows", "control_text", "counts_text", "date_text", "difference_text"]
-
 
 def counts_text(counts: Mapping[str, int], empty: str = "none") -> str:
     """Return counts by code in one line.

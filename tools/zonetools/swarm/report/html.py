@@ -16,8 +16,6 @@ from zonetools.swarm.report.format import compared_rows, control_text, counts_te
 from zonetools.swarm.report.metrics import METRICS, NOT_MEASURED
 from zonetools.swarm.report.plots import cost_plots, latency_plots
 
-__all__ = ["html_page"]
-
 _STYLE = """
 .plots { display: flex; flex-wrap: wrap; gap: .5rem } .plots svg { flex: 1 1 18rem; max-width: 20.8rem }
 .parts { display: flex; margin: 1rem 0 .2rem; border-radius: 6px; overflow: hidden; font-size: .85rem }

@@ -16,8 +16,6 @@ from zonetools.swarm.conductor import Progress
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.plan import Plan
 
-__all__ = ["Display", "progress_line", "progress_panel"]
-
 _LINE_SECONDS = 5.0
 _BAR_WIDTH_MAX = 30
 # The remaining time is shown once this many bots have joined or failed.

@@ -8,8 +8,6 @@ from typing import Any
 
 from zoneserver.support.format import format_decimal
 
-__all__ = ["METRICS", "NOT_MEASURED", "Metric", "Unit"]
-
 NOT_MEASURED = "not measured"
 
 

@@ -20,8 +20,6 @@ from zonetools.swarm.report.build import passed, verdict
 from zonetools.swarm.report.format import compared_rows, control_text, counts_text, difference_text
 from zonetools.swarm.report.metrics import NOT_MEASURED
 
-__all__ = ["error_text", "render_text", "show"]
-
 # Longer than any line of the report: without a terminal nothing is wrapped.
 _WIDTH_MAX = 1_000
 _ERRORS_SHOWN = 6
