@@ -22,6 +22,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway import gateway as gateway_module
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
@@ -330,3 +331,28 @@ async def test_client_that_connects_during_the_shutdown_is_closed(
     with suppress(ConnectionResetError):
         assert (await client.ended()).code == "SERVER_STOPPING"
     await until(lambda: server.gateway.connections == 0)
+
+
+async def test_players_who_are_not_let_in_are_not_counted(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, max_players=1)
+    await node.join("ann")
+    for number in range(3):
+        await node.greet(await node.connect(), f"guest {number}")
+    assert (node.gateway.players_count, node.gateway.players_peak) == (1, 1)
+    node.tick()
+    assert (node.gateway.players_count, node.gateway.players_peak) == (1, 1)
+    assert node.gateway.counters.closes == {"SERVER_FULL": 3}
+
+
+async def test_session_that_ends_while_it_is_welcomed_enters_no_group(
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    await node.greet(client, "ann")
+    monkeypatch.setattr(Session, "flush", lambda session: session.end(CloseReason.SLOW_CONSUMER))
+    node.tick()
+    assert node.gateway.players_count == 0
+    assert not node.gateway.broadcaster._subscriptions
+    monkeypatch.undo()
+    node.tick()

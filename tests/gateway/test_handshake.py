@@ -99,4 +99,5 @@ async def test_banned_address_does_not_displace_pending_connections(open_gateway
         assert (await (await node.connect(host="127.0.0.9")).ended()).code == "BANNED"
     for number, client in enumerate(honest):
         await node.greet(client, f"ann {number}")
+    node.tick()
     assert node.gateway.players_count == 2

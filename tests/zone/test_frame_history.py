@@ -154,3 +154,10 @@ def test_snapshot_is_not_made_unless_asked_for() -> None:
     snapshots = Snapshots(2)
     history_of(50, snapshots)
     assert snapshots.made == 0
+
+
+def test_history_with_a_missing_tick_forgets_the_frames_before_it() -> None:
+    history = history_of(2, Snapshots(100))
+    history.append(4, b"\x04")
+    assert since(history, 2) == [b"s" * 100]
+    assert since(history, 3) == [b"\x04"]

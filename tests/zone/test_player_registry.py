@@ -7,7 +7,8 @@ from helpers.yard import HZ, told, zone_of
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.tickets import issue_ticket
-from zoneserver.zone.link import Ended
+from zoneserver.zone.link import Ended, Join
+from zoneserver.zone.player_registry import PlayerRegistry
 
 
 def test_join_of_a_registered_name_replaces_the_older_player() -> None:
@@ -58,3 +59,9 @@ def test_players_who_wait_for_a_slot_count_as_players() -> None:
     zone.leave(2)
     result = zone.step()
     assert (result.joined, list(told(result).leaves)) == ([], [])
+
+
+def test_registry_does_not_keep_tickets() -> None:
+    registry = PlayerRegistry("plaza", players_max=10)
+    assert registry.enter(Join(1, "ann", bytes(1_000), "127.0.0.1"), unix_seconds=0.0) == []
+    assert not any(join.ticket for join in registry._by_ref.values())

@@ -250,3 +250,54 @@ def test_zone_takes_the_input_of_the_next_tick_only() -> None:
     zone.tick(first)
     with pytest.raises(AssertionError, match="input of tick 1 after tick 1"):
         zone.tick(first)
+
+
+# --- Ticks that fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["_let_in", "_act"])
+def test_a_tick_that_fails_keeps_what_it_did_not_come_to(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = zone_of("ann", "bob")
+
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    zone.leave(1)
+    zone.join(3, "cid")
+    zone.submit(2, 1, [("say", "hi")])
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(zone, method, broken)
+        zone.step()
+    result = zone.step()
+    assert result.joined == [(3, 0)]
+    assert (list(told(result).leaves), told(result).events) == ([0], ((1, 1, "say", "hi"),))
+    assert [name for name in zone.world.names if name] == ["cid", "bob"]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("hook", ["on_join", "on_leave"])
+def test_an_exception_whose_text_raises_costs_only_its_rule(hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = zone_of("ann", "bob")
+
+    def broken(_player: object) -> None:
+        raise Unspeakable
+
+    monkeypatch.setattr(zone.rules, hook, broken)
+    zone.leave(1)
+    zone.leave(2)
+    zone.join(3, "cid")
+    zone.join(4, "dan")
+    assert zone.step().joined == [(3, 0), (4, 1)]
+    assert zone.counters.rule_failures_total == 2
+    assert zone.world.names == ["cid", "dan"]
+
+
+def test_too_many_actions_are_refused_with_the_last_finished_tick() -> None:
+    zone = zone_of("ann", limits=Limits(actions_per_tick=1))
+    zone.submit(1, 1, [("say", "a")] * 2)
+    finished = zone.world.tick
+    assert {refused.refusal.tick for refused in zone.step().refused} == {finished}

@@ -42,7 +42,7 @@ class Stats(GatewayCounters, ZoneCounters):
     loop: str = info("The event loop: asyncio or uvloop.")
     time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
     uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
-    players: int = gauge("Players who are in the zone or about to come in.", "zone_players")
+    players: int = gauge("Players in the zone.", "zone_players")
     players_peak: int = gauge("The most players at once so far.", "zone_players_peak")
     players_max: int = gauge("The most players that may be in the zone.", "zone_players_max")
     connections: int = gauge(

@@ -77,6 +77,8 @@ class Gateway:
     def __init__(self, link: ZoneLink, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
         self.counters = GatewayCounters()
         self.history = History(config.limits.history_ticks, link.snapshot)
+        self.players_count = 0
+        """Players in the zone."""
         self.players_peak = 0
         self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
         """The sessions that ended last, the newest first."""
@@ -118,11 +120,6 @@ class Gateway:
     def players(self) -> Iterable[Player]:
         """Players who are in the zone or about to come in."""
         return self._players.values()
-
-    @property
-    def players_count(self) -> int:
-        """How many players there are."""
-        return len(self._players)
 
     @property
     def connections(self) -> int:
@@ -201,6 +198,7 @@ class Gateway:
         if player is not None:
             del self._players[session.number]
             self._requests.leaves.append(session.number)
+            self.players_count -= player.state is _PLAYING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             if session.reason in _BANNING and player.state is _PLAYING:
                 self.pending.ban(session, text, self._now)
@@ -371,9 +369,12 @@ class Gateway:
             )
             player.state, player.slot = _PLAYING, slot
             self.counters.joins_total += 1
-            self.players_peak = max(self.players_peak, len(self._players))
+            self.players_count += 1
+            self.players_peak = max(self.players_peak, self.players_count)
             self._tell(session, welcome.encode())
             session.flush()
+            if session.is_over:
+                continue
             self.broadcaster.join(session, player.form, self._now)
             session.flush()
 

@@ -57,7 +57,8 @@ class PlayerRegistry:
             return [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")]
         if self._verifier is not None:
             self._verifier.consume(join.ticket)
-        self._by_ref[join.ref] = self._by_name[join.name] = join
+        # A ticket may be as long as a packet, and is not needed any more.
+        self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"")
         return ended
 
     def leave(self, ref: int) -> None:
