@@ -1,4 +1,4 @@
-"""The line of statistics in the log: what it says, and when it is left out."""
+"""The line of statistics in the log, and the warnings about overruns."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ INTERVAL_SECONDS = 10.0
 
 
 def stats(**figures: Any) -> Stats:
-    """Statistics in which everything is zero but for what is given."""
+    """Statistics with the given values, and zero in all other fields."""
     values = {field.name: KINDS.get(str(field.type), {}) for field in dataclasses.fields(Stats)}
     values |= {"hz": 20, "tick_ms": {"p50": 5.0, "p99": 8.1, "max": 9.0}, "players_max": 10_000}
     return Stats(**(values | figures))
 
 
 class Zone:
-    """Somebody who has statistics, which a test changes as time goes by."""
+    """A source of statistics that a test changes."""
 
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self.now = stats()
@@ -54,7 +54,7 @@ Lines = Callable[[], list[logging.LogRecord]]
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """What was reported so far."""
+    """The lines that were logged so far."""
     caplog.set_level(logging.INFO, "zoneserver.admin.log_report")
     return lambda: [record for record in caplog.records if record.name == "zoneserver.admin.log_report"]
 
@@ -120,8 +120,8 @@ def test_reporter_logs_no_line_while_statistics_are_requested(lines: Lines) -> N
     zone.pass_interval(**CROWD)
     assert not lines()
     zone.pass_interval(actions_in_total=51_000)
-    assert len(lines()) == 1, "nobody has asked since"
-    assert "in 100 actions/s" in lines()[0].getMessage(), "it is about one interval all the same"
+    assert len(lines()) == 1, "the statistics were not requested again"
+    assert "in 100 actions/s" in lines()[0].getMessage(), "the line is still about one interval"
 
 
 def test_reporter_logs_no_line_of_an_empty_idle_zone(lines: Lines) -> None:
@@ -200,7 +200,7 @@ def test_overruns_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixt
 
 
 class Slow(Rules):
-    """A game whose ticks take longer than they may."""
+    """A game whose ticks take longer than their period."""
 
     def on_tick(self) -> None:
         time.sleep(0.03)

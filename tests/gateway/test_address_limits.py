@@ -1,4 +1,4 @@
-"""Admission by address: both sides of each bound, and no table without one."""
+"""Limits by address: both sides of each bound, and bounded tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANN, BOB = "192.0.2.1", "192.0.2.2"
 
 
 def admission(ban_seconds: float = 60.0, **limits: float) -> Admission:
-    # Of each test only one bound is to be felt.
+    # All bounds are wide but the one that the test sets.
     wide = {
         "address_connections_max": 1_000_000,
         "address_handshakes_max": 1_000_000,
@@ -48,7 +48,7 @@ def test_new_connections_of_an_address_are_bounded_per_second() -> None:
     assert [door.opened(ANN, 0.0) for _ in range(6)] == [None] * 5 + [CloseReason.TOO_MANY_CONNECTIONS]
     for _ in range(1000):
         assert door.opened(ANN, 0.1) is CloseReason.TOO_MANY_CONNECTIONS
-    assert door.opened(ANN, 0.6) is None, "what was turned away was not charged"
+    assert door.opened(ANN, 0.6) is None, "a rejected connection is not charged"
 
 
 def test_ban_lasts_its_time_and_concerns_one_address() -> None:
@@ -57,7 +57,7 @@ def test_ban_lasts_its_time_and_concerns_one_address() -> None:
     door.ban(ANN, 5.0)
     assert door.opened(ANN, 14.9) is CloseReason.BANNED
     door.gone(ANN, 14.9)
-    assert door.opened(ANN, 14.95) is CloseReason.BANNED, "it outlives the last connection"
+    assert door.opened(ANN, 14.95) is CloseReason.BANNED, "the ban outlives the last connection"
     assert door.opened(BOB, 14.9) is None
     assert door.opened(ANN, 15.0) is None
 
@@ -90,7 +90,7 @@ def test_table_of_addresses_is_bounded() -> None:
         door.ban(host, now=0.0)
         door.gone(host, now=0.0)
         assert len(door) <= 101
-    assert door.opened("10.0.39.15", now=0.0) is CloseReason.BANNED, "the longest gone are forgotten first"
+    assert door.opened("10.0.39.15", now=0.0) is CloseReason.BANNED, "the oldest entries are dropped first"
 
 
 def test_forgettable_address_is_dropped() -> None:
@@ -138,7 +138,7 @@ def test_spent_budget_of_an_address_is_remembered_until_it_has_drained() -> None
     assert again.admit(2, 2.0)
     door.gone(ANN, 3.0)
     assert len(door) == 1
-    # Others come and go, and it is looked at.
+    # Other addresses come and go, so that the entry is examined.
     for number in range(3):
         door.opened(f"198.51.100.{number}", 20.0)
         door.gone(f"198.51.100.{number}", 20.0)
@@ -185,7 +185,7 @@ async def test_address_of_a_kicked_player_is_banned_for_a_while(open_gateway: Op
     refused = await node.connect(host="127.0.0.9")
     bye = await refused.ended()
     assert (bye.code, bye.retry) == ("BANNED", True)
-    assert node.gateway.players_count == 1, "who is in stays in"
+    assert node.gateway.players_count == 1, "players who are in stay in"
     await node.join("somebody else")
     node.pass_time(10.1)
     await node.greet(await node.connect(host="127.0.0.9"), "late")
@@ -207,14 +207,14 @@ async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(open_
         while not isinstance(message := await talker.read(), Bye):
             if isinstance(message, Refusal):
                 codes[message.code] += 1
-        assert message.code == "CLIENT_LEFT", "nobody is thrown out for what others did"
+        assert message.code == "CLIENT_LEFT", "a session is not ended for the actions of others"
         talker.sock.close()
         await until(lambda: node.gateway.connections == 1)
         for _ in range(2):
             told += len((await observer.read_a(Tick)).events)
     assert told == 20
     assert codes == {"TOO_MANY_ACTIONS": 40}
-    # It drains, and who comes from elsewhere has room.
+    # The budget drains, and another address has a budget of its own.
     node.pass_time(10.0)
     for host in ("127.0.0.9", "127.0.0.8"):
         client = await node.connect(host=host)
@@ -243,7 +243,7 @@ async def test_address_with_too_many_refusals_is_banned_for_a_while(
         assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
     refused = await node.connect(host="127.0.0.9")
     assert (await refused.ended()).code == "BANNED"
-    assert node.gateway.players_count == 3, "who is in stays in"
+    assert node.gateway.players_count == 3, "players who are in stay in"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.handshake"]
     assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
     node.pass_time(10.1)

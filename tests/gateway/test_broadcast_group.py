@@ -1,4 +1,4 @@
-"""Broadcast groups: one call of the kernel for each receiver, and who is reported when it does not take all."""
+"""Broadcast groups: one call of the kernel for each receiver, and the receivers that did not take everything."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SIZES = st.integers(0, 400)
 
 
 def plain(payload: bytes) -> bytes:
-    """A payload as it is, or what is deflated in it."""
+    """The payload, inflated if it is a DEFLATED message."""
     return inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload
 
 
@@ -45,7 +45,7 @@ STEPS = st.lists(
 def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
     steps: list[tuple[str, int, int]], send_rate: float
 ) -> None:
-    """Four places, of which two ask for it; who takes how much when, comes and goes, is chance."""
+    """Two plain and two deflated receivers join, take bytes, stall and leave at random."""
     counters, now = GatewayCounters(), 0.0
     history = History(4, lambda: snapshot_of(history.tick, 50))
     broadcaster = Broadcaster(history, Config(send_rate=send_rate), counters)
@@ -80,7 +80,7 @@ def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
         elif what == "leave" and connection is not None:
             broadcaster.leave(connection.session)
             places[place] = None
-    for _ in range(100):  # Whoever rests goes on.
+    for _ in range(100):  # Paused players resume.
         tick(0)
         for connection in places:
             if connection is not None:
@@ -97,7 +97,7 @@ def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
 
 
 def followed(stream: bytes, first: int, wants_deflate: bool, is_cut: bool) -> int:
-    """The last tick of a stream that begins with a snapshot of the first, and of which nothing is missing."""
+    """Checks that a stream begins with a snapshot of tick `first` and has no gap. Returns its last tick."""
     deframer, tick = Deframer(SERVER_PAYLOAD_BYTES), -1
     for payload in deframer.receive(stream):
         assert wants_deflate or op_of(payload) != Op.DEFLATED

@@ -1,4 +1,4 @@
-"""The meter: what is spent fills it, time drains it."""
+"""The leaky bucket: spending fills it, and time drains it."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ def test_seconds_until_is_the_time_to_drain_to_a_fill() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 50)), min_size=1, max_size=40))
 def test_window_below_the_limit_holds_at_most_burst_and_rate(steps: list[tuple[float, int]]) -> None:
-    """What the one number stands for: every sliding window is bounded, wherever it begins."""
+    """Every sliding window is bounded, wherever it begins."""
     rate, burst, now = 7.0, 100.0, 0.0
     budget, taken = LeakyBucket(rate, burst), list[tuple[float, int]]()
     for pause, amount in steps:

@@ -1,4 +1,4 @@
-"""The seam between zone and gateway: plain values cross it, and nothing else."""
+"""The link between zone and gateways: only plain values cross it."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_requests_and_outputs_are_plain_values_that_survive_bytes(requests: Requ
     assert decode_output(encode_output(output)) == output
 
 
-# --- The link within one process ------------------------------------------------------------------
+# --- Determinism ----------------------------------------------------------------------------------
 
 
 def test_equal_inputs_give_equal_outputs() -> None:

@@ -18,7 +18,9 @@ def test_join_of_a_registered_name_replaces_the_older_player() -> None:
     assert result.joined == [(7, 0)]
     assert (list(told(result).leaves), list(told(result).joins)) == ([0], [(0, "ann")])
     zone.leave(1)
-    assert told(zone.step()).leaves == (), "its gateway reports the end of the old session, which the zone knows"
+    assert told(zone.step()).leaves == (), (
+        "the gateway reports the end of the old session, which the zone knows already"
+    )
 
 
 def test_join_of_a_name_from_another_address_is_rejected() -> None:

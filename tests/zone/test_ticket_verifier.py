@@ -26,7 +26,7 @@ def test_issue_ticket_writes_the_format_of_the_protocol() -> None:
 def test_valid_ticket_is_accepted_once() -> None:
     gate = verifier()
     assert gate.check("ann", TICKET, NOW) is None
-    assert gate.check("ann", TICKET, NOW) is None, "asking is not using"
+    assert gate.check("ann", TICKET, NOW) is None, "check does not consume the ticket"
     gate.consume(TICKET)
     assert gate.check("ann", TICKET, NOW) == "the ticket has been used"
     fresh = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(15) + b"1")
@@ -40,7 +40,7 @@ def test_valid_ticket_is_accepted_once() -> None:
         ("", TICKET),
         ("ann", issue_ticket(SECRET, "ann", "arena", int(NOW) + 60, bytes(16))),
         ("ann", issue_ticket(b"another secret..", "ann", "plaza", int(NOW) + 60, bytes(16))),
-        # The signature covers where the zone's name ends and the player's name begins.
+        # The signature covers the boundary between the names of zone and player.
         ("zaann", issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))),
         ("ann", b""),
         ("ann", TICKET[:-1]),
@@ -76,7 +76,7 @@ def test_used_tickets_are_remembered_until_they_expire_up_to_a_bound() -> None:
         gate.consume(ticket)
     late = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 100, b"x" * 16)
     assert gate.check("ann", late, NOW) == "too many tickets are in use"
-    assert gate.check("ann", late, NOW + 10) is None, "one of them has expired"
+    assert gate.check("ann", late, NOW + 10) is None, "a used ticket has expired"
 
 
 @given(st.binary(max_size=80))

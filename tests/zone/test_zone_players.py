@@ -123,7 +123,7 @@ def test_leaves_come_before_joins_and_both_before_actions() -> None:
 
 
 class Parting(Yard):
-    """A game that changes somebody as somebody leaves."""
+    """A game that changes players in `on_leave`."""
 
     def __init__(self, change: str) -> None:
         super().__init__()
