@@ -116,7 +116,7 @@ class Peer:
     def __init__(self, crowd: Crowd, host: str) -> None:
         self._crowd = crowd
         # Every second session sends frames through the transport, as a TLS session does.
-        kernel_send = self._send if len(crowd.everybody) % 2 == 0 else None
+        kernel_send = self._send if len(crowd.peers) % 2 == 0 else None
         self.session = Session(crowd.gateway, LIMITS, crowd.loop, kernel_send)
         self.transport = AddressedTransport(crowd.loop, self.session)
         self.transport.host = host
@@ -247,7 +247,7 @@ class Crowd:
         self.ticks: dict[bytes, Tick] = {}
         self._numbers: set[int] = set()
         self._may_skip = bool(send_rate)
-        self.everybody: list[Peer] = []
+        self.peers: list[Peer] = []
         self.visitors: list[Peer | None] = [None] * VISITORS
         self.honest = [self.connect("192.0.2.100") for _ in HONEST]
         for peer, name, encodings in zip(self.honest, HONEST, ((), (DEFLATE,)), strict=True):
@@ -266,8 +266,8 @@ class Crowd:
         self.link.publish(self.zone.tick(self.link.take_input(time.time())))
 
     def connect(self, host: str) -> Peer:
-        self.everybody.append(Peer(self, host))
-        return self.everybody[-1]
+        self.peers.append(Peer(self, host))
+        return self.peers[-1]
 
     def ticket(self, name: str, number: int | None = None) -> bytes:
         """A valid ticket for a name if the zone requires one. Equal numbers give equal tickets."""
@@ -292,7 +292,7 @@ class Crowd:
                 peer.act(("move", number % 90 - 45, slot), ("strike", 1 - slot), ("say", f"tick {number}"))
         self.run_tick()
         self.loop.pass_time(1 / HZ)
-        for peer in self.everybody:
+        for peer in self.peers:
             peer.arrive()
             peer.read()
         for peer in self.honest:
@@ -305,7 +305,7 @@ class Crowd:
         """Lets every peer catch up, compares states, and checks that nothing is left when all have gone."""
         self._catch_up()
         state = self.zone.world.snapshot().encode()
-        for peer in self.everybody:
+        for peer in self.peers:
             reason, room = peer.session.reason, peer.transport.room
             assert reason is not CloseReason.INTERNAL_ERROR, f"{peer.session}: {peer.session.reason_text}"
             if peer.is_playing:
@@ -322,7 +322,7 @@ class Crowd:
 
     def _catch_up(self) -> None:
         for _ in range(TICKS_MAX):
-            for peer in self.everybody:
+            for peer in self.peers:
                 peer.take_all()
             self.loop.run()
             self.tick()
@@ -331,7 +331,7 @@ class Crowd:
         raise AssertionError("a player who takes everything stays behind")
 
     def _leave(self) -> None:
-        for peer in self.everybody:
+        for peer in self.peers:
             # A flooding peer is read so slowly that the end of its stream would take long to arrive.
             if peer.transport.reading:
                 peer.hang_up()
@@ -339,7 +339,7 @@ class Crowd:
                 peer.reset()
         for _ in range(TICKS_MAX):
             self.tick()
-            if all(peer.session.state is SessionState.CLOSED for peer in self.everybody):
+            if all(peer.session.state is SessionState.CLOSED for peer in self.peers):
                 break
         self.run_tick()
         gateway = self.gateway

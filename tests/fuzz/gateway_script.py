@@ -16,7 +16,7 @@ NAMES = ("ann", "bob", "eve", "\N{CAT}" * 24)
 """The names of visitors. The last is as long as a name may be, in characters and in bytes."""
 SEND_RATE = 2_000
 """Bytes per second, in half of the scripts: even honest players then skip frames and catch up."""
-SECRET = b"a secret that nobody knows"
+SECRET = b"a secret of the fuzz tests"
 
 
 def gateway(data: bytes) -> int:
@@ -43,7 +43,7 @@ def run_step(crowd: Crowd, script: Script) -> None:
     peer = crowd.visitors[visitor]
     if peer is None or not peer.is_connected or (verb is hello and peer.session.is_over):
         # There are few addresses, so that some visitors share one, and some connect from a banned one.
-        peer = crowd.visitors[visitor] = crowd.connect(f"192.0.2.{len(crowd.everybody) % 6}")
+        peer = crowd.visitors[visitor] = crowd.connect(f"192.0.2.{len(crowd.peers) % 6}")
     verb(crowd, peer, script)
 
 

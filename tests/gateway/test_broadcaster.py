@@ -104,7 +104,7 @@ def test_player_over_the_soft_limit_for_too_long_is_ended_with_the_figures() -> 
         broadcast.history.append(broadcast.history.tick + 1, FRAME)
     broadcast.broadcaster.tick = broadcast.history.tick
     slow.transport.take(100)
-    # Now four thousand bytes wait. The player takes some all the time, and is ended all the same.
+    # Now four thousand bytes wait. The player takes some all the time, and is ended nevertheless.
     for _ in range(50):
         assert slow.session.reason is None
         broadcast.tick(0.1)

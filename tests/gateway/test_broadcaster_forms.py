@@ -8,7 +8,7 @@ import time
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
-from helpers.sample_messages import frame_of, snapshot_of
+from helpers.sample_messages import frame_of, plain, snapshot_of
 from helpers.session_fixture import SessionFixture
 from helpers.waiting import until
 from zonetools.compare.delivery import SERVERS
@@ -18,7 +18,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.protocol.decoding import decode_server, inflate_message
+from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX
 from zoneserver.protocol.messages import (
     DEFLATE,
@@ -39,11 +39,6 @@ from zoneserver.zone.link import Join, Requests
 from zoneserver.zone.rules import Rules
 
 SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
-
-
-def plain(payload: bytes) -> bytes:
-    """The payload, inflated if it is a DEFLATED message."""
-    return inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload
 
 
 class Chorus(Rules):

@@ -199,7 +199,7 @@ def test_refusal_names_the_action_and_the_parameter() -> None:
     zone = DrivenZone(Probe(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.submit(1, 1, [("digit", 10)])
-    ((_ref, refusal, _is_glitch),) = zone.step().refused
+    ((_ref, refusal, _is_violation),) = zone.step().refused
     assert refusal.text == "digit(value) must be a whole number from -3 to 9"
 
 

@@ -157,7 +157,7 @@ def test_names_and_the_player_limit_hold_over_all_gateways() -> None:
     assert [name for name in zone.zone.world.names if name] == ["ann", "dan", "cid"]
 
 
-def test_a_gateway_that_connects_late_makes_its_own_snapshots() -> None:
+def test_gateway_that_connects_late_makes_its_own_snapshots() -> None:
     zone = TwoGateways()
     ann = zone.connect(0, "ann")
     zone.tick()
