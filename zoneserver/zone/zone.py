@@ -1,7 +1,7 @@
-"""The zone: takes one input a tick and turns it into one output.
+"""The zone takes one input per tick and turns it into one output.
 
-No asyncio, no socket, no clock: the zone is a function of its inputs, and `link` says what they are. The
-same inputs give the same bytes.
+The zone uses no asyncio, no socket and no clock: it is a function of its inputs, which `link` defines. Equal
+inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 # sequence, and every client must see which of two is the newer.
 _SEQUENCES_PER_TICK = 128
 
-# Places of failures that are remembered: more than the lines of any game that raise.
+# How many places of failures are remembered: more than any game has lines that raise.
 _PLACES_MAX = 1_000
 
 
@@ -47,19 +47,19 @@ def new_game(game: type[Rules]) -> Rules:
 
 
 class RuleFailure(NamedTuple):
-    """A rule that raised."""
+    """A rule that raised an exception."""
 
     tick: int
     what: str
-    """Which rule it was, for people to read."""
+    """Names the rule, for people."""
     error: Exception
     about: dict[str, object]
-    """Player and action, where the rule was an action's."""
+    """The player and the action, if the rule was an action."""
     failures_total: int
 
 
 def log_failure(failure: RuleFailure) -> None:
-    """Logs a rule that raised, with its traceback."""
+    """Logs the failure with its traceback."""
     about = failure.about | {"tick": failure.tick, "failures_total": failure.failures_total}
     about["error"] = raised_by(failure.error)
     text = "%s failed in tick %d (failure %d)"
@@ -71,8 +71,8 @@ def log_failure(failure: RuleFailure) -> None:
 class Zone:
     """One crowded place and its game.
 
-    Raises TypeError for a game that is not written as it should be, and GameError for one that fails as it starts.
-    `on_failure` is told of each rule that raises, at most once a second for each place in the code.
+    Raises TypeError for a game with an invalid action, and GameError when `on_start` raises.
+    `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
     >>> class Chat(Rules):
@@ -104,21 +104,21 @@ class Zone:
         self._on_failure = on_failure
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
-        # By slot, and by the number under which a gateway knows them.
+        # Players by slot, and by the ref under which their gateway knows them.
         self._players: dict[int, Player] = {}
         self._by_ref: dict[int, Player] = {}
-        # Free slots below the highest that was ever used, lowest first, so that slots stay dense.
+        # A heap of free slots: the lowest is used first, so that slots stay dense.
         self._free: list[int] = []
-        # Players who may come in and wait for their tick, by ref, in order.
+        # Registered players who wait for a slot, by ref, in order.
         self._arriving: dict[int, Join] = {}
-        # Packets that the last tick had no room for; the next tick takes them first.
+        # Packets that the last tick had no room for. The next tick takes them first.
         self._carried: list[Actions] = []
-        # What the output of the tick that runs will say.
+        # Parts of the output of the current tick.
         self._joined: list[tuple[int, int]] = []
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
-        # In which tick a failure was last reported, by its place.
+        # The tick in which a failure was last reported, by its place.
         self._failures_reported: dict[object, int] = {}
         rules.hz = hz
         rules.random = random.Random(seed)
@@ -142,7 +142,7 @@ class Zone:
         return self.encode()
 
     def advance(self, tick_input: TickInput) -> None:
-        """Applies what the input asks for, in the order in which it came."""
+        """Applies the input: leaves, joins, timers, actions and `on_tick`, in this order."""
         world, rules, requests = self.world, self.rules, tick_input.requests
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = rules.tick = tick_input.tick
@@ -161,7 +161,7 @@ class Zone:
         """The output of the tick that `advance` ran."""
         world = self.world
         records = self._frame.records
-        # The hash is of the state that the receiver has once it applied this very frame.
+        # The hash is that of the state after this frame.
         state_hash = world.hash() if world.tick % self.info.hz == 0 else None
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
         self.counters.encodes_total += 1
@@ -170,13 +170,13 @@ class Zone:
         refused, self._refused = self._refused, []
         return TickOutput(world.tick, frame, records, joined, ended, refused)
 
-    # --- Coming and going -------------------------------------------------------------------------
+    # --- Joins and leaves -------------------------------------------------------------------------
 
     def _let_in(self, joins: Sequence[Join], left: set[int], unix_seconds: float) -> None:
-        """Registers new players, and gives a slot to as many as one tick takes in."""
+        """Registers new players, and gives slots to as many as one tick admits."""
         for join in joins:
             if join.ref in left:
-                continue  # It left before the zone heard of it.
+                continue  # The player left before the zone knew of it.
             for ended in self._registry.enter(join, unix_seconds):
                 self._ended.append(ended)
                 if ended.ref != join.ref:
@@ -188,12 +188,12 @@ class Zone:
             self._joined.append((ref, self._join(ref, self._arriving.pop(ref).name)))
 
     def _remove(self, ref: int) -> None:
-        """Takes a player out of the zone, or out of those who wait to come in."""
+        """Takes a player out of the zone, or out of the players who wait for a slot."""
         if self._arriving.pop(ref, None) is None:
             self._leave(ref)
 
     def _join(self, ref: int, name: str) -> int:
-        # Without a free slot below them, the players fill the slots from 0 without a gap.
+        # If no slot is free, the players fill the slots from 0 without a gap.
         slot = heapq.heappop(self._free) if self._free else len(self._players)
         player = Player(slot, name, self.world, self._frame)
         self.world.join(slot, name)
@@ -215,18 +215,18 @@ class Zone:
     # --- Actions ----------------------------------------------------------------------------------
 
     def _act(self, packets: Sequence[Actions]) -> None:
-        """Applies the actions of all packets, as many as the bounds on one player allow."""
+        """Applies the actions of all packets, within the bounds for each player."""
         actions_max, event_bytes_max = self._limits.actions_per_tick, self._limits.event_bytes_per_tick
         carried, self._carried = self._carried, []
-        # By player: the first sequence that this tick takes, and how many actions.
+        # For each player: the first sequence in this tick, and the number of actions.
         taken: dict[int, tuple[int, int]] = {}
-        # By player: how many bytes everybody is told because of their packets.
+        # For each player: the bytes of events that their packets have caused.
         told: dict[int, int] = {}
         for packet in chain(carried, packets):
             ref, seq, actions = packet
             player = self._by_ref.get(ref)
             if player is None:
-                continue  # It left before its actions were due.
+                continue  # The player has left.
             first, count = taken.get(ref, (seq, 0))
             count += len(actions)
             if count > actions_max or seq + len(actions) - first > _SEQUENCES_PER_TICK:
@@ -270,9 +270,9 @@ class Zone:
             player.acting_seq = None
 
     def _undo_motion(self, player: Player, moved_before: int | None) -> None:
-        """For an action that did not happen: a motion that its rule made stands, but not as the action's doing.
+        """Detaches the motion of a refused action from the action. The motion itself stands, as one by the rules.
 
-        An action is either in the frame or refused.
+        So an action is either in the frame or refused.
         """
         if player.moved:
             self._frame.placed.add(player.slot)
