@@ -186,7 +186,7 @@ async def test_full_inbox_is_decoded_before_the_tick(open_gateway: OpenGateway) 
     node.tick()
     for player in players:
         refusal = await player.read_until(Refusal)
-        assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "one more than a tick takes"
+        assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "the action is one more than a tick takes"
 
 
 @pytest.mark.parametrize("seq", [1, 4, 6])
