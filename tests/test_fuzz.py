@@ -1,4 +1,4 @@
-"""The fuzz targets, for as long as a test may take: `make fuzz` runs the same for as long as one likes."""
+"""The fuzz targets with a fixed number of inputs. `make fuzz` runs them for any time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from zoneserver.zone.frame_history import History
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
 EXAMPLES = {"framing": 600, "decoding": 1500, "replica": 1000, "client": 600, "session": 600, "gateway": 300}
-"""How many inputs a test makes up, always the same ones: a second of each, or less."""
+"""How many inputs a test generates, without randomness: at most a second for each target."""
 
 
 def run_seeds(name: str) -> int:
@@ -50,7 +50,7 @@ def test_kept_input_that_once_failed_passes(path: Path) -> None:
 def test_golden_messages_break_no_promise(name: str) -> None:
     frames = run_seeds(name)
     assert frames >= len(seeds(name))
-    assert frames == run_seeds(name), "the same bytes do not do the same"
+    assert frames == run_seeds(name), "equal inputs ran different numbers of frames"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,7 +68,7 @@ def test_recipe_without_changes_gives_the_golden_message(which: int) -> None:
     assert payload_of(RECIPE + bytes((which,))) == UNPACKABLE[which]
 
 
-# --- They would notice ----------------------------------------------------------------------------
+# --- Targets notice faults ----------------------------------------------------------------------------
 
 
 def test_target_notices_a_lost_payload(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +123,9 @@ def broken(*_: object) -> None:
 @pytest.mark.parametrize(
     ("owner", "method", "instead"),
     [
-        (Session, "answer", broken),  # fails for one session
-        (FrameBuilder, "left", lambda _builder, _slot: None),  # tells nobody of it
-        (History, "since", lambda history, tick: [] if tick else [history.snapshot()]),  # nobody catches up
+        (Session, "answer", broken),  # raises for one session
+        (FrameBuilder, "left", lambda _builder, _slot: None),  # the frame misses the leave
+        (History, "since", lambda history, tick: [] if tick else [history.snapshot()]),  # no player catches up
     ],
 )
 def test_target_notices_a_faulty_gateway(
@@ -136,7 +136,7 @@ def test_target_notices_a_faulty_gateway(
         run_seeds("gateway")
 
 
-# --- What fuzzes ----------------------------------------------------------------------------------
+# --- The runner ----------------------------------------------------------------------------------
 
 
 def test_failing_input_is_shrunk_and_kept_and_ends_the_run(

@@ -1,4 +1,4 @@
-"""The whole server, in this process."""
+"""The server, within the process of the test."""
 
 from __future__ import annotations
 

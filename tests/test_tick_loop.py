@@ -1,4 +1,4 @@
-"""The tick loop: when it sleeps, and what it measures."""
+"""The tick loop: its sleep between packets, and its measurements."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class TickLoop:
         self._failures += 1
         tick, failures = self._zone.world.tick, self._failures
         about = fields(tick=tick, failures=failures)
-        log.exception("tick %d failed and was sent to nobody (failure %d in a row)", tick, failures, extra=about)
+        log.exception("tick %d failed and was not sent (failure %d in a row)", tick, failures, extra=about)
         if self._failures >= _FAILURES_MAX:
             log.critical("%d ticks failed in a row: the zone cannot go on, and the server stops", failures, extra=about)
             self._failed()

@@ -1,4 +1,4 @@
-"""A server whose admin port a test asks."""
+"""A server with an admin port, and connections to that port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin port: what it answers, and what it does with those who do not speak HTTP."""
+"""The admin port: HTTP requests, invalid requests, and bounds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_head_is_get_without_the_body(browse: Browse, path: str, status: i
     answer = await browser.ask(f"HEAD {path}")
     assert (answer.status, answer.body) == (status, b"")
     assert int(answer.headers["content-length"]) > 0
-    # What came after the head would be taken for the next answer.
+    # A body would be read as the next answer.
     assert (await browser.ask("GET /healthz")).status == 200
 
 
@@ -51,7 +51,7 @@ async def test_one_connection_carries_many_requests(browse: Browse) -> None:
     browser = await browse()
     ticks = [(await browser.ask("GET /stats")).document["tick"] for _ in range(10)]
     assert ticks == sorted(ticks)
-    # Several at once, and one of them cut in two.
+    # Several requests at once, one of them split.
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     browser.writer.write(request * 2 + request[:10])
     assert [(await browser.answer()).status for _ in range(2)] == [200, 200]
@@ -143,7 +143,7 @@ async def test_unread_answers_stop_further_answers(server: ZoneServer, monkeypat
         before = served
         for _ in range(20):
             await asyncio.sleep(0.001)
-    assert served < 200, "it waits until they are read"
+    assert served < 200, "the server waits until the answers are read"
     writer.transport.abort()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""The line of statistics in the log: what it says, and when it is left out."""
+"""The line of statistics in the log, and the warnings about overruns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers import server_stats
 from helpers.fake_loop import FakeLoop
 from helpers.raw_client import Connect
 from helpers.servers import OpenServer
@@ -23,19 +24,17 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.support.logs import _JsonFormatter, _TextFormatter
 from zoneserver.zone.rules import Rules
 
-KINDS: dict[str, Any] = {"int": 0, "float": 0.0, "str": ""}
 INTERVAL_SECONDS = 10.0
 
 
 def stats(**figures: Any) -> Stats:
-    """Statistics in which everything is zero but for what is given."""
-    values = {field.name: KINDS.get(str(field.type), {}) for field in dataclasses.fields(Stats)}
-    values |= {"hz": 20, "tick_ms": {"p50": 5.0, "p99": 8.1, "max": 9.0}, "players_max": 10_000}
-    return Stats(**(values | figures))
+    """Statistics of a zone at 20 Hz with the given values, and zero in all other fields."""
+    usual = {"hz": 20, "tick_ms": {"p50": 5.0, "p99": 8.1, "max": 9.0}, "players_max": 10_000}
+    return server_stats.stats(**usual | figures)
 
 
-class Zone:
-    """Somebody who has statistics, which a test changes as time goes by."""
+class StatsSource:
+    """A source of statistics that a test changes."""
 
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self.now = stats()
@@ -54,7 +53,7 @@ Lines = Callable[[], list[logging.LogRecord]]
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
-    """What was reported so far."""
+    """The lines that were logged so far."""
     caplog.set_level(logging.INFO, "zoneserver.admin.log_report")
     return lambda: [record for record in caplog.records if record.name == "zoneserver.admin.log_report"]
 
@@ -104,7 +103,7 @@ def test_stats_line_of_a_crowd_is_not_cut_off() -> None:
 
 
 def test_reporter_logs_a_line_of_each_interval(lines: Lines) -> None:
-    zone = Zone()
+    zone = StatsSource()
     zone.pass_interval(**CROWD)
     zone.pass_interval(actions_in_total=51_000, closes={"FLOOD": 1})
     assert len(lines()) == 2
@@ -115,17 +114,17 @@ def test_reporter_logs_a_line_of_each_interval(lines: Lines) -> None:
 
 
 def test_reporter_logs_no_line_while_statistics_are_requested(lines: Lines) -> None:
-    zone = Zone()
+    zone = StatsSource()
     zone.reporter.is_watched = True
     zone.pass_interval(**CROWD)
     assert not lines()
     zone.pass_interval(actions_in_total=51_000)
-    assert len(lines()) == 1, "nobody has asked since"
-    assert "in 100 actions/s" in lines()[0].getMessage(), "it is about one interval all the same"
+    assert len(lines()) == 1, "the statistics were not requested again"
+    assert "in 100 actions/s" in lines()[0].getMessage(), "the line is still about one interval"
 
 
 def test_reporter_logs_no_line_of_an_empty_idle_zone(lines: Lines) -> None:
-    zone = Zone()
+    zone = StatsSource()
     zone.pass_interval()
     assert not lines()
     zone.pass_interval(connections=1, players=1, connections_total=1, joins_total=1)
@@ -141,7 +140,7 @@ def test_reporter_logs_no_line_of_an_empty_idle_zone(lines: Lines) -> None:
 
 
 def test_reporter_without_an_interval_has_no_timer(lines: Lines) -> None:
-    zone = Zone(interval_seconds=0.0)
+    zone = StatsSource(interval_seconds=0.0)
     assert zone.loop.timers == 0
     zone.pass_interval(**CROWD)
     assert not lines()
@@ -149,7 +148,7 @@ def test_reporter_without_an_interval_has_no_timer(lines: Lines) -> None:
 
 
 def test_stopped_reporter_leaves_no_timer() -> None:
-    zone = Zone()
+    zone = StatsSource()
     zone.pass_interval(**CROWD)
     zone.reporter.stop()
     assert zone.loop.timers == 0
@@ -182,7 +181,7 @@ PHASES = {"ingest": 4.0, "rules": 10.0, "encode": 2.0, "fan_out": 3.0}
 def test_overrun_is_logged_with_the_phase_that_caused_it(
     tick_ms: float, phases: dict[str, float], phase: str | None, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Zone().reporter.overran(512, tick_ms, 2, PHASES | phases, 17)
+    StatsSource().reporter.overran(512, tick_ms, 2, PHASES | phases, 17)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(f"tick 512 {words}")
@@ -192,7 +191,7 @@ def test_overrun_is_logged_with_the_phase_that_caused_it(
 
 
 def test_overruns_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
-    zone = Zone()
+    zone = StatsSource()
     for number in range(1, 9):
         zone.reporter.overran(number, 80.0, 0, PHASES, number)
         zone.loop.now += 0.25
@@ -200,7 +199,7 @@ def test_overruns_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixt
 
 
 class Slow(Rules):
-    """A game whose ticks take longer than they may."""
+    """A game whose ticks take longer than their period."""
 
     def on_tick(self) -> None:
         time.sleep(0.03)

@@ -1,4 +1,4 @@
-"""Statistics for Prometheus: every field is there, under a name and in a unit that it would choose itself."""
+"""Statistics for Prometheus: every field is exposed, with a conventional name and unit."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from zoneserver.admin.prometheus import load_exposition
 from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
 
-# Fields whose unit is not the one that Prometheus asks for.
+# Fields whose unit differs from that of their metric.
 SCALES = {"tick_ms": 0.001, "phases_ms": 0.001, "cpu_percent": 0.01}
 FIELDS = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
 
 
 def stats(**figures: Any) -> Stats:
-    """Statistics in which no two values are the same."""
+    """Statistics in which all values differ."""
     values: dict[str, Any] = {}
     for number, (name, kind) in enumerate(FIELDS.items(), 101):
         values[name] = {"int": number, "float": number + 0.5, "str": f"text {number}"}.get(kind) or {
@@ -31,7 +31,7 @@ def stats(**figures: Any) -> Stats:
 
 
 def samples(snapshot: Stats) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """What a scraper reads: values by name and labels."""
+    """The values that a scraper reads, by name and labels."""
     text = load_exposition()(snapshot).decode()
     found = {}
     for family in text_string_to_metric_families(text):
@@ -39,7 +39,7 @@ def samples(snapshot: Stats) -> dict[tuple[str, tuple[tuple[str, str], ...]], fl
         assert family.type in ("counter", "gauge", "summary")
         for sample in family.samples:
             key = sample.name, tuple(sorted(sample.labels.items()))
-            assert key not in found, "a sample appears once"
+            assert key not in found, "each sample appears once"
             found[key] = sample.value
     return found
 

@@ -22,7 +22,7 @@ SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
 
 
 class Stubborn(Rules):
-    """Tells everybody much, and refuses whatever anybody asks for."""
+    """A game with large frames that refuses every action."""
 
     def on_tick(self) -> None:
         self.emit("noise", bytes(4096))
@@ -33,7 +33,7 @@ class Stubborn(Rules):
 
 
 def listed(node: GatewayFixture, sort: str = "queued", limit: int = 20) -> SessionList:
-    """As it arrives at who asks for it."""
+    """The list after a round trip through JSON."""
     return SessionList.from_json(
         json.loads(json.dumps(list_sessions(node.gateway, node.clock.time(), sort, limit).to_json()))
     )
@@ -44,7 +44,7 @@ def names(node: GatewayFixture, sort: str, limit: int = 20) -> list[str]:
 
 
 async def pleads(node: GatewayFixture, client: Client, seq: int) -> None:
-    """Asks once for what nobody gets."""
+    """Sends an action that the game refuses."""
     before = node.gateway.counters.packets_in_total
     await client.say(Act(seq, [("plead",)]))
     await until(lambda: node.gateway.counters.packets_in_total > before)
@@ -154,7 +154,7 @@ async def test_session_of_a_closed_socket_is_listed(open_gateway: OpenGateway) -
     (session,) = node.gateway._connections
     session.abort()
     assert names(node, "rtt") == ["ann"]
-    # The loop tells the session of it in a later turn.
+    # The loop tells the session in a later turn that its connection is gone.
     await until(lambda: not node.gateway.connections)
     await asyncio.sleep(0)
     assert names(node, "rtt") == []

@@ -1,4 +1,4 @@
-"""The statistics: one table, of which every reader is made."""
+"""The declarations of the statistics."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""`make fuzz`: runs the fuzz targets for as long as one likes, and says how much was run."""
+"""`make fuzz`: runs the fuzz targets for a given time, and prints how many inputs were run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from zoneserver.support.parse import parse_duration
 
 COUNTED = """\
 An input is one call of a target. A frame is one length-prefixed frame (framing, replica, client, session), one payload
-(decoding), or one whole frame that reached the gateway. It counts once, however often its input is run to
-compare splits; what follows the end of a session, or makes up no whole frame, is not counted."""
+(decoding), or one packet that reached the gateway. A frame counts once, even when its input is run several times to
+compare splits. Bytes after the end of a session, and incomplete frames, do not count."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +45,7 @@ FINE, INTERRUPTED = "ok", "interrupted"
 
 
 def run(name: str, engine: str, seconds: float, figures: MutableSequence[int]) -> str:
-    """Fuzzes one target in a process of its own, which a failure of any kind may end."""
+    """Fuzzes one target in a process of its own, since a failure may end the process."""
     process = multiprocessing.get_context("spawn").Process(target=ENGINES[engine], args=(name, seconds, figures))
     process.start()
     try:
@@ -59,7 +59,7 @@ def run(name: str, engine: str, seconds: float, figures: MutableSequence[int]) -
         case code if code == FAILED:
             return "FAILED, see above"
         case code:
-            # A signal, or what atheris says of an input that takes too long or too much memory.
+            # A signal, or the exit code of atheris for an input that takes too long or too much memory.
             return f"FAILED, the process ended with {code}"
 
 

@@ -1,4 +1,4 @@
-"""A gateway with a whole zone behind it, two honest players in it, and chairs for some who may do anything."""
+"""A gateway with a zone, two honest players, and visitors who may do anything."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from zoneserver.protocol.tickets import issue_ticket
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.zone import Zone
 
-__all__ = ["CHAIRS", "TICKS_MAX", "Crowd", "Peer", "attentive"]
+__all__ = ["TICKS_MAX", "VISITORS", "Crowd", "Peer", "collect_log_errors"]
 
 HZ = 4
-CHAIRS = 4
-"""As many may do anything at a time."""
+VISITORS = 4
+"""How many visitors there are at a time."""
 HONEST = ("an honest player, first", "an honest player, again")
 TICKS_MAX = 60
-"""Nothing goes on for longer: one input should take milliseconds."""
+"""The bound on the ticks of one input, which should take milliseconds."""
 EXPIRES_AT = 2**40
-"""When tickets do, in seconds since 1970: not while we run."""
+"""When tickets expire, in seconds since 1970: after every run of a test."""
 RESTRAINTS = {RefusalCode.WARNED, RefusalCode.MUTED}
 LIMITS = Limits(
     client_frame_bytes=256,
@@ -66,15 +66,15 @@ LIMITS = Limits(
     send_hard_bytes=16_384,
     history_ticks=8,
 )
-"""Small, so that a short script reaches both sides of each. Honest players are nowhere near any of them."""
+"""Small limits, so that a short script reaches both sides of each. Honest players stay far below all of them."""
 
 
 @contextmanager
-def attentive() -> Iterator[list[str]]:
-    """Collects what no log may hold: errors, tracebacks, and lines that are too long."""
+def collect_log_errors() -> Iterator[list[str]]:
+    """Collects log records that must not occur: errors, tracebacks and unprintable messages."""
     complaints: list[str] = []
 
-    class Ear(logging.Handler):
+    class LogCollector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             line = self.format(record)
             if record.levelno >= logging.ERROR or record.exc_info:
@@ -82,27 +82,27 @@ def attentive() -> Iterator[list[str]]:
             elif not line.isprintable():
                 complaints.append(f"a message that is not printable: {line!r}")
 
-    log, ear = logging.getLogger("zoneserver"), Ear()
+    log, collector = logging.getLogger("zoneserver"), LogCollector()
     before = log.level, log.propagate
-    log.addHandler(ear)
+    log.addHandler(collector)
     log.setLevel(logging.INFO)
     log.propagate = False
     try:
         yield complaints
     finally:
-        log.removeHandler(ear)
+        log.removeHandler(collector)
         log.level, log.propagate = before
 
 
 class Cramped(Plaza):
-    """So small that everybody is within everybody's reach."""
+    """A plaza so small that every player can reach every other."""
 
     name = "plaza"
     width = height = 200
 
 
-class Line(FakeTransport):
-    """A transport that says where its peer is."""
+class AddressedTransport(FakeTransport):
+    """A transport whose peer has an address."""
 
     host = ""
 
@@ -111,20 +111,20 @@ class Line(FakeTransport):
 
 
 class Peer:
-    """One connection from its far end. It checks all that it is told."""
+    """The client side of one connection. It checks every message that it receives."""
 
     def __init__(self, crowd: Crowd, host: str) -> None:
         self._crowd = crowd
-        # Every second one is as by TLS, where frames go by the transport.
-        kernel_send = self._send if len(crowd.everybody) % 2 == 0 else None
+        # Every second session sends frames through the transport, as a TLS session does.
+        kernel_send = self._send if len(crowd.peers) % 2 == 0 else None
         self.session = Session(crowd.gateway, LIMITS, crowd.loop, kernel_send)
-        self.transport = Line(crowd.loop, self.session)
+        self.transport = AddressedTransport(crowd.loop, self.session)
         self.transport.host = host
         self.session.connection_made(self.transport)
         self.seq = 1
         self.said = b""
         self.piece_bytes = 0
-        """What it says arrives in pieces of so many bytes; 0 is all at once."""
+        """Bytes arrive at the server in pieces of this size; 0 means all at once."""
         self.is_leaving = False
         self.was_reset = False
         self.bye: Bye | None = None
@@ -132,11 +132,11 @@ class Peer:
         self.resyncs = -1
         """Snapshots beyond the first."""
         self.is_restrained = False
-        """Whether it was ever told that it does too much."""
+        """Whether the peer was ever warned or muted."""
         self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
         self._read_bytes = 0
         self._encodings: Sequence[str] = ()
-        # What is on its way to the server, for as long as that does not read.
+        # Bytes that the server has not read yet.
         self._wire: list[bytes] = []
 
     def _send(self, data: bytes) -> int:
@@ -148,7 +148,7 @@ class Peer:
 
     @property
     def state(self) -> PlayerState | None:
-        """How far the gateway takes the player to be; None when the session is over."""
+        """The state of the player in the gateway; None when the session is over."""
         return self._crowd.player_state(self.session)
 
     @property
@@ -174,7 +174,7 @@ class Peer:
         self.transport.fail(ConnectionResetError("reset by peer"))
 
     def arrive(self) -> None:
-        """Delivers what is on its way, as far as the server reads."""
+        """Delivers waiting bytes as far as the server reads."""
         while self._wire and self.transport.reading:
             self.transport.deliver(self._wire.pop(0))
             self._crowd.loop.run()
@@ -182,7 +182,7 @@ class Peer:
             self.transport.deliver_eof()
 
     def take(self, count: int) -> None:
-        """The kernel takes so many bytes more of what the server has for it."""
+        """Lets the kernel take `count` bytes more from the server."""
         if not self.transport.broken:
             self.transport.take(count)
 
@@ -191,7 +191,7 @@ class Peer:
             self.take(1 << 20)
 
     def read(self) -> None:
-        """Hears what the kernel has taken for it since the last time."""
+        """Reads what the kernel has taken since the last call."""
         data = bytes(self.transport.kernel[self._read_bytes :])
         self._read_bytes += len(data)
         for payload in self._deframer.receive(data):
@@ -215,15 +215,17 @@ class Peer:
             assert self.replica is not None, "something came ahead of the welcome"
             if isinstance(message, Tick):
                 self._crowd.note(message, payload)
-                self.replica.apply(message)  # which raises if it does not follow, or has another hash
+                self.replica.apply(message)  # raises when a tick is missing or the hash differs
             else:
-                assert message.tick > self.replica.tick or self.resyncs < 0, "a snapshot of what it has"
+                assert message.tick > self.replica.tick or self.resyncs < 0, (
+                    "a snapshot of a tick that the replica has already"
+                )
                 self.replica.restore(message)
                 self.resyncs += 1
 
 
 class Crowd:
-    """Everybody, and the tick."""
+    """The zone, its gateway, and all peers."""
 
     def __init__(self, send_rate: float, secret: bytes) -> None:
         self.loop = FakeLoop()
@@ -231,7 +233,7 @@ class Crowd:
         self._tickets = 0
         config = Config(
             hz=HZ,
-            max_players=len(HONEST) + CHAIRS - 1,
+            max_players=len(HONEST) + VISITORS - 1,
             send_rate=send_rate,
             send_memory_bytes=24_576,
             ban_seconds=1.0,
@@ -240,20 +242,20 @@ class Crowd:
         )
         self.zone = Zone(Cramped(), hz=HZ, seed=1, limits=LIMITS, players_max=config.max_players, secret=secret)
         self.link = LocalZoneLink(self.zone)
-        self.gateway = Gateway(self.link, config, self.loop, connections_max=len(HONEST) + CHAIRS)
-        # Every frame by its payload: the peers compare bytes, and one decode serves them all.
+        self.gateway = Gateway(self.link, config, self.loop, connections_max=len(HONEST) + VISITORS)
+        # Each frame by its payload, so that it is decoded once for all peers.
         self.ticks: dict[bytes, Tick] = {}
         self._numbers: set[int] = set()
         self._may_skip = bool(send_rate)
-        self.everybody: list[Peer] = []
-        self.chairs: list[Peer | None] = [None] * CHAIRS
+        self.peers: list[Peer] = []
+        self.visitors: list[Peer | None] = [None] * VISITORS
         self.honest = [self.connect("192.0.2.100") for _ in HONEST]
         for peer, name, encodings in zip(self.honest, HONEST, ((), (DEFLATE,)), strict=True):
             peer.say(frame(Hello(PROTOCOL_VERSION, name, self.ticket(name), encodings).encode()))
         self.tick()
 
     def player_state(self, session: Session) -> PlayerState | None:
-        """How far the gateway takes a session to be; None when it is over."""
+        """The state of a session's player in the gateway; None when the session is over."""
         if session.state is not SessionState.OPEN:
             return None
         player = next((player for player in self.gateway.players if player.session is session), None)
@@ -264,11 +266,11 @@ class Crowd:
         self.link.publish(self.zone.tick(self.link.take_input(time.time())))
 
     def connect(self, host: str) -> Peer:
-        self.everybody.append(Peer(self, host))
-        return self.everybody[-1]
+        self.peers.append(Peer(self, host))
+        return self.peers[-1]
 
     def ticket(self, name: str, number: int | None = None) -> bytes:
-        """A good ticket for a name, where one is asked for: a new one, or the same again for the same number."""
+        """A valid ticket for a name if the zone requires one. Equal numbers give equal tickets."""
         if not self._secret:
             return b""
         self._tickets += 1
@@ -276,21 +278,21 @@ class Crowd:
         return issue_ticket(self._secret, name, self.zone.info.name, EXPIRES_AT, nonce)
 
     def note(self, tick: Tick, payload: bytes) -> None:
-        """Everybody gets the very same bytes for a tick."""
+        """Checks that all peers get identical bytes for a tick."""
         if payload not in self.ticks:
             assert tick.tick not in self._numbers, f"two frames of tick {tick.tick}"
             self._numbers.add(tick.tick)
             self.ticks[payload] = tick
 
     def tick(self) -> None:
-        """One tick, for which the honest players do something, and which all hear."""
+        """Runs one tick with actions of the honest players, and lets every peer read."""
         number = self.zone.world.tick
         for slot, peer in enumerate(self.honest):
             if peer.is_playing and not peer.is_leaving:
                 peer.act(("move", number % 90 - 45, slot), ("strike", 1 - slot), ("say", f"tick {number}"))
         self.run_tick()
         self.loop.pass_time(1 / HZ)
-        for peer in self.everybody:
+        for peer in self.peers:
             peer.arrive()
             peer.read()
         for peer in self.honest:
@@ -300,10 +302,10 @@ class Crowd:
                 assert self._may_skip or peer.replica.tick == self.zone.world.tick, "a frame is missing"
 
     def finish(self) -> None:
-        """Everybody reads to the end and agrees; then all leave, and nothing is left of them."""
+        """Lets every peer catch up, compares states, and checks that nothing is left when all have gone."""
         self._catch_up()
         state = self.zone.world.snapshot().encode()
-        for peer in self.everybody:
+        for peer in self.peers:
             reason, room = peer.session.reason, peer.transport.room
             assert reason is not CloseReason.INTERNAL_ERROR, f"{peer.session}: {peer.session.reason_text}"
             if peer.is_playing:
@@ -314,34 +316,34 @@ class Crowd:
                 assert peer.bye is None or peer.bye.code == reason, f"{peer.bye} where {reason} was due"
         for peer in self.honest:
             assert not peer.is_restrained, "an honest player was restrained"
-            assert self._may_skip or peer.resyncs == 0, "an honest player was spared frames"
+            assert self._may_skip or peer.resyncs == 0, "an honest player missed frames"
         assert self.zone.counters.rule_failures_total == 0
         self._leave()
 
     def _catch_up(self) -> None:
         for _ in range(TICKS_MAX):
-            for peer in self.everybody:
+            for peer in self.peers:
                 peer.take_all()
             self.loop.run()
             self.tick()
             if not self.gateway.broadcaster.behind:
                 return
-        raise AssertionError("somebody stays behind who takes everything")
+        raise AssertionError("a player who takes everything stays behind")
 
     def _leave(self) -> None:
-        for peer in self.everybody:
-            # One that floods is read so slowly that the end of its stream would be long in coming.
+        for peer in self.peers:
+            # A flooding peer is read so slowly that the end of its stream would take long to arrive.
             if peer.transport.reading:
                 peer.hang_up()
             else:
                 peer.reset()
         for _ in range(TICKS_MAX):
             self.tick()
-            if all(peer.session.state is SessionState.CLOSED for peer in self.everybody):
+            if all(peer.session.state is SessionState.CLOSED for peer in self.peers):
                 break
         self.run_tick()
         gateway = self.gateway
         left = gateway.connections, gateway.players_count, len(gateway.pending), gateway.broadcaster.behind
         assert left == (0, 0, 0, 0), f"connections, players, handshaking and behind are {left} when all are gone"
-        assert self.zone.world.names == [], "somebody is still in the zone"
+        assert self.zone.world.names == [], "a player is still in the zone"
         assert self.loop.timers == 0, "a timer outlives its session"

@@ -1,4 +1,4 @@
-"""What makes up inputs, runs a target on them, and keeps the one that fails."""
+"""The engines: they make inputs, run a target on them, and keep an input that fails."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ NAMES = ("framing", "decoding", "replica", "client", "session", "gateway")
 """Every target, in the order in which they are run."""
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
-"""Inputs that failed once, by target. They are tests: each run of the suite tries them all. What they mean
-depends on the golden messages, so what was mended has a test of its own besides."""
+"""Inputs that failed once, by target. Each run of the test suite tries them all. Their meaning depends on the golden
+messages, so each fault that was fixed also has a test of its own."""
 EXPLORED = HERE.parent.parent / ".fuzz"
-"""What atheris has found worth keeping, by target: the next run begins where this one stopped."""
+"""Inputs that atheris keeps, by target: the next run begins with them."""
 FAILED = 3
-"""The exit code of a process that found a failure, and has told of it."""
+"""The exit code of a process that has found and printed a failure."""
 INPUT_BYTES_MAX = 512
 SHRINK_RUNS_MAX = 2_000
 
 
 class Run:
-    """One target, and in `figures` how many inputs and frames it ran: shared, to outlive this process."""
+    """Runs one target, and counts inputs and frames in `figures`, memory that is shared with the parent process."""
 
     def __init__(self, name: str, figures: MutableSequence[int], corpus: Path = CORPUS) -> None:
-        # Here, and not at the top: atheris has to be there before what it instruments.
+        # Not at the top: atheris must be imported before the modules that it instruments.
         from fuzz.targets import TARGETS
 
         self.name = name
@@ -42,7 +42,7 @@ class Run:
         self._corpus = corpus
 
     def __call__(self, data: bytes) -> None:
-        """Runs the target on one input. Where that fails, keeps the input and ends the process."""
+        """Runs the target on one input. If it fails, keeps the input and ends the process."""
         found = self._run(data)
         self._figures[0] += 1
         if isinstance(found, int):
@@ -51,20 +51,20 @@ class Run:
         path = self.keep(self.shrunk(data, found))
         print(*traceback.format_exception(found), sep="")
         print(f"{self.name} failed on {path}")
-        print(f"to see it again: .venv/bin/python -m pytest tests/test_fuzz.py -k {path.name}", flush=True)
+        print(f"to reproduce it: .venv/bin/python -m pytest tests/test_fuzz.py -k {path.name}", flush=True)
         os._exit(FAILED)
 
     def _run(self, data: bytes) -> int | BaseException:
-        """How many frames there were, or what was raised."""
+        """Returns the number of frames, or the exception that was raised."""
         try:
             return self._target(data)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # pytest's own failure is no Exception
+        except BaseException as error:  # pytest's failure is not an Exception
             return error
 
     def shrunk(self, data: bytes, error: BaseException) -> bytes:
-        """A shorter input with the same kind of error, found by leaving out ever smaller pieces."""
+        """Returns a shorter input that raises an equal type of error, found by leaving out ever smaller pieces."""
         length, runs = len(data) // 2, 0
         while length and runs < SHRINK_RUNS_MAX:
             place = 0
@@ -78,7 +78,7 @@ class Run:
         return data
 
     def keep(self, data: bytes) -> Path:
-        """Writes the input where the tests find it."""
+        """Writes the input into the corpus, where the tests find it."""
         path = self._corpus / self.name / hashlib.sha256(data).hexdigest()[:16]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -86,11 +86,11 @@ class Run:
 
 
 def by_atheris(name: str, seconds: float, figures: MutableSequence[int]) -> None:
-    """Coverage-guided: inputs that reach new lines are kept and varied. Ends the process."""
+    """Fuzzes guided by coverage: inputs that reach new lines are kept and varied. Ends the process."""
     import atheris
 
     EXPLORED.mkdir(exist_ok=True)
-    # What it has to say of itself is for whoever looks for it.
+    # The messages of atheris go to a log file.
     with open(EXPLORED / f"{name}.log", "w") as chatter:
         os.dup2(chatter.fileno(), sys.stderr.fileno())
     with atheris.instrument_imports(include=["zoneserver", "zoneclient"]):
@@ -113,13 +113,13 @@ def by_atheris(name: str, seconds: float, figures: MutableSequence[int]) -> None
 
 
 def by_hypothesis(name: str, seconds: float, figures: MutableSequence[int]) -> None:
-    """Made from golden messages and chance, blind to what they reach."""
+    """Fuzzes with inputs made from golden messages and chance, without coverage."""
     from hypothesis import HealthCheck, Phase, given, seed, settings
 
     from fuzz.inputs import inputs
 
     run, deadline = Run(name, figures), time.monotonic() + seconds
-    # A target may take as long as it likes here, and `Run` shrinks what fails.
+    # There is no deadline for a target, and `Run` shrinks a failing input.
     at_length = settings(
         max_examples=200, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
@@ -142,5 +142,5 @@ ENGINES: dict[str, Callable[[str, float, MutableSequence[int]], None]] = {
 
 
 def installed_engine() -> str:
-    """The better engine that is there."""
+    """Returns the better of the installed engines."""
     return "atheris" if importlib.util.find_spec("atheris") else "hypothesis"

@@ -1,4 +1,4 @@
-"""What the targets are fed: golden messages, spoilt in every way, among bytes that mean nothing."""
+"""The inputs of the targets: golden messages, damaged in many ways, among random bytes."""
 
 from __future__ import annotations
 
@@ -6,48 +6,47 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from fuzz.crowd import CHAIRS
-from fuzz.deeds import ACTIONS, VERBS, act, again, hang_up, hello, misspeak, read_slowly, speak, tick
-from fuzz.scripts import RECIPE, SPOKEN, UNPACKABLE
+from fuzz.crowd import VISITORS
+from fuzz.gateway_script import ACTIONS, VERBS, act, hang_up, hello, read_slowly, repeat, send_golden, send_recipe, tick
+from fuzz.scripts import GOLDEN, RECIPE, UNPACKABLE
 from zoneserver.protocol.framing import frame
 
 __all__ = ["inputs", "seeds"]
 
-STREAM_HEAD, WOVEN_HEAD = bytes((2, 6, 3, 20)), bytes((2, 6, 3 | 128, 20))
-"""How a seed's stream is cut and read, see `targets.head_and_stream`."""
+STREAM_HEAD, MIXED_HEAD = bytes((2, 6, 3, 20)), bytes((2, 6, 3 | 128, 20))
+"""The heads of seeds for streams, see `targets.head_and_stream`."""
 RECIPES = [RECIPE + bytes((which,)) for which in range(len(UNPACKABLE))]
 
 ACT_HEAD, TICK_HEAD = bytes.fromhex("9302019192a161"), bytes.fromhex("9d120264c0c40101c400c400c400909090909194c0c0a161")
 DEEP = [head + b"\x91" * depth + b"\xc0" for head in (ACT_HEAD, TICK_HEAD) for depth in (250, 500, 600, 1000, 1017)]
-"""An action and an event that carry as deep a nest of arrays as fits a payload."""
+"""Actions and events with arrays nested as deeply as fits a payload."""
 
 
 def seeds(target: str) -> list[bytes]:
-    """Inputs that reach deep, for a fuzzer to begin with."""
+    """The inputs that a fuzzer begins with."""
     match target:
         case "decoding":
-            return [*SPOKEN, *RECIPES, *DEEP]
+            return [*GOLDEN, *RECIPES, *DEEP]
         case "replica":
-            said = list(map(counted, [*SPOKEN, *RECIPES]))
+            said = list(map(counted, [*GOLDEN, *RECIPES]))
             return [*said, b"".join(said)]
         case "client":
-            said = [bytes((how,)) + counted(payload) for payload in [*SPOKEN, *RECIPES] for how in range(6)]
+            said = [bytes((how,)) + counted(payload) for payload in [*GOLDEN, *RECIPES] for how in range(6)]
             return [*said, b"".join(said[::6] + said[1::6])]
         case "gateway":
             come, go = b"\0" + step(hello, 3 | 64) + step(tick), step(tick) * 2 + step(hang_up) + step(tick)
-            # Whole lives: in, doing everything there is while reading slowly, too far behind or not,
-            # caught up, then too much of everything, and out.
-            slow, caught_up, too_much = step(read_slowly, 9), step(read_slowly, 255) * 3 + step(tick), step(again, 20)
+            # Whole lives of a player: join, send every action while reading slowly, catch up, flood, leave.
+            slow, caught_up, too_much = step(read_slowly, 9), step(read_slowly, 255) * 3 + step(tick), step(repeat, 20)
             lives = [[come, slow, *acts(), step(tick) * behind, caught_up, too_much, go] for behind in (2, 12)]
-            scripts = [come + words + go for words in (*spoken(), *misspoken())] + list(map(b"".join, lives))
+            scripts = [come + words + go for words in (*golden_steps(), *recipe_steps())] + list(map(b"".join, lives))
             return scripts + [bytes((settings,)) + script[1:] for script in scripts[-2:] for settings in (1, 2, 3)]
         case _:
-            streams = [STREAM_HEAD + frame(said) for said in SPOKEN]
-            return [*streams, STREAM_HEAD + b"".join(map(frame, SPOKEN)), WOVEN_HEAD + bytes(range(256))]
+            streams = [STREAM_HEAD + frame(said) for said in GOLDEN]
+            return [*streams, STREAM_HEAD + b"".join(map(frame, GOLDEN)), MIXED_HEAD + bytes(range(256))]
 
 
 def inputs(target: str) -> st.SearchStrategy[bytes]:
-    """Seeds as they are, seeds of which some bytes are others, and scraps of them in any order."""
+    """Seeds, damaged seeds, and pieces of seeds in any order."""
     spoilt = st.tuples(
         st.sampled_from(seeds(target)), st.integers(0, 200), st.integers(0, 4), st.binary(max_size=4)
     ).map(lambda parts: parts[0][: parts[1]] + parts[3] + parts[0][parts[1] + parts[2] :])
@@ -65,42 +64,49 @@ def inputs(target: str) -> st.SearchStrategy[bytes]:
         case "gateway":
             return spoilt | pieced
         case _:
-            return spoilt | st.tuples(st.sampled_from([STREAM_HEAD, WOVEN_HEAD]), pieced).map(b"".join)
+            return spoilt | st.tuples(st.sampled_from([STREAM_HEAD, MIXED_HEAD]), pieced).map(b"".join)
 
 
 def scraps(target: str) -> Sequence[bytes]:
-    """Pieces of inputs that mean something wherever they stand."""
+    """Pieces of inputs that have a meaning at any place."""
     match target:
         case "decoding":
-            return [said[:2] for said in SPOKEN] + [said[2:] for said in SPOKEN]
+            return [said[:2] for said in GOLDEN] + [said[2:] for said in GOLDEN]
         case "gateway":
-            joins = [step(hello, chair, chair=chair) for chair in range(CHAIRS)]
-            return [step(tick), *joins, *acts(), *spoken(), *misspoken(), *(seed[1:] for seed in seeds(target))]
+            joins = [step(hello, visitor, visitor=visitor) for visitor in range(VISITORS)]
+            return [
+                step(tick),
+                *joins,
+                *acts(),
+                *golden_steps(),
+                *recipe_steps(),
+                *(seed[1:] for seed in seeds(target)),
+            ]
         case _:
-            return list(map(frame, SPOKEN))
+            return list(map(frame, GOLDEN))
 
 
 def counted(payload: bytes) -> bytes:
-    """A payload behind a byte with its length, for a script to read; cut off where it is too long for that."""
+    """A payload after a byte with its length, cut to 255 bytes."""
     return bytes((min(len(payload), 255),)) + payload[:255]
 
 
-def step(verb: object, *read: int, chair: int = 0) -> bytes:
+def step(verb: object, *read: int, visitor: int = 0) -> bytes:
     """One step of a script for the gateway."""
-    return bytes((VERBS.index(verb) * CHAIRS + chair, *read))  # type: ignore[arg-type]
+    return bytes((VERBS.index(verb) * VISITORS + visitor, *read))  # type: ignore[arg-type]
 
 
 def acts() -> list[bytes]:
-    """A packet with one action of each kind, with arguments that suit it."""
+    """A step for each kind of action, with suitable arguments."""
     text = (2, 104, 105)
     read = [(10, 20), (1,), (1,), (0,), text, (5,), (*text, 7), (3, 2)]
     return [step(act, 0, kind, *bytes_read) for kind, bytes_read in zip(range(len(ACTIONS)), read, strict=True)]
 
 
-def spoken() -> list[bytes]:
-    return [step(speak, which) for which in range(len(SPOKEN))]
+def golden_steps() -> list[bytes]:
+    return [step(send_golden, which) for which in range(len(GOLDEN))]
 
 
-def misspoken() -> list[bytes]:
-    """Recipes that change nothing, or the value that is all but the last."""
-    return [step(misspeak, 3, which, 200, what) for which in range(len(UNPACKABLE)) for what in range(0, 128, 16)]
+def recipe_steps() -> list[bytes]:
+    """A step for each recipe, with some changed values."""
+    return [step(send_recipe, 3, which, 200, what) for which in range(len(UNPACKABLE)) for what in range(0, 128, 16)]

@@ -1,4 +1,4 @@
-"""How bytes become what is done and said: a fuzzer knows bytes only, and should still get far with them."""
+"""Turns the bytes of a fuzzer into scripts and into payloads that resemble golden messages."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import msgpack
 
-__all__ = ["RECIPE", "SPOKEN", "Script", "payload_of"]
+__all__ = ["GOLDEN", "RECIPE", "Script", "payload_of"]
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors.json").read_text(encoding="utf-8"))
-SPOKEN = [
+GOLDEN = [
     bytes.fromhex(vector["hex"])
     for vector in VECTORS["messages"] + VECTORS["refused"] + VECTORS["not_deflated"]
     if vector.get("direction") != "stream"
 ]
-"""What anybody might say, in place or out of place: every golden message, and every one that is none."""
+"""Every golden message, and every golden payload that decoders must reject."""
 RECIPE = b"\xc1"
-"""Begins a payload that is a recipe; no msgpack value begins so."""
+"""The first byte of a recipe. No msgpack value begins with it."""
 
 
 class Script:
-    """Bytes that are read one after the other; zeros follow the last."""
+    """Bytes that are read one after the other. After the last byte it reads zeros."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -41,13 +41,13 @@ class Script:
         return (self.byte() ^ 0x80) - 0x80
 
     def bytes(self) -> bytes:
-        """A byte that says how many, then so many."""
+        """Reads a byte with a length, and then that many bytes."""
         count = self.byte()
         self._place += count
         return self._data[self._place - count : self._place]
 
 
-# Values that stand at the edges of what is allowed, or have no business anywhere.
+# Values at the limits of what is allowed, and values that are allowed nowhere.
 INTEGERS = [
     0,
     1,
@@ -83,9 +83,9 @@ VALUES = [*INTEGERS, *HUGE, *ODD, *TEXTS, *ARRAYS]
 
 
 def payload_of(data: bytes) -> bytes:
-    """The bytes as they are, or what they are a recipe for: a golden message with other values in it.
+    """Returns the bytes unchanged, or the payload that they describe if they are a recipe.
 
-    A recipe says which message, and then, again and again, which value of it becomes what: two bytes.
+    A recipe names a golden message by one byte. Two further bytes for each change name a value and its new value.
     """
     if data[:1] != RECIPE:
         return data
@@ -108,7 +108,7 @@ def payload_of(data: bytes) -> bytes:
 
 
 def places_in(message: list[Any]) -> list[tuple[list[Any], int]]:
-    """Every value in nested lists, as the list that holds it and its index, outer ones first."""
+    """Returns each value in nested lists as (list, index), outer lists first."""
     places, lists = [], [message]
     for values in lists:
         places += [(values, index) for index in range(len(values))]
@@ -123,6 +123,6 @@ def is_unpackable(payload: bytes) -> bool:
         return False
 
 
-UNPACKABLE = list(filter(is_unpackable, SPOKEN))
+UNPACKABLE = list(filter(is_unpackable, GOLDEN))
 PLACES_MAX = 500
-"""A message of more values than this is left as it is: repetitions of repetitions would never end."""
+"""A message with more values than this is not changed further, since repeated repetitions grow without end."""

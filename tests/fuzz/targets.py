@@ -1,7 +1,7 @@
-"""What is fuzzed: functions that take any bytes whatever and say how many frames they ran.
+"""The fuzz targets: functions that take arbitrary bytes and return how many frames they ran.
 
-A promise that is broken comes out as an AssertionError; so does, by being no such error, anything
-else that is raised. The same bytes always do the same, so that what failed once is kept as a test.
+A target raises AssertionError when a promise is broken, and any other exception is a failure too. Equal bytes
+always have equal effects, so that an input that failed once is kept as a test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zoneclient.errors import DivergedError
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
 
-from fuzz.deeds import gateway
+from fuzz.gateway_script import gateway
 from fuzz.scripts import Script, payload_of
 from zoneserver.config import Limits
 from zoneserver.gateway.session import Session
@@ -45,21 +45,21 @@ from zoneserver.zone.frame_history import Form, Message
 __all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
 
 PAYLOAD_BYTES_MAX = 64
-"""Small, so that a short input reaches both sides of it."""
+"""A small limit, so that a short input reaches both sides of it."""
 HEAD_BYTES = 4
-"""The bytes of an input for framing or session that say how its stream is served; the stream follows."""
-WOVEN = 128
-"""Set in the third byte of an input whose stream is `woven`."""
+"""How many bytes at the start of an input for framing or session say how its stream is served."""
+MIXED = 128
+"""Set in the third byte of an input whose stream is `mixed`."""
 GOODBYE = Goodbye().encode()
 RELEASES_MAX = 1000
-"""More often than this no session is held at one piece."""
+"""The most times that a session may be held at one piece."""
 WELCOME = Welcome(1, 0, 60, 20, "plaza", 10_000, 10_000, [("hp", 100), ("kills", 0)], 1024, 16)
 
 
 def framing(data: bytes) -> int:
-    """Any split of a stream gives the same payloads, and the same error after them.
+    """Every split of a stream gives equal payloads, and an equal error after them.
 
-    A frame counts once, though its stream is read under three splits.
+    A frame counts once, although its stream is read with three splits.
     """
     (first, second, limit, _), stream = head_and_stream(data)
     payloads, is_broken, left_bytes = parsed(stream)
@@ -69,8 +69,8 @@ def framing(data: bytes) -> int:
         for piece in pieces:
             found += received(deframer, piece, limit % 8 or None)
             assert deframer.buffered_bytes < HEADER_BYTES + PAYLOAD_BYTES_MAX, "more is held back than one frame"
-        assert found == payloads, "other payloads than there are in the stream"
-        assert deframer.buffered_bytes == left_bytes, "what is held back is not what was left"
+        assert found == payloads, "the payloads are not those of the stream"
+        assert deframer.buffered_bytes == left_bytes, "the deframer holds back other bytes than the incomplete frame"
         errors.add(deframer.error)
     assert len(errors) == 1, f"each split has its own error: {errors}"
     assert errors != {None} if is_broken else errors == {None}, errors
@@ -78,9 +78,9 @@ def framing(data: bytes) -> int:
 
 
 def decoding(data: bytes) -> int:
-    """Any bytes are a message or a WireError, and a message encodes to one that equals it.
+    """Any bytes are a message or a WireError, and a decoded message survives encoding and decoding.
 
-    A payload counts once, though both decoders read it.
+    A payload counts once, although both decoders read it.
     """
     payload = payload_of(data)
     for decode, kinds in ((decode_client, get_args(ClientMessage)), (decode_server, get_args(ServerMessage))):
@@ -97,21 +97,23 @@ def decoding(data: bytes) -> int:
         try:
             encoded = message.encode()
         except ValueError as error:
-            # It is read to twice the depth to which msgpack packs, and so to which anything is sent.
+            # msgpack unpacks twice as deeply nested values as it packs.
             assert "recursion limit" in str(error), error
             continue
-        assert are_equal(decode(encoded), message), f"{encoded.hex()} came back as another"
+        assert are_equal(decode(encoded), message), f"{encoded.hex()} changed in a round trip"
         if isinstance(message, Snapshot | Tick):
             (sent,) = Deframer(len(encoded)).receive(Message(encoded).form(Form(LENGTH_PREFIX, deflated=True)))
-            assert (inflate_message(sent) if sent != encoded else sent) == encoded, "deflated it is another"
+            assert (inflate_message(sent) if sent != encoded else sent) == encoded, (
+                "the message changed by deflating and inflating"
+            )
     return 1
 
 
 def client(data: bytes) -> int:
-    """A client that takes what is deflated hears what another hears as it is; one that did not ask for it leaves.
+    """A client hears equal messages deflated and plain. A client that did not ask for deflated messages leaves.
 
-    The input is messages: a byte that says whether and how one is deflated, and a payload after a byte with
-    its length.
+    The input is a sequence of messages: a byte that says whether and how the message is deflated, a byte with
+    the length, and the payload.
     """
     script, payloads, plain = Script(data), list[bytes](), list[bytes]()
     while script.has_more:
@@ -124,19 +126,21 @@ def client(data: bytes) -> int:
             break
     first = next((place for place, payload in enumerate(payloads) if op_of(payload) == Op.DEFLATED), len(payloads))
     heard, code = listened(payloads, deflate=True)
-    assert (heard, code) == listened(plain, deflate=False), "it hears something else where that is deflated"
-    assert heard == listened(plain, deflate=True)[0], "it hears something else though nothing is deflated"
+    assert (heard, code) == listened(plain, deflate=False), "the client hears something else when messages are deflated"
+    assert heard == listened(plain, deflate=True)[0], "the client hears something else although nothing is deflated"
     deaf_heard, deaf_code = listened(payloads, deflate=False)
-    assert deaf_heard == listened(payloads[:first], deflate=False)[0], "it inflates what it did not ask for"
+    assert deaf_heard == listened(payloads[:first], deflate=False)[0], (
+        "the client inflates messages that it did not ask for"
+    )
     assert deaf_code is not None or first == len(payloads)
     return len(payloads)
 
 
 def session(data: bytes) -> int:
-    """A session hears the same, says the same and ends the same, however its stream is split.
+    """A session receives, sends and ends equally, however its stream is split.
 
-    Its owner sends each payload back, holds it at some, and ends it at a GOODBYE. A frame counts once, though
-    its stream is served four times: under three splits, and to a peer that is slow to read.
+    Its handler sends each payload back, holds the session at some, and ends it at a GOODBYE. A frame counts once,
+    although its stream is served four times: with three splits, and to a peer that reads slowly.
     """
     (first, second, limit, room), stream = head_and_stream(data)
     heard, is_broken, _ = parsed(stream)
@@ -154,9 +158,9 @@ def session(data: bytes) -> int:
 
 
 def replica(data: bytes) -> int:
-    """Whatever a server sends, a client's copy of the zone takes it or raises what it says it raises.
+    """A replica applies any message of a server, or raises one of its documented errors.
 
-    The input is payloads, each after a byte with its length.
+    The input is a sequence of payloads, each after a byte with its length.
     """
     copy, script, frames = Replica(WELCOME), Script(data), 0
     while script.has_more:
@@ -166,14 +170,14 @@ def replica(data: bytes) -> int:
             if isinstance(message, Snapshot):
                 copy.restore(message)
             elif isinstance(message, Tick):
-                # So that it follows: else nothing of it would be looked at.
+                # The frame then follows the present tick, so that the replica reads all of it.
                 copy.world.tick = message.tick - 1
                 copy.apply(message)
         except (ValueError, DivergedError):
             break  # The client closes the connection.
         for slot in copy.players:
             copy.position(slot)
-        assert copy.world.snapshot().encode(), "a state that cannot be told"
+        assert copy.world.snapshot().encode(), "a state that cannot be encoded"
     return frames
 
 
@@ -191,14 +195,16 @@ TARGETS: dict[str, Callable[[bytes], int]] = {
 
 
 def head_and_stream(data: bytes) -> tuple[bytes, bytes]:
-    """How a stream is served, and the stream: bytes as they are, or woven where the head says so."""
+    """Splits an input into head and stream. The stream is unchanged, or `mixed` if the head says so."""
     head, rest = data[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0"), data[HEAD_BYTES:]
-    return head, woven(rest) if head[2] & WOVEN else rest
+    return head, mixed(rest) if head[2] & MIXED else rest
 
 
-def woven(data: bytes) -> bytes:
-    """A stream of which most is whole frames, however the data is changed: a byte says how long the next
-    payload is (1 to 16 bytes, or about as many as are allowed), or how many bytes go unframed."""
+def mixed(data: bytes) -> bytes:
+    """A stream that consists mostly of whole frames, however a fuzzer changes the data.
+
+    A byte gives the length of the next payload (1 to 16 bytes, or about PAYLOAD_BYTES_MAX), or of unframed bytes.
+    """
     stream, place = list[bytes](), 0
     while place < len(data):
         what, place = data[place], place + 1
@@ -225,7 +231,7 @@ def alternating(stream: bytes, first: int, second: int) -> list[bytes]:
 
 
 def parsed(stream: bytes) -> tuple[list[bytes], bool, int]:
-    """What PROTOCOL.md says a stream is: payloads, whether it breaks after them, bytes that are left."""
+    """Parses a stream as PROTOCOL.md defines it: payloads, whether an error follows, and how many bytes are left."""
     payloads = []
     while len(stream) >= HEADER_BYTES:
         length = int.from_bytes(stream[:HEADER_BYTES])
@@ -239,18 +245,20 @@ def parsed(stream: bytes) -> tuple[list[bytes], bool, int]:
 
 
 def received(deframer: Deframer, piece: bytes, limit: int | None) -> list[bytes]:
-    """All payloads that a piece completes, at most `limit` at a time."""
+    """All payloads that a piece completes, read at most `limit` at a time."""
     payloads = some = deframer.receive(piece, limit)
     while limit is not None and some:
-        assert len(some) <= limit, "more frames at a time than were asked for"
+        assert len(some) <= limit, "receive returned more payloads than its limit"
         some = deframer.receive(b"", limit)
         payloads = payloads + some
     return payloads
 
 
 def is_sendable(message: ClientMessage | ServerMessage) -> bool:
-    """Whether it may be encoded. An action with a column or an array in it is read, for the game to
-    refuse it, but never written: that raises TypeError."""
+    """Whether a message may be encoded.
+
+    An action with a column or an array in it is decoded, for the game to refuse it. Encoding it raises TypeError.
+    """
     if not isinstance(message, Act) or all(isinstance(arg, Value) for action in message.actions for arg in action):
         return True
     try:
@@ -261,7 +269,7 @@ def is_sendable(message: ClientMessage | ServerMessage) -> bool:
 
 
 def are_equal(one: ClientMessage | ServerMessage, other: ClientMessage | ServerMessage) -> bool:
-    """As text a NaN equals itself, and 1 is neither True nor 1.0; what is too deep for that, as bytes."""
+    """Compares messages as text, where a NaN equals itself and 1 differs from True; too deep ones as bytes."""
     try:
         return repr(one) == repr(other)
     except RecursionError:
@@ -272,7 +280,7 @@ def are_equal(one: ClientMessage | ServerMessage, other: ClientMessage | ServerM
 
 
 NONSENSE = b"\xc1"
-"""A payload that no client takes."""
+"""A payload that every client rejects."""
 DEFLATED: list[Callable[[bytes], bytes]] = [
     lambda payload: payload,
     lambda payload: Deflated(deflate(payload)).encode(),
@@ -281,11 +289,11 @@ DEFLATED: list[Callable[[bytes], bytes]] = [
     lambda payload: Deflated(deflate(payload * 100)).encode(),
     lambda payload: Deflated(deflate(payload) + payload[:2]).encode(),
 ]
-"""Ways to send a payload: as it is, deflated, as if it were deflated already, spoilt, far too often, and with more."""
+"""Ways to send a payload: plain, deflated, unchanged as DEFLATED, damaged, repeated 100 times, with extra bytes."""
 
 
 def inflating(payload: bytes) -> None:
-    """What is deflated is a snapshot or a tick, as zlib inflates it, or a WireError."""
+    """Checks that a DEFLATED payload inflates to a snapshot or a tick, as zlib does, or raises WireError."""
     try:
         inflated = inflate_message(payload)
     except WireError as error:
@@ -298,7 +306,7 @@ def inflating(payload: bytes) -> None:
 
 
 class Listener(ClientProtocol):
-    """Writes down what it hears, to the end of it."""
+    """A client that records what it hears."""
 
     def __init__(self, deflate: bool) -> None:
         super().__init__("ann", deflate=deflate)
@@ -311,7 +319,7 @@ class Listener(ClientProtocol):
 
 
 def listened(payloads: Sequence[bytes], deflate: bool) -> tuple[str, str | None]:
-    """What a client hears of these, as text, in which a NaN equals itself; and the code with which it leaves."""
+    """What a client hears of the payloads, as text in which a NaN equals itself, and the code of its goodbye."""
     loop = FakeLoop()
     asyncio.events._set_running_loop(loop)
     try:
@@ -337,12 +345,12 @@ def served(
     reason: CloseReason | None,
     echo: bytes,
 ) -> str:
-    """Serves one session to its end, the peer reading `room` bytes per piece; returns why it ended."""
-    fixture = SessionFixture(limits, room=room)
-    session, transport, owner = fixture.session, fixture.transport, fixture.handler
+    """Serves one session to its end and returns the reason. The peer reads `room` bytes per piece."""
+    connection = SessionFixture(limits, room=room)
+    session, transport, handler = connection.session, connection.transport, connection.handler
 
     def answer(session: Session) -> None:
-        payload = owner.received[-1]
+        payload = handler.received[-1]
         if payload == GOODBYE:
             session.end(CloseReason.CLIENT_LEFT)
             return
@@ -351,32 +359,34 @@ def served(
         if payload[0] % 4 == 0:
             session.hold()
 
-    owner.on_received = answer
+    handler.on_received = answer
     for piece in pieces:
         if transport.reading:
             transport.deliver(piece)
-            fixture.loop.run()
+            connection.loop.run()
         for _ in range(RELEASES_MAX):
             if transport.reading or transport.is_closing():
                 break
             session.release()
-            fixture.loop.run()
+            connection.loop.run()
         else:
-            raise AssertionError("it reads no more")
+            raise AssertionError("the session reads no more")
         if room is not None:
             transport.take(room)
-    assert owner.received == heard, "it heard other frames than it was sent"
+    assert handler.received == heard, "the handler received other payloads than were sent"
     assert session.reason is reason, f"{session.reason} where {reason} was due"
     assert session.is_over or session.state is SessionState.OPEN, session
     text = session.reason_text
     transport.deliver_eof()
     if room is not None:
         transport.take(len(echo) + 1000)
-    fixture.loop.pass_time(limits.linger_seconds)
+    connection.loop.pass_time(limits.linger_seconds)
     assert session.state is SessionState.CLOSED, session
     assert session.reason is (reason or CloseReason.CONNECTION_LOST), session.reason
-    assert bytes(transport.kernel) == echo + fixture.goodbye, "it said something else than it was to say"
+    assert bytes(transport.kernel) == echo + connection.goodbye, (
+        "the session sent other bytes than the echo and the goodbye"
+    )
     assert session.accepted_bytes == session.sent_bytes == len(transport.kernel)
-    assert [word for word in owner.told if word not in ("stalled", "drained")] == ["opened", "ended", "gone"]
-    assert fixture.loop.timers == 0, "a timer outlives its session"
+    assert [word for word in handler.told if word not in ("stalled", "drained")] == ["opened", "ended", "gone"]
+    assert connection.loop.timers == 0, "a timer outlives its session"
     return text

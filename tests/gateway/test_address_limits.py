@@ -1,4 +1,4 @@
-"""Admission by address: both sides of each bound, and no table without one."""
+"""Limits by address: both sides of each bound, and bounded tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANN, BOB = "192.0.2.1", "192.0.2.2"
 
 
 def admission(ban_seconds: float = 60.0, **limits: float) -> Admission:
-    # Of each test only one bound is to be felt.
+    # All bounds are wide but the one that the test sets.
     wide = {
         "address_connections_max": 1_000_000,
         "address_handshakes_max": 1_000_000,
@@ -29,120 +29,120 @@ def admission(ban_seconds: float = 60.0, **limits: float) -> Admission:
 
 
 def test_connections_of_an_address_are_bounded_until_one_is_gone() -> None:
-    door = admission(address_connections_max=3)
-    assert [door.opened(ANN, 0.0) for _ in range(4)] == [None] * 3 + [CloseReason.TOO_MANY_CONNECTIONS]
-    assert door.opened(BOB, 0.0) is None, "another address has its own"
-    door.gone(ANN, 0.0)
-    assert door.opened(ANN, 0.0) is None
+    addresses = admission(address_connections_max=3)
+    assert [addresses.opened(ANN, 0.0) for _ in range(4)] == [None] * 3 + [CloseReason.TOO_MANY_CONNECTIONS]
+    assert addresses.opened(BOB, 0.0) is None, "another address has its own"
+    addresses.gone(ANN, 0.0)
+    assert addresses.opened(ANN, 0.0) is None
 
 
 def test_handshakes_of_an_address_are_bounded_until_one_is_complete() -> None:
-    door = admission(address_handshakes_max=2)
-    assert [door.opened(ANN, 0.0) for _ in range(3)] == [None] * 2 + [CloseReason.TOO_MANY_CONNECTIONS]
-    door.greeted(ANN)
-    assert door.opened(ANN, 0.0) is None
+    addresses = admission(address_handshakes_max=2)
+    assert [addresses.opened(ANN, 0.0) for _ in range(3)] == [None] * 2 + [CloseReason.TOO_MANY_CONNECTIONS]
+    addresses.greeted(ANN)
+    assert addresses.opened(ANN, 0.0) is None
 
 
 def test_new_connections_of_an_address_are_bounded_per_second() -> None:
-    door = admission(address_connections_burst=5, address_connections_per_second=2)
-    assert [door.opened(ANN, 0.0) for _ in range(6)] == [None] * 5 + [CloseReason.TOO_MANY_CONNECTIONS]
+    addresses = admission(address_connections_burst=5, address_connections_per_second=2)
+    assert [addresses.opened(ANN, 0.0) for _ in range(6)] == [None] * 5 + [CloseReason.TOO_MANY_CONNECTIONS]
     for _ in range(1000):
-        assert door.opened(ANN, 0.1) is CloseReason.TOO_MANY_CONNECTIONS
-    assert door.opened(ANN, 0.6) is None, "what was turned away was not charged"
+        assert addresses.opened(ANN, 0.1) is CloseReason.TOO_MANY_CONNECTIONS
+    assert addresses.opened(ANN, 0.6) is None, "a rejected connection is not charged"
 
 
 def test_ban_lasts_its_time_and_concerns_one_address() -> None:
-    door = admission(ban_seconds=10.0)
-    door.opened(ANN, 0.0)
-    door.ban(ANN, 5.0)
-    assert door.opened(ANN, 14.9) is CloseReason.BANNED
-    door.gone(ANN, 14.9)
-    assert door.opened(ANN, 14.95) is CloseReason.BANNED, "it outlives the last connection"
-    assert door.opened(BOB, 14.9) is None
-    assert door.opened(ANN, 15.0) is None
+    addresses = admission(ban_seconds=10.0)
+    addresses.opened(ANN, 0.0)
+    addresses.ban(ANN, 5.0)
+    assert addresses.opened(ANN, 14.9) is CloseReason.BANNED
+    addresses.gone(ANN, 14.9)
+    assert addresses.opened(ANN, 14.95) is CloseReason.BANNED, "the ban outlives the last connection"
+    assert addresses.opened(BOB, 14.9) is None
+    assert addresses.opened(ANN, 15.0) is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_loopback_address_is_exempt(host: str) -> None:
-    door = admission(address_connections_max=1, address_connections_burst=1)
-    assert {door.opened(host, 0.0) for _ in range(100)} == {None}
-    door.ban(host, 0.0)
-    assert door.opened(host, 0.0) is None
-    door.greeted(host)
-    door.gone(host, 0.0)
-    assert len(door) == 0
+    addresses = admission(address_connections_max=1, address_connections_burst=1)
+    assert {addresses.opened(host, 0.0) for _ in range(100)} == {None}
+    addresses.ban(host, 0.0)
+    assert addresses.opened(host, 0.0) is None
+    addresses.greeted(host)
+    addresses.gone(host, 0.0)
+    assert len(addresses) == 0
 
 
 def test_ipv6_address_counts_as_its_network() -> None:
-    door = admission(address_connections_max=1)
-    assert door.opened("2001:db8::1", 0.0) is None
-    assert door.opened("2001:db8::ffff:1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
-    assert door.opened("2001:db8:0:1::1", 0.0) is None
-    door.gone("2001:db8::1", 0.0)
-    assert door.opened("2001:db8::2", 0.0) is None
+    addresses = admission(address_connections_max=1)
+    assert addresses.opened("2001:db8::1", 0.0) is None
+    assert addresses.opened("2001:db8::ffff:1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
+    assert addresses.opened("2001:db8:0:1::1", 0.0) is None
+    addresses.gone("2001:db8::1", 0.0)
+    assert addresses.opened("2001:db8::2", 0.0) is None
 
 
 def test_table_of_addresses_is_bounded() -> None:
-    door = admission(addresses_max=100)
+    addresses = admission(addresses_max=100)
     for number in range(10_000):
         host = f"10.0.{number >> 8}.{number & 255}"
-        door.opened(host, now=0.0)
-        door.ban(host, now=0.0)
-        door.gone(host, now=0.0)
-        assert len(door) <= 101
-    assert door.opened("10.0.39.15", now=0.0) is CloseReason.BANNED, "the longest gone are forgotten first"
+        addresses.opened(host, now=0.0)
+        addresses.ban(host, now=0.0)
+        addresses.gone(host, now=0.0)
+        assert len(addresses) <= 101
+    assert addresses.opened("10.0.39.15", now=0.0) is CloseReason.BANNED, "the oldest entries are dropped first"
 
 
 def test_forgettable_address_is_dropped() -> None:
-    door = Admission(Limits(), ban_seconds=60.0)
+    addresses = Admission(Limits(), ban_seconds=60.0)
     for number in range(1000):
         host = f"10.0.{number >> 8}.{number & 255}"
-        door.opened(host, now=float(number))
-        door.greeted(host)
-        door.gone(host, now=float(number))
-    assert len(door) <= 2
+        addresses.opened(host, now=float(number))
+        addresses.greeted(host)
+        addresses.gone(host, now=float(number))
+    assert len(addresses) <= 2
 
 
 def test_ban_does_not_keep_other_addresses_in_the_table() -> None:
-    door = Admission(Limits(), ban_seconds=60.0)
+    addresses = Admission(Limits(), ban_seconds=60.0)
     for number in range(1000):
         host, now = f"10.0.{number >> 8}.{number & 255}", number / 20
-        door.opened(host, now)
-        door.greeted(host)
+        addresses.opened(host, now)
+        addresses.greeted(host)
         if number % 100 == 0:
-            door.ban(host, now)
-        door.gone(host, now)
-    assert len(door) <= 25
-    assert door.opened("10.0.0.0", now=59.9) is CloseReason.BANNED
+            addresses.ban(host, now)
+        addresses.gone(host, now)
+    assert len(addresses) <= 25
+    assert addresses.opened("10.0.0.0", now=59.9) is CloseReason.BANNED
 
 
 def test_ipv4_mapped_address_counts_as_the_ipv4_address() -> None:
-    door = admission(address_connections_max=1)
-    assert door.opened("::ffff:192.0.2.1", 0.0) is None
-    assert door.opened("::ffff:192.0.2.2", 0.0) is None
-    assert door.opened("192.0.2.1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
-    assert {door.opened("::ffff:127.0.0.1", 0.0) for _ in range(3)} == {None}
+    addresses = admission(address_connections_max=1)
+    assert addresses.opened("::ffff:192.0.2.1", 0.0) is None
+    assert addresses.opened("::ffff:192.0.2.2", 0.0) is None
+    assert addresses.opened("192.0.2.1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
+    assert {addresses.opened("::ffff:127.0.0.1", 0.0) for _ in range(3)} == {None}
 
 
 def test_spent_budget_of_an_address_is_remembered_until_it_has_drained() -> None:
-    door = admission(address_actions_burst=10, address_actions_per_second=1)
-    assert door.opened(ANN, 0.0) is None
-    budgets = door.budgets(ANN)
+    addresses = admission(address_actions_burst=10, address_actions_per_second=1)
+    assert addresses.opened(ANN, 0.0) is None
+    budgets = addresses.budgets(ANN)
     assert budgets is not None
     assert budgets.admit(10, 0.0)
-    door.gone(ANN, 1.0)
-    assert door.opened(ANN, 2.0) is None
-    again = door.budgets(ANN)
+    addresses.gone(ANN, 1.0)
+    assert addresses.opened(ANN, 2.0) is None
+    again = addresses.budgets(ANN)
     assert again is not None
     assert not again.admit(5, 2.0)
     assert again.admit(2, 2.0)
-    door.gone(ANN, 3.0)
-    assert len(door) == 1
-    # Others come and go, and it is looked at.
+    addresses.gone(ANN, 3.0)
+    assert len(addresses) == 1
+    # Other addresses come and go, so that the entry is examined.
     for number in range(3):
-        door.opened(f"198.51.100.{number}", 20.0)
-        door.gone(f"198.51.100.{number}", 20.0)
-    assert ANN not in door._absent
+        addresses.opened(f"198.51.100.{number}", 20.0)
+        addresses.gone(f"198.51.100.{number}", 20.0)
+    assert ANN not in addresses._absent
 
 
 def test_loopback_address_has_no_budgets() -> None:
@@ -185,7 +185,7 @@ async def test_address_of_a_kicked_player_is_banned_for_a_while(open_gateway: Op
     refused = await node.connect(host="127.0.0.9")
     bye = await refused.ended()
     assert (bye.code, bye.retry) == ("BANNED", True)
-    assert node.gateway.players_count == 1, "who is in stays in"
+    assert node.gateway.players_count == 1, "players who are in stay in"
     await node.join("somebody else")
     node.pass_time(10.1)
     await node.greet(await node.connect(host="127.0.0.9"), "late")
@@ -207,14 +207,14 @@ async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(open_
         while not isinstance(message := await talker.read(), Bye):
             if isinstance(message, Refusal):
                 codes[message.code] += 1
-        assert message.code == "CLIENT_LEFT", "nobody is thrown out for what others did"
+        assert message.code == "CLIENT_LEFT", "a session is not ended for the actions of others"
         talker.sock.close()
         await until(lambda: node.gateway.connections == 1)
         for _ in range(2):
             told += len((await observer.read_a(Tick)).events)
     assert told == 20
     assert codes == {"TOO_MANY_ACTIONS": 40}
-    # It drains, and who comes from elsewhere has room.
+    # The budget drains, and another address has a budget of its own.
     node.pass_time(10.0)
     for host in ("127.0.0.9", "127.0.0.8"):
         client = await node.connect(host=host)
@@ -243,7 +243,7 @@ async def test_address_with_too_many_refusals_is_banned_for_a_while(
         assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
     refused = await node.connect(host="127.0.0.9")
     assert (await refused.ended()).code == "BANNED"
-    assert node.gateway.players_count == 3, "who is in stays in"
+    assert node.gateway.players_count == 3, "players who are in stay in"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.handshake"]
     assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
     node.pass_time(10.1)

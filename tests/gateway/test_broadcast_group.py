@@ -1,4 +1,4 @@
-"""Broadcast groups: one call of the kernel for each receiver, and who is reported when it does not take all."""
+"""Broadcast groups: one call of the kernel for each receiver, and the receivers that did not take everything."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_send_reports_full_and_broken_sockets_and_serves_the_others() -> None:
     assert served == [FRAME]
 
 
-def test_send_serves_the_first_before_the_others_and_everybody_once() -> None:
+def test_send_serves_the_first_before_the_others_and_each_receiver_once() -> None:
     order: list[str] = []
 
     def sender(name: str) -> Send:

@@ -1,7 +1,4 @@
-"""The broadcaster: who gets the frame, who is behind, who catches up, and what all may cost together.
-
-On fake transports: what stalls and when is the test's to say.
-"""
+"""The broadcaster on fake transports: frames, players who are behind, catching up, and bounds."""
 
 from __future__ import annotations
 
@@ -55,7 +52,7 @@ def _every_way_to_the_kernel(request: pytest.FixtureRequest, monkeypatch: pytest
 
 
 def frames(connection: SessionFixture) -> int:
-    """How many frames the kernel has taken, and nothing else, since this was last asked."""
+    """How many whole frames the kernel has taken since the last call. It must have taken nothing else."""
     count, rest = divmod(len(connection.transport.kernel), len(FRAME))
     assert rest == 0
     assert bytes(connection.transport.kernel) == FRAME * count
@@ -107,7 +104,7 @@ def test_player_over_the_soft_limit_for_too_long_is_ended_with_the_figures() -> 
         broadcast.history.append(broadcast.history.tick + 1, FRAME)
     broadcast.broadcaster.tick = broadcast.history.tick
     slow.transport.take(100)
-    # Now four thousand bytes wait. It takes some all the time, and that does not help it.
+    # Now four thousand bytes wait. The player takes some all the time, and is ended nevertheless.
     for _ in range(50):
         assert slow.session.reason is None
         broadcast.tick(0.1)
@@ -123,7 +120,7 @@ def test_largest_queue_is_ended_when_memory_does_not_suffice() -> None:
     small, large, healthy = broadcast.join(room=50), broadcast.join(room=0), broadcast.join()
     large.session.queue_bytes(b"x" * 850)
     broadcast.tick()
-    # 50 and 950 bytes wait: exactly what there is.
+    # 50 and 950 bytes wait, which is exactly the bound.
     assert not small.session.is_over
     assert not large.session.is_over
     small.session.queue_bytes(b"y")
@@ -143,7 +140,7 @@ def total(connection: SessionFixture) -> int:
 
 @pytest.mark.parametrize("rate", [500.0, 1500.0, 1999.0])
 def test_send_rate_bounds_the_bytes_in_every_window(rate: float) -> None:
-    """The zone makes 2,000 bytes a second. A budget's worth and a snapshot may come on top, once a window."""
+    """The zone makes 2,000 bytes a second. In each window one budget and one snapshot may come on top."""
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=rate)
     connection = broadcast.join()
     taken = []
@@ -154,7 +151,7 @@ def test_send_rate_bounds_the_bytes_in_every_window(rate: float) -> None:
         for end in range(start + 1, 400, 11):
             sent = taken[end] - taken[start]
             assert sent <= rate * (end - start) * 0.05 + rate + 300 + len(FRAME)
-    assert taken[-1] >= rate * 20 * 0.8, "what it may have, it gets"
+    assert taken[-1] >= rate * 20 * 0.8, "the player gets most of its rate"
     assert not connection.session.is_over
 
 
@@ -163,7 +160,7 @@ def test_send_rate_above_the_output_skips_no_frame() -> None:
     connection = broadcast.join()
     for _ in range(400):
         broadcast.tick()
-    # The snapshot at the start, of a thousand bytes, is within the budget of a window.
+    # The snapshot of a thousand bytes at the start fits the budget of a window.
     assert frames(connection) == 400
     assert broadcast.counters.catch_ups_total == 0
 
@@ -213,7 +210,7 @@ def test_user_timeout_is_long_only_while_a_session_is_behind(
 
 
 def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """The network says that no peer has answered for so long."""
+    """Makes the kernel report that no peer has answered for so long."""
     monkeypatch.setattr("zoneserver.gateway.broadcaster.unanswered_seconds", lambda _sock: seconds)
 
 
@@ -240,7 +237,7 @@ def test_silence_counts_from_its_beginning_and_not_from_the_stall(
 
 
 def test_peer_that_was_sent_bytes_just_now_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    # After the process was stopped, the last answer is long ago, and the next is on its way.
+    # After the process was stopped, the last answer is old, and the next one is on its way.
     silent_for(monkeypatch, 60.0)
     broadcast = BroadcastFixture()
     slow = broadcast.join(room=0)

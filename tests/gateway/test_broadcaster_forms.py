@@ -1,4 +1,4 @@
-"""Who asks for it gets the zone deflated, the others get it as it is, and both see the same."""
+"""Deflated and plain receivers on real sockets: both get equal payloads, each form made once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
-from helpers.sample_messages import frame_of, snapshot_of
+from helpers.sample_messages import frame_of, plain, snapshot_of
 from helpers.session_fixture import SessionFixture
 from helpers.waiting import until
 from zonetools.compare.delivery import SERVERS
@@ -18,7 +18,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.protocol.decoding import decode_server, inflate_message
+from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX
 from zoneserver.protocol.messages import (
     DEFLATE,
@@ -41,13 +41,8 @@ from zoneserver.zone.rules import Rules
 SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
 
 
-def plain(payload: bytes) -> bytes:
-    """A payload as it is, or what is deflated in it."""
-    return inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload
-
-
 class Chorus(Rules):
-    """Every tick tells everybody a few kilobytes that deflate well, and so does the state of a single player."""
+    """A game whose frames, and whose snapshot of a single player, have some kilobytes that deflate well."""
 
     stats = dict.fromkeys(map(str, range(20)), 0)
 
@@ -55,11 +50,11 @@ class Chorus(Rules):
         self.emit("la", self.tick, "la" * 2000)
 
 
-# --- What is agreed -------------------------------------------------------------------------------
+# --- Joining -------------------------------------------------------------------------------------
 
 
 async def joined(node: GatewayFixture, name: str, *encodings: str, receive_bytes: int | None = None) -> Client:
-    """A player who is in, and has read nothing yet."""
+    """Connects a player and lets it in. The client has read nothing yet."""
     client = await node.connect(receive_bytes)
     before = node.gateway.counters.packets_in_total
     await client.say(Hello(PROTOCOL_VERSION, name, b"", encodings))
@@ -83,11 +78,11 @@ async def test_welcome_names_the_encodings_that_the_server_agrees_to(
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.TICK)
 
 
-# --- Both kinds beside each other -----------------------------------------------------------------
+# --- Both forms ----------------------------------------------------------------------------------
 
 
 async def payloads_to(client: Client, tick: int) -> list[bytes]:
-    """What it is told, up to the frame of this tick or a snapshot of it."""
+    """The payloads up to the frame of this tick, or up to a snapshot of it."""
     payloads: list[bytes] = []
     while True:
         payloads.append(await client.read_payload())
@@ -109,12 +104,12 @@ async def test_plain_and_deflated_receivers_get_equal_payloads(open_gateway: Ope
     await until(lambda: len([*node.gateway.players]) == len(kinds))
     node.tick()
     counters = node.gateway.counters
-    assert counters.deflates_total == 1, "one snapshot for all who joined"
+    assert counters.deflates_total == 1, "one snapshot for all joining players"
     for tick in range(2, 6):
         moves = [(-number, tick, [("move", number % 20, tick)]) for number in range(100)]
         node.link.send(Requests(actions=moves))
         node.tick()
-        assert counters.deflates_total == tick, "one frame for all who want it"
+        assert counters.deflates_total == tick, "one frame for all deflated receivers"
     streams = [(await payloads_to(client, 5))[1:] for client in clients]
     assert [op_of(payload) for payload in streams[0]] == [Op.SNAPSHOT, *[Op.TICK] * 4]
     assert [op_of(payload) for payload in streams[1]] == [Op.DEFLATED] * 5
@@ -208,7 +203,7 @@ async def test_deflated_frames_arrive_with_every_delivery_strategy(
     assert node.gateway.counters.deflates_total == 4
 
 
-# --- Who falls behind -----------------------------------------------------------------------------
+# --- Catching up ---------------------------------------------------------------------------------
 
 
 async def test_deflated_receiver_that_reads_again_catches_up_in_its_form(open_gateway: OpenGateway) -> None:
@@ -238,7 +233,7 @@ async def test_deflated_receiver_that_reads_again_catches_up_in_its_form(open_ga
 
 
 class Noise(Rules):
-    """Every tick tells everybody something that is worth deflating, but only just."""
+    """A game whose frames become slightly shorter by deflating."""
 
     def on_tick(self) -> None:
         self.emit("noise", self.random.randbytes(2048), bytes(200))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.sample_messages import frame_of, snapshot_of
+from helpers.sample_messages import frame_of, plain, snapshot_of
 from helpers.session_fixture import SessionFixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zoneserver.config import Config
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.protocol.decoding import decode_server, inflate_message
+from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer
 from zoneserver.protocol.messages import (
     SERVER_PAYLOAD_BYTES,
@@ -22,11 +22,6 @@ from zoneserver.protocol.messages import (
 from zoneserver.zone.frame_history import Form, History
 
 SIZES = st.integers(0, 400)
-
-
-def plain(payload: bytes) -> bytes:
-    """A payload as it is, or what is deflated in it."""
-    return inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload
 
 
 STEPS = st.lists(
@@ -45,17 +40,17 @@ STEPS = st.lists(
 def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
     steps: list[tuple[str, int, int]], send_rate: float
 ) -> None:
-    """Four places, of which two ask for it; who takes how much when, comes and goes, is chance."""
+    """Two plain and two deflated receivers join, take bytes, stall and leave at random."""
     counters, now = GatewayCounters(), 0.0
     history = History(4, lambda: snapshot_of(history.tick, 50))
     broadcaster = Broadcaster(history, Config(send_rate=send_rate), counters)
     places: list[SessionFixture | None] = [None] * 4
-    everybody: list[tuple[SessionFixture, int]] = []
+    joined: list[tuple[SessionFixture, int]] = []
     forms: dict[SessionFixture, bool] = {}
 
     def join(place: int, room: int) -> SessionFixture:
         connection = SessionFixture(room=room)
-        everybody.append((connection, history.tick))
+        joined.append((connection, history.tick))
         connection.attach(broadcaster, lambda: now)
         forms[connection] = place >= 2
         broadcaster.join(connection.session, Form(LENGTH_PREFIX, place >= 2), now)
@@ -80,12 +75,12 @@ def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
         elif what == "leave" and connection is not None:
             broadcaster.leave(connection.session)
             places[place] = None
-    for _ in range(100):  # Whoever rests goes on.
+    for _ in range(100):  # Paused players resume.
         tick(0)
         for connection in places:
             if connection is not None:
                 connection.transport.take(10**6)
-    for connection, first in everybody:
+    for connection, first in joined:
         has_gone = connection not in places
         last = followed(bytes(connection.transport.kernel), first, forms[connection], is_cut=has_gone)
         assert has_gone or last == history.tick
@@ -97,7 +92,7 @@ def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
 
 
 def followed(stream: bytes, first: int, wants_deflate: bool, is_cut: bool) -> int:
-    """The last tick of a stream that begins with a snapshot of the first, and of which nothing is missing."""
+    """Checks that a stream begins with a snapshot of tick `first` and has no gap. Returns its last tick."""
     deframer, tick = Deframer(SERVER_PAYLOAD_BYTES), -1
     for payload in deframer.receive(stream):
         assert wants_deflate or op_of(payload) != Op.DEFLATED

@@ -38,7 +38,7 @@ async def test_client_that_never_reads_is_ended_and_delays_no_other_player(open_
     assert 0 < node.gateway.broadcaster.queued_bytes < limits.send_hard_bytes
     for _ in range(10):
         await tick(limits.stall_seconds / 10)
-    assert not counters.closes, "it has its time, to the full"
+    assert not counters.closes, "the stalled player has all of its time"
     while not counters.closes:
         await tick(0.1)
     assert counters.closes == {"SLOW_CONSUMER": 1}
@@ -65,7 +65,7 @@ async def test_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGa
 
 
 class Follower:
-    """What a client knows of the zone, from what it was sent."""
+    """A client that keeps a copy of the zone."""
 
     def __init__(self, client: Client, rules: Rules) -> None:
         self.client = client
@@ -73,7 +73,7 @@ class Follower:
         self.snapshots = 0
 
     async def follow(self, node: GatewayFixture) -> None:
-        """Reads until it stands where the zone stands."""
+        """Reads until the copy has the tick of the zone, and compares the hashes."""
         while self.world.tick < node.zone.world.tick:
             message = await self.client.read()
             if isinstance(message, Snapshot):
@@ -104,7 +104,7 @@ async def test_client_that_reads_again_gets_the_shorter_of_frames_and_snapshot(
     await follower.follow(node)
     assert follower.snapshots == 1 + snapshots
     assert node.gateway.counters.catch_ups_total >= 1
-    # From here on it is in the round again.
+    # The client is in the broadcast group again.
     await until(lambda: not node.gateway.broadcaster.behind)
     node.tick()
     await follower.follow(node)

@@ -1,4 +1,4 @@
-"""The guard: who is warned, muted and thrown out, and above all who is not."""
+"""The flood guard: which clients are warned, muted and ended, and that honest ones never are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMITS = Limits()
 
 Spend = Callable[[FloodGuard, float], bool]
 
-# One unit of each budget, and how many units there are at once.
+# A function that spends one unit of a bucket, and how many units the bucket holds.
 BUDGETS: list[tuple[Spend, float, CloseReason]] = [
     (lambda guard, now: guard.record_packet(4, now), LIMITS.frames_burst, CloseReason.FLOOD),
     (lambda guard, now: guard.record_packet(1024, now), LIMITS.bytes_burst / 1024, CloseReason.FLOOD),
@@ -99,13 +99,15 @@ def test_level_out_is_never_forgiven() -> None:
 def test_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
     packets_per_second: int, actions_per_packet: int, stall_seconds: float, refused: bool
 ) -> None:
-    """Twenty packets a second, of up to two actions; now and then all that was said in five seconds
-    arrives at once; and everything may be refused, to a player who does not know that it is dead."""
+    """The client sends 20 packets a second with up to two actions each.
+
+    Sometimes the packets of five seconds arrive at once, and all actions may be refused.
+    """
     guard, now = FloodGuard(LIMITS), 0.0
 
     def packet() -> bool:
         rises = guard.record_packet(60, now) or guard.record_actions(actions_per_packet, now)
-        # Whoever sends that often does not go on with it while everything is refused for more than some seconds.
+        # A client that acts so often does not go on for long while everything is refused.
         return rises or (refused and packets_per_second <= 10 and guard.record_refusal("DEAD", False, now))
 
     for _ in range(5):
@@ -118,13 +120,13 @@ def test_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
     assert guard.level is PenaltyLevel.FINE
 
 
-# --- What an address may do ---------------------------------------------------------------------------
+# --- Budgets of an address ----------------------------------------------------------------------------
 
 
 def test_address_budget_is_shared_by_its_guards() -> None:
     budgets, left = AddressBudgets(LIMITS), LIMITS.address_actions_burst
     while left:
-        # Always somebody else, who begins with nothing.
+        # Each guard is new, so its own buckets are empty.
         count = min(left, LIMITS.actions_burst / 2)
         assert FloodGuard(LIMITS, budgets).admit_actions(int(count), now=0.0)
         left -= count
@@ -132,7 +134,7 @@ def test_address_budget_is_shared_by_its_guards() -> None:
     assert not newcomer.admit_actions(1, now=0.0)
     assert newcomer.level is PenaltyLevel.FINE
     assert newcomer.admit_actions(1, now=1.0 / LIMITS.address_actions_per_second)
-    assert FloodGuard(LIMITS).admit_actions(10**9, now=0.0), "where nobody is counted, there is room"
+    assert FloodGuard(LIMITS).admit_actions(10**9, now=0.0), "without an address there is no bound"
 
 
 @pytest.mark.parametrize(("is_violation", "weight"), [(False, 1), (True, 20)])
@@ -157,7 +159,7 @@ PING = frame(Ping(1).encode())
 
 
 async def refusals(client: Client) -> list[str]:
-    """The codes of all that a client is refused, to the end; its goodbye's code is the last."""
+    """The codes of all refusals until the end, followed by the code of the goodbye."""
     codes: list[str] = []
     while True:
         message = await client.read()
@@ -179,7 +181,7 @@ async def test_flood_of_packets_is_warned_muted_and_ended(open_gateway: OpenGate
         assert (await healthy.read_a(Tick)).tick == node.zone.world.tick
         await asyncio.sleep(0.001)
     assert reading.result() == ["WARNED", "MUTED", "FLOOD"]
-    # Once it was warned, it was read once a tick: 64 frames at the most.
+    # A warned client is read once a tick, at most 64 packets.
     assert ticks >= LIMITS.frames_burst / LIMITS.frames_per_callback
     assert node.gateway.counters.packets_in_total <= 2 * LIMITS.frames_burst + LIMITS.frames_per_callback + 2
     assert node.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
@@ -209,7 +211,7 @@ async def test_client_at_its_limit_is_read_once_a_tick(open_gateway: OpenGateway
     seen = counters.packets_in_total
     for _ in range(20):
         await asyncio.sleep(0)
-    assert counters.packets_in_total == seen, "nothing more before the tick"
+    assert counters.packets_in_total == seen, "the client is not read before the tick"
     while counters.packets_in_total < 351:
         before = counters.packets_in_total
         node.tick()
@@ -228,7 +230,7 @@ async def test_flood_of_actions_is_muted_and_reaches_no_other_player(open_gatewa
         seq += 16
         await until(lambda: node.gateway._inbox)
         node.tick()
-    # 304 actions: beyond 300, which is half as much again as are allowed at once.
+    # 304 actions are more than 300, one and a half times the burst.
     assert node.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
     seen = [await healthy.read_a(Tick) for _ in range(19)]
     assert sum(len(tick.events) for tick in seen) == 18 * 16
@@ -271,7 +273,7 @@ async def test_repeated_violations_end_the_session(open_gateway: OpenGateway, ac
         node.tick()
         tick = await healthy.read_a(Tick)
         assert (tick.movers, tick.events) == ([], ()), "never broadcast"
-    # Ten warn, fifteen mute, and then each further packet weighs as much as one of them.
+    # Ten violations warn, fifteen mute, and each later packet weighs as much as a violation.
     assert said == 20
     assert node.gateway.counters.closes == {"PROTOCOL_ERROR": 1}
     codes = await refusals(rogue)
@@ -306,5 +308,5 @@ async def test_long_action_counts_as_several(open_gateway: OpenGateway) -> None:
         await talker.say(Act(said, [("say", "x" * 200)]))
         await until(lambda: node.gateway._inbox)
         node.tick()
-    # Some 210 bytes are thirteen actions, of which there are 200 at once.
+    # About 210 bytes count as thirteen actions, and the burst is 200.
     assert said == 16

@@ -1,4 +1,4 @@
-"""The gateway over real sockets: who gets in, who is told what, and who has to go."""
+"""The gateway on real sockets: messages, frames, refusals, and the end of sessions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
 from zoneserver.zone.rules import Player
 
-# --- Getting in -----------------------------------------------------------------------------------
+# --- Illegal messages------------------------------------------------------------------------------
 
 
 ACT = Act(1, [("emote", 0)])
@@ -62,7 +62,7 @@ async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenG
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-# --- What a tick tells ----------------------------------------------------------------------------
+# --- The tick -------------------------------------------------------------------------------------
 
 
 async def test_all_players_get_identical_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
@@ -77,7 +77,7 @@ async def test_all_players_get_identical_bytes_encoded_once_per_tick(open_gatewa
     assert states[0] == states[1] == states[2]
     assert len(set(welcomes)) == 3
     assert node.zone.counters.encodes_total == node.zone.world.tick == 10
-    assert node.gateway.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
+    assert node.gateway.history.snapshots_total == 1, "players who join in one tick share one snapshot"
     await node.join("late")
     assert node.gateway.history.snapshots_total == 2
 
@@ -150,7 +150,7 @@ async def test_exception_in_decoding_ends_only_that_session(
         return seq, actions
 
     monkeypatch.setattr(gateway_module, "decode_act", broken)
-    await ann.read_a(Tick)  # that in which bob came in
+    await ann.read_a(Tick)  # the tick in which bob joined
     for client, seq in ((ann, 7), (bob, 8)):
         await client.say(Act(seq, [("emote", 0)]), Ping(1))
         await client.read_a(Pong)  # the ACT before it has arrived
@@ -187,7 +187,7 @@ async def test_full_inbox_is_decoded_before_the_tick(open_gateway: OpenGateway) 
     node.tick()
     for player in players:
         refusal = await player.read_until(Refusal)
-        assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "one more than a tick takes"
+        assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "the action is one more than a tick takes"
 
 
 @pytest.mark.parametrize("seq", [1, 4, 6])
@@ -195,7 +195,7 @@ async def test_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGa
     node = await open_gateway(Plaza)
     client = await node.join("ann")
     await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]), Ping(1))
-    await client.read_a(Pong)  # all of it has arrived
+    await client.read_a(Pong)  # all packets have arrived
     node.tick()
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
@@ -204,7 +204,7 @@ async def test_actions_beyond_the_limit_of_a_tick_are_refused_one_by_one(open_ga
     node = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
     client = await node.join("ann")
     await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2), Ping(1))
-    await client.read_a(Pong)  # all of it has arrived
+    await client.read_a(Pong)  # all packets have arrived
     node.tick()
     refusals = [await client.read_a(Refusal) for _ in range(2)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [(3, "TOO_MANY_ACTIONS"), (4, "TOO_MANY_ACTIONS")]
@@ -258,7 +258,7 @@ async def test_gateway_keeps_nothing_of_players_who_left(open_gateway: OpenGatew
         assert not node.zone.world.names
 
 
-# --- Who does not read ----------------------------------------------------------------------------
+# --- Memory ----------------------------------------------------------------------------------------
 
 
 async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway: OpenGateway) -> None:
@@ -284,7 +284,7 @@ async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway:
         gc.enable()
 
 
-# --- The end of it --------------------------------------------------------------------------------
+# --- The shutdown --------------------------------------------------------------------------------
 
 
 async def test_shutdown_tells_every_client_and_does_not_wait_for_a_stuck_one(open_gateway: OpenGateway) -> None:
@@ -327,7 +327,7 @@ async def test_client_that_connects_during_the_shutdown_is_closed(
     for _ in range(turns):
         await asyncio.sleep(0)
     await server.stop()
-    # It may have been told, or refused by the system; but nobody holds its connection any more.
+    # The client was told, or its connection was reset. The server holds it no longer.
     with suppress(ConnectionResetError):
         assert (await client.ended()).code == "SERVER_STOPPING"
     await until(lambda: server.gateway.connections == 0)

@@ -133,7 +133,7 @@ async def hello_with(node: GatewayFixture, client: Client, name: str, ticket: by
 
 
 async def rejected(node: GatewayFixture, name: str, ticket: bytes) -> Bye:
-    """How the zone answers a player whom it does not let in."""
+    """Joins with a ticket that the zone rejects; returns the goodbye."""
     client = await join_with(node, name, ticket)
     node.tick()
     return await client.ended()
@@ -147,7 +147,7 @@ async def test_ticket_admits_its_player_once(open_gateway: OpenGateway) -> None:
     await client.welcomed()
     bye = await rejected(node, "ann", good)
     assert (bye.code, bye.text, bye.retry) == ("BAD_TICKET", "the ticket has been used", False)
-    assert node.gateway.players_count == 1, "a replay does not replace whom it was made for"
+    assert node.gateway.players_count == 1, "a replayed ticket does not replace its player"
     again = await join_with(node, "ann", ticket("ann"))
     node.tick()
     assert (await client.ended()).code == "REPLACED"

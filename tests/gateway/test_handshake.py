@@ -17,7 +17,7 @@ from zoneserver.protocol.messages import Hello
 async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza)
     client = await node.connect()
-    node.pass_time(2.9)  # with a tick a second, our clock may be a second behind
+    node.pass_time(2.9)  # with one tick a second, the clock of the gateway may be a second behind
     await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
     node.tick()
     assert len(node.gateway.pending) == 1
@@ -67,12 +67,11 @@ async def test_silent_connection_is_ended_when_the_server_is_full(open_gateway: 
             await silent.read()
     assert node.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1}
     late = await node.connect()
-    assert (await late.ended()).code == "SERVER_FULL", "nobody who plays has to go"
+    assert (await late.ended()).code == "SERVER_FULL", "a player is not ended for a new connection"
     assert node.gateway.players_count == 2
 
 
 async def test_deadlines_do_not_run_while_the_process_is_stopped(open_gateway: OpenGateway) -> None:
-    """It was stopped for an hour; nobody could say HELLO to it, or take anything from it, meanwhile."""
     node = await open_gateway(Plaza, limits=dataclasses.replace(LIMITS, handshake_seconds=2.0))
     client = await node.connect()
     node.clock.now += 3600.0

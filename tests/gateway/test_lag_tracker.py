@@ -1,4 +1,4 @@
-"""Who has been behind for too long: both sides of each limit."""
+"""The lag tracker: both sides of each limit."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ def test_moment_at_the_soft_limit_restarts_the_patience() -> None:
 def test_paused_receiver_with_nothing_waiting_is_not_slow() -> None:
     lag = LagTracker(tick=1, now=0.0, sent_bytes=7)
     assert verdict(lag, 100.0, 7, 0) is None
-    assert verdict(lag, 104.0, 7, 10) is None, "its time counts from when there was something to take"
+    assert verdict(lag, 104.0, 7, 10) is None, "the patience counts from when bytes began to wait"
     assert verdict(lag, 105.1, 7, 10)
 
 

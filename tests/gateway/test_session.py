@@ -86,7 +86,7 @@ def test_reset_connection_ends_the_session_with_connection_lost() -> None:
     assert "reset by peer" in connection.session.reason_text
     assert connection.session.waiting_bytes == 0
     assert connection.session.dropped_bytes == len(b"in flightqueued")
-    # From here on nothing touches the transport, which would complain.
+    # Nothing touches the transport any more, which would fail the test.
     assert not connection.send(b"late")
     assert not connection.session.queue_bytes(b"late")
     connection.session.flush()
@@ -98,7 +98,7 @@ def test_reset_connection_ends_the_session_with_connection_lost() -> None:
 def test_send_completion_with_unsent_bytes_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = SessionFixture(room=0)
     connection.send(b"four")
-    # A transport that says it is done, and that it holds a byte yet.
+    # The transport reports a completed send, and that it still holds a byte.
     monkeypatch.setattr(connection.transport, "get_write_buffer_size", lambda: 1)
     connection.transport.take(4)
     assert connection.session.reason is CloseReason.INTERNAL_ERROR

@@ -1,4 +1,4 @@
-"""Whatever happens to a session, in whatever order: what it promises of bytes, sends and its end."""
+"""Properties of a session under any order of events: its bytes, its sends and its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = st.binary(min_size=1, max_size=60)
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """One session on a fake transport and a fake loop. What does not hold there is never excused."""
+    """One session on a fake transport and a fake loop."""
 
     @initialize(room=st.none() | st.integers(0, 100), direct=st.booleans())
     def connect(self, room: int | None, direct: bool) -> None:
@@ -28,18 +28,18 @@ class SessionMachine(RuleBasedStateMachine):
         self.connection.handler.on_drained = self.catch_up
         self.connection.handler.on_received = self.hear
         self.connection.handler.on_ended = self.note_the_end
-        # What the session took, the goodbye included.
+        # All bytes that the session accepted, the goodbye included.
         self.accepted = b""
-        # What the handler queues when it is told that a send is complete.
+        # The bytes that the handler queues when a send is complete.
         self.missed: list[bytes] = []
-        # What the peer has sent and the transport not delivered yet; what it sent in whole frames.
+        # The bytes that the peer has sent and the transport has not delivered; the payloads of whole frames in them.
         self.wire = b""
         self.peer_said: list[bytes] = []
         self.peer_hung_up = False
-        # What the handler does when it is told of the next frame.
+        # What the handler does with the next payload.
         self.on_next: str = ""
 
-    # What the handler does of its own accord, in the middle of what the session does.
+    # Calls of the handler within the callbacks of the session.
 
     def catch_up(self, session: Session) -> None:
         for data in self.missed:
@@ -67,7 +67,7 @@ class SessionMachine(RuleBasedStateMachine):
     def was_over(self) -> bool:
         return "ended" in self.connection.handler.told
 
-    # --- What may happen --------------------------------------------------------------------------
+    # --- Events -----------------------------------------------------------------------------------
 
     @rule(data=DATA)
     def send(self, data: bytes) -> None:
@@ -102,7 +102,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.session.flush()
 
     @rule(data=DATA)
-    def owner_has_more_when_the_send_completes(self, data: bytes) -> None:
+    def handler_queues_more_when_the_send_completes(self, data: bytes) -> None:
         self.missed.append(data)
 
     @precondition(lambda self: not self.transport.broken)
@@ -130,7 +130,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.transport.deliver_eof()
         if lost:
             assert self.session.reason is CloseReason.CONNECTION_LOST
-            # This goodbye is said too, to a peer that may read yet.
+            # This goodbye is sent too, since the peer may still read.
             self.accepted += self.connection.goodbye
 
     @rule(doing=st.sampled_from(["end", "fail"]))
@@ -160,7 +160,7 @@ class SessionMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.connection.loop.pass_time(seconds)
 
-    # --- What always holds ------------------------------------------------------------------------
+    # --- Invariants -------------------------------------------------------------------------------
 
     @invariant()
     def the_kernel_has_a_prefix_of_what_was_accepted(self) -> None:
@@ -180,11 +180,11 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def waiting_bytes_are_bounded(self) -> None:
-        # Beyond the bound there may be one send that found the way free, and the goodbye.
+        # Beyond the bound there may be one send that found the queue empty, and the goodbye.
         assert self.session.waiting_bytes <= LIMITS.send_hard_bytes + 300
 
     @invariant()
-    def the_owner_hears_what_the_peer_said_in_order(self) -> None:
+    def handler_receives_the_payloads_of_the_peer_in_order(self) -> None:
         heard = self.connection.handler.received
         assert heard == self.peer_said[: len(heard)]
 
@@ -201,7 +201,7 @@ class SessionMachine(RuleBasedStateMachine):
             return
         loop, session = self.connection.loop, self.session
         loop.run()
-        # Served to the end if it lives: nothing that arrived is held back.
+        # A session that lives has served everything that arrived.
         while self.wire and self.reading():
             self.some_of_it_arrives(5)
             loop.run()

@@ -1,4 +1,4 @@
-"""How a session receives payloads: whole, in order, and so many in one turn of the loop."""
+"""A session receives payloads whole and in order, a bounded number of them in one turn of the loop."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_bytes_after_the_end_are_discarded_up_to_a_bound() -> None:
     connection = SessionFixture()
     connection.session.end(CloseReason.FLOOD)
     connection.transport.deliver(b"x" * _DISCARDED_BYTES_MAX)
-    assert connection.transport.reading, "a goodbye is not overtaken by a reset for what was on its way"
+    assert connection.transport.reading, (
+        "bytes that were on their way must not cause a reset that overtakes the goodbye"
+    )
     connection.transport.deliver(b"x")
     assert not connection.transport.reading
     assert connection.handler.received == []
@@ -67,7 +69,7 @@ def test_payloads_beyond_the_limit_per_callback_wait_for_the_next_turn() -> None
         connection.loop.turn()
     assert connection.handler.received == payloads
     assert connection.transport.reading
-    assert not connection.loop.turn(), "nothing goes on turning"
+    assert not connection.loop.turn(), "no callback is left"
     connection.transport.deliver(frame(b"next"))
     assert connection.handler.received[-1] == b"next"
 
@@ -86,7 +88,7 @@ def test_session_that_ends_drops_deferred_payloads_and_reads_on() -> None:
     connection = SessionFixture(room=0)
     connection.transport.deliver(frame(b"x") * 200)
     connection.session.end(CloseReason.SERVER_STOPPING)
-    assert connection.transport.reading, "unread bytes in a socket that closes would reset it"
+    assert connection.transport.reading, "unread bytes would reset the connection when it closes"
     connection.loop.run()
     assert len(connection.handler.received) == 64
 

@@ -37,7 +37,7 @@ class SocketConnection:
         return bool(queued)
 
     def stall(self) -> bytes:
-        """Sends more than the kernel will take before the peer reads; returns what was sent."""
+        """Sends more than the kernel takes before the peer reads; returns the bytes."""
         sent = b"".join(number.to_bytes(4) for number in range(65_536))
         assert self.send(sent)
         assert self.session.in_flight
@@ -70,7 +70,7 @@ def open_connection(cleanup: AsyncExitStack, connect: Connect) -> OpenConnection
 
 
 async def read_all(client: Client) -> bytes:
-    """Everything up to the end of the stream, as it came."""
+    """All bytes up to the end of the stream."""
     parts = []
     while part := await asyncio.get_running_loop().sock_recv(client.sock, 65536):
         parts.append(part)
@@ -114,7 +114,7 @@ async def test_client_that_sends_while_it_is_ended_still_reads_the_goodbye(
     bye = await connection.client.ended()
     assert (bye.code, bye.text) == ("PROTOCOL_ERROR", "enough")
     assert connection.handler.received == [b"x" * 1000]
-    # What is more than a session discards is not read: that the client is gone shows when its time is up.
+    # A session does not read beyond the bytes that it discards, so only the linger time would end it.
     sending.cancel()
     connection.session.abort()
 
@@ -161,7 +161,7 @@ async def test_end_of_a_session_whose_peer_just_closed_logs_nothing(
 ) -> None:
     connection = await open_connection()
     connection.client.sock.close()
-    # The loop has not noticed yet: the goodbye meets a reset, and so does the end of the stream.
+    # The loop has not noticed yet: the goodbye and the end of the stream meet a reset.
     connection.session.end(CloseReason.SERVER_STOPPING)
     await until(lambda: connection.session.state is SessionState.CLOSED)
     assert connection.handler.told == FINISHED
@@ -206,6 +206,6 @@ async def test_client_that_sends_after_the_end_is_not_read_and_gets_the_reason(o
         for _ in range(50):
             await asyncio.sleep(0)
     assert 128 * 1024 < read < 1024 * 1024
-    assert not sending.done(), "it backs up to where it comes from"
+    assert not sending.done(), "the flood backs up at its client"
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)

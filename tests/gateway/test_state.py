@@ -1,4 +1,4 @@
-"""The tables of states."""
+"""The table of session states."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Answer:
-    """One answer, taken apart."""
+    """One HTTP answer."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class Browser:
         self.writer = writer
 
     async def ask(self, request: str) -> Answer:
-        """The answer to one request line, `GET /stats`."""
+        """Sends one request line, such as `GET /stats`, and returns the answer."""
         self.writer.write(f"{request} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         return await self.answer(has_body=not request.startswith("HEAD"))
 

@@ -52,7 +52,7 @@ def decode_output(data: bytes) -> TickOutput:
 
 
 class BytesLink:
-    """The gateway's end. It keeps a world of its own, by applying the frames, and makes snapshots of that."""
+    """The gateway's end. It applies the frames to a world of its own, and makes snapshots of that world."""
 
     def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
         name, hz, width, height, stats = msgpack.unpackb(info)
@@ -83,7 +83,7 @@ class BytesLink:
 
 
 class FarZone:
-    """The zone's end: hears from gateways and tells them, all in bytes. A gateway's refs become the zone's own."""
+    """The zone's end: requests and outputs cross it as bytes. It turns the refs of each gateway into unique ones."""
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
@@ -91,7 +91,7 @@ class FarZone:
         self._links: list[BytesLink] = []
 
     def connect(self) -> BytesLink:
-        """A link for one more gateway, which begins with the state as it is now."""
+        """Makes a link for another gateway, which begins with the present state."""
         info: bytes = msgpack.packb(self.zone.info)
         number = len(self._links)
         link = BytesLink(info, self.zone.snapshot(), lambda data: self._hear(number, data))
@@ -116,12 +116,12 @@ class FarZone:
             link.received(encode_output(_for_gateway(output, number)))
 
 
-# Refs of so many gateways are told apart.
+# The most gateways whose refs can be told apart.
 GATEWAYS = range(4)
 
 
 def _for_gateway(output: TickOutput, number: int) -> TickOutput:
-    """The output with what concerns the players of one gateway."""
+    """The output, reduced to the players of one gateway."""
     count = len(GATEWAYS)
 
     def own(entries: list[Any]) -> list[Any]:

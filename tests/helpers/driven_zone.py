@@ -1,4 +1,4 @@
-"""A zone whose inputs a test gives one by one."""
+"""A zone that a test runs tick by tick."""
 
 from __future__ import annotations
 

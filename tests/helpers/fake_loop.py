@@ -1,4 +1,4 @@
-"""An event loop whose turns and whose clock are the test's."""
+"""An event loop whose turns a test runs and whose clock it sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FakeLoop(asyncio.AbstractEventLoop):
-    """A loop that does nothing by itself: the test says when it turns, and what time it is."""
+    """A loop that does nothing by itself: the test runs its turns and sets its clock."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -47,7 +47,7 @@ class FakeLoop(asyncio.AbstractEventLoop):
         return len(self._timers)
 
     def turn(self) -> bool:
-        """Runs what is ready now, but not what that makes ready; whether there was anything."""
+        """Runs the callbacks that are ready now, and returns whether there were any."""
         ready, self._ready = self._ready, deque()
         for handle in ready:
             if not handle.cancelled():
@@ -62,7 +62,7 @@ class FakeLoop(asyncio.AbstractEventLoop):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         for timer in [timer for timer in self._timers if timer.when() <= self.now]:
-            if timer in self._timers:  # else one that fired before it cancelled it
+            if timer in self._timers:  # else an earlier timer cancelled it
                 self._timers.remove(timer)
                 timer._run()
         self.run()

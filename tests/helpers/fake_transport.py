@@ -10,7 +10,7 @@ from helpers.fake_loop import FakeLoop
 
 
 def expect(condition: object, complaint: str) -> None:
-    """Fails the test, even from within code that catches every Exception."""
+    """Fails the test unless the condition holds, even within code that catches every Exception."""
     if not condition:
         pytest.fail(complaint)
 
@@ -18,9 +18,8 @@ def expect(condition: object, complaint: str) -> None:
 class FakeTransport(asyncio.Transport):
     """A transport over a kernel that takes as many bytes as the test gives it room for.
 
-    It behaves as asyncio's does with a write buffer limited to zero: it tries at once, pauses the
-    protocol while anything is left, and resumes it when all is taken. What would go wrong on a real
-    loop fails the test.
+    It behaves like asyncio's transport with a write buffer limited to zero: it sends at once, pauses the protocol
+    while bytes are left, and resumes it when all are taken. A call that would fail on a real loop fails the test.
     """
 
     def __init__(self, loop: FakeLoop, protocol: asyncio.Protocol, room: int | None = None) -> None:
@@ -28,15 +27,15 @@ class FakeTransport(asyncio.Transport):
         self._loop = loop
         self._protocol = protocol
         self.room = room
-        """Bytes that the kernel takes from here on; None is no bound."""
+        """How many more bytes the kernel takes; None means no bound."""
         self.kernel = bytearray()
-        """What the kernel has taken."""
+        """The bytes that the kernel has taken."""
         self.buffer = bytearray()
-        """What was written and not taken: the send in flight."""
+        """The bytes that were written and not taken: the send in flight."""
         self.sends: list[bytes] = []
-        """What each send handed over."""
+        """The bytes of each send."""
         self.swallowed_bytes = 0
-        """Written after the connection broke: asyncio says nothing and drops it."""
+        """How many bytes were written after the connection broke. asyncio drops them silently."""
         self.reading = True
         self.at_eof = False
         self.broken = False
@@ -44,7 +43,7 @@ class FakeTransport(asyncio.Transport):
         self._resuming = False
         self._gone = False
 
-    # What the session calls.
+    # --- Called by the session --------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         expect(not self._gone, "written to after connection_lost")
@@ -61,7 +60,7 @@ class FakeTransport(asyncio.Transport):
             self._protocol.pause_writing()
 
     def send(self, data: bytes) -> int:
-        """What the socket beneath does: takes what there is room for, or says that there is none."""
+        """The socket's send: takes what there is room for, or raises BlockingIOError."""
         expect(not self.buffer, "a frame overtakes what is in flight")
         expect(not self.at_eof, "a frame after the goodbye")
         if self.broken:
@@ -99,7 +98,7 @@ class FakeTransport(asyncio.Transport):
 
     def close(self) -> None:
         if not self._closing:
-            # asyncio's transport says connection_lost twice if it is closed there.
+            # asyncio's transport calls connection_lost twice if it is closed there.
             expect(not self._resuming, "closed within resume_writing")
             self._closing, self.reading = True, False
             if not self.buffer:
@@ -110,10 +109,10 @@ class FakeTransport(asyncio.Transport):
         expect(not self._resuming, "aborted within resume_writing")
         self.fail(None)
 
-    # What the test does.
+    # --- Called by the test -----------------------------------------------------------------------
 
     def take(self, count: int) -> None:
-        """The kernel has room for so many bytes more, and takes what waits."""
+        """Gives the kernel room for `count` more bytes, and lets it take what waits."""
         self.room = (self.room or 0) + count
         waited = bool(self.buffer)
         self._move()
@@ -127,19 +126,19 @@ class FakeTransport(asyncio.Transport):
                 self._lose(None)
 
     def deliver(self, data: bytes) -> None:
-        """Bytes arrive from the peer."""
+        """Delivers bytes of the peer."""
         expect(self.reading, "the test delivers while reading is paused")
         self._protocol.data_received(data)
 
     def deliver_eof(self) -> None:
-        """The peer sends nothing more."""
+        """Delivers the end of the peer's stream."""
         expect(self.reading, "the test delivers while reading is paused")
         self.reading = False
         if not self._protocol.eof_received():
             self.close()
 
     def fail(self, error: Exception | None) -> None:
-        """The connection breaks; the protocol hears of it with the next turn."""
+        """Breaks the connection. The protocol is told with the next turn."""
         if not self.broken:
             self._closing, self.reading = True, False
             self.buffer.clear()

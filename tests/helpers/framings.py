@@ -1,4 +1,4 @@
-"""Framings beside TCP's, which show that nothing but a session's framing knows what the wire looks like."""
+"""Other framings than that of TCP, which show that only a session's framing knows the wire."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["BARE", "LINES", "Bare", "Lines"]
 
 
 class Bare:
-    """Puts nothing around a payload: what is read at once is one payload. For tests that count bytes."""
+    """Adds nothing to a payload: bytes that are read at once are one payload. Tests that count bytes use it."""
 
     overhead_bytes = 0
 

@@ -86,13 +86,13 @@ OpenGateway = Callable[..., Awaitable[GatewayFixture]]
 
 
 async def heard(client: Client) -> Pong:
-    """Returns when the server has heard all that this client said before."""
+    """Waits until the server has read everything that the client has sent."""
     await client.say(Ping(7))
     return await client.read_until(Pong)
 
 
 async def stalled(node: GatewayFixture, *others: Client) -> None:
-    """Ticks until somebody is stalled; the others read along."""
+    """Runs ticks until a player is behind, while the other clients read."""
     while not node.gateway.broadcaster.behind:
         node.tick()
         for client in others:

@@ -6,11 +6,11 @@ from zoneserver.config import Limits
 from zoneserver.zone.rules import Rules
 
 SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
-"""Buffers so small that a client which does not read is noticed within some ticks."""
+"""Buffers so small that a client that does not read is noticed within some ticks."""
 
 
 class Noisy(Rules):
-    """Every tick tells everybody a few kilobytes, and puts the first player somewhere else."""
+    """A game whose frames have a few kilobytes, and that moves its first player in each tick."""
 
     noise_bytes = 4096
 
@@ -21,6 +21,6 @@ class Noisy(Rules):
 
 
 class Loud(Noisy):
-    """So much that a single frame takes a slow reader many reads."""
+    """A game whose frames take a slow client many reads."""
 
     noise_bytes = 500_000

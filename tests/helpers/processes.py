@@ -1,4 +1,4 @@
-"""Programs that a test starts as a user would, and all that those start in turn."""
+"""Programs that a test starts as a user does, and the processes that they start."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from helpers.paths import ROOT
 from helpers.terminals import Terminal
 
 PATIENCE_SECONDS = 50.0
-"""How long anything may take before a test fails; nothing is expected to take a fifth of it."""
+"""A test fails if a step takes this long. No step is expected to take a fifth of it."""
 
 
 Found = TypeVar("Found")
 
 
 def until(look: Callable[[], Found]) -> Found:
-    """What `look` finds, as soon as it finds anything."""
+    """The first true result of `look`, which is called again and again."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := look()):
         assert time.monotonic() < deadline, "it never came"
@@ -33,8 +33,10 @@ def until(look: Callable[[], Found]) -> Found:
 
 
 class Family:
-    """Programs that a test starts, and all processes that those start in turn: known by a mark in
-    their environment, for some of them live in sessions of their own."""
+    """Programs that a test starts, and all their descendants.
+
+    They are found by a mark in their environment, since some of them have sessions of their own.
+    """
 
     def __init__(self) -> None:
         self.mark = f"TEST_FAMILY={uuid.uuid4().hex}"
@@ -53,7 +55,7 @@ class Family:
         return process
 
     def terminal(self, *command: str, stderr: Any = None) -> Terminal:
-        """The same in a terminal of its own."""
+        """Starts a program in a terminal of its own."""
         return Terminal(functools.partial(self.start, *command), stderr=stderr)
 
     def run(self, *command: str) -> tuple[int, str, str]:

@@ -1,4 +1,4 @@
-"""The raw other end of a connection: a player, down to its socket."""
+"""A client on a raw socket."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Message = TypeVar("Message", bound=ServerMessage)
 
 
 class Client:
-    """The raw other end of a connection. It reads only when it is asked to, so it can be slow."""
+    """A client on a raw socket. It reads only when the test tells it to, so it can be slow."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -48,7 +48,7 @@ class Client:
         await self.say(Hello(version, name, b""))
 
     async def read_payload(self) -> bytes:
-        """The next payload. Raises EOFError when the server has sent its last."""
+        """The next payload. Raises EOFError at the end of the stream."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not self._payloads:
                 data = await self._loop.sock_recv(self.sock, 65536)

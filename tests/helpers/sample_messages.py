@@ -10,6 +10,7 @@ import msgpack
 from hypothesis import strategies as st
 
 from zoneserver.protocol.compression import deflate
+from zoneserver.protocol.decoding import inflate_message
 from zoneserver.protocol.messages import (
     PROTOCOL_VERSION,
     Act,
@@ -26,6 +27,7 @@ from zoneserver.protocol.messages import (
     Snapshot,
     Tick,
     Welcome,
+    op_of,
 )
 from zoneserver.protocol.world import World
 
@@ -102,12 +104,18 @@ any_bytes = st.binary(max_size=200) | packed_values | damaged
 
 
 def frame_of(tick: int, size: int) -> bytes:
-    """A frame that deflates the better the longer it is."""
+    """The payload of a frame with `size` bytes that deflate well."""
     return Tick(tick, 100, None, [], [], [], [], (), (), (), (), ((None, None, "x" * size),)).encode()
 
 
 def snapshot_of(tick: int, size: int) -> bytes:
+    """The payload of a snapshot with `size` bytes that deflate well."""
     world = World(10, 10, {})
     world.tick = tick
     world.join(0, "y" * size)
     return world.snapshot().encode()
+
+
+def plain(payload: bytes) -> bytes:
+    """The payload, inflated if it is a DEFLATED message."""
+    return inflate_message(payload) if op_of(payload) == Op.DEFLATED else payload

@@ -14,13 +14,11 @@ from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX, Framing
-from zoneserver.protocol.messages import (
-    Bye,
-)
+from zoneserver.protocol.messages import Bye
 
 
 class Recorder:
-    """A session handler that writes down what it is told. Each `on_...` may be replaced, to do or raise something."""
+    """A session handler that records its calls. A test may replace each `on_...`."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -70,7 +68,7 @@ class Recorder:
 class SessionFixture:
     """A session on a fake transport and a fake loop.
 
-    Broadcast bytes go to the kernel directly, or by the transport as with TLS.
+    Broadcast bytes go to the kernel directly, or through the transport as with TLS.
     """
 
     def __init__(
@@ -97,7 +95,7 @@ class SessionFixture:
         return bool(queued)
 
     def attach(self, broadcaster: Broadcaster, now: Callable[[], float] = float) -> None:
-        """Has a broadcaster hear of the session what a gateway would tell it."""
+        """Reports the events of the session to a broadcaster, as a gateway does."""
         handler = self.handler
         handler.on_blocked, handler.on_cleared, handler.on_ended = (
             broadcaster.blocked,
@@ -109,7 +107,7 @@ class SessionFixture:
 
     @property
     def goodbye(self) -> bytes:
-        """The last frame that the peer of this session is sent, once it is over."""
+        """The goodbye that ends the bytes of the session, as it is sent."""
         reason = self.session.reason
         assert reason is not None
         return self.session.framing.wrap(Bye(str(reason), self.session.reason_text[:200], reason.retry).encode())
@@ -132,7 +130,7 @@ class Subscriber(SessionFixture):
 
     @property
     def accepted_bytes(self) -> int:
-        """What the session accepted by its queue and by the group."""
+        """The bytes that the session accepted, by its queue and by the group."""
         return self.session.accepted_bytes + (self.group.bytes_total - self._before if self.is_in else 0)
 
     def enter(self) -> None:
@@ -156,6 +154,7 @@ class Subscriber(SessionFixture):
 
 
 FINISHED = ["opened", "ended", "gone"]
+"""The calls of a session that ends without a stall."""
 
 
 def broken(_session: Session) -> None:

@@ -1,4 +1,4 @@
-"""What every HTML page of ours must be."""
+"""Checks for the HTML pages that the tools write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A game whose rules do what a test of the zone needs, and readers of what the zone answers."""
+"""A game for tests of the zone, and functions that read the zone's outputs."""
 
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ HZ = 4
 
 
 class Yard(Rules):
-    """A game whose rules do what a test wants, failing included."""
+    """A game that records its callbacks, with actions that succeed, refuse and raise."""
 
     width, height = 1000, 1000
     stats: ClassVar = {"hp": 100}
@@ -87,7 +87,7 @@ class Yard(Rules):
 
 
 def zone_of(*names: str, rules: Rules | None = None, limits: Limits | None = None, **settings: Any) -> DrivenZone:
-    """A zone with these players in it, by the refs from 1 on."""
+    """A zone with these players, whose refs count from 1."""
     zone = DrivenZone(rules or Yard(), hz=HZ, seed=1, limits=limits, **settings)
     for ref, name in enumerate(names, 1):
         zone.join(ref, name)
@@ -96,14 +96,14 @@ def zone_of(*names: str, rules: Rules | None = None, limits: Limits | None = Non
 
 
 def told(result: TickOutput) -> Tick:
-    """A tick's frame as a client has it."""
+    """The frame of an output, decoded."""
     tick = decode_server(result.frame)
     assert isinstance(tick, Tick)
     return tick
 
 
 def replica_of(zone: DrivenZone) -> World:
-    """What a client has that comes in now, by a snapshot."""
+    """The world of a client that joins now, made from a snapshot."""
     (buffer,) = zone.history.since(None)
     snapshot = decode_server(buffer.payload)
     assert isinstance(snapshot, Snapshot)

@@ -1,4 +1,4 @@
-"""What a whole server does when the game, or the machine, fails it."""
+"""A whole server under failing rules, failing ticks, overload, and vanishing connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Fragile(Rules):
 
     @action
     def wave(self, player: Player) -> None:
-        """Works."""
+        """This action does nothing."""
 
 
 async def test_rule_that_raises_costs_only_its_action(
@@ -96,7 +96,7 @@ async def test_server_survives_single_failed_ticks(open_server: OpenServer, monk
 
 
 class Heavy(Rules):
-    """Its ticks take three times as long as they may, while `is_heavy`."""
+    """A game whose ticks take three periods while `is_heavy` is set."""
 
     is_heavy = False
 
@@ -120,7 +120,7 @@ async def test_time_dilates_under_overload_and_recovers(open_server: OpenServer)
         while update.dilation < 1.0:
             update = await anext(ann)
             ticks += 1
-        # Two seconds' worth, counted in ticks: the machine may be as slow as it likes.
+        # Two seconds, counted in ticks, since the machine may be slow.
         assert ticks <= 2 * 50
         assert server.gateway.counters.closes == {}
 

@@ -1,4 +1,4 @@
-"""The programs as they are run: real processes, real sockets, a real terminal, and nothing left behind."""
+"""The programs as users run them: real processes, sockets and terminals, with no process left behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from helpers.terminals import ALTERNATE_OFF, ALTERNATE_ON, CURSOR_OFF, CURSOR_ON
 
 
 def server(family: Family, folder: Path, *options: str) -> tuple[subprocess.Popen[str], dict[str, int]]:
-    """A server of its own, and its ports."""
+    """Starts a server, and returns its process and its ports."""
     ready = folder / "ready.json"
     arguments = (*options, "--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--log-level", "error")
     process = family.start("zoneserver", "run", *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -52,7 +52,7 @@ def test_thousand_bots_get_every_record(family: Family) -> None:
     assert (code, err) == (0, "")
     report = json.loads(out)
     assert_everything_delivered(report, 1000)
-    # What is due in four seconds is sent, however late; half of it at the very least.
+    # Actions that are due in four seconds are sent, even when late; at least half of them must be.
     assert report["actions"]["sent"] >= 4000
     assert (report["schema"], report["interrupted"]) == ("zone-swarm/2", False)
 
@@ -90,17 +90,17 @@ def test_swarm_reports_a_server_that_was_killed(family: Family, tmp_path: Path) 
     assert "NOT everybody got everything" in out
     assert "20 of 20 joined" in out
     assert re.search(r"closed +20 CONNECTION_LOST", out)
-    # One group of all of them, though some connections are reset and others end.
+    # All bots end for one reason, although some connections are reset and others end.
     assert re.findall(r"(\d+) x close CONNECTION_LOST", out) == ["20"]
     assert "server not measured" in out
 
 
 def test_swarm_without_a_server_does_not_start(family: Family) -> None:
-    # Bound and not listening: nobody else can take the port meanwhile.
+    # The socket is bound and does not listen, so that no other program can take the port.
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = str(sock.getsockname()[1])
-        # With a ramp of an hour: it does not wait for all of them to fail.
+        # The ramp takes an hour, so the swarm must not wait until every bot has failed.
         code, out, err = family.run(
             *("zonetools.swarm", "--port", port, "--stats-port", port, "--bots", "1000", "--ramp", "0.3"),
             *("--processes", "2", "--no-progress"),
@@ -144,7 +144,7 @@ def test_interrupted_swarm_writes_its_whole_report(family: Family, number: signa
         *("--processes", "2"),
     )
     assert swarm.stderr is not None
-    # Its first line comes when everybody is in.
+    # The swarm prints its first line when all bots have joined.
     while "actions: " not in swarm.stderr.readline():
         assert swarm.poll() is None
     assert sum("zonetools.swarm" in command for command in family.members().values()) == 3
@@ -153,7 +153,7 @@ def test_interrupted_swarm_writes_its_whole_report(family: Family, number: signa
     report = json.loads(out)
     assert (code, report["interrupted"], "Traceback" in err) == (130, True, False)
     assert_everything_delivered(report, 30)
-    assert family.members() == {}, "whoever it started is gone when it ends"
+    assert family.members() == {}, "every process of the swarm is gone when it ends"
 
 
 def test_processes_of_a_swarm_end_silently_with_it(family: Family) -> None:
@@ -164,14 +164,14 @@ def test_processes_of_a_swarm_end_silently_with_it(family: Family) -> None:
     while "actions: " not in swarm.stderr.readline():
         assert swarm.poll() is None
     swarm.kill()
-    # Its processes write to the same stderr: this waits for their end as well.
+    # All processes of the swarm share its stderr, so this waits for their end as well.
     code, _, err = ended(swarm)
     assert (code, err) == (-signal.SIGKILL, "")
     until(lambda: not family.members())
 
 
 def test_interrupted_ramp_is_no_failure(family: Family, tmp_path: Path) -> None:
-    # At one tick a second there is time to find some that are on their way in.
+    # With one tick a second, some bots are joining at any time.
     process, ports = server(family, tmp_path, "--hz", "1")
     swarm = family.start(
         *("zonetools.swarm", "--port", str(ports["port"]), "--stats-port", str(ports["stats_port"]), "--no-progress"),
@@ -202,7 +202,7 @@ def test_interrupt_during_the_start_of_the_server_leaves_no_process(
     process = family.start(program, *arguments, "--bots", "5", "--time", "300s")
     until(lambda: any("zoneserver run" in command for command in family.members().values()))
     process.send_signal(number)
-    # The server may need a moment to find that nobody listens to it: the family looks after that.
+    # The server may need a moment to end. The fixture `family` waits for that.
     _, _, err = ended(process)
     assert "Traceback" not in err
 
@@ -262,7 +262,7 @@ def test_demo_restores_the_terminal(family: Family, how: str) -> None:
     terminal = family.terminal("zonetools.demo", "--bots", "50")
     try:
         terminal.wait_for(ALTERNATE_ON)
-        # The dashboard draws, and everybody is on it.
+        # The dashboard draws all players.
         terminal.wait_for(b"50 of 10.0k")
         assert terminal.attributes() != terminal.before
         terminal.press(b"q" if how == "q" else b"\x03")

@@ -13,7 +13,7 @@ from zoneserver.zone.rules import Between, Player, Rules, Speed, Text, action
 
 
 class Probe(Rules):
-    """One action for each annotation there is; notes what reaches it."""
+    """A game with an action for each annotation. It records the arguments."""
 
     width, height = 100, 80
     stats: ClassVar = {"hp": 100, "kills": 0}
@@ -70,7 +70,7 @@ class Probe(Rules):
 
 
 def ask(*sent: Any) -> tuple[list[Any], list[str]]:
-    """What reached the handler, and the codes of what was refused, when ann sends this. Bob is in slot 1."""
+    """Sends an action of ann; returns the recorded arguments and the codes of refusals. Bob is in slot 1."""
     rules = Probe()
     zone = DrivenZone(rules, hz=20, seed=1)
     zone.join(1, "ann")
@@ -199,7 +199,7 @@ def test_refusal_names_the_action_and_the_parameter() -> None:
     zone = DrivenZone(Probe(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.submit(1, 1, [("digit", 10)])
-    ((_ref, refusal, _is_glitch),) = zone.step().refused
+    ((_ref, refusal, _is_violation),) = zone.step().refused
     assert refusal.text == "digit(value) must be a whole number from -3 to 9"
 
 
@@ -212,7 +212,7 @@ def test_subclass_has_the_actions_of_its_base() -> None:
 
 
 def rules_with(hint: Any) -> Rules:
-    """A game, called Odd, with an action whose parameter `thing` is annotated so."""
+    """A game called Odd, with an action whose parameter `thing` has the annotation `hint`."""
 
     def act(self: Rules, player: Player, thing: Any) -> None: ...
 

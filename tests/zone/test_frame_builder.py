@@ -1,4 +1,4 @@
-"""The frame builder: one record per player, whatever happened within the tick."""
+"""The frame builder: one record per player, however often it changed within the tick."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def world_of(players: int) -> World:
 
 
 def encoded(builder: FrameBuilder, world: World, dilation_percent: int = 100, state_hash: int | None = None) -> Tick:
-    """The builder's frame as a client has it."""
+    """The builder's frame, decoded."""
     data = builder.encode(world, dilation_percent, state_hash)
     tick = decode_server(data)
     assert isinstance(tick, Tick)

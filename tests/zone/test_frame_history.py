@@ -94,7 +94,7 @@ def history_of(ticks: int, snapshots: Snapshots, keep: int = 10) -> History:
 
 
 def since(history: History, tick: int | None) -> list[bytes]:
-    """What somebody with this tick missed, as it is."""
+    """The payloads that a receiver with this tick has missed."""
     return [message.payload for message in history.since(tick)]
 
 

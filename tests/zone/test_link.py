@@ -1,4 +1,4 @@
-"""The seam between zone and gateway: plain values cross it, and nothing else."""
+"""The link between zone and gateways: only plain values cross it."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_names_and_the_player_limit_hold_over_all_gateways() -> None:
     assert [name for name in zone.zone.world.names if name] == ["ann", "dan", "cid"]
 
 
-def test_a_gateway_that_connects_late_makes_its_own_snapshots() -> None:
+def test_gateway_that_connects_late_makes_its_own_snapshots() -> None:
     zone = TwoGateways()
     ann = zone.connect(0, "ann")
     zone.tick()
@@ -204,7 +204,7 @@ def test_requests_and_outputs_are_plain_values_that_survive_bytes(requests: Requ
     assert decode_output(encode_output(output)) == output
 
 
-# --- The link within one process ------------------------------------------------------------------
+# --- Determinism ----------------------------------------------------------------------------------
 
 
 def test_equal_inputs_give_equal_outputs() -> None:

@@ -11,6 +11,38 @@ from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.player_registry import PlayerRegistry
 
 
+def join(ref: int, name: str, ticket: bytes = b"", host: str = "127.0.0.1") -> Join:
+    return Join(ref, name, ticket, host)
+
+
+def test_enter_registers_a_player_until_leave() -> None:
+    registry = PlayerRegistry("yard", players_max=2)
+    assert registry.enter(join(1, "ann"), 0.0) == []
+    assert 1 in registry
+    registry.leave(1)
+    assert 1 not in registry
+    assert registry.enter(join(2, "ann", host="192.0.2.1"), 0.0) == [], "the name is free again"
+
+
+def test_enter_of_a_rejected_player_changes_nothing() -> None:
+    registry = PlayerRegistry("yard", players_max=2)
+    registry.enter(join(1, "ann"), 0.0)
+    (ended,) = registry.enter(join(2, "ann", host="192.0.2.1"), 0.0)
+    assert (ended.ref, ended.reason) == (2, CloseReason.BAD_NAME)
+    assert 1 in registry
+    assert 2 not in registry
+
+
+def test_enter_into_a_full_zone_may_replace_a_player_of_equal_name() -> None:
+    registry = PlayerRegistry("yard", players_max=1)
+    registry.enter(join(1, "ann"), 0.0)
+    assert registry.enter(join(2, "ann"), 0.0) == [Ended(1, CloseReason.REPLACED, "")]
+    assert 2 in registry
+
+
+# --- Through a zone -------------------------------------------------------------------------------
+
+
 def test_join_of_a_registered_name_replaces_the_older_player() -> None:
     zone = zone_of("ann", "bob")
     zone.join(7, "ann")
@@ -19,7 +51,9 @@ def test_join_of_a_registered_name_replaces_the_older_player() -> None:
     assert result.joined == [(7, 0)]
     assert (list(told(result).leaves), list(told(result).joins)) == ([0], [(0, "ann")])
     zone.leave(1)
-    assert told(zone.step()).leaves == (), "its gateway reports the end of the old session, which the zone knows"
+    assert told(zone.step()).leaves == (), (
+        "the gateway reports the end of the old session, which the zone knows already"
+    )
 
 
 def test_join_of_a_name_from_another_address_is_rejected() -> None:

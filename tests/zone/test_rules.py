@@ -1,4 +1,4 @@
-"""Rules: typed actions, players, timers and events, as a game's author meets them."""
+"""Rules: refusals, players, timers and events."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -34,7 +34,7 @@ class Game(Rules):
 
 
 def players() -> tuple[DrivenZone, Player, Player]:
-    """A zone that runs, with two players in it."""
+    """A zone with two players."""
     zone = DrivenZone(Game(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.join(2, "bob")
@@ -122,7 +122,7 @@ def test_player_repr_has_name_and_slot() -> None:
 
 
 class Clock(Rules):
-    """Notes when things happen."""
+    """A game that records the order of its callbacks."""
 
     def __init__(self) -> None:
         self.noted: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""The ticker: a grid that never drifts, whatever the clock does."""
+"""The ticker: a grid without drift, skipped ticks, and dilation."""
 
 import math
 import random
@@ -13,7 +13,7 @@ START = 1000.0
 
 
 def dilation_after(ticks: int, points_per_tick: int, ticker: Ticker) -> float:
-    """The dilation once so many ticks each came as many grid points after the one before."""
+    """The dilation after ticks that each come `points_per_tick` grid points after the previous one."""
     for _ in range(ticks):
         ticker.advance(ticker.due + (points_per_tick - 1) * ticker.period)
     return ticker.dilation

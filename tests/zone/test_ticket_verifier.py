@@ -11,7 +11,7 @@ SECRET, NOW = b"0123456789abcdef", 1_800_000_000.0
 TICKET = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))
 
 
-def verifier(**settings: int) -> TicketVerifier:
+def make_verifier(**settings: int) -> TicketVerifier:
     return TicketVerifier(SECRET, "plaza", **settings)
 
 
@@ -24,13 +24,13 @@ def test_issue_ticket_writes_the_format_of_the_protocol() -> None:
 
 
 def test_valid_ticket_is_accepted_once() -> None:
-    gate = verifier()
-    assert gate.check("ann", TICKET, NOW) is None
-    assert gate.check("ann", TICKET, NOW) is None, "asking is not using"
-    gate.consume(TICKET)
-    assert gate.check("ann", TICKET, NOW) == "the ticket has been used"
+    verifier = make_verifier()
+    assert verifier.check("ann", TICKET, NOW) is None
+    assert verifier.check("ann", TICKET, NOW) is None, "check does not consume the ticket"
+    verifier.consume(TICKET)
+    assert verifier.check("ann", TICKET, NOW) == "the ticket has been used"
     fresh = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(15) + b"1")
-    assert gate.check("ann", fresh, NOW) is None
+    assert verifier.check("ann", fresh, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_valid_ticket_is_accepted_once() -> None:
         ("", TICKET),
         ("ann", issue_ticket(SECRET, "ann", "arena", int(NOW) + 60, bytes(16))),
         ("ann", issue_ticket(b"another secret..", "ann", "plaza", int(NOW) + 60, bytes(16))),
-        # The signature covers where the zone's name ends and the player's name begins.
+        # The signature covers the boundary between the names of zone and player.
         ("zaann", issue_ticket(SECRET, "ann", "plaza", int(NOW) + 60, bytes(16))),
         ("ann", b""),
         ("ann", TICKET[:-1]),
@@ -48,35 +48,35 @@ def test_valid_ticket_is_accepted_once() -> None:
     ],
 )
 def test_ticket_of_another_name_zone_secret_or_form_is_rejected(name: str, ticket: bytes) -> None:
-    assert verifier().check(name, ticket, NOW)
+    assert make_verifier().check(name, ticket, NOW)
 
 
 @given(st.integers(0, len(TICKET) * 8 - 1))
 def test_ticket_with_any_bit_changed_is_rejected(bit: int) -> None:
     forged = bytearray(TICKET)
     forged[bit // 8] ^= 1 << bit % 8
-    assert verifier().check("ann", bytes(forged), NOW)
+    assert make_verifier().check("ann", bytes(forged), NOW)
 
 
 @given(st.binary(max_size=100))
 def test_arbitrary_bytes_are_rejected_without_an_exception(ticket: bytes) -> None:
-    assert verifier().check("ann", ticket, NOW)
+    assert make_verifier().check("ann", ticket, NOW)
 
 
 def test_ticket_is_valid_until_it_expires() -> None:
-    assert verifier().check("ann", TICKET, NOW + 59.9) is None
-    assert verifier().check("ann", TICKET, NOW + 60) == "the ticket has expired"
+    assert make_verifier().check("ann", TICKET, NOW + 59.9) is None
+    assert make_verifier().check("ann", TICKET, NOW + 60) == "the ticket has expired"
 
 
 def test_used_tickets_are_remembered_until_they_expire_up_to_a_bound() -> None:
-    gate = verifier(used_max=2)
+    verifier = make_verifier(used_max=2)
     for number in range(2):
         ticket = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 10 + number, number.to_bytes(16))
-        assert gate.check("ann", ticket, NOW) is None
-        gate.consume(ticket)
+        assert verifier.check("ann", ticket, NOW) is None
+        verifier.consume(ticket)
     late = issue_ticket(SECRET, "ann", "plaza", int(NOW) + 100, b"x" * 16)
-    assert gate.check("ann", late, NOW) == "too many tickets are in use"
-    assert gate.check("ann", late, NOW + 10) is None, "one of them has expired"
+    assert verifier.check("ann", late, NOW) == "too many tickets are in use"
+    assert verifier.check("ann", late, NOW + 10) is None, "a used ticket has expired"
 
 
 @given(st.binary(max_size=80))

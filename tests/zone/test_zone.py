@@ -1,4 +1,4 @@
-"""The zone: what was asked for since the last tick becomes one frame, and no rule can break it."""
+"""The zone: the actions of a tick become one frame, within bounds."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_zone_has_the_name_of_its_game() -> None:
     assert zone_of(rules=Plaza()).info.name == "plaza"
 
 
-# --- How much may wait ----------------------------------------------------------------------------
+# --- Bounds on actions ----------------------------------------------------------------------------
 
 
 def test_actions_per_tick_bounds_the_actions_of_each_player() -> None:
@@ -102,7 +102,7 @@ def test_action_limit_starts_afresh_with_each_tick() -> None:
         assert zone.step().refused == []
 
 
-# --- What is refused ------------------------------------------------------------------------------
+# --- Refusals -------------------------------------------------------------------------------------
 
 
 def test_refusals_name_the_acting_player() -> None:
@@ -178,14 +178,14 @@ def test_event_bytes_of_one_player_are_bounded_per_tick_and_later_packets_wait_i
         zone.submit(1, seq, [("say", text)])
     zone.submit(2, 1, [("say", "me too")])
     assert [(slot, seq) for slot, seq, *_ in told(zone.step()).events] == [(0, 1), (0, 2), (1, 1)]
-    # What waits comes before what is new, and counts towards what may wait.
+    # Waiting packets come before new ones, and count towards the bound.
     zone.submit(1, 6, [("say", "new")])
     assert [(slot, seq) for slot, seq, *_ in told(zone.step()).events] == [(0, 3), (0, 4)]
     assert [(slot, seq) for slot, seq, *_ in told(zone.step()).events] == [(0, 5), (0, 6)]
     assert told(zone.step()).events == ()
 
 
-# --- Motion that was taken back, or superseded ----------------------------------------------------
+# --- Motion of refused and of several actions -----------------------------------------------------
 
 
 @pytest.mark.parametrize(("kind", "code"), [("waver", "WAVERED"), ("stumble", RefusalCode.RULE_FAILED)])
@@ -240,7 +240,7 @@ def test_push_by_another_player_is_sent_as_placed() -> None:
     assert list(tick.events) == [(0, 1, "push", 1, 7)]
 
 
-# --- Everybody agrees -----------------------------------------------------------------------------
+# --- Input ----------------------------------------------------------------------------------------
 
 
 def test_zone_takes_the_input_of_the_next_tick_only() -> None:

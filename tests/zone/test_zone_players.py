@@ -67,7 +67,7 @@ def test_free_slot_goes_to_the_next_player() -> None:
     assert zone.world.names == ["eve", "bob"]
 
 
-def test_the_lowest_free_slot_is_taken_first() -> None:
+def test_lowest_free_slot_is_taken_first() -> None:
     zone = zone_of(*"abcdef")
     for ref in (5, 2, 6):
         zone.leave(ref)
@@ -123,14 +123,14 @@ def test_leaves_come_before_joins_and_both_before_actions() -> None:
 
 
 class Parting(Yard):
-    """A game that changes somebody as somebody leaves."""
+    """A game that changes players in `on_leave`."""
 
     def __init__(self, change: str) -> None:
         super().__init__()
         self.change = change
 
     def on_leave(self, player: Player) -> None:
-        for changed in self.players.values() if self.change == "everybody" else [player]:
+        for changed in self.players.values() if self.change == "all" else [player]:
             changed["hp"] -= 1
         if self.change == "place":
             player.place(5, 5, 1, 1)
@@ -139,7 +139,7 @@ class Parting(Yard):
 
 
 @pytest.mark.parametrize("leaving", [[1], [2], [3], [1, 2], [2, 3], [1, 2, 3]], ids=str)
-@pytest.mark.parametrize("change", ["stat", "place", "move", "everybody"])
+@pytest.mark.parametrize("change", ["stat", "place", "move", "all"])
 def test_on_leave_may_change_players(change: str, leaving: list[int]) -> None:
     zone = zone_of("ann", "bob", "eve", rules=Parting(change))
     replica = replica_of(zone)

@@ -39,7 +39,7 @@ scripts = st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12)
 
 
 def played(script: list[list[Step]], seed: int) -> list[TickOutput]:
-    """What a crowded little plaza makes of a script."""
+    """The outputs of a small plaza for a script."""
 
     class Corner(Plaza):
         width, height = 300, 300

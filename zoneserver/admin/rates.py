@@ -45,7 +45,7 @@ class Rates:
 
 
 def rates_between(before: Stats, after: Stats) -> Rates | None:
-    """The rates from one sample to a later one of the same run; None when no time passed."""
+    """The rates from one sample to a later one of one run; None when no time passed."""
     # By the server's clock, so that the time an answer spent on its way does not change the rates.
     seconds = after.uptime_s - before.uptime_s
     if seconds <= 0:

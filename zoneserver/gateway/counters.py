@@ -16,10 +16,10 @@ class GatewayCounters:
     connections_total: int = count("Connections accepted.", "zone_connections_total")
     joins_total: int = count("Players who came in.", "zone_joins_total")
     packets_in_total: int = count("Packets received from clients.", "zone_received_packets_total")
-    actions_in_total: int = count("Actions in those packets.", "zone_received_actions_total")
-    bytes_in_total: int = count("Bytes of those packets.", "zone_received_bytes_total")
+    actions_in_total: int = count("Actions in the packets received.", "zone_received_actions_total")
+    bytes_in_total: int = count("Bytes of the packets received.", "zone_received_bytes_total")
     frames_out_total: int = count("Frames handed to sessions.", "zone_sent_frames_total")
-    sends_total: int = count("Calls of the kernel that sent those frames.", "zone_sends_total")
+    sends_total: int = count("Calls of the kernel that sent frames.", "zone_sends_total")
     frames_skipped_total: int = count("Frames not sent to players who were behind.", "zone_skipped_frames_total")
     catch_ups_total: int = count("Players who were behind and were sent what they missed.", "zone_catch_ups_total")
     deliveries_out_total: int = count(

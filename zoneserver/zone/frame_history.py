@@ -1,4 +1,4 @@
-"""The recent frames and, on demand, the state: the one answer to "I have tick T"."""
+"""The history of a zone: recent frames and, on demand, a snapshot. It answers every receiver's "I have tick T"."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoneserver.protocol.framing import Framing
 
 __all__ = ["Form", "History", "Message"]
 
-# Deflating less than this saves next to nothing, and takes as long as saving something.
+# Deflating a shorter payload saves almost nothing.
 _DEFLATE_BYTES_MIN = 64
 
 
 class Form(NamedTuple):
-    """How some receivers want their messages on the wire. Receivers of one form share its bytes."""
+    """The form of messages on the wire. Receivers with equal forms share the bytes."""
 
     framing: Framing
     deflated: bool = False
@@ -53,11 +53,11 @@ class Message:
 
     @property
     def saved_bytes(self) -> int:
-        """How many bytes the deflated message is shorter."""
+        """By how many bytes the deflated message is shorter."""
         return 0 if self._deflated is None else len(self.payload) - len(self._deflated)
 
     def form(self, form: Form) -> bytes:
-        """The message as a receiver of this form is sent it."""
+        """The bytes of the message in this form."""
         data = self._forms.get(form)
         if data is None:
             data = self._forms[form] = form.framing.wrap(self._deflate() if form.deflated else self.payload)
@@ -104,9 +104,9 @@ class History:
         return self._frames[-1]
 
     def since(self, tick: int | None) -> list[Message]:
-        """What brings a receiver who has `tick` up to date: nothing, the frames since then, or a snapshot.
+        """The messages that bring a receiver from `tick` up to date: none, the frames since then, or a snapshot.
 
-        Of frames and snapshot the one with fewer bytes is taken. None stands for a receiver who has nothing.
+        The frames or the snapshot are used, whichever has fewer bytes. None stands for a receiver without a state.
         The last message is always one of the newest tick.
         """
         missed = self.tick - tick if tick is not None else None
@@ -119,7 +119,7 @@ class History:
         return frames if sum(len(frame.payload) for frame in frames) <= len(snapshot.payload) else [snapshot]
 
     def snapshot(self) -> Message:
-        """The state after the newest tick, encoded at most once per tick and shared by all who ask."""
+        """The state after the newest tick, encoded at most once per tick and shared by all receivers."""
         if self._snapshot_tick != self.tick:
             self._snapshot = Message(self._make_snapshot())
             self._snapshot_tick = self.tick

@@ -65,7 +65,7 @@ class TickInput(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A player whom the zone did not let in or does not keep. Its gateway ends the session."""
+    """A player that the zone rejected or removed. The gateway ends the session."""
 
     ref: int
     reason: CloseReason

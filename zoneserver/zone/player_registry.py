@@ -38,7 +38,7 @@ class PlayerRegistry:
     def enter(self, join: Join, unix_seconds: float) -> list[Ended]:
         """Registers a player, or rejects it. Returns the players whose sessions end.
 
-        A rejected player is among them, and so is an older player whom a new player of equal name replaces.
+        They are the new player if it is rejected, and the older player of equal name if the new one replaces it.
         The caller takes the older player out of the zone.
         """
         if self._verifier is not None:

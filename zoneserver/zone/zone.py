@@ -1,7 +1,7 @@
-"""The zone: takes one input a tick and turns it into one output.
+"""The zone takes one input per tick and turns it into one output.
 
-No asyncio, no socket, no clock: the zone is a function of its inputs, and `link` says what they are. The
-same inputs give the same bytes.
+The zone uses no asyncio, no socket and no clock: it is a function of its inputs, which `link` defines. Equal
+inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 # sequence, and every client must see which of two is the newer.
 _SEQUENCES_PER_TICK = 128
 
-# Places of failures that are remembered: more than the lines of any game that raise.
+# How many places of failures are remembered: more than any game has lines that raise.
 _PLACES_MAX = 1_000
 
 
@@ -48,19 +48,19 @@ def new_game(game: type[Rules]) -> Rules:
 
 
 class RuleFailure(NamedTuple):
-    """A rule that raised."""
+    """A rule that raised an exception."""
 
     tick: int
     what: str
-    """Which rule it was, for people to read."""
+    """Names the rule, for people."""
     error: Exception
     about: dict[str, object]
-    """Player and action, where the rule was an action's."""
+    """The player and the action, if the rule was an action."""
     failures_total: int
 
 
 def log_failure(failure: RuleFailure) -> None:
-    """Logs a rule that raised, with its traceback."""
+    """Logs the failure with its traceback."""
     about = failure.about | {"tick": failure.tick, "failures_total": failure.failures_total}
     about["error"] = raised_by(failure.error)
     text = "%s failed in tick %d (failure %d)"
@@ -72,8 +72,8 @@ def log_failure(failure: RuleFailure) -> None:
 class Zone:
     """One crowded place and its game.
 
-    Raises TypeError for a game that is not written as it should be, and GameError for one that fails as it starts.
-    `on_failure` is told of each rule that raises, at most once a second for each place in the code.
+    Raises TypeError for a game with an invalid action, and GameError when `on_start` raises.
+    `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
     >>> class Chat(Rules):
@@ -105,12 +105,12 @@ class Zone:
         self._on_failure = on_failure
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
-        # By slot, and by the number under which a gateway knows them.
+        # Players by slot, and by the ref under which their gateway knows them.
         self._players: dict[int, Player] = {}
         self._by_ref: dict[int, Player] = {}
-        # Free slots below the highest that was ever used, lowest first, so that slots stay dense.
+        # A heap of free slots: the lowest is used first, so that slots stay dense.
         self._free: list[int] = []
-        # Players who may come in and wait for their tick, by ref, in order.
+        # Registered players who wait for a slot, by ref, in order.
         self._arriving: dict[int, Join] = {}
         # What was asked for and is not done yet: by a tick that failed, or had no room for more.
         self._leaves: deque[int] = deque()
@@ -121,7 +121,7 @@ class Zone:
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
-        # In which tick a failure was last reported, by its place.
+        # The tick in which a failure was last reported, by its place.
         self._failures_reported: dict[object, int] = {}
         rules.hz = hz
         rules.random = random.Random(seed)
@@ -145,7 +145,7 @@ class Zone:
         return self.encode()
 
     def advance(self, tick_input: TickInput) -> None:
-        """Applies what the input asks for, in the order in which it came."""
+        """Applies the input: leaves, joins, timers, actions and `on_tick`, in this order."""
         world, rules, requests = self.world, self.rules, tick_input.requests
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = rules.tick = tick_input.tick
@@ -170,7 +170,7 @@ class Zone:
         """The output of the tick that `advance` ran."""
         world = self.world
         records = self._frame.records
-        # The hash is of the state that the receiver has once it applied this very frame.
+        # The hash is that of the state after this frame.
         state_hash = world.hash() if world.tick % self.info.hz == 0 else None
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
         self.counters.encodes_total += 1
@@ -179,7 +179,7 @@ class Zone:
         refused, self._refused = self._refused, []
         return TickOutput(world.tick, frame, records, joined, ended, refused)
 
-    # --- Coming and going -------------------------------------------------------------------------
+    # --- Joins and leaves -------------------------------------------------------------------------
 
     def _let_in(self, unix_seconds: float) -> None:
         """Registers new players, and gives a slot to as many as one tick takes in."""
@@ -196,7 +196,7 @@ class Zone:
             self._join(ref, self._arriving.pop(ref).name)
 
     def _remove(self, ref: int) -> None:
-        """Takes a player out of the zone, or out of those who wait to come in."""
+        """Takes a player out of the zone, or out of the players who wait for a slot."""
         if self._arriving.pop(ref, None) is None:
             self._leave(ref)
 
@@ -228,13 +228,13 @@ class Zone:
         packets, self._packets = self._packets, []
         # By player: the first sequence that this tick takes, and how many actions.
         taken: dict[int, tuple[int, int]] = {}
-        # By player: how many bytes everybody is told because of their packets.
+        # For each player: the bytes of events that their packets have caused.
         told: dict[int, int] = {}
         for packet in packets:
             ref, seq, actions = packet
             player = self._by_ref.get(ref)
             if player is None:
-                continue  # It left before its actions were due.
+                continue  # The player has left.
             first, count = taken.get(ref, (seq, 0))
             count += len(actions)
             if count > actions_max or seq + len(actions) - first > _SEQUENCES_PER_TICK:
@@ -280,9 +280,9 @@ class Zone:
             player.acting_seq = None
 
     def _undo_motion(self, player: Player, moved_before: int | None) -> None:
-        """For an action that did not happen: a motion that its rule made stands, but not as the action's doing.
+        """Detaches the motion of a refused action from the action. The motion itself stands, as one by the rules.
 
-        An action is either in the frame or refused.
+        So an action is either in the frame or refused.
         """
         if player.moved:
             self._frame.placed.add(player.slot)

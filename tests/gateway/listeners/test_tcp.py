@@ -1,4 +1,4 @@
-"""The TCP door: who holds a port, and who is let in through it."""
+"""The TCP listener: binding a port and accepting connections."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ async def test_waiting_crowd_is_accepted_within_a_few_turns_of_the_loop(
     while made < 100:
         await asyncio.sleep(0)
         turns += 1
-        # As many as a turn takes, and not all at once: the others have their turns.
+        # A turn accepts a bounded number, so that others have their turns.
         assert made <= 64 * turns
-    # A connection takes a loop some turns until it stands.
+    # A loop takes some turns to connect a protocol.
     assert turns < 20
 
 
@@ -125,7 +125,7 @@ async def test_closed_listener_does_not_resume_after_its_pause(
 
 
 class Accepted(asyncio.Protocol):
-    """Puts the transport of an accepted connection where a test can wait for it."""
+    """A protocol that hands its transport to a future."""
 
     def __init__(self, accepted: asyncio.Future[asyncio.BaseTransport]) -> None:
         self.accepted = accepted

@@ -1,4 +1,4 @@
-"""TLS: the same session core behind an encrypted door, on both loops."""
+"""The TLS listener: sessions over TLS, and bounded handshakes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Pki:
     cert: str
     key: str
     context: ssl.SSLContext
-    """What a client connects with that trusts the certificate's issuer, and nobody else."""
+    """The TLS context of a client that trusts only the issuer of the certificate."""
 
 
 @pytest.fixture(scope="session")
@@ -115,11 +115,11 @@ async def test_client_without_tls_or_with_a_slow_handshake_is_dropped(
     assert server.gateway.connections == 0
 
 
-# --- Handshakes that never end ---------------------------------------------------------------------------
+# --- Unfinished handshakes -------------------------------------------------------------------------------
 
 
 def half_a_handshake(port: int, context: ssl.SSLContext, host: str) -> socket.socket:
-    """A connection from an address of this machine that has said its first word by TLS, and says no other."""
+    """A connection from a local address that has sent its first TLS message and sends no other."""
     sock = socket.socket()
     sock.bind((host, 0))
     sock.connect(("127.0.0.1", port))
@@ -132,7 +132,7 @@ def half_a_handshake(port: int, context: ssl.SSLContext, host: str) -> socket.so
 
 
 async def until_closed(sock: socket.socket) -> None:
-    """Reads whatever the server has to say, to the end."""
+    """Reads to the end of the stream."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         with contextlib.suppress(ConnectionError):
             while await asyncio.get_running_loop().sock_recv(sock, 65536):
@@ -141,7 +141,7 @@ async def until_closed(sock: socket.socket) -> None:
 
 @pytest.fixture
 def flood(cleanup: contextlib.AsyncExitStack, pki: Pki) -> Callable[[int, int, str], list[socket.socket]]:
-    """So many halves of a handshake from one address."""
+    """Begins handshakes from one address, and completes none."""
 
     def flood(port: int, count: int, host: str) -> list[socket.socket]:
         return [cleanup.enter_context(half_a_handshake(port, pki.context, host)) for _ in range(count)]
@@ -154,7 +154,7 @@ Flood = Callable[[int, int, str], list[socket.socket]]
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one address only")
 async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer, pki: Pki, flood: Flood) -> None:
-    # No time passes in which they could be dropped for being slow.
+    # The time limit is too long to end any of them.
     limits = Limits(handshake_seconds=600.0, address_handshakes_max=8)
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
     async with connect("127.0.0.1", server.port, name="ann", tls=pki.context) as ann:
@@ -170,12 +170,12 @@ async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer
             while not update.events:
                 update = await anext(ann)
                 ticks.append(update.tick)
-        assert ticks == list(range(ticks[0], ticks[0] + len(ticks))), "no tick was spared"
+        assert ticks == list(range(ticks[0], ticks[0] + len(ticks))), "no tick was skipped"
         for sock in socks:
             sock.close()
         await until(lambda: not server._listeners[0]._opening)
         assert server.gateway.counters.closes["CONNECTION_LOST"] == 8
-        # The address is free to shake hands again.
+        # The address may begin new handshakes.
         (sock,) = flood(server.port, 1, "127.0.0.9")
         await until(lambda: server._listeners[0]._opening)
         sock.close()

@@ -26,8 +26,8 @@ from zoneserver.protocol.messages import (
 from zoneserver.server import ZoneServer
 
 
-async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, Worker]:
-    """So many walkers and talkers in a server, who leave after some dozen ticks."""
+async def run_worker(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, Worker]:
+    """Runs a worker with this many bots for some dozen ticks; returns its tally."""
     plan = Plan(
         port=server.port, bots=bots, ramp=1000, rate=10, mix={"walker": 2, "chatty": 1}, seed=2, deflate=deflate
     )
@@ -44,14 +44,14 @@ async def swarmed(server: ZoneServer, bots: int, deflate: bool) -> tuple[Tally, 
 
 async def test_worker_checks_every_byte_of_deflated_frames(open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=50)
-    tally, swarm = await swarmed(server, 60, deflate=True)
+    tally, swarm = await run_worker(server, 60, deflate=True)
     counters = server.gateway.counters
     assert (tally.joined, tally.mismatched, tally.gaps, tally.diverged, tally.lost) == (60, 0, 0, 0, 0)
     assert tally.hashes_checked > 0
     assert tally.sent == tally.delivered + tally.superseded + sum(tally.refused.values())
     assert counters.frames_deflated_total > 60 * 5
     inflated = swarm.frame_checker.inflate.cache_info()
-    assert inflated.misses <= counters.deflates_total, "each is inflated once, however many got it"
+    assert inflated.misses <= counters.deflates_total, "each message is inflated once for all bots"
     assert inflated.hits > 20 * inflated.misses
 
 

@@ -1,11 +1,11 @@
-"""What may be done to a gateway: a script of deeds, honest, foolish and hostile, in any order."""
+"""The gateway target: an input is a script of steps by visitors, honest, faulty and hostile, in any order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from fuzz.crowd import CHAIRS, TICKS_MAX, Crowd, Peer, attentive
-from fuzz.scripts import RECIPE, SPOKEN, Script, payload_of
+from fuzz.crowd import TICKS_MAX, VISITORS, Crowd, Peer, collect_log_errors
+from fuzz.scripts import GOLDEN, RECIPE, Script, payload_of
 from zoneserver.gateway.state import PlayerState
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
@@ -13,44 +13,42 @@ from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hel
 __all__ = ["ACTIONS", "VERBS", "gateway"]
 
 NAMES = ("ann", "bob", "eve", "\N{CAT}" * 24)
-"""What they call themselves; the last is as long as a name may be, in bytes too."""
+"""The names of visitors. The last is as long as a name may be, in characters and in bytes."""
 SEND_RATE = 2_000
-"""Bytes per second, in one script out of two: then even honest players skip frames, and catch up."""
-SECRET = b"a secret that nobody knows"
+"""Bytes per second, in half of the scripts: even honest players then skip frames and catch up."""
+SECRET = b"a secret of the fuzz tests"
 
 
 def gateway(data: bytes) -> int:
-    """Whatever some do: nobody else notices, and the server neither fails nor logs a traceback.
+    """No visitor disturbs an honest player, and the server neither fails nor logs a traceback.
 
-    The input is a byte that says whether the send rate is bounded (bit 0) and whether tickets are asked
-    for (bit 1), and a script (see `VERBS`). Every whole frame that reached the gateway counts, those of
-    the honest players too.
+    The input is a byte that says whether the send rate is bounded (bit 0) and whether tickets are required
+    (bit 1), followed by a script (see `VERBS`). The result is the number of packets that reached the gateway.
     """
-    with attentive() as complaints:
+    with collect_log_errors() as complaints:
         script = Script(data)
         settings = script.byte()
         crowd = Crowd(send_rate=SEND_RATE if settings & 1 else 0, secret=SECRET if settings & 2 else b"")
         while script.has_more and crowd.zone.world.tick < TICKS_MAX:
-            do(crowd, script)
+            run_step(crowd, script)
         crowd.finish()
     assert not complaints, complaints
     return crowd.gateway.counters.packets_in_total
 
 
-def do(crowd: Crowd, script: Script) -> None:
-    """One step of the script: a byte with the verb and who does it, and what the verb reads."""
+def run_step(crowd: Crowd, script: Script) -> None:
+    """Runs one step of the script: a byte gives the verb and the visitor, and the verb reads its arguments."""
     step = script.byte()
-    chair, verb = step % CHAIRS, VERBS[step // CHAIRS % len(VERBS)]
-    peer = crowd.chairs[chair]
+    visitor, verb = step % VISITORS, VERBS[step // VISITORS % len(VERBS)]
+    peer = crowd.visitors[visitor]
     if peer is None or not peer.is_connected or (verb is hello and peer.session.is_over):
-        # Addresses are few, so that some share one, and some come from one that is banned.
-        peer = crowd.chairs[chair] = crowd.connect(f"192.0.2.{len(crowd.everybody) % 6}")
+        # There are few addresses, so that some visitors share one, and some connect from a banned one.
+        peer = crowd.visitors[visitor] = crowd.connect(f"192.0.2.{len(crowd.peers) % 6}")
     verb(crowd, peer, script)
 
 
 def hello(crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Asks to come in, under a name that somebody else may have, with a ticket that may be good, used or none;
-    one in two wants to be sent what is deflated."""
+    """Sends HELLO: the name may be taken, the ticket may be used or missing, and half ask for deflated frames."""
     which = script.byte()
     name = NAMES[which % len(NAMES)]
     tickets = [crowd.ticket(name), crowd.ticket(name, which), crowd.ticket("ann", which)]
@@ -59,17 +57,17 @@ def hello(crowd: Crowd, peer: Peer, script: Script) -> None:
     peer.say(frame(Hello(PROTOCOL_VERSION, name, ticket, encodings).encode()))
 
 
-def come_in(crowd: Crowd, peer: Peer) -> None:
-    """Whoever is still outside comes in: what follows would be lost on a stranger."""
+def ensure_joined(crowd: Crowd, peer: Peer) -> None:
+    """Joins unless the visitor has already, since the next step would have no effect before."""
     if peer.state is PlayerState.HANDSHAKE:
-        name = f"guest {crowd.chairs.index(peer)}"
+        name = f"guest {crowd.visitors.index(peer)}"
         peer.say(frame(Hello(PROTOCOL_VERSION, name, crowd.ticket(name)).encode()))
         crowd.tick()
 
 
 def act(crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Does up to four things of which most are possible, in each of up to eight packets."""
-    come_in(crowd, peer)
+    """Sends up to four actions, most of them possible, in each of up to eight packets."""
+    ensure_joined(crowd, peer)
     count = script.byte()
     actions = [ACTIONS[script.byte() % len(ACTIONS)](script) for _ in range(1 + count % 4)]
     for _ in range(1 + (count >> 5)):
@@ -77,8 +75,8 @@ def act(crowd: Crowd, peer: Peer, script: Script) -> None:
 
 
 def ping(crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Asks for up to 64 answers in one go."""
-    come_in(crowd, peer)
+    """Sends up to 64 pings at once."""
+    ensure_joined(crowd, peer)
     count = script.byte()
     peer.say(frame(Ping(count).encode()) * (1 + count % 64))
 
@@ -87,44 +85,44 @@ def goodbye(_crowd: Crowd, peer: Peer, _script: Script) -> None:
     peer.say(frame(Goodbye().encode()))
 
 
-def speak(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """A golden message, of a client or a server."""
-    peer.say(frame(SPOKEN[script.byte() % len(SPOKEN)]))
+def send_golden(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Sends a golden message of a client or a server."""
+    peer.say(frame(GOLDEN[script.byte() % len(GOLDEN)]))
 
 
-def misspeak(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """A golden message with other values in it."""
+def send_recipe(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Sends a golden message with changed values."""
     peer.say(frame(payload_of(RECIPE + script.bytes())))
 
 
-def frame_anything(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """A frame that is well-formed on the outside; what is in it comes from the script."""
+def send_framed(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Sends correctly framed bytes from the script."""
     peer.say(frame(script.bytes()))
 
 
-def send_anything(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Bytes that are not even framed."""
+def send_raw(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Sends bytes from the script without framing."""
     peer.say(script.bytes())
 
 
-def again(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """What was sent last, up to 32 times in one go."""
+def repeat(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Sends the last bytes again, up to 32 times at once."""
     peer.say(peer.said * (1 + script.byte() % 32) if len(peer.said) < 1024 else b"")
 
 
-def go_back(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Counts its actions wrongly from now on."""
+def miscount(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Makes the sequence of the later actions wrong."""
     peer.seq = max(1, peer.seq + script.signed())
 
 
-def cut(_crowd: Crowd, peer: Peer, script: Script) -> None:
-    """What it says arrives in small pieces from now on."""
+def set_piece_size(_crowd: Crowd, peer: Peer, script: Script) -> None:
+    """Makes later bytes arrive in small pieces."""
     peer.piece_bytes = script.byte()
 
 
 def read_slowly(crowd: Crowd, peer: Peer, script: Script) -> None:
-    """Takes so many bytes of what it is sent, and no more until it is asked again."""
-    come_in(crowd, peer)
+    """Takes a number of bytes from the server, and none afterwards until the next such step."""
+    ensure_joined(crowd, peer)
     if peer.transport.room is None:
         peer.transport.room = 0
     peer.take(script.byte() * 4)
@@ -143,7 +141,7 @@ def tick(crowd: Crowd, _peer: Peer, _script: Script) -> None:
 
 
 def ticks(crowd: Crowd, _peer: Peer, script: Script) -> None:
-    """So many that whoever is not done with something runs out of time."""
+    """Runs up to 31 ticks, so that deadlines pass."""
     for _ in range(script.byte() % 32):
         crowd.tick()
 
@@ -152,21 +150,21 @@ VERBS: list[Callable[[Crowd, Peer, Script], None]] = [
     tick,
     hello,
     act,
-    misspeak,
-    frame_anything,
-    send_anything,
-    speak,
-    again,
+    send_recipe,
+    send_framed,
+    send_raw,
+    send_golden,
+    repeat,
     read_slowly,
-    cut,
-    go_back,
+    set_piece_size,
+    miscount,
     ping,
     hang_up,
     reset,
     goodbye,
     ticks,
 ]
-"""A step of a script is one byte, `verb * CHAIRS + chair`, and the bytes that the verb reads."""
+"""A step of a script is one byte, `verb * VISITORS + visitor`, and the bytes that the verb reads."""
 
 ACTIONS: list[Callable[[Script], tuple[object, ...]]] = [
     lambda script: ("move", script.signed(), script.signed()),
