@@ -1,4 +1,4 @@
-"""Both event loops for every test that needs one, and the few helpers that several tests share."""
+"""The fixtures that many tests share, and both event loops for every async test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ except ImportError:
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Runs every async test on asyncio's loop and on uvloop's; event loop policies are on their way out."""
+    """Runs every async test on asyncio's loop and on uvloop's."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     if uvloop is not None:
         factories["uvloop"] = uvloop.new_event_loop
@@ -37,15 +37,12 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 @pytest.fixture
 async def cleanup() -> AsyncIterator[contextlib.AsyncExitStack]:
-    """Closes what a test opened, the last first; then fails it if an exception reached the event loop.
-
-    In production the loop would log such an exception, and nobody would be the wiser.
-    """
+    """Closes what a test opened, the last first. Fails the test if an exception reached the event loop."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     async with contextlib.AsyncExitStack() as stack:
         yield stack
-    # What closing connections have still to say is said within a few turns.
+    # Connections that close have a few turns of the loop for their last callbacks.
     for _ in range(5):
         await asyncio.sleep(0)
     assert not complaints
@@ -53,13 +50,15 @@ async def cleanup() -> AsyncIterator[contextlib.AsyncExitStack]:
 
 @pytest.fixture
 def connect(cleanup: contextlib.AsyncExitStack) -> Connect:
-    """Connects clients to a port of this machine: `await connect(port, receive_bytes=4096)`."""
+    """Connects clients to a local port: `await connect(port, receive_bytes=4096, host="127.0.0.9")`."""
 
-    async def connect(port: int, receive_bytes: int | None = None) -> Client:
+    async def connect(port: int, receive_bytes: int | None = None, host: str = "") -> Client:
         sock = cleanup.enter_context(socket.socket())
         sock.setblocking(False)
         if receive_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        if host:
+            sock.bind((host, 0))
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         return Client(sock)
 
@@ -68,7 +67,7 @@ def connect(cleanup: contextlib.AsyncExitStack) -> Connect:
 
 @pytest.fixture
 def open_server(cleanup: contextlib.AsyncExitStack) -> OpenServer:
-    """Whole servers on ports of the system's choice: `await open_server(Plaza, hz=100)`."""
+    """Opens servers on free ports: `await open_server(Plaza, hz=100)`."""
 
     async def open_server(rules: type[Rules], **settings: Any) -> ZoneServer:
         return await cleanup.enter_async_context(ZoneServer(rules, **{"port": 0, "stats_port": 0} | settings))
@@ -78,26 +77,26 @@ def open_server(cleanup: contextlib.AsyncExitStack) -> OpenServer:
 
 @pytest.fixture
 def open_gateway(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenGateway:
-    """Gateways without a beat: `await open_hall(Plaza, limits=Limits(...), max_players=1)`."""
+    """Opens gateways whose ticks the test runs: `await open_gateway(Plaza, limits=Limits(...), max_players=1)`."""
 
     async def open_gateway(
         rules: type[Rules], *, connections_max: int = 1000, gateway_class: type[Gateway] = Gateway, **settings: Any
     ) -> GatewayFixture:
-        fixture = GatewayFixture(rules(), Config(**{"hz": 1} | settings), connections_max, gateway_class)
-        server = fixture.listen(connect)
+        node = GatewayFixture(rules(), Config(**{"hz": 1} | settings), connections_max, gateway_class)
+        server = node.listen(connect)
         cleanup.push_async_callback(server.wait_closed)
-        cleanup.push_async_callback(fixture.gateway.close, 0.0)
+        cleanup.push_async_callback(node.gateway.close, 0.0)
         cleanup.callback(server.close)
-        return fixture
+        return node
 
     return open_gateway
 
 
 @pytest.fixture
 def family() -> Iterator[Family]:
-    """A family of which nobody may be left when the test is over."""
+    """Starts processes, none of which may be left when the test is over."""
     if not Path("/proc/self/environ").exists():
-        pytest.skip("needs /proc to see who is left")
+        pytest.skip("needs /proc to see which processes are left")
     started = Family()
     yield started
     try:

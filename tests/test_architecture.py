@@ -120,7 +120,7 @@ def test_programs_beside_the_server_take_only_what_is_shared(package: str, share
 # The console is a command; micro benchmarks measure pieces of the server; some programs run a game of their own.
 EXCEPTIONS = {
     "zoneclient.__main__": {"cli"},
-    "zonetools.bench.micro": {"zone", "gateway", "games"},
+    "zonetools.bench.micro_benchmarks": {"zone", "gateway", "games"},
     "zonetools.soak.games": {"zone", "games"},
     "zonetools.compare.delivery": {"zone", "gateway", "server"},
 }

@@ -42,7 +42,7 @@ def test_every_target_is_fuzzed() -> None:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_what_failed_once_fails_no_more(path: Path) -> None:
+def test_kept_input_that_once_failed_passes(path: Path) -> None:
     TARGETS[path.parent.name](path.read_bytes())
 
 
@@ -54,7 +54,7 @@ def test_golden_messages_break_no_promise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_made_up_breaks_no_promise(name: str) -> None:
+def test_generated_inputs_break_no_promise(name: str) -> None:
     @settings(max_examples=EXAMPLES[name], derandomize=True, database=None, deadline=None)
     @given(inputs(name))
     def run(data: bytes) -> None:
@@ -64,14 +64,14 @@ def test_what_is_made_up_breaks_no_promise(name: str) -> None:
 
 
 @pytest.mark.parametrize("which", range(len(UNPACKABLE)))
-def test_a_recipe_that_changes_nothing_gives_the_golden_message(which: int) -> None:
+def test_recipe_without_changes_gives_the_golden_message(which: int) -> None:
     assert payload_of(RECIPE + bytes((which,))) == UNPACKABLE[which]
 
 
 # --- They would notice ----------------------------------------------------------------------------
 
 
-def test_a_payload_that_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_notices_a_lost_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     receive = Deframer.receive
 
     def lossy(self: Deframer, data: bytes, limit: int | None = None) -> list[bytes]:
@@ -82,7 +82,7 @@ def test_a_payload_that_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> N
         run_seeds("framing")
 
 
-def test_a_message_that_comes_back_as_another_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_notices_a_message_that_changes_in_a_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
     def sloppy(payload: bytes) -> ClientMessage:
         message = decode_client(payload)
         return Ping(message.token + len(payload)) if isinstance(message, Ping) else message
@@ -92,13 +92,13 @@ def test_a_message_that_comes_back_as_another_is_noticed(monkeypatch: pytest.Mon
         run_seeds("decoding")
 
 
-def test_a_frame_that_breaks_a_replica_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_notices_a_frame_that_breaks_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "leave", lambda self, slot: self.names[str(slot)])
     with pytest.raises(TypeError):
         run_seeds("replica")
 
 
-def test_a_client_that_makes_something_of_nonsense_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_notices_a_client_that_accepts_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
     def lenient(_: ClientProtocol, payload: bytes) -> bytes:
         try:
             return inflate_message(payload)
@@ -110,7 +110,7 @@ def test_a_client_that_makes_something_of_nonsense_is_noticed(monkeypatch: pytes
         run_seeds("client")
 
 
-def test_a_session_that_waits_forever_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_notices_a_session_that_waits_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "_receive_more", lambda _session: None)
     with pytest.raises(AssertionError):
         run_seeds("session")
@@ -128,7 +128,7 @@ def broken(*_: object) -> None:
         (History, "since", lambda history, tick: [] if tick else [history.snapshot()]),  # nobody catches up
     ],
 )
-def test_a_gateway_that_goes_wrong_is_noticed(
+def test_target_notices_a_faulty_gateway(
     monkeypatch: pytest.MonkeyPatch, owner: type, method: str, instead: Callable[..., object]
 ) -> None:
     monkeypatch.setattr(owner, method, instead)
@@ -139,7 +139,7 @@ def test_a_gateway_that_goes_wrong_is_noticed(
 # --- What fuzzes ----------------------------------------------------------------------------------
 
 
-def test_an_input_that_fails_is_shrunk_and_kept_and_ends_the_run(
+def test_failing_input_is_shrunk_and_kept_and_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def target(data: bytes) -> int:
@@ -165,7 +165,7 @@ def test_an_input_that_fails_is_shrunk_and_kept_and_ends_the_run(
     assert str(kept) in said
 
 
-def test_the_command_runs_a_target_and_says_how_much() -> None:
+def test_fuzz_command_runs_a_target_and_prints_the_count() -> None:
     command = [sys.executable, "-m", "fuzz", "decoding", "--time", "0.2s", "--engine", "hypothesis"]
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
     done = subprocess.run(command, env=environment, cwd=TESTS.parent, capture_output=True, text=True, timeout=50)

@@ -16,9 +16,7 @@ async def ticks_of(client: Client, count: int) -> list[Tick]:
     return [await client.read_a(Tick) for _ in range(count)]
 
 
-async def test_the_statistics_say_by_the_clock_of_the_machine_when_the_next_tick_is_due(
-    open_server: OpenServer, connect: Connect
-) -> None:
+async def test_stats_have_the_monotonic_time_of_the_next_tick(open_server: OpenServer, connect: Connect) -> None:
     began = time.monotonic()
     server = await open_server(Plaza, hz=50)
     client = await connect(server.port)

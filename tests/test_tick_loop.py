@@ -72,20 +72,20 @@ async def test_tick_loop_does_not_sleep_while_connections_come_in(
 # --- TickTimes ------------------------------------------------------------------------------------
 
 
-def test_a_tick_is_all_its_phases_without_the_ingest() -> None:
+def test_tick_ms_is_the_sum_of_the_phases_without_ingest() -> None:
     times = TickTimes(10)
     times.record(9.0, 0.001, 0.002, 0.004, 0.008)
     assert times.tick_ms() == {"p50": 15.0, "p99": 15.0, "max": 15.0}
 
 
-def test_phases_are_means_in_milliseconds() -> None:
+def test_phases_ms_are_means_in_milliseconds() -> None:
     times = TickTimes(10)
     times.record(0.001, 0.002, 0.003, 0.004, 0.005)
     times.record(0.003, 0.004, 0.005, 0.006, 0.007)
     assert times.phases_ms() == {"ingest": 2.0, "rules": 3.0, "encode": 4.0, "deflate": 5.0, "fan_out": 6.0}
 
 
-def test_only_the_newest_ticks_count() -> None:
+def test_tick_times_keep_only_the_newest_ticks() -> None:
     times = TickTimes(2)
     for rules in (9.0, 0.001, 0.002):
         times.record(0.0, rules, 0.0, 0.0, 0.0)
@@ -93,7 +93,7 @@ def test_only_the_newest_ticks_count() -> None:
     assert times.phases_ms()["rules"] == 1.5
 
 
-def test_before_the_first_tick_all_times_are_zero() -> None:
+def test_tick_times_before_the_first_tick_are_zero() -> None:
     times = TickTimes(2)
     assert times.tick_ms() == {"p50": 0.0, "p99": 0.0, "max": 0.0}
     assert times.phases_ms() == dict.fromkeys(PHASES, 0.0)

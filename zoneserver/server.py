@@ -1,4 +1,4 @@
-"""The server: the one module that knows every part, and puts them together."""
+"""The server assembles all parts of a zone server: zone, gateway, listeners, tick loop and admin port."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from zoneserver.zone.zone import Zone, new_game
 
 __all__ = ["ZoneServer"]
 
-# Descriptors that are not for players: listeners, the admin port, logs, libraries.
+# Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
 
 
@@ -40,21 +40,21 @@ class ZoneServer:
     >>> asyncio.run(main())
     True 0
 
-    `rules` is the game: a class or an instance. Everything else is a field of Config, given whole or
-    by name. Leaving the block tells all players and closes the ports. Raises GameError for a game that
-    fails to be made, and `start` for one that fails in its `on_start`.
+    `rules` is the game: a class or an instance. All settings are fields of Config: pass a Config, or single
+    fields by name. Leaving the block tells all players that the server stops, and closes the ports.
+    Raises GameError when making the game raises; `start` raises it when the game's `on_start` does.
     """
 
     gateway_class: type[Gateway] = Gateway
-    """For a server that delivers in another way."""
+    """The class of the gateway. A subclass that delivers in another way replaces it."""
 
     def __init__(self, rules: Rules | type[Rules], config: Config | None = None, **settings: Any) -> None:
         if config is not None and settings:
-            raise TypeError("give a Config or single settings, not both")
+            raise TypeError("pass a Config or single settings, not both")
         self.config = config if config is not None else Config(**settings)
         self._rules = new_game(rules) if isinstance(rules, type) else rules
         self.has_failed = False
-        """Whether the server stopped because the zone could not be run any more."""
+        """Whether the server stopped because too many ticks failed."""
         self._loop: asyncio.AbstractEventLoop
         self._listeners: list[tcp.Listener] = []
         self._admin_connections: set[AdminProtocol] = set()
@@ -68,14 +68,14 @@ class ZoneServer:
         await self.stop()
 
     async def start(self) -> None:
-        """Binds, listens and begins to tick.
+        """Binds the ports, accepts connections and begins to tick.
 
-        Raises OSError when a port cannot be bound, or a certificate cannot be used (`filename` is then set).
+        Raises OSError when a port cannot be bound, or the certificate cannot be used (`filename` is then set).
         """
         config = self.config
         tls_context = _tls_context(config)
         with contextlib.ExitStack() as unless_started:
-            # Both ports first: nothing is half started when one of them is taken.
+            # Both ports are bound first, so that nothing has started when one of them is taken.
             player_socket = unless_started.enter_context(tcp.bind(config.host, config.port, config.limits))
             admin_socket = None
             if config.stats_port is not None:
@@ -89,11 +89,11 @@ class ZoneServer:
         self._reporter.start()
 
     def _assemble(self) -> None:
-        """Makes the parts. Raises TypeError or GameError for a game that cannot be run."""
+        """Makes the parts. Raises TypeError or GameError for a game that cannot run."""
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        # A stopping player may hold a descriptor for a moment while the next one is let in.
+        # A TLS handshake holds a descriptor before it counts as a connection.
         spare = _SPARE_FILES + (tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
@@ -140,13 +140,13 @@ class ZoneServer:
         self._stopping.set()
 
     async def stop(self) -> None:
-        """Stops accepting, tells every player, waits for them up to the drain time, closes the ports."""
+        """Stops accepting, tells every player, waits up to the drain time for them to go, and closes the ports."""
         self.request_stop()
         for listener in self._listeners:
             listener.close()
         self.tick_loop.stop()
         self._reporter.stop()
-        # Connections that were accepted just now are told like all others.
+        # Connections that were accepted just before are told like all others.
         for listener in self._listeners:
             await listener.wait_closed()
         self._listeners.clear()
@@ -161,7 +161,7 @@ class ZoneServer:
     # --- Statistics -------------------------------------------------------------------------------
 
     def stats(self) -> Stats:
-        """The state of every part, now."""
+        """The present state of every part."""
         gateway, zone, ticks = self.gateway, self.zone, self.tick_loop
         # Numbers by code are copied, since the originals go on counting.
         counted: dict[str, Any] = {
@@ -202,7 +202,7 @@ class ZoneServer:
         )
 
     def _watched_stats(self) -> Stats:
-        """The state of every part, for somebody who watches: the log then needs no line of its own."""
+        """Returns `stats`, and tells the reporter that they were requested."""
         self._reporter.is_watched = True
         return self.stats()
 

@@ -1,4 +1,4 @@
-"""The tick loop: runs the zone whenever a tick is due, and lets packets gather in between."""
+"""The tick loop runs the zone whenever a tick is due, and lets packets collect between ticks."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ __all__ = ["PHASES", "TickLoop", "TickTimes"]
 
 log = logging.getLogger(__name__)
 
-# So many ticks that fail one after the other end the server.
+# This many failed ticks in a row end the server.
 _FAILURES_MAX = 20
-# From so many packets a tick on, the process sleeps between looks at the sockets: so long at a time, and not in
-# the last moment before a tick.
+# With at least this many packets per tick, the process sleeps between reads of the sockets: this long at a time,
+# and not within the last moment before a tick.
 _CROWD_PACKETS = 32
 _SLEEP_SECONDS = 0.004
 _AWAKE_SECONDS = 0.001
 
 PHASES = ("ingest", "rules", "encode", "deflate", "fan_out")
-"""Where the time of a tick goes. Ingest is the CPU time of receiving and decoding since the tick before; the
-others make up the tick itself."""
+"""The phases of a tick. Ingest is the CPU time of receiving and decoding since the previous tick; the others make
+up the tick itself."""
 
 
 class TickTimes:
-    """How long recent ticks took, in seconds, by phase."""
+    """The durations of recent ticks, by phase."""
 
     def __init__(self, ticks: int) -> None:
         self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
 
     def record(self, *seconds: float) -> None:
-        """Adds one tick: the seconds of each of PHASES."""
+        """Adds one tick: the seconds of each phase, in the order of PHASES."""
         self._recent.append(seconds)
 
     def newest_ms(self) -> dict[str, float]:
-        """Each phase of the newest tick."""
+        """The duration of each phase of the newest tick."""
         newest = self._recent[-1] if self._recent else [0.0] * len(PHASES)
         return {phase: round(seconds * 1000, 3) for phase, seconds in zip(PHASES, newest, strict=True)}
 
     def tick_ms(self) -> dict[str, float]:
-        """Median, 99th percentile and maximum of a tick, without its ingest."""
+        """Median, 99th percentile and maximum of the duration of a tick, without ingest."""
         ordered = sorted(sum(times[1:]) * 1000 for times in self._recent)
         return {
             "p50": round(quantile(ordered, 0.5), 3),
@@ -58,7 +58,7 @@ class TickTimes:
         }
 
     def phases_ms(self) -> dict[str, float]:
-        """The mean of each phase."""
+        """The mean duration of each phase."""
         ticks = len(self._recent) or 1
         columns = zip(*self._recent, strict=True) if self._recent else [()] * len(PHASES)
         return {phase: round(sum(column) * 1000 / ticks, 3) for phase, column in zip(PHASES, columns, strict=True)}
@@ -67,7 +67,7 @@ class TickTimes:
 class TickLoop:
     """Drives one zone and its gateway in this process.
 
-    `failed` is called when so many ticks have failed that the zone cannot go on.
+    `failed` is called when the zone cannot go on, because too many ticks failed in a row.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class TickLoop:
         self._failed = failed
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
-        # Ticks that failed one after the other.
+        # The number of failed ticks in a row.
         self._failures = 0
         self._cpu_before = time.process_time()
         self._packets_before = 0
         self._connections_before = 0
-        # (clock, CPU time of the process) at two moments about a second apart: the load between them.
+        # (time, CPU time of the process) at two moments about a second apart.
         self._cpu = ((0.0, 0.0), (0.0, 0.0))
         self._sample_cpu()
 
     def start(self) -> None:
-        """Runs every tick that becomes due."""
+        """Runs each tick when it is due."""
         self._timer = self._loop.call_at(self.ticker.due, self._on_tick_due)
 
     def stop(self) -> None:
@@ -111,12 +111,12 @@ class TickLoop:
 
     @property
     def cpu_percent(self) -> float:
-        """CPU time of the process over the last second, of one core."""
+        """CPU time of the process over the last second, in percent of one core."""
         (time_before, cpu_before), (time_after, cpu_after) = self._cpu
         return 100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before)
 
     def run_tick(self) -> float:
-        """Runs one tick of the zone and hands everything out. Returns the seconds it took."""
+        """Runs one tick of the zone and hands out its output. Returns the seconds it took."""
         began = time.perf_counter()
         self._gateway.send_requests()
         tick_input = self._link.take_input(time.time(), round(self.ticker.dilation * 100))
@@ -154,26 +154,26 @@ class TickLoop:
         self._packets_before = packets
 
     def _tick_failed(self) -> None:
-        """For an exception that is being handled. A zone that fails for long is not worth keeping up."""
+        """Logs the exception that is being handled. Too many failed ticks in a row end the server."""
         self._failures += 1
         tick, failures = self._zone.world.tick, self._failures
         about = fields(tick=tick, failures=failures)
         log.exception("tick %d failed and was sent to nobody (failure %d in a row)", tick, failures, extra=about)
         if self._failures >= _FAILURES_MAX:
-            log.critical("%d ticks failed in a row: the zone cannot go on, and stops", failures, extra=about)
+            log.critical("%d ticks failed in a row: the zone cannot go on, and the server stops", failures, extra=about)
             self._failed()
 
     def _wait_for_packets(self, due: float) -> None:
-        """Sleeps, over and over until a tick is due, so that packets gather.
+        """Sleeps again and again until a tick is due, so that packets collect.
 
-        A crowd's packets come at any moment, and each that wakes the process up by itself costs about as
-        much as reading and applying it. No packet is needed before the tick.
+        A packet that wakes the process by itself costs about twice as much as one that is read together with
+        others, and no packet is needed before the tick.
         """
         seconds = min(_SLEEP_SECONDS, due - self._loop.time() - _AWAKE_SECONDS)
         if seconds <= 0 or self._is_stopped:
             return
         connections = self._gateway.counters.connections_total
-        # A turn of the loop accepts only so many connections: while some come, the turns follow at once.
+        # One turn of the loop accepts a bounded number of connections, so there is no sleep while new ones arrive.
         if connections == self._connections_before:
             time.sleep(seconds)
         self._connections_before = connections

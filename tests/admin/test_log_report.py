@@ -75,7 +75,7 @@ CROWD_LINE = (
 )
 
 
-def test_a_line_has_the_figures_and_what_went_wrong() -> None:
+def test_stats_line_has_the_figures_and_the_events() -> None:
     before = stats()
     calm = stats(uptime_s=10.0, **CROWD)
     rates = rates_between(before, calm)
@@ -95,7 +95,7 @@ def test_a_line_has_the_figures_and_what_went_wrong() -> None:
     )
 
 
-def test_the_figures_of_a_crowd_are_not_cut_off() -> None:
+def test_stats_line_of_a_crowd_is_not_cut_off() -> None:
     after = stats(uptime_s=10.0, **CROWD)
     rates = rates_between(stats(), after)
     assert rates is not None
@@ -103,7 +103,7 @@ def test_the_figures_of_a_crowd_are_not_cut_off() -> None:
     assert _TextFormatter().format(record).endswith(f"INFO    {CROWD_LINE}, 1,010 joined, 10 gone")
 
 
-def test_every_interval_has_a_line_of_what_happened_in_it(lines: Lines) -> None:
+def test_reporter_logs_a_line_of_each_interval(lines: Lines) -> None:
     zone = Zone()
     zone.pass_interval(**CROWD)
     zone.pass_interval(actions_in_total=51_000, closes={"FLOOD": 1})
@@ -114,7 +114,7 @@ def test_every_interval_has_a_line_of_what_happened_in_it(lines: Lines) -> None:
     assert (document["players"], document["actions_in_per_s"], document["closes"]) == (1_000, 100.0, {"FLOOD": 1})
 
 
-def test_whoever_watches_needs_no_line(lines: Lines) -> None:
+def test_reporter_logs_no_line_while_statistics_are_requested(lines: Lines) -> None:
     zone = Zone()
     zone.reporter.is_watched = True
     zone.pass_interval(**CROWD)
@@ -124,7 +124,7 @@ def test_whoever_watches_needs_no_line(lines: Lines) -> None:
     assert "in 100 actions/s" in lines()[0].getMessage(), "it is about one interval all the same"
 
 
-def test_an_empty_zone_in_which_nothing_happens_is_not_worth_a_line(lines: Lines) -> None:
+def test_reporter_logs_no_line_of_an_empty_idle_zone(lines: Lines) -> None:
     zone = Zone()
     zone.pass_interval()
     assert not lines()
@@ -140,7 +140,7 @@ def test_an_empty_zone_in_which_nothing_happens_is_not_worth_a_line(lines: Lines
     assert len(lines()) == 4
 
 
-def test_no_interval_is_no_line_and_no_timer(lines: Lines) -> None:
+def test_reporter_without_an_interval_has_no_timer(lines: Lines) -> None:
     zone = Zone(interval_seconds=0.0)
     assert zone.loop.timers == 0
     zone.pass_interval(**CROWD)
@@ -148,14 +148,16 @@ def test_no_interval_is_no_line_and_no_timer(lines: Lines) -> None:
     zone.reporter.stop()
 
 
-def test_a_stopped_reporter_leaves_no_timer() -> None:
+def test_stopped_reporter_leaves_no_timer() -> None:
     zone = Zone()
     zone.pass_interval(**CROWD)
     zone.reporter.stop()
     assert zone.loop.timers == 0
 
 
-async def test_a_server_that_nobody_asks_reports(open_server: OpenServer, connect: Connect, lines: Lines) -> None:
+async def test_server_without_requests_for_statistics_logs_lines(
+    open_server: OpenServer, connect: Connect, lines: Lines
+) -> None:
     server = await open_server(Plaza, hz=100, stats_interval_seconds=0.01)
     client = await connect(server.port)
     await client.hello("ann")
@@ -174,10 +176,10 @@ PHASES = {"ingest": 4.0, "rules": 10.0, "encode": 2.0, "fan_out": 3.0}
         (80.0, {"fan_out": 60.0, "ingest": 90.0}, "fan_out", "took 80.0 ms of 50.0: most of it fan-out (60.0 ms)"),
         (80.0, {}, "ingest", "took 80.0 ms of 50.0: most of it ingest (65.0 ms)"),
         (20.0, {"ingest": 60.0}, "ingest", "came late, 2 skipped: ingest took 60.0 ms of CPU before it"),
-        (20.0, {}, None, "came late, 2 skipped: nothing of ours took long: the machine is busy"),
+        (20.0, {}, None, "came late, 2 skipped: no phase took long: the machine is busy"),
     ],
 )
-def test_an_overrun_names_the_phase_in_which_its_time_went(
+def test_overrun_is_logged_with_the_phase_that_caused_it(
     tick_ms: float, phases: dict[str, float], phase: str | None, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     Zone().reporter.overran(512, tick_ms, 2, PHASES | phases, 17)
@@ -189,7 +191,7 @@ def test_an_overrun_names_the_phase_in_which_its_time_went(
     assert (document["tick"], document["phase"], document["overruns_total"]) == (512, phase, 17)
 
 
-def test_overruns_are_told_once_a_second_at_the_most(caplog: pytest.LogCaptureFixture) -> None:
+def test_overruns_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     zone = Zone()
     for number in range(1, 9):
         zone.reporter.overran(number, 80.0, 0, PHASES, number)
@@ -204,7 +206,7 @@ class Slow(Rules):
         time.sleep(0.03)
 
 
-async def test_a_game_that_is_too_slow_is_told_of_as_rules(
+async def test_overrun_of_a_slow_game_blames_the_rules(
     open_server: OpenServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await open_server(Slow, hz=50)

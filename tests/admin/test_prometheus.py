@@ -44,7 +44,7 @@ def samples(snapshot: Stats) -> dict[tuple[str, tuple[tuple[str, str], ...]], fl
     return found
 
 
-def test_every_field_is_exposed_and_nothing_else() -> None:
+def test_exposition_has_every_field_and_no_other() -> None:
     snapshot = stats()
     left = samples(snapshot)
     ((_, labels),) = [key for key in left if key[0] == "zone_info"]
@@ -63,7 +63,7 @@ def test_every_field_is_exposed_and_nothing_else() -> None:
     assert not info
 
 
-def test_what_has_a_code_a_phase_or_a_quantile_says_which() -> None:
+def test_samples_of_a_table_are_labelled_with_code_phase_or_quantile() -> None:
     found = samples(stats(closes={"FLOOD": 3}, refusals={'A "B"\n\\': 2}, restraints={}, phases_ms={"rules": 5.0}))
     assert found["zone_closes_total", (("code", "FLOOD"),)] == 3
     assert found["zone_refusals_total", (("code", 'A "B"\n\\'),)] == 2
@@ -73,7 +73,7 @@ def test_what_has_a_code_a_phase_or_a_quantile_says_which() -> None:
 
 
 @pytest.mark.parametrize("field", sorted(METRICS))
-def test_names_are_as_prometheus_wants_them(field: str) -> None:
+def test_metric_names_follow_the_rules_of_prometheus(field: str) -> None:
     metric = METRICS[field]
     assert re.fullmatch(r"zone(_[a-z]+)+", metric.name)
     assert (metric.kind == "counter") == metric.name.endswith("_total")
@@ -84,7 +84,7 @@ def test_names_are_as_prometheus_wants_them(field: str) -> None:
         assert "_seconds" in metric.name
 
 
-def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exposition_without_its_package_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client.exposition", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'zoneserver\[metrics\]'"):
         load_exposition()

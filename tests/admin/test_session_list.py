@@ -32,31 +32,31 @@ class Stubborn(Rules):
         raise Refused("NO")
 
 
-def listed(fixture: GatewayFixture, sort: str = "queued", limit: int = 20) -> SessionList:
+def listed(node: GatewayFixture, sort: str = "queued", limit: int = 20) -> SessionList:
     """As it arrives at who asks for it."""
     return SessionList.from_json(
-        json.loads(json.dumps(list_sessions(fixture.gateway, fixture.clock.time(), sort, limit).to_json()))
+        json.loads(json.dumps(list_sessions(node.gateway, node.clock.time(), sort, limit).to_json()))
     )
 
 
-def names(fixture: GatewayFixture, sort: str, limit: int = 20) -> list[str]:
-    return [session.name for session in listed(fixture, sort, limit).sessions]
+def names(node: GatewayFixture, sort: str, limit: int = 20) -> list[str]:
+    return [session.name for session in listed(node, sort, limit).sessions]
 
 
-async def pleads(fixture: GatewayFixture, client: Client, seq: int) -> None:
+async def pleads(node: GatewayFixture, client: Client, seq: int) -> None:
     """Asks once for what nobody gets."""
-    before = fixture.gateway.counters.packets_in_total
+    before = node.gateway.counters.packets_in_total
     await client.say(Act(seq, [("plead",)]))
-    await until(lambda: fixture.gateway.counters.packets_in_total > before)
-    fixture.tick()
+    await until(lambda: node.gateway.counters.packets_in_total > before)
+    node.tick()
 
 
-async def test_a_session_is_listed_with_its_figures(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn)
-    client = await fixture.join("ann")
-    fixture.clock.now += 5.0
-    await pleads(fixture, client, 41)
-    (ann,) = listed(fixture).sessions
+async def test_session_is_listed_with_its_figures(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn)
+    client = await node.join("ann")
+    node.clock.now += 5.0
+    await pleads(node, client, 41)
+    (ann,) = listed(node).sessions
     host, port = client.sock.getsockname()
     assert (ann.name, ann.slot, ann.address) == ("ann", 0, f"{host}:{port}")
     assert (ann.state, ann.standing) == ("playing", "FINE")
@@ -66,101 +66,101 @@ async def test_a_session_is_listed_with_its_figures(open_gateway: OpenGateway) -
     assert (ann.rtt_ms is not None) is (sys.platform == "linux")
 
 
-async def test_who_has_not_come_in_yet_has_no_slot(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn)
-    await fixture.greet(await fixture.connect(), "ann")
-    await fixture.connect()
-    (ann,) = listed(fixture).sessions
+async def test_joining_player_is_listed_without_a_slot(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn)
+    await node.greet(await node.connect(), "ann")
+    await node.connect()
+    (ann,) = listed(node).sessions
     assert (ann.state, ann.slot) == ("joining", None)
 
 
-async def test_who_does_not_read_is_first_and_behind(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn, limits=SMALL)
-    ann, _bob = await fixture.join("ann"), await fixture.join("bob", receive_bytes=4096)
-    while not fixture.gateway.broadcaster.behind:
-        fixture.tick()
+async def test_player_who_does_not_read_is_listed_first_and_behind(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn, limits=SMALL)
+    ann, _bob = await node.join("ann"), await node.join("bob", receive_bytes=4096)
+    while not node.gateway.broadcaster.behind:
+        node.tick()
         await ann.read_until(Tick)
-    fixture.tick()
+    node.tick()
     for sort in ("queued", "behind"):
-        first, second = listed(fixture, sort).sessions
+        first, second = listed(node, sort).sessions
         assert (first.name, first.state, second.name) == ("bob", "behind", "ann")
         assert first.queued_bytes > 0
         assert first.behind_ticks > 0
-    assert names(fixture, "out") == ["ann", "bob"]
+    assert names(node, "out") == ["ann", "bob"]
 
 
-async def test_who_rests_says_so(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn, send_rate=4096)
-    await fixture.join("ann")
-    fixture.tick(3)
-    (ann,) = listed(fixture).sessions
+async def test_paused_player_is_listed_as_resting(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn, send_rate=4096)
+    await node.join("ann")
+    node.tick(3)
+    (ann,) = listed(node).sessions
     assert (ann.state, ann.queued_bytes) == ("resting", 0)
     assert ann.behind_ticks > 0
 
 
-async def test_each_figure_has_its_own_order(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn)
-    ann = await fixture.join("ann")
-    fixture.clock.now += 1.0
-    bob = await fixture.join("bob")
-    await pleads(fixture, ann, 1)
-    await pleads(fixture, ann, 2)
-    await pleads(fixture, bob, 100)
-    assert names(fixture, "refused") == ["ann", "bob"]
-    assert names(fixture, "actions") == ["bob", "ann"]
-    assert names(fixture, "age") == ["ann", "bob"]
-    assert names(fixture, "actions", limit=1) == ["bob"]
+async def test_sessions_are_ordered_by_each_figure(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn)
+    ann = await node.join("ann")
+    node.clock.now += 1.0
+    bob = await node.join("bob")
+    await pleads(node, ann, 1)
+    await pleads(node, ann, 2)
+    await pleads(node, bob, 100)
+    assert names(node, "refused") == ["ann", "bob"]
+    assert names(node, "actions") == ["bob", "ann"]
+    assert names(node, "age") == ["ann", "bob"]
+    assert names(node, "actions", limit=1) == ["bob"]
     for sort in SESSION_SORTS:
-        assert sorted(names(fixture, sort)) == ["ann", "bob"]
+        assert sorted(names(node, sort)) == ["ann", "bob"]
 
 
 @pytest.mark.parametrize(("sort", "limit"), [("", 20), ("name", 20), ("queued", 0), ("queued", 201)])
-async def test_what_cannot_be_listed_is_refused(open_gateway: OpenGateway, sort: str, limit: int) -> None:
-    fixture = await open_gateway(Stubborn)
-    with pytest.raises(ValueError, match=r"sort is one of queued|limit is 1 to 200"):
-        list_sessions(fixture.gateway, fixture.clock.time(), sort, limit)
+async def test_list_sessions_rejects_an_unknown_sort_or_limit(open_gateway: OpenGateway, sort: str, limit: int) -> None:
+    node = await open_gateway(Stubborn)
+    with pytest.raises(ValueError, match=r"sort must be one of queued|limit must be 1 to 200"):
+        list_sessions(node.gateway, node.clock.time(), sort, limit)
 
 
-async def test_who_has_gone_is_remembered_with_the_reason(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn)
-    ann = await fixture.join("ann")
-    fixture.clock.now += 7.0
+async def test_ended_session_is_listed_with_its_reason(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn)
+    ann = await node.join("ann")
+    node.clock.now += 7.0
     await ann.say(Goodbye())
     await ann.ended()
-    fixture.clock.now += 2.0
-    stranger = await fixture.connect()
+    node.clock.now += 2.0
+    stranger = await node.connect()
     await stranger.say_bytes(b"\0\0\0\1\xc1")
     await stranger.ended()
-    last, first = listed(fixture).closed
+    last, first = listed(node).closed
     assert (first.name, first.code, first.text) == ("ann", "CLIENT_LEFT", "the player said goodbye")
     assert (first.ago_s, first.lived_s) == (2.0, 7.0)
     assert (last.name, last.code, last.lived_s) == ("", "PROTOCOL_ERROR", 0.0)
     assert first.address.startswith("127.0.0.1:")
-    assert len(listed(fixture, limit=1).closed) == 1
+    assert len(listed(node, limit=1).closed) == 1
 
 
-async def test_only_so_many_are_remembered(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn, limits=Limits(address_connections_max=1000, address_connections_burst=1000))
-    clients = [await fixture.connect() for _ in range(_CLOSED_MAX + 1)]
+async def test_ended_sessions_are_remembered_up_to_a_bound(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn, limits=Limits(address_connections_max=1000, address_connections_burst=1000))
+    clients = [await node.connect() for _ in range(_CLOSED_MAX + 1)]
     for client in clients:
         client.sock.close()
-    await until(lambda: not fixture.gateway.connections)
-    assert len(listed(fixture, limit=200).closed) == _CLOSED_MAX
+    await until(lambda: not node.gateway.connections)
+    assert len(listed(node, limit=200).closed) == _CLOSED_MAX
 
 
-async def test_one_whose_connection_has_just_gone_can_still_be_listed(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Stubborn)
-    await fixture.join("ann")
-    (session,) = fixture.gateway._connections
+async def test_session_of_a_closed_socket_is_listed(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn)
+    await node.join("ann")
+    (session,) = node.gateway._connections
     session.abort()
-    assert names(fixture, "rtt") == ["ann"]
+    assert names(node, "rtt") == ["ann"]
     # The loop tells the session of it in a later turn.
-    await until(lambda: not fixture.gateway.connections)
+    await until(lambda: not node.gateway.connections)
     await asyncio.sleep(0)
-    assert names(fixture, "rtt") == []
+    assert names(node, "rtt") == []
 
 
-def test_a_list_of_a_newer_server_is_read_and_others_are_refused() -> None:
+def test_session_list_reads_a_newer_server_and_rejects_other_documents() -> None:
     session = SessionStats("ann", 0, "127.0.0.1:1", "playing", "FINE", 1.0, 0, 0, None, 10, 1, 0)
     given = SessionList("zone-sessions/1", 7, 1, "queued", [session], [])
     document = given.to_json()

@@ -67,10 +67,13 @@ def never(self, player, number: int): raise Refused("NO")"""
         ("name = 7", "name is 7: it must be a str"),
         ("@action\ndef go(self, player, way: list): ...", "Game.go(way) is annotated <class 'list'>"),
         ("@action\ndef go(self, player, way): ...", "Game.go(way) is annotated"),
-        ("@action\ndef go(self, player, way: 'Way'): ...", "Game.go is annotated with what is not there"),
-        ("@action\ndef go(self, player, *way: int): ...", "Game.go(way): an action takes so many arguments"),
-        ("@action\ndef go(self, player, *, way: int): ...", "Game.go(way): an action takes so many arguments"),
-        ("@action\ndef go(self): ...", "Game.go takes no player"),
+        ("@action\ndef go(self, player, way: 'Way'): ...", "an annotation of Game.go cannot be evaluated"),
+        ("@action\ndef go(self, player, *way: int): ...", "Game.go(way): an action takes a fixed number of positional"),
+        (
+            "@action\ndef go(self, player, *, way: int): ...",
+            "Game.go(way): an action takes a fixed number of positional",
+        ),
+        ("@action\ndef go(self): ...", "Game.go has no parameter for the player"),
         ("@action\nasync def go(self, player): ...", "Game.go is async"),
         ("@staticmethod\n@action\ndef go(player): ...", "go is marked as an action, but is not an ordinary method"),
         (

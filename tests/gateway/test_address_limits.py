@@ -1,10 +1,19 @@
 """Admission by address: both sides of each bound, and no table without one."""
 
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
 import pytest
+from helpers.gateway_fixture import OpenGateway
+from helpers.waiting import until
 
 from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.address_limits import Admission
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Act, Bye, Goodbye, Refusal, Tick
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
@@ -19,7 +28,7 @@ def admission(ban_seconds: float = 60.0, **limits: float) -> Admission:
     return Admission(Limits(**{**wide, **limits}), ban_seconds)  # type: ignore[arg-type]
 
 
-def test_so_many_connections_and_no_more_until_one_is_gone() -> None:
+def test_connections_of_an_address_are_bounded_until_one_is_gone() -> None:
     door = admission(address_connections_max=3)
     assert [door.opened(ANN, 0.0) for _ in range(4)] == [None] * 3 + [CloseReason.TOO_MANY_CONNECTIONS]
     assert door.opened(BOB, 0.0) is None, "another address has its own"
@@ -27,14 +36,14 @@ def test_so_many_connections_and_no_more_until_one_is_gone() -> None:
     assert door.opened(ANN, 0.0) is None
 
 
-def test_so_many_handshakes_and_no_more_until_one_is_through() -> None:
+def test_handshakes_of_an_address_are_bounded_until_one_is_complete() -> None:
     door = admission(address_handshakes_max=2)
     assert [door.opened(ANN, 0.0) for _ in range(3)] == [None] * 2 + [CloseReason.TOO_MANY_CONNECTIONS]
     door.greeted(ANN)
     assert door.opened(ANN, 0.0) is None
 
 
-def test_so_many_new_connections_at_once_and_then_so_many_a_second() -> None:
+def test_new_connections_of_an_address_are_bounded_per_second() -> None:
     door = admission(address_connections_burst=5, address_connections_per_second=2)
     assert [door.opened(ANN, 0.0) for _ in range(6)] == [None] * 5 + [CloseReason.TOO_MANY_CONNECTIONS]
     for _ in range(1000):
@@ -42,7 +51,7 @@ def test_so_many_new_connections_at_once_and_then_so_many_a_second() -> None:
     assert door.opened(ANN, 0.6) is None, "what was turned away was not charged"
 
 
-def test_a_ban_lasts_as_long_as_it_is_meant_to_and_concerns_one_address() -> None:
+def test_ban_lasts_its_time_and_concerns_one_address() -> None:
     door = admission(ban_seconds=10.0)
     door.opened(ANN, 0.0)
     door.ban(ANN, 5.0)
@@ -54,7 +63,7 @@ def test_a_ban_lasts_as_long_as_it_is_meant_to_and_concerns_one_address() -> Non
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_this_machine_is_exempt(host: str) -> None:
+def test_loopback_address_is_exempt(host: str) -> None:
     door = admission(address_connections_max=1, address_connections_burst=1)
     assert {door.opened(host, 0.0) for _ in range(100)} == {None}
     door.ban(host, 0.0)
@@ -64,7 +73,7 @@ def test_this_machine_is_exempt(host: str) -> None:
     assert len(door) == 0
 
 
-def test_an_ipv6_address_counts_as_its_network() -> None:
+def test_ipv6_address_counts_as_its_network() -> None:
     door = admission(address_connections_max=1)
     assert door.opened("2001:db8::1", 0.0) is None
     assert door.opened("2001:db8::ffff:1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
@@ -73,7 +82,7 @@ def test_an_ipv6_address_counts_as_its_network() -> None:
     assert door.opened("2001:db8::2", 0.0) is None
 
 
-def test_the_table_of_addresses_is_bounded_whatever_comes_and_goes() -> None:
+def test_table_of_addresses_is_bounded() -> None:
     door = admission(addresses_max=100)
     for number in range(10_000):
         host = f"10.0.{number >> 8}.{number & 255}"
@@ -84,7 +93,7 @@ def test_the_table_of_addresses_is_bounded_whatever_comes_and_goes() -> None:
     assert door.opened("10.0.39.15", now=0.0) is CloseReason.BANNED, "the longest gone are forgotten first"
 
 
-def test_an_address_that_need_not_be_remembered_is_forgotten() -> None:
+def test_forgettable_address_is_dropped() -> None:
     door = Admission(Limits(), ban_seconds=60.0)
     for number in range(1000):
         host = f"10.0.{number >> 8}.{number & 255}"
@@ -94,7 +103,7 @@ def test_an_address_that_need_not_be_remembered_is_forgotten() -> None:
     assert len(door) <= 2
 
 
-def test_a_ban_keeps_nobody_else_in_the_table() -> None:
+def test_ban_does_not_keep_other_addresses_in_the_table() -> None:
     door = Admission(Limits(), ban_seconds=60.0)
     for number in range(1000):
         host, now = f"10.0.{number >> 8}.{number & 255}", number / 20
@@ -107,7 +116,7 @@ def test_a_ban_keeps_nobody_else_in_the_table() -> None:
     assert door.opened("10.0.0.0", now=59.9) is CloseReason.BANNED
 
 
-def test_an_ipv4_address_at_an_ipv6_socket_counts_as_itself() -> None:
+def test_ipv4_mapped_address_counts_as_the_ipv4_address() -> None:
     door = admission(address_connections_max=1)
     assert door.opened("::ffff:192.0.2.1", 0.0) is None
     assert door.opened("::ffff:192.0.2.2", 0.0) is None
@@ -115,7 +124,7 @@ def test_an_ipv4_address_at_an_ipv6_socket_counts_as_itself() -> None:
     assert {door.opened("::ffff:127.0.0.1", 0.0) for _ in range(3)} == {None}
 
 
-def test_what_an_address_has_spent_is_remembered_until_it_has_drained() -> None:
+def test_spent_budget_of_an_address_is_remembered_until_it_has_drained() -> None:
     door = admission(address_actions_burst=10, address_actions_per_second=1)
     assert door.opened(ANN, 0.0) is None
     budgets = door.budgets(ANN)
@@ -136,6 +145,106 @@ def test_what_an_address_has_spent_is_remembered_until_it_has_drained() -> None:
     assert ANN not in door._absent
 
 
-def test_this_machine_shares_nothing() -> None:
+def test_loopback_address_has_no_budgets() -> None:
     assert admission().budgets("127.0.0.1") is None
     assert admission().budgets("::1") is None
+
+
+# --- Through a gateway ----------------------------------------------------------------------------
+
+
+async def test_address_at_its_connection_limit_is_rejected_and_others_are_accepted(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(address_connections_max=2))
+    for number in range(2):
+        client = await node.connect(host="127.0.0.9")
+        await node.greet(client, f"ann {number}")
+    refused = await node.connect(host="127.0.0.9")
+    assert (await refused.ended()).code == "TOO_MANY_CONNECTIONS"
+    await node.join("bob")
+    assert node.gateway.players_count == 3
+    await client.say(Goodbye())
+    await client.ended()
+    client.sock.close()
+    await until(lambda: node.gateway.connections == 2)
+    await node.greet(await node.connect(host="127.0.0.9"), "cyd")
+
+
+async def test_address_of_a_kicked_player_is_banned_for_a_while(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, ban_seconds=10.0)
+    friend = await node.connect(host="127.0.0.9")
+    await node.greet(friend, "friend")
+    stranger = await node.connect(host="127.0.0.9")
+    await stranger.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await stranger.ended()).code == "PROTOCOL_ERROR"
+    rogue = await node.connect(host="127.0.0.9")
+    await node.greet(rogue, "rogue")
+    node.tick()
+    await rogue.welcomed()
+    await rogue.say_bytes(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await rogue.ended()).code == "PROTOCOL_ERROR"
+    refused = await node.connect(host="127.0.0.9")
+    bye = await refused.ended()
+    assert (bye.code, bye.retry) == ("BANNED", True)
+    assert node.gateway.players_count == 1, "who is in stays in"
+    await node.join("somebody else")
+    node.pass_time(10.1)
+    await node.greet(await node.connect(host="127.0.0.9"), "late")
+
+
+async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(open_gateway: OpenGateway) -> None:
+    limits = Limits(address_actions_burst=20, address_actions_per_second=1)
+    node = await open_gateway(Plaza, limits=limits)
+    observer, told, codes = await node.join("observer"), 0, Counter[str]()
+    for number in range(6):
+        talker = await node.connect(host="127.0.0.9")
+        await node.greet(talker, f"talker {number}")
+        node.tick()
+        await talker.welcomed()
+        await talker.say(Act(1, [("emote", 0)] * 10))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+        await talker.say(Goodbye())
+        while not isinstance(message := await talker.read(), Bye):
+            if isinstance(message, Refusal):
+                codes[message.code] += 1
+        assert message.code == "CLIENT_LEFT", "nobody is thrown out for what others did"
+        talker.sock.close()
+        await until(lambda: node.gateway.connections == 1)
+        for _ in range(2):
+            told += len((await observer.read_a(Tick)).events)
+    assert told == 20
+    assert codes == {"TOO_MANY_ACTIONS": 40}
+    # It drains, and who comes from elsewhere has room.
+    node.pass_time(10.0)
+    for host in ("127.0.0.9", "127.0.0.8"):
+        client = await node.connect(host=host)
+        await node.greet(client, f"from {host}")
+        node.tick()
+        await client.welcomed()
+        await client.say(Act(1, [("emote", 0)] * 10))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+        assert len((await client.read_a(Tick)).events) == 10
+
+
+async def test_address_with_too_many_refusals_is_banned_for_a_while(
+    open_gateway: OpenGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    node = await open_gateway(Plaza, limits=Limits(address_violations_burst=60), ban_seconds=10.0)
+    for number in range(3):
+        client = await node.connect(host="127.0.0.9")
+        await node.greet(client, f"ann {number}")
+        node.tick()
+        await client.welcomed()
+        await client.say(Act(1, [("fly",)]))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+        assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
+    refused = await node.connect(host="127.0.0.9")
+    assert (await refused.ended()).code == "BANNED"
+    assert node.gateway.players_count == 3, "who is in stays in"
+    (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.handshake"]
+    assert record.getMessage().startswith("BANNED: 127.0.0.9 for 10 s, too many actions from there are refused: ")
+    node.pass_time(10.1)
+    await node.greet(await node.connect(host="127.0.0.9"), "late")

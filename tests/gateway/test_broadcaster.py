@@ -34,13 +34,13 @@ class BroadcastFixture:
         self.now = 0.0
 
     def join(self, room: int | None = None) -> SessionFixture:
-        fixture = SessionFixture(self.config.limits, direct=self.direct, framing=BARE)
-        fixture.attach(self.broadcaster, lambda: self.now)
-        self.broadcaster.join(fixture.session, Form(BARE), self.now)
-        fixture.session.flush()
-        fixture.transport.kernel.clear()
-        fixture.transport.room = room
-        return fixture
+        connection = SessionFixture(self.config.limits, direct=self.direct, framing=BARE)
+        connection.attach(self.broadcaster, lambda: self.now)
+        self.broadcaster.join(connection.session, Form(BARE), self.now)
+        connection.session.flush()
+        connection.transport.kernel.clear()
+        connection.transport.room = room
+        return connection
 
     def tick(self, seconds: float = 0.05) -> None:
         self.now += seconds
@@ -54,25 +54,25 @@ def _every_way_to_the_kernel(request: pytest.FixtureRequest, monkeypatch: pytest
     monkeypatch.setattr(BroadcastFixture, "direct", request.param)
 
 
-def frames(fixture: SessionFixture) -> int:
+def frames(connection: SessionFixture) -> int:
     """How many frames the kernel has taken, and nothing else, since this was last asked."""
-    count, rest = divmod(len(fixture.transport.kernel), len(FRAME))
+    count, rest = divmod(len(connection.transport.kernel), len(FRAME))
     assert rest == 0
-    assert bytes(fixture.transport.kernel) == FRAME * count
-    fixture.transport.kernel.clear()
+    assert bytes(connection.transport.kernel) == FRAME * count
+    connection.transport.kernel.clear()
     return count
 
 
-def test_without_a_bound_everybody_gets_every_frame() -> None:
+def test_players_with_room_get_every_frame() -> None:
     broadcast = BroadcastFixture()
     fixtures = [broadcast.join() for _ in range(3)]
     for _ in range(500):
         broadcast.tick(0.0)
-    assert [frames(fixture) for fixture in fixtures] == [500] * 3
+    assert [frames(connection) for connection in fixtures] == [500] * 3
     assert broadcast.broadcaster.behind == 0
 
 
-def test_who_has_no_room_skips_and_gets_what_it_missed_in_one_send() -> None:
+def test_player_without_room_skips_frames_and_gets_them_in_one_send() -> None:
     broadcast = BroadcastFixture()
     healthy, slow = broadcast.join(), broadcast.join(room=50)
     for _ in range(5):
@@ -88,7 +88,7 @@ def test_who_has_no_room_skips_and_gets_what_it_missed_in_one_send() -> None:
     assert frames(slow) == 1
 
 
-def test_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
+def test_player_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=1000)
     slow = broadcast.join(room=0)
     for _ in range(12):
@@ -98,7 +98,7 @@ def test_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
     assert bytes(slow.transport.kernel) == FRAME + b"s" * 1000
 
 
-def test_over_the_soft_limit_for_its_time_it_is_ended_with_the_figures() -> None:
+def test_player_over_the_soft_limit_for_too_long_is_ended_with_the_figures() -> None:
     limits = Limits(send_soft_bytes=1500, stall_seconds=5.0)
     broadcast = BroadcastFixture(snapshot_bytes=4000, limits=limits)
     slow = broadcast.join(room=0)
@@ -118,7 +118,7 @@ def test_over_the_soft_limit_for_its_time_it_is_ended_with_the_figures() -> None
     assert "ticks behind" in slow.session.reason_text
 
 
-def test_when_memory_does_not_suffice_the_largest_goes_first() -> None:
+def test_largest_queue_is_ended_when_memory_does_not_suffice() -> None:
     broadcast = BroadcastFixture(send_memory_bytes=1000, limits=Limits())
     small, large, healthy = broadcast.join(room=50), broadcast.join(room=0), broadcast.join()
     large.session.queue_bytes(b"x" * 850)
@@ -137,58 +137,58 @@ def test_when_memory_does_not_suffice_the_largest_goes_first() -> None:
 # --- A bound on the rate --------------------------------------------------------------------------
 
 
-def total(fixture: SessionFixture) -> int:
-    return len(fixture.transport.kernel)
+def total(connection: SessionFixture) -> int:
+    return len(connection.transport.kernel)
 
 
 @pytest.mark.parametrize("rate", [500.0, 1500.0, 1999.0])
-def test_nobody_is_sent_more_than_the_rate_in_any_window(rate: float) -> None:
+def test_send_rate_bounds_the_bytes_in_every_window(rate: float) -> None:
     """The zone makes 2,000 bytes a second. A budget's worth and a snapshot may come on top, once a window."""
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=rate)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     taken = []
     for _ in range(400):
         broadcast.tick()
-        taken.append(total(fixture))
+        taken.append(total(connection))
     for start in range(0, 400, 7):
         for end in range(start + 1, 400, 11):
             sent = taken[end] - taken[start]
             assert sent <= rate * (end - start) * 0.05 + rate + 300 + len(FRAME)
     assert taken[-1] >= rate * 20 * 0.8, "what it may have, it gets"
-    assert not fixture.session.is_over
+    assert not connection.session.is_over
 
 
-def test_a_rate_above_what_the_zone_makes_is_not_felt() -> None:
+def test_send_rate_above_the_output_skips_no_frame() -> None:
     broadcast = BroadcastFixture(send_rate=2500.0)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     for _ in range(400):
         broadcast.tick()
     # The snapshot at the start, of a thousand bytes, is within the budget of a window.
-    assert frames(fixture) == 400
+    assert frames(connection) == 400
     assert broadcast.counters.catch_ups_total == 0
 
 
-def test_a_resting_session_that_stalls_meanwhile_goes_on_when_it_has_drained() -> None:
+def test_paused_session_that_stalls_resumes_when_it_has_drained() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     while not broadcast.broadcaster.behind:
         broadcast.tick()
-    fixture.transport.room = 0
-    fixture.send(b"p" * 10)
+    connection.transport.room = 0
+    connection.send(b"p" * 10)
     for _ in range(40):
         broadcast.tick()
     assert broadcast.broadcaster.behind == 1
-    fixture.transport.kernel.clear()
-    fixture.transport.take(10_000)
-    assert bytes(fixture.transport.kernel) == b"p" * 10 + b"s" * 300
+    connection.transport.kernel.clear()
+    connection.transport.take(10_000)
+    assert bytes(connection.transport.kernel) == b"p" * 10 + b"s" * 300
 
 
-def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
+def test_paused_session_that_ends_is_forgotten() -> None:
     broadcast = BroadcastFixture(snapshot_bytes=300, send_rate=500.0)
-    fixture = broadcast.join()
+    connection = broadcast.join()
     while not broadcast.broadcaster.behind:
         broadcast.tick()
-    fixture.session.end(CloseReason.CLIENT_LEFT)
+    connection.session.end(CloseReason.CLIENT_LEFT)
     for _ in range(100):
         broadcast.tick()
     assert (broadcast.broadcaster.behind, broadcast.broadcaster._subscriptions, broadcast.broadcaster._pauses) == (
@@ -198,7 +198,7 @@ def test_a_session_that_ends_while_it_rests_is_forgotten() -> None:
     )
 
 
-def test_the_kernel_is_patient_with_a_session_that_is_watched_here_and_only_then(
+def test_user_timeout_is_long_only_while_a_session_is_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[float] = []
@@ -217,7 +217,7 @@ def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("zoneserver.gateway.broadcaster.unanswered_seconds", lambda _sock: seconds)
 
 
-def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     silent_for(monkeypatch, 1.1)
     broadcast = BroadcastFixture()
     gone = broadcast.join(room=0)
@@ -228,7 +228,7 @@ def test_a_peer_that_acknowledges_nothing_is_lost_rather_than_slow(monkeypatch: 
 
 
 @pytest.mark.parametrize(("seconds", "lost"), [(5.0, False), (5.1, True)])
-def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
+def test_silence_counts_from_its_beginning_and_not_from_the_stall(
     monkeypatch: pytest.MonkeyPatch, seconds: float, lost: bool
 ) -> None:
     silent_for(monkeypatch, seconds)
@@ -239,7 +239,7 @@ def test_silence_counts_from_its_beginning_rather_than_from_the_stall(
     assert (gone.session.reason is CloseReason.CONNECTION_LOST) is lost
 
 
-def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_was_sent_bytes_just_now_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     # After the process was stopped, the last answer is long ago, and the next is on its way.
     silent_for(monkeypatch, 60.0)
     broadcast = BroadcastFixture()
@@ -250,7 +250,7 @@ def test_who_was_sent_something_just_now_may_still_answer(monkeypatch: pytest.Mo
     assert slow.session.reason is None
 
 
-def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_acknowledges_without_room_is_a_slow_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     silent_for(monkeypatch, 0.9)
     broadcast = BroadcastFixture()
     slow = broadcast.join(room=0)
@@ -259,7 +259,7 @@ def test_who_only_has_no_room_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slow.session.reason is CloseReason.SLOW_CONSUMER
 
 
-def test_each_framing_has_a_group_of_its_own_and_a_frame_is_wrapped_once_for_each(
+def test_frame_is_wrapped_once_for_each_framing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrapped: list[bytes] = []
@@ -268,14 +268,14 @@ def test_each_framing_has_a_group_of_its_own_and_a_frame_is_wrapped_once_for_eac
     broadcast = BroadcastFixture()
     bare = broadcast.join()
     lines = [SessionFixture(broadcast.config.limits, framing=LINES) for _ in range(3)]
-    for fixture in lines:
-        fixture.attach(broadcast.broadcaster, lambda: broadcast.now)
-        broadcast.broadcaster.join(fixture.session, Form(LINES), broadcast.now)
-        fixture.session.flush()
-        fixture.transport.kernel.clear()
+    for connection in lines:
+        connection.attach(broadcast.broadcaster, lambda: broadcast.now)
+        broadcast.broadcaster.join(connection.session, Form(LINES), broadcast.now)
+        connection.session.flush()
+        connection.transport.kernel.clear()
     wrapped.clear()
     broadcast.tick()
     assert frames(bare) == 1
     assert wrapped == [FRAME]
-    assert [bytes(fixture.transport.kernel) for fixture in lines] == [wrap(FRAME)] * 3
+    assert [bytes(connection.transport.kernel) for connection in lines] == [wrap(FRAME)] * 3
     assert broadcast.counters.frames_out_total == 4

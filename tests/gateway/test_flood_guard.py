@@ -1,15 +1,24 @@
 """The guard: who is warned, muted and thrown out, and above all who is not."""
 
+from __future__ import annotations
+
+import asyncio
 from collections.abc import Callable
 
 import pytest
+from helpers.gateway_fixture import OpenGateway
+from helpers.raw_client import Client
+from helpers.waiting import until
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.address_limits import AddressBudgets
 from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.framing import frame
+from zoneserver.protocol.messages import Act, Ping, Refusal, Tick
 
 LIMITS = Limits()
 
@@ -34,7 +43,9 @@ BUDGETS: list[tuple[Spend, float, CloseReason]] = [
 
 
 @pytest.mark.parametrize(("spend", "burst", "reason"), BUDGETS)
-def test_the_ladder_has_three_steps_at_exactly_these_heights(spend: Spend, burst: float, reason: CloseReason) -> None:
+def test_level_rises_at_exactly_one_one_and_a_half_and_two_bursts(
+    spend: Spend, burst: float, reason: CloseReason
+) -> None:
     guard, rises = FloodGuard(LIMITS), {}
     for count in range(1, int(3 * burst) + 1):
         if spend(guard, 0.0):
@@ -54,12 +65,12 @@ RATES = [
 
 
 @pytest.mark.parametrize(("spend", "rate"), [(spend, rate) for (spend, *_), rate in zip(BUDGETS, RATES, strict=True)])
-def test_what_it_may_do_for_ever_it_may_do_for_ever(spend: Spend, rate: float) -> None:
+def test_client_at_the_sustained_rate_is_never_warned(spend: Spend, rate: float) -> None:
     guard = FloodGuard(LIMITS)
     assert not any(spend(guard, count / rate) for count in range(10_000))
 
 
-def test_who_is_quiet_is_forgiven_when_every_budget_has_drained_to_half() -> None:
+def test_level_is_forgiven_when_every_bucket_has_drained_to_half() -> None:
     guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 1.5)):
         guard.record_packet(4, now=0.0)
@@ -71,7 +82,7 @@ def test_who_is_quiet_is_forgiven_when_every_budget_has_drained_to_half() -> Non
     assert guard.level is PenaltyLevel.FINE
 
 
-def test_who_is_out_stays_out() -> None:
+def test_level_out_is_never_forgiven() -> None:
     guard = FloodGuard(LIMITS)
     for _ in range(int(LIMITS.frames_burst * 2)):
         guard.record_packet(4, now=0.0)
@@ -85,7 +96,7 @@ def test_who_is_out_stays_out() -> None:
     stall_seconds=st.floats(0, 5),
     refused=st.booleans(),
 )
-def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
+def test_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
     packets_per_second: int, actions_per_packet: int, stall_seconds: float, refused: bool
 ) -> None:
     """Twenty packets a second, of up to two actions; now and then all that was said in five seconds
@@ -110,7 +121,7 @@ def test_an_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
 # --- What an address may do ---------------------------------------------------------------------------
 
 
-def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
+def test_address_budget_is_shared_by_its_guards() -> None:
     budgets, left = AddressBudgets(LIMITS), LIMITS.address_actions_burst
     while left:
         # Always somebody else, who begins with nothing.
@@ -125,7 +136,7 @@ def test_an_address_has_room_for_so_much_whoever_comes_from_there() -> None:
 
 
 @pytest.mark.parametrize(("is_violation", "weight"), [(False, 1), (True, 20)])
-def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_violation: bool, weight: int) -> None:
+def test_refusals_of_all_guards_count_against_their_address(is_violation: bool, weight: int) -> None:
     budgets = AddressBudgets(LIMITS)
     for count in range(1, int(LIMITS.address_violations_burst / weight) + 1):
         guard = FloodGuard(LIMITS, budgets)
@@ -137,3 +148,163 @@ def test_an_address_is_out_after_so_many_refusals_whoever_they_concern(is_violat
     assert not FloodGuard(LIMITS).is_address_out(now=0.0)
     assert not budgets.is_drained(now=1.0)
     assert budgets.is_drained(now=LIMITS.address_violations_burst / LIMITS.address_violations_per_second)
+
+
+# --- Through a gateway ----------------------------------------------------------------------------
+
+
+PING = frame(Ping(1).encode())
+
+
+async def refusals(client: Client) -> list[str]:
+    """The codes of all that a client is refused, to the end; its goodbye's code is the last."""
+    codes: list[str] = []
+    while True:
+        message = await client.read()
+        if isinstance(message, Refusal):
+            codes.append(message.code)
+        elif hasattr(message, "retry"):
+            return [*codes, message.code]
+
+
+async def test_flood_of_packets_is_warned_muted_and_ended(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    flooder, healthy = await node.join("flooder"), await node.join("healthy")
+    writing = asyncio.create_task(flooder.say_bytes(PING * 5000))
+    reading = asyncio.create_task(refusals(flooder))
+    ticks = 0
+    while not reading.done():
+        node.tick()
+        ticks += 1
+        assert (await healthy.read_a(Tick)).tick == node.zone.world.tick
+        await asyncio.sleep(0.001)
+    assert reading.result() == ["WARNED", "MUTED", "FLOOD"]
+    # Once it was warned, it was read once a tick: 64 frames at the most.
+    assert ticks >= LIMITS.frames_burst / LIMITS.frames_per_callback
+    assert node.gateway.counters.packets_in_total <= 2 * LIMITS.frames_burst + LIMITS.frames_per_callback + 2
+    assert node.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
+    assert node.gateway.counters.closes == {"FLOOD": 1}
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("packets", "code"), [(255, None), (256, "WARNED")])
+async def test_client_is_warned_at_exactly_the_packet_limit(
+    open_gateway: OpenGateway, packets: int, code: str | None
+) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    await client.say_bytes(PING * packets)
+    answers = [await client.read() for _ in range(packets)]
+    warnings = [message for message in answers if isinstance(message, Refusal)]
+    assert [(refusal.seq, refusal.code) for refusal in warnings] == ([(0, code)] if code else [])
+
+
+async def test_client_at_its_limit_is_read_once_a_tick(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    await client.say_bytes(PING * 350)
+    counters = node.gateway.counters
+    await until(lambda: counters.packets_in_total >= 256)
+    seen = counters.packets_in_total
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert counters.packets_in_total == seen, "nothing more before the tick"
+    while counters.packets_in_total < 351:
+        before = counters.packets_in_total
+        node.tick()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert counters.packets_in_total - before <= LIMITS.frames_per_callback
+    assert not counters.closes
+
+
+async def test_flood_of_actions_is_muted_and_reaches_no_other_player(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    flooder, healthy = await node.join("flooder"), await node.join("healthy")
+    seq = 1
+    for _ in range(19):
+        await flooder.say(Act(seq, [("emote", 0)] * 16))
+        seq += 16
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+    # 304 actions: beyond 300, which is half as much again as are allowed at once.
+    assert node.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
+    seen = [await healthy.read_a(Tick) for _ in range(19)]
+    assert sum(len(tick.events) for tick in seen) == 18 * 16
+    await flooder.say(Act(seq, [("emote", 0)]))
+    await until(lambda: node.gateway._inbox)
+    node.tick()
+    assert (await healthy.read_a(Tick)).events == ()
+    assert node.gateway.counters.actions_in_total == 305
+
+
+async def test_muted_client_is_heard_again_after_a_quiet_time(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    await client.say_bytes(PING * 390)
+    while node.gateway.counters.restraints != {"WARNED": 1, "MUTED": 1}:
+        node.tick()
+        await asyncio.sleep(0.001)
+    node.pass_time(3.0)
+    await client.say(Act(1, [("emote", 3)]))
+    await until(lambda: node.gateway._inbox)
+    node.tick()
+    while not (message := await client.read_until(Tick)).events:
+        pass
+    assert message.events == ((0, 1, "emote", 3),)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [("emote", 99), ("emote", float("nan")), ("fly", 1), ("move", 120, 120), ("strike", 0), ("say", "\x1b[2J")],
+    ids=["range", "nan", "unknown", "speed", "self", "control"],
+)
+async def test_repeated_violations_end_the_session(open_gateway: OpenGateway, action: tuple[object, ...]) -> None:
+    node = await open_gateway(Plaza)
+    rogue, healthy = await node.join("rogue"), await node.join("healthy")
+    said = 0
+    while not node.gateway.counters.closes:
+        said += 1
+        await rogue.say(Act(said, [action]))
+        await until(lambda: node.gateway._inbox or node.gateway.counters.closes)
+        node.tick()
+        tick = await healthy.read_a(Tick)
+        assert (tick.movers, tick.events) == ([], ()), "never broadcast"
+    # Ten warn, fifteen mute, and then each further packet weighs as much as one of them.
+    assert said == 20
+    assert node.gateway.counters.closes == {"PROTOCOL_ERROR": 1}
+    codes = await refusals(rogue)
+    assert [code for code in codes if code in {"WARNED", "MUTED", "PROTOCOL_ERROR"}] == [
+        "WARNED",
+        "MUTED",
+        "PROTOCOL_ERROR",
+    ]
+    assert len(codes) == 15 + 3
+
+
+async def test_ordinary_refusals_at_an_honest_rate_are_not_penalized(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    ghost = await node.join("ghost")
+    player = node.zone.rules.players[0]
+    for seq in range(1, 200):
+        player["hp"] = 0
+        await ghost.say(Act(seq, [("move", 1, 1)]))
+        await until(lambda: node.gateway._inbox)
+        node.clock.now += 0.05
+        node.tick()
+    assert node.gateway.counters.refusals == {"DEAD": 199}
+    assert not node.gateway.counters.restraints
+
+
+async def test_long_action_counts_as_several(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    talker = await node.join("talker")
+    said = 0
+    while not node.gateway.counters.restraints:
+        said += 1
+        await talker.say(Act(said, [("say", "x" * 200)]))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+    # Some 210 bytes are thirteen actions, of which there are 200 at once.
+    assert said == 16

@@ -6,15 +6,14 @@ import asyncio
 import dataclasses
 import gc
 import logging
-import socket
-import sys
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from helpers.gateway_fixture import GatewayFixture, OpenGateway
-from helpers.raw_client import Client, Connect
+from helpers.gateway_fixture import OpenGateway, heard, stalled
+from helpers.noisy_games import SMALL, Noisy
+from helpers.raw_client import Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
@@ -22,242 +21,83 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway import gateway as gateway_module
 from zoneserver.gateway.broadcast_group import BroadcastGroup
-from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import frame
-from zoneserver.protocol.messages import PROTOCOL_VERSION, Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
-from zoneserver.protocol.world import World
-from zoneserver.zone.link import Join, Requests
-from zoneserver.zone.rules import Player, Rules
-
-SMALL = Limits(socket_send_bytes=16 * 1024, linger_seconds=0.2)
-"""Buffers so small that a client which does not read is noticed within some ticks."""
-
-
-class Noisy(Rules):
-    """Every tick tells everybody a few kilobytes, and puts the first player somewhere else."""
-
-    noise_bytes = 4096
-
-    def on_tick(self) -> None:
-        self.emit("noise", bytes(self.noise_bytes))
-        for player in list(self.players.values())[:1]:
-            player.place(self.tick % self.width, self.tick * 7 % self.height, 1, 2)
-
-
-class Loud(Noisy):
-    """So much that a single frame takes a slow reader many reads."""
-
-    noise_bytes = 500_000
-
-
-async def heard(client: Client) -> Pong:
-    """Returns when the server has heard all that this client said before."""
-    await client.say(Ping(7))
-    return await client.read_until(Pong)
-
-
-async def stalled(fixture: GatewayFixture, *others: Client) -> None:
-    """Ticks until somebody is stalled; the others read along."""
-    while not fixture.gateway.broadcaster.behind:
-        fixture.tick()
-        for client in others:
-            await client.read_a(Tick)
-
+from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
+from zoneserver.zone.rules import Player
 
 # --- Getting in -----------------------------------------------------------------------------------
-
-
-async def test_a_player_gets_welcome_and_snapshot_and_then_every_tick(
-    open_server: OpenServer, connect: Connect
-) -> None:
-    server = await open_server(Plaza, hz=100)
-    client = await connect(server.port)
-    await client.hello("ann")
-    welcome, snapshot = await client.welcomed()
-    assert (welcome.version, welcome.game, welcome.hz) == (PROTOCOL_VERSION, "plaza", 100)
-    assert snapshot.tick == welcome.tick
-    assert snapshot.names[welcome.slot] == "ann"
-    ticks = [(await client.read_a(Tick)).tick for _ in range(20)]
-    assert ticks == list(range(welcome.tick + 1, welcome.tick + 21))
-
-
-@pytest.mark.parametrize("version", [0, -1, PROTOCOL_VERSION + 1, 2**40])
-async def test_another_version_is_turned_away(open_gateway: OpenGateway, version: int) -> None:
-    client = await (await open_gateway(Plaza)).connect()
-    await client.hello("ann", version)
-    bye = await client.ended()
-    assert (bye.code, bye.retry) == ("VERSION_MISMATCH", False)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "x" * 25,
-        " ann",
-        "ann ",
-        "   ",
-        "\x1b[2J",
-        "a\nb",
-        "a\0b",
-        "\u202eevil",
-        "\u2066a",
-        "\u200b",
-        "\ue000",
-        "\u3164",
-    ],
-)
-async def test_a_name_that_could_steer_a_terminal_is_turned_away(open_gateway: OpenGateway, name: str) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    await client.hello(name)
-    assert (await client.ended()).code == "BAD_NAME"
-    assert fixture.gateway.players_count == 0
-
-
-@pytest.mark.parametrize("name", ["x", "x" * 24, "가" * 24, "Ann Ö."])
-async def test_a_name_of_up_to_24_printable_characters_gets_in(open_gateway: OpenGateway, name: str) -> None:
-    fixture = await open_gateway(Plaza)
-    await fixture.join(name)
-    assert fixture.zone.world.names == [name]
 
 
 ACT = Act(1, [("emote", 0)])
 
 
 @pytest.mark.parametrize("message", [ACT, Ping(1)])
-async def test_before_hello_nothing_else_may_be_said(open_gateway: OpenGateway, message: Act | Ping) -> None:
+async def test_message_before_hello_ends_the_session(open_gateway: OpenGateway, message: Act | Ping) -> None:
     client = await (await open_gateway(Plaza)).connect()
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
 @pytest.mark.parametrize("message", [ACT, Ping(1), Hello(1, "ann", b"")])
-async def test_between_hello_and_welcome_nothing_may_be_said(
+async def test_message_between_hello_and_welcome_ends_the_session(
     open_gateway: OpenGateway, message: Act | Ping | Hello
 ) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    await fixture.greet(client, "ann")
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    await node.greet(client, "ann")
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
-    fixture.tick()
-    assert not fixture.zone.world.names
+    node.tick()
+    assert not node.zone.world.names
 
 
 @pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(1, "ann", b"").encode()])
-async def test_a_player_who_says_what_nobody_may_is_ended(open_gateway: OpenGateway, payload: bytes) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.join("ann")
+async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenGateway, payload: bytes) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
     await client.say_bytes(frame(payload))
     assert (await client.ended()).code == "PROTOCOL_ERROR"
-
-
-async def test_a_hello_has_to_be_complete_in_time_whatever_trickles_in(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    fixture.pass_time(2.9)  # with a tick a second, our clock may be a second behind
-    await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
-    fixture.tick()
-    assert len(fixture.gateway.pending) == 1
-    fixture.pass_time(0.2)
-    assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
-    assert len(fixture.gateway.pending) == 0
-
-
-async def test_a_hello_in_time_is_never_timed_out(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.connect()
-    fixture.pass_time(1.9)
-    await fixture.greet(client, "ann")
-    fixture.pass_time(10)
-    await client.welcomed()
-    await heard(client)
-
-
-async def test_a_full_zone_turns_away_and_keeps_whom_it_has(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, max_players=1)
-    first, second = await fixture.join("first"), await fixture.connect()
-    await fixture.greet(second, "second")
-    fixture.tick()
-    bye = await second.ended()
-    assert (bye.code, bye.retry) == ("SERVER_FULL", True)
-    await heard(first)
-    await first.say(Goodbye())
-    await first.ended()
-    await fixture.join("second")
-
-
-async def test_connections_beyond_the_limit_are_told_so(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, connections_max=1)
-    await fixture.join("first")
-    assert (await (await fixture.connect()).ended()).code == "SERVER_FULL"
-
-
-async def test_the_newest_of_one_name_wins(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    other, old = await fixture.join("other"), await fixture.join("ann")
-    await other.read_until(Tick)
-    new = await fixture.connect()
-    await fixture.greet(new, "ann")
-    fixture.tick()
-    bye = await old.ended()
-    assert (bye.code, bye.retry) == ("REPLACED", False)
-    welcome, _ = await new.welcomed()
-    told = await other.read_a(Tick)
-    assert (told.leaves, told.joins) == ((1,), ((welcome.slot, "ann"),))
-    assert fixture.gateway.players_count == 2
-
-
-async def test_the_newest_of_one_name_wins_within_one_tick_too(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    old, new = await fixture.connect(), await fixture.connect()
-    await fixture.greet(old, "ann")
-    await fixture.greet(new, "ann")
-    fixture.tick()
-    assert (await old.ended()).code == "REPLACED"
-    await new.welcomed()
-    assert fixture.zone.world.names == ["ann"]
 
 
 # --- What a tick tells ----------------------------------------------------------------------------
 
 
-async def test_everybody_gets_the_same_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    clients = [await fixture.connect() for _ in range(3)]
+async def test_all_players_get_identical_bytes_encoded_once_per_tick(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    clients = [await node.connect() for _ in range(3)]
     for number, client in enumerate(clients):
-        await fixture.greet(client, f"player {number}")
-    fixture.tick(10)
+        await node.greet(client, f"player {number}")
+    node.tick(10)
     streams = [[await client.read_payload() for _ in range(11)] for client in clients]
     welcomes, states = [stream[0] for stream in streams], [stream[1:] for stream in streams]
     assert [type(decode_server(payload)) for payload in states[0]] == [Snapshot, *[Tick] * 9]
     assert states[0] == states[1] == states[2]
     assert len(set(welcomes)) == 3
-    assert fixture.zone.counters.encodes_total == fixture.zone.world.tick == 10
-    assert fixture.gateway.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
-    await fixture.join("late")
-    assert fixture.gateway.history.snapshots_total == 2
+    assert node.zone.counters.encodes_total == node.zone.world.tick == 10
+    assert node.gateway.history.snapshots_total == 1, "who joins in one tick shares one snapshot"
+    await node.join("late")
+    assert node.gateway.history.snapshots_total == 2
 
 
-async def test_what_one_does_the_others_see_with_its_sequence(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+async def test_actions_reach_other_players_with_their_sequences(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    ann, bob = await node.join("ann"), await node.join("bob")
     await ann.say(Act(250, [("move", 3, -4), ("say", "hi")]), Act(300, [("emote", 1)]))
     await heard(ann)
-    fixture.tick()
+    node.tick()
     told = await bob.read_a(Tick)
     assert (told.movers, list(told.seqs), list(told.vx), list(told.vy)) == ([0], [250], [3], [-4])
     assert told.events == ((0, 251, "say", "hi"), (0, 300 & 0xFF, "emote", 1))
 
 
-async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
+async def test_acting_players_are_sent_the_frame_first(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    players = [await fixture.join(name) for name in ("ann", "bob", "cyd")]
+    node = await open_gateway(Plaza, hz=20)
+    players = [await node.join(name) for name in ("ann", "bob", "cyd")]
     rounds: list[list[str]] = []
     send = BroadcastGroup.send
 
@@ -269,7 +109,7 @@ async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
     for player, seq in ((players[2], 1), (players[1], 1), (players[2], 2)):
         await player.say(Act(seq, [("emote", 1)]))
         await heard(player)
-    fixture.tick(2)
+    node.tick(2)
     assert rounds == [["cyd", "bob"], []]
     for player in players:
         while not (told := await player.read_a(Tick)).events:
@@ -277,13 +117,13 @@ async def test_the_round_begins_with_those_who_acted_and_each_counts_once(
         assert len(told.events) == 3
 
 
-async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+async def test_refusal_reaches_only_the_acting_player(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    ann, bob = await node.join("ann"), await node.join("bob")
     await ann.read_a(Tick)
     await ann.say(Act(1, [("fly",), ("move", 1, "fast"), ("strike", 60_000)]))
     await heard(ann)
-    fixture.tick()
+    node.tick()
     refusals = [await ann.read_a(Refusal) for _ in range(3)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [
         (1, "UNKNOWN_ACTION"),
@@ -293,14 +133,14 @@ async def test_a_refusal_goes_to_the_one_who_asked_and_to_nobody_else(open_gatew
     assert (await ann.read_a(Tick)).tick == refusals[0].tick
     told = await bob.read_a(Tick)
     assert (told.events, told.movers) == ((), [])
-    assert fixture.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
+    assert node.gateway.counters.refusals == {"UNKNOWN_ACTION": 1, "BAD_PAYLOAD": 1, "NO_TARGET": 1}
 
 
-async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
+async def test_exception_in_decoding_ends_only_that_session(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fixture = await open_gateway(Plaza)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+    node = await open_gateway(Plaza)
+    ann, bob = await node.join("ann"), await node.join("bob")
     decode = gateway_module.decode_act
 
     def broken(payload: bytes) -> Any:
@@ -314,17 +154,17 @@ async def test_a_failure_over_one_packet_ends_its_session_and_no_other(
     for client, seq in ((ann, 7), (bob, 8)):
         await client.say(Act(seq, [("emote", 0)]), Ping(1))
         await client.read_a(Pong)  # the ACT before it has arrived
-    fixture.tick()
+    node.tick()
     assert (await ann.ended()).code == "INTERNAL_ERROR"
     assert [event[1] for event in (await bob.read_a(Tick)).events] == [8]
 
 
-async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
+async def test_ended_session_is_logged_with_player_and_reason_as_text_and_fields(
     open_gateway: OpenGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    fixture = await open_gateway(Plaza)
-    ann = await fixture.join("ann")
+    node = await open_gateway(Plaza)
+    ann = await node.join("ann")
     await ann.say_bytes(frame(b"nonsense"))
     assert (await ann.ended()).code == "PROTOCOL_ERROR"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.gateway"]
@@ -337,92 +177,92 @@ async def test_the_log_says_who_was_ended_and_why_in_words_and_in_fields(
     assert record.getMessage().endswith(told["reason"])
 
 
-async def test_packets_are_read_before_the_tick_when_too_many_wait(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    players = [await fixture.join(f"ann {number}") for number in range(8)]
+async def test_full_inbox_is_decoded_before_the_tick(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    players = [await node.join(f"ann {number}") for number in range(8)]
     for seq in range(1, 129):
         for player in players:
             await player.say(Act(seq, [("emote", 0)]))
-    await until(lambda: fixture.gateway.counters.actions_in_total == 1024)
-    fixture.tick()
+    await until(lambda: node.gateway.counters.actions_in_total == 1024)
+    node.tick()
     for player in players:
         refusal = await player.read_until(Refusal)
         assert (refusal.seq, refusal.code) == (128, "TOO_MANY_ACTIONS"), "one more than a tick takes"
 
 
 @pytest.mark.parametrize("seq", [1, 4, 6])
-async def test_a_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGateway, seq: int) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.join("ann")
+async def test_sequence_that_does_not_rise_ends_the_session(open_gateway: OpenGateway, seq: int) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
     await client.say(Act(5, [("emote", 0), ("emote", 1)]), Act(seq, [("emote", 0)]), Ping(1))
     await client.read_a(Pong)  # all of it has arrived
-    fixture.tick()
+    node.tick()
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-async def test_more_actions_than_a_tick_takes_are_refused_one_by_one(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
-    client = await fixture.join("ann")
+async def test_actions_beyond_the_limit_of_a_tick_are_refused_one_by_one(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(actions_per_tick=2))
+    client = await node.join("ann")
     await client.say(Act(1, [("emote", 0)] * 2), Act(3, [("emote", 0)] * 2), Ping(1))
     await client.read_a(Pong)  # all of it has arrived
-    fixture.tick()
+    node.tick()
     refusals = [await client.read_a(Refusal) for _ in range(2)]
     assert [(refusal.seq, refusal.code) for refusal in refusals] == [(3, "TOO_MANY_ACTIONS"), (4, "TOO_MANY_ACTIONS")]
     assert len((await client.read_a(Tick)).events) == 2
     await client.say(Act(5, [("emote", 0)] * 2))
     await heard(client)
-    fixture.tick()
+    node.tick()
     assert len((await client.read_a(Tick)).events) == 2
 
 
-async def test_a_ping_is_answered_with_its_token_and_the_tick(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
-    client = await fixture.join("ann")
-    fixture.tick(2)
+async def test_ping_is_answered_with_its_token_and_the_tick(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    node.tick(2)
     await client.say(Ping(2**63 - 1))
     assert await client.read_until(Pong) == Pong(2**63 - 1, 3)
 
 
 @pytest.mark.parametrize("politely", [True, False])
-async def test_who_goes_leaves_exactly_once(open_gateway: OpenGateway, politely: bool) -> None:
-    fixture = await open_gateway(Plaza)
-    ann, bob = await fixture.join("ann"), await fixture.join("bob")
+async def test_player_who_ends_leaves_the_zone_exactly_once(open_gateway: OpenGateway, politely: bool) -> None:
+    node = await open_gateway(Plaza)
+    ann, bob = await node.join("ann"), await node.join("bob")
     if politely:
         await ann.say(Goodbye())
         assert (await ann.ended()).code == "CLIENT_LEFT"
     else:
         ann.sock.close()
-    await until(lambda: fixture.gateway.players_count == 1)
-    fixture.tick(3)
+    await until(lambda: node.gateway.players_count == 1)
+    node.tick(3)
     assert [(await bob.read_a(Tick)).leaves for _ in range(3)] == [(0,), (), ()]
-    assert fixture.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
+    assert node.gateway.counters.closes == {"CLIENT_LEFT" if politely else "CONNECTION_LOST": 1}
 
 
-async def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza)
+async def test_gateway_keeps_nothing_of_players_who_left(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
     for _ in range(3):
-        clients = [await fixture.connect() for _ in range(20)]
+        clients = [await node.connect() for _ in range(20)]
         for number, client in enumerate(clients):
-            await fixture.greet(client, str(number))
-        fixture.tick()
-        assert fixture.gateway.players_count == fixture.gateway.connections == 20
+            await node.greet(client, str(number))
+        node.tick()
+        assert node.gateway.players_count == node.gateway.connections == 20
         for client in clients:
             client.sock.close()
-        await until(lambda: fixture.gateway.connections == 0)
-        fixture.tick()
-        assert (fixture.gateway.players_count, len(fixture.gateway.pending), fixture.gateway.broadcaster.behind) == (
+        await until(lambda: node.gateway.connections == 0)
+        node.tick()
+        assert (node.gateway.players_count, len(node.gateway.pending), node.gateway.broadcaster.behind) == (
             0,
             0,
             0,
         )
-        assert not fixture.zone.world.names
+        assert not node.zone.world.names
 
 
 # --- Who does not read ----------------------------------------------------------------------------
 
 
-async def test_a_session_that_is_gone_is_freed_without_the_collector(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Plaza, hz=20)
+async def test_gone_session_is_freed_without_the_garbage_collector(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20)
     gc.collect()
     gc.disable()
 
@@ -432,143 +272,39 @@ async def test_a_session_that_is_gone_is_freed_without_the_collector(open_gatewa
     before = alive()
     try:
         for politely in (True, False):
-            client = await fixture.join("ann")
+            client = await node.join("ann")
             if politely:
                 await client.say(Goodbye())
                 await client.ended()
             client.sock.close()
-            await until(lambda: not fixture.gateway.connections)
-            fixture.tick()
+            await until(lambda: not node.gateway.connections)
+            node.tick()
         await until(lambda: alive() == before)
     finally:
         gc.enable()
 
 
-async def test_a_client_that_never_reads_costs_nobody_else_a_frame_and_is_ended(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Noisy, limits=SMALL)
-    counters, limits = fixture.gateway.counters, fixture.config.limits
-    healthy = await fixture.join("healthy")
-    await fixture.join("stuck", receive_bytes=4096)
-    told = [await healthy.read_a(Tick)]
-
-    async def tick(seconds: float = 0.0) -> None:
-        fixture.clock.now += seconds
-        fixture.tick()
-        told.append(await healthy.read_a(Tick))
-
-    while counters.frames_skipped_total < 50:
-        await tick()
-    assert fixture.gateway.broadcaster.behind == 1
-    assert 0 < fixture.gateway.broadcaster.queued_bytes < limits.send_hard_bytes
-    for _ in range(10):
-        await tick(limits.stall_seconds / 10)
-    assert not counters.closes, "it has its time, to the full"
-    while not counters.closes:
-        await tick(0.1)
-    assert counters.closes == {"SLOW_CONSUMER": 1}
-    assert (fixture.gateway.broadcaster.behind, fixture.gateway.players_count) == (0, 1)
-    await until(lambda: fixture.gateway.connections == 1)
-    await tick()
-    assert [frame.tick for frame in told] == list(range(2, fixture.zone.world.tick + 1))
-    assert [frame.leaves for frame in told if frame.leaves] == [(1,)]
-
-
-async def test_a_slow_client_that_makes_progress_is_not_ended(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Loud, limits=dataclasses.replace(SMALL, send_soft_bytes=2**20))
-    client = await fixture.connect(4096)
-    await fixture.greet(client, "slow")
-    fixture.tick(2)
-    for _ in range(5):
-        before = fixture.gateway.broadcaster.queued_bytes
-        while fixture.gateway.broadcaster.queued_bytes == before:
-            await asyncio.get_running_loop().sock_recv(client.sock, 4096)
-            await asyncio.sleep(0)
-        fixture.pass_time(4.0)
-        assert fixture.gateway.broadcaster.behind == 1
-    assert not fixture.gateway.counters.closes
-
-
-class Follower:
-    """What a client knows of the zone, from what it was sent."""
-
-    def __init__(self, client: Client, rules: Rules) -> None:
-        self.client = client
-        self.world = World(rules.width, rules.height, dict(rules.stats))
-        self.snapshots = 0
-
-    async def follow(self, fixture: GatewayFixture) -> None:
-        """Reads until it stands where the zone stands."""
-        while self.world.tick < fixture.zone.world.tick:
-            message = await self.client.read()
-            if isinstance(message, Snapshot):
-                self.world.restore(message)
-                self.snapshots += 1
-            elif isinstance(message, Tick):
-                self.world.apply(message)
-        assert self.world.hash() == fixture.zone.world.hash()
-
-
-@pytest.mark.parametrize(("missed_ticks", "crowd", "snapshots"), [(10, 0, 1), (3, 1000, 0)])
-async def test_one_that_reads_again_is_caught_up_with_frames_or_a_snapshot_whichever_is_shorter(
-    open_gateway: OpenGateway, missed_ticks: int, crowd: int, snapshots: int
-) -> None:
-    fixture = await open_gateway(Noisy, limits=SMALL)
-    # Players without a socket: with them a snapshot is longer than a few frames.
-    for number in range(crowd):
-        fixture.link.send(Requests(joins=[Join(-number, f"nobody in particular {number}", b"", "127.0.0.1")]))
-    fixture.tick(-(-crowd // fixture.config.limits.joins_per_second))
-    client = await fixture.connect(4096)
-    await fixture.greet(client, "ann")
-    fixture.tick()
-    follower = Follower(client, fixture.zone.rules)
-    await follower.follow(fixture)
-    await stalled(fixture)
-    fixture.tick(missed_ticks)
-    assert fixture.gateway.counters.frames_skipped_total >= missed_ticks
-    await follower.follow(fixture)
-    assert follower.snapshots == 1 + snapshots
-    assert fixture.gateway.counters.catch_ups_total >= 1
-    # From here on it is in the round again.
-    await until(lambda: not fixture.gateway.broadcaster.behind)
-    fixture.tick()
-    await follower.follow(fixture)
-    assert follower.snapshots == 1 + snapshots
-
-
-@pytest.mark.asyncio(loop_factories=["asyncio"])  # it takes seconds, and the loop has no part in it
-async def test_by_default_a_stall_is_noticed_before_tcp_gives_the_connection_up(
-    open_server: OpenServer, connect: Connect
-) -> None:
-    server = await open_server(Noisy)
-    client = await connect(server.port, 4096)
-    await client.hello("stuck")
-    async with asyncio.timeout(30):
-        while not server.gateway.counters.closes:
-            await asyncio.sleep(0.05)
-    assert server.gateway.counters.closes == {"SLOW_CONSUMER": 1}
-
-
 # --- The end of it --------------------------------------------------------------------------------
 
 
-async def test_a_shutdown_tells_everybody_and_waits_for_nobody_who_is_stuck(open_gateway: OpenGateway) -> None:
-    fixture = await open_gateway(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
-    await fixture.join("stuck", receive_bytes=4096)
-    healthy, waiting, joining = await fixture.join("healthy"), await fixture.connect(), await fixture.connect()
-    await stalled(fixture, healthy)
-    await fixture.greet(joining, "joining")
-    closing = asyncio.create_task(fixture.gateway.close(0.2))
+async def test_shutdown_tells_every_client_and_does_not_wait_for_a_stuck_one(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Noisy, limits=dataclasses.replace(SMALL, linger_seconds=60.0))
+    await node.join("stuck", receive_bytes=4096)
+    healthy, waiting, joining = await node.join("healthy"), await node.connect(), await node.connect()
+    await stalled(node, healthy)
+    await node.greet(joining, "joining")
+    closing = asyncio.create_task(node.gateway.close(0.2))
     for client in (healthy, waiting, joining):
         bye = await client.ended()
         assert (bye.code, bye.retry) == ("SERVER_STOPPING", True)
         client.sock.close()
     async with asyncio.timeout(10):
         await closing
-    assert fixture.gateway.connections == 0
-    assert fixture.gateway.counters.closes == {"SERVER_STOPPING": 4}
+    assert node.gateway.connections == 0
+    assert node.gateway.counters.closes == {"SERVER_STOPPING": 4}
 
 
-async def test_a_shutdown_is_over_as_soon_as_everybody_has_gone(open_server: OpenServer, connect: Connect) -> None:
+async def test_shutdown_ends_when_every_client_has_gone(open_server: OpenServer, connect: Connect) -> None:
     server = await open_server(Plaza, hz=100, drain_seconds=600.0, limits=Limits(linger_seconds=600.0))
     client = await connect(server.port)
     await client.hello("ann")
@@ -583,7 +319,7 @@ async def test_a_shutdown_is_over_as_soon_as_everybody_has_gone(open_server: Ope
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_a_client_that_arrives_while_the_server_stops_is_not_forgotten(
+async def test_client_that_connects_during_the_shutdown_is_closed(
     open_server: OpenServer, connect: Connect, turns: int
 ) -> None:
     server = await open_server(Plaza, limits=Limits(linger_seconds=0.1), drain_seconds=0.5)
@@ -597,28 +333,26 @@ async def test_a_client_that_arrives_while_the_server_stops_is_not_forgotten(
     await until(lambda: server.gateway.connections == 0)
 
 
-class Accepted(asyncio.Protocol):
-    """Puts the transport of an accepted connection where a test can wait for it."""
+async def test_players_who_are_not_let_in_are_not_counted(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, max_players=1)
+    await node.join("ann")
+    for number in range(3):
+        await node.greet(await node.connect(), f"guest {number}")
+    assert (node.gateway.players_count, node.gateway.players_peak) == (1, 1)
+    node.tick()
+    assert (node.gateway.players_count, node.gateway.players_peak) == (1, 1)
+    assert node.gateway.counters.closes == {"SERVER_FULL": 3}
 
-    def __init__(self, accepted: asyncio.Future[asyncio.BaseTransport]) -> None:
-        self.accepted = accepted
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.accepted.set_result(transport)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection inherits nothing")
-async def test_accepted_sockets_have_the_options_of_the_listener(cleanup: AsyncExitStack, connect: Connect) -> None:
-    limits = Limits(socket_send_bytes=32 * 1024, tcp_user_timeout_seconds=3.0)
-    accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
-    listener = tcp.bind("127.0.0.1", 0, limits)
-    port = listener.getsockname()[1]
-    server = tcp.Listener(listener, lambda _: Accepted(accepted))
-    cleanup.callback(server.close)
-    await connect(port)
-    transport = await accepted
-    cleanup.callback(transport.close)
-    sock = transport.get_extra_info("socket")
-    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * limits.socket_send_bytes  # Linux doubles it
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
+async def test_session_that_ends_while_it_is_welcomed_enters_no_group(
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    await node.greet(client, "ann")
+    monkeypatch.setattr(Session, "flush", lambda session: session.end(CloseReason.SLOW_CONSUMER))
+    node.tick()
+    assert node.gateway.players_count == 0
+    assert not node.gateway.broadcaster._subscriptions
+    monkeypatch.undo()
+    node.tick()

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 
 
-def test_what_is_spent_at_once_adds_up() -> None:
+def test_amounts_spent_at_one_moment_add_up() -> None:
     budget = LeakyBucket(per_second=1, burst=10)
     assert [budget.spend(4, now=5.0) for _ in range(3)] == [0.4, 0.8, 1.2]
 
 
-def test_time_drains_it_and_never_below_empty() -> None:
+def test_bucket_drains_with_time_and_not_below_empty() -> None:
     budget = LeakyBucket(per_second=2, burst=10)
     budget.spend(10, now=0.0)
     assert budget.fill(now=1.0) == pytest.approx(0.8)
@@ -20,7 +20,7 @@ def test_time_drains_it_and_never_below_empty() -> None:
     assert budget.spend(10, now=100.0) == 1.0, "idle time is not saved up"
 
 
-def test_how_long_until_it_has_drained() -> None:
+def test_seconds_until_is_the_time_to_drain_to_a_fill() -> None:
     budget = LeakyBucket(per_second=2, burst=10)
     budget.spend(15, now=3.0)
     wait = budget.seconds_until(0.5, now=3.0)
@@ -30,7 +30,7 @@ def test_how_long_until_it_has_drained() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 50)), min_size=1, max_size=40))
-def test_no_window_holds_more_than_burst_and_rate_while_it_stays_below_the_brim(steps: list[tuple[float, int]]) -> None:
+def test_window_below_the_limit_holds_at_most_burst_and_rate(steps: list[tuple[float, int]]) -> None:
     """What the one number stands for: every sliding window is bounded, wherever it begins."""
     rate, burst, now = 7.0, 100.0, 0.0
     budget, taken = LeakyBucket(rate, burst), list[tuple[float, int]]()

@@ -23,23 +23,23 @@ class SessionMachine(RuleBasedStateMachine):
 
     @initialize(room=st.none() | st.integers(0, 100), direct=st.booleans())
     def connect(self, room: int | None, direct: bool) -> None:
-        self.fixture = Subscriber(BroadcastGroup[Session](), limits=LIMITS, room=room, direct=direct)
-        self.session, self.transport = self.fixture.session, self.fixture.transport
-        self.fixture.handler.on_drained = self.catch_up
-        self.fixture.handler.on_received = self.hear
-        self.fixture.handler.on_ended = self.note_the_end
+        self.connection = Subscriber(BroadcastGroup[Session](), limits=LIMITS, room=room, direct=direct)
+        self.session, self.transport = self.connection.session, self.connection.transport
+        self.connection.handler.on_drained = self.catch_up
+        self.connection.handler.on_received = self.hear
+        self.connection.handler.on_ended = self.note_the_end
         # What the session took, the goodbye included.
         self.accepted = b""
-        # What the owner queues when it is told that a send is complete.
+        # What the handler queues when it is told that a send is complete.
         self.missed: list[bytes] = []
         # What the peer has sent and the transport not delivered yet; what it sent in whole frames.
         self.wire = b""
         self.peer_said: list[bytes] = []
         self.peer_hung_up = False
-        # What the owner does when it is told of the next frame.
+        # What the handler does when it is told of the next frame.
         self.on_next: str = ""
 
-    # What the owner does of its own accord, in the middle of what the session does.
+    # What the handler does of its own accord, in the middle of what the session does.
 
     def catch_up(self, session: Session) -> None:
         for data in self.missed:
@@ -47,7 +47,7 @@ class SessionMachine(RuleBasedStateMachine):
                 self.accepted += data
         self.missed = []
         if not session.is_over:
-            self.fixture.enter()
+            self.connection.enter()
 
     def hear(self, session: Session) -> None:
         doing, self.on_next = self.on_next, ""
@@ -57,22 +57,22 @@ class SessionMachine(RuleBasedStateMachine):
             raise ZeroDivisionError
 
     def note_the_end(self, session: Session) -> None:
-        self.fixture.leave()
+        self.connection.leave()
         if session.state is SessionState.CLOSING and session.reason is not CloseReason.CONNECTION_LOST:
-            self.accepted += self.fixture.goodbye
+            self.accepted += self.connection.goodbye
 
     def reading(self) -> bool:
         return self.transport.reading and not self.transport.broken
 
     def was_over(self) -> bool:
-        return "ended" in self.fixture.handler.told
+        return "ended" in self.connection.handler.told
 
     # --- What may happen --------------------------------------------------------------------------
 
     @rule(data=DATA)
     def send(self, data: bytes) -> None:
         was_over = self.was_over()
-        if self.fixture.send(data):
+        if self.connection.send(data):
             assert not was_over
             self.accepted += data
 
@@ -87,15 +87,15 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(within=st.booleans())
     def comes_or_goes(self, within: bool) -> None:
         if within:
-            self.fixture.enter()
+            self.connection.enter()
         else:
-            self.fixture.leave()
+            self.connection.leave()
 
     @rule(data=DATA)
     def frame_goes_round(self, data: bytes) -> None:
-        if self.fixture.is_in:
+        if self.connection.is_in:
             self.accepted += data
-        self.fixture.broadcast(data)
+        self.connection.broadcast(data)
 
     @rule()
     def flush(self) -> None:
@@ -131,7 +131,7 @@ class SessionMachine(RuleBasedStateMachine):
         if lost:
             assert self.session.reason is CloseReason.CONNECTION_LOST
             # This goodbye is said too, to a peer that may read yet.
-            self.accepted += self.fixture.goodbye
+            self.accepted += self.connection.goodbye
 
     @rule(doing=st.sampled_from(["end", "fail"]))
     def next_frame_ends_it(self, doing: str) -> None:
@@ -154,24 +154,24 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def loop_turns(self) -> None:
-        self.fixture.loop.turn()
+        self.connection.loop.turn()
 
     @rule(seconds=st.sampled_from([0.5, 1.0]))
     def time_passes(self, seconds: float) -> None:
-        self.fixture.loop.pass_time(seconds)
+        self.connection.loop.pass_time(seconds)
 
     # --- What always holds ------------------------------------------------------------------------
 
     @invariant()
     def the_kernel_has_a_prefix_of_what_was_accepted(self) -> None:
         assert self.accepted.startswith(bytes(self.transport.kernel))
-        assert self.fixture.accepted_bytes == len(self.accepted)
+        assert self.connection.accepted_bytes == len(self.accepted)
 
     @invariant()
-    def what_was_accepted_is_sent_or_waits_or_was_dropped(self) -> None:
+    def accepted_bytes_are_sent_waiting_or_dropped(self) -> None:
         session, sent = self.session, len(self.transport.kernel)
         if not self.transport.broken:
-            assert self.fixture.accepted_bytes == sent + session.waiting_bytes
+            assert self.connection.accepted_bytes == sent + session.waiting_bytes
             assert session.in_flight == bool(self.transport.buffer)
         if session.state is SessionState.CLOSED:
             assert session.waiting_bytes == 0
@@ -179,39 +179,39 @@ class SessionMachine(RuleBasedStateMachine):
             assert session.sent_bytes <= sent + self.transport.swallowed_bytes
 
     @invariant()
-    def what_waits_is_bounded(self) -> None:
+    def waiting_bytes_are_bounded(self) -> None:
         # Beyond the bound there may be one send that found the way free, and the goodbye.
         assert self.session.waiting_bytes <= LIMITS.send_hard_bytes + 300
 
     @invariant()
     def the_owner_hears_what_the_peer_said_in_order(self) -> None:
-        heard = self.fixture.handler.received
+        heard = self.connection.handler.received
         assert heard == self.peer_said[: len(heard)]
 
     @invariant()
     def the_end_is_told_once_and_in_order(self) -> None:
-        told = [word for word in self.fixture.handler.told if word in ("ended", "gone")]
+        told = [word for word in self.connection.handler.told if word in ("ended", "gone")]
         assert told == ["ended", "gone"][: len(told)]
         assert self.session.is_over == bool(told)
         assert (self.session.state is SessionState.CLOSED) == (len(told) == 2)
-        assert len(self.fixture.group) == self.fixture.is_in <= (not told)
+        assert len(self.connection.group) == self.connection.is_in <= (not told)
 
     def teardown(self) -> None:
-        if not hasattr(self, "fixture"):
+        if not hasattr(self, "connection"):
             return
-        loop, session = self.fixture.loop, self.session
+        loop, session = self.connection.loop, self.session
         loop.run()
         # Served to the end if it lives: nothing that arrived is held back.
         while self.wire and self.reading():
             self.some_of_it_arrives(5)
             loop.run()
         if not session.is_over:
-            assert self.fixture.handler.received == self.peer_said
+            assert self.connection.handler.received == self.peer_said
             session.end(CloseReason.SERVER_STOPPING)
         loop.pass_time(LIMITS.linger_seconds)
         assert session.state is SessionState.CLOSED
         assert loop.timers == 0
-        self.what_was_accepted_is_sent_or_waits_or_was_dropped()
+        self.accepted_bytes_are_sent_waiting_or_dropped()
         self.the_end_is_told_once_and_in_order()
 
 

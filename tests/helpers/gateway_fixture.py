@@ -1,4 +1,4 @@
-"""A gateway on a real port whose ticks and whose clock are the test's."""
+"""A gateway on a real port. The test runs its ticks and sets its clock."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
+from zoneserver.protocol.messages import Ping, Pong, Tick
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
 
 class GatewayFixture:
-    """A gateway on a real port whose ticks and whose clock are the test's."""
+    """A gateway on a real port. The test runs its ticks and sets its clock."""
 
     def __init__(self, rules: Rules, config: Config, connections_max: int, gateway_class: type[Gateway]) -> None:
         self.clock = FakeLoop()
@@ -53,27 +54,27 @@ class GatewayFixture:
             self.link.publish(self.zone.tick(self.link.take_input(time.time())))
 
     def pass_time(self, seconds: float) -> None:
-        """So much time goes by, with a tick every half second at the most."""
+        """Lets time pass, with a tick at least every half second."""
         while seconds > 0:
             self.clock.now += min(seconds, 0.5)
             seconds -= 0.5
             self.tick()
 
-    async def connect(self, receive_bytes: int | None = None) -> Client:
-        """A connection that the gateway knows of."""
+    async def connect(self, receive_bytes: int | None = None, host: str = "") -> Client:
+        """Connects a client, from the address `host` if it is given, and waits until the gateway has counted it."""
         before = self.gateway.counters.connections_total
-        client = await self._connect(self.port, receive_bytes)
+        client = await self._connect(self.port, receive_bytes, host)
         await until(lambda: self.gateway.counters.connections_total > before)
         return client
 
     async def greet(self, client: Client, name: str) -> None:
-        """Says HELLO; returns when the gateway has heard it."""
+        """Sends HELLO, and waits until the gateway has read it."""
         before = self.gateway.counters.packets_in_total
         await client.hello(name)
         await until(lambda: self.gateway.counters.packets_in_total > before)
 
     async def join(self, name: str, receive_bytes: int | None = None) -> Client:
-        """A player who has come in with a tick of its own, and has read its snapshot."""
+        """Connects a player and runs a tick, which lets the player in. The client has read its snapshot."""
         client = await self.connect(receive_bytes)
         await self.greet(client, name)
         self.tick()
@@ -82,3 +83,17 @@ class GatewayFixture:
 
 
 OpenGateway = Callable[..., Awaitable[GatewayFixture]]
+
+
+async def heard(client: Client) -> Pong:
+    """Returns when the server has heard all that this client said before."""
+    await client.say(Ping(7))
+    return await client.read_until(Pong)
+
+
+async def stalled(node: GatewayFixture, *others: Client) -> None:
+    """Ticks until somebody is stalled; the others read along."""
+    while not node.gateway.broadcaster.behind:
+        node.tick()
+        for client in others:
+            await client.read_a(Tick)

@@ -21,4 +21,5 @@ async def run_hostile_bots(worker: HostileWorker) -> dict[str, RoleTally]:
             await asyncio.sleep(0.02)
         commands.put_nowait(Stop())
         tally = await running
-    return {role: RoleTally.from_json(plain) for role, plain in tally["roles"].items()}
+    roles: dict[str, RoleTally] = tally["roles"]
+    return roles

@@ -27,6 +27,7 @@ from zoneserver.protocol.messages import (
     Tick,
     Welcome,
 )
+from zoneserver.protocol.world import World
 
 CLIENT_MESSAGES: list[ClientMessage] = [
     Hello(1, "ann", b""),
@@ -98,3 +99,15 @@ damaged = st.tuples(valid, st.integers(0, 500), st.binary(max_size=4)).map(
     lambda damage: damage[0][: damage[1]] + damage[2] + damage[0][damage[1] + len(damage[2]) :]
 )
 any_bytes = st.binary(max_size=200) | packed_values | damaged
+
+
+def frame_of(tick: int, size: int) -> bytes:
+    """A frame that deflates the better the longer it is."""
+    return Tick(tick, 100, None, [], [], [], [], (), (), (), (), ((None, None, "x" * size),)).encode()
+
+
+def snapshot_of(tick: int, size: int) -> bytes:
+    world = World(10, 10, {})
+    world.tick = tick
+    world.join(0, "y" * size)
+    return world.snapshot().encode()

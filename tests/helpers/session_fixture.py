@@ -153,3 +153,10 @@ class Subscriber(SessionFixture):
     def _set_sender(self, is_clear: bool) -> None:
         if self.is_in:
             self.group.set_sender(self.session, (self.session.kernel_send if is_clear else None) or never_ready)
+
+
+FINISHED = ["opened", "ended", "gone"]
+
+
+def broken(_session: Session) -> None:
+    raise ZeroDivisionError("the handler failed")

@@ -15,7 +15,7 @@ from zonetools.swarm.measure.series import Row
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report.compare import compare
+from zonetools.swarm.report.comparison import compare
 from zonetools.swarm.report.conditions import evaluate, parse_condition
 from zonetools.swarm.report.text import render_text
 

@@ -29,7 +29,7 @@ class Fragile(Rules):
         """Works."""
 
 
-async def test_a_rule_that_raises_costs_its_action_and_nothing_else(
+async def test_rule_that_raises_costs_only_its_action(
     open_server: OpenServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await open_server(Fragile, hz=50)
@@ -56,7 +56,7 @@ async def test_a_rule_that_raises_costs_its_action_and_nothing_else(
     assert "'ann'" in caplog.text
 
 
-async def test_a_zone_that_fails_tick_after_tick_tells_everybody_and_stops(
+async def test_server_stops_after_too_many_failed_ticks_and_tells_every_player(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await open_server(Plaza, hz=100)
@@ -75,9 +75,7 @@ async def test_a_zone_that_fails_tick_after_tick_tells_everybody_and_stops(
     assert any(record.levelno == logging.CRITICAL for record in caplog.records)
 
 
-async def test_a_tick_that_fails_now_and_then_is_survived(
-    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_server_survives_single_failed_ticks(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server: ZoneServer = await open_server(Plaza, hz=100)
     async with connect("127.0.0.1", server.port, name="ann") as ann, asyncio.timeout(PATIENCE_SECONDS):
         await anext(ann)
@@ -107,7 +105,7 @@ class Heavy(Rules):
             time.sleep(3 / self.hz)
 
 
-async def test_when_the_work_does_not_fit_time_dilates_and_recovers(open_server: OpenServer) -> None:
+async def test_time_dilates_under_overload_and_recovers(open_server: OpenServer) -> None:
     server = await open_server(Heavy, hz=50)
     rules = server.zone.rules
     assert isinstance(rules, Heavy)
@@ -127,7 +125,7 @@ async def test_when_the_work_does_not_fit_time_dilates_and_recovers(open_server:
         assert server.gateway.counters.closes == {}
 
 
-async def test_a_thousand_who_knock_and_vanish_leave_nothing_behind(open_server: OpenServer, connect: Connect) -> None:
+async def test_thousand_vanished_connections_leave_nothing_behind(open_server: OpenServer, connect: Connect) -> None:
     server = await open_server(Plaza, hz=100)
     clients = [await connect(server.port) for _ in range(300)]
     for number, client in enumerate(clients):

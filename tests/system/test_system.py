@@ -35,7 +35,7 @@ def stats(port: int) -> dict[str, Any]:
 # --- The swarm ------------------------------------------------------------------------------------
 
 
-def test_a_thousand_bots_get_everything(family: Family) -> None:
+def test_thousand_bots_get_every_record(family: Family) -> None:
     code, out, err = family.run(
         "zonetools.swarm",
         "--spawn-server",
@@ -58,7 +58,7 @@ def test_a_thousand_bots_get_everything(family: Family) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--deflate"]], ids=" ".join)
-def test_two_processes_see_the_same_frames(family: Family, tmp_path: Path, more: list[str]) -> None:
+def test_two_worker_processes_see_equal_frames(family: Family, tmp_path: Path, more: list[str]) -> None:
     file = tmp_path / "report.json"
     code, out, err = family.run(
         *("zonetools.swarm", "--spawn-server", "--bots", "60", "--processes", "2", "--time", "1s", "--ramp", "200"),
@@ -72,7 +72,7 @@ def test_two_processes_see_the_same_frames(family: Family, tmp_path: Path, more:
     assert "actions: " in err, "without a terminal its progress comes in lines"
 
 
-def test_a_server_that_is_killed_in_the_middle_is_reported(family: Family, tmp_path: Path) -> None:
+def test_swarm_reports_a_server_that_was_killed(family: Family, tmp_path: Path) -> None:
     process, ports = server(family, tmp_path)
     swarm = family.start(
         *("zonetools.swarm", "--port", str(ports["port"]), "--stats-port", str(ports["stats_port"]), "--no-progress"),
@@ -95,7 +95,7 @@ def test_a_server_that_is_killed_in_the_middle_is_reported(family: Family, tmp_p
     assert "server not measured" in out
 
 
-def test_without_a_server_a_swarm_does_not_start(family: Family) -> None:
+def test_swarm_without_a_server_does_not_start(family: Family) -> None:
     # Bound and not listening: nobody else can take the port meanwhile.
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -109,7 +109,7 @@ def test_without_a_server_a_swarm_does_not_start(family: Family) -> None:
     assert (code, out, err.splitlines()) == (3, "", [words])
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(family: Family) -> None:
+def test_closed_output_pipe_is_no_failure(family: Family) -> None:
     read, write = os.pipe()
     os.close(read)
     swarm = family.start(
@@ -122,7 +122,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(family: Family) -> None:
         assert (code, "Traceback" in err, "Error" in err) == (0, False, False)
 
 
-def test_a_report_that_cannot_be_written_is_told_before_anything_starts(family: Family, tmp_path: Path) -> None:
+def test_unwritable_report_is_an_error_before_the_start(family: Family, tmp_path: Path) -> None:
     nowhere = tmp_path / "missing" / "report.json"
     code, out, err = family.run("zonetools.swarm", "--spawn-server", "--json", str(nowhere))
     assert (code, out) == (2, "")
@@ -130,7 +130,7 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_starts(family: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
-def test_a_report_that_cannot_be_written_at_last_is_shown_all_the_same(family: Family) -> None:
+def test_report_that_cannot_be_written_is_still_printed(family: Family) -> None:
     arguments = ("--bots", "5", "--time", "100ms", "--no-progress", "--json", "/dev/full")
     code, out, err = family.run("zonetools.swarm", "--spawn-server", *arguments)
     assert (code, "everybody got everything" in out) == (3, True)
@@ -138,7 +138,7 @@ def test_a_report_that_cannot_be_written_at_last_is_shown_all_the_same(family: F
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, number: signal.Signals) -> None:
+def test_interrupted_swarm_writes_its_whole_report(family: Family, number: signal.Signals) -> None:
     swarm = family.start(
         *("zonetools.swarm", "--spawn-server", "--bots", "30", "--time", "0", "--rate", "10", "--json", "-"),
         *("--processes", "2"),
@@ -156,7 +156,7 @@ def test_a_swarm_that_is_interrupted_gives_its_whole_report(family: Family, numb
     assert family.members() == {}, "whoever it started is gone when it ends"
 
 
-def test_whoever_a_swarm_started_ends_with_it_without_a_word(family: Family) -> None:
+def test_processes_of_a_swarm_end_silently_with_it(family: Family) -> None:
     swarm = family.start(
         *("zonetools.swarm", "--spawn-server", "--bots", "20", "--time", "0", "--rate", "10", "--processes", "2"),
     )
@@ -170,7 +170,7 @@ def test_whoever_a_swarm_started_ends_with_it_without_a_word(family: Family) -> 
     until(lambda: not family.members())
 
 
-def test_a_ramp_that_is_interrupted_is_nobodys_failure(family: Family, tmp_path: Path) -> None:
+def test_interrupted_ramp_is_no_failure(family: Family, tmp_path: Path) -> None:
     # At one tick a second there is time to find some that are on their way in.
     process, ports = server(family, tmp_path, "--hz", "1")
     swarm = family.start(
@@ -195,7 +195,7 @@ def test_a_ramp_that_is_interrupted_is_nobodys_failure(family: Family, tmp_path:
 
 @pytest.mark.parametrize("program", ["zonetools.swarm", "zonetools.demo"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupt_while_the_server_comes_up_leaves_nobody(
+def test_interrupt_during_the_start_of_the_server_leaves_no_process(
     family: Family, program: str, number: signal.Signals
 ) -> None:
     arguments = ("--spawn-server", "--no-progress") if program == "zonetools.swarm" else ()
@@ -222,7 +222,7 @@ def test_an_interrupt_while_the_server_comes_up_leaves_nobody(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_swarm_that_makes_no_sense_is_not_started(
+def test_swarm_with_contradictory_settings_does_not_start(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from zonetools.swarm.__main__ import main
@@ -235,7 +235,7 @@ def test_a_swarm_that_makes_no_sense_is_not_started(
     assert words in capsys.readouterr().err
 
 
-def test_a_server_that_cannot_start_is_told_in_one_line(family: Family) -> None:
+def test_server_that_cannot_start_is_reported_in_one_line(family: Family) -> None:
     code, out, err = family.run("zonetools.swarm", "--spawn-server", "--hz", "1000", "--bots", "5", "--no-progress")
     assert (code, out) == (3, "")
     assert "hz must be from 1 to 100" in err
@@ -245,7 +245,7 @@ def test_a_server_that_cannot_start_is_told_in_one_line(family: Family) -> None:
 # --- The demo -------------------------------------------------------------------------------------
 
 
-def test_the_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
+def test_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
     code, out, err = family.run("zonetools.demo", "--time", "2s", "--bots", "50")
     assert (code, "Traceback" in err) == (0, False)
     assert "50 bots on the way" in err
@@ -258,7 +258,7 @@ def test_the_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
 
 
 @pytest.mark.parametrize("how", ["q", "Ctrl-C"])
-def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
+def test_demo_restores_the_terminal(family: Family, how: str) -> None:
     terminal = family.terminal("zonetools.demo", "--bots", "50")
     try:
         terminal.wait_for(ALTERNATE_ON)
@@ -280,7 +280,7 @@ def test_the_demo_gives_the_terminal_back(family: Family, how: str) -> None:
         terminal.close()
 
 
-def test_the_demo_ends_in_good_order_when_its_terminal_is_closed(family: Family, tmp_path: Path) -> None:
+def test_demo_ends_in_order_when_its_terminal_is_closed(family: Family, tmp_path: Path) -> None:
     errors = tmp_path / "errors"
     with errors.open("w") as stderr:
         terminal = family.terminal("zonetools.demo", "--bots", "20", stderr=stderr)

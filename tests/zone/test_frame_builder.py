@@ -24,12 +24,12 @@ def encoded(builder: FrameBuilder, world: World, dilation_percent: int = 100, st
     return tick
 
 
-def test_a_frame_says_the_tick_the_dilation_and_the_hash() -> None:
+def test_frame_has_tick_dilation_and_hash() -> None:
     tick = encoded(FrameBuilder(), world_of(0), 50, 2**32 - 1)
     assert (tick.tick, tick.dilation_percent, tick.hash) == (7, 50, 2**32 - 1)
 
 
-def test_movers_rise_with_their_sequences_and_velocities_beside_them() -> None:
+def test_movers_are_in_rising_order_with_sequences_and_velocities() -> None:
     builder, world = FrameBuilder(), world_of(4)
     for slot in (3, 0, 2):
         world.move(slot, slot, -slot)
@@ -55,7 +55,7 @@ def test_motion_and_stats_are_those_at_the_end_of_the_tick() -> None:
     assert list(tick.stats) == [0, 1, 9]
 
 
-def test_however_often_a_player_changes_there_is_one_record() -> None:
+def test_player_has_one_record_however_often_it_changed() -> None:
     builder, world = FrameBuilder(), world_of(1)
     for seq in range(5):
         builder.moved[0] = seq
@@ -66,13 +66,13 @@ def test_however_often_a_player_changes_there_is_one_record() -> None:
     assert (list(tick.seqs), len(tick.placed), len(tick.stats)) == ([4], 5, 3)
 
 
-def test_what_is_placed_is_in_rising_order_of_slots() -> None:
+def test_placed_players_are_in_rising_order_of_slots() -> None:
     builder, world = FrameBuilder(), world_of(40)
     builder.placed |= {33, 1, 8}
     assert list(encoded(builder, world).placed[::5]) == [1, 8, 33]
 
 
-def test_joins_leaves_and_events_keep_the_order_in_which_they_came() -> None:
+def test_joins_leaves_and_events_keep_their_order() -> None:
     builder, world = FrameBuilder(), world_of(3)
     for slot in (2, 0):
         builder.joined(slot, f"player{slot}")
@@ -86,7 +86,7 @@ def test_joins_leaves_and_events_keep_the_order_in_which_they_came() -> None:
     assert list(tick.events) == [(1, 2, "wave"), (None, None, "boom", 1.5, None)]
 
 
-def test_the_builder_is_empty_after_it_encoded() -> None:
+def test_builder_is_empty_after_encode() -> None:
     builder, world = FrameBuilder(), world_of(2)
     empty = builder.encode(world, 100, None)
     builder.moved[0] = 1
@@ -102,7 +102,7 @@ def test_the_builder_is_empty_after_it_encoded() -> None:
 
 
 @pytest.mark.parametrize("value", [{1}, object(), b"".join])
-def test_an_event_that_cannot_be_packed_raises_and_is_not_there(value: object) -> None:
+def test_event_that_cannot_be_packed_raises_and_is_not_added(value: object) -> None:
     builder = FrameBuilder()
     with pytest.raises((TypeError, ValueError)):
         builder.event(0, 1, "wave", value)

@@ -119,7 +119,7 @@ def test_history_without_ticks_has_only_the_snapshot() -> None:
     assert since(history, None) == [b"sss"]
 
 
-def test_history_keeps_its_number_of_frames_and_not_one_more() -> None:
+def test_history_keeps_exactly_its_number_of_frames() -> None:
     history = history_of(9, Snapshots(100), keep=4)
     assert since(history, 5) == [bytes([tick]) for tick in (6, 7, 8, 9)]
     assert since(history, 4) == [b"s" * 100]
@@ -154,3 +154,10 @@ def test_snapshot_is_not_made_unless_asked_for() -> None:
     snapshots = Snapshots(2)
     history_of(50, snapshots)
     assert snapshots.made == 0
+
+
+def test_history_with_a_missing_tick_forgets_the_frames_before_it() -> None:
+    history = history_of(2, Snapshots(100))
+    history.append(4, b"\x04")
+    assert since(history, 2) == [b"s" * 100]
+    assert since(history, 3) == [b"\x04"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-import pytest
 from helpers.bytes_link import FarZone, decode_output, decode_requests, encode_output, encode_requests
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
@@ -206,34 +205,6 @@ def test_requests_and_outputs_are_plain_values_that_survive_bytes(requests: Requ
 
 
 # --- The link within one process ------------------------------------------------------------------
-
-
-def test_local_link_merges_requests_into_the_input_of_the_next_tick() -> None:
-    link = LocalZoneLink(Zone(Field(), hz=4, seed=1))
-    link.send(Requests(joins=[Join(1, "ann", b"", "127.0.0.1")]))
-    link.send(Requests(leaves=[7]))
-    tick_input = link.take_input(unix_seconds=5.0, dilation_percent=80)
-    assert (tick_input.tick, tick_input.unix_seconds, tick_input.dilation_percent) == (1, 5.0, 80)
-    assert tick_input.requests == Requests([Join(1, "ann", b"", "127.0.0.1")], [7], [])
-    assert link.take_input(5.0).requests == Requests()
-
-
-def test_local_link_publishes_to_every_subscriber_in_order() -> None:
-    zone = Zone(Field(), hz=4, seed=1)
-    link, heard = LocalZoneLink(zone), list[tuple[str, int]]()
-    link.subscribe(lambda output: heard.append(("first", output.tick)))
-    link.subscribe(lambda output: heard.append(("second", output.tick)))
-    link.publish(zone.tick(link.take_input(0.0)))
-    assert heard == [("first", 1), ("second", 1)]
-
-
-def test_zone_takes_the_input_of_the_next_tick_only() -> None:
-    zone = Zone(Field(), hz=4, seed=1)
-    link = LocalZoneLink(zone)
-    first = link.take_input(0.0)
-    zone.tick(first)
-    with pytest.raises(AssertionError, match="input of tick 1 after tick 1"):
-        zone.tick(first)
 
 
 def test_equal_inputs_give_equal_outputs() -> None:

@@ -21,7 +21,7 @@ def dilation_after(ticks: int, points_per_tick: int, ticker: Ticker) -> float:
 
 @settings(max_examples=5, deadline=None)
 @given(st.integers(1, 100), st.integers(0, 2**32), st.floats(0, 1e6))
-def test_the_grid_does_not_drift_over_a_hundred_thousand_ticks(hz: int, seed: int, start: float) -> None:
+def test_grid_does_not_drift_over_a_hundred_thousand_ticks(hz: int, seed: int, start: float) -> None:
     ticker = Ticker(hz, start)
     chance = random.Random(seed)
     points = 1
@@ -33,7 +33,7 @@ def test_the_grid_does_not_drift_over_a_hundred_thousand_ticks(hz: int, seed: in
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 100), st.lists(st.floats(0, 20), max_size=20))
-def test_the_next_tick_is_due_at_the_first_grid_point_after_now(hz: int, lates: list[float]) -> None:
+def test_next_tick_is_due_at_the_first_grid_point_after_now(hz: int, lates: list[float]) -> None:
     ticker = Ticker(hz, START)
     for late in lates:
         now = ticker.due + late * ticker.period
@@ -44,20 +44,20 @@ def test_the_next_tick_is_due_at_the_first_grid_point_after_now(hz: int, lates: 
 @pytest.mark.parametrize(
     ("late", "skipped"), [(0.0, 0), (0.01, 0), (0.99, 0), (1.0, 1), (1.99, 1), (2.0, 2), (2.5, 2), (100.5, 100)]
 )
-def test_each_grid_point_that_has_passed_is_skipped_once(late: float, skipped: int) -> None:
+def test_passed_grid_point_is_skipped_once(late: float, skipped: int) -> None:
     ticker = Ticker(20, START)
     assert ticker.advance(ticker.due + late * ticker.period) == skipped
     assert ticker.skipped_total == skipped
     assert ticker.due == pytest.approx(START + (2 + skipped) * ticker.period)
 
 
-def test_a_tick_that_begins_a_little_early_is_still_the_one_that_was_due() -> None:
+def test_tick_that_begins_slightly_early_is_the_due_one() -> None:
     ticker = Ticker(10, START)
     assert ticker.advance(ticker.due - 0.001) == 0
     assert ticker.due == pytest.approx(START + 0.2)
 
 
-def test_skipped_ticks_are_never_made_up_for() -> None:
+def test_skipped_ticks_are_never_run_later() -> None:
     ticker = Ticker(10, START)
     assert ticker.advance(START + 5.05) == 49
     assert ticker.advance(ticker.due) == 0
@@ -65,7 +65,7 @@ def test_skipped_ticks_are_never_made_up_for() -> None:
 
 
 @pytest.mark.parametrize("hz", [1, 10, 20, 100])
-def test_at_full_speed_there_is_no_dilation_at_all(hz: int) -> None:
+def test_dilation_at_full_speed_is_exactly_one(hz: int) -> None:
     ticker = Ticker(hz, START)
     assert ticker.dilation == 1.0
     assert dilation_after(1000, 1, ticker) == 1.0
@@ -73,7 +73,7 @@ def test_at_full_speed_there_is_no_dilation_at_all(hz: int) -> None:
 
 
 @pytest.mark.parametrize("points_per_tick", [2, 3, 10])
-def test_dilation_is_the_share_of_ticks_that_are_run(points_per_tick: int) -> None:
+def test_dilation_is_the_share_of_ticks_that_run(points_per_tick: int) -> None:
     assert math.isclose(dilation_after(200, points_per_tick, Ticker(20, START)), 1 / points_per_tick, rel_tol=0.001)
 
 
@@ -81,7 +81,7 @@ def test_dilation_follows_within_about_a_second() -> None:
     assert 0.5 < dilation_after(20, 2, Ticker(20, START)) < 0.6
 
 
-def test_after_a_crisis_the_zone_is_at_full_speed_again() -> None:
+def test_dilation_returns_to_one_after_skipped_ticks() -> None:
     ticker = Ticker(20, START)
     assert dilation_after(200, 2, ticker) < 0.51
     assert dilation_after(20, 1, ticker) > 0.85

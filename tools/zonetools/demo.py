@@ -14,13 +14,11 @@ from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, parse_count, parse_duration
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
-from zonetools.dashboard.watch import watch
+from zonetools.dashboard.display import watch
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
-
-__all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +56,7 @@ async def _run(plan: Plan) -> int:
 
         async def swarm() -> Outcome:
             try:
-                return await conductor.run(lambda _progress: None)
+                return await conductor.run()
             finally:
                 over.set()
 

@@ -13,12 +13,10 @@ from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.parse import above_zero, parse_count
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
+from zonetools.dashboard.display import watch
 from zonetools.dashboard.screen.options import DisplayOptions, Export
-from zonetools.dashboard.watch import watch
 from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan, parse_mix
-
-__all__ = ["main"]
 
 # A realistic crowd: a few players have stopped reading, and fewer flood.
 _MIX = "walker=78,fighter=14,chatty=5,stuck=2,flood=1"
@@ -42,7 +40,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     async with ServerProcess() as server:
         plan = Plan(port=server.port, bots=arguments.bots, mix=parse_mix(_MIX), seconds=0.0)
         conductor = Conductor(plan, server.stats_port)
-        running = asyncio.create_task(conductor.run(lambda _progress: None))
+        running = asyncio.create_task(conductor.run())
         try:
             options = DisplayOptions(export=Export(Path(arguments.svg)))
             await watch(plan.host, server.stats_port, options, count=arguments.count)

@@ -16,7 +16,7 @@ from zoneserver.support.errors import MissingExtraError
 
 __all__ = ["documents", "zone_map"]
 
-# The map shows at most so many players: a picture needs no more, and a tick must not wait for it.
+# The most players on the map: a picture needs no more, and a long map would delay a tick.
 _MAP_PLAYERS_MAX = 2_000
 
 
@@ -53,7 +53,7 @@ def documents(
 
 
 def _metrics(stats: Callable[[], Stats]) -> Document:
-    """Loads the exposition now: a tick would wait for it if the first request loaded it."""
+    """Loads prometheus-client at the start: the first request would delay a tick if it did."""
     try:
         written = load_exposition()
     except MissingExtraError as error:
@@ -63,7 +63,7 @@ def _metrics(stats: Callable[[], Stats]) -> Document:
 
 
 def zone_map(world: World) -> dict[str, Any]:
-    """Where players are, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players."""
+    """The places of players, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players."""
     slots = list(world.slots())
     step = -(-len(slots) // _MAP_PLAYERS_MAX) or 1
     return {

@@ -1,6 +1,6 @@
 """The admin port: a few documents over HTTP, for operators and their tools.
 
-h11 does the protocol; this shell moves bytes and looks up documents.
+h11 parses HTTP. This module moves bytes and looks up documents.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ class PlainText:
 
 
 Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | PlainText]]
-"""Makes one document at the moment it is asked for, from the query of the request."""
+"""Makes one document when it is requested, from the query of the request."""
 
 _IDLE_SECONDS = 60.0
-# Operators and their tools are few, and descriptors are for players.
+# Operators and their tools are few, and players need the descriptors.
 _CONNECTIONS_MAX = 16
 _HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class AdminProtocol(asyncio.Protocol):
-    """One HTTP connection: GET or HEAD of the documents it was made with, by path."""
+    """One HTTP connection. It answers GET and HEAD of `documents`, by path."""
 
     def __init__(self, documents: Mapping[str, Document], connections: set[AdminProtocol]) -> None:
         self._documents = documents
         self._connections = connections
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=8192)
-        # The request being served; None between two of them.
+        # The request that is being served, or None.
         self._request: h11.Request | None = None
-        # True from an answer until the loop has had a turn and the answer is on its way: nothing is read.
-        self._is_resting = False
+        # True from an answer until the loop has had a turn and the answer is sent. Nothing is read meanwhile.
+        self._has_answered = False
         # True while the kernel has not taken an answer.
         self._is_stalled = False
         self._transport: asyncio.Transport
@@ -76,19 +76,21 @@ class AdminProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stalled = False
-        if self._is_resting:
+        if self._has_answered:
             asyncio.get_running_loop().call_soon(self._serve)
 
     def data_received(self, data: bytes) -> None:
         self._idle.cancel()
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self.close)
         self._http.receive_data(data)
-        if not self._is_resting:
+        if not self._has_answered:
             self._serve()
 
     def _serve(self) -> None:
-        """Serves one request. One that came along with it waits for a turn of the loop: documents take
-        their time to make, and whoever asks for thousands holds up nobody but himself."""
+        """Serves one request. A further request waits for a turn of the loop.
+
+        Making a document takes time, so a client that sends many requests at once must not delay the ticks.
+        """
         if self._transport.is_closing() or self._is_stalled:
             return
         try:
@@ -100,15 +102,18 @@ class AdminProtocol(asyncio.Protocol):
             self._transport.close()
             return
         if answered:
-            self._is_resting = True
+            self._has_answered = True
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._serve)
-        elif self._is_resting:
-            self._is_resting = False
+        elif self._has_answered:
+            self._has_answered = False
             self._transport.resume_reading()
 
     def _handle(self, event: Any) -> bool | None:
-        """One event of the parser: whether it brought an answer, False when there are no more; None to go on."""
+        """Handles one event of the parser.
+
+        Returns True after an answer, None when another event is to follow, False when there is none.
+        """
         if event is h11.NEED_DATA:
             return False
         if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
@@ -128,10 +133,10 @@ class AdminProtocol(asyncio.Protocol):
         return None
 
     def _look_up(self, request: h11.Request) -> tuple[HTTPStatus, Mapping[str, Any] | PlainText]:
-        # A page in an operator's browser may call itself by our address, but not us by that of its own.
+        # A web page may give its own name the server's address (DNS rebinding), but its requests carry that name.
         host = dict(request.headers).get(b"host")
-        if host is not None and not _is_ours(host.decode("ascii", "replace")):
-            return HTTPStatus.MISDIRECTED_REQUEST, {"error": "ask for 127.0.0.1 or localhost"}
+        if host is not None and not _is_loopback(host.decode("ascii", "replace")):
+            return HTTPStatus.MISDIRECTED_REQUEST, {"error": "the Host header must be 127.0.0.1 or localhost"}
         path, _, query = request.target.decode("ascii", "replace").partition("?")
         if path not in self._documents:
             return HTTPStatus.NOT_FOUND, {"error": "no such path", "paths": sorted(self._documents)}
@@ -156,8 +161,8 @@ class AdminProtocol(asyncio.Protocol):
         self._transport.write(b"".join(self._http.send(part) or b"" for part in parts))
 
 
-def _is_ours(host: str) -> bool:
-    """Whether a Host header, with a port or without, names this machine as itself."""
+def _is_loopback(host: str) -> bool:
+    """Whether a Host header, with or without a port, names the loopback address."""
     try:
         return urlsplit(f"//{host}").hostname in _HOSTS
     except ValueError:

@@ -1,6 +1,4 @@
-"""What the log says of how a zone is doing: a line every so often while nobody watches, and of a tick that
-took too long where its time went.
-"""
+"""Reports to the log: a line of statistics at intervals, and the phases of a tick that took too long."""
 
 from __future__ import annotations
 
@@ -17,21 +15,20 @@ from zoneserver.protocol.codes import ORDINARY_CLOSES
 from zoneserver.support.format import format_count, format_milliseconds, format_size
 from zoneserver.support.logs import fields
 
-__all__ = ["Reporter", "blamed", "by_count", "kicks_in", "stats_line"]
+__all__ = ["Reporter", "blame", "by_count", "kicks_in", "stats_line"]
 
 log = logging.getLogger(__name__)
 
 
 class Reporter:
-    """Logs a line of statistics every `config.stats_interval_seconds`, 0 being never.
+    """Logs a line of statistics every `config.stats_interval_seconds`; 0 turns the lines off.
 
-    Nothing is said where somebody has asked for statistics since the last line, nor for as long as the
-    zone is empty and nothing happens in it.
+    A line is left out when the statistics were requested since the last one, and while the zone is empty and idle.
     """
 
     def __init__(self, config: Config, stats: Callable[[], Stats], loop: asyncio.AbstractEventLoop) -> None:
         self.is_watched = False
-        """Set when somebody asks for statistics: whoever watches needs no line."""
+        """Set when the statistics are requested, since an operator who watches needs no line in the log."""
         self._interval_seconds = config.stats_interval_seconds
         self._period_ms = 1000 / config.hz
         self._stats = stats
@@ -42,25 +39,25 @@ class Reporter:
         self._overrun_logged = -math.inf
 
     def start(self) -> None:
-        """From now on."""
+        """Begins to log lines."""
         if self._interval_seconds:
             self._before = self._stats()
             self._timer = self._loop.call_later(self._interval_seconds, self._report)
 
     def stop(self) -> None:
-        """No further line. May be called whether or not it was started."""
+        """Logs no further line. It may be called before `start`."""
         if self._timer is not None:
             self._timer.cancel()
 
     def overran(
         self, tick: int, tick_ms: float, skipped: int, phases_ms: Mapping[str, float], overruns_total: int
     ) -> None:
-        """A tick took too long, or came too late: says so, once a second at the most."""
+        """Logs a tick that took too long or came too late, at most once a second."""
         now = self._loop.time()
         if now - self._overrun_logged < 1.0:
             return
         self._overrun_logged = now
-        phase, why = blamed(tick_ms, phases_ms, self._period_ms)
+        phase, why = blame(tick_ms, phases_ms, self._period_ms)
         if tick_ms > self._period_ms:
             what = f"tick {tick} took {tick_ms:.1f} ms of {self._period_ms:.1f}"
         else:
@@ -85,30 +82,30 @@ class Reporter:
         self._timer = self._loop.call_later(self._interval_seconds, self._report)
 
 
-def blamed(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> tuple[str | None, str]:
-    """The phase that an overrun is down to, and a text that says so; None for what came from elsewhere.
+def blame(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> tuple[str | None, str]:
+    """The phase that caused an overrun, with a text for people; None when no phase did.
 
-    >>> blamed(60.0, {"ingest": 70.0, "rules": 48.0, "encode": 2.0, "fan_out": 8.0}, period_ms=50.0)
+    >>> blame(60.0, {"ingest": 70.0, "rules": 48.0, "encode": 2.0, "fan_out": 8.0}, period_ms=50.0)
     ('rules', 'most of it rules (48.0 ms)')
     """
     within = {phase: ms for phase, ms in phases_ms.items() if phase != "ingest"}
-    # What was received is read as the tick begins; the rest of its ingest was before.
+    # Packets are decoded as the tick begins. The other part of ingest came before the tick.
     within["ingest"] = tick_ms - sum(within.values())
     if tick_ms > period_ms:
         phase, ms = max(within.items(), key=lambda item: item[1])
         return phase, f"most of it {phase.replace('_', '-')} ({ms:.1f} ms)"
     if phases_ms["ingest"] > period_ms / 2:
         return "ingest", f"ingest took {phases_ms['ingest']:.1f} ms of CPU before it"
-    return None, "nothing of ours took long: the machine is busy, or the process was stopped"
+    return None, "no phase took long: the machine is busy, or the process was stopped"
 
 
 def _is_worth_it(since: Stats) -> bool:
-    """Whether anybody is there, or anything happened."""
+    """Whether there are connections, or events since the last line."""
     return bool(since.connections or since.connections_total or since.closes or since.overruns_total)
 
 
 def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
-    """The figures, and then what went wrong, the worst first: a line of the log may be cut at its end."""
+    """The figures, and then the events, the worst first, since a line of the log may be cut at its end."""
     since = counted_since(before, after)
     kicks = kicks_in(since.closes)
     events = (
@@ -118,7 +115,7 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
         (since.behind, "behind"),
         (sum(since.refusals.values()), "refused"),
         (since.joins_total, "joined"),
-        # Whoever joined and is not here has gone.
+        # Players who were here or joined, and are not here now.
         (before.players + since.joins_total - after.players, "gone"),
     )
     return ", ".join(
@@ -135,12 +132,12 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
 
 
 def kicks_in(closes: Mapping[str, int]) -> dict[str, int]:
-    """Of closes by reason those that were the server's doing, for cause."""
+    """Those of the closes by which the server disconnected a client for a reason of its own."""
     return {reason: number for reason, number in closes.items() if reason not in ORDINARY_CLOSES}
 
 
 def by_count(numbers: Mapping[str, int]) -> str:
-    """Numbers with what they count, the largest first.
+    """Writes numbers with their names, the largest first.
 
     >>> by_count({"CLIENT_LEFT": 2, "FLOOD": 1_000})
     '1,000 FLOOD, 2 CLIENT_LEFT'
@@ -150,7 +147,7 @@ def by_count(numbers: Mapping[str, int]) -> str:
 
 
 def _fields(since: Stats, rates: Rates) -> dict[str, Any]:
-    """The same for programs that read the log, whole."""
+    """The fields of the line, for programs that read the log."""
     return {
         "players": since.players,
         "tick": since.tick,

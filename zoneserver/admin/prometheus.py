@@ -1,6 +1,6 @@
-"""The statistics as Prometheus reads them.
+"""The statistics in Prometheus' text format.
 
-The text is made when it is asked for, of the snapshot that `GET /stats` answers with: metrics cost a tick nothing.
+The text is made when it is requested, from the values of `GET /stats`, so metrics cost a tick nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of Prometheus' text format."""
 
 _FACTS = [field for field, metric in METRICS.items() if metric.kind == "info"]
-_INFO = Metric("What runs, as labels.", "zone_info", "info")
+_INFO = Metric("The process, game and event loop, as labels.", "zone_info", "info")
 _QUANTILES = {"p50": "0.5", "p99": "0.99", "max": "1"}
 
 
@@ -53,7 +53,7 @@ def load_exposition() -> Callable[[Stats], bytes]:
 
 
 def _samples(metric: Metric, value: float | Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
-    """(labels, value) of each value that a field has."""
+    """(labels, value) of each value of a field."""
     if not isinstance(value, Mapping):
         return [({}, value * metric.scale)]
     return [({metric.label: _QUANTILES.get(key, key)}, number * metric.scale) for key, number in value.items()]

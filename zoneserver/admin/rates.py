@@ -1,4 +1,4 @@
-"""What happened between two moments of a running zone, per second. Pure."""
+"""Rates per second between two samples of the statistics. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Rates", "counted_since", "rates_between"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What happened between two samples of one run of a server, per second of the server's own clock."""
+    """The rates between two samples of one run of a server, per second of the server's clock."""
 
     seconds: float
-    """How far apart the two samples are."""
+    """The time between the two samples."""
     ticks_per_s: float
     joins_per_s: float
     packets_in_per_s: float
@@ -34,10 +34,10 @@ class Rates:
     amplification: float | None
     """Deliveries out per action in; None when no action came in."""
     encodes_per_tick: float | None
-    """1.0 is what the whole design is about; None when no tick passed."""
+    """1.0 unless frames are encoded more than once, which would be an error; None when no tick passed."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, rounded to what is worth reading."""
+        """The rates as plain values, rounded to three decimals."""
         return {
             name: None if value is None else round(value, 3)
             for name, value in ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
@@ -46,7 +46,7 @@ class Rates:
 
 def rates_between(before: Stats, after: Stats) -> Rates | None:
     """The rates from one sample to a later one of the same run; None when no time passed."""
-    # The server's own clock: the time that an answer spent on its way does not change the rates.
+    # By the server's clock, so that the time an answer spent on its way does not change the rates.
     seconds = after.uptime_s - before.uptime_s
     if seconds <= 0:
         return None
@@ -65,7 +65,7 @@ def rates_between(before: Stats, after: Stats) -> Rates | None:
 
 
 def _number(since: Stats, name: str) -> float:
-    """How often something happened: the counter of that name, or the sum over all codes."""
+    """The value of a counter, or its sum over all codes."""
     value = getattr(since, name, None)
     total: float = sum(value.values()) if isinstance(value, Mapping) else getattr(since, f"{name}_total")
     return total

@@ -1,6 +1,6 @@
-"""What an operator asks about single sessions: those of players, and those that ended last.
+"""The list of sessions for operators: players in order of a figure, and the sessions that ended last.
 
-Everything is looked up when somebody asks, and a tick pays nothing for it.
+The list is made when it is requested, so a tick pays nothing for it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from zoneserver.gateway.state import PlayerState
 
 __all__ = ["list_sessions"]
 
-# People read the list: a longer one would only hold up a tick.
+# People read the list, and a longer one would delay a tick.
 _LIMIT_MAX = 200
 
 
 def list_sessions(gateway: Gateway, now: float, sort: str, limit: int) -> SessionList:
     """The first `limit` players by one of SESSION_SORTS, and the sessions that ended last.
 
-    `now` is in seconds of the loop's clock. Raises ValueError for another sort, and for a limit that is not 1 to 200.
+    `now` is in seconds of the loop's clock. Raises ValueError for an unknown sort or a limit outside 1 to 200.
     """
     if sort not in SESSION_SORTS:
-        raise ValueError(f"sort is one of {', '.join(SESSION_SORTS)}")
+        raise ValueError(f"sort must be one of {', '.join(SESSION_SORTS)}")
     if not 1 <= limit <= _LIMIT_MAX:
-        raise ValueError(f"limit is 1 to {_LIMIT_MAX}")
+        raise ValueError(f"limit must be 1 to {_LIMIT_MAX}")
     first = heapq.nlargest(limit, gateway.players, key=_sort_key(sort, gateway))
     return SessionList(
         schema=SESSIONS_SCHEMA,
@@ -72,7 +72,7 @@ def _session_stats(player: Player, gateway: Gateway, now: float) -> SessionStats
 
 
 def _sort_key(sort: str, gateway: Gateway) -> Callable[[Player], float]:
-    """The figure that a sort goes by."""
+    """The function that gives the figure to sort by."""
     broadcaster = gateway.broadcaster
     keys: dict[str, Callable[[Player], float]] = {
         "queued": lambda player: player.session.waiting_bytes,

@@ -1,4 +1,4 @@
-"""What the admin port says about a server: one schema, with units in the names and `*_total` for what only grows.
+"""The schema of the admin port's documents. Names carry their units, and counters end in `_total`.
 
 The server makes these documents; the dashboard, the swarm and the log read them.
 """
@@ -31,26 +31,26 @@ _MS = 0.001
 
 @dataclass
 class Stats(GatewayCounters, ZoneCounters):
-    """The state of a server at one moment: what `GET /stats` answers.
+    """The state of a server at one moment: the answer to `GET /stats`.
 
     The counters of gateway and zone are fields of it, by inheritance.
     """
 
     schema: str = info("The schema of this document.")
-    pid: int = info("The process.")
+    pid: int = info("The number of the process.")
     game: str = info("The name of the game.")
     loop: str = info("The event loop: asyncio or uvloop.")
     time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
     uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
-    players: int = gauge("Players who are in the zone or about to come in.", "zone_players")
+    players: int = gauge("Players in the zone.", "zone_players")
     players_peak: int = gauge("The most players at once so far.", "zone_players_peak")
     players_max: int = gauge("The most players that may be in the zone.", "zone_players_max")
     connections: int = gauge(
-        "Open connections, also those that have no player yet and those that say goodbye.", "zone_connections"
+        "Open connections, including those without a player and those that are closing.", "zone_connections"
     )
     handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking")
     behind: int = gauge(
-        "Players who skip frames, because their last send is in flight or their byte budget is spent.",
+        "Players who skip frames, because a send is in flight or their byte budget is spent.",
         "zone_players_behind",
     )
     queued_bytes: int = gauge("Bytes that wait for the kernel to take them.", "zone_queued_bytes")
@@ -63,7 +63,7 @@ class Stats(GatewayCounters, ZoneCounters):
     dilation: float = gauge("How fast the zone's time runs against the clock.", "zone_dilation_ratio")
     frame_bytes: int = gauge("The size of the newest frame, without framing.", "zone_frame_bytes")
     addresses: int = gauge(
-        "Addresses that the server remembers: they hold connections, or did a short while ago.", "zone_addresses"
+        "Addresses that the server remembers: they hold connections, or did recently.", "zone_addresses"
     )
     tick_ms: dict[str, float] = gauge(
         "Duration of a tick over the last ten seconds.",
@@ -78,7 +78,7 @@ class Stats(GatewayCounters, ZoneCounters):
         scale=_MS,
         label="phase",
     )
-    cpu_percent: float = gauge("CPU time over the last second, of one core.", "zone_cpu_ratio", scale=0.01)
+    cpu_percent: float = gauge("CPU time over the last second, as a share of one core.", "zone_cpu_ratio", scale=0.01)
     rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
@@ -96,7 +96,7 @@ class Stats(GatewayCounters, ZoneCounters):
     def from_json(cls, document: Any) -> Stats:
         """Reads an answer to `GET /stats`, and ignores the fields of a newer server.
 
-        Raises ValueError when it is something else.
+        Raises ValueError for any other document.
         """
         return cls(**_known(cls, document, STATS_SCHEMA))
 
@@ -110,7 +110,7 @@ METRICS: dict[str, Metric] = {field.name: metric_of(field) for field in dataclas
 SESSIONS_SCHEMA = "zone-sessions/1"
 
 SESSION_SORTS = ("queued", "behind", "rtt", "out", "actions", "refused", "age")
-"""What sessions may be sorted by, the highest figure first."""
+"""The figures by which sessions may be sorted, the highest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +119,15 @@ class SessionStats:
 
     name: str
     slot: int | None
-    """None until the zone has taken it in."""
+    """None until the zone has let the player in."""
     address: str
     state: str
     """`joining`; `playing`; `behind` while a send is in flight; `resting` while its byte budget recovers."""
     standing: str
-    """`FINE`, `WARNED` or `MUTED` for what it sent."""
+    """The penalty level: `FINE`, `WARNED` or `MUTED`."""
     connected_s: float
     behind_ticks: int
-    """Frames that it has not been handed yet."""
+    """Frames that the session has not been handed yet."""
     queued_bytes: int
     """Bytes that wait for the kernel to take them."""
     rtt_ms: float | None
@@ -135,7 +135,7 @@ class SessionStats:
     bytes_out_total: int
     """Bytes that the kernel has taken."""
     actions_in_total: int
-    """By the player's own count: the sequence of its newest action."""
+    """The sequence of the player's newest action, which counts refused actions too."""
     refusals_total: int
 
 
@@ -144,7 +144,7 @@ class ClosedSession:
     """A session that has ended, and why."""
 
     name: str
-    """Empty for one that never said HELLO."""
+    """Empty for a connection that never said HELLO."""
     address: str
     code: str
     text: str
@@ -154,7 +154,7 @@ class ClosedSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionList:
-    """The first few of all sessions by one figure, and those that closed last: what `GET /sessions` answers."""
+    """The first sessions by one figure, and those that closed last: the answer to `GET /sessions`."""
 
     schema: str
     tick: int
@@ -166,14 +166,14 @@ class SessionList:
     """The newest first."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The document as plain values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, document: Any) -> SessionList:
-        """The list in an answer to `GET /sessions`; fields of a newer server are passed over.
+        """Reads an answer to `GET /sessions`, and ignores the fields of a newer server.
 
-        Raises ValueError when it is something else.
+        Raises ValueError for any other document.
         """
         values = _known(cls, document, SESSIONS_SCHEMA)
         values["sessions"] = [SessionStats(**_known(SessionStats, each)) for each in values["sessions"]]
@@ -182,9 +182,9 @@ class SessionList:
 
 
 def _known(record: type[Any], document: Any, schema: str | None = None) -> dict[str, Any]:
-    """The fields of a record that a document has, all of which it must have."""
+    """The fields of `record` from a document, which must have them all."""
     if not isinstance(document, Mapping) or (schema is not None and document.get("schema") != schema):
-        raise ValueError(f"the answer is not {schema or 'what it says it is'}")
+        raise ValueError(f"the answer is not {schema or 'a JSON object where one is expected'}")
     names = [field.name for field in dataclasses.fields(record)]
     missing = [name for name in names if name not in document]
     if missing:

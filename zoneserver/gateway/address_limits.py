@@ -1,12 +1,10 @@
-"""Admission: who may connect, by address.
+"""Limits by address: connections, actions and refusals, and a ban after a kick.
 
-A bound on how many connections one address holds, has not said HELLO on, and makes per second; what
-its sessions may do together, in budgets that outlive them; and a short ban after a kick. Connections
-are counted here from the moment they are accepted, so that a flood of them is turned away before it
-costs more than that. All tables are bounded.
+An address has a bound on its open connections, on those that have not said HELLO, and on new connections per
+second. Its sessions share budgets that outlive them. Connections count from the moment they are accepted, so
+that a flood of them is rejected at the lowest cost. All tables are bounded.
 
-This machine's own address is exempt: behind it stand load tests, and proxies with everybody behind
-them. Pure: the caller says what time it is.
+The loopback address is exempt: load tests and proxies connect from it. Pure: the time is passed in.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ _EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
 
 class _Address:
-    """What is known of one address."""
+    """The state of one address."""
 
     __slots__ = ("banned_until", "budgets", "connections", "handshaking", "made")
 
@@ -36,16 +34,16 @@ class _Address:
         self.budgets = AddressBudgets(limits)
 
     def is_forgettable(self, now: float) -> bool:
-        """Whether nothing would change if we had never seen it."""
+        """Whether a new entry for the address would have equal state."""
         is_quiet = self.made.fill(now) == 0.0 and self.budgets.is_drained(now)
         return is_quiet and not self.connections and self.banned_until <= now
 
 
 class AddressBudgets:
-    """What all sessions of one address may do together, those that are gone among them: a guard is a new one
-    with each session, and whoever came back all the time would never come to the end of it.
+    """Bounds what all sessions of one address do together, ended sessions included.
 
-    Nobody stands worse for what others at his address did: it only says what there is room for.
+    A session's flood guard starts empty, so a client that reconnects again and again would escape it. A spent
+    address budget never raises the penalty level of a session: it only bounds the actions that are accepted.
 
     >>> budgets = AddressBudgets(Limits(address_actions_burst=100))
     >>> budgets.admit(60, now=0.0), budgets.admit(60, now=0.0), budgets.admit(40, now=0.0)
@@ -59,28 +57,29 @@ class AddressBudgets:
         self._violations = LeakyBucket(limits.address_violations_per_second, limits.address_violations_burst)
 
     def admit(self, count: int, now: float) -> bool:
-        """Whether there is room for so many actions; then they are charged."""
+        """Charges `count` actions and returns True, or returns False when there is no room for them."""
         if not self._actions.holds(count, now):
             return False
         self._actions.spend(count, now)
         return True
 
-    def refused(self, weight: float, now: float) -> None:
-        """An action came to nothing."""
+    def record_refusal(self, weight: float, now: float) -> None:
+        """Counts a refused action by its weight."""
         self._violations.spend(weight, now)
 
     def is_out(self, now: float) -> bool:
-        """Whether more actions came to nothing than an address is allowed."""
+        """Whether more actions were refused than an address is allowed."""
         return self._violations.fill(now) >= 1.0
 
     def is_drained(self, now: float) -> bool:
-        """Whether nothing would change if it began anew."""
+        """Whether both budgets are empty, as new ones are."""
         return self._actions.fill(now) == self._violations.fill(now) == 0.0
 
 
 class Admission:
-    """Counts connections by address. An IPv6 address counts as the /64 that it lies in, and one that stands
-    for an IPv4 address as that.
+    """Counts connections by address.
+
+    An IPv6 address counts as its /64 network, and an IPv4-mapped IPv6 address counts as the IPv4 address.
 
     >>> admission = Admission(Limits(address_connections_max=1), ban_seconds=60.0)
     >>> admission.opened("192.0.2.1", now=0.0), admission.opened("192.0.2.1", now=0.0).value
@@ -94,18 +93,20 @@ class Admission:
     def __init__(self, limits: Limits, ban_seconds: float) -> None:
         self._limits = limits
         self._ban_seconds = ban_seconds
-        # Addresses that hold connections: no more than there are connections.
+        # Addresses that hold connections, so at most as many as there are connections.
         self._present: dict[str, _Address] = {}
-        # Those that hold none and are remembered, in the order in which they are looked at.
+        # Addresses without connections, in the order in which `_forget` examines them.
         self._absent: dict[str, _Address] = {}
 
     def __len__(self) -> int:
-        """How many addresses are known now."""
+        """How many addresses have an entry."""
         return len(self._present) + len(self._absent)
 
     def opened(self, host: str, now: float) -> CloseReason | None:
-        """A connection was accepted: it counts from now on and `gone` must follow, unless a reason
-        against it is returned."""
+        """Counts an accepted connection, or returns a reason to reject it.
+
+        A connection that counts must be taken back with `gone`.
+        """
         if host in _EXEMPT:
             return None
         key, limits = _key(host), self._limits
@@ -126,16 +127,16 @@ class Admission:
         return None
 
     def greeted(self, host: str) -> None:
-        """A connection that counts is through with its handshake, or has given it up."""
+        """A counted connection has completed its handshake, or has ended before it did."""
         if host not in _EXEMPT:
             self._present[_key(host)].handshaking -= 1
 
     def budgets(self, host: str) -> AddressBudgets | None:
-        """What a connection that counts shares with all others from its address; None where that is exempt."""
+        """The budgets of the address of a counted connection; None for an exempt address."""
         return None if host in _EXEMPT else self._present[_key(host)].budgets
 
     def gone(self, host: str, now: float) -> None:
-        """A connection that counted is gone."""
+        """A counted connection is gone."""
         if host in _EXEMPT:
             return
         key = _key(host)
@@ -147,8 +148,10 @@ class Admission:
             self._forget(now)
 
     def ban(self, host: str, now: float) -> bool:
-        """Nobody comes in from this address for a while, by a connection that counts; who is in stays. Whether
-        it was not banned already."""
+        """Rejects new connections from the address for `ban_seconds`; open connections stay.
+
+        Returns True when the address becomes banned. An address that is exempt, or holds no connection, is not.
+        """
         address = self._present.get(_key(host))
         if address is None:
             return False
@@ -157,9 +160,11 @@ class Admission:
         return not was_banned
 
     def _forget(self, now: float) -> None:
-        """Looks at the two that it has not looked at for longest, when one more came: whoever need not be
-        remembered, or is beyond what the table holds, is dropped; a ban goes to the end and does not keep
-        others in."""
+        """Examines the two oldest entries without connections, each time an entry is added.
+
+        An entry is dropped when it is forgettable or the table is full, and moves to the end otherwise. Two
+        looks per added entry keep the table bounded, although bans stay in it.
+        """
         for key in list(islice(self._absent, 2)):
             address = self._absent.pop(key)
             if len(self._absent) < self._limits.addresses_max and not address.is_forgettable(now):

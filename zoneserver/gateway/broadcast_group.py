@@ -1,8 +1,8 @@
-"""A broadcast group: the receivers that get the same bytes, with one call of the kernel each.
+"""A broadcast group: receivers that get identical bytes, with one call of the kernel each.
 
-Every other way to send (a method of the session, a transport, a queue) costs about a tenth of the server at
-a thousand players, for thousands of objects that are in no cache. So the group knows of each receiver only
-the function that takes bytes to the kernel. Pure: that function is given.
+Every other way to send (a method of the session, a transport, a queue) costs about a tenth of the server's time
+at a thousand players, since it touches thousands of objects that are in no cache. So the group knows only a
+function of each receiver that takes bytes to the kernel. Pure: that function is passed in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Send = Callable[[bytes], int]
 
 
 def never_ready(_data: bytes) -> int:
-    """The send function of a receiver whose socket must not be sent to directly: nothing is taken."""
+    """Takes no bytes: the send function of a receiver whose socket must not be sent to directly."""
     return 0
 
 
@@ -37,7 +37,7 @@ class BroadcastGroup(Generic[_Receiver]):
 
     def __init__(self) -> None:
         self.bytes_total = 0
-        """Bytes of all frames so far: what a receiver that was in from the first has been sent."""
+        """Bytes of all frames so far, for one receiver."""
         self._senders: dict[_Receiver, _Send] = {}
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class BroadcastGroup(Generic[_Receiver]):
         return receiver in self._senders
 
     def set_sender(self, receiver: _Receiver, send: _Send) -> None:
-        """Has frames sent to the receiver by this function from now on; adds a receiver that is new."""
+        """Sets the function that sends frames to the receiver; adds a receiver that is new."""
         self._senders[receiver] = send
 
     def remove(self, receiver: _Receiver) -> None:
@@ -73,7 +73,7 @@ class BroadcastGroup(Generic[_Receiver]):
                 try:
                     taken = send(data)
                 except OSError:
-                    # No room, or nobody there any more: sending the remainder finds out which.
+                    # The socket has no room, or the peer is gone: sending the remainder finds out which.
                     taken = 0
                 if taken != size:
                     short.append((place, taken))

@@ -1,12 +1,12 @@
 """The broadcaster: one buffer a tick to every player who can take it, and a way back for those who cannot.
 
-A player who can take no more, because a send is in flight or the byte budget of the window is spent, leaves
-the broadcast group and is behind: frames are skipped, at the cost of a cursor. When that is over, one gather
-send brings what was missed: the frames since then or a snapshot, whichever is shorter. The tick waits for
-nobody; `lag_tracker` says who has been behind for too long.
+A player whose send is in flight, or whose byte budget is spent, leaves the broadcast group and is behind: the
+player skips frames, and costs only a cursor. Afterwards one gather send brings what the player missed: the
+frames since then or a snapshot, whichever is shorter. The tick never waits; `lag_tracker` says which players
+have been behind for too long.
 
 There is one group for each form of a frame (framing, deflated or not), so a tick decides nothing session by
-session. A form is made only while somebody wants it.
+session. A form is made only while a player wants it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = ["Broadcaster"]
 
 # The window over which `send_rate` is kept, and how far its budget has recovered when sending goes on.
 _WINDOW_SECONDS, _PAUSED_FILL = 1.0, 0.5
-# How long the kernel waits for a peer that has no room: much longer than our own limits.
+# How long the kernel waits for a peer that has no room: much longer than the limits of this server.
 _KERNEL_PATIENCE_SECONDS = 60.0
-# A peer that has answered nothing for so long is gone rather than slow: no answer is on its way any more.
+# A peer that has answered nothing for so long is gone rather than slow: no answer can still be on its way.
 _GONE_SECONDS = 1.0
 _NO_SUBSCRIPTION = (None, 0)
 
@@ -43,7 +43,7 @@ class Broadcaster:
         self.tick = history.tick
         """The tick that every player in a group has been handed."""
         self.frame_bytes = 0
-        """The size of its frame, without framing."""
+        """The size of the newest frame, without framing."""
         self._history = history
         self._config = config
         self._limits = config.limits
@@ -51,13 +51,13 @@ class Broadcaster:
         self._groups: dict[Form, BroadcastGroup[Session]] = {}
         # The form that each player wants.
         self._forms: dict[Session, Form] = {}
-        # Of each player in a group: the group, and its `bytes_total` when the player entered.
+        # The group of each player who is in one, and the group's `bytes_total` when the player entered.
         self._subscriptions: dict[Session, tuple[BroadcastGroup[Session], int]] = {}
         # Players who skip frames.
         self._behind: dict[Session, LagTracker] = {}
-        # What each player may be sent within the window; empty when there is no such bound.
+        # What each player may be sent within the window; empty when `send_rate` is 0.
         self._budgets: dict[Session, LeakyBucket] = {}
-        # When players whose budget is spent go on, the earliest first: (moment, number of the session, session).
+        # A heap of the paused players: (when the pause ends, number of the session, session).
         self._pauses: list[tuple[float, int, Session]] = []
 
     @property
@@ -71,7 +71,7 @@ class Broadcaster:
         return sum(session.waiting_bytes for session in self._behind)
 
     def lag(self, session: Session) -> LagTracker | None:
-        """The tracker of a player who skips frames; None for one who does not."""
+        """The tracker of a player who skips frames, or None."""
         return self._behind.get(session)
 
     def behind_ticks(self, session: Session) -> int:
@@ -84,7 +84,7 @@ class Broadcaster:
         group, before = self._subscriptions.get(session, _NO_SUBSCRIPTION)
         return session.sent_bytes + (0 if group is None else group.bytes_total - before)
 
-    # --- Who is in which group --------------------------------------------------------------------
+    # --- Groups --------------------------------------------------------------------
 
     def join(self, session: Session, form: Form, now: float) -> None:
         """Queues the state for a new player, and hands it every later frame."""
@@ -94,20 +94,20 @@ class Broadcaster:
         self._hand_over(session, None, now)
 
     def leave(self, session: Session) -> None:
-        """Hands the session nothing more. A session that never joined may leave."""
+        """Hands the session no further frames. A session that never joined may leave."""
         self._unsubscribe(session)
         self._forms.pop(session, None)
         self._behind.pop(session, None)
         self._budgets.pop(session, None)
 
     def blocked(self, session: Session) -> None:
-        """Something waits for the session: no frame may pass it."""
+        """The session's queue is no longer clear: no frame may pass it."""
         group, _ = self._subscriptions.get(session, _NO_SUBSCRIPTION)
         if group is not None:
             group.set_sender(session, never_ready)
 
     def cleared(self, session: Session) -> None:
-        """Nothing waits for the session: frames go to the kernel directly."""
+        """The session's queue is clear: frames go to the kernel directly."""
         group, _ = self._subscriptions.get(session, _NO_SUBSCRIPTION)
         if group is not None:
             group.set_sender(session, session.kernel_send or never_ready)
@@ -120,7 +120,7 @@ class Broadcaster:
             set_user_timeout(session.socket, _KERNEL_PATIENCE_SECONDS)
 
     def drained(self, session: Session, now: float) -> None:
-        """That send is complete. What the player missed is queued, for the session to send."""
+        """The send in flight is complete. Queues what the player missed, for the session to send."""
         lag = self._behind.get(session)
         if lag is not None:
             set_user_timeout(session.socket, self._limits.tcp_user_timeout_seconds)
@@ -149,7 +149,7 @@ class Broadcaster:
         return lag
 
     def _pause(self, session: Session, budget: LeakyBucket, now: float) -> None:
-        """The budget is spent: sends the player nothing until it has recovered."""
+        """Sends the player nothing until the budget has recovered."""
         self._fall_behind(session, now).is_paused = True
         heapq.heappush(self._pauses, (now + budget.seconds_until(_PAUSED_FILL, now), session.number, session))
 
@@ -171,7 +171,10 @@ class Broadcaster:
             self._pause(session, budget, now)
 
     def _in_form(self, form: Form, missed: Sequence[Message]) -> bytes:
-        """Messages as one piece. Deflated receivers get those deflated that were deflated before, and the newest."""
+        """The messages joined into one piece.
+
+        A receiver of deflated frames gets the newest message deflated, and older ones if their deflated form exists.
+        """
         if not form.deflated or not missed:
             return b"".join([message.form(form) for message in missed])
         plain = Form(form.framing)
@@ -182,7 +185,7 @@ class Broadcaster:
         return b"".join(parts)
 
     def _deflate(self, message: Message, form: Form) -> bytes:
-        """The deflated form of a message, with the time that making it took counted."""
+        """The deflated form of a message. Counts the time that deflating takes."""
         if message.is_deflated:
             return message.form(form)
         began = time.perf_counter()
@@ -194,13 +197,13 @@ class Broadcaster:
     # --- The tick ---------------------------------------------------------------------------------
 
     def send(self, records: int, now: float, first: Iterable[Session] = ()) -> None:
-        """Sends the newest frame of the history to every group. Each receiver is told so many records.
+        """Sends the newest frame of the history, which tells `records` changes, to every group.
 
         The sessions in `first` are served before the others of their group.
         """
         newest, counters = self._history.newest, self._counters
         self.tick, self.frame_bytes = self._history.tick, len(newest.payload)
-        # A send may end a session or find that it stalls, and both change the groups.
+        # The receivers are kept as they were before the send, which may end or stall sessions and so change the groups.
         charged: list[tuple[tuple[Session, ...], int]] = []
         for form, group in self._groups.items():
             count = len(group)
@@ -222,20 +225,20 @@ class Broadcaster:
         self._resume(now)
 
     def _deliver(self, group: BroadcastGroup[Session], data: bytes, first: Iterable[Session]) -> None:
-        """One send to each receiver of a group, now."""
+        """Sends the bytes to each receiver of a group, with one send each."""
         self._counters.sends_total += len(group)
         for session, taken in group.send(data, first):
             session.send_remainder(data, taken)
 
     def _charge(self, receivers: Sequence[Session], size: int, now: float) -> None:
-        """Where the rate is bounded: players who have spent their budget are paused."""
+        """Charges the budgets of the receivers, and pauses players whose budget is spent."""
         for session in receivers:
             budget = self._budgets.get(session)
             if budget is not None and budget.spend(size, now) >= 1.0 and session in self._subscriptions:
                 self._pause(session, budget, now)
 
     def _resume(self, now: float) -> None:
-        """Players whose pause is over go on."""
+        """Resumes players whose pause is over."""
         while self._pauses and self._pauses[0][0] <= now:
             session = heapq.heappop(self._pauses)[2]
             lag = self._behind.get(session)
@@ -246,14 +249,14 @@ class Broadcaster:
                     session.flush()
 
     def expire(self, now: float) -> None:
-        """Ends players who have been behind for too long, and those for whom memory does not suffice."""
+        """Ends players who have been behind for too long, and the largest queues when they exceed the memory limit."""
         limits = self._limits
         for session, lag in list(self._behind.items()):
             verdict = lag.check(
                 now, session.sent_bytes, session.waiting_bytes, limits.send_soft_bytes, limits.stall_seconds
             )
             silent_seconds = unanswered_seconds(session.socket)
-            # The kernel was told to leave this to us, and knew of the silence before we knew of a stall.
+            # The kernel was told to leave this to the server, and knew of the silence before the server did.
             is_overdue = silent_seconds > limits.tcp_user_timeout_seconds and lag.idle_seconds(now) > _GONE_SECONDS
             if is_overdue or (verdict is not None and silent_seconds > _GONE_SECONDS):
                 session.end(CloseReason.CONNECTION_LOST, f"nothing was acknowledged for {silent_seconds:.1f} s")
@@ -262,5 +265,5 @@ class Broadcaster:
         memory = self._config.send_memory_bytes
         waiting = [(session, session.waiting_bytes) for session in self._behind]
         for session in largest_beyond(memory, waiting):
-            text = f"{session.waiting_bytes} bytes wait, the most of all, and {memory} are all there is for everybody"
+            text = f"{session.waiting_bytes} bytes wait, the most of all sessions; all together may have {memory}"
             session.end(CloseReason.SLOW_CONSUMER, text)

@@ -1,4 +1,4 @@
-"""What a gateway counts."""
+"""The counters of a gateway."""
 
 from __future__ import annotations
 

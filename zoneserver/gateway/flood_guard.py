@@ -34,15 +34,15 @@ class PenaltyLevel(enum.IntEnum):
 
 _WARNED_FILL, _MUTED_FILL, _OUT_FILL, _FORGIVEN_FILL = 1.0, 1.5, 2.0, 0.5
 
-# What a refused action weighs. An honest client on a slow line asks for what has just become impossible. No
-# honest client sends what an action cannot be, and none goes on acting after it was muted.
+# The weights of refused actions. An honest client on a slow line may send an action that has just become
+# impossible. It never sends a violation, and it sends no actions after it was muted.
 _REFUSAL_WEIGHT, _VIOLATION_WEIGHT = 1.0, 20.0
 
 
 class FloodGuard:
     """Counts what one client sends, and decides its penalty level.
 
-    Each `record_...` returns whether the level has just risen: then the client is to be told, or ended.
+    Each `record_...` returns whether the level has just risen: then the caller tells the client, or ends the session.
 
     >>> guard = FloodGuard(Limits(frames_burst=100))
     >>> any(guard.record_packet(10, now=0.0) for _ in range(99)), guard.record_packet(10, now=0.0)
@@ -63,10 +63,10 @@ class FloodGuard:
         self.reason = CloseReason.FLOOD
         """Why the session ends, should the level become OUT."""
         self.text = ""
-        """What there was too much of when the level last rose."""
+        """Names the full bucket, as of the last rise of the level."""
 
     def record_packet(self, size: int, now: float) -> bool:
-        """Counts a packet of `size` bytes, whatever is in it. Returns whether the level rose."""
+        """Counts a packet of `size` bytes. Returns whether the level rose."""
         packets, volume = self._packets.spend(1, now), self._bytes.spend(size, now)
         if packets < _WARNED_FILL and volume < _WARNED_FILL and not self.level:
             return False
@@ -75,7 +75,7 @@ class FloodGuard:
         return self._judge(volume, CloseReason.FLOOD, "too many bytes", now)
 
     def record_actions(self, count: int, now: float) -> bool:
-        """Counts actions that were asked for. Returns whether the level rose."""
+        """Counts actions that the client sent. Returns whether the level rose."""
         fill = self._actions.spend(count, now)
         if fill < _WARNED_FILL and not self.level:
             return False
@@ -93,7 +93,7 @@ class FloodGuard:
         """Counts a refused action. Returns whether the level rose."""
         weight = _VIOLATION_WEIGHT if is_violation else _REFUSAL_WEIGHT
         if self._address is not None:
-            self._address.refused(weight, now)
+            self._address.record_refusal(weight, now)
         fill = self._violations.spend(weight, now)
         if fill < _WARNED_FILL and not self.level:
             return False

@@ -1,8 +1,8 @@
 """The gateway: sessions on one side, the link to a zone on the other, and one buffer a tick between them.
 
-The gateway says what messages mean, sends the zone what players ask for, and hands out what the zone answers.
-What a client may send is bounded here, before anybody else pays for it: by address (`handshake`) and by
-session (`flood_guard`). It never sees a rule or the zone itself.
+The gateway interprets the messages of clients, sends requests to the zone, and hands out the zone's answers.
+It bounds what a client may send before others pay for it: by address (`handshake`) and by session
+(`flood_guard`). It never sees a rule or the zone itself.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ __all__ = ["Closed", "Gateway"]
 
 log = logging.getLogger(__name__)
 
-# The inbox is read before the tick asks for it when it holds so many packets: a bound on memory, and on the tick.
+# An inbox of this many packets is read at once, and not with the next tick: a bound on memory and on the tick's work.
 _INBOX_PACKETS_MAX = 1024
 _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 
-# The longest that one tick moves our clock. While the process was stopped, or a tick took very long, no client
-# could reach us: that time counts against nobody.
+# One tick moves the gateway's clock by at most this. While the process was stopped, or a tick took very long, no
+# client could reach the server: that time counts against no client.
 _STEP_SECONDS_MAX = 1.0
-# What the packet of an ordinary action takes.
+# The size of an ordinary action in a packet.
 _BYTES_PER_ACTION = 16
-# Reasons that ban the address for a while.
+# Reasons that ban the address.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
-# Sessions that ended are remembered, so that operators can ask why.
+# How many ended sessions are remembered, so that operators can ask why they ended.
 _CLOSED_MAX = 64
 
 
 class Closed(NamedTuple):
-    """A session that ended; times are of the loop's clock."""
+    """A session that ended. Times are of the loop's clock."""
 
     name: str
     """Empty for a connection that never said HELLO."""
@@ -77,6 +77,8 @@ class Gateway:
     def __init__(self, link: ZoneLink, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
         self.counters = GatewayCounters()
         self.history = History(config.limits.history_ticks, link.snapshot)
+        self.players_count = 0
+        """Players in the zone."""
         self.players_peak = 0
         self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
         """The sessions that ended last, the newest first."""
@@ -89,40 +91,35 @@ class Gateway:
         self._opened_at: dict[Session, float] = {}
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
-        # What goes to the zone with `send_requests`.
+        # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
-        # ACT packets as they came, for `send_requests` to decode.
+        # Undecoded ACT packets, for `send_requests` to decode.
         self._inbox: list[tuple[Player, bytes]] = []
-        # Players whose actions the next tick takes: they are sent its frame first.
+        # Players with actions in the next tick: they are sent its frame first.
         self._acting: dict[Session, None] = {}
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
-        # Our clock, in seconds: the loop's as of the tick, less the times when we were stopped.
+        # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
         self._ticked_at = loop.time()
-        # So many ticks lie between two looks at whose time is up.
+        # The broadcaster's limits on time are checked every so many ticks.
         self._expire_ticks = max(1, config.hz // 4)
-        # Set while there is no connection: what a shutdown waits for.
+        # Set while there is no connection. A shutdown waits for it.
         self._empty = asyncio.Event()
         self._empty.set()
         self._is_stopping = False
         link.subscribe(self.on_tick)
 
     def make_broadcaster(self, history: History, config: Config, counters: GatewayCounters) -> Broadcaster:
-        """For a gateway that delivers in another way."""
+        """Makes the broadcaster. A subclass that delivers in another way overrides it."""
         return Broadcaster(history, config, counters)
 
     @property
     def players(self) -> Iterable[Player]:
         """Players who are in the zone or about to come in."""
         return self._players.values()
-
-    @property
-    def players_count(self) -> int:
-        """How many players there are."""
-        return len(self._players)
 
     @property
     def connections(self) -> int:
@@ -133,7 +130,7 @@ class Gateway:
         """When the session's connection was accepted, by the loop's clock."""
         return self._opened_at.get(session, self._loop.time())
 
-    # --- What happens to sessions (session.SessionHandler) ----------------------------------------
+    # --- Callbacks of sessions (session_handler.SessionHandler) ----------------------------------------
 
     def session_accepted(self, session: Session) -> CloseReason | None:
         self._opened_at[session] = self._loop.time()
@@ -163,8 +160,8 @@ class Gateway:
                 # A client at its rate limit is read once per tick, so that TCP slows it down.
                 session.hold()
                 self._held.add(session)
-            # The tick decodes what players do: a hundred packets decoded in a row cost less than each at its own
-            # moment, between two calls of the kernel.
+            # ACT packets wait for the tick: a hundred packets decoded in a row cost less than each one by itself,
+            # between two calls of the kernel.
             if op_of(payload) == _ACT and player.state is _PLAYING:
                 self._inbox.append((player, payload))
                 if len(self._inbox) >= _INBOX_PACKETS_MAX:
@@ -191,7 +188,7 @@ class Gateway:
         self.counters.closes[code] += 1
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
         log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
-        # A session that is over is no part of a cycle: it is freed without the garbage collector.
+        # Without this reference an ended session is in no cycle, so it is freed without the garbage collector.
         player: Player | None = session.context
         session.context = None
         name = "" if player is None else player.name
@@ -201,6 +198,7 @@ class Gateway:
         if player is not None:
             del self._players[session.number]
             self._requests.leaves.append(session.number)
+            self.players_count -= player.state is _PLAYING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             if session.reason in _BANNING and player.state is _PLAYING:
                 self.pending.ban(session, text, self._now)
@@ -212,7 +210,7 @@ class Gateway:
         if not self._connections:
             self._empty.set()
 
-    # --- What clients say -------------------------------------------------------------------------
+    # --- Messages of clients -------------------------------------------------------------------------
 
     def _read(self, session: Session, player: Player | None, payload: bytes) -> None:
         try:
@@ -248,7 +246,7 @@ class Gateway:
         self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host))
 
     def _read_inbox(self) -> None:
-        """Decodes the ACT packets that have come."""
+        """Decodes the ACT packets of the inbox."""
         inbox, self._inbox = self._inbox, []
         for player, payload in inbox:
             if player.session.reason is None:
@@ -266,20 +264,20 @@ class Gateway:
             return
         player.seq = seq + len(actions) - 1
         self.counters.actions_in_total += len(actions)
-        # Every player is told of an action, so its length counts too.
+        # Every player is told of an action, so a long action counts as several.
         count = max(len(actions), size // _BYTES_PER_ACTION)
         if guard.record_actions(count, self._now):
             self._penalize(player)
         if guard.level >= PenaltyLevel.MUTED:
-            # The client has been told once that it is muted; actions that it sends all the same count against it.
+            # The client was told that it is muted. Actions that it still sends count as violations.
             if session.reason is None and guard.record_ignored(self._now):
                 self._penalize(player)
         elif guard.admit_actions(count, self._now):
             self._requests.actions.append((session.number, seq, actions))
             self._acting[session] = None
         else:
-            # Perhaps only others at the client's address send too much: this refusal does not count against it.
-            text = "too much comes from this address"
+            # Perhaps other clients at this address send too much, so the refusal does not count against this one.
+            text = "too many actions come from this address"
             for number in range(seq, player.seq + 1):
                 refusal = Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
                 self._refuse(player, refusal, counts=False)
@@ -317,11 +315,11 @@ class Gateway:
 
     @property
     def has_actions(self) -> bool:
-        """Whether packets came that the zone has not been sent yet."""
+        """Whether the inbox holds packets that the zone has not been sent yet."""
         return bool(self._inbox)
 
     def send_requests(self) -> None:
-        """Sends the zone what players have asked for. Called shortly before each tick is due."""
+        """Sends the collected requests to the zone. Called shortly before each tick."""
         now = self._loop.time()
         self._now += min(now - self._ticked_at, _STEP_SECONDS_MAX)
         self._ticked_at = now
@@ -330,7 +328,7 @@ class Gateway:
         self._link.send(requests)
 
     def on_tick(self, output: TickOutput) -> None:
-        """Hands out what a tick of the zone says."""
+        """Hands out the output of a tick of the zone."""
         self.history.append(output.tick, output.frame)
         for ref, reason, text in output.ended:
             if ref in self._players:
@@ -349,12 +347,12 @@ class Gateway:
             session.release()
 
     def _welcome(self, output: TickOutput) -> None:
-        """Players who joined in this tick get the state after it, all from one snapshot."""
+        """Sends the state after this tick to the players who joined in it, all from one snapshot."""
         info = self._link.info
         for ref, slot in output.joined:
             player = self._players.get(ref)
             if player is None:
-                continue  # The session ended meanwhile, and the zone is told with the next requests.
+                continue  # The session has ended, and the next requests tell the zone.
             session = player.session
             welcome = Welcome(
                 PROTOCOL_VERSION,
@@ -371,9 +369,12 @@ class Gateway:
             )
             player.state, player.slot = _PLAYING, slot
             self.counters.joins_total += 1
-            self.players_peak = max(self.players_peak, len(self._players))
+            self.players_count += 1
+            self.players_peak = max(self.players_peak, self.players_count)
             self._tell(session, welcome.encode())
             session.flush()
+            if session.is_over:
+                continue
             self.broadcaster.join(session, player.form, self._now)
             session.flush()
 

@@ -1,4 +1,4 @@
-"""Connections that have not said HELLO yet: each is counted by its address, has a deadline, or is rejected."""
+"""Pending connections, which have not said HELLO: each counts by its address and has a deadline, or is rejected."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["PendingConnections"]
 
 log = logging.getLogger(__name__)
 
-# Rejected connections that are told why and have not gone yet. A flood beyond this is dropped without a word.
+# At most so many rejected connections are told why at once. Connections beyond this are dropped without a goodbye.
 _REJECTED_MAX = 64
 
 
 class PendingConnections:
-    """Connections on their way in. `now` is in seconds of the caller's clock.
+    """The connections that have not said HELLO. `now` is in seconds of the caller's clock.
 
-    It ends sessions, and must hear of every session that ends or is gone.
+    The caller must report every session that ends (`leave`) or is gone (`gone`).
     """
 
     def __init__(self, config: Config, counters: GatewayCounters, connections_max: int) -> None:
         self.admission = Admission(config.limits, config.ban_seconds)
         self._config = config
-        # The caller's clock may be a tick behind: no connection gets less than the whole time.
+        # The caller's clock may be a tick behind. With this margin no connection gets less than the whole time.
         self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
         self._counters = counters
         self._connections_max = connections_max
         # The deadline of each session that has not said HELLO, the earliest first.
         self._handshaking: dict[Session, float] = {}
-        # Sessions that count in `admission`, until they are gone; and whether they count as handshaking.
+        # Each session that counts in `admission`, until it is gone, and whether it counts as handshaking.
         self._counted: dict[Session, bool] = {}
         # Rejected sessions that are not gone yet.
         self._rejected: set[Session] = set()
@@ -53,7 +53,7 @@ class PendingConnections:
         return objection
 
     def enter(self, session: Session, connections: int, now: float) -> None:
-        """Gives a new connection its deadline, or rejects it. `connections` are all that are open, with this one."""
+        """Gives a new connection its deadline, or rejects it. `connections` counts it too."""
         objection = self.count(session, now)
         if objection is not None:
             self._reject(session, objection)
@@ -103,7 +103,7 @@ class PendingConnections:
             session.end(CloseReason.HANDSHAKE_TIMEOUT)
 
     def address_budgets(self, session: Session) -> AddressBudgets | None:
-        """What a player shares with all others of its address; None where the address is exempt."""
+        """The budgets of the session's address; None when the address is exempt."""
         return self.admission.budgets(session.host)
 
     def ban(self, session: Session, why: str, now: float) -> None:

@@ -1,13 +1,13 @@
-"""Lag: what becomes of a receiver that cannot take everything.
+"""The lag tracker: what happens to a receiver that cannot take every frame.
 
-| rung | when | what it gets |
+| step | condition | the receiver gets |
 |---|---|---|
-| full rate | it takes everything | every frame as it is made; no tracker |
-| behind | a send is in flight, or its byte budget is spent | nothing; then, in one gather send, what it missed |
+| full rate | the receiver takes every frame | each frame at once; it has no tracker |
+| behind | a send is in flight, or its byte budget is spent | nothing; afterwards, in one gather send, what it missed |
 | ended | over the soft limit or without progress for `stall_seconds`, or over the hard limit (`session`) | a reason |
 
-Redis's client-output-buffer-limit is the model for hard and soft; Quake III's SV_RateMsec for a
-client that cannot take the rate and gets its next snapshot later. Pure: time is passed in.
+The soft and the hard limit follow Redis's client-output-buffer-limit. The later snapshot for a client that
+cannot take the rate follows Quake III's SV_RateMsec. Pure: the time is passed in.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _Receiver = TypeVar("_Receiver")
 
 
 class LagTracker:
-    """Watches one receiver for as long as it is behind.
+    """Tracks one receiver while it is behind.
 
-    `sent_bytes` are all bytes that the kernel has taken so far, `waiting_bytes` those that it has not.
+    `sent_bytes` are the bytes that the kernel has taken so far, `waiting_bytes` are queued or in flight.
 
     >>> lag = LagTracker(tick=7, now=0.0, sent_bytes=100)
     >>> lag.check(now=5.0, sent_bytes=100, waiting_bytes=10, soft_bytes=50, patience_seconds=5.0)
@@ -38,10 +38,10 @@ class LagTracker:
         """The newest tick that the receiver was handed."""
         self.is_paused = False
         """True while the receiver has room but its byte budget has to recover."""
-        # The last moment at which the kernel was seen to take something, and how much it had by then.
+        # When the kernel was last seen to take bytes, and how many it had taken then.
         self._progress_at = now
         self._sent_bytes = sent_bytes
-        # Since when more waits than the soft limit allows; None while less waits.
+        # Since when more bytes wait than the soft limit allows; None while fewer wait.
         self._soft_since: float | None = None
 
     def check(
@@ -61,12 +61,12 @@ class LagTracker:
         return None
 
     def idle_seconds(self, now: float) -> float:
-        """How long ago the kernel was seen to take something, as of the last check."""
+        """The seconds since the kernel was seen to take bytes, as of the last check."""
         return now - self._progress_at
 
 
 def largest_beyond(total_bytes: int, waiting: Iterable[tuple[_Receiver, int]]) -> list[_Receiver]:
-    """Returns the receivers to end so that what waits for the others fits: the largest first, and no more than needed.
+    """Returns the fewest receivers to end so that the bytes that wait for the others fit, the largest first.
 
     >>> largest_beyond(100, [("ann", 30), ("bob", 60), ("cyd", 50)])
     ['bob']

@@ -11,7 +11,7 @@ __all__ = ["Player"]
 
 
 class Player:
-    """What the gateway knows of one player beside the session. The zone knows it by `session.number`."""
+    """The gateway's state of one player. The zone knows the player by `session.number`."""
 
     __slots__ = ("form", "guard", "name", "refusals_total", "seq", "session", "slot", "state")
 

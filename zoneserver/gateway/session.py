@@ -1,12 +1,12 @@
 """The session: one connection, batched sends, and exactly one end.
 
-What is to be sent waits in a queue. One gather send is in flight at a time and takes the whole queue; when
-it completes, the next one takes what came meanwhile. On asyncio a transport whose write buffer is limited
-to zero says all that is needed: `pause_writing` means that the kernel did not take everything, so a send
-is in flight, and `resume_writing` is its completion. asyncio, uvloop and TLS behave alike in this.
+Outgoing bytes wait in a queue. One gather send is in flight at a time and takes the whole queue; when it
+completes, the next one takes what was queued meanwhile. The write buffer of the transport is limited to zero,
+so `pause_writing` means that the kernel did not take everything and a send is in flight, and `resume_writing`
+is its completion. asyncio, uvloop and TLS behave alike in this.
 
-A session knows bytes, framing and bounds. It does not know players, ticks or who else is connected: what
-its payloads mean is the business of its `SessionHandler`.
+A session knows bytes, framing and bounds. It does not know players, ticks or other sessions: its
+`SessionHandler` interprets the payloads.
 
 A broadcast may pass the queue: while `is_clear` holds, nothing waits and no send is in flight, and the
 handler may give bytes to `kernel_send` directly. What the kernel does not take goes to `send_remainder`.
@@ -61,7 +61,7 @@ class Session(asyncio.Protocol):
         framing: Framing = LENGTH_PREFIX,
     ) -> None:
         self.number = next(_numbers)
-        """Tells this session from all others of the process; never used again."""
+        """Unique among all sessions of the process, ended ones included."""
         self.state = SessionState.NEW
         self.reason: CloseReason | None = None
         """Why the session ended; the first reason wins."""
@@ -81,13 +81,13 @@ class Session(asyncio.Protocol):
         self.in_flight = False
         """True exactly while the transport holds bytes that the kernel has not taken."""
         self.accepted_bytes = 0
-        """Bytes that were queued. Whoever sends past the queue adds those bytes too."""
+        """Bytes that were queued. Code that sends past the queue adds those bytes too."""
         self.dropped_bytes = 0
         """Accepted bytes that never reached the kernel, known once the connection is gone."""
-        # What waits for the send in flight to complete.
+        # Bytes that wait for the send in flight to complete.
         self._queue: list[bytes] = []
         self._queue_bytes = 0
-        # What the send in flight handed to the transport; empty when none is in flight.
+        # The bytes of the send in flight; empty when none is in flight.
         self._pending: list[bytes] = []
 
         self._handler = handler
@@ -110,7 +110,7 @@ class Session(asyncio.Protocol):
         return f"session {self.number} ({who})"
 
     def log_fields(self, **more: object) -> dict[str, object]:
-        """Who the session is, and more, for the `extra` of a log call."""
+        """The fields of a log record about this session, for `extra`."""
         return fields(session=self.number, player=self.label, address=self.address, **more)
 
     # --- State ------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Session(asyncio.Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether the session has ended: nothing that is given to it is sent any more."""
+        """Whether the session has ended. It accepts no further bytes."""
         return self.reason is not None
 
     @property
@@ -152,8 +152,8 @@ class Session(asyncio.Protocol):
         """Queues bytes that have this session's framing already. Returns as `queue` does."""
         if self.is_over:
             return 0
-        # The bound is on what comes to wait behind something. A frame or a snapshot by itself, in flight
-        # or about to be, is as large as the zone makes it.
+        # The bound is on bytes that wait behind others. A single frame or snapshot, in flight or about to be, is
+        # as large as the zone makes it.
         if self._queue and self._queue_bytes + len(data) > self._limits.send_hard_bytes:
             self.end(CloseReason.SLOW_CONSUMER, f"{self.waiting_bytes} bytes wait to be sent")
             return 0
@@ -162,13 +162,12 @@ class Session(asyncio.Protocol):
         return len(data)
 
     def answer(self, payload: bytes) -> int:
-        """For the handler, within `session_received`: queues a payload that leaves in one gather send with the
-        answers to all payloads that arrived together. Returns as `queue` does."""
+        """Queues an answer, within `session_received`: answers to payloads that came together leave in one send."""
         self._has_answered = True
         return self.queue(payload)
 
     def send_remainder(self, data: bytes, taken: int) -> None:
-        """For bytes that passed the queue and of which the kernel took only `taken`: queues and sends the rest."""
+        """Queues and sends the rest of bytes that passed the queue and of which the kernel took only `taken`."""
         self._append(data[taken:])
         self.flush()
 
@@ -184,7 +183,7 @@ class Session(asyncio.Protocol):
             return
         self._pending, self._queue, self._queue_bytes = self._queue, [], 0
         try:
-            # Not `writelines`: CPython's forgets to pause us in some releases (gh-127655).
+            # Not `writelines`: in some releases of CPython it does not call `pause_writing` (gh-127655).
             self._transport.write(self._pending[0] if len(self._pending) == 1 else b"".join(self._pending))
         except Exception:
             self.fail("sending")
@@ -201,7 +200,7 @@ class Session(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """asyncio: the kernel has taken everything. The send in flight is complete."""
-        # Before anything that could fail: what was sent stays sent.
+        # These come before anything that could fail: a completed send stays complete.
         self.in_flight = False
         self._pending = []
         try:
@@ -223,9 +222,9 @@ class Session(asyncio.Protocol):
     # --- Receiving --------------------------------------------------------------------------------
 
     def accepted(self, address: tuple[Any, ...]) -> bool:
-        """For a TLS listener, before the handshake: whether the handler lets this address shake hands.
+        """Whether the handler accepts this address. A TLS listener calls it before the handshake.
 
-        When it does not, the session is over. The peer is not told why: that would take the handshake.
+        If the handler rejects it, the session is over. The peer is not told why, since that would take a handshake.
         """
         self._came_from(address)
         objection = self._handler.session_accepted(self)
@@ -234,15 +233,16 @@ class Session(asyncio.Protocol):
         return objection is None
 
     def close_rejected(self, reason: CloseReason, text: str = "") -> None:
-        """For a TLS listener: the handshake failed and the connection is gone. No effect on an open session."""
+        """Ends a session whose TLS handshake failed. A listener calls it; it does nothing to an open session."""
         if self.state is SessionState.NEW:
             self._close_lost(reason, text or reason.text)
             self.connection_lost(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio: the connection stands."""
+        """asyncio: the connection is established."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
-        # With these limits whatever the transport holds is in flight. Loops pause TLS at the limit, else beyond it.
+        # With these limits all bytes that the transport holds are in flight. Loops pause a TLS transport at the limit
+        # and others beyond it.
         transport.set_write_buffer_limits(high=int(transport.get_extra_info("sslcontext") is not None), low=0)
         self._came_from(transport.get_extra_info("peername") or ("?", 0))
         self._advance(SessionState.OPEN)
@@ -276,7 +276,7 @@ class Session(asyncio.Protocol):
             if self._reader.error is not None:
                 self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
             elif self._is_held or len(payloads) == limit:
-                # More whole payloads may be there. All other sessions have a turn before they are served,
+                # The reader may hold more whole payloads. All other sessions have a turn before they are served,
                 # and nothing further is read meanwhile.
                 if not self._deferred:
                     self._deferred = True
@@ -288,7 +288,7 @@ class Session(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _discard(self, size: int) -> None:
-        """Ignores what comes after the end. A peer that sends on and on is not read any more."""
+        """Ignores bytes that arrive after the end, and stops reading a peer that sends too many of them."""
         if self._discarded_bytes <= _DISCARDED_BYTES_MAX < self._discarded_bytes + size:
             self._transport.pause_reading()
         self._discarded_bytes += size
@@ -298,24 +298,23 @@ class Session(asyncio.Protocol):
             self.data_received(b"")
 
     def hold(self) -> None:
-        """For the handler, within `session_received`: stops reading until `release`.
+        """Stops reading until `release`. The handler calls it within `session_received`.
 
-        Payloads that were read already are still served. The peer's bytes wait in the kernel, and at last
-        in the peer.
+        Payloads that were read already are still served. Later bytes wait in the kernel, and then at the peer.
         """
         self._is_held = True
 
     def release(self) -> None:
-        """Ends a hold. What waits is served with the next turn of the loop."""
+        """Ends a hold. Waiting payloads are served with the next turn of the loop."""
         if self._is_held:
             self._is_held = False
             if self._deferred:
                 self._loop.call_soon(self._receive_more)
 
     def eof_received(self) -> bool:
-        """asyncio: the peer sends nothing more. It has left, whether or not it can still read."""
+        """asyncio: the peer sends nothing more. It counts as gone, even if it still reads."""
         if self.state is SessionState.CLOSING:
-            return False  # The peer has read our goodbye: the transport may close at last.
+            return False  # The peer has read the goodbye, so the transport may close.
         self.end(CloseReason.CONNECTION_LOST, "the peer closed the connection")
         # A TLS connection cannot stay half open.
         return self._transport.get_extra_info("sslcontext") is None
@@ -334,25 +333,25 @@ class Session(asyncio.Protocol):
         self._linger = self._loop.call_later(self._limits.linger_seconds, self.abort)
         try:
             self._handler.session_ended(self)
-            # Reading goes on, and what is read is ignored: the kernel resets a connection that is closed
-            # with unread bytes in it, and a reset can overtake the goodbye.
+            # Reading goes on, and the bytes are ignored: the kernel resets a connection that is closed with unread
+            # bytes, and a reset can overtake the goodbye.
             if self._deferred:
                 self._transport.resume_reading()
             self.flush()
             if not self.in_flight:
-                # Not now: we may be within `resume_writing`, where asyncio does not expect to be closed.
+                # Not now: this may run within `resume_writing`, where asyncio does not expect a close.
                 self._loop.call_soon(self._close_finish)
         except Exception:
             log.exception("%r: exception while ending", self, extra=self.log_fields())
             self._loop.call_soon(self.abort)
 
     def _close_begin(self, reason: CloseReason, text: str) -> None:
-        """From here on `is_over` holds."""
+        """Sets the state and the reason. `is_over` holds afterwards."""
         self._advance(SessionState.CLOSING)
         self.reason, self.reason_text = reason, text
 
     def _close_finish(self) -> None:
-        """Everything is sent: closes our side, and waits for the peer to close its side."""
+        """Closes the sending side once everything is sent, and waits for the peer to close its side."""
         if self.state is SessionState.CLOSED:
             return
         if not self._transport.can_write_eof() or self.reason is CloseReason.CONNECTION_LOST:
@@ -360,27 +359,27 @@ class Session(asyncio.Protocol):
             return
         try:
             self._transport.write_eof()
-        except OSError:  # The peer was faster: its side is closed already.
+        except OSError:  # The peer closed the connection first.
             self._transport.abort()
 
     def abort(self) -> None:
-        """Drops the connection now, whatever is unsent."""
+        """Drops the connection now, with everything unsent."""
         if self.state is not SessionState.CLOSED:
             self._transport.abort()
 
     def fail(self, doing: str) -> None:
-        """For an exception that is being handled: logs it, and ends this session and no other."""
+        """Logs the exception that is being handled, and ends this session only."""
         log.exception("%r: exception while %s", self, doing, extra=self.log_fields())
         self.end(CloseReason.INTERNAL_ERROR)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio: the connection is gone, for whatever cause."""
+        """asyncio: the connection is gone."""
         if self._linger is not None:
             self._linger.cancel()
         if not self.is_over:
             self._close_lost(CloseReason.CONNECTION_LOST, f"{exc}" if exc else CloseReason.CONNECTION_LOST.text)
-        # A transport that is gone has dropped its buffer. How much of it was unsent is no longer known, so
-        # everything that the last send handed over counts as dropped.
+        # A lost transport has dropped its buffer, and how much of it was unsent is unknown. So all bytes of the send
+        # in flight count as dropped.
         self.dropped_bytes += self._queue_bytes + sum(map(len, self._pending))
         self._queue, self._queue_bytes, self._pending = [], 0, []
         self.in_flight = False
@@ -388,12 +387,12 @@ class Session(asyncio.Protocol):
         self._close_notify(self._handler.session_gone)
 
     def _close_lost(self, reason: CloseReason, text: str) -> None:
-        """The session is over, and there is no peer to tell."""
+        """Ends the session when there is no peer to tell."""
         self._close_begin(reason, text)
         self._close_notify(self._handler.session_ended)
 
     def _close_notify(self, callback: Callable[[Session], None]) -> None:
-        """Tells the handler when nothing can be ended any more: an exception of the handler is only logged."""
+        """Calls the handler when the session is over already, so an exception of the handler is only logged."""
         try:
             callback(self)
         except Exception:

@@ -1,4 +1,4 @@
-"""What a session tells the object that owns it."""
+"""The interface of the object that a session reports to."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _Session_contra = TypeVar("_Session_contra", contravariant=True)
 
 
 class SessionHandler(Protocol[_Session_contra]):
-    """Hears what happens to a session."""
+    """The callbacks of a session."""
 
     def session_accepted(self, session: _Session_contra) -> CloseReason | None:
         """Called before the TLS handshake. Returns a reason to reject the connection, or None."""
 
     def session_opened(self, session: _Session_contra) -> None:
-        """The connection stands."""
+        """The connection is established."""
 
     def session_received(self, session: _Session_contra, payload: bytes) -> None:
         """One whole payload arrived. Answers that are queued meanwhile leave in one send with the others."""
 
     def session_blocked(self, session: _Session_contra) -> None:
-        """`is_clear` ceases to hold: from now on nothing may pass the queue."""
+        """`is_clear` no longer holds: nothing may pass the queue."""
 
     def session_cleared(self, session: _Session_contra) -> None:
         """`is_clear` holds again."""
 
     def session_stalled(self, session: _Session_contra) -> None:
-        """The kernel did not take everything: a send is in flight from now on."""
+        """The kernel did not take everything: a send is in flight."""
 
     def session_drained(self, session: _Session_contra) -> None:
-        """That send is complete. What the handler queues now leaves in the next gather send."""
+        """The send in flight is complete. What the handler queues now leaves in the next gather send."""
 
     def session_ended(self, session: _Session_contra) -> None:
         """The session has ended for `session.reason`. Called exactly once, before `session_gone`."""

@@ -1,4 +1,4 @@
-"""What we ask of a TCP socket beyond reading and writing, each where the system has it."""
+"""Options and measurements of TCP sockets. Each does nothing on a system that does not offer it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TCP_INFO_RTT = struct.Struct("8x60xI")
 
 
 def set_send_limits(sock: socket.socket, send_bytes: int) -> None:
-    """Lets the kernel hold little for a peer that has no room, so that this shows at once.
+    """Bounds the bytes that the kernel holds for a peer, so that a peer without room is noticed at once.
 
-    SO_SNDBUF bounds what it holds in all. TCP_NOTSENT_LOWAT of one byte lets it take more only while
-    all it has is on its way: otherwise a peer that stopped reading shows when the buffer is full,
-    which in a quiet zone takes minutes.
+    SO_SNDBUF bounds all of them. With TCP_NOTSENT_LOWAT of one byte the kernel takes more bytes only while all
+    earlier ones are on their way. Otherwise the server would notice a peer that stopped reading only when the
+    send buffer is full, which takes minutes in a quiet zone.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
@@ -30,15 +30,15 @@ def set_send_limits(sock: socket.socket, send_bytes: int) -> None:
 
 
 def set_user_timeout(sock: Any | None, seconds: float) -> None:
-    """How long the kernel waits for a peer that acknowledges nothing, or has no room, before it gives up."""
+    """Sets how long the kernel waits for a peer that acknowledges nothing, or has no room, before it gives up."""
     if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def unanswered_seconds(sock: Any | None) -> float:
-    """How long the peer has answered nothing of what it should have; 0.0 when it owes no answer.
+    """The seconds for which the peer has owed an answer and sent none; 0.0 when it owes no answer.
 
-    A peer that is alive and has no room acknowledges all that reached it, and answers every probe.
+    A living peer without room still acknowledges what reached it, and answers every probe.
     0.0 where the system does not tell.
     """
     if sock is None or sys.platform != "linux":
@@ -49,11 +49,11 @@ def unanswered_seconds(sock: Any | None) -> float:
 
 
 def round_trip_seconds(sock: Any | None) -> float | None:
-    """How long the network takes there and back, as the kernel has seen of late; None where it does not tell."""
+    """The smoothed round trip as the kernel measures it; None where it does not tell."""
     if sock is None or sys.platform != "linux":
         return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)
     except OSError:
-        return None  # It is closed, and whoever owns it hears of that in the next turn of the loop.
+        return None  # The socket is closed. Its session learns of that in the next turn of the loop.
     return float(_TCP_INFO_RTT.unpack(info)[0]) / 1e6

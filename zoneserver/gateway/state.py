@@ -1,4 +1,4 @@
-"""How far a connection and its player have come, and which message is legal when: tables, and no code."""
+"""The states of a connection and of its player, and the messages that are legal in each: tables without code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["LEGAL", "MAY_FOLLOW", "PlayerState", "SessionState"]
 
 
 class SessionState(enum.Enum):
-    """How far a connection has come. `Session._advance` is the one place that assigns it."""
+    """The state of a connection. Only `Session._advance` assigns it."""
 
     NEW = "new"
     """There is no transport yet."""
@@ -31,12 +31,12 @@ MAY_FOLLOW = {
 
 
 class PlayerState(enum.Enum):
-    """How far the player of an open connection has come."""
+    """The state of the player of an open connection."""
 
     HANDSHAKE = "handshake"
-    """Its HELLO has not arrived yet."""
+    """The client's HELLO has not arrived yet."""
     JOINING = "joining"
-    """The zone was asked to let it in, and answers with its next tick."""
+    """The zone was asked to let the player in, and answers with its next tick."""
     PLAYING = "playing"
 
 

@@ -71,7 +71,10 @@ class GameError(CannotStartError):
 def raised_by(error: BaseException) -> str:
     """An exception in one line: its type, its text, and the innermost place in the user's own files, as in
     `ZeroDivisionError: division by zero (tag.py:12)`."""
-    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    try:
+        text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    except Exception:  # The text of an exception may be a game's own code.
+        text = "its text cannot be shown"
     return f"{type(error).__name__}{f': {text}' if text else ''}{where_raised(error)}"
 
 

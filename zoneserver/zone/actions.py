@@ -1,4 +1,4 @@
-"""From the annotations of a handler to a check of what was sent."""
+"""Turns the methods of a game that are marked as actions into functions that check what a client sent."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from zoneserver.zone.rules import Between, Player, Refused, Rules, Text
 __all__ = ["Action", "Parameter", "actions_of", "handlers_of", "parameters_of"]
 
 _Converter = Callable[[Any], Any]
-# More than any packet of a client holds.
+# The bound on a text without a bound of its own: more than any packet of a client holds.
 _TEXT_BYTES = 1024
 
-
 Action = Callable[[Player, Sequence[Any]], Any]
-"""One action of a game: given its player and whatever a client sent as `(kind, argument, ...)`, it runs
-the handler, or raises Refused before it where the arguments do not fit."""
+"""One action of a game. It is called with the player and what its client sent, `(kind, argument, ...)`.
+
+It raises Refused when the arguments do not fit, and calls the handler otherwise."""
 
 
 def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> Action:
     def misfit() -> Refused:
         return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {len(converters)} arguments", violation=True)
 
-    # Written out for the usual counts: by way of `map` and `*`, a call costs as much again as what
-    # most handlers do.
+    # One and two arguments have a function of their own: `map` and `*` would double the cost of most actions.
     match converters:
         case [convert]:
 
@@ -59,17 +58,17 @@ def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Conver
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of an action after its player: what a client has to send for it."""
+    """One parameter of an action, after the player: what a client has to send for it."""
 
     name: str
     type: type
     """int, float, str, bool or Player."""
     bound: Between | Text | None
-    """For a number or a text that has one."""
+    """None for a parameter without a bound."""
 
 
 def actions_of(rules: Rules) -> dict[str, Action]:
-    """The actions of a game by kind. Raises TypeError for one that nobody could send."""
+    """The actions of a game by kind. Raises TypeError for an action that no client could send."""
     return {
         kind: _action(kind, handler, [_converter(rules, kind, parameter) for parameter in parameters_of(handler)])
         for kind, handler in handlers_of(rules).items()
@@ -78,7 +77,7 @@ def actions_of(rules: Rules) -> dict[str, Action]:
 
 def handlers_of(rules: Rules) -> dict[str, MethodType]:
     """The methods of a game that are marked as actions, by their names."""
-    # Looked up on the class: on the game itself, a property among them would be asked for its value.
+    # They are looked up on the class: on the game itself, the look-up would call its properties.
     marked = inspect.getmembers_static(
         type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__")
     )
@@ -86,17 +85,20 @@ def handlers_of(rules: Rules) -> dict[str, MethodType]:
 
 
 def parameters_of(handler: MethodType) -> list[Parameter]:
-    """What an action takes after its player. Raises TypeError for what nobody could send, or run."""
+    """The parameters of an action after the player.
+
+    Raises TypeError for a parameter that no client could send, and for a handler that the zone cannot call.
+    """
     where = f"{type(handler.__self__).__name__}.{handler.__name__}"
     if inspect.iscoroutinefunction(handler):
-        raise TypeError(f"{where} is async: rules are ordinary functions, for a tick waits for nobody")
+        raise TypeError(f"{where} is async: a rule must be an ordinary function, since a tick cannot wait")
     parameters = list(inspect.signature(handler).parameters.values())
     if not parameters:
-        raise TypeError(f"{where} takes no player")
+        raise TypeError(f"{where} has no parameter for the player")
     try:
         hints = typing.get_type_hints(handler, include_extras=True)
-    except Exception as error:  # An annotation in quotes is evaluated here, and may raise anything.
-        raise TypeError(f"{where} is annotated with what is not there: {error}") from None
+    except Exception as error:  # An annotation in quotes is evaluated here, and may raise any exception.
+        raise TypeError(f"an annotation of {where} cannot be evaluated: {error}") from None
     return [_parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any)) for taken in parameters[1:]]
 
 
@@ -104,7 +106,7 @@ def _parameter(where: str, parameter: inspect.Parameter, hint: Any) -> Parameter
     kind, *bounds = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     bound = bounds[0] if bounds else None
     if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
-        raise TypeError(f"{where}: an action takes so many arguments, each by its place")
+        raise TypeError(f"{where}: an action takes a fixed number of positional arguments")
     if bound is None and kind in (int, float, str, bool, Player):
         return Parameter(parameter.name, kind, None)
     if (isinstance(bound, Between) and kind in (int, float)) or (isinstance(bound, Text) and kind is str):
@@ -133,20 +135,20 @@ def _converter(rules: Rules, kind: str, parameter: Parameter) -> _Converter:
 
 def _integer(where: str, low: float, high: float) -> _Converter:
     def convert(value: Any) -> Any:
-        # A bool is no number here.
+        # A bool is an int in Python, but not a number of an action.
         if type(value) is int and low <= value <= high:
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a whole number from {low} to {high}", violation=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be a whole number from {low} to {high}", violation=True)
 
     return convert
 
 
 def _number(where: str, low: float, high: float) -> _Converter:
     def convert(value: Any) -> Any:
-        # A NaN is neither above nor below anything.
+        # No comparison with a NaN holds, so this refuses it too.
         if type(value) in {int, float} and low <= value <= high and not math.isinf(value):
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is a number from {low} to {high}", violation=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be a number from {low} to {high}", violation=True)
 
     return convert
 
@@ -155,7 +157,9 @@ def _text(where: str, bytes_max: int) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is str and 0 < len(value.encode()) <= bytes_max and value.isprintable():
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is printable text of 1 to {bytes_max} bytes", violation=True)
+        raise Refused(
+            RefusalCode.BAD_PAYLOAD, f"{where} must be printable text of 1 to {bytes_max} bytes", violation=True
+        )
 
     return convert
 
@@ -164,7 +168,7 @@ def _boolean(where: str) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is bool:
             return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is true or false", violation=True)
+        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be true or false", violation=True)
 
     return convert
 
@@ -172,10 +176,10 @@ def _boolean(where: str) -> _Converter:
 def _player(where: str, rules: Rules) -> _Converter:
     def convert(value: Any) -> Any:
         if type(value) is not int:
-            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} is the slot of a player", violation=True)
+            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be the slot of a player", violation=True)
         player = rules.players.get(value)
         if player is None:
-            raise Refused(RefusalCode.NO_TARGET, f"{where}: nobody is in slot {value}")
+            raise Refused(RefusalCode.NO_TARGET, f"{where}: there is no player in slot {value}")
         return player
 
     return convert

@@ -1,4 +1,4 @@
-"""What a zone counts."""
+"""The counters of a zone."""
 
 from __future__ import annotations
 

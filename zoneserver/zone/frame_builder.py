@@ -14,8 +14,8 @@ __all__ = ["FrameBuilder"]
 class FrameBuilder:
     """Collects what happens within one tick and encodes it, exactly once.
 
-    Of motion and stats only the slots are noted. The values are read from the world when the tick ends, so a
-    player has one record however often it changed.
+    For motion and stats, only the slots are noted. The values are read from the world when the tick ends, so a
+    player has one record no matter how often it changed.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class FrameBuilder:
         self.placed: set[int] = set()
         self.joins: list[tuple[int, str]] = []
         self.leaves: list[int] = []
-        # (slot, index of the stat) of what changed, in order; a dict as an ordered set.
+        # (slot, index of the stat) of each changed stat; a dict as an ordered set.
         self.stats: dict[tuple[int, int], None] = {}
         self.events: list[bytes] = []
         # The size of all events.
@@ -39,7 +39,7 @@ class FrameBuilder:
         self.insert_event(len(self.events), *event)
 
     def insert_event(self, index: int, *event: Any) -> None:
-        """Adds an event before those from `index` on: an action comes before the events that follow from it."""
+        """Inserts an event at `index`: an action comes before the events that its rule emitted."""
         encoded = messages.encode_event(event)
         self.events.insert(index, encoded)
         self.event_bytes += len(encoded)
@@ -49,7 +49,7 @@ class FrameBuilder:
         self.joins.append((slot, name))
 
     def left(self, slot: int) -> None:
-        """Notes a leave. It comes first in a tick, so what was noted of the slot before is dropped."""
+        """Notes a leave. A receiver applies leaves first, so earlier notes about the slot are dropped."""
         self.leaves.append(slot)
         self.moved.pop(slot, None)
         self.placed.discard(slot)
@@ -58,7 +58,7 @@ class FrameBuilder:
 
     @property
     def records(self) -> int:
-        """How many changes were noted so far: each receiver is about to be told all of them."""
+        """How many changes were noted so far, all of which each receiver will be told."""
         return (
             len(self.moved) + len(self.placed) + len(self.joins) + len(self.leaves) + len(self.stats) + len(self.events)
         )

@@ -93,6 +93,8 @@ class History:
 
     def append(self, tick: int, frame: bytes) -> None:
         """Adds the frame of the next tick, as a payload."""
+        if tick != self.tick + 1:
+            self._frames.clear()  # A tick failed: frames from before it lead nowhere.
         self.tick = tick
         self._frames.append(Message(frame))
 

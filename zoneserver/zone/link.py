@@ -1,8 +1,8 @@
 """The seam between a zone and its gateways: plain values both ways.
 
-A gateway sends `Requests`: who wants to come in, who has left, what players want to do. The zone answers
-each tick with one `TickOutput`. Nothing else crosses, so a gateway may run in the zone's process or in
-another one, and a journal of inputs is enough to rebuild everything.
+A gateway sends `Requests`: joins, leaves and actions. The zone answers each tick with one `TickOutput`.
+Nothing else crosses, so a gateway may run in the zone's process or in another one, and a journal of inputs
+is enough to rebuild everything.
 
 A player is known to its gateway by a `ref`, a whole number that the gateway never uses again; within the
 zone it is known by its slot.
@@ -26,7 +26,7 @@ class Join(NamedTuple):
     ref: int
     name: str
     ticket: bytes
-    """Empty where the client had none."""
+    """Empty when the client sent none."""
     host: str
     """The address that the player connected from, without a port."""
 
@@ -40,21 +40,21 @@ The first action has sequence `seq`, each later one the next. A plain tuple, sin
 
 @dataclass(slots=True)
 class Requests:
-    """What the players of one gateway ask of the zone. A leave of a player whom the zone does not have is ignored."""
+    """Joins, leaves and actions from the players of one gateway. The zone ignores the leave of an unknown player."""
 
     joins: list[Join] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
     actions: list[Actions] = field(default_factory=list)
 
     def add(self, more: Requests) -> None:
-        """Appends the requests of another gateway, or later ones of the same."""
+        """Appends the requests of another gateway, or later requests of this one."""
         self.joins += more.joins
         self.leaves += more.leaves
         self.actions += more.actions
 
 
 class TickInput(NamedTuple):
-    """All that one tick of a zone depends on. Ticks are numbered without a gap, from 1."""
+    """The input of one tick, complete. Ticks are numbered from 1 without a gap."""
 
     tick: int
     unix_seconds: float
@@ -70,7 +70,7 @@ class Ended(NamedTuple):
     ref: int
     reason: CloseReason
     text: str
-    """Empty where the reason says it all."""
+    """Empty when the reason alone says enough."""
 
 
 class RefusedAction(NamedTuple):
@@ -84,7 +84,7 @@ class RefusedAction(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TickOutput:
-    """All that one tick of a zone says."""
+    """The output of one tick, complete."""
 
     tick: int
     frame: bytes
@@ -98,7 +98,7 @@ class TickOutput:
 
 
 class ZoneInfo(NamedTuple):
-    """What a gateway has to know of a zone before its first tick."""
+    """The facts about a zone that a gateway needs before the first tick."""
 
     name: str
     hz: int
@@ -115,10 +115,10 @@ class ZoneLink(Protocol):
     def info(self) -> ZoneInfo: ...
 
     def send(self, requests: Requests) -> None:
-        """Hands over what players ask for; the link owns `requests` from here on. The zone's next tick takes it."""
+        """Hands requests over to the zone's next tick. The caller must not change `requests` afterwards."""
 
     def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
-        """Has `receive` called with each output from now on, in the order of ticks."""
+        """Calls `receive` with each later output, in the order of ticks."""
 
     def snapshot(self) -> bytes:
         """The state after the newest output: the payload of a SNAPSHOT message."""

@@ -11,9 +11,9 @@ __all__ = ["LocalZoneLink"]
 
 
 class LocalZoneLink:
-    """The link of a zone in this process. A snapshot is made of the zone's own world.
+    """The link of a zone in this process. A snapshot is made from the zone's own world.
 
-    Whoever drives the zone takes the input of each tick from the link and publishes the output.
+    The tick loop takes the input of each tick from the link, and publishes the output to it.
     """
 
     def __init__(self, zone: Zone) -> None:

@@ -1,4 +1,4 @@
-"""Who may be in a zone: names are unique, tickets are good, and there is room.
+"""Decides whether a player may come in: by ticket, by name, and by the number of players.
 
 The registry belongs to the zone and not to a gateway, since a name must be unique over all gateways.
 Pure: the time is passed in.
@@ -14,7 +14,7 @@ __all__ = ["PlayerRegistry"]
 
 
 class PlayerRegistry:
-    """Everybody who is in the zone or waits for a slot, by ref and by name.
+    """All players who are in the zone or wait for a slot, by ref and by name.
 
     >>> registry = PlayerRegistry("plaza", players_max=1)
     >>> registry.enter(Join(1, "ann", b"", "127.0.0.1"), unix_seconds=0.0)
@@ -27,7 +27,7 @@ class PlayerRegistry:
 
     def __init__(self, zone: str, players_max: int, secret: bytes = b"") -> None:
         self._players_max = players_max
-        # None: a player needs no ticket.
+        # None when players need no ticket.
         self._verifier = TicketVerifier(secret, zone) if secret else None
         self._by_ref: dict[int, Join] = {}
         self._by_name: dict[str, Join] = {}
@@ -36,10 +36,10 @@ class PlayerRegistry:
         return ref in self._by_ref
 
     def enter(self, join: Join, unix_seconds: float) -> list[Ended]:
-        """Registers a player, unless there is a reason against it. Returns whose session ends for it.
+        """Registers a player, or rejects it. Returns the players whose sessions end.
 
-        That is the new player itself where it may not come in, and an older player of the same name where
-        the new one replaces it. The caller takes the older player out of the zone.
+        A rejected player is among them, and so is an older player whom a new player of equal name replaces.
+        The caller takes the older player out of the zone.
         """
         if self._verifier is not None:
             objection = self._verifier.check(join.name, join.ticket, unix_seconds)
@@ -49,17 +49,18 @@ class PlayerRegistry:
         namesake = self._by_name.get(join.name)
         if namesake is not None:
             if self._verifier is None and namesake.host != join.host:
-                # Without tickets anybody could throw out anybody by taking their name.
-                return [Ended(join.ref, CloseReason.BAD_NAME, "somebody at another address has this name")]
+                # Without tickets, any client could disconnect any player by taking their name.
+                return [Ended(join.ref, CloseReason.BAD_NAME, "a player at another address has this name")]
             ended.append(Ended(namesake.ref, CloseReason.REPLACED, ""))
             self.leave(namesake.ref)
         if len(self._by_ref) >= self._players_max:
             return [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")]
         if self._verifier is not None:
             self._verifier.consume(join.ticket)
-        self._by_ref[join.ref] = self._by_name[join.name] = join
+        # A ticket may be as long as a packet, and is not needed any more.
+        self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"")
         return ended
 
     def leave(self, ref: int) -> None:
-        """Forgets a player who is registered; its name is free."""
+        """Forgets a registered player. Another player may take the name."""
         del self._by_name[self._by_ref.pop(ref).name]

@@ -1,4 +1,4 @@
-"""How a game is written: a class with typed actions, and the players it is about.
+"""The base class of a game: a game is a class with typed actions, and acts on players.
 
     class Tag(Rules):
         stats = {"tags": 0}
@@ -11,11 +11,11 @@
         def tag(self, player: Player, other: Player) -> None:
             player["tags"] += 1
 
-An action that is accepted reaches everybody in the frame of its tick, by itself: as a motion if
-the handler moved its own player, else as an event with what the handler returned, or with its
-arguments where it returned nothing. `raise Refused(...)` refuses it, to that player alone.
+The zone tells every player of each accepted action, in the frame of its tick. If the handler moved its own
+player, the action is told as a motion; otherwise as an event with the values that the handler returned, or
+with the action's arguments if it returned None. `raise Refused(...)` refuses the action: only its player is told.
 
-Time is `self.tick`, chance is `self.random`: the same input then gives the same bytes.
+A rule reads time only from `self.tick` and chance only from `self.random`, so that equal inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class Refused(Exception):
-    """Raised by a rule: the action does not happen, and its player is told `code` and `text`.
+    """A rule raises it to refuse an action: the action does not happen, and its player is told `code` and `text`.
 
     >>> raise Refused("COOLDOWN", "ready again in 3 ticks")
     Traceback (most recent call last):
     zoneserver.zone.rules.Refused: COOLDOWN: ready again in 3 ticks
 
-    `violation` says that no honest client would have tried it, whatever its player did and however late
-    its picture of the zone is: whoever does so again and again is thrown out.
+    Set `violation` when no honest client would send the action, even with an outdated view of the zone: the
+    server disconnects a client that keeps sending violations.
     """
 
     def __init__(self, code: str, text: str = "", *, violation: bool = False) -> None:
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A number of an action lies from `low` to `high`, both included.
+    """Bounds a number of an action: from `low` to `high`, both included.
 
     >>> Dice = Annotated[int, Between(1, 6)]
     """
@@ -65,7 +65,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of an action is printable, not empty and at most `bytes_max` long in UTF-8.
+    """Bounds a text of an action: it is printable, not empty and takes at most `bytes_max` bytes in UTF-8.
 
     >>> Line = Annotated[str, Text(200)]
     """
@@ -74,7 +74,7 @@ class Text:
 
 
 Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
-"""Units per tick along one axis, as `Player.move` takes them.
+"""The type of a velocity: units per tick along one axis, as `Player.move` takes them.
 
 >>> class Walk(Rules):
 ...     @action
@@ -84,11 +84,11 @@ Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
 
 
 def action(handler: Handler) -> Handler:
-    """Makes a method of a Rules class an action that players may send, under the method's name.
+    """Makes a method of a Rules class an action that clients may send, under the method's name.
 
-    Its parameters after the player are annotated `int`, `float`, `str`, `bool`, `Player` (sent as a
-    slot), or one of the numbers and texts within bounds: `Annotated[str, Text(200)]`. A payload that
-    does not fit is refused with BAD_PAYLOAD and never reaches the handler.
+    Annotate each parameter after the player with `int`, `float`, `str`, `bool` or `Player` (a client sends its
+    slot), or with a bounded number or text: `Annotated[str, Text(200)]`. The zone refuses arguments that
+    do not fit with BAD_PAYLOAD, and does not call the handler.
 
     >>> class Chat(Rules):
     ...     @action
@@ -100,7 +100,7 @@ def action(handler: Handler) -> Handler:
 
 
 class Player:
-    """One player in the zone, as rules see it. Valid until `on_leave` has returned.
+    """One player in the zone, as rules see it. It may be changed until `on_leave` has returned.
 
     >>> world, frame = World(100, 100, {"hp": 100}), FrameBuilder()
     >>> world.join(0, "ann")
@@ -116,9 +116,9 @@ class Player:
         self.slot = slot
         self.name = name
         self.present = True
-        """False once the player has left: for rules that kept it over some ticks."""
-        # For the zone: the sequence of the action of this player that is running now, else None; and
-        # whether that action has become a motion of its player.
+        """False once the player has left. A rule that keeps a Player over several ticks checks it."""
+        # The zone sets both: the sequence of this player's action that is running now, or None; and whether
+        # that action has moved this player.
         self.acting_seq: int | None = None
         self.moved = False
         self._world = world
@@ -138,7 +138,10 @@ class Player:
         return self._world.vx[self.slot], self._world.vy[self.slot]
 
     def move(self, vx: int, vy: int) -> None:
-        """Walks on with another velocity, -127 to 127 units per tick along each axis. Raises ValueError."""
+        """Changes the velocity, in units per tick along each axis.
+
+        Raises ValueError outside -127 to 127, and LookupError when the player has left.
+        """
         if not self.present:
             raise self._has_left()
         self._world.move(self.slot, vx, vy)
@@ -149,14 +152,17 @@ class Player:
             self.moved = True
 
     def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
-        """Stands at (x, y) from now on, wherever it was: a spawn, a teleport, a knock. Raises ValueError."""
+        """Puts the player at (x, y), for a spawn or a teleport.
+
+        Raises ValueError for a place outside the zone, and LookupError when the player has left.
+        """
         if not self.present:
             raise self._has_left()
         self._world.place(self.slot, x, y, vx, vy)
         self._frame.placed.add(self.slot)
 
     def distance_to(self, other: Player) -> float:
-        """In the game's units, at the current tick."""
+        """The distance to another player at the current tick, in the game's units."""
         return math.dist(self.position, other.position)
 
     def __getitem__(self, stat: str) -> int:
@@ -170,15 +176,15 @@ class Player:
         self._frame.stats[self.slot, index] = None
 
     def _has_left(self) -> LookupError:
-        # The slot may have another holder by now.
+        # Another player may have the slot by now.
         return LookupError(f"{self!r} has left")
 
 
 class Rules:
     """A game: subclass it, mark its actions with `@action`, and give the class to a server.
 
-    `width` and `height` bound the zone, in units of the game's choice; `stats` names the whole
-    numbers (32 bits) that everybody may see of each player, with their first values.
+    `width` and `height` bound the zone, in units of the game's choice. `stats` names the whole numbers (32 bits)
+    of each player that every client is told, with their first values.
 
     >>> class Hill(Rules):
     ...     width, height = 1_000, 1_000
@@ -193,45 +199,45 @@ class Rules:
     """
 
     name: ClassVar[str] = ""
-    """What clients are told the game is; the class's name where it is empty."""
+    """The game's name, as clients are told it. If empty, the class's name in lower case is used."""
     width: ClassVar[int] = 10_000
     height: ClassVar[int] = 10_000
     stats: ClassVar[Mapping[str, int]] = {}
 
-    # Set by the zone before anything else happens.
+    # The zone sets these before it calls `on_start`.
     tick: int = 0
     """The current tick: the only clock that a rule may read."""
     hz: int
     random: random.Random
-    """The only source of chance that a rule may use; seeded."""
+    """The only source of chance that a rule may use. The zone seeds it."""
     players: Mapping[int, Player]
-    """Everybody in the zone, by slot."""
+    """All players in the zone, by slot."""
     _frame: FrameBuilder
     _timers: dict[int, list[Callable[[], None]]]
 
     def on_start(self) -> None:
-        """The zone opens; nobody is in it yet."""
+        """Called once, before the first tick. There are no players yet."""
 
     def on_join(self, player: Player) -> None:
-        """Somebody came in, at (0, 0), at rest: place it.
+        """Called when a player has come in. The player stands at (0, 0); `place` it.
 
-        Its first frame is that of the next tick: it does not hear what is emitted here, but what
-        `self.after(1, ...)` emits.
+        The player's first frame is that of the next tick: it misses an event that is emitted here, and receives
+        one that `self.after(1, ...)` emits.
         """
 
     def on_leave(self, player: Player) -> None:
-        """Somebody goes; after this the player is gone."""
+        """Called when a player leaves, while the player is still in the zone."""
 
     def on_tick(self) -> None:
-        """Once per tick, after its actions."""
+        """Called once per tick, after the actions of the tick."""
 
     def emit(self, kind: str, *values: Any) -> None:
-        """Tells everybody of something that is nobody's action, as an event of this tick.
+        """Tells every player of an event that is not an action, with the frame of this tick.
 
-        Values are what msgpack can carry; anything else raises here (TypeError, OverflowError).
+        Raises TypeError or OverflowError for a value that msgpack cannot pack.
         """
         self._frame.event(None, None, kind, *values)
 
     def after(self, ticks: int, callback: Callable[[], None]) -> None:
-        """Calls back so many ticks from now (at least one), before that tick's actions."""
+        """Calls `callback` after this many ticks (at least one), before the actions of that tick."""
         self._timers.setdefault(self.tick + max(1, ticks), []).append(callback)

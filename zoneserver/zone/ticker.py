@@ -1,8 +1,7 @@
-"""When the next tick is due. Pure: the caller says what time it is.
+"""The ticker says when the next tick is due. Pure: the time is passed in.
 
-Ticks lie on a grid of whole periods from the start, so that no remainder is ever lost and 20 Hz
-stays 20 Hz (Mirror's `AccurateInterval` is the model). A grid point that has passed is skipped,
-never made up for in a burst.
+Ticks lie on a grid of whole periods from the start, so that rounding errors do not add up (Mirror's
+`AccurateInterval` is the model). A grid point that has passed is skipped: late ticks are never run in a burst.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ __all__ = ["Ticker"]
 
 
 class Ticker:
-    """A fixed grid of ticks, and how well the zone kept to it.
+    """A fixed grid of ticks, with a count of the skipped ones.
 
     >>> ticker = Ticker(hz=10, now=100.0)
     >>> ticker.due, ticker.advance(100.12), round(ticker.due, 6)
@@ -20,14 +19,14 @@ class Ticker:
     (3, 100.6)
     """
 
-    # The share of the newest tick in the dilation. At 20 Hz full speed shows within two seconds.
+    # The weight of the newest tick in the dilation. At 20 Hz a return to full speed shows within two seconds.
     _SMOOTHING = 0.2
 
     def __init__(self, hz: int, now: float) -> None:
         self.period = 1.0 / hz
         self.skipped_total = 0
         self._start = now
-        # The number of the grid point that is due next.
+        # The number of the next grid point that is due.
         self._point = 1
         # Grid points per tick run, smoothed; 1.0 when none is skipped.
         self._points_per_tick = 1.0
@@ -43,13 +42,13 @@ class Ticker:
         return 1.0 / self._points_per_tick
 
     def advance(self, now: float) -> int:
-        """A tick begins: moves on to the first grid point after `now`; returns how many were skipped."""
+        """Call it when a tick begins. Moves on to the first grid point after `now`; returns how many were skipped."""
         passed = int((now - self._start) / self.period + 1e-9)
         skipped = max(0, passed - self._point)
         self._point += skipped + 1
         self.skipped_total += skipped
         self._points_per_tick += self._SMOOTHING * (skipped + 1 - self._points_per_tick)
-        # Smoothing never quite arrives: within half a percent of full speed is full speed.
+        # Smoothing never reaches 1.0 exactly, so half a percent from full speed counts as full speed.
         if self._points_per_tick < 1.005:
             self._points_per_tick = 1.0
         return skipped

@@ -27,15 +27,15 @@ class TicketVerifier:
         self._expiries: list[tuple[int, bytes]] = []
 
     def check(self, name: str, ticket: bytes, unix_seconds: float) -> str | None:
-        """Returns why the ticket does not let this name in, or None when it does."""
+        """Returns why the ticket is rejected for this name, or None."""
         while self._expiries and self._expiries[0][0] <= unix_seconds:
             self._used.discard(heapq.heappop(self._expiries)[1])
         if not ticket:
-            return "this zone asks for a ticket"
+            return "this zone requires a ticket"
         head, mac = ticket[: HEAD.size], ticket[HEAD.size :]
         if len(ticket) != HEAD.size + MAC_BYTES:
             return "not a ticket"
-        # In constant time, and before anything in the ticket is believed.
+        # The comparison takes constant time, and precedes every use of what the ticket says.
         if not hmac.compare_digest(mac, ticket_mac(self._secret, name, self._zone, head)):
             return "the ticket is not for this name and zone, or was not made with this zone's secret"
         expires_at, nonce = HEAD.unpack(head)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import heapq
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 from zoneserver.config import Limits
@@ -111,8 +112,10 @@ class Zone:
         self._free: list[int] = []
         # Players who may come in and wait for their tick, by ref, in order.
         self._arriving: dict[int, Join] = {}
-        # Packets that the last tick had no room for; the next tick takes them first.
-        self._carried: list[Actions] = []
+        # What was asked for and is not done yet: by a tick that failed, or had no room for more.
+        self._leaves: deque[int] = deque()
+        self._joins: deque[Join] = deque()
+        self._packets: list[Actions] = []
         # What the output of the tick that runs will say.
         self._joined: list[tuple[int, int]] = []
         self._ended: list[Ended] = []
@@ -147,14 +150,20 @@ class Zone:
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = rules.tick = tick_input.tick
         self._dilation_percent = tick_input.dilation_percent
-        for ref in requests.leaves:
+        # The zone's own lists: a tick that fails leaves what it did not come to for the next.
+        left = set(requests.leaves)
+        self._leaves += requests.leaves
+        self._joins += [join for join in requests.joins if join.ref not in left]
+        self._packets += requests.actions
+        while self._leaves:
+            ref = self._leaves.popleft()
             if ref in self._registry:
                 self._registry.leave(ref)
                 self._remove(ref)
-        self._let_in(requests.joins, set(requests.leaves), tick_input.unix_seconds)
+        self._let_in(tick_input.unix_seconds)
         for callback in rules._timers.pop(world.tick, ()):
             self._guarded("a timer", callback)
-        self._act(requests.actions)
+        self._act()
         self._guarded("on_tick", rules.on_tick)
 
     def encode(self) -> TickOutput:
@@ -172,11 +181,10 @@ class Zone:
 
     # --- Coming and going -------------------------------------------------------------------------
 
-    def _let_in(self, joins: Sequence[Join], left: set[int], unix_seconds: float) -> None:
+    def _let_in(self, unix_seconds: float) -> None:
         """Registers new players, and gives a slot to as many as one tick takes in."""
-        for join in joins:
-            if join.ref in left:
-                continue  # It left before the zone heard of it.
+        while self._joins:
+            join = self._joins.popleft()
             for ended in self._registry.enter(join, unix_seconds):
                 self._ended.append(ended)
                 if ended.ref != join.ref:
@@ -185,22 +193,22 @@ class Zone:
                 self._arriving[join.ref] = join
         count = max(1, self._limits.joins_per_second // self.info.hz)
         for ref in list(islice(self._arriving, count)):
-            self._joined.append((ref, self._join(ref, self._arriving.pop(ref).name)))
+            self._join(ref, self._arriving.pop(ref).name)
 
     def _remove(self, ref: int) -> None:
         """Takes a player out of the zone, or out of those who wait to come in."""
         if self._arriving.pop(ref, None) is None:
             self._leave(ref)
 
-    def _join(self, ref: int, name: str) -> int:
+    def _join(self, ref: int, name: str) -> None:
         # Without a free slot below them, the players fill the slots from 0 without a gap.
         slot = heapq.heappop(self._free) if self._free else len(self._players)
         player = Player(slot, name, self.world, self._frame)
         self.world.join(slot, name)
         self._frame.joined(slot, name)
         self._players[slot] = self._by_ref[ref] = player
+        self._joined.append((ref, slot))
         self._guarded("on_join", self.rules.on_join, player)
-        return slot
 
     def _leave(self, ref: int) -> None:
         player = self._by_ref.pop(ref)
@@ -214,15 +222,15 @@ class Zone:
 
     # --- Actions ----------------------------------------------------------------------------------
 
-    def _act(self, packets: Sequence[Actions]) -> None:
+    def _act(self) -> None:
         """Applies the actions of all packets, as many as the bounds on one player allow."""
         actions_max, event_bytes_max = self._limits.actions_per_tick, self._limits.event_bytes_per_tick
-        carried, self._carried = self._carried, []
+        packets, self._packets = self._packets, []
         # By player: the first sequence that this tick takes, and how many actions.
         taken: dict[int, tuple[int, int]] = {}
         # By player: how many bytes everybody is told because of their packets.
         told: dict[int, int] = {}
-        for packet in chain(carried, packets):
+        for packet in packets:
             ref, seq, actions = packet
             player = self._by_ref.get(ref)
             if player is None:
@@ -231,11 +239,13 @@ class Zone:
             count += len(actions)
             if count > actions_max or seq + len(actions) - first > _SEQUENCES_PER_TICK:
                 for number in range(seq, seq + len(actions)):
-                    self._refuse(ref, number, Refused(RefusalCode.TOO_MANY_ACTIONS, "wait for the tick"))
+                    text = "wait for the tick"
+                    refusal = Refusal(self.world.tick - 1, number, RefusalCode.TOO_MANY_ACTIONS, text)
+                    self._refused.append(RefusedAction(ref, refusal, is_violation=False))
                 continue
             taken[ref] = first, count
             if told.get(ref, 0) >= event_bytes_max:
-                self._carried.append(packet)
+                self._packets.append(packet)
                 continue
             before = self._frame.event_bytes
             self._apply(ref, player, seq, actions)

@@ -45,7 +45,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki(str(folder / "cert.pem"), str(folder / "key.pem"), context)
 
 
-async def test_players_meet_by_tls_and_see_the_same(open_server: OpenServer, pki: Pki) -> None:
+async def test_tls_players_see_equal_states(open_server: OpenServer, pki: Pki) -> None:
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key)
     async with (
         connect("127.0.0.1", server.port, name="ann", tls=pki.context) as ann,
@@ -63,7 +63,7 @@ async def test_players_meet_by_tls_and_see_the_same(open_server: OpenServer, pki
     assert server.gateway.counters.closes == {"CLIENT_LEFT": 2}
 
 
-async def test_a_client_that_trusts_nobody_here_does_not_connect(open_server: OpenServer, pki: Pki) -> None:
+async def test_tls_client_that_does_not_trust_the_certificate_fails(open_server: OpenServer, pki: Pki) -> None:
     server = await open_server(Plaza, tls_cert=pki.cert, tls_key=pki.key)
     with pytest.raises(ssl.SSLCertVerificationError):
         async with connect("127.0.0.1", server.port, name="ann", tls=ssl.create_default_context()):
@@ -72,7 +72,7 @@ async def test_a_client_that_trusts_nobody_here_does_not_connect(open_server: Op
         await anext(zone)
 
 
-async def test_a_refusal_reaches_its_client_by_tls_too(open_server: OpenServer, pki: Pki) -> None:
+async def test_rejection_reaches_a_tls_client(open_server: OpenServer, pki: Pki) -> None:
     server = await open_server(Plaza, tls_cert=pki.cert, tls_key=pki.key, secret=b"a secret of the tests")
     with pytest.raises(JoinRefusedError, match="BAD_TICKET"):
         async with connect("127.0.0.1", server.port, name="ann", tls=pki.context):
@@ -84,7 +84,7 @@ class Noisy(Rules):
         self.emit("noise", bytes(8192))
 
 
-async def test_a_client_that_never_reads_is_noticed_by_tls_too(open_server: OpenServer, pki: Pki) -> None:
+async def test_tls_client_that_never_reads_is_ended(open_server: OpenServer, pki: Pki) -> None:
     limits = Limits(socket_send_bytes=16 * 1024, stall_seconds=0.3, linger_seconds=0.1)
     server = await open_server(Noisy, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
     from zoneclient.protocol import ClientProtocol
@@ -100,7 +100,7 @@ async def test_a_client_that_never_reads_is_noticed_by_tls_too(open_server: Open
     await until(lambda: server.gateway.connections == 0)
 
 
-async def test_who_speaks_no_tls_or_is_slow_at_it_is_dropped_in_time(
+async def test_client_without_tls_or_with_a_slow_handshake_is_dropped(
     open_server: OpenServer, connect: Connect, pki: Pki
 ) -> None:
     limits = Limits(handshake_seconds=0.5)
@@ -153,9 +153,7 @@ Flood = Callable[[int, int, str], list[socket.socket]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one address only")
-async def test_an_address_shakes_hands_so_often_at_once_and_disturbs_nobody(
-    open_server: OpenServer, pki: Pki, flood: Flood
-) -> None:
+async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer, pki: Pki, flood: Flood) -> None:
     # No time passes in which they could be dropped for being slow.
     limits = Limits(handshake_seconds=600.0, address_handshakes_max=8)
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
@@ -185,7 +183,7 @@ async def test_an_address_shakes_hands_so_often_at_once_and_disturbs_nobody(
     assert server.gateway.counters.closes["SLOW_CONSUMER"] == 0
 
 
-async def test_all_shake_hands_so_often_at_once_and_the_oldest_goes(
+async def test_tls_handshakes_of_all_are_bounded_and_the_oldest_is_cancelled(
     open_server: OpenServer, pki: Pki, flood: Flood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "HANDSHAKES_MAX", 4)
@@ -201,9 +199,7 @@ async def test_all_shake_hands_so_often_at_once_and_the_oldest_goes(
     assert server.gateway.counters.closes["HANDSHAKE_TIMEOUT"] == 7
 
 
-async def test_a_slow_handshake_ends_in_time_and_is_not_counted_any_more(
-    open_server: OpenServer, pki: Pki, flood: Flood
-) -> None:
+async def test_slow_tls_handshake_times_out_and_is_not_counted(open_server: OpenServer, pki: Pki, flood: Flood) -> None:
     limits = Limits(handshake_seconds=0.2)
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
     for sock in flood(server.port, 5, "127.0.0.9"):
@@ -213,7 +209,7 @@ async def test_a_slow_handshake_ends_in_time_and_is_not_counted_any_more(
     assert not server.gateway.pending._counted
 
 
-async def test_a_server_that_stops_breaks_handshakes_off(open_server: OpenServer, pki: Pki, flood: Flood) -> None:
+async def test_stopping_server_cancels_tls_handshakes(open_server: OpenServer, pki: Pki, flood: Flood) -> None:
     limits = Limits(handshake_seconds=600.0)
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
     socks = flood(server.port, 3, "127.0.0.1")

@@ -13,10 +13,10 @@ import pytest
 from helpers.bench_results import TINY, documents_in, workload_result
 from helpers.paths import ROOT
 from zonetools.bench import __main__ as command
-from zonetools.bench import micro
+from zonetools.bench import micro_benchmarks
 from zonetools.bench.floor import FloorError
 from zonetools.bench.measure import WorkloadResult
-from zonetools.bench.micro import MICRO
+from zonetools.bench.micro_benchmarks import MICRO
 
 from zoneserver.support.errors import CannotStartError, MissingExtraError
 
@@ -25,7 +25,7 @@ from zoneserver.support.errors import CannotStartError, MissingExtraError
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "WORKLOADS", {"W1": TINY})
     monkeypatch.setattr(command, "_MICRO_RUNS", 2)
-    monkeypatch.setattr(micro, "_RUN_SECONDS", 0.001)
+    monkeypatch.setattr(micro_benchmarks, "_RUN_SECONDS", 0.001)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -14,7 +14,7 @@ from zonetools.bench.workload import WORKLOADS
 def test_deflate_ratio_is_the_median_over_the_repetitions() -> None:
     measured = workload_result(10.0, 20.0, 30.0)
     assert measured.deflated is None
-    assert "deflated" not in text_of(report.workload_table([report.workload_document(measured)]))
+    assert "deflated" not in text_of(report.workload_table([report.workload_document(measured, None)]))
     repetitions = [
         dataclasses.replace(
             one,
@@ -29,14 +29,14 @@ def test_deflate_ratio_is_the_median_over_the_repetitions() -> None:
     assert deflated is not None
     assert (deflated["cpu_us_per_send"], deflated["cpu_us_per_send_ratio"]) == (11.0, 1.1)
     assert deflated["bytes_per_delivered_action_ratio"] == 0.75
-    text = text_of(report.workload_table([report.workload_document(measured)]))
+    text = text_of(report.workload_table([report.workload_document(measured, None)]))
     assert "3.00, 0.75 x" in text
     assert "11.00 us, 1.10 x" in text
     assert "50 us" in text
 
 
 def test_workload_document_has_values_and_targets() -> None:
-    document = json.loads(json.dumps(report.workload_document(workload_result(8.7, 9.0, 9.6))))
+    document = json.loads(json.dumps(report.workload_document(workload_result(8.7, 9.0, 9.6), None)))
     assert (document["schema"], document["measurement"]) == ("zone-bench/1", "W1")
     assert (document["ratio"], document["ratios"]) == (1.5, [1.45, 1.5, 1.6])
     assert (document["players"], document["hz"], document["rate"], document["loop"]) == (1_000, 20, 5, "asyncio")
@@ -70,17 +70,17 @@ def test_target_names_an_existing_metric() -> None:
 
 @pytest.mark.parametrize(("value", "shown"), [(1.0, "1.00 s  <= 2"), (2.0, "2.00 s  <= 2"), (3.0, "3.00 s  above 2")])
 def test_workload_table_marks_reached_targets(value: float, shown: str) -> None:
-    text = text_of(report.workload_table([report.workload_document(workload_result(9.0, join_seconds=value))]))
+    text = text_of(report.workload_table([report.workload_document(workload_result(9.0, join_seconds=value), None)]))
     assert shown in text
     assert "1,000 players, 20 Hz, 5/s" in text
 
 
 def test_workload_table_marks_void_results() -> None:
-    good = text_of(report.workload_table([report.workload_document(workload_result(9.0))]))
+    good = text_of(report.workload_table([report.workload_document(workload_result(9.0), None)]))
     bad = workload_result(9.0, limited_by_swarm=True, everybody_got_everything=False)
     assert "yes" in good
     assert "NO" not in good
-    document = report.workload_document(bad)
+    document = report.workload_document(bad, None)
     assert "NO" in text_of(report.workload_table([document]))
     # The cost of another crowd than the planned one neither reaches nor misses a target.
     assert {target["reached"] for target in document["targets"]} == {None}

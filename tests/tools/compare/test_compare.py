@@ -19,11 +19,11 @@ from helpers.paths import ROOT
 from helpers.server_stats import stats
 from helpers.web_page import assert_whole_page
 from rich.console import Console
-from zonetools.compare import outside, page, report
+from zonetools.compare import page, process_load, report
 from zonetools.compare.__main__ import MIX, main
 from zonetools.compare.delivery import SERVERS
-from zonetools.compare.measure import Run, Verdict, measure, run_of, skipped
-from zonetools.compare.outside import ProcessLoad
+from zonetools.compare.measure import Run, Verdict, measure, run_of
+from zonetools.compare.process_load import ProcessLoad
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
@@ -163,14 +163,14 @@ def test_run_takes_the_cpu_time_from_the_system_without_statistics() -> None:
     ],
 )
 def test_parse_count_gives_a_reason_when_perf_counted_nothing(output: str, why: str) -> None:
-    calls, unknown = outside.parse_count(output, 1.0)
+    calls, unknown = process_load.parse_count(output, 1.0)
     assert calls is None
     assert why in unknown
 
 
 def test_observe_without_perf_knows_no_system_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    seen = asyncio.run(outside.observe(os.getpid(), 0.01))
+    seen = asyncio.run(process_load.observe(os.getpid(), 0.01))
     assert seen.system_calls_per_s is None
     assert seen.system_calls_unknown == "perf is not installed"
     assert (seen.cpu_percent is None) == (seen.waited_percent is None)
@@ -180,7 +180,7 @@ def test_observe_without_perf_knows_no_system_calls(monkeypatch: pytest.MonkeyPa
 def test_observe_of_an_ended_process_knows_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    seen = asyncio.run(outside.observe(process.pid, 0.01))
+    seen = asyncio.run(process_load.observe(process.pid, 0.01))
     assert (seen.cpu_percent, seen.waited_percent, seen.system_calls_per_s) == (None, None, None)
     assert seen.system_calls_unknown
 
@@ -196,7 +196,7 @@ def document() -> dict[str, Any]:
     held = run_of("zone", outcome(), ProcessLoad(30.0, 25.0, 500.0, ""))
     larger = dataclasses.replace(held, players=20)
     behind = run_of("immediate", outcome(latency_ms=2500.0, cpu_percent_busiest=99.0), ProcessLoad())
-    runs = [held, behind, larger, skipped("immediate", 20, 10)]
+    runs = [held, behind, larger, Run("immediate", 20, Verdict.SKIPPED, ["could not keep up with 10"])]
     made = report.document(runs, outcome().plan, 20, MACHINE, interrupted=False)
     plain: dict[str, Any] = json.loads(json.dumps(made))
     assert plain == made

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.paths import ROOT
 from zonetools.soak import __main__ as soak
-from zonetools.soak.lab import Finding, Lab
+from zonetools.soak.fault_lab import Finding, Lab
 from zonetools.soak.promises import PROMISES, Promise
 
 from zoneserver.support.process import raise_open_files

@@ -50,7 +50,7 @@ async def run_against(server: HonestServer, rate: float = 50.0) -> Tally:
             last = server.zone.world.tick + 30
             await server.wait_until(lambda: server.zone.world.tick >= last)
             commands.put_nowait(Stop())
-            return Tally.from_json(await running)
+            return await running
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 
@@ -21,12 +20,11 @@ from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration
 from zonetools.bench import report
 from zonetools.bench.measure import measure
-from zonetools.bench.micro import MICRO, run_micro
+from zonetools.bench.micro_benchmarks import MICRO, run_micro
 from zonetools.bench.workload import WORKLOADS
+from zonetools.common.machine import load_average
 from zonetools.common.server_process import cancel_on_signals
 from zonetools.swarm.plan import DEFAULT_MIX, parse_mix
-
-__all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +42,7 @@ _EXIT_CODES = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    return run_command(_parser(), _main, argv)
-
-
-async def _main(arguments: argparse.Namespace) -> int:
-    loop_factory(arguments.loop)
-    with _output(arguments.json) as json_file:
-        return await _run(arguments, json_file)
+    return run_command(_parser(), _run, argv)
 
 
 def _parser() -> Parser:
@@ -76,31 +68,26 @@ def _parser() -> Parser:
     return parser
 
 
-@contextlib.contextmanager
-def _output(path: str | None) -> Iterator[TextIO | None]:
-    """The file for the lines of JSON; None if none are requested."""
-    if path == "-":
-        yield sys.stdout
-    elif path is None:
-        yield None
-    else:
-        with Path(path).open("w") as file:
-            yield file
-
-
-async def _run(arguments: argparse.Namespace, json_file: TextIO | None) -> int:
+async def _run(arguments: argparse.Namespace) -> int:
+    loop_factory(arguments.loop)
     cancel_on_signals()
     chosen = (*WORKLOADS, "micro") if arguments.workload == "all" else (arguments.workload,)
     workloads = [WORKLOADS[name] for name in chosen if name in WORKLOADS]
     needed = max((workload.open_files_per_process for workload in workloads), default=0)
     require_open_files(needed, "the server needs")
 
+    if arguments.json not in {None, "-"}:
+        Path(arguments.json).write_text("")
+
     def write(document: dict[str, Any]) -> dict[str, Any]:
-        if json_file is not None:
-            print(json.dumps(document), file=json_file, flush=True)
+        if arguments.json == "-":
+            print(json.dumps(document), flush=True)
+        elif arguments.json is not None:
+            with Path(arguments.json).open("a") as file:
+                print(json.dumps(document), file=file)
         return document
 
-    workload_documents = []
+    workload_documents, load_before = [], load_average()
     for workload in workloads:
         result = await measure(
             workload,
@@ -111,12 +98,12 @@ async def _run(arguments: argparse.Namespace, json_file: TextIO | None) -> int:
             log=_log.info,
             deflate=arguments.deflate,
         )
-        workload_documents.append(write(report.workload_document(result)))
+        workload_documents.append(write(report.workload_document(result, load_before)))
     micro_documents = []
     for name in MICRO if "micro" in chosen else ():
         await asyncio.sleep(0)  # A micro benchmark never waits; Ctrl-C takes effect here.
-        micro_documents.append(write(report.micro_document(run_micro(name, _MICRO_RUNS))))
-    if json_file is not sys.stdout:
+        micro_documents.append(write(report.micro_document(run_micro(name, _MICRO_RUNS), load_before)))
+    if arguments.json != "-":
         console = Console(highlight=False)
         if workload_documents:
             console.print(report.workload_table(workload_documents))

@@ -12,8 +12,6 @@ import struct
 import sys
 from collections.abc import Callable
 
-__all__ = ["HARDWARE", "INSTRUCTIONS", "SOFTWARE", "TASK_CLOCK", "open_counter"]
-
 HARDWARE, SOFTWARE = 0, 1
 INSTRUCTIONS, TASK_CLOCK = 1, 1
 """The counter of instructions (hardware), and of nanoseconds on a processor (software)."""

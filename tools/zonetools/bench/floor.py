@@ -1,17 +1,17 @@
 """The floor: the CPU cost of sending one buffer to many sockets, and nothing else.
 
-One process sends in a bare loop over non-blocking sockets with the server's socket options; another
-(`drain`) reads and discards the data. The result is the CPU time of the sending process, as for the server.
+One process sends in a bare loop over non-blocking sockets with the server's socket options; another one reads and
+discards the data. The result is the CPU time of the sending process, as for the server.
 The floor reads nothing, so reading counts as a cost of the server.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import json
 import os
+import selectors
 import socket
 import subprocess
 import sys
@@ -23,13 +23,13 @@ from typing import NamedTuple
 from zoneserver.config import Limits
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.process import raise_open_files
-
-__all__ = ["FloorError", "FloorPlan", "FloorResult", "run_floor"]
+from zonetools.common.program import run_program
 
 _BACKLOG = 4096
 _WARM_UP_SECONDS = 0.5
 # How long everything except sending may take: starting two interpreters, and thousands of connections.
 _PATIENCE_SECONDS = 30.0
+_READ_BYTES = 256 * 1024
 
 
 class FloorError(CannotStartError):
@@ -67,29 +67,14 @@ class FloorResult:
 
 async def run_floor(plan: FloorPlan) -> FloorResult:
     """Run the processes of the floor. Raises FloorError."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "zonetools.bench.floor",
-        json.dumps(dataclasses.asdict(plan)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    command = (sys.executable, "-m", "zonetools.bench.floor", json.dumps(dataclasses.asdict(plan)))
     try:
-        async with asyncio.timeout(plan.seconds + 2 * _PATIENCE_SECONDS):
-            out, err = await process.communicate()
+        # The receiving process ends by itself once the sender is gone.
+        code, out, err = await run_program(*command, seconds=plan.seconds + 2 * _PATIENCE_SECONDS)
     except TimeoutError:
         raise FloorError("the floor process did not end in time") from None
-    finally:
-        # The receiving process ends by itself once the sender is gone.
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        lines = err.decode(errors="replace").strip().splitlines()
-        raise FloorError(f"the floor process failed: {lines[-1] if lines else process.returncode}")
+    if code:
+        raise FloorError(f"the floor process failed: {err.strip().splitlines()[-1] if err.strip() else code}")
     return FloorResult(**json.loads(out))
 
 
@@ -100,12 +85,22 @@ def measure(plan: FloorPlan) -> FloorResult:
     """Connect, warm up, send for the planned time, and wait until everything has been read."""
     data = os.urandom(plan.frame_bytes)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listen())
-        command = (sys.executable, "-m", "zonetools.bench.drain", str(listener.getsockname()[1]), str(plan.sockets))
+        listener = stack.enter_context(socket.socket())
+        # As in the server, connections inherit the size of the send buffer.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, Limits().socket_send_bytes)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(_BACKLOG)
+        listener.settimeout(_PATIENCE_SECONDS)
+        command = (sys.executable, "-m", "zonetools.bench.floor", str(listener.getsockname()[1]), str(plan.sockets))
         receiver = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
         # The connections must be closed before waiting for the receiving process.
         with contextlib.ExitStack() as connections:
-            sends = [connections.enter_context(_accept(listener)).send for _ in range(plan.sockets)]
+            sends = []
+            for _ in range(plan.sockets):
+                sock = connections.enter_context(listener.accept()[0])
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sends.append(sock.send)
             warm_up = send_at_rate(sends, data, plan.hz, _WARM_UP_SECONDS)
             began, cpu_began = time.monotonic(), time.process_time()
             sent = send_at_rate(sends, data, plan.hz, plan.seconds)
@@ -149,29 +144,38 @@ def send_at_rate(sends: Sequence[Callable[[bytes], int]], data: bytes, hz: int, 
     return Sent(ticks, passed - ticks, ticks * len(sends) - blocked, blocked, sent_bytes)
 
 
-def _listen() -> socket.socket:
-    """Listen as the server does: connections inherit the size of the send buffer."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, Limits().socket_send_bytes)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(_BACKLOG)
-    listener.settimeout(_PATIENCE_SECONDS)
-    return listener
+# --- The receiving process ------------------------------------------------------------------------
 
 
-def _accept(listener: socket.socket) -> socket.socket:
-    sock, _ = listener.accept()
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+def drain(port: int, count: int) -> int:
+    """Read from `count` connections to a port of this machine until all end; return the number of bytes."""
+    selector = selectors.DefaultSelector()
+    for _ in range(count):
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setblocking(False)
+        selector.register(sock, selectors.EVENT_READ, sock)
+    buffer, drained_bytes = bytearray(_READ_BYTES), 0
+    while selector.get_map():
+        for key, _ in selector.select():
+            received = key.data.recv_into(buffer)
+            drained_bytes += received
+            if not received:
+                selector.unregister(key.data)
+                key.data.close()
+    return drained_bytes
 
 
-def main() -> None:
-    """Run the process: read a FloorPlan as JSON from the arguments, print a FloorResult as JSON."""
-    plan = FloorPlan(**json.loads(sys.argv[1]))
-    raise_open_files(plan.sockets + 64)
-    print(json.dumps(dataclasses.asdict(measure(plan))))
+def main(*arguments: str) -> None:
+    """Send, for a FloorPlan as JSON, and print a FloorResult; or drain, for a port and the number of connections."""
+    if len(arguments) == 1:
+        plan = FloorPlan(**json.loads(arguments[0]))
+        raise_open_files(plan.sockets + 64)
+        print(json.dumps(dataclasses.asdict(measure(plan))))
+    else:
+        port, count = map(int, arguments)
+        raise_open_files(count + 64)
+        print(drain(port, count))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -20,8 +20,6 @@ from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 
-__all__ = ["Repetition", "ServerResult", "WorkloadResult", "measure", "median_of"]
-
 # By then, the buffers on both sides that the joins filled are empty.
 _SETTLE_SECONDS = 2.0
 
@@ -165,7 +163,7 @@ async def run_server(
             mix=dict(mix),
             deflate=deflate,
         )
-        outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run(lambda _progress: None)
+        outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run()
     return server_result(outcome)
 
 

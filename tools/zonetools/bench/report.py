@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,22 +10,21 @@ from rich.table import Table
 from rich.text import Text
 
 from zonetools.bench.measure import WorkloadResult
-from zonetools.bench.micro import MicroResult
-
-__all__ = ["BENCH_SCHEMA", "micro_document", "micro_table", "workload_document", "workload_table"]
+from zonetools.bench.micro_benchmarks import MicroResult
+from zonetools.common.machine import machine
 
 BENCH_SCHEMA = "zone-bench/1"
 
 _MARKS = {True: ("<=", "green"), False: ("above", "red"), None: ("void, target", "yellow")}
 
 
-def workload_document(result: WorkloadResult) -> dict[str, Any]:
+def workload_document(result: WorkloadResult, load_before: float | None) -> dict[str, Any]:
     """One workload: the medians, the targets and whether they were reached, and every repetition."""
     workload, repetitions = result.workload, result.repetitions
     return {
         "schema": BENCH_SCHEMA,
         "measurement": workload.name,
-        "machine": machine(),
+        "machine": machine(load_before),
         "loop": repetitions[0].server.loop,
         "players": workload.players,
         "hz": workload.hz,
@@ -46,15 +43,11 @@ def workload_document(result: WorkloadResult) -> dict[str, Any]:
     }
 
 
-def micro_document(result: MicroResult) -> dict[str, Any]:
+def micro_document(result: MicroResult, load_before: float | None) -> dict[str, Any]:
     """The result of one micro benchmark."""
     values = dataclasses.asdict(result)
-    return {"schema": BENCH_SCHEMA, "measurement": f"micro.{values.pop('name')}", "machine": machine(), **values}
-
-
-def machine() -> dict[str, Any]:
-    """The machine that the results were measured on."""
-    return {"python": platform.python_version(), "system": platform.system(), "cpus": os.cpu_count()}
+    name = f"micro.{values.pop('name')}"
+    return {"schema": BENCH_SCHEMA, "measurement": name, "machine": machine(load_before), **values}
 
 
 def targets(result: WorkloadResult) -> list[dict[str, Any]]:

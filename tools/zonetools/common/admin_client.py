@@ -13,8 +13,6 @@ from typing import Any
 from zoneserver.admin.stats import SessionList, Stats
 from zoneserver.support.format import format_address
 
-__all__ = ["AdminClient", "ServerUnreachable", "ZoneMap"]
-
 # A server under full load still answers between two ticks. One that needs longer than this counts as unreachable.
 _ANSWER_SECONDS = 2.0
 # The map of 2,000 players takes about 25 kB and a list of sessions less. A much longer answer does not come

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-__all__ = ["html_document"]
-
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --dim: #59636e; --back: #ffffff; --rule: #d1d9e0; --card: #f6f8fa;
   --good: #1a7f37; --bad: #cf222e }

@@ -6,8 +6,6 @@ import os
 import platform
 from typing import Any
 
-__all__ = ["load_average", "load_text", "machine", "machine_text"]
-
 
 def load_average() -> float | None:
     """The load average of the last minute; None if the system does not provide it."""

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Plot", "Series", "linear_ticks", "log_ticks", "plots_svg", "short"]
-
 _WIDTH, _HEIGHT = 328, 268
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 34, 44
 _GAP, _HEAD, _LEGEND, _FOOT = 6, 34, 26, 22
@@ -75,15 +73,12 @@ class Plot:
         """This plot alone, as a whole SVG document."""
         return plots_svg([self])
 
-    def _shown(self) -> list[list[tuple[float, float]]]:
-        return [
+    def _panel(self) -> list[str]:
+        """The SVG elements of this plot, with its upper left corner at the origin."""
+        shown = [
             [(x, y) for x, y in each.points if (x > 0 or not self.log_x) and (y > 0 or not self.log_y)]
             for each in self.series
         ]
-
-    def _panel(self) -> list[str]:
-        """The SVG elements of this plot, with its upper left corner at the origin."""
-        shown = self._shown()
         points = [point for curve in shown for point in curve]
         levels = [y for _, y in points]
         limit = self.limit if self.limit is not None and (self.limit[1] > 0 or not self.log_y) else None

@@ -11,14 +11,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.process import own_environment
-
-__all__ = ["ServerProcess", "SpawnError", "cancel_on_signals"]
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +87,7 @@ class ServerProcess:
         self.port, self.stats_port = ports["port"], ports["stats_port"]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         await self._end(signal.SIGTERM)
 
     @property

@@ -22,10 +22,8 @@ from zoneserver.support.parse import above_zero, one_of, parse_count, parse_dura
 from zonetools.common.machine import load_average, machine
 from zonetools.compare import page, report
 from zonetools.compare.delivery import SERVERS
-from zonetools.compare.measure import Run, Verdict, measure, skipped
+from zonetools.compare.measure import Run, Verdict, measure
 from zonetools.swarm.plan import Plan
-
-__all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +122,8 @@ async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
             if stop.is_set():
                 break
             if delivery in stopped:
-                runs.append(skipped(delivery, players, stopped[delivery]))
+                why = f"could not keep up with {stopped[delivery]:,}"
+                runs.append(Run(delivery, players, Verdict.SKIPPED, [why]))
                 continue
             processes = min(plan.processes, players)
             run = await measure(delivery, dataclasses.replace(plan, bots=players, processes=processes), stop)

@@ -27,8 +27,6 @@ from zoneserver.gateway.session import Session
 from zoneserver.server import ZoneServer
 from zoneserver.zone.frame_history import History
 
-__all__ = ["SERVERS", "GatheringBroadcaster", "ImmediateGateway", "SessionGateway"]
-
 
 class ImmediateGateway(Gateway):
     """Has the zone tick for each packet of actions; the tick loop goes on for players who join and leave."""

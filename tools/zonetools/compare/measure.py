@@ -9,12 +9,10 @@ from typing import Any
 
 from zoneserver.admin.stats import Stats
 from zonetools.common.server_process import ServerProcess
-from zonetools.compare.outside import ProcessLoad, observe
+from zonetools.compare.process_load import ProcessLoad, observe
 from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
-
-__all__ = ["TICKS_HELD", "Run", "Verdict", "measure", "run_of", "skipped"]
 
 TICKS_HELD = 2
 """A crowd is held if 99 % of all actions reach their own player within this many ticks."""
@@ -81,10 +79,11 @@ async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
     async with ServerProcess(*arguments, program=("zonetools.compare.delivery", delivery)) as server:
         plan = dataclasses.replace(plan, port=server.port)
         conductor = Conductor(plan, server.stats_port)
-        stopping = asyncio.create_task(_stop_with(conductor, stop))
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _task: conductor.stop())
         observing = asyncio.create_task(_observe(conductor, server.pid))
         try:
-            outcome = await conductor.run(lambda _progress: None)
+            outcome = await conductor.run()
         except SwarmError as error:
             return Run(delivery, plan.bots, Verdict.BEHIND, [str(error)])
         finally:
@@ -93,11 +92,6 @@ async def measure(delivery: str, plan: Plan, stop: asyncio.Event) -> Run:
             await asyncio.wait([stopping, observing])
         load = ProcessLoad() if observing.cancelled() else observing.result()
     return run_of(delivery, outcome, load)
-
-
-async def _stop_with(conductor: Conductor, stop: asyncio.Event) -> None:
-    await stop.wait()
-    conductor.stop()
 
 
 async def _observe(conductor: Conductor, pid: int) -> ProcessLoad:
@@ -132,15 +126,10 @@ def run_of(delivery: str, outcome: Outcome, load: ProcessLoad) -> Run:
         latency_ms={
             name: value for name, value in result["latency_ms"].items() if name in {"p50", "p99"} and value is not None
         },
-        tick_overruns=_overruns(measured),
+        tick_overruns=None if measured is None else measured[1].overruns_total - measured[0].overruns_total,
         limited_by_swarm=result["swarm"]["why_limited"],
         swarm=result,
     )
-
-
-def skipped(delivery: str, players: int, smaller: int) -> Run:
-    """The entry of a run that was left out because a smaller crowd was already too large."""
-    return Run(delivery, players, Verdict.SKIPPED, [f"could not keep up with {smaller:,}"])
 
 
 def _rates(server: tuple[Stats, Stats] | None) -> dict[str, float]:
@@ -151,10 +140,6 @@ def _rates(server: tuple[Stats, Stats] | None) -> dict[str, float]:
     seconds = max(after.uptime_s - before.uptime_s, 1e-9)
     names = ("frames_out_total", "sends_total", "actions_in_total")
     return {name: round((getattr(after, name) - getattr(before, name)) / seconds, 1) for name in names}
-
-
-def _overruns(server: tuple[Stats, Stats] | None) -> int | None:
-    return None if server is None else server[1].overruns_total - server[0].overruns_total
 
 
 def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) -> tuple[str, list[str]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from zoneserver.support.format import format_decimal
 from zonetools.common.html import html_document
 from zonetools.common.machine import machine_text
 from zonetools.common.plots import Plot, Series, plots_svg
 from zonetools.compare.measure import Verdict
-from zonetools.compare.report import fixed, notes_of, runs_by_crowd
-
-__all__ = ["html", "svg"]
+from zonetools.compare.report import notes_of, runs_by_crowd
 
 _STYLE = """
 .tiles { grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)) }
@@ -44,12 +43,12 @@ def svg(document: dict[str, Any]) -> str:
 
 def html(document: dict[str, Any]) -> str:
     """The comparison as one self-contained HTML document."""
-    plots = _plots(document)
+    plots, plan = _plots(document), document["plan"]
     order = ("sends", "calls", "cpu", "p50", "p99", "bytes")
     body = f"""
 <h1>Three ways to send every action to every player</h1>
 <p>The server code, the bots and their actions are equal in all runs; only the moment of sending differs.
-{escape(_head(document))}.</p>
+{plan["rate"]:g} actions per second and player, {plan["hz"]} ticks per second, all see each other.</p>
 <div class="tiles">{"".join(_tile(delivery) for delivery in document["deliveries"])}</div>
 {plots_svg([plots[name] for name in order], note=_CROSS)}
 <h2>Measurements</h2>
@@ -65,22 +64,10 @@ process, of any kind, in a sample of the run. Bytes are those of the protocol wi
 each packet; those headers add more, the smaller the packets are. Percentages are of one core.
 If each action is a frame of its own, a frame number counts actions and not twentieths of a second. The bots
 therefore only do what does not depend on time: they walk, talk and wave.</p>
-<p class="dim">{escape(_machine(document))}</p>
+<p class="dim">Measured on {escape(machine_text(document["machine"]))}; server, swarm and everything else
+on one machine; {plan["seconds"]:g} s each, {plan["processes"]} process(es) of bots, seed {plan["seed"]}.</p>
 """
     return html_document("zoneserver: three ways to send every action to every player", body, _STYLE)
-
-
-def _head(document: dict[str, Any]) -> str:
-    plan = document["plan"]
-    return f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, all see each other"
-
-
-def _machine(document: dict[str, Any]) -> str:
-    plan = document["plan"]
-    return (
-        f"Measured on {machine_text(document['machine'])}; server, swarm and everything else on one machine; "
-        f"{plan['seconds']:g} s each, {plan['processes']} process(es) of bots, seed {plan['seed']}."
-    )
 
 
 def _value(run: dict[str, Any], key: str) -> float | None:
@@ -130,7 +117,7 @@ def _table(document: dict[str, Any]) -> str:
     for delivery, run in runs_by_crowd(document):
         values = ((_value(run, key), digits) for _, key, digits in _COLUMNS)
         cells = [f"{run['players']:,}", delivery["name"]]
-        cells += [fixed(value, digits) for value, digits in values]
+        cells += [format_decimal(value, digits) for value, digits in values]
         cells.append(run["verdict"] + (" *" if run["limited_by_swarm"] else ""))
         first = ' class="first"' if run["players"] != players else ""
         players = run["players"]

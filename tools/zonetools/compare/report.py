@@ -10,11 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from zoneserver.support.format import format_decimal
 from zonetools.common.machine import load_text
 from zonetools.compare.measure import TICKS_HELD, Run, Verdict
 from zonetools.swarm.plan import Plan
-
-__all__ = ["STRATEGIES", "document", "fixed", "notes_of", "passed", "render", "runs_by_crowd"]
 
 STRATEGIES = {
     "zone": "one buffer per tick",
@@ -54,17 +53,15 @@ def document(runs: Sequence[Run], plan: Plan, hz: int, machine: dict[str, Any], 
                 "largest_crowd_held": max(
                     (run.players for run in runs if run.delivery == name and run.verdict == Verdict.HELD), default=0
                 ),
-                "runs": [_plain(run) for run in runs if run.delivery == name],
+                "runs": [
+                    {key: value for key, value in dataclasses.asdict(run).items() if key != "delivery"}
+                    for run in runs
+                    if run.delivery == name
+                ],
             }
             for name in deliveries
         ],
     }
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    values = dataclasses.asdict(run)
-    del values["delivery"]
-    return values
 
 
 def passed(document: dict[str, Any]) -> bool:
@@ -89,7 +86,19 @@ def render(document: dict[str, Any]) -> RenderableType:
         if players not in {0, run["players"]}:
             table.add_row()
         players = run["players"]
-        table.add_row(f"{players:,}", delivery["name"], *_cells(run), _verdict(run))
+        latency, bytes_per_s = run["latency_ms"], run["bytes_per_player_per_s"]
+        table.add_row(
+            f"{players:,}",
+            delivery["name"],
+            format_decimal(run["sends_per_s"]),
+            format_decimal(run["system_calls_per_s"]),
+            format_decimal(None if bytes_per_s is None else bytes_per_s / 1000, 1),
+            format_decimal(run["cpu_percent"]),
+            format_decimal(latency.get("p50")),
+            format_decimal(latency.get("p99")),
+            format_decimal(run["tick_overruns"]),
+            Text(run["verdict"] + (" *" if run["limited_by_swarm"] else ""), _STYLES.get(run["verdict"], "dim")),
+        )
         if remarks := notes_of(run):
             notes.append(Text(f"{delivery['name']}, {players:,} players: {'; '.join(remarks)}", "dim"))
     head = f"{plan['rate']:g} actions per second and player, {plan['hz']} ticks per second, {plan['seconds']:g} s each"
@@ -111,30 +120,6 @@ def runs_by_crowd(document: dict[str, Any]) -> list[tuple[dict[str, Any], dict[s
     """All runs with their strategies, smallest crowd first."""
     runs = [(delivery, run) for delivery in document["deliveries"] for run in delivery["runs"]]
     return sorted(runs, key=lambda each: each[1]["players"])
-
-
-def _cells(run: dict[str, Any]) -> list[str]:
-    latency = run["latency_ms"]
-    bytes_per_s = run["bytes_per_player_per_s"]
-    return [
-        fixed(run["sends_per_s"]),
-        fixed(run["system_calls_per_s"]),
-        fixed(None if bytes_per_s is None else bytes_per_s / 1000, 1),
-        fixed(run["cpu_percent"]),
-        fixed(latency.get("p50")),
-        fixed(latency.get("p99")),
-        fixed(run["tick_overruns"]),
-    ]
-
-
-def fixed(value: float | None, digits: int = 0) -> str:
-    """A number with a fixed count of decimals; a dash if it is not known."""
-    return "-" if value is None else f"{value:,.{digits}f}"
-
-
-def _verdict(run: dict[str, Any]) -> Text:
-    mark = " *" if run["limited_by_swarm"] else ""
-    return Text(run["verdict"] + mark, _STYLES.get(run["verdict"], "dim"))
 
 
 def notes_of(run: dict[str, Any]) -> list[str]:

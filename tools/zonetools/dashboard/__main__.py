@@ -16,10 +16,8 @@ from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.format import format_address
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_port
 from zonetools.common.admin_client import ServerUnreachable
+from zonetools.dashboard.display import watch, watch_once
 from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
-from zonetools.dashboard.watch import watch, watch_once
-
-__all__ = ["main"]
 
 # Asking more often than this would itself load the server.
 _INTERVAL_MIN = 0.1

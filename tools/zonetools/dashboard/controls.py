@@ -10,8 +10,6 @@ from zonetools.dashboard.data.monitor import WINDOWS, ServerState
 from zonetools.dashboard.screen.glyphs import Glyphs
 from zonetools.dashboard.screen.view import ScreenState, lists_shown, next_panel
 
-__all__ = ["Controls"]
-
 
 class Controls:
     """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts."""

@@ -22,11 +22,9 @@ from zoneserver.support.event_loop import loop_factory
 from zoneserver.support.parse import one_of, parse_integer
 from zonetools.common.admin_client import ServerUnreachable
 from zonetools.common.server_process import cancel_on_signals
-from zonetools.soak.lab import Finding, Lab
+from zonetools.soak.fault_lab import Finding, Lab
 from zonetools.soak.promises import PROMISES, Promise
 from zonetools.soak.tasks import together
-
-__all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 

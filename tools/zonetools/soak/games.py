@@ -7,8 +7,6 @@ import time
 from zoneserver.games.plaza import Plaza
 from zoneserver.zone.rules import Player, action
 
-__all__ = ["Bulky", "Failing", "Heavy"]
-
 
 class Failing(Plaza):
     """The demo game with a rule that raises."""

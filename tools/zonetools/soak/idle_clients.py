@@ -16,8 +16,6 @@ from zoneserver.protocol.messages import Welcome
 from zoneserver.support.event_loop import loop_factory
 from zoneserver.support.process import raise_open_files
 
-__all__ = ["main"]
-
 
 class IdleClient(ClientProtocol):
     """A player that joins and does nothing. `joined` collects the names of all players in the process."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zonetools.soak.lab import Scenario
+from zonetools.soak.fault_lab import Scenario
 from zonetools.soak.scenarios import actions, crowds, endurance, failure, flood, identity, junk, pacing
-
-__all__ = ["PROMISES", "Promise"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["beside", "together"]
-
 Found = TypeVar("Found")
 
 

@@ -24,15 +24,13 @@ from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix
 from zonetools.swarm.report.build import passed, summary
-from zonetools.swarm.report.compare import compare, parse_report_file, read_report
+from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.conditions import evaluate, parse_condition
 from zonetools.swarm.report.csv import TABLES, csv_tables
 from zonetools.swarm.report.html import html_page
 from zonetools.swarm.report.live import Display
 from zonetools.swarm.report.metrics import METRICS
 from zonetools.swarm.report.text import show
-
-__all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +122,7 @@ def _parser() -> Parser:
     parser.exclusive()
     flag("--mix", parse=parse_mix, default=default.mix, help="shares of the roles", shown=DEFAULT_MIX)
     text = "a class of your own as the only role; it may also be a role in --mix"
-    flag("--bot", parse=_parse_bot, dest="mix", metavar="module:Class", help=text)
+    flag("--bot", parse=lambda role: parse_mix(f"{role}=1"), dest="mix", metavar="module:Class", help=text)
     parser.section("the run")
     text = "how long to measure after all bots have joined; 0 until Ctrl-C"
     flag("--time", "-t", parse=parse_duration, default=default.seconds, help=text)
@@ -141,11 +139,6 @@ def _parser() -> Parser:
     flag("--fail-if", parse=parse_condition, metavar="CONDITION", repeats=True, help=text)
     parser.common()
     return parser
-
-
-def _parse_bot(role: str) -> dict[str, int]:
-    """Return a mix of one role. Raises ValueError."""
-    return parse_mix(f"{role}=1")
 
 
 def _parse_html(text: str) -> str:

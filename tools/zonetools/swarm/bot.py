@@ -12,8 +12,6 @@ from zoneserver.protocol.messages import Bye, Pong, Refusal, Welcome
 from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
 from zonetools.swarm.plan import Plan
 
-__all__ = ["BotOwner", "SwarmBot"]
-
 # After a tick the event loop reads thousands of frames before it runs any timer. So that bots do not act late, the
 # due actions are also done after every 64 frames.
 _FRAMES_BETWEEN_ACTIONS = 64
@@ -27,23 +25,12 @@ class BotOwner(Protocol):
     frame_checker: FrameChecker
     counts: ActionCounts
 
-    def bots_may_act(self) -> None:
-        """Do the actions that are due. Called repeatedly while many frames are read in a row."""
-
-    def bot_joined(self, bot: SwarmBot) -> None:
-        """The bot has its first snapshot."""
-
-    def bot_caught_up(self) -> None:
-        """A bot received a snapshot in place of frames."""
-
-    def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
-        """The server refused an action of the bot, or warned the bot."""
-
-    def bot_answered(self, seconds: float) -> None:
-        """A PONG came `seconds` after its PING."""
-
-    def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
-        """The connection of the bot is closed."""
+    def bots_may_act(self) -> None: ...
+    def bot_joined(self, bot: SwarmBot) -> None: ...
+    def bot_caught_up(self) -> None: ...
+    def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None: ...
+    def bot_answered(self, seconds: float) -> None: ...
+    def bot_closed(self, bot: SwarmBot, bye: Bye) -> None: ...
 
 
 class SwarmBot(Bot):

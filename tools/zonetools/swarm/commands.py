@@ -1,28 +1,29 @@
-"""The conversation between the conductor and a worker process: one JSON object per line, over standard streams.
+"""The conversation between the conductor and a worker process: pickled objects, over standard streams.
 
-    to the worker    {"plan": {...}, "process": 0}, then {"command": "measure", ...}, then {"command": "stop"}
-    from the worker  {"joined": ..., "failed": ..., ...} four times a second, and finally {"tally": {...}}
+    to the worker    the plan and the worker's number; then a Measure; then a Stop
+    from the worker  its progress four times a second; finally {"tally": ...}
 
-The end of the worker's standard input means stop. `run_worker` is the worker's side of the conversation.
+The end of the worker's standard input means Stop. `run_worker` is the worker's side of the conversation. Pickle is
+safe here, because each side started the other one or was started by it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-import json
+import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import RawIOBase
 from typing import Any, Protocol
 
 from zoneserver.support.event_loop import loop_factory
-from zoneserver.support.process import discard_output
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
-
-__all__ = ["Command", "Measure", "Stop", "WorkerProtocol", "command_json", "run_worker"]
 
 _PROGRESS_SECONDS = 0.25
 
@@ -42,62 +43,63 @@ class Stop:
 Command = Measure | Stop
 
 
-def command_json(command: Command) -> dict[str, Any]:
-    """Return the command as plain values.
-
-    >>> command_json(Measure(TickGrid(100.0, 20)))
-    {'command': 'measure', 'grid': [100.0, 20]}
-    """
-    match command:
-        case Measure(grid):
-            return {"command": "measure", "grid": None if grid is None else [grid.origin_s, grid.hz]}
-        case Stop():
-            return {"command": "stop"}
-
-
-def _parse_command(line: bytes) -> Command:
-    message = json.loads(line)
-    if message["command"] == "measure":
-        return Measure(None if message["grid"] is None else TickGrid(*message["grid"]))
-    return Stop()
-
-
 class WorkerProtocol(Protocol):
     """The work of one process of the swarm."""
 
-    async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Run until the command to stop; return the tally as plain values."""
+    async def run(self, commands: asyncio.Queue[Command]) -> Any:
+        """Run until the command to stop; return the tally."""
 
     def progress(self) -> dict[str, Any]:
-        """Return the progress as plain values."""
+        """Return the progress."""
+
+
+def pack(message: Any) -> bytes:
+    """Return the bytes of one message: a length of four bytes, and the pickled object."""
+    data = pickle.dumps(message)
+    return len(data).to_bytes(4) + data
+
+
+async def receive(reader: asyncio.StreamReader) -> Any:
+    """Read one message; return None at the end of the stream."""
+    try:
+        return pickle.loads(await reader.readexactly(int.from_bytes(await reader.readexactly(4))))
+    except asyncio.IncompleteReadError:
+        return None
 
 
 def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     """Run a process of the swarm from its start to its end."""
     # Ctrl-C is for the process of the conductor, which then sends the command to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-        runner.run(_run(make))
+    # Standard output carries the messages. What a bot prints goes to standard error instead.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0) as output:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+            runner.run(_run(make, output))
 
 
-async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
+async def _run(make: Callable[[Plan, int], WorkerProtocol], output: RawIOBase) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    task = json.loads(await reader.readline())
-    worker = make(Plan(**task["plan"]), task["process"])
+    worker = make(*await receive(reader))
     commands: asyncio.Queue[Command] = asyncio.Queue()
 
     async def read_commands() -> None:
-        while line := await reader.readline():
-            commands.put_nowait(_parse_command(line))
+        while command := await receive(reader):
+            commands.put_nowait(command)
             # All bots exist by now. Without the freeze each full garbage collection would scan them, for 100 ms.
             gc.freeze()
         commands.put_nowait(Stop())
 
+    def write(message: dict[str, Any]) -> None:
+        # Without the conductor, standard input ends as well, and that stops this process.
+        with contextlib.suppress(BrokenPipeError):
+            output.write(pack(message))
+
     async def write_progress() -> None:
         while True:
-            _write(worker.progress())
+            write(worker.progress())
             await asyncio.sleep(_PROGRESS_SECONDS)
 
     background = [asyncio.create_task(read_commands()), asyncio.create_task(write_progress())]
@@ -106,14 +108,5 @@ async def _run(make: Callable[[Plan, int], WorkerProtocol]) -> None:
     finally:
         for job in background:
             job.cancel()
-    _write(worker.progress())
-    _write({"tally": tally})
-
-
-def _write(message: dict[str, Any]) -> None:
-    try:
-        sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The conductor is gone. Standard input ends as well, and that stops this process.
-        discard_output()
+    write(worker.progress())
+    write({"tally": tally})

@@ -15,15 +15,12 @@ from zoneserver.support.errors import CannotStartError
 from zonetools.common.machine import load_average, machine
 from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.hostile.verdict import RoleTally
-from zonetools.swarm.measure.meter import Second
 from zonetools.swarm.measure.series import Row, Series
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.processes import END_SECONDS, WorkerProcess
 from zonetools.swarm.server_observer import ServerObserver
-
-__all__ = ["Conductor", "Outcome", "Progress", "SwarmError"]
 
 # How much longer than planned a run may take, so that the server has ended a connection of every hostile bot.
 _VERDICT_SECONDS = 20.0
@@ -119,21 +116,21 @@ class Conductor:
         self._stop.set()
         self._changed.set()
 
-    async def run(self, on_progress: Callable[[Progress], None]) -> Outcome:
+    async def run(self, on_progress: Callable[[Progress], object] = bool) -> Outcome:
         """Run the plan. Raises SwarmError when no server listens, or when a process of the swarm fails."""
         before = await self._server.read()
         began = ended = None
         honest, hostile = self.plan.honest, self.plan.hostile
-        self._workers = [await self._start("worker", honest, number) for number in range(honest.processes)]
+        self._workers = [await WorkerProcess.start("worker", honest, number) for number in range(honest.processes)]
         if hostile:
-            self._hostile = await self._start("hostile.worker", self.plan, 0)
+            self._hostile = await WorkerProcess.start("hostile.worker", self.plan, 0)
         listeners = [asyncio.create_task(self._listen(process)) for process in self._processes()]
         watching = [
             asyncio.create_task(self._report_progress(on_progress)),
             asyncio.create_task(self._server.watch(self._series.add_server)),
         ]
         try:
-            await self._wait_until(self._all_joined)
+            await self._wait_until(lambda: all(worker.progress.get("done") for worker in self._workers))
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._server.read()
@@ -179,7 +176,7 @@ class Conductor:
         before, began, ended, after = stats
         if any(process.tally is None for process in self._processes()):
             raise SwarmError("a process of the swarm ended without a tally")
-        tallies = [Tally.from_json(worker.tally) for worker in self._workers if worker.tally is not None]
+        tallies: list[Tally] = [worker.tally for worker in self._workers]
         hostile = self._hostile.tally if self._hostile is not None else None
         server = None
         if began is not None and ended is not None:
@@ -201,7 +198,7 @@ class Conductor:
             digests_mismatched=self._digests_mismatched,
             stats=(before, began, ended) if before and began and ended else None,
             closed_server=closed,
-            hostile={role: RoleTally.from_json(form) for role, form in hostile["roles"].items()} if hostile else {},
+            hostile=hostile["roles"] if hostile else {},
             cpu_percent_hostile=100 * hostile["cpu_seconds"] / max(hostile["seconds"], 1e-9) if hostile else 0.0,
             began=self._began,
             started_unix_s=self._started_unix_s,
@@ -213,11 +210,6 @@ class Conductor:
 
     def _processes(self) -> list[WorkerProcess]:
         return [*self._workers, self._hostile] if self._hostile is not None else self._workers
-
-    async def _start(self, module: str, plan: Plan, number: int) -> WorkerProcess:
-        process = WorkerProcess()
-        await process.start(module, plan, number)
-        return process
 
     def _send(self, command: Command) -> None:
         for process in self._processes():
@@ -232,25 +224,22 @@ class Conductor:
     def _on_progress(self, progress: dict[str, Any]) -> None:
         """Take the new digests and seconds out of the progress of a process; the rest of it stays there."""
         self._compare_digests(progress.pop("digests", {}))
-        for form in progress.pop("seconds", ()):
-            self._series.add(Second.from_json(form))
+        for second in progress.pop("seconds", ()):
+            self._series.add(second)
         if progress.get("nobody_listens"):
             self._nobody_listens = True
             self._stop.set()
         self._changed.set()
 
-    def _compare_digests(self, digests: dict[str, int]) -> None:
+    def _compare_digests(self, digests: dict[int, int]) -> None:
         """Count the ticks whose frame had other bytes in another process."""
         for tick, digest in digests.items():
-            if self._digests.setdefault(int(tick), digest) != digest:
+            if self._digests.setdefault(tick, digest) != digest:
                 self._digests_mismatched += 1
         for old in list(self._digests)[: max(0, len(self._digests) - _DIGESTS_KEPT)]:
             del self._digests[old]
 
     # --- Waiting ----------------------------------------------------------------------------------
-
-    def _all_joined(self) -> bool:
-        return all(worker.progress.get("done") for worker in self._workers)
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self._stop.is_set():
@@ -264,7 +253,7 @@ class Conductor:
 
     # --- Progress ---------------------------------------------------------------------------------
 
-    async def _report_progress(self, on_progress: Callable[[Progress], None]) -> None:
+    async def _report_progress(self, on_progress: Callable[[Progress], object]) -> None:
         progress = self.progress
         while True:
             for name in ("joined", "failed", "sent", "delivered", "frames", "refused", "lost", "duplicated"):

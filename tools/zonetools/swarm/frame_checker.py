@@ -19,8 +19,6 @@ from zoneserver.protocol import decoding, framing
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
 from zonetools.swarm.measure.tick_grid import TickGrid
 
-__all__ = ["FrameChecker", "FrameRecord"]
-
 # How many ticks a first copy is kept: a bot may lag this far behind the bot that received it first.
 _RECORDS_KEPT = 1_200
 # How many inflated payloads are kept: bots that keep up are no further apart.

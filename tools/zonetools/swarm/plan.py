@@ -8,7 +8,6 @@ import ipaddress
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
@@ -17,8 +16,6 @@ from zoneserver.authoring.load import LoadError, load_class
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-
-__all__ = ["DEFAULT_MIX", "Plan", "behaviour_of", "check_target", "is_this_machine", "parse_mix"]
 
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
@@ -159,10 +156,6 @@ class Plan:
         with a much higher sequence.
         """
         return 1 + random.Random(self.seed * 2_000_003 + number).randrange(64)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values: `Plan(**values)` is this plan in another process."""
-        return dataclasses.asdict(self)
 
 
 def is_this_machine(host: str) -> bool:

@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
-from zonetools.swarm.commands import Command, command_json
+from zonetools.swarm.commands import Command, pack, receive
 from zonetools.swarm.plan import Plan
-
-__all__ = ["END_SECONDS", "WorkerProcess"]
 
 END_SECONDS = 15.0
 """The longest time that a worker needs to end: it waits for outstanding answers, then for the ends of sessions."""
 
-# The last line of a worker is its tally, which contains histograms.
-_LINE_BYTES_MAX = 16 * 1024 * 1024
-
 
 class WorkerProcess:
-    """One process: call `start`, then `listen` until it has sent everything, then `end`."""
+    """One process: `start` it, then `listen` until it has sent everything, then `end`."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.progress: dict[str, Any] = {}
         """The newest progress that it sent."""
-        self.tally: dict[str, Any] | None = None
+        self.tally: Any = None
         """Its tally; None until it has ended properly."""
-        self._process: asyncio.subprocess.Process
+        self._process = process
 
-    async def start(self, module: str, plan: Plan, number: int) -> None:
-        """Start the process, and send it its plan."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            f"zonetools.swarm.{module}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=_LINE_BYTES_MAX,
-        )
-        self._write({"plan": plan.to_json(), "process": number})
+    @classmethod
+    async def start(cls, module: str, plan: Plan, number: int) -> Self:
+        """Start a process, and send it its plan."""
+        command = (sys.executable, "-m", f"zonetools.swarm.{module}")
+        process = cls(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True))
+        process._write((plan, number))
+        return process
 
     def send(self, command: Command) -> None:
         """Send a command, unless the process has ended."""
         if self._process.returncode is None:
-            self._write(command_json(command))
+            self._write(command)
 
     async def listen(self, on_progress: Callable[[dict[str, Any]], None]) -> None:
         """Read everything that the process sends; call `on_progress(progress)` after each message."""
         assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            message = json.loads(line)
+        while message := await receive(self._process.stdout):
             if "tally" in message:
                 self.tally = message["tally"]
             else:
@@ -70,6 +59,6 @@ class WorkerProcess:
             self._process.kill()
             await self._process.wait()
 
-    def _write(self, message: dict[str, Any]) -> None:
+    def _write(self, message: Any) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.write(pack(message))

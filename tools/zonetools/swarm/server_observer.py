@@ -11,8 +11,6 @@ from collections.abc import Callable
 from zoneserver.admin.stats import Stats
 from zonetools.common.admin_client import AdminClient, ServerUnreachable
 
-__all__ = ["ServerObserver"]
-
 # An overloaded server answers late, and its statistics matter most then.
 _PATIENCE_SECONDS = 10.0
 

@@ -26,8 +26,6 @@ from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, behaviour_of
 
-__all__ = ["Worker"]
-
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
@@ -35,6 +33,8 @@ _JOIN_SECONDS = 30.0
 _PING_SECONDS = 0.1
 # The interval of the timer that measures how late this process is.
 _LAG_TIMER_SECONDS = 0.02
+# The counts of actions that a tally takes over.
+_COUNTS = ("sent", "delivered", "superseded", "lost", "duplicated", "reordered")
 
 
 class Worker:
@@ -86,7 +86,7 @@ class Worker:
             self._add_error(BEHAVIOUR, refusal.code, text, bot)
 
     def bot_answered(self, seconds: float) -> None:
-        """Record the round trip of a PING."""
+        """A PONG came `seconds` after its PING: record the round trip."""
         if self._meter.is_measuring:
             self._tally.round_trip.record(int(seconds * 1e6))
 
@@ -107,8 +107,8 @@ class Worker:
 
     # --- The run ----------------------------------------------------------------------------------
 
-    async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally as plain values."""
+    async def run(self, commands: asyncio.Queue[Command]) -> Tally:
+        """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally."""
         raise_open_files(self.plan.open_files_per_process)
         jobs = (self._ramp(), self._act(), self._measure_lag(), self._ping(), self._cut_seconds())
         background = [asyncio.create_task(job) for job in jobs]
@@ -124,7 +124,7 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
         await self._leave()
-        return self.tally().to_json()
+        return self.tally()
 
     async def _ramp(self) -> None:
         start = self._ramp_began = time.monotonic()
@@ -257,7 +257,7 @@ class Worker:
             "open": len(self._bots),
             "nobody_listens": self._nobody_listens,
             "digests": digests,
-            "seconds": [second.to_json() for second in seconds],
+            "seconds": seconds,
         }
 
     def tally(self) -> Tally:
@@ -265,18 +265,10 @@ class Worker:
         counts, checker, measured, times = self.counts, self.frame_checker, self._meter.measured, self._meter.times
         return dataclasses.replace(
             self._tally,
-            sent=counts.sent,
-            delivered=counts.delivered,
-            superseded=counts.superseded,
-            lost=counts.lost,
-            duplicated=counts.duplicated,
-            reordered=counts.reordered,
+            **{name: getattr(counts, name) for name in _COUNTS},
+            **{name: getattr(checker, name) for name in ("mismatched", "gaps", "hashes_checked", "diverged")},
             refused=Counter(counts.refused),
             frames=checker.received,
-            mismatched=checker.mismatched,
-            gaps=checker.gaps,
-            hashes_checked=checker.hashes_checked,
-            diverged=checker.diverged,
             deliveries_measured=measured.deliveries,
             bytes_measured=measured.bytes,
             seconds_measured=measured.moment,

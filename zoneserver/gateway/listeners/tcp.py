@@ -1,4 +1,4 @@
-"""The TCP door: a listening socket whose connections become sessions."""
+"""The TCP listener: a listening socket and the loop that accepts its connections."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["Listener", "bind"]
 
 log = logging.getLogger(__name__)
 
-# How many who connect may wait to be accepted.
+# How many connections may wait to be accepted.
 _BACKLOG = 4096
-# How many of them are accepted before everybody else has a turn: some two milliseconds' worth. A zone whose
-# tick does not fit has a turn or two per tick, and lets in no more than these.
+# How many connections one turn of the loop accepts, in about two milliseconds. An overloaded zone has a turn or
+# two per tick, so it accepts no more than these.
 _ACCEPTS_PER_TURN = 64
-# How long nobody is accepted after the system had no room for one.
-_REST_SECONDS = 1.0
+# How long no connection is accepted after the system had no resources for one.
+_RETRY_SECONDS = 1.0
 
 
 def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
-    """A socket that holds its port, for a listener to accept from. Raises OSError when the port is not to be had.
+    """Returns a listening socket, for a listener to accept from. Raises OSError when the port cannot be bound.
 
-    It listens already: of two sockets that are merely bound with SO_REUSEADDR neither would see the
-    other, and a loop may keep it to itself when listening fails later. Who connects waits to be accepted.
+    The socket listens already, since two sockets that are only bound with SO_REUSEADDR would not notice each
+    other. Connections wait until a listener accepts them.
 
-    Options set here are inherited by every connection that it accepts (on Linux; elsewhere those
-    that are not inherited keep the system's defaults), so that accepting costs no further calls.
+    On Linux every accepted connection inherits the options that are set here, so that accepting needs no
+    further calls. Elsewhere options that are not inherited keep the system's defaults.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -53,29 +53,29 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
 
 
 class Listener:
-    """Accepts connections from a socket, from now on; each gets a protocol of its own, made for the socket.
+    """Accepts connections from a socket. Each gets a protocol of its own, made for the connection's socket.
 
-    An accept loop of our own, the same on every event loop: theirs shake hands by TLS with as many as come,
-    before anybody is asked, and when no descriptor is left one of them drops who comes without a word.
+    It replaces the accept loops of asyncio and uvloop. They begin a TLS handshake with every connection,
+    without a bound, and uvloop drops connections silently when the descriptors are used up.
     """
 
     def __init__(self, sock: socket.socket, protocol: Callable[[socket.socket], asyncio.Protocol]) -> None:
         self._sock = sock
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
-        # Connections that are accepted and do not stand yet, the oldest first.
+        # Accepted connections that have no protocol yet, the oldest first.
         self._opening: dict[asyncio.Task[Any], None] = {}
         self._is_closed = False
         self._watch()
 
     def close(self) -> None:
-        """Accepts nobody more."""
+        """Stops accepting."""
         self._is_closed = True
         self._loop.remove_reader(self._sock)
         self._sock.close()
 
     async def wait_closed(self) -> None:
-        """Returns when each connection that was accepted stands, or has gone."""
+        """Waits until each accepted connection has its protocol, or is closed."""
         if self._opening:
             await asyncio.wait(self._opening)
 
@@ -90,11 +90,11 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                # Out of descriptors, or of memory: to try on at once would take what others need.
+                # There are no descriptors or no memory left. Trying again at once would use up CPU time for nothing.
                 text = "cannot accept connections: %s; trying again in %g s (more open files: ulimit -n)"
-                log.warning(text, error.strerror, _REST_SECONDS, extra=fields(error=error.strerror))
+                log.warning(text, error.strerror, _RETRY_SECONDS, extra=fields(error=error.strerror))
                 self._loop.remove_reader(self._sock)
-                self._loop.call_later(_REST_SECONDS, self._watch)
+                self._loop.call_later(_RETRY_SECONDS, self._watch)
                 return
             self._let_in(connection, address)
 
@@ -108,7 +108,7 @@ class Listener:
         opening: Coroutine[Any, Any, Any],
         failed: Callable[[BaseException], object],
     ) -> None:
-        """Starts a connection's way to its protocol; tells `failed` if it does not get there."""
+        """Runs `opening`, which connects the connection to its protocol; calls `failed` when it raises."""
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._opening.pop(task, None)

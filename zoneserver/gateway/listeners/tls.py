@@ -1,4 +1,4 @@
-"""TLS for sessions: each address is asked about before its handshake, which costs more than all else."""
+"""The TLS listener: connections are checked by address before their handshake, which is expensive."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from zoneserver.protocol.codes import CloseReason
 __all__ = ["HANDSHAKES_MAX", "TlsListener"]
 
 HANDSHAKES_MAX = 1_000
-"""How many may shake hands by TLS at once, each with a descriptor."""
+"""How many TLS handshakes may run at once, each with a descriptor."""
 
 
 class TlsListener(Listener):
-    """The same by TLS, for sessions: each is asked whether it may shake hands, which costs more than all else.
+    """Accepts sessions with TLS. Each session is asked for a reason to reject the connection before the handshake.
 
-    A handshake may take as long as a HELLO. There are so many at once at the most; then the oldest goes.
+    A handshake may take as long as a HELLO. When HANDSHAKES_MAX of them run, a new one cancels the oldest.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class TlsListener(Listener):
         super().__init__(sock, lambda _: session())
 
     def close(self) -> None:
-        """Accepts nobody more, and breaks handshakes off."""
+        """Stops accepting, and cancels handshakes."""
         super().close()
         for opening in self._opening:
             opening.cancel()
@@ -46,7 +46,7 @@ class TlsListener(Listener):
             return
         if len(self._opening) >= HANDSHAKES_MAX:
             oldest = next(iter(self._opening))
-            # It ends with the next turn of the loop, and has given up its place by then.
+            # The task ends with the next turn of the loop, but its place is free now.
             del self._opening[oldest]
             oldest.cancel()
         self._open(connection, self._shake(connection, session), lambda error: self._not_shaken(session, error))
@@ -60,14 +60,15 @@ class TlsListener(Listener):
     def _not_shaken(self, session: Session, error: BaseException) -> None:
         match error:
             case TimeoutError():
-                session.close_rejected(CloseReason.HANDSHAKE_TIMEOUT, "no TLS handshake in time")
+                session.close_rejected(CloseReason.HANDSHAKE_TIMEOUT, "the TLS handshake took too long")
             case asyncio.CancelledError() if self._is_closed:
                 session.close_rejected(CloseReason.SERVER_STOPPING)
             case asyncio.CancelledError():
                 session.close_rejected(
-                    CloseReason.HANDSHAKE_TIMEOUT, "its place was needed before its TLS handshake was done"
+                    CloseReason.HANDSHAKE_TIMEOUT,
+                    "another connection needed the place before the TLS handshake was done",
                 )
             case ssl.SSLError():
-                session.close_rejected(CloseReason.PROTOCOL_ERROR, f"no TLS handshake: {error.reason}")
+                session.close_rejected(CloseReason.PROTOCOL_ERROR, f"the TLS handshake failed: {error.reason}")
             case _:
-                session.close_rejected(CloseReason.CONNECTION_LOST, f"no TLS handshake: {error}")
+                session.close_rejected(CloseReason.CONNECTION_LOST, f"the TLS handshake failed: {error}")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import pytest
-from helpers.swarm_results import histogram
 from hypothesis import given
 from hypothesis import strategies as st
 from zoneclient.bots.action_tracker import ActionCounts
-from zonetools.swarm.measure.meter import Meter, Reading, Second
+from zonetools.swarm.measure.meter import Meter, Reading
 
 
 class Counters:
@@ -73,9 +71,3 @@ def test_second_keeps_its_name_if_a_timer_fires_early() -> None:
         process.count(seconds, 1)
         process.meter.cut(players=3)
     assert [second.at for second in process.meter.seconds] == [10, 11, 12, 13, 14]
-
-
-def test_second_survives_json() -> None:
-    second = Second(7, 5, Reading(1.0, 0.25, *range(8)), histogram(100, 2_000))
-    back = Second.from_json(json.loads(json.dumps(second.to_json())))
-    assert back.to_json() == second.to_json()

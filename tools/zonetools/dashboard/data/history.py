@@ -13,8 +13,6 @@ from typing import Any
 from zoneserver.admin.rates import Rates, counted_since, rates_between
 from zoneserver.admin.stats import Stats
 
-__all__ = ["History", "Reset", "Sample"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -25,6 +23,10 @@ class Sample:
     stats: Stats
     rates: Rates | None
     """None in the first sample and in the first after a restart, which have no earlier sample to compare with."""
+
+    def rate(self, name: str) -> float | None:
+        """One of the rates; None if there are none."""
+        return None if self.rates is None else getattr(self.rates, name)
 
     def to_json(self) -> dict[str, Any]:
         """The server's statistics with one more key, `rates`, which is an object or null."""

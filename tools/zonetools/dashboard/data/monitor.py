@@ -10,8 +10,6 @@ from zoneserver.admin.stats import SESSION_SORTS, SessionList
 from zonetools.common.admin_client import AdminClient, ServerUnreachable, ZoneMap
 from zonetools.dashboard.data.history import History, Sample
 
-__all__ = ["WINDOWS", "Monitor", "Outage", "ServerState"]
-
 WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 """The lengths of time that a chart may cover, in seconds."""
 # The tallest screen has room for this many sessions, and for this many closed ones.

@@ -6,8 +6,6 @@ on the canvas is a square on the screen.
 
 from __future__ import annotations
 
-__all__ = ["Canvas", "cells_for"]
-
 # The bit of each dot in a braille character, by column (0, 1) and row (0 to 3).
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BRAILLE = 0x2800

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-__all__ = ["buckets", "chart", "round_top"]
-
 
 def buckets(points: Iterable[tuple[float, float]], now: float, window: float, columns: int) -> list[float | None]:
     """The highest value in each of `columns` equal parts of the last `window` seconds; None for an empty part.

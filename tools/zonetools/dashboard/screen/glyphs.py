@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-__all__ = ["ASCII", "UNICODE", "Glyphs", "bar", "clip", "fit", "heading"]
-
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:

@@ -18,8 +18,6 @@ except ImportError:  # Windows: the dashboard works there, without keys.
 else:
     _has_termios = True
 
-__all__ = ["Keyboard"]
-
 # An arrow or function key sends an escape sequence: its letters are not keys that the user pressed.
 _ESCAPED = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 

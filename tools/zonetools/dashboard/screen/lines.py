@@ -7,8 +7,6 @@ import json
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
 
-__all__ = ["HEADER_EVERY", "header", "json_line", "line"]
-
 HEADER_EVERY = 20
 """The number of lines between two headers."""
 
@@ -38,11 +36,7 @@ def header() -> str:
 
 def line(sample: Sample) -> str:
     """The line of one sample. Rates are a dash in the first sample of a run, which has none."""
-    stats = sample.stats
-
-    def rate(name: str) -> float | None:
-        return None if sample.rates is None else getattr(sample.rates, name)
-
+    stats, rate = sample.stats, sample.rate
     values = (
         format_duration(stats.uptime_s),
         format_count(stats.players),

@@ -13,8 +13,6 @@ from zonetools.dashboard.screen.glyphs import ASCII, UNICODE, Glyphs
 from zonetools.dashboard.screen.svg import svg
 from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, ScreenState, render
 
-__all__ = ["DisplayOptions", "Export", "ScreenSize"]
-
 # Larger than any terminal; a picture of more cells would not be readable.
 _WIDTH_MAX, _HEIGHT_MAX = 400, 200
 

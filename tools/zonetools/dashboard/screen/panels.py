@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from zoneserver.support.format import format_count, format_milliseconds, format_size, level
+from zoneserver.support.format import format_count, format_decimal, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen.charts import buckets, chart, round_top
 from zonetools.dashboard.screen.glyphs import Glyphs, bar, clip, fit, heading
-
-__all__ = ["CHART_ROWS", "Section", "charts", "choose", "sections", "window_name"]
 
 _LABEL = 9
 # The text beside a bar: "  3.21 ms   6% fine".
@@ -130,38 +128,27 @@ def window_name(window: float) -> str:
 
 
 def _flow(sample: Sample, width: int, glyphs: Glyphs) -> Section:
-    stats, rates = sample.stats, sample.rates
-
-    def rate(name: str, form: Callable[[float | None], str] = format_count) -> str:
-        return form(None if rates is None else getattr(rates, name))
-
-    ratio = None if rates is None else rates.amplification
-    encodes = None if rates is None else rates.encodes_per_tick
+    stats, rate, ratio = sample.stats, sample.rate, sample.rate("amplification")
     cells = [
-        ("actions in", rate("actions_in_per_s")),
-        ("deliveries", rate("deliveries_out_per_s")),
-        ("bytes in", rate("bytes_in_per_s", format_size)),
-        ("bytes out", rate("bytes_out_per_s", format_size)),
+        ("actions in", format_count(rate("actions_in_per_s"))),
+        ("deliveries", format_count(rate("deliveries_out_per_s"))),
+        ("bytes in", format_size(rate("bytes_in_per_s"))),
+        ("bytes out", format_size(rate("bytes_out_per_s"))),
         ("amplified", format_count(ratio) if ratio is None else "x" + format_count(ratio)),
         ("frame", format_size(stats.frame_bytes)),
-        ("sends", rate("sends_per_s")),
-        ("encodes/tick", f"{encodes:.2f}" if encodes is not None else format_count(None)),
+        ("sends", format_count(rate("sends_per_s"))),
+        ("encodes/tick", format_decimal(rate("encodes_per_tick"), 2)),
     ]
     return Section(heading("in and out, per second", "", width, glyphs), _grid(cells, width, rank=1))
 
 
 def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
-    stats, rates = sample.stats, sample.rates
-
-    def rate(name: str) -> str:
-        value = None if rates is None else getattr(rates, name)
-        return format_count(value) + "/s"
-
+    stats, rate = sample.stats, sample.rate
     cells = [
         ("behind", format_count(stats.behind)),
         ("queued", format_size(stats.queued_bytes)),
-        ("skipped", rate("frames_skipped_per_s")),
-        ("catch-ups", rate("catch_ups_per_s")),
+        ("skipped", format_count(rate("frames_skipped_per_s")) + "/s"),
+        ("catch-ups", format_count(rate("catch_ups_per_s")) + "/s"),
         ("overruns", format_count(stats.overruns_total)),
         ("dilation", f"{100 * stats.dilation:.0f}%"),
         ("ticks skipped", format_count(stats.ticks_skipped_total)),
@@ -173,8 +160,8 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
     ]
     alarms = {
         "behind": stats.behind > 0,
-        "skipped": rates is not None and rates.frames_skipped_per_s > 0,
-        "overruns": rates is not None and rates.overruns_per_s > 0,
+        "skipped": (rate("frames_skipped_per_s") or 0) > 0,
+        "overruns": (rate("overruns_per_s") or 0) > 0,
         "dilation": stats.dilation < 1,
         "rule failures": stats.rule_failures_total > 0,
     }
@@ -237,12 +224,15 @@ def _cell(label: str, value: str, width: int, more: str, style: str = "bold") ->
 def charts(samples: Sequence[Sample], now: float, window: float, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """As many charts over the window as fit well; an empty list if there is room for none."""
     across = max(1, (width + _GAP) // (_CHART_COLUMNS + _GAP))
-    known = [sample for sample in samples if sample.rates is not None]
+
+    def rates(name: str) -> list[tuple[float, float]]:
+        return [(sample.at, rate) for sample in samples if (rate := sample.rate(name)) is not None]
+
     kinds: list[tuple[str, Callable[[float], str], list[tuple[float, float]]]] = [
         ("tick p99, ms", format_milliseconds, [(s.at, s.stats.tick_ms["p99"]) for s in samples]),
-        ("deliveries out per s", format_count, [(s.at, s.rates.deliveries_out_per_s) for s in known if s.rates]),
-        ("actions in per s", format_count, [(s.at, s.rates.actions_in_per_s) for s in known if s.rates]),
-        ("bytes out per s", format_size, [(s.at, s.rates.bytes_out_per_s) for s in known if s.rates]),
+        ("deliveries out per s", format_count, rates("deliveries_out_per_s")),
+        ("actions in per s", format_count, rates("actions_in_per_s")),
+        ("bytes out per s", format_size, rates("bytes_out_per_s")),
         ("cpu, % of a core", format_count, [(s.at, s.stats.cpu_percent) for s in samples]),
         ("players", format_count, [(s.at, float(s.stats.players)) for s in samples]),
     ]

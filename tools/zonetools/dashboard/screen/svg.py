@@ -19,8 +19,6 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-__all__ = ["svg"]
-
 # The size of a cell in pixels: twice as high as wide, so that the dots of the map form a square grid.
 _WIDTH, _HEIGHT = 9, 18
 _MARGIN, _BASELINE, _FONT_SIZE = 16, 13.5, 15
@@ -69,10 +67,9 @@ class _Drawing:
     """Collects shapes, so that all shapes of one kind and colour become one path."""
 
     def __init__(self) -> None:
-        self._backgrounds: dict[str, list[str]] = defaultdict(list)
-        self._fills: dict[str, list[str]] = defaultdict(list)
-        self._strokes: dict[str, list[str]] = defaultdict(list)
-        self._dots: dict[str, list[str]] = defaultdict(list)
+        # Each layer holds paths by their colour.
+        layers: list[dict[str, list[str]]] = [defaultdict(list) for _ in range(4)]
+        self._backgrounds, self._fills, self._strokes, self._dots = layers
         self._words: list[str] = []
 
     def add(self, segment: Segment, column: int, row: int) -> None:

@@ -16,8 +16,6 @@ from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size
 from zonetools.dashboard.screen.glyphs import Glyphs, clip, heading
 
-__all__ = ["closes", "sessions"]
-
 Row = TypeVar("Row")
 
 _STATE_STYLES = {"playing": "green", "MUTED": "red"}

@@ -15,8 +15,6 @@ from rich.text import Text
 
 from zonetools.dashboard.screen.keys import Keyboard
 
-__all__ = ["Screen"]
-
 # The errors of a loop that cannot handle a signal: Windows has none, and only the main thread may handle one.
 _UNSUPPORTED = (AttributeError, NotImplementedError, RuntimeError, ValueError)
 

@@ -14,8 +14,6 @@ from zonetools.dashboard.screen.braille import cells_for
 from zonetools.dashboard.screen.glyphs import UNICODE, Glyphs, fit
 from zonetools.dashboard.screen.zone_map import zone_map
 
-__all__ = ["HEIGHT_MIN", "WIDTH_MIN", "ScreenState", "lists_shown", "next_panel", "render", "summary"]
-
 WIDTH_MIN, HEIGHT_MIN = 60, 15
 _PANELS_WIDTH = 40
 _PANELS_WIDTH_MAX = 122
@@ -79,7 +77,8 @@ class ScreenState:
 def render(state: ScreenState, width: int, height: int, footer: bool = True) -> Text:
     """Exactly `height` lines of at most `width` cells."""
     if width < WIDTH_MIN or height < HEIGHT_MIN:
-        return _too_small(width, height)
+        words = ["too small", f"{width}x{height}, needs at least", f"{WIDTH_MIN}x{HEIGHT_MIN}", "q quits"]
+        return _joined([Text(line[:width]) for line in words[:height]])
     body_height = height - 1 - footer
     if state.help:
         body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in _HELP.splitlines()]
@@ -141,11 +140,6 @@ def _fits_map_beside(width: int) -> bool:
 def _joined(lines: Sequence[Text]) -> Text:
     # Lines never wrap: each is already cut to its width.
     return Text("\n", no_wrap=True, overflow="crop", end="").join(lines)
-
-
-def _too_small(width: int, height: int) -> Text:
-    lines = ["too small", f"{width}x{height}, needs at least", f"{WIDTH_MIN}x{HEIGHT_MIN}", "q quits"]
-    return _joined([Text(line[:width]) for line in lines[:height]])
 
 
 def _waiting(state: ScreenState, width: int, height: int) -> list[Text]:

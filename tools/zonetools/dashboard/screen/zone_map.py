@@ -10,8 +10,6 @@ from zonetools.common.admin_client import ZoneMap
 from zonetools.dashboard.screen.braille import Canvas, cells_for
 from zonetools.dashboard.screen.glyphs import Glyphs
 
-__all__ = ["zone_map"]
-
 # The fewest players in a cell of the map, with the colour of such a cell.
 _DENSITY = ((8, "bright_red"), (4, "bright_yellow"), (2, "bright_green"), (0, "cyan"))
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 
 from zoneserver.protocol.messages import Bye, Op, Refusal
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import RawClient, RecordingClient, act, hello, packet
+from zonetools.soak.clients import RawClient, RecordingClient, act, hello, packet
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 from zonetools.soak.tasks import together
-
-__all__ = ["bad_actions"]
 
 _NAN = float("nan")
 # The expected code and the action that is tried.
@@ -84,8 +83,7 @@ async def _try(
     checks: Checks,
 ) -> int:
     """Try one action and check its answer. Returns the slot, which must not appear in any frame."""
-    client = await lab.raw(server)
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         slot = (await client.join(f"bad-{number}")).slot
         if action[-1] is None and code in {"SELF", "OUT_OF_RANGE"}:
             action = (action[0], slot if code == "SELF" else recorder.slot)
@@ -93,8 +91,6 @@ async def _try(
         found = await _refusals(client, 1)
         checks.expect(found == [code], f"{action!r:.40} is answered with {found} and not {code}")
         return slot
-    finally:
-        client.close()
 
 
 async def _refusals(client: RawClient, count: int) -> list[str]:
@@ -111,20 +107,16 @@ async def _refusals(client: RawClient, count: int) -> list[str]:
 
 
 async def _cooldown(lab: Lab, server: ServerProcess) -> list[str]:
-    client = await lab.raw(server)
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         slot = (await client.join("impatient")).slot
         await client.send(act(1, ("heal", slot), ("heal", slot)))
         return await _refusals(client, 1)
-    finally:
-        client.close()
 
 
 async def _penalty_levels(lab: Lab, server: ServerProcess, recorder: RecordingClient) -> dict[str, int]:
     """The number of violations at which each penalty level is reached, if all come within one tick."""
-    client = await lab.raw(server)
     reached: dict[str, int] = {}
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         await client.join("cheater")
         await recorder.ticks(1)
         await client.send(b"".join(packet(Op.ACT, seq, [["teleport", 1, 1]]) for seq in range(1, 31)))
@@ -136,8 +128,6 @@ async def _penalty_levels(lab: Lab, server: ServerProcess, recorder: RecordingCl
                 reached.setdefault(message.code, answered["refused"])
             elif isinstance(message, Bye):
                 reached[message.code] = answered["refused"]
-    finally:
-        client.close()
     return reached
 
 

@@ -14,11 +14,9 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Welcome
 from zoneserver.support.histogram import quantile
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, hello
+from zonetools.soak.clients import RawClient, hello
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
 from zonetools.soak.tasks import beside, together
-
-__all__ = ["mass_join", "mass_leave", "out_of_files", "resets", "slow_handshake"]
 
 _PERIOD = 1 / 20
 _RUNS_MAX = 3
@@ -31,8 +29,7 @@ async def slow_handshake(lab: Lab) -> Finding:
     ends: list[tuple[float, str]] = []
 
     async def trickle(server: ServerProcess, number: int) -> None:
-        client = await lab.raw(server)
-        began, data = time.monotonic(), hello(f"trickle-{number}".ljust(24, "x"))
+        data = hello(f"trickle-{number}".ljust(24, "x"))
 
         async def send() -> None:
             with contextlib.suppress(OSError):
@@ -40,12 +37,11 @@ async def slow_handshake(lab: Lab) -> Finding:
                     await client.send(bytes((byte,)))
                     await asyncio.sleep(0.25)
 
-        try:
+        with contextlib.closing(await lab.raw(server)) as client:
+            began = time.monotonic()
             async with beside(send()):
                 bye = await client.bye(6.0)
                 ends.append((time.monotonic() - began, bye.code))
-        finally:
-            client.close()
 
     async with lab.server() as server:
         everywhere = together(*(trickle(server, number) for number in range(count)))

@@ -11,11 +11,9 @@ import time
 
 from zoneserver.protocol.codes import CloseReason
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, act
+from zonetools.soak.clients import RawClient, act
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, open_files, stats, wait_for_stats
 from zonetools.soak.tasks import beside
-
-__all__ = ["churn"]
 
 _MB = 1024 * 1024
 # One visitor in this many is hostile.

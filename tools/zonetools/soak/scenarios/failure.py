@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import os
@@ -14,36 +13,23 @@ import sys
 import time
 
 from zoneserver.protocol.codes import CloseReason
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
+from zonetools.common.program import run_program
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import together
-
-__all__ = ["cannot_start", "failing_rule", "overload", "pause", "pulled_cable", "shutdown"]
 
 _PERIOD = 1 / 20
 
 
 async def pulled_cable(_lab: Lab) -> Finding:
-    """Take down the other end of a veth pair, in separate network namespaces (`cable`)."""
+    """Take down the other end of a veth pair, in separate network namespaces (`network_namespace`)."""
     missing = [tool for tool in ("unshare", "ip") if shutil.which(tool) is None]
     if missing:
         return Finding(None, f"not measurable here: there is no {' and no '.join(missing)}")
     namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
-    process = await asyncio.create_subprocess_exec(
-        *(*namespace, sys.executable, "-m", "zonetools.soak.cable"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = await process.communicate()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-    if process.returncode:
-        error = (err.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-        if process.returncode == 1:
+    code, out, err = await run_program(*namespace, sys.executable, "-m", "zonetools.soak.network_namespace")
+    if code:
+        error = (err.strip().splitlines() or [f"exit code {code}"])[-1]
+        if code == 1:
             return Finding(False, f"failed to run: {error:.200}")
         return Finding(None, f"not measurable here: {error:.200}")
     found = json.loads(out)
@@ -205,28 +191,12 @@ async def cannot_start(_lab: Lab) -> Finding:
             "no such game": (3, "nosuch", ("-m", "zoneserver", "run", "nosuch:Game")),
             "missing extra": (3, "pip install", ("-c", without_uvloop, "run", "--loop", "uvloop", "--port", "0")),
         }
-        outcomes = await together(*(_run(*command) for _, _, command in tries.values()))
+        outcomes = await together(
+            *(run_program(sys.executable, *command, seconds=10) for _, _, command in tries.values())
+        )
     for (name, (wanted, word, _)), (code, out, err) in zip(tries.items(), outcomes, strict=True):
         lines = [line for line in err.splitlines() if not line.startswith(("usage:", " "))]
         checks.expect(code == wanted, f"{name}: exit code {code}")
         checks.expect(len(lines) == 1 and word in lines[0], f"{name}: {len(lines)} lines, {lines[:2]}")
         checks.expect(not out and "Traceback" not in err, f"{name}: more output than one line")
     return checks.finding(", ".join(f"{name} {code}" for name, (code, _, _) in zip(tries, outcomes, strict=True)))
-
-
-async def _run(*command: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(10):
-            out, err = await process.communicate()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    return process.returncode or 0, out.decode(), err.decode()

@@ -14,11 +14,9 @@ from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Bye, Ping, Refusal
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, act
+from zonetools.soak.clients import RawClient, act
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import beside
-
-__all__ = ["connection_flood", "flood", "tiny_frames"]
 
 Endless = Callable[[], "itertools.count[int]"]
 
@@ -41,7 +39,7 @@ def _emotes(first: int) -> bytes:
 
 async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[int], bytes]) -> _Flooder:
     """Join, then send valid packets until the server ends the session."""
-    flooder, client = _Flooder(), await lab.raw(server)
+    flooder = _Flooder()
 
     async def send() -> None:
         with contextlib.suppress(OSError):
@@ -49,7 +47,7 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
                 await client.send(batch(first))
                 await asyncio.sleep(0.005)
 
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         await client.join(name)
         began = time.monotonic()
         async with beside(send()):
@@ -57,8 +55,6 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
                 if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye):
                     flooder.told.append(message.code)
             flooder.seconds = time.monotonic() - began
-    finally:
-        client.close()
     return flooder
 
 

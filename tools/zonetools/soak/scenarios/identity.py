@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, create_subprocess_exec
 from pathlib import Path
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Welcome
 from zoneserver.protocol.tickets import issue_ticket, ticket_from_text
+from zonetools.common.program import run_program
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import hello
-
-__all__ = ["second_login", "tickets"]
+from zonetools.soak.clients import hello
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 
 
 async def second_login(lab: Lab) -> Finding:
@@ -64,7 +63,9 @@ async def tickets(lab: Lab) -> Finding:
             return issue_ticket(key, name, zone, int(time.time() + valid), secrets.token_bytes(16))
 
         async with lab.server("--secret-file", str(file)) as server:
-            printed = await _printed(name, file)
+            command = (sys.executable, "-m", "zoneserver", "ticket", name, "--secret-file", str(file))
+            _, out, _ = await run_program(*command)
+            printed = ticket_from_text(out.strip())
             used = ticket_for("bob")
             good = [(name, printed), ("bob", used), ("cyd", ticket_for("cyd", valid=2.0))]
             for player, ticket in good:
@@ -102,21 +103,9 @@ async def tickets(lab: Lab) -> Finding:
     )
 
 
-async def _printed(name: str, file: Path) -> bytes:
-    """The ticket that `zoneserver ticket` prints."""
-    process = await create_subprocess_exec(
-        *(sys.executable, "-m", "zoneserver", "ticket", name, "--secret-file", str(file)), stdout=PIPE
-    )
-    out, _ = await process.communicate()
-    return ticket_from_text(out.decode().strip())
-
-
 async def _answer(lab: Lab, server: ServerProcess, name: str, ticket: bytes) -> str:
     """`joined`, or the code of the refusal."""
-    client = await lab.raw(server)
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         await client.send(hello(name, ticket))
         answer = await client.answer()
         return "joined" if isinstance(answer, Welcome) else answer.code
-    finally:
-        client.close()

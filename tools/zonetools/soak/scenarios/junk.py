@@ -14,11 +14,9 @@ from zoneserver.protocol.decoding import WireError, decode_client
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Op
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Finding, Lab, stats
-from zonetools.soak.peers import act, hello, packet
+from zonetools.soak.clients import act, hello, packet
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
 from zonetools.soak.tasks import together
-
-__all__ = ["garbage", "worst_frame"]
 
 _PACKET_BYTES_MAX = 1024
 
@@ -139,10 +137,15 @@ async def garbage(lab: Lab) -> Finding:
     sessions = 0
     async with lab.server() as server, lab.recorder(server, "recorder") as recorder:
         for name, stream in _streams(lab.seed).items():
+            splits = [[chance.randint(1, 40) for _ in range(20)] for _ in range(lab.pick(6, 2))]
             answers = await together(
                 *(
                     _answer(lab, server, stream, sizes, playing=True)
-                    for sizes in ([len(stream)], [1], *_splits(chance, lab.pick(6, 2)))
+                    for sizes in (
+                        [len(stream)],
+                        [1],
+                        *splits,
+                    )
                 )
             )
             sessions += len(answers)
@@ -165,14 +168,9 @@ async def garbage(lab: Lab) -> Finding:
     )
 
 
-def _splits(chance: random.Random, count: int) -> list[list[int]]:
-    return [[chance.randint(1, 40) for _ in range(20)] for _ in range(count)]
-
-
 async def _answer(lab: Lab, server: ServerProcess, stream: bytes, sizes: list[int], playing: bool) -> tuple[str, str]:
     """Send a stream in pieces of these sizes, in turn. Returns the code and text of the answer."""
-    client = await lab.raw(server)
-    try:
+    with contextlib.closing(await lab.raw(server)) as client:
         if playing:
             await client.join(f"junk-{lab.address()}")
         try:
@@ -186,5 +184,3 @@ async def _answer(lab: Lab, server: ServerProcess, stream: bytes, sizes: list[in
             pass  # The server may close the connection before the end.
         bye = await client.bye()
         return bye.code, bye.text
-    finally:
-        client.close()

@@ -13,12 +13,10 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import Act, Ping, Snapshot, Tick
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
-from zonetools.soak.peers import RawClient, RecordingClient
+from zonetools.soak.clients import RawClient, RecordingClient
+from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.relay import Relay
 from zonetools.soak.tasks import beside, together
-
-__all__ = ["false_kicks", "slow_reader", "stuck_crowd", "stuck_memory"]
 
 _MB = 1024 * 1024
 _BULKY = "zonetools.soak.games:Bulky"
@@ -125,21 +123,18 @@ async def _soft_limit(lab: Lab, checks: Checks) -> str:
 async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
     """Send one frame of this size to a reader of 20 KB/s. Returns the duration, the closes and the log."""
     async with lab.server(_BULKY) as server, lab.recorder(server, "recorder") as recorder:
-        reader = await lab.raw(server, receive_bytes=16_384)
-        await reader.join("reader")
-        began = time.monotonic()
-        recorder.act("bulk", size)
 
         async def read() -> None:
             while await reader.read(2_048):
                 await asyncio.sleep(0.1)
 
-        try:
+        with contextlib.closing(await lab.raw(server, receive_bytes=16_384)) as reader:
+            await reader.join("reader")
+            began = time.monotonic()
+            recorder.act("bulk", size)
             async with beside(read()):
                 closes = await _closes_within(server, patience=7.0)
                 seconds = time.monotonic() - began
-        finally:
-            reader.close()
     return seconds, closes, server.log
 
 

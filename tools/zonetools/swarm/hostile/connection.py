@@ -13,8 +13,6 @@ from zoneclient.replica import Replica
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
 
-__all__ = ["DIVERGED", "ConnectionEnded", "HostileConnection", "NoHelloConnection", "ReplicatingConnection"]
-
 DIVERGED = "DIVERGED"
 """The close code that a ReplicatingConnection reports when a state hash differs from the hash of its replica."""
 

@@ -6,7 +6,6 @@ client can do what these scripts do; the server promises that no other player no
 
 from __future__ import annotations
 
-import abc
 import random
 import socket
 import struct
@@ -16,8 +15,6 @@ from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, PROTOCOL_VERSION, Hello, Ping
 from zonetools.swarm.hostile.connection import HostileConnection, NoHelloConnection, ReplicatingConnection
-
-__all__ = ["BANNING", "HOSTILE_ROLES", "BannedRetry", "Role"]
 
 BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
 """The close codes that also ban the address for some time."""
@@ -31,7 +28,7 @@ _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 _ACTION_SECONDS = 0.05
 
 
-class Role(abc.ABC):
+class Role:
     """A script, and the close code that it should lead to. An instance is one bot, with many connections in turn."""
 
     connection_class: ClassVar[type[HostileConnection]] = HostileConnection
@@ -41,17 +38,25 @@ class Role(abc.ABC):
     """Codes of refusals and warnings that the bot should receive before the end, each at least once."""
     options: ClassVar[tuple[tuple[int, int, int | bytes], ...]] = ()
     """Options of its socket, set before it connects."""
-    pause_seconds: ClassVar[float] = 0.25
-    """The pause before the next connection. A banned bot comes back from another address."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.turn = seed % 2
         """The number of its connections so far, plus 0 or 1, so that half of the bots begin with the other variant."""
 
-    @abc.abstractmethod
+    @property
+    def pause_seconds(self) -> float:
+        """The pause before the next connection. A banned bot comes back from another address."""
+        return 10.0 if self.expected in BANNING else 0.25
+
     async def play(self, connection: HostileConnection) -> None:
-        """Run the script on one connection. Raises ConnectionEnded when the connection ends first."""
+        """Join, then run the script. Raises ConnectionEnded when the connection ends first."""
+        await connection.wait_joined()
+        await self.act(connection)
+
+    async def act(self, connection: HostileConnection) -> None:
+        """Run the script of a player that has joined. Without a script the player leaves."""
+        connection.leave()
 
 
 class Stuck(Role):
@@ -63,8 +68,7 @@ class Stuck(Role):
     expected = CloseReason.SLOW_CONSUMER
     options = (_SMALL_RECEIVE_BUFFER,)
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         connection.stop_reading()
         _fill(connection)
         while True:
@@ -80,9 +84,8 @@ class Slow(Role):
     expected = CloseReason.CLIENT_LEFT
     options = (_SMALL_RECEIVE_BUFFER,)
 
-    async def play(self, connection: HostileConnection) -> None:
+    async def act(self, connection: HostileConnection) -> None:
         assert isinstance(connection, ReplicatingConnection)
-        await connection.wait_joined()
         connection.stop_reading()
         _fill(connection)
         await connection.pause(2.0)
@@ -106,10 +109,8 @@ class Flood(Role):
 
     expected = CloseReason.FLOOD
     refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
-    pause_seconds = 10.0
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         while True:
             for _ in range(ACTIONS_PER_PACKET * 4):
                 connection.act("emote", 0)
@@ -122,10 +123,8 @@ class Tiny(Role):
 
     expected = CloseReason.FLOOD
     refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
-    pause_seconds = 10.0
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         smallest = frame(Ping(0).encode())
         connection.write(smallest * (256 * 1024 // len(smallest)))
 
@@ -134,10 +133,8 @@ class Garbage(Role):
     """Joins, then sends noise: alternately as a framed payload, and without framing."""
 
     expected = CloseReason.PROTOCOL_ERROR
-    pause_seconds = 10.0
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         noise = self.random.randbytes(200)
         # 0xc1 is not used in msgpack. 0xff as the first byte of a length announces 4 GB.
         connection.write(frame(b"\xc1" + noise) if self.turn % 2 else b"\xff" + noise)
@@ -147,10 +144,8 @@ class Oversize(Role):
     """Announces a payload that is too large, by one byte or by 4 GB, and sends none of it."""
 
     expected = CloseReason.PROTOCOL_ERROR
-    pause_seconds = 10.0
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         assert connection.welcome is not None
         size = 2**32 - 1 if self.turn % 2 else connection.welcome.payload_bytes_max + 1
         connection.write(size.to_bytes(4))
@@ -163,7 +158,7 @@ class Slowloris(Role):
     expected = CloseReason.HANDSHAKE_TIMEOUT
 
     async def play(self, connection: HostileConnection) -> None:
-        for byte in _hello(connection.name)[:-1]:
+        for byte in frame(Hello(PROTOCOL_VERSION, connection.name, b"").encode())[:-1]:
             connection.write(bytes((byte,)))
             await connection.pause(0.5)
 
@@ -173,10 +168,8 @@ class Spoof(Role):
 
     expected = CloseReason.PROTOCOL_ERROR
     refusals = (RefusalCode.BAD_PAYLOAD, RefusalCode.UNKNOWN_ACTION, RefusalCode.NO_TARGET)
-    pause_seconds = 10.0
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         assert connection.welcome is not None
         other_slot = connection.welcome.slot ^ 1
         while True:
@@ -198,10 +191,8 @@ class Teleport(Role):
 
     expected = CloseReason.PROTOCOL_ERROR
     refusals = ("TOO_FAST",)
-    pause_seconds = 10.0
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         while True:
             connection.act_now("move", 127, -127)
             await connection.pause(_ACTION_SECONDS)
@@ -213,8 +204,7 @@ class Reset(Role):
     expected = CloseReason.CONNECTION_LOST
     options = (_RESET_ON_CLOSE,)
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         connection.act_now("emote", 0)
         await connection.pause(0.1)
         connection.abort()
@@ -225,8 +215,7 @@ class Churn(Role):
 
     expected = CloseReason.CLIENT_LEFT
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
+    async def act(self, connection: HostileConnection) -> None:
         connection.act_now("say", "hello and goodbye")
         await connection.pause(0.25)
         connection.leave()
@@ -237,18 +226,10 @@ class BannedRetry(Role):
 
     expected = CloseReason.BANNED
 
-    async def play(self, connection: HostileConnection) -> None:
-        await connection.wait_joined()
-        connection.leave()
-
 
 def _fill(connection: HostileConnection) -> None:
     """Ask for more answers than the small buffers hold, so that the server cannot send everything at once."""
     connection.write(frame(Ping(_TOKEN_MAX).encode()) * 100)
-
-
-def _hello(name: str) -> bytes:
-    return frame(Hello(PROTOCOL_VERSION, name, b"").encode())
 
 
 HOSTILE_ROLES: dict[str, type[Role]] = {

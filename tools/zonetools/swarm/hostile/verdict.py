@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
-
-__all__ = ["RoleTally", "judge_roles"]
 
 # Codes about everything that a session sent. Any role that expects refusals may receive these too.
 _GENERAL_CODES = frozenset({RefusalCode.WARNED, RefusalCode.MUTED, RefusalCode.TOO_MANY_ACTIONS})
@@ -40,16 +37,6 @@ class RoleTally:
         """A connection ended with `code` after `seconds`."""
         self.got[code] += 1
         self.seconds = [min((*self.seconds, seconds)), max((*self.seconds, seconds))]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for `from_json` in another process."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> RoleTally:
-        """Return the tally from the plain values of `to_json`."""
-        counters = {name: Counter(plain[name]) for name in ("got", "cut_short", "refused")}
-        return cls(**{**plain, **counters})
 
 
 def judge_roles(

@@ -24,8 +24,6 @@ from zonetools.swarm.hostile.roles import BANNING, HOSTILE_ROLES, BannedRetry, R
 from zonetools.swarm.hostile.verdict import RoleTally
 from zonetools.swarm.plan import Plan
 
-__all__ = ["CANNOT_CONNECT", "NO_END", "HostileWorker"]
-
 CANNOT_CONNECT, NO_END = "CANNOT_CONNECT", "NO_END"
 """The codes that a bot reports when it could not connect, or when the server did not end the connection."""
 
@@ -55,7 +53,7 @@ class HostileWorker:
         self._seconds = 0.0
 
     async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Run all bots until the command to stop; return the tally as plain values."""
+        """Run all bots until the command to stop; return the tally."""
         raise_open_files(self._plan.open_files_per_process)
         bots = [
             asyncio.create_task(self._run_bot(role, number))
@@ -83,7 +81,7 @@ class HostileWorker:
     def tally(self) -> dict[str, Any]:
         """Return the tally of each role, and the CPU time of this process while measuring."""
         return {
-            "roles": {role: tally.to_json() for role, tally in self._tallies.items()},
+            "roles": self._tallies,
             "cpu_seconds": self._cpu_seconds,
             "seconds": self._seconds,
         }

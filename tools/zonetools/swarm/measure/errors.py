@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
-
-__all__ = ["BEHAVIOUR", "CLOSE", "CONNECT", "REFUSAL", "ErrorGroup", "Errors"]
 
 CONNECT, CLOSE, BEHAVIOUR, REFUSAL = "connect", "close", "behaviour", "refusal"
 """The kinds of errors: a failed connection, a session that ended early, a behaviour that failed, and a refused
@@ -32,9 +30,7 @@ class ErrorGroup:
 
     def __add__(self, other: ErrorGroup) -> ErrorGroup:
         first = min(self, other, key=lambda group: group.first_at)
-        return ErrorGroup(
-            self.kind, self.code, self.count + other.count, first.first_at, first.first_bot, first.first_text
-        )
+        return dataclasses.replace(first, count=self.count + other.count)
 
     def plain(self, began: float) -> dict[str, Any]:
         """Return plain values, with the time of the first error counted from `began`."""
@@ -70,22 +66,10 @@ class Errors:
             both._merge(group)
         return both
 
-    def to_json(self) -> list[list[Any]]:
-        """Return plain values for `from_json` in another process."""
-        return [[getattr(group, name) for name in ErrorGroup.__slots__] for group in self._groups.values()]
-
-    @classmethod
-    def from_json(cls, plain: Sequence[Sequence[Any]]) -> Errors:
-        """Return the errors from the plain values of `to_json`."""
-        errors = cls()
-        for values in plain:
-            errors._merge(ErrorGroup(*values))
-        return errors
-
     def _merge(self, group: ErrorGroup) -> None:
         key = group.kind, group.code
         if key not in self._groups and len(self._groups) >= _GROUPS_MAX:
             key = group.kind, _OTHERS
-            group = ErrorGroup(group.kind, _OTHERS, group.count, group.first_at, group.first_bot, group.first_text)
+            group = dataclasses.replace(group, code=_OTHERS)
         known = self._groups.get(key)
         self._groups[key] = group if known is None else known + group

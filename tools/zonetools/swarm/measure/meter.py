@@ -7,15 +7,12 @@ all cut at its whole seconds, so the seconds of several workers can be added.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
 from zoneserver.support.histogram import Histogram
-
-__all__ = ["Meter", "Reading", "Second"]
 
 # A timer may fire this long before its time.
 _EARLY_SECONDS = 0.01
@@ -62,17 +59,6 @@ class Second:
     def __add__(self, other: Second) -> Second:
         assert self.at == other.at
         return Second(self.at, self.players + other.players, self.counted + other.counted, self.latency + other.latency)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for `from_json` in another process."""
-        counted = [getattr(self.counted, f.name) for f in dataclasses.fields(Reading)]
-        return {"at": self.at, "players": self.players, "counted": counted, "latency": self.latency.to_json()}
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Second:
-        """Return the second from the plain values of `to_json`."""
-        latency = Histogram.from_json(plain["latency"])
-        return cls(plain["at"], plain["players"], Reading(*plain["counted"]), latency)
 
 
 class Meter:

@@ -6,6 +6,7 @@ The number of rows is bounded, however long a run is: when there are too many, e
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,6 @@ from typing import Any
 
 from zoneserver.admin.stats import Stats
 from zonetools.swarm.measure.meter import Second
-
-__all__ = ["Row", "Series", "merge_rows"]
 
 ROWS_MAX = 3_600
 # The workers report a second at most this far apart.
@@ -111,14 +110,6 @@ def merge_rows(rows: Sequence[Row], count: int) -> list[Row]:
     return rows
 
 
-@dataclass(slots=True)
-class _OpenSecond:
-    """A second that some workers may not have reported yet."""
-
-    seconds: list[Second] = field(default_factory=list)
-    server: tuple[Stats, Stats] | None = None
-
-
 class Series:
     """Collects a run: `add` takes a second of one worker, `add_server` the statistics of the server around a second.
 
@@ -133,42 +124,38 @@ class Series:
         """The newest second that all workers have reported."""
         self._origin = origin
         self._processes = processes
-        self._open: dict[int, _OpenSecond] = {}
+        # The seconds that some workers may not have reported yet, and the statistics around each second.
+        self._open: dict[int, list[Second]] = {}
+        self._server: dict[int, tuple[Stats, Stats]] = {}
         self._rows: list[Row] = []
 
     def add(self, second: Second) -> None:
         """Add a second of one worker."""
-        entry = self._open_second(second.at)
-        entry.seconds.append(second)
-        if len(entry.seconds) == self._processes:
-            self.last = self._row(second.at, entry)
+        self._open.setdefault(second.at, []).append(second)
+        self._update(second.at)
 
     def add_server(self, at: int, before: Stats, after: Stats) -> None:
         """Add the statistics of the server at the start and at the end of a second."""
         if before.pid == after.pid and after.uptime_s > before.uptime_s:
-            entry = self._open_second(at)
-            entry.server = before, after
-            if len(entry.seconds) == self._processes:
-                self.last = self._row(at, entry)
+            self._server[at] = before, after
+            self._update(at)
 
     def rows(self) -> list[Row]:
         """Return the rows so far, the oldest first."""
-        newest = [self._row(at, entry) for at, entry in sorted(self._open.items()) if entry.seconds]
-        return merge_rows([*self._rows, *newest], ROWS_MAX)
+        return merge_rows([*self._rows, *map(self._row, sorted(self._open))], ROWS_MAX)
 
-    def _open_second(self, at: int) -> _OpenSecond:
-        entry = self._open.setdefault(at, _OpenSecond())
+    def _update(self, at: int) -> None:
+        if len(self._open.get(at, ())) == self._processes:
+            self.last = self._row(at)
         # No worker that still runs will report a second as old as these.
         for old in sorted(old for old in self._open if old < at - _LATE_SECONDS):
-            closed = self._open.pop(old)
-            if closed.seconds:
-                self._rows = merge_rows([*self._rows, self._row(old, closed)], ROWS_MAX)
-        return entry
+            self._rows = merge_rows([*self._rows, self._row(old)], ROWS_MAX)
+            del self._open[old]
+        for old in [old for old in self._server if old < at - _LATE_SECONDS]:
+            del self._server[old]
 
-    def _row(self, at: int, entry: _OpenSecond) -> Row:
-        total = entry.seconds[0]
-        for second in entry.seconds[1:]:
-            total += second
+    def _row(self, at: int) -> Row:
+        total = functools.reduce(operator.add, self._open[at])
         counted, latency = total.counted, total.latency
         elapsed = max(counted.moment, 1e-3)
         p50, p99, highest = (latency.percentile(p) / 1000 if latency.total else None for p in (50, 99, 100))
@@ -183,14 +170,14 @@ class Series:
             latency_max_ms=highest,
             cpu_percent_swarm=100 * counted.cpu_seconds / elapsed,
         )
-        return row if entry.server is None else dataclasses.replace(row, **_server_columns(*entry.server))
-
-
-def _server_columns(before: Stats, after: Stats) -> dict[str, Any]:
-    cpu_seconds = after.cpu_seconds_total - before.cpu_seconds_total
-    return {
-        "cpu_percent_server": 100 * cpu_seconds / (after.uptime_s - before.uptime_s),
-        "tick_p99_ms": after.tick_ms["p99"],
-        "overruns": after.overruns_total - before.overruns_total,
-        "dilation": after.dilation,
-    }
+        if at not in self._server:
+            return row
+        before, after = self._server[at]
+        cpu_seconds = after.cpu_seconds_total - before.cpu_seconds_total
+        return dataclasses.replace(
+            row,
+            cpu_percent_server=100 * cpu_seconds / (after.uptime_s - before.uptime_s),
+            tick_p99_ms=after.tick_ms["p99"],
+            overruns=after.overruns_total - before.overruns_total,
+            dilation=after.dilation,
+        )

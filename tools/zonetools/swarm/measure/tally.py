@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from zoneserver.support.histogram import Histogram
 from zonetools.swarm.measure.errors import Errors
-
-__all__ = ["Tally"]
 
 
 @dataclass(slots=True)
@@ -66,25 +62,3 @@ class Tally:
         for name in ("seconds_measured", "join_seconds"):
             both[name] = max(getattr(self, name), getattr(other, name))
         return Tally(**both)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values for `from_json` in another process."""
-        return {
-            f.name: value.to_json() if isinstance(value := getattr(self, f.name), Histogram | Errors) else value
-            for f in dataclasses.fields(self)
-        }
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Tally:
-        """Return the tally from the plain values of `to_json`."""
-        values = {}
-        for f in dataclasses.fields(cls):
-            value, empty = plain[f.name], f.default_factory
-            if empty is Histogram:
-                value = Histogram.from_json(value)
-            elif empty is Errors:
-                value = Errors.from_json(value)
-            elif empty is Counter:
-                value = Counter(value)
-            values[f.name] = value
-        return cls(**values)

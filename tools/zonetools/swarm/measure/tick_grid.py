@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["TickGrid"]
-
 # An event loop with timers in whole milliseconds may begin a tick this long before it is due.
 _EARLY_SECONDS = 0.001
 # If the next tick is further away than this, the server runs on another machine and does not share our clock.

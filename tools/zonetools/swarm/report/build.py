@@ -13,8 +13,6 @@ from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.hostile.verdict import judge_roles
 from zonetools.swarm.measure.tally import Tally
 
-__all__ = ["SCHEMA", "faults", "got_everything", "limits", "passed", "summary", "verdict"]
-
 SCHEMA = "zone-swarm/2"
 
 # Above these limits the swarm itself may have limited the run.

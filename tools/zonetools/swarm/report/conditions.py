@@ -12,8 +12,6 @@ from typing import Any
 from zoneserver.support.parse import nearest
 from zonetools.swarm.report.metrics import METRICS, Metric, Unit
 
-__all__ = ["Condition", "evaluate", "parse_condition"]
-
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,

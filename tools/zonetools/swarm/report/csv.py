@@ -11,8 +11,6 @@ from typing import Any
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.report.metrics import METRICS
 
-__all__ = ["TABLES", "csv_tables"]
-
 TABLES = ("seconds", "figures", "errors")
 """The names of the tables: every second, every metric, every group of errors."""
 

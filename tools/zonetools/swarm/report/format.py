@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["NOT_MEASURED", "counts_text", "date_text", "difference_text", "number_text"]
-
-NOT_MEASURED = "not measured"
-
-
-def number_text(value: float | None, digits: int = 1) -> str:
-    """Return a number with this many digits after the point; a dash for a number that is not known.
-
-    >>> number_text(12_345.678), number_text(12_345.678, 0), number_text(None)
-    ('12,345.7', '12,346', '-')
-    """
-    return "-" if value is None else f"{value:,.{digits}f}"
+from zonetools.swarm.report.metrics import METRICS
 
 
 def counts_text(counts: Mapping[str, int], empty: str = "none") -> str:
@@ -26,6 +15,30 @@ def counts_text(counts: Mapping[str, int], empty: str = "none") -> str:
     ('1,200 COOLDOWN, 3 DEAD', 'none')
     """
     return ", ".join(f"{count:,} {code}" for code, count in counts.items()) or empty
+
+
+def control_text(report: Mapping[str, Any]) -> str:
+    """Return the latency of the honest bots with and without the hostile bots; empty if one of them is unknown.
+
+    >>> control = {"latency_ms": {"p99": 48.5}, "p99_ratio": 1.021}
+    >>> control_text({"latency_ms": {"p99": 49.5}, "control": control})
+    '49.5 ms, without the hostile bots 48.5 ms: x 1.021'
+    """
+    control, p99 = report["control"], report["latency_ms"]["p99"]
+    if control["p99_ratio"] is None:
+        return ""
+    return f"{p99:.1f} ms, without the hostile bots {control['latency_ms']['p99']:.1f} ms: x {control['p99_ratio']:.3f}"
+
+
+def compared_rows(compared: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Return the rows of a comparison, without the metrics that are 0 in both reports."""
+    rows = []
+    for row in compared["figures"]:
+        if row["old"] or row["new"]:
+            old, new = (METRICS[row["name"]].value_text(row[name]) for name in ("old", "new"))
+            ratio = "" if row["ratio"] is None else f"x {row['ratio']:.2f}"
+            rows.append((row["name"], old, new, ratio, row["verdict"]))
+    return rows
 
 
 def date_text(started: str | None) -> str:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from zoneserver.support.format import format_decimal
 from zonetools.common.html import html_document
 from zonetools.common.machine import machine_text
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.measure.series import Row, merge_rows
 from zonetools.swarm.report.build import got_everything, passed, verdict
-from zonetools.swarm.report.format import NOT_MEASURED, counts_text, date_text, difference_text, number_text
-from zonetools.swarm.report.metrics import METRICS
+from zonetools.swarm.report.format import compared_rows, control_text, counts_text, date_text, difference_text
+from zonetools.swarm.report.metrics import METRICS, NOT_MEASURED
 from zonetools.swarm.report.plots import cost_plots, latency_plots
-
-__all__ = ["html_page"]
 
 _STYLE = """
 .plots { display: flex; flex-wrap: wrap; gap: .5rem } .plots svg { flex: 1 1 18rem; max-width: 20.8rem }
@@ -36,6 +35,11 @@ def html_page(report: dict[str, Any]) -> str:
     """Return the report as one HTML document that loads nothing."""
     rows = merge_rows([Row(**row) for row in report["series"]], _ROWS_MAX)
     good = passed(report)
+    metrics = _table(
+        ["metric", "value", "description"],
+        [[name, each.text(report), each.description] for name, each in METRICS.items()],
+        texts=(0, 2),
+    )
     body = f"""
 <h1 class="{"good" if good else "bad"}">{"✓" if good else "✗"} {escape(verdict(report))}</h1>
 <p>{escape(_setup(report))}</p>
@@ -54,7 +58,7 @@ def html_page(report: dict[str, Any]) -> str:
 {_hostile(report)}
 {_compared(report)}
 <h2>All metrics</h2>
-<details><summary>Each metric by its name</summary>{_metrics(report)}</details>
+<details><summary>Each metric by its name</summary>{metrics}</details>
 <details><summary>The run second by second</summary><div class="scroll">{_seconds(rows)}</div></details>
 <h2>How to read it</h2>
 {_GUIDE}
@@ -222,12 +226,9 @@ def _hostile(report: dict[str, Any]) -> str:
         ]
         for name, role in report["hostile"].items()
     ]
-    control, text = report["control"], ""
-    if control is not None and control["p99_ratio"] is not None:
-        text = (
-            f"<p>The 99th percentile of the honest bots was {report['latency_ms']['p99']:.1f} ms with the hostile "
-            f"bots, and {control['latency_ms']['p99']:.1f} ms in a run without them: x {control['p99_ratio']:.3f}.</p>"
-        )
+    text = ""
+    if report["control"] is not None and (words := control_text(report)):
+        text = f"<p>The 99th percentile of the honest bots was {words}.</p>"
     return "<h2>Hostile bots</h2>" + _table(["role", "bots", "expected", "got", "ok"], rows, texts=(0, 2, 3, 4)) + text
 
 
@@ -235,36 +236,20 @@ def _compared(report: dict[str, Any]) -> str:
     compared = report["compared"]
     if compared is None:
         return ""
-    rows = [
-        [
-            row["name"],
-            METRICS[row["name"]].value_text(row["old"]),
-            METRICS[row["name"]].value_text(row["new"]),
-            "" if row["ratio"] is None else f"x {row['ratio']:.2f}",
-            row["verdict"],
-        ]
-        for row in compared["figures"]
-        if row["old"] or row["new"]
-    ]
     warnings = "".join(f'<li class="bad">{escape(difference_text(each))}</li>' for each in compared["differences"])
     return (
         f"<h2>Compared with {escape(compared['file'])}, of {escape(date_text(compared['started']))}</h2>"
         + (f"<ul>{warnings}</ul>" if warnings else "")
-        + _table(["metric", "before", "now", "ratio", ""], rows, texts=(0, 4))
+        + _table(["metric", "before", "now", "ratio", ""], compared_rows(compared), texts=(0, 4))
     )
 
 
 # --- Tables ---------------------------------------------------------------------------------------
 
 
-def _metrics(report: dict[str, Any]) -> str:
-    rows = [[name, metric.text(report), metric.description] for name, metric in METRICS.items()]
-    return _table(["metric", "value", "description"], rows, texts=(0, 2))
-
-
 def _percentile_table(rows: Sequence[tuple[str, dict[str, float | None]]]) -> str:
     """Return a table of named percentiles in milliseconds."""
-    cells = [[name, *(number_text(values.get(point)) for point in _POINTS)] for name, values in rows]
+    cells = [[name, *(format_decimal(values.get(point), 1) for point in _POINTS)] for name, values in rows]
     return _table(["ms", *_POINTS], cells, texts=(0,))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,12 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from zoneserver.support.format import format_decimal
 from zonetools.swarm.conductor import Progress
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.plan import Plan
-from zonetools.swarm.report.format import number_text
-
-__all__ = ["Display", "progress_line", "progress_panel"]
 
 _LINE_SECONDS = 5.0
 _BAR_WIDTH_MAX = 30
@@ -43,9 +40,7 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -77,8 +72,8 @@ def progress_line(progress: Progress, plan: Plan) -> str:
         return f"joining: {_joining(progress, plan)}"
     text = f"{progress.measuring_for:5.0f} s  actions: {_so_far(progress)}"
     if (last := progress.last) is not None:
-        late = f"p50 {number_text(last.latency_p50_ms)} ms, p99 {number_text(last.latency_p99_ms)} ms"
-        server, swarm = number_text(last.cpu_percent_server, 0), number_text(last.cpu_percent_swarm, 0)
+        late = f"p50 {format_decimal(last.latency_p50_ms, 1)} ms, p99 {format_decimal(last.latency_p99_ms, 1)} ms"
+        server, swarm = format_decimal(last.cpu_percent_server, 0), format_decimal(last.cpu_percent_swarm, 0)
         text += (
             f"; the last second: {last.players:,} players, {last.sent_per_s:,.0f} actions, "
             f"{last.deliveries_per_s:,.0f} deliveries, {late}, CPU of the server {server} %, of the swarm {swarm} %"
@@ -125,11 +120,11 @@ def _last_second(row: Row) -> RenderableType:
         ("\nplayers", f"{row.players:,}"),
         ("actions\n/s", f"{row.sent_per_s:,.0f}"),
         ("deliveries\n/s", f"{row.deliveries_per_s:,.0f}"),
-        ("p50\nms", number_text(row.latency_p50_ms)),
-        ("p99\nms", number_text(row.latency_p99_ms)),
-        ("tick\np99 ms", number_text(row.tick_p99_ms)),
-        ("server\nCPU %", number_text(row.cpu_percent_server, 0)),
-        ("swarm\nCPU %", number_text(row.cpu_percent_swarm, 0)),
+        ("p50\nms", format_decimal(row.latency_p50_ms, 1)),
+        ("p99\nms", format_decimal(row.latency_p99_ms, 1)),
+        ("tick\np99 ms", format_decimal(row.tick_p99_ms, 1)),
+        ("server\nCPU %", format_decimal(row.cpu_percent_server, 0)),
+        ("swarm\nCPU %", format_decimal(row.cpu_percent_swarm, 0)),
     ]
     for name, _ in cells:
         table.add_column(name, justify="right", no_wrap=True)

@@ -6,9 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from zonetools.swarm.report.format import NOT_MEASURED, number_text
+from zoneserver.support.format import format_decimal
 
-__all__ = ["METRICS", "Metric", "Unit"]
+NOT_MEASURED = "not measured"
 
 
 class Unit(enum.Enum):
@@ -62,7 +62,7 @@ class Metric:
         if self.unit is Unit.BYTES and value >= 1e4:
             value, unit = (value / 1e6, "MB") if value >= 1e6 else (value / 1e3, "kB")
         digits = 0 if isinstance(value, int) else 3 if abs(value) < 10 and self.unit is not Unit.PERCENT else 1
-        return f"{number_text(value, digits)} {unit}".rstrip()
+        return f"{format_decimal(value, digits)} {unit}".rstrip()
 
     def text(self, report: dict[str, Any]) -> str:
         """Return its value in a report with its unit."""

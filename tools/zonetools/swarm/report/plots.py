@@ -8,8 +8,6 @@ from typing import Any
 from zonetools.common.plots import Plot, Series
 from zonetools.swarm.measure.series import Row
 
-__all__ = ["cost_plots", "latency_plots"]
-
 
 def latency_plots(report: dict[str, Any], rows: Sequence[Row]) -> str:
     """Return plots of the latency and of the duration of a tick, each with the tick period as its limit."""

@@ -17,10 +17,8 @@ from rich.text import Text
 from zoneserver.support.process import discard_output
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.report.build import passed, verdict
-from zonetools.swarm.report.format import NOT_MEASURED, counts_text, difference_text
-from zonetools.swarm.report.metrics import METRICS
-
-__all__ = ["error_text", "render_text", "show"]
+from zonetools.swarm.report.format import compared_rows, control_text, counts_text, difference_text
+from zonetools.swarm.report.metrics import NOT_MEASURED
 
 # Longer than any line of the report: without a terminal nothing is wrapped.
 _WIDTH_MAX = 1_000
@@ -175,12 +173,7 @@ def _hostile(roles: dict[str, dict[str, Any]]) -> RenderableType:
 def _control(report: dict[str, Any]) -> Text:
     """Return the latency of the honest bots with and without the hostile bots."""
     control = report["control"]
-    p99, without = report["latency_ms"]["p99"], control["latency_ms"]["p99"]
-    line = Text("honest bots' p99: ")
-    if p99 is None or without is None:
-        line.append(f"{NOT_MEASURED} with or without the hostile bots")
-    else:
-        line.append(f"{p99:.1f} ms, without the hostile bots {without:.1f} ms: x {control['p99_ratio']:.3f}")
+    line = Text(f"honest bots' p99: {control_text(report) or f'{NOT_MEASURED} with or without the hostile bots'}")
     if report["limited_by_swarm"] or control["limited_by_swarm"]:
         line.append("; limited by the swarm, which was too busy or too late", "yellow")
     if not control["passed"]:
@@ -193,13 +186,8 @@ def _compared(compared: dict[str, Any]) -> RenderableType:
     table = Table("", "before", "now", "ratio", "", box=SIMPLE, title_justify="left")
     for column in table.columns[1:4]:
         column.justify = "right"
-    for row in compared["figures"]:
-        if row["old"] or row["new"]:
-            metric, word = METRICS[row["name"]], row["verdict"]
-            ratio = "" if row["ratio"] is None else f"x {row['ratio']:.2f}"
-            style = {"better": "green", "worse": "red"}.get(word, "dim")
-            old, new = metric.value_text(row["old"]), metric.value_text(row["new"])
-            table.add_row(metric.name, old, new, ratio, Text(word, style))
+    for *row, word in compared_rows(compared):
+        table.add_row(*row, Text(word, {"better": "green", "worse": "red"}.get(word, "dim")))
     lines = [Text(difference_text(difference), "yellow") for difference in compared["differences"]]
     return Group(
         Text(f"\ncompared with {compared['file']}, of {compared['started'] or 'an unknown time'}"), *lines, table

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from zonetools.bench import micro
-from zonetools.bench.micro import MICRO, run_micro
+from zonetools.bench import micro_benchmarks
+from zonetools.bench.micro_benchmarks import MICRO, run_micro
 
 
 @pytest.mark.parametrize("name", MICRO)
 def test_run_micro_times_the_work_as_often_as_requested(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(micro, "_RUN_SECONDS", 0.001)
+    monkeypatch.setattr(micro_benchmarks, "_RUN_SECONDS", 0.001)
     result = run_micro(name, 3)
     assert (result.name, result.unit) == (name, MICRO[name].unit)
     assert len(result.cpu_us_runs) == 3

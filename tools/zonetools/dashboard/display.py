@@ -22,8 +22,6 @@ from zonetools.dashboard.screen.options import DisplayOptions
 from zonetools.dashboard.screen.terminal import Screen
 from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, ScreenState, render, summary
 
-__all__ = ["watch", "watch_once"]
-
 # The screen asks more often than once per interval, so that players on the map walk and do not jump.
 _PERIOD_SECONDS = 0.25
 
@@ -53,7 +51,9 @@ async def watch(
     # Chosen now: while the screen is up, standard output is a stand-in.
     glyphs = options.glyphs()
     with contextlib.closing(_monitor(host, port, options, glyphs)) as monitor:
-        if _has_screen() and not options.json:
+        # FORCE_COLOR makes rich treat a pipe as a terminal, but a pipe has no screen.
+        has_screen = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+        if has_screen and not options.json:
             seconds = None if count is None else count * options.interval
             console = options.console()
             controls = Controls(lambda: console.size, monitor.reset, glyphs)
@@ -99,11 +99,6 @@ def _export(monitor: Monitor, options: DisplayOptions, glyphs: Glyphs) -> None:
     """Write the picture if one is asked for and the server has answered at least once."""
     if options.export is not None and monitor.last is not None:
         options.export.write(ScreenState(monitor.state(), glyphs=glyphs))
-
-
-def _has_screen() -> bool:
-    # FORCE_COLOR makes rich treat a pipe as a terminal, but a pipe has no screen.
-    return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 async def _run(showing: Coroutine[Any, Any, None], seconds: float | None, until: asyncio.Event | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from helpers.swarm_results import full_report, outcome, rendered_text
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
-from zonetools.swarm.report.compare import compare, parse_report_file, read_report
+from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.metrics import METRICS
 
 

@@ -1,6 +1,6 @@
 """A network cable that can be pulled: a server here, and players at the other end of a veth pair.
 
-Run it in its own network namespace as `unshare --net python -m zonetools.soak.cable`, with
+Run it in its own network namespace as `unshare --net python -m zonetools.soak.network_namespace`, with
 `--user --map-root-user` if you are not root. It writes its result to stdout as JSON. If the machine does not
 allow this, it writes one line to stderr and ends with exit code 3.
 """
@@ -23,11 +23,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import loop_factory
 from zonetools.common.server_process import ServerProcess, SpawnError, cancel_on_signals
-from zonetools.soak.lab import HEALTHY, Crowd, stats, wait_for_stats
-from zonetools.soak.peers import hello
-
-__all__ = ["main"]
-
+from zonetools.soak.clients import hello
+from zonetools.soak.fault_lab import HEALTHY, Crowd, stats, wait_for_stats
 
 _HERE, _THERE = "10.77.0.1", "10.77.0.2"
 _NEAR_PLAYERS, _FAR_PLAYERS = 50, 10
@@ -74,7 +71,7 @@ def _ip(*words: str) -> None:
 async def _far_end(server: ServerProcess) -> AsyncIterator[Tell]:
     """A process at the other end, with players that read. It sets its interface `up` or `down` on command."""
     process = await asyncio.create_subprocess_exec(
-        *("unshare", "--net", sys.executable, "-m", "zonetools.soak.cable", str(server.port)),
+        *("unshare", "--net", sys.executable, "-m", "zonetools.soak.network_namespace", str(server.port)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

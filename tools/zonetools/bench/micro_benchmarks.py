@@ -18,6 +18,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
+from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.protocol.decoding import decode_client
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, frame
 from zoneserver.protocol.messages import Act
@@ -27,8 +28,6 @@ from zoneserver.zone.frame_history import Form, Message
 from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.zone import Zone
 from zonetools.bench.counter import open_counter
-
-__all__ = ["MICRO", "MicroResult", "run_micro"]
 
 _SEED = 1
 _RUN_SECONDS = 0.1
@@ -155,58 +154,19 @@ def _action_apply() -> Callable[[], object]:
     return work
 
 
-class _Kernel:
-    """A transport whose kernel accepts everything."""
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def set_write_buffer_limits(self, high: int, low: int) -> None:
-        pass
-
-    def get_extra_info(self, name: str) -> Any:
-        return None
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-
-class _NoHandler:
-    """A session handler that does nothing."""
-
-    def session_accepted(self, session: Session) -> None:
-        pass
-
-    def session_opened(self, session: Session) -> None:
-        pass
-
-    def session_received(self, session: Session, payload: bytes) -> None:
-        pass
-
-    def session_blocked(self, session: Session) -> None:
-        pass
-
-    def session_cleared(self, session: Session) -> None:
-        pass
-
-    def session_stalled(self, session: Session) -> None:
-        pass
-
-    def session_drained(self, session: Session) -> None:
-        pass
-
-    def session_ended(self, session: Session) -> None:
-        pass
-
-    def session_gone(self, session: Session) -> None:
-        pass
-
-
 def _sessions() -> list[Session]:
-    # Nothing here is ever called back, so the loop has a clock and nothing else.
+    # Nothing here is ever called back: the loop has a clock and nothing else, and the handler does nothing.
     loop: Any = SimpleNamespace(time=time.monotonic)
-    kernel: Any = _Kernel()
-    sessions = [Session(_NoHandler(), Limits(), loop, len) for _ in range(_COUNT)]
+    events = [name for name in vars(SessionHandler) if name.startswith("session_")]
+    handler: Any = SimpleNamespace(**dict.fromkeys(events, lambda *_: None))
+    # The kernel accepts everything.
+    kernel: Any = SimpleNamespace(
+        write=lambda _data: None,
+        set_write_buffer_limits=lambda **_limits: None,
+        get_extra_info=lambda _name: None,
+        get_write_buffer_size=lambda: 0,
+    )
+    sessions = [Session(handler, Limits(), loop, len) for _ in range(_COUNT)]
     for session in sessions:
         session.connection_made(kernel)
     return sessions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from zonetools.soak.lab import Checks, Comparison, Lab
+from zonetools.soak.fault_lab import Checks, Comparison, Lab
 
 
 @pytest.mark.parametrize(

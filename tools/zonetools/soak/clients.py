@@ -31,8 +31,6 @@ from zoneserver.protocol.messages import (
     Welcome,
 )
 
-__all__ = ["RawClient", "RecordingClient", "act", "hello", "packet"]
-
 # Stands for the BYE of a connection that ended without one.
 _NOTHING = Bye("nothing", "", retry=False)
 
@@ -155,6 +153,10 @@ class RecordingClient(ClientProtocol):
         self.replica: Replica | None = None
         self._changed = asyncio.Event()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._changed.set()
+
     def on_welcome(self, welcome: Welcome) -> None:
         self.replica = Replica(welcome)
 
@@ -163,22 +165,18 @@ class RecordingClient(ClientProtocol):
         assert isinstance(snapshot, Snapshot) and self.replica is not None
         self.snapshots += 1
         self.replica.restore(snapshot)
-        self._changed.set()
 
     def on_tick(self, payload: bytes) -> None:
         now, tick = time.monotonic(), decode_server(payload)
         assert isinstance(tick, Tick) and self.replica is not None
         self.replica.apply(tick)
         self.frames.append((now, tick))
-        self._changed.set()
 
     def on_refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
-        self._changed.set()
 
     def on_pong(self, pong: Pong) -> None:
         self.pongs[pong.token] = time.monotonic()
-        self._changed.set()
 
     def on_closed(self, bye: Bye) -> None:
         self._changed.set()

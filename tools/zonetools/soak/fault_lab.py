@@ -12,30 +12,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from zoneserver.admin.stats import Stats
 from zonetools.common.admin_client import AdminClient
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.peers import RawClient, RecordingClient
-from zonetools.swarm.conductor import Conductor, Outcome, Progress
+from zonetools.soak.clients import RawClient, RecordingClient
+from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
-
-__all__ = [
-    "HEALTHY",
-    "Checks",
-    "Comparison",
-    "Crowd",
-    "Finding",
-    "Lab",
-    "Scenario",
-    "open_files",
-    "poll",
-    "stats",
-    "wait_for_stats",
-]
 
 Reading = TypeVar("Reading")
 
@@ -209,26 +194,16 @@ class Crowd:
         self._running: asyncio.Task[Outcome]
 
     async def __aenter__(self) -> Self:
-        measuring = asyncio.Event()
-
-        def on_progress(progress: Progress) -> None:
-            if progress.measuring_for is not None:
-                measuring.set()
-
-        self._running = asyncio.create_task(self._conductor.run(on_progress))
-        waiting = asyncio.create_task(measuring.wait())
+        self._running = asyncio.create_task(self._conductor.run())
         try:
-            await asyncio.wait({self._running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            while self._conductor.progress.measuring_for is None and not self._running.done():
+                await asyncio.sleep(0.01)
         except BaseException:
             await self._end()
             raise
-        finally:
-            waiting.cancel()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         await self._end()
 
     async def _end(self) -> None:

@@ -8,8 +8,6 @@ from typing import Any
 
 from zonetools.swarm.report.metrics import METRICS, Metric
 
-__all__ = ["compare", "parse_report_file", "read_report"]
-
 # Two runs of one plan differ by up to this share.
 _NOISE = 0.1
 

@@ -16,9 +16,9 @@ from helpers.dashboards import (
     svg_texts,
 )
 from helpers.terminals import Terminal
+from zonetools.dashboard.display import watch, watch_once
 from zonetools.dashboard.screen import lines
 from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
-from zonetools.dashboard.watch import watch, watch_once
 
 from zoneserver.protocol.framing import frame
 from zoneserver.protocol.messages import PROTOCOL_VERSION, Goodbye, Hello

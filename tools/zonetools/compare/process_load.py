@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from dataclasses import dataclass
 
-__all__ = ["ProcessLoad", "observe"]
+from zonetools.common.program import run_program
 
 _EVENT = "raw_syscalls:sys_enter"
 
@@ -58,20 +58,9 @@ async def _system_calls_per_s(pid: int, seconds: float) -> tuple[float | None, s
     if perf is None:
         await asyncio.sleep(seconds)
         return None, "perf is not installed"
-    sampling = await asyncio.create_subprocess_exec(
-        *(perf, "stat", "-x", ",", "-e", _EVENT, "-p", str(pid), "--", "sleep", f"{seconds:.3f}"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        _, errors = await sampling.communicate()
-    finally:
-        if sampling.returncode is None:
-            sampling.terminate()
-            await sampling.wait()
-    return parse_count(errors.decode(errors="replace"), seconds)
+    command = (perf, "stat", "-x", ",", "-e", _EVENT, "-p", str(pid), "--", "sleep", f"{seconds:.3f}")
+    _, _, errors = await run_program(*command)
+    return parse_count(errors, seconds)
 
 
 def parse_count(output: str, seconds: float) -> tuple[float | None, str]:

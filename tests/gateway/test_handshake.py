@@ -1,0 +1,103 @@
+"""Pending connections: deadlines, and room for new connections."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from helpers.gateway_fixture import OpenGateway, heard
+from helpers.waiting import until
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.framing import frame
+from zoneserver.protocol.messages import Hello
+
+
+async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    node.pass_time(2.9)  # with a tick a second, our clock may be a second behind
+    await client.say_bytes(frame(Hello(1, "ann", b"").encode())[:-1])
+    node.tick()
+    assert len(node.gateway.pending) == 1
+    node.pass_time(0.2)
+    assert (await client.ended()).code == "HANDSHAKE_TIMEOUT"
+    assert len(node.gateway.pending) == 0
+
+
+async def test_complete_hello_ends_the_deadline(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.connect()
+    node.pass_time(1.9)
+    await node.greet(client, "ann")
+    node.pass_time(10)
+    await client.welcomed()
+    await heard(client)
+
+
+async def test_connection_beyond_the_limit_is_told_server_full(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, connections_max=1)
+    await node.join("first")
+    assert (await (await node.connect()).ended()).code == "SERVER_FULL"
+
+
+LIMITS = Limits()
+
+
+async def test_flood_of_connections_is_dropped_without_a_goodbye(
+    open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoneserver.gateway.handshake._REJECTED_MAX", 3)
+    node = await open_gateway(Plaza, limits=Limits(address_handshakes_max=1))
+    await node.connect(host="127.0.0.9")
+    for _ in range(20):
+        await node.connect(host="127.0.0.9")
+    assert node.gateway.counters.closes == {"TOO_MANY_CONNECTIONS": 20}
+    await until(lambda: node.gateway.connections <= 1 + 3)
+
+
+async def test_silent_connection_is_ended_when_the_server_is_full(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, connections_max=2)
+    silent = await node.connect()
+    await node.join("ann")
+    await node.join("bob")
+    with pytest.raises((EOFError, ConnectionError, AssertionError)):
+        while True:
+            await silent.read()
+    assert node.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1}
+    late = await node.connect()
+    assert (await late.ended()).code == "SERVER_FULL", "nobody who plays has to go"
+    assert node.gateway.players_count == 2
+
+
+async def test_deadlines_do_not_run_while_the_process_is_stopped(open_gateway: OpenGateway) -> None:
+    """It was stopped for an hour; nobody could say HELLO to it, or take anything from it, meanwhile."""
+    node = await open_gateway(Plaza, limits=dataclasses.replace(LIMITS, handshake_seconds=2.0))
+    client = await node.connect()
+    node.clock.now += 3600.0
+    node.tick()
+    assert len(node.gateway.pending) == 1
+    await node.greet(client, "ann")
+    node.tick()
+    await client.welcomed()
+    assert not node.gateway.counters.closes
+
+
+async def test_banned_address_does_not_displace_pending_connections(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, connections_max=2, ban_seconds=60.0)
+    rogue = await node.connect(host="127.0.0.9")
+    await node.greet(rogue, "rogue")
+    node.tick()
+    await rogue.welcomed()
+    await rogue.say_bytes(b"\xff" * 8)
+    assert (await rogue.ended()).code == "PROTOCOL_ERROR"
+    rogue.sock.close()
+    await until(lambda: node.gateway.connections == 0)
+    honest = [await node.connect() for _ in range(2)]
+    for _ in range(3):
+        assert (await (await node.connect(host="127.0.0.9")).ended()).code == "BANNED"
+    for number, client in enumerate(honest):
+        await node.greet(client, f"ann {number}")
+    node.tick()
+    assert node.gateway.players_count == 2
