@@ -49,12 +49,10 @@ class Limits:
     """The bytes that one session may send per second, framing included."""
     bytes_burst: float = 128.0 * 1024
     actions_per_second: float = 40.0
-    """The actions that one session may send per second. A packet counts as one action per 16 bytes if that is more,
-    because its bytes go to all players."""
+    """The actions that one session may send per second. A packet counts as at least one action per 16 bytes."""
     actions_burst: float = 200.0
     violations_per_second: float = 20.0
-    """The refused actions that one session may cause per second. An action that no honest client would send counts as
-    twenty."""
+    """The refused actions that one session may cause per second. A violation counts as twenty."""
     violations_burst: float = 200.0
     address_connections_max: int = 64
     """The most connections of one address, those that are closing included."""
@@ -64,12 +62,10 @@ class Limits:
     """The new connections that one address may open per second."""
     address_connections_burst: float = 64.0
     address_actions_per_second: float = 640.0
-    """The actions that all sessions of one address together may send per second, ended sessions included. Further
-    actions are refused."""
+    """The actions that all sessions of one address may send per second, ended sessions included."""
     address_actions_burst: float = 3_200.0
     address_violations_per_second: float = 160.0
-    """The refused actions that all sessions of one address together may cause per second. An address that exceeds its
-    burst is banned."""
+    """The refused actions of all sessions of one address per second. At its burst the address is banned."""
     address_violations_burst: float = 1_600.0
     addresses_max: int = 16_384
     """The most addresses without a connection whose rates are remembered; the oldest are forgotten first."""
@@ -86,9 +82,8 @@ class Limits:
     socket_send_bytes: int = 128 * 1024
     """SO_SNDBUF of each connection. It is small, so that a slow reader shows at once and not after megabytes."""
     tcp_user_timeout_seconds: float = 5.0
-    """TCP_USER_TIMEOUT, where the system has it: how long sent data may stay unacknowledged, as after a pulled cable.
-    Linux also counts a closed receive window. A stalled session therefore gets a longer timeout, and the limits above
-    decide."""
+    """TCP_USER_TIMEOUT: how long sent data may stay unacknowledged, as after a pulled cable. Linux also counts a closed
+    receive window. A stalled session therefore gets a longer timeout, and the limits above decide."""
 
 
 def parse_limits(text: str) -> dict[str, float]:

@@ -35,7 +35,6 @@ Answer = TypeVar("Answer")
 
 PATIENCE_SECONDS = 10.0
 """A test fails if a step takes this long."""
-_HZ, _PLAYERS_MAX = 100, 100
 
 
 class StartServer(Protocol):
@@ -258,7 +257,7 @@ def zone_server(_zone_background: _Background) -> Iterator[StartServer]:
     servers = []
 
     def zone_server(rules: Rules | type[Rules], **settings: Any) -> ZoneServer:
-        server = ZoneServer(rules, **{"port": 0, "stats_port": None, "hz": _HZ, "max_players": _PLAYERS_MAX} | settings)
+        server = ZoneServer(rules, **{"port": 0, "stats_port": None, "hz": 100, "max_players": 100} | settings)
         _zone_background.server = _zone_background.call(_zone_background.stack.enter_async_context(server))
         servers.append(server)
         return server

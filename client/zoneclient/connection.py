@@ -96,9 +96,8 @@ class _Receiver(ClientProtocol):
     def on_closed(self, bye: Bye) -> None:
         self.closed.set_result(bye)
         self.arrived.set()
-        for waiter in self.pongs.values():
-            if not waiter.done():
-                waiter.set_exception(ZoneClosedError(*bye))
+        for waiter in (waiter for waiter in self.pongs.values() if not waiter.done()):
+            waiter.set_exception(ZoneClosedError(*bye))
 
     def leave(self) -> None:
         self._is_leaving = True

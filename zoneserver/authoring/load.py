@@ -49,10 +49,7 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
         return found
     if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
         raise LoadError(f"{module_name!r} is a folder, not a module: cd into it first")
-    names = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, type) and is_one(value) and value.__module__ == module_name
-    ]
+    own = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    names = [name for name, value in own.items() if is_one(value) and value.__module__ == module_name]
     hint = f"; it has {', '.join(names)}" if names else ""
     raise LoadError(f"{module_name} has no {kind} named {class_name!r}{hint}")

@@ -125,22 +125,11 @@ def _rules(target: str) -> type[Rules]:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        "zoneserver",
-        "A game server that keeps thousands of players together in one crowded zone.",
-        examples=_EXAMPLES,
-        exit_codes=_EXIT_CODES,
-        usage="COMMAND [flags]",
-    )
+    text = "A game server that keeps thousands of players together in one crowded zone."
+    parser = Parser("zoneserver", text, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="COMMAND [flags]")
     parser.version()
-    run = parser.command(
-        "run",
-        "run a zone",
-        "Run a zone until Ctrl-C.",
-        examples=_RUN_EXAMPLES,
-        exit_codes=_EXIT_CODES,
-        usage="[module:Rules] [flags]",
-    )
+    texts = {"examples": _RUN_EXAMPLES, "exit_codes": _EXIT_CODES, "usage": "[module:Rules] [flags]"}
+    run = parser.command("run", "run a zone", "Run a zone until Ctrl-C.", **texts)
     _run_settings(run)
     run.common()
 

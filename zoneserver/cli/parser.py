@@ -222,7 +222,7 @@ class Parser(argparse.ArgumentParser):
         except (OSError, ValueError) as error:
             self.error(f"{path}: {getattr(error, 'strerror', None) or error}")
         settings = {setting.key: setting for setting in self._settings}
-        top: _Layer = {}
+        top, own = _Layer(), _Layer()
         for name, value in document.items():
             key = name.replace("_", "-")
             if key in settings:
@@ -230,11 +230,8 @@ class Parser(argparse.ArgumentParser):
             elif isinstance(value, dict) and name not in COMMANDS:
                 self.error(f"{path}: there is no command for the table [{name}]; {nearest(name, COMMANDS)}")
             elif not isinstance(value, dict) and key not in _SHARED:
-                hint = nearest(key, (*settings, *_SHARED))
-                self.error(
-                    f"{path}: {self.prog} has no setting {name!r}; {hint} (each command has a table for its settings)"
-                )
-        own: _Layer = {}
+                hint = f"{nearest(key, (*settings, *_SHARED))} (each command has a table for its settings)"
+                self.error(f"{path}: {self.prog} has no setting {name!r}; {hint}")
         for name, value in document.get(self.table, {}).items():
             key = name.replace("_", "-")
             if key not in settings:
@@ -265,9 +262,8 @@ class Parser(argparse.ArgumentParser):
                 continue  # It sets another setting, which has its own line.
             value = getattr(arguments, setting.dest)
             unset = value is None or value in ("", [], {})
-            rows.append(
-                (f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}", sources[setting.dest])
-            )
+            line = f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}"
+            rows.append((line, sources[setting.dest]))
         width = max(len(left) for left, _ in rows)
         return "".join([f"[{self.table}]\n", *(f"{left:<{width}}  # {source}\n" for left, source in rows)])
 

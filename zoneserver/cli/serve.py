@@ -6,13 +6,15 @@ import argparse
 import asyncio
 import contextlib
 import os
+import sys
+from collections.abc import AsyncIterator, Callable
 
 from zoneserver.cli import console
-from zoneserver.cli.dashboard_process import dashboard_beside
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
 from zoneserver.support.event_loop import on_stop_signals, read_stdin
-from zoneserver.support.process import freeze_growth
+from zoneserver.support.logs import hold_logs
+from zoneserver.support.process import freeze_growth, own_environment
 
 __all__ = ["serve"]
 
@@ -36,7 +38,7 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
         async with contextlib.AsyncExitStack() as stack:
             if arguments.dashboard:
                 assert server.stats_port is not None
-                await stack.enter_async_context(dashboard_beside(server.stats_port, server.request_stop))
+                await stack.enter_async_context(_dashboard(server.stats_port, server.request_stop))
             await server.serve(arguments.duration)
         console.say("stopping: closing all sessions ...")
     except OSError as error:
@@ -61,3 +63,21 @@ def _stop_on_signals(server: ZoneServer) -> None:
         server.request_stop()
 
     on_stop_signals(stop)
+
+
+@contextlib.asynccontextmanager
+async def _dashboard(stats_port: int, on_quit: Callable[[], object]) -> AsyncIterator[None]:
+    """Shows the dashboard until the end of the block, and calls `on_quit` when the user quits it. The log is held back
+    meanwhile and printed at the end of the block."""
+    with hold_logs():
+        # A string names the program: this package must not import the tools.
+        command = ("-m", "zonetools.dashboard", "--stats-port", str(stats_port))
+        dashboard = await asyncio.create_subprocess_exec(sys.executable, *command, env=own_environment())
+        watching = asyncio.create_task(dashboard.wait())
+        watching.add_done_callback(lambda _: on_quit())
+        try:
+            yield
+        finally:
+            if dashboard.returncode is None:
+                dashboard.terminate()
+            await watching

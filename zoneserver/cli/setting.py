@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -50,26 +51,19 @@ class Setting:
     @property
     def metavar(self) -> str:
         """What stands for the value in the help."""
-        return _METAVARS.get(self._base_parse, self.key.rsplit("-", maxsplit=1)[-1].upper())
-
-    @property
-    def _base_parse(self) -> Callable[[str], Any]:
-        # A parser such as above_zero(parse_count) wraps the one that knows the notation.
-        parse = self.parse
-        while hasattr(parse, "__wrapped__"):
-            parse = parse.__wrapped__
-        return parse
+        return _METAVARS.get(inspect.unwrap(self.parse), self.key.rsplit("-", maxsplit=1)[-1].upper())
 
     def format(self, value: Any) -> str:
         """The text from which `parse` reads this value."""
-        return _FORMATS.get(self._base_parse, str)(value)
+        # A parser such as above_zero(parse_count) wraps the parser that knows the notation.
+        return _FORMATS.get(inspect.unwrap(self.parse), str)(value)
 
     def from_variable(self, text: str) -> Any:
         """The value in a variable. Raises ValueError."""
         if self.const is not None:
             if text.lower() not in (*_TRUE, *_FALSE):
                 raise ValueError(f"{text!r} is neither 1 nor 0")
-            return self._switched(text.lower() in _TRUE)
+            return self.from_file(text.lower() in _TRUE)
         return [self.parse(part) for part in text.split(",")] if self.repeats else self.parse(text)
 
     def from_file(self, value: Any) -> Any:
@@ -77,14 +71,11 @@ class Setting:
         if self.const is not None:
             if not isinstance(value, bool):
                 raise ValueError(f"{value!r} is neither true nor false")
-            return self._switched(value)
+            # A switch with another `const` than True sets nothing when it is off.
+            return self.const if value else (False if self.const is True else None)
         if self.repeats and isinstance(value, list):
             return [self.parse(_text_of(element)) for element in value]
         return self.from_variable(_text_of(value))
-
-    def _switched(self, is_on: bool) -> Any:
-        # A switch with another `const` than True sets nothing when it is off.
-        return self.const if is_on else (False if self.const is True else None)
 
     def to_toml(self, value: Any) -> str:
         """The value as it is written in a TOML file."""

@@ -78,9 +78,6 @@ class Deframer:
             if length == len(data) - HEADER_BYTES and length <= self._payload_bytes_max:
                 return [data[HEADER_BYTES:]]
         self._buffer += data
-        return self._take(limit)
-
-    def _take(self, limit: int | None) -> list[bytes]:
         buffer, payloads, start = self._buffer, list[bytes](), 0
         if self.error is not None:
             buffer.clear()

@@ -162,10 +162,8 @@ class World:
         """
         names = "\0".join(name or "" for name in self.names)
         crc = zlib.crc32(names.encode())
-        for typecode, column in zip("iibbI", (self.x, self.y, self.vx, self.vy, self.since), strict=True):
-            crc = zlib.crc32(columns.pack_column(typecode, column), crc)
-        for column in self.stats:
-            crc = zlib.crc32(columns.pack_column("i", column), crc)
+        for column in (self.x, self.y, self.vx, self.vy, self.since, *self.stats):
+            crc = zlib.crc32(columns.pack_column(column.typecode, column), crc)
         return crc
 
     def snapshot(self) -> Snapshot:

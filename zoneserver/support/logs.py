@@ -114,7 +114,11 @@ class _TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        return _cut(printable(super().formatMessage(record)))
+        line = printable(super().formatMessage(record))
+        encoded = line.encode(errors="replace")
+        if len(encoded) > _LINE_BYTES_MAX:
+            line = encoded[: _LINE_BYTES_MAX - 3].decode(errors="ignore") + "..."
+        return line
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         # The text of an exception may contain what a player sent.
@@ -133,10 +137,3 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
-
-
-def _cut(line: str) -> str:
-    encoded = line.encode(errors="replace")
-    if len(encoded) <= _LINE_BYTES_MAX:
-        return line
-    return encoded[: _LINE_BYTES_MAX - 3].decode(errors="ignore") + "..."
