@@ -18,8 +18,6 @@ from zonetools.soak.clients import RawClient, act
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import beside
 
-Endless = Callable[[], "itertools.count[int]"]
-
 
 @dataclass(slots=True)
 class _Flooder:
