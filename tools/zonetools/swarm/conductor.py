@@ -41,7 +41,6 @@ class Progress:
     failed: int = 0
     sent: int = 0
     delivered: int = 0
-    frames: int = 0
     refused: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -256,7 +255,7 @@ class Conductor:
     async def _report_progress(self, on_progress: Callable[[Progress], object]) -> None:
         progress = self.progress
         while True:
-            for name in ("joined", "failed", "sent", "delivered", "frames", "refused", "lost", "duplicated"):
+            for name in ("joined", "failed", "sent", "delivered", "refused", "lost", "duplicated"):
                 setattr(progress, name, sum(worker.progress.get(name, 0) for worker in self._workers))
             progress.ramping_for = max(worker.progress.get("ramping_for", 0.0) for worker in self._workers)
             progress.last = self._series.last
