@@ -15,7 +15,7 @@ from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, parse_count, parse_duration
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.dashboard.display import watch
-from zonetools.swarm.conductor import Conductor, Outcome
+from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
@@ -54,13 +54,8 @@ async def _run(plan: Plan) -> int:
         over = asyncio.Event()
         on_stop_signals(over.set)
 
-        async def swarm() -> Outcome:
-            try:
-                return await conductor.run()
-            finally:
-                over.set()
-
-        running = asyncio.create_task(swarm())
+        running = asyncio.create_task(conductor.run())
+        running.add_done_callback(lambda _task: over.set())
         try:
             # Ends when the swarm ends, on Ctrl-C, and when the user presses q.
             await watch(plan.host, server.stats_port, until=over)
