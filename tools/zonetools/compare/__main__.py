@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 
@@ -38,8 +38,6 @@ _EXAMPLES = """\
   zone-compare --json - | jq '.deliveries[] | {name, largest_crowd_held}'
 """
 _EXIT_CODES = "0 measured, 1 some player was sent something wrong, 2 wrong usage, 3 cannot start, 130 interrupted"
-
-_Item = TypeVar("_Item")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +99,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _list(parse: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
+def _list(parse: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return lambda text: [parse(part) for part in text.split(",")]
 
 
