@@ -33,6 +33,7 @@ OPEN_FILES = 4_096
 # How many scenarios run in parallel, among those that measure no speed.
 _PARALLEL_MAX = 8
 
+_MARKS = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("----", "yellow")}
 _EXAMPLES = """\
   python -m zonetools.soak                              every promise in full, in a few minutes
   python -m zonetools.soak --quick                      shortened, in less than a minute
@@ -104,7 +105,7 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
             finding = Finding(False, f"failed to run: {error!r:.300}")
         findings[promise.name] = finding
         seconds = time.monotonic() - began
-        _log.info("%s %s (%.1f s): %s", _mark(finding), promise.name, seconds, finding.measured)
+        _log.info("%s %s (%.1f s): %s", _MARKS[finding.ok][0], promise.name, seconds, finding.measured)
 
     for promise in chosen:
         if promise.alone:
@@ -117,10 +118,6 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
 
     await together(*(measure_in_parallel(promise) for promise in chosen if not promise.alone))
     return [findings[promise.name] for promise in chosen]
-
-
-def _mark(finding: Finding) -> str:
-    return {True: "pass", False: "FAIL", None: "----"}[finding.ok]
 
 
 def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> None:
@@ -141,9 +138,8 @@ def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> N
     for heading in ("", "promise", "measured"):
         table.add_column(heading)
     for promise, finding in zip(chosen, findings, strict=True):
-        style = {True: "green", False: "bold red", None: "yellow"}[finding.ok]
         title = Text.assemble((promise.name, "bold"), "\n", promise.promise)
-        table.add_row(Text(_mark(finding), style), title, finding.measured)
+        table.add_row(Text(*_MARKS[finding.ok]), title, finding.measured)
     held = sum(finding.ok is True for finding in findings)
     console = Console(highlight=False)
     console.print(table)
