@@ -63,7 +63,10 @@ async def watch(
                 if monitor.last is not None:
                     # The terminal may have been closed.
                     with contextlib.suppress(OSError):
-                        _leave_last_screen(monitor, console, controls)
+                        controls.settle()
+                        # Two lines fewer than the terminal has: the shell's prompt then does not scroll the top away.
+                        size = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
+                        console.print(render(controls.screen_state(monitor.state()), *size, footer=False))
         else:
             await _run(_in_lines(monitor, options, count), None, until)
         _export(monitor, options, glyphs)
@@ -173,10 +176,3 @@ async def _in_lines(monitor: Monitor, options: DisplayOptions, count: int | None
         if printed != count:
             due = max(due + monitor.interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
-
-
-def _leave_last_screen(monitor: Monitor, console: Console, controls: Controls) -> None:
-    controls.settle()
-    # Two lines fewer than the terminal has: the shell's prompt then does not scroll the top away.
-    width, height = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
-    console.print(render(controls.screen_state(monitor.state()), width, height, footer=False))
