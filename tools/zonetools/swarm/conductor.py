@@ -222,21 +222,17 @@ class Conductor:
 
     def _on_progress(self, progress: dict[str, Any]) -> None:
         """Take the new digests and seconds out of the progress of a process; the rest of it stays there."""
-        self._compare_digests(progress.pop("digests", {}))
+        for tick, digest in progress.pop("digests", {}).items():
+            if self._digests.setdefault(tick, digest) != digest:
+                self._digests_mismatched += 1
+        for old in list(self._digests)[: max(0, len(self._digests) - _DIGESTS_KEPT)]:
+            del self._digests[old]
         for second in progress.pop("seconds", ()):
             self._series.add(second)
         if progress.get("nobody_listens"):
             self._nobody_listens = True
             self._stop.set()
         self._changed.set()
-
-    def _compare_digests(self, digests: dict[int, int]) -> None:
-        """Count the ticks whose frame had other bytes in another process."""
-        for tick, digest in digests.items():
-            if self._digests.setdefault(tick, digest) != digest:
-                self._digests_mismatched += 1
-        for old in list(self._digests)[: max(0, len(self._digests) - _DIGESTS_KEPT)]:
-            del self._digests[old]
 
     # --- Waiting ----------------------------------------------------------------------------------
 
