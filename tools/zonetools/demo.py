@@ -31,7 +31,6 @@ _EXIT_CODES = "0 every bot got everything, 1 some bot missed something, 2 wrong 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), lambda arguments: _run(Plan(bots=arguments.bots, seconds=arguments.time)), argv)
 
 

@@ -81,7 +81,6 @@ class WorkloadResult:
 
     @property
     def ratio(self) -> float:
-        """The median of the ratios."""
         return statistics.median(one.ratio for one in self.repetitions)
 
     @property
@@ -96,12 +95,10 @@ class WorkloadResult:
 
     @property
     def server(self) -> dict[str, float]:
-        """The medians of the server's numbers."""
         return median_of([one.server for one in self.repetitions])
 
     @property
     def floor(self) -> dict[str, float]:
-        """The medians of the floor's numbers."""
         return median_of([one.floor for one in self.repetitions])
 
     @property

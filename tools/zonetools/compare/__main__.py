@@ -41,7 +41,6 @@ _EXIT_CODES = "0 measured, 1 some player was sent something wrong, 2 wrong usage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), _main, argv)
 
 
@@ -129,14 +128,12 @@ async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
             if run.verdict == Verdict.BEHIND:
                 stopped[delivery] = players
             if not arguments.no_progress:
-                _log.info("%s", _progress_text(run))
+                load = (
+                    "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
+                )
+                latency = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
+                _log.info("%s", f"{players:>6,} players, {delivery:<9}  {load}{latency}{run.verdict}")
     return report.document(runs, plan, Config().hz, machine(load_before), interrupted=stop.is_set())
-
-
-def _progress_text(run: Run) -> str:
-    load = "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
-    latency = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
-    return f"{run.players:>6,} players, {run.delivery:<9}  {load}{latency}{run.verdict}"
 
 
 def _write_results(document: dict[str, Any], arguments: argparse.Namespace) -> None:

@@ -77,7 +77,12 @@ def _value(run: dict[str, Any], key: str) -> float | None:
 
 def _plots(document: dict[str, Any]) -> dict[str, Plot]:
     def plot(title: str, key: str, unit: str, limit: tuple[str, float] | None = None, *, log: bool = True) -> Plot:
-        series = [_series(delivery, key) for delivery in document["deliveries"]]
+        series = []
+        for delivery in document["deliveries"]:
+            measured = [(run, value) for run in delivery["runs"] if (value := _value(run, key)) is not None]
+            stops = bool(measured) and measured[-1][0]["verdict"] == Verdict.BEHIND
+            points = [(run["players"], value) for run, value in measured]
+            series.append(Series(f"{delivery['name']}: {delivery['what']}", points, stops))
         return Plot(title, "players", unit, series, log_x=True, log_y=log, limit=limit, x_ticks=crowds)
 
     crowds = sorted({run["players"] for _, run in runs_by_crowd(document)})
@@ -91,13 +96,6 @@ def _plots(document: dict[str, Any]) -> dict[str, Plot]:
         "calls": plot("System calls", "system_calls_per_s", "per second"),
         "bytes": plot("Bytes to each player", "bytes_per_player_per_s", "per second"),
     }
-
-
-def _series(delivery: dict[str, Any], key: str) -> Series:
-    measured = [(run, value) for run in delivery["runs"] if (value := _value(run, key)) is not None]
-    stops = bool(measured) and measured[-1][0]["verdict"] == Verdict.BEHIND
-    points = [(run["players"], value) for run, value in measured]
-    return Series(f"{delivery['name']}: {delivery['what']}", points, stops)
 
 
 def _tile(delivery: dict[str, Any]) -> str:

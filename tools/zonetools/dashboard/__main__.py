@@ -36,7 +36,6 @@ sessions by another column, + and - change the time that charts cover, r resets 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     code = run_command(_parser(), _main, argv)
     # Ctrl-C raises KeyboardInterrupt before the loop has its signal handlers, and if it supports none.
     return Exit.OK if code == Exit.INTERRUPTED else code

@@ -129,7 +129,9 @@ class Conductor:
             asyncio.create_task(self._server.watch(self._series.add_server)),
         ]
         try:
-            await self._wait_until(lambda: all(worker.progress.get("done") for worker in self._workers))
+            while not self._stop.is_set() and not all(worker.progress.get("done") for worker in self._workers):
+                self._changed.clear()
+                await self._changed.wait()
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._server.read()
@@ -235,11 +237,6 @@ class Conductor:
         self._changed.set()
 
     # --- Waiting ----------------------------------------------------------------------------------
-
-    async def _wait_until(self, condition: Callable[[], bool]) -> None:
-        while not condition() and not self._stop.is_set():
-            self._changed.clear()
-            await self._changed.wait()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

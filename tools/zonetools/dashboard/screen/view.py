@@ -207,7 +207,6 @@ def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
 
 
 def _body(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
-    """Panels and map, and the lists below them."""
     if not lists:
         return _upper(state, width, height)
     spare = height - _upper_least(width)

@@ -125,7 +125,6 @@ class Series:
         self._rows: list[Row] = []
 
     def add(self, second: Second) -> None:
-        """Add a second of one worker."""
         self._open.setdefault(second.at, []).append(second)
         self._update(second.at)
 

@@ -130,7 +130,6 @@ def _split(tally: Tally, hz: int | None) -> dict[str, dict[str, float | None]] |
 
 
 def _server(outcome: Outcome) -> dict[str, Any] | None:
-    """Return what the server counted while measuring."""
     if outcome.stats is None:
         return None
     _, began, ended = outcome.stats
