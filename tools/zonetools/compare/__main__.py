@@ -75,7 +75,7 @@ def _parser() -> Parser:
         parse=_list(above_zero(parse_count)),
         default=CROWDS,
         help="sizes of the crowds, as 50,200",
-        shown=_names(CROWDS),
+        shown=",".join(map(str, CROWDS)),
     )
     text = "which strategies"
     flag(
@@ -83,7 +83,7 @@ def _parser() -> Parser:
         parse=_list(one_of(tuple(SERVERS), "strategy")),
         default=tuple(SERVERS),
         help=text,
-        shown=_names(tuple(SERVERS)),
+        shown=",".join(SERVERS),
     )
     flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each run")
     flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")
@@ -100,10 +100,6 @@ def _parser() -> Parser:
 
 def _list(parse: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return lambda text: [parse(part) for part in text.split(",")]
-
-
-def _names(items: Sequence[object]) -> str:
-    return ",".join(map(str, items))
 
 
 async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:

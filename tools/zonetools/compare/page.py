@@ -49,7 +49,7 @@ def html(document: dict[str, Any]) -> str:
 <h1>Three ways to send every action to every player</h1>
 <p>The server code, the bots and their actions are equal in all runs; only the moment of sending differs.
 {plan["rate"]:g} actions per second and player, {plan["hz"]} ticks per second, all see each other.</p>
-<div class="tiles">{"".join(_tile(delivery) for delivery in document["deliveries"])}</div>
+<div class="tiles">{"".join(map(_tile, document["deliveries"]))}</div>
 {plots_svg([plots[name] for name in order], note=_CROSS)}
 <h2>Measurements</h2>
 <div class="scroll">{_table(document)}</div>

@@ -53,10 +53,7 @@ def _parser() -> Parser:
     parser.setting("--stats-port", parse=parse_port, default=7778, help="the server's admin port")
     parser.section("how")
     parser.setting(
-        "--interval",
-        parse=_interval,
-        default=1.0,
-        help="time between two lines, and that rates are taken over",
+        "--interval", parse=_interval, default=1.0, help="time between two lines, and that rates are taken over"
     )
     parser.setting("--count", parse=above_zero(parse_count), help="exit after this many intervals")
     parser.switch("--once", help="print one summary and exit")

@@ -66,14 +66,11 @@ def _parser() -> Parser:
     names = [promise.name for promise in PROMISES]
     parse_name = one_of(names, "promise")
 
-    def parse_names(text: str) -> list[str]:
-        return [parse_name(name) for name in text.split(",")]
-
     parser.section("what")
     parser.switch("--quick", help="use smaller crowds and shorter runs")
     parser.setting(
         "--only",
-        parse=parse_names,
+        parse=lambda text: [parse_name(name) for name in text.split(",")],
         default=names,
         metavar="NAME[,NAME]",
         help="measure only these promises",

@@ -243,10 +243,7 @@ def _upper(state: ScreenState, width: int, height: int) -> list[Text]:
         map_lines = zone_map(zone, width - left_width - 1, height, state.glyphs)
         return _beside(_panels(state, left_width, height), map_lines, left_width + 1, height)
     if height >= _PANELS_HEIGHT + _MAP_HEIGHT:
-        return [
-            *_panels(state, width, _PANELS_HEIGHT),
-            *zone_map(zone, width, height - _PANELS_HEIGHT, state.glyphs),
-        ]
+        return [*_panels(state, width, _PANELS_HEIGHT), *zone_map(zone, width, height - _PANELS_HEIGHT, state.glyphs)]
     return _panels(state, width, height)
 
 

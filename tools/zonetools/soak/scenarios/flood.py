@@ -28,7 +28,6 @@ def _emotes(first: int) -> bytes:
 
 async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[int], bytes]) -> tuple[list[str], float]:
     """Send valid packets until the server ends the session. Returns what it told the flooder, and the seconds."""
-    told: list[str] = []
 
     async def send() -> None:
         with contextlib.suppress(OSError):
@@ -40,9 +39,11 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
         await client.join(name)
         began = time.monotonic()
         async with beside(send()):
-            for message in await client.messages(5.0):
-                if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye):
-                    told.append(message.code)
+            told = [
+                message.code
+                for message in await client.messages(5.0)
+                if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye)
+            ]
             seconds = time.monotonic() - began
     return told, seconds
 
