@@ -15,7 +15,7 @@ from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import above_zero, parse_count, parse_duration
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.dashboard.display import watch
-from zonetools.swarm.conductor import Conductor, Outcome
+from zonetools.swarm.conductor import Conductor
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
@@ -31,7 +31,6 @@ _EXIT_CODES = "0 every bot got everything, 1 some bot missed something, 2 wrong 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), lambda arguments: _run(Plan(bots=arguments.bots, seconds=arguments.time)), argv)
 
 
@@ -54,13 +53,8 @@ async def _run(plan: Plan) -> int:
         over = asyncio.Event()
         on_stop_signals(over.set)
 
-        async def swarm() -> Outcome:
-            try:
-                return await conductor.run()
-            finally:
-                over.set()
-
-        running = asyncio.create_task(swarm())
+        running = asyncio.create_task(conductor.run())
+        running.add_done_callback(lambda _task: over.set())
         try:
             # Ends when the swarm ends, on Ctrl-C, and when the user presses q.
             await watch(plan.host, server.stats_port, until=over)

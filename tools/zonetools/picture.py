@@ -25,7 +25,6 @@ _EXIT_CODES = "0 saved, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     parser = Parser("python -m zonetools.picture", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
     parser.setting("svg", parse=parse_output, default="dashboard.svg", metavar="FILE", help="the SVG file to write")

@@ -59,7 +59,7 @@ async def test_client_rejects_answers_of_another_web_server(impostor: int) -> No
 
 async def test_client_removes_control_characters_from_answers(impostor: int) -> None:
     client = AdminClient("127.0.0.1", impostor)
-    assert await client._ask("/steering") == ["[2J", {"a": "b"}]
+    assert await client._ask("/steering", lambda document: document) == ["[2J", {"a": "b"}]
     assert str(ServerUnreachable("gone\x1b[2J\r\n")) == "gone[2J"
     client.close()
 

@@ -41,7 +41,6 @@ _EXIT_CODES = """\
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), _run, argv)
 
 

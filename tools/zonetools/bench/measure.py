@@ -69,11 +69,6 @@ class Repetition:
         """CPU time per buffer sent: the server's divided by the floor's."""
         return self.server.cpu_us_per_send / self.floor.cpu_us_per_send
 
-    @property
-    def servers(self) -> list[ServerResult]:
-        """The results of the server, without and with deflate."""
-        return [self.server] if self.deflated is None else [self.server, self.deflated]
-
 
 @dataclass(frozen=True, slots=True)
 class WorkloadResult:
@@ -86,22 +81,24 @@ class WorkloadResult:
 
     @property
     def ratio(self) -> float:
-        """The median of the ratios."""
         return statistics.median(one.ratio for one in self.repetitions)
 
     @property
     def everybody_got_everything(self) -> bool:
         """Whether no player missed anything in any repetition; otherwise the results are void."""
-        return all(server.everybody_got_everything for one in self.repetitions for server in one.servers)
+        return all(
+            server.everybody_got_everything
+            for one in self.repetitions
+            for server in (one.server, one.deflated)
+            if server is not None
+        )
 
     @property
     def server(self) -> dict[str, float]:
-        """The medians of the server's numbers."""
         return median_of([one.server for one in self.repetitions])
 
     @property
     def floor(self) -> dict[str, float]:
-        """The medians of the floor's numbers."""
         return median_of([one.floor for one in self.repetitions])
 
     @property

@@ -116,20 +116,15 @@ def _frame_deflate() -> Callable[[], object]:
     return work
 
 
-def _packets(count: int) -> list[bytes]:
-    """Packets with framing, from players that walk, fight and talk as the swarm does."""
-    chance, packets = random.Random(_SEED), []
-    for _ in range(count):
-        walk: tuple[Any, ...] = ("move", chance.randint(-17, 17), chance.randint(-17, 17))
-        others = (("strike", chance.randrange(count)), ("say", "what a crowd today"))
-        action = walk if chance.random() < 0.9 else chance.choice(others)
-        packets.append(frame(Act(chance.randrange(1, 1000), [action]).encode()))
-    return packets
-
-
 def _packet_decode() -> Callable[[], object]:
     """Turn the bytes that a socket read into checked messages."""
-    packets, deframer = _packets(_COUNT), Deframer(1024)
+    # Packets of players that walk, fight and talk as the swarm does.
+    chance, packets, deframer = random.Random(_SEED), [], Deframer(1024)
+    for _ in range(_COUNT):
+        walk: tuple[Any, ...] = ("move", chance.randint(-17, 17), chance.randint(-17, 17))
+        others = (("strike", chance.randrange(_COUNT)), ("say", "what a crowd today"))
+        action = walk if chance.random() < 0.9 else chance.choice(others)
+        packets.append(frame(Act(chance.randrange(1, 1000), [action]).encode()))
 
     def work() -> None:
         for packet in packets:

@@ -7,11 +7,14 @@ import contextlib
 import http.client
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from zoneserver.admin.stats import SessionList, Stats
 from zoneserver.support.format import format_address
+
+Answer = TypeVar("Answer")
 
 # A server under full load still answers between two ticks. One that needs longer than this counts as unreachable.
 _ANSWER_SECONDS = 2.0
@@ -36,6 +39,12 @@ class ZoneMap:
     players: int
     positions: list[int]
 
+    @classmethod
+    def from_json(cls, document: Any) -> Self:
+        """Raises ValueError, TypeError or KeyError if the document is not a map."""
+        positions = [int(value) for value in document["positions"]]
+        return cls(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
+
 
 class AdminClient:
     """Asks one server, one question at a time. After ServerUnreachable, the next question connects again.
@@ -59,26 +68,15 @@ class AdminClient:
 
     async def stats(self) -> Stats:
         """The present statistics. Raises ServerUnreachable."""
-        try:
-            return Stats.from_json(await self._ask("/stats"))
-        except ValueError as error:
-            raise ServerUnreachable(str(error)) from None
+        return await self._ask("/stats", Stats.from_json)
 
     async def map(self) -> ZoneMap:
         """The present map. Raises ServerUnreachable."""
-        document = await self._ask("/map")
-        try:
-            positions = [int(value) for value in document["positions"]]
-            return ZoneMap(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ServerUnreachable(f"the answer is not a map: {error!r}") from None
+        return await self._ask("/map", ZoneMap.from_json)
 
     async def sessions(self, sort: str, limit: int) -> SessionList:
         """The first sessions, sorted by one of SESSION_SORTS, and those that closed last. Raises ServerUnreachable."""
-        try:
-            return SessionList.from_json(await self._ask(f"/sessions?sort={sort}&limit={limit}"))
-        except (TypeError, ValueError) as error:
-            raise ServerUnreachable(f"the answer is not a list of sessions: {error}") from None
+        return await self._ask(f"/sessions?sort={sort}&limit={limit}", SessionList.from_json)
 
     def close(self) -> None:
         """Close the connection for good. A request that still waits in its thread gets an error."""
@@ -89,8 +87,12 @@ class AdminClient:
                 self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._connection.close()
 
-    async def _ask(self, path: str) -> Any:
-        return await asyncio.to_thread(self._ask_blocking, path)
+    async def _ask(self, path: str, read: Callable[[Any], Answer]) -> Answer:
+        document = await asyncio.to_thread(self._ask_blocking, path)
+        try:
+            return read(document)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServerUnreachable(f"the answer to {path} cannot be read: {error}") from None
 
     def _ask_blocking(self, path: str) -> Any:
         try:

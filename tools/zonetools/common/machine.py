@@ -33,7 +33,6 @@ def machine_text(machine: dict[str, Any]) -> str:
 
 
 def load_text(machine: dict[str, Any]) -> str:
-    """How busy the machine was, in words."""
     load = machine["load_average"]
     before, after = ("unknown" if load[name] is None else f"{load[name]:.1f}" for name in ("before", "after"))
     return f"load average {before} before, {after} after"

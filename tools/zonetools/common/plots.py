@@ -101,7 +101,11 @@ class Plot:
                 label = f"{series.name}, {x:,.6g}: {y:,.6g} {self.y_label}"
                 drawn.append(f"<g><title>{escape(label)}</title>{mark(index, *place)}</g>")
         if limit is not None:
-            drawn += _limit(limit, at_y)
+            y, right = at_y(limit[1]), _WIDTH - _RIGHT
+            drawn.append(f'<line class="plot-limit" x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
+            # Below the line if there is no room above it.
+            below = y - 5 if y > _TOP + 12 else y + 14
+            drawn.append(_text(right, below, limit[0], "font-size: 11px; text-anchor: end", "plot-dim plot-halo"))
         return drawn
 
     def _grid(self, at_x: _Axis, at_y: _Axis) -> list[str]:
@@ -253,18 +257,6 @@ def _mark(index: int, x: float, y: float) -> str:
 def _cross(index: int, x: float, y: float) -> str:
     path = f"M{x - 5:.1f} {y - 5:.1f}L{x + 5:.1f} {y + 5:.1f}M{x - 5:.1f} {y + 5:.1f}L{x + 5:.1f} {y - 5:.1f}"
     return f'<path class="plot-cross plot-{index % 4}" d="{path}"/>'
-
-
-def _limit(limit: tuple[str, float], at_y: _Axis) -> list[str]:
-    name, level = limit
-    y, right = at_y(level), _WIDTH - _RIGHT
-    return [
-        f'<line class="plot-limit" x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>',
-        # Below the line if there is no room above it.
-        _text(
-            right, y - 5 if y > _TOP + 12 else y + 14, name, "font-size: 11px; text-anchor: end", "plot-dim plot-halo"
-        ),
-    ]
 
 
 def _legend(series: Sequence[Series], x: float, y: float) -> list[str]:

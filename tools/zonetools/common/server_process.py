@@ -45,8 +45,6 @@ class ServerProcess:
     ) -> None:
         self.port = 0
         self.stats_port = 0
-        self.summary = ""
-        """What the server printed when it ended."""
         self.log = ""
         """What the server logged; set once it has ended."""
         self._prefix = prefix
@@ -111,7 +109,7 @@ class ServerProcess:
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
-        self.summary, self.log = await self._output
+        _, self.log = await self._output
 
 
 async def _text(stream: asyncio.StreamReader | None) -> str:

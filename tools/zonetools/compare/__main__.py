@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 
@@ -39,11 +39,8 @@ _EXAMPLES = """\
 """
 _EXIT_CODES = "0 measured, 1 some player was sent something wrong, 2 wrong usage, 3 cannot start, 130 interrupted"
 
-_Item = TypeVar("_Item")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), _main, argv)
 
 
@@ -78,7 +75,7 @@ def _parser() -> Parser:
         parse=_list(above_zero(parse_count)),
         default=CROWDS,
         help="sizes of the crowds, as 50,200",
-        shown=_names(CROWDS),
+        shown=",".join(map(str, CROWDS)),
     )
     text = "which strategies"
     flag(
@@ -86,7 +83,7 @@ def _parser() -> Parser:
         parse=_list(one_of(tuple(SERVERS), "strategy")),
         default=tuple(SERVERS),
         help=text,
-        shown=_names(tuple(SERVERS)),
+        shown=",".join(SERVERS),
     )
     flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each run")
     flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")
@@ -101,12 +98,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _list(parse: Callable[[str], _Item]) -> Callable[[str], list[_Item]]:
+def _list(parse: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return lambda text: [parse(part) for part in text.split(",")]
-
-
-def _names(items: Sequence[object]) -> str:
-    return ",".join(map(str, items))
 
 
 async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -131,14 +124,12 @@ async def _measure(plan: Plan, arguments: argparse.Namespace) -> dict[str, Any]:
             if run.verdict == Verdict.BEHIND:
                 stopped[delivery] = players
             if not arguments.no_progress:
-                _log.info("%s", _progress_text(run))
+                load = (
+                    "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
+                )
+                latency = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
+                _log.info("%s", f"{players:>6,} players, {delivery:<9}  {load}{latency}{run.verdict}")
     return report.document(runs, plan, Config().hz, machine(load_before), interrupted=stop.is_set())
-
-
-def _progress_text(run: Run) -> str:
-    load = "" if run.sends_per_s is None else f"{run.sends_per_s:,.0f} sends/s, CPU {run.cpu_percent:.0f} %, "
-    latency = f"p99 {run.latency_ms['p99']:,.0f} ms, " if run.latency_ms else ""
-    return f"{run.players:>6,} players, {run.delivery:<9}  {load}{latency}{run.verdict}"
 
 
 def _write_results(document: dict[str, Any], arguments: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoneserver.admin.stats import Stats
 from zonetools.common.server_process import ServerProcess
 from zonetools.compare.process_load import ProcessLoad, observe
 from zonetools.swarm.conductor import Conductor, Outcome, SwarmError
@@ -105,8 +104,13 @@ async def _observe(conductor: Conductor, pid: int) -> ProcessLoad:
 def run_of(delivery: str, outcome: Outcome, load: ProcessLoad) -> Run:
     """The measurements of a run and the verdict on it. Pure."""
     result = report.summary(outcome)
-    measured = outcome.stats[1:] if outcome.stats is not None else None
-    per_s = _rates(measured)
+    per_s: dict[str, float] = {}
+    overruns = None
+    if outcome.stats is not None:
+        _, before, after = outcome.stats
+        overruns, seconds = after.overruns_total - before.overruns_total, max(after.uptime_s - before.uptime_s, 1e-9)
+        for name in ("frames_out_total", "sends_total", "actions_in_total"):
+            per_s[name] = round((getattr(after, name) - getattr(before, name)) / seconds, 1)
     verdict, why = _judge(result, outcome, per_s.get("actions_in_total"))
     return Run(
         delivery=delivery,
@@ -121,25 +125,15 @@ def run_of(delivery: str, outcome: Outcome, load: ProcessLoad) -> Run:
         bytes_per_player_per_s=result["bytes_in_per_bot_per_s"],
         bytes_per_delivered_action=result["bytes_per_delivered_action"],
         # A server that is too busy to answer provides no statistics.
-        cpu_percent=load.cpu_percent if measured is None else result["cpu_percent"]["server"],
+        cpu_percent=load.cpu_percent if outcome.stats is None else result["cpu_percent"]["server"],
         waited_percent=load.waited_percent,
         latency_ms={
             name: value for name, value in result["latency_ms"].items() if name in {"p50", "p99"} and value is not None
         },
-        tick_overruns=None if measured is None else measured[1].overruns_total - measured[0].overruns_total,
+        tick_overruns=overruns,
         limited_by_swarm=result["swarm"]["why_limited"],
         swarm=result,
     )
-
-
-def _rates(server: tuple[Stats, Stats] | None) -> dict[str, float]:
-    """How fast the server's counters rose during the measurement; empty if unknown."""
-    if server is None:
-        return {}
-    before, after = server
-    seconds = max(after.uptime_s - before.uptime_s, 1e-9)
-    names = ("frames_out_total", "sends_total", "actions_in_total")
-    return {name: round((getattr(after, name) - getattr(before, name)) / seconds, 1) for name in names}
 
 
 def _judge(result: dict[str, Any], outcome: Outcome, taken_per_s: float | None) -> tuple[str, list[str]]:

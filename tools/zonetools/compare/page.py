@@ -49,7 +49,7 @@ def html(document: dict[str, Any]) -> str:
 <h1>Three ways to send every action to every player</h1>
 <p>The server code, the bots and their actions are equal in all runs; only the moment of sending differs.
 {plan["rate"]:g} actions per second and player, {plan["hz"]} ticks per second, all see each other.</p>
-<div class="tiles">{"".join(_tile(delivery) for delivery in document["deliveries"])}</div>
+<div class="tiles">{"".join(map(_tile, document["deliveries"]))}</div>
 {plots_svg([plots[name] for name in order], note=_CROSS)}
 <h2>Measurements</h2>
 <div class="scroll">{_table(document)}</div>
@@ -77,7 +77,12 @@ def _value(run: dict[str, Any], key: str) -> float | None:
 
 def _plots(document: dict[str, Any]) -> dict[str, Plot]:
     def plot(title: str, key: str, unit: str, limit: tuple[str, float] | None = None, *, log: bool = True) -> Plot:
-        series = [_series(delivery, key) for delivery in document["deliveries"]]
+        series = []
+        for delivery in document["deliveries"]:
+            measured = [(run, value) for run in delivery["runs"] if (value := _value(run, key)) is not None]
+            stops = bool(measured) and measured[-1][0]["verdict"] == Verdict.BEHIND
+            points = [(run["players"], value) for run, value in measured]
+            series.append(Series(f"{delivery['name']}: {delivery['what']}", points, stops))
         return Plot(title, "players", unit, series, log_x=True, log_y=log, limit=limit, x_ticks=crowds)
 
     crowds = sorted({run["players"] for _, run in runs_by_crowd(document)})
@@ -91,13 +96,6 @@ def _plots(document: dict[str, Any]) -> dict[str, Plot]:
         "calls": plot("System calls", "system_calls_per_s", "per second"),
         "bytes": plot("Bytes to each player", "bytes_per_player_per_s", "per second"),
     }
-
-
-def _series(delivery: dict[str, Any], key: str) -> Series:
-    measured = [(run, value) for run in delivery["runs"] if (value := _value(run, key)) is not None]
-    stops = bool(measured) and measured[-1][0]["verdict"] == Verdict.BEHIND
-    points = [(run["players"], value) for run, value in measured]
-    return Series(f"{delivery['name']}: {delivery['what']}", points, stops)
 
 
 def _tile(delivery: dict[str, Any]) -> str:

@@ -32,7 +32,12 @@ async def observe(pid: int, seconds: float) -> ProcessLoad:
     """
     loop = asyncio.get_running_loop()
     before, began = _seconds(pid), loop.time()
-    calls, unknown = await _system_calls_per_s(pid, seconds)
+    if perf := shutil.which("perf"):
+        command = (perf, "stat", "-x", ",", "-e", _EVENT, "-p", str(pid), "--", "sleep", f"{seconds:.3f}")
+        calls, unknown = parse_count((await run_program(*command))[2], seconds)
+    else:
+        await asyncio.sleep(seconds)
+        calls, unknown = None, "perf is not installed"
     after, elapsed = _seconds(pid), loop.time() - began
     if before is None or after is None:
         return ProcessLoad(None, None, calls, unknown)
@@ -51,16 +56,6 @@ def _seconds(pid: int) -> tuple[float, float] | None:
     except (OSError, ValueError):
         return None
     return ran / 1e9, waited / 1e9
-
-
-async def _system_calls_per_s(pid: int, seconds: float) -> tuple[float | None, str]:
-    perf = shutil.which("perf")
-    if perf is None:
-        await asyncio.sleep(seconds)
-        return None, "perf is not installed"
-    command = (perf, "stat", "-x", ",", "-e", _EVENT, "-p", str(pid), "--", "sleep", f"{seconds:.3f}")
-    _, _, errors = await run_program(*command)
-    return parse_count(errors, seconds)
 
 
 def parse_count(output: str, seconds: float) -> tuple[float | None, str]:

@@ -22,12 +22,7 @@ STRATEGIES = {
 }
 # A server that waits longer than this for a core was measured together with its neighbours, among them the swarm.
 _WAITED_PERCENT = 20.0
-_STYLES = {
-    Verdict.HELD: "green",
-    Verdict.LATE: "yellow",
-    Verdict.BEHIND: "red",
-    Verdict.WRONG: "bold red",
-}
+_STYLES = {Verdict.HELD: "green", Verdict.LATE: "yellow", Verdict.BEHIND: "red", Verdict.WRONG: "bold red"}
 
 
 def document(runs: Sequence[Run], plan: Plan, hz: int, machine: dict[str, Any], interrupted: bool) -> dict[str, Any]:

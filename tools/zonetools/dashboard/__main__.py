@@ -36,7 +36,6 @@ sessions by another column, + and - change the time that charts cover, r resets 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     code = run_command(_parser(), _main, argv)
     # Ctrl-C raises KeyboardInterrupt before the loop has its signal handlers, and if it supports none.
     return Exit.OK if code == Exit.INTERRUPTED else code
@@ -54,10 +53,7 @@ def _parser() -> Parser:
     parser.setting("--stats-port", parse=parse_port, default=7778, help="the server's admin port")
     parser.section("how")
     parser.setting(
-        "--interval",
-        parse=_interval,
-        default=1.0,
-        help="time between two lines, and that rates are taken over",
+        "--interval", parse=_interval, default=1.0, help="time between two lines, and that rates are taken over"
     )
     parser.setting("--count", parse=above_zero(parse_count), help="exit after this many intervals")
     parser.switch("--once", help="print one summary and exit")

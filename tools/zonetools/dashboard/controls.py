@@ -52,7 +52,11 @@ class Controls:
         elif key == "\t":
             self._panel = next_panel(self._panel, *self._size())
         elif key in ("<", ",", ">", "."):
-            self._sort_by(-1 if key in "<," else 1)
+            if "sessions" in self.lists:
+                step = -1 if key in "<," else 1
+                self.sort = SESSION_SORTS[(SESSION_SORTS.index(self.sort) + step) % len(SESSION_SORTS)]
+            else:
+                self._panel = "sessions"
         elif key in ("+", "="):
             self._window = min(len(WINDOWS) - 1, self._window + 1)
         elif key == "-":
@@ -62,10 +66,3 @@ class Controls:
             self.paused = False
             self._reset()
         self.changed.set()
-
-    def _sort_by(self, step: int) -> None:
-        """Sort by the next column; if the sessions are not on the screen, show them first."""
-        if "sessions" in self.lists:
-            self.sort = SESSION_SORTS[(SESSION_SORTS.index(self.sort) + step) % len(SESSION_SORTS)]
-        else:
-            self._panel = "sessions"

@@ -40,11 +40,8 @@ async def watch(
     is set, after `count` intervals, and when the user presses q. While the server does not answer, it keeps
     trying. The last screen stays on the terminal.
 
-    Signals belong to the caller: set `until` from a SIGINT and SIGTERM handler of the loop, and watch
-    returns normally; or cancel the task, as asyncio.run does on Ctrl-C. In both cases, and on any
-    exception, the terminal is restored before watch ends. watch handles only Ctrl-Z (SIGTSTP) itself: it
-    restores the terminal until the process continues. While the screen is up, nothing else should write to
-    the terminal: send the output of child processes elsewhere.
+    Signals belong to the caller, who sets `until` or cancels the task; the terminal is always restored before
+    watch ends. Only Ctrl-Z is handled here. Nothing else should write to the terminal while the screen is up.
     Raises OSError if it cannot write to standard output or to the file of `options.export`.
     """
     options = options or DisplayOptions()
@@ -63,7 +60,10 @@ async def watch(
                 if monitor.last is not None:
                     # The terminal may have been closed.
                     with contextlib.suppress(OSError):
-                        _leave_last_screen(monitor, console, controls)
+                        controls.settle()
+                        # Two lines fewer than the terminal has: the shell's prompt then does not scroll the top away.
+                        size = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
+                        console.print(render(controls.screen_state(monitor.state()), *size, footer=False))
         else:
             await _run(_in_lines(monitor, options, count), None, until)
         _export(monitor, options, glyphs)
@@ -102,7 +102,6 @@ def _export(monitor: Monitor, options: DisplayOptions, glyphs: Glyphs) -> None:
 
 
 async def _run(showing: Coroutine[Any, Any, None], seconds: float | None, until: asyncio.Event | None) -> None:
-    """Run `showing` until it ends, the time is up, or `until` is set."""
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(showing)]
     if until is not None:
         tasks.append(asyncio.create_task(until.wait()))
@@ -173,10 +172,3 @@ async def _in_lines(monitor: Monitor, options: DisplayOptions, count: int | None
         if printed != count:
             due = max(due + monitor.interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
-
-
-def _leave_last_screen(monitor: Monitor, console: Console, controls: Controls) -> None:
-    controls.settle()
-    # Two lines fewer than the terminal has: the shell's prompt then does not scroll the top away.
-    width, height = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
-    console.print(render(controls.screen_state(monitor.state()), width, height, footer=False))

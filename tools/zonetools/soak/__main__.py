@@ -33,6 +33,7 @@ OPEN_FILES = 4_096
 # How many scenarios run in parallel, among those that measure no speed.
 _PARALLEL_MAX = 8
 
+_MARKS = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("----", "yellow")}
 _EXAMPLES = """\
   python -m zonetools.soak                              every promise in full, in a few minutes
   python -m zonetools.soak --quick                      shortened, in less than a minute
@@ -44,7 +45,6 @@ _EXIT_CODES = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), _main, argv)
 
 
@@ -66,14 +66,11 @@ def _parser() -> Parser:
     names = [promise.name for promise in PROMISES]
     parse_name = one_of(names, "promise")
 
-    def parse_names(text: str) -> list[str]:
-        return [parse_name(name) for name in text.split(",")]
-
     parser.section("what")
     parser.switch("--quick", help="use smaller crowds and shorter runs")
     parser.setting(
         "--only",
-        parse=parse_names,
+        parse=lambda text: [parse_name(name) for name in text.split(",")],
         default=names,
         metavar="NAME[,NAME]",
         help="measure only these promises",
@@ -104,7 +101,7 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
             finding = Finding(False, f"failed to run: {error!r:.300}")
         findings[promise.name] = finding
         seconds = time.monotonic() - began
-        _log.info("%s %s (%.1f s): %s", _mark(finding), promise.name, seconds, finding.measured)
+        _log.info("%s %s (%.1f s): %s", _MARKS[finding.ok][0], promise.name, seconds, finding.measured)
 
     for promise in chosen:
         if promise.alone:
@@ -117,10 +114,6 @@ async def _run(lab: Lab, chosen: list[Promise]) -> list[Finding]:
 
     await together(*(measure_in_parallel(promise) for promise in chosen if not promise.alone))
     return [findings[promise.name] for promise in chosen]
-
-
-def _mark(finding: Finding) -> str:
-    return {True: "pass", False: "FAIL", None: "----"}[finding.ok]
 
 
 def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> None:
@@ -141,9 +134,8 @@ def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> N
     for heading in ("", "promise", "measured"):
         table.add_column(heading)
     for promise, finding in zip(chosen, findings, strict=True):
-        style = {True: "green", False: "bold red", None: "yellow"}[finding.ok]
         title = Text.assemble((promise.name, "bold"), "\n", promise.promise)
-        table.add_row(Text(_mark(finding), style), title, finding.measured)
+        table.add_row(Text(*_MARKS[finding.ok]), title, finding.measured)
     held = sum(finding.ok is True for finding in findings)
     console = Console(highlight=False)
     console.print(table)

@@ -12,31 +12,21 @@ from functools import partial
 
 from zoneclient.protocol import ClientProtocol
 
-from zoneserver.protocol.messages import Welcome
 from zoneserver.support.event_loop import loop_factory
 from zoneserver.support.process import raise_open_files
-
-
-class IdleClient(ClientProtocol):
-    """A player that joins and does nothing. `joined` collects the names of all players in the process."""
-
-    def __init__(self, name: str, joined: list[str], count: int) -> None:
-        super().__init__(name)
-        self._joined = joined
-        self._count = count
-
-    def on_welcome(self, welcome: Welcome) -> None:
-        self._joined.append(self.name)
-        if len(self._joined) == self._count:
-            print("joined", flush=True)
 
 
 async def main(port: int, count: int) -> None:
     """Let this many players join, then wait."""
     raise_open_files(count + 64)
-    loop, joined = asyncio.get_running_loop(), list[str]()
+    loop = asyncio.get_running_loop()
+    clients = []
     for number in range(count):
-        await loop.create_connection(partial(IdleClient, f"idle-{number}", joined, count), "127.0.0.1", port)
+        make = partial(ClientProtocol, f"idle-{number}")
+        clients.append((await loop.create_connection(make, "127.0.0.1", port))[1])
+    while not all(client.welcome for client in clients):
+        await asyncio.sleep(0.01)
+    print("joined", flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
 

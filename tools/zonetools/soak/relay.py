@@ -37,7 +37,6 @@ class Relay:
         await self._server.wait_closed()
 
     def hold(self) -> None:
-        """Stop forwarding."""
         self._flowing.clear()
 
     def release(self) -> None:

@@ -59,7 +59,6 @@ metrics for --fail-if:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
     return run_command(_parser(), _main, argv)
 
 

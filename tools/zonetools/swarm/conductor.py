@@ -41,7 +41,6 @@ class Progress:
     failed: int = 0
     sent: int = 0
     delivered: int = 0
-    frames: int = 0
     refused: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -130,7 +129,9 @@ class Conductor:
             asyncio.create_task(self._server.watch(self._series.add_server)),
         ]
         try:
-            await self._wait_until(lambda: all(worker.progress.get("done") for worker in self._workers))
+            while not self._stop.is_set() and not all(worker.progress.get("done") for worker in self._workers):
+                self._changed.clear()
+                await self._changed.wait()
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._server.read()
@@ -223,7 +224,11 @@ class Conductor:
 
     def _on_progress(self, progress: dict[str, Any]) -> None:
         """Take the new digests and seconds out of the progress of a process; the rest of it stays there."""
-        self._compare_digests(progress.pop("digests", {}))
+        for tick, digest in progress.pop("digests", {}).items():
+            if self._digests.setdefault(tick, digest) != digest:
+                self._digests_mismatched += 1
+        for old in list(self._digests)[: max(0, len(self._digests) - _DIGESTS_KEPT)]:
+            del self._digests[old]
         for second in progress.pop("seconds", ()):
             self._series.add(second)
         if progress.get("nobody_listens"):
@@ -231,20 +236,7 @@ class Conductor:
             self._stop.set()
         self._changed.set()
 
-    def _compare_digests(self, digests: dict[int, int]) -> None:
-        """Count the ticks whose frame had other bytes in another process."""
-        for tick, digest in digests.items():
-            if self._digests.setdefault(tick, digest) != digest:
-                self._digests_mismatched += 1
-        for old in list(self._digests)[: max(0, len(self._digests) - _DIGESTS_KEPT)]:
-            del self._digests[old]
-
     # --- Waiting ----------------------------------------------------------------------------------
-
-    async def _wait_until(self, condition: Callable[[], bool]) -> None:
-        while not condition() and not self._stop.is_set():
-            self._changed.clear()
-            await self._changed.wait()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -256,7 +248,7 @@ class Conductor:
     async def _report_progress(self, on_progress: Callable[[Progress], object]) -> None:
         progress = self.progress
         while True:
-            for name in ("joined", "failed", "sent", "delivered", "frames", "refused", "lost", "duplicated"):
+            for name in ("joined", "failed", "sent", "delivered", "refused", "lost", "duplicated"):
                 setattr(progress, name, sum(worker.progress.get(name, 0) for worker in self._workers))
             progress.ramping_for = max(worker.progress.get("ramping_for", 0.0) for worker in self._workers)
             progress.last = self._series.last

@@ -114,19 +114,14 @@ class FrameChecker:
         self._records[frame.tick] = record
         self._records.pop(frame.tick - _RECORDS_KEPT, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)
-        self._apply(frame)
-        return frame.tick, record
-
-    def _apply(self, frame: Tick) -> None:
-        replica = self.replica
         # The first copies come in order, except after frames that no bot received: then a snapshot follows.
-        if replica is None or frame.tick != replica.tick + 1:
-            return
-        self.hashes_checked += frame.hash is not None
-        try:
-            replica.apply(frame)
-        except DivergedError:
-            self.diverged += 1
+        if self.replica is not None and frame.tick == self.replica.tick + 1:
+            self.hashes_checked += frame.hash is not None
+            try:
+                self.replica.apply(frame)
+            except DivergedError:
+                self.diverged += 1
+        return frame.tick, record
 
     def check_snapshot(self, payload: bytes) -> Snapshot:
         """Compare a snapshot with the replica if both are of one tick; return the snapshot."""
@@ -134,16 +129,13 @@ class FrameChecker:
             decoded = decoding.decode_server(payload)
             assert isinstance(decoded, Snapshot)
             self._snapshot_payload, self._snapshot = payload, decoded
-            self._compare(decoded)
+            replica = self.replica
+            assert replica is not None, "a snapshot came before the WELCOME"
+            if decoded.tick == replica.tick:
+                expected = replica.world.hash()
+                replica.restore(decoded)
+                self.hashes_checked += 1
+                self.diverged += replica.world.hash() != expected
+            elif decoded.tick > replica.tick:
+                replica.restore(decoded)
         return self._snapshot
-
-    def _compare(self, snapshot: Snapshot) -> None:
-        replica = self.replica
-        assert replica is not None, "a snapshot came before the WELCOME"
-        if snapshot.tick == replica.tick:
-            expected = replica.world.hash()
-            replica.restore(snapshot)
-            self.hashes_checked += 1
-            self.diverged += replica.world.hash() != expected
-        elif snapshot.tick > replica.tick:
-            replica.restore(snapshot)

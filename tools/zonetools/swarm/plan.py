@@ -108,7 +108,6 @@ class Plan:
 
     @property
     def address(self) -> str:
-        """The address of the server as text."""
         return format_address(self.host, self.port)
 
     def numbers(self, process: int) -> range:

@@ -34,7 +34,6 @@ class WorkerProcess:
         return process
 
     def send(self, command: Command) -> None:
-        """Send a command, unless the process has ended."""
         if self._process.returncode is None:
             self._write(command)
 

@@ -57,8 +57,8 @@ def test_condition_holds_by_exact_arithmetic(
 @given(figures, comparisons, numbers)
 def test_condition_text_parses_to_an_equal_condition(figure: Metric, comparison: str, number: Fraction) -> None:
     condition = parse_condition(f"{figure.name} {comparison} {text_of_number(number)} {WRITTEN[figure.unit]}")
-    assert " " not in str(condition)
-    assert parse_condition(str(condition)) == condition
+    assert " " not in condition.text
+    assert parse_condition(condition.text) == condition
 
 
 @given(comparisons, numbers)
@@ -81,7 +81,7 @@ def test_parse_condition_parses_or_explains_any_text(text: str) -> None:
     except ValueError as error:
         assert str(error).isprintable()
     else:
-        assert parse_condition(str(condition)) == condition
+        assert parse_condition(condition.text) == condition
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,10 @@ class Monitor:
             if with_map:
                 self.zone = await self._client.map()
             if sort is not None:
-                await self._list_sessions(sort)
+                now, old = time.monotonic(), self._sessions
+                # At most once per interval: the server examines every session to make the list.
+                if old is None or old.sort != sort or now - self._sessions_at >= 0.9 * self.interval:
+                    self._sessions, self._sessions_at = await self._client.sessions(sort, _LISTED), now
         except ServerUnreachable as error:
             began = self._outage[1:] if self._outage else (time.monotonic(), time.strftime("%H:%M:%S"))
             self._outage = (str(error), *began)
@@ -91,19 +94,11 @@ class Monitor:
         self.last = self.history.add(stats, time.monotonic())
         return self.last
 
-    async def _list_sessions(self, sort: str) -> None:
-        """Fetch the list at most once per interval: the server examines every session to make it."""
-        now = time.monotonic()
-        if self._sessions is None or self._sessions.sort != sort or now - self._sessions_at >= 0.9 * self.interval:
-            self._sessions = await self._client.sessions(sort, _LISTED)
-            self._sessions_at = now
-
     def reset(self) -> None:
         """Forget the past and count from zero."""
         self.history.reset(time.monotonic(), time.strftime("%H:%M:%S"))
 
     def state(self) -> ServerState:
-        """What is known now."""
         now = time.monotonic()
         outage = None
         if self._outage is not None:
@@ -124,5 +119,4 @@ class Monitor:
         )
 
     def close(self) -> None:
-        """Close the connection to the server."""
         self._client.close()

@@ -48,12 +48,8 @@ class Canvas:
 
     def rows(self, dots: bool = True) -> list[list[tuple[str, float]]]:
         """Each row as (character, weight) per cell; in plain ASCII without `dots`."""
-        cells = [(self._mark(index, dots), weight) for index, weight in enumerate(self._weights)]
+        cells = []
+        for bits, weight in zip(self._dots, self._weights, strict=True):
+            mark = chr(_BRAILLE | bits) if dots else next(mark for least, mark in _ASCII if weight >= least)
+            cells.append((mark if bits else " ", weight))
         return [cells[start : start + self.columns] for start in range(0, len(cells), self.columns)]
-
-    def _mark(self, index: int, dots: bool) -> str:
-        if not self._dots[index]:
-            return " "
-        if dots:
-            return chr(_BRAILLE | self._dots[index])
-        return next(mark for least, mark in _ASCII if self._weights[index] >= least)

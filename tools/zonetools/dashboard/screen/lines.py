@@ -30,7 +30,6 @@ _COLUMNS = (
 
 
 def header() -> str:
-    """The names of the columns."""
     return " ".join(f"{name:>{width}}" for name, width in _COLUMNS)
 
 

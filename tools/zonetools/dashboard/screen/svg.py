@@ -140,7 +140,6 @@ def _box(column: int, row: int, length: float, top: float, bottom: float) -> str
 
 
 def _line(mark: str, left: float, top: float, length: int) -> str:
-    """Part of a border."""
     half, middle = _WIDTH / 2, _HEIGHT / 2
     x, y = left + half, top + middle
     match mark:

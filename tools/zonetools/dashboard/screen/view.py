@@ -207,7 +207,6 @@ def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
 
 
 def _body(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
-    """Panels and map, and the lists below them."""
     if not lists:
         return _upper(state, width, height)
     spare = height - _upper_least(width)
@@ -244,10 +243,7 @@ def _upper(state: ScreenState, width: int, height: int) -> list[Text]:
         map_lines = zone_map(zone, width - left_width - 1, height, state.glyphs)
         return _beside(_panels(state, left_width, height), map_lines, left_width + 1, height)
     if height >= _PANELS_HEIGHT + _MAP_HEIGHT:
-        return [
-            *_panels(state, width, _PANELS_HEIGHT),
-            *zone_map(zone, width, height - _PANELS_HEIGHT, state.glyphs),
-        ]
+        return [*_panels(state, width, _PANELS_HEIGHT), *zone_map(zone, width, height - _PANELS_HEIGHT, state.glyphs)]
     return _panels(state, width, height)
 
 

@@ -49,7 +49,10 @@ async def bad_actions(lab: Lab) -> Finding:
         offenders = await together(
             *(_try(lab, server, recorder, number, *each, checks) for number, each in enumerate(_ACTIONS))
         )
-        cooldown = await _cooldown(lab, server)
+        with contextlib.closing(await lab.raw(server)) as client:
+            slot = (await client.join("impatient")).slot
+            await client.send(act(1, ("heal", slot), ("heal", slot)))
+            cooldown = await _refusals(client, 1)
         checks.expect(cooldown == ["COOLDOWN"], f"a second heal within its cooldown is answered with {cooldown}")
         levels = await _penalty_levels(lab, server, recorder)
         checks.expect(
@@ -104,13 +107,6 @@ async def _refusals(client: RawClient, count: int) -> list[str]:
             if isinstance(message, Refusal):
                 codes.append(message.code)
     return codes
-
-
-async def _cooldown(lab: Lab, server: ServerProcess) -> list[str]:
-    with contextlib.closing(await lab.raw(server)) as client:
-        slot = (await client.join("impatient")).slot
-        await client.send(act(1, ("heal", slot), ("heal", slot)))
-        return await _refusals(client, 1)
 
 
 async def _penalty_levels(lab: Lab, server: ServerProcess, recorder: RecordingClient) -> dict[str, int]:

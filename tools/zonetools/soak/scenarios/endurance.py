@@ -56,10 +56,7 @@ async def churn(lab: Lab) -> Finding:
     kicks = sum(last.closes.get(code, 0) for code in (CloseReason.PROTOCOL_ERROR, CloseReason.FLOOD))
     checks.expect(0 < kicks <= hostile, f"{kicks} sessions are disconnected, but {hostile} visitors are hostile")
     checks.expect(crowd.is_served, "a healthy player missed something")
-    checks.expect(
-        (last.players, last.handshaking, last.behind, last.queued_bytes) == (0, 0, 0, 0),
-        "a session remains",
-    )
+    checks.expect((last.players, last.handshaking, last.behind, last.queued_bytes) == (0, 0, 0, 0), "a session remains")
     checks.expect(left == idle, f"descriptors: {idle} before, {left} after")
     checks.expect_no_traceback(server)
     resolved = f"a run of this length detects only growth above {allowed * 3600 / span:.1f} MB/h"

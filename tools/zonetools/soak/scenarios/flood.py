@@ -8,7 +8,6 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import frame
@@ -17,16 +16,6 @@ from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import RawClient, act
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import beside
-
-Endless = Callable[[], "itertools.count[int]"]
-
-
-@dataclass(slots=True)
-class _Flooder:
-    """What one flooder was told, and how long it stayed connected."""
-
-    told: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 def _pings(first: int) -> bytes:
@@ -37,9 +26,8 @@ def _emotes(first: int) -> bytes:
     return b"".join(act(1 + 16 * (first + i), *[("emote", 1)] * 16) for i in range(8))
 
 
-async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[int], bytes]) -> _Flooder:
-    """Join, then send valid packets until the server ends the session."""
-    flooder = _Flooder()
+async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[int], bytes]) -> tuple[list[str], float]:
+    """Send valid packets until the server ends the session. Returns what it told the flooder, and the seconds."""
 
     async def send() -> None:
         with contextlib.suppress(OSError):
@@ -51,16 +39,18 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
         await client.join(name)
         began = time.monotonic()
         async with beside(send()):
-            for message in await client.messages(5.0):
-                if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye):
-                    flooder.told.append(message.code)
-            flooder.seconds = time.monotonic() - began
-    return flooder
+            told = [
+                message.code
+                for message in await client.messages(5.0)
+                if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye)
+            ]
+            seconds = time.monotonic() - began
+    return told, seconds
 
 
 async def flood(lab: Lab) -> Finding:
     """Flood the server with valid but meaningless packets from ever new addresses."""
-    flooders: list[_Flooder] = []
+    flooders: list[tuple[list[str], float]] = []
     numbers = itertools.count()
 
     async def keep_flooding(server: ServerProcess, batch: Callable[[int], bytes]) -> None:
@@ -78,11 +68,11 @@ async def flood(lab: Lab) -> Finding:
     checks = Checks()
     comparison.check(checks)
     ladder = [RefusalCode.WARNED, RefusalCode.MUTED, CloseReason.FLOOD]
-    for flooder in flooders:
-        checks.expect(flooder.told == ladder, f"a flooder is told {flooder.told}")
-        checks.expect(flooder.seconds <= 1.0, "a flooder stays longer than 1 s")
+    for told, seconds in flooders:
+        checks.expect(told == ladder, f"a flooder is told {told}")
+        checks.expect(seconds <= 1.0, "a flooder stays longer than 1 s")
     checks.expect(len(flooders) > 1, "no flooder connected")
-    slowest = max((flooder.seconds for flooder in flooders), default=0.0)
+    slowest = max((seconds for _, seconds in flooders), default=0.0)
     return checks.finding(
         f"{len(flooders)} flooders warned, muted, disconnected after at most {slowest * 1000:.0f} ms; {comparison}"
     )

@@ -139,14 +139,7 @@ async def garbage(lab: Lab) -> Finding:
         for name, stream in _streams(lab.seed).items():
             splits = [[chance.randint(1, 40) for _ in range(20)] for _ in range(lab.pick(6, 2))]
             answers = await together(
-                *(
-                    _answer(lab, server, stream, sizes, playing=True)
-                    for sizes in (
-                        [len(stream)],
-                        [1],
-                        *splits,
-                    )
-                )
+                *(_answer(lab, server, stream, sizes, playing=True) for sizes in ([len(stream)], [1], *splits))
             )
             sessions += len(answers)
             checks.expect(len(set(answers)) == 1, f"{name!r} ends differently for different splits: {set(answers)}")

@@ -133,7 +133,10 @@ async def _slowly(lab: Lab, size: int) -> tuple[float, dict[str, int], str]:
             began = time.monotonic()
             recorder.act("bulk", size)
             async with beside(read()):
-                closes = await _closes_within(server, patience=7.0)
+                await wait_for_stats(server, lambda now: now.behind == 1)
+                with contextlib.suppress(TimeoutError):
+                    await wait_for_stats(server, lambda now: bool(now.closes), 7.0)
+                closes = (await stats(server)).closes
                 seconds = time.monotonic() - began
     return seconds, closes, server.log
 
@@ -166,14 +169,6 @@ async def _large_frame(lab: Lab, checks: Checks) -> str:
     checks.expect(seconds >= 5.0, "a reader stuck in a large frame is disconnected too early")
     checks.expect(players == 2, f"{players} players are left and not two, the recorder and the reader")
     return f"a frame of 1.5 MB: its reader stays, a stuck one is disconnected after {seconds:.1f} s"
-
-
-async def _closes_within(server: ServerProcess, patience: float) -> dict[str, int]:
-    """Wait until a player is behind, then until a session ends or `patience` seconds have passed."""
-    await wait_for_stats(server, lambda now: now.behind == 1)
-    with contextlib.suppress(TimeoutError):
-        await wait_for_stats(server, lambda now: bool(now.closes), patience)
-    return (await stats(server)).closes
 
 
 def _check_slow_consumer(checks: Checks, closes: dict[str, int], reader: str) -> None:

@@ -83,7 +83,6 @@ class HostileConnection(ClientProtocol):
             self.transport.resume_reading()
 
     def resume_reading(self) -> None:
-        """Read everything again."""
         self._pauses_after_read = False
         self.read_once()
 

@@ -49,11 +49,9 @@ class HostileWorker:
         self._tallies = {role: self._tally(HOSTILE_ROLES[role], bots) for role, bots in plan.hostile.items()}
         # How many bots have had no connection ended yet.
         self._unsettled = sum(plan.hostile.values())
-        self._cpu_seconds = 0.0
-        self._seconds = 0.0
 
     async def run(self, commands: asyncio.Queue[Command]) -> dict[str, Any]:
-        """Run all bots until the command to stop; return the tally."""
+        """Run all bots until the command to stop; return the tally of each role, and the CPU time while measuring."""
         raise_open_files(self._plan.open_files_per_process)
         bots = [
             asyncio.create_task(self._run_bot(role, number))
@@ -65,26 +63,18 @@ class HostileWorker:
             while not isinstance(await commands.get(), Stop):
                 began, cpu = time.monotonic(), time.process_time()
         finally:
-            self._seconds, self._cpu_seconds = time.monotonic() - began, time.process_time() - cpu
+            seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu
             for bot in bots:
                 bot.cancel()
             ends = await asyncio.gather(*bots, return_exceptions=True)
         for end in ends:
             if not isinstance(end, asyncio.CancelledError):
                 raise RuntimeError("the script of a hostile bot failed") from end
-        return self.tally()
+        return {"roles": self._tallies, "cpu_seconds": cpu_seconds, "seconds": seconds}
 
     def progress(self) -> dict[str, Any]:
         """Return whether at least one connection of every bot has ended."""
         return {"settled": not self._unsettled}
-
-    def tally(self) -> dict[str, Any]:
-        """Return the tally of each role, and the CPU time of this process while measuring."""
-        return {
-            "roles": self._tallies,
-            "cpu_seconds": self._cpu_seconds,
-            "seconds": self._seconds,
-        }
 
     # --- A bot ------------------------------------------------------------------------------------
 

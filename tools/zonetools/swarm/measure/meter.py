@@ -34,7 +34,6 @@ class Reading:
     bytes: int = 0
 
     def __sub__(self, earlier: Reading) -> Reading:
-        """Return what was counted between two readings."""
         return Reading(*(getattr(self, f.name) - getattr(earlier, f.name) for f in dataclasses.fields(self)))
 
     def __add__(self, other: Reading) -> Reading:
@@ -95,13 +94,11 @@ class Meter:
         self._cut, self._latency = reading, Histogram()
 
     def begin(self) -> None:
-        """Start measuring."""
         self._take_times()
         self._began = self._read()
         self.is_measuring = True
 
     def end(self) -> None:
-        """Stop measuring."""
         self._take_times()
         if self.is_measuring:
             self.measured = self._read() - self._began

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.admin.stats import Stats
@@ -21,19 +21,14 @@ _LATE_SECONDS = 3
 # The counters of a reading that a row contains as rates per second.
 _RATES = ("sent", "delivered", "refused", "lost", "duplicated", "deliveries", "frames", "bytes")
 
-# How the values of a column are merged, except for "mean".
+# How the values of a column are merged; all other columns by the mean over time.
 _MERGE: dict[str, Callable[[Any, Any], Any]] = {
-    "first": lambda one, _: one,
-    "last": lambda _, other: other,
-    "sum": operator.add,
-    "largest": max,
-    "smallest": min,
+    "s": lambda earlier, _: earlier,
+    **dict.fromkeys(("seconds", "overruns"), operator.add),
+    **dict.fromkeys(("measuring", "latency_p50_ms", "latency_p99_ms", "latency_max_ms", "tick_p99_ms"), max),
+    "players": lambda _, later: later,
+    "dilation": min,
 }
-
-
-def _column(merge: str, default: Any = dataclasses.MISSING) -> Any:
-    """Declare a column, and how two rows are merged: by the mean over time, or by one of `_MERGE`."""
-    return field(default=default, metadata={"merge": merge})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +38,49 @@ class Row:
     The field names are the column names of `--csv`. Percent are of one core.
     """
 
-    s: float = _column("first")
+    s: float
     """Its start, in seconds since the start of the run."""
-    seconds: float = _column("sum")
+    seconds: float
     """Its duration. The first and the last second of a run are shorter."""
-    measuring: bool = _column("largest")
-    players: int = _column("last")
+    measuring: bool
+    players: int
     """The number of joined bots at its end."""
-    sent_per_s: float = _column("mean")
-    delivered_per_s: float = _column("mean")
+    sent_per_s: float
+    delivered_per_s: float
     """Actions that their own players saw in a frame."""
-    refused_per_s: float = _column("mean")
-    lost_per_s: float = _column("mean")
-    duplicated_per_s: float = _column("mean")
-    deliveries_per_s: float = _column("mean")
+    refused_per_s: float
+    lost_per_s: float
+    duplicated_per_s: float
+    deliveries_per_s: float
     """Delivered actions, each counted once per bot that received it."""
-    frames_per_s: float = _column("mean")
-    bytes_per_s: float = _column("mean")
+    frames_per_s: float
+    bytes_per_s: float
     """Bytes received by all bots."""
-    latency_p50_ms: float | None = _column("largest")
+    latency_p50_ms: float | None
     """The latency from the moment an action was due. If seconds were merged, this is the worst of them."""
-    latency_p99_ms: float | None = _column("largest")
-    latency_max_ms: float | None = _column("largest")
-    cpu_percent_swarm: float = _column("mean")
+    latency_p99_ms: float | None
+    latency_max_ms: float | None
+    cpu_percent_swarm: float
     """The CPU of all workers."""
-    cpu_percent_server: float | None = _column("mean", None)
-    tick_p99_ms: float | None = _column("largest", None)
+    cpu_percent_server: float | None = None
+    tick_p99_ms: float | None = None
     """The duration of a tick: the 99th percentile of the last ten seconds."""
-    overruns: int | None = _column("sum", None)
+    overruns: int | None = None
     """Ticks that took longer than their period, or began more than one period late."""
-    dilation: float | None = _column("smallest", None)
+    dilation: float | None = None
     """The speed of the zone's time at the end of the row: 1.0 is full speed."""
 
     def __add__(self, other: Row) -> Row:
         """Merge this row with the row that follows it."""
         values = {}
         for f in dataclasses.fields(self):
-            one, two, merge = getattr(self, f.name), getattr(other, f.name), f.metadata["merge"]
+            one, two = getattr(self, f.name), getattr(other, f.name)
             if one is None or two is None:
                 values[f.name] = two if one is None else one
-            elif merge == "mean":
-                values[f.name] = (one * self.seconds + two * other.seconds) / (self.seconds + other.seconds)
+            elif f.name in _MERGE:
+                values[f.name] = _MERGE[f.name](one, two)
             else:
-                values[f.name] = _MERGE[merge](one, two)
+                values[f.name] = (one * self.seconds + two * other.seconds) / (self.seconds + other.seconds)
         return Row(**values)
 
     def plain(self) -> dict[str, Any]:
@@ -130,7 +125,6 @@ class Series:
         self._rows: list[Row] = []
 
     def add(self, second: Second) -> None:
-        """Add a second of one worker."""
         self._open.setdefault(second.at, []).append(second)
         self._update(second.at)
 

@@ -121,16 +121,12 @@ def _split(tally: Tally, hz: int | None) -> dict[str, dict[str, float | None]] |
             "mean": _ms(max(0.0, to_tick.mean() - to_server)),
             **{f"p{p}": _ms(max(0.0, to_tick.percentile(p) - to_server)) for p in (50, 99)},
         },
-        "tick_to_client": {
-            "mean": _ms(from_tick.mean()),
-            **{f"p{p}": _ms(from_tick.percentile(p)) for p in (50, 99)},
-        },
+        "tick_to_client": {"mean": _ms(from_tick.mean()), **{f"p{p}": _ms(from_tick.percentile(p)) for p in (50, 99)}},
         "floor": {"mean": _ms(5e5 / hz), "max": _ms(1e6 / hz)},
     }
 
 
 def _server(outcome: Outcome) -> dict[str, Any] | None:
-    """Return what the server counted while measuring."""
     if outcome.stats is None:
         return None
     _, began, ended = outcome.stats

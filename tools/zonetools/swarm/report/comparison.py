@@ -34,10 +34,14 @@ def parse_report_file(file: str) -> str:
 def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return the part `compared` of the new report. A ratio is new over old, or None."""
     differences = _differences(old, new)
-    rows = [_row(metric, metric.of(old), metric.of(new)) for metric in METRICS.values()]
-    if differences:
-        # A verdict would be unfair: the runs had different plans or machines.
-        rows = [{**row, "verdict": ""} for row in rows]
+    rows = []
+    for metric in METRICS.values():
+        before, now = metric.of(old), metric.of(new)
+        # After a run with another plan or on another machine a verdict would be unfair.
+        verdict = "" if differences else _verdict(metric, before, now)
+        ratio = None if not before or now is None else round(now / before, 3)
+        row = {"name": metric.name, "unit": metric.unit.value, "old": before, "new": now}
+        rows.append({**row, "ratio": ratio, "verdict": verdict})
     return {"file": old["file"], "started": old.get("started"), "differences": differences, "figures": rows}
 
 
@@ -52,18 +56,6 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any
             if was.get(name) != now.get(name)
         ]
     return found
-
-
-def _row(metric: Metric, old: float | None, new: float | None) -> dict[str, Any]:
-    ratio = None if not old or new is None else round(new / old, 3)
-    return {
-        "name": metric.name,
-        "unit": metric.unit.value,
-        "old": old,
-        "new": new,
-        "ratio": ratio,
-        "verdict": _verdict(metric, old, new),
-    }
 
 
 def _verdict(metric: Metric, old: float | None, new: float | None) -> str:

@@ -52,9 +52,6 @@ class Condition:
     text: str
     """The condition as the user wrote it, without spaces."""
 
-    def __str__(self) -> str:
-        return self.text
-
     def holds(self, measured: float | None) -> bool:
         """Whether a run with this value fails."""
         return measured is None or _COMPARISONS[self.comparison](Fraction(measured), self.value)
@@ -64,7 +61,7 @@ def parse_condition(text: str) -> Condition:
     """Parse a condition such as `p99>150ms`, `lost>0` or `cpu_server >= 80%`. Raises ValueError.
 
     >>> condition = parse_condition("p99 > 0.15s")
-    >>> str(condition), condition.holds(150.0), condition.holds(150.1), condition.holds(None)
+    >>> condition.text, condition.holds(150.0), condition.holds(150.1), condition.holds(None)
     ('p99>0.15s', False, True, True)
     """
     match = _CONDITION.fullmatch(text)
@@ -87,10 +84,10 @@ def evaluate(conditions: Sequence[Condition], report: dict[str, Any]) -> list[di
         measured = condition.metric.of(report)
         results.append(
             {
-                "condition": str(condition),
+                "condition": condition.text,
                 "measured": measured,
                 "failed": condition.holds(measured),
-                "text": f"{condition}: it was {condition.metric.value_text(measured)}",
+                "text": f"{condition.text}: it was {condition.metric.value_text(measured)}",
             }
         )
     return results

@@ -35,6 +35,9 @@ def html_page(report: dict[str, Any]) -> str:
     """Return the report as one HTML document that loads nothing."""
     rows = merge_rows([Row(**row) for row in report["series"]], _ROWS_MAX)
     good = passed(report)
+    tiles = [
+        f'<div class="tile">{n}<strong>{escape(METRICS[n].text(report))}</strong>{text}</div>' for n, text in _TILES
+    ]
     metrics = _table(
         ["metric", "value", "description"],
         [[name, each.text(report), each.description] for name, each in METRICS.items()],
@@ -44,7 +47,7 @@ def html_page(report: dict[str, Any]) -> str:
 <h1 class="{"good" if good else "bad"}">{"✓" if good else "✗"} {escape(verdict(report))}</h1>
 <p>{escape(_setup(report))}</p>
 {_conditions(report)}
-<div class="tiles">{"".join(_tile(report, name, caption) for name, caption in _TILES)}</div>
+<div class="tiles">{"".join(tiles)}</div>
 <h2>Latency</h2>
 {_latency(report)}
 {latency_plots(report, rows)}
@@ -112,10 +115,6 @@ def _conditions(report: dict[str, Any]) -> str:
     return f"<ul>{''.join(items)}</ul>" if items else ""
 
 
-def _tile(report: dict[str, Any], name: str, caption: str) -> str:
-    return f'<div class="tile">{escape(name)}<strong>{escape(METRICS[name].text(report))}</strong>{caption}</div>'
-
-
 # --- Latency --------------------------------------------------------------------------------------
 
 
@@ -136,7 +135,6 @@ def _latency(report: dict[str, Any]) -> str:
 
 
 def _parts(report: dict[str, Any]) -> str:
-    """Return the mean latency as a bar of its parts."""
     split, late = report["latency_split_ms"], report["swarm"]["send_delay_ms"]["mean"]
     if split is None or late is None:
         return ""
@@ -248,7 +246,6 @@ def _compared(report: dict[str, Any]) -> str:
 
 
 def _percentile_table(rows: Sequence[tuple[str, dict[str, float | None]]]) -> str:
-    """Return a table of named percentiles in milliseconds."""
     cells = [[name, *(format_decimal(values.get(point), 1) for point in _POINTS)] for name, values in rows]
     return _table(["ms", *_POINTS], cells, texts=(0,))
 
