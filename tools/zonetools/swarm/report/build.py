@@ -26,13 +26,11 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
     `control` is the outcome of a run without the hostile bots. Everything but `hostile`, `control` and
     `closed_server` is about the honest bots only.
     """
-    tally = outcome.tally
-    seconds = tally.seconds_measured
+    tally, seconds = outcome.tally, outcome.tally.seconds_measured
     # A motion that appears in no frame was superseded or lost. The server counts the superseded ones, so a higher
     # count of the bots means lost motions.
-    unexplained = 0
-    if outcome.superseded_server is not None:
-        unexplained = max(0, tally.superseded - outcome.superseded_server)
+    superseded = outcome.superseded_server
+    unexplained = 0 if superseded is None else max(0, tally.superseded - superseded)
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "started": datetime.datetime.fromtimestamp(outcome.started_unix_s, datetime.UTC).isoformat(timespec="seconds"),

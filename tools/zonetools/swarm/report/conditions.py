@@ -52,6 +52,9 @@ class Condition:
     text: str
     """The condition as the user wrote it, without spaces."""
 
+    def __str__(self) -> str:
+        return self.text
+
     def holds(self, measured: float | None) -> bool:
         """Whether a run with this value fails."""
         return measured is None or _COMPARISONS[self.comparison](Fraction(measured), self.value)
