@@ -180,7 +180,7 @@ def test_interrupted_ramp_is_no_failure(family: Family, tmp_path: Path) -> None:
 
     def is_in_the_middle() -> bool:
         now = stats(ports["stats_port"])
-        return now["joins_total"] > 10 and now["players"] - now["joins_total"] > 4
+        return now["joins_total"] > 10 and now["connections"] - now["handshaking"] - now["players"] > 4
 
     until(is_in_the_middle)
     swarm.send_signal(signal.SIGINT)
