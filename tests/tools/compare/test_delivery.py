@@ -1,4 +1,4 @@
-"""The ways to deliver: how many sends each makes of the same actions, and that none loses or repeats a frame."""
+"""Delivery strategies: how many sends each makes of equal actions, and that none loses or repeats a frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAYERS, ACTIONS = 4, 3
 
 
 async def crowd(fixture: GatewayFixture) -> list[Client]:
-    """Players who have all read whatever came before the last of them was in."""
+    """Join players, and have each read everything up to the tick in which the last one joined."""
     clients = [await fixture.join(f"player-{number}") for number in range(PLAYERS)]
     fixture.clock.run()
     for client in clients[:-1]:
@@ -36,7 +36,7 @@ async def crowd(fixture: GatewayFixture) -> list[Client]:
 
 
 async def act(fixture: GatewayFixture, clients: list[Client]) -> None:
-    """Each does a few things, one by one; returns when the server has heard all of it."""
+    """Have each client send a few actions, and return when the server has received all of them."""
     before = fixture.gateway.counters.packets_in_total
     for seq in range(1, ACTIONS + 1):
         for client in clients:
@@ -45,7 +45,7 @@ async def act(fixture: GatewayFixture, clients: list[Client]) -> None:
 
 
 async def read_frames(fixture: GatewayFixture, clients: list[Client], first_tick: int) -> list[Tick]:
-    """The frames from this tick on, of which everybody has every one, and the same."""
+    """The frames from this tick on. Every client has every frame, and all have equal ones."""
     count = fixture.zone.world.tick + 1 - first_tick
     read = [[await client.read_a(Tick) for _ in range(count)] for client in clients]
     assert [frame.tick for frame in read[0]] == list(range(first_tick, first_tick + count))
@@ -106,7 +106,7 @@ async def test_a_session_that_gathers_is_told_its_end_after_what_waits(open_gate
 
 
 def gathered(payload: bytes) -> list[tuple[bool, int]]:
-    """Whether it is a snapshot, and of which tick: for each thing of ten bytes."""
+    """For each message of ten bytes: whether it is a snapshot, and its tick."""
     assert len(payload) % 10 == 0
     things = [payload[start : start + 10] for start in range(0, len(payload), 10)]
     return [(thing.startswith(b"s"), int(thing[1:])) for thing in things]
@@ -114,7 +114,7 @@ def gathered(payload: bytes) -> list[tuple[bool, int]]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(st.just("tick"), st.just("turn"), st.integers(1, 60)), max_size=60), st.booleans())
-def test_whoever_stalls_while_sessions_gather_misses_and_repeats_nothing(steps: list[str | int], direct: bool) -> None:
+def test_stalled_session_that_gathers_gets_every_tick_once(steps: list[str | int], direct: bool) -> None:
     loop, counters = FakeLoop(), GatewayCounters()
     history = History(4, lambda: b"s%09d" % history.tick)
     broadcaster = GatheringBroadcaster(history, Config(), counters, loop)
