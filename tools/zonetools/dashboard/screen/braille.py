@@ -1,6 +1,6 @@
 """A canvas of dots, eight to a character cell. Everything here is pure.
 
-In most terminal fonts the distance between braille dots is the same in both directions, so that a square
+In most terminal fonts braille dots are equally far apart in both directions, so that a square
 on the canvas is a square on the screen.
 """
 
