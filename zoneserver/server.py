@@ -193,7 +193,7 @@ class ZoneServer:
             snapshots_total=gateway.history.snapshots_total,
             overruns_total=ticks.overruns_total,
             frame_bytes=gateway.broadcaster.frame_bytes,
-            addresses=len(gateway.pending.admission),
+            addresses=len(gateway.pending.address_limits),
             tick_ms=ticks.times.tick_ms(),
             phases_ms=ticks.times.phases_ms(),
             cpu_percent=round(ticks.cpu_percent, 1),

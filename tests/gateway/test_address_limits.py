@@ -11,25 +11,25 @@ from helpers.waiting import until
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway.address_limits import Admission
+from zoneserver.gateway.address_limits import AddressLimits
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Refusal, Tick
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
 
-def admission(ban_seconds: float = 60.0, **limits: float) -> Admission:
+def address_limits(ban_seconds: float = 60.0, **limits: float) -> AddressLimits:
     # All bounds are wide but the one that the test sets.
     wide = {
         "address_connections_max": 1_000_000,
         "address_handshakes_max": 1_000_000,
         "address_connections_burst": 1_000_000,
     }
-    return Admission(Limits(**{**wide, **limits}), ban_seconds)  # type: ignore[arg-type]
+    return AddressLimits(Limits(**{**wide, **limits}), ban_seconds)  # type: ignore[arg-type]
 
 
 def test_connections_of_an_address_are_bounded_until_one_is_gone() -> None:
-    addresses = admission(address_connections_max=3)
+    addresses = address_limits(address_connections_max=3)
     assert [addresses.opened(ANN, 0.0) for _ in range(4)] == [None] * 3 + [CloseReason.TOO_MANY_CONNECTIONS]
     assert addresses.opened(BOB, 0.0) is None, "another address has its own"
     addresses.gone(ANN, 0.0)
@@ -37,14 +37,14 @@ def test_connections_of_an_address_are_bounded_until_one_is_gone() -> None:
 
 
 def test_handshakes_of_an_address_are_bounded_until_one_is_complete() -> None:
-    addresses = admission(address_handshakes_max=2)
+    addresses = address_limits(address_handshakes_max=2)
     assert [addresses.opened(ANN, 0.0) for _ in range(3)] == [None] * 2 + [CloseReason.TOO_MANY_CONNECTIONS]
     addresses.greeted(ANN)
     assert addresses.opened(ANN, 0.0) is None
 
 
 def test_new_connections_of_an_address_are_bounded_per_second() -> None:
-    addresses = admission(address_connections_burst=5, address_connections_per_second=2)
+    addresses = address_limits(address_connections_burst=5, address_connections_per_second=2)
     assert [addresses.opened(ANN, 0.0) for _ in range(6)] == [None] * 5 + [CloseReason.TOO_MANY_CONNECTIONS]
     for _ in range(1000):
         assert addresses.opened(ANN, 0.1) is CloseReason.TOO_MANY_CONNECTIONS
@@ -52,7 +52,7 @@ def test_new_connections_of_an_address_are_bounded_per_second() -> None:
 
 
 def test_ban_lasts_its_time_and_concerns_one_address() -> None:
-    addresses = admission(ban_seconds=10.0)
+    addresses = address_limits(ban_seconds=10.0)
     addresses.opened(ANN, 0.0)
     addresses.ban(ANN, 5.0)
     assert addresses.opened(ANN, 14.9) is CloseReason.BANNED
@@ -64,7 +64,7 @@ def test_ban_lasts_its_time_and_concerns_one_address() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_loopback_address_is_exempt(host: str) -> None:
-    addresses = admission(address_connections_max=1, address_connections_burst=1)
+    addresses = address_limits(address_connections_max=1, address_connections_burst=1)
     assert {addresses.opened(host, 0.0) for _ in range(100)} == {None}
     addresses.ban(host, 0.0)
     assert addresses.opened(host, 0.0) is None
@@ -74,7 +74,7 @@ def test_loopback_address_is_exempt(host: str) -> None:
 
 
 def test_ipv6_address_counts_as_its_network() -> None:
-    addresses = admission(address_connections_max=1)
+    addresses = address_limits(address_connections_max=1)
     assert addresses.opened("2001:db8::1", 0.0) is None
     assert addresses.opened("2001:db8::ffff:1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
     assert addresses.opened("2001:db8:0:1::1", 0.0) is None
@@ -83,7 +83,7 @@ def test_ipv6_address_counts_as_its_network() -> None:
 
 
 def test_table_of_addresses_is_bounded() -> None:
-    addresses = admission(addresses_max=100)
+    addresses = address_limits(addresses_max=100)
     for number in range(10_000):
         host = f"10.0.{number >> 8}.{number & 255}"
         addresses.opened(host, now=0.0)
@@ -94,7 +94,7 @@ def test_table_of_addresses_is_bounded() -> None:
 
 
 def test_forgettable_address_is_dropped() -> None:
-    addresses = Admission(Limits(), ban_seconds=60.0)
+    addresses = AddressLimits(Limits(), ban_seconds=60.0)
     for number in range(1000):
         host = f"10.0.{number >> 8}.{number & 255}"
         addresses.opened(host, now=float(number))
@@ -104,7 +104,7 @@ def test_forgettable_address_is_dropped() -> None:
 
 
 def test_ban_does_not_keep_other_addresses_in_the_table() -> None:
-    addresses = Admission(Limits(), ban_seconds=60.0)
+    addresses = AddressLimits(Limits(), ban_seconds=60.0)
     for number in range(1000):
         host, now = f"10.0.{number >> 8}.{number & 255}", number / 20
         addresses.opened(host, now)
@@ -117,7 +117,7 @@ def test_ban_does_not_keep_other_addresses_in_the_table() -> None:
 
 
 def test_ipv4_mapped_address_counts_as_the_ipv4_address() -> None:
-    addresses = admission(address_connections_max=1)
+    addresses = address_limits(address_connections_max=1)
     assert addresses.opened("::ffff:192.0.2.1", 0.0) is None
     assert addresses.opened("::ffff:192.0.2.2", 0.0) is None
     assert addresses.opened("192.0.2.1", 0.0) is CloseReason.TOO_MANY_CONNECTIONS
@@ -125,7 +125,7 @@ def test_ipv4_mapped_address_counts_as_the_ipv4_address() -> None:
 
 
 def test_spent_budget_of_an_address_is_remembered_until_it_has_drained() -> None:
-    addresses = admission(address_actions_burst=10, address_actions_per_second=1)
+    addresses = address_limits(address_actions_burst=10, address_actions_per_second=1)
     assert addresses.opened(ANN, 0.0) is None
     budgets = addresses.budgets(ANN)
     assert budgets is not None
@@ -146,8 +146,8 @@ def test_spent_budget_of_an_address_is_remembered_until_it_has_drained() -> None
 
 
 def test_loopback_address_has_no_budgets() -> None:
-    assert admission().budgets("127.0.0.1") is None
-    assert admission().budgets("::1") is None
+    assert address_limits().budgets("127.0.0.1") is None
+    assert address_limits().budgets("::1") is None
 
 
 # --- Through a gateway ----------------------------------------------------------------------------

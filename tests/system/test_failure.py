@@ -136,5 +136,8 @@ async def test_thousand_vanished_connections_leave_nothing_behind(open_server: O
     await until(lambda: server.gateway.connections == 0)
     await until(lambda: not server.zone.rules.players)
     assert (
-        len(server.gateway.pending) == server.gateway.broadcaster.behind == len(server.gateway.pending.admission) == 0
+        len(server.gateway.pending)
+        == server.gateway.broadcaster.behind
+        == len(server.gateway.pending.address_limits)
+        == 0
     )

@@ -16,7 +16,7 @@ from zoneserver.config import Limits
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
 
-__all__ = ["AddressBudgets", "Admission"]
+__all__ = ["AddressBudgets", "AddressLimits"]
 
 _EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
@@ -76,17 +76,17 @@ class AddressBudgets:
         return self._actions.fill(now) == self._violations.fill(now) == 0.0
 
 
-class Admission:
+class AddressLimits:
     """Counts connections by address.
 
     An IPv6 address counts as its /64 network, and an IPv4-mapped IPv6 address counts as the IPv4 address.
 
-    >>> admission = Admission(Limits(address_connections_max=1), ban_seconds=60.0)
-    >>> admission.opened("192.0.2.1", now=0.0), admission.opened("192.0.2.1", now=0.0).value
+    >>> address_limits = AddressLimits(Limits(address_connections_max=1), ban_seconds=60.0)
+    >>> address_limits.opened("192.0.2.1", now=0.0), address_limits.opened("192.0.2.1", now=0.0).value
     (None, 'TOO_MANY_CONNECTIONS')
-    >>> admission.ban("192.0.2.1", now=0.0), admission.gone("192.0.2.1", now=0.0)
+    >>> address_limits.ban("192.0.2.1", now=0.0), address_limits.gone("192.0.2.1", now=0.0)
     (True, None)
-    >>> admission.opened("192.0.2.1", now=59.0).value, admission.opened("192.0.2.1", now=60.0)
+    >>> address_limits.opened("192.0.2.1", now=59.0).value, address_limits.opened("192.0.2.1", now=60.0)
     ('BANNED', None)
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from zoneserver.config import Config
-from zoneserver.gateway.address_limits import AddressBudgets, Admission
+from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
@@ -25,7 +25,7 @@ class PendingConnections:
     """
 
     def __init__(self, config: Config, counters: GatewayCounters, connections_max: int) -> None:
-        self.admission = Admission(config.limits, config.ban_seconds)
+        self.address_limits = AddressLimits(config.limits, config.ban_seconds)
         self._config = config
         # The caller's clock may be a tick behind. With this margin no connection gets less than the whole time.
         self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
@@ -33,7 +33,7 @@ class PendingConnections:
         self._connections_max = connections_max
         # The deadline of each session that has not said HELLO, the earliest first.
         self._handshaking: dict[Session, float] = {}
-        # Each session that counts in `admission`, until it is gone, and whether it counts as handshaking.
+        # Each session that counts in `address_limits`, until it is gone, and whether it counts as handshaking.
         self._counted: dict[Session, bool] = {}
         # Rejected sessions that are not gone yet.
         self._rejected: set[Session] = set()
@@ -47,7 +47,7 @@ class PendingConnections:
         if session in self._counted:
             return None
         self._counters.connections_total += 1
-        objection = self.admission.opened(session.host, now)
+        objection = self.address_limits.opened(session.host, now)
         if objection is None:
             self._counted[session] = True
         return objection
@@ -86,13 +86,13 @@ class PendingConnections:
         self._handshaking.pop(session, None)
         if self._counted.get(session):
             self._counted[session] = False
-            self.admission.greeted(session.host)
+            self.address_limits.greeted(session.host)
 
     def gone(self, session: Session, now: float) -> None:
         """The session's connection is gone."""
         self._rejected.discard(session)
         if self._counted.pop(session, None) is not None:
-            self.admission.gone(session.host, now)
+            self.address_limits.gone(session.host, now)
 
     def expire(self, now: float) -> None:
         """Ends connections whose HELLO is late."""
@@ -104,11 +104,11 @@ class PendingConnections:
 
     def address_budgets(self, session: Session) -> AddressBudgets | None:
         """The budgets of the session's address; None when the address is exempt."""
-        return self.admission.budgets(session.host)
+        return self.address_limits.budgets(session.host)
 
     def ban(self, session: Session, why: str, now: float) -> None:
         """Bans the session's address for a while, unless the address is exempt."""
-        if self.admission.ban(session.host, now):
+        if self.address_limits.ban(session.host, now):
             seconds = self._config.ban_seconds
             told = session.log_fields(code=str(CloseReason.BANNED), reason=why, seconds=seconds)
             log.info("BANNED: %s for %g s, %s: %r", session.host, seconds, why, session, extra=told)

@@ -205,7 +205,7 @@ async def test_slow_tls_handshake_times_out_and_is_not_counted(open_server: Open
     for sock in flood(server.port, 5, "127.0.0.9"):
         await until_closed(sock)
     assert server.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 5}
-    assert not server.gateway.pending.admission._present
+    assert not server.gateway.pending.address_limits._present
     assert not server.gateway.pending._counted
 
 
