@@ -274,6 +274,21 @@ def test_a_tick_that_fails_keeps_what_it_did_not_come_to(method: str, monkeypatc
     assert [name for name in zone.world.names if name] == ["cid", "bob"]
 
 
+def test_a_player_who_leaves_after_a_failed_tick_does_not_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = zone_of("ann")
+
+    def broken(_unix_seconds: float) -> None:
+        raise MemoryError
+
+    zone.join(2, "bob")
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(zone, "_let_in", broken)
+        zone.step()
+    zone.leave(2)
+    assert zone.step().joined == []
+    assert zone.world.names == ["ann"]
+
+
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")

@@ -11,7 +11,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from zoneserver.config import Limits
@@ -153,7 +153,7 @@ class Zone:
         # The zone's own lists: a tick that fails leaves what it did not come to for the next.
         left = set(requests.leaves)
         self._leaves += requests.leaves
-        self._joins += [join for join in requests.joins if join.ref not in left]
+        self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in left)
         self._packets += requests.actions
         while self._leaves:
             ref = self._leaves.popleft()
