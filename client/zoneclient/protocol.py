@@ -11,7 +11,7 @@ from typing import cast
 
 from zoneserver.protocol import decoding, messages
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import DEFLATE, Bye, Goodbye, Hello, Op, Ping, Pong, Refusal, Value, Welcome
 
 __all__ = ["ClientProtocol"]
@@ -136,7 +136,7 @@ class ClientProtocol(asyncio.Protocol):
     def send(self, payload: bytes) -> None:
         """Send one message. This does nothing after the end of the connection."""
         if self.bye is None and not self.is_lost:
-            self.transport.write(frame(payload))
+            self.transport.write(length_prefixed(payload))
 
     # --- For subclasses in any package ------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from zoneclient.protocol import ClientProtocol
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.compression import deflate
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Bye, Deflated, encode_action
 
 # The client reserves 16 bytes of each packet for the head of an ACT.
@@ -133,7 +133,7 @@ async def test_last_actions_are_sent_before_the_goodbye(open_gateway: OpenGatewa
 
 
 async def test_invalid_message_from_the_server_ends_the_connection(cleanup: contextlib.AsyncExitStack) -> None:
-    port = await serve_bytes(cleanup, frame(WELCOME) + frame(b"\xc1nonsense"))
+    port = await serve_bytes(cleanup, length_prefixed(WELCOME) + length_prefixed(b"\xc1nonsense"))
     async with client.connect(HOST, port, name="ann") as zone:
         with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server") as caught:
             await anext(zone)
@@ -164,7 +164,10 @@ async def test_deflated_client_sees_an_equal_zone_with_fewer_bytes(open_gateway:
 
 
 async def test_client_that_asked_for_deflate_accepts_plain_messages(cleanup: contextlib.AsyncExitStack) -> None:
-    port = await serve_bytes(cleanup, frame(WELCOME) + frame(FIRST.encode()) + frame(Bye("X", "", False).encode()))
+    port = await serve_bytes(
+        cleanup,
+        length_prefixed(WELCOME) + length_prefixed(FIRST.encode()) + length_prefixed(Bye("X", "", False).encode()),
+    )
     async with client.connect(HOST, port, name="ann", deflate=True) as zone:
         assert not zone.is_deflated
         assert (await anext(zone)).tick == 1
@@ -174,7 +177,9 @@ async def test_unrequested_deflated_message_is_not_inflated(
     cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ClientProtocol, "inflate", None)
-    port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(deflate(FIRST.encode())).encode()))
+    port = await serve_bytes(
+        cleanup, length_prefixed(WELCOME) + length_prefixed(Deflated(deflate(FIRST.encode())).encode())
+    )
     async with client.connect(HOST, port, name="ann") as zone:
         with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server: it sent a deflated message"):
             await anext(zone)
@@ -195,7 +200,7 @@ async def test_unrequested_deflated_message_is_not_inflated(
 async def test_invalid_deflated_message_ends_the_connection(
     cleanup: contextlib.AsyncExitStack, data: bytes, complaint: str
 ) -> None:
-    port = await serve_bytes(cleanup, frame(WELCOME) + frame(Deflated(data).encode()))
+    port = await serve_bytes(cleanup, length_prefixed(WELCOME) + length_prefixed(Deflated(data).encode()))
     async with client.connect(HOST, port, name="ann", deflate=True) as zone:
         with pytest.raises(client.ZoneClosedError, match=f"PROTOCOL_ERROR: from the server: .*{complaint}"):
             await anext(zone)

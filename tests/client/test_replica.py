@@ -11,7 +11,7 @@ from helpers.servers import OpenServer
 from helpers.zone_connections import HOST, WELCOME, actions_received, assert_same_world, joined, serve_bytes, updates_to
 
 from zoneserver.games.plaza import Plaza
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Bye, Tick
 
 
@@ -74,7 +74,10 @@ async def test_wrong_replica_is_detected_by_the_next_hash(open_gateway: OpenGate
 
 async def test_frame_of_another_tick_raises_value_error(cleanup: contextlib.AsyncExitStack) -> None:
     tick = Tick(7, 100, None, [], [], [], [], [], [], [], [], [])
-    port = await serve_bytes(cleanup, frame(WELCOME) + frame(tick.encode()) + frame(Bye("X", "", False).encode()))
+    port = await serve_bytes(
+        cleanup,
+        length_prefixed(WELCOME) + length_prefixed(tick.encode()) + length_prefixed(Bye("X", "", False).encode()),
+    )
     async with client.connect(HOST, port, name="ann") as zone:
         with pytest.raises(ValueError, match="tick 7 does not follow"):
             await anext(zone)

@@ -20,7 +20,7 @@ from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState, SessionState
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.decoding import decode_server, inflate_message
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import (
     DEFLATE,
     PROTOCOL_VERSION,
@@ -162,7 +162,7 @@ class Peer:
         self.arrive()
 
     def act(self, *actions: tuple[object, ...]) -> None:
-        self.say(frame(Act(self.seq, actions).encode()))
+        self.say(length_prefixed(Act(self.seq, actions).encode()))
         self.seq += len(actions)
 
     def hang_up(self) -> None:
@@ -251,7 +251,7 @@ class Crowd:
         self.visitors: list[Peer | None] = [None] * VISITORS
         self.honest = [self.connect("192.0.2.100") for _ in HONEST]
         for peer, name, encodings in zip(self.honest, HONEST, ((), (DEFLATE,)), strict=True):
-            peer.say(frame(Hello(PROTOCOL_VERSION, name, self.ticket(name), encodings).encode()))
+            peer.say(length_prefixed(Hello(PROTOCOL_VERSION, name, self.ticket(name), encodings).encode()))
         self.tick()
 
     def player_state(self, session: Session) -> PlayerState | None:

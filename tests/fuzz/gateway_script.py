@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fuzz.crowd import TICKS_MAX, VISITORS, Crowd, Peer, collect_log_errors
 from fuzz.scripts import GOLDEN, RECIPE, Script, payload_of
 from zoneserver.gateway.state import PlayerState
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, Goodbye, Hello, Ping
 
 __all__ = ["ACTIONS", "VERBS", "gateway"]
@@ -54,14 +54,14 @@ def hello(crowd: Crowd, peer: Peer, script: Script) -> None:
     tickets = [crowd.ticket(name), crowd.ticket(name, which), crowd.ticket("ann", which)]
     ticket = tickets[which // 4 % 4] if which // 4 % 4 < len(tickets) else script.bytes()
     encodings = (DEFLATE,) if which & 64 else ()
-    peer.say(frame(Hello(PROTOCOL_VERSION, name, ticket, encodings).encode()))
+    peer.say(length_prefixed(Hello(PROTOCOL_VERSION, name, ticket, encodings).encode()))
 
 
 def ensure_joined(crowd: Crowd, peer: Peer) -> None:
     """Joins unless the visitor has already, since the next step would have no effect before."""
     if peer.state is PlayerState.HANDSHAKE:
         name = f"guest {crowd.visitors.index(peer)}"
-        peer.say(frame(Hello(PROTOCOL_VERSION, name, crowd.ticket(name)).encode()))
+        peer.say(length_prefixed(Hello(PROTOCOL_VERSION, name, crowd.ticket(name)).encode()))
         crowd.tick()
 
 
@@ -78,26 +78,26 @@ def ping(crowd: Crowd, peer: Peer, script: Script) -> None:
     """Sends up to 64 pings at once."""
     ensure_joined(crowd, peer)
     count = script.byte()
-    peer.say(frame(Ping(count).encode()) * (1 + count % 64))
+    peer.say(length_prefixed(Ping(count).encode()) * (1 + count % 64))
 
 
 def goodbye(_crowd: Crowd, peer: Peer, _script: Script) -> None:
-    peer.say(frame(Goodbye().encode()))
+    peer.say(length_prefixed(Goodbye().encode()))
 
 
 def send_golden(_crowd: Crowd, peer: Peer, script: Script) -> None:
     """Sends a golden message of a client or a server."""
-    peer.say(frame(GOLDEN[script.byte() % len(GOLDEN)]))
+    peer.say(length_prefixed(GOLDEN[script.byte() % len(GOLDEN)]))
 
 
 def send_recipe(_crowd: Crowd, peer: Peer, script: Script) -> None:
     """Sends a golden message with changed values."""
-    peer.say(frame(payload_of(RECIPE + script.bytes())))
+    peer.say(length_prefixed(payload_of(RECIPE + script.bytes())))
 
 
 def send_framed(_crowd: Crowd, peer: Peer, script: Script) -> None:
     """Sends correctly framed bytes from the script."""
-    peer.say(frame(script.bytes()))
+    peer.say(length_prefixed(script.bytes()))
 
 
 def send_raw(_crowd: Crowd, peer: Peer, script: Script) -> None:

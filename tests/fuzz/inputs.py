@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fuzz.crowd import VISITORS
 from fuzz.gateway_script import ACTIONS, VERBS, act, hang_up, hello, read_slowly, repeat, send_golden, send_recipe, tick
 from fuzz.scripts import GOLDEN, RECIPE, UNPACKABLE
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 
 __all__ = ["inputs", "seeds"]
 
@@ -41,8 +41,8 @@ def seeds(target: str) -> list[bytes]:
             scripts = [come + words + go for words in (*golden_steps(), *recipe_steps())] + list(map(b"".join, lives))
             return scripts + [bytes((settings,)) + script[1:] for script in scripts[-2:] for settings in (1, 2, 3)]
         case _:
-            streams = [STREAM_HEAD + frame(said) for said in GOLDEN]
-            return [*streams, STREAM_HEAD + b"".join(map(frame, GOLDEN)), MIXED_HEAD + bytes(range(256))]
+            streams = [STREAM_HEAD + length_prefixed(said) for said in GOLDEN]
+            return [*streams, STREAM_HEAD + b"".join(map(length_prefixed, GOLDEN)), MIXED_HEAD + bytes(range(256))]
 
 
 def inputs(target: str) -> st.SearchStrategy[bytes]:
@@ -83,7 +83,7 @@ def scraps(target: str) -> Sequence[bytes]:
                 *(seed[1:] for seed in seeds(target)),
             ]
         case _:
-            return list(map(frame, GOLDEN))
+            return list(map(length_prefixed, GOLDEN))
 
 
 def counted(payload: bytes) -> bytes:

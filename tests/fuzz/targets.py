@@ -26,7 +26,7 @@ from zoneserver.gateway.state import SessionState
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.decoding import WireError, decode_client, decode_server, inflate_message
-from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX, Deframer, frame
+from zoneserver.protocol.framing import HEADER_BYTES, LENGTH_PREFIX, Deframer, length_prefixed
 from zoneserver.protocol.messages import (
     Act,
     ClientMessage,
@@ -147,7 +147,7 @@ def session(data: bytes) -> int:
     reason = CloseReason.PROTOCOL_ERROR if is_broken else None
     if GOODBYE in heard:
         heard, reason = heard[: heard.index(GOODBYE) + 1], CloseReason.CLIENT_LEFT
-    echo = b"".join(frame(payload) for payload in heard if payload != GOODBYE)
+    echo = b"".join(length_prefixed(payload) for payload in heard if payload != GOODBYE)
     limits = Limits(client_frame_bytes=PAYLOAD_BYTES_MAX, frames_per_callback=1 + limit % 8)
     texts = set()
     for pieces in splits(stream, first, second):
@@ -210,7 +210,7 @@ def mixed(data: bytes) -> bytes:
         what, place = data[place], place + 1
         length = what & 15 if what >= 0xF0 else PAYLOAD_BYTES_MAX - 8 + (what & 15) if what >= 0xE0 else 1 + what % 16
         piece, place = data[place : place + length], place + length
-        stream.append(piece if what >= 0xF0 else frame(piece))
+        stream.append(piece if what >= 0xF0 else length_prefixed(piece))
     return b"".join(stream)
 
 
@@ -330,7 +330,7 @@ def listened(payloads: Sequence[bytes], deflate: bool) -> tuple[str, str | None]
     listener.connection_made(transport)
     for payload in payloads:
         if not transport.is_closing():
-            transport.deliver(frame(payload))
+            transport.deliver(length_prefixed(payload))
     return repr(listener.heard), listener.bye and listener.bye.code
 
 

@@ -17,7 +17,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.address_limits import AddressBudgets
 from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Act, Ping, Refusal, Tick
 
 LIMITS = Limits()
@@ -155,7 +155,7 @@ def test_refusals_of_all_guards_count_against_their_address(is_violation: bool, 
 # --- Through a gateway ----------------------------------------------------------------------------
 
 
-PING = frame(Ping(1).encode())
+PING = length_prefixed(Ping(1).encode())
 
 
 async def refusals(client: Client) -> list[str]:

@@ -24,7 +24,7 @@ from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Ping, Pong, Refusal, Snapshot, Tick
 from zoneserver.zone.rules import Player
 
@@ -58,7 +58,7 @@ async def test_message_between_hello_and_welcome_ends_the_session(
 async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenGateway, payload: bytes) -> None:
     node = await open_gateway(Plaza)
     client = await node.join("ann")
-    await client.say_bytes(frame(payload))
+    await client.say_bytes(length_prefixed(payload))
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
@@ -165,7 +165,7 @@ async def test_ended_session_is_logged_with_player_and_reason_as_text_and_fields
     caplog.set_level(logging.INFO)
     node = await open_gateway(Plaza)
     ann = await node.join("ann")
-    await ann.say_bytes(frame(b"nonsense"))
+    await ann.say_bytes(length_prefixed(b"nonsense"))
     assert (await ann.ended()).code == "PROTOCOL_ERROR"
     (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.gateway"]
     host, port = ann.sock.getsockname()

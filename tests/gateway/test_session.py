@@ -12,7 +12,7 @@ from zoneserver.config import Limits
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import SessionState
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 
 # --- Faults in callbacks, and bounds --------------------------------------------------------------
 
@@ -34,7 +34,7 @@ def test_exception_in_a_send_completion_ends_the_session() -> None:
 def test_exception_in_receiving_ends_the_session() -> None:
     connection = SessionFixture()
     connection.handler.on_received = broken
-    connection.transport.deliver(frame(b"one") + frame(b"two"))
+    connection.transport.deliver(length_prefixed(b"one") + length_prefixed(b"two"))
     assert connection.handler.received == [b"one"]
     assert connection.session.reason is CloseReason.INTERNAL_ERROR
     assert connection.transport.kernel == connection.goodbye
@@ -169,17 +169,17 @@ def test_bytes_queued_by_the_handler_in_drained_leave_in_the_next_gather_send() 
     connection.send(b"frame")
     connection.send(b"pong")
     connection.transport.take(5)
-    assert connection.transport.sends[1] == b"pong" + frame(b"caught up")
+    assert connection.transport.sends[1] == b"pong" + length_prefixed(b"caught up")
 
 
 def test_answers_to_payloads_that_arrived_together_leave_in_one_gather_send() -> None:
     connection = SessionFixture()
     connection.handler.on_received = lambda session: session.answer(b"pong")
-    ping = frame(b"ping")
+    ping = length_prefixed(b"ping")
     connection.transport.deliver(ping * 3 + ping[:2])
-    assert connection.transport.sends == [frame(b"pong") * 3]
+    assert connection.transport.sends == [length_prefixed(b"pong") * 3]
     connection.transport.deliver(ping[2:])
-    assert connection.transport.sends == [frame(b"pong") * 3, frame(b"pong")]
+    assert connection.transport.sends == [length_prefixed(b"pong") * 3, length_prefixed(b"pong")]
 
 
 def test_transport_that_raises_ends_the_session() -> None:
@@ -225,8 +225,8 @@ def test_session_accepts_no_bytes_after_the_end() -> None:
 def test_session_receives_no_payloads_after_the_end() -> None:
     connection = SessionFixture()
     connection.handler.on_received = lambda session: session.end(CloseReason.CLIENT_LEFT)
-    connection.transport.deliver(frame(b"goodbye") + frame(b"same read"))
-    connection.transport.deliver(frame(b"next read"))
+    connection.transport.deliver(length_prefixed(b"goodbye") + length_prefixed(b"same read"))
+    connection.transport.deliver(length_prefixed(b"next read"))
     assert connection.handler.received == [b"goodbye"]
 
 

@@ -12,7 +12,7 @@ from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import SessionState
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 
 LIMITS = Limits(client_frame_bytes=8, frames_per_callback=3, send_hard_bytes=150, linger_seconds=1.0)
 DATA = st.binary(min_size=1, max_size=60)
@@ -114,7 +114,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(payloads=st.lists(st.binary(min_size=1, max_size=8), min_size=1, max_size=8))
     def peer_sends(self, payloads: list[bytes]) -> None:
         self.peer_said += payloads
-        self.wire += b"".join(map(frame, payloads))
+        self.wire += b"".join(map(length_prefixed, payloads))
 
     @precondition(lambda self: self.wire and self.reading())
     @rule(count=st.integers(1, 60))

@@ -19,7 +19,7 @@ from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import SessionState
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Bye
 
 
@@ -110,7 +110,7 @@ async def test_client_that_sends_while_it_is_ended_still_reads_the_goodbye(
 ) -> None:
     connection = await open_connection(Limits(linger_seconds=10.0))
     connection.handler.on_received = lambda session: session.end(CloseReason.PROTOCOL_ERROR, "enough")
-    sending = asyncio.create_task(connection.client.say_bytes(frame(b"x" * 1000) * frames))
+    sending = asyncio.create_task(connection.client.say_bytes(length_prefixed(b"x" * 1000) * frames))
     bye = await connection.client.ended()
     assert (bye.code, bye.text) == ("PROTOCOL_ERROR", "enough")
     assert connection.handler.received == [b"x" * 1000]
@@ -171,9 +171,9 @@ async def test_end_of_a_session_whose_peer_just_closed_logs_nothing(
 async def test_handler_that_raises_ends_only_one_session(open_connection: OpenConnection) -> None:
     connection, other = await open_connection(), await open_connection()
     connection.handler.on_received = broken
-    await connection.client.say_bytes(frame(b"x"))
+    await connection.client.say_bytes(length_prefixed(b"x"))
     assert (await connection.client.ended()).code == "INTERNAL_ERROR"
-    await other.client.say_bytes(frame(b"still here"))
+    await other.client.say_bytes(length_prefixed(b"still here"))
     await until(lambda: other.handler.received)
     assert other.session.state is SessionState.OPEN
 
@@ -181,14 +181,14 @@ async def test_handler_that_raises_ends_only_one_session(open_connection: OpenCo
 async def test_flood_of_small_payloads_is_served_whole_and_in_order(open_connection: OpenConnection) -> None:
     connection = await open_connection()
     payloads = [b"%d" % number for number in range(20_000)]
-    await connection.client.say_bytes(b"".join(map(frame, payloads)))
+    await connection.client.say_bytes(b"".join(map(length_prefixed, payloads)))
     await until(lambda: len(connection.handler.received) >= len(payloads))
     assert connection.handler.received == payloads
 
 
 async def test_deferred_payloads_are_served_before_the_end_of_the_stream(open_connection: OpenConnection) -> None:
     connection = await open_connection()
-    await connection.client.say_bytes(frame(b"x") * 500)
+    await connection.client.say_bytes(length_prefixed(b"x") * 500)
     connection.client.sock.shutdown(socket.SHUT_WR)
     await until(lambda: connection.session.is_over)
     assert len(connection.handler.received) == 500

@@ -7,7 +7,7 @@ from typing import Any
 from helpers.stub_server import Connection, HonestServer
 from helpers.tick_frames import changed
 
-from zoneserver.protocol.framing import HEADER_BYTES, frame
+from zoneserver.protocol.framing import HEADER_BYTES, length_prefixed
 from zoneserver.protocol.messages import Hello
 from zoneserver.zone.link import TickOutput
 
@@ -65,10 +65,10 @@ class Mismatching(HonestServer):
 
     def send_tick(self, result: TickOutput) -> None:
         for index, connection in enumerate(self.players()):
-            data = frame(result.frame)
+            data = length_prefixed(result.frame)
             if not self.faults_done and index == 1 and result.tick > 20:
                 self.faults_done += 1
-                data = frame(changed(data[HEADER_BYTES:], dilation_percent=99))
+                data = length_prefixed(changed(data[HEADER_BYTES:], dilation_percent=99))
             connection.transport.write(data)
 
 
@@ -81,17 +81,17 @@ class Skipping(HonestServer):
             self.faults_done += 1
             del players[0]
         for connection in players:
-            connection.transport.write(frame(result.frame))
+            connection.transport.write(length_prefixed(result.frame))
 
 
 class WrongHash(HonestServer):
     """Sends a wrong state hash to all bots, once."""
 
     def send_tick(self, result: TickOutput) -> None:
-        data = frame(result.frame)
+        data = length_prefixed(result.frame)
         if not self.faults_done and len(self.players()) == 2:
             self.faults_done += 1
-            data = frame(changed(data[HEADER_BYTES:], hash=0xBAD))
+            data = length_prefixed(changed(data[HEADER_BYTES:], hash=0xBAD))
         for connection in self.players():
             connection.transport.write(data)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from helpers.waiting import PATIENCE_SECONDS
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import (
     PROTOCOL_VERSION,
     SERVER_PAYLOAD_BYTES,
@@ -39,7 +39,7 @@ class Client:
         self._payloads: deque[bytes] = deque()
 
     async def say(self, *messages: Hello | Act | Ping | Goodbye) -> None:
-        await self.say_bytes(b"".join(frame(message.encode()) for message in messages))
+        await self.say_bytes(b"".join(length_prefixed(message.encode()) for message in messages))
 
     async def say_bytes(self, data: bytes) -> None:
         await self._loop.sock_sendall(self.sock, data)

@@ -18,7 +18,7 @@ import pytest
 from helpers.paths import ROOT
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import PROTOCOL_VERSION, SERVER_PAYLOAD_BYTES, Hello, ServerMessage
 
 PATIENCE_SECONDS = 30.0
@@ -96,7 +96,7 @@ class Player:
         self._payloads: list[bytes] = []
 
     def hello(self, name: str) -> None:
-        self.sock.sendall(frame(Hello(PROTOCOL_VERSION, name, b"").encode()))
+        self.sock.sendall(length_prefixed(Hello(PROTOCOL_VERSION, name, b"").encode()))
 
     def read(self) -> ServerMessage:
         while not self._payloads:

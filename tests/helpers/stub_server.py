@@ -12,7 +12,7 @@ from helpers.driven_zone import DrivenZone
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.decoding import decode_client
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Hello, Welcome
 from zoneserver.zone.link import TickOutput
 
@@ -34,10 +34,10 @@ class HonestServer:
 
     def send_tick(self, result: TickOutput) -> None:
         for connection in self.players():
-            connection.transport.write(frame(result.frame))
+            connection.transport.write(length_prefixed(result.frame))
 
     def snapshot_bytes(self, connection: Connection) -> bytes:
-        return frame(self.zone.world.snapshot().encode())
+        return length_prefixed(self.zone.world.snapshot().encode())
 
     def on_hello(self, connection: Connection, hello: Hello) -> None:
         self.zone.join(connection.ref, hello.name)
@@ -60,10 +60,10 @@ class HonestServer:
             connection.slot = slot
             stats = list(Plaza.stats.items())
             welcome = Welcome(1, slot, world.tick, 100, "plaza", world.width, world.height, stats, 1024, 16)
-            connection.transport.write(frame(welcome.encode()) + self.snapshot_bytes(connection))
+            connection.transport.write(length_prefixed(welcome.encode()) + self.snapshot_bytes(connection))
         for ref, refusal, _ in result.refused:
             if ref in self.connections:
-                self.connections[ref].transport.write(frame(refusal.encode()))
+                self.connections[ref].transport.write(length_prefixed(refusal.encode()))
 
     def on_payload(self, connection: Connection, payload: bytes) -> None:
         match decode_client(payload):
@@ -118,6 +118,6 @@ class Connection(asyncio.Protocol):
         self.server.on_lost(self)
 
     def end(self, code: str) -> None:
-        self.transport.write(frame(Bye(code, "", True).encode()))
+        self.transport.write(length_prefixed(Bye(code, "", True).encode()))
         self.transport.close()
         self.server.on_lost(self)

@@ -11,7 +11,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.decoding import WireError, decode_client, decode_server
-from zoneserver.protocol.framing import HEADER_BYTES, Deframer, frame
+from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
 from zoneserver.zone.rules import Player
 
@@ -27,7 +27,7 @@ def test_the_worked_example_decodes_and_encodes_to_its_bytes() -> None:
     for arrow, stream in STREAMS:
         (payload,) = Deframer(1024).receive(stream)
         message = decode_client(payload) if arrow == "→" else decode_server(payload)
-        assert frame(message.encode()) == stream
+        assert length_prefixed(message.encode()) == stream
         said.append(type(message).__name__)
     assert said == ["Hello", "Welcome", "Snapshot", "Act", "Tick", "Tick", "Goodbye", "Bye"]
 
@@ -41,15 +41,15 @@ def test_the_demo_game_produces_the_worked_example() -> None:
     zone = DrivenZone(Middle(), hz=20, seed=1)
     zone.join(1, "ann")
     zone.step()
-    assert frame(zone.world.snapshot().encode()) == snapshot
+    assert length_prefixed(zone.world.snapshot().encode()) == snapshot
     zone.submit(1, *decode_client(act[HEADER_BYTES:]))
-    assert frame(zone.step().frame) == moved
+    assert length_prefixed(zone.step().frame) == moved
     while zone.world.tick < 12:
         zone.step()
     assert f"at {zone.world.position(0)} in tick 12, without another message" in PAGE
     while zone.world.tick < 19:
         zone.step()
-    assert frame(zone.step().frame) == hashed
+    assert length_prefixed(zone.step().frame) == hashed
 
 
 def test_the_hash_of_the_worked_example_covers_the_bytes_that_the_page_shows() -> None:

@@ -14,7 +14,7 @@ from helpers.paths import ROOT
 
 from zoneserver.protocol import messages
 from zoneserver.protocol.decoding import WireError, decode_client, decode_server, inflate_message
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import ClientMessage, Op, ServerMessage, Snapshot, Tick
 from zoneserver.protocol.world import World
 
@@ -71,7 +71,7 @@ def test_the_stream_splits_into_the_payloads_and_back(name: str) -> None:
     stream = bytes.fromhex(MESSAGES[name]["hex"])
     payloads = [bytes.fromhex(payload) for payload in MESSAGES[name]["meaning"]["payloads"]]
     assert Deframer(64).receive(stream) == payloads
-    assert b"".join(map(frame, payloads)) == stream
+    assert b"".join(map(length_prefixed, payloads)) == stream
 
 
 @pytest.mark.parametrize("name", [name for name, vector in MESSAGES.items() if "holds" in vector])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Protocol
 
-__all__ = ["HEADER_BYTES", "LENGTH_PREFIX", "Deframer", "Framing", "LengthPrefix", "PayloadReader", "frame"]
+__all__ = ["HEADER_BYTES", "LENGTH_PREFIX", "Deframer", "Framing", "LengthPrefix", "PayloadReader", "length_prefixed"]
 
 HEADER_BYTES = 4
 _LENGTH = struct.Struct(">I").unpack_from
@@ -42,7 +42,7 @@ class Framing(Protocol):
         """A reader for the bytes of one new connection. A payload above the limit is an error."""
 
 
-def frame(payload: bytes) -> bytes:
+def length_prefixed(payload: bytes) -> bytes:
     """One payload with its length before it, ready for a TCP stream."""
     return len(payload).to_bytes(HEADER_BYTES) + payload
 
@@ -101,7 +101,7 @@ class LengthPrefix:
     """The framing of TCP."""
 
     overhead_bytes = HEADER_BYTES
-    wrap = staticmethod(frame)
+    wrap = staticmethod(length_prefixed)
     reader = Deframer
 
 

@@ -20,14 +20,14 @@ from zonetools.dashboard.display import watch, watch_once
 from zonetools.dashboard.screen import lines
 from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
 
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import PROTOCOL_VERSION, Goodbye, Hello
 
 
 def joined(server: Server, name: str) -> socket.socket:
     """A connection that has sent HELLO."""
     sock = socket.create_connection(("127.0.0.1", server.port))
-    sock.sendall(frame(Hello(PROTOCOL_VERSION, name, b"").encode()))
+    sock.sendall(length_prefixed(Hello(PROTOCOL_VERSION, name, b"").encode()))
     return sock
 
 
@@ -89,7 +89,7 @@ def test_screen_lists_a_player_and_then_the_close_reason(server: Server, termina
         terminal.wait_for(b"ann")
         terminal.press(b"<")
         terminal.wait_for(b"sorted by age")
-        sock.sendall(frame(Goodbye().encode()))
+        sock.sendall(length_prefixed(Goodbye().encode()))
         terminal.press(b"\t")
         terminal.wait_for(b"CLIENT_LEFT")
         terminal.resize(120, 36)
@@ -103,7 +103,7 @@ def test_screen_lists_a_player_and_then_the_close_reason(server: Server, termina
 
 def test_reset_key_clears_the_lists_and_says_since_when(server: Server, terminal: Terminal) -> None:
     with joined(server, "bob") as sock:
-        sock.sendall(frame(Goodbye().encode()))
+        sock.sendall(length_prefixed(Goodbye().encode()))
         terminal.press(b"\t\t")
         terminal.wait_for(b"bob")
         terminal.press(b"r")

@@ -13,7 +13,7 @@ from zoneclient.bots.behaviours import Chatty
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.plan import Plan
 
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 
 
 class OwnerStub:
@@ -45,7 +45,7 @@ async def test_known_frame_counts_alike_in_one_read_or_two(cut: int | None) -> N
     owner = OwnerStub(stream)
     first, second = owner.bot(0), owner.bot(1)
     stream.zone.submit(1, 1, [("say", "hello")])
-    data, more = frame(stream.payload()), frame(stream.payload())
+    data, more = length_prefixed(stream.payload()), length_prefixed(stream.payload())
     first.data_received(data + more)
     second.tracker.record_sent(1, False, 0.0, 0.0)
     for part in (data, more) if cut is None else (data[:cut], data[cut:], more):
@@ -60,7 +60,7 @@ async def test_frame_after_a_partial_frame_is_not_taken_for_a_copy() -> None:
     stream = FrameStream()
     owner = OwnerStub(stream)
     first, second = owner.bot(0), owner.bot(1)
-    data = frame(stream.payload())
+    data = length_prefixed(stream.payload())
     first.data_received(data)
     # The frame without its end, then the whole frame: the bytes no longer form a valid frame.
     second.data_received(data[:-2])
@@ -73,7 +73,7 @@ async def test_due_actions_are_done_after_every_64_frames() -> None:
     stream = FrameStream()
     owner = OwnerStub(stream)
     bots = [owner.bot(slot) for slot in range(200)]
-    data = frame(stream.payload())
+    data = length_prefixed(stream.payload())
     for bot in bots:
         bot.data_received(data)
     assert owner.turns == 200 // 64

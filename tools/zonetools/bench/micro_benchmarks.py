@@ -20,7 +20,7 @@ from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.protocol.decoding import decode_client
-from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, frame
+from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, length_prefixed
 from zoneserver.protocol.messages import Act
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
@@ -124,7 +124,7 @@ def _packet_decode() -> Callable[[], object]:
         walk: tuple[Any, ...] = ("move", chance.randint(-17, 17), chance.randint(-17, 17))
         others = (("strike", chance.randrange(_COUNT)), ("say", "what a crowd today"))
         action = walk if chance.random() < 0.9 else chance.choice(others)
-        packets.append(frame(Act(chance.randrange(1, 1000), [action]).encode()))
+        packets.append(length_prefixed(Act(chance.randrange(1, 1000), [action]).encode()))
 
     def work() -> None:
         for packet in packets:

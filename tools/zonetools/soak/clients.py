@@ -16,7 +16,7 @@ from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.framing import Deframer, frame
+from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import (
     PROTOCOL_VERSION,
     SERVER_PAYLOAD_BYTES,
@@ -37,17 +37,17 @@ _NOTHING = Bye("nothing", "", retry=False)
 
 def hello(name: str, ticket: bytes = b"") -> bytes:
     """The HELLO packet, with framing."""
-    return frame(Hello(PROTOCOL_VERSION, name, ticket).encode())
+    return length_prefixed(Hello(PROTOCOL_VERSION, name, ticket).encode())
 
 
 def packet(*message: Any) -> bytes:
     """A packet with any msgpack array, for messages that no client library sends."""
-    return frame(msgpack.packb(message))
+    return length_prefixed(msgpack.packb(message))
 
 
 def act(seq: int, *actions: tuple[object, ...]) -> bytes:
     """A packet of actions, with framing, as an honest client sends it."""
-    return frame(Act(seq, actions).encode())
+    return length_prefixed(Act(seq, actions).encode())
 
 
 class RawClient:

@@ -110,7 +110,7 @@ class FrameChecker:
         actions = len(frame.movers) + sum(map(len, events.values()))
         tick_began = None if self.grid is None else self.grid.began(self._clock())
         motions = dict(zip(frame.movers, frame.seqs, strict=True))
-        record = FrameRecord(framing.frame(payload), motions, events, actions, tick_began)
+        record = FrameRecord(framing.length_prefixed(payload), motions, events, actions, tick_began)
         self._records[frame.tick] = record
         self._records.pop(frame.tick - _RECORDS_KEPT, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)

@@ -10,7 +10,7 @@ from helpers.tick_frames import changed
 from zonetools.swarm.hostile.connection import DIVERGED, ReplicatingConnection
 
 from zoneserver.games.plaza import Plaza
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Welcome
 
 PATIENCE_SECONDS = 50.0
@@ -23,7 +23,7 @@ async def test_diverged_replica_ends_the_connection() -> None:
     welcome = Welcome(1, 0, 1, 1, "plaza", 10_000, 10_000, list(Plaza.stats.items()), 1024, 16)
     snapshot = zone.world.snapshot().encode()
     right, wrong = (zone.step().frame for _ in range(2))
-    sent = b"".join(map(frame, (welcome.encode(), snapshot, right, changed(wrong, hash=12345))))
+    sent = b"".join(map(length_prefixed, (welcome.encode(), snapshot, right, changed(wrong, hash=12345))))
 
     class Server(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Bye, Ping, Refusal
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import RawClient, act
@@ -19,7 +19,7 @@ from zonetools.soak.tasks import beside
 
 
 def _pings(first: int) -> bytes:
-    return b"".join(frame(Ping(first + i).encode()) for i in range(64))
+    return b"".join(length_prefixed(Ping(first + i).encode()) for i in range(64))
 
 
 def _emotes(first: int) -> bytes:
@@ -83,7 +83,7 @@ async def tiny_frames(lab: Lab) -> Finding:
     checks, tokens = Checks(), itertools.count()
     alone: list[float] = []
     attacked: list[float] = []
-    tiny = frame(Ping(1).encode())
+    tiny = length_prefixed(Ping(1).encode())
     count = 256 * 1024 // len(tiny)
 
     async def send(client: RawClient) -> None:

@@ -11,7 +11,7 @@ import msgpack
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import WireError, decode_client
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Op
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import act, hello, packet
@@ -80,7 +80,7 @@ async def worst_frame(lab: Lab) -> Finding:
         grown = ((await stats(server)).rss_bytes - before.rss_bytes) / 1024**2
         client.close()
         client = await lab.raw(server)
-        await client.send(hello("largest") + frame(b"\xc0" * _PACKET_BYTES_MAX)[:-1])
+        await client.send(hello("largest") + length_prefixed(b"\xc0" * _PACKET_BYTES_MAX)[:-1])
         await client.send(b"\xc0")
         largest = await client.bye()
         client.close()
@@ -104,17 +104,17 @@ def _streams(seed: int) -> dict[str, bytes]:
     chance = random.Random(seed)
     nested = b"\x91" * 1000
     return {
-        "noise": frame(chance.randbytes(200)),
+        "noise": length_prefixed(chance.randbytes(200)),
         "no length": bytes(4) + b"abc",
         "huge header": b"\xff\xff\xff\xff" + bytes(100),
         "one byte too large": (_PACKET_BYTES_MAX + 1).to_bytes(4) + bytes(100),
-        "deep nesting": frame(nested),
-        "cut short": frame(packet(Op.ACT, 1, [["say", "hello"]])[4:-3]),
-        "bytes after the message": frame(packet(Op.PING, 1)[4:] + b"\xc0"),
+        "deep nesting": length_prefixed(nested),
+        "cut short": length_prefixed(packet(Op.ACT, 1, [["say", "hello"]])[4:-3]),
+        "bytes after the message": length_prefixed(packet(Op.PING, 1)[4:] + b"\xc0"),
         "a map": packet(Op.ACT, 1, [["say", {}]]),
         "an extension": packet(Op.ACT, 1, [["say", msgpack.ExtType(5, b"")]]),
-        "not UTF-8": frame(b"\x93\x02\x01\x91\x92\xa3say\xa2\xff\xfe"),
-        "huge string header": frame(b"\x93\x02\x01\x91\x92\xa3say\xdb\xff\xff\xff\xff"),
+        "not UTF-8": length_prefixed(b"\x93\x02\x01\x91\x92\xa3say\xa2\xff\xfe"),
+        "huge string header": length_prefixed(b"\x93\x02\x01\x91\x92\xa3say\xdb\xff\xff\xff\xff"),
         "unknown op": packet(9, 1),
         "an op of the server": packet(Op.TICK, 1),
         "HELLO again": hello("again"),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from zoneclient.replica import Replica
 
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Act, Ping, Snapshot, Tick
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import RawClient, RecordingClient
@@ -151,7 +151,7 @@ async def _large_frame(lab: Lab, checks: Checks) -> str:
         recorder.act("bulk", 1_500_000)
         await wait_for_stats(server, lambda now: now.behind == 2)
         for one in (reader, stuck):
-            await one.send(frame(Ping(1).encode()))
+            await one.send(length_prefixed(Ping(1).encode()))
 
         async def read() -> None:
             while await reader.read(65_536):

@@ -12,7 +12,7 @@ import struct
 from typing import ClassVar
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
-from zoneserver.protocol.framing import frame
+from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import ACTIONS_PER_PACKET, PROTOCOL_VERSION, Hello, Ping
 from zonetools.swarm.hostile.connection import HostileConnection, NoHelloConnection, ReplicatingConnection
 
@@ -125,7 +125,7 @@ class Tiny(Role):
     refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
 
     async def act(self, connection: HostileConnection) -> None:
-        smallest = frame(Ping(0).encode())
+        smallest = length_prefixed(Ping(0).encode())
         connection.write(smallest * (256 * 1024 // len(smallest)))
 
 
@@ -137,7 +137,7 @@ class Garbage(Role):
     async def act(self, connection: HostileConnection) -> None:
         noise = self.random.randbytes(200)
         # 0xc1 is not used in msgpack. 0xff as the first byte of a length announces 4 GB.
-        connection.write(frame(b"\xc1" + noise) if self.turn % 2 else b"\xff" + noise)
+        connection.write(length_prefixed(b"\xc1" + noise) if self.turn % 2 else b"\xff" + noise)
 
 
 class Oversize(Role):
@@ -158,7 +158,7 @@ class Slowloris(Role):
     expected = CloseReason.HANDSHAKE_TIMEOUT
 
     async def play(self, connection: HostileConnection) -> None:
-        for byte in frame(Hello(PROTOCOL_VERSION, connection.name, b"").encode())[:-1]:
+        for byte in length_prefixed(Hello(PROTOCOL_VERSION, connection.name, b"").encode())[:-1]:
             connection.write(bytes((byte,)))
             await connection.pause(0.5)
 
@@ -229,7 +229,7 @@ class BannedRetry(Role):
 
 def _fill(connection: HostileConnection) -> None:
     """Ask for more answers than the small buffers hold, so that the server cannot send everything at once."""
-    connection.write(frame(Ping(_TOKEN_MAX).encode()) * 100)
+    connection.write(length_prefixed(Ping(_TOKEN_MAX).encode()) * 100)
 
 
 HOSTILE_ROLES: dict[str, type[Role]] = {
