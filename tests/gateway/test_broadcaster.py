@@ -95,6 +95,25 @@ def test_player_who_missed_more_than_a_snapshot_gets_the_snapshot() -> None:
     assert bytes(slow.transport.kernel) == FRAME + b"s" * 1000
 
 
+def test_tick_without_a_frame_is_bridged_by_a_snapshot_for_every_player() -> None:
+    broadcast = BroadcastFixture(snapshot_bytes=1000)
+    healthy, slow = broadcast.join(), broadcast.join(room=0)
+    broadcast.tick()
+    # Ticks 2 and 3 fail: they have no frame.
+    broadcast.history.tick += 2
+    broadcast.tick()
+    broadcast.tick()
+    assert bytes(healthy.transport.kernel) == FRAME + b"s" * 1000 + FRAME
+    assert broadcast.broadcaster.behind == 1
+    slow.transport.take(10_000)
+    assert bytes(slow.transport.kernel) == FRAME + b"s" * 1000
+    for connection in (healthy, slow):
+        connection.transport.kernel.clear()
+    slow.transport.room = None
+    broadcast.tick()
+    assert (frames(healthy), frames(slow)) == (1, 1)
+
+
 def test_player_over_the_soft_limit_for_too_long_is_ended_with_the_figures() -> None:
     limits = Limits(send_soft_bytes=1500, stall_seconds=5.0)
     broadcast = BroadcastFixture(snapshot_bytes=4000, limits=limits)

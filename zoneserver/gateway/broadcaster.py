@@ -202,12 +202,15 @@ class Broadcaster:
         The sessions in `first` are served before the others of their group.
         """
         newest, counters = self._history.newest, self._counters
+        is_gap = self._history.tick != self.tick + 1
+        if is_gap:
+            self._bridge(now)
         self.tick, self.frame_bytes = self._history.tick, len(newest.payload)
         # The receivers are kept as they were before the send, which may end or stall sessions and so change the groups.
         charged: list[tuple[tuple[Session, ...], int]] = []
         for form, group in self._groups.items():
             count = len(group)
-            if not count:
+            if not count or is_gap:
                 continue
             data = self._deflate(newest, form) if form.deflated else newest.form(form)
             if self._config.send_rate:
@@ -223,6 +226,12 @@ class Broadcaster:
         for receivers, size in charged:
             self._charge(receivers, size, now)
         self._resume(now)
+
+    def _bridge(self, now: float) -> None:
+        """Brings every player over ticks without a frame, which failed: to the newest tick, by a snapshot."""
+        for session in list(self._subscriptions):
+            self._catch_up(session, self._fall_behind(session, now), now)
+            session.flush()
 
     def _deliver(self, group: BroadcastGroup[Session], data: bytes, first: Iterable[Session]) -> None:
         """Sends the bytes to each receiver of a group, with one send each."""
