@@ -10,7 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Metric", "codes", "count", "gauge", "info", "metric_of", "seconds"]
+__all__ = ["CodeCounter", "Metric", "codes", "count", "gauge", "info", "metric_of", "seconds"]
+
+# Far more codes than the engine and any sensible game have.
+_CODES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,21 @@ class Metric:
     """For a statistic with several values: the name of the label that tells them apart."""
 
 
+class CodeCounter(Counter[str]):
+    """Counts by code. Games make codes of their own, so beyond 100 codes a new one is counted as OTHER.
+
+    >>> counts = CodeCounter({f"CODE_{number}": 1 for number in range(100)})
+    >>> counts["NEW"] += 1; counts["NEWER"] += 1; counts["CODE_7"] += 1
+    >>> counts["OTHER"], counts["CODE_7"], len(counts)
+    (2, 2, 101)
+    """
+
+    def __setitem__(self, code: str, number: int) -> None:
+        if code not in self and len(self) >= _CODES_MAX:
+            code, number = "OTHER", self["OTHER"] + number
+        super().__setitem__(code, number)
+
+
 def count(text: str, name: str) -> Any:
     """Declares a number that only grows."""
     return dataclasses.field(default=0, metadata={"metric": Metric(text, name, "counter")})
@@ -39,7 +57,9 @@ def seconds(text: str, name: str) -> Any:
 
 def codes(text: str, name: str) -> Any:
     """Declares numbers by code that only grow."""
-    return dataclasses.field(default_factory=Counter, metadata={"metric": Metric(text, name, "counter", label="code")})
+    return dataclasses.field(
+        default_factory=CodeCounter, metadata={"metric": Metric(text, name, "counter", label="code")}
+    )
 
 
 def gauge(text: str, name: str, *, kind: str = "gauge", scale: float = 1.0, label: str = "") -> Any:
