@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,9 +65,12 @@ def never(self, player, number: int): raise Refused("NO")"""
         ("width = 0", "width is 0: it must be a whole number"),
         ("height = 1.5", "height is 1.5"),
         ("stats = ['hp']", "stats is ['hp']: it must be a dict of names and initial values"),
-        ("stats = {'hp': 2**31}", "stats has 'hp': 2147483648: it must be a str and a whole number of 32 bits"),
+        (
+            "stats = {'hp': 2**31}",
+            "stats has 'hp': 2147483648: it must be a printable str of at most 64 bytes and a whole number of 32 bits",
+        ),
         ("stats = {'hp': 0.5}", "stats has 'hp': 0.5"),
-        ("name = 7", "name is 7: it must be a str"),
+        ("name = 7", "name is 7: it must be a printable str of at most 64 bytes"),
         ("@action\ndef go(self, player, way: list): ...", "Game.go(way) is annotated <class 'list'>"),
         ("@action\ndef go(self, player, way): ...", "Game.go(way) is annotated"),
         ("@action\ndef go(self, player, way: 'Way'): ...", "an annotation of Game.go cannot be evaluated"),
@@ -146,3 +152,26 @@ def test_check_of_a_target_that_cannot_be_loaded_is_one_line_on_stderr(
 def test_the_example_games_have_no_problems(game: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", f"zoneserver.games.{game}"]) == 0
     assert "nothing is wrong with it" in capsys.readouterr().out
+
+
+def test_check_ends_with_the_place_of_a_rule_that_never_ends(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(HEAD + "    def on_tick(self):\n        while True: pass\n")
+    program = (
+        "import zoneserver.authoring.check as check; check._STALL_SECONDS = 0.2\n"
+        "from zoneserver.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", program, "check", "endless:Game"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 1
+    assert re.search(r"wrong    Game.on_tick \(endless.py:\d+\) has run for \d+ s without an end\n$", done.stdout)
+
+
+@pytest.mark.parametrize("error", ["sys.exit(5)", "raise asyncio.CancelledError"])
+@pytest.mark.parametrize("place", ["def on_tick(self):", "def on_start(self):", "def __init__(self):"])
+def test_check_tells_of_a_rule_that_meets_a_base_exception(
+    error: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = f"import asyncio, sys\n{place}\n    import asyncio, sys\n    {error}"
+    code, *lines = check(body, tmp_path, monkeypatch, capsys)
+    assert code == "1"
+    assert any("raised SystemExit: 5" in line or "raised CancelledError" in line for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from array import array
 
 import msgpack
@@ -26,7 +27,7 @@ def test_a_server_message_survives_encoding_and_decoding(message: ServerMessage)
 
 @pytest.mark.parametrize("count", [0, 15, 16, 65_535, 65_536])
 def test_tick_encodes_any_number_of_events(count: int) -> None:
-    packed = [messages.encode_event((None, None, "e"))] * count
+    packed = [messages.encode_event(None, None, "e")] * count
     tick = decode_server(EMPTY_TICK.encode(packed))
     assert isinstance(tick, Tick)
     assert len(tick.events) == count
@@ -43,11 +44,47 @@ def test_snapshot_of_all_slots_fits_a_payload() -> None:
     assert len(snapshot.names) == slots
 
 
-@pytest.mark.parametrize("value", [{1}, object(), 1j, 2**64])
-def test_encode_event_raises_for_an_unknown_type_and_works_afterwards(value: object) -> None:
-    with pytest.raises((TypeError, ValueError, OverflowError)):
-        messages.encode_event((None, None, "good", value))
-    assert messages.encode_event((None, None, "e")) == pack(None, None, "e")
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ({1}, "values[1] of the event 'good' is of type set"),
+        ({"a": 1}, "values[1] of the event 'good' is of type dict"),
+        ([1, (2, {})], "values[1][1][1] of the event 'good' is of type dict"),
+        (msgpack.Timestamp(1), "values[1] of the event 'good' is of type Timestamp"),
+        (msgpack.ExtType(1, b""), "values[1] of the event 'good' is of type ExtType"),
+        (KeyError("x"), "values[1] of the event 'good' is of type KeyError"),
+        (1j, "values[1] of the event 'good' is of type complex"),
+        (2**64, "out of range"),
+        ("\ud800", "surrogates"),
+        ("x" * 65_536, "the event 'good' takes 65,5"),
+        (b"x" * 65_536, "the event 'good' takes 65,5"),
+    ],
+    ids=lambda value: f"{value!r:.20}",
+)
+def test_encode_event_raises_for_a_value_no_client_accepts_and_works_afterwards(value: object, error: str) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError)) as raised:
+        messages.encode_event(None, None, "good", 7, value)
+    assert error.removesuffix("65,5") in str(raised.value)
+    assert messages.encode_event(None, None, "e") == pack(None, None, "e")
+
+
+@pytest.mark.parametrize("kind", [5, None, b"say", ("say",)])
+def test_encode_event_raises_for_a_kind_that_is_no_str(kind: object) -> None:
+    with pytest.raises(TypeError, match="the kind of an event must be a str"):
+        messages.encode_event(None, None, kind)  # type: ignore[arg-type]
+
+
+def test_encode_event_packs_lists_and_subclasses_of_plain_types() -> None:
+    class Suit(enum.StrEnum):
+        HEARTS = "hearts"
+
+    class Rank(enum.IntEnum):
+        ACE = 1
+
+    packed = messages.encode_event(3, 200, Suit.HEARTS, Rank.ACE, [1, ("x", None)], b"raw", 1.5)
+    tick = decode_server(EMPTY_TICK.encode([packed]))
+    assert isinstance(tick, Tick)
+    assert list(tick.events) == [(3, 200, "hearts", 1, (1, ("x", None)), b"raw", 1.5)]
 
 
 def test_hello_and_welcome_omit_the_encodings_when_there_are_none() -> None:

@@ -91,8 +91,8 @@ WITH_MEMBERS = (
     *(zoneserver.Rules, zoneserver.Player, Config, Limits, zoneserver.testing.TestClient),
     *(zoneclient.ZoneConnection, zoneclient.Update, zoneclient.Event, zoneclient.Replica, zoneclient.Behaviour),
 )
-# For the zone alone, and for the fixtures alone.
-INTERNAL = {"Player.acting_seq", "Player.moved", "TestClient.joined"}
+# For the fixtures alone.
+INTERNAL = {"TestClient.joined"}
 
 
 def members(owner: type) -> set[str]:

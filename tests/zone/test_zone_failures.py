@@ -11,7 +11,7 @@ from zoneserver.protocol.codes import RefusalCode
 from zoneserver.zone.rules import Player, Rules, action
 
 
-@pytest.mark.parametrize("failing", ["on_join", "on_leave", "on_tick"])
+@pytest.mark.parametrize("failing", ["on_leave", "on_tick"])
 def test_callback_that_raises_is_counted_and_changes_nothing_else(failing: str) -> None:
     rules = Yard(failing)
     zone = zone_of("ann", "bob", rules=rules)

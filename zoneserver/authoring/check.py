@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.dry_run import PLAYERS, TICKS, Trial, digests_elsewhere, run_trial
 from zoneserver.support.errors import GameError
+from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
+from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.rules import Between, Rules, Text
 from zoneserver.zone.zone import new_game
 
 __all__ = ["CheckResult", "check_game"]
 
-_INT32 = range(-(2**31), 2**31)
-_HOOKS = ("on_start", "on_join", "on_leave", "on_tick")
+# A tick of the dry run that takes so long has a rule that does not end.
+_STALL_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -40,12 +40,20 @@ class CheckResult:
         return "\n".join(f"{heading:9}{text}" for heading, text in [*self.has, *problems])
 
 
-def check_game(game: type[Rules], target: str) -> CheckResult:
-    """Describes a game and runs it twice with equal input. The second run, in another process, loads it by `target`."""
+def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], object]) -> CheckResult:
+    """Describes a game and runs it twice with equal input. The second run, in another process, loads it by `target`.
+
+    Python cannot end a rule that loops for ever. `stalled` is then called in another thread, with the result so far.
+    """
     result = CheckResult()
+
+    def report_stall(seconds: float, place: str) -> None:
+        result.problems.append(f"{place} has run for {seconds:.0f} s without an end")
+        stalled(result)
+
     name = game.name or game.__name__.lower()
     result.has.append(("game", f"{name} ({target})"))
-    result.problems += _class_problems(game)
+    result.problems += problems_of(game)
     if result.problems:
         return result
     result.has += [
@@ -63,7 +71,8 @@ def check_game(game: type[Rules], target: str) -> CheckResult:
         if result.problems:
             result.has += _headed("actions", [f"{kind}({parameters})" for kind, parameters in described])
             return result
-        trial = run_trial(rules)
+        with Watchdog(report_stall, _STALL_SECONDS / 2) as watchdog:
+            trial = run_trial(rules, watchdog)
     except GameError as error:
         # The game raised when it was made, or in on_start. The dry run collects what rules raise later.
         result.problems.append(str(error))
@@ -77,46 +86,6 @@ def check_game(game: type[Rules], target: str) -> CheckResult:
             result.problems.append(f"rules raised {trial.failures_total} times in total")
     result.problems += _difference(trial, target)
     return result
-
-
-def _class_problems(game: type[Rules]) -> Iterator[str]:
-    """Problems of the class that show without running it."""
-    for name in ("width", "height"):
-        size = getattr(game, name)
-        if type(size) is not int or not 0 < size < _INT32.stop:
-            yield f"{name} is {size!r}: it must be a whole number from 1 to {_INT32.stop - 1}"
-    if not isinstance(game.name, str):
-        yield f"name is {game.name!r}: it must be a str"
-    if not isinstance(game.stats, Mapping):
-        yield f"stats is {game.stats!r}: it must be a dict of names and initial values"
-    else:
-        for stat, first in game.stats.items():
-            if not isinstance(stat, str) or type(first) is not int or first not in _INT32:
-                yield f"stats has {stat!r}: {first!r}: it must be a str and a whole number of 32 bits"
-    for name in sorted(set(dir(game)) - set(dir(Rules))):
-        value: Any = inspect.getattr_static(game, name)
-        if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):
-            yield f"{name} is marked as an action, but is not an ordinary method: no player can send it"
-        if name.startswith("on_") and callable(value) and not hasattr(value, "__zone_action__"):
-            meant = difflib.get_close_matches(name, _HOOKS, n=1)
-            yield f"{name} is never called{f'; did you mean {meant[0]}?' if meant else ''}"
-    for name in dir(Rules):
-        value = inspect.getattr_static(game, name)
-        if hasattr(value, "__zone_action__"):
-            yield f"{name} cannot be the name of an action: Rules has an attribute of this name"
-    for name in _HOOKS:
-        yield from _hook_problems(game, name)
-
-
-def _hook_problems(game: type[Rules], name: str) -> Iterator[str]:
-    hook, arguments = getattr(game, name), inspect.signature(getattr(Rules, name)).parameters
-    if inspect.iscoroutinefunction(hook):
-        yield f"{name} is async: it must be an ordinary method, because a tick cannot wait"
-        return
-    try:
-        inspect.signature(hook).bind(*arguments)
-    except TypeError:
-        yield f"{name} must accept the call {name}({', '.join(list(arguments)[1:])})"
 
 
 def _describe(parameter: Parameter) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from zoneserver.authoring.load import load_class
 from zoneserver.support.errors import raised_by
+from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
 from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.rules import Between, Player, Rules, Text
@@ -35,6 +36,8 @@ PLAYERS = {"ann": (1, TICKS), "bob": (1, 120), "cid": (40, TICKS), "bob again": 
 _WORDS = ("hello", "who is there?", "över hier", "x")
 _CLOCKS = ("time", "monotonic", "perf_counter")
 _CLOCK_SHIFT_S = 1_000_003
+# The first run took seconds at most, or a watchdog ended it.
+_TIMEOUT_SECONDS = 120
 
 
 @dataclass(slots=True)
@@ -52,8 +55,9 @@ class Trial:
     failures_total: int = 0
 
 
-def run_trial(rules: Rules) -> Trial:
-    """Runs 200 ticks, as fast as they go. Raises GameError if the game fails in on_start."""
+def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
+    """Runs 200 ticks, as fast as they go, with a beat of the watchdog for each. Raises GameError if the game fails in
+    on_start."""
     trial, chance = Trial(), random.Random(_SEED)
     kinds = {kind: parameters_of(handler) for kind, handler in sorted(handlers_of(rules).items())}
 
@@ -77,22 +81,31 @@ def run_trial(rules: Rules) -> Trial:
                 sent[ref, seqs[name]] = kind
                 action = (kind, *(_made_up(parameter, rules, chance) for parameter in kinds[kind]))
                 requests.actions.append((ref, seqs[name], [action]))
+        if watchdog is not None:
+            watchdog.beats += 1
         output = zone.tick(TickInput(tick, 0.0, 100, requests))
         trial.digests.append(zlib.crc32(output.frame))
         trial.tried.update(sent.values())
         for refused in output.refused:
             kind = sent[refused.ref, refused.refusal.seq]
             trial.refused.setdefault(kind, Counter())[refused.refusal.code] += 1
+    zone.stop()
     trial.failures_total = zone.counters.rule_failures_total
     return trial
 
 
 def digests_elsewhere(target: str) -> list[int]:
-    """The digests of a dry run in another process. Raises ValueError with the last line of its errors if it fails."""
+    """The digests of a dry run in another process. Raises ValueError with the last line of its errors if it fails, and
+    when it does not end."""
     # The seed of hashes must differ from the seed of this process, so that sets of texts have another order.
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
     command = [sys.executable, "-m", "zoneserver.authoring.dry_run", target]
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"it did not end within {_TIMEOUT_SECONDS} s") from None
     if done.returncode:
         raise ValueError((done.stderr.strip().splitlines() or ["nothing"])[-1])
     digests: list[int] = json.loads(done.stdout.splitlines()[-1])

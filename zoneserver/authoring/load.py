@@ -40,7 +40,9 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
             raise LoadError(f"there is no module {module_name!r} here ({os.getcwd()})") from None
         text = f"{module_name} needs the module {error.name}, which is not installed{where_raised(error)}"
         raise LoadError(text) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise LoadError(f"{module_name} cannot be imported: {raised_by(error)}") from error
     finally:
         sys.path.pop(0)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoneserver.authoring.check import check_game
+from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import run_command
@@ -98,8 +98,15 @@ def _new(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    result = check_game(_rules(arguments.rules), arguments.rules)
-    print(json.dumps(result.to_json()) if arguments.json else result.render())
+    def show(result: CheckResult) -> None:
+        print(json.dumps(result.to_json()) if arguments.json else result.render(), flush=True)
+
+    def stalled(result: CheckResult) -> None:
+        show(result)
+        os._exit(Exit.FAILED)
+
+    result = check_game(_rules(arguments.rules), arguments.rules, stalled)
+    show(result)
     return Exit.FAILED if result.problems else Exit.OK
 
 

@@ -200,7 +200,8 @@ class Gateway:
             self._requests.leaves.append(session.number)
             self.players_count -= player.state is _PLAYING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
-            if session.reason in _BANNING and player.state is _PLAYING:
+            is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
+            if is_banning and player.state is _PLAYING:
                 self.pending.ban(session, text, self._now)
 
     def session_gone(self, session: Session) -> None:

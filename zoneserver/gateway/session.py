@@ -23,7 +23,7 @@ from typing import Any, cast
 from zoneserver.config import Limits
 from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.gateway.state import MAY_FOLLOW, SessionState
-from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.framing import LENGTH_PREFIX, Framing
 from zoneserver.protocol.messages import Bye
 from zoneserver.support.format import format_address
@@ -63,7 +63,7 @@ class Session(asyncio.Protocol):
         self.number = next(_numbers)
         """Unique among all sessions of the process, ended ones included."""
         self.state = SessionState.NEW
-        self.reason: CloseReason | None = None
+        self.reason: CloseReason | GameReason | None = None
         """Why the session ended; the first reason wins."""
         self.reason_text = ""
         self.host = ""
@@ -321,7 +321,7 @@ class Session(asyncio.Protocol):
 
     # --- The end: begin, notify the handler, drain, finish ------------------------------------------
 
-    def end(self, reason: CloseReason, text: str = "") -> None:
+    def end(self, reason: CloseReason | GameReason, text: str = "") -> None:
         """Ends the session: tells the peer and the handler once, drains, closes. Later calls do nothing."""
         if self.is_over:
             return
@@ -345,7 +345,7 @@ class Session(asyncio.Protocol):
             log.exception("%r: exception while ending", self, extra=self.log_fields())
             self._loop.call_soon(self.abort)
 
-    def _close_begin(self, reason: CloseReason, text: str) -> None:
+    def _close_begin(self, reason: CloseReason | GameReason, text: str) -> None:
         """Sets the state and the reason. `is_over` holds afterwards."""
         self._advance(SessionState.CLOSING)
         self.reason, self.reason_text = reason, text
@@ -386,7 +386,7 @@ class Session(asyncio.Protocol):
         self._advance(SessionState.CLOSED)
         self._close_notify(self._handler.session_gone)
 
-    def _close_lost(self, reason: CloseReason, text: str) -> None:
+    def _close_lost(self, reason: CloseReason | GameReason, text: str) -> None:
         """Ends the session when there is no peer to tell."""
         self._close_begin(reason, text)
         self._close_notify(self._handler.session_ended)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Self
 
-__all__ = ["ORDINARY_CLOSES", "CloseReason", "RefusalCode"]
+__all__ = ["ORDINARY_CLOSES", "CloseReason", "GameReason", "RefusalCode"]
 
 
 class CloseReason(str, enum.Enum):
@@ -53,6 +53,19 @@ class CloseReason(str, enum.Enum):
 
 ORDINARY_CLOSES = frozenset({CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING})
 """Closes without a fault. All other closes are kicks: the server ended the session for a cause."""
+
+
+class GameReason(str):
+    """A reason of the game's own to turn a player away or to throw one out: any upper-case word.
+
+    >>> GameReason("TOO_LATE").retry
+    False
+    """
+
+    __slots__ = ()
+
+    text = "the game does not let this player in"
+    retry = False
 
 
 class RefusalCode(enum.StrEnum):

@@ -19,6 +19,7 @@ from zoneserver.protocol.columns import pack_column, pack_slots
 __all__ = [
     "ACTIONS_PER_PACKET",
     "DEFLATE",
+    "EVENT_BYTES_MAX",
     "PROTOCOL_VERSION",
     "SERVER_PAYLOAD_BYTES",
     "Act",
@@ -49,6 +50,9 @@ DEFLATE = "deflate"
 """The encoding that a client asks for in HELLO if it accepts DEFLATED messages."""
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 """The largest payload a client accepts: a snapshot of 65,536 players fits."""
+
+EVENT_BYTES_MAX = 65_535
+"""The largest event, packed."""
 
 Value = int | float | str | bool | None
 """An argument of an action, or a value of an event."""
@@ -230,7 +234,7 @@ class Tick:
 
     def encode(self, packed_events: Sequence[bytes] | None = None) -> bytes:
         """The payload. `packed_events` stand for `events` where `encode_event` has packed them already."""
-        events = list(map(encode_event, self.events)) if packed_events is None else packed_events
+        events = [encode_event(*event) for event in self.events] if packed_events is None else packed_events
         motions = pack_slots(self.movers), bytes(self.seqs), pack_column("b", self.vx), pack_column("b", self.vy)
         changes = self.placed, self.joins, self.leaves, self.stats
         head = _pack((Op.TICK, self.tick, self.dilation_percent, self.hash, *motions, *changes, None))
@@ -283,9 +287,36 @@ class Deflated(NamedTuple):
 ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Bye | Deflated
 
 
-def encode_event(event: Sequence[Any]) -> bytes:
-    """Packs one event. Packing it when it happens makes an error the fault of the action that caused it."""
-    return _pack(event)
+def encode_event(slot: int | None, seq: int | None, kind: str, *values: Any) -> bytes:
+    """Packs one event. Packing it when it happens makes an error the fault of the rule that caused it.
+
+    A value is a number, a str, bytes, None, or a list or tuple of values. Raises TypeError for any other value,
+    ValueError for a text that is no Unicode and for an event beyond EVENT_BYTES_MAX, OverflowError for a whole number
+    beyond 64 bits: what this function packs, every client accepts.
+    """
+    if not isinstance(kind, str):
+        raise TypeError(f"the kind of an event must be a str, not {type(kind).__name__}")
+    for place, value in enumerate(values):
+        if type(value) not in _VALUE_TYPES:
+            _check_value(value, f"values[{place}]", kind)
+    packed = _pack((slot, seq, kind, *values))
+    if len(packed) > EVENT_BYTES_MAX:
+        raise ValueError(
+            f"the event {kind[:32]!r} takes {len(packed):,} bytes, and an event has at most {EVENT_BYTES_MAX:,}"
+        )
+    return packed
+
+
+def _check_value(value: Any, place: str, kind: str) -> None:
+    """Raises TypeError for a value that has no form in this protocol, with its place in the event."""
+    if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
+        for index, part in enumerate(value):
+            _check_value(part, f"{place}[{index}]", kind)
+    elif not (value is None or isinstance(value, int | float | str | bytes)):
+        raise TypeError(
+            f"{place} of the event {kind[:32]!r} is of type {type(value).__name__}: an event carries numbers, texts, "
+            "bytes, None, and lists of these"
+        )
 
 
 def _array_header(length: int) -> bytes:

@@ -8,6 +8,7 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 __all__ = [
     "CannotStartError",
@@ -18,6 +19,7 @@ __all__ = [
     "UsageError",
     "raised_by",
     "where_raised",
+    "where_running",
 ]
 
 # The folders of Python itself and of installed packages: no user writes files there.
@@ -64,7 +66,7 @@ class MissingExtraError(CannotStartError):
 class GameError(CannotStartError):
     """A game cannot run, for the reason in the text. The game's own exception is the cause."""
 
-    def __init__(self, what: str, error: Exception) -> None:
+    def __init__(self, what: str, error: BaseException) -> None:
         super().__init__(f"{what} raised {raised_by(error)}")
 
 
@@ -88,13 +90,25 @@ def where_raised(error: BaseException) -> str:
     return "".join(f" ({_path_text(path)}:{line})" for path, line in (own or places)[-1:])
 
 
+def where_running(frame: FrameType) -> str:
+    """The innermost place in the user's own files that the call `frame` is in, as `Tag.on_tick (tag.py:12)`; without
+    one, the innermost place at all."""
+    places = [(found, line) for found, line in traceback.walk_stack(frame) if _is_users(found)]
+    places = [place for place in places if not place[0].f_code.co_filename.startswith(_LIBRARIES)]
+    found, line = (places or [(frame, frame.f_lineno)])[0]
+    return f"{found.f_code.co_qualname} ({_path_text(found.f_code.co_filename)}:{line})"
+
+
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
     """(file, line) of each call in the traceback, without those in the server and in the import machinery."""
     for frame, line in traceback.walk_tb(error.__traceback__):
-        package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
-        path = frame.f_code.co_filename
-        if (package != "zoneserver" or module == "games") and not path.startswith("<frozen "):
-            yield path, line
+        if _is_users(frame):
+            yield frame.f_code.co_filename, line
+
+
+def _is_users(frame: FrameType) -> bool:
+    package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
+    return (package != "zoneserver" or module == "games") and not frame.f_code.co_filename.startswith("<frozen ")
 
 
 def _path_text(path: str) -> str:

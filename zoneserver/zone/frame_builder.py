@@ -10,6 +10,9 @@ from zoneserver.protocol.world import World
 
 __all__ = ["FrameBuilder"]
 
+# The events of one tick, packed: far below what a client accepts as one frame, and far above what a crowd can be sent.
+_EVENT_BYTES_MAX = 1024 * 1024
+
 
 class FrameBuilder:
     """Collects what happens within one tick and encodes it, exactly once.
@@ -28,6 +31,8 @@ class FrameBuilder:
         self.placed: set[int] = set()
         self.joins: list[tuple[int, str]] = []
         self.leaves: list[int] = []
+        # (code, text) for each slot whose player the rules throw out. No frame tells it; the zone ends them.
+        self.kicked: dict[int, tuple[str, str]] = {}
         # (slot, index of the stat) of each changed stat; a dict as an ordered set.
         self.stats: dict[tuple[int, int], None] = {}
         self.events: list[bytes] = []
@@ -35,12 +40,14 @@ class FrameBuilder:
         self.event_bytes = 0
 
     def event(self, *event: Any) -> None:
-        """Adds (slot, seq, kind, value, ...). An event that cannot be packed raises here, and is not added."""
+        """Adds (slot, seq, kind, value, ...). An event that no client would accept raises here, and is not added."""
         self.insert_event(len(self.events), *event)
 
     def insert_event(self, index: int, *event: Any) -> None:
         """Inserts an event at `index`: an action comes before the events that its rule emitted."""
-        encoded = messages.encode_event(event)
+        encoded = messages.encode_event(*event)
+        if self.event_bytes + len(encoded) > _EVENT_BYTES_MAX:
+            raise OverflowError(f"the events of one tick have at most {_EVENT_BYTES_MAX:,} bytes")
         self.events.insert(index, encoded)
         self.event_bytes += len(encoded)
 
@@ -51,6 +58,16 @@ class FrameBuilder:
     def left(self, slot: int) -> None:
         """Notes a leave. A receiver applies leaves first, so earlier notes about the slot are dropped."""
         self.leaves.append(slot)
+        self._drop(slot)
+
+    def withdraw_join(self, slot: int) -> None:
+        """Drops the newest join, which was to this slot, and the notes about it: the player was turned away."""
+        joined, _ = self.joins.pop()
+        assert joined == slot, f"the newest join is to slot {joined}, not {slot}"
+        self._drop(slot)
+
+    def _drop(self, slot: int) -> None:
+        self.kicked.pop(slot, None)
         self.moved.pop(slot, None)
         self.placed.discard(slot)
         for key in [key for key in self.stats if key[0] == slot]:

@@ -15,6 +15,8 @@ __all__ = ["Form", "History", "Message"]
 
 # Deflating a shorter payload saves almost nothing.
 _DEFLATE_BYTES_MIN = 64
+# The bytes of all frames that are kept. A receiver who missed more of them is better served by a snapshot.
+_FRAME_BYTES_MAX = 16 * 1024 * 1024
 
 
 class Form(NamedTuple):
@@ -73,7 +75,7 @@ class Message:
 
 
 class History:
-    """The newest frames of a zone, as a ring, and a snapshot where they do not suffice.
+    """The newest frames of a zone, bounded in number and bytes, and a snapshot where they do not suffice.
 
     `snapshot` returns the payload of the state after the newest frame.
 
@@ -86,17 +88,24 @@ class History:
     def __init__(self, ticks: int, snapshot: Callable[[], bytes]) -> None:
         self.tick = 0
         self.snapshots_total = 0
-        self._frames: deque[Message] = deque(maxlen=ticks)
+        self._ticks = ticks
+        self._frames: deque[Message] = deque()
+        self._frame_bytes = 0
         self._make_snapshot = snapshot
         self._snapshot_tick = -1
         self._snapshot = Message(b"")
 
     def append(self, tick: int, frame: bytes) -> None:
         """Adds the frame of the next tick, as a payload."""
+        frames = self._frames
         if tick != self.tick + 1:
-            self._frames.clear()  # A tick failed: frames from before it lead nowhere.
+            frames.clear()  # A tick failed: frames from before it lead nowhere.
+            self._frame_bytes = 0
         self.tick = tick
-        self._frames.append(Message(frame))
+        frames.append(Message(frame))
+        self._frame_bytes += len(frame)
+        while len(frames) > self._ticks or (self._frame_bytes > _FRAME_BYTES_MAX and len(frames) > 1):
+            self._frame_bytes -= len(frames.popleft().payload)
 
     @property
     def newest(self) -> Message:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Refusal
 
 __all__ = ["Actions", "Ended", "Join", "RefusedAction", "Requests", "TickInput", "TickOutput", "ZoneInfo", "ZoneLink"]
@@ -68,7 +68,7 @@ class Ended(NamedTuple):
     """A player that the zone rejected or removed. The gateway ends the session."""
 
     ref: int
-    reason: CloseReason
+    reason: CloseReason | GameReason
     text: str
     """Empty when the reason alone says enough."""
 

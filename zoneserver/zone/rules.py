@@ -24,6 +24,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from zoneserver.protocol.world import VELOCITY_MAX, World
@@ -41,15 +42,21 @@ class Refused(Exception):
     Traceback (most recent call last):
     zoneserver.zone.rules.Refused: COOLDOWN: ready again in 3 ticks
 
+    `text` may be any object, such as an exception: the player is told its `str`, cut to 200 characters. In `on_join`
+    it turns the player away: the player's session ends with the code and the text.
+
     Set `violation` when no honest client would send the action, even with an outdated view of the zone: the
     server disconnects a client that keeps sending violations.
     """
 
-    def __init__(self, code: str, text: str = "", *, violation: bool = False) -> None:
-        super().__init__(f"{code}: {text}" if text else code)
-        self.code = str(code)
-        self.text = text
-        self.violation = violation
+    # A subclass may define an `__init__` of its own that sets none of these.
+    code: str = "REFUSED"
+    text: str = ""
+    violation: bool = False
+
+    def __init__(self, code: str, text: object = "", *, violation: bool = False) -> None:
+        self.code, self.text, self.violation = str(code), str(text), bool(violation)
+        super().__init__(f"{self.code}: {self.text}" if self.text else self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,9 @@ def action(handler: Handler) -> Handler:
 
 
 class Player:
-    """One player in the zone, as rules see it. It may be changed until `on_leave` has returned.
+    """One player in the zone, as rules see it. It is valid until `on_leave` has returned.
+
+    The state of a player who has left raises LookupError, to read and to write: another player may have the slot.
 
     >>> world, frame = World(100, 100, {"hp": 100}), FrameBuilder()
     >>> world.join(0, "ann")
@@ -110,70 +119,101 @@ class Player:
     (70, (0, 0))
     """
 
-    __slots__ = ("_frame", "_world", "acting_seq", "moved", "name", "present", "slot")
+    __slots__ = ("_acting_seq", "_frame", "_has_moved", "_name", "_present", "_slot", "_world")
 
     def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder) -> None:
-        self.slot = slot
-        self.name = name
-        self.present = True
-        """False once the player has left. A rule that keeps a Player over several ticks checks it."""
-        # The zone sets both: the sequence of this player's action that is running now, or None; and whether
-        # that action has moved this player.
-        self.acting_seq: int | None = None
-        self.moved = False
+        self._slot = slot
+        self._name = name
         self._world = world
         self._frame = frame
+        # The zone sets these: whether the player is in the zone; the sequence of the player's action that is running
+        # now, or None; whether that action has moved this player.
+        self._present = True
+        self._acting_seq: int | None = None
+        self._has_moved = False
 
     def __repr__(self) -> str:
-        return f"<Player {self.name!r} in slot {self.slot}>"
+        return f"<Player {self._name!r} in slot {self._slot}>"
+
+    @property
+    def slot(self) -> int:
+        """The number by which frames and actions name this player. A later player may get it."""
+        return self._slot
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def present(self) -> bool:
+        """False once the player has left. A rule that keeps a Player over several ticks checks it."""
+        return self._present
 
     @property
     def position(self) -> tuple[int, int]:
         """(x, y) at the current tick, in the game's units."""
-        return self._world.position(self.slot)
+        if not self._present:
+            raise self._has_left()
+        return self._world.position(self._slot)
 
     @property
     def velocity(self) -> tuple[int, int]:
         """(vx, vy) in units per tick."""
-        return self._world.vx[self.slot], self._world.vy[self.slot]
+        if not self._present:
+            raise self._has_left()
+        return self._world.vx[self._slot], self._world.vy[self._slot]
 
     def move(self, vx: int, vy: int) -> None:
-        """Changes the velocity, in units per tick along each axis.
+        """Changes the velocity, in whole units per tick along each axis.
 
-        Raises ValueError outside -127 to 127, and LookupError when the player has left.
+        Raises ValueError outside -127 to 127, TypeError for a number that is not whole, and LookupError when the
+        player has left. The velocity is then as before.
         """
-        if not self.present:
+        if not self._present:
             raise self._has_left()
-        self._world.move(self.slot, vx, vy)
-        if self.acting_seq is None:
-            self._frame.placed.add(self.slot)
+        self._world.move(self._slot, vx, vy)
+        if self._acting_seq is None:
+            self._frame.placed.add(self._slot)
         else:
-            self._frame.moved[self.slot] = self.acting_seq & 0xFF
-            self.moved = True
+            self._frame.moved[self._slot] = self._acting_seq & 0xFF
+            self._has_moved = True
 
     def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
         """Puts the player at (x, y), for a spawn or a teleport.
 
-        Raises ValueError for a place outside the zone, and LookupError when the player has left.
+        Raises ValueError for a place outside the zone, TypeError for a number that is not whole, and LookupError when
+        the player has left. The player then stands as before.
         """
-        if not self.present:
+        if not self._present:
             raise self._has_left()
-        self._world.place(self.slot, x, y, vx, vy)
-        self._frame.placed.add(self.slot)
+        self._world.place(self._slot, x, y, vx, vy)
+        self._frame.placed.add(self._slot)
+
+    def kick(self, code: str, text: object = "") -> None:
+        """Throws the player out at the end of this tick: the session ends with `code`, an upper-case word, and `text`.
+
+        The player's waiting actions are dropped, and `on_leave` is called at the beginning of the next tick. Raises
+        LookupError when the player has left.
+        """
+        if not self._present:
+            raise self._has_left()
+        self._frame.kicked.setdefault(self._slot, (str(code), str(text)))
 
     def distance_to(self, other: Player) -> float:
         """The distance to another player at the current tick, in the game's units."""
         return math.dist(self.position, other.position)
 
     def __getitem__(self, stat: str) -> int:
-        return self._world.stats[self._world.stat_indexes[stat]][self.slot]
+        if not self._present:
+            raise self._has_left()
+        return self._world.stats[self._world.stat_indexes[stat]][self._slot]
 
     def __setitem__(self, stat: str, value: int) -> None:
-        if not self.present:
+        if not self._present:
             raise self._has_left()
-        index = self._world.stat_indexes[stat]
-        self._world.stats[index][self.slot] = value
-        self._frame.stats[self.slot, index] = None
+        number = self._world.stat_indexes[stat]
+        self._world.stats[number][self._slot] = value
+        self._frame.stats[self._slot, number] = None
 
     def _has_left(self) -> LookupError:
         # Another player may have the slot by now.
@@ -211,7 +251,7 @@ class Rules:
     random: random.Random
     """The only source of chance that a rule may use. The zone seeds it."""
     players: Mapping[int, Player]
-    """All players in the zone, by slot."""
+    """All players in the zone, by slot, to read. `Player.kick` throws one out."""
     _frame: FrameBuilder
     _timers: dict[int, list[Callable[[], None]]]
 
@@ -223,21 +263,34 @@ class Rules:
 
         The player's first frame is that of the next tick: it misses an event that is emitted here, and receives
         one that `self.after(1, ...)` emits.
+
+        `raise Refused(code, text)` turns the player away with that code, any other exception with INTERNAL_ERROR.
+        The player is then not in the zone, and `on_leave` is not called.
         """
 
     def on_leave(self, player: Player) -> None:
-        """Called when a player leaves, while the player is still in the zone."""
+        """Called when a player leaves, while the player is still in the zone. A server that stops calls it for all."""
 
     def on_tick(self) -> None:
         """Called once per tick, after the actions of the tick."""
 
+    def on_stop(self) -> None:
+        """Called when the server stops, after the last tick and after `on_leave` for every player."""
+
     def emit(self, kind: str, *values: Any) -> None:
         """Tells every player of an event that is not an action, with the frame of this tick.
 
-        Raises TypeError or OverflowError for a value that msgpack cannot pack.
+        A value is a number, a str, bytes, None, or a list of values. Raises TypeError for any other value, ValueError
+        for an event of more than 65,535 bytes, and OverflowError for a whole number beyond 64 bits and when the
+        events of this tick exceed 1 MiB. The event is then told to nobody.
         """
         self._frame.event(None, None, kind, *values)
 
     def after(self, ticks: int, callback: Callable[[], None]) -> None:
-        """Calls `callback` after this many ticks (at least one), before the actions of that tick."""
-        self._timers.setdefault(self.tick + max(1, ticks), []).append(callback)
+        """Calls `callback` after this many ticks (at least one), before the actions of that tick.
+
+        Raises TypeError when `ticks` is not a whole number, and when `callback` cannot be called.
+        """
+        if not callable(callback):
+            raise TypeError(f"after calls a function, not {callback!r:.40}: pass it without calling it")
+        self._timers.setdefault(self.tick + max(1, index(ticks)), []).append(callback)

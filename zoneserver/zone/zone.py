@@ -12,10 +12,11 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from zoneserver.config import Limits
-from zoneserver.protocol.codes import RefusalCode
+from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError, raised_by
@@ -23,6 +24,7 @@ from zoneserver.support.logs import fields, place_of
 from zoneserver.zone.actions import Action, actions_of
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Player, Refused, Rules
@@ -37,14 +39,32 @@ _SEQUENCES_PER_TICK = 128
 
 # How many places of failures are remembered: more than any game has lines that raise.
 _PLACES_MAX = 1_000
+# The characters of a code or a text of the game that one player is told.
+_TEXT_MAX = 200
 
 
 def new_game(game: type[Rules]) -> Rules:
     """Makes a game of this class. Raises GameError when the class raises."""
     try:
         return game()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise GameError(f"{game.__name__}()", error) from error
+
+
+def _told(refused: Refused) -> tuple[str, str, bool]:
+    """Code, text and violation of a game's refusal as its player is told them: bounded, and valid Unicode.
+
+    It never raises, since a game may define a refusal of its own.
+    """
+    try:
+        code, text = (
+            str(said)[:_TEXT_MAX].encode("utf-8", "replace").decode() for said in (refused.code, refused.text)
+        )
+        return code, text, refused.violation is True
+    except Exception:
+        return RefusalCode.RULE_FAILED, "the refusal cannot be shown", False
 
 
 class RuleFailure(NamedTuple):
@@ -53,7 +73,7 @@ class RuleFailure(NamedTuple):
     tick: int
     what: str
     """Names the rule, for people."""
-    error: Exception
+    error: BaseException
     about: dict[str, object]
     """The player and the action, if the rule was an action."""
     failures_total: int
@@ -72,7 +92,7 @@ def log_failure(failure: RuleFailure) -> None:
 class Zone:
     """One crowded place and its game.
 
-    Raises TypeError for a game with an invalid action, and GameError when `on_start` raises.
+    Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
@@ -95,6 +115,9 @@ class Zone:
         secret: bytes = b"",
         on_failure: Callable[[RuleFailure], None] = log_failure,
     ) -> None:
+        problems = list(problems_of(type(rules), rules))
+        if problems:
+            raise TypeError("; ".join(problems))
         self.world = World(rules.width, rules.height, dict(rules.stats))
         self.rules = rules
         self.counters = ZoneCounters()
@@ -125,12 +148,14 @@ class Zone:
         self._failures_reported: dict[object, int] = {}
         rules.hz = hz
         rules.random = random.Random(seed)
-        rules.players = self._players
+        rules.players = MappingProxyType(self._players)
         rules._frame = self._frame
         rules._timers = {}
         try:
             rules.on_start()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise GameError("on_start", error) from error
 
     def snapshot(self) -> bytes:
@@ -165,6 +190,7 @@ class Zone:
             self._guarded("a timer", callback)
         self._act()
         self._guarded("on_tick", rules.on_tick)
+        self._kick()
 
     def encode(self) -> TickOutput:
         """The output of the tick that `advance` ran."""
@@ -178,6 +204,13 @@ class Zone:
         ended, self._ended = self._ended, []
         refused, self._refused = self._refused, []
         return TickOutput(world.tick, frame, records, joined, ended, refused)
+
+    def stop(self) -> None:
+        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`."""
+        for ref in list(self._by_ref):
+            self._registry.leave(ref)
+            self._leave(ref)
+        self._guarded("on_stop", self.rules.on_stop)
 
     # --- Joins and leaves -------------------------------------------------------------------------
 
@@ -207,18 +240,47 @@ class Zone:
         self.world.join(slot, name)
         self._frame.joined(slot, name)
         self._players[slot] = self._by_ref[ref] = player
-        self._joined.append((ref, slot))
-        self._guarded("on_join", self.rules.on_join, player)
+        try:
+            self.rules.on_join(player)
+        except Refused as refused:
+            code, text, _ = _told(refused)
+            self._turn_away(ref, GameReason(code), text)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._failed("on_join", error, player=name)
+            self._turn_away(ref, CloseReason.INTERNAL_ERROR, "the game failed when the player came in")
+        else:
+            self._joined.append((ref, slot))
+
+    def _turn_away(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
+        """Takes a player out whom `on_join` did not accept, as if the player had never come in."""
+        self._ended.append(Ended(ref, reason, text))
+        self._registry.leave(ref)
+        self._frame.withdraw_join(self._free_slot(ref))
 
     def _leave(self, ref: int) -> None:
+        self._guarded("on_leave", self.rules.on_leave, self._by_ref[ref])
+        self._frame.left(self._free_slot(ref))
+
+    def _free_slot(self, ref: int) -> int:
+        """Ends the stay of a player, and returns the slot that is free now."""
         player = self._by_ref.pop(ref)
+        player._present = False
         slot = player.slot
-        self._guarded("on_leave", self.rules.on_leave, player)
-        player.present = False
         del self._players[slot]
         heapq.heappush(self._free, slot)
         self.world.leave(slot)
-        self._frame.left(slot)
+        return slot
+
+    def _kick(self) -> None:
+        """Ends the sessions of the players whom the rules throw out. They leave at the beginning of the next tick."""
+        kicked = self._frame.kicked
+        for ref, player in list(self._by_ref.items()) if kicked else ():
+            if player.slot in kicked:
+                code, text, _ = _told(Refused(*kicked[player.slot]))
+                self._ended.append(Ended(ref, GameReason(code), text))
+                self._leaves.append(ref)
 
     # --- Actions ----------------------------------------------------------------------------------
 
@@ -233,7 +295,7 @@ class Zone:
         for packet in packets:
             ref, seq, actions = packet
             player = self._by_ref.get(ref)
-            if player is None:
+            if player is None or player.slot in self._frame.kicked:
                 continue  # The player has left.
             first, count = taken.get(ref, (seq, 0))
             count += len(actions)
@@ -258,13 +320,13 @@ class Zone:
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
             moved_before, events_before = moved.get(slot), len(events)
-            player.acting_seq, player.moved = seq, False
+            player._acting_seq, player._has_moved = seq, False
             try:
                 action = known.get(kind)
                 if action is None:
                     raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", violation=True)
                 result = action(player, sent)
-                if player.moved:
+                if player._has_moved:
                     self.counters.superseded_total += moved_before is not None
                 else:
                     values = sent[1:] if result is None else result if type(result) is tuple else (result,)
@@ -273,18 +335,20 @@ class Zone:
             except Refused as refusal:
                 self._undo_motion(player, moved_before)
                 self._refuse(ref, seq, refusal)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self._failed(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
                 self._undo_motion(player, moved_before)
                 self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
-            player.acting_seq = None
+            player._acting_seq = None
 
     def _undo_motion(self, player: Player, moved_before: int | None) -> None:
         """Detaches the motion of a refused action from the action. The motion itself stands, as one by the rules.
 
         So an action is either in the frame or refused.
         """
-        if player.moved:
+        if player._has_moved:
             self._frame.placed.add(player.slot)
             if moved_before is None:
                 del self._frame.moved[player.slot]
@@ -292,18 +356,20 @@ class Zone:
                 self._frame.moved[player.slot] = moved_before
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
-        refusal = Refusal(self.world.tick, seq, refused.code, refused.text)
-        self._refused.append(RefusedAction(ref, refusal, refused.violation))
+        code, text, is_violation = _told(refused)
+        self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
     # --- Rules that raise -------------------------------------------------------------------------
 
     def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
         try:
             call(*arguments)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise  # The operator's, and not the rule's.
+        except BaseException as error:
             self._failed(what, error)
 
-    def _failed(self, what: str, error: Exception, **about: object) -> None:
+    def _failed(self, what: str, error: BaseException, **about: object) -> None:
         """Counts a rule that raised, and reports it unless its place was reported within the last second."""
         self.counters.rule_failures_total += 1
         place, reported, tick = place_of(error), self._failures_reported, self.world.tick
