@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import socket
+import threading
 
 import pytest
 from helpers.raw_client import Client, Connect
@@ -12,8 +15,10 @@ from helpers.waiting import until
 
 from zoneserver import tick_loop
 from zoneserver.games.plaza import Plaza
-from zoneserver.protocol.messages import Act, Tick
-from zoneserver.tick_loop import PHASES, TickTimes
+from zoneserver.protocol.messages import Act, Bye, Snapshot, Tick
+from zoneserver.tick_loop import PHASES, TickTimes, _log_stall
+from zoneserver.zone.link import TickOutput
+from zoneserver.zone.rules import Player, action
 
 
 async def ticks_of(client: Client, count: int) -> list[Tick]:
@@ -67,6 +72,110 @@ async def test_tick_loop_does_not_sleep_while_connections_come_in(
         await client.say(Act(2, [("emote", 0)]))
         await until(lambda: slept_at[-1] == 51)
     assert len({count for count in slept_at if 1 < count < 51}) <= 5
+
+
+# --- Failures -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError, GeneratorExit])
+async def test_tick_that_fails_costs_no_later_tick_and_no_player(
+    error: type[BaseException], open_server: OpenServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await open_server(Plaza, hz=100)
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    encode, failures = server.zone.encode, 3
+
+    def fails() -> TickOutput:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise error
+        return encode()
+
+    (before,) = await ticks_of(client, 1)
+    monkeypatch.setattr(server.zone, "encode", fails)
+    snapshot = await client.read_until(Snapshot)
+    assert snapshot.tick > before.tick + 3
+    # The player goes on from the snapshot, and a newcomer comes in.
+    assert [tick.tick for tick in await ticks_of(client, 2)] == [snapshot.tick + 1, snapshot.tick + 2]
+    newcomer = await connect(server.port)
+    await newcomer.hello("bob")
+    await newcomer.welcomed()
+
+
+async def test_join_in_a_tick_that_fails_is_told_with_a_later_tick(
+    open_server: OpenServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await open_server(Plaza, hz=50)
+    encode = server.zone.encode
+
+    def fails_once_with_a_join() -> TickOutput:
+        if server.zone.rules.players:
+            monkeypatch.setattr(server.zone, "encode", encode)
+            raise ZeroDivisionError
+        return encode()
+
+    monkeypatch.setattr(server.zone, "encode", fails_once_with_a_join)
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    assert server.zone.encode == encode
+    await ticks_of(client, 2)
+
+
+async def test_loop_that_a_rule_stalls_is_logged_with_the_place(
+    open_server: OpenServer, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = threading.Event()
+
+    class Stalling(Plaza):
+        def on_join(self, player: Player) -> None:
+            told.wait(30)
+
+    def log_stall(seconds: float, place: str) -> None:
+        _log_stall(seconds, place)
+        told.set()
+
+    monkeypatch.setattr(tick_loop, "_log_stall", log_stall)
+    server = await open_server(Stalling, hz=20)
+    client = await connect(server.port)
+    with caplog.at_level(logging.ERROR):
+        await client.hello("ann")
+        await client.welcomed()
+    (line,) = (record.getMessage() for record in caplog.records if "second stop signal" in record.getMessage())
+    assert ".Stalling.on_join (" in line
+    assert "test_tick_loop.py:" in line
+
+
+async def test_stop_runs_a_last_tick_and_calls_on_leave_and_on_stop(open_server: OpenServer, connect: Connect) -> None:
+    noted: list[str] = []
+
+    class Saving(Plaza):
+        def on_leave(self, player: Player) -> None:
+            noted.append(f"{player.name} leaves")
+
+        def on_stop(self) -> None:
+            noted.append("stop")
+
+        @action
+        def save(self, player: Player) -> None:
+            noted.append(f"{player.name} saves")
+
+    server = await open_server(Saving, hz=1)
+    client = await connect(server.port)
+    await client.hello("ann")
+    await client.welcomed()
+    await client.say(Act(1, [("save",)]))
+    # Nothing but the last tick reads the action: the next one is due a second from now.
+    await until(lambda: server.gateway.has_actions)
+    await server.stop()
+    await server.stop()
+    assert noted == ["ann saves", "ann leaves", "stop"]
+    tick = await client.read_a(Tick)
+    assert [event[2] for event in tick.events] == ["save"]
+    assert (await client.read_a(Bye)).code == "SERVER_STOPPING"
 
 
 # --- TickTimes ------------------------------------------------------------------------------------

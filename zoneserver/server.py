@@ -59,6 +59,7 @@ class ZoneServer:
         self._listeners: list[tcp.Listener] = []
         self._admin_connections: set[AdminProtocol] = set()
         self._stopping: asyncio.Event
+        self._is_stopped = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -140,12 +141,15 @@ class ZoneServer:
         self._stopping.set()
 
     async def stop(self) -> None:
-        """Stops accepting, tells every player, waits up to the drain time for them to go, and closes the ports."""
+        """Stops accepting, runs a last tick, and calls `on_leave` for every player and `on_stop`. Then tells every
+        player, waits up to the drain time for them to go, and closes the ports."""
         self.request_stop()
         for listener in self._listeners:
             listener.close()
-        self.tick_loop.stop()
         self._reporter.stop()
+        if not self._is_stopped:
+            self._is_stopped = True
+            self.tick_loop.finish()
         # Connections that were accepted just before are told like all others.
         for listener in self._listeners:
             await listener.wait_closed()

@@ -12,6 +12,7 @@ from zoneserver.admin.log_report import Reporter
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.support.histogram import quantile
 from zoneserver.support.logs import fields
+from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.ticker import Ticker
 from zoneserver.zone.zone import Zone
@@ -90,6 +91,7 @@ class TickLoop:
         self._failed = failed
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
+        self._watchdog = Watchdog(_log_stall, max(1.0, 2 * self.ticker.period))
         # The number of failed ticks in a row.
         self._failures = 0
         self._cpu_before = time.process_time()
@@ -101,10 +103,14 @@ class TickLoop:
 
     def start(self) -> None:
         """Runs each tick when it is due."""
+        self._watchdog.start()
+        self._schedule()
+
+    def _schedule(self) -> None:
         self._timer = self._loop.call_at(self.ticker.due, self._on_tick_due)
 
     def stop(self) -> None:
-        """Runs no further tick."""
+        """Runs no further tick by itself."""
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -133,11 +139,25 @@ class TickLoop:
         self._cpu_before = time.process_time()
         return done - began
 
+    def finish(self) -> None:
+        """Stops, runs one last tick for what players sent before, and tells the rules that the zone stops."""
+        self.stop()
+        try:
+            self.run_tick()
+        except Exception:
+            self._tick_failed()
+        self._zone.stop()
+        self._watchdog.stop()
+
     def _on_tick_due(self) -> None:
+        self._watchdog.beats += 1
         skipped = self.ticker.advance(self._loop.time())
         try:
             seconds = self.run_tick()
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            # Not even a CancelledError may end the ticks while the process lives on.
             self._tick_failed()
         else:
             self._failures = 0
@@ -147,7 +167,7 @@ class TickLoop:
                 self._reporter.overran(tick, seconds * 1000, skipped, times, self.overruns_total)
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
-        self.start()
+        self._schedule()
         packets = self._gateway.counters.packets_in_total
         if packets - self._packets_before >= _CROWD_PACKETS:
             self._loop.call_soon(self._wait_for_packets, self.ticker.due)
@@ -181,3 +201,11 @@ class TickLoop:
 
     def _sample_cpu(self) -> None:
         self._cpu = self._cpu[1], (self._loop.time(), time.process_time())
+
+
+def _log_stall(seconds: float, place: str) -> None:
+    log.error(
+        "nothing but %s has run for %d s: it holds up every player. A second stop signal ends the process",
+        *(place, seconds),
+        extra=fields(stalled_seconds=seconds, place=place),
+    )
