@@ -47,6 +47,8 @@ def test_moving_player_changes_position_with_each_tick() -> None:
     ann.place(10, 20)
     ann.move(3, -4)
     zone.step()
+    assert ann.position == (10, 20), "a change between two ticks counts from the next one"
+    zone.step()
     zone.step()
     assert ann.position == (16, 12)
     assert ann.velocity == (3, -4)
@@ -56,6 +58,7 @@ def test_distance_is_measured_at_the_current_tick() -> None:
     zone, ann, bob = players()
     ann.place(0, 0)
     bob.place(2, 4, 1, 0)
+    zone.step()
     zone.step()
     assert ann.distance_to(bob) == bob.distance_to(ann) == 5.0
 

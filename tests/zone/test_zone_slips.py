@@ -400,6 +400,28 @@ def test_zone_names_all_problems_of_a_game_at_once() -> None:
         Zone(Wrong(), hz=HZ, seed=1)
 
 
+@pytest.mark.parametrize(
+    ("call", "placed"),
+    [
+        (lambda player: player.move(3, 1), [0, 0, 0, 3, 1]),
+        (lambda player: player.place(5, 5, 1, 0), [0, 5, 5, 1, 0]),
+    ],
+)
+def test_change_between_two_ticks_counts_from_the_next_one(call: Callable[[Player], None], placed: list[int]) -> None:
+    zone = zone_of("ann", rules=Slips())
+    replica = replica_of(zone)
+    call(zone.rules.players[0])
+    zone.rules.emit("between", 1)
+    zone.rules.players[0]["hp"] = 5
+    late = replica_of(zone)
+    result = zone.step()
+    assert list(told(result).placed) == placed
+    assert list(told(result).events) == [(None, None, "between", 1)]
+    for world in (replica, late):
+        world.apply(told(result))
+        assert world.hash() == zone.world.hash()
+
+
 def test_motion_before_a_slip_is_told_as_one_by_the_rules() -> None:
     def slip(_game: Slips, player: Player) -> None:
         player.move(3, 0)

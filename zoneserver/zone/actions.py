@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.zone.rules import Between, Player, Refused, Rules, Text
 
-__all__ = ["Action", "Parameter", "actions_of", "handlers_of", "parameters_of"]
+__all__ = ["Action", "Parameter", "actions_of", "handlers_of", "kind_of_waiting", "parameters_of"]
 
 _Converter = Callable[[Any], Any]
 # The bound on a text without a bound of its own: more than any packet of a client holds.
@@ -90,8 +90,9 @@ def parameters_of(handler: MethodType) -> list[Parameter]:
     Raises TypeError for a parameter that no client could send, and for a handler that the zone cannot call.
     """
     where = f"{type(handler.__self__).__name__}.{handler.__name__}"
-    if inspect.iscoroutinefunction(handler):
-        raise TypeError(f"{where} is async: a rule must be an ordinary function, since a tick cannot wait")
+    kind = kind_of_waiting(handler)
+    if kind:
+        raise TypeError(f"{where} is {kind}: a rule must be an ordinary function, since a tick cannot wait")
     parameters = list(inspect.signature(handler).parameters.values())
     if not parameters:
         raise TypeError(f"{where} has no parameter for the player")
@@ -102,6 +103,13 @@ def parameters_of(handler: MethodType) -> list[Parameter]:
     return [_parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any)) for taken in parameters[1:]]
 
 
+def kind_of_waiting(function: Callable[..., Any]) -> str:
+    """`async` or `a generator` for a function whose call runs nothing of it, else an empty str."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "async"
+    return "a generator" if inspect.isgeneratorfunction(function) else ""
+
+
 def _parameter(where: str, parameter: inspect.Parameter, hint: Any) -> Parameter:
     kind, *bounds = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     bound = bounds[0] if bounds else None
@@ -110,11 +118,20 @@ def _parameter(where: str, parameter: inspect.Parameter, hint: Any) -> Parameter
     if bound is None and kind in (int, float, str, bool, Player):
         return Parameter(parameter.name, kind, None)
     if (isinstance(bound, Between) and kind in (int, float)) or (isinstance(bound, Text) and kind is str):
+        if not _allows_a_value(bound):
+            raise TypeError(f"{where} is bounded by {bound!r:.80}, which allows no value")
         return Parameter(parameter.name, kind, bound)
     raise TypeError(
         f"{where} is annotated {hint!r}: an action takes int, float, str, bool or "
         "Player, and Annotated[...] with Between or Text"
     )
+
+
+def _allows_a_value(bound: Between | Text) -> bool:
+    if isinstance(bound, Text):
+        return type(bound.bytes_max) is int and bound.bytes_max > 0
+    numbers = type(bound.low) in {int, float} and type(bound.high) in {int, float}
+    return numbers and bound.low <= bound.high
 
 
 def _converter(rules: Rules, kind: str, parameter: Parameter) -> _Converter:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zoneserver.zone.actions import kind_of_waiting
 from zoneserver.zone.rules import Rules
 
 __all__ = ["HOOKS", "problems_of"]
@@ -14,6 +15,12 @@ __all__ = ["HOOKS", "problems_of"]
 HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
 """The methods that the zone calls by itself."""
 
+_SET_BY_THE_ZONE = {
+    "hz": "it is the tick rate that the server was started with (--hz)",
+    "players": "it is the zone's own view of its players",
+    "random": "it is the source of chance that the zone seeds",
+    "tick": "it is the number of the current tick",
+}
 _INT32 = range(-(2**31), 2**31)
 _NAME_BYTES_MAX = 64
 # Every client is told every stat of every player, and one snapshot must hold them all.
@@ -40,6 +47,9 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
     for name in dir(Rules):
         if hasattr(inspect.getattr_static(game, name), "__zone_action__"):
             yield f"{name} cannot be the name of an action: Rules has an attribute of this name"
+    for name, setter in _SET_BY_THE_ZONE.items():
+        if inspect.getattr_static(game, name, None) is not inspect.getattr_static(Rules, name, None):
+            yield f"{name} cannot be defined by a game: {setter}"
     for name in HOOKS:
         yield from _hook_problems(game, name)
 
@@ -64,8 +74,9 @@ def _is_name(name: object) -> bool:
 
 def _hook_problems(game: type[Rules], name: str) -> Iterator[str]:
     hook, arguments = getattr(game, name), inspect.signature(getattr(Rules, name)).parameters
-    if inspect.iscoroutinefunction(hook):
-        yield f"{name} is async: it must be an ordinary method, because a tick cannot wait"
+    kind = kind_of_waiting(hook)
+    if kind:
+        yield f"{name} is {kind}: it must be an ordinary method, because a tick cannot wait"
         return
     try:
         inspect.signature(hook).bind(*arguments)

@@ -174,6 +174,9 @@ class Zone:
         world, rules, requests = self.world, self.rules, tick_input.requests
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = rules.tick = tick_input.tick
+        for slot in self._frame.placed:
+            # A motion that was set between two ticks, as by a timer of asyncio, counts from this tick on.
+            world.since[slot] = world.tick
         self._dilation_percent = tick_input.dilation_percent
         # The zone's own lists: a tick that fails leaves what it did not come to for the next.
         left = set(requests.leaves)
@@ -288,6 +291,7 @@ class Zone:
         """Applies the actions of all packets, as many as the bounds on one player allow."""
         actions_max, event_bytes_max = self._limits.actions_per_tick, self._limits.event_bytes_per_tick
         packets, self._packets = self._packets, []
+        kicked = self._frame.kicked
         # By player: the first sequence that this tick takes, and how many actions.
         taken: dict[int, tuple[int, int]] = {}
         # For each player: the bytes of events that their packets have caused.
@@ -295,7 +299,7 @@ class Zone:
         for packet in packets:
             ref, seq, actions = packet
             player = self._by_ref.get(ref)
-            if player is None or player.slot in self._frame.kicked:
+            if player is None or (kicked and player.slot in kicked):
                 continue  # The player has left.
             first, count = taken.get(ref, (seq, 0))
             count += len(actions)
@@ -315,7 +319,7 @@ class Zone:
                 told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
 
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
-        slot, frame, newest = player.slot, self._frame, self.world.seq
+        slot, frame, newest = player._slot, self._frame, self.world.seq
         known, moved, events = self._actions, frame.moved, frame.events
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
