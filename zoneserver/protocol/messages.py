@@ -291,32 +291,38 @@ def encode_event(slot: int | None, seq: int | None, kind: str, *values: Any) -> 
     """Packs one event. Packing it when it happens makes an error the fault of the rule that caused it.
 
     A value is a number, a str, bytes, None, or a list or tuple of values. Raises TypeError for any other value,
-    ValueError for a text that is no Unicode and for an event beyond EVENT_BYTES_MAX, OverflowError for a whole number
-    beyond 64 bits: what this function packs, every client accepts.
+    ValueError for a text that is no Unicode, for lists nested too deeply and for an event beyond EVENT_BYTES_MAX,
+    OverflowError for a whole number beyond 64 bits: what this function packs, every client accepts.
     """
     if not isinstance(kind, str):
         raise TypeError(f"the kind of an event must be a str, not {type(kind).__name__}")
-    for place, value in enumerate(values):
-        if type(value) not in _VALUE_TYPES:
-            _check_value(value, f"values[{place}]", kind)
-    packed = _pack((slot, seq, kind, *values))
+    try:
+        packed = _pack((slot, seq, kind, *values))
+    except TypeError:
+        _check_values(values, kind)
+        raise
     if len(packed) > EVENT_BYTES_MAX:
         raise ValueError(
             f"the event {kind[:32]!r} takes {len(packed):,} bytes, and an event has at most {EVENT_BYTES_MAX:,}"
         )
+    if not _VALUE_TYPES.issuperset(map(type, values)):
+        # msgpack also packs maps and extensions.
+        _check_values(values, kind)
     return packed
 
 
-def _check_value(value: Any, place: str, kind: str) -> None:
+def _check_values(values: Sequence[Any], kind: str) -> None:
     """Raises TypeError for a value that has no form in this protocol, with its place in the event."""
-    if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
-        for index, part in enumerate(value):
-            _check_value(part, f"{place}[{index}]", kind)
-    elif not (value is None or isinstance(value, int | float | str | bytes)):
-        raise TypeError(
-            f"{place} of the event {kind[:32]!r} is of type {type(value).__name__}: an event carries numbers, texts, "
-            "bytes, None, and lists of these"
-        )
+    unchecked = [("values", values)]
+    for place, parts in unchecked:
+        for index, value in enumerate(parts):
+            if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
+                unchecked.append((f"{place}[{index}]", value))
+            elif not (value is None or isinstance(value, int | float | str | bytes)):
+                raise TypeError(
+                    f"{place}[{index}] of the event {kind[:32]!r} is of type {type(value).__name__}: an event carries "
+                    "numbers, texts, bytes, None, and lists of these"
+                )
 
 
 def _array_header(length: int) -> bytes:
