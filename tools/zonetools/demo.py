@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.demo"))
+
 import asyncio
 import dataclasses
 import logging
-import sys
 from collections.abc import Sequence
 
 from zoneserver.cli.command import run_command
@@ -22,6 +27,7 @@ from zonetools.swarm.report import text
 
 _log = logging.getLogger(__name__)
 
+_SUMMARY = "Run the demo: a server, a thousand bots, and the dashboard to watch them. `make demo` starts it."
 _EXAMPLES = """\
   python -m zonetools.demo                     1,000 bots, until q or Ctrl-C
   python -m zonetools.demo --time 30s          for half a minute
@@ -35,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m zonetools.demo", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
+    parser = Parser("python -m zonetools.demo", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
     parser.setting("--time", "-t", parse=parse_duration, default=0.0, help="for how long; 0 means until Ctrl-C")
     parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
@@ -64,7 +70,3 @@ async def _run(plan: Plan) -> int:
     result = report.summary(outcome)
     text.show(result)
     return Exit.OK if report.passed(result) else Exit.FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.compare.__main__"))
+
 import argparse
 import asyncio
 import dataclasses
 import json
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -143,7 +148,3 @@ def _write_results(document: dict[str, Any], arguments: argparse.Namespace) -> N
     if arguments.json:
         write_output(arguments.json, json.dumps(document, indent=2) + "\n")
     Console(highlight=False).print(report.render(document))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

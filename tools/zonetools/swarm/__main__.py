@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.swarm.__main__"))
+
 import argparse
 import contextlib
 import dataclasses
@@ -213,7 +219,3 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
         on_stop_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress and not is_quiet()) as display:
             return await conductor.run(display.show)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
