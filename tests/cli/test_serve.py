@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -269,6 +270,33 @@ def test_every_line_of_a_json_log_is_an_object_from_banner_to_end(run: Run) -> N
         "tickets": False,
     }
     assert lines[-1]["message"].startswith("stopping")
+
+
+BACKWARD = """\
+import itertools, sys, time
+from zoneserver.cli.main import main
+
+began, calls = time.time(), itertools.count()
+time.time = lambda: began - 3600.0 * next(calls)
+sys.exit(main())
+"""
+
+
+def test_a_clock_that_jumps_back_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "backward.py").write_text(BACKWARD)
+    ports = ("--port", "0", "--stats-port", "0", "--stats-interval", "20ms", "--duration", "500ms", "--json")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "backward.py"), "run", *ports],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["ticks_total"] > 0
 
 
 def test_two_signals_that_arrive_together_count_as_two(run: Run) -> None:

@@ -256,6 +256,14 @@ def test_a_number_beyond_every_range_is_one_line_in_every_setting(
             assert capsys.readouterr().err.count("\n") <= 1
 
 
+@pytest.mark.parametrize("flags", ["swarm --processes=257", "compare --processes=257", "demo --bots=65001"])
+def test_a_number_that_the_machine_cannot_take_is_wrong_usage(flags: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, flag = flags.split()
+    with pytest.raises(SystemExit):
+        PARSERS[name]().read([flag])
+    assert " is too large: at most " in capsys.readouterr().err
+
+
 def test_an_unknown_key_of_a_table_names_the_nearest_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "zone.toml"
     file.write_text("[swarm]\nbts = 3\n")

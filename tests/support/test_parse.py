@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from zoneserver.support.parse import (
     above_zero,
+    at_most,
     nearest,
     one_of,
     parse_count,
@@ -152,3 +153,10 @@ def test_parse_size_rejects_a_part_of_a_byte() -> None:
     assert (parse_size("0"), parse_size("0.001kB"), parse_size("1.3KiB")) == (0, 1, 1331)
     with pytest.raises(ValueError, match=r"0\.5 is less than one byte"):
         parse_size("0.5")
+
+
+def test_at_most_accepts_its_bound_and_nothing_above() -> None:
+    parse = at_most(12, parse_count)
+    assert parse("12") == 12
+    with pytest.raises(ValueError, match="13 is too large: at most 12"):
+        parse("13")

@@ -17,11 +17,11 @@ from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
-from zoneserver.support.parse import above_zero, parse_count, parse_duration
+from zoneserver.support.parse import parse_duration
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.dashboard.display import watch
 from zonetools.swarm.conductor import Conductor
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.plan import Plan, parse_bots
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
 
@@ -44,7 +44,7 @@ def _parser() -> Parser:
     parser = Parser("python -m zonetools.demo", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
     parser.setting("--time", "-t", parse=parse_duration, default=0.0, help="for how long; 0 means until Ctrl-C")
-    parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
+    parser.setting("--bots", "-u", parse=parse_bots, default=1_000, help="how many bots")
     parser.common()
     return parser
 

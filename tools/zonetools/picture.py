@@ -21,7 +21,7 @@ from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.dashboard.display import watch
 from zonetools.dashboard.screen.options import DisplayOptions, Export
 from zonetools.swarm.conductor import Conductor
-from zonetools.swarm.plan import Plan, parse_mix
+from zonetools.swarm.plan import Plan, parse_bots, parse_mix
 
 # A realistic crowd: a few players have stopped reading, and fewer flood.
 _MIX = "walker=78,fighter=14,chatty=5,stuck=2,flood=1"
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser("python -m zonetools.picture", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
     parser.setting("svg", parse=parse_output, default="dashboard.svg", metavar="FILE", help="the SVG file to write")
-    parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
+    parser.setting("--bots", "-u", parse=parse_bots, default=1_000, help="how many bots")
     parser.setting("--count", parse=above_zero(parse_count), default=65, help="how many seconds to watch")
     parser.common()
     return run_command(parser, _run, argv)

@@ -14,6 +14,7 @@ __all__ = [
     "NUMBER_MAX",
     "SIZE_UNITS",
     "above_zero",
+    "at_most",
     "nearest",
     "one_of",
     "parse_count",
@@ -36,7 +37,7 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
-NUMBER_MAX = 2**63 - 1
+NUMBER_MAX = 10**18
 """The largest number that is read, of any kind."""
 _DURATION_MAX = 36_525 * 86_400.0
 _DIGITS_MAX = 400
@@ -52,7 +53,7 @@ def _match(pattern: re.Pattern[str], text: str, what: str) -> re.Match[str]:
 
 def _in_range(text: str, value: _Number) -> _Number:
     if len(text) > _DIGITS_MAX or abs(value) > NUMBER_MAX:
-        raise ValueError(f"{text:.40} is too large: the largest number is {NUMBER_MAX}")
+        raise ValueError(f"{text:.40} is too large: the largest number is {NUMBER_MAX:,}")
     return value
 
 
@@ -114,6 +115,19 @@ def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
         return value
 
     return above_zero
+
+
+def at_most(most: int, parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
+    """A parser that reads what `parse` reads, and raises ValueError for a number above `most`."""
+
+    @functools.wraps(parse)
+    def at_most(text: str) -> _Number:
+        value = parse(text)
+        if value > most:
+            raise ValueError(f"{text} is too large: at most {most:,}")
+        return value
+
+    return at_most
 
 
 def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
