@@ -6,14 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import os
-import select
-from types import FrameType
 
 from zoneserver.cli import console
 from zoneserver.cli.ready_file import ReadyFile
 from zoneserver.cli.server_dashboard import ServerDashboard
 from zoneserver.server import ZoneServer
-from zoneserver.support.errors import CannotStartError, Exit, where_running
+from zoneserver.support.errors import CannotStartError, Exit
 from zoneserver.support.event_loop import read_stdin, two_stop_signals
 from zoneserver.support.process import freeze_growth
 
@@ -57,11 +55,6 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
     return Exit.FAILED if server.has_failed else Exit.OK
 
 
-def _exit_at_once(frame: FrameType | None) -> None:
-    """Ends the process, whatever it does. A rule of the game that it is in is named, if stderr takes a line."""
-    place = where_running(frame)
-    with contextlib.suppress(OSError, ValueError):
-        # A write that blocks would keep the process.
-        if place and select.select([], [2], [], 0)[1]:
-            os.write(2, f"zoneserver: stopped at once, in the game{place}\n".encode())
+def _exit_at_once() -> None:
+    """Ends the process, whatever it does. It writes nothing: a write may block."""
     os._exit(Exit.INTERRUPTED)

@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 from zoneserver.support.errors import MissingExtraError
@@ -55,20 +54,20 @@ def on_stop_signals(callback: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def two_stop_signals(first: Callable[[], object], second: Callable[[FrameType | None], object]) -> Iterator[None]:
+def two_stop_signals(first: Callable[[], object], second: Callable[[], object]) -> Iterator[None]:
     """Until the end of the block, makes the first stop signal call `first` on the running loop, and every other one
-    call `second` at once, with the frame that it interrupts.
+    call `second` at once.
 
     `second` runs between two instructions of Python, so it also ends what never returns to the loop.
     """
     loop = asyncio.get_running_loop()
     seen = 0
 
-    def on_signal(_number: int, frame: FrameType | None) -> None:
+    def on_signal(*_: object) -> None:
         nonlocal seen
         seen += 1
         if seen > 1:
-            second(frame)
+            second()
         else:
             loop.call_soon_threadsafe(first)
 
