@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import socket
 from typing import Any
 
 import pytest
 
 from zoneserver.config import Config, Limits, parse_limits
+from zoneserver.server import ZoneServer
+from zoneserver.zone.rules import Rules
 
 BOUNDS = [("port", 0, 65_535), ("stats_port", 0, 65_535), ("hz", 1, 100), ("max_players", 1, 65_000)]
 
@@ -46,12 +51,28 @@ def test_config_and_limits_are_immutable() -> None:
     ("text", "said"),
     [
         ("stall_second=3", "there is no limit 'stall_second'; did you mean 'stall_seconds'?"),
-        ("stall_seconds=soon", "'stall_seconds=soon' is not of the form limit=number, as in stall_seconds=5"),
-        ("history_ticks=0", "history_ticks=0: a limit must be above zero"),
-        ("history_ticks=1.5", "not of the form limit=number"),
-        ("stall_seconds=nan", "a limit must be above zero"),
+        ("stall_seconds=soon", "'stall_seconds=soon' is not of the form limit=number: stall_seconds is a number"),
+        ("history_ticks=0", "history_ticks must be above 0 and at most 1,000,000,000, not 0"),
+        ("history_ticks=1.5", "not of the form limit=number: history_ticks is a whole number"),
+        ("history_ticks=1e20", "not of the form limit=number: history_ticks is a whole number"),
+        ("history_ticks=99999999999999999999", "history_ticks must be above 0 and at most 1,000,000,000, not 9"),
+        ("socket_send_bytes=99999999999999", "socket_send_bytes must be above 0 and at most 1,000,000,000"),
+        ("tcp_user_timeout_seconds=1e12", "tcp_user_timeout_seconds must be above 0 and at most 1,000,000, not"),
+        ("stall_seconds=nan", "stall_seconds must be above 0 and at most 1,000,000, not nan"),
+        ("stall_seconds=inf", "stall_seconds must be above 0"),
     ],
 )
 def test_parse_limits_rejects_unknown_names_and_values_out_of_range(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("?", r"\?")):
         parse_limits(text)
+
+
+@pytest.mark.parametrize("limit", dataclasses.fields(Limits), ids=lambda limit: limit.name)
+async def test_a_server_starts_with_each_limit_at_either_bound(limit: dataclasses.Field[Any]) -> None:
+    most = 10**6 if limit.name.endswith("_seconds") else 10**9
+    for value in (1, most):
+        async with ZoneServer(Rules, port=0, stats_port=None, limits=Limits(**{limit.name: value})) as server:
+            with socket.create_connection(("127.0.0.1", server.port)):
+                await asyncio.sleep(0)
+    with pytest.raises(ValueError, match=f"{limit.name} must be above 0 and at most"):
+        Limits(**{limit.name: most + 1})

@@ -2,6 +2,6 @@
 
 import sys
 
-from zoneserver.cli.main import main
+from zoneserver.cli.start import server
 
-sys.exit(main())
+sys.exit(server())

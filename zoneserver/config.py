@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -23,6 +22,8 @@ class Limits:
     A pair `*_per_second` and `*_burst` is a leaky bucket: the rate that is allowed forever, and the amount that is
     allowed at once. A session at its burst is warned and read once per tick, at 1.5 times the burst it is muted, and
     at twice the burst it ends.
+
+    Raises ValueError for a value that is not above zero, or beyond its bound: a million seconds, a billion of all else.
 
     >>> Limits(actions_per_second=10).actions_per_second
     10
@@ -85,6 +86,13 @@ class Limits:
     """TCP_USER_TIMEOUT: how long sent data may stay unacknowledged, as after a pulled cable. Linux also counts a closed
     receive window. A stalled session therefore gets a longer timeout, and the limits above decide."""
 
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            # The system takes bytes and milliseconds in 32 bits.
+            most = 10**6 if limit.name.endswith("_seconds") else 10**9
+            if not 0 < getattr(self, limit.name) <= most:
+                raise ValueError(f"{limit.name} must be above 0 and at most {most:,}, not {getattr(self, limit.name)}")
+
 
 def parse_limits(text: str) -> dict[str, float]:
     """Values of Limits by name, from `actions_per_second=10,stall_seconds=3`. Raises ValueError otherwise."""
@@ -97,9 +105,9 @@ def parse_limits(text: str) -> dict[str, float]:
         try:
             limits[name] = int(number) if kinds[name] == "int" else float(number)
         except ValueError:
-            raise ValueError(f"{part!r} is not of the form limit=number, as in stall_seconds=5") from None
-        if not 0 < limits[name] < math.inf:
-            raise ValueError(f"{part}: a limit must be above zero")
+            kind = "whole number" if kinds[name] == "int" else "number"
+            raise ValueError(f"{part!r} is not of the form limit=number: {name} is a {kind}") from None
+    Limits(**limits)  # type: ignore[arg-type]
     return limits
 
 

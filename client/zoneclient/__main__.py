@@ -1,10 +1,12 @@
-"""Play at a console: `python -m zoneclient ann` sends each line that you type, and prints the actions of all players.
-
-It works with any game. A line is sent as the action `say` with that text. A line that begins with / is any action of
-the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`, `/tag 1`.
-"""
+"""The command `zone-client`: a player at a console, in any game."""
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zoneclient.__main__"))
 
 import argparse
 import ast
@@ -24,6 +26,11 @@ from zoneserver.support.parse import parse_port
 
 __all__ = ["main", "parse_line", "update_lines"]
 
+_SUMMARY = """\
+Play at a console: `python -m zoneclient ann` sends each line that you type, and prints the actions of all players.
+
+It works with any game. A line is sent as the action `say` with that text. A line that begins with / is any action of
+the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`, `/tag 1`."""
 _EXAMPLES = """\
   python -m zoneclient ann                        join the zone on this machine as ann
   python -m zoneclient bob --port 7000            join on another port as bob
@@ -55,9 +62,7 @@ async def _main(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> Parser:
-    summary, _, more = str(__doc__).partition("\n\n")
-    text = f"{summary}\n\n{more.rstrip()}"
-    parser = Parser("zone-client", text, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="NAME [flags]")
+    parser = Parser("zone-client", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="NAME [flags]")
     parser.add_argument("name", metavar="NAME", help="the name of your player")
     parser.section("server")
     parser.setting("--host", default="127.0.0.1", help="address of the server")
@@ -138,7 +143,3 @@ async def _send_input(zone: ZoneConnection) -> None:
                 zone.act(action[0], *action[1])
         except (TypeError, ValueError) as error:
             print(f"! {error}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

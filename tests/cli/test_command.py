@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,17 @@ def test_run_command_turns_an_error_into_an_exit_code_and_one_line(
 ) -> None:
     assert run(raising(error)) == code
     assert capsys.readouterr() == ("", said)
+
+
+def test_run_command_prints_an_error_as_an_object_if_the_log_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(raising(UsageError("no such bed")), "--log-format", "json") == 2
+    out, err = capsys.readouterr()
+    assert (out, json.loads(err)["level"], json.loads(err)["message"]) == ("", "error", "no such bed")
+
+
+def test_run_command_escapes_an_error_that_could_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(raising(UsageError("no bed \x1b[31m\nat all"))) == 2
+    assert capsys.readouterr().err == "zone-nap: no bed \\x1b[31m\nat all\n"
 
 
 def test_run_command_logs_the_traceback_at_the_level_debug(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
-import os
 import socket
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from zoneserver.cli.console import explain, say, write_ready_file
+from zoneserver.cli.console import explain, say
 from zoneserver.config import Config
-from zoneserver.protocol.messages import PROTOCOL_VERSION
 
 
 def test_explain_names_the_port_in_use_and_its_flag() -> None:
@@ -40,29 +34,15 @@ def test_explain_names_the_address_that_cannot_be_bound() -> None:
     assert text == "cannot listen on [::1]:7000: Cannot assign requested address"
 
 
-def test_write_ready_file_writes_pid_ports_and_protocol(tmp_path: Path) -> None:
-    server = cast(Any, SimpleNamespace(port=7000, stats_port=None))
-    write_ready_file(tmp_path / "ready.json", server)
-    assert json.loads((tmp_path / "ready.json").read_text()) == {
-        "pid": os.getpid(),
-        "port": 7000,
-        "stats_port": None,
-        "protocol": PROTOCOL_VERSION,
-    }
-    assert [path.name for path in tmp_path.iterdir()] == ["ready.json"]
-    with pytest.raises(OSError, match="cannot write the ready file"):
-        write_ready_file(tmp_path / "missing" / "ready.json", server)
-
-
 def test_say_is_silent_at_the_log_level_warning(capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     level = root.level
     try:
         root.setLevel(logging.WARNING)
-        say("hello")
+        say("hello", "text")
         assert capsys.readouterr().err == ""
         root.setLevel(logging.INFO)
-        say("hello")
+        say("hello", "text")
         assert capsys.readouterr().err == "hello\n"
     finally:
         root.setLevel(level)

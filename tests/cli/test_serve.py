@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -16,7 +17,8 @@ import pytest
 from helpers.paths import ROOT
 from helpers.run_command import PATIENCE_SECONDS, Player, Server, until
 
-from zoneserver.protocol.messages import PROTOCOL_VERSION, Bye, Snapshot, Tick, Welcome
+from zoneserver.protocol.framing import length_prefixed
+from zoneserver.protocol.messages import PROTOCOL_VERSION, Act, Bye, Snapshot, Tick, Welcome
 from zoneserver.support.event_loop import loop_factory
 
 HAS_UVLOOP = loop_factory("auto")[0] == "uvloop"
@@ -200,6 +202,100 @@ def test_a_second_signal_ends_the_process_at_once(run: Run, opened: list[Server 
         if code != 0:
             break
     assert (code, out) == (130, "")
+
+
+ENDLESS = """\
+from zoneserver import Player, Rules, action
+
+class Endless(Rules):
+    @action
+    def hang(self, player: Player) -> None:
+        while True:
+            try:
+                print("hangs", flush=True)
+                while True:
+                    pass
+            except BaseException:
+                pass
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", *(["uvloop"] if HAS_UVLOOP else [])])
+def test_a_second_signal_ends_a_rule_that_never_returns(
+    run: Run, opened: list[Server | Player], loop: str, tmp_path: Path
+) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    server = run("endless:Endless", "--loop", loop, cwd=tmp_path)
+    player = server.player("ann")
+    opened.append(player)
+    player.read_until(Welcome)
+    player.sock.sendall(length_prefixed(Act(1, (("hang",),)).encode()))
+    assert server.process.stdout is not None
+    assert server.process.stdout.readline() == "hangs\n"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server.process.send_signal(number)
+    code, out, _ = server.ended()
+    assert (code, out) == (130, "")
+
+
+def test_the_ready_file_is_removed_when_the_server_stops(run: Run) -> None:
+    server = run()
+    server.ready()
+    assert server.stop()[0] == 0
+    assert not list(server.ready_file.parent.glob("ready*"))
+
+
+def test_a_duration_of_0_means_until_a_signal(run: Run) -> None:
+    server = run("--duration", "0")
+    server.ready()
+    until(lambda: server.stats()["ticks_total"] > 2)
+    assert server.stop()[0] == 0
+
+
+def test_every_line_of_a_json_log_is_an_object_from_banner_to_end(run: Run) -> None:
+    server = run("--log-format", "json", "--max-players", "12")
+    ready = server.ready()
+    code, _, err = server.stop()
+    lines = [json.loads(line) for line in err.splitlines()]
+    banner = {key: lines[0][key] for key in ("level", "message", "players_max", "port", "stats_port", "tls", "tickets")}
+    assert code == 0
+    assert banner == {
+        "level": "info",
+        "message": f"players can connect to 127.0.0.1:{ready['port']}",
+        "players_max": 12,
+        "port": ready["port"],
+        "stats_port": ready["stats_port"],
+        "tls": False,
+        "tickets": False,
+    }
+    assert lines[-1]["message"].startswith("stopping")
+
+
+BACKWARD = """\
+import itertools, sys, time
+from zoneserver.cli.main import main
+
+began, calls = time.time(), itertools.count()
+time.time = lambda: began - 3600.0 * next(calls)
+sys.exit(main())
+"""
+
+
+def test_a_clock_that_jumps_back_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "backward.py").write_text(BACKWARD)
+    ports = ("--port", "0", "--stats-port", "0", "--stats-interval", "20ms", "--duration", "500ms", "--json")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "backward.py"), "run", *ports],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["ticks_total"] > 0
 
 
 def test_two_signals_that_arrive_together_count_as_two(run: Run) -> None:

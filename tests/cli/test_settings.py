@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,16 @@ from helpers.paths import ROOT
 from zoneserver.cli import main as cli
 from zoneserver.cli.parser import COMMANDS, Parser
 from zoneserver.support.errors import Exit
-from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_size
+from zoneserver.support.format import printable
+from zoneserver.support.parse import (
+    above_zero,
+    parse_count,
+    parse_duration,
+    parse_integer,
+    parse_number,
+    parse_port,
+    parse_size,
+)
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     "swarm": zonetools.swarm.__main__._parser,
@@ -192,14 +202,66 @@ def test_the_error_of_a_wrong_value_names_its_source(
         ),
         ("[swrm]\nbots = 3\n", "FILE: there is no command for the table [swrm]; did you mean 'swarm'?"),
         ("time = \n", "FILE: Invalid value (at line 1, column 8)"),
+        ("run = 5\n", "FILE: run is a table, with the settings of that command: write [run] above them"),
+        ("[[run]]\n", "FILE: run is a table, with the settings of that command: write [run] above them"),
+        ("time = " + 3000 * "[" + 3000 * "]", "FILE: the values are nested too deeply"),
+        ('bed = "a\\u0000b"\n', "FILE: bed: a text cannot contain NUL"),
+        ("#\n# \xfc\n", "FILE: the text is not UTF-8 (at line 2): save it as UTF-8"),
+        ("# " + 40_000 * "x", "FILE: the file is larger than 32 KiB"),
+        ("\xff\xfet\0", "FILE: the text is UTF-16: save it as UTF-8"),
     ],
+    ids=lambda text: text[:20],
 )
 def test_the_error_of_a_wrong_file_names_the_place(
     text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "zone.toml"
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
     assert wrong(capsys, "--config", str(file)) == said.replace("FILE", str(file))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_have_any_line_ends(tmp_path: Path) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_bytes(b"\xef\xbb\xbftime = 4\r\nsnore = true\r\n")
+    assert (read("--config", str(file)).time, read("--config", str(file)).snore) == (4.0, True)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "missing\x1b[31m.toml"])
+def test_an_error_about_any_file_is_one_line_that_can_be_shown(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert wrong(capsys, "--config", path).startswith(printable(path) + ": ")
+
+
+def test_an_unknown_setting_lists_each_name_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text("xyzzy = 1\n")
+    with pytest.raises(SystemExit):
+        PARSERS["run"]().read(["run", "--config", str(file)])
+    names = capsys.readouterr().err.partition("there are ")[2].partition(" (")[0].split(", ")
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_number_beyond_every_range_is_one_line_in_every_setting(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = PARSERS[name]()
+    chosen = parser._commands.get(name, parser)
+    numeric = {parse_count, parse_duration, parse_integer, parse_number, parse_port, parse_size}
+    settings = [each for each in chosen._settings if inspect.unwrap(each.parse) in numeric]
+    for setting in settings:
+        for text in ("9" * 25, "9" * 5000, "1e5", "nan", "inf"):
+            with pytest.raises(SystemExit) as caught:
+                PARSERS[name]().read([*ARGUMENTS.get(name, []), f"--{setting.key}={text}"])
+            assert caught.value.code == Exit.USAGE, (setting.key, text)
+            assert capsys.readouterr().err.count("\n") <= 1
+
+
+@pytest.mark.parametrize("flags", ["swarm --processes=257", "compare --processes=257", "demo --bots=65001"])
+def test_a_number_that_the_machine_cannot_take_is_wrong_usage(flags: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, flag = flags.split()
+    with pytest.raises(SystemExit):
+        PARSERS[name]().read([flag])
+    assert " is too large: at most " in capsys.readouterr().err
 
 
 def test_an_unknown_key_of_a_table_names_the_nearest_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

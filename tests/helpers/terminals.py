@@ -86,6 +86,10 @@ class Terminal:
             self.output += data
         return bool(readable)
 
+    def stall(self) -> None:
+        """Take no more output, as after Ctrl-S: whatever writes waits."""
+        termios.tcflow(self._slave, termios.TCOOFF)
+
     def hang_up(self) -> None:
         """Close the window, as a user does: the program gets a hang-up signal."""
         os.close(self._master)

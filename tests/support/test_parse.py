@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from zoneserver.support.parse import (
     above_zero,
+    at_most,
     nearest,
     one_of,
     parse_count,
@@ -85,7 +86,7 @@ def test_parse_count_of_400_digits_is_exact_or_raises_value_error() -> None:
 
 
 def test_parse_duration_of_400_digits_raises_value_error() -> None:
-    with pytest.raises(ValueError, match="is not a duration"):
+    with pytest.raises(ValueError, match="is too long: the longest duration is 36525d"):
         parse_duration("9" * 400)
 
 
@@ -138,3 +139,24 @@ def test_parse_reads_the_value(parse: Callable[[str], float], text: str, value: 
 def test_parse_rejects_other_text_with_a_sentence(parse: Callable[[str], float], text: str, error: str) -> None:
     with pytest.raises(ValueError, match=error):
         parse(text)
+
+
+@pytest.mark.parametrize("parse", [parse_count, parse_integer, parse_number, parse_size, parse_duration, parse_port])
+@pytest.mark.parametrize("digits", [25, 400, 5000])
+def test_a_number_beyond_every_range_raises_one_short_line(parse: Callable[[str], float], digits: int) -> None:
+    with pytest.raises(ValueError, match=r"is too large|is too long|is not a ") as caught:
+        parse("9" * digits)
+    assert "\n" not in str(caught.value)
+
+
+def test_parse_size_rejects_a_part_of_a_byte() -> None:
+    assert (parse_size("0"), parse_size("0.001kB"), parse_size("1.3KiB")) == (0, 1, 1331)
+    with pytest.raises(ValueError, match=r"0\.5 is less than one byte"):
+        parse_size("0.5")
+
+
+def test_at_most_accepts_its_bound_and_nothing_above() -> None:
+    parse = at_most(12, parse_count)
+    assert parse("12") == 12
+    with pytest.raises(ValueError, match="13 is too large: at most 12"):
+        parse("13")

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.demo"))
+
 import asyncio
 import dataclasses
 import logging
-import sys
 from collections.abc import Sequence
 
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
-from zoneserver.support.parse import above_zero, parse_count, parse_duration
+from zoneserver.support.parse import parse_duration
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.dashboard.display import watch
 from zonetools.swarm.conductor import Conductor
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.plan import Plan, parse_bots
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
 
 _log = logging.getLogger(__name__)
 
+_SUMMARY = "Run the demo: a server, a thousand bots, and the dashboard to watch them. `make demo` starts it."
 _EXAMPLES = """\
   python -m zonetools.demo                     1,000 bots, until q or Ctrl-C
   python -m zonetools.demo --time 30s          for half a minute
@@ -35,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m zonetools.demo", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
+    parser = Parser("python -m zonetools.demo", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     parser.section("what")
     parser.setting("--time", "-t", parse=parse_duration, default=0.0, help="for how long; 0 means until Ctrl-C")
-    parser.setting("--bots", "-u", parse=above_zero(parse_count), default=1_000, help="how many bots")
+    parser.setting("--bots", "-u", parse=parse_bots, default=1_000, help="how many bots")
     parser.common()
     return parser
 
@@ -64,7 +70,3 @@ async def _run(plan: Plan) -> int:
     result = report.summary(outcome)
     text.show(result)
     return Exit.OK if report.passed(result) else Exit.FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

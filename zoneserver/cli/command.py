@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,14 @@ from typing import Any
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
 from zoneserver.support.logs import set_up_logs
-from zoneserver.support.process import discard_output, raise_open_files
+from zoneserver.support.process import discard_output, print_line, print_output, raise_open_files
 
-__all__ = ["is_quiet", "parse_output", "require_open_files", "run_command", "write_output"]
+__all__ = ["is_quiet", "parse_output", "print_result", "require_open_files", "run_command", "write_output"]
 
 _log = logging.getLogger(__name__)
+
+# With fewer, an event loop fails halfway in its start.
+_OPEN_FILES_MIN = 64
 
 
 def run_command(
@@ -27,8 +29,9 @@ def run_command(
     """Runs `body` with the settings of `argv` and returns the exit code. If `body` returns a coroutine, it runs on a
     new event loop.
 
-    A CommandError or an OSError ends the command with one line on stderr; at the log level `debug` the traceback is
-    logged as well. An interrupt or a closed standard output ends it silently.
+    A CommandError or an OSError ends the command with one line on stderr, which is an object if the log has the format
+    `json`; at the log level `debug` the traceback is logged as well. An interrupt or a closed standard output ends it
+    silently.
     """
     arguments = parser.read(argv)
     set_up_logs(arguments.log_level, arguments.log_format)
@@ -36,6 +39,8 @@ def run_command(
         os.environ["NO_COLOR"] = "1"
         os.environ.pop("FORCE_COLOR", None)
     try:
+        _require_current_folder()
+        require_open_files(_OPEN_FILES_MIN, "the command needs")
         outcome = body(arguments)
         return outcome if isinstance(outcome, int) else asyncio.run(outcome)
     except BrokenPipeError:
@@ -45,8 +50,19 @@ def run_command(
         return Exit.INTERRUPTED
     except (CommandError, OSError) as error:
         _log.debug("%s ends with an error", parser.prog, exc_info=True)
-        print(f"{parser.prog}: {_error_text(error)}", file=sys.stderr)
+        if arguments.log_format == "json":
+            _log.error("%s", _error_text(error))
+        else:
+            print_line(f"{parser.prog}: {_error_text(error)}")
         return error.exit_code if isinstance(error, CommandError) else Exit.CANNOT_START
+
+
+def _require_current_folder() -> None:
+    """Raises CannotStartError if the current folder was removed: relative paths and imports would fail one by one."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise CannotStartError("the current folder does not exist any more: cd to a folder that does") from None
 
 
 def _error_text(error: CommandError | OSError) -> str:
@@ -77,12 +93,22 @@ def parse_output(text: str) -> str:
     return text
 
 
+def print_result(text: str) -> None:
+    """Prints the result of a command on standard output. If that fails, a line on stderr says so, and the command still
+    ends with the exit code that its work deserves."""
+    error = print_output(text)
+    if error is not None:
+        print_line(f"the result is lost: cannot write to standard output: {error.strerror}")
+
+
 def write_output(file: str, text: str) -> None:
     """Writes a text to a file, or to standard output for -. Raises CannotStartError."""
     if file == "-":
-        print(text.rstrip("\n"), flush=True)
+        error = print_output(text)
+        if error is not None:
+            raise CannotStartError(f"cannot write to standard output: {error.strerror}")
     else:
         try:
-            Path(file).write_text(text)
+            Path(file).write_text(text, encoding="utf-8")
         except OSError as error:
             raise CannotStartError(f"cannot write {file}: {error.strerror}") from None

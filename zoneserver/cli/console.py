@@ -1,33 +1,32 @@
-"""What `zoneserver run` prints: the banner, the reason why it cannot start, the summary, the ready file."""
+"""What `zoneserver run` prints: the banner, the reason why it cannot start, the summary."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
-import os
-import sys
-from pathlib import Path
+import logging
 
 from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
-from zoneserver.cli.command import is_quiet
+from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
-from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.server import ZoneServer
 from zoneserver.support.format import format_address
-from zoneserver.support.process import port_holder
+from zoneserver.support.logs import fields
+from zoneserver.support.process import port_holder, print_line
 from zoneserver.support.version import __version__
 
-__all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
+__all__ = ["banner", "explain", "say", "summary"]
+
+_log = logging.getLogger(__name__)
 
 
-def say(text: str) -> None:
-    """Prints a line on stderr, unless the user asked for problems only. A closed stderr does not matter."""
-    if is_quiet():
-        return
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+def say(text: str, log_format: str) -> None:
+    """Prints a line on stderr, unless the user asked for problems only. With `json` it is a line of the log."""
+    if log_format == "json":
+        _log.info("%s", text)
+    elif not is_quiet():
+        print_line(text)
 
 
 def explain(error: OSError, config: Config) -> str:
@@ -47,9 +46,27 @@ def explain(error: OSError, config: Config) -> str:
     return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
 
 
-def banner(server: ZoneServer, loop_name: str) -> None:
-    """Prints version, limits and addresses on stderr, in at most six lines."""
+def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
+    """Prints version, limits and addresses on stderr, in at most six lines. In the format `json` they are one line of
+    the log, with a key for each."""
     config, most = server.config, _players(server.players_max)
+    if log_format == "json":
+        _log.info(
+            "players can connect to %s",
+            format_address(config.host, server.port),
+            extra=fields(
+                version=__version__,
+                game=server.zone.info.name,
+                loop=loop_name,
+                hz=config.hz,
+                players_max=server.players_max,
+                host=config.host,
+                port=server.port,
+                stats_port=server.stats_port,
+                tls=config.tls_cert is not None,
+                tickets=bool(config.secret),
+            ),
+        )
     lines = [
         f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}",
         f"players    {format_address(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
@@ -59,34 +76,19 @@ def banner(server: ZoneServer, loop_name: str) -> None:
     if server.stats_port is not None:
         lines.append(f"statistics http://127.0.0.1:{server.stats_port}/stats, /metrics, /map, /healthz")
     if server.players_max < config.max_players:
-        lines.append(
-            f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
-        )
-    say("\n".join([*lines, "Ctrl-C to stop"]))
-
-
-def write_ready_file(path: Path, server: ZoneServer) -> None:
-    """Writes the process id and the ports as JSON. Raises OSError with a sentence."""
-    ready = {
-        "pid": os.getpid(),
-        "port": server.port,
-        "stats_port": server.stats_port,
-        "protocol": PROTOCOL_VERSION,
-    }
-    # The file is moved into place when it is complete, so that no program reads half of it.
-    aside = path.with_name(path.name + ".new")
-    try:
-        aside.write_text(json.dumps(ready) + "\n")
-        aside.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write the ready file {path}: {error.strerror}") from None
+        few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
+        lines.append(few)
+        if log_format == "json":
+            _log.warning("%s", few)
+    if log_format != "json":
+        say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:
     """Prints the result of a run on stdout, as text or as JSON. `before` are the statistics before the shutdown, with
     the players of that moment; `after` are those after it."""
     if as_json:
-        print(json.dumps(after.to_json()), flush=True)
+        print_result(json.dumps(after.to_json()))
         return
     kicks = kicks_in(after.closes)
     left = {reason: number for reason, number in after.closes.items() if reason not in kicks}
@@ -101,7 +103,7 @@ def summary(before: Stats, after: Stats, as_json: bool) -> None:
         f"left          {by_count(left) or 'nobody'}",
         f"kicked        {by_count(kicks) or 'nobody'}",
     ]
-    print("\n".join(lines), flush=True)
+    print_result("\n".join(lines))
 
 
 def _players(count: int) -> str:

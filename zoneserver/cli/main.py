@@ -17,7 +17,7 @@ from typing import Any
 from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
-from zoneserver.cli.command import run_command
+from zoneserver.cli.command import print_result, run_command, write_output
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.serve import serve
 from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
@@ -26,6 +26,7 @@ from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
+from zoneserver.support.files import read_file
 from zoneserver.support.parse import above_zero, one_of, parse_duration
 from zoneserver.zone.rules import Rules
 
@@ -88,18 +89,18 @@ def _ticket(arguments: argparse.Namespace) -> int:
     expires_at = int(time.time() + arguments.valid)
     ticket = ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16)))
     form = {"schema": "zone-ticket/1", "name": arguments.name, "zone": arguments.zone, "expires_at": expires_at}
-    print(json.dumps(form | {"ticket": ticket}) if arguments.json else ticket)
+    write_output("-", json.dumps(form | {"ticket": ticket}) if arguments.json else ticket)
     return Exit.OK
 
 
 def _new(arguments: argparse.Namespace) -> int:
-    print(make_game(arguments.folder))
+    print_result(make_game(arguments.folder))
     return Exit.OK
 
 
 def _check(arguments: argparse.Namespace) -> int:
     def show(result: CheckResult) -> None:
-        print(json.dumps(result.to_json()) if arguments.json else result.render(), flush=True)
+        print_result(json.dumps(result.to_json()) if arguments.json else result.render())
 
     def stalled(result: CheckResult) -> None:
         show(result)
@@ -113,11 +114,13 @@ def _check(arguments: argparse.Namespace) -> int:
 def _secret(path: Path | None) -> bytes:
     """The secret from the file, else from the environment; empty if neither has one."""
     if path is None:
-        return os.environ.get(_SECRET_VARIABLE, "").encode()
+        # A secret need not be text.
+        return os.fsencode(os.environ.get(_SECRET_VARIABLE, ""))
     try:
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise CannotStartError(f"cannot read the secret in {path}: {error.strerror}") from None
+        secret = read_file(path).strip()
+    except (OSError, ValueError) as error:
+        text = getattr(error, "strerror", None) or error
+        raise CannotStartError(f"cannot read the secret in {path}: {text}") from None
     if not secret:
         raise CannotStartError(f"the secret file {path} is empty")
     return secret
@@ -215,7 +218,8 @@ def _run_settings(run: Parser) -> None:
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     flags("stats_interval_seconds")
-    run.setting("--duration", parse=parse_duration, help="stop after this time, as in 30s, 2m or 1h30m")
+    text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
+    run.setting("--duration", parse=parse_duration, default=0.0, help=text)
     run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")
     text = "stop when standard input ends, so that the server ends together with the program that started it"
     run.switch("--stop-on-stdin-eof", help=text)

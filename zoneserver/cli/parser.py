@@ -15,13 +15,15 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, NoReturn
 
 from zoneserver.cli.setting import Setting
 from zoneserver.support.errors import Exit
+from zoneserver.support.files import read_text
+from zoneserver.support.format import printable
 from zoneserver.support.logs import LOG_FORMATS, LOG_LEVELS
 from zoneserver.support.parse import nearest, one_of
+from zoneserver.support.process import print_line, print_output
 from zoneserver.support.version import __version__
 
 __all__ = ["COMMANDS", "Parser"]
@@ -184,7 +186,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends the process with one line about wrong usage."""
-        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+        print_line(f"{self.prog}: {message}")
+        self.exit(Exit.USAGE)
 
     # --- The layers -------------------------------------------------------------------------------
 
@@ -201,8 +204,10 @@ class Parser(argparse.ArgumentParser):
                 setattr(arguments, setting.dest, setting.default)
                 sources[setting.dest] = "default"
         if getattr(arguments, "show_config", False):
-            print(self._to_toml(arguments, sources), end="", flush=True)
-            self.exit(Exit.OK)
+            error = print_output(self._to_toml(arguments, sources))
+            if error is not None:
+                print_line(f"{self.prog}: cannot write to standard output: {error.strerror}")
+            self.exit(Exit.OK if error is None else Exit.CANNOT_START)
 
     def _environment(self) -> _Layer:
         """The values of the variables; an empty variable counts as not set."""
@@ -218,15 +223,19 @@ class Parser(argparse.ArgumentParser):
         if not path:
             return {}
         try:
-            document = tomllib.loads(Path(path).read_text())
+            document = tomllib.loads(read_text(path))
         except (OSError, ValueError) as error:
             self.error(f"{path}: {getattr(error, 'strerror', None) or error}")
+        except RecursionError:
+            self.error(f"{path}: the values are nested too deeply")
         settings = {setting.key: setting for setting in self._settings}
         top, own = _Layer(), _Layer()
         for name, value in document.items():
             key = name.replace("_", "-")
             if key in settings:
                 self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
+            elif name in COMMANDS and not isinstance(value, dict):
+                self.error(f"{path}: {name} is a table, with the settings of that command: write [{name}] above them")
             elif isinstance(value, dict) and name not in COMMANDS:
                 self.error(f"{path}: there is no command for the table [{name}]; {nearest(name, COMMANDS)}")
             elif not isinstance(value, dict) and key not in _SHARED:
@@ -265,7 +274,7 @@ class Parser(argparse.ArgumentParser):
             line = f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}"
             rows.append((line, sources[setting.dest]))
         width = max(len(left) for left, _ in rows)
-        return "".join([f"[{self.table}]\n", *(f"{left:<{width}}  # {source}\n" for left, source in rows)])
+        return "".join([f"[{self.table}]\n", *(f"{left:<{width}}  # {printable(source)}\n" for left, source in rows)])
 
 
 def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -6,78 +6,55 @@ import argparse
 import asyncio
 import contextlib
 import os
-import sys
-from collections.abc import AsyncIterator, Callable
 
 from zoneserver.cli import console
+from zoneserver.cli.ready_file import ReadyFile
+from zoneserver.cli.server_dashboard import ServerDashboard
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
-from zoneserver.support.event_loop import on_stop_signals, read_stdin
-from zoneserver.support.logs import hold_logs
-from zoneserver.support.process import freeze_growth, own_environment
+from zoneserver.support.event_loop import read_stdin, two_stop_signals
+from zoneserver.support.process import freeze_growth
 
 __all__ = ["serve"]
 
 
 async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespace) -> int:
     """Runs a server with the arguments of `zoneserver run`; returns the exit code. Raises CannotStartError."""
-    try:
-        await server.start()
-    except OSError as error:
-        raise CannotStartError(console.explain(error, server.config)) from None
-    except TypeError as error:
-        raise CannotStartError(f"the game cannot run: {error}") from error
-    _stop_on_signals(server)
-    freezing = asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))
-    if arguments.stop_on_stdin_eof:
-        read_stdin(lambda data: None if data else server.request_stop())
-    try:
-        if arguments.ready_file is not None:
-            console.write_ready_file(arguments.ready_file, server)
-        console.banner(server, loop_name)
-        async with contextlib.AsyncExitStack() as stack:
-            if arguments.dashboard:
-                assert server.stats_port is not None
-                await stack.enter_async_context(_dashboard(server.stats_port, server.request_stop))
-            await server.serve(arguments.duration)
-        console.say("stopping: closing all sessions ...")
-    except OSError as error:
-        raise CannotStartError(error.strerror) from None
-    finally:
-        freezing.cancel()
-        last = server.stats()
-        await server.stop()
-    console.summary(last, server.stats(), arguments.json)
+    ready_file = None if arguments.ready_file is None else ReadyFile(arguments.ready_file)
+    with two_stop_signals(server.request_stop, _exit_at_once):
+        try:
+            await server.start()
+        except OSError as error:
+            raise CannotStartError(console.explain(error, server.config)) from None
+        except UnicodeError:
+            raise CannotStartError(f"cannot listen on {server.config.host}: it is not the name of a host") from None
+        except TypeError as error:
+            raise CannotStartError(f"the game cannot run: {error}") from error
+        freezing = asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))
+        if arguments.stop_on_stdin_eof:
+            read_stdin(lambda data: None if data else server.request_stop())
+        try:
+            if ready_file is not None:
+                ready_file.write(server)
+            console.banner(server, loop_name, arguments.log_format)
+            async with contextlib.AsyncExitStack() as stack:
+                if arguments.dashboard:
+                    dashboard = await stack.enter_async_context(ServerDashboard(server))
+                    # A dashboard on a stalled terminal takes long to end: the players are told meanwhile.
+                    stack.push_async_callback(server.stop)
+                    stack.callback(dashboard.request_end)
+                await server.serve(arguments.duration or None)
+                last = server.stats()
+            console.say("stopping: closing all sessions ...", arguments.log_format)
+        finally:
+            freezing.cancel()
+            if ready_file is not None:
+                ready_file.remove()
+            await server.stop()
+        console.summary(last, server.stats(), arguments.json)
     return Exit.FAILED if server.has_failed else Exit.OK
 
 
-def _stop_on_signals(server: ZoneServer) -> None:
-    """Makes the first stop signal stop the server in good order, and the second end the process at once."""
-    seen = 0
-
-    def stop() -> None:
-        nonlocal seen
-        seen += 1
-        if seen > 1:
-            os._exit(Exit.INTERRUPTED)
-        server.request_stop()
-
-    on_stop_signals(stop)
-
-
-@contextlib.asynccontextmanager
-async def _dashboard(stats_port: int, on_quit: Callable[[], object]) -> AsyncIterator[None]:
-    """Shows the dashboard until the end of the block, and calls `on_quit` when the user quits it. The log is held back
-    meanwhile and printed at the end of the block."""
-    with hold_logs():
-        # A string names the program: this package must not import the tools.
-        command = ("-m", "zonetools.dashboard", "--stats-port", str(stats_port))
-        dashboard = await asyncio.create_subprocess_exec(sys.executable, *command, env=own_environment())
-        watching = asyncio.create_task(dashboard.wait())
-        watching.add_done_callback(lambda _: on_quit())
-        try:
-            yield
-        finally:
-            if dashboard.returncode is None:
-                dashboard.terminate()
-            await watching
+def _exit_at_once() -> None:
+    """Ends the process, whatever it does. It writes nothing: a write may block."""
+    os._exit(Exit.INTERRUPTED)

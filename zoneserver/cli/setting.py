@@ -98,6 +98,8 @@ def _text_of(value: Any) -> str:
     match value:
         case bool():
             raise ValueError("true and false are for switches only")
+        case str() if "\0" in value:
+            raise ValueError("a text cannot contain NUL")
         case str() | int() | float():
             return str(value)
         case list():

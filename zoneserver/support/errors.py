@@ -113,5 +113,8 @@ def _is_users(frame: FrameType) -> bool:
 
 def _path_text(path: str) -> str:
     """A path relative to the current folder if it lies below it, else the whole path."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # The folder was removed.
+        return path
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

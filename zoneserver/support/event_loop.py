@@ -8,12 +8,12 @@ import importlib.util
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zoneserver.support.errors import MissingExtraError
 
-__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "read_stdin", "stop_signals"]
+__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "read_stdin", "stop_signals", "two_stop_signals"]
 
 LOOPS = ("auto", "asyncio", "uvloop")
 
@@ -51,6 +51,32 @@ def on_stop_signals(callback: Callable[[], object]) -> None:
             loop.add_signal_handler(number, callback)
         except NotImplementedError:  # Windows: the loop cannot handle signals.
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+
+
+@contextlib.contextmanager
+def two_stop_signals(first: Callable[[], object], second: Callable[[], object]) -> Iterator[None]:
+    """Until the end of the block, makes the first stop signal call `first` on the running loop, and every other one
+    call `second` at once.
+
+    `second` runs between two instructions of Python, so it also ends what never returns to the loop.
+    """
+    loop = asyncio.get_running_loop()
+    seen = 0
+
+    def on_signal(*_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            second()
+        else:
+            loop.call_soon_threadsafe(first)
+
+    before = {number: signal.signal(number, on_signal) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def read_stdin(on_data: Callable[[bytes], object]) -> None:

@@ -11,8 +11,10 @@ from fractions import Fraction
 from typing import TypeVar
 
 __all__ = [
+    "NUMBER_MAX",
     "SIZE_UNITS",
     "above_zero",
+    "at_most",
     "nearest",
     "one_of",
     "parse_count",
@@ -35,19 +37,34 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
+NUMBER_MAX = 10**18
+"""The largest number that is read, of any kind."""
+_DURATION_MAX = 36_525 * 86_400.0
+_DIGITS_MAX = 400
+
+
 def _match(pattern: re.Pattern[str], text: str, what: str) -> re.Match[str]:
-    match = pattern.fullmatch(text)
+    # Python refuses to read thousands of digits, in words of its own.
+    match = pattern.fullmatch(text[: _DIGITS_MAX + 1])
     if match is None:
         raise ValueError(f"{text!r} is not {what}")
     return match
 
 
+def _in_range(text: str, value: _Number) -> _Number:
+    if len(text) > _DIGITS_MAX or abs(value) > NUMBER_MAX:
+        raise ValueError(f"{text:.40} is too large: the largest number is {NUMBER_MAX:,}")
+    return value
+
+
 def parse_duration(text: str) -> float:
-    """Seconds from `30`, `30s`, `2m`, `1h30m` or `250ms`. Raises ValueError otherwise."""
+    """Seconds from `30`, `30s`, `2m`, `1h30m` or `250ms`, up to a hundred years. Raises ValueError otherwise."""
     parts = [(text, "s")] if _NUMBER.fullmatch(text) else _DURATION_PART.findall(text)
     seconds = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-    if not parts or "".join(map("".join, parts)) not in {text, text + "s"} or math.isinf(seconds):
+    if not parts or "".join(map("".join, parts)) not in {text, text + "s"}:
         raise ValueError(f"{text!r} is not a duration: write 30s, 2m or 1h30m")
+    if seconds > _DURATION_MAX:
+        raise ValueError(f"{text:.40} is too long: the longest duration is {_DURATION_MAX / 86_400:.0f}d")
     return seconds
 
 
@@ -57,30 +74,34 @@ def parse_count(text: str) -> int:
     value = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
     if value.denominator != 1:
         raise ValueError(f"{text!r} is not a whole number")
-    return value.numerator
+    return _in_range(text, value.numerator)
 
 
 def parse_integer(text: str) -> int:
     """A whole number, which may be negative. Raises ValueError otherwise."""
-    return int(_match(_INTEGER, text, "a whole number")[0])
+    return _in_range(text, int(_match(_INTEGER, text, "a whole number")[0]))
 
 
 def parse_number(text: str) -> float:
     """A number from `5` or `0.5`. Raises ValueError otherwise."""
-    return float(_match(_NUMBER, text, "a number: write 5 or 0.5")[0])
+    return _in_range(text, float(_match(_NUMBER, text, "a number: write 5 or 0.5")[0]))
 
 
 def parse_port(text: str) -> int:
     """A port number from 1 to 65535. Raises ValueError otherwise."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) < 65536):
         raise ValueError(f"{text!r} is not a port: write 1 to 65535")
     return int(text)
 
 
 def parse_size(text: str) -> int:
-    """Bytes from `65536`, `64KiB`, `1.5MiB` or `100kB`. Raises ValueError otherwise."""
+    """Bytes from `65536`, `64KiB`, `1.5MiB` or `100kB`, rounded down. Raises ValueError otherwise."""
     match = _match(_SIZE, text, "a size: write 65536, 64KiB or 1.5MiB")
-    return int(Fraction(match[1]) * SIZE_UNITS[match[2]])
+    size = Fraction(match[1]) * SIZE_UNITS[match[2]]
+    if 0 < size < 1:
+        # As 0 it would mean that there is no bound.
+        raise ValueError(f"{text} is less than one byte")
+    return _in_range(text, int(size))
 
 
 def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
@@ -94,6 +115,19 @@ def above_zero(parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
         return value
 
     return above_zero
+
+
+def at_most(most: int, parse: Callable[[str], _Number]) -> Callable[[str], _Number]:
+    """A parser that reads what `parse` reads, and raises ValueError for a number above `most`."""
+
+    @functools.wraps(parse)
+    def at_most(text: str) -> _Number:
+        value = parse(text)
+        if value > most:
+            raise ValueError(f"{text} is too large: at most {most:,}")
+        return value
+
+    return at_most
 
 
 def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
@@ -116,4 +150,4 @@ def nearest(text: str, names: Sequence[str], show: Callable[[str], str] = repr) 
     'did you mean --port?'
     """
     found = get_close_matches(text, names, 1)
-    return f"did you mean {show(found[0])}?" if found else f"there are {', '.join(names)}"
+    return f"did you mean {show(found[0])}?" if found else f"there are {', '.join(dict.fromkeys(names))}"

@@ -8,8 +8,20 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
-__all__ = ["discard_output", "freeze_growth", "own_environment", "port_holder", "raise_open_files", "rss_bytes"]
+from zoneserver.support.format import printable
+
+__all__ = [
+    "discard_output",
+    "freeze_growth",
+    "own_environment",
+    "port_holder",
+    "print_line",
+    "print_output",
+    "raise_open_files",
+    "rss_bytes",
+]
 
 
 def own_environment() -> dict[str, str]:
@@ -20,10 +32,30 @@ def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ZONE_")}
 
 
-def discard_output() -> None:
-    """Sends standard output nowhere. Call it after a BrokenPipeError: the reader of the pipe has closed it, and the
-    interpreter would fail again when it flushes standard output at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_output(stream: TextIO | None = None) -> None:
+    """Sends standard output, or another stream, nowhere. Call it after an error of the stream: the interpreter would
+    fail again when it flushes the stream at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, (stream or sys.stdout).fileno())
+    os.close(nowhere)
+
+
+def print_output(text: str) -> OSError | None:
+    """Prints a text, if it is not empty, on standard output, and writes all that is left for it. Returns the error if
+    that is not possible; nothing is left then. A closed pipe is no error, since its reader has seen enough."""
+    try:
+        print(text, end="" if text.endswith("\n") or not text else "\n", flush=True)
+    except OSError as error:
+        discard_output()
+        return None if isinstance(error, BrokenPipeError) else error
+    return None
+
+
+def print_line(text: str) -> None:
+    """Prints a text on standard error, escaped as far as it could steer a terminal. An error of standard error does not
+    matter: there is no other place to report it."""
+    with contextlib.suppress(OSError):
+        print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def raise_open_files(wanted: int) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.bench.__main__"))
+
 import argparse
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,7 +114,3 @@ async def _run(arguments: argparse.Namespace) -> int:
         if micro_documents:
             console.print(report.micro_table(micro_documents))
     return Exit.OK if all(each["everybody_got_everything"] for each in workload_documents) else Exit.FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

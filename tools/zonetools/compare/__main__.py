@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.compare.__main__"))
+
 import argparse
 import asyncio
 import dataclasses
 import json
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,12 +23,19 @@ from zoneserver.cli.parser import Parser
 from zoneserver.config import Config
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
-from zoneserver.support.parse import above_zero, one_of, parse_count, parse_duration, parse_integer, parse_number
+from zoneserver.support.parse import (
+    above_zero,
+    one_of,
+    parse_count,
+    parse_duration,
+    parse_integer,
+    parse_number,
+)
 from zonetools.common.machine import load_average, machine
 from zonetools.compare import page, report
 from zonetools.compare.delivery import SERVERS
 from zonetools.compare.measure import Run, Verdict, measure
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.plan import Plan, parse_processes
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +100,7 @@ def _parser() -> Parser:
     flag("--time", parse=above_zero(parse_duration), default=6.0, help="how long to measure each run")
     flag("--rate", parse=above_zero(parse_number), default=5.0, help="actions per second and player")
     flag("--seed", parse=parse_integer, default=1, help="seed of everything that bots decide")
-    flag("--processes", parse=above_zero(parse_integer), default=1, help="processes of the swarm")
+    flag("--processes", parse=parse_processes, default=1, help="processes of the swarm")
     parser.section("results")
     flag("--json", parse=parse_output, metavar="FILE", help="write all measurements as JSON; - is stdout")
     flag("--html", parse=parse_output, metavar="FILE", help="write a report with plots as one HTML file")
@@ -143,7 +155,3 @@ def _write_results(document: dict[str, Any], arguments: argparse.Namespace) -> N
     if arguments.json:
         write_output(arguments.json, json.dumps(document, indent=2) + "\n")
     Console(highlight=False).print(report.render(document))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.dashboard.__main__"))
+
 import argparse
 import asyncio
 import functools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,7 +109,3 @@ async def _main(arguments: argparse.Namespace) -> int:
     on_stop_signals(until.set)
     await watch(host, port, options, count=arguments.count, until=until)
     return Exit.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

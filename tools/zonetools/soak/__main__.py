@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.soak.__main__"))
+
 import argparse
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +39,7 @@ OPEN_FILES = 4_096
 _PARALLEL_MAX = 8
 
 _MARKS = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("----", "yellow")}
+_SUMMARY = "Measure what the server promises. Each promise is one scenario of the fault lab."
 _EXAMPLES = """\
   python -m zonetools.soak                              every promise in full, in a few minutes
   python -m zonetools.soak --quick                      shortened, in less than a minute
@@ -62,7 +68,7 @@ def _main(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m zonetools.soak", str(__doc__), examples=_EXAMPLES, exit_codes=_EXIT_CODES)
+    parser = Parser("python -m zonetools.soak", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES)
     names = [promise.name for promise in PROMISES]
     parse_name = one_of(names, "promise")
 
@@ -141,7 +147,3 @@ def _show(chosen: list[Promise], findings: list[Finding], file: str | None) -> N
     console.print(table)
     unknown = sum(finding.ok is None for finding in findings)
     console.print(f"{held} of {len(findings)} hold, {unknown} not measurable here", style="bold")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

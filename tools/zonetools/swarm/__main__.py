@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # Ctrl-C and closed descriptors are taken care of before this module imports anything.
+    from zoneserver.cli.start import start
+
+    raise SystemExit(start("zonetools.swarm.__main__"))
+
 import argparse
 import contextlib
 import dataclasses
@@ -18,11 +24,18 @@ from zoneserver.cli.command import is_quiet, parse_output, require_open_files, r
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
-from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_integer, parse_number, parse_port
+from zoneserver.support.parse import (
+    above_zero,
+    parse_count,
+    parse_duration,
+    parse_integer,
+    parse_number,
+    parse_port,
+)
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix
+from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix, parse_processes
 from zonetools.swarm.report.build import passed, summary
 from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.conditions import evaluate, parse_condition
@@ -125,7 +138,12 @@ def _parser() -> Parser:
     parser.section("the run")
     text = "how long to measure after all bots have joined; 0 until Ctrl-C"
     flag("--time", "-t", parse=parse_duration, default=default.seconds, help=text)
-    flag("--processes", parse=above_zero(parse_integer), default=1, help="number of worker processes")
+    flag(
+        "--processes",
+        parse=parse_processes,
+        default=1,
+        help="number of worker processes",
+    )
     parser.switch("--no-progress", help="show no progress")
     parser.section("the report")
     flag("--json", parse=parse_output, metavar="FILE", help="write the report as JSON; - is stdout")
@@ -213,7 +231,3 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
         on_stop_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress and not is_quiet()) as display:
             return await conductor.run(display.show)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,8 +15,13 @@ from zoneclient.bots.bot import Behaviour
 from zoneserver.authoring.load import LoadError, load_class
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
+from zoneserver.support.parse import above_zero, at_most, parse_count, parse_integer
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 
+parse_bots = at_most(65_000, above_zero(parse_count))
+"""Reads a number of bots, of which no server takes more. Raises ValueError."""
+parse_processes = at_most(256, above_zero(parse_integer))
+"""Reads a number of worker processes. Raises ValueError."""
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
 
