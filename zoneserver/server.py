@@ -19,6 +19,8 @@ from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
 from zoneserver.support.process import raise_open_files, rss_bytes
+from zoneserver.support.format import format_address
+from zoneserver.support.logs import lines_dropped
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
@@ -200,6 +202,7 @@ class ZoneServer:
             addresses=len(gateway.pending.address_limits),
             tick_ms=ticks.times.tick_ms(),
             phases_ms=ticks.times.phases_ms(),
+            log_lines_dropped_total=lines_dropped(),
             cpu_percent=round(ticks.cpu_percent, 1),
             cpu_seconds_total=round(time.process_time(), 3),
             rss_bytes=rss_bytes(),

@@ -79,6 +79,14 @@ async def test_garbage_is_answered_with_400_and_closes_the_connection(browse: Br
     assert await browser.closed()
 
 
+async def test_client_that_sends_nothing_more_is_answered(browse: Browse) -> None:
+    browser = await browse()
+    browser.writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    browser.writer.write_eof()
+    assert (await browser.answer()).status == 200
+    assert await browser.closed()
+
+
 async def test_request_before_garbage_is_answered(browse: Browse) -> None:
     browser = await browse()
     browser.writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n\0\0\0\r\n\r\n")

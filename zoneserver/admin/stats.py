@@ -86,6 +86,7 @@ class Stats(GatewayCounters, ZoneCounters):
     overruns_total: int = count(
         "Ticks that took longer than their period or came late by more than one period.", "zone_overruns_total"
     )
+    log_lines_dropped_total: int = count("Lines of the log that stderr did not take.", "zone_log_lines_dropped_total")
     cpu_seconds_total: float = seconds("CPU time of the process.", "zone_cpu_seconds_total")
 
     def to_json(self) -> dict[str, Any]:

@@ -6,14 +6,13 @@ import argparse
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
-from zoneserver.support.logs import set_up_logs
+from zoneserver.support.logs import drain_logs, print_error, set_up_logs
 from zoneserver.support.process import discard_output, raise_open_files
 
 __all__ = ["is_quiet", "parse_output", "require_open_files", "run_command", "write_output"]
@@ -45,8 +44,10 @@ def run_command(
         return Exit.INTERRUPTED
     except (CommandError, OSError) as error:
         _log.debug("%s ends with an error", parser.prog, exc_info=True)
-        print(f"{parser.prog}: {_error_text(error)}", file=sys.stderr)
+        print_error(f"{parser.prog}: {_error_text(error)}")
         return error.exit_code if isinstance(error, CommandError) else Exit.CANNOT_START
+    finally:
+        drain_logs()
 
 
 def _error_text(error: CommandError | OSError) -> str:

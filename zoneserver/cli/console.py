@@ -16,18 +16,20 @@ from zoneserver.config import Config
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.server import ZoneServer
 from zoneserver.support.format import format_address
-from zoneserver.support.process import port_holder
+from zoneserver.support.logs import print_error
+from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
 
 __all__ = ["banner", "explain", "say", "summary", "write_ready_file"]
 
+# How long the summary waits for a pipe that is full, or for a stopped terminal.
+_SUMMARY_SECONDS = 1.0
+
 
 def say(text: str) -> None:
-    """Prints a line on stderr, unless the user asked for problems only. A closed stderr does not matter."""
-    if is_quiet():
-        return
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+    """Prints a line on stderr, unless the user asked for problems only."""
+    if not is_quiet():
+        print_error(text)
 
 
 def explain(error: OSError, config: Config) -> str:
@@ -84,7 +86,10 @@ def write_ready_file(path: Path, server: ZoneServer) -> None:
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:
     """Prints the result of a run on stdout, as text or as JSON. `before` are the statistics before the shutdown, with
-    the players of that moment; `after` are those after it."""
+    the players of that moment; `after` are those after it. A stdout that takes nothing gets nothing."""
+    if not is_writable(sys.stdout, _SUMMARY_SECONDS):
+        discard_output()
+        return
     if as_json:
         print(json.dumps(after.to_json()), flush=True)
         return

@@ -6,10 +6,20 @@ import asyncio
 import contextlib
 import gc
 import os
+import select
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
-__all__ = ["discard_output", "freeze_growth", "own_environment", "port_holder", "raise_open_files", "rss_bytes"]
+__all__ = [
+    "discard_output",
+    "freeze_growth",
+    "is_writable",
+    "own_environment",
+    "port_holder",
+    "raise_open_files",
+    "rss_bytes",
+]
 
 
 def own_environment() -> dict[str, str]:
@@ -24,6 +34,14 @@ def discard_output() -> None:
     """Sends standard output nowhere. Call it after a BrokenPipeError: the reader of the pipe has closed it, and the
     interpreter would fail again when it flushes standard output at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_writable(stream: TextIO, seconds: float) -> bool:
+    """Whether a stream takes output within some seconds. A full pipe and a stopped terminal do not."""
+    try:
+        return bool(select.select([], [stream], [], seconds)[1])
+    except (OSError, ValueError, TypeError):
+        return True  # It has no file, or the system cannot tell.
 
 
 def raise_open_files(wanted: int) -> int:
