@@ -13,14 +13,14 @@ from typing import Any, Self
 from zoneserver.admin.documents import documents
 from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
+from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
-from zoneserver.support.process import raise_open_files, rss_bytes
-from zoneserver.support.format import format_address
 from zoneserver.support.logs import lines_dropped
+from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
@@ -59,7 +59,7 @@ class ZoneServer:
         """Whether the server stopped because too many ticks failed."""
         self._loop: asyncio.AbstractEventLoop
         self._listeners: list[tcp.Listener] = []
-        self._admin_connections: set[AdminProtocol] = set()
+        self._admin: AdminPort | None = None
         self._stopping: asyncio.Event
         self._is_stopped = False
 
@@ -127,8 +127,8 @@ class ZoneServer:
             self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))
         if admin_socket is not None:
             served = documents(self._watched_stats, gateway, self.zone.world, loop.time, self._is_healthy)
-            connections = self._admin_connections
-            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(served, connections)))
+            self._admin = admin = AdminPort(served)
+            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -157,8 +157,8 @@ class ZoneServer:
             await listener.wait_closed()
         self._listeners.clear()
         await self.gateway.close(self.config.drain_seconds)
-        for connection in tuple(self._admin_connections):
-            connection.close()
+        if self._admin is not None:
+            self._admin.close()
 
     def _fail(self) -> None:
         self.has_failed = True
@@ -200,9 +200,9 @@ class ZoneServer:
             overruns_total=ticks.overruns_total,
             frame_bytes=gateway.broadcaster.frame_bytes,
             addresses=len(gateway.pending.address_limits),
+            log_lines_dropped_total=lines_dropped(),
             tick_ms=ticks.times.tick_ms(),
             phases_ms=ticks.times.phases_ms(),
-            log_lines_dropped_total=lines_dropped(),
             cpu_percent=round(ticks.cpu_percent, 1),
             cpu_seconds_total=round(time.process_time(), 3),
             rss_bytes=rss_bytes(),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from zoneserver.admin.http import Document, PlainText
+from zoneserver.admin.port import Document, PlainText
 from zoneserver.admin.prometheus import CONTENT_TYPE, load_exposition
 from zoneserver.admin.session_list import list_sessions
 from zoneserver.admin.stats import Stats
