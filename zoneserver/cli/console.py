@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import sys
 from pathlib import Path
 
+from zoneserver.admin.documents import PATHS
 from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet
@@ -59,7 +59,11 @@ def banner(server: ZoneServer, loop_name: str) -> None:
     if not config.secret:
         lines.append("no secret: anyone may join under any name")
     if server.stats_port is not None:
-        lines.append(f"statistics http://127.0.0.1:{server.stats_port}/stats, /metrics, /map, /healthz")
+        first, *others = PATHS
+        address = format_address(config.stats_host, server.stats_port)
+        lines.append(
+            f"statistics http://{address}{first}, {', '.join(others)}{' by token' if config.stats_token else ''}"
+        )
     if server.players_max < config.max_players:
         lines.append(
             f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"

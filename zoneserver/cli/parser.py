@@ -30,7 +30,19 @@ COMMANDS = ("run", "new", "check", "ticket", "swarm", "dash", "compare", "bench"
 """The commands that may have a table in a file, each by the last word of its name."""
 
 # Settings of most commands. At the top of a file they are for the commands that have them.
-_SHARED = ("host", "port", "stats-port", "log-level", "log-format", "quiet", "verbose", "no-color", "json")
+_SHARED = (
+    "host",
+    "port",
+    "stats-host",
+    "stats-port",
+    "stats-token-file",
+    "log-level",
+    "log-format",
+    "quiet",
+    "verbose",
+    "no-color",
+    "json",
+)
 
 # The values of one layer: for each `dest` the value and its source.
 _Layer = dict[str, tuple[Any, str]]

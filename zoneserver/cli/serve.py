@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 from zoneserver.cli import console
+from zoneserver.cli.token import TOKEN_VARIABLE
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
 from zoneserver.support.event_loop import on_stop_signals, read_stdin
@@ -38,7 +39,7 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
         async with contextlib.AsyncExitStack() as stack:
             if arguments.dashboard:
                 assert server.stats_port is not None
-                await stack.enter_async_context(_dashboard(server.stats_port, server.request_stop))
+                await stack.enter_async_context(_dashboard(server, server.request_stop))
             await server.serve(arguments.duration)
         console.say("stopping: closing all sessions ...")
     except OSError as error:
@@ -66,13 +67,17 @@ def _stop_on_signals(server: ZoneServer) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _dashboard(stats_port: int, on_quit: Callable[[], object]) -> AsyncIterator[None]:
+async def _dashboard(server: ZoneServer, on_quit: Callable[[], object]) -> AsyncIterator[None]:
     """Shows the dashboard until the end of the block, and calls `on_quit` when the user quits it. The log is held back
     meanwhile and printed at the end of the block."""
     with hold_logs():
         # A string names the program: this package must not import the tools.
-        command = ("-m", "zonetools.dashboard", "--stats-port", str(stats_port))
-        dashboard = await asyncio.create_subprocess_exec(sys.executable, *command, env=own_environment())
+        address = ("--host", server.config.stats_host, "--stats-port", str(server.stats_port))
+        token = server.config.stats_token
+        environment = own_environment() | ({TOKEN_VARIABLE: token} if token else {})
+        dashboard = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "zonetools.dashboard", *address), env=environment
+        )
         watching = asyncio.create_task(dashboard.wait())
         watching.add_done_callback(lambda _: on_quit())
         try:
