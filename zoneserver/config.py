@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from zoneserver.support.parse import nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "parse_limits"]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "is_loopback", "parse_limits"]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
+# What an HTTP header can carry.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +130,12 @@ class Config:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
     stats_port: int | None = _setting(
-        7778, "loopback port for /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port", parse_integer
+        7778, "admin port: /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port", parse_integer
     )
     """None serves no statistics."""
+    stats_host: str = _setting("127.0.0.1", "address of the admin port; other machines need a token to read it")
+    stats_token: str = field(default="", repr=False)
+    """What a request for statistics has to send; empty for none. It is required if other machines can send requests."""
     hz: int = _setting(20, "ticks per second", parse_integer)
     max_players: int = _setting(10_000, "most players in the zone at once", parse_count)
     seed: int = _setting(1, "seed of the game's random source", parse_integer)
@@ -165,14 +171,22 @@ class Config:
             raise ValueError("a TLS key needs its certificate")
         if self.secret and len(self.secret) < SECRET_BYTES_MIN:
             raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(self.secret)}")
-        if not self.secret and not self.is_open and not _is_loopback(self.host):
+        if self.stats_token and (len(self.stats_token) < SECRET_BYTES_MIN or not _TOKEN.fullmatch(self.stats_token)):
+            raise ValueError(f"a stats token must have at least {SECRET_BYTES_MIN} characters, all visible ASCII ones")
+        if self.stats_port is not None and not is_loopback(self.stats_host) and not self.stats_token:
+            raise ValueError(
+                f"without a token anyone who can reach {self.stats_host} may read the statistics: "
+                "set a token (--stats-token-file)"
+            )
+        if not self.secret and not self.is_open and not is_loopback(self.host):
             raise ValueError(
                 f"without a secret anyone who can reach {self.host} may join under any name: "
                 "set a secret (--secret-file), or allow it (--open)"
             )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

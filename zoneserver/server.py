@@ -13,11 +13,14 @@ from typing import Any, Self
 from zoneserver.admin.documents import documents
 from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
+from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
-from zoneserver.config import Config
+from zoneserver.config import Config, is_loopback
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
+from zoneserver.support.format import format_address
+from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.local_link import LocalZoneLink
@@ -57,7 +60,7 @@ class ZoneServer:
         """Whether the server stopped because too many ticks failed."""
         self._loop: asyncio.AbstractEventLoop
         self._listeners: list[tcp.Listener] = []
-        self._admin_connections: set[AdminProtocol] = set()
+        self._admin: AdminPort | None = None
         self._stopping: asyncio.Event
         self._is_stopped = False
 
@@ -80,7 +83,7 @@ class ZoneServer:
             player_socket = unless_started.enter_context(tcp.bind(config.host, config.port, config.limits))
             admin_socket = None
             if config.stats_port is not None:
-                admin_socket = unless_started.enter_context(tcp.bind("127.0.0.1", config.stats_port))
+                admin_socket = unless_started.enter_context(_bind_admin(config.stats_host, config.stats_port))
             self._assemble()
             self.port = player_socket.getsockname()[1]
             self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
@@ -125,8 +128,9 @@ class ZoneServer:
             self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))
         if admin_socket is not None:
             served = documents(self._watched_stats, gateway, self.zone.world, loop.time, self._is_healthy)
-            connections = self._admin_connections
-            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(served, connections)))
+            is_public = not is_loopback(self.config.stats_host)
+            self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
+            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -155,8 +159,8 @@ class ZoneServer:
             await listener.wait_closed()
         self._listeners.clear()
         await self.gateway.close(self.config.drain_seconds)
-        for connection in tuple(self._admin_connections):
-            connection.close()
+        if self._admin is not None:
+            self._admin.close()
 
     def _fail(self) -> None:
         self.has_failed = True
@@ -198,6 +202,7 @@ class ZoneServer:
             overruns_total=ticks.overruns_total,
             frame_bytes=gateway.broadcaster.frame_bytes,
             addresses=len(gateway.pending.address_limits),
+            log_lines_dropped_total=lines_dropped(),
             tick_ms=ticks.times.tick_ms(),
             phases_ms=ticks.times.phases_ms(),
             cpu_percent=round(ticks.cpu_percent, 1),
@@ -213,6 +218,14 @@ class ZoneServer:
     def _is_healthy(self) -> bool:
         late = self._loop.time() - self.tick_loop.ticker.due
         return late < 1.0 and not self._stopping.is_set()
+
+
+def _bind_admin(host: str, port: int) -> socket.socket:
+    try:
+        return tcp.bind(host, port)
+    except OSError as error:
+        text = f"cannot listen on {format_address(host, port)} for statistics: {error.strerror or error}"
+        raise OSError(error.errno, text, host) from None
 
 
 def _tls_context(config: Config) -> ssl.SSLContext | None:

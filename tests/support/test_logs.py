@@ -1,14 +1,21 @@
 """The log: one line per message, no floods, nothing that steers a terminal."""
 
+import io
 import json
 import logging
 from collections.abc import Iterator
 
 import pytest
 
-from zoneserver.support.logs import LOG_FORMATS, RateLimit, fields, hold_logs, set_up_logs
+from zoneserver.support.logs import LOG_FORMATS, RateLimit, drain_logs, fields, hold_logs, lines_dropped, set_up_logs
 
 log = logging.getLogger("zoneserver.test")
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the log has written to stderr."""
+    drain_logs(10)
+    return capsys.readouterr().err
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +30,7 @@ def _restored() -> Iterator[None]:
 def test_a_message_is_one_line_without_control_characters(style: str, capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", style)
     log.warning("player %s left", "a\nb\x1b[31m\u202e")
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = logged(capsys).splitlines()
     assert line.isprintable()
     assert "player a" in line
 
@@ -33,7 +40,7 @@ def test_a_text_line_has_at_most_200_bytes(character: str, capsys: pytest.Captur
     set_up_logs("info", "text")
     log.warning("player %s left", character * 10)
     log.warning("player %s left", character * 1_000)
-    short, long = capsys.readouterr().err.splitlines()
+    short, long = logged(capsys).splitlines()
     assert short.endswith(f"player {character * 10} left")
     assert 190 < len(long.encode()) <= 200
     assert long.endswith(f"{character}...")
@@ -45,7 +52,7 @@ def test_a_json_line_has_time_level_logger_and_message(capsys: pytest.CaptureFix
         raise ZeroDivisionError("nothing")
     except ZeroDivisionError:
         log.exception("it failed")
-    line = json.loads(capsys.readouterr().err)
+    line = json.loads(logged(capsys))
     assert (line["level"], line["logger"], line["message"]) == ("error", "zoneserver.test", "it failed")
     assert line["time"].endswith("+00:00")
     assert "ZeroDivisionError" in line["exception"]
@@ -54,7 +61,7 @@ def test_a_json_line_has_time_level_logger_and_message(capsys: pytest.CaptureFix
 def test_a_json_line_has_the_fields_of_the_call_as_keys(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", "json")
     log.info("%s left", "ann", extra=fields(player="ann", address="192.0.2.1:4000", code="CLIENT_LEFT"))
-    line = json.loads(capsys.readouterr().err)
+    line = json.loads(logged(capsys))
     assert (line["message"], line["player"], line["code"]) == ("ann left", "ann", "CLIENT_LEFT")
     assert line["address"] == "192.0.2.1:4000"
 
@@ -65,7 +72,7 @@ def test_a_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str
         raise ValueError("\x1b[2J from a player")
     except ValueError:
         log.exception("it failed")
-    lines = capsys.readouterr().err.splitlines()
+    lines = logged(capsys).splitlines()
     assert all(line.isprintable() for line in lines)
     assert lines[-1] == r"ValueError: \x1b[2J from a player"
 
@@ -73,7 +80,7 @@ def test_a_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str
 def test_messages_below_the_level_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("warning", "text")
     log.info("nothing to worry about")
-    assert capsys.readouterr().err == ""
+    assert logged(capsys) == ""
 
 
 def record(text: str, number: int, created: float) -> logging.LogRecord:
@@ -124,9 +131,9 @@ def test_hold_logs_shows_messages_at_the_end_of_the_block(capsys: pytest.Capture
     with hold_logs():
         for number in range(3):
             log.info("number %d", number)
-        assert capsys.readouterr().err == ""
+        assert logged(capsys) == ""
     log.info("afterwards")
-    assert [line.split(" INFO ")[1].strip() for line in capsys.readouterr().err.splitlines()] == [
+    assert [line.split(" INFO ")[1].strip() for line in logged(capsys).splitlines()] == [
         *("number 0", "number 1", "number 2", "afterwards"),
     ]
 
@@ -137,6 +144,36 @@ def test_hold_logs_keeps_the_last_messages(capsys: pytest.CaptureFixture[str], m
     with hold_logs():
         for number in range(5):
             logging.getLogger("test").info(f"number {number}")
-    err = capsys.readouterr().err
+    err = logged(capsys)
     assert "number 4" in err
     assert "number 0" not in err
+
+
+@pytest.mark.parametrize("style", LOG_FORMATS)
+def test_a_line_of_the_log_says_how_many_lines_were_lost(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        """A stream that takes nothing until it is opened."""
+
+        is_open = False
+
+        def write(self, text: str) -> int:
+            if not self.is_open:
+                raise OSError("no space left")
+            return super().write(text)
+
+    stream = Closed()
+    monkeypatch.setattr("sys.stderr", stream)
+    set_up_logs("info", style)
+    log.info("lost")
+    drain_logs(10)
+    with hold_logs():
+        assert lines_dropped() == 1
+    stream.is_open = True
+    log.info("shown")
+    drain_logs(10)
+    loss, shown = stream.getvalue().splitlines()
+    assert "lines of this log are lost, since stderr did not take them: 1 (is" in loss
+    assert "shown" in shown
+    if style == "json":
+        document = json.loads(loss)
+        assert (document["level"], document["lines_lost"]) == ("warning", 1)

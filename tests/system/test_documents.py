@@ -239,7 +239,7 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_and_variable_that_a_page_names_exists(page: Page) -> None:
     flags = set.union(*(options(parser()) for parser in PARSERS.values()))
-    variables = {"ZONE_" + flag[2:].upper().replace("-", "_") for flag in flags} | {"ZONE_SECRET"}
+    variables = {"ZONE_" + flag[2:].upper().replace("-", "_") for flag in flags} | {"ZONE_SECRET", "ZONE_STATS_TOKEN"}
     code = " ".join(re.findall(r"`([^`]+)`", page.prose))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)) <= flags
     assert set(re.findall(r"\bZONE_[A-Z][A-Z_]*", code)) <= variables

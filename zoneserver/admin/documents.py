@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from zoneserver.admin.http import Document, PlainText
+from zoneserver.admin.port import Document, PlainText
 from zoneserver.admin.prometheus import CONTENT_TYPE, load_exposition
 from zoneserver.admin.session_list import list_sessions
 from zoneserver.admin.stats import Stats
@@ -14,7 +15,11 @@ from zoneserver.gateway.gateway import Gateway
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import MissingExtraError
 
-__all__ = ["documents", "zone_map"]
+__all__ = ["PATHS", "documents", "zone_map"]
+
+PATHS = ("/stats", "/metrics", "/sessions", "/map", "/healthz")
+"""The paths of all documents."""
+
 
 # The most players on the map: a picture needs no more, and a long map would delay a tick.
 _MAP_PLAYERS_MAX = 2_000
@@ -43,23 +48,34 @@ def documents(
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}
         return HTTPStatus.OK, listed.to_json()
 
-    return {
-        "/stats": lambda _: (HTTPStatus.OK, stats().to_json()),
-        "/metrics": _metrics(stats),
-        "/healthz": health,
-        "/map": lambda _: (HTTPStatus.OK, zone_map(world)),
-        "/sessions": sessions,
-    }
+    made: tuple[Document, ...] = (
+        lambda _: (HTTPStatus.OK, stats().to_json()),
+        _metrics(stats),
+        sessions,
+        lambda _: (HTTPStatus.OK, zone_map(world)),
+        health,
+    )
+    return dict(zip(PATHS, made, strict=True))
 
 
 def _metrics(stats: Callable[[], Stats]) -> Document:
-    """Loads prometheus-client at the start: the first request would delay a tick if it did."""
-    try:
+    """Loads prometheus-client at the start: the first request would delay a tick if it did.
+
+    If the package is missing, each request tries again, since an operator may install it while the server runs.
+    """
+    written: Callable[[Stats], bytes] | None = None
+    with contextlib.suppress(MissingExtraError):
         written = load_exposition()
-    except MissingExtraError as error:
-        complaint = {"error": str(error)}
-        return lambda _: (HTTPStatus.NOT_IMPLEMENTED, complaint)
-    return lambda _: (HTTPStatus.OK, PlainText(CONTENT_TYPE, written(stats())))
+
+    def metrics(_query: Mapping[str, str]) -> tuple[HTTPStatus, Mapping[str, Any] | PlainText]:
+        nonlocal written
+        try:
+            written = written or load_exposition()
+        except MissingExtraError as error:
+            return HTTPStatus.NOT_IMPLEMENTED, {"error": str(error)}
+        return HTTPStatus.OK, PlainText(CONTENT_TYPE, written(stats()))
+
+    return metrics
 
 
 def zone_map(world: World) -> dict[str, Any]:

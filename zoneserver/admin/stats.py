@@ -86,6 +86,7 @@ class Stats(GatewayCounters, ZoneCounters):
     overruns_total: int = count(
         "Ticks that took longer than their period or came late by more than one period.", "zone_overruns_total"
     )
+    log_lines_dropped_total: int = count("Lines of the log that stderr did not take.", "zone_log_lines_dropped_total")
     cpu_seconds_total: float = seconds("CPU time of the process.", "zone_cpu_seconds_total")
 
     def to_json(self) -> dict[str, Any]:
@@ -167,7 +168,9 @@ class SessionList:
 
     def to_json(self) -> dict[str, Any]:
         """The document as plain values."""
-        return dataclasses.asdict(self)
+        # asdict() copies each value, and would take four times as long.
+        records = {name: [_values(each) for each in getattr(self, name)] for name in ("sessions", "closed")}
+        return _values(self) | records
 
     @classmethod
     def from_json(cls, document: Any) -> SessionList:
@@ -179,6 +182,10 @@ class SessionList:
         values["sessions"] = [SessionStats(**_known(SessionStats, each)) for each in values["sessions"]]
         values["closed"] = [ClosedSession(**_known(ClosedSession, each)) for each in values["closed"]]
         return cls(**values)
+
+
+def _values(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def _known(record: type[Any], document: Any, schema: str | None = None) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
-from zoneserver.support.logs import set_up_logs
-from zoneserver.support.process import discard_output, print_line, print_output, raise_open_files
+from zoneserver.support.logs import drain_logs, print_error, set_up_logs
+from zoneserver.support.process import discard_output, print_output, raise_open_files
 
 __all__ = ["is_quiet", "parse_output", "print_result", "require_open_files", "run_command", "write_output"]
 
@@ -53,8 +53,10 @@ def run_command(
         if arguments.log_format == "json":
             _log.error("%s", _error_text(error))
         else:
-            print_line(f"{parser.prog}: {_error_text(error)}")
+            print_error(f"{parser.prog}: {_error_text(error)}")
         return error.exit_code if isinstance(error, CommandError) else Exit.CANNOT_START
+    finally:
+        drain_logs()
 
 
 def _require_current_folder() -> None:
@@ -98,7 +100,7 @@ def print_result(text: str) -> None:
     ends with the exit code that its work deserves."""
     error = print_output(text)
     if error is not None:
-        print_line(f"the result is lost: cannot write to standard output: {error.strerror}")
+        print_error(f"the result is lost: cannot write to standard output: {error.strerror}")
 
 
 def write_output(file: str, text: str) -> None:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import sys
 
+from zoneserver.admin.documents import PATHS
 from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
 from zoneserver.server import ZoneServer
 from zoneserver.support.format import format_address
-from zoneserver.support.logs import fields
-from zoneserver.support.process import port_holder, print_line
+from zoneserver.support.logs import fields, print_error
+from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
 
 __all__ = ["banner", "explain", "say", "summary"]
 
 _log = logging.getLogger(__name__)
+
+# How long the summary waits for a pipe that is full, or for a stopped terminal.
+_SUMMARY_SECONDS = 1.0
 
 
 def say(text: str, log_format: str) -> None:
@@ -26,7 +31,7 @@ def say(text: str, log_format: str) -> None:
     if log_format == "json":
         _log.info("%s", text)
     elif not is_quiet():
-        print_line(text)
+        print_error(text)
 
 
 def explain(error: OSError, config: Config) -> str:
@@ -74,7 +79,11 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
     if not config.secret:
         lines.append("no secret: anyone may join under any name")
     if server.stats_port is not None:
-        lines.append(f"statistics http://127.0.0.1:{server.stats_port}/stats, /metrics, /map, /healthz")
+        first, *others = PATHS
+        address = format_address(config.stats_host, server.stats_port)
+        lines.append(
+            f"statistics http://{address}{first}, {', '.join(others)}{' by token' if config.stats_token else ''}"
+        )
     if server.players_max < config.max_players:
         few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         lines.append(few)
@@ -86,7 +95,10 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:
     """Prints the result of a run on stdout, as text or as JSON. `before` are the statistics before the shutdown, with
-    the players of that moment; `after` are those after it."""
+    the players of that moment; `after` are those after it. A stdout that takes nothing gets nothing."""
+    if not is_writable(sys.stdout, _SUMMARY_SECONDS):
+        discard_output()
+        return
     if as_json:
         print_result(json.dumps(after.to_json()))
         return

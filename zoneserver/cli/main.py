@@ -20,6 +20,7 @@ from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.serve import serve
+from zoneserver.cli.token import read_token, token_setting
 from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
@@ -66,6 +67,7 @@ def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
     fields = (field.name for field in dataclasses.fields(Config))
     values: dict[str, Any] = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
     values |= {"secret": _secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
+    values["stats_token"] = read_token(arguments.stats_token_file)
     try:
         config = Config(**values)
     except ValueError as error:
@@ -200,7 +202,8 @@ def _run_settings(run: Parser) -> None:
     demo, text = "zoneserver.games.plaza:Plaza", "the game: a class of a module in this folder or an installed one"
     run.setting("rules", default=demo, metavar="module:Rules", help=text, shown="the demo game")
     run.section("addresses")
-    flags("host", "port", "stats_port")
+    flags("host", "port", "stats_port", "stats_host")
+    token_setting(run)
     run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
     run.section("the zone")
     flags("hz", "seed", "max_players")

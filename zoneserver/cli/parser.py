@@ -21,9 +21,9 @@ from zoneserver.cli.setting import Setting
 from zoneserver.support.errors import Exit
 from zoneserver.support.files import read_text
 from zoneserver.support.format import printable
-from zoneserver.support.logs import LOG_FORMATS, LOG_LEVELS
+from zoneserver.support.logs import LOG_FORMATS, LOG_LEVELS, print_error
 from zoneserver.support.parse import nearest, one_of
-from zoneserver.support.process import print_line, print_output
+from zoneserver.support.process import print_output
 from zoneserver.support.version import __version__
 
 __all__ = ["COMMANDS", "Parser"]
@@ -32,7 +32,19 @@ COMMANDS = ("run", "new", "check", "ticket", "swarm", "dash", "compare", "bench"
 """The commands that may have a table in a file, each by the last word of its name."""
 
 # Settings of most commands. At the top of a file they are for the commands that have them.
-_SHARED = ("host", "port", "stats-port", "log-level", "log-format", "quiet", "verbose", "no-color", "json")
+_SHARED = (
+    "host",
+    "port",
+    "stats-host",
+    "stats-port",
+    "stats-token-file",
+    "log-level",
+    "log-format",
+    "quiet",
+    "verbose",
+    "no-color",
+    "json",
+)
 
 # The values of one layer: for each `dest` the value and its source.
 _Layer = dict[str, tuple[Any, str]]
@@ -186,7 +198,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends the process with one line about wrong usage."""
-        print_line(f"{self.prog}: {message}")
+        print_error(f"{self.prog}: {message}")
         self.exit(Exit.USAGE)
 
     # --- The layers -------------------------------------------------------------------------------
@@ -206,7 +218,7 @@ class Parser(argparse.ArgumentParser):
         if getattr(arguments, "show_config", False):
             error = print_output(self._to_toml(arguments, sources))
             if error is not None:
-                print_line(f"{self.prog}: cannot write to standard output: {error.strerror}")
+                print_error(f"{self.prog}: cannot write to standard output: {error.strerror}")
             self.exit(Exit.OK if error is None else Exit.CANNOT_START)
 
     def _environment(self) -> _Layer:

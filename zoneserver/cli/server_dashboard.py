@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Self
 
+from zoneserver.cli.token import TOKEN_VARIABLE
 from zoneserver.server import ZoneServer
 from zoneserver.support.logs import hold_logs
 from zoneserver.support.process import own_environment
@@ -38,11 +39,12 @@ class ServerDashboard:
 
     async def __aenter__(self) -> Self:
         # A string names the program: this package must not import the tools.
-        command = ("-m", "zonetools.dashboard", "--stats-port", str(self._server.stats_port))
+        host, token = self._server.config.stats_host, self._server.config.stats_token
+        command = ("-m", "zonetools.dashboard", "--host", host, "--stats-port", str(self._server.stats_port))
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
-            env=own_environment(),
+            env=own_environment() | ({TOKEN_VARIABLE: token} if token else {}),
             stdout=None if os.isatty(1) else 2,
             preexec_fn=_end_with_parent(),
         )

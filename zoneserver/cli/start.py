@@ -70,11 +70,13 @@ def _exit_interrupted(*_: object) -> None:
 def _flushed(code: object) -> int:
     """The exit code, once all output is written. The interpreter's own attempt could end with a traceback."""
     from zoneserver.support.errors import Exit
-    from zoneserver.support.process import discard_output, print_line, print_output
+    from zoneserver.support.logs import drain_logs, print_error
+    from zoneserver.support.process import discard_output, print_output
 
     error = print_output("")
     if error is not None and not code:
-        print_line(f"cannot write to standard output: {error.strerror}")
+        print_error(f"cannot write to standard output: {error.strerror}")
+        drain_logs()
         code = Exit.CANNOT_START
     try:
         sys.stderr.flush()

@@ -15,8 +15,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zoneserver.support.format import printable
+from zoneserver.support.output import OutputQueue
 
-__all__ = ["LOG_FORMATS", "LOG_LEVELS", "RateLimit", "fields", "hold_logs", "place_of", "set_up_logs"]
+__all__ = [
+    "LOG_FORMATS",
+    "LOG_LEVELS",
+    "RateLimit",
+    "drain_logs",
+    "fields",
+    "hold_logs",
+    "lines_dropped",
+    "place_of",
+    "print_error",
+    "set_up_logs",
+]
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -32,11 +44,60 @@ _PLACE_CALLS = 8
 
 
 def set_up_logs(level: str, style: str) -> None:
-    """Logs messages of at least this level to stderr, in the style `text` or `json` (one object per line)."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    """Logs messages of at least this level to stderr, in the style `text` or `json` (one object per line).
+
+    Logging never waits for stderr. Call `drain_logs` before the program ends.
+    """
+    formatter = _JsonFormatter() if style == "json" else _TextFormatter()
+
+    def loss_text(count: int) -> str:
+        text = "lines of this log are lost, since stderr did not take them: %d (is its reader stopped, its disk full?)"
+        told = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": text, "args": (count,)}
+        return formatter.format(logging.makeLogRecord(told | fields(lines_lost=count))) + "\n"
+
+    handler = _StderrHandler(OutputQueue(sys.stderr, loss_text))
+    handler.setFormatter(formatter)
     handler.addFilter(RateLimit(_LINES_PER_SECOND))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Writes messages to stderr by a queue, even while `hold_logs` has given it another stream."""
+
+    def __init__(self, output: OutputQueue) -> None:
+        super().__init__(output)
+        self.output = output
+
+
+def _output() -> OutputQueue | None:
+    """The queue of stderr, for everything that a command writes there, so that lines keep their order."""
+    handlers = logging.getLogger().handlers
+    return next((handler.output for handler in handlers if isinstance(handler, _StderrHandler)), None)
+
+
+def print_error(text: str) -> None:
+    """Prints lines on stderr, after the lines of the log, escaped as far as they could steer a terminal. A stderr that
+    takes nothing does not matter."""
+    text = "\n".join(map(printable, text.split("\n")))
+    output = _output()
+    if output is not None and output.stream is sys.stderr:
+        output.write(f"{text}\n")
+    else:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def drain_logs(seconds: float = 1.0) -> None:
+    """Waits until stderr has taken all lines, at most for some seconds."""
+    output = _output()
+    if output is not None:
+        output.drain(seconds)
+
+
+def lines_dropped() -> int:
+    """The number of lines that stderr did not take."""
+    output = _output()
+    return 0 if output is None else output.dropped_total
 
 
 def fields(**values: object) -> dict[str, object]:
@@ -48,6 +109,7 @@ def fields(**values: object) -> dict[str, object]:
 def hold_logs() -> Iterator[None]:
     """Holds back the log while something else uses the terminal; writes its last 1,000 messages at the end of the
     block."""
+    drain_logs()
     kept = deque[str](maxlen=_HELD_LINES_MAX)
     streams = [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
     before = [handler.setStream(_KeepingStream(kept)) for handler in streams]
@@ -57,8 +119,8 @@ def hold_logs() -> Iterator[None]:
         for handler, stream in zip(streams, before, strict=True):
             if stream is not None:
                 handler.setStream(stream)
-        with contextlib.suppress(OSError):
-            sys.stderr.write("".join(kept))
+        for text in kept:
+            print_error(text.removesuffix("\n"))
 
 
 class _KeepingStream(io.TextIOBase):

@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 import gc
 import os
+import select
 import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from zoneserver.support.format import printable
-
 __all__ = [
     "discard_output",
     "freeze_growth",
+    "is_writable",
     "own_environment",
     "port_holder",
-    "print_line",
     "print_output",
     "raise_open_files",
     "rss_bytes",
@@ -51,11 +50,12 @@ def print_output(text: str) -> OSError | None:
     return None
 
 
-def print_line(text: str) -> None:
-    """Prints a text on standard error, escaped as far as it could steer a terminal. An error of standard error does not
-    matter: there is no other place to report it."""
-    with contextlib.suppress(OSError):
-        print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+def is_writable(stream: TextIO, seconds: float) -> bool:
+    """Whether a stream takes output within some seconds. A full pipe and a stopped terminal do not."""
+    try:
+        return bool(select.select([], [stream], [], seconds)[1])
+    except (OSError, ValueError, TypeError):
+        return True  # It has no file, or the system cannot tell.
 
 
 def raise_open_files(wanted: int) -> int:

@@ -36,19 +36,27 @@ def test_target_is_checked_before_any_connection(
 
 @pytest.mark.parametrize(
     ("host", "arguments", "asked"),
-    [("127.0.0.1", [], 7778), ("192.0.2.1", [], None), ("192.0.2.1", ["--stats-port", "9"], 9)],
+    [
+        ("127.0.0.1", [], ("127.0.0.1", 7778, "")),
+        ("192.0.2.1", [], ("192.0.2.1", None, "")),
+        ("192.0.2.1", ["--stats-port", "9"], ("192.0.2.1", 9, "")),
+        ("192.0.2.1", ["--stats-host", "192.0.2.2"], ("192.0.2.2", 7778, "")),
+        ("192.0.2.1", ["--stats-port", "9", "--stats-token-file", "TOKEN"], ("192.0.2.1", 9, "a token")),
+    ],
 )
 def test_admin_port_of_another_machine_is_used_only_if_given(
-    host: str, arguments: list[str], asked: int | None, monkeypatch: pytest.MonkeyPatch
+    host: str, arguments: list[str], asked: tuple[str, int | None, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: list[int | None] = []
+    found: list[tuple[str, int | None, str]] = []
+    (tmp_path / "token").write_text("a token\n")
+    arguments = [str(tmp_path / "token") if word == "TOKEN" else word for word in arguments]
 
     class Idle(Conductor):
         """A conductor that starts nothing."""
 
-        def __init__(self, plan: Plan, stats_port: int | None) -> None:
+        def __init__(self, plan: Plan, stats_port: int | None, *, stats_host: str, stats_token: str) -> None:
             super().__init__(plan, stats_port)
-            found.append(stats_port)
+            found.append((stats_host, stats_port, stats_token))
 
         async def run(self, on_progress: Any) -> Outcome:
             return outcome(plan=self.plan)

@@ -17,7 +17,7 @@ from zoneserver.support.format import format_address
 Answer = TypeVar("Answer")
 
 # A server under full load still answers between two ticks. One that needs longer than this counts as unreachable.
-_ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 2.0
 # The map of 2,000 players takes about 25 kB and a list of sessions less. A much longer answer does not come
 # from a zone server.
 _ANSWER_BYTES = 4 * 1024 * 1024
@@ -49,19 +49,22 @@ class ZoneMap:
 class AdminClient:
     """Asks one server, one question at a time. After ServerUnreachable, the next question connects again.
 
-    With `ascii` every character of an answer that is not ASCII becomes a question mark.
+    With `ascii` every character of an answer that is not ASCII becomes a question mark. Every question carries the
+    `token`, unless that is empty.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        patience_seconds: float = _ANSWER_SECONDS,
+        patience_seconds: float = ANSWER_SECONDS,
         ascii: bool = False,  # noqa: A002
+        token: str = "",
     ) -> None:
         self.address = format_address(host, port)
         self._ascii = ascii
         self._patience_seconds = patience_seconds
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Connects on the first request, and again after it was closed.
         self._connection = http.client.HTTPConnection(host, port, timeout=patience_seconds)
         self._is_closed = False
@@ -121,11 +124,13 @@ class AdminClient:
         raise ServerUnreachable(reason)
 
     def _get(self, path: str) -> bytes:
-        self._connection.request("GET", path)
+        self._connection.request("GET", path, headers=self._headers)
         response = self._connection.getresponse()
         body = response.read(_ANSWER_BYTES)
         if not response.isclosed():
             raise http.client.HTTPException("the answer is too long")
+        if response.status == http.HTTPStatus.UNAUTHORIZED:
+            raise http.client.HTTPException("the admin port wants its token (--stats-token-file)")
         if response.status != http.HTTPStatus.OK:
             raise http.client.HTTPException(f"the server answered {path} with {response.status} {response.reason}")
         return body

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from zoneserver.cli.command import parse_output, run_command
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.token import read_token, token_setting
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.format import format_address
@@ -56,6 +57,7 @@ def _parser() -> Parser:
     parser.section("what")
     parser.setting("--host", default="127.0.0.1", help="the server's host")
     parser.setting("--stats-port", parse=parse_port, default=7778, help="the server's admin port")
+    token_setting(parser)
     parser.section("how")
     parser.setting(
         "--interval", parse=_interval, default=1.0, help="time between two lines, and that rates are taken over"
@@ -94,11 +96,11 @@ def _export(arguments: argparse.Namespace) -> Export | None:
 
 
 async def _main(arguments: argparse.Namespace) -> int:
-    host, port = arguments.host, arguments.stats_port
+    host, port, token = arguments.host, arguments.stats_port, read_token(arguments.stats_token_file)
     options = DisplayOptions(arguments.interval, arguments.ascii, arguments.json, _export(arguments))
     if arguments.once:
         try:
-            await watch_once(host, port, options)
+            await watch_once(host, port, options, token=token)
         except ServerUnreachable as error:
             address = format_address(host, port)
             raise CannotStartError(
@@ -107,5 +109,5 @@ async def _main(arguments: argparse.Namespace) -> int:
         return Exit.OK
     until = asyncio.Event()
     on_stop_signals(until.set)
-    await watch(host, port, options, count=arguments.count, until=until)
+    await watch(host, port, options, count=arguments.count, until=until, token=token)
     return Exit.OK

@@ -33,8 +33,11 @@ async def watch(
     *,
     count: int | None = None,
     until: asyncio.Event | None = None,
+    token: str = "",
 ) -> Sample | None:
-    """Watch the server with this admin port. Returns the last sample; None if the server never answered.
+    """Watch the server with this admin port, which may want a token.
+
+    Returns the last sample; None if the server never answered.
 
     On a terminal it uses the whole screen; otherwise it prints one line per interval. It ends when `until`
     is set, after `count` intervals, and when the user presses q. While the server does not answer, it keeps
@@ -47,7 +50,7 @@ async def watch(
     options = options or DisplayOptions()
     # Chosen now: while the screen is up, standard output is a stand-in.
     glyphs = options.glyphs()
-    with contextlib.closing(_monitor(host, port, options, glyphs)) as monitor:
+    with contextlib.closing(_monitor(host, port, options, glyphs, token)) as monitor:
         # FORCE_COLOR makes rich treat a pipe as a terminal, but a pipe has no screen.
         has_screen = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
         if has_screen and not options.json:
@@ -70,14 +73,14 @@ async def watch(
         return monitor.last
 
 
-async def watch_once(host: str, port: int, options: DisplayOptions | None = None) -> Sample:
+async def watch_once(host: str, port: int, options: DisplayOptions | None = None, *, token: str = "") -> Sample:
     """Print one summary of two samples that are an interval apart.
 
     Raises ServerUnreachable if there is no server, and OSError as `watch` does.
     """
     options = options or DisplayOptions()
     glyphs = options.glyphs()
-    with contextlib.closing(_monitor(host, port, options, glyphs)) as monitor:
+    with contextlib.closing(_monitor(host, port, options, glyphs, token)) as monitor:
         sample = await monitor.ask()
         while sample.rates is None:
             await asyncio.sleep(options.interval)
@@ -91,8 +94,9 @@ async def watch_once(host: str, port: int, options: DisplayOptions | None = None
         return sample
 
 
-def _monitor(host: str, port: int, options: DisplayOptions, glyphs: Glyphs) -> Monitor:
-    return Monitor(host, port, options.interval, ascii=not glyphs.dots, complete=options.export is not None)
+def _monitor(host: str, port: int, options: DisplayOptions, glyphs: Glyphs, token: str) -> Monitor:
+    complete = options.export is not None
+    return Monitor(host, port, options.interval, ascii=not glyphs.dots, complete=complete, token=token)
 
 
 def _export(monitor: Monitor, options: DisplayOptions, glyphs: Glyphs) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zonetools.soak.fault_lab import Scenario
-from zonetools.soak.scenarios import actions, crowds, endurance, failure, flood, identity, junk, pacing
+from zonetools.soak.scenarios import actions, admin_port, crowds, endurance, failure, flood, identity, junk, pacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,12 @@ PROMISES = (
         "stuck-memory", "200 stuck readers cost at most 8 MB, and 5 MB after they are disconnected", pacing.stuck_memory
     ),
     Promise("flood", "warned, muted, then FLOOD within 1 s; healthy p99 as in stuck-crowd", flood.flood, alone=True),
+    Promise(
+        "admin-port",
+        "whatever is sent to the admin port: healthy p99 as in stuck-crowd, the operator is answered within 2 s",
+        admin_port.admin_port,
+        alone=True,
+    ),
     Promise("false-kicks", "no honest player is ever disconnected by the server", pacing.false_kicks),
     Promise("tiny-frames", "256 KB of tiny packets delay the loop by at most 5 ms", flood.tiny_frames, alone=True),
     Promise(

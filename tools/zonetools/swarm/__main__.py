@@ -22,6 +22,7 @@ from zoneclient.bots.behaviours import ROLES
 
 from zoneserver.cli.command import is_quiet, parse_output, require_open_files, run_command, write_output
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.token import read_token, token_setting
 from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import (
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _main(arguments: argparse.Namespace) -> int:
     default = Plan()
     if arguments.spawn_server is not None:
-        for name in ("host", "port", "stats-port"):
+        for name in ("host", "port", "stats-port", "stats-host"):
             if getattr(arguments, name.replace("-", "_")) is not None:
                 raise UsageError(f"--{name} is for a running server; --spawn-server starts a server of its own")
     elif arguments.hz is not None:
@@ -119,6 +120,8 @@ def _parser() -> Parser:
     flag("--host", help="address of the server", shown=default.host)
     flag("--port", parse=parse_port, help="port for players", shown=str(default.port))
     flag("--stats-port", parse=parse_port, help="admin port, for the statistics of the server", shown=str(_STATS_PORT))
+    flag("--stats-host", help="address of the admin port", shown="the host of --host")
+    token_setting(parser)
     parser.switch("--yes-remote", help="confirm that you may load a server on another machine")
     text = "start a server for this run, with this game or the demo game"
     flag("--spawn-server", optional=_DEMO_GAME, metavar="module:Rules", help=text)
@@ -214,7 +217,7 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
     """Do one run, against a server of its own if the user asked for one."""
     cancel_on_signals()
     async with contextlib.AsyncExitStack() as stack:
-        stats_port = arguments.stats_port
+        stats_port, stats_host, token = arguments.stats_port, arguments.stats_host or plan.host, ""
         if arguments.spawn_server is not None:
             server = await stack.enter_async_context(
                 # Twice the hostile bots: one may reconnect before the server has seen the end of its old connection.
@@ -224,10 +227,13 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
                 )
             )
             plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
-        elif stats_port is None and is_this_machine(plan.host):
-            # The admin port of a server is usually open to its own machine only, so it is not tried elsewhere.
-            stats_port = _STATS_PORT
-        conductor = Conductor(plan, stats_port)
+            stats_host = "127.0.0.1"
+        else:
+            token = read_token(arguments.stats_token_file)
+            if stats_port is None and (arguments.stats_host is not None or is_this_machine(plan.host)):
+                # The admin port of a server is usually open to its own machine only, so it is not tried elsewhere.
+                stats_port = _STATS_PORT
+        conductor = Conductor(plan, stats_port, stats_host=stats_host, stats_token=token)
         on_stop_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress and not is_quiet()) as display:
             return await conductor.run(display.show)

@@ -90,13 +90,22 @@ class Outcome:
 class Conductor:
     """One run of a plan. `stop` ends it early, and the outcome is still complete.
 
-    Measuring begins `settle_seconds` after the last bot has joined, to leave out the cost of the joins.
+    Measuring begins `settle_seconds` after the last bot has joined, to leave out the cost of the joins. The admin port
+    is on the host of the plan unless `stats_host` names another one.
     """
 
-    def __init__(self, plan: Plan, stats_port: int | None, settle_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        stats_port: int | None,
+        settle_seconds: float = 0.0,
+        *,
+        stats_host: str = "",
+        stats_token: str = "",
+    ) -> None:
         self.plan = plan
         self.progress = Progress()
-        self._server = ServerObserver(plan.host, stats_port)
+        self._server = ServerObserver(stats_host or plan.host, stats_port, stats_token)
         self._settle_seconds = settle_seconds
         self._stop = asyncio.Event()
         # Set after every progress of a process, and whenever `_stop` is set.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from zoneserver.admin.stats import Stats
-from zonetools.common.admin_client import AdminClient, ServerUnreachable
+from zonetools.common.admin_client import ANSWER_SECONDS, AdminClient, ServerUnreachable
 
 # An overloaded server answers late, and its statistics matter most then.
 _PATIENCE_SECONDS = 10.0
@@ -18,16 +18,17 @@ _PATIENCE_SECONDS = 10.0
 class ServerObserver:
     """The statistics of one server. Without an admin port there are none."""
 
-    def __init__(self, host: str, stats_port: int | None) -> None:
+    def __init__(self, host: str, stats_port: int | None, token: str = "") -> None:
         self._host = host
         self._stats_port = stats_port
+        self._token = token
 
     async def read(self) -> Stats | None:
         """Return the present statistics, or None if the admin port does not answer."""
         if self._stats_port is None:
             return None
         try:
-            with contextlib.closing(AdminClient(self._host, self._stats_port, _PATIENCE_SECONDS)) as client:
+            with contextlib.closing(self._client(self._stats_port, _PATIENCE_SECONDS)) as client:
                 return await client.stats()
         except ServerUnreachable:
             return None
@@ -37,7 +38,7 @@ class ServerObserver:
         second of the monotonic clock, at which the workers cut their counters too."""
         if self._stats_port is None:
             return
-        with contextlib.closing(AdminClient(self._host, self._stats_port)) as client:
+        with contextlib.closing(self._client(self._stats_port)) as client:
             # Connect now: a test that counts the descriptors of the server expects this connection from the start.
             with contextlib.suppress(ServerUnreachable):
                 await client.stats()
@@ -51,3 +52,6 @@ class ServerObserver:
                 if before is not None and after is not None:
                     on_second(boundary - 1, before, after)
                 before, boundary = after, max(boundary + 1, math.ceil(time.monotonic()))
+
+    def _client(self, stats_port: int, patience_seconds: float = ANSWER_SECONDS) -> AdminClient:
+        return AdminClient(self._host, stats_port, patience_seconds, token=self._token)

@@ -59,7 +59,7 @@ class Listener:
     without a bound, and uvloop drops connections silently when the descriptors are used up.
     """
 
-    def __init__(self, sock: socket.socket, protocol: Callable[[socket.socket], asyncio.Protocol]) -> None:
+    def __init__(self, sock: socket.socket, protocol: Callable[[socket.socket], asyncio.BaseProtocol]) -> None:
         self._sock = sock
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()

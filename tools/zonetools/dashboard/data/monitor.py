@@ -57,8 +57,9 @@ class Monitor:
         *,
         ascii: bool = False,  # noqa: A002
         complete: bool = False,
+        token: str = "",
     ) -> None:
-        self._client = AdminClient(host, port, ascii=ascii)
+        self._client = AdminClient(host, port, ascii=ascii, token=token)
         self._complete = complete
         self.interval = interval
         self.history = History(interval, max(WINDOWS))

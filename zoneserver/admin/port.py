@@ -1,0 +1,195 @@
+"""The admin port decides which connection is served when, and who may read which document."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+__all__ = ["AdminPort", "Answer", "Connection", "Document", "PlainText", "Request", "complaint"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """A document that is not JSON."""
+
+    content_type: str
+    body: bytes
+
+
+Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | PlainText]]
+"""Makes one document when it is requested, from the query of the request."""
+
+Answer = tuple[HTTPStatus, PlainText]
+
+# Operators and their tools are few, and players need the descriptors.
+_CONNECTIONS_MAX = 16
+_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+# After each request the port rests for this many times the CPU time that the request took, so that all connections
+# together take a tenth of the loop's time.
+_REST_FACTOR = 9
+# A single request makes the next one wait no longer than this.
+_REST_SECONDS_MAX = 1.0
+# The document that needs no token, since a probe cannot always send one. It says nothing about players.
+_OPEN_PATH = "/healthz"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The parts of a request that decide its answer."""
+
+    method: bytes
+    target: bytes
+    host: bytes | None
+    authorization: bytes
+
+
+class Connection(Protocol):
+    """A connection, as its port sees it."""
+
+    def serve(self) -> None:
+        """Serves at most one request."""
+
+    def close(self) -> None:
+        """Ends the connection at once."""
+
+
+class AdminPort:
+    """The documents by path, the connections that ask for them, and the order in which these are served.
+
+    The port serves one request per turn of the loop over all connections, in the order of their arrival, and rests
+    between requests. A tick is therefore late by one document at most, however many clients ask.
+
+    With a token every document but `/healthz` needs it. A public port serves requests for every `Host`.
+    """
+
+    def __init__(self, documents: Mapping[str, Document], token: str = "", *, is_public: bool = False) -> None:
+        self._documents = documents
+        self._token = token.encode()
+        self._is_public = is_public
+        self._loop = asyncio.get_running_loop()
+        # Open connections. The connection whose last answer is the oldest comes first.
+        self._connections: dict[Connection, None] = {}
+        # Connections that wait for their turn, in the order of their arrival, each with the last turn before that.
+        self._waiting: dict[Connection, int] = {}
+        self._turns = 0
+        # The last turn before the present request began to wait.
+        self._asked_after = 0
+        self._next_turn: asyncio.Handle | None = None
+        # The loop's time before which no request is served.
+        self._rest_until = 0.0
+        # The newest documents by target, each with the turn in which it was made.
+        self._made: dict[bytes, tuple[int, Answer]] = {}
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return len(self._connections)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for connection in tuple(self._connections):
+            connection.close()
+
+    def opened(self, connection: Connection) -> None:
+        """Adds a connection. If there are too many, the one that has been idle longest ends."""
+        self._connections[connection] = None
+        if len(self._connections) > _CONNECTIONS_MAX:
+            others = [other for other in self._connections if other is not connection]
+            idle = next((other for other in others if other not in self._waiting), others[0])
+            del self._connections[idle]
+            idle.close()
+
+    def closed(self, connection: Connection) -> None:
+        """Removes a connection."""
+        self._connections.pop(connection, None)
+
+    def answered(self, connection: Connection) -> None:
+        """Notes that a connection has just got an answer, so that it has been idle for the shortest time."""
+        if connection in self._connections:
+            del self._connections[connection]
+            self._connections[connection] = None
+
+    def wait(self, connection: Connection) -> None:
+        """Lets a connection wait for its turn, in which `serve` is called once."""
+        self._waiting[connection] = self._turns
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._next_turn is None and self._waiting:
+            if self._rest_until > self._loop.time():
+                self._next_turn = self._loop.call_at(self._rest_until, self._take_turn)
+            else:
+                self._next_turn = self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._next_turn = None
+        self._turns += 1
+        began = time.thread_time()
+        connection, self._asked_after = next(iter(self._waiting.items()))
+        del self._waiting[connection]
+        try:
+            connection.serve()
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            rest = min(_REST_FACTOR * (time.thread_time() - began), _REST_SECONDS_MAX)
+            self._rest_until = self._loop.time() + rest
+            self._schedule()
+
+    # --- Answers ----------------------------------------------------------------------------------
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request."""
+        refusal = self._refuse(request)
+        if refusal is not None:
+            return refusal
+        path, _, query = request.target.decode("ascii", "replace").partition("?")
+        if path not in self._documents:
+            return complaint(HTTPStatus.NOT_FOUND, "no such path", paths=sorted(self._documents))
+        if request.method not in (b"GET", b"HEAD"):
+            return complaint(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served")
+        # A document that was made while this request waited is as new as one that would be made now.
+        made_in, made = self._made.get(request.target, (0, None))
+        if made is None or made_in <= self._asked_after:
+            status, document = self._documents[path](dict(parse_qsl(query)))
+            made = status, document if isinstance(document, PlainText) else _as_json(document)
+            if len(self._made) >= _CONNECTIONS_MAX:
+                self._made.clear()
+            self._made[request.target] = self._turns, made
+        return made
+
+    def _refuse(self, request: Request) -> Answer | None:
+        """The answer to a request that may not read any document."""
+        # A web page may give its own name the server's address (DNS rebinding), but its requests carry that name.
+        if not self._is_public and request.host is not None and not _is_loopback(request.host.decode("latin-1")):
+            return complaint(HTTPStatus.MISDIRECTED_REQUEST, "the Host header must be 127.0.0.1 or localhost")
+        if self._token and request.target.partition(b"?")[0] != _OPEN_PATH.encode():
+            scheme, _, given = request.authorization.partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+                return complaint(HTTPStatus.UNAUTHORIZED, "send the token: Authorization: Bearer TOKEN")
+        return None
+
+
+def complaint(status: HTTPStatus, text: str, **more: Any) -> Answer:
+    """The answer to a request that gets no document."""
+    return status, _as_json({"error": text, **more})
+
+
+def _as_json(document: Mapping[str, Any]) -> PlainText:
+    return PlainText("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a Host header, with or without a port, names the loopback address."""
+    try:
+        return urlsplit(f"//{host}").hostname in _HOSTS
+    except ValueError:
+        return False

@@ -1,0 +1,33 @@
+"""The token of the admin port, which the server and its tools read from the same places."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zoneserver.cli.parser import Parser
+from zoneserver.support.errors import CannotStartError
+
+__all__ = ["TOKEN_VARIABLE", "read_token", "token_setting"]
+
+TOKEN_VARIABLE = "ZONE_STATS_TOKEN"
+"""The variable that has the token if no file has it."""
+
+
+def token_setting(parser: Parser) -> None:
+    """Declares --stats-token-file."""
+    text = f"file with the token of the admin port; without it {TOKEN_VARIABLE} may have the token"
+    parser.setting("--stats-token-file", parse=Path, help=text)
+
+
+def read_token(path: Path | None) -> str:
+    """The token from the file, else from the environment; empty if neither has one. Raises CannotStartError."""
+    if path is None:
+        return os.environ.get(TOKEN_VARIABLE, "").strip()
+    try:
+        token = path.read_text(errors="replace").strip()
+    except OSError as error:
+        raise CannotStartError(f"cannot read the token in {path}: {error.strerror}") from None
+    if not token:
+        raise CannotStartError(f"the token file {path} is empty")
+    return token
