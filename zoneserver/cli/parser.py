@@ -9,11 +9,12 @@ fill in what was not given as a flag.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -191,11 +192,11 @@ class Parser(argparse.ArgumentParser):
     def _fill(self, arguments: argparse.Namespace) -> None:
         """Adds to the flags what the environment, the file and the defaults say."""
         sources = {setting.dest: "flag" for setting in self._settings if hasattr(arguments, setting.dest)}
-        for layer in (self._environment(), self._file(getattr(arguments, "config", None))):
-            for dest, (value, source) in layer.items():
-                if dest not in sources:
-                    setattr(arguments, dest, value)
-                    sources[dest] = source
+        layers = self._environment, functools.partial(self._file, getattr(arguments, "config", None))
+        for read in layers:
+            for dest, (value, source) in read(sources.keys()).items():
+                setattr(arguments, dest, value)
+                sources[dest] = source
         for setting in self._settings:
             if setting.dest not in sources:
                 setattr(arguments, setting.dest, setting.default)
@@ -204,16 +205,19 @@ class Parser(argparse.ArgumentParser):
             print(self._to_toml(arguments, sources), end="", flush=True)
             self.exit(Exit.OK)
 
-    def _environment(self) -> _Layer:
-        """The values of the variables; an empty variable counts as not set."""
+    # A value that a layer of higher priority has already set is not read: it may be nonsense, and is not needed.
+
+    def _environment(self, done: Collection[str]) -> _Layer:
+        """The values of the variables, without those of the dests in `done`; an empty variable counts as not set."""
         layer: _Layer = {}
         for setting in self._settings:
-            if text := os.environ.get(setting.variable):
+            if setting.dest not in done and (text := os.environ.get(setting.variable)):
                 self._add(layer, setting, setting.variable, setting.from_variable, text)
         return layer
 
-    def _file(self, path: str | None) -> _Layer:
-        """The values of the file. The table of this command has priority over the top of the file."""
+    def _file(self, path: str | None, done: Collection[str]) -> _Layer:
+        """The values of the file, without those of the dests in `done`. The table of this command has priority over the
+        top of the file."""
         path = path or os.environ.get("ZONE_CONFIG")
         if not path:
             return {}
@@ -223,20 +227,22 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{path}: {getattr(error, 'strerror', None) or error}")
         settings = {setting.key: setting for setting in self._settings}
         top, own = _Layer(), _Layer()
+        for name, value in document.get(self.table, {}).items():
+            key = name.replace("_", "-")
+            if key not in settings:
+                self.error(f"{path}: [{self.table}] has no setting {name!r}; {nearest(key, tuple(settings))}")
+            if settings[key].dest not in done:
+                self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         for name, value in document.items():
             key = name.replace("_", "-")
             if key in settings:
-                self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
+                if settings[key].dest not in (*done, *own):
+                    self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
             elif isinstance(value, dict) and name not in COMMANDS:
                 self.error(f"{path}: there is no command for the table [{name}]; {nearest(name, COMMANDS)}")
             elif not isinstance(value, dict) and key not in _SHARED:
                 hint = f"{nearest(key, (*settings, *_SHARED))} (each command has a table for its settings)"
                 self.error(f"{path}: {self.prog} has no setting {name!r}; {hint}")
-        for name, value in document.get(self.table, {}).items():
-            key = name.replace("_", "-")
-            if key not in settings:
-                self.error(f"{path}: [{self.table}] has no setting {name!r}; {nearest(key, tuple(settings))}")
-            self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         return top | own
 
     def _add(self, layer: _Layer, setting: Setting, source: str, read: Callable[[Any], Any], value: Any) -> None:

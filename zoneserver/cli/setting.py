@@ -25,6 +25,8 @@ _METAVARS = {
 }
 _FORMATS: dict[Any, Callable[[Any], str]] = {parse_duration: exact_duration, parse_size: exact_size}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+# Kubernetes sets the variable NAME_PORT to such an address in every pod beside a service called `name`.
+_SERVICE = re.compile(r"(tcp|udp|sctp)://")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -60,6 +62,12 @@ class Setting:
 
     def from_variable(self, text: str) -> Any:
         """The value in a variable. Raises ValueError."""
+        if self.variable.endswith("_PORT") and _SERVICE.match(text):
+            service = self.variable.removesuffix("_PORT").lower().replace("_", "-")
+            raise ValueError(
+                f"{text!r} is the address of a Kubernetes service named {service!r}, and not a port: give the flag "
+                f"--{self.key}, or set enableServiceLinks: false in the pod"
+            )
         if self.const is not None:
             if text.lower() not in (*_TRUE, *_FALSE):
                 raise ValueError(f"{text!r} is neither 1 nor 0")
