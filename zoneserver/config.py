@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import nearest, parse_count, parse_duration, parse_integer, parse_size
 
 __all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "parse_limits"]
@@ -116,7 +116,7 @@ class Config:
     10
     """
 
-    host: str = _setting("127.0.0.1", "address to listen on")
+    host: str = _setting("127.0.0.1", "address to listen on; a name stands for all its addresses", parse_host)
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
     stats_port: int | None = _setting(
         7778, "loopback port for /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port", parse_integer
@@ -146,6 +146,8 @@ class Config:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        # The class is frozen for its users.
+        object.__setattr__(self, "host", parse_host(self.host))
         ranges = ("port", 0, 65535), ("stats_port", 0, 65535), ("hz", 1, 100), ("max_players", 1, 65_000)
         for name, low, high in ranges:
             value = getattr(self, name)
@@ -157,15 +159,8 @@ class Config:
             raise ValueError("a TLS key needs its certificate")
         if self.secret and len(self.secret) < SECRET_BYTES_MIN:
             raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(self.secret)}")
-        if not self.secret and not self.is_open and not _is_loopback(self.host):
+        if not self.secret and not self.is_open and not is_loopback(self.host):
             raise ValueError(
                 f"without a secret anyone who can reach {self.host} may join under any name: "
                 "set a secret (--secret-file), or allow it (--open)"
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False  # A host name may resolve to any address.

@@ -20,6 +20,7 @@ from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError, CommandError, Exit
 from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
+from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_port
 
 __all__ = ["main", "parse_line", "update_lines"]
@@ -60,7 +61,7 @@ def _parser() -> Parser:
     parser = Parser("zone-client", text, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="NAME [flags]")
     parser.add_argument("name", metavar="NAME", help="the name of your player")
     parser.section("server")
-    parser.setting("--host", default="127.0.0.1", help="address of the server")
+    parser.setting("--host", parse=parse_host, default="127.0.0.1", help="address of the server")
     parser.setting("--port", parse=parse_port, default=7777, help="port for players")
     text = "for a zone that requires tickets: the text that zoneserver ticket prints"
     parser.setting("--ticket", default="", help=text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver.support.format import exact_duration, exact_size
+from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_count, parse_duration, parse_integer, parse_port, parse_size
 
 __all__ = ["Setting"]
@@ -21,6 +22,7 @@ _METAVARS = {
     parse_count: "N",
     parse_port: "PORT",
     parse_integer: "N",
+    parse_host: "HOST",
     Path: "FILE",
 }
 _FORMATS: dict[Any, Callable[[Any], str]] = {parse_duration: exact_duration, parse_size: exact_size}

@@ -18,11 +18,12 @@ from zoneserver.cli.command import is_quiet, parse_output, require_open_files, r
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
+from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_integer, parse_number, parse_port
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix
+from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, parse_mix
 from zonetools.swarm.report.build import passed, summary
 from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.conditions import evaluate, parse_condition
@@ -103,7 +104,7 @@ def _parser() -> Parser:
     )
     default, flag = Plan(), parser.setting
     parser.section("server")
-    flag("--host", help="address of the server", shown=default.host)
+    flag("--host", parse=parse_host, help="address of the server", shown=default.host)
     flag("--port", parse=parse_port, help="port for players", shown=str(default.port))
     flag("--stats-port", parse=parse_port, help="admin port, for the statistics of the server", shown=str(_STATS_PORT))
     parser.switch("--yes-remote", help="confirm that you may load a server on another machine")
@@ -206,7 +207,7 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
                 )
             )
             plan, stats_port = dataclasses.replace(plan, host="127.0.0.1", port=server.port), server.stats_port
-        elif stats_port is None and is_this_machine(plan.host):
+        elif stats_port is None and is_loopback(plan.host):
             # The admin port of a server is usually open to its own machine only, so it is not tried elsewhere.
             stats_port = _STATS_PORT
         conductor = Conductor(plan, stats_port)
