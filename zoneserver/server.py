@@ -18,6 +18,7 @@ from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
+from zoneserver.support.format import format_address
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.local_link import LocalZoneLink
@@ -77,14 +78,21 @@ class ZoneServer:
         tls_context = _tls_context(config)
         with contextlib.ExitStack() as unless_started:
             # Both ports are bound first, so that nothing has started when one of them is taken.
-            player_socket = unless_started.enter_context(tcp.bind(config.host, config.port, config.limits))
+            player_sockets = tcp.bind_all(config.host, config.port, config.limits)
+            for player_socket in player_sockets:
+                unless_started.enter_context(player_socket)
             admin_socket = None
             if config.stats_port is not None:
                 admin_socket = unless_started.enter_context(tcp.bind("127.0.0.1", config.stats_port))
             self._assemble()
-            self.port = player_socket.getsockname()[1]
+            self.port = player_sockets[0].getsockname()[1]
+            self.addresses = [format_address(*sock.getsockname()[:2]) for sock in player_sockets]
+            """Where players connect: address and port of each listening socket, as text."""
             self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
-            self._listen(player_socket, tls_context, admin_socket)
+            for player_socket in player_sockets:
+                self._listen(player_socket, tls_context)
+            if admin_socket is not None:
+                self._listen_admin(admin_socket)
             unless_started.pop_all()
         self.tick_loop.start()
         self._reporter.start()
@@ -114,19 +122,18 @@ class ZoneServer:
         self.tick_loop = TickLoop(link, self.zone, self.gateway, self._reporter, self._loop, self._fail)
         self._started = time.monotonic()
 
-    def _listen(
-        self, player_socket: socket.socket, tls_context: ssl.SSLContext | None, admin_socket: socket.socket | None
-    ) -> None:
+    def _listen(self, player_socket: socket.socket, tls_context: ssl.SSLContext | None) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
         if tls_context is not None:
             sessions = tls.TlsListener(player_socket, lambda: Session(gateway, limits, loop), tls_context, limits)
             self._listeners.append(sessions)
         else:
             self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))
-        if admin_socket is not None:
-            served = documents(self._watched_stats, gateway, self.zone.world, loop.time, self._is_healthy)
-            connections = self._admin_connections
-            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(served, connections)))
+
+    def _listen_admin(self, admin_socket: socket.socket) -> None:
+        served = documents(self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy)
+        connections = self._admin_connections
+        self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(served, connections)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
