@@ -100,7 +100,7 @@ def test_the_error_of_a_port_in_use_names_its_holder(flag: str) -> None:
         (["--host", "0.0.0.0"], "without a secret anyone who can reach 0.0.0.0 may join"),
         (["--secret-file", "/no/such/file"], "cannot read the secret in /no/such/file"),
         (["--secret-file", "/dev/null"], "the secret file /dev/null is empty"),
-        (["--tls-cert", "/no/such/file"], "cannot use the certificate /no/such/file"),
+        (["--tls-cert", "/no/such/file"], "cannot read the certificate /no/such/file: No such file"),
         (["--tls-key", "/no/such/file"], "a TLS key needs its certificate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
