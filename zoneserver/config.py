@@ -10,7 +10,7 @@ from typing import Any
 from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "parse_limits"]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits"]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -103,6 +103,12 @@ def parse_limits(text: str) -> dict[str, float]:
     return limits
 
 
+def check_secret(secret: bytes) -> None:
+    """Raises ValueError for a secret that could be guessed."""
+    if len(secret) < SECRET_BYTES_MIN:
+        raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(secret)}")
+
+
 def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: str | None = None) -> Any:
     """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
     return field(default=default, metadata={"help": text, "parse": parse, "shown": shown})
@@ -157,10 +163,15 @@ class Config:
             raise ValueError(f"port and stats_port must differ: both are {self.port}")
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("a TLS key needs its certificate")
-        if self.secret and len(self.secret) < SECRET_BYTES_MIN:
-            raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(self.secret)}")
-        if not self.secret and not self.is_open and not is_loopback(self.host):
-            raise ValueError(
-                f"without a secret anyone who can reach {self.host} may join under any name: "
-                "set a secret (--secret-file), or allow it (--open)"
-            )
+        if self.secret:
+            check_secret(self.secret)
+        check_exposure(self, self.host)
+
+
+def check_exposure(config: Config, host: str) -> None:
+    """Raises ValueError if anyone could join at this address from other machines, and no setting allows that."""
+    if not config.secret and not config.is_open and not is_loopback(host):
+        raise ValueError(
+            f"without a secret anyone who can reach {host} may join under any name: "
+            "set a secret (--secret-file), or allow it (--open)"
+        )

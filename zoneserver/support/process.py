@@ -9,7 +9,15 @@ import os
 import sys
 from collections.abc import Callable
 
-__all__ = ["discard_output", "freeze_growth", "own_environment", "port_holder", "raise_open_files", "rss_bytes"]
+__all__ = [
+    "discard_output",
+    "freeze_growth",
+    "has_terminal",
+    "own_environment",
+    "port_holder",
+    "raise_open_files",
+    "rss_bytes",
+]
 
 
 def own_environment() -> dict[str, str]:
@@ -18,6 +26,15 @@ def own_environment() -> dict[str, str]:
     It lacks the ZONE_* variables: they are settings of this process, such as its port or its secret.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith("ZONE_")}
+
+
+def has_terminal() -> bool:
+    """Whether the process has a terminal, and the terminal is still open."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def discard_output() -> None:
