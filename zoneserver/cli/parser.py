@@ -93,15 +93,18 @@ class Parser(argparse.ArgumentParser):
         dest: str | None = None,
         repeats: bool = False,
         optional: str | None = None,
+        is_hidden: bool = False,
     ) -> None:
         """Declares a flag with a value, and its short form; or a positional argument that may be left out.
 
         `parse` reads the value, or raises ValueError with a sentence. `shown` is the default in the help, if the text
         of `default` does not say enough. With `repeats` the value is a list of all values given. `optional` is the
-        value of a flag that is given without one.
+        value of a flag that is given without one. --show-config does not show a value with `is_hidden`.
         """
         name = flags[0].lstrip("-")
-        setting = Setting(name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats)
+        setting = Setting(
+            name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats, is_hidden
+        )
         more: dict[str, Any] = {"dest": setting.dest} if flags[0] != name else {}
         if repeats:
             more["action"] = "append"
@@ -268,6 +271,8 @@ class Parser(argparse.ArgumentParser):
                 continue  # It sets another setting, which has its own line.
             value = getattr(arguments, setting.dest)
             unset = value is None or value in ("", [], {})
+            if setting.is_hidden and not unset:
+                unset, sources = True, sources | {setting.dest: f"{sources[setting.dest]}, not shown"}
             line = f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}"
             rows.append((line, sources[setting.dest]))
         width = max(len(left) for left, _ in rows)

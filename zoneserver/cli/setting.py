@@ -46,6 +46,8 @@ class Setting:
     """The value that a switch sets; None for a setting that takes a value."""
     repeats: bool = False
     """Whether the value is a list, with one element for each time that the flag is given."""
+    is_hidden: bool = False
+    """Whether the value is for this command only, and never shown."""
 
     @property
     def variable(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from zoneclient.bots.behaviours import ROLES
 
+from zoneserver.cli.access import Access, access_settings, read_access
 from zoneserver.cli.command import is_quiet, parse_output, require_open_files, run_command, write_output
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import Exit, UsageError
@@ -32,6 +33,7 @@ from zonetools.swarm.report.html import html_page
 from zonetools.swarm.report.live import Display
 from zonetools.swarm.report.metrics import METRICS
 from zonetools.swarm.report.text import show
+from zonetools.swarm.server_observer import ServerObserver
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _main(arguments: argparse.Namespace) -> int:
     default = Plan()
     if arguments.spawn_server is not None:
-        for name in ("host", "port", "stats-port"):
-            if getattr(arguments, name.replace("-", "_")) is not None:
+        for name in ("host", "port", "stats-port", "tls", "tls-ca", "secret-file", "zone"):
+            if getattr(arguments, name.replace("-", "_")):
                 raise UsageError(f"--{name} is for a running server; --spawn-server starts a server of its own")
     elif arguments.hz is not None:
         raise UsageError("--hz is for --spawn-server: a running server has its own tick rate")
@@ -82,6 +84,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         processes=min(arguments.processes, arguments.bots),
         mix=arguments.mix,
         deflate=arguments.deflate,
+        access=read_access(arguments) if arguments.spawn_server is None else Access(),
     )
     try:
         check_target(plan, arguments.yes_remote)
@@ -111,6 +114,7 @@ def _parser() -> Parser:
     text = "start a server for this run, with this game or the demo game"
     flag("--spawn-server", optional=_DEMO_GAME, metavar="module:Rules", help=text)
     flag("--hz", parse=above_zero(parse_integer), help="tick rate of a spawned server", shown="20")
+    access_settings(parser, ", if the server's statistics do not tell it")
     parser.section("bots")
     flag("--bots", "-u", parse=above_zero(parse_count), default=default.bots, help="number of bots")
     flag("--ramp", "-r", parse=above_zero(parse_number), default=default.ramp, help="joins per second")
@@ -210,10 +214,25 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
         elif stats_port is None and is_loopback(plan.host):
             # The admin port of a server is usually open to its own machine only, so it is not tried elsewhere.
             stats_port = _STATS_PORT
+        plan = await _with_zone(plan, stats_port, arguments)
         conductor = Conductor(plan, stats_port)
         on_stop_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress and not is_quiet()) as display:
             return await conductor.run(display.show)
+
+
+async def _with_zone(plan: Plan, stats_port: int | None, arguments: argparse.Namespace) -> Plan:
+    """Add the name of the zone to a plan with tickets: the server's statistics have it. Raises UsageError."""
+    access = plan.access
+    if not access.secret or access.zone:
+        return plan
+    stats = await ServerObserver(plan.host, stats_port).read()
+    if stats is not None:
+        return dataclasses.replace(plan, access=dataclasses.replace(access, zone=stats.game))
+    if arguments.secret_file is not None:
+        raise UsageError("a ticket is for one zone, and the server's statistics do not answer: name it with --zone")
+    # A secret in the environment may be meant for another command.
+    return dataclasses.replace(plan, access=dataclasses.replace(access, secret=b""))
 
 
 if __name__ == "__main__":

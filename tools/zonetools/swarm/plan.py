@@ -11,6 +11,7 @@ from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
 
 from zoneserver.authoring.load import LoadError, load_class
+from zoneserver.cli.access import Access
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
 from zoneserver.support.host import is_loopback
@@ -87,6 +88,8 @@ class Plan:
     mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
     deflate: bool = False
     """Whether the honest bots ask for frames and snapshots to be deflated."""
+    access: Access = dataclasses.field(default_factory=Access)
+    """How the bots get in: with TLS, and with tickets."""
 
     @property
     def hostile(self) -> dict[str, int]:
@@ -157,11 +160,13 @@ class Plan:
 
 
 def check_target(plan: Plan, yes_remote: bool) -> None:
-    """Raise ValueError if the plan must not run against its target. Connects to nothing.
+    """Raise ValueError if the plan must not or cannot run against its target. Connects to nothing.
 
     A server on another machine needs `yes_remote`: the user says that they may load it. Hostile bots never attack
     another machine.
     """
+    if plan.hostile and plan.access.is_tls:
+        raise ValueError("hostile bots speak no TLS: remove them from --mix, or attack a server without TLS")
     if is_loopback(plan.host):
         return
     if not yes_remote:
