@@ -100,7 +100,7 @@ class ZoneServer:
             admin_socket = None
             if config.stats_port is not None:
                 admin_socket = unless_started.enter_context(tcp.bind("127.0.0.1", config.stats_port))
-            self._assemble()
+            self._assemble(len(player_sockets))
             self.port = player_sockets[0].getsockname()[1]
             self.addresses = [format_address(*sock.getsockname()[:2]) for sock in player_sockets]
             """Where players connect: address and port of each listening socket, as text."""
@@ -113,13 +113,13 @@ class ZoneServer:
         self.tick_loop.start()
         self._reporter.start()
 
-    def _assemble(self) -> None:
+    def _assemble(self, listeners: int) -> None:
         """Makes the parts. Raises TypeError or GameError for a game that cannot run."""
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        # A TLS handshake holds a descriptor before it counts as a connection.
-        spare = _SPARE_FILES + (tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
+        # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
+        spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
