@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "is_loopback", "parse_limits"]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits"]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -114,6 +114,12 @@ def parse_limits(text: str) -> dict[str, float]:
     return limits
 
 
+def check_secret(secret: bytes) -> None:
+    """Raises ValueError for a secret that could be guessed."""
+    if len(secret) < SECRET_BYTES_MIN:
+        raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(secret)}")
+
+
 def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: str | None = None) -> Any:
     """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
     return field(default=default, metadata={"help": text, "parse": parse, "shown": shown})
@@ -127,13 +133,15 @@ class Config:
     10
     """
 
-    host: str = _setting("127.0.0.1", "address to listen on")
+    host: str = _setting("127.0.0.1", "address to listen on; a name stands for all its addresses", parse_host)
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
     stats_port: int | None = _setting(
         7778, "admin port: /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port", parse_integer
     )
     """None serves no statistics."""
-    stats_host: str = _setting("127.0.0.1", "address of the admin port; other machines need a token to read it")
+    stats_host: str = _setting(
+        "127.0.0.1", "address of the admin port; other machines need a token to read it", parse_host
+    )
     stats_token: str = field(default="", repr=False)
     """What a request for statistics has to send; empty for none. It is required if other machines can send requests."""
     hz: int = _setting(20, "ticks per second", parse_integer)
@@ -160,6 +168,8 @@ class Config:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        # The class is frozen for its users.
+        object.__setattr__(self, "host", parse_host(self.host))
         ranges = ("port", 0, 65535), ("stats_port", 0, 65535), ("hz", 1, 100), ("max_players", 1, 65_000)
         for name, low, high in ranges:
             value = getattr(self, name)
@@ -169,8 +179,6 @@ class Config:
             raise ValueError(f"port and stats_port must differ: both are {self.port}")
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("a TLS key needs its certificate")
-        if self.secret and len(self.secret) < SECRET_BYTES_MIN:
-            raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(self.secret)}")
         if self.stats_token and (len(self.stats_token) < SECRET_BYTES_MIN or not _TOKEN.fullmatch(self.stats_token)):
             raise ValueError(f"a stats token must have at least {SECRET_BYTES_MIN} characters, all visible ASCII ones")
         if self.stats_port is not None and not is_loopback(self.stats_host) and not self.stats_token:
@@ -178,16 +186,15 @@ class Config:
                 f"without a token anyone who can reach {self.stats_host} may read the statistics: "
                 "set a token (--stats-token-file)"
             )
-        if not self.secret and not self.is_open and not is_loopback(self.host):
-            raise ValueError(
-                f"without a secret anyone who can reach {self.host} may join under any name: "
-                "set a secret (--secret-file), or allow it (--open)"
-            )
+        if self.secret:
+            check_secret(self.secret)
+        check_exposure(self, self.host)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False  # A host name may resolve to any address.
+def check_exposure(config: Config, host: str) -> None:
+    """Raises ValueError if anyone could join at this address from other machines, and no setting allows that."""
+    if not config.secret and not config.is_open and not is_loopback(host):
+        raise ValueError(
+            f"without a secret anyone who can reach {host} may join under any name: "
+            "set a secret (--secret-file), or allow it (--open)"
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
-import ssl
 import time
 from typing import Any, Self
 
@@ -15,11 +15,13 @@ from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
-from zoneserver.config import Config, is_loopback
+from zoneserver.config import Config, check_exposure, check_secret
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
+from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.format import format_address
+from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
@@ -27,7 +29,13 @@ from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone, new_game
 
-__all__ = ["ZoneServer"]
+__all__ = ["SECRET_GRACE_SECONDS", "ZoneServer"]
+
+SECRET_GRACE_SECONDS = 300
+"""How long the secret before the present one still verifies tickets: as long as `zoneserver ticket` makes a ticket
+valid for."""
+
+_log = logging.getLogger(__name__)
 
 # Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
@@ -56,9 +64,12 @@ class ZoneServer:
             raise TypeError("pass a Config or single settings, not both")
         self.config = config if config is not None else Config(**settings)
         self._rules = new_game(rules) if isinstance(rules, type) else rules
+        self.sockets: list[socket.socket] = []
+        """Sockets that listen already, given before `start`: players connect there, and not at `host` and `port`."""
         self.has_failed = False
         """Whether the server stopped because too many ticks failed."""
         self._loop: asyncio.AbstractEventLoop
+        self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
         self._admin: AdminPort | None = None
         self._stopping: asyncio.Event
@@ -74,31 +85,44 @@ class ZoneServer:
     async def start(self) -> None:
         """Binds the ports, accepts connections and begins to tick.
 
-        Raises OSError when a port cannot be bound, or the certificate cannot be used (`filename` is then set).
+        Raises OSError when a port cannot be bound, or the certificate cannot be used (`filename` is then set), and
+        ValueError when one of `sockets` lets anyone from other machines join, and the settings do not allow that.
         """
         config = self.config
-        tls_context = _tls_context(config)
+        if config.tls_cert is not None:
+            self._certificate = ServerCertificate(config.tls_cert, config.tls_key)
+            self._warn_of_certificate()
         with contextlib.ExitStack() as unless_started:
             # Both ports are bound first, so that nothing has started when one of them is taken.
-            player_socket = unless_started.enter_context(tcp.bind(config.host, config.port, config.limits))
+            player_sockets = self.sockets or tcp.bind_all(config.host, config.port, config.limits)
+            for player_socket in player_sockets:
+                unless_started.enter_context(player_socket)
+            for player_socket in self.sockets:
+                check_exposure(config, player_socket.getsockname()[0])
+                tcp.set_limits(player_socket, config.limits)
             admin_socket = None
             if config.stats_port is not None:
                 admin_socket = unless_started.enter_context(_bind_admin(config.stats_host, config.stats_port))
-            self._assemble()
-            self.port = player_socket.getsockname()[1]
+            self._assemble(len(player_sockets))
+            self.port = player_sockets[0].getsockname()[1]
+            self.addresses = [format_address(*sock.getsockname()[:2]) for sock in player_sockets]
+            """Where players connect: address and port of each listening socket, as text."""
             self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
-            self._listen(player_socket, tls_context, admin_socket)
+            for player_socket in player_sockets:
+                self._listen(player_socket)
+            if admin_socket is not None:
+                self._listen_admin(admin_socket)
             unless_started.pop_all()
         self.tick_loop.start()
         self._reporter.start()
 
-    def _assemble(self) -> None:
+    def _assemble(self, listeners: int) -> None:
         """Makes the parts. Raises TypeError or GameError for a game that cannot run."""
         config = self.config
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        # A TLS handshake holds a descriptor before it counts as a connection.
-        spare = _SPARE_FILES + (tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
+        # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
+        spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
         """The open-file limit that `max_players` asks for."""
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
@@ -117,20 +141,20 @@ class ZoneServer:
         self.tick_loop = TickLoop(link, self.zone, self.gateway, self._reporter, self._loop, self._fail)
         self._started = time.monotonic()
 
-    def _listen(
-        self, player_socket: socket.socket, tls_context: ssl.SSLContext | None, admin_socket: socket.socket | None
-    ) -> None:
+    def _listen(self, player_socket: socket.socket) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
-        if tls_context is not None:
-            sessions = tls.TlsListener(player_socket, lambda: Session(gateway, limits, loop), tls_context, limits)
+        if self._certificate is not None:
+            context = self._certificate.context
+            sessions = tls.TlsListener(player_socket, lambda: Session(gateway, limits, loop), context, limits)
             self._listeners.append(sessions)
         else:
             self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))
-        if admin_socket is not None:
-            served = documents(self._watched_stats, gateway, self.zone.world, loop.time, self._is_healthy)
-            is_public = not is_loopback(self.config.stats_host)
-            self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
-            self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(admin)))
+
+    def _listen_admin(self, admin_socket: socket.socket) -> None:
+        served = documents(self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy)
+        is_public = not is_loopback(self.config.stats_host)
+        self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
+        self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -139,6 +163,32 @@ class ZoneServer:
                 await self._stopping.wait()
         except TimeoutError:
             self.request_stop()
+
+    def reload_certificate(self) -> None:
+        """Reads the files of the certificate again: players who connect from now on get the new one, and nobody is
+        disconnected. Without TLS it does nothing.
+
+        Raises OSError when the files cannot be used; the server then goes on with the certificate that it has.
+        """
+        if self._certificate is not None:
+            self._certificate.reload()
+            self._warn_of_certificate()
+
+    def change_secret(self, secret: bytes) -> bool:
+        """Verifies tickets with another secret from now on; returns False if it is the same one.
+
+        For SECRET_GRACE_SECONDS, tickets that were made with the secret before this one are good as well. Raises
+        ValueError for a secret that is too short, and for a server that was started without one.
+        """
+        if not self.config.secret:
+            raise ValueError("the server was started without a secret")
+        check_secret(secret)
+        return self.zone.change_secret(secret, time.time() + SECRET_GRACE_SECONDS)
+
+    def _warn_of_certificate(self) -> None:
+        objection = self._certificate and self._certificate.objection()
+        if objection:
+            _log.warning(objection)
 
     def request_stop(self) -> None:
         """Lets `serve` return; may be called from a signal handler of the loop."""
@@ -226,15 +276,3 @@ def _bind_admin(host: str, port: int) -> socket.socket:
     except OSError as error:
         text = f"cannot listen on {format_address(host, port)} for statistics: {error.strerror or error}"
         raise OSError(error.errno, text, host) from None
-
-
-def _tls_context(config: Config) -> ssl.SSLContext | None:
-    if config.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except OSError as error:
-        text = f"cannot use the certificate {config.tls_cert} and its key: {error.strerror}"
-        raise OSError(error.errno, text, config.tls_cert) from None
-    return context

@@ -17,11 +17,13 @@ from collections.abc import Sequence
 
 from zoneclient.connection import Update, ZoneConnection, connect
 from zoneclient.errors import JoinRefusedError, ZoneClosedError
+from zoneserver.cli.access import access_settings, explain_connect_error, read_access
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
-from zoneserver.support.errors import CannotStartError, CommandError, Exit
+from zoneserver.support.errors import CannotStartError, CommandError, Exit, UsageError
 from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
+from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_port
 
 __all__ = ["main", "parse_line", "update_lines"]
@@ -58,17 +60,19 @@ async def _main(arguments: argparse.Namespace) -> int:
     except ConnectionRefusedError:
         raise CannotStartError(f"no server listens on {address}: is it running?") from None
     except (OSError, ValueError) as error:
-        raise CannotStartError(f"{address}: {error or 'no answer'}") from None
+        raise CannotStartError(f"{address}: {explain_connect_error(error)}") from None
 
 
 def _parser() -> Parser:
     parser = Parser("zone-client", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="NAME [flags]")
     parser.add_argument("name", metavar="NAME", help="the name of your player")
     parser.section("server")
-    parser.setting("--host", default="127.0.0.1", help="address of the server")
+    parser.setting("--host", parse=parse_host, default="127.0.0.1", help="address of the server")
     parser.setting("--port", parse=parse_port, default=7777, help="port for players")
+    parser.section("admission")
     text = "for a zone that requires tickets: the text that zoneserver ticket prints"
-    parser.setting("--ticket", default="", help=text)
+    parser.setting("--ticket", default="", help=text, is_hidden=True)
+    access_settings(parser, "; --secret-file needs it")
     parser.common()
     return parser
 
@@ -111,7 +115,15 @@ def update_lines(update: Update) -> list[str]:
 
 
 async def _play(arguments: argparse.Namespace) -> int:
-    async with connect(arguments.host, arguments.port, name=arguments.name, ticket=arguments.ticket) as zone:
+    access = read_access(arguments)
+    if arguments.ticket and arguments.secret_file:
+        raise UsageError("--ticket and --secret-file exclude each other: the secret makes a ticket")
+    if arguments.secret_file and not access.zone:
+        raise UsageError("a ticket is for one zone: name it with --zone, as in --zone plaza")
+    # Without the name of the zone, a secret in the environment is not meant for this.
+    ticket = arguments.ticket or (access.ticket(arguments.name) if access.zone else b"")
+    host, port, tls = arguments.host, arguments.port, access.context()
+    async with connect(host, port, name=arguments.name, ticket=ticket, tls=tls) as zone:
         text = f"you are {zone.name}, in {printable(zone.game)}; type a line and press return; Ctrl-D leaves"
         print(text, file=sys.stderr)
         tasks = [asyncio.create_task(_print_updates(zone)), asyncio.create_task(_send_input(zone))]

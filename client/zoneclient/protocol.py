@@ -16,6 +16,10 @@ from zoneserver.protocol.messages import DEFLATE, Bye, Goodbye, Hello, Op, Ping,
 
 __all__ = ["ClientProtocol"]
 
+# A server that expects TLS either closes the connection when it gets something else, or sends an alert first.
+_TLS_ALERT = b"\x15\x03"
+_ASKS_FOR_TLS = "the connection ended without an answer; if the server requires TLS, connect with --tls (or tls=...)"
+
 
 class ClientProtocol(asyncio.Protocol):
     """Speaks the protocol. Override the `on_*` methods to receive its messages.
@@ -42,6 +46,7 @@ class ClientProtocol(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
         """Set by `connection_made`."""
+        self._is_tls = False
         self.is_lost = False
         """True after `connection_lost`: the transport must not be used any more."""
         self._encodings = (DEFLATE,) if deflate else ()
@@ -154,6 +159,7 @@ class ClientProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio.Transport.
         self.transport = transport
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
         self.send_hello()
 
     def data_received(self, data: bytes) -> None:
@@ -165,7 +171,9 @@ class ClientProtocol(asyncio.Protocol):
                 raise ValueError(self._deframer.error)
         except ValueError as error:
             # The framing, the encoding or the state is wrong, so nothing after this can be trusted.
-            self.record_end(Bye(str(CloseReason.PROTOCOL_ERROR), f"from the server: {error}", False))
+            is_alert = self.welcome is None and data.startswith(_TLS_ALERT)
+            text = f"from the server: {_ASKS_FOR_TLS if is_alert else error}"
+            self.record_end(Bye(str(CloseReason.PROTOCOL_ERROR), text, False))
             self.transport.abort()
 
     def _on_payload(self, payload: bytes) -> None:
@@ -204,6 +212,8 @@ class ClientProtocol(asyncio.Protocol):
             self._flush_handle.cancel()
         if self.bye is None:
             text = str(exc) if exc else CloseReason.CONNECTION_LOST.text
+            if not self.received_bytes and not self._is_tls:
+                text = _ASKS_FOR_TLS
             self.record_end(Bye(str(CloseReason.CONNECTION_LOST), text, True))
         assert self.bye is not None
         self.on_closed(self.bye)

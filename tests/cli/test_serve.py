@@ -136,7 +136,7 @@ def test_statistics_are_logged_while_nothing_reads_the_stats_port(run: Run, open
     assert report["deliveries_out_per_s"] >= 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_stop_signal_sends_bye_to_every_player(
     run: Run, opened: list[Server | Player], number: signal.Signals
 ) -> None:

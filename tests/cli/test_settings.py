@@ -120,6 +120,37 @@ def test_the_table_of_the_command_overrides_the_top_of_the_file(
     assert (read("--config", str(file)).time, read("--config", str(file)).bed) == (5.0, "own left")
 
 
+def test_a_value_that_a_higher_layer_sets_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneserver.cli.parser.COMMANDS", (*COMMANDS, "nap"))
+    monkeypatch.setenv("ZONE_TIME", "tcp://10.0.0.1:7777")
+    file = tmp_path / "zone.toml"
+    file.write_text('time = []\nsize = "huge"\nown-bed = "left"\nbed = "right"\n[nap]\nsize = "4KiB"\n')
+    found = read("--config", str(file), "--time", "2s", "--bed", "mine")
+    assert (found.time, found.size, found.bed) == (2.0, 4096, "mine")
+    monkeypatch.setenv("ZONE_TIME", "3s")
+    monkeypatch.setenv("ZONE_OWN_BED", "hers")
+    assert (read("--config", str(file)).time, read("--config", str(file)).bed) == (3.0, "own hers")
+
+
+def test_show_config_reads_no_variable_under_a_flag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZONE_PORT", "tcp://10.0.0.1:7777")
+    lines = shown(capsys, cli._parser(), "run", "--port", "0").splitlines()
+    assert [line.split() for line in lines if line.startswith("port")] == [["port", "=", "0", "#", "flag"]]
+
+
+def test_the_variable_of_a_kubernetes_service_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZONE_STATS_PORT", "tcp://10.0.0.1:7777")
+    with pytest.raises(SystemExit) as caught:
+        cli._parser().read(["run"])
+    assert caught.value.code == Exit.USAGE
+    text = "is the address of a Kubernetes service named 'zone-stats', and not a port: give the flag --stats-port"
+    assert text in capsys.readouterr().err
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZONE_TIME", "")
     monkeypatch.setenv("ZONE_SNORE", "")

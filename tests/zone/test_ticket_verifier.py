@@ -90,3 +90,28 @@ def test_ticket_from_text_reads_what_ticket_to_text_writes(ticket: bytes) -> Non
 def test_ticket_from_text_rejects_other_text(text: str) -> None:
     with pytest.raises(ValueError, match="base64url"):
         ticket_from_text(text)
+
+
+def test_changed_secret_verifies_at_once_and_the_former_one_until_the_grace_is_over() -> None:
+    verifier, other = make_verifier(), b"fedcba9876543210"
+    tickets = {secret: issue_ticket(secret, "ann", "plaza", int(NOW) + 600, bytes(16)) for secret in (SECRET, other)}
+    assert verifier.check("ann", tickets[other], NOW) is not None
+    assert not verifier.change_secret(SECRET, NOW + 60)
+    assert verifier.change_secret(other, NOW + 60)
+    assert [verifier.check("ann", ticket, NOW + 59) for ticket in tickets.values()] == [None, None]
+    assert verifier.check("ann", tickets[SECRET], NOW + 60) is not None
+    assert verifier.check("ann", tickets[other], NOW + 60) is None
+
+
+def test_second_change_of_the_secret_ends_the_grace_of_the_first_one() -> None:
+    verifier = make_verifier()
+    verifier.change_secret(b"fedcba9876543210", NOW + 60)
+    verifier.change_secret(b"another secret..", NOW + 60)
+    assert verifier.check("ann", TICKET, NOW) is not None
+
+
+def test_used_ticket_stays_used_when_the_secret_changes() -> None:
+    verifier = make_verifier()
+    verifier.consume(TICKET)
+    verifier.change_secret(b"fedcba9876543210", NOW + 60)
+    assert verifier.check("ann", TICKET, NOW) == "the ticket has been used"

@@ -74,7 +74,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
         )
     lines = [
         f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}",
-        f"players    {format_address(config.host, server.port)}{' by TLS' if config.tls_cert else ''}",
+        f"players    {' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}",
     ]
     if not config.secret:
         lines.append("no secret: anyone may join under any name")

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,15 +18,16 @@ from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
 from zoneserver.cli.token import read_token, token_setting
 from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
-from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
+from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
-from zoneserver.support.errors import CannotStartError, Exit, UsageError
+from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
-from zoneserver.support.files import read_file
+from zoneserver.support.logs import print_error
 from zoneserver.support.parse import above_zero, one_of, parse_duration
 from zoneserver.zone.rules import Rules
 
@@ -38,8 +38,9 @@ _EXAMPLES = """\
   zoneserver new mygame                     make a folder with a small game and its test
   zoneserver check mygame:Mygame            describe the class Mygame of mygame.py, and test it
   zoneserver run mygame:Mygame --hz 10      run it
-  zoneserver ticket ann --secret-file F     print a ticket with which ann may join once
+  zoneserver ticket ann mygame:Mygame       print a ticket with which ann may join once
 """
+_DEMO_GAME = "zoneserver.games.plaza:Plaza"
 _RUN_EXAMPLES = """\
   zoneserver run                                   run the demo game on 127.0.0.1:7777
   zoneserver run mygame:Mygame --hz 10             run the class Mygame of mygame.py
@@ -49,7 +50,6 @@ _RUN_EXAMPLES = """\
 _EXIT_CODES = """\
 0 stopped normally, 1 the zone failed, or `check` found a problem,
 2 wrong usage, 3 cannot start, 130 interrupted twice"""
-_SECRET_VARIABLE = "ZONE_SECRET"
 
 
 def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = ZoneServer) -> int:
@@ -66,9 +66,9 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
 def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
     fields = (field.name for field in dataclasses.fields(Config))
     values: dict[str, Any] = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
-    values |= {"secret": _secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
     values["stats_token"] = read_token(arguments.stats_token_file)
     try:
+        values |= {"secret": read_secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
         config = Config(**values)
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -81,18 +81,29 @@ def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
 
 
 def _ticket(arguments: argparse.Namespace) -> int:
-    secret = _secret(arguments.secret_file)
-    if len(secret) < SECRET_BYTES_MIN:
+    try:
+        secret = read_secret(arguments.secret_file)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not secret:
         raise UsageError(
-            f"a ticket needs a secret of at least {SECRET_BYTES_MIN} bytes: set --secret-file or {_SECRET_VARIABLE}"
+            f"a ticket needs a secret of at least {SECRET_BYTES_MIN} bytes: set --secret-file or {SECRET_VARIABLE}"
         )
     if not is_name(arguments.name):
         raise UsageError(NAME_TEXT)
+    zone = arguments.zone or _zone_name(_rules(arguments.rules or _DEMO_GAME))
+    if not (arguments.zone or arguments.rules):
+        text = "the ticket is for plaza, the demo game; for another game: zoneserver ticket NAME module:Rules"
+        print_error(text)
     expires_at = int(time.time() + arguments.valid)
-    ticket = ticket_to_text(issue_ticket(secret, arguments.name, arguments.zone, expires_at, secrets.token_bytes(16)))
-    form = {"schema": "zone-ticket/1", "name": arguments.name, "zone": arguments.zone, "expires_at": expires_at}
+    ticket = ticket_to_text(new_ticket(secret, arguments.name, zone, expires_at))
+    form = {"schema": "zone-ticket/1", "name": arguments.name, "zone": zone, "expires_at": expires_at}
     write_output("-", json.dumps(form | {"ticket": ticket}) if arguments.json else ticket)
     return Exit.OK
+
+
+def _zone_name(rules: type[Rules]) -> str:
+    return rules.name or rules.__name__.lower()
 
 
 def _new(arguments: argparse.Namespace) -> int:
@@ -111,21 +122,6 @@ def _check(arguments: argparse.Namespace) -> int:
     result = check_game(_rules(arguments.rules), arguments.rules, stalled)
     show(result)
     return Exit.FAILED if result.problems else Exit.OK
-
-
-def _secret(path: Path | None) -> bytes:
-    """The secret from the file, else from the environment; empty if neither has one."""
-    if path is None:
-        # A secret need not be text.
-        return os.fsencode(os.environ.get(_SECRET_VARIABLE, ""))
-    try:
-        secret = read_file(path).strip()
-    except (OSError, ValueError) as error:
-        text = getattr(error, "strerror", None) or error
-        raise CannotStartError(f"cannot read the secret in {path}: {text}") from None
-    if not secret:
-        raise CannotStartError(f"the secret file {path} is empty")
-    return secret
 
 
 def _rules(target: str) -> type[Rules]:
@@ -174,17 +170,20 @@ def _parser() -> Parser:
         "ticket",
         "make a join ticket",
         "Print a ticket with which a player may join once. A client passes it to connect(ticket=...).",
-        examples="  zoneserver ticket ann --secret-file secret\n  zoneserver ticket ann --valid 1h\n"
-        "  zone-client ann --ticket $(zoneserver ticket ann)",
+        examples="  zoneserver ticket ann mygame:Mygame --secret-file secret\n"
+        "  zoneserver ticket ann --zone mygame --valid 1h\n"
+        "  zone-client ann --ticket $(zoneserver ticket ann mygame:Mygame)",
         exit_codes="0 printed, 2 wrong usage, 3 the secret cannot be read",
-        usage="NAME [flags]",
+        usage="NAME [module:Rules] [flags]",
     )
     ticket.add_argument("name", metavar="NAME", help="the player's name")
-    text = f"file with the secret of the zone; without it {_SECRET_VARIABLE} has the secret"
+    text = "the game of the zone, which has the zone's name"
+    ticket.setting("rules", metavar="module:Rules", help=text, shown="the demo game")
+    text = f"file with the secret of the zone; without it {SECRET_VARIABLE} has the secret"
     ticket.setting("--secret-file", parse=Path, help=text)
-    ticket.setting("--zone", default="plaza", help="the name of the zone's game")
+    ticket.setting("--zone", metavar="NAME", help="the name of the zone, where the game is not installed")
     text = "how long the ticket is valid"
-    ticket.setting("--valid", parse=above_zero(parse_duration), default=300.0, help=text)
+    ticket.setting("--valid", parse=above_zero(parse_duration), default=TICKET_SECONDS, help=text)
     ticket.switch("--json", help="print a JSON object with the ticket, its name, zone and expiry")
     ticket.common()
     return parser
@@ -199,8 +198,8 @@ def _run_settings(run: Parser) -> None:
             key = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", "-")
             run.setting(f"--{key}", dest=name, default=declared[name].default, **declared[name].metadata)
 
-    demo, text = "zoneserver.games.plaza:Plaza", "the game: a class of a module in this folder or an installed one"
-    run.setting("rules", default=demo, metavar="module:Rules", help=text, shown="the demo game")
+    text = "the game: a class of a module in this folder or an installed one"
+    run.setting("rules", default=_DEMO_GAME, metavar="module:Rules", help=text, shown="the demo game")
     run.section("addresses")
     flags("host", "port", "stats_port", "stats_host")
     token_setting(run)
@@ -208,7 +207,7 @@ def _run_settings(run: Parser) -> None:
     run.section("the zone")
     flags("hz", "seed", "max_players")
     run.section("admission of players")
-    text = f"file with the secret that signs join tickets; without it {_SECRET_VARIABLE} may have the secret"
+    text = f"file with the secret that signs join tickets; without it {SECRET_VARIABLE} may have the secret"
     run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")
     run.switch("--open", dest="is_open", help=declared["is_open"].metadata["help"])
     flags("tls_cert", "tls_key", "ban_seconds")

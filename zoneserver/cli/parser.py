@@ -9,11 +9,12 @@ fill in what was not given as a flag.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -106,15 +107,18 @@ class Parser(argparse.ArgumentParser):
         dest: str | None = None,
         repeats: bool = False,
         optional: str | None = None,
+        is_hidden: bool = False,
     ) -> None:
         """Declares a flag with a value, and its short form; or a positional argument that may be left out.
 
         `parse` reads the value, or raises ValueError with a sentence. `shown` is the default in the help, if the text
         of `default` does not say enough. With `repeats` the value is a list of all values given. `optional` is the
-        value of a flag that is given without one.
+        value of a flag that is given without one. --show-config does not show a value with `is_hidden`.
         """
         name = flags[0].lstrip("-")
-        setting = Setting(name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats)
+        setting = Setting(
+            name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats, is_hidden
+        )
         more: dict[str, Any] = {"dest": setting.dest} if flags[0] != name else {}
         if repeats:
             more["action"] = "append"
@@ -206,11 +210,11 @@ class Parser(argparse.ArgumentParser):
     def _fill(self, arguments: argparse.Namespace) -> None:
         """Adds to the flags what the environment, the file and the defaults say."""
         sources = {setting.dest: "flag" for setting in self._settings if hasattr(arguments, setting.dest)}
-        for layer in (self._environment(), self._file(getattr(arguments, "config", None))):
-            for dest, (value, source) in layer.items():
-                if dest not in sources:
-                    setattr(arguments, dest, value)
-                    sources[dest] = source
+        layers = self._environment, functools.partial(self._file, getattr(arguments, "config", None))
+        for read in layers:
+            for dest, (value, source) in read(sources.keys()).items():
+                setattr(arguments, dest, value)
+                sources[dest] = source
         for setting in self._settings:
             if setting.dest not in sources:
                 setattr(arguments, setting.dest, setting.default)
@@ -221,16 +225,19 @@ class Parser(argparse.ArgumentParser):
                 print_error(f"{self.prog}: cannot write to standard output: {error.strerror}")
             self.exit(Exit.OK if error is None else Exit.CANNOT_START)
 
-    def _environment(self) -> _Layer:
-        """The values of the variables; an empty variable counts as not set."""
+    # A value that a layer of higher priority has already set is not read: it may be nonsense, and is not needed.
+
+    def _environment(self, done: Collection[str]) -> _Layer:
+        """The values of the variables, without those of the dests in `done`; an empty variable counts as not set."""
         layer: _Layer = {}
         for setting in self._settings:
-            if text := os.environ.get(setting.variable):
+            if setting.dest not in done and (text := os.environ.get(setting.variable)):
                 self._add(layer, setting, setting.variable, setting.from_variable, text)
         return layer
 
-    def _file(self, path: str | None) -> _Layer:
-        """The values of the file. The table of this command has priority over the top of the file."""
+    def _file(self, path: str | None, done: Collection[str]) -> _Layer:
+        """The values of the file, without those of the dests in `done`. The table of this command has priority over the
+        top of the file."""
         path = path or os.environ.get("ZONE_CONFIG")
         if not path:
             return {}
@@ -242,10 +249,17 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{path}: the values are nested too deeply")
         settings = {setting.key: setting for setting in self._settings}
         top, own = _Layer(), _Layer()
+        for name, value in document.get(self.table, {}).items():
+            key = name.replace("_", "-")
+            if key not in settings:
+                self.error(f"{path}: [{self.table}] has no setting {name!r}; {nearest(key, tuple(settings))}")
+            if settings[key].dest not in done:
+                self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         for name, value in document.items():
             key = name.replace("_", "-")
             if key in settings:
-                self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
+                if settings[key].dest not in (*done, *own):
+                    self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
             elif name in COMMANDS and not isinstance(value, dict):
                 self.error(f"{path}: {name} is a table, with the settings of that command: write [{name}] above them")
             elif isinstance(value, dict) and name not in COMMANDS:
@@ -253,11 +267,6 @@ class Parser(argparse.ArgumentParser):
             elif not isinstance(value, dict) and key not in _SHARED:
                 hint = f"{nearest(key, (*settings, *_SHARED))} (each command has a table for its settings)"
                 self.error(f"{path}: {self.prog} has no setting {name!r}; {hint}")
-        for name, value in document.get(self.table, {}).items():
-            key = name.replace("_", "-")
-            if key not in settings:
-                self.error(f"{path}: [{self.table}] has no setting {name!r}; {nearest(key, tuple(settings))}")
-            self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         return top | own
 
     def _add(self, layer: _Layer, setting: Setting, source: str, read: Callable[[Any], Any], value: Any) -> None:
@@ -283,6 +292,8 @@ class Parser(argparse.ArgumentParser):
                 continue  # It sets another setting, which has its own line.
             value = getattr(arguments, setting.dest)
             unset = value is None or value in ("", [], {})
+            if setting.is_hidden and not unset:
+                unset, sources = True, sources | {setting.dest: f"{sources[setting.dest]}, not shown"}
             line = f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}"
             rows.append((line, sources[setting.dest]))
         width = max(len(left) for left, _ in rows)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver.support.format import exact_duration, exact_size
+from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_count, parse_duration, parse_integer, parse_port, parse_size
 
 __all__ = ["Setting"]
@@ -21,10 +22,13 @@ _METAVARS = {
     parse_count: "N",
     parse_port: "PORT",
     parse_integer: "N",
+    parse_host: "HOST",
     Path: "FILE",
 }
 _FORMATS: dict[Any, Callable[[Any], str]] = {parse_duration: exact_duration, parse_size: exact_size}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+# Kubernetes sets the variable NAME_PORT to such an address in every pod beside a service called `name`.
+_SERVICE = re.compile(r"(tcp|udp|sctp)://")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -42,6 +46,8 @@ class Setting:
     """The value that a switch sets; None for a setting that takes a value."""
     repeats: bool = False
     """Whether the value is a list, with one element for each time that the flag is given."""
+    is_hidden: bool = False
+    """Whether the value is for this command only, and never shown."""
 
     @property
     def variable(self) -> str:
@@ -60,6 +66,12 @@ class Setting:
 
     def from_variable(self, text: str) -> Any:
         """The value in a variable. Raises ValueError."""
+        if self.variable.endswith("_PORT") and _SERVICE.match(text):
+            service = self.variable.removesuffix("_PORT").lower().replace("_", "-")
+            raise ValueError(
+                f"{text!r} is the address of a Kubernetes service named {service!r}, and not a port: give the flag "
+                f"--{self.key}, or set enableServiceLinks: false in the pod"
+            )
         if self.const is not None:
             if text.lower() not in (*_TRUE, *_FALSE):
                 raise ValueError(f"{text!r} is neither 1 nor 0")

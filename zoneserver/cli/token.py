@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zoneserver.cli.parser import Parser
 from zoneserver.support.errors import CannotStartError
+from zoneserver.support.files import read_text
 
 __all__ = ["TOKEN_VARIABLE", "read_token", "token_setting"]
 
@@ -25,9 +26,10 @@ def read_token(path: Path | None) -> str:
     if path is None:
         return os.environ.get(TOKEN_VARIABLE, "").strip()
     try:
-        token = path.read_text(errors="replace").strip()
-    except OSError as error:
-        raise CannotStartError(f"cannot read the token in {path}: {error.strerror}") from None
+        token = read_text(path).strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CannotStartError(f"cannot read the token in {path}: {reason}") from None
     if not token:
         raise CannotStartError(f"the token file {path} is empty")
     return token

@@ -14,6 +14,7 @@ from typing import TextIO
 __all__ = [
     "discard_output",
     "freeze_growth",
+    "has_terminal",
     "is_writable",
     "own_environment",
     "port_holder",
@@ -56,6 +57,15 @@ def is_writable(stream: TextIO, seconds: float) -> bool:
         return bool(select.select([], [stream], [], seconds)[1])
     except (OSError, ValueError, TypeError):
         return True  # It has no file, or the system cannot tell.
+
+
+def has_terminal() -> bool:
+    """Whether the process has a terminal, and the terminal is still open."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def raise_open_files(wanted: int) -> int:

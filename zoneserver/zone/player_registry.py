@@ -61,6 +61,11 @@ class PlayerRegistry:
         self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"")
         return ended
 
+    def change_secret(self, secret: bytes, grace_until: float) -> bool:
+        """Changes the secret of a registry that has one, as `TicketVerifier.change_secret` does."""
+        assert self._verifier is not None
+        return self._verifier.change_secret(secret, grace_until)
+
     def leave(self, ref: int) -> None:
         """Forgets a registered player. Another player may take the name."""
         del self._by_name[self._by_ref.pop(ref).name]

@@ -19,6 +19,8 @@ class TicketVerifier:
 
     def __init__(self, secret: bytes, zone: str, used_max: int = 200_000) -> None:
         self._secret = secret
+        # The secret before this one, and when it ceases to hold, in seconds since 1970.
+        self._former, self._former_until = secret, 0.0
         self._zone = zone
         self._used_max = used_max
         # The nonces of used tickets.
@@ -36,7 +38,7 @@ class TicketVerifier:
         if len(ticket) != HEAD.size + MAC_BYTES:
             return "not a ticket"
         # The comparison takes constant time, and precedes every use of what the ticket says.
-        if not hmac.compare_digest(mac, ticket_mac(self._secret, name, self._zone, head)):
+        if not self._is_signed(name, head, mac, unix_seconds):
             return "the ticket is not for this name and zone, or was not made with this zone's secret"
         expires_at, nonce = HEAD.unpack(head)
         if expires_at <= unix_seconds:
@@ -46,6 +48,19 @@ class TicketVerifier:
         if len(self._used) >= self._used_max:
             return "too many tickets are in use"
         return None
+
+    def change_secret(self, secret: bytes, grace_until: float) -> bool:
+        """Verifies with another secret from now on, and until `grace_until`, in seconds since 1970, with the present
+        one too. Returns False, and changes nothing, if the secret is the present one. Used tickets stay used."""
+        if secret == self._secret:
+            return False
+        self._former, self._former_until = self._secret, grace_until
+        self._secret = secret
+        return True
+
+    def _is_signed(self, name: str, head: bytes, mac: bytes, unix_seconds: float) -> bool:
+        secrets = (self._secret, self._former) if unix_seconds < self._former_until else (self._secret,)
+        return any(hmac.compare_digest(mac, ticket_mac(secret, name, self._zone, head)) for secret in secrets)
 
     def consume(self, ticket: bytes) -> None:
         """Marks a ticket that `check` accepted as used."""

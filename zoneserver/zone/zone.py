@@ -158,6 +158,10 @@ class Zone:
         except BaseException as error:
             raise GameError("on_start", error) from error
 
+    def change_secret(self, secret: bytes, grace_until: float) -> bool:
+        """Verifies tickets with another secret from now on, as `TicketVerifier.change_secret` does."""
+        return self._registry.change_secret(secret, grace_until)
+
     def snapshot(self) -> bytes:
         """The state after the last tick: the payload of a SNAPSHOT message."""
         return self.world.snapshot().encode()

@@ -45,9 +45,16 @@ class Bot(ClientProtocol):
     """
 
     def __init__(
-        self, name: str, behaviour: Behaviour, counts: ActionCounts, seed: int, *, deflate: bool = False
+        self,
+        name: str,
+        behaviour: Behaviour,
+        counts: ActionCounts,
+        seed: int,
+        *,
+        ticket: bytes = b"",
+        deflate: bool = False,
     ) -> None:
-        super().__init__(name, deflate=deflate)
+        super().__init__(name, ticket, deflate=deflate)
         self.behaviour = behaviour
         self.tracker = ActionTracker(counts)
         self.random = random.Random(seed)

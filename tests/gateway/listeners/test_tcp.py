@@ -12,10 +12,13 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+import zoneclient
 from helpers.raw_client import Connect
+from helpers.servers import OpenServer
 from helpers.waiting import until
 
 from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.listeners import tcp
 
 
@@ -24,6 +27,78 @@ def test_bound_port_cannot_be_bound_again() -> None:
         port = first.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             tcp.bind("127.0.0.1", port)
+
+
+@pytest.fixture
+def two_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives the name localhost the address ::1, and then 127.0.0.1. Skips the test on a machine without IPv6."""
+    try:
+        tcp.bind("::1", 0).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    resolve = socket.getaddrinfo
+
+    def both(host: str, port: int, **more: Any) -> list[Any]:
+        hosts = ("::1", "127.0.0.1", "127.0.0.1") if host == "localhost" else (host,)
+        return [found for each in hosts for found in resolve(each, port, **more)]
+
+    monkeypatch.setattr("socket.getaddrinfo", both)
+
+
+@pytest.mark.usefixtures("two_addresses")
+def test_name_is_bound_on_all_its_addresses_with_one_port() -> None:
+    first, second = tcp.bind_all("localhost", 0, Limits())
+    with first, second:
+        port = first.getsockname()[1]
+        assert [sock.getsockname()[:2] for sock in (first, second)] == [("::1", port), ("127.0.0.1", port)]
+        with pytest.raises(OSError, match="in use"):
+            tcp.bind_all("localhost", port, Limits())
+
+
+@pytest.mark.usefixtures("two_addresses")
+def test_port_0_is_a_port_that_is_free_on_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tcp.bind("127.0.0.1", 0) as taken:
+        ports = iter([taken.getsockname()[1], taken.getsockname()[1], 0])
+        bind = tcp._bind
+
+        def bind_taken(address: Any, limits: Limits | None) -> socket.socket:
+            if address[1][:2] == ("::1", 0):
+                address = (address[0], ("::1", next(ports), 0, 0))
+            return bind(address, limits)
+
+        monkeypatch.setattr(tcp, "_bind", bind_taken)
+        first, second = tcp.bind_all("localhost", 0, Limits())
+        with first, second:
+            assert first.getsockname()[1] == second.getsockname()[1] != taken.getsockname()[1]
+
+
+@pytest.mark.usefixtures("two_addresses")
+@pytest.mark.parametrize("missing", [("::1",), ("127.0.0.1",), ("::1", "127.0.0.1")], ids="-".join)
+def test_address_that_the_system_lacks_is_left_out(missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = tcp._bind
+
+    def bind_present(address: Any, limits: Limits | None) -> socket.socket:
+        if address[1][0] in missing:
+            raise OSError(errno.EADDRNOTAVAIL, "cannot assign")
+        return bind(address, limits)
+
+    monkeypatch.setattr(tcp, "_bind", bind_present)
+    if len(missing) == 2:
+        with pytest.raises(OSError, match="cannot assign"):
+            tcp.bind_all("localhost", 0, Limits())
+    else:
+        (sock,) = tcp.bind_all("localhost", 0, Limits())
+        with sock:
+            assert sock.getsockname()[0] not in missing
+
+
+@pytest.mark.usefixtures("two_addresses")
+async def test_players_join_at_each_address_of_localhost(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, host="localhost")
+    assert server.addresses == [f"[::1]:{server.port}", f"127.0.0.1:{server.port}"]
+    for host in ("::1", "127.0.0.1"):
+        async with zoneclient.connect(host, server.port, name="ann") as zone:
+            await anext(zone)
 
 
 async def test_connection_made_before_the_listener_is_accepted(

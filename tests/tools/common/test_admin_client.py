@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -20,6 +21,8 @@ from zonetools.common.admin_client import AdminClient, ServerUnreachable, _print
 from zonetools.dashboard.data.history import restarted
 
 from zoneserver.admin.stats import SessionList
+from zoneserver.games.plaza import Plaza
+from zoneserver.server import ZoneServer
 
 
 @pytest.fixture
@@ -55,6 +58,15 @@ async def test_client_rejects_answers_of_another_web_server(impostor: int) -> No
     with pytest.raises(ServerUnreachable, match="not JSON"):
         await client.map()
     client.close()
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost", "127.9.9.9"])
+async def test_client_finds_the_statistics_at_any_loopback_host(host: str) -> None:
+    async with ZoneServer(Plaza, port=0, stats_port=0) as server:
+        assert server.stats_port
+        with contextlib.closing(AdminClient(host, server.stats_port)) as client:
+            assert (await client.stats()).game == "plaza"
+            assert (await client.map()).players == 0
 
 
 async def test_client_removes_control_characters_from_answers(impostor: int) -> None:

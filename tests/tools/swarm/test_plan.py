@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix
+from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, parse_mix
 
 MIXES = st.dictionaries(
     st.sampled_from(["walker", "fighter", "chatty"]), st.integers(0, 12), min_size=1, max_size=3
@@ -146,13 +145,3 @@ def test_another_machine_needs_confirmation_and_no_hostile_bots(host: str) -> No
     check_target(Plan(host=host), yes_remote=True)
     with pytest.raises(ValueError, match="hostile bots attack only this machine"):
         check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=True)
-
-
-@given(st.ip_addresses())
-def test_only_loopback_addresses_are_this_machine(address: Any) -> None:
-    assert is_this_machine(str(address)) == address.is_loopback
-
-
-@given(st.text(max_size=20))
-def test_names_are_not_this_machine(name: str) -> None:
-    assert not is_this_machine(f"{name}.example")

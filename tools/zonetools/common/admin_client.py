@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from zoneserver.admin.stats import SessionList, Stats
 from zoneserver.support.format import format_address
+from zoneserver.support.host import is_loopback
 
 Answer = TypeVar("Answer")
 
@@ -124,6 +125,8 @@ class AdminClient:
         raise ServerUnreachable(reason)
 
     def _get(self, path: str) -> bytes:
+        if self._connection.sock is None:
+            self._connect()
         self._connection.request("GET", path, headers=self._headers)
         response = self._connection.getresponse()
         body = response.read(_ANSWER_BYTES)
@@ -134,6 +137,17 @@ class AdminClient:
         if response.status != http.HTTPStatus.OK:
             raise http.client.HTTPException(f"the server answered {path} with {response.status} {response.reason}")
         return body
+
+    def _connect(self) -> None:
+        try:
+            self._connection.connect()
+        except OSError:
+            # A server whose players come to another address of this machine, such as ::1, usually has its statistics at
+            # 127.0.0.1.
+            if not is_loopback(self._connection.host):
+                raise
+            self._connection.host = "127.0.0.1"
+            self._connection.connect()
 
 
 def _printable(value: Any, ascii: bool = False) -> Any:  # noqa: A002

@@ -20,6 +20,7 @@ from zoneserver.cli.token import read_token, token_setting
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.format import format_address
+from zoneserver.support.host import parse_host
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_port
 from zonetools.common.admin_client import ServerUnreachable
 from zonetools.dashboard.display import watch, watch_once
@@ -55,7 +56,7 @@ def _parser() -> Parser:
         exit_codes=_EXIT_CODES,
     )
     parser.section("what")
-    parser.setting("--host", default="127.0.0.1", help="the server's host")
+    parser.setting("--host", parse=parse_host, default="127.0.0.1", help="the server's host")
     parser.setting("--stats-port", parse=parse_port, default=7778, help="the server's admin port")
     token_setting(parser)
     parser.section("how")

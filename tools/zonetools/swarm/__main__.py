@@ -20,11 +20,13 @@ from typing import Any
 
 from zoneclient.bots.behaviours import ROLES
 
+from zoneserver.cli.access import Access, access_settings, read_access
 from zoneserver.cli.command import is_quiet, parse_output, require_open_files, run_command, write_output
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.token import read_token, token_setting
 from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
+from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import (
     above_zero,
     parse_count,
@@ -36,7 +38,7 @@ from zoneserver.support.parse import (
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, is_this_machine, parse_mix, parse_processes
+from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, parse_mix, parse_processes
 from zonetools.swarm.report.build import passed, summary
 from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.conditions import evaluate, parse_condition
@@ -45,6 +47,7 @@ from zonetools.swarm.report.html import html_page
 from zonetools.swarm.report.live import Display
 from zonetools.swarm.report.metrics import METRICS
 from zonetools.swarm.report.text import show
+from zonetools.swarm.server_observer import ServerObserver
 
 _log = logging.getLogger(__name__)
 
@@ -79,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _main(arguments: argparse.Namespace) -> int:
     default = Plan()
     if arguments.spawn_server is not None:
-        for name in ("host", "port", "stats-port", "stats-host"):
-            if getattr(arguments, name.replace("-", "_")) is not None:
+        for name in ("host", "port", "stats-port", "stats-host", "tls", "tls-ca", "secret-file", "zone"):
+            if getattr(arguments, name.replace("-", "_")):
                 raise UsageError(f"--{name} is for a running server; --spawn-server starts a server of its own")
     elif arguments.hz is not None:
         raise UsageError("--hz is for --spawn-server: a running server has its own tick rate")
@@ -95,6 +98,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         processes=min(arguments.processes, arguments.bots),
         mix=arguments.mix,
         deflate=arguments.deflate,
+        access=read_access(arguments) if arguments.spawn_server is None else Access(),
     )
     try:
         check_target(plan, arguments.yes_remote)
@@ -117,7 +121,7 @@ def _parser() -> Parser:
     )
     default, flag = Plan(), parser.setting
     parser.section("server")
-    flag("--host", help="address of the server", shown=default.host)
+    flag("--host", parse=parse_host, help="address of the server", shown=default.host)
     flag("--port", parse=parse_port, help="port for players", shown=str(default.port))
     flag("--stats-port", parse=parse_port, help="admin port, for the statistics of the server", shown=str(_STATS_PORT))
     flag("--stats-host", help="address of the admin port", shown="the host of --host")
@@ -126,6 +130,7 @@ def _parser() -> Parser:
     text = "start a server for this run, with this game or the demo game"
     flag("--spawn-server", optional=_DEMO_GAME, metavar="module:Rules", help=text)
     flag("--hz", parse=above_zero(parse_integer), help="tick rate of a spawned server", shown="20")
+    access_settings(parser, ", if the server's statistics do not tell it")
     parser.section("bots")
     flag("--bots", "-u", parse=above_zero(parse_count), default=default.bots, help="number of bots")
     flag("--ramp", "-r", parse=above_zero(parse_number), default=default.ramp, help="joins per second")
@@ -230,10 +235,25 @@ async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:
             stats_host = "127.0.0.1"
         else:
             token = read_token(arguments.stats_token_file)
-            if stats_port is None and (arguments.stats_host is not None or is_this_machine(plan.host)):
+            if stats_port is None and (arguments.stats_host is not None or is_loopback(plan.host)):
                 # The admin port of a server is usually open to its own machine only, so it is not tried elsewhere.
                 stats_port = _STATS_PORT
+        plan = await _with_zone(plan, ServerObserver(stats_host, stats_port, token), arguments)
         conductor = Conductor(plan, stats_port, stats_host=stats_host, stats_token=token)
         on_stop_signals(conductor.stop)
         with Display(plan, enabled=not arguments.no_progress and not is_quiet()) as display:
             return await conductor.run(display.show)
+
+
+async def _with_zone(plan: Plan, observer: ServerObserver, arguments: argparse.Namespace) -> Plan:
+    """Add the name of the zone to a plan with tickets: the server's statistics have it. Raises UsageError."""
+    access = plan.access
+    if not access.secret or access.zone:
+        return plan
+    stats = await observer.read()
+    if stats is not None:
+        return dataclasses.replace(plan, access=dataclasses.replace(access, zone=stats.game))
+    if arguments.secret_file is not None:
+        raise UsageError("a ticket is for one zone, and the server's statistics do not answer: name it with --zone")
+    # A secret in the environment may be meant for another command.
+    return dataclasses.replace(plan, access=dataclasses.replace(access, secret=b""))

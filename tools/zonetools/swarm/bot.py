@@ -39,7 +39,8 @@ class SwarmBot(Bot):
     def __init__(self, owner: BotOwner, number: int) -> None:
         plan = owner.plan
         behaviour = owner.behaviours[plan.role(number)]()
-        super().__init__(plan.name(number), behaviour, owner.counts, plan.bot_seed(number), deflate=plan.deflate)
+        name, seed, ticket = plan.name(number), plan.bot_seed(number), plan.access.ticket(plan.name(number))
+        super().__init__(name, behaviour, owner.counts, seed, ticket=ticket, deflate=plan.deflate)
         self.next_seq = plan.first_seq(number)
         self.number = number
         self.tick = -1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import ipaddress
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -13,8 +11,10 @@ from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
 
 from zoneserver.authoring.load import LoadError, load_class
+from zoneserver.cli.access import Access
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
+from zoneserver.support.host import is_loopback
 from zoneserver.support.parse import above_zero, at_most, parse_count, parse_integer
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 
@@ -93,6 +93,8 @@ class Plan:
     mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
     deflate: bool = False
     """Whether the honest bots ask for frames and snapshots to be deflated."""
+    access: Access = dataclasses.field(default_factory=Access)
+    """How the bots get in: with TLS, and with tickets."""
 
     @property
     def hostile(self) -> dict[str, int]:
@@ -162,28 +164,15 @@ class Plan:
         return 1 + random.Random(self.seed * 2_000_003 + number).randrange(64)
 
 
-def is_this_machine(host: str) -> bool:
-    """Whether `host` is certainly this machine. Names are not resolved: `localhost` is the only name accepted.
-
-    >>> is_this_machine("localhost"), is_this_machine("127.3.4.5"), is_this_machine("::1")
-    (True, True, True)
-    >>> is_this_machine("192.0.2.7"), is_this_machine("zone.example"), is_this_machine("0.0.0.0")
-    (False, False, False)
-    """
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
 def check_target(plan: Plan, yes_remote: bool) -> None:
-    """Raise ValueError if the plan must not run against its target. Connects to nothing.
+    """Raise ValueError if the plan must not or cannot run against its target. Connects to nothing.
 
     A server on another machine needs `yes_remote`: the user says that they may load it. Hostile bots never attack
     another machine.
     """
-    if is_this_machine(plan.host):
+    if plan.hostile and plan.access.is_tls:
+        raise ValueError("hostile bots speak no TLS: remove them from --mix, or attack a server without TLS")
+    if is_loopback(plan.host):
         return
     if not yes_remote:
         raise ValueError(f"{plan.host} is not this machine; --yes-remote confirms that you may load the server there")

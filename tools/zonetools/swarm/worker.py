@@ -8,6 +8,7 @@ import dataclasses
 import heapq
 import math
 import random
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 
 from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 
+from zoneserver.cli.access import explain_connect_error
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Bye, Refusal
 from zoneserver.support.process import raise_open_files
@@ -56,6 +58,7 @@ class Worker:
         self._nobody_listens = False
         self._meter = Meter(self.counts, self._read)
         self._leaving = False
+        self._tls: ssl.SSLContext | None = None
         # A heap of (time of the next action, number, bot).
         self._due: list[tuple[float, int, SwarmBot]] = []
 
@@ -110,6 +113,7 @@ class Worker:
     async def run(self, commands: asyncio.Queue[Command]) -> Tally:
         """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally."""
         raise_open_files(self.plan.open_files_per_process)
+        self._tls = self.plan.access.context()
         jobs = (self._ramp(), self._act(), self._measure_lag(), self._ping(), self._cut_seconds())
         background = [asyncio.create_task(job) for job in jobs]
         try:
@@ -139,15 +143,16 @@ class Worker:
         await asyncio.gather(*connecting)
 
     async def _connect(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
+        loop, plan = asyncio.get_running_loop(), self.plan
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
-                _, bot = await loop.create_connection(lambda: SwarmBot(self, number), self.plan.host, self.plan.port)
+                opening = loop.create_connection(lambda: SwarmBot(self, number), plan.host, plan.port, ssl=self._tls)
+                _, bot = await opening
         except (OSError, TimeoutError) as error:
             self._tally.failed += 1
             self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
-            text = getattr(error, "strerror", None) or str(error) or "timed out"
-            self._tally.errors.add(CONNECT, type(error).__name__, text, self.plan.name(number), time.monotonic())
+            text = "timed out" if isinstance(error, TimeoutError) else explain_connect_error(error)
+            self._tally.errors.add(CONNECT, type(error).__name__, text, plan.name(number), time.monotonic())
             return
         if bot.bye is None:
             self._bots.add(bot)

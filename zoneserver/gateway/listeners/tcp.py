@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
 import socket
 from collections.abc import Callable, Coroutine
@@ -12,7 +14,7 @@ from zoneserver.config import Limits
 from zoneserver.gateway.socket_options import set_send_limits, set_user_timeout
 from zoneserver.support.logs import fields
 
-__all__ = ["Listener", "bind"]
+__all__ = ["Listener", "bind", "bind_all"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ _BACKLOG = 4096
 _ACCEPTS_PER_TURN = 64
 # How long no connection is accepted after the system had no resources for one.
 _RETRY_SECONDS = 1.0
+# How often a free port of one address is tried on the other addresses of its name.
+_PORT_TRIES = 50
+# The system has no such address, or no addresses of this family. Another address of the name may do.
+_NO_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
@@ -34,22 +40,65 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
     On Linux every accepted connection inherits the options that are set here, so that accepting needs no
     further calls. Elsewhere options that are not inherited keep the system's defaults.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, kind, protocol)
+    return _bind(_resolve(host, port)[0], limits)
+
+
+def bind_all(host: str, port: int, limits: Limits) -> list[socket.socket]:
+    """Returns a listening socket, as `bind` does, for each address that a name has, all with one port.
+
+    With port 0 it is a port that is free on all of them. An address that the system does not have is left out, unless
+    there is no other. Raises OSError when the port cannot be bound on one address.
+    """
+    addresses = _resolve(host, port)
+    for _ in range(_PORT_TRIES):
+        with contextlib.ExitStack() as unless_bound:
+            socks: list[socket.socket] = []
+            for family, address in addresses:
+                # The first socket decides which port the others get.
+                found = socks[0].getsockname()[1] if socks else port
+                try:
+                    sock = _bind((family, (address[0], found, *address[2:])), limits)
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE and socks and not port:
+                        break
+                    if error.errno in _NO_ADDRESS and (socks or address != addresses[-1][1]):
+                        continue
+                    raise
+                socks.append(unless_bound.enter_context(sock))
+            else:
+                unless_bound.pop_all()
+                return socks
+    raise OSError(errno.EADDRINUSE, "no port is free on all addresses")
+
+
+_Address = tuple[int, tuple[Any, ...]]
+
+
+def _resolve(host: str, port: int) -> list[_Address]:
+    """(family, address) of each address that a name has, each once."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _bind(address: _Address, limits: Limits | None) -> socket.socket:
+    sock = socket.socket(address[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if limits is not None:
-            set_send_limits(sock, limits.socket_send_bytes)
-            set_user_timeout(sock, limits.tcp_user_timeout_seconds)
-        sock.bind(address)
+            set_limits(sock, limits)
+        sock.bind(address[1])
         sock.listen(_BACKLOG)
     except BaseException:
         sock.close()
         raise
     sock.setblocking(False)
     return sock
+
+
+def set_limits(sock: socket.socket, limits: Limits) -> None:
+    """Sets the options of a listening socket that its connections are to inherit."""
+    set_send_limits(sock, limits.socket_send_bytes)
+    set_user_timeout(sock, limits.tcp_user_timeout_seconds)
 
 
 class Listener:

@@ -27,8 +27,8 @@ class ConnectionEnded(Exception):
 class HostileConnection(ClientProtocol):
     """A connection with methods for scripts: wait for a condition, write raw bytes, stop reading."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, ticket: bytes = b"") -> None:
+        super().__init__(name, ticket)
         self.refused: Counter[str] = Counter()
         """The refusals and warnings that it received, by code."""
         self.ended: asyncio.Future[str] = self.loop.create_future()

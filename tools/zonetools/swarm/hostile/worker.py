@@ -101,7 +101,7 @@ class HostileWorker:
 
     async def _connect(self, role: Role, name: str, address: str, tally: RoleTally) -> str:
         """Run the script of a role on one connection; return its close code, NO_END or CANNOT_CONNECT."""
-        connection = role.connection_class(name)
+        connection = role.connection_class(name, self._plan.access.ticket(name))
         try:
             await self._open(connection, role, address)
         except (OSError, TimeoutError):

@@ -1,0 +1,88 @@
+"""docs/deploy.md: its units are units of systemd, and its limits let a school in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import subprocess
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from helpers.markdown import Page
+from helpers.servers import OpenServer
+from helpers.waiting import until
+from zoneclient.protocol import ClientProtocol
+
+from zoneserver.config import Limits
+from zoneserver.games.plaza import Plaza
+from zoneserver.protocol.messages import Refusal
+
+PAGE = Page("docs/deploy.md")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_units_are_accepted_by_systemd(tmp_path: Path) -> None:
+    service, sock = re.findall(r"```ini\n(.*?)```", PAGE.section("A systemd unit"), re.DOTALL)
+    # The program of the example is not on this machine.
+    service = re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", service)
+    for kind, text in (("service", service), ("socket", sock)):
+        (tmp_path / f"zone.{kind}").write_text(text)
+    files = [str(tmp_path / "zone.service"), str(tmp_path / "zone.socket")]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *files], capture_output=True, text=True, timeout=30, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if "zone." in line]
+    assert (complaints, done.returncode) == ([], 0)
+
+
+PLAYERS, SCHOOL = 200, "127.0.0.2"
+# What takes eight seconds at five actions a second. The game refuses most of the strikes.
+LESSON = ["move"] * 30 + ["strike"] * 10
+
+
+class Pupil(ClientProtocol):
+    """A player who counts what was refused."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.refused: Counter[str] = Counter()
+
+    def on_refused(self, refusal: Refusal) -> None:
+        self.refused[refusal.code] += 1
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux has all of 127.0.0.0/8")
+async def test_limits_for_200_players_let_in_200_players_of_one_address(open_server: OpenServer) -> None:
+    (toml,) = re.findall(r"```toml\n(\[run.limits\].*?)```", PAGE.section("Limits by address"), re.DOTALL)
+    limits = Limits(**tomllib.loads(toml)["run"]["limits"])
+    server = await open_server(Plaza, limits=limits)
+    loop = asyncio.get_running_loop()
+
+    async def join(number: int) -> Pupil:
+        _, pupil = await loop.create_connection(
+            lambda: Pupil(f"pupil-{number}"), "127.0.0.1", server.port, local_addr=(SCHOOL, 0)
+        )
+        return pupil
+
+    pupils = await asyncio.gather(*map(join, range(PLAYERS)))
+    await until(lambda: all(pupil.welcome or pupil.bye for pupil in pupils))
+    assert [pupil.bye for pupil in pupils if pupil.bye] == []
+    for number, pupil in enumerate(pupils):
+        for kind in LESSON:
+            pupil.act(kind, *([number % 9, 0] if kind == "move" else [(number + 1) % PLAYERS]))
+
+    def refused() -> Counter[str]:
+        return sum((pupil.refused for pupil in pupils), Counter[str]())
+
+    # By default, an address is banned at this many refusals.
+    await until(
+        lambda: sum(refused().values()) > Limits().address_violations_burst or any(pupil.bye for pupil in pupils)
+    )
+    assert refused().keys() <= {"OUT_OF_RANGE", "COOLDOWN", "DEAD", "SELF"}
+    assert (server.stats().players, server.stats().closes) == (PLAYERS, {})
+    for pupil in pupils:
+        pupil.abort()
