@@ -28,10 +28,6 @@ class TurnQueue:
         # True while the loop is to call `_turn`, or does.
         self._is_scheduled = False
 
-    def __len__(self) -> int:
-        """How many steps wait."""
-        return len(self._steps)
-
     def add(self, step: Callable[[], object]) -> None:
         """Runs the step with the next turn of the loop, or with a later one when others wait before it."""
         self._steps.append(step)
