@@ -8,7 +8,9 @@ import ctypes
 import ssl
 from typing import Any
 
-__all__ = ["KeyUpdateEnd", "TlsEnd", "client_context"]
+from zonetools.soak.clients import RawClient
+
+__all__ = ["KeyUpdateEnd", "TlsEnd", "TlsRawClient", "client_context"]
 
 
 def client_context() -> ssl.SSLContext:
@@ -78,6 +80,11 @@ class KeyUpdateEnd:
     Raises OSError where Python's OpenSSL cannot be reached.
     """
 
+    @staticmethod
+    def is_available() -> bool:
+        """Whether Python's OpenSSL can be reached."""
+        return _open_ssl() is not None
+
     def __init__(self) -> None:
         library = _open_ssl()
         if library is None:
@@ -129,3 +136,35 @@ class KeyUpdateEnd:
         while (count := self._library.BIO_read(self._outgoing, buffer, len(buffer))) > 0:
             data += buffer.raw[:count]
         return data
+
+
+class TlsRawClient(RawClient):
+    """One TLS connection, record by record. It reads only on request."""
+
+    end: TlsEnd | KeyUpdateEnd
+
+    async def shake(self, end: TlsEnd | KeyUpdateEnd) -> None:
+        """Carry out the handshake, with this end."""
+        self.end = end
+        done, to_send = end.handshake()
+        while not done:
+            await self.send_ciphertext(to_send)
+            done, to_send = end.handshake(await self._loop.sock_recv(self._sock, 65_536))
+        await self.send_ciphertext(to_send)
+
+    async def send_ciphertext(self, ciphertext: bytes) -> None:
+        """Send records of the end, or any bytes. Raises OSError if the connection has ended."""
+        await super().send(ciphertext)
+
+    async def send(self, data: bytes) -> None:
+        """Send one record with this data. Raises OSError if the connection has ended."""
+        await self.send_ciphertext(self.end.record(data))
+
+    async def read(self, bytes_max: int) -> int:
+        """Read at most this much ciphertext and keep its messages. Returns its size; 0 at the end."""
+        try:
+            ciphertext = await self._loop.sock_recv(self._sock, bytes_max)
+        except OSError:
+            return 0
+        self._payloads += self._deframer.receive(self.end.decrypt(ciphertext))
+        return len(ciphertext)

@@ -21,7 +21,7 @@ HANDSHAKES_MAX = 1_000
 
 # How long handshakes, and the records of players, may hold one turn of the loop. A step of a handshake cannot be
 # divided: it takes 0.2 ms with a key of ECDSA P-256, and 5 ms with one of RSA 4096.
-_HANDSHAKE_SECONDS, _RECORDS_SECONDS = 0.001, 0.004
+_HANDSHAKE_SECONDS, _RECORDS_SECONDS = 0.0005, 0.004
 
 
 class TlsListener(Listener):
