@@ -241,9 +241,8 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection is established."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
-        # With these limits all bytes that the transport holds are in flight. Loops pause a TLS transport at the limit
-        # and others beyond it.
-        transport.set_write_buffer_limits(high=int(transport.get_extra_info("sslcontext") is not None), low=0)
+        # With these limits all bytes that the transport holds are in flight.
+        transport.set_write_buffer_limits(high=0, low=0)
         self._came_from(transport.get_extra_info("peername") or ("?", 0))
         self._advance(SessionState.OPEN)
         try:
@@ -316,8 +315,7 @@ class Session(asyncio.Protocol):
         if self.state is SessionState.CLOSING:
             return False  # The peer has read the goodbye, so the transport may close.
         self.end(CloseReason.CONNECTION_LOST, "the peer closed the connection")
-        # A TLS connection cannot stay half open.
-        return self._transport.get_extra_info("sslcontext") is None
+        return True
 
     # --- The end: begin, notify the handler, drain, finish ------------------------------------------
 
@@ -354,7 +352,7 @@ class Session(asyncio.Protocol):
         """Closes the sending side once everything is sent, and waits for the peer to close its side."""
         if self.state is SessionState.CLOSED:
             return
-        if not self._transport.can_write_eof() or self.reason is CloseReason.CONNECTION_LOST:
+        if self.reason is CloseReason.CONNECTION_LOST:
             self._transport.close()
             return
         try:

@@ -8,13 +8,11 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import trustme
 from helpers.raw_client import Connect
 from helpers.servers import OpenServer
+from helpers.tls import Pki
 from helpers.waiting import PATIENCE_SECONDS, until
 from zoneclient import JoinRefusedError, connect
 
@@ -23,26 +21,6 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.listeners import tls
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
-
-
-@dataclass(frozen=True)
-class Pki:
-    cert: str
-    key: str
-    context: ssl.SSLContext
-    """The TLS context of a client that trusts only the issuer of the certificate."""
-
-
-@pytest.fixture(scope="session")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    folder: Path = tmp_path_factory.mktemp("pki")
-    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return Pki(str(folder / "cert.pem"), str(folder / "key.pem"), context)
 
 
 async def test_tls_players_see_equal_states(open_server: OpenServer, pki: Pki) -> None:
@@ -161,7 +139,7 @@ async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer
         before = await anext(ann)
         socks = flood(server.port, 100, "127.0.0.9")
         await until(lambda: server.gateway.counters.closes["TOO_MANY_CONNECTIONS"] == 92)
-        assert len(server._listeners[0]._opening) == 8
+        assert len(server._listeners[0]._shaking) == 8
         async with connect("127.0.0.1", server.port, name="bob", tls=pki.context) as bob:
             await anext(bob)
             ann.act("say", "hello")
@@ -173,13 +151,13 @@ async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer
         assert ticks == list(range(ticks[0], ticks[0] + len(ticks))), "no tick was skipped"
         for sock in socks:
             sock.close()
-        await until(lambda: not server._listeners[0]._opening)
+        await until(lambda: not server._listeners[0]._shaking)
         assert server.gateway.counters.closes["CONNECTION_LOST"] == 8
         # The address may begin new handshakes.
         (sock,) = flood(server.port, 1, "127.0.0.9")
-        await until(lambda: server._listeners[0]._opening)
+        await until(lambda: server._listeners[0]._shaking)
         sock.close()
-        await until(lambda: not server._listeners[0]._opening)
+        await until(lambda: not server._listeners[0]._shaking)
     assert server.gateway.counters.closes["SLOW_CONSUMER"] == 0
 
 
@@ -213,7 +191,7 @@ async def test_stopping_server_cancels_tls_handshakes(open_server: OpenServer, p
     limits = Limits(handshake_seconds=600.0)
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
     socks = flood(server.port, 3, "127.0.0.1")
-    await until(lambda: len(server._listeners[0]._opening) == 3)
+    await until(lambda: len(server._listeners[0]._shaking) == 3)
     async with asyncio.timeout(PATIENCE_SECONDS):
         await server.stop()
     for sock in socks:

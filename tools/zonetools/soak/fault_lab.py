@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import ssl
 import statistics
 import sys
 import time
@@ -94,11 +95,13 @@ class Lab:
         return dataclasses.replace(HEALTHY, bots=bots, seed=self.seed, **changes)
 
     @contextlib.asynccontextmanager
-    async def recorder(self, server: ServerProcess, name: str) -> AsyncIterator[RecordingClient]:
+    async def recorder(
+        self, server: ServerProcess, name: str, tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[RecordingClient]:
         """An honest player that records what arrives and when, and checks it against the state hash."""
         loop, address = asyncio.get_running_loop(), (self.address(), 0)
         _, client = await loop.create_connection(
-            lambda: RecordingClient(name), "127.0.0.1", server.port, local_addr=address
+            lambda: RecordingClient(name), "127.0.0.1", server.port, local_addr=address, ssl=tls
         )
         try:
             await client.until(lambda: client.replica is not None and client.replica.tick > 0)

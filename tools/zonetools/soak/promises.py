@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zonetools.soak.fault_lab import Scenario
-from zonetools.soak.scenarios import actions, admin_port, crowds, endurance, failure, flood, identity, junk, pacing
+from zonetools.soak.scenarios import actions, admin_port, crowds, endurance, failure, flood, identity, junk, pacing, tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,12 @@ PROMISES = (
     ),
     Promise("false-kicks", "no honest player is ever disconnected by the server", pacing.false_kicks),
     Promise("tiny-frames", "256 KB of tiny packets delay the loop by at most 5 ms", flood.tiny_frames, alone=True),
+    Promise(
+        "tls-attacks",
+        "new keys, a byte per record, handshakes: delay the loop by at most 5 ms; FLOOD for the first two",
+        tls.tls_attacks,
+        alone=True,
+    ),
     Promise(
         "worst-frame",
         "a bad packet is rejected within 100 us, an oversize one on its header",

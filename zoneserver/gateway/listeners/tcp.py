@@ -7,7 +7,7 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from zoneserver.config import Limits
@@ -148,24 +148,14 @@ class Listener:
             self._let_in(connection, address)
 
     def _let_in(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
-        opening = self._loop.connect_accepted_socket(lambda: self._protocol(connection), connection)
-        self._open(connection, opening, lambda _error: None)
-
-    def _open(
-        self,
-        connection: socket.socket,
-        opening: Coroutine[Any, Any, Any],
-        failed: Callable[[BaseException], object],
-    ) -> None:
-        """Runs `opening`, which connects the connection to its protocol; calls `failed` when it raises."""
+        """Connects an accepted connection from the address to its protocol."""
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._opening.pop(task, None)
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            if error is not None:
+            if task.cancelled() or task.exception() is not None:
                 connection.close()
-                failed(error)
 
+        opening = self._loop.connect_accepted_socket(lambda: self._protocol(connection), connection)
         task = self._loop.create_task(opening)
         self._opening[task] = None
         task.add_done_callback(ended)
