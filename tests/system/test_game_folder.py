@@ -29,8 +29,6 @@ class Mygame(Rules):
 """
 BOTS = """\
 class Bot:
-    motion_kinds = frozenset({"move"})
-
     def decide(self, bot, replica):
         return "move", (1, 2)
 """

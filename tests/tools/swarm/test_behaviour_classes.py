@@ -19,7 +19,6 @@ BOTS = """\
 from zoneclient import Behaviour
 
 class Runner(Behaviour):
-    motion_kinds = frozenset({"run"})
     def decide(self, bot, replica):
         return "run", (bot.random.randint(-9, 9), 0)
 
