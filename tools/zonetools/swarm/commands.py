@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import RawIOBase
+from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from zoneserver.support.errors import Exit, raised_by, where_running
@@ -78,13 +79,17 @@ def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
         os.dup2(2, 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         # The conductor sends this signal to a process that is silent. Python handles it also while a bot waits.
-        signal.signal(signal.SIGTERM, lambda _number, frame: _die(output, f"it stood still in {where_running(frame)}"))
+        signal.signal(signal.SIGTERM, lambda _number, frame: _die(output, _standing(frame)))
         try:
             with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
                 runner.run(_run(make, source, output))
         except BaseException as error:
             traceback.print_exc()
             _die(output, raised_by(error))
+
+
+def _standing(frame: FrameType | None) -> str:
+    return f"it stood still in {where_running(frame)}" if frame is not None else "it stood still"
 
 
 def _die(output: RawIOBase, reason: str) -> NoReturn:

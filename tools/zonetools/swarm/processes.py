@@ -39,7 +39,8 @@ class WorkerProcess:
     @classmethod
     async def start(cls, module: str, plan: Plan, number: int, name: str) -> Self:
         """Start a process, and send it its plan."""
-        command = (sys.executable, "-m", f"zonetools.swarm.{module}")
+        # -P: a module of the game's folder, such as json.py, must not stand in for one of Python's own.
+        command = (sys.executable, "-P", "-m", f"zonetools.swarm.{module}")
         started = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
         process = cls(started, name)
         process._write((plan, number))
