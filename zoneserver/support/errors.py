@@ -101,7 +101,7 @@ def where_running(frame: FrameType) -> str:
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
-    """(file, line) of each call in the traceback, without those in the project's own packages and in the import machinery."""
+    """(file, line) of each call in the traceback, without those in own packages and in the import machinery."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_users(frame):
             yield frame.f_code.co_filename, line

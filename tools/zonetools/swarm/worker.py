@@ -75,9 +75,10 @@ class Worker:
         self._tally.catch_ups += 1
 
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
-        """Count a refusal. An unknown action means that the behaviour is for another game."""
+        """Count a refusal. An unknown action, or one with wrong arguments, means that the behaviour is for another
+        game."""
         self._add_error(REFUSAL, refusal.code, refusal.text, bot)
-        if refusal.code == RefusalCode.UNKNOWN_ACTION:
+        if refusal.code in (RefusalCode.UNKNOWN_ACTION, RefusalCode.BAD_PAYLOAD):
             assert bot.welcome is not None
             self._tally.broken += 1
             text = (
