@@ -125,7 +125,7 @@ class Misfits(Bot):
         ("RaisesAtOnce", 1, "the class failing:RaisesAtOnce raised ValueError: no map (failing.py:19)"),
         ("Exits", 1, "the behaviour of a failing:Exits raised SystemExit: enough (failing.py:23)"),
         ("Dies", 1, "zone-swarm: worker 0 failed: it ended by itself with exit code 7"),
-        ("Blocks", 1, "zone-swarm: worker 0 failed: it stood still (failing.py:31)"),
+        ("Blocks", 1, "zone-swarm: worker 0 failed: it stood still in Blocks.decide (failing.py:31)"),
         ("Misfits", 1, "none of"),
     ],
 )
