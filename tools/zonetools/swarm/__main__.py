@@ -72,9 +72,9 @@ _EXAMPLES = """\
                                                  one bot in ten is hostile; first a run without these, to compare
 """
 _EXIT_CODES = f"""\
-0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, a bot failed to join,
-a hostile bot got an unexpected code, or a condition of --fail-if held, 2 wrong usage, 3 cannot start,
-130 interrupted
+0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, nothing was delivered, a bot
+failed or failed to join, a process of the swarm failed, a hostile bot got an unexpected code, or a condition of
+--fail-if held, 2 wrong usage, 3 cannot start, 130 interrupted
 
 roles: {" ".join(ROLES)}
 hostile roles: {" ".join(HOSTILE_ROLES)}
