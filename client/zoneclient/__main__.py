@@ -36,10 +36,14 @@ the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`, 
 _EXAMPLES = """\
   python -m zoneclient ann                        join the zone on this machine as ann
   python -m zoneclient bob --port 7000            join on another port as bob
-  echo 'hello' | python -m zoneclient eve         say one thing, and leave
+  echo 'hello' | python -m zoneclient eve         say one thing, and leave once it is heard
 """
-_EXIT_CODES = "0 you left, 1 the server ended the session, 2 wrong usage, 3 cannot join, 130 interrupted"
+_EXIT_CODES = """\
+0 you left, 1 the server ended the session, or did not tell what became of the last lines, 2 wrong usage, 3 cannot join,
+130 interrupted"""
 
+# How long to wait for the fate of the last lines.
+_FATE_SECONDS = 5.0
 # How many of the players who are there already are listed by name.
 _NAMES_MAX = 10
 
@@ -122,13 +126,15 @@ async def _play(arguments: argparse.Namespace) -> int:
         raise UsageError("a ticket is for one zone: name it with --zone, as in --zone plaza")
     # Without the name of the zone, a secret in the environment is not meant for this.
     ticket = arguments.ticket or (access.ticket(arguments.name) if access.zone else b"")
-    host, port, tls = arguments.host, arguments.port, access.context()
-    async with connect(host, port, name=arguments.name, ticket=ticket, tls=tls) as zone:
+    player = {"name": arguments.name, "ticket": ticket, "tls": access.context()}
+    async with connect(arguments.host, arguments.port, **player, leave_timeout=0) as zone:
         text = f"you are {zone.name}, in {printable(zone.game)}; type a line and press return; Ctrl-D leaves"
         print(text, file=sys.stderr)
         tasks = [asyncio.create_task(_print_updates(zone)), asyncio.create_task(_send_input(zone))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1] in done and tasks[1].exception() is None:
+                await _print_fates(zone, tasks[0])
         finally:
             for task in tasks:
                 task.cancel()
@@ -136,6 +142,18 @@ async def _play(arguments: argparse.Namespace) -> int:
         for task in done:
             task.result()
     return Exit.OK
+
+
+async def _print_fates(zone: ZoneConnection, printing: asyncio.Task[None]) -> None:
+    """Go on printing until the server has told what became of the last lines. Raises CommandError if it does not."""
+    zone.flush()
+    deadline = asyncio.get_running_loop().time() + _FATE_SECONDS
+    while zone.unsettled and not printing.done():
+        if asyncio.get_running_loop().time() > deadline:
+            raise CommandError(f"the server did not tell within {_FATE_SECONDS:g} s what became of the last lines")
+        await asyncio.wait({printing}, timeout=0.02)
+    if printing.done():
+        printing.result()
 
 
 async def _print_updates(zone: ZoneConnection) -> None:

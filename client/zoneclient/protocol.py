@@ -75,6 +75,10 @@ class ClientProtocol(asyncio.Protocol):
     def on_tick(self, payload: bytes) -> None:
         """One frame: everything that changed within one tick."""
 
+    def on_deflated(self, payload: bytes) -> None:
+        """A snapshot or a tick, deflated. Override it to inflate it later, or not at all."""
+        self._on_payload(self.inflate(payload))
+
     def on_refused(self, refusal: Refusal) -> None:
         """The server refused one of our actions, or sent a warning."""
 
@@ -181,9 +185,8 @@ class ClientProtocol(asyncio.Protocol):
         if op == Op.DEFLATED:
             if DEFLATE not in self._encodings:
                 raise ValueError("it sent a deflated message without being asked to")
-            payload = self.inflate(payload)
-            op = messages.op_of(payload)
-        if op == Op.TICK:
+            self.on_deflated(payload)
+        elif op == Op.TICK:
             self.on_tick(payload)
         elif op == Op.SNAPSHOT:
             self.on_snapshot(payload)

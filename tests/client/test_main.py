@@ -88,6 +88,22 @@ async def test_two_people_chat(open_server: OpenServer, open_console: OpenConsol
     assert (code, err.splitlines()[1:]) == (1, ["zone-client: SERVER_STOPPING: the server is shutting down"])
 
 
+async def test_piped_lines_are_heard_and_told_before_the_console_leaves(
+    open_server: OpenServer, open_console: OpenConsole
+) -> None:
+    server = await open_server(Chat)
+    ann = await open_console("ann", server.port)
+    await ann.reads("*: topic ('anything',)")
+    eve = await open_console("eve", server.port)
+    assert eve.process.stdin is not None
+    eve.process.stdin.write(b"hello\n/fly 3")
+    eve.process.stdin.close()
+    await ann.reads("eve: hello")
+    await eve.reads("! UNKNOWN_ACTION: there is no action 'fly'")
+    assert (await eve.ended())[0] == 0
+    await ann.reads("* eve has left")
+
+
 async def test_interrupt_leaves_the_zone_without_an_error_message(
     open_server: OpenServer, open_console: OpenConsole
 ) -> None:

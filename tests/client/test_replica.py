@@ -72,14 +72,16 @@ async def test_wrong_replica_is_detected_by_the_next_hash(open_gateway: OpenGate
         assert isinstance(caught.value, client.ZoneError)
 
 
-async def test_frame_of_another_tick_raises_value_error(cleanup: contextlib.AsyncExitStack) -> None:
+async def test_frame_of_another_tick_ends_the_connection(cleanup: contextlib.AsyncExitStack) -> None:
     tick = Tick(7, 100, None, [], [], [], [], [], [], [], [], [])
     port = await serve_bytes(
         cleanup,
         length_prefixed(WELCOME) + length_prefixed(tick.encode()) + length_prefixed(Bye("X", "", False).encode()),
     )
     async with client.connect(HOST, port, name="ann") as zone:
-        with pytest.raises(ValueError, match="tick 7 does not follow"):
+        with pytest.raises(
+            client.ZoneClosedError, match="PROTOCOL_ERROR: from the server: the frame of tick 7 does not follow"
+        ):
             await anext(zone)
         with pytest.raises(client.ZoneClosedError, match="X"):
             await anext(zone)

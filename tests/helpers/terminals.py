@@ -68,6 +68,13 @@ class Terminal:
             self._read(0.1)
         self.output = self.output[found.end() :]
 
+    def wait_until_stalled(self) -> None:
+        """Read no more, and return when the terminal takes nothing more from the program."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while select.select([], [self._slave], [], 0)[1]:
+            assert time.monotonic() < deadline, "the terminal still takes what the program writes"
+            time.sleep(0.02)
+
     def wait_for_end(self) -> int:
         """Read until the program has ended; return its exit code."""
         deadline = time.monotonic() + _PATIENCE_SECONDS

@@ -12,7 +12,7 @@ from helpers.gateway_fixture import GatewayFixture
 from helpers.waiting import until
 from zoneclient.connection import Update, ZoneConnection
 
-from zoneserver.protocol.messages import Tick, Welcome
+from zoneserver.protocol.messages import Goodbye, Tick, Welcome
 
 HOST = "127.0.0.1"
 
@@ -63,14 +63,23 @@ def assert_same_world(zone: ZoneConnection, fixture: GatewayFixture) -> None:
     assert [replica.position(slot) for slot in replica.players] == [world.position(slot) for slot in world.slots()]
 
 
-async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes) -> int:
-    """Start a server that sends these bytes to each client and closes the connection; return its port."""
+async def serve_bytes(cleanup: contextlib.AsyncExitStack, data: bytes, closes: bool = True) -> int:
+    """Start a server that sends these bytes to each client and closes the connection; return its port.
+
+    The close may discard what the client has not read yet: with many bytes, leave it to the client.
+    """
 
     class Sender(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             writer: Any = transport
             writer.write(data)
-            writer.close()
+            self.transport = writer
+            if closes:
+                writer.close()
+
+        def data_received(self, data: bytes) -> None:
+            if data.endswith(Goodbye().encode()):
+                self.transport.close()
 
     server = await asyncio.get_running_loop().create_server(Sender, HOST, 0)
     cleanup.push_async_callback(server.wait_closed)

@@ -29,8 +29,6 @@ class Mygame(Rules):
 """
 BOTS = """\
 class Bot:
-    motion_kinds = frozenset({"move"})
-
     def decide(self, bot, replica):
         return "move", (1, 2)
 """
@@ -152,3 +150,16 @@ def test_pytest_offers_the_fixtures_in_a_game_folder(folder: Path) -> None:
     done = run(folder, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"])
     assert done.returncode == 0, done
     assert "1 passed" in done.stdout
+
+
+def test_commands_import_no_module_of_the_folder_in_place_of_pythons_own(folder: Path) -> None:
+    for name in ("json", "random", "logging", "typing"):
+        (folder / f"{name}.py").write_text("raise RuntimeError('a module of the author was imported')\n")
+    bots = ("--spawn-server", "mygame:Mygame", "--bot", "mybots:Bot", "--bots", "5", "--time", "1s", "--no-progress")
+    done = run(folder, command("zone-swarm", *bots))
+    assert done.returncode == 0, done
+    ports = ("--port", "0", "--stats-port", "0")
+    done = run(folder, command("zoneserver", "run", "mygame:Mygame", *ports, "--dashboard", "--duration", "2s"))
+    assert (done.returncode, "a module of the author" in done.stderr) == (0, False), done
+    done = run(folder, command("zoneserver", "check", "mygame:Mygame"))
+    assert done.returncode == 0, done

@@ -99,7 +99,7 @@ def digests_elsewhere(target: str) -> list[int]:
     when it does not end."""
     # The seed of hashes must differ from the seed of this process, so that sets of texts have another order.
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
-    command = [sys.executable, "-m", "zoneserver.authoring.dry_run", target]
+    command = [sys.executable, "-P", "-m", "zoneserver.authoring.dry_run", target]
     try:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS

@@ -40,7 +40,7 @@ class ServerDashboard:
     async def __aenter__(self) -> Self:
         # A string names the program: this package must not import the tools.
         host, token = self._server.config.stats_host, self._server.config.stats_token
-        command = ("-m", "zonetools.dashboard", "--host", host, "--stats-port", str(self._server.stats_port))
+        command = ("-P", "-m", "zonetools.dashboard", "--host", host, "--stats-port", str(self._server.stats_port))
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,

@@ -19,7 +19,14 @@ from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Act, ClientMessage,
 __all__ = ["WireError", "decode_act", "decode_client", "decode_server", "inflate_message"]
 
 _SLOTS_MAX = 65_536
+# Bounds of a server's message that no honest server meets. Beyond them a small payload would take a hundred times its
+# size in memory once it is decoded. Only SNAPSHOT and TICK grow with the zone.
+_SMALL_BYTES_MAX = 256 * 1024
+_STATS_MAX = 256
+_ARRAY_MAX = 512 * 1024
+_ELEMENTS_MAX = 1024 * 1024
 _DEFLATABLE = {Op.SNAPSHOT, Op.TICK}
+_LARGE = {*_DEFLATABLE, Op.DEFLATED}
 _SEQ_MAX = 2**32 - 1
 
 
@@ -117,22 +124,40 @@ _CLIENT_DECODERS: dict[int, Callable[[tuple[Any, ...]], ClientMessage]] = {
 
 def decode_server(payload: bytes) -> ServerMessage:
     """The message in a payload from a server. Raises WireError, whatever the bytes are."""
+    if len(payload) > _SMALL_BYTES_MAX and op_of(payload) not in _LARGE:
+        raise WireError(f"this is not a message of a server: it has {len(payload)} bytes")
     try:
         message = msgpack.unpackb(
             payload,
             use_list=False,
             max_map_len=0,
             max_ext_len=0,
-            max_array_len=1_000_000,
+            max_array_len=_ARRAY_MAX,
             max_str_len=65_536,
             object_hook=_refuse,
             ext_hook=_refuse,
+            # Each element takes a byte: a payload that is not larger needs no counting.
+            list_hook=_element_counter() if len(payload) > _ELEMENTS_MAX else None,
         )
         if type(message) is not tuple or type(message[0]) is not int:
             raise WireError("a message must be an array whose first element is its op, a whole number")
         return _SERVER_DECODERS[message[0]](message)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"this is not a message of a server: {error}"[:120]) from None
+
+
+def _element_counter() -> Callable[[Any], Any]:
+    """A hook that lets all arrays of a message have _ELEMENTS_MAX elements together."""
+    count = 0
+
+    def counted(array: Any) -> Any:
+        nonlocal count
+        count += 1 + len(array)
+        if count > _ELEMENTS_MAX:
+            raise WireError(f"it has more than {_ELEMENTS_MAX:,} elements")
+        return array
+
+    return counted
 
 
 def inflate_message(payload: bytes) -> bytes:
@@ -157,6 +182,8 @@ def inflate_message(payload: bytes) -> bytes:
 
 def _decode_welcome(message: tuple[Any, ...]) -> messages.Welcome:
     _, version, slot, tick, hz, game, size, stats, limits, *more = message
+    if len(stats) > _STATS_MAX:
+        raise WireError(f"a zone has at most {_STATS_MAX} stats")
     named = [(name, value) for name, value in stats]
     encodings = more[0] if more else ()
     _integers((version, slot, tick, hz, *(value for _, value in named)))

@@ -22,6 +22,7 @@ __all__ = [
     "where_running",
 ]
 
+_OWN = ("zoneserver", "zoneclient", "zonetools")
 # The folders of Python itself and of installed packages: no user writes files there.
 _LIBRARIES = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -100,7 +101,7 @@ def where_running(frame: FrameType) -> str:
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
-    """(file, line) of each call in the traceback, without those in the server and in the import machinery."""
+    """(file, line) of each call in the traceback, without those in own packages and in the import machinery."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_users(frame):
             yield frame.f_code.co_filename, line
@@ -108,7 +109,7 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
 
 def _is_users(frame: FrameType) -> bool:
     package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
-    return (package != "zoneserver" or module == "games") and not frame.f_code.co_filename.startswith("<frozen ")
+    return (package not in _OWN or module == "games") and not frame.f_code.co_filename.startswith("<frozen ")
 
 
 def _path_text(path: str) -> str:

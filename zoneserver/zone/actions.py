@@ -28,7 +28,8 @@ It raises Refused when the arguments do not fit, and calls the handler otherwise
 
 def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> Action:
     def misfit() -> Refused:
-        return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {len(converters)} arguments", violation=True)
+        count = "1 argument" if len(converters) == 1 else f"{len(converters)} arguments"
+        return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {count}", violation=True)
 
     # One and two arguments have a function of their own: `map` and `*` would double the cost of most actions.
     match converters:

@@ -41,13 +41,15 @@ class ActionCounts:
     duplicated: int = 0
     reordered: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    motion_kinds: set[str] = field(default_factory=set)
+    """Kinds of actions that a frame has shown as motions. The last motion within a tick supersedes the others."""
     times: ActionTimes = field(default_factory=ActionTimes)
     """The times since this attribute was last replaced: a meter takes it and puts an empty one in its place."""
 
 
 @dataclass(slots=True)
 class _Sent:
-    is_motion: bool
+    kind: str
     due: float
     sent: float
 
@@ -60,7 +62,7 @@ class ActionTracker:
 
     >>> counts = ActionCounts()
     >>> tracker = ActionTracker(counts)
-    >>> tracker.record_sent(1, True, due=0.0, now=0.0); tracker.record_sent(2, True, due=0.0, now=0.0)
+    >>> tracker.record_sent(1, "move", due=0.0, now=0.0); tracker.record_sent(2, "move", due=0.0, now=0.0)
     >>> tracker.record_seen(2, True, now=0.1); tracker.record_seen(2, True, now=0.2)
     >>> counts.delivered, counts.superseded, counts.duplicated
     (1, 1, 1)
@@ -77,9 +79,9 @@ class ActionTracker:
     def __len__(self) -> int:
         return len(self._outstanding)
 
-    def record_sent(self, seq: int, is_motion: bool, due: float, now: float) -> None:
+    def record_sent(self, seq: int, kind: str, due: float, now: float) -> None:
         """An action was sent now. `due` and `now` are seconds of one clock."""
-        self._outstanding[seq] = _Sent(is_motion, due, now)
+        self._outstanding[seq] = _Sent(kind, due, now)
         self._counts.sent += 1
         self._counts.times.send_delay.record(int((now - due) * 1e6))
 
@@ -88,13 +90,15 @@ class ActionTracker:
         counts = self._counts
         seq = self._full_seq(seq_byte)
         action = self._outstanding.get(seq)
-        if action is None or action.is_motion is not is_motion:
+        if action is None:
             counts.duplicated += 1
             return
         del self._outstanding[seq]
         counts.delivered += 1
         if is_motion:
-            for earlier in [seq_ for seq_, other in self._outstanding.items() if seq_ < seq and other.is_motion]:
+            counts.motion_kinds.add(action.kind)
+            motions = (seq_ for seq_, other in self._outstanding.items() if other.kind in counts.motion_kinds)
+            for earlier in [seq_ for seq_ in motions if seq_ < seq]:
                 del self._outstanding[earlier]
                 counts.superseded += 1
         else:

@@ -13,7 +13,6 @@ __all__ = ["ROLES", "Chatty", "Fighter", "Idle", "Walker"]
 # In the units of the demo game: centimetres, and centimetres per second.
 SPEED = 400
 STRIKE_RANGE, BOLT_RANGE, SIGHT = 250, 2_000, 4_000
-MOTIONS = frozenset({"move"})
 PHRASES = (
     "anybody seen the fountain?",
     "meet me at the east gate",
@@ -26,8 +25,6 @@ PHRASES = (
 
 class Walker:
     """Walks in a new direction each time, and away from the walls."""
-
-    motion_kinds = MOTIONS
 
     def decide(self, bot: Bot, replica: Replica) -> Decision:
         world = replica.world
@@ -42,8 +39,6 @@ class Walker:
 
 class Fighter:
     """Chooses a player nearby, walks up to them and strikes; heals itself when it is hurt."""
-
-    motion_kinds = MOTIONS
 
     def __init__(self) -> None:
         self.target: int | None = None
@@ -83,8 +78,6 @@ class Fighter:
 class Chatty:
     """Talks and waves, and sometimes walks."""
 
-    motion_kinds = MOTIONS
-
     def decide(self, bot: Bot, replica: Replica) -> Decision:
         chance = bot.random.random()
         if chance < 0.5:
@@ -96,8 +89,6 @@ class Chatty:
 
 class Idle:
     """Does nothing but receive every frame. It works in any game."""
-
-    motion_kinds = frozenset[str]()
 
     def decide(self, bot: Bot, replica: Replica) -> None:
         return None

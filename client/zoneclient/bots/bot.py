@@ -27,9 +27,6 @@ class Behaviour(Protocol):
     `zone-swarm --bot mybots:Greeter` runs a thousand bots of the class Greeter in `mybots.py`.
     """
 
-    motion_kinds: frozenset[str] = frozenset()
-    """Action kinds that become motions, such as `{"move"}`. The last motion within a tick supersedes the others."""
-
     def decide(self, bot: Bot, replica: Replica) -> Decision | None:
         """Return the next action, or None to do nothing this time."""
 
@@ -71,7 +68,7 @@ class Bot(ClientProtocol):
             return
         kind, arguments = decision
         seq = self.act(kind, *arguments)
-        self.tracker.record_sent(seq, kind in self.behaviour.motion_kinds, due, time.monotonic())
+        self.tracker.record_sent(seq, kind, due, time.monotonic())
         self.flush()
 
     def on_refused(self, refusal: Refusal) -> None:

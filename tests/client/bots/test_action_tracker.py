@@ -10,6 +10,7 @@ from zoneclient.bots.action_tracker import ActionCounts, ActionTimes, ActionTrac
 from zoneserver.protocol.messages import Refusal
 
 MOTION, EVENT = True, False
+KINDS = {MOTION: "move", EVENT: "say"}
 
 
 def tracker_with(*kinds: bool) -> tuple[ActionTracker, ActionCounts]:
@@ -17,7 +18,7 @@ def tracker_with(*kinds: bool) -> tuple[ActionTracker, ActionCounts]:
     counts = ActionCounts()
     tracker = ActionTracker(counts)
     for seq, is_motion in enumerate(kinds, 1):
-        tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
+        tracker.record_sent(seq, KINDS[is_motion], due=0.0, now=0.0)
     return tracker, counts
 
 
@@ -44,6 +45,18 @@ def test_motion_supersedes_earlier_motions_but_no_events() -> None:
     tracker.record_seen(2, EVENT, now=0.0)
     tracker.record_seen(4, MOTION, now=0.0)
     assert (counts.delivered, counts.superseded, len(tracker), counts.reordered) == (3, 1, 0, 0)
+
+
+def test_kind_that_was_once_a_motion_is_superseded_by_motions_of_another_kind() -> None:
+    counts = ActionCounts()
+    tracker = ActionTracker(counts)
+    for seq, kind in enumerate(("walk", "run", "say", "run"), 1):
+        tracker.record_sent(seq, kind, due=0.0, now=0.0)
+    tracker.record_seen(2, MOTION, now=0.0)
+    assert (counts.superseded, len(tracker)) == (0, 3), "nothing has shown yet that a walk is a motion"
+    tracker.record_sent(5, "walk", due=0.0, now=0.0)
+    tracker.record_seen(5, MOTION, now=0.0)
+    assert (counts.delivered, counts.superseded, len(tracker)) == (2, 2, 1)
 
 
 def test_refusals_are_counted_by_code() -> None:
@@ -106,7 +119,7 @@ def test_snapshot_from_before_the_first_action_delivers_nothing() -> None:
 def test_latency_counts_from_due_time_and_uncorrected_from_sending() -> None:
     counts = ActionCounts()
     tracker = ActionTracker(counts)
-    tracker.record_sent(1, EVENT, due=1.0, now=1.25)
+    tracker.record_sent(1, KINDS[EVENT], due=1.0, now=1.25)
     tracker.record_seen(1, EVENT, now=1.5)
     times = counts.times
     assert (times.latency.max, times.latency_uncorrected.max, times.send_delay.max) == (500_000, 250_000, 250_000)
@@ -116,12 +129,12 @@ def test_latency_counts_from_due_time_and_uncorrected_from_sending() -> None:
 def test_latency_is_split_at_the_start_of_the_tick() -> None:
     counts = ActionCounts()
     tracker = ActionTracker(counts)
-    tracker.record_sent(1, EVENT, due=1.0, now=1.125)
+    tracker.record_sent(1, KINDS[EVENT], due=1.0, now=1.125)
     tracker.record_seen(1, EVENT, now=1.5, tick_began=1.25)
     times, counts.times = counts.times, ActionTimes()
     assert (times.send_delay.max, times.to_tick.max, times.from_tick.max) == (125_000, 125_000, 250_000)
     assert times.latency.max == 500_000
-    tracker.record_sent(2, EVENT, due=2.0, now=2.0)
+    tracker.record_sent(2, KINDS[EVENT], due=2.0, now=2.0)
     assert counts.times.send_delay.total == times.send_delay.total == 1, "the replaced times do not change any more"
     assert (times + counts.times).send_delay.total == 2
 
@@ -173,7 +186,7 @@ def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTrack
             # At most 40 outstanding actions: the low byte cannot tell more than 256 apart.
             for is_motion in data.draw(st.lists(st.booleans(), max_size=max(0, 40 - len(waiting)))):
                 naive.kinds[seq] = is_motion
-                tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
+                tracker.record_sent(seq, KINDS[is_motion], due=0.0, now=0.0)
                 seq += 1
         elif step == "repeat" and naive.outcomes and waiting:
             # A recent action that has its outcome: its low byte names no other action yet.
@@ -227,7 +240,7 @@ def test_tracker_agrees_with_naive_model_across_wraps_of_the_byte(data: st.DataO
 def test_five_thousand_actions_wrap_the_byte_many_times() -> None:
     tracker, counts = tracker_with()
     for seq in range(1, 5001):
-        tracker.record_sent(seq, seq % 3 == 0, due=0.0, now=0.0)
+        tracker.record_sent(seq, KINDS[seq % 3 == 0], due=0.0, now=0.0)
         if seq > 200:
             done = seq - 200
             tracker.record_seen(done & 0xFF, done % 3 == 0, now=0.0)
@@ -257,7 +270,7 @@ def test_each_action_has_one_outcome_after_any_server_messages(said: list[tuple[
             tracker.record_snapshot(number)
         else:
             for _ in range(number):
-                tracker.record_sent(seq, is_motion, due=0.0, now=0.0)
+                tracker.record_sent(seq, KINDS[is_motion], due=0.0, now=0.0)
                 seq += 1
         assert ended(counts) + len(tracker) == counts.sent
     tracker.close()

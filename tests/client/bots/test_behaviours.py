@@ -65,7 +65,6 @@ class Crowd:
             decision = behaviour.decide(cast(Bot, bot), self.replica)
             if decision is not None:
                 kind, arguments = decision
-                assert (kind in behaviour.motion_kinds) == (kind == "move")
                 self.zone.submit(bot.slot, bot.seq, [(kind, *arguments)])
                 bot.seq += 1
 

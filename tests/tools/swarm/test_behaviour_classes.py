@@ -19,7 +19,6 @@ BOTS = """\
 from zoneclient import Behaviour
 
 class Runner(Behaviour):
-    motion_kinds = frozenset({"run"})
     def decide(self, bot, replica):
         return "run", (bot.random.randint(-9, 9), 0)
 
@@ -76,3 +75,67 @@ async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str]
     code, out, err = await swarm(tmp_path, *arguments)
     assert (code, out) == (2, "")
     assert message in err.splitlines()[-1]
+
+
+FAILING_BOTS = """\
+import os, sys, time
+
+class Bot:
+    def decide(self, bot, replica):
+        return "run", (1, 0)
+
+class Prints(Bot):
+    def decide(self, bot, replica):
+        print("deciding")
+        os.write(1, b"deciding\\n")
+        return "run", (1, 0)
+
+class Reads(Bot):
+    def decide(self, bot, replica):
+        input()
+
+class RaisesAtOnce(Bot):
+    def __init__(self):
+        raise ValueError("no map")
+
+class Exits(Bot):
+    def decide(self, bot, replica):
+        sys.exit("enough")
+
+class Dies(Bot):
+    def decide(self, bot, replica):
+        os._exit(7)
+
+class Blocks(Bot):
+    def decide(self, bot, replica):
+        time.sleep(600)
+
+class Misfits(Bot):
+    def decide(self, bot, replica):
+        return "run", ("far",)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("Bot", 0, "everybody got everything"),
+        ("Prints", 0, "everybody got everything"),
+        ("Reads", 1, "the behaviour of a failing:Reads raised EOFError: EOF when reading a line (failing.py:15)"),
+        ("RaisesAtOnce", 1, "the class failing:RaisesAtOnce raised ValueError: no map (failing.py:19)"),
+        ("Exits", 1, "the behaviour of a failing:Exits raised SystemExit: enough (failing.py:23)"),
+        ("Dies", 1, "zone-swarm: worker 0 failed: it ended by itself with exit code 7"),
+        ("Blocks", 1, "zone-swarm: worker 0 failed: it stood still in Blocks.decide (failing.py:31)"),
+        ("Misfits", 1, "none of"),
+    ],
+)
+async def test_bot_class_that_fails_is_reported_with_its_place(
+    open_server: OpenServer, tmp_path: Path, name: str, code: int, message: str
+) -> None:
+    (tmp_path / "failing.py").write_text(FAILING_BOTS)
+    server = await open_server(Tag, stats_port=0)
+    ports = ("--port", str(server.port), "--stats-port", str(server.stats_port))
+    found, out, err = await swarm(tmp_path, *ports, "--bot", f"failing:{name}", "--bots", "3")
+    assert found == code, (out, err)
+    assert message in out + err
+    assert "deciding" not in out

@@ -21,7 +21,6 @@ class OwnerStub:
 
     def __init__(self, stream: FrameStream) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1})
-        self.behaviours = {"chatty": Chatty}
         self.frame_checker = stream.checker
         self.counts = ActionCounts()
         self.turns = 0
@@ -33,7 +32,7 @@ class OwnerStub:
         self.turns += 1
 
     def bot(self, slot: int) -> SwarmBot:
-        bot = SwarmBot(self, slot)
+        bot = SwarmBot(self, slot, Chatty())
         bot.connection_made(FakeTransport(FakeLoop(), bot))
         bot.slot, bot.tick = slot, 1
         return bot
@@ -47,7 +46,7 @@ async def test_known_frame_counts_alike_in_one_read_or_two(cut: int | None) -> N
     stream.zone.submit(1, 1, [("say", "hello")])
     data, more = length_prefixed(stream.payload()), length_prefixed(stream.payload())
     first.data_received(data + more)
-    second.tracker.record_sent(1, False, 0.0, 0.0)
+    second.tracker.record_sent(1, "say", 0.0, 0.0)
     for part in (data, more) if cut is None else (data[:cut], data[cut:], more):
         second.data_received(part)
     assert stream.counts() == {"received": 4, "mismatched": 0, "gaps": 0, "diverged": 0}

@@ -113,7 +113,9 @@ def test_spawn_server_runs_another_game(family: Family) -> None:
 
 
 def test_missing_game_is_reported_in_one_line(family: Family) -> None:
-    code, out, err = family.run("zonetools.swarm", "--spawn-server", "nothing:Here", "--bots", "5", "--no-progress")
+    code, out, err = family.run(
+        *("zonetools.swarm", "--spawn-server", "nothing:Here", "--mix", "idle=1", "--bots", "5", "--no-progress")
+    )
     assert (code, out, len(err.splitlines())) == (3, "", 1)
     assert "there is no module 'nothing'" in err
 
@@ -124,12 +126,17 @@ def test_missing_game_is_reported_in_one_line(family: Family) -> None:
         (["--fail-if", "p9>150ms"], "there is no metric 'p9'; did you mean 'p99'?"),
         (["--fail-if", "p99>150"], "'150' is no value of p99, which is a time: write 150ms"),
         (["--compare", "/nowhere/old.json"], "cannot read /nowhere/old.json: No such file"),
+        (["--bots", "1M"], "is too large: at most 65,000"),
+        (["--rate", "1e9"], "'1e9' is not a number"),
+        (["--rate", "2000"], "is too large: at most 1,000"),
+        (["--processes", "100k"], "'100k' is not a whole number"),
+        (["--hz", "1000"], "is too large: at most 100"),
         (["--html", "-"], "the page cannot go to standard output"),
         (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),
         (["--csv", "/nowhere/run"], "cannot write /nowhere/run_seconds.csv"),
     ],
 )
-def test_invalid_report_settings_are_rejected_before_the_run(
+def test_invalid_settings_are_rejected_before_the_run(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -241,3 +248,35 @@ def test_control_run_has_the_plan_without_hostile_bots(
     conducted.clear()
     command.main([*arguments, "--no-control"])
     assert conducted == [plan]
+
+
+def test_report_that_cannot_be_written_leaves_the_others_and_the_result(family: Family, tmp_path: Path) -> None:
+    html, prefix = tmp_path / "run.html", tmp_path / "run"
+    run = ("zonetools.swarm", "--spawn-server", "--bots", "5", "--time", "300ms", "--no-progress")
+    with open("/dev/full", "w") as full:
+        swarm = family.start(*run, "--json", "/dev/full", "--html", str(html), "--csv", str(prefix), stdout=full)
+        code, _, err = ended(swarm)
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            "zone-swarm: cannot write /dev/full: No space left on device",
+            "zone-swarm: cannot write the report to standard output: No space left on device",
+        ],
+    )
+    assert_whole_page(html.read_text())
+    assert all((tmp_path / f"run_{name}.csv").read_text() for name in ("seconds", "figures", "errors"))
+
+
+def test_default_mix_is_for_the_demo_game(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--spawn-server", "mygame:Game"]) == 2
+    assert "use --bot module:Class" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_swarm_ends_on_a_terminal_that_takes_nothing(family: Family, number: signal.Signals) -> None:
+    terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "20", "--ramp", "20", "--time", "0")
+    terminal.wait_for(b"measuring")
+    terminal.wait_until_stalled()
+    terminal.process.send_signal(number)
+    assert terminal.process.wait(30) == 130
+    terminal.close()

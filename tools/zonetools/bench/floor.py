@@ -67,7 +67,7 @@ class FloorResult:
 
 async def run_floor(plan: FloorPlan) -> FloorResult:
     """Run the processes of the floor. Raises FloorError."""
-    command = (sys.executable, "-m", "zonetools.bench.floor", json.dumps(dataclasses.asdict(plan)))
+    command = (sys.executable, "-P", "-m", "zonetools.bench.floor", json.dumps(dataclasses.asdict(plan)))
     try:
         # The receiving process ends by itself once the sender is gone.
         code, out, err = await run_program(*command, seconds=plan.seconds + 2 * _PATIENCE_SECONDS)
@@ -91,7 +91,14 @@ def measure(plan: FloorPlan) -> FloorResult:
         listener.bind(("127.0.0.1", 0))
         listener.listen(_BACKLOG)
         listener.settimeout(_PATIENCE_SECONDS)
-        command = (sys.executable, "-m", "zonetools.bench.floor", str(listener.getsockname()[1]), str(plan.sockets))
+        command = (
+            sys.executable,
+            "-P",
+            "-m",
+            "zonetools.bench.floor",
+            str(listener.getsockname()[1]),
+            str(plan.sockets),
+        )
         receiver = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
         # The connections must be closed before waiting for the receiving process.
         with contextlib.ExitStack() as connections:

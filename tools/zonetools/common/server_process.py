@@ -55,7 +55,8 @@ class ServerProcess:
     async def __aenter__(self) -> Self:
         with tempfile.TemporaryDirectory(prefix="zone-") as folder:
             ready = Path(folder) / "ready.json"
-            command = [*self._prefix, sys.executable, "-m", *self._program]
+            # -P: a module of the game's folder, such as json.py, must not stand in for one of Python's own.
+            command = [*self._prefix, sys.executable, "-P", "-m", *self._program]
             command += ["--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--stop-on-stdin-eof"]
             command += ["--log-level", "warning", *self._arguments]
             _log.debug("starting %s", shlex.join(command))

@@ -19,7 +19,7 @@ from zoneserver.cli.parser import Parser
 from zoneserver.cli.token import read_token, token_setting
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
-from zoneserver.support.format import format_address
+from zoneserver.support.format import format_address, format_duration
 from zoneserver.support.host import parse_host
 from zoneserver.support.parse import above_zero, parse_count, parse_duration, parse_port
 from zonetools.common.admin_client import ServerUnreachable
@@ -28,6 +28,7 @@ from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSiz
 
 # Asking more often than this would itself load the server.
 _INTERVAL_MIN = 0.1
+_INTERVAL_MAX = 86_400.0
 
 _EXAMPLES = """\
   zone-dash                                 watch the server on this machine until q or Ctrl-C
@@ -76,6 +77,8 @@ def _parser() -> Parser:
 @functools.wraps(parse_duration)
 def _interval(text: str) -> float:
     seconds = parse_duration(text)
+    if seconds > _INTERVAL_MAX:
+        raise ValueError(f"{text} is too long; the longest interval is {format_duration(_INTERVAL_MAX)}")
     if seconds < _INTERVAL_MIN:
         raise ValueError(f"{text} is too short; the shortest interval is {_INTERVAL_MIN:g}s")
     return seconds

@@ -8,11 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 
 from zonetools.common.admin_client import ServerUnreachable
+from zonetools.common.terminal_output import terminal_output
 from zonetools.dashboard.controls import Controls
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.data.monitor import Monitor
@@ -55,7 +56,8 @@ async def watch(
         has_screen = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
         if has_screen and not options.json:
             seconds = None if count is None else count * options.interval
-            console = options.console()
+            output = terminal_output(sys.stdout)
+            console = options.console(cast("IO[str] | None", output))
             controls = Controls(lambda: console.size, monitor.reset, glyphs)
             try:
                 await _run(_on_screen(monitor, console, controls), seconds, until)
@@ -67,6 +69,8 @@ async def watch(
                         # Two lines fewer than the terminal has: the shell's prompt then does not scroll the top away.
                         size = max(WIDTH_MIN, console.width), max(HEIGHT_MIN, console.height - 2)
                         console.print(render(controls.screen_state(monitor.state()), *size, footer=False))
+                if output is not None:
+                    output.finish()
         else:
             await _run(_in_lines(monitor, options, count), None, until)
         _export(monitor, options, glyphs)

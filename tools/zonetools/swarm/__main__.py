@@ -24,21 +24,29 @@ from zoneserver.cli.access import Access, access_settings, read_access
 from zoneserver.cli.command import is_quiet, parse_output, require_open_files, run_command, write_output
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.token import read_token, token_setting
-from zoneserver.support.errors import Exit, UsageError
+from zoneserver.support.errors import CommandError, Exit, UsageError
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import (
     above_zero,
-    parse_count,
+    at_most,
     parse_duration,
     parse_integer,
     parse_number,
     parse_port,
 )
+from zoneserver.support.process import discard_output
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, parse_mix, parse_processes
+from zonetools.swarm.plan import (
+    DEFAULT_MIX,
+    Plan,
+    check_target,
+    parse_bots,
+    parse_mix,
+    parse_processes,
+)
 from zonetools.swarm.report.build import passed, summary
 from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
 from zonetools.swarm.report.conditions import evaluate, parse_condition
@@ -52,6 +60,8 @@ from zonetools.swarm.server_observer import ServerObserver
 _log = logging.getLogger(__name__)
 
 _STATS_PORT = 7778
+# Beyond what one machine can do.
+_RATE_MAX = 1_000
 _DEMO_GAME = "zoneserver.games.plaza:Plaza"
 
 _EXAMPLES = """\
@@ -64,9 +74,9 @@ _EXAMPLES = """\
                                                  one bot in ten is hostile; first a run without these, to compare
 """
 _EXIT_CODES = f"""\
-0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, a bot failed to join,
-a hostile bot got an unexpected code, or a condition of --fail-if held, 2 wrong usage, 3 cannot start,
-130 interrupted
+0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, nothing was delivered, a bot
+failed or failed to join, a process of the swarm failed, a hostile bot got an unexpected code, or a condition of
+--fail-if held, 2 wrong usage, 3 cannot start, 130 interrupted
 
 roles: {" ".join(ROLES)}
 hostile roles: {" ".join(HOSTILE_ROLES)}
@@ -85,6 +95,11 @@ async def _main(arguments: argparse.Namespace) -> int:
         for name in ("host", "port", "stats-port", "stats-host", "tls", "tls-ca", "secret-file", "zone"):
             if getattr(arguments, name.replace("-", "_")):
                 raise UsageError(f"--{name} is for a running server; --spawn-server starts a server of its own")
+        if arguments.spawn_server != _DEMO_GAME and arguments.mix == default.mix:
+            raise UsageError(
+                f"the bots of the default mix play the demo game, not {arguments.spawn_server}: use --bot module:Class "
+                "for bots of your own, or --mix idle=1 for bots that only watch"
+            )
     elif arguments.hz is not None:
         raise UsageError("--hz is for --spawn-server: a running server has its own tick rate")
     plan = Plan(
@@ -129,13 +144,13 @@ def _parser() -> Parser:
     parser.switch("--yes-remote", help="confirm that you may load a server on another machine")
     text = "start a server for this run, with this game or the demo game"
     flag("--spawn-server", optional=_DEMO_GAME, metavar="module:Rules", help=text)
-    flag("--hz", parse=above_zero(parse_integer), help="tick rate of a spawned server", shown="20")
+    flag("--hz", parse=at_most(100, above_zero(parse_integer)), help="tick rate of a spawned server", shown="20")
     access_settings(parser, ", if the server's statistics do not tell it")
     parser.section("bots")
-    flag("--bots", "-u", parse=above_zero(parse_count), default=default.bots, help="number of bots")
+    flag("--bots", "-u", parse=parse_bots, default=default.bots, help="number of bots")
     flag("--ramp", "-r", parse=above_zero(parse_number), default=default.ramp, help="joins per second")
     text = "actions per second and bot"
-    flag("--rate", parse=above_zero(parse_number), default=default.rate, help=text)
+    flag("--rate", parse=at_most(_RATE_MAX, above_zero(parse_number)), default=default.rate, help=text)
     flag("--seed", parse=parse_integer, default=default.seed, help="seed of the bots' decisions")
     parser.switch("--deflate", help="ask the server for deflated frames and snapshots")
     parser.switch("--no-control", help="skip the first run without the hostile bots")
@@ -203,19 +218,30 @@ async def _run(plan: Plan, arguments: argparse.Namespace) -> int:
 
 
 def _output(result: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Print the report, and write the files that the user asked for. Raises CannotStartError."""
-    show(result, as_json=arguments.json == "-")
-    if arguments.json == "-":
-        for condition in result["conditions"]:
-            if condition["failed"]:
-                print(f"zone-swarm: failed: {condition['text']}", file=sys.stderr)
-    elif arguments.json is not None:
-        write_output(arguments.json, json.dumps(result, indent=2) + "\n")
+    """Print the report, and write the files that the user asked for: each of them, whatever becomes of the others. A
+    failure to write is told; it does not change the result of the run."""
+    texts = {}
+    if arguments.json not in (None, "-"):
+        texts[arguments.json] = json.dumps(result, indent=2) + "\n"
     if arguments.html is not None:
-        write_output(arguments.html, html_page(result))
+        texts[arguments.html] = html_page(result)
     if arguments.csv is not None:
-        for name, text in csv_tables(result).items():
-            write_output(f"{arguments.csv}_{name}.csv", text)
+        texts |= {f"{arguments.csv}_{name}.csv": text for name, text in csv_tables(result).items()}
+    problems = []
+    for file, text in texts.items():
+        try:
+            write_output(file, text)
+        except (CommandError, OSError) as error:
+            problems.append(str(error))
+    try:
+        show(result, as_json=arguments.json == "-")
+    except OSError as error:
+        discard_output()
+        problems.append(f"cannot write the report to standard output: {error.strerror or error}")
+    if arguments.json == "-":
+        problems += [f"failed: {condition['text']}" for condition in result["conditions"] if condition["failed"]]
+    for problem in problems:
+        print(f"zone-swarm: {problem}", file=sys.stderr)
 
 
 async def _conduct(plan: Plan, arguments: argparse.Namespace) -> Outcome:

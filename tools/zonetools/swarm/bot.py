@@ -21,7 +21,6 @@ class BotOwner(Protocol):
     """The worker, as its bots see it."""
 
     plan: Plan
-    behaviours: dict[str, type[Behaviour]]
     frame_checker: FrameChecker
     counts: ActionCounts
 
@@ -36,9 +35,8 @@ class BotOwner(Protocol):
 class SwarmBot(Bot):
     """A bot that checks every frame with the frame checker of its process."""
 
-    def __init__(self, owner: BotOwner, number: int) -> None:
+    def __init__(self, owner: BotOwner, number: int, behaviour: Behaviour) -> None:
         plan = owner.plan
-        behaviour = owner.behaviours[plan.role(number)]()
         name, seed, ticket = plan.name(number), plan.bot_seed(number), plan.access.ticket(plan.name(number))
         super().__init__(name, behaviour, owner.counts, seed, ticket=ticket, deflate=plan.deflate)
         self.next_seq = plan.first_seq(number)

@@ -1,7 +1,8 @@
-"""The conversation between the conductor and a worker process: pickled objects, over standard streams.
+"""The conversation between the conductor and a worker process: pickled objects, over the standard streams
+that it was started with.
 
     to the worker    the plan and the worker's number; then a Measure; then a Stop
-    from the worker  its progress four times a second; finally {"tally": ...}
+    from the worker  its progress four times a second; finally {"tally": ...}, or {"died": reason}
 
 The end of the worker's standard input means Stop. `run_worker` is the worker's side of the conversation. Pickle is
 safe here, because each side started the other one or was started by it.
@@ -15,12 +16,14 @@ import gc
 import os
 import pickle
 import signal
-import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import RawIOBase
-from typing import Any, Protocol
+from types import FrameType
+from typing import Any, NoReturn, Protocol
 
+from zoneserver.support.errors import Exit, raised_by, where_running
 from zoneserver.support.event_loop import loop_factory
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
@@ -68,20 +71,37 @@ async def receive(reader: asyncio.StreamReader) -> Any:
 
 
 def run_worker(make: Callable[[Plan, int], WorkerProtocol]) -> None:
-    """Run a process of the swarm from its start to its end."""
+    """Run a process of the swarm from its start to its end. What it dies of is sent to the conductor."""
     # Ctrl-C is for the process of the conductor, which then sends the command to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Standard output carries the messages. What a bot prints goes to standard error instead.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0) as output:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
-            runner.run(_run(make, output))
+    # The messages have descriptors of their own. A bot prints to standard error, and has nothing to read.
+    with os.fdopen(os.dup(1), "wb", 0) as output, os.fdopen(os.dup(0), "rb", 0) as source:
+        os.dup2(2, 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        # The conductor sends this signal to a process that is silent. Python handles it also while a bot waits.
+        signal.signal(signal.SIGTERM, lambda _number, frame: _die(output, _standing(frame)))
+        try:
+            with asyncio.Runner(loop_factory=loop_factory("auto")[1]) as runner:
+                runner.run(_run(make, source, output))
+        except BaseException as error:
+            traceback.print_exc()
+            _die(output, raised_by(error))
 
 
-async def _run(make: Callable[[Plan, int], WorkerProtocol], output: RawIOBase) -> None:
+def _standing(frame: FrameType | None) -> str:
+    return f"it stood still in {where_running(frame)}" if frame is not None else "it stood still"
+
+
+def _die(output: RawIOBase, reason: str) -> NoReturn:
+    with contextlib.suppress(OSError):
+        output.write(pack({"died": reason}))
+    os._exit(Exit.FAILED)
+
+
+async def _run(make: Callable[[Plan, int], WorkerProtocol], source: RawIOBase, output: RawIOBase) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
     worker = make(*await receive(reader))
     commands: asyncio.Queue[Command] = asyncio.Queue()
 

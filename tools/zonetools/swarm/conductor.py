@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.admin.stats import Stats
-from zoneserver.support.errors import CannotStartError
+from zoneserver.support.errors import CannotStartError, CommandError
 from zonetools.common.machine import load_average, machine
 from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.hostile.verdict import RoleTally
@@ -29,8 +29,16 @@ _DIGESTS_KEPT = 2_400
 _PROGRESS_SECONDS = 0.25
 
 
+# The longest time between two joins, beyond the pause that the ramp has. A worker gives up on a join after 30 s.
+_JOIN_SECONDS_MAX = 60.0
+
+
 class SwarmError(CannotStartError):
     """The swarm could not run."""
+
+
+class WorkerError(CommandError):
+    """A process of the swarm failed during the run."""
 
 
 @dataclass(slots=True)
@@ -125,22 +133,24 @@ class Conductor:
         self._changed.set()
 
     async def run(self, on_progress: Callable[[Progress], object] = bool) -> Outcome:
-        """Run the plan. Raises SwarmError when no server listens, or when a process of the swarm fails."""
+        """Run the plan. Raises SwarmError when no server listens, WorkerError when a process of the swarm fails."""
         before = await self._server.read()
         began = ended = None
         honest, hostile = self.plan.honest, self.plan.hostile
-        self._workers = [await WorkerProcess.start("worker", honest, number) for number in range(honest.processes)]
+        self._workers = [
+            await WorkerProcess.start("worker", honest, number, f"worker {number}")
+            for number in range(honest.processes)
+        ]
         if hostile:
-            self._hostile = await WorkerProcess.start("hostile.worker", self.plan, 0)
+            self._hostile = await WorkerProcess.start("hostile.worker", self.plan, 0, "the process of the hostile bots")
         listeners = [asyncio.create_task(self._listen(process)) for process in self._processes()]
         watching = [
             asyncio.create_task(self._report_progress(on_progress)),
             asyncio.create_task(self._server.watch(self._series.add_server)),
+            *(asyncio.create_task(process.watch()) for process in self._processes()),
         ]
         try:
-            while not self._stop.is_set() and not all(worker.progress.get("done") for worker in self._workers):
-                self._changed.clear()
-                await self._changed.wait()
+            await self._wait_for_joins()
             await self._pause(self._settle_seconds)
             if not self._stop.is_set():
                 began = await self._server.read()
@@ -155,16 +165,37 @@ class Conductor:
             async with asyncio.timeout(2 * END_SECONDS):
                 await asyncio.gather(*listeners)
         except TimeoutError:
-            raise SwarmError("a process of the swarm did not end in time") from None
+            raise WorkerError("a process of the swarm did not end in time") from None
         finally:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*(process.end() for process in self._processes()))
             await asyncio.wait(watching)
+        for process in self._processes():
+            if process.failure is not None:
+                raise WorkerError(f"{process.name} failed: {process.failure}")
         if self._nobody_listens:
             raise SwarmError(f"cannot start: nobody listens on {self.plan.address}; start one with: zoneserver run")
         after = await self._server.read()
         return self._outcome(interrupted, before, began, ended, after)
+
+    async def _wait_for_joins(self) -> None:
+        """Return when every bot has joined or failed, and when the run is stopped."""
+        seconds = _JOIN_SECONDS_MAX + self.plan.processes / self.plan.ramp
+        tried, deadline = -1, 0.0
+        while not self._stop.is_set() and not all(worker.progress.get("done") for worker in self._workers):
+            if tried != self._tried():
+                tried, deadline = self._tried(), asyncio.get_running_loop().time() + seconds
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                bots = f"{tried:,} of {self.plan.honest.bots:,} bots"
+                raise WorkerError(f"{bots} have joined or failed, and no more for {seconds:.0f} s") from None
+
+    def _tried(self) -> int:
+        return sum(worker.progress.get(name, 0) for worker in self._workers for name in ("joined", "failed"))
 
     async def _measure(self) -> None:
         started = self._series.measuring_from = time.monotonic()
@@ -184,8 +215,6 @@ class Conductor:
 
     def _outcome(self, interrupted: bool, *stats: Stats | None) -> Outcome:
         before, began, ended, after = stats
-        if any(process.tally is None for process in self._processes()):
-            raise SwarmError("a process of the swarm ended without a tally")
         tallies: list[Tally] = [worker.tally for worker in self._workers]
         hostile = self._hostile.tally if self._hostile is not None else None
         server = None

@@ -59,7 +59,7 @@ def behaviour_of(role: str) -> type[Behaviour]:
     if role in ROLES:
         return ROLES[role]
     try:
-        return load_class(role, "Behaviour", lambda found: hasattr(found, "decide") and hasattr(found, "motion_kinds"))
+        return load_class(role, "Behaviour", lambda found: callable(getattr(found, "decide", None)))
     except LoadError as error:
         raise ValueError(str(error)) from None
 

@@ -19,9 +19,10 @@ from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 from zoneserver.cli.access import explain_connect_error
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Bye, Refusal
+from zoneserver.support.errors import raised_by
 from zoneserver.support.process import raise_open_files
 from zonetools.swarm.bot import SwarmBot
-from zonetools.swarm.commands import Command, Measure, run_worker
+from zonetools.swarm.commands import Command, Measure, Stop, run_worker
 from zonetools.swarm.frame_checker import FrameChecker
 from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
@@ -77,9 +78,10 @@ class Worker:
         self._tally.catch_ups += 1
 
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
-        """Count a refusal. An unknown action means that the behaviour is for another game."""
+        """Count a refusal. An unknown action, or one with wrong arguments, means that the behaviour is for another
+        game."""
         self._add_error(REFUSAL, refusal.code, refusal.text, bot)
-        if refusal.code == RefusalCode.UNKNOWN_ACTION:
+        if refusal.code in (RefusalCode.UNKNOWN_ACTION, RefusalCode.BAD_PAYLOAD):
             assert bot.welcome is not None
             self._tally.broken += 1
             text = (
@@ -105,6 +107,10 @@ class Worker:
             self._add_error(CLOSE, bye.code, bye.text, bot)
         bot.tracker.close()
 
+    def _add_broken(self, error: BaseException, text: str, bot: str) -> None:
+        self._tally.broken += 1
+        self._tally.errors.add(BEHAVIOUR, type(error).__name__, text, bot, time.monotonic())
+
     def _add_error(self, kind: str, code: str, text: str, bot: SwarmBot) -> None:
         self._tally.errors.add(kind, code, text, bot.name, time.monotonic())
 
@@ -116,10 +122,21 @@ class Worker:
         self._tls = self.plan.access.context()
         jobs = (self._ramp(), self._act(), self._measure_lag(), self._ping(), self._cut_seconds())
         background = [asyncio.create_task(job) for job in jobs]
+        failures = list[BaseException]()
+
+        def on_end(job: asyncio.Task[None]) -> None:
+            if not job.cancelled() and (error := job.exception()) is not None:
+                failures.append(error)
+                commands.put_nowait(Stop())
+
+        for task in background:
+            task.add_done_callback(on_end)
         try:
             while isinstance(command := await commands.get(), Measure):
                 self.frame_checker.grid = command.grid
                 self._meter.begin()
+            if failures:
+                raise failures[0]
             self._meter.end()
             self._meter.cut(self._players)
         finally:
@@ -144,10 +161,17 @@ class Worker:
 
     async def _connect(self, number: int) -> None:
         loop, plan = asyncio.get_running_loop(), self.plan
+        role = plan.role(number)
+        try:
+            behaviour = self.behaviours[role]()
+        except BaseException as error:  # SystemExit as well: the class is the user's.
+            self._tally.failed += 1
+            self._add_broken(error, f"the class {role} raised {raised_by(error)}", plan.name(number))
+            return
+        bot = SwarmBot(self, number, behaviour)
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
-                opening = loop.create_connection(lambda: SwarmBot(self, number), plan.host, plan.port, ssl=self._tls)
-                _, bot = await opening
+                await loop.create_connection(lambda: bot, plan.host, plan.port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             self._tally.failed += 1
             self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
@@ -176,10 +200,9 @@ class Worker:
             assert self.frame_checker.replica is not None
             try:
                 bot.perform(moment, self.frame_checker.replica)
-            except Exception as error:
-                self._tally.broken += 1
-                text = f"the behaviour of a {self.plan.role(number)} raised {error!r}"
-                self._add_error(BEHAVIOUR, type(error).__name__, text, bot)
+            except BaseException as error:  # SystemExit as well: the class is the user's.
+                text = f"the behaviour of a {self.plan.role(number)} raised {raised_by(error)}"
+                self._add_broken(error, text, bot.name)
 
     async def _measure_lag(self) -> None:
         """Measure how late a timer of this process fires."""

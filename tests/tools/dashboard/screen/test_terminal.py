@@ -109,3 +109,15 @@ def test_terminal_of_many_colours_gets_sixteen(server: Server) -> None:
         assert not numbers & {38, 48}
     finally:
         terminal.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_terminal_that_takes_nothing_does_not_keep_the_dashboard(terminal: Terminal, number: signal.Signals) -> None:
+    terminal.wait_for(b"the zone")
+    terminal.wait_until_stalled()
+    terminal.process.send_signal(number)
+    assert terminal.process.wait(PATIENCE) == 0
+    assert terminal.attributes() == terminal.before
+    # What the terminal had not taken made room for what restores it.
+    terminal.wait_for(ALTERNATE_OFF)
+    assert terminal.everything.rindex(CURSOR_ON) > terminal.everything.rindex(CURSOR_OFF)

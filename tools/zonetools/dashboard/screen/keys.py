@@ -47,7 +47,7 @@ class Keyboard:
                 return
             self._before = termios.tcgetattr(descriptor)
             self._descriptor = descriptor
-            tty.setcbreak(descriptor, termios.TCSADRAIN)
+            tty.setcbreak(descriptor, termios.TCSANOW)
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(descriptor, self._read)
         except (OSError, ValueError, termios.error, NotImplementedError):
@@ -61,7 +61,7 @@ class Keyboard:
             before, self._before = self._before, None
             # The terminal may be gone.
             with contextlib.suppress(OSError, termios.error):
-                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, before)
+                termios.tcsetattr(self._descriptor, termios.TCSANOW, before)
 
     def _stop_reading(self) -> None:
         if self._loop is not None:

@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 
@@ -72,6 +73,6 @@ class DisplayOptions:
         """The characters to draw with: ASCII if asked for, or if standard output cannot encode others."""
         return UNICODE if not self.ascii and (sys.stdout.encoding or "").lower().startswith("utf") else ASCII
 
-    def console(self) -> Console:
-        """A console on the present standard output."""
-        return Console(highlight=False, markup=False, emoji=False)
+    def console(self, file: IO[str] | None = None) -> Console:
+        """A console on a file, or on the present standard output."""
+        return Console(file=file, highlight=False, markup=False, emoji=False)

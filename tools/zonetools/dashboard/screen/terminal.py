@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from zonetools.common.terminal_output import TerminalOutput
 from zonetools.dashboard.screen.keys import Keyboard
 
 # The errors of a loop that cannot handle a signal: Windows has none, and only the main thread may handle one.
@@ -29,6 +30,8 @@ class Screen:
 
     def __init__(self, console: Console, pressed: Callable[[str], None]) -> None:
         self._console = console
+        # A file that does not block, if the console has one.
+        self._output = console.file if isinstance(console.file, TerminalOutput) else None
         self._pressed = pressed
         self._keyboard = Keyboard(pressed)
         # The display on the screen; None while the terminal is restored.
@@ -49,7 +52,8 @@ class Screen:
 
     def draw(self, view: Text) -> None:
         """Show a view that has the size of the console."""
-        if self._live is not None:
+        # A terminal that is behind gets a later view in place of this one.
+        if self._live is not None and not (self._output is not None and self._output.is_behind):
             self._live.update(view, refresh=True)
 
     def _open(self) -> None:
@@ -70,6 +74,8 @@ class Screen:
                 # The terminal may be gone; then there is nothing to restore.
                 with contextlib.suppress(OSError):
                     live.stop()
+                    if self._output is not None:
+                        self._output.drain()
         finally:
             self._keyboard.close()
 

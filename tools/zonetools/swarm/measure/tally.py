@@ -41,7 +41,7 @@ class Tally:
     closed_early: int = 0
     """Bots whose session ended before they left."""
     broken: int = 0
-    """How often a behaviour raised an exception or chose an action that the game does not have."""
+    """How often a behaviour raised an exception, or chose an action that the game does not have in this form."""
     refused: Counter[str] = field(default_factory=Counter)
     closed: Counter[str] = field(default_factory=Counter)
     errors: Errors = field(default_factory=Errors)

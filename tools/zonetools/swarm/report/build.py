@@ -180,6 +180,8 @@ def verdict(report: dict[str, Any]) -> str:
     """Return the verdict in words."""
     good, bots = got_everything(report), report["bots"]
     words = "everybody got everything" if good else "NOT everybody got everything"
+    if nothing_delivered(report):
+        words += f": none of {report['actions']['sent']:,} actions was delivered"
     if good and bots["joined"] < bots["requested"]:
         words = f"the {bots['joined']:,} of {bots['requested']:,} bots that had joined got everything"
     if report["hostile"]:
@@ -212,7 +214,13 @@ def got_everything(report: dict[str, Any]) -> bool:
     bots = report["bots"]
     # After an interrupted ramp some bots never tried to join. That is no fault.
     all_joined: bool = report["interrupted"] or bots["joined"] == bots["requested"]
-    return faults(report) == 0 and all_joined
+    return faults(report) == 0 and all_joined and not nothing_delivered(report)
+
+
+def nothing_delivered(report: dict[str, Any]) -> bool:
+    """Whether the bots acted and nothing came of it: such a run has tried out nothing."""
+    actions = report["actions"]
+    return not report["interrupted"] and actions["sent"] > 0 and actions["delivered"] == 0
 
 
 def _percentiles(histogram: Histogram) -> dict[str, float | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Self
+from typing import IO, Self, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoneserver.support.format import format_decimal
+from zonetools.common.terminal_output import terminal_output
 from zonetools.swarm.conductor import Progress
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.plan import Plan
@@ -28,7 +29,8 @@ class Display:
     def __init__(self, plan: Plan, enabled: bool) -> None:
         self._plan = plan
         self._enabled = enabled
-        console = Console(stderr=True, highlight=False)
+        self._output = terminal_output(sys.stderr) if enabled else None
+        console = Console(file=cast("IO[str]", self._output or sys.stderr), highlight=False)
         # No automatic refresh: its thread could draw between two log lines.
         is_live = enabled and console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True) if is_live else None
@@ -43,10 +45,15 @@ class Display:
     def __exit__(self, *_exc: object) -> None:
         if self._live is not None:
             self._live.stop()
+        if self._output is not None:
+            self._output.finish()
 
     def show(self, progress: Progress) -> None:
         """Draw the progress, or print a line if one is due."""
         if self._live is not None:
+            # A terminal that is behind gets a later table in place of this one.
+            if self._output is not None and self._output.is_behind:
+                return
             self._live.update(progress_panel(progress, self._plan), refresh=True)
         elif self._enabled:
             is_measuring = progress.measuring_for is not None

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoneserver.support.process import discard_output
+from zonetools.common.terminal_output import terminal_output
 from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.report.build import passed, verdict
 from zonetools.swarm.report.format import compared_rows, control_text, counts_text, difference_text
@@ -31,7 +32,10 @@ def show(report: dict[str, Any], as_json: bool = False) -> None:
         if as_json:
             print(json.dumps(report), flush=True)
         elif sys.stdout.isatty():
-            Console(highlight=False).print(render_text(report))
+            output = terminal_output(sys.stdout)
+            Console(file=cast("IO[str] | None", output), highlight=False).print(render_text(report))
+            if output is not None:
+                output.finish()
         else:
             wide = Console(highlight=False, width=_WIDTH_MAX, file=(text := io.StringIO()))
             wide.print(render_text(report))
