@@ -46,7 +46,7 @@ class GatewayFixture:
         loop, limits = asyncio.get_running_loop(), self.config.limits
         sock = tcp.bind("127.0.0.1", 0, limits)
         self.port = sock.getsockname()[1]
-        return tcp.Listener(sock, lambda sock: Session(self.gateway, limits, loop, sock.send))
+        return tcp.Listener(sock, lambda sock, address: Session(self.gateway, limits, loop, sock.send, address=address))
 
     def tick(self, times: int = 1) -> None:
         for _ in range(times):

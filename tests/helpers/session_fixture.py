@@ -81,7 +81,8 @@ class SessionFixture:
     ) -> None:
         self.loop = FakeLoop()
         self.handler = Recorder()
-        self.session = Session(self.handler, limits or Limits(), self.loop, self._send if direct else None, framing)
+        kernel_send, address = self._send if direct else None, ("192.0.2.1", 5000)
+        self.session = Session(self.handler, limits or Limits(), self.loop, kernel_send, framing, address)
         self.transport = FakeTransport(self.loop, self.session, room)
         self.session.connection_made(self.transport)
 
