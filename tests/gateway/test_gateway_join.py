@@ -182,12 +182,18 @@ async def test_name_without_tickets_is_taken_over_only_from_its_own_address(open
     await node.greet(thief, "ann")
     node.tick()
     bye = await thief.ended()
-    assert (bye.code, bye.text) == ("BAD_NAME", "a player at another address has this name")
+    assert (bye.code, bye.text, bye.retry) == ("NAME_TAKEN", "a player at another address has this name", True)
     again = await node.connect(host="127.0.0.9")
     await node.greet(again, "ann")
     node.tick()
     await holder.welcomed()
     assert (await holder.ended()).code == "REPLACED"
+    again.sock.close()
+    await until(lambda: not node.gateway.players_count)
+    later = await node.connect(host="127.0.0.8")
+    await node.greet(later, "ann")
+    node.tick()
+    await later.welcomed()
 
 
 async def test_name_with_tickets_is_taken_over_from_any_address(open_gateway: OpenGateway) -> None:
