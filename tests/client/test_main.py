@@ -121,7 +121,8 @@ async def test_rejected_name_is_reported_in_one_line(open_server: OpenServer, op
     assert await console.ended() == (
         3,
         (
-            "zone-client: BAD_NAME: a name must have 1 to 24 visible characters, no space at either end, and no mark at the start\n"
+            "zone-client: BAD_NAME: a name must have 1 to 24 visible characters, no space at either end, "
+            "and no mark at the start\n"
         ),
     )
 

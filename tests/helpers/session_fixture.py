@@ -31,7 +31,7 @@ class Recorder:
         self.on_drained: Callable[[Session], object] = bool
         self.on_ended: Callable[[Session], object] = bool
 
-    def session_accepted(self, session: Session) -> CloseReason | None:
+    def session_accepted(self, session: Session) -> tuple[CloseReason, str] | None:
         self.told.append("accepted")
         return None
 

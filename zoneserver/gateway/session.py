@@ -228,7 +228,7 @@ class Session(asyncio.Protocol):
         self._came_from(address)
         objection = self._handler.session_accepted(self)
         if objection is not None:
-            self.close_rejected(objection)
+            self.close_rejected(*objection)
         return objection is None
 
     def close_rejected(self, reason: CloseReason, text: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 
 __all__ = ["address_networks", "is_same_network"]
@@ -10,6 +11,7 @@ __all__ = ["address_networks", "is_same_network"]
 _PREFIXES = (64, 56, 48)
 
 
+@functools.lru_cache(maxsize=4_096)
 def address_networks(host: str) -> tuple[str, ...]:
     """The networks that an address belongs to, the narrowest first.
 
