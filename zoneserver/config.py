@@ -159,6 +159,8 @@ class Config:
     )
     secret: bytes = field(default=b"", repr=False)
     """The key that signs join tickets. With a secret every player needs a ticket; without one anyone may join."""
+    zone_name: str = _setting("", "name of this zone in join tickets", str, "the name of the game")
+    """Zones that share a secret need different names, or a ticket of one is good at the others too."""
     is_open: bool = _setting(False, "let anyone join from other machines too, without a ticket")
     tls_cert: str | None = _setting(None, "PEM file with a certificate chain: players connect by TLS")
     tls_key: str | None = _setting(None, "PEM file with the key, if it is not in the file of the certificate")

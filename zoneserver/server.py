@@ -134,6 +134,7 @@ class ZoneServer:
             limits=config.limits,
             players_max=config.max_players,
             secret=config.secret,
+            ticket_zone=config.zone_name,
         )
         link = LocalZoneLink(self.zone)
         self.gateway = self.gateway_class(link, config, self._loop, connections_max)

@@ -163,6 +163,16 @@ async def test_join_without_a_valid_ticket_is_rejected(open_gateway: OpenGateway
     assert node.gateway.players_count == 0
 
 
+async def test_ticket_of_a_zone_with_another_name_is_rejected(open_gateway: OpenGateway) -> None:
+    first, second = [await open_gateway(Plaza, secret=SECRET, zone_name=name) for name in ("plaza-1", "plaza-2")]
+    good = ticket("ann", zone="plaza-1")
+    assert (await rejected(second, "ann", good)).code == "BAD_TICKET"
+    assert (await rejected(first, "bob", ticket("bob"))).code == "BAD_TICKET", "the name of the game is not the zone's"
+    client = await join_with(first, "ann", good)
+    first.tick()
+    await client.welcomed()
+
+
 async def test_full_zone_does_not_consume_the_ticket(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza, secret=SECRET, max_players=1)
     first, good = await join_with(node, "first", ticket("first")), ticket("ann")

@@ -33,6 +33,7 @@ class GatewayFixture:
             limits=config.limits,
             players_max=config.max_players,
             secret=config.secret,
+            ticket_zone=config.zone_name,
         )
         self.link = LocalZoneLink(self.zone)
         self.gateway = gateway_class(self.link, config, self.clock, connections_max)
