@@ -43,6 +43,9 @@ class Limits:
     event_bytes_per_tick: int = 1024
     """The bytes of events that one player may cause in one tick. Further packets of the player then wait for the next
     tick. The packet that reaches the bound may exceed it."""
+    zone_actions_per_second: int = 80_000
+    """The most actions of all players that the zone takes, spread evenly over its ticks; a packet counts as at least
+    one action per 16 bytes. Further packets wait for the next tick, those of players with few actions the shortest."""
     joins_per_second: int = 2_560
     """The most players that join within a second, spread evenly over its ticks. Each join costs a snapshot, and a crowd
     of them would delay the tick."""
@@ -53,24 +56,24 @@ class Limits:
     """The bytes that one session may send per second, framing included."""
     bytes_burst: float = 128.0 * 1024
     actions_per_second: float = 40.0
-    """The actions that one session may send per second. A packet counts as at least one action per 16 bytes."""
+    """The actions that one session may send per second. A packet counts as at least one action per 100 bytes."""
     actions_burst: float = 200.0
-    violations_per_second: float = 20.0
-    """The refused actions that one session may cause per second. A violation counts as twenty."""
-    violations_burst: float = 200.0
+    violations_per_second: float = 1.0
+    """The violations of one session per second. Actions that the game refuses for another cause do not count."""
+    violations_burst: float = 10.0
     address_connections_max: int = 64
     """The most connections of one address, those that are closing included."""
     address_handshakes_max: int = 32
-    """The most connections of one address that have not sent HELLO."""
+    """The most connections of one address that have not sent HELLO; the oldest of them makes room for a new one."""
     address_connections_per_second: float = 16.0
     """The new connections that one address may open per second."""
     address_connections_burst: float = 64.0
     address_actions_per_second: float = 640.0
     """The actions that all sessions of one address may send per second, ended sessions included."""
     address_actions_burst: float = 3_200.0
-    address_violations_per_second: float = 160.0
-    """The refused actions of all sessions of one address per second. At its burst the address is banned."""
-    address_violations_burst: float = 1_600.0
+    address_violations_per_second: float = 8.0
+    """The violations of all sessions of one address per second. At its burst the address is banned."""
+    address_violations_burst: float = 80.0
     addresses_max: int = 16_384
     """The most addresses without a connection whose rates are remembered; the oldest are forgotten first."""
     send_soft_bytes: int = 256 * 1024
@@ -156,6 +159,8 @@ class Config:
     )
     secret: bytes = field(default=b"", repr=False)
     """The key that signs join tickets. With a secret every player needs a ticket; without one anyone may join."""
+    zone_name: str = _setting("", "name of this zone in join tickets", str, "the name of the game")
+    """Zones that share a secret need different names, or a ticket of one is good at the others too."""
     is_open: bool = _setting(False, "let anyone join from other machines too, without a ticket")
     tls_cert: str | None = _setting(None, "PEM file with a certificate chain: players connect by TLS")
     tls_key: str | None = _setting(None, "PEM file with the key, if it is not in the file of the certificate")

@@ -134,6 +134,7 @@ class ZoneServer:
             limits=config.limits,
             players_max=config.max_players,
             secret=config.secret,
+            ticket_zone=config.zone_name,
         )
         link = LocalZoneLink(self.zone)
         self.gateway = self.gateway_class(link, config, self._loop, connections_max)
@@ -148,13 +149,17 @@ class ZoneServer:
             sessions = tls.TlsListener(player_socket, lambda: Session(gateway, limits, loop), context, limits)
             self._listeners.append(sessions)
         else:
-            self._listeners.append(tcp.Listener(player_socket, lambda sock: Session(gateway, limits, loop, sock.send)))
+
+            def accept(connection: socket.socket, address: tcp.PeerAddress) -> Session:
+                return Session(gateway, limits, loop, connection.send, address=address)
+
+            self._listeners.append(tcp.Listener(player_socket, accept))
 
     def _listen_admin(self, admin_socket: socket.socket) -> None:
         served = documents(self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy)
         is_public = not is_loopback(self.config.stats_host)
         self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
-        self._listeners.append(tcp.Listener(admin_socket, lambda _: AdminProtocol(admin)))
+        self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""

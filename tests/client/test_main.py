@@ -120,7 +120,10 @@ async def test_rejected_name_is_reported_in_one_line(open_server: OpenServer, op
     console = await open_console("a\tb", (await open_server(Chat)).port)
     assert await console.ended() == (
         3,
-        ("zone-client: BAD_NAME: a name must have 1 to 24 visible characters, and no space at either end\n"),
+        (
+            "zone-client: BAD_NAME: a name must have 1 to 24 visible characters, no space at either end, "
+            "and no mark at the start\n"
+        ),
     )
 
 

@@ -7,7 +7,6 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
@@ -57,7 +56,7 @@ LIMITS = Limits(
     frames_burst=40,
     bytes_burst=4096,
     actions_burst=60,
-    violations_burst=60,
+    violations_burst=3,
     address_connections_max=4,
     address_handshakes_max=2,
     address_connections_per_second=2,
@@ -101,15 +100,6 @@ class Cramped(Plaza):
     width = height = 200
 
 
-class AddressedTransport(FakeTransport):
-    """A transport whose peer has an address."""
-
-    host = ""
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return (self.host, 5000) if name == "peername" else default
-
-
 class Peer:
     """The client side of one connection. It checks every message that it receives."""
 
@@ -117,9 +107,8 @@ class Peer:
         self._crowd = crowd
         # Every second session sends frames through the transport, as a TLS session does.
         kernel_send = self._send if len(crowd.peers) % 2 == 0 else None
-        self.session = Session(crowd.gateway, LIMITS, crowd.loop, kernel_send)
-        self.transport = AddressedTransport(crowd.loop, self.session)
-        self.transport.host = host
+        self.session = Session(crowd.gateway, LIMITS, crowd.loop, kernel_send, address=(host, 5000))
+        self.transport = FakeTransport(crowd.loop, self.session)
         self.session.connection_made(self.transport)
         self.seq = 1
         self.said = b""

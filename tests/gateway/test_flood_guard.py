@@ -30,13 +30,8 @@ BUDGETS: list[tuple[Spend, float, CloseReason]] = [
     (lambda guard, now: guard.record_packet(1024, now), LIMITS.bytes_burst / 1024, CloseReason.FLOOD),
     (lambda guard, now: guard.record_actions(1, now), LIMITS.actions_burst, CloseReason.FLOOD),
     (
-        lambda guard, now: guard.record_refusal("COOLDOWN", False, now),
+        lambda guard, now: guard.record_violation("BAD_PAYLOAD", now),
         LIMITS.violations_burst,
-        CloseReason.PROTOCOL_ERROR,
-    ),
-    (
-        lambda guard, now: guard.record_refusal("BAD_PAYLOAD", True, now),
-        LIMITS.violations_burst / 20,
         CloseReason.PROTOCOL_ERROR,
     ),
 ]
@@ -60,7 +55,6 @@ RATES = [
     LIMITS.bytes_per_second / 1024,
     LIMITS.actions_per_second,
     LIMITS.violations_per_second,
-    LIMITS.violations_per_second / 20,
 ]
 
 
@@ -94,21 +88,18 @@ def test_level_out_is_never_forgiven() -> None:
     packets_per_second=st.integers(1, 19),
     actions_per_packet=st.integers(1, 2),
     stall_seconds=st.floats(0, 5),
-    refused=st.booleans(),
 )
 def test_honest_client_is_never_warned_even_after_a_stall_of_five_seconds(
-    packets_per_second: int, actions_per_packet: int, stall_seconds: float, refused: bool
+    packets_per_second: int, actions_per_packet: int, stall_seconds: float
 ) -> None:
     """The client stays below 20 packets a second with up to two actions each: below 40 actions a second.
 
-    Sometimes the packets of five seconds arrive at once, and all actions may be refused.
+    Sometimes the packets of five seconds arrive at once.
     """
     guard, now = FloodGuard(LIMITS), 0.0
 
     def packet() -> bool:
-        rises = guard.record_packet(60, now) or guard.record_actions(actions_per_packet, now)
-        # A client that acts so often does not go on for long while everything is refused.
-        return rises or (refused and packets_per_second <= 10 and guard.record_refusal("DEAD", False, now))
+        return guard.record_packet(60, now) or guard.record_actions(actions_per_packet, now)
 
     for _ in range(5):
         for _ in range(packets_per_second * 4):
@@ -137,13 +128,12 @@ def test_address_budget_is_shared_by_its_guards() -> None:
     assert FloodGuard(LIMITS).admit_actions(10**9, now=0.0), "without an address there is no bound"
 
 
-@pytest.mark.parametrize(("is_violation", "weight"), [(False, 1), (True, 20)])
-def test_refusals_of_all_guards_count_against_their_address(is_violation: bool, weight: int) -> None:
+def test_violations_of_all_guards_count_against_their_address() -> None:
     budgets = AddressBudgets(LIMITS)
-    for count in range(1, int(LIMITS.address_violations_burst / weight) + 1):
+    for count in range(1, int(LIMITS.address_violations_burst) + 1):
         guard = FloodGuard(LIMITS, budgets)
         assert not guard.is_address_out(now=0.0), count
-        guard.record_refusal("DEAD", is_violation, now=0.0)
+        guard.record_violation("BAD_PAYLOAD", now=0.0)
         assert guard.level is PenaltyLevel.FINE
     assert guard.is_address_out(now=0.0)
     assert not guard.is_address_out(now=1.0)
@@ -308,5 +298,42 @@ async def test_long_action_counts_as_several(open_gateway: OpenGateway) -> None:
         await talker.say(Act(said, [("say", "x" * 200)]))
         await until(lambda: node.gateway._inbox)
         node.tick()
-    # About 210 bytes count as thirteen actions, and the burst is 200.
-    assert said == 16
+    # About 210 bytes count as two actions, and the burst is 200.
+    assert said == 100
+
+
+@pytest.mark.parametrize(("characters", "per_second"), [(190, 5), (200, 4), (190, 10), (20, 20)])
+async def test_honest_talker_stays_below_half_of_the_action_budget(
+    open_gateway: OpenGateway, characters: int, per_second: int
+) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    talker = await node.join("talker")
+    for said in range(1, 60 * per_second):
+        await talker.say(Act(said, [("say", "x" * characters)]))
+        await until(lambda: node.gateway._inbox)
+        node.clock.now += 1 / per_second
+        node.tick()
+    (player,) = node.gateway.players
+    assert player.guard._actions.fill(node.gateway._now) <= 0.5
+    assert node.gateway.counters.restraints == {}
+
+
+async def test_refusals_of_an_honest_game_ban_neither_session_nor_address(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    clients = [await node.connect(host="127.0.0.9") for _ in range(20)]
+    for number, client in enumerate(clients):
+        await node.greet(client, f"fighter {number}")
+    node.tick()
+    for number, player in enumerate(node.zone.rules.players.values()):
+        player.place(number * 400, 0)
+    for round_number in range(100):
+        for number, client in enumerate(clients):
+            await client.say(Act(round_number + 1, [("strike", (number + 1) % 20)]))
+        await until(lambda: len(node.gateway._inbox) == 20)
+        node.clock.now += 0.2
+        node.tick()
+    assert node.gateway.counters.refusals == {"OUT_OF_RANGE": 2_000}
+    assert (node.gateway.counters.restraints, node.gateway.counters.closes) == ({}, {})
+    await node.greet(await node.connect(host="127.0.0.9"), "late")
+    node.tick()
+    assert node.gateway.players_count == 21

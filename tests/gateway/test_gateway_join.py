@@ -163,6 +163,16 @@ async def test_join_without_a_valid_ticket_is_rejected(open_gateway: OpenGateway
     assert node.gateway.players_count == 0
 
 
+async def test_ticket_of_a_zone_with_another_name_is_rejected(open_gateway: OpenGateway) -> None:
+    first, second = [await open_gateway(Plaza, secret=SECRET, zone_name=name) for name in ("plaza-1", "plaza-2")]
+    good = ticket("ann", zone="plaza-1")
+    assert (await rejected(second, "ann", good)).code == "BAD_TICKET"
+    assert (await rejected(first, "bob", ticket("bob"))).code == "BAD_TICKET", "the name of the game is not the zone's"
+    client = await join_with(first, "ann", good)
+    first.tick()
+    await client.welcomed()
+
+
 async def test_full_zone_does_not_consume_the_ticket(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza, secret=SECRET, max_players=1)
     first, good = await join_with(node, "first", ticket("first")), ticket("ann")
@@ -182,12 +192,18 @@ async def test_name_without_tickets_is_taken_over_only_from_its_own_address(open
     await node.greet(thief, "ann")
     node.tick()
     bye = await thief.ended()
-    assert (bye.code, bye.text) == ("BAD_NAME", "a player at another address has this name")
+    assert (bye.code, bye.text, bye.retry) == ("NAME_TAKEN", "a player at another address has this name", True)
     again = await node.connect(host="127.0.0.9")
     await node.greet(again, "ann")
     node.tick()
     await holder.welcomed()
     assert (await holder.ended()).code == "REPLACED"
+    again.sock.close()
+    await until(lambda: not node.gateway.players_count)
+    later = await node.connect(host="127.0.0.8")
+    await node.greet(later, "ann")
+    node.tick()
+    await later.welcomed()
 
 
 async def test_name_with_tickets_is_taken_over_from_any_address(open_gateway: OpenGateway) -> None:

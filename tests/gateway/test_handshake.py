@@ -49,7 +49,7 @@ async def test_flood_of_connections_is_dropped_without_a_goodbye(
     open_gateway: OpenGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoneserver.gateway.handshake._REJECTED_MAX", 3)
-    node = await open_gateway(Plaza, limits=Limits(address_handshakes_max=1))
+    node = await open_gateway(Plaza, limits=Limits(address_connections_max=1))
     await node.connect(host="127.0.0.9")
     for _ in range(20):
         await node.connect(host="127.0.0.9")
@@ -100,3 +100,45 @@ async def test_banned_address_does_not_displace_pending_connections(open_gateway
         await node.greet(client, f"ann {number}")
     node.tick()
     assert node.gateway.players_count == 2
+
+
+async def test_silent_connections_do_not_keep_neighbours_at_their_address_out(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(address_handshakes_max=3))
+    silent = [await node.connect(host="127.0.0.9") for _ in range(3)]
+    for number in range(5):
+        client = await node.connect(host="127.0.0.9")
+        await node.greet(client, f"ann {number}")
+        silent.append(await node.connect(host="127.0.0.9"))
+    node.tick()
+    assert node.gateway.players_count == 5
+    assert node.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 5}
+    assert {closed.text for closed in node.gateway.closed} == {
+        "a newer connection from this address needed the place (limit: address_handshakes_max)"
+    }
+
+
+async def test_player_whom_the_zone_never_lets_in_is_ended(open_gateway: OpenGateway) -> None:
+    limits = Limits(handshake_seconds=2.0, joins_per_second=20)
+    node = await open_gateway(Plaza, hz=20, max_players=10, limits=limits)
+    ann = await node.join("ann")
+    lost = await node.connect()
+    await node.greet(lost, "lost")
+    node.gateway._requests.joins.clear()
+    # Two seconds of ticks, and one tick for each of the players who may be let in before.
+    node.tick(50)
+    assert node.gateway.counters.closes == {}
+    node.tick()
+    bye = await lost.ended()
+    assert (bye.code, bye.text, bye.retry) == ("INTERNAL_ERROR", "the zone did not answer the request to join", True)
+    assert node.gateway.players_count == 1
+    await heard(ann)
+
+
+async def test_crowd_that_is_let_in_bit_by_bit_is_not_ended(open_gateway: OpenGateway) -> None:
+    limits = Limits(handshake_seconds=0.1, joins_per_second=20)
+    node = await open_gateway(Plaza, hz=20, max_players=30, limits=limits)
+    for number in range(30):
+        await node.greet(await node.connect(), f"ann {number}")
+    node.tick(60)
+    assert node.gateway.players_count == 30
+    assert node.gateway.counters.closes == {}

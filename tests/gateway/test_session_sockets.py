@@ -57,7 +57,7 @@ def open_connection(cleanup: AsyncExitStack, connect: Connect) -> OpenConnection
         loop = asyncio.get_running_loop()
         sock = tcp.bind("127.0.0.1", 0, limits)
         port = sock.getsockname()[1]
-        server = tcp.Listener(sock, lambda sock: Session(handler, limits, loop, sock.send))
+        server = tcp.Listener(sock, lambda sock, address: Session(handler, limits, loop, sock.send, address=address))
         cleanup.push_async_callback(server.wait_closed)
         cleanup.push_async_callback(until, lambda: handler.told[-1:] == ["gone"])
         cleanup.callback(server.close)

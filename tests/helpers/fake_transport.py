@@ -23,7 +23,7 @@ class FakeTransport(asyncio.Transport):
     """
 
     def __init__(self, loop: FakeLoop, protocol: asyncio.Protocol, room: int | None = None) -> None:
-        super().__init__({"peername": ("192.0.2.1", 5000)})
+        super().__init__()
         self._loop = loop
         self._protocol = protocol
         self.room = room

@@ -33,6 +33,7 @@ class GatewayFixture:
             limits=config.limits,
             players_max=config.max_players,
             secret=config.secret,
+            ticket_zone=config.zone_name,
         )
         self.link = LocalZoneLink(self.zone)
         self.gateway = gateway_class(self.link, config, self.clock, connections_max)
@@ -46,7 +47,7 @@ class GatewayFixture:
         loop, limits = asyncio.get_running_loop(), self.config.limits
         sock = tcp.bind("127.0.0.1", 0, limits)
         self.port = sock.getsockname()[1]
-        return tcp.Listener(sock, lambda sock: Session(self.gateway, limits, loop, sock.send))
+        return tcp.Listener(sock, lambda sock, address: Session(self.gateway, limits, loop, sock.send, address=address))
 
     def tick(self, times: int = 1) -> None:
         for _ in range(times):

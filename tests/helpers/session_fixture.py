@@ -31,7 +31,7 @@ class Recorder:
         self.on_drained: Callable[[Session], object] = bool
         self.on_ended: Callable[[Session], object] = bool
 
-    def session_accepted(self, session: Session) -> CloseReason | None:
+    def session_accepted(self, session: Session) -> tuple[CloseReason, str] | None:
         self.told.append("accepted")
         return None
 
@@ -81,7 +81,8 @@ class SessionFixture:
     ) -> None:
         self.loop = FakeLoop()
         self.handler = Recorder()
-        self.session = Session(self.handler, limits or Limits(), self.loop, self._send if direct else None, framing)
+        kernel_send, address = self._send if direct else None, ("192.0.2.1", 5000)
+        self.session = Session(self.handler, limits or Limits(), self.loop, kernel_send, framing, address)
         self.transport = FakeTransport(self.loop, self.session, room)
         self.session.connection_made(self.transport)
 

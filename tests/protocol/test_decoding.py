@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -226,3 +227,27 @@ def test_decode_act_and_decode_client_accept_the_same_bytes(rest: bytes) -> None
         except WireError as error:
             found = str(error)
         assert found == expected
+
+
+@pytest.mark.parametrize("version", [0, 2, -1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize(
+    "more",
+    [[], [{}], [{"name": "ann"}], [[1] * 17], [msgpack.ExtType(1, b"a")], ["x" * 900], range(17), range(100)],
+    ids=["none", "empty map", "map", "long array", "extension", "long text", "17 elements", "100 elements"],
+)
+def test_hello_of_another_version_is_decoded_whatever_else_it_holds(version: int, more: Sequence[Any]) -> None:
+    assert decode_client(msgpack.packb([Op.HELLO, version, *more])) == Hello(version, "", b"")
+
+
+@pytest.mark.parametrize(
+    "message", [[1, 1, {}], [2, 2, {}], [1.0, 2, {}], [True, 2, {}], [1, 2.0, {}], [1, True, {}], [[1], 2, {}], [1, {}]]
+)
+def test_message_that_begins_as_no_hello_of_another_version_is_rejected(message: list[Any]) -> None:
+    rejected(msgpack.packb(message))
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\x93\x01", b"\x91\x01\x02", b"\xdc\x00", b"\xdf\xff\xff\xff\xff\x01\x02", b"\x81\x01\x02"]
+)
+def test_hello_that_is_cut_short_before_its_version_is_rejected(payload: bytes) -> None:
+    rejected(payload)

@@ -12,7 +12,7 @@ from zoneserver.protocol.player_names import NAME_CHARACTERS, is_name
 from zoneserver.support.format import printable
 
 
-@pytest.mark.parametrize("name", ["a", "Ann Smith", "안녕", "Ωmega", "x" * NAME_CHARACTERS, "🐍", "e\u0301"])
+@pytest.mark.parametrize("name", ["a", "Ann Smith", "안녕", "Ωmega", "x" * NAME_CHARACTERS, "🐍", "e\u0301", "क्षि"])
 def test_is_name_accepts_visible_names_of_every_script(name: str) -> None:
     assert is_name(name)
 
@@ -24,6 +24,7 @@ def test_is_name_accepts_visible_names_of_every_script(name: str) -> None:
         *("a\nb", "a\x1b[2J", "a\x7f", "\u202eann", "a\u200bb", "a\u00a0b", "a\u3000b", "\ud800", "\ue000", "\u0378"),
         *("\u3164", "\u2800", "\u115f", "\u1160", "\uffa0", "\u034f", "\ufe0f", "\U000e0100", "\U0001d159", "\u17b5"),
         *("ann\u3164", "a\u2800b", "\u115f\u1160", "ann\ufe0f"),
+        *("\u0301", "\u0301" * NAME_CHARACTERS, "\u20dd", "\u0301ann", "\u093f"),
     ],
 )
 def test_is_name_rejects_empty_long_and_invisible_names(name: str) -> None:

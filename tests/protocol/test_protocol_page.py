@@ -134,13 +134,14 @@ def test_the_page_names_the_default_limits() -> None:
     kib = f"{limits.bytes_per_second / 1024:g} KiB | {limits.bytes_burst / 1024:g} KiB"
     assert f"| bytes, lengths included | {kib} |" in PAGE
     assert f"count as one where that is more | {limits.actions_per_second:g} | {limits.actions_burst:g} |" in PAGE
-    assert f"| actions that are refused | {limits.violations_per_second:g} | {limits.violations_burst:g} |" in PAGE
+    assert f"| violations | {limits.violations_per_second:g} | {limits.violations_burst:g} |" in PAGE
+    assert f"{limits.zone_actions_per_second:,} actions a second" in PAGE
     assert (
         f"{limits.address_connections_max} connections, {limits.address_handshakes_max} of them before HELLO; "
         f"{limits.address_connections_per_second:g} new ones a second, {limits.address_connections_burst:g} at once"
     ) in PAGE
     assert f"{limits.address_actions_per_second:g} actions a second, {limits.address_actions_burst:,g} at once" in PAGE
     assert (
-        f"{limits.address_violations_per_second:g} refused ones a second, {limits.address_violations_burst:,g} at"
+        f"{limits.address_violations_per_second:g} violations a second, {limits.address_violations_burst:,g} at once"
         in PAGE
     )

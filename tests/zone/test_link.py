@@ -57,7 +57,7 @@ class FarPlayer:
     """One client of a gateway on a fake loop, which keeps a replica."""
 
     def __init__(self, gateway: Gateway, loop: FakeLoop, name: str) -> None:
-        self.session = Session(gateway, CONFIG.limits, loop)
+        self.session = Session(gateway, CONFIG.limits, loop, address=("192.0.2.1", 5000))
         self.transport = FakeTransport(loop, self.session)
         self.session.connection_made(self.transport)
         self.said: list[ServerMessage] = []

@@ -28,9 +28,17 @@ def test_enter_of_a_rejected_player_changes_nothing() -> None:
     registry = PlayerRegistry("yard", players_max=2)
     registry.enter(join(1, "ann"), 0.0)
     (ended,) = registry.enter(join(2, "ann", host="192.0.2.1"), 0.0)
-    assert (ended.ref, ended.reason) == (2, CloseReason.BAD_NAME)
+    assert (ended.ref, ended.reason) == (2, CloseReason.NAME_TAKEN)
     assert 1 in registry
     assert 2 not in registry
+
+
+def test_enter_from_another_address_of_one_ipv6_network_replaces_the_player() -> None:
+    registry = PlayerRegistry("yard", players_max=2)
+    registry.enter(join(1, "ann", host="2001:db8::1"), 0.0)
+    assert registry.enter(join(2, "ann", host="2001:db8::ffff:2"), 0.0) == [Ended(1, CloseReason.REPLACED, "")]
+    (ended,) = registry.enter(join(3, "ann", host="2001:db8:0:1::1"), 0.0)
+    assert (ended.ref, ended.reason) == (3, CloseReason.NAME_TAKEN)
 
 
 def test_enter_into_a_full_zone_may_replace_a_player_of_equal_name() -> None:
@@ -59,7 +67,7 @@ def test_join_of_a_registered_name_replaces_the_older_player() -> None:
 def test_join_of_a_name_from_another_address_is_rejected() -> None:
     zone = zone_of("ann")
     zone.join(2, "ann", host="192.0.2.1")
-    assert zone.step().ended == [Ended(2, CloseReason.BAD_NAME, "a player at another address has this name")]
+    assert zone.step().ended == [Ended(2, CloseReason.NAME_TAKEN, "")]
 
 
 def test_full_zone_rejects_joins_until_a_player_leaves() -> None:

@@ -1,40 +1,46 @@
-"""Limits by address: connections, actions and refusals, and a ban after a kick.
+"""Limits by address: connections, actions and violations, and a ban after a kick.
 
-An address has a bound on its open connections, on those that have not said HELLO, and on new connections per
-second. Its sessions share budgets that outlive them. Connections count from the moment they are accepted, so
-that a flood of them is rejected at the lowest cost. All tables are bounded.
+An address has a bound on its open connections and on new connections per second. Its sessions share budgets that
+outlive them. Connections count from the moment they are accepted, so that a flood of them is rejected at the
+lowest cost. All tables are bounded.
 
 The loopback address is exempt: load tests and proxies connect from it. Pure: the time is passed in.
 """
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Collection
 from itertools import islice
+from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.support.addresses import address_networks
 
 __all__ = ["AddressBudgets", "AddressLimits"]
 
 _EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+# How many times the limits an IPv6 network has: /64, /56, /48. A single host may own all addresses of any of them.
+_SCALES = (1, 2, 4)
 
 
-class _Address:
-    """The state of one address."""
+class _Network:
+    """The state of one network: an IPv4 address, or an IPv6 network with `scale` times the limits."""
 
-    __slots__ = ("banned_until", "budgets", "connections", "handshaking", "made")
+    __slots__ = ("banned_until", "budgets", "connections", "connections_max", "handshaking", "made")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, scale: int) -> None:
         self.connections = 0
-        self.handshaking = 0
-        self.made = LeakyBucket(limits.address_connections_per_second, limits.address_connections_burst)
+        self.connections_max = limits.address_connections_max * scale
+        # The connections that have not said HELLO, the oldest first. Only the narrowest network of an address has them.
+        self.handshaking: dict[Any, None] = {}
+        self.made = LeakyBucket(limits.address_connections_per_second * scale, limits.address_connections_burst * scale)
         self.banned_until = 0.0
-        self.budgets = AddressBudgets(limits)
+        self.budgets = AddressBudgets(limits, scale)
 
     def is_forgettable(self, now: float) -> bool:
-        """Whether a new entry for the address would have equal state."""
+        """Whether a new entry for the network would have equal state."""
         is_quiet = self.made.fill(now) == 0.0 and self.budgets.is_drained(now)
         return is_quiet and not self.connections and self.banned_until <= now
 
@@ -50,114 +56,144 @@ class AddressBudgets:
     (True, False, True)
     """
 
-    __slots__ = ("_actions", "_violations")
+    __slots__ = ("_actions", "_violations", "wider")
 
-    def __init__(self, limits: Limits) -> None:
-        self._actions = LeakyBucket(limits.address_actions_per_second, limits.address_actions_burst)
-        self._violations = LeakyBucket(limits.address_violations_per_second, limits.address_violations_burst)
+    def __init__(self, limits: Limits, scale: int = 1) -> None:
+        self._actions = LeakyBucket(limits.address_actions_per_second * scale, limits.address_actions_burst * scale)
+        self._violations = LeakyBucket(
+            limits.address_violations_per_second * scale, limits.address_violations_burst * scale
+        )
+        self.wider: AddressBudgets | None = None
+        """The budgets of the next wider network, which are charged as well."""
 
     def admit(self, count: int, now: float) -> bool:
         """Charges `count` actions and returns True, or returns False when there is no room for them."""
-        if not self._actions.holds(count, now):
+        if not self._actions.holds(count, now) or (self.wider is not None and not self.wider.admit(count, now)):
             return False
         self._actions.spend(count, now)
         return True
 
-    def record_refusal(self, weight: float, now: float) -> None:
-        """Counts a refused action by its weight."""
-        self._violations.spend(weight, now)
+    def record_violation(self, now: float) -> None:
+        """Counts a violation."""
+        self._violations.spend(1, now)
+        if self.wider is not None:
+            self.wider.record_violation(now)
 
     def is_out(self, now: float) -> bool:
-        """Whether more actions were refused than an address is allowed."""
-        return self._violations.fill(now) >= 1.0
+        """Whether there were more violations than an address is allowed."""
+        return self._violations.fill(now) >= 1.0 or (self.wider is not None and self.wider.is_out(now))
 
     def is_drained(self, now: float) -> bool:
         """Whether both budgets are empty, as new ones are."""
         return self._actions.fill(now) == self._violations.fill(now) == 0.0
 
+    def excuse(self, seconds: float, until: float) -> None:
+        """Does not count a pause of the server against the address, as `LeakyBucket.excuse` says."""
+        self._actions.excuse(seconds, until)
+        self._violations.excuse(seconds, until)
+
 
 class AddressLimits:
     """Counts connections by address.
 
-    An IPv6 address counts as its /64 network, and an IPv4-mapped IPv6 address counts as the IPv4 address.
+    An IPv6 address counts as its /64 network, and also for its /56 and /48 networks, with higher limits. An
+    IPv4-mapped IPv6 address counts as the IPv4 address. A connection is any object that can be a key.
 
     >>> address_limits = AddressLimits(Limits(address_connections_max=1), ban_seconds=60.0)
-    >>> address_limits.opened("192.0.2.1", now=0.0), address_limits.opened("192.0.2.1", now=0.0).value
-    (None, 'TOO_MANY_CONNECTIONS')
+    >>> address_limits.opened("192.0.2.1", "a", now=0.0), address_limits.opened("192.0.2.1", "b", now=0.0)[1]
+    (None, 'too many connections from 192.0.2.1 (limit: address_connections_max)')
     >>> address_limits.ban("192.0.2.1", now=0.0), address_limits.gone("192.0.2.1", now=0.0)
     (True, None)
-    >>> address_limits.opened("192.0.2.1", now=59.0).value, address_limits.opened("192.0.2.1", now=60.0)
+    >>> address_limits.opened("192.0.2.1", "c", now=59.0)[0].value, address_limits.opened("192.0.2.1", "d", now=60.0)
     ('BANNED', None)
     """
 
     def __init__(self, limits: Limits, ban_seconds: float) -> None:
         self._limits = limits
         self._ban_seconds = ban_seconds
-        # Addresses that hold connections, so at most as many as there are connections.
-        self._present: dict[str, _Address] = {}
-        # Addresses without connections, in the order in which `_forget` examines them.
-        self._absent: dict[str, _Address] = {}
+        # Networks that hold connections, so at most a few for each connection.
+        self._present: dict[str, _Network] = {}
+        # Networks without connections, in the order in which `_forget` examines them.
+        self._absent: dict[str, _Network] = {}
 
     def __len__(self) -> int:
-        """How many addresses have an entry."""
+        """How many networks have an entry."""
         return len(self._present) + len(self._absent)
 
-    def opened(self, host: str, now: float) -> CloseReason | None:
-        """Counts an accepted connection, or returns a reason to reject it.
+    def opened(self, host: str, connection: object, now: float) -> tuple[CloseReason, str] | None:
+        """Counts an accepted connection, or returns why it is rejected: the text names the limit.
 
         A connection that counts must be taken back with `gone`.
         """
         if host in _EXEMPT:
             return None
-        key, limits = _key(host), self._limits
-        address = self._present.get(key) or self._absent.get(key) or _Address(limits)
-        if address.banned_until > now:
-            return CloseReason.BANNED
-        if (
-            not address.made.holds(1, now)
-            or address.connections >= limits.address_connections_max
-            or address.handshaking >= limits.address_handshakes_max
-        ):
-            return CloseReason.TOO_MANY_CONNECTIONS
-        address.made.spend(1, now)
-        address.connections += 1
-        address.handshaking += 1
-        self._absent.pop(key, None)
-        self._present[key] = address
+        networks = {
+            key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
+            for key, scale in zip(address_networks(host), _SCALES, strict=False)
+        }
+        narrowest = next(iter(networks.values()))
+        if narrowest.banned_until > now:
+            return CloseReason.BANNED, CloseReason.BANNED.text
+        for key, network in networks.items():
+            if network.connections >= network.connections_max:
+                text = f"too many connections from {key} (limit: address_connections_max)"
+                return CloseReason.TOO_MANY_CONNECTIONS, text
+            if not network.made.holds(1, now):
+                text = f"too many new connections from {key} (limit: address_connections_per_second)"
+                return CloseReason.TOO_MANY_CONNECTIONS, text
+        wider: AddressBudgets | None = None
+        for key, network in reversed(networks.items()):
+            network.made.spend(1, now)
+            network.connections += 1
+            network.budgets.wider, wider = wider, network.budgets
+            self._absent.pop(key, None)
+            self._present[key] = network
+        narrowest.handshaking[connection] = None
         return None
 
-    def greeted(self, host: str) -> None:
+    def greeted(self, host: str, connection: object) -> None:
         """A counted connection has completed its handshake, or has ended before it did."""
         if host not in _EXEMPT:
-            self._present[_key(host)].handshaking -= 1
+            self._present[address_networks(host)[0]].handshaking.pop(connection, None)
+
+    def handshaking(self, host: str) -> Collection[Any]:
+        """The counted connections of the address that have not said HELLO, the oldest first."""
+        network = self._present.get(address_networks(host)[0])
+        return () if network is None else network.handshaking
 
     def budgets(self, host: str) -> AddressBudgets | None:
         """The budgets of the address of a counted connection; None for an exempt address."""
-        return None if host in _EXEMPT else self._present[_key(host)].budgets
+        return None if host in _EXEMPT else self._present[address_networks(host)[0]].budgets
 
     def gone(self, host: str, now: float) -> None:
         """A counted connection is gone."""
         if host in _EXEMPT:
             return
-        key = _key(host)
-        address = self._present[key]
-        address.connections -= 1
-        if not address.connections:
-            del self._present[key]
-            self._absent[key] = address
-            self._forget(now)
+        for key in address_networks(host):
+            network = self._present[key]
+            network.connections -= 1
+            if not network.connections:
+                del self._present[key]
+                self._absent[key] = network
+                self._forget(now)
 
     def ban(self, host: str, now: float) -> bool:
         """Rejects new connections from the address for `ban_seconds`; open connections stay.
 
         Returns True when the address becomes banned. An address that is exempt, or holds no connection, is not.
         """
-        address = self._present.get(_key(host))
-        if address is None:
+        network = self._present.get(address_networks(host)[0])
+        if network is None:
             return False
-        was_banned = address.banned_until > now
-        address.banned_until = now + self._ban_seconds
+        was_banned = network.banned_until > now
+        network.banned_until = now + self._ban_seconds
         return not was_banned
+
+    def excuse(self, seconds: float, until: float) -> None:
+        """Does not count a pause of the server against any address, as `LeakyBucket.excuse` says."""
+        for network in self._present.values():
+            network.made.excuse(seconds, until)
+            network.budgets.excuse(seconds, until)
 
     def _forget(self, now: float) -> None:
         """Examines the two oldest entries without connections, each time an entry is added.
@@ -166,18 +202,6 @@ class AddressLimits:
         looks per added entry keep the table bounded, although bans stay in it.
         """
         for key in list(islice(self._absent, 2)):
-            address = self._absent.pop(key)
-            if len(self._absent) < self._limits.addresses_max and not address.is_forgettable(now):
-                self._absent[key] = address
-
-
-def _key(host: str) -> str:
-    if ":" not in host:
-        return host
-    try:
-        address = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
+            network = self._absent.pop(key)
+            if len(self._absent) < self._limits.addresses_max and not network.is_forgettable(now):
+                self._absent[key] = network

@@ -1,8 +1,9 @@
 """Flood control of one session: notices a client that floods or sends nonsense before others pay for it.
 
 An action costs its bytes multiplied by the receivers, so flood control comes before the zone. Four leaky
-buckets drain with time: packets, bytes, actions, and violations (refused actions, by weight). The fullest of
-them decides the penalty level: WARNED when it is full, MUTED at one and a half times its size, OUT at twice.
+buckets drain with time: packets, bytes, actions, and violations. Actions that the game refuses for another cause
+than a violation count as any other, since honest players have their actions refused too. The fullest bucket
+decides the penalty level: WARNED when it is full, MUTED at one and a half times its size, OUT at twice.
 An honest client never fills one, even when it sends five seconds' worth at once after a stall.
 
 Pure: the time is passed in, and the caller carries out what is decided here.
@@ -34,10 +35,6 @@ class PenaltyLevel(enum.IntEnum):
 
 _WARNED_FILL, _MUTED_FILL, _OUT_FILL, _FORGIVEN_FILL = 1.0, 1.5, 2.0, 0.5
 
-# The weights of refused actions. An honest client on a slow line may send an action that has just become
-# impossible. It never sends a violation, and it sends no actions after it was muted.
-_REFUSAL_WEIGHT, _VIOLATION_WEIGHT = 1.0, 20.0
-
 
 class FloodGuard:
     """Counts what one client sends, and decides its penalty level.
@@ -48,7 +45,7 @@ class FloodGuard:
     >>> any(guard.record_packet(10, now=0.0) for _ in range(99)), guard.record_packet(10, now=0.0)
     (False, True)
     >>> guard.level, guard.text, guard.record_packet(10, now=0.0)
-    (<PenaltyLevel.WARNED: 1>, 'too many frames', False)
+    (<PenaltyLevel.WARNED: 1>, 'too many packets (limit: frames_per_second)', False)
     """
 
     __slots__ = ("_actions", "_address", "_bytes", "_packets", "_violations", "level", "reason", "text")
@@ -71,37 +68,42 @@ class FloodGuard:
         if packets < _WARNED_FILL and volume < _WARNED_FILL and not self.level:
             return False
         if packets > volume:
-            return self._judge(packets, CloseReason.FLOOD, "too many frames", now)
-        return self._judge(volume, CloseReason.FLOOD, "too many bytes", now)
+            return self._judge(packets, CloseReason.FLOOD, "too many packets (limit: frames_per_second)", now)
+        return self._judge(volume, CloseReason.FLOOD, "too many bytes (limit: bytes_per_second)", now)
 
     def record_actions(self, count: int, now: float) -> bool:
         """Counts actions that the client sent. Returns whether the level rose."""
         fill = self._actions.spend(count, now)
         if fill < _WARNED_FILL and not self.level:
             return False
-        return self._judge(fill, CloseReason.FLOOD, "too many actions", now)
+        return self._judge(fill, CloseReason.FLOOD, "too many actions (limit: actions_per_second)", now)
 
     def admit_actions(self, count: int, now: float) -> bool:
         """Charges actions to the client's address; returns False, and charges nothing, when there is no room."""
         return self._address is None or self._address.admit(count, now)
 
     def is_address_out(self, now: float) -> bool:
-        """Whether so many actions from the address were refused that it is to be banned."""
+        """Whether there were so many violations from the address that it is to be banned."""
         return self._address is not None and self._address.is_out(now)
 
-    def record_refusal(self, code: str, is_violation: bool, now: float) -> bool:
-        """Counts a refused action. Returns whether the level rose."""
-        weight = _VIOLATION_WEIGHT if is_violation else _REFUSAL_WEIGHT
+    def record_violation(self, code: str, now: float) -> bool:
+        """Counts a violation, which was refused with this code. Returns whether the level rose."""
         if self._address is not None:
-            self._address.record_refusal(weight, now)
-        fill = self._violations.spend(weight, now)
+            self._address.record_violation(now)
+        fill = self._violations.spend(1, now)
         if fill < _WARNED_FILL and not self.level:
             return False
-        return self._judge(fill, CloseReason.PROTOCOL_ERROR, f"refused again and again: {code:.32}", now)
+        text = f"refused again and again: {code:.32} (limit: violations_per_second)"
+        return self._judge(fill, CloseReason.PROTOCOL_ERROR, text, now)
 
     def record_ignored(self, now: float) -> bool:
-        """Counts actions of a muted client: they weigh as much as a violation. Returns whether the level rose."""
-        return self._judge(self._violations.spend(_VIOLATION_WEIGHT, now), self.reason, self.text, now)
+        """Counts a packet with actions of a muted client as a violation. Returns whether the level rose."""
+        return self._judge(self._violations.spend(1, now), self.reason, self.text, now)
+
+    def excuse(self, seconds: float, until: float) -> None:
+        """Does not count a pause of the server against the client, as `LeakyBucket.excuse` says."""
+        for bucket in (self._packets, self._bytes, self._actions, self._violations):
+            bucket.excuse(seconds, until)
 
     def _judge(self, fill: float, reason: CloseReason, text: str, now: float) -> bool:
         steps = ((_OUT_FILL, PenaltyLevel.OUT), (_MUTED_FILL, PenaltyLevel.MUTED), (_WARNED_FILL, PenaltyLevel.WARNED))

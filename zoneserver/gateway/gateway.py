@@ -11,10 +11,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from zoneserver.config import Config
+from zoneserver.gateway.action_queue import ActionQueue
 from zoneserver.gateway.broadcaster import Broadcaster
+from zoneserver.gateway.closed import Closed
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.gateway.handshake import PendingConnections
@@ -24,7 +26,6 @@ from zoneserver.gateway.state import LEGAL, PlayerState
 from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, RefusalCode
 from zoneserver.protocol.decoding import WireError, decode_act, decode_client
 from zoneserver.protocol.messages import (
-    ACTIONS_PER_PACKET,
     DEFLATE,
     PROTOCOL_VERSION,
     Goodbye,
@@ -33,14 +34,13 @@ from zoneserver.protocol.messages import (
     Ping,
     Pong,
     Refusal,
-    Welcome,
     op_of,
 )
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.zone.frame_history import Form, History
 from zoneserver.zone.link import Join, Requests, TickOutput, ZoneLink
 
-__all__ = ["Closed", "Gateway"]
+__all__ = ["Gateway"]
 
 log = logging.getLogger(__name__)
 
@@ -51,24 +51,16 @@ _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 # One tick moves the gateway's clock by at most this. While the process was stopped, or a tick took very long, no
 # client could reach the server: that time counts against no client.
 _STEP_SECONDS_MAX = 1.0
-# The size of an ordinary action in a packet.
-_BYTES_PER_ACTION = 16
+# Every player is told of an action, so a long packet counts as several: in the buckets as one per 100 bytes. An honest
+# client with 5 actions of 190 bytes a second is charged 10 of 40. A session can have 4,000 bytes a second told, and an
+# address 64,000: 3.2 KB in a frame, while a send costs the same for 0.8 KB and 12 KB.
+_BYTES_PER_ACTION = 100
+# In the share of a tick it counts as one per 16 bytes, the size of an ordinary action: there a packet only waits.
+_BYTES_PER_SHARE = 16
 # Reasons that ban the address.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
 # How many ended sessions are remembered, so that operators can ask why they ended.
 _CLOSED_MAX = 64
-
-
-class Closed(NamedTuple):
-    """A session that ended. Times are of the loop's clock."""
-
-    name: str
-    """Empty for a connection that never said HELLO."""
-    address: str
-    code: str
-    text: str
-    opened_at: float
-    closed_at: float
 
 
 class Gateway:
@@ -93,6 +85,8 @@ class Gateway:
         self._players: dict[int, Player] = {}
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
+        # Decoded actions, for `send_requests` to take as many as one tick has room for.
+        self._actions = ActionQueue(config.limits.zone_actions_per_second // config.hz, config.limits.actions_per_tick)
         # Undecoded ACT packets, for `send_requests` to decode.
         self._inbox: list[tuple[Player, bytes]] = []
         # Players with actions in the next tick: they are sent its frame first.
@@ -132,7 +126,7 @@ class Gateway:
 
     # --- Callbacks of sessions (session_handler.SessionHandler) ----------------------------------------
 
-    def session_accepted(self, session: Session) -> CloseReason | None:
+    def session_accepted(self, session: Session) -> tuple[CloseReason, str] | None:
         self._opened_at[session] = self._loop.time()
         return self.pending.count(session, self._now)
 
@@ -243,7 +237,7 @@ class Gateway:
         guard = FloodGuard(self._limits, self.pending.address_budgets(session))
         player = Player(session, hello.name, guard, Form(session.framing, DEFLATE in hello.encodings))
         self._players[session.number] = session.context = player
-        self.pending.leave(session)
+        self.pending.join(session, self.broadcaster.tick)
         self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host))
 
     def _read_inbox(self) -> None:
@@ -264,9 +258,11 @@ class Gateway:
             session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {player.seq}")
             return
         player.seq = seq + len(actions) - 1
-        self.counters.actions_in_total += len(actions)
-        # Every player is told of an action, so a long action counts as several.
-        count = max(len(actions), size // _BYTES_PER_ACTION)
+        count = len(actions)
+        self.counters.actions_in_total += count
+        share = count if size <= count * _BYTES_PER_SHARE else size // _BYTES_PER_SHARE
+        if size > count * _BYTES_PER_ACTION:
+            count = size // _BYTES_PER_ACTION
         if guard.record_actions(count, self._now):
             self._penalize(player)
         if guard.level >= PenaltyLevel.MUTED:
@@ -274,15 +270,18 @@ class Gateway:
             if session.reason is None and guard.record_ignored(self._now):
                 self._penalize(player)
         elif guard.admit_actions(count, self._now):
-            self._requests.actions.append((session.number, seq, actions))
+            self._actions.add((session.number, seq, actions), share)
             self._acting[session] = None
         else:
             # Perhaps other clients at this address send too much, so the refusal does not count against this one.
-            text = "too many actions come from this address"
-            for number in range(seq, player.seq + 1):
-                refusal = Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text)
-                self._refuse(player, refusal, counts=False)
+            text = "too many actions come from this address (limit: address_actions_per_second)"
+            log.info(f"{RefusalCode.TOO_MANY_ACTIONS}: %r, %s", session, text, extra=session.log_fields(reason=text))
+            self._refuse_packet(player, seq, len(actions), text)
             session.flush()
+
+    def _refuse_packet(self, player: Player, seq: int, count: int, text: str) -> None:
+        for number in range(seq, seq + count):
+            self._refuse(player, Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text))
 
     def _penalize(self, player: Player) -> None:
         """Carries out a penalty level that has just risen: tells the client, or ends the session."""
@@ -298,15 +297,17 @@ class Gateway:
         self._tell(session, Refusal(self.broadcaster.tick, 0, code, guard.text).encode())
         session.flush()
 
-    def _refuse(self, player: Player, refusal: Refusal, is_violation: bool = False, counts: bool = True) -> None:
+    def _refuse(self, player: Player, refusal: Refusal, is_violation: bool = False) -> None:
         self.counters.refusals[refusal.code] += 1
         player.refusals_total += 1
         self._tell(player.session, refusal.encode())
-        guard = player.guard
-        if counts and guard.record_refusal(refusal.code, is_violation, self._now):
+        if not is_violation:
+            return
+        if player.guard.record_violation(refusal.code, self._now):
             self._penalize(player)
-        if guard.is_address_out(self._now):
-            self.pending.ban(player.session, "too many actions from there are refused", self._now)
+        if player.guard.is_address_out(self._now):
+            text = "too many violations come from there (limit: address_violations_per_second)"
+            self.pending.ban(player.session, text, self._now)
 
     def _tell(self, session: Session, payload: bytes) -> None:
         """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
@@ -322,11 +323,25 @@ class Gateway:
     def send_requests(self) -> None:
         """Sends the collected requests to the zone. Called shortly before each tick."""
         now = self._loop.time()
-        self._now += min(now - self._ticked_at, _STEP_SECONDS_MAX)
+        seconds = now - self._ticked_at
+        self._now += min(seconds, _STEP_SECONDS_MAX)
         self._ticked_at = now
+        if seconds > _STEP_SECONDS_MAX:
+            self._excuse(seconds - _STEP_SECONDS_MAX)
         self._read_inbox()
         requests, self._requests = self._requests, Requests()
+        requests.actions, refused = self._actions.take()
+        for ref, seq, actions in refused:
+            if ref in self._players:
+                self._refuse_packet(self._players[ref], seq, len(actions), "wait for the tick")
         self._link.send(requests)
+
+    def _excuse(self, seconds: float) -> None:
+        """Does not count it against clients that their packets of a pause arrive at once, within as long a time."""
+        until = self._now + max(seconds, _STEP_SECONDS_MAX)
+        for player in self._players.values():
+            player.guard.excuse(seconds, until)
+        self.pending.address_limits.excuse(seconds, until)
 
     def on_tick(self, output: TickOutput) -> None:
         """Hands out the output of a tick of the zone."""
@@ -340,7 +355,7 @@ class Gateway:
         acting, self._acting = self._acting, {}
         self.broadcaster.send(output.records, self._now, acting)
         self._welcome(output)
-        self.pending.expire(self._now)
+        self.pending.expire(self._now, output.tick)
         if output.tick % self._expire_ticks == 0:
             self.broadcaster.expire(self._now)
         held, self._held = self._held, set()
@@ -349,29 +364,17 @@ class Gateway:
 
     def _welcome(self, output: TickOutput) -> None:
         """Sends the state after this tick to the players who joined in it, all from one snapshot."""
-        info = self._link.info
         for ref, slot in output.joined:
             player = self._players.get(ref)
             if player is None:
                 continue  # The session has ended, and the next requests tell the zone.
             session = player.session
-            welcome = Welcome(
-                PROTOCOL_VERSION,
-                slot,
-                output.tick,
-                info.hz,
-                info.name,
-                info.width,
-                info.height,
-                list(info.stats),
-                self._limits.client_frame_bytes,
-                ACTIONS_PER_PACKET,
-                (DEFLATE,) if player.form.deflated else (),
-            )
+            self.pending.leave(session)
             player.state, player.slot = _PLAYING, slot
             self.counters.joins_total += 1
             self.players_count += 1
             self.players_peak = max(self.players_peak, self.players_count)
+            welcome = player.welcome(self._link.info, output.tick, self._limits.client_frame_bytes)
             self._tell(session, welcome.encode())
             session.flush()
             if session.is_over:

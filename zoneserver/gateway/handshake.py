@@ -1,8 +1,9 @@
-"""Pending connections, which have not said HELLO: each counts by its address and has a deadline, or is rejected."""
+"""Pending connections, whose player is not in the zone yet: each counts by its address and has a deadline."""
 
 from __future__ import annotations
 
 import logging
+import math
 
 from zoneserver.config import Config
 from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
@@ -19,7 +20,9 @@ _REJECTED_MAX = 64
 
 
 class PendingConnections:
-    """The connections that have not said HELLO. `now` is in seconds of the caller's clock.
+    """The connections that have not said HELLO, or whose join the zone has not answered.
+
+    `now` is in seconds of the caller's clock.
 
     The caller must report every session that ends (`leave`) or is gone (`gone`).
     """
@@ -33,6 +36,12 @@ class PendingConnections:
         self._connections_max = connections_max
         # The deadline of each session that has not said HELLO, the earliest first.
         self._handshaking: dict[Session, float] = {}
+        # The tick by which the zone must have let each joining player in, the earliest first. It counts ticks, since
+        # time dilates under load. A crowd that fills the zone may join at once, and comes in bit by bit.
+        self._joining: dict[Session, int] = {}
+        joins_per_tick = max(1, config.limits.joins_per_second // config.hz)
+        handshake_ticks = math.ceil(config.limits.handshake_seconds * config.hz)
+        self._joining_ticks = handshake_ticks + config.max_players // joins_per_tick
         # Each session that counts in `address_limits`, until it is gone, and whether it counts as handshaking.
         self._counted: dict[Session, bool] = {}
         # Rejected sessions that are not gone yet.
@@ -42,21 +51,33 @@ class PendingConnections:
         """Connections that have not said HELLO yet."""
         return len(self._handshaking)
 
-    def count(self, session: Session, now: float) -> CloseReason | None:
-        """Counts a connection by its address, once. Returns a reason to reject it, or None."""
+    def count(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
+        """Counts a connection by its address, once. Returns a reason to reject it and its text, or None."""
         if session in self._counted:
             return None
         self._counters.connections_total += 1
-        objection = self.address_limits.opened(session.host, now)
+        # Silent connections must not keep neighbours at their address out, so the oldest one makes room.
+        handshaking, silent = self.address_limits.handshaking(session.host), None
+        if len(handshaking) >= self._config.limits.address_handshakes_max:
+            # A connection within its TLS handshake belongs to the listener.
+            silent = next((each for each in handshaking if each in self._handshaking), None)
+            if silent is None:
+                text = f"too many connections before HELLO from {session.host} (limit: address_handshakes_max)"
+                return CloseReason.TOO_MANY_CONNECTIONS, text
+        objection = self.address_limits.opened(session.host, session, now)
         if objection is None:
             self._counted[session] = True
+            if silent is not None:
+                text = "a newer connection from this address needed the place (limit: address_handshakes_max)"
+                silent.end(CloseReason.HANDSHAKE_TIMEOUT, text)
+                silent.abort()
         return objection
 
     def enter(self, session: Session, connections: int, now: float) -> None:
         """Gives a new connection its deadline, or rejects it. `connections` counts it too."""
         objection = self.count(session, now)
         if objection is not None:
-            self._reject(session, objection)
+            self._reject(session, *objection)
             return
         self._handshaking[session] = now + self._patience_seconds
         if connections > self._connections_max:
@@ -82,11 +103,20 @@ class PendingConnections:
             session.abort()
 
     def leave(self, session: Session) -> None:
-        """The session said HELLO, or has ended."""
+        """The session has ended, or its player is in the zone."""
+        self._joining.pop(session, None)
+        self._greeted(session)
+
+    def _greeted(self, session: Session) -> None:
         self._handshaking.pop(session, None)
         if self._counted.get(session):
             self._counted[session] = False
-            self.address_limits.greeted(session.host)
+            self.address_limits.greeted(session.host, session)
+
+    def join(self, session: Session, tick: int) -> None:
+        """The session said HELLO after this tick, and its player waits for the zone to let them in."""
+        self._greeted(session)
+        self._joining[session] = tick + self._joining_ticks
 
     def gone(self, session: Session, now: float) -> None:
         """The session's connection is gone."""
@@ -94,8 +124,13 @@ class PendingConnections:
         if self._counted.pop(session, None) is not None:
             self.address_limits.gone(session.host, now)
 
-    def expire(self, now: float) -> None:
-        """Ends connections whose HELLO is late."""
+    def expire(self, now: float, tick: int) -> None:
+        """Ends connections whose HELLO is late, and those whose join the zone has not answered in time."""
+        while self._joining:
+            session, last = next(iter(self._joining.items()))
+            if last >= tick:
+                break
+            session.end(CloseReason.INTERNAL_ERROR, "the zone did not answer the request to join")
         while self._handshaking:
             session, deadline = next(iter(self._handshaking.items()))
             if deadline > now:

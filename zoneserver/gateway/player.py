@@ -5,7 +5,9 @@ from __future__ import annotations
 from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState
+from zoneserver.protocol.messages import ACTIONS_PER_PACKET, DEFLATE, PROTOCOL_VERSION, Welcome
 from zoneserver.zone.frame_history import Form
+from zoneserver.zone.link import ZoneInfo
 
 __all__ = ["Player"]
 
@@ -27,3 +29,10 @@ class Player:
         self.seq = 0
         """The sequence of the newest action."""
         self.refusals_total = 0
+
+    def welcome(self, info: ZoneInfo, tick: int, payload_bytes_max: int) -> Welcome:
+        """The WELCOME of a player whom the zone has let in with this tick."""
+        assert self.slot is not None
+        encodings = (DEFLATE,) if self.form.deflated else ()
+        place = info.hz, info.name, info.width, info.height, list(info.stats)
+        return Welcome(PROTOCOL_VERSION, self.slot, tick, *place, payload_bytes_max, ACTIONS_PER_PACKET, encodings)

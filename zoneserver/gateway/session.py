@@ -59,6 +59,7 @@ class Session(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         kernel_send: KernelSend | None = None,
         framing: Framing = LENGTH_PREFIX,
+        address: tuple[Any, ...] = ("?", 0),
     ) -> None:
         self.number = next(_numbers)
         """Unique among all sessions of the process, ended ones included."""
@@ -66,9 +67,7 @@ class Session(asyncio.Protocol):
         self.reason: CloseReason | GameReason | None = None
         """Why the session ended; the first reason wins."""
         self.reason_text = ""
-        self.host = ""
-        self.address = ""
-        """Host and port of the peer, for people to read."""
+        self._came_from(address)
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
         self.context: Any = None
@@ -229,7 +228,7 @@ class Session(asyncio.Protocol):
         self._came_from(address)
         objection = self._handler.session_accepted(self)
         if objection is not None:
-            self.close_rejected(objection)
+            self.close_rejected(*objection)
         return objection is None
 
     def close_rejected(self, reason: CloseReason, text: str = "") -> None:
@@ -243,7 +242,6 @@ class Session(asyncio.Protocol):
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         # With these limits all bytes that the transport holds are in flight.
         transport.set_write_buffer_limits(high=0, low=0)
-        self._came_from(transport.get_extra_info("peername") or ("?", 0))
         self._advance(SessionState.OPEN)
         try:
             self._handler.session_opened(self)
@@ -253,6 +251,7 @@ class Session(asyncio.Protocol):
     def _came_from(self, address: tuple[Any, ...]) -> None:
         self.host, port = address[:2]
         self.address = format_address(self.host, port)
+        """Host and port of the peer, for people to read."""
 
     def data_received(self, data: bytes) -> None:
         """asyncio: some bytes arrived."""

@@ -14,8 +14,8 @@ _Session_contra = TypeVar("_Session_contra", contravariant=True)
 class SessionHandler(Protocol[_Session_contra]):
     """The callbacks of a session."""
 
-    def session_accepted(self, session: _Session_contra) -> CloseReason | None:
-        """Called before the TLS handshake. Returns a reason to reject the connection, or None."""
+    def session_accepted(self, session: _Session_contra) -> tuple[CloseReason, str] | None:
+        """Called before the TLS handshake. Returns a reason to reject the connection and its text, or None."""
 
     def session_opened(self, session: _Session_contra) -> None:
         """The connection is established."""

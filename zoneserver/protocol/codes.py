@@ -41,6 +41,7 @@ class CloseReason(str, enum.Enum):
     HANDSHAKE_TIMEOUT = "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", True
     VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
     BAD_NAME = "BAD_NAME", "the name is not allowed", False
+    NAME_TAKEN = "NAME_TAKEN", "a player at another address has this name", True
     REPLACED = "REPLACED", "a newer session joined under this name", False
     BAD_TICKET = "BAD_TICKET", "the ticket is not valid for this name, zone and time", False
     TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or opens them too fast", True

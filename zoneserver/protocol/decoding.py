@@ -41,7 +41,13 @@ def _refuse(*_: Any) -> Any:
 
 def decode_client(payload: bytes) -> ClientMessage:
     """The message in a payload from a client. Raises WireError, whatever the bytes are."""
-    message = _unpack(payload)
+    try:
+        message = _unpack(payload)
+    except WireError:
+        version = _version_of_hello(payload)
+        if version in {None, messages.PROTOCOL_VERSION}:
+            raise
+        return messages.Hello(version, "", b"")
     if type(message) is tuple and message and type(message[0]) is int:
         decode = _CLIENT_DECODERS.get(message[0])
         if decode is not None:
@@ -73,6 +79,18 @@ def _unpack(payload: bytes) -> Any:
         )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"the payload is not a msgpack value within the limits: {error}"[:120]) from None
+
+
+def _version_of_hello(payload: bytes) -> int | None:
+    """The version in a HELLO that may hold anything behind it; None if the payload does not begin as a HELLO."""
+    reader = msgpack.Unpacker(max_buffer_size=len(payload), max_array_len=0, max_map_len=0)
+    reader.feed(payload)
+    try:
+        # A later version may have more elements than this one.
+        count, op, version = reader.read_array_header(), reader.unpack(), reader.unpack()
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
+        return None
+    return version if count > 1 and type(op) is int and op == Op.HELLO and type(version) is int else None
 
 
 # In Python a bool is an int, so numbers are checked for their exact type. The functions below run once per packet, and

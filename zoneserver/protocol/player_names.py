@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 __all__ = ["NAME_CHARACTERS", "NAME_TEXT", "is_name"]
 
 NAME_CHARACTERS = 24
 """The most code points in a name."""
-NAME_TEXT = f"a name must have 1 to {NAME_CHARACTERS} visible characters, and no space at either end"
+NAME_TEXT = (
+    f"a name must have 1 to {NAME_CHARACTERS} visible characters, no space at either end, and no mark at the start"
+)
 """The condition of `is_name`, as a sentence for people."""
 
 # Characters that Python calls printable and that show nothing, as (first, last): Default_Ignorable_Code_Point of
@@ -21,6 +25,14 @@ _UNSEEN = frozenset(
 
 def is_name(text: str) -> bool:
     """Whether a player may have this name. Names are shown to other players and to operators: no character may steer
-    a terminal or be invisible.
+    a terminal, be invisible, or be drawn upon the text before the name. Names that look alike are allowed: a
+    slot, and not a name, tells players apart.
     """
-    return 0 < len(text) <= NAME_CHARACTERS and text.isprintable() and text == text.strip() and _UNSEEN.isdisjoint(text)
+    return (
+        0 < len(text) <= NAME_CHARACTERS
+        and text.isprintable()
+        and text == text.strip()
+        and _UNSEEN.isdisjoint(text)
+        # A combining mark at the start; so a name does not consist of marks alone.
+        and unicodedata.category(text[0])[0] != "M"
+    )

@@ -7,6 +7,7 @@ Pure: the time is passed in.
 from __future__ import annotations
 
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.support.addresses import is_same_network
 from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.ticket_verifier import TicketVerifier
 
@@ -48,9 +49,9 @@ class PlayerRegistry:
         ended = []
         namesake = self._by_name.get(join.name)
         if namesake is not None:
-            if self._verifier is None and namesake.host != join.host:
+            if self._verifier is None and not is_same_network(namesake.host, join.host):
                 # Without tickets, any client could disconnect any player by taking their name.
-                return [Ended(join.ref, CloseReason.BAD_NAME, "a player at another address has this name")]
+                return [Ended(join.ref, CloseReason.NAME_TAKEN, "")]
             ended.append(Ended(namesake.ref, CloseReason.REPLACED, ""))
             self.leave(namesake.ref)
         if len(self._by_ref) >= self._players_max:

@@ -14,7 +14,7 @@ class TicketVerifier:
     """Accepts each good ticket once.
 
     The verifier remembers used tickets until they expire, at most `used_max` of them. While it remembers
-    that many, it accepts no ticket.
+    that many, it accepts no ticket. If the clock is set back, a ticket that may have been forgotten stays used.
     """
 
     def __init__(self, secret: bytes, zone: str, used_max: int = 200_000) -> None:
@@ -27,11 +27,14 @@ class TicketVerifier:
         self._used: set[bytes] = set()
         # (expiry, nonce) of each used ticket, the earliest first.
         self._expiries: list[tuple[int, bytes]] = []
+        # The latest expiry of a used ticket that is remembered no longer.
+        self._forgotten_until = 0
 
     def check(self, name: str, ticket: bytes, unix_seconds: float) -> str | None:
         """Returns why the ticket is rejected for this name, or None."""
         while self._expiries and self._expiries[0][0] <= unix_seconds:
-            self._used.discard(heapq.heappop(self._expiries)[1])
+            self._forgotten_until, nonce = heapq.heappop(self._expiries)
+            self._used.discard(nonce)
         if not ticket:
             return "this zone requires a ticket"
         head, mac = ticket[: HEAD.size], ticket[HEAD.size :]
@@ -41,7 +44,7 @@ class TicketVerifier:
         if not self._is_signed(name, head, mac, unix_seconds):
             return "the ticket is not for this name and zone, or was not made with this zone's secret"
         expires_at, nonce = HEAD.unpack(head)
-        if expires_at <= unix_seconds:
+        if expires_at <= max(unix_seconds, self._forgotten_until):
             return "the ticket has expired"
         if nonce in self._used:
             return "the ticket has been used"

@@ -93,6 +93,7 @@ class Zone:
     """One crowded place and its game.
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
+    `ticket_zone` is the zone's name in join tickets, if it is not the game's.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
@@ -113,6 +114,7 @@ class Zone:
         limits: Limits | None = None,
         players_max: int = 65_000,
         secret: bytes = b"",
+        ticket_zone: str = "",
         on_failure: Callable[[RuleFailure], None] = log_failure,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
@@ -124,7 +126,7 @@ class Zone:
         name = rules.name or type(rules).__name__.lower()
         self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()))
         self._limits = limits if limits is not None else Limits()
-        self._registry = PlayerRegistry(name, players_max, secret)
+        self._registry = PlayerRegistry(ticket_zone or name, players_max, secret)
         self._on_failure = on_failure
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)

@@ -7,12 +7,14 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 import sys
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import zoneclient
+from helpers.gateway_fixture import OpenGateway
 from helpers.raw_client import Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
@@ -20,6 +22,8 @@ from helpers.waiting import until
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.listeners import tcp
+from zoneserver.protocol.messages import Goodbye
+from zoneserver.support.format import format_address
 
 
 def test_bound_port_cannot_be_bound_again() -> None:
@@ -111,7 +115,7 @@ async def test_connection_made_before_the_listener_is_accepted(
 
     sock = tcp.bind("127.0.0.1", 0)
     clients = [await connect(sock.getsockname()[1]) for _ in range(3)]
-    server = tcp.Listener(sock, lambda _: Greeting())
+    server = tcp.Listener(sock, lambda *_: Greeting())
     cleanup.push_async_callback(server.wait_closed)
     cleanup.callback(server.close)
     loop = asyncio.get_running_loop()
@@ -134,7 +138,7 @@ async def test_waiting_crowd_is_accepted_within_a_few_turns_of_the_loop(
     sock = tcp.bind("127.0.0.1", 0)
     for _ in range(100):
         await connect(sock.getsockname()[1])
-    listener = tcp.Listener(sock, lambda _: Passing())
+    listener = tcp.Listener(sock, lambda *_: Passing())
     cleanup.push_async_callback(listener.wait_closed)
     cleanup.callback(listener.close)
     while made < 100:
@@ -167,7 +171,7 @@ async def test_listener_without_descriptors_pauses_and_loses_no_connection(
     monkeypatch.setattr(socket.socket, "accept", poor)
     monkeypatch.setattr(tcp, "_RETRY_SECONDS", 0.01)
     sock = tcp.bind("127.0.0.1", 0)
-    listener = tcp.Listener(sock, lambda _: Greeting())
+    listener = tcp.Listener(sock, lambda *_: Greeting())
     cleanup.push_async_callback(listener.wait_closed)
     cleanup.callback(listener.close)
     client = await connect(sock.getsockname()[1])
@@ -188,7 +192,7 @@ async def test_closed_listener_does_not_resume_after_its_pause(
     monkeypatch.setattr(socket.socket, "accept", poor)
     monkeypatch.setattr(tcp, "_RETRY_SECONDS", 0.01)
     sock = tcp.bind("127.0.0.1", 0)
-    listener = tcp.Listener(sock, lambda _: asyncio.Protocol())
+    listener = tcp.Listener(sock, lambda *_: asyncio.Protocol())
     await connect(sock.getsockname()[1])
     await until(lambda: caplog.records)
     listener.close()
@@ -215,7 +219,7 @@ async def test_accepted_socket_inherits_the_options_of_the_listener(cleanup: Asy
     accepted: asyncio.Future[asyncio.BaseTransport] = asyncio.get_running_loop().create_future()
     listener = tcp.bind("127.0.0.1", 0, limits)
     port = listener.getsockname()[1]
-    server = tcp.Listener(listener, lambda _: Accepted(accepted))
+    server = tcp.Listener(listener, lambda *_: Accepted(accepted))
     cleanup.callback(server.close)
     await connect(port)
     transport = await accepted
@@ -224,3 +228,50 @@ async def test_accepted_socket_inherits_the_options_of_the_listener(cleanup: Asy
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * limits.socket_send_bytes  # Linux doubles it
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
+
+
+async def test_connection_that_is_reset_before_accept_has_the_address_that_accept_returned(
+    cleanup: contextlib.AsyncExitStack, connect: Connect
+) -> None:
+    accepted: list[Any] = []
+
+    def accept(_sock: socket.socket, address: tcp.PeerAddress) -> asyncio.Protocol:
+        accepted.append(address)
+        return asyncio.Protocol()
+
+    sock = tcp.bind("127.0.0.1", 0)
+    client = await connect(sock.getsockname()[1], host="127.0.0.9")
+    address = client.sock.getsockname()
+    reset(client.sock)
+    listener = tcp.Listener(sock, accept)
+    cleanup.push_async_callback(listener.wait_closed)
+    cleanup.callback(listener.close)
+    await until(lambda: bool(accepted))
+    assert accepted == [address]
+
+
+def reset(sock: socket.socket) -> None:
+    """Closes a socket so that its peer gets a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def test_player_whose_connection_was_reset_after_hello_comes_back_under_the_name(
+    open_gateway: OpenGateway, connect: Connect
+) -> None:
+    node = await open_gateway(Plaza, hz=20)
+    for number in range(20):
+        # Both connections wait in the backlog while the first one is reset.
+        lost, back = [await connect(node.port, host="127.0.0.9") for _ in range(2)]
+        await lost.hello(f"ann {number}")
+        reset(lost.sock)
+        await back.hello(f"ann {number}")
+        address = format_address(*back.sock.getsockname())
+        await until(lambda address=address: address in {each.session.address for each in node.gateway.players})
+        node.tick()
+        await back.welcomed()
+        await back.say(Goodbye())
+        assert (await back.ended()).code == "CLIENT_LEFT"
+        back.sock.close()
+        await until(lambda: not node.gateway.connections)
+    assert not any(closed.address.startswith("?") for closed in node.gateway.closed)

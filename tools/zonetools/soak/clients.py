@@ -110,6 +110,11 @@ class RawClient:
         self._payloads += self._deframer.receive(data)
         return len(data)
 
+    async def read_all(self) -> None:
+        """Read until the end of the connection, and drop what comes."""
+        while await self.read(65_536):
+            self._payloads.clear()
+
     async def receive(self) -> ServerMessage | None:
         """The next message; None at the end of the connection."""
         while not self._payloads:

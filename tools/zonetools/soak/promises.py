@@ -69,6 +69,17 @@ PROMISES = (
     Promise(
         "connection-flood", "one address: rejected early and counted; the table is bounded", flood.connection_flood
     ),
+    Promise(
+        "bursts",
+        "500 players act as often as they may in one moment: no tick takes longer than 2 T, no action is lost",
+        flood.bursts,
+        alone=True,
+    ),
+    Promise(
+        "refusals",
+        "60 honest players of one address, each with 5 refused actions a second: no ban",
+        actions.refusals,
+    ),
     Promise("bad-actions", "refused with a code and counted; never broadcast", actions.bad_actions),
     Promise("second-login", "the newest session wins, the old one gets REPLACED", identity.second_login),
     Promise("tickets", "a forged, expired or used ticket is always refused", identity.tickets),
@@ -80,6 +91,9 @@ PROMISES = (
         alone=True,
     ),
     Promise("pause", "stopped for 3 s: no player disconnected, missed ticks skipped", failure.pause),
+    Promise(
+        "long-pause", "stopped for 20 s: nobody is warned or disconnected for what arrives at once", failure.long_pause
+    ),
     Promise("shutdown", "healthy players are told, exit 0 within 5 s; a second signal exits at once", failure.shutdown),
     Promise("cannot-start", "one clear line, no traceback, the documented exit code", failure.cannot_start),
     Promise("churn", "memory grows by at most 1 MB/h; nothing else grows", endurance.churn),

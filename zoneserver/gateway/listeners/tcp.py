@@ -8,15 +8,18 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from zoneserver.config import Limits
 from zoneserver.gateway.socket_options import set_send_limits, set_user_timeout
 from zoneserver.support.logs import fields
 
-__all__ = ["Listener", "bind", "bind_all"]
+__all__ = ["Listener", "PeerAddress", "bind", "bind_all"]
 
 log = logging.getLogger(__name__)
+
+PeerAddress: TypeAlias = tuple[Any, ...]
+"""The address of a peer as `socket.accept` returns it: host and port, and more for IPv6."""
 
 # How many connections may wait to be accepted.
 _BACKLOG = 4096
@@ -102,13 +105,17 @@ def set_limits(sock: socket.socket, limits: Limits) -> None:
 
 
 class Listener:
-    """Accepts connections from a socket. Each gets a protocol of its own, made for the connection's socket.
+    """Accepts connections from a socket. Each gets a protocol of its own, made for the connection's socket and address.
+
+    The address is the one that `accept` returned: the peer of a connection that was reset cannot be asked for any more.
 
     It replaces the accept loops of asyncio and uvloop. They begin a TLS handshake with every connection,
     without a bound, and uvloop drops connections silently when the descriptors are used up.
     """
 
-    def __init__(self, sock: socket.socket, protocol: Callable[[socket.socket], asyncio.BaseProtocol]) -> None:
+    def __init__(
+        self, sock: socket.socket, protocol: Callable[[socket.socket, PeerAddress], asyncio.BaseProtocol]
+    ) -> None:
         self._sock = sock
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -147,7 +154,7 @@ class Listener:
                 return
             self._let_in(connection, address)
 
-    def _let_in(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+    def _let_in(self, connection: socket.socket, address: PeerAddress) -> None:
         """Connects an accepted connection from the address to its protocol."""
 
         def ended(task: asyncio.Task[Any]) -> None:
@@ -155,7 +162,7 @@ class Listener:
             if task.cancelled() or task.exception() is not None:
                 connection.close()
 
-        opening = self._loop.connect_accepted_socket(lambda: self._protocol(connection), connection)
+        opening = self._loop.connect_accepted_socket(lambda: self._protocol(connection, address), connection)
         task = self._loop.create_task(opening)
         self._opening[task] = None
         task.add_done_callback(ended)

@@ -41,7 +41,7 @@ class TlsListener(Listener):
         self._limits = limits
         # The connections whose handshakes are not done, the oldest first.
         self._shaking: dict[TlsTransport, None] = {}
-        super().__init__(sock, lambda _: session())
+        super().__init__(sock, lambda *_: session())
         # Players who are in do not wait behind a crowd that comes in.
         self._handshakes = TurnQueue(self._loop, _HANDSHAKE_SECONDS)
         self._records = TurnQueue(self._loop, _RECORDS_SECONDS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import Counter
 
-from zoneserver.protocol.messages import Bye, Op, Refusal
+from zoneserver.protocol.messages import Bye, Op, Refusal, Welcome
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import RawClient, RecordingClient, act, hello, packet
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
-from zonetools.soak.tasks import together
+from zonetools.soak.tasks import beside, together
 
 _NAN = float("nan")
 # The expected code and the action that is tried.
@@ -40,6 +41,43 @@ _ACTIONS: list[tuple[str, tuple[object, ...]]] = [
     ("SELF", ("strike", None)),
     ("OUT_OF_RANGE", ("strike", None)),
 ]
+
+
+async def refusals(lab: Lab) -> Finding:
+    """Let honest players of one address strike at somebody who is out of range."""
+    checks, count, rate, seconds = Checks(), 60, 5, lab.pick(20.0, 3.0)
+
+    async def play(client: RawClient, target: int) -> None:
+        for seq in itertools.count(1):
+            await client.send(act(seq, ("strike", target)))
+            await asyncio.sleep(1 / rate)
+
+    async with (
+        lab.server() as server,
+        lab.recorder(server, "recorder") as recorder,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        home = lab.address()
+        players = []
+        for number in range(count):
+            players.append(await lab.raw(server, address=home))
+            stack.callback(players[-1].close)
+            await players[-1].join(f"fighter {number}")
+        plays = [play(client, recorder.slot) for client in players]
+        async with beside(*plays, *(client.read_all() for client in players)):
+            await asyncio.sleep(seconds)
+            with contextlib.closing(await lab.raw(server, address=home)) as late:
+                await late.hello("late")
+                answer = await late.answer()
+            seen = await stats(server)
+    checks.expect(isinstance(answer, Welcome), f"another player of the address is answered with {answer}")
+    checks.expect(not seen.restraints, f"players are penalized: {seen.restraints}")
+    refused = sum(seen.refusals.values())
+    checks.expect(refused >= count * rate * seconds / 2, "too few actions were refused to show anything")
+    return checks.finding(
+        f"{count} players, {refused:,} refusals in {seconds:g} s ({', '.join(sorted(seen.refusals))}): "
+        "0 penalized, another player of the address joins"
+    )
 
 
 async def bad_actions(lab: Lab) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -13,9 +14,11 @@ import sys
 import time
 
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Bye, Refusal
 from zonetools.common.program import run_program
+from zonetools.soak.clients import RawClient, act
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
-from zonetools.soak.tasks import together
+from zonetools.soak.tasks import beside, together
 
 _PERIOD = 1 / 20
 
@@ -135,6 +138,45 @@ async def pause(lab: Lab) -> Finding:
     checks.expect(abs(skipped - seconds / _PERIOD) <= 4, f"{skipped} ticks are skipped")
     checks.expect(at_once <= 13, f"{at_once} ticks arrive in the first half second")
     return checks.finding(f"stopped for 3 s: 0 disconnected, {skipped} ticks skipped, {at_once} sent in the next 0.5 s")
+
+
+async def long_pause(lab: Lab) -> Finding:
+    """Stop the server by SIGSTOP while honest players go on to act 20 times a second."""
+    checks, seconds, count, rate = Checks(), lab.pick(20.0, 16.0), lab.pick(10, 3), 20
+    told: list[str] = []
+
+    async def play(client: RawClient) -> None:
+        for seq in itertools.count(1):
+            await client.send(act(seq, ("emote", 1)))
+            await asyncio.sleep(1 / rate)
+
+    async def listen(client: RawClient) -> None:
+        while (message := await client.receive()) is not None:
+            if isinstance(message, Bye) or (isinstance(message, Refusal) and not message.seq):
+                told.append(message.code)
+
+    async with lab.server() as server, contextlib.AsyncExitStack() as clients:
+        # They share an address, whose budgets outlive their sessions.
+        home = lab.address()
+        players = [await lab.raw(server, address=home) for _ in range(count)]
+        for number, client in enumerate(players):
+            clients.callback(client.close)
+            await client.join(f"player {number}")
+        async with beside(*map(play, players), *map(listen, players)):
+            await asyncio.sleep(1.0)
+            server.send_signal(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                server.send_signal(signal.SIGCONT)
+            await asyncio.sleep(2.0)
+            seen = await stats(server)
+    checks.expect(not told and not seen.closes, f"players are penalized: {told} {seen.closes}")
+    checks.expect(seen.actions_in_total >= count * rate * seconds * 0.8, "too few actions arrived to show anything")
+    return checks.finding(
+        f"stopped for {seconds:g} s while {count} players of one address act {rate} times a second: "
+        f"{seen.actions_in_total:,} actions arrive, 0 warned, 0 disconnected"
+    )
 
 
 async def shutdown(lab: Lab) -> Finding:

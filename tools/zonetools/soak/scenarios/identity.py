@@ -32,7 +32,7 @@ async def second_login(lab: Lab) -> Finding:
         await thief.hello("twin")
         refused = await thief.bye()
         thief.close()
-        checks.expect(refused.code == CloseReason.BAD_NAME, f"another address gets {refused}")
+        checks.expect(refused.code == CloseReason.NAME_TAKEN, f"another address gets {refused}")
         for _ in range(times):
             newer = await lab.raw(server, address=home)
             await newer.join("twin")
