@@ -133,8 +133,8 @@ def test_unwritable_report_is_an_error_before_the_start(family: Family, tmp_path
 def test_report_that_cannot_be_written_is_still_printed(family: Family) -> None:
     arguments = ("--bots", "5", "--time", "100ms", "--no-progress", "--json", "/dev/full")
     code, out, err = family.run("zonetools.swarm", "--spawn-server", *arguments)
-    assert (code, "everybody got everything" in out) == (3, True)
-    assert err == "zone-swarm: cannot write /dev/full: No space left on device\n"
+    assert (code, "everybody got everything" in out) == (0, True), "the verdict of the run stands"
+    assert "cannot write /dev/full: No space left on device\n" in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -236,9 +236,9 @@ def test_swarm_with_contradictory_settings_does_not_start(
 
 
 def test_server_that_cannot_start_is_reported_in_one_line(family: Family) -> None:
-    code, out, err = family.run("zonetools.swarm", "--spawn-server", "--hz", "1000", "--bots", "5", "--no-progress")
+    code, out, err = family.run("zonetools.swarm", "--spawn-server", "nosuch:Game", "--mix", "idle=1", "--no-progress")
     assert (code, out) == (3, "")
-    assert "hz must be from 1 to 100" in err
+    assert "there is no module 'nosuch' here" in err
     assert len(err.splitlines()) == 1
 
 
