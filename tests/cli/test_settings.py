@@ -234,6 +234,7 @@ def test_the_error_of_a_wrong_value_names_its_source(
         ("[swrm]\nbots = 3\n", "FILE: there is no command for the table [swrm]; did you mean 'swarm'?"),
         ("time = \n", "FILE: Invalid value (at line 1, column 8)"),
         ("run = 5\n", "FILE: run is a table, with the settings of that command: write [run] above them"),
+        ("nap = 5\n", "FILE: nap is a table, with the settings of that command: write [nap] above them"),
         ("[[run]]\n", "FILE: run is a table, with the settings of that command: write [run] above them"),
         ("time = " + 3000 * "[" + 3000 * "]", "FILE: the values are nested too deeply"),
         ('bed = "a\\u0000b"\n', "FILE: bed: a text cannot contain NUL"),

@@ -247,6 +247,9 @@ class Parser(argparse.ArgumentParser):
             self.error(f"{path}: {getattr(error, 'strerror', None) or error}")
         except RecursionError:
             self.error(f"{path}: the values are nested too deeply")
+        for name in (*COMMANDS, self.table):
+            if not isinstance(document.get(name, {}), dict):
+                self.error(f"{path}: {name} is a table, with the settings of that command: write [{name}] above them")
         settings = {setting.key: setting for setting in self._settings}
         top, own = _Layer(), _Layer()
         for name, value in document.get(self.table, {}).items():
@@ -260,8 +263,6 @@ class Parser(argparse.ArgumentParser):
             if key in settings:
                 if settings[key].dest not in (*done, *own):
                     self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
-            elif name in COMMANDS and not isinstance(value, dict):
-                self.error(f"{path}: {name} is a table, with the settings of that command: write [{name}] above them")
             elif isinstance(value, dict) and name not in COMMANDS:
                 self.error(f"{path}: there is no command for the table [{name}]; {nearest(name, COMMANDS)}")
             elif not isinstance(value, dict) and key not in _SHARED:
