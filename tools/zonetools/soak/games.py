@@ -42,6 +42,7 @@ class Bulky(Plaza):
     """The demo game with frames of any size."""
 
     @action
-    def bulk(self, player: Player, size: int) -> tuple[str, ...]:
-        """Tell every player this many characters, in texts of a size that clients accept."""
-        return ("x" * 50_000,) * (size // 50_000)
+    def bulk(self, player: Player, size: int) -> None:
+        """Tell every player this many characters, in events of a size that clients accept."""
+        for _ in range(size // 50_000):
+            self.emit("bulk", "x" * 50_000)
