@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import msgpack
@@ -63,6 +64,31 @@ class Spiteful(Refused):
         pass
 
 
+class Liar:
+    """A whole number that lies in every comparison."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __index__(self) -> int:
+        return self.number
+
+    def __le__(self, _other: object) -> bool:
+        return True
+
+    __ge__ = __lt__ = __gt__ = __le__
+
+
+class Ring(int):
+    """A whole number that is compared the shorter way round."""
+
+    def __le__(self, other: int) -> bool:
+        return (int(other) - int(self)) % 65_536 < 32_768
+
+    def __ge__(self, other: int) -> bool:
+        return (int(self) - int(other)) % 65_536 < 32_768
+
+
 class Odd(enum.StrEnum):
     LONG = "x" * 70_000
 
@@ -93,6 +119,10 @@ FAILING: dict[str, Callable[[Slips, Player], Any]] = {
     "renames a player": lambda game, player: setattr(player, "name", "eve"),
     "moves a player to another slot": lambda game, player: setattr(player, "slot", 5),
     "sends a player off": lambda game, player: setattr(player, "present", False),
+    "moves by a number that compares as it likes": lambda game, player: player.move(5, Liar(500)),  # type: ignore[arg-type]
+    "places at a number that compares as it likes": lambda game, player: player.place(Liar(5000), 5),  # type: ignore[arg-type]
+    "places at a huge number": lambda game, player: player.place(7, Liar(2**40)),  # type: ignore[arg-type]
+    "places at a whole number on a ring": lambda game, player: player.place(Ring(66_000), 5),
     "schedules for half a tick": lambda game, player: game.after(1.5, game.on_tick),  # type: ignore[arg-type]
     "schedules no function": lambda game, player: game.after(1, game.on_tick()),  # type: ignore[arg-type, func-returns-value]
     "exits": lambda game, player: raises(SystemExit(5)),
@@ -133,6 +163,7 @@ REFUSING: dict[str, tuple[Callable[[], BaseException], str, str]] = {
     "a surrogate as a code": (lambda: Refused(LOST), "?", ""),
     "70,000 characters": (lambda: Refused("NO", "x" * 70_000), "NO", "x" * 200),
     "a long code": (lambda: Refused(Odd.LONG), "x" * 200, ""),
+    "nothing": (lambda: Refused(""), "REFUSED", ""),
     "no attribute": (Bare, "REFUSED", ""),
     "a code that raises": (Spiteful, RefusalCode.RULE_FAILED, "the refusal cannot be shown"),
 }
@@ -228,6 +259,29 @@ def test_timer_of_a_whole_number_that_is_no_int_is_called() -> None:
     for _ in range(4):
         zone.step()
     assert called == [3]
+
+
+def test_game_with_attributes_of_any_name_and_a_guard_of_its_own_runs() -> None:
+    class Own(Slips):
+        def __init__(self) -> None:
+            super().__init__(lambda game, player: game.after(1, partial(game.emit, "rang")))
+            self._timers, self._frame, self._actions = ["mine"], None, 7
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "tick":
+                raise AttributeError("it is mine")
+            super().__setattr__(name, value)
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "on_tick" and super().__getattribute__("tick") == 3:
+                raise RuntimeError("not now")
+            return super().__getattribute__(name)
+
+    zone = zone_of("ann", rules=Own())
+    zone.submit(1, 1, [("do",)])
+    zone.step()
+    assert [event[2] for event in told(zone.step()).events] == ["rang"]
+    assert (zone.rules.tick, zone.counters.rule_failures_total) == (3, 1)
 
 
 # --- Coming in ------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class GameReason(str):
 
     __slots__ = ()
 
-    text = "the game does not let this player in"
+    text = "the game ended the session"
     retry = False
 
 

@@ -105,19 +105,22 @@ class World:
     def move(self, slot: int, vx: int, vy: int) -> None:
         """Sets the velocity, in units per tick; the player goes on from their present position. Raises ValueError if
         the velocity is too high, TypeError if it is not of whole numbers."""
+        if not (type(vx) is type(vy) is int):
+            vx, vy = _whole(vx), _whole(vy)
         self._set_motion(slot, *self.position(slot), vx, vy)
 
     def place(self, slot: int, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
         """Sets position and velocity. Raises ValueError if the position lies outside the zone or the velocity is too
         high, TypeError if a number is not whole."""
+        if not (type(vx) is type(vy) is type(x) is type(y) is int):
+            # Only an int is compared: any other number may compare as it likes.
+            x, y, vx, vy = map(_whole, (x, y, vx, vy))
         if not (0 <= x <= self.width and 0 <= y <= self.height):
             raise ValueError(f"({x}, {y}) lies outside the zone")
         self._set_motion(slot, x, y, vx, vy)
 
     def _set_motion(self, slot: int, x: int, y: int, vx: int, vy: int) -> None:
         # Everything is checked before the first column changes: a motion that is half set would diverge all clients.
-        if not (type(vx) is type(vy) is type(x) is type(y) is int):
-            x, y, vx, vy = map(_whole, (x, y, vx, vy))
         if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
             raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
         self.x[slot] = x

@@ -252,8 +252,8 @@ class Rules:
     """The only source of chance that a rule may use. The zone seeds it."""
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
-    _frame: FrameBuilder
-    _timers: dict[int, list[Callable[[], None]]]
+    _zone_frame: FrameBuilder
+    _zone_timers: dict[int, list[Callable[[], None]]]
 
     def on_start(self) -> None:
         """Called once, before the first tick. There are no players yet."""
@@ -284,7 +284,7 @@ class Rules:
         for an event of more than 65,535 bytes, and OverflowError for a whole number beyond 64 bits and when the
         events of this tick exceed 1 MiB. The event is then told to nobody.
         """
-        self._frame.event(None, None, kind, *values)
+        self._zone_frame.event(None, None, kind, *values)
 
     def after(self, ticks: int, callback: Callable[[], None]) -> None:
         """Calls `callback` after this many ticks (at least one), before the actions of that tick.
@@ -293,4 +293,4 @@ class Rules:
         """
         if not callable(callback):
             raise TypeError(f"after calls a function, not {callback!r:.40}: pass it without calling it")
-        self._timers.setdefault(self.tick + max(1, index(ticks)), []).append(callback)
+        self._zone_timers.setdefault(self.tick + max(1, index(ticks)), []).append(callback)

@@ -62,9 +62,15 @@ def _told(refused: Refused) -> tuple[str, str, bool]:
         code, text = (
             str(said)[:_TEXT_MAX].encode("utf-8", "replace").decode() for said in (refused.code, refused.text)
         )
-        return code, text, refused.violation is True
+        return code or Refused.code, text, refused.violation is True
     except Exception:
         return RefusalCode.RULE_FAILED, "the refusal cannot be shown", False
+
+
+def _set(rules: Rules, **attributes: object) -> None:
+    """Sets attributes of a game, past a `__setattr__` of its own."""
+    for name, value in attributes.items():
+        object.__setattr__(rules, name, value)
 
 
 class RuleFailure(NamedTuple):
@@ -148,11 +154,9 @@ class Zone:
         self._dilation_percent = 100
         # The tick in which a failure was last reported, by its place.
         self._failures_reported: dict[object, int] = {}
-        rules.hz = hz
-        rules.random = random.Random(seed)
-        rules.players = MappingProxyType(self._players)
-        rules._frame = self._frame
-        rules._timers = {}
+        self._timers: dict[int, list[Callable[[], None]]] = {}
+        _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
+        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
         try:
             rules.on_start()
         except KeyboardInterrupt:
@@ -179,7 +183,8 @@ class Zone:
         """Applies the input: leaves, joins, timers, actions and `on_tick`, in this order."""
         world, rules, requests = self.world, self.rules, tick_input.requests
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
-        world.tick = rules.tick = tick_input.tick
+        world.tick = tick_input.tick
+        _set(rules, tick=world.tick)
         for slot in self._frame.placed:
             # A motion that was set between two ticks, as by a timer of asyncio, counts from this tick on.
             world.since[slot] = world.tick
@@ -195,10 +200,10 @@ class Zone:
                 self._registry.leave(ref)
                 self._remove(ref)
         self._let_in(tick_input.unix_seconds)
-        for callback in rules._timers.pop(world.tick, ()):
+        for callback in self._timers.pop(world.tick, ()):
             self._guarded("a timer", callback)
         self._act()
-        self._guarded("on_tick", rules.on_tick)
+        self._call_hook("on_tick")
         self._kick()
 
     def encode(self) -> TickOutput:
@@ -219,7 +224,7 @@ class Zone:
         for ref in list(self._by_ref):
             self._registry.leave(ref)
             self._leave(ref)
-        self._guarded("on_stop", self.rules.on_stop)
+        self._call_hook("on_stop")
 
     # --- Joins and leaves -------------------------------------------------------------------------
 
@@ -269,7 +274,7 @@ class Zone:
         self._frame.withdraw_join(self._free_slot(ref))
 
     def _leave(self, ref: int) -> None:
-        self._guarded("on_leave", self.rules.on_leave, self._by_ref[ref])
+        self._call_hook("on_leave", self._by_ref[ref])
         self._frame.left(self._free_slot(ref))
 
     def _free_slot(self, ref: int) -> int:
@@ -370,6 +375,10 @@ class Zone:
         self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
     # --- Rules that raise -------------------------------------------------------------------------
+
+    def _call_hook(self, name: str, *arguments: object) -> None:
+        # The look-up may be a game's own code, so it is guarded as well.
+        self._guarded(name, lambda: getattr(self.rules, name)(*arguments))
 
     def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
         try:
