@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import ssl
 from collections.abc import Callable
@@ -115,6 +116,27 @@ def test_reloaded_certificate_is_in_the_next_handshake(
         path, _ = pki.issue(key_type=key_type)
         certificate.reload()
         assert shaken(certificate, server_name) == der(path)
+
+
+def test_reload_waits_for_no_pipe(pki: Pki) -> None:
+    path, key = pki.issue()
+    certificate = ServerCertificate(path, key)
+    for file in (path, key):
+        text = Path(file).read_text()
+        Path(file).unlink()
+        os.mkfifo(file)
+        with pytest.raises(OSError, match="is no ordinary file"):
+            certificate.reload()
+        Path(file).unlink()
+        Path(file).write_text(text)
+    certificate.reload()
+
+
+def test_key_of_another_kind_is_told_as_not_belonging_to_the_certificate(pki: Pki) -> None:
+    path, _ = pki.issue()
+    _, key = pki.issue("other", key_type=trustme.KeyType.RSA)
+    with pytest.raises(OSError, match="does not belong to the certificate"):
+        ServerCertificate(path, key)
 
 
 def test_reload_of_broken_files_keeps_the_certificate(pki: Pki) -> None:

@@ -11,6 +11,7 @@ from zoneserver.cli.secret import read_secret
 from zoneserver.server import SECRET_GRACE_SECONDS, ZoneServer
 from zoneserver.support import systemd
 from zoneserver.support.errors import CommandError
+from zoneserver.support.files import may_block
 from zoneserver.support.process import has_terminal
 
 __all__ = ["reload_on_signal"]
@@ -51,6 +52,8 @@ def _reload(server: ZoneServer, secret_file: Path | None) -> None:
             log.info("SIGHUP: read the certificate %s again; new connections get it", certificate)
     if secret_file is not None:
         try:
+            if may_block(secret_file):
+                raise ValueError(f"{secret_file} is no ordinary file, and a running server waits for no other")
             is_new = server.change_secret(read_secret(secret_file))
         except (CommandError, ValueError) as error:
             log.error("SIGHUP: the server keeps its secret: %s", error)

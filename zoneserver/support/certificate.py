@@ -8,6 +8,8 @@ import re
 import ssl
 import time
 
+from zoneserver.support.files import may_block
+
 __all__ = ["ServerCertificate"]
 
 # No certificate chain and no key comes near this size; a device has no end.
@@ -18,6 +20,8 @@ _KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 # In a certificate only its validity is two times in a row: its begin and its end, with the year in two or four digits.
 _VALIDITY = re.compile(rb"[\x17\x18].[0-9]{12,14}Z([\x17\x18]).([0-9]{12,14})Z", re.DOTALL)
 _WARN_SECONDS = 14 * 86_400
+# What OpenSSL says of a key that is not the certificate's: one of the same kind, and one of another kind.
+_MISMATCHES = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 
 
 class ServerCertificate:
@@ -37,6 +41,9 @@ class ServerCertificate:
 
         Raises OSError as the constructor does; the certificate then stays as it was.
         """
+        for file in filter(None, self._files):
+            if may_block(file):
+                raise _error(file, f"{file} is no ordinary file, and a running server waits for no other")
         # A new context, since the old one would go on presenting a certificate with another kind of key.
         self._newest = _context(*self._files)
 
@@ -78,7 +85,7 @@ def _context(certificate: str, key: str | None) -> ssl.SSLContext:
         file = key or certificate
         raise _error(file, f"the key in {file} {text} {file} -out FILE") from None
     except OSError as error:
-        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        if getattr(error, "reason", "") in _MISMATCHES:
             text = f"the key in {key or certificate} does not belong to the certificate in {certificate}"
         else:
             text = f"cannot use the certificate {certificate} and its key: {_reason(error)}"

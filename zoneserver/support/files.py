@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import stat
 from pathlib import Path
 
-__all__ = ["FILE_BYTES_MAX", "read_file", "read_text"]
+__all__ = ["FILE_BYTES_MAX", "may_block", "read_file", "read_text"]
 
 FILE_BYTES_MAX = 32 * 1024
 """The largest file of settings, or secret, that is read. The time to read settings grows with the square of it."""
+
+
+def may_block(path: str | Path) -> bool:
+    """Whether a read of the file may wait, as it does for a pipe whose writer is gone."""
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False  # The read fails at once.
 
 
 def read_file(path: str | Path) -> bytes:
