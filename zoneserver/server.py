@@ -145,8 +145,10 @@ class ZoneServer:
     def _listen(self, player_socket: socket.socket) -> None:
         limits, loop, gateway = self.config.limits, self._loop, self.gateway
         if self._certificate is not None:
-            context = self._certificate.context
-            sessions = tls.TlsListener(player_socket, lambda: Session(gateway, limits, loop), context, limits)
+            certificate = self._certificate
+            sessions = tls.TlsListener(
+                player_socket, lambda: Session(gateway, limits, loop), lambda: certificate.context, limits
+            )
             self._listeners.append(sessions)
         else:
 

@@ -181,3 +181,20 @@ def test_importing_the_packages_imports_nothing_large() -> None:
         code = f"import sys, {package}; print('asyncio' in sys.modules, 'msgpack' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout == "False False\n", package
+
+
+def test_an_exception_that_nothing_can_catch_is_a_line_of_the_log() -> None:
+    program = (
+        "import sys\n"
+        "from zoneserver.cli import start\n"
+        "class Late:\n"
+        "    def __del__(self): raise ValueError('too late')\n"
+        "sys.unraisablehook = start._log_unraisable\n"
+        "from zoneserver.support.logs import drain_logs, set_up_logs\n"
+        "set_up_logs('info', 'text'); Late(); drain_logs()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert "ERROR" in line
+    assert "ValueError('too late')" in line

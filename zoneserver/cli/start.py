@@ -18,6 +18,7 @@ __all__ = ["client", "compare", "dash", "open_standard_descriptors", "server", "
 def start(module: str) -> int:
     """Imports a module, and runs its `main` as the command of this process. Returns the exit code."""
     open_standard_descriptors()
+    sys.unraisablehook = _log_unraisable
     for stream in (sys.stdout, sys.stderr):
         # In a locale without Unicode a player's name would end the command.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -61,6 +62,15 @@ def open_standard_descriptors() -> None:
             stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+
+
+def _log_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Logs an exception that nothing could catch, as one in `__del__`. Python itself would write it to stderr, which
+    may be a pipe that nobody reads."""
+    import logging
+
+    text, error = unraisable.err_msg or "Exception ignored in", unraisable.exc_value
+    logging.getLogger("zoneserver").error("%s: %.100r: %.100r", text, unraisable.object, error)
 
 
 def _exit_interrupted(*_: object) -> None:

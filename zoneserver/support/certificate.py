@@ -32,9 +32,8 @@ class ServerCertificate:
 
     def __init__(self, certificate: str, key: str | None = None) -> None:
         self._files = certificate, key
-        self._newest = self.context = _context(certificate, key)
-        """Every connection of a server begins with this context, also after `reload`."""
-        self.context.sni_callback = self._choose
+        self.context = _context(certificate, key)
+        """The context of the next connection; `reload` replaces it."""
 
     def reload(self) -> None:
         """Reads the files again: connections that begin from now on get the new certificate.
@@ -45,7 +44,7 @@ class ServerCertificate:
             if may_block(file):
                 raise _error(file, f"{file} is no ordinary file, and a running server waits for no other")
         # A new context, since the old one would go on presenting a certificate with another kind of key.
-        self._newest = _context(*self._files)
+        self.context = _context(*self._files)
 
     def objection(self) -> str | None:
         """What is wrong with the time for which the certificate is valid: it is over, or will soon be."""
@@ -56,11 +55,6 @@ class ServerCertificate:
         if left <= 0:
             return f"the certificate {name} expired at {day}: clients reject it; renew it, then send SIGHUP"
         return f"the certificate {name} expires at {day}: renew it, then send SIGHUP"
-
-    def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        # Called in each handshake, whether or not the client names a server.
-        if self._newest is not self.context:
-            connection.context = self._newest
 
 
 class _EncryptedKey(Exception):
@@ -78,6 +72,8 @@ def _context(certificate: str, key: str | None) -> ssl.SSLContext:
         hint = ", but a certificate" if _CERTIFICATE.search(keys) else " in PEM form"
         raise _error(key, f"{key} holds no key{hint}; --tls-key names the file of the key")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # A peer could ask for handshake after handshake within one connection of TLS 1.2.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(certificate, key, password=_refuse_passphrase)
     except _EncryptedKey:

@@ -117,6 +117,21 @@ async def until_closed(sock: socket.socket) -> None:
                 pass
 
 
+async def test_server_name_that_is_no_text_is_ignored(open_server: OpenServer, pki: Pki) -> None:
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key)
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = pki.context.wrap_bio(received, sent, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    # An error of a callback would be unraisable, and fail this test.
+    writer.write(sent.read().replace(b"localhost", b"l\xefcalhost"))
+    answer = await reader.read(5)
+    writer.close()
+    await writer.wait_closed()
+    assert answer[0] == 22, "the server goes on with the handshake"
+
+
 @pytest.fixture
 def flood(cleanup: contextlib.AsyncExitStack, pki: Pki) -> Callable[[int, int, str], list[socket.socket]]:
     """Begins handshakes from one address, and completes none."""

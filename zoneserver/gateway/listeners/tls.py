@@ -28,14 +28,12 @@ class TlsListener(Listener):
     """Accepts sessions with TLS. Each session is asked for a reason to reject the connection before the handshake.
 
     A handshake may take as long as a HELLO, without the time in which it waits for others. When HANDSHAKES_MAX of
-    them run, a new one ends the oldest. A certificate that is loaded into the context later holds for new connections.
+    them run, a new one ends the oldest. `context` gives the TLS context of each new one.
     """
 
     def __init__(
-        self, sock: socket.socket, session: Callable[[], Session], context: ssl.SSLContext, limits: Limits
+        self, sock: socket.socket, session: Callable[[], Session], context: Callable[[], ssl.SSLContext], limits: Limits
     ) -> None:
-        # A peer could ask for handshake after handshake within one connection of TLS 1.2.
-        context.options |= ssl.OP_NO_RENEGOTIATION
         self._session = session
         self._context = context
         self._limits = limits
@@ -67,7 +65,7 @@ class TlsListener(Listener):
         transport = TlsTransport(
             connection,
             address,
-            self._context,
+            self._context(),
             session,
             self._limits,
             self._handshakes,
