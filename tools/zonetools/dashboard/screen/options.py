@@ -10,6 +10,7 @@ from typing import IO
 
 from rich.console import Console
 
+from zonetools.common.console import BoundedConsole
 from zonetools.dashboard.screen.glyphs import ASCII, UNICODE, Glyphs
 from zonetools.dashboard.screen.svg import svg
 from zonetools.dashboard.screen.view import HEIGHT_MIN, WIDTH_MIN, ScreenState, render
@@ -75,4 +76,4 @@ class DisplayOptions:
 
     def console(self, file: IO[str] | None = None) -> Console:
         """A console on a file, or on the present standard output."""
-        return Console(file=file, highlight=False, markup=False, emoji=False)
+        return BoundedConsole(file=file, highlight=False, markup=False, emoji=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import IO, Self, cast
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from zoneserver.support.format import format_decimal
+from zonetools.common.console import BoundedConsole
 from zonetools.common.terminal_output import terminal_output
 from zonetools.swarm.conductor import Progress
 from zonetools.swarm.measure.series import Row
@@ -30,7 +31,7 @@ class Display:
         self._plan = plan
         self._enabled = enabled
         self._output = terminal_output(sys.stderr) if enabled else None
-        console = Console(file=cast("IO[str]", self._output or sys.stderr), highlight=False)
+        console = BoundedConsole(file=cast("IO[str]", self._output or sys.stderr), highlight=False)
         # No automatic refresh: its thread could draw between two log lines.
         is_live = enabled and console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False, transient=True) if is_live else None
