@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import msgpack
 import pytest
 from helpers.driven_zone import DrivenZone
-from helpers.yard import HZ, codes, moved, replica_of, told, zone_of
+from helpers.yard import HZ, codes, replica_of, told, zone_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -474,18 +474,3 @@ def test_change_between_two_ticks_counts_from_the_next_one(call: Callable[[Playe
     for world in (replica, late):
         world.apply(told(result))
         assert world.hash() == zone.world.hash()
-
-
-def test_motion_before_a_slip_is_told_as_one_by_the_rules() -> None:
-    def slip(_game: Slips, player: Player) -> None:
-        player.move(3, 0)
-        player.place(10, 20.5)  # type: ignore[arg-type]
-
-    zone = zone_of("ann", rules=Slips(slip))
-    replica = replica_of(zone)
-    zone.submit(1, 1, [("do",)])
-    result = zone.step()
-    assert moved(told(result)) == []
-    assert list(told(result).placed) == [0, 0, 0, 3, 0]
-    replica.apply(told(result))
-    assert replica.hash() == zone.world.hash()

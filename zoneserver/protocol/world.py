@@ -129,6 +129,14 @@ class World:
         self.vx[slot] = vx
         self.vy[slot] = vy
 
+    def motion(self, slot: int) -> tuple[int, ...]:
+        """The motion of a player, for `restore_motion`."""
+        return self.x[slot], self.y[slot], self.vx[slot], self.vy[slot], self.since[slot]
+
+    def restore_motion(self, slot: int, motion: tuple[int, ...]) -> None:
+        """Sets the motion of a player to what it was when `motion` was read."""
+        self.x[slot], self.y[slot], self.vx[slot], self.vy[slot], self.since[slot] = motion
+
     def applied(self, slot: int, seq: int) -> None:
         """Notes `seq` as the sequence of the player's newest action that was applied; only its low byte is kept."""
         self.seq[slot] = seq & 0xFF

@@ -22,6 +22,8 @@ class FrameBuilder:
     """
 
     def __init__(self) -> None:
+        self.undo: list[tuple[Any, ...]] | None = None
+        """While an action runs: how to take back what it has changed, as (function, argument, ...) of each change."""
         self._clear()
 
     def _clear(self) -> None:
@@ -50,6 +52,23 @@ class FrameBuilder:
             raise OverflowError(f"the events of one tick have at most {_EVENT_BYTES_MAX:,} bytes")
         self.events.insert(index, encoded)
         self.event_bytes += len(encoded)
+
+    def take_back(self, events: int) -> None:
+        """Takes back what the action that runs has changed: all of it, events beyond the first `events` included."""
+        assert self.undo is not None, "no action runs"
+        while self.undo:
+            function, *arguments = self.undo.pop()
+            function(*arguments)
+        self.event_bytes -= sum(map(len, self.events[events:]))
+        del self.events[events:]
+
+    def restore_notes(self, slot: int, moved: int | None, is_placed: bool) -> None:
+        """Sets what is noted about the motion of a slot, as it was before."""
+        self.moved.pop(slot, None)
+        if moved is not None:
+            self.moved[slot] = moved
+        if not is_placed:
+            self.placed.discard(slot)
 
     def joined(self, slot: int, name: str) -> None:
         """Notes a join."""

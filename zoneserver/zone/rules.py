@@ -171,6 +171,7 @@ class Player:
         """
         if not self._present:
             raise self._has_left()
+        self._remember_motion()
         self._world.move(self._slot, vx, vy)
         if self._acting_seq is None:
             self._frame.placed.add(self._slot)
@@ -186,6 +187,7 @@ class Player:
         """
         if not self._present:
             raise self._has_left()
+        self._remember_motion()
         self._world.place(self._slot, x, y, vx, vy)
         self._frame.placed.add(self._slot)
 
@@ -197,7 +199,11 @@ class Player:
         """
         if not self._present:
             raise self._has_left()
-        self._frame.kicked.setdefault(self._slot, (str(code), str(text)))
+        frame, why = self._frame, (str(code), str(text))
+        if self._slot not in frame.kicked:
+            frame.kicked[self._slot] = why
+            if frame.undo is not None:
+                frame.undo.append((frame.kicked.pop, self._slot))
 
     def distance_to(self, other: Player) -> float:
         """The distance to another player at the current tick, in the game's units."""
@@ -211,9 +217,29 @@ class Player:
     def __setitem__(self, stat: str, value: int) -> None:
         if not self._present:
             raise self._has_left()
-        number = self._world.stat_indexes[stat]
+        slot, frame, number = self._slot, self._frame, self._world.stat_indexes[stat]
+        column = self._world.stats[number]
+        before = column[slot]
+        column[slot] = value
+        if frame.undo is not None:
+            frame.undo.append((self._restore_stat, number, before, (slot, number) in frame.stats))
+        frame.stats[slot, number] = None
+
+    def _restore_stat(self, number: int, value: int, is_noted: bool) -> None:
         self._world.stats[number][self._slot] = value
-        self._frame.stats[self._slot, number] = None
+        if not is_noted:
+            del self._frame.stats[self._slot, number]
+
+    def _remember_motion(self) -> None:
+        """While an action runs, notes how to take back the change of motion that follows."""
+        slot, frame = self._slot, self._frame
+        if frame.undo is not None:
+            motion = self._world.motion(slot)
+            frame.undo.append((self._restore_motion, motion, frame.moved.get(slot), slot in frame.placed))
+
+    def _restore_motion(self, motion: tuple[int, ...], moved: int | None, is_placed: bool) -> None:
+        self._world.restore_motion(self._slot, motion)
+        self._frame.restore_notes(self._slot, moved, is_placed)
 
     def _has_left(self) -> LookupError:
         # Another player may have the slot by now.
@@ -293,4 +319,7 @@ class Rules:
         """
         if not callable(callback):
             raise TypeError(f"after calls a function, not {callback!r:.40}: pass it without calling it")
-        self._zone_timers.setdefault(self.tick + max(1, index(ticks)), []).append(callback)
+        timers = self._zone_timers.setdefault(self.tick + max(1, index(ticks)), [])
+        timers.append(callback)
+        if self._zone_frame.undo is not None:
+            self._zone_frame.undo.append((timers.pop,))

@@ -336,6 +336,7 @@ class Zone:
             kind = sent[0]
             moved_before, events_before = moved.get(slot), len(events)
             player._acting_seq, player._has_moved = seq, False
+            frame.undo = []
             try:
                 action = known.get(kind)
                 if action is None:
@@ -348,27 +349,16 @@ class Zone:
                     frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
                 newest[slot] = seq & 0xFF
             except Refused as refusal:
-                self._undo_motion(player, moved_before)
+                frame.take_back(events_before)
                 self._refuse(ref, seq, refusal)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 self._failed(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
-                self._undo_motion(player, moved_before)
+                frame.take_back(events_before)
                 self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
             player._acting_seq = None
-
-    def _undo_motion(self, player: Player, moved_before: int | None) -> None:
-        """Detaches the motion of a refused action from the action. The motion itself stands, as one by the rules.
-
-        So an action is either in the frame or refused.
-        """
-        if player._has_moved:
-            self._frame.placed.add(player.slot)
-            if moved_before is None:
-                del self._frame.moved[player.slot]
-            else:
-                self._frame.moved[player.slot] = moved_before
+        frame.undo = None
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
         code, text, is_violation = _told(refused)
