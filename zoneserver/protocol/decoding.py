@@ -14,7 +14,9 @@ import msgpack
 from zoneserver.protocol import messages
 from zoneserver.protocol.columns import ColumnError, unpack_column, unpack_slots
 from zoneserver.protocol.compression import inflate
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Act, ClientMessage, Op, ServerMessage, op_of
+from zoneserver.protocol.messages import Act, ClientMessage, Op, ServerMessage, op_of
+from zoneserver.protocol.values import ACTIONS_PER_PACKET
+from zoneserver.protocol.zone_info import BOARD_INTEGER_MAX, BOARD_TEXT_BYTES_MAX, Kind, ZoneInfo
 
 __all__ = ["WireError", "decode_act", "decode_client", "decode_server", "inflate_message"]
 
@@ -23,6 +25,7 @@ _SLOTS_MAX = 65_536
 # size in memory once it is decoded. Only SNAPSHOT and TICK grow with the zone.
 _SMALL_BYTES_MAX = 256 * 1024
 _STATS_MAX = 256
+_KINDS_MAX = 256
 _ARRAY_MAX = 512 * 1024
 _ELEMENTS_MAX = 1024 * 1024
 _DEFLATABLE = {Op.SNAPSHOT, Op.TICK}
@@ -115,9 +118,10 @@ def _decode_hello(message: tuple[Any, ...]) -> messages.Hello:
     if len(message) > 1 and type(message[1]) is int and message[1] != messages.PROTOCOL_VERSION:
         # The HELLO of another version may have other elements; the answer is VERSION_MISMATCH in any case.
         return messages.Hello(message[1], "", b"")
-    if tuple(map(type, message[1:])) not in ((int, str, bytes), (int, str, bytes, tuple)):
-        raise WireError("HELLO must have the elements op, version, name, ticket and optionally encodings")
-    return messages.Hello(*message[1:4], *map(_texts, message[4:]))
+    if tuple(map(type, message[1:])) != (int, str, bytes, tuple, str):
+        raise WireError("HELLO must have the elements op, version, name, ticket, options and game version")
+    _texts(message[4])
+    return messages.Hello(*message[1:])
 
 
 def _decode_ping(message: tuple[Any, ...]) -> messages.Ping:
@@ -199,55 +203,109 @@ def inflate_message(payload: bytes) -> bytes:
 
 
 def _decode_welcome(message: tuple[Any, ...]) -> messages.Welcome:
-    _, version, slot, tick, hz, game, size, stats, limits, *more = message
+    _, version, slot, tick, (game, game_version), measures, kinds, board, limits, options, *_ = message
+    _integers((version, 0 if slot is None else slot, tick))
+    _texts((game, game_version))
+    hz, width, height, speed_step = _integers(measures)
+    if hz < 1 or speed_step < 1:
+        raise WireError("the tick rate and the step of speed must be above zero")
+    if not 0 < len(kinds) <= _KINDS_MAX or not len(board) <= _STATS_MAX:
+        raise WireError(f"a zone has 1 to {_KINDS_MAX} kinds, and at most {_STATS_MAX} entries on its board")
+    named = tuple((name, _on_board(value)) for name, value in board)
+    _texts(tuple(name for name, _ in named))
+    zone = ZoneInfo(game, game_version, hz, width, height, speed_step, tuple(map(_kind, kinds)), named)
+    payload_bytes_max, actions_max = _integers(limits)
+    return messages.Welcome(version, slot, tick, zone, payload_bytes_max, actions_max, _texts(options))
+
+
+def _kind(kind: Any) -> Kind:
+    name, stats = kind
     if len(stats) > _STATS_MAX:
-        raise WireError(f"a zone has at most {_STATS_MAX} stats")
-    named = [(name, value) for name, value in stats]
-    encodings = more[0] if more else ()
-    _integers((version, slot, tick, hz, *(value for _, value in named)))
-    _texts((game, *(name for name, _ in named)))
-    _texts(encodings)
-    if hz < 1:
-        raise WireError("the tick rate must be above zero")
-    (width, height), (payload_bytes_max, actions_max) = _integers(size), _integers(limits)
-    return messages.Welcome(
-        version, slot, tick, hz, game, width, height, named, payload_bytes_max, actions_max, encodings
-    )
+        raise WireError(f"a kind has at most {_STATS_MAX} stats")
+    named = tuple((stat, first) for stat, first in stats)
+    _texts((name, *(stat for stat, _ in named)))
+    _integers(tuple(first for _, first in named))
+    return Kind(name, named)
+
+
+def _on_board(value: Any) -> int | str:
+    if type(value) is int and -BOARD_INTEGER_MAX <= value <= BOARD_INTEGER_MAX:
+        return value
+    if type(value) is str and len(value.encode()) <= BOARD_TEXT_BYTES_MAX:
+        return value
+    raise WireError("a value of the board must be a whole number or a short str")
 
 
 def _decode_snapshot(message: tuple[Any, ...]) -> messages.Snapshot:
-    _, tick, names, x, y, vx, vy, since, seq, stats, *_ = message
-    packed = (x, y, vx, vy, since, seq, *stats)
-    columns = [unpack_column(code, data) for code, data in zip("iibbIB" + "i" * len(stats), packed, strict=True)]
-    if type(names) is not tuple or len(names) > _SLOTS_MAX or any(len(column) != len(names) for column in columns):
-        raise ColumnError("each column of SNAPSHOT must be as long as its names")
-    if not all(name is None or type(name) is str for name in names):
-        raise WireError("each name in SNAPSHOT must be a str or nil")
+    _, tick, holders, motion, stats, board, *_ = message
+    motions = [unpack_column(code, data) for code, data in zip("iibbIB", motion, strict=True)]
+    columns = [unpack_column("i", data) for data in stats]
+    if type(holders) is not tuple or len(holders) > _SLOTS_MAX:
+        raise WireError("the slots of SNAPSHOT must be an array of at most 65,536")
+    if any(len(column) != len(holders) for column in (*motions, *columns)):
+        raise ColumnError("each column of SNAPSHOT must have one value for each slot")
+    if not all(holder is None or _is_holder(holder) for holder in holders):
+        raise WireError("each slot in SNAPSHOT must hold a str, a kind above 0, or nil")
     _integers((tick,))
-    x, y, vx, vy, since, seq, *stats = columns
-    return messages.Snapshot(tick, list(names), x, y, vx, vy, since, seq, stats)
+    return messages.Snapshot(tick, list(holders), *motions, columns, tuple(map(_on_board, board)))
+
+
+def _is_holder(holder: Any) -> bool:
+    return type(holder) is str or (type(holder) is int and holder > 0)
 
 
 def _decode_tick(message: tuple[Any, ...]) -> messages.Tick:
-    _, tick, dilation_percent, state_hash, who, seq, vx, vy, placed, joins, leaves, stats, events, *_ = message
-    movers = unpack_slots(who)
-    columns = unpack_column("B", seq), unpack_column("b", vx), unpack_column("b", vy)
-    if any(len(column) != len(movers) for column in columns):
-        raise ColumnError("seq, vx and vy of TICK must have one value for each slot")
+    _, tick, dilation_percent, state_hash, leaves, came, acted, steered, placed, stats, board, events, *_ = message
     _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
-    if len(_integers(placed)) % 5 or len(_integers(stats)) % 3:
-        raise WireError("the last record of placed or stats in TICK is cut short")
     _integers(leaves)
-    if type(joins) is not tuple or type(events) is not tuple:
-        raise WireError("joins and events of TICK must be arrays")
-    for slot, name in joins:
+    if type(came) is not tuple or type(board) is not tuple or type(events) is not tuple:
+        raise WireError("joins, board and events of TICK must be arrays")
+    if len(came) % 2 or len(_integers(placed)) % 5 or len(_integers(stats)) % 3 or len(board) % 2:
+        raise WireError("the last record of joins, placed, stats or board in TICK is cut short")
+    joins = tuple(zip(came[::2], came[1::2], strict=True))
+    for slot, holder in joins:
         # A slot above the maximum would make the receiver store all free slots below it.
-        if type(slot) is not int or not 0 <= slot < _SLOTS_MAX or type(name) is not str:
-            raise WireError("a join must have two elements: slot, name")
+        if type(slot) is not int or not 0 <= slot < _SLOTS_MAX or not _is_holder(holder):
+            raise WireError("a join must have two elements: slot, name or kind")
+    _integers(board[::2])
+    for value in board[1::2]:
+        _on_board(value)
     for slot, seq, kind, *_ in events:
         if type(kind) is not str or not (type(slot) is type(seq) is int or slot is seq is None):
             raise WireError("an event must begin with slot, sequence, kind, or with nil, nil, kind")
-    return messages.Tick(tick, dilation_percent, state_hash, movers, *columns, placed, joins, leaves, stats, events)
+    moved = _motions(acted, "Bbb"), _motions(steered, "bb")
+    return messages.Tick(
+        *(tick, dilation_percent, state_hash, leaves, joins, *moved[0], *moved[1], placed, stats, board, events)
+    )
+
+
+def _motions(group: Any, codes: str) -> list[Any]:
+    """A set of slots, and its columns with one value for each slot."""
+    packed, *columns = group
+    slots = unpack_slots(packed)
+    unpacked = [unpack_column(code, data) for code, data in zip(codes, columns, strict=True)]
+    if any(len(column) != len(slots) for column in unpacked):
+        raise ColumnError("a column of TICK must have one value for each slot of its set")
+    return [slots, *unpacked]
+
+
+def _decode_told(message: tuple[Any, ...]) -> messages.Told:
+    _, tick, kind, values, *_ = message
+    _integers((tick,))
+    _texts((kind,))
+    return messages.Told(tick, kind, _array(values))
+
+
+def _decode_answered(message: tuple[Any, ...]) -> messages.Answered:
+    _, tick, seq, values, *_ = message
+    _integers((tick, seq))
+    return messages.Answered(tick, seq, _array(values))
+
+
+def _array(values: Any) -> Sequence[Any]:
+    if type(values) is not tuple:
+        raise WireError("an array was expected")
+    return values
 
 
 def _decode_deflated(message: tuple[Any, ...]) -> messages.Deflated:
@@ -272,8 +330,10 @@ _SERVER_DECODERS: dict[int, Callable[[tuple[Any, ...]], ServerMessage]] = {
     Op.WELCOME: _decode_welcome,
     Op.SNAPSHOT: _decode_snapshot,
     Op.TICK: _decode_tick,
-    Op.PONG: lambda message: messages.Pong(*_integers(message[1:3])),
+    Op.PONG: lambda message: messages.Pong(*_integers(message[1:4])),
     Op.REFUSED: lambda message: messages.Refusal(*_integers(message[1:3]), *_texts(message[3:5])),
+    Op.TOLD: _decode_told,
+    Op.ANSWERED: _decode_answered,
     Op.DEFLATED: _decode_deflated,
     Op.BYE: lambda message: messages.Bye(*(*_texts(message[1:3]), message[3] is True)),
 }

@@ -10,19 +10,20 @@ import enum
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
-import msgpack
-
 from zoneserver.protocol.columns import pack_column, pack_slots
+from zoneserver.protocol.values import array_header, encode_action, encode_event, pack, pack_checked
+from zoneserver.protocol.zone_info import ZoneInfo
 
 __all__ = [
-    "ACTIONS_PER_PACKET",
     "DEFLATE",
-    "EVENT_BYTES_MAX",
     "PROTOCOL_VERSION",
     "SERVER_PAYLOAD_BYTES",
+    "WATCH",
     "Act",
+    "Answered",
     "Bye",
     "ClientMessage",
     "Deflated",
@@ -35,28 +36,19 @@ __all__ = [
     "ServerMessage",
     "Snapshot",
     "Tick",
-    "Value",
+    "Told",
     "Welcome",
     "encode_act",
-    "encode_action",
-    "encode_event",
     "op_of",
 ]
 
-PROTOCOL_VERSION = 1
-ACTIONS_PER_PACKET = 16
-"""The most actions in one ACT, and the most elements in any array that a client sends."""
+PROTOCOL_VERSION = 2
 DEFLATE = "deflate"
-"""The encoding that a client asks for in HELLO if it accepts DEFLATED messages."""
+"""The option of a client that accepts DEFLATED messages."""
+WATCH = "watch"
+"""The option of a client that gets the frames and has no player."""
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
-"""The largest payload a client accepts: a snapshot of 65,536 players fits."""
-
-EVENT_BYTES_MAX = 65_535
-"""The largest event, packed."""
-
-Value = int | float | str | bool | None
-"""An argument of an action, or a value of an event."""
-_VALUE_TYPES = frozenset({int, float, str, bool, type(None)})
+"""The largest payload a client accepts: a snapshot of 65,536 slots fits."""
 
 
 class Op(enum.IntEnum):
@@ -73,11 +65,8 @@ class Op(enum.IntEnum):
     REFUSED = 20
     BYE = 21
     DEFLATED = 22
-
-
-# One packer for the process: creating one costs as much as packing a small message. It resets itself after each value
-# and after an error.
-_pack = msgpack.Packer(autoreset=True).pack
+    TOLD = 23
+    ANSWERED = 24
 
 
 # --- Messages of a client -------------------------------------------------------------------------
@@ -89,12 +78,13 @@ class Hello(NamedTuple):
     version: int
     name: str
     ticket: bytes
-    encodings: Sequence[str] = ()
-    """Forms of SNAPSHOT and TICK that the client accepts besides the plain one, such as DEFLATE."""
+    options: Sequence[str] = ()
+    """What the client can do or wants besides the ordinary, such as DEFLATE and WATCH."""
+    game_version: str = ""
+    """The version of the game that the client was written for; empty if it takes any."""
 
     def encode(self) -> bytes:
-        *always, encodings = self
-        return _pack((Op.HELLO, *always, encodings) if encodings else (Op.HELLO, *always))
+        return pack((Op.HELLO, *self))
 
 
 class Act(NamedTuple):
@@ -116,44 +106,24 @@ class Ping(NamedTuple):
     token: int
 
     def encode(self) -> bytes:
-        return _pack((Op.PING, *self))
+        return pack((Op.PING, *self))
 
 
 class Goodbye(NamedTuple):
     """The client leaves on purpose."""
 
     def encode(self) -> bytes:
-        return _pack((Op.GOODBYE,))
+        return pack((Op.GOODBYE,))
 
 
 ClientMessage = Hello | Act | Ping | Goodbye
 
 
-def encode_action(kind: str, *arguments: Value) -> bytes:
-    """Packs one action by itself, so that its size is known before it is put into a packet.
-
-    Raises TypeError for an argument that is not a Value, ValueError for too many arguments and for a whole number
-    beyond 64 bits.
-    """
-    if not isinstance(kind, str):
-        raise TypeError(f"the kind of an action must be a str, not {kind!r:.40}")
-    if len(arguments) >= ACTIONS_PER_PACKET:
-        raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
-    for argument in arguments:
-        if type(argument) not in _VALUE_TYPES:
-            kind = type(argument).__name__
-            raise TypeError(f"an argument of an action must be an int, float, str, bool or None, not {kind}")
-    try:
-        return _pack((kind, *arguments))
-    except OverflowError:
-        raise ValueError("a whole number must fit 64 bits") from None
-
-
 def encode_act(seq: int, actions: Sequence[bytes]) -> bytes:
     """The payload of an Act whose actions `encode_action` has packed."""
-    head = _pack((Op.ACT, seq, None))
+    head = pack((Op.ACT, seq, None))
     # The actions take the place of the last element of the head, nil.
-    return b"".join((head[:-1], _array_header(len(actions)), *actions))
+    return b"".join((head[:-1], array_header(len(actions)), *actions))
 
 
 # --- Messages of a server -------------------------------------------------------------------------
@@ -161,28 +131,25 @@ def encode_act(seq: int, actions: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The answer to HELLO: the player's slot, the game, and the limits of this session."""
+    """The answer to HELLO: the player's slot, the zone, and the limits of this session."""
 
     version: int
-    slot: int
+    slot: int | None
+    """None for a watcher, who has no player."""
     tick: int
-    hz: int
-    game: str
-    width: int
-    height: int
-    stats: list[tuple[str, int]]
-    """The name and the initial value of each stat. Frames refer to a stat by its index in this list."""
+    zone: ZoneInfo
     payload_bytes_max: int
     """The largest payload that this client may send."""
     actions_max: int
     """The most actions in one ACT."""
-    encodings: Sequence[str] = ()
-    """The encodings of HELLO that the server may use in this session."""
+    options: Sequence[str] = ()
+    """The options of HELLO that hold in this session."""
 
     def encode(self) -> bytes:
-        head = Op.WELCOME, self.version, self.slot, self.tick, self.hz, self.game
-        always = *head, (self.width, self.height), self.stats, (self.payload_bytes_max, self.actions_max)
-        return _pack((*always, self.encodings) if self.encodings else always)
+        zone, limits = self.zone, (self.payload_bytes_max, self.actions_max)
+        head = Op.WELCOME, self.version, self.slot, self.tick, (zone.name, zone.version)
+        measures = zone.hz, zone.width, zone.height, zone.speed_step
+        return pack((*head, measures, zone.kinds, zone.board, limits, self.options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,66 +157,79 @@ class Snapshot:
     """The whole state of the zone at the end of `tick`. A column holds one value per slot, free slots included."""
 
     tick: int
-    names: list[str | None]
-    """The name of the player in each slot; None for a free slot."""
+    holders: list[str | int | None]
+    """What holds each slot: the name of a player, the kind of a thing (from 1), or None for a free slot."""
     x: array[int]
     y: array[int]
     vx: array[int]
     vy: array[int]
     since: array[int]
-    """The tick in which the player stood at (x, y)."""
+    """The tick in which the holder stood at (x, y)."""
     seq: array[int]
-    """The low byte of the sequence of the player's newest action that was applied."""
+    """The low byte of the sequence of the player's newest public action that happened."""
     stats: list[array[int]]
+    """Column i is stat i of whatever holds the slot."""
+    board: Sequence[int | str] = ()
 
     def encode(self) -> bytes:
         columns = self.x, self.y, self.vx, self.vy, self.since, self.seq
-        packed = (pack_column(code, column) for code, column in zip("iibbIB", columns, strict=True))
-        return _pack((Op.SNAPSHOT, self.tick, self.names, *packed, [pack_column("i", stat) for stat in self.stats]))
+        packed = [pack_column(code, column) for code, column in zip("iibbIB", columns, strict=True)]
+        stats = [pack_column("i", stat) for stat in self.stats]
+        return pack((Op.SNAPSHOT, self.tick, self.holders, packed, stats, self.board))
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The frame: everything that changed within one tick. World.apply says in which order it is applied."""
+    """The frame: everything that changed within one tick, in the order in which World.apply applies it."""
 
     tick: int
     dilation_percent: int
     """100 when the zone runs at full speed, less when its time is dilated."""
     hash: int | None
     """The state hash after this tick, in about one frame a second."""
-    movers: Sequence[int]
+    leaves: Sequence[int] = ()
+    joins: Sequence[tuple[int, str | int]] = ()
+    """(slot, holder) of each player who joined and each thing that appeared, the holder as in Snapshot."""
+    movers: Sequence[int] = ()
     """The slots of the players whose own action set their motion, in rising order."""
-    seqs: Sequence[int]
+    seqs: Sequence[int] = ()
     """For each slot in `movers`, the low byte of that action's sequence. `vx` and `vy` run beside `movers` as well."""
-    vx: Sequence[int]
-    vy: Sequence[int]
-    placed: Sequence[int]
-    """Motion that the rules imposed: slot, x, y, vx, vy for each record."""
-    joins: Sequence[tuple[int, str]]
-    leaves: Sequence[int]
-    stats: Sequence[int]
+    vx: Sequence[int] = ()
+    vy: Sequence[int] = ()
+    steered: Sequence[int] = ()
+    """The slots to which the rules gave another velocity, in rising order: `steered_vx` and `steered_vy` beside it."""
+    steered_vx: Sequence[int] = ()
+    steered_vy: Sequence[int] = ()
+    placed: Sequence[int] = ()
+    """Motion from another place than the predicted one: slot, x, y, vx, vy for each record."""
+    stats: Sequence[int] = ()
     """Stats that changed: slot, index of the stat, new value for each record."""
-    events: Sequence[Sequence[Any]]
+    board: Sequence[int | str] = ()
+    """Entries of the board that changed: index, new value for each record."""
+    events: Sequence[Sequence[Any]] = ()
     """(slot, seq, kind, value, ...) for a player's action, (None, None, kind, value, ...) for an event of the zone."""
 
     def encode(self, packed_events: Sequence[bytes] | None = None) -> bytes:
         """The payload. `packed_events` stand for `events` where `encode_event` has packed them already."""
         events = [encode_event(*event) for event in self.events] if packed_events is None else packed_events
-        motions = pack_slots(self.movers), bytes(self.seqs), pack_column("b", self.vx), pack_column("b", self.vy)
-        changes = self.placed, self.joins, self.leaves, self.stats
-        head = _pack((Op.TICK, self.tick, self.dilation_percent, self.hash, *motions, *changes, None))
+        acted = pack_slots(self.movers), bytes(self.seqs), pack_column("b", self.vx), pack_column("b", self.vy)
+        steered = pack_slots(self.steered), pack_column("b", self.steered_vx), pack_column("b", self.steered_vy)
+        came = tuple(chain.from_iterable(self.joins))
+        changes = self.leaves, came, acted, steered, self.placed, self.stats, self.board
+        head = pack((Op.TICK, self.tick, self.dilation_percent, self.hash, *changes, None))
         # The events take the place of the last element of the head, nil.
-        return b"".join((head[:-1], _array_header(len(events)), *events))
+        return b"".join((head[:-1], array_header(len(events)), *events))
 
 
 class Pong(NamedTuple):
-    """The answer to PING, with the last tick that is finished."""
+    """The answer to PING, with the last tick that is finished and the microseconds since its end."""
 
     token: int
     tick: int
+    microseconds: int = 0
 
     def encode(self) -> bytes:
-        return _pack((Op.PONG, *self))
+        return pack((Op.PONG, *self))
 
 
 class Refusal(NamedTuple):
@@ -261,7 +241,31 @@ class Refusal(NamedTuple):
     text: str
 
     def encode(self) -> bytes:
-        return _pack((Op.REFUSED, *self))
+        return pack((Op.REFUSED, *self))
+
+
+class Told(NamedTuple):
+    """What the game tells one player alone."""
+
+    tick: int
+    kind: str
+    values: Sequence[Any]
+
+    def encode(self) -> bytes:
+        """The payload. Raises as `encode_event` does."""
+        return pack_checked((Op.TOLD, *self), self.kind, self.values)
+
+
+class Answered(NamedTuple):
+    """A private action that happened; only its own player gets this message."""
+
+    tick: int
+    seq: int
+    values: Sequence[Any]
+
+    def encode(self) -> bytes:
+        """The payload. Raises as `encode_event` does."""
+        return pack_checked((Op.ANSWERED, *self), "answer", self.values)
 
 
 class Bye(NamedTuple):
@@ -272,63 +276,19 @@ class Bye(NamedTuple):
     retry: bool
 
     def encode(self) -> bytes:
-        return _pack((Op.BYE, *self))
+        return pack((Op.BYE, *self))
 
 
 class Deflated(NamedTuple):
-    """The payload of one SNAPSHOT or TICK in raw deflate, for a client that asked for this encoding."""
+    """The payload of one SNAPSHOT or TICK in raw deflate, for a client that asked for this option."""
 
     data: bytes
 
     def encode(self) -> bytes:
-        return _pack((Op.DEFLATED, *self))
+        return pack((Op.DEFLATED, *self))
 
 
-ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Bye | Deflated
-
-
-def encode_event(slot: int | None, seq: int | None, kind: str, *values: Any) -> bytes:
-    """Packs one event. Packing it when it happens makes an error the fault of the rule that caused it.
-
-    A value is a number, a str, bytes, None, or a list or tuple of values. Raises TypeError for any other value,
-    ValueError for a text that is no Unicode, for lists nested too deeply and for an event beyond EVENT_BYTES_MAX,
-    OverflowError for a whole number beyond 64 bits: what this function packs, every client accepts.
-    """
-    if not isinstance(kind, str):
-        raise TypeError(f"the kind of an event must be a str, not {type(kind).__name__}")
-    try:
-        packed = _pack((slot, seq, kind, *values))
-    except TypeError:
-        _check_values(values, kind)
-        raise
-    if len(packed) > EVENT_BYTES_MAX:
-        raise ValueError(
-            f"the event {kind[:32]!r} takes {len(packed):,} bytes, and an event has at most {EVENT_BYTES_MAX:,}"
-        )
-    if not _VALUE_TYPES.issuperset(map(type, values)):
-        # msgpack also packs maps and extensions.
-        _check_values(values, kind)
-    return packed
-
-
-def _check_values(values: Sequence[Any], kind: str) -> None:
-    """Raises TypeError for a value that has no form in this protocol, with its place in the event."""
-    unchecked = [("values", values)]
-    for place, parts in unchecked:
-        for index, value in enumerate(parts):
-            if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
-                unchecked.append((f"{place}[{index}]", value))
-            elif not (value is None or isinstance(value, int | float | str | bytes)):
-                raise TypeError(
-                    f"{place}[{index}] of the event {kind[:32]!r} is of type {type(value).__name__}: an event carries "
-                    "numbers, texts, bytes, None, and lists of these"
-                )
-
-
-def _array_header(length: int) -> bytes:
-    if length < 16:
-        return bytes((0x90 | length,))
-    return b"\xdc" + length.to_bytes(2) if length < 65536 else b"\xdd" + length.to_bytes(4)
+ServerMessage = Welcome | Snapshot | Tick | Pong | Refusal | Told | Answered | Bye | Deflated
 
 
 def op_of(payload: bytes) -> int:

@@ -1,7 +1,7 @@
 """The world: the state of a zone on which the server and all clients agree, tick by tick.
 
 The server and every client hold a World and run this code on it, so that they agree by construction. A world holds
-names, motion and stats by slot, one column per field. Motion is a function of time in whole numbers: the position at
+motion and stats by slot, one column per field, and the board. Motion is a function of time in whole numbers: the position at
 tick t is clamp(p0 + v * (t - t0)). A player who keeps walking therefore costs nothing, and the cost of a tick grows
 with the number of actions, not of players.
 
@@ -10,6 +10,7 @@ The module is pure: it uses no clock, no socket and no random source.
 
 from __future__ import annotations
 
+import math
 import operator
 import zlib
 from array import array
@@ -17,94 +18,137 @@ from collections.abc import Iterator
 
 from zoneserver.protocol import columns
 from zoneserver.protocol.messages import Snapshot, Tick
+from zoneserver.protocol.zone_info import ZoneInfo
 
 __all__ = ["VELOCITY_MAX", "World"]
 
 VELOCITY_MAX = 127
-"""The fastest a player may move along an axis, in units per tick."""
+"""The fastest that anything moves along an axis, in steps of velocity."""
 
 
 class World:
-    """Names, motion and stats of all players, by slot, at the end of tick `tick`.
+    """Holders, motion and stats by slot, and the board, at the end of tick `tick`.
 
-    `width` and `height` are in units of the game; positions run from 0 to these, both included. `stats` gives the name
-    and the initial value of each public number of a player.
+    A slot is held by a player, by a thing, or by nobody. Positions run from 0 to the zone's width and height, both
+    included.
 
-    >>> world = World(100, 100, {"hp": 100})
+    >>> from zoneserver.protocol.zone_info import player_kind
+    >>> world = World(ZoneInfo(width=100, height=100, kinds=(player_kind(hp=100),)))
     >>> world.join(0, "ann")
     >>> world.place(0, 10, 10, 7, 0)
     >>> world.position(0, tick=3), world.position(0, tick=90)
     ((31, 10), (100, 10))
     """
 
-    def __init__(self, width: int, height: int, stats: dict[str, int]) -> None:
-        self.width = width
-        self.height = height
+    def __init__(self, info: ZoneInfo) -> None:
+        self.info = info
+        self.width = info.width
+        self.height = info.height
         self.tick = 0
-        self.stat_names = tuple(stats)
-        self.stat_indexes = {name: index for index, name in enumerate(stats)}
-        self.stat_defaults = tuple(stats.values())
+        # A step of velocity moves by `_step` / `_ticks` units per tick.
+        common = math.gcd(info.speed_step, info.hz)
+        self._step, self._ticks = info.speed_step // common, info.hz // common
+        self.stat_indexes = [{name: index for index, (name, _) in enumerate(kind.stats)} for kind in info.kinds]
+        """The index of each stat by its name, for each kind."""
+        stats_count = max(len(kind.stats) for kind in info.kinds)
+        self._first_stats = [
+            [first for _, first in kind.stats] + [0] * (stats_count - len(kind.stats)) for kind in info.kinds
+        ]
+        # How the hash names a thing of each kind. No player's name begins with a control character.
+        self._hashed = [f"\x01{kind.name}" for kind in info.kinds]
         # All columns have one length: the highest slot in use + 1. A free slot holds None and zeros.
-        self.names: list[str | None] = []
+        self.holders: list[str | int | None] = []
+        """What holds each slot: the name of a player, the kind of a thing (from 1), or None."""
         self.x = array("i")
         self.y = array("i")
         self.vx = array("b")
         self.vy = array("b")
         self.since = array("I")
         self.seq = array("B")
-        self.stats = [array("i") for _ in stats]
+        self.stats = [array("i") for _ in range(stats_count)]
+        """Column i is stat i of whatever holds the slot."""
+        self.board: list[int | str] = [first for _, first in info.board]
 
     def slots(self) -> Iterator[int]:
         """The slots in use, in rising order."""
-        return (slot for slot, name in enumerate(self.names) if name is not None)
+        return (slot for slot, holder in enumerate(self.holders) if holder is not None)
+
+    def players(self) -> Iterator[int]:
+        """The slots of players, in rising order."""
+        return (slot for slot, holder in enumerate(self.holders) if type(holder) is str)
 
     def has(self, slot: int) -> bool:
-        """Whether a player holds the slot."""
-        return 0 <= slot < len(self.names) and self.names[slot] is not None
+        """Whether a player or a thing holds the slot."""
+        return 0 <= slot < len(self.holders) and self.holders[slot] is not None
+
+    def name(self, slot: int) -> str | None:
+        """The name of the player in the slot; None for a thing and for a free slot."""
+        holder = self.holders[slot] if 0 <= slot < len(self.holders) else None
+        return holder if isinstance(holder, str) else None
+
+    def kind(self, slot: int) -> int:
+        """The kind of whatever holds the slot: 0 for a player. Raises LookupError for a free slot."""
+        holder = self.holders[slot] if slot >= 0 else None
+        if holder is None:
+            raise LookupError(f"slot {slot} is free")
+        return holder if isinstance(holder, int) else 0
 
     def position(self, slot: int, tick: int | None = None) -> tuple[int, int]:
-        """The position of the player at the end of `tick`, by default of the current tick."""
-        elapsed = (self.tick if tick is None else tick) - self.since[slot]
-        x = self.x[slot] + self.vx[slot] * elapsed
-        y = self.y[slot] + self.vy[slot] * elapsed
-        width, height = self.width, self.height
+        """The position at the end of `tick`, by default of the current tick."""
+        steps = ((self.tick if tick is None else tick) - self.since[slot]) * self._step
+        dx, dy = self.vx[slot] * steps, self.vy[slot] * steps
+        if self._ticks != 1:
+            # Rounded towards zero, as the division of whole numbers is in most languages.
+            ticks = self._ticks
+            dx = dx // ticks if dx >= 0 else -(-dx // ticks)
+            dy = dy // ticks if dy >= 0 else -(-dy // ticks)
+        x, y, width, height = self.x[slot] + dx, self.y[slot] + dy, self.width, self.height
         return (0 if x < 0 else width if x > width else x), (0 if y < 0 else height if y > height else y)
+
+    def position_between(self, slot: int, tick: float) -> tuple[float, float]:
+        """The position at a fraction of a tick, to draw it."""
+        steps = (tick - self.since[slot]) * self._step / self._ticks
+        x, y = self.x[slot] + self.vx[slot] * steps, self.y[slot] + self.vy[slot] * steps
+        return min(max(x, 0.0), float(self.width)), min(max(y, 0.0), float(self.height))
 
     # --- Changes, each as of the current tick -----------------------------------------------------
 
-    def join(self, slot: int, name: str) -> None:
-        """Puts a player into a free slot: at (0, 0), at rest, each stat at its initial value. Raises ValueError if the
-        slot is taken."""
+    def join(self, slot: int, holder: str | int) -> None:
+        """Puts a player, by name, or a thing, by kind, into a free slot: at (0, 0), at rest, each stat at its first value.
+
+        Raises ValueError if the slot is taken, LookupError if there is no such kind.
+        """
         if self.has(slot):
             raise ValueError(f"slot {slot} is taken")
-        missing = slot + 1 - len(self.names)
+        first_stats = self._first_stats[0 if isinstance(holder, str) else holder]
+        missing = slot + 1 - len(self.holders)
         if missing > 0:
-            self.names.extend([None] * missing)
+            self.holders.extend([None] * missing)
             for column in self._columns():
                 column.frombytes(bytes(column.itemsize * missing))
         for column in self._columns():
             column[slot] = 0
-        self.names[slot] = name
+        self.holders[slot] = holder
         self.since[slot] = self.tick
-        for column, value in zip(self.stats, self.stat_defaults, strict=True):
+        for column, value in zip(self.stats, first_stats, strict=True):
             column[slot] = value
 
     def leave(self, slot: int) -> None:
         """Frees a slot. Raises ValueError if it is free already."""
         if not self.has(slot):
             raise ValueError(f"slot {slot} is free")
-        self.names[slot] = None
+        self.holders[slot] = None
         for column in self._columns():
             column[slot] = 0
-        # Free slots at the end are dropped, so that worlds with equal players have equal columns.
-        while self.names and self.names[-1] is None:
-            self.names.pop()
+        # Free slots at the end are dropped, so that worlds with equal holders have equal columns.
+        while self.holders and self.holders[-1] is None:
+            self.holders.pop()
             for column in self._columns():
                 column.pop()
 
     def move(self, slot: int, vx: int, vy: int) -> None:
-        """Sets the velocity, in units per tick; the player goes on from their present position. Raises ValueError if
-        the velocity is too high, TypeError if it is not of whole numbers."""
+        """Sets the velocity, in steps; the motion goes on from the present position. Raises ValueError if the velocity
+        is too high, TypeError if it is not of whole numbers."""
         if not (type(vx) is type(vy) is int):
             vx, vy = _whole(vx), _whole(vy)
         self._set_motion(slot, *self.position(slot), vx, vy)
@@ -122,7 +166,7 @@ class World:
     def _set_motion(self, slot: int, x: int, y: int, vx: int, vy: int) -> None:
         # Everything is checked before the first column changes: a motion that is half set would diverge all clients.
         if not (-VELOCITY_MAX <= vx <= VELOCITY_MAX and -VELOCITY_MAX <= vy <= VELOCITY_MAX):
-            raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} units per tick")
+            raise ValueError(f"velocity ({vx}, {vy}) exceeds {VELOCITY_MAX} along an axis")
         self.x[slot] = x
         self.y[slot] = y
         self.since[slot] = self.tick
@@ -130,11 +174,11 @@ class World:
         self.vy[slot] = vy
 
     def motion(self, slot: int) -> tuple[int, ...]:
-        """The motion of a player, for `restore_motion`."""
+        """The motion in a slot, for `restore_motion`."""
         return self.x[slot], self.y[slot], self.vx[slot], self.vy[slot], self.since[slot]
 
     def restore_motion(self, slot: int, motion: tuple[int, ...]) -> None:
-        """Sets the motion of a player to what it was when `motion` was read."""
+        """Sets the motion in a slot to what it was when `motion` was read."""
         self.x[slot], self.y[slot], self.vx[slot], self.vy[slot], self.since[slot] = motion
 
     def applied(self, slot: int, seq: int) -> None:
@@ -142,14 +186,15 @@ class World:
         self.seq[slot] = seq & 0xFF
 
     def apply(self, frame: Tick) -> None:
-        """Brings the world from tick t - 1 to the frame's tick t. Raises ValueError for the frame of any other tick."""
+        """Brings the world from tick t - 1 to the frame's tick t. Raises ValueError for the frame of any other tick, and
+        ValueError or LookupError for a frame that does not fit this state."""
         if frame.tick != self.tick + 1:
             raise ValueError(f"the frame of tick {frame.tick} does not follow tick {self.tick}")
         self.tick = frame.tick
         for slot in frame.leaves:
             self.leave(slot)
-        for slot, name in frame.joins:
-            self.join(slot, name)
+        for slot, holder in frame.joins:
+            self.join(slot, holder)
         acted = set()
         for slot, seq, *_ in frame.events:
             if slot is not None:
@@ -161,40 +206,53 @@ class World:
             # player within one tick are less than 128 apart.
             if slot not in acted or (seq - self.seq[slot]) & 0xFF < 128:
                 self.applied(slot, seq)
+        for slot, vx, vy in zip(frame.steered, frame.steered_vx, frame.steered_vy, strict=True):
+            self.move(slot, vx, vy)
         placed = iter(frame.placed)
         for slot, x, y, vx, vy in zip(placed, placed, placed, placed, placed, strict=True):
             self.place(slot, x, y, vx, vy)
         stats = iter(frame.stats)
         for slot, index, value in zip(stats, stats, stats, strict=True):
             self.stats[index][slot] = value
+        for index, value in zip(frame.board[::2], frame.board[1::2], strict=True):
+            self.board[operator.index(index)] = value
 
     # --- The whole state --------------------------------------------------------------------------
 
     def hash(self) -> int:
-        """CRC-32 over the names and all columns but `seq`, in the order of a snapshot.
+        """CRC-32 over the holders, all columns but `seq` in the order of a snapshot, and the board.
 
         It detects a replica that has diverged by mistake; it does not protect against forgery.
         """
-        names = "\0".join(name or "" for name in self.names)
-        crc = zlib.crc32(names.encode())
+        hashed = self._hashed
+        names = [
+            holder if type(holder) is str else "" if holder is None else hashed[holder]  # type: ignore[index]
+            for holder in self.holders
+        ]
+        crc = zlib.crc32("\0".join(names).encode())
         for column in (self.x, self.y, self.vx, self.vy, self.since, *self.stats):
             crc = zlib.crc32(columns.pack_column(column.typecode, column), crc)
-        return crc
+        return zlib.crc32("".join([f"\0{value}" for value in self.board]).encode(), crc)
 
     def snapshot(self) -> Snapshot:
         """The state as a message. It shares the columns of the world: encode it before the world changes."""
-        return Snapshot(self.tick, self.names, self.x, self.y, self.vx, self.vy, self.since, self.seq, stats=self.stats)
+        motion = self.x, self.y, self.vx, self.vy, self.since, self.seq
+        return Snapshot(self.tick, self.holders, *motion, stats=self.stats, board=self.board)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Takes over the state of a snapshot. Raises ValueError if the snapshot has another number of stats."""
-        if len(snapshot.stats) != len(self.stats):
-            raise ValueError(f"a snapshot with {len(snapshot.stats)} stats, expected {len(self.stats)}")
+        """Takes over the state of a snapshot. Raises ValueError if it does not fit the facts about this zone."""
+        if len(snapshot.stats) != len(self.stats) or len(snapshot.board) != len(self.info.board):
+            counts = f"{len(snapshot.stats)} stats and {len(snapshot.board)} entries of the board"
+            raise ValueError(f"a snapshot with {counts}, expected {len(self.stats)} and {len(self.info.board)}")
+        if any(isinstance(holder, int) and holder >= len(self._hashed) for holder in snapshot.holders):
+            raise ValueError("a snapshot with a kind that WELCOME did not name")
         self.tick = snapshot.tick
-        self.names = list(snapshot.names)
+        self.holders = list(snapshot.holders)
         self.x, self.y = snapshot.x, snapshot.y
         self.vx, self.vy = snapshot.vx, snapshot.vy
         self.since, self.seq = snapshot.since, snapshot.seq
         self.stats = list(snapshot.stats)
+        self.board = list(snapshot.board)
 
     def _columns(self) -> Iterator[array[int]]:
         yield from (self.x, self.y, self.vx, self.vy, self.since, self.seq)
