@@ -45,9 +45,9 @@ class World:
         self.width = info.width
         self.height = info.height
         self.tick = 0
-        # A step of velocity moves by `_step` / `_ticks` units per tick.
         common = math.gcd(info.speed_step, info.hz)
-        self._step, self._ticks = info.speed_step // common, info.hz // common
+        self.step, self.step_ticks = info.speed_step // common, info.hz // common
+        """One step of velocity moves by `step` units in `step_ticks` ticks."""
         self.stat_indexes = [{name: index for index, (name, _) in enumerate(kind.stats)} for kind in info.kinds]
         """The index of each stat by its name, for each kind."""
         stats_count = max(len(kind.stats) for kind in info.kinds)
@@ -68,6 +68,8 @@ class World:
         self.stats = [array("i") for _ in range(stats_count)]
         """Column i is stat i of whatever holds the slot."""
         self.board: list[int | str] = [first for _, first in info.board]
+        self.touched: set[int] | None = None
+        """Slots whose holder or motion has changed, for a reader that puts a set here and empties it."""
 
     def slots(self) -> Iterator[int]:
         """The slots in use, in rising order."""
@@ -95,11 +97,11 @@ class World:
 
     def position(self, slot: int, tick: int | None = None) -> tuple[int, int]:
         """The position at the end of `tick`, by default of the current tick."""
-        steps = ((self.tick if tick is None else tick) - self.since[slot]) * self._step
+        steps = ((self.tick if tick is None else tick) - self.since[slot]) * self.step
         dx, dy = self.vx[slot] * steps, self.vy[slot] * steps
-        if self._ticks != 1:
+        if self.step_ticks != 1:
             # Rounded towards zero, as the division of whole numbers is in most languages.
-            ticks = self._ticks
+            ticks = self.step_ticks
             dx = dx // ticks if dx >= 0 else -(-dx // ticks)
             dy = dy // ticks if dy >= 0 else -(-dy // ticks)
         x, y, width, height = self.x[slot] + dx, self.y[slot] + dy, self.width, self.height
@@ -107,7 +109,7 @@ class World:
 
     def position_between(self, slot: int, tick: float) -> tuple[float, float]:
         """The position at a fraction of a tick, to draw it."""
-        steps = (tick - self.since[slot]) * self._step / self._ticks
+        steps = (tick - self.since[slot]) * self.step / self.step_ticks
         x, y = self.x[slot] + self.vx[slot] * steps, self.y[slot] + self.vy[slot] * steps
         return min(max(x, 0.0), float(self.width)), min(max(y, 0.0), float(self.height))
 
@@ -132,12 +134,16 @@ class World:
         self.since[slot] = self.tick
         for column, value in zip(self.stats, first_stats, strict=True):
             column[slot] = value
+        if self.touched is not None:
+            self.touched.add(slot)
 
     def leave(self, slot: int) -> None:
         """Frees a slot. Raises ValueError if it is free already."""
         if not self.has(slot):
             raise ValueError(f"slot {slot} is free")
         self.holders[slot] = None
+        if self.touched is not None:
+            self.touched.add(slot)
         for column in self._columns():
             column[slot] = 0
         # Free slots at the end are dropped, so that worlds with equal holders have equal columns.
@@ -172,6 +178,8 @@ class World:
         self.since[slot] = self.tick
         self.vx[slot] = vx
         self.vy[slot] = vy
+        if self.touched is not None:
+            self.touched.add(slot)
 
     def motion(self, slot: int) -> tuple[int, ...]:
         """The motion in a slot, for `restore_motion`."""
@@ -180,6 +188,8 @@ class World:
     def restore_motion(self, slot: int, motion: tuple[int, ...]) -> None:
         """Sets the motion in a slot to what it was when `motion` was read."""
         self.x[slot], self.y[slot], self.vx[slot], self.vy[slot], self.since[slot] = motion
+        if self.touched is not None:
+            self.touched.add(slot)
 
     def applied(self, slot: int, seq: int) -> None:
         """Notes `seq` as the sequence of the player's newest action that was applied; only its low byte is kept."""

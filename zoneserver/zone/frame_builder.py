@@ -6,19 +6,22 @@ from array import array
 from typing import Any
 
 from zoneserver.protocol import messages
+from zoneserver.protocol.values import encode_event
 from zoneserver.protocol.world import World
 
 __all__ = ["FrameBuilder"]
 
 # The events of one tick, packed: far below what a client accepts as one frame, and far above what a crowd can be sent.
 _EVENT_BYTES_MAX = 1024 * 1024
+# What the game tells one player alone within one tick, packed: as much as one message holds, a few times.
+_TOLD_BYTES_MAX = 256 * 1024
 
 
 class FrameBuilder:
     """Collects what happens within one tick and encodes it, exactly once.
 
-    For motion and stats, only the slots are noted. The values are read from the world when the tick ends, so a
-    player has one record no matter how often it changed.
+    For motion, stats and the board, only what changed is noted. The values are read from the world when the tick ends,
+    so a player has one record no matter how often it changed.
     """
 
     def __init__(self) -> None:
@@ -29,17 +32,26 @@ class FrameBuilder:
     def _clear(self) -> None:
         # The low byte of the newest action that moved each slot.
         self.moved: dict[int, int] = {}
-        # Slots that the rules moved, rather than an action of the player's own.
-        self.placed: set[int] = set()
-        self.joins: list[tuple[int, str]] = []
+        # Slots to which the rules gave another velocity; a dict as a set that keeps its order.
+        self.steered: dict[int, None] = {}
+        # Slots that the rules put elsewhere.
+        self.placed: dict[int, None] = {}
+        # What holds each slot that was taken.
+        self.joins: dict[int, str | int] = {}
         self.leaves: list[int] = []
         # (code, text) for each slot whose player the rules throw out. No frame tells it; the zone ends them.
         self.kicked: dict[int, tuple[str, str]] = {}
-        # (slot, index of the stat) of each changed stat; a dict as an ordered set.
+        # (slot, index of the stat) of each changed stat, and the indexes of changed entries of the board.
         self.stats: dict[tuple[int, int], None] = {}
+        self.board: dict[int, None] = {}
         self.events: list[bytes] = []
         # The size of all events.
         self.event_bytes = 0
+        # What the game tells one player alone: (ref, payload), and the size by ref.
+        self.told: list[tuple[int, bytes]] = []
+        self.told_bytes: dict[int, int] = {}
+
+    # --- Events and private messages --------------------------------------------------------------
 
     def event(self, *event: Any) -> None:
         """Adds (slot, seq, kind, value, ...). An event that no client would accept raises here, and is not added."""
@@ -47,11 +59,47 @@ class FrameBuilder:
 
     def insert_event(self, index: int, *event: Any) -> None:
         """Inserts an event at `index`: an action comes before the events that its rule emitted."""
-        encoded = messages.encode_event(*event)
+        encoded = encode_event(*event)
         if self.event_bytes + len(encoded) > _EVENT_BYTES_MAX:
             raise OverflowError(f"the events of one tick have at most {_EVENT_BYTES_MAX:,} bytes")
         self.events.insert(index, encoded)
         self.event_bytes += len(encoded)
+
+    def tell(self, ref: int, payload: bytes) -> None:
+        """Adds a message for one player alone. Raises OverflowError when the player has been told too much already."""
+        told_bytes = self.told_bytes.get(ref, 0) + len(payload)
+        if told_bytes > _TOLD_BYTES_MAX:
+            raise OverflowError(f"one player can be told at most {_TOLD_BYTES_MAX:,} bytes within one tick")
+        self.told.append((ref, payload))
+        self.told_bytes[ref] = told_bytes
+        if self.undo is not None:
+            self.undo.append((self._untell,))
+
+    def _untell(self) -> None:
+        ref, payload = self.told.pop()
+        self.told_bytes[ref] -= len(payload)
+
+    # --- Slots ------------------------------------------------------------------------------------
+
+    def joined(self, slot: int, holder: str | int) -> None:
+        """Notes that a player or a thing took a free slot."""
+        self.joins[slot] = holder
+
+    def left(self, slot: int) -> None:
+        """Notes that a slot became free. Earlier notes about it are dropped, since a receiver applies leaves first."""
+        if self.joins.pop(slot, None) is None:
+            self.leaves.append(slot)
+        self._drop(slot)
+
+    def _drop(self, slot: int) -> None:
+        self.kicked.pop(slot, None)
+        self.moved.pop(slot, None)
+        self.steered.pop(slot, None)
+        self.placed.pop(slot, None)
+        for key in [key for key in self.stats if key[0] == slot]:
+            del self.stats[key]
+
+    # --- Undo -------------------------------------------------------------------------------------
 
     def take_back(self, events: int) -> None:
         """Takes back what the action that runs has changed: all of it, events beyond the first `events` included."""
@@ -62,67 +110,83 @@ class FrameBuilder:
         self.event_bytes -= sum(map(len, self.events[events:]))
         del self.events[events:]
 
-    def restore_notes(self, slot: int, moved: int | None, is_placed: bool) -> None:
+    def notes(self, slot: int) -> tuple[Any, ...]:
+        """What is noted about the motion of a slot, for `restore_notes`."""
+        return self.moved.get(slot), slot in self.steered, slot in self.placed
+
+    def restore_notes(self, slot: int, moved: int | None, is_steered: bool, is_placed: bool) -> None:
         """Sets what is noted about the motion of a slot, as it was before."""
         self.moved.pop(slot, None)
         if moved is not None:
             self.moved[slot] = moved
+        if not is_steered:
+            self.steered.pop(slot, None)
         if not is_placed:
-            self.placed.discard(slot)
+            self.placed.pop(slot, None)
 
-    def joined(self, slot: int, name: str) -> None:
-        """Notes a join."""
-        self.joins.append((slot, name))
+    def slot_notes(self, slot: int) -> tuple[Any, ...]:
+        """All that is noted about a slot, for `restore_slot`."""
+        stats = [key for key in self.stats if key[0] == slot]
+        return self.joins.get(slot), stats, self.notes(slot)
 
-    def left(self, slot: int) -> None:
-        """Notes a leave. A receiver applies leaves first, so earlier notes about the slot are dropped."""
-        self.leaves.append(slot)
-        self._drop(slot)
+    def restore_slot(self, slot: int, notes: tuple[Any, ...]) -> None:
+        """Takes back `left`: everything about the slot is noted as it was before."""
+        joined, stats, (moved, is_steered, is_placed) = notes
+        if joined is None:
+            self.leaves.remove(slot)
+        else:
+            self.joins[slot] = joined
+        self.stats.update(dict.fromkeys(stats))
+        if moved is not None:
+            self.moved[slot] = moved
+        if is_steered:
+            self.steered[slot] = None
+        if is_placed:
+            self.placed[slot] = None
 
-    def withdraw_join(self, slot: int) -> None:
-        """Drops the newest join, which was to this slot, and the notes about it: the player was turned away."""
-        joined, _ = self.joins.pop()
-        assert joined == slot, f"the newest join is to slot {joined}, not {slot}"
-        self._drop(slot)
-
-    def _drop(self, slot: int) -> None:
-        self.kicked.pop(slot, None)
-        self.moved.pop(slot, None)
-        self.placed.discard(slot)
-        for key in [key for key in self.stats if key[0] == slot]:
-            del self.stats[key]
+    # --- The frame --------------------------------------------------------------------------------
 
     @property
     def records(self) -> int:
         """How many changes were noted so far, all of which each receiver will be told."""
-        return (
-            len(self.moved) + len(self.placed) + len(self.joins) + len(self.leaves) + len(self.stats) + len(self.events)
-        )
+        motions = len(self.moved) + len(self.steered) + len(self.placed)
+        slots = len(self.joins) + len(self.leaves)
+        return motions + slots + len(self.stats) + len(self.board) + len(self.events)
 
     def encode(self, world: World, dilation_percent: int, state_hash: int | None) -> bytes:
         """The frame of the world's current tick. The builder is empty afterwards."""
-        moved = self.moved
+        moved, placed = self.moved, self.placed
         movers = sorted(moved)
-        placed: list[int] = []
-        for slot in sorted(self.placed):
-            placed += (slot, world.x[slot], world.y[slot], world.vx[slot], world.vy[slot])
+        # The motion of a slot in `placed` or in `moved` is told there already.
+        steered = sorted(slot for slot in self.steered if slot not in placed and slot not in moved)
+        places: list[int] = []
+        for slot in sorted(placed):
+            places += (slot, world.x[slot], world.y[slot], world.vx[slot], world.vy[slot])
         stats: list[int] = []
         for slot, index in self.stats:
             stats += (slot, index, world.stats[index][slot])
+        board: list[int | str] = []
+        for index in self.board:
+            board += (index, world.board[index])
         tick = messages.Tick(
             world.tick,
             dilation_percent,
             state_hash,
+            self.leaves,
+            list(self.joins.items()),
             movers,
             bytes(map(moved.__getitem__, movers)),
-            array("b", map(world.vx.__getitem__, movers)),
-            array("b", map(world.vy.__getitem__, movers)),
-            placed,
-            self.joins,
-            self.leaves,
+            *_velocities(world, movers),
+            steered,
+            *_velocities(world, steered),
+            places,
             stats,
-            (),
+            board,
         )
         payload = tick.encode(self.events)
         self._clear()
         return payload
+
+
+def _velocities(world: World, slots: list[int]) -> tuple[array[int], array[int]]:
+    return array("b", map(world.vx.__getitem__, slots)), array("b", map(world.vy.__getitem__, slots))

@@ -1,0 +1,236 @@
+"""Entities: players and things, as rules see them. They share slots, motion and stats."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from zoneserver.protocol.messages import Told
+from zoneserver.protocol.world import World
+from zoneserver.zone.frame_builder import FrameBuilder
+
+if TYPE_CHECKING:
+    from zoneserver.zone.population import Population
+
+__all__ = ["Entity", "Player", "Thing"]
+
+INT32 = range(-(2**31), 2**31)
+
+
+class Entity:
+    """A player or a thing in the zone. It is valid until it leaves or is removed.
+
+    The state of an entity that is gone raises LookupError, to read and to write: another one may have the slot.
+    """
+
+    __slots__ = ("_frame", "_present", "_slot", "_stat_indexes", "_world")
+
+    def __init__(self, slot: int, world: World, frame: FrameBuilder) -> None:
+        self._slot = slot
+        self._world = world
+        self._frame = frame
+        self._stat_indexes = world.stat_indexes[world.kind(slot)]
+        # The population sets this: whether the entity is in the zone.
+        self._present = True
+
+    @property
+    def slot(self) -> int:
+        """The number by which frames and actions name this entity. A later one may get it."""
+        return self._slot
+
+    @property
+    def kind(self) -> str:
+        """The kind of a thing; "player" for a player."""
+        raise NotImplementedError
+
+    @property
+    def present(self) -> bool:
+        """False once the entity has left. A rule that keeps one over several ticks checks it."""
+        return self._present
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """(x, y) at the current tick, in the game's units."""
+        if not self._present:
+            raise self._is_gone()
+        return self._world.position(self._slot)
+
+    @property
+    def velocity(self) -> tuple[int, int]:
+        """(vx, vy) in steps of velocity: units per tick, unless the game has a `speed_step`."""
+        if not self._present:
+            raise self._is_gone()
+        return self._world.vx[self._slot], self._world.vy[self._slot]
+
+    def move(self, vx: int, vy: int) -> None:
+        """Changes the velocity, in whole steps along each axis: units per tick, unless the game has a `speed_step`.
+
+        Raises ValueError outside -127 to 127, TypeError for a number that is not whole, and LookupError when the
+        entity is gone. The velocity is then as before.
+        """
+        if not self._present:
+            raise self._is_gone()
+        self._remember_motion()
+        self._world.move(self._slot, vx, vy)
+        self._frame.steered[self._slot] = None
+
+    def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
+        """Puts the entity at (x, y), for a spawn or a teleport.
+
+        Raises ValueError for a place outside the zone, TypeError for a number that is not whole, and LookupError when
+        the entity is gone. It then stands as before.
+        """
+        if not self._present:
+            raise self._is_gone()
+        self._remember_motion()
+        self._world.place(self._slot, x, y, vx, vy)
+        self._frame.placed[self._slot] = None
+
+    def distance_to(self, other: Entity) -> float:
+        """The distance to another entity at the current tick, in the game's units."""
+        return math.dist(self.position, other.position)
+
+    def __getitem__(self, stat: str) -> int:
+        if not self._present:
+            raise self._is_gone()
+        return self._world.stats[self._stat_indexes[stat]][self._slot]
+
+    def __setitem__(self, stat: str, value: int) -> None:
+        if not self._present:
+            raise self._is_gone()
+        slot, frame, number = self._slot, self._frame, self._stat_indexes[stat]
+        column = self._world.stats[number]
+        before = column[slot]
+        column[slot] = value
+        if frame.undo is not None:
+            frame.undo.append((self._restore_stat, number, before, (slot, number) in frame.stats))
+        frame.stats[slot, number] = None
+
+    def _restore_stat(self, number: int, value: int, is_noted: bool) -> None:
+        self._world.stats[number][self._slot] = value
+        if not is_noted:
+            del self._frame.stats[self._slot, number]
+
+    def _remember_motion(self) -> None:
+        """While an action runs, notes how to take back the change of motion that follows."""
+        slot, frame = self._slot, self._frame
+        if frame.undo is not None:
+            frame.undo.append((self._restore_motion, self._world.motion(slot), *frame.notes(slot)))
+
+    def _restore_motion(self, motion: tuple[int, ...], *notes: Any) -> None:
+        self._world.restore_motion(self._slot, motion)
+        self._frame.restore_notes(self._slot, *notes)
+
+    def _is_gone(self) -> LookupError:
+        # Another entity may have the slot by now.
+        return LookupError(f"{self!r} has left")
+
+
+class Player(Entity):
+    """One player in the zone, as rules see it. It is valid until `on_leave` has returned.
+
+    >>> from zoneserver.protocol.zone_info import ZoneInfo, player_kind
+    >>> world, frame = World(ZoneInfo(width=100, height=100, kinds=(player_kind(hp=100),))), FrameBuilder()
+    >>> world.join(0, "ann")
+    >>> player = Player(0, "ann", world, frame)
+    >>> player["hp"] -= 30
+    >>> player["hp"], player.position
+    (70, (0, 0))
+    """
+
+    __slots__ = ("_acting_seq", "_has_moved", "_name", "_ref", "_saved")
+
+    def __init__(
+        self, slot: int, name: str, world: World, frame: FrameBuilder, ref: int = 0, saved: str = ""
+    ) -> None:
+        super().__init__(slot, world, frame)
+        self._name = name
+        # The number by which the gateway knows the player.
+        self._ref = ref
+        self._saved = saved
+        # The zone sets these: the sequence of the player's public action that is running now, or None; whether that
+        # action has moved this player.
+        self._acting_seq: int | None = None
+        self._has_moved = False
+
+    def __repr__(self) -> str:
+        return f"<Player {self._name!r} in slot {self._slot}>"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def kind(self) -> str:
+        return "player"
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What `to_save` returned when the player was in the zone last; {} for a new player, and without a store."""
+        saved: dict[str, Any] = json.loads(self._saved) if self._saved else {}
+        return saved
+
+    def move(self, vx: int, vy: int) -> None:
+        if self._acting_seq is None:
+            super().move(vx, vy)
+            return
+        if not self._present:
+            raise self._is_gone()
+        self._remember_motion()
+        self._world.move(self._slot, vx, vy)
+        self._frame.moved[self._slot] = self._acting_seq & 0xFF
+        self._has_moved = True
+
+    def tell(self, kind: str, *values: Any) -> None:
+        """Tells this player alone, ahead of the frame of this tick.
+
+        A value is as in `Rules.emit`. Raises TypeError for any other value, ValueError for more than 65,535 bytes,
+        OverflowError for a whole number beyond 64 bits and when the player is told more than 256 KiB within one tick,
+        and LookupError when the player has left. The player is then told nothing.
+        """
+        if not self._present:
+            raise self._is_gone()
+        self._frame.tell(self._ref, Told(self._world.tick, kind, values).encode())
+
+    def kick(self, code: str, text: object = "") -> None:
+        """Throws the player out at the end of this tick: the session ends with `code`, an upper-case word, and `text`.
+
+        The player's waiting actions are dropped, and `on_leave` is called at the beginning of the next tick. Raises
+        LookupError when the player has left.
+        """
+        if not self._present:
+            raise self._is_gone()
+        frame, why = self._frame, (str(code), str(text))
+        if self._slot not in frame.kicked:
+            frame.kicked[self._slot] = why
+            if frame.undo is not None:
+                frame.undo.append((frame.kicked.pop, self._slot))
+
+
+class Thing(Entity):
+    """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed."""
+
+    __slots__ = ("_population",)
+
+    def __init__(self, slot: int, world: World, frame: FrameBuilder, population: Population) -> None:
+        super().__init__(slot, world, frame)
+        self._population = population
+
+    def __repr__(self) -> str:
+        if not self._present:
+            return f"<a thing that was in slot {self._slot}>"
+        return f"<{self.kind} in slot {self._slot}>"
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind, as in the game's `kinds`."""
+        if not self._present:
+            raise self._is_gone()
+        return self._world.info.kinds[self._world.kind(self._slot)].name
+
+    def remove(self) -> None:
+        """Takes the thing out of the zone. Raises LookupError when it is gone already."""
+        if not self._present:
+            raise self._is_gone()
+        self._population.remove(self)

@@ -1,0 +1,133 @@
+"""The population: which player or thing holds each slot of a zone."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from typing import Any
+
+from zoneserver.protocol.world import World
+from zoneserver.zone.entities import INT32, Entity, Player, Thing
+from zoneserver.zone.frame_builder import FrameBuilder
+
+__all__ = ["SLOTS_MAX", "Population"]
+
+SLOTS_MAX = 65_536
+"""The most players and things in one zone."""
+
+
+class Population:
+    """All players and things of a zone, by slot.
+
+    Things leave room for `players_max` players.
+    """
+
+    def __init__(self, world: World, frame: FrameBuilder, players_max: int) -> None:
+        self.players: dict[int, Player] = {}
+        self.things: dict[int, Thing] = {}
+        self._world = world
+        self._frame = frame
+        self._things_max = max(0, SLOTS_MAX - players_max)
+        self._kinds = {kind.name: number for number, kind in enumerate(world.info.kinds) if number}
+        # A heap of free slots: the lowest is used first, so that slots stay dense.
+        self._free: list[int] = []
+
+    def _take_slot(self) -> int:
+        # Without a free slot below them, the slots are filled from 0 without a gap.
+        return heapq.heappop(self._free) if self._free else len(self.players) + len(self.things)
+
+    def _give_slot(self, slot: int) -> None:
+        heapq.heappush(self._free, slot)
+
+    # --- Players ----------------------------------------------------------------------------------
+
+    def add_player(self, ref: int, name: str, saved: str) -> Player:
+        """Gives a new player a slot."""
+        slot = self._take_slot()
+        self._world.join(slot, name)
+        self._frame.joined(slot, name)
+        player = self.players[slot] = Player(slot, name, self._world, self._frame, ref, saved)
+        return player
+
+    def remove_player(self, player: Player) -> None:
+        """Ends the stay of a player, and frees the slot."""
+        slot = player.slot
+        player._present = False
+        del self.players[slot]
+        self._world.leave(slot)
+        self._frame.left(slot)
+        self._give_slot(slot)
+
+    # --- Things -----------------------------------------------------------------------------------
+
+    def kind_number(self, kind: str) -> int:
+        """The number of a kind of things. Raises LookupError if the game has no such kind."""
+        number = self._kinds.get(kind)
+        if number is None:
+            known = ", ".join(self._kinds) or "none"
+            raise LookupError(f"there is no kind {kind!r:.40}: the game's kinds are {known}")
+        return number
+
+    def spawn(self, kind: str, x: int, y: int, vx: int, vy: int, stats: Mapping[str, Any]) -> Thing:
+        """Makes a thing. Raises as `Rules.spawn` says; there is then no thing."""
+        world, frame, number = self._world, self._frame, self.kind_number(kind)
+        indexes = world.stat_indexes[number]
+        for stat, value in stats.items():
+            if stat not in indexes:
+                raise LookupError(f"{kind} has no stat {stat!r:.40}: its stats are {', '.join(indexes) or 'none'}")
+            if type(value) is not int or value not in INT32:
+                raise ValueError(f"{stat} of {kind} is {value!r:.40}: a stat is a whole number of 32 bits")
+        if len(self.things) >= self._things_max:
+            raise OverflowError(f"there is no room for another thing: {len(self.things):,} are in the zone")
+        slot = self._take_slot()
+        world.join(slot, number)
+        try:
+            world.place(slot, x, y, vx, vy)
+        except (TypeError, ValueError):
+            world.leave(slot)
+            self._give_slot(slot)
+            raise
+        frame.joined(slot, number)
+        frame.placed[slot] = None
+        thing = self.things[slot] = Thing(slot, world, frame, self)
+        for stat, value in stats.items():
+            world.stats[indexes[stat]][slot] = value
+            frame.stats[slot, indexes[stat]] = None
+        if frame.undo is not None:
+            frame.undo.append((self._drop, thing))
+        return thing
+
+    def remove(self, thing: Thing) -> None:
+        """Takes a thing out, and frees its slot."""
+        world, frame, slot = self._world, self._frame, thing.slot
+        if frame.undo is not None:
+            state = world.holders[slot], world.motion(slot), [column[slot] for column in world.stats]
+            frame.undo.append((self._put_back, thing, *state, frame.slot_notes(slot)))
+        self._drop(thing)
+
+    def _drop(self, thing: Thing) -> None:
+        slot = thing.slot
+        thing._present = False
+        del self.things[slot]
+        self._world.leave(slot)
+        self._frame.left(slot)
+        self._give_slot(slot)
+
+    def _put_back(
+        self, thing: Thing, holder: int, motion: tuple[int, ...], stats: list[int], notes: tuple[Any, ...]
+    ) -> None:
+        """Takes back a `remove`."""
+        slot, world = thing.slot, self._world
+        self._free.remove(slot)
+        heapq.heapify(self._free)
+        world.join(slot, holder)
+        world.restore_motion(slot, motion)
+        for column, value in zip(world.stats, stats, strict=True):
+            column[slot] = value
+        self._frame.restore_slot(slot, notes)
+        self.things[slot] = thing
+        thing._present = True
+
+    def at(self, slot: int) -> Entity:
+        """The player or the thing in a slot. Raises KeyError for a free slot."""
+        return self.players.get(slot) or self.things[slot]
