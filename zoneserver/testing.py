@@ -25,7 +25,8 @@ import pytest
 from zoneclient.connection import Event, ZoneConnection, connect
 from zoneclient.replica import Replica
 
-from zoneserver.protocol.messages import Refusal, Value
+from zoneserver.protocol.messages import Refusal
+from zoneserver.protocol.values import Value
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Refused, Rules
 

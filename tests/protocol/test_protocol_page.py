@@ -34,7 +34,7 @@ def test_the_worked_example_decodes_and_encodes_to_its_bytes() -> None:
 
 def test_the_demo_game_produces_the_worked_example() -> None:
     class Middle(Plaza):
-        def spawn(self, player: Player) -> None:
+        def appear(self, player: Player) -> None:
             player.place(5000, 4000)
 
     _, _, snapshot, act, moved, hashed, *_ = [stream for _, stream in STREAMS]

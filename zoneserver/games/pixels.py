@@ -26,16 +26,16 @@ class Pixels(Rules):
     PAUSE_S = 0.1
 
     def on_start(self) -> None:
-        self.board = bytearray(SIDE * SIDE)
-        self.board_due = 0
+        self.pixels = bytearray(SIDE * SIDE)
+        self.told_due = 0
         # The tick from which on each player may paint again.
         self.ready: dict[Player, int] = {}
 
     def on_join(self, player: Player) -> None:
         self.ready[player] = 0
-        if self.board_due <= self.tick:
-            self.board_due = self.tick + self.hz
-            self.after(self.hz, lambda: self.emit("board", bytes(self.board)))
+        if self.told_due <= self.tick:
+            self.told_due = self.tick + self.hz
+            self.after(self.hz, lambda: self.emit("board", bytes(self.pixels)))
 
     def on_leave(self, player: Player) -> None:
         del self.ready[player]
@@ -52,5 +52,5 @@ class Pixels(Rules):
         if self.tick < self.ready[player]:
             raise Refused("COOLDOWN", f"ready again in {self.ready[player] - self.tick} ticks")
         self.ready[player] = self.tick + round(self.PAUSE_S * self.hz)
-        self.board[y * SIDE + x] = colour
+        self.pixels[y * SIDE + x] = colour
         player["painted"] += 1

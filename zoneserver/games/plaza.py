@@ -37,7 +37,7 @@ class Plaza(Rules):
         self.ready: dict[tuple[Player, str], int] = {}
 
     def on_join(self, player: Player) -> None:
-        self.spawn(player)
+        self.appear(player)
 
     def on_leave(self, player: Player) -> None:
         for skill in ("strike", "bolt", "heal"):
@@ -92,7 +92,7 @@ class Plaza(Rules):
 
     # --- Effects ----------------------------------------------------------------------------------
 
-    def spawn(self, player: Player) -> None:
+    def appear(self, player: Player) -> None:
         player.place(self.random.randrange(self.width + 1), self.random.randrange(self.height + 1))
 
     def require_alive(self, player: Player) -> None:
@@ -130,7 +130,7 @@ class Plaza(Rules):
 
         def respawn() -> None:
             if target.present:
-                self.spawn(target)
+                self.appear(target)
                 target["hp"] = self.HP_MAX
                 self.emit("respawn", target.slot)
 

@@ -28,6 +28,7 @@ from zoneserver.protocol.decoding import WireError, decode_act, decode_client
 from zoneserver.protocol.messages import (
     DEFLATE,
     PROTOCOL_VERSION,
+    WATCH,
     Goodbye,
     Hello,
     Op,
@@ -72,6 +73,7 @@ class Gateway:
         self.players_count = 0
         """Players in the zone."""
         self.players_peak = 0
+        self.watchers_count = 0
         self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
         """The sessions that ended last, the newest first."""
         self._link = link
@@ -97,7 +99,7 @@ class Gateway:
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
-        self._ticked_at = loop.time()
+        self._ticked_at = self._tick_ended_at = loop.time()
         # The broadcaster's limits on time are checked every so many ticks.
         self._expire_ticks = max(1, config.hz // 4)
         # Set while there is no connection. A shutdown waits for it.
@@ -193,6 +195,7 @@ class Gateway:
             del self._players[session.number]
             self._requests.leaves.append(session.number)
             self.players_count -= player.state is _PLAYING
+            self.watchers_count -= player.state is PlayerState.WATCHING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
@@ -219,7 +222,9 @@ class Gateway:
             return
         match message:
             case Ping():
-                self.counters.bytes_out_total += session.answer(Pong(message.token, self.broadcaster.tick).encode())
+                since = round((self._loop.time() - self._tick_ended_at) * 1e6)
+                pong = Pong(message.token, self.broadcaster.tick, max(0, since))
+                self.counters.bytes_out_total += session.answer(pong.encode())
             case Hello():
                 self._hello(session, message)
             case Goodbye():
@@ -230,15 +235,23 @@ class Gateway:
             text = f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}"
             session.end(CloseReason.VERSION_MISMATCH, text)
             return
+        version = self._link.info.version
+        if hello.game_version not in {"", version}:
+            text = (
+                f"this server runs version {version or 'without a name'}, the client asks for {hello.game_version:.40}"
+            )
+            session.end(CloseReason.GAME_VERSION, text)
+            return
         if not is_name(hello.name):
             session.end(CloseReason.BAD_NAME, NAME_TEXT)
             return
         session.label = hello.name
         guard = FloodGuard(self._limits, self.pending.address_budgets(session))
-        player = Player(session, hello.name, guard, Form(session.framing, DEFLATE in hello.encodings))
+        player = Player(session, hello.name, guard, Form(session.framing, DEFLATE in hello.options))
         self._players[session.number] = session.context = player
         self.pending.join(session, self.broadcaster.tick)
-        self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host))
+        watch = WATCH in hello.options
+        self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host, watch))
 
     def _read_inbox(self) -> None:
         """Decodes the ACT packets of the inbox."""
@@ -352,8 +365,12 @@ class Gateway:
         for ref, refusal, is_violation in output.refused:
             if ref in self._players:
                 self._refuse(self._players[ref], refusal, is_violation)
+        for ref, payload in output.told:
+            if ref in self._players and self._players[ref].state is _PLAYING:
+                self._tell(self._players[ref].session, payload)
         acting, self._acting = self._acting, {}
         self.broadcaster.send(output.records, self._now, acting)
+        self._tick_ended_at = self._loop.time()
         self._welcome(output)
         self.pending.expire(self._now, output.tick)
         if output.tick % self._expire_ticks == 0:
@@ -364,22 +381,31 @@ class Gateway:
 
     def _welcome(self, output: TickOutput) -> None:
         """Sends the state after this tick to the players who joined in it, all from one snapshot."""
+        told: dict[int, list[bytes]] = {}
+        for ref, payload in output.told if output.joined else ():
+            told.setdefault(ref, []).append(payload)
         for ref, slot in output.joined:
             player = self._players.get(ref)
             if player is None:
                 continue  # The session has ended, and the next requests tell the zone.
             session = player.session
             self.pending.leave(session)
-            player.state, player.slot = _PLAYING, slot
-            self.counters.joins_total += 1
-            self.players_count += 1
-            self.players_peak = max(self.players_peak, self.players_count)
+            if slot is None:
+                player.state = PlayerState.WATCHING
+                self.watchers_count += 1
+            else:
+                player.state, player.slot = _PLAYING, slot
+                self.counters.joins_total += 1
+                self.players_count += 1
+                self.players_peak = max(self.players_peak, self.players_count)
             welcome = player.welcome(self._link.info, output.tick, self._limits.client_frame_bytes)
             self._tell(session, welcome.encode())
             session.flush()
             if session.is_over:
                 continue
             self.broadcaster.join(session, player.form, self._now)
+            for payload in told.get(ref, ()):
+                self._tell(session, payload)
             session.flush()
 
     # --- The end ----------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET, DEFLATE, PROTOCOL_VERSION, Welcome
+from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, WATCH, Welcome
+from zoneserver.protocol.values import ACTIONS_PER_PACKET
+from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.frame_history import Form
-from zoneserver.zone.link import ZoneInfo
 
 __all__ = ["Player"]
 
@@ -25,14 +26,12 @@ class Player:
         """The form in which the player gets its frames."""
         self.state = PlayerState.JOINING
         self.slot: int | None = None
-        """None until the zone has let the player in."""
+        """None until the zone has let the player in, and for a watcher."""
         self.seq = 0
         """The sequence of the newest action."""
         self.refusals_total = 0
 
     def welcome(self, info: ZoneInfo, tick: int, payload_bytes_max: int) -> Welcome:
         """The WELCOME of a player whom the zone has let in with this tick."""
-        assert self.slot is not None
-        encodings = (DEFLATE,) if self.form.deflated else ()
-        place = info.hz, info.name, info.width, info.height, list(info.stats)
-        return Welcome(PROTOCOL_VERSION, self.slot, tick, *place, payload_bytes_max, ACTIONS_PER_PACKET, encodings)
+        options = [DEFLATE] * self.form.deflated + [WATCH] * (self.slot is None)
+        return Welcome(PROTOCOL_VERSION, self.slot, tick, info, payload_bytes_max, ACTIONS_PER_PACKET, options)

@@ -31,18 +31,21 @@ MAY_FOLLOW = {
 
 
 class PlayerState(enum.Enum):
-    """The state of the player of an open connection."""
+    """The state of the player of an open connection, or of its watcher."""
 
     HANDSHAKE = "handshake"
     """The client's HELLO has not arrived yet."""
     JOINING = "joining"
     """The zone was asked to let the player in, and answers with its next tick."""
     PLAYING = "playing"
+    WATCHING = "watching"
+    """The client has no player."""
 
 
 LEGAL: dict[PlayerState, set[type[ClientMessage]]] = {
     PlayerState.HANDSHAKE: {Hello, Goodbye},
     PlayerState.JOINING: {Goodbye},
     PlayerState.PLAYING: {Act, Ping, Goodbye},
+    PlayerState.WATCHING: {Ping, Goodbye},
 }
 """Which messages a client may send in which state. Any other ends its session with PROTOCOL_ERROR."""

@@ -40,6 +40,7 @@ class CloseReason(str, enum.Enum):
     SERVER_FULL = "SERVER_FULL", "the zone has no room for another player", True
     HANDSHAKE_TIMEOUT = "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", True
     VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
+    GAME_VERSION = "GAME_VERSION", "the server runs another version of the game", False
     BAD_NAME = "BAD_NAME", "the name is not allowed", False
     NAME_TAKEN = "NAME_TAKEN", "a player at another address has this name", True
     REPLACED = "REPLACED", "a newer session joined under this name", False

@@ -247,7 +247,8 @@ def _decode_snapshot(message: tuple[Any, ...]) -> messages.Snapshot:
     if not all(holder is None or _is_holder(holder) for holder in holders):
         raise WireError("each slot in SNAPSHOT must hold a str, a kind above 0, or nil")
     _integers((tick,))
-    return messages.Snapshot(tick, list(holders), *motions, columns, tuple(map(_on_board, board)))
+    x, y, vx, vy, since, seq = motions
+    return messages.Snapshot(tick, list(holders), x, y, vx, vy, since, seq, columns, tuple(map(_on_board, board)))
 
 
 def _is_holder(holder: Any) -> bool:

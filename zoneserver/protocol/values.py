@@ -7,7 +7,16 @@ from typing import Any
 
 import msgpack
 
-__all__ = ["ACTIONS_PER_PACKET", "EVENT_BYTES_MAX", "Value", "array_header", "encode_action", "encode_event", "pack", "pack_checked"]
+__all__ = [
+    "ACTIONS_PER_PACKET",
+    "EVENT_BYTES_MAX",
+    "Value",
+    "array_header",
+    "encode_action",
+    "encode_event",
+    "pack",
+    "pack_checked",
+]
 
 ACTIONS_PER_PACKET = 16
 """The most actions in one ACT, and the most elements in any array that a client sends."""

@@ -1,9 +1,9 @@
 """The world: the state of a zone on which the server and all clients agree, tick by tick.
 
 The server and every client hold a World and run this code on it, so that they agree by construction. A world holds
-motion and stats by slot, one column per field, and the board. Motion is a function of time in whole numbers: the position at
-tick t is clamp(p0 + v * (t - t0)). A player who keeps walking therefore costs nothing, and the cost of a tick grows
-with the number of actions, not of players.
+motion and stats by slot, one column per field, and the board. Motion is a function of time in whole numbers: the
+position at tick t is clamp(p0 + v * (t - t0)). A player who keeps walking therefore costs nothing, and the cost of a
+tick grows with the number of actions, not of players.
 
 The module is pure: it uses no clock, no socket and no random source.
 """
@@ -116,7 +116,7 @@ class World:
     # --- Changes, each as of the current tick -----------------------------------------------------
 
     def join(self, slot: int, holder: str | int) -> None:
-        """Puts a player, by name, or a thing, by kind, into a free slot: at (0, 0), at rest, each stat at its first value.
+        """Puts a player, by name, or a thing, by kind, into a free slot: at (0, 0), at rest, with its first stats.
 
         Raises ValueError if the slot is taken, LookupError if there is no such kind.
         """
@@ -196,8 +196,10 @@ class World:
         self.seq[slot] = seq & 0xFF
 
     def apply(self, frame: Tick) -> None:
-        """Brings the world from tick t - 1 to the frame's tick t. Raises ValueError for the frame of any other tick, and
-        ValueError or LookupError for a frame that does not fit this state."""
+        """Brings the world from tick t - 1 to the frame's tick t.
+
+        Raises ValueError for the frame of any other tick, ValueError or LookupError for one that does not fit.
+        """
         if frame.tick != self.tick + 1:
             raise ValueError(f"the frame of tick {frame.tick} does not follow tick {self.tick}")
         self.tick = frame.tick
@@ -224,8 +226,8 @@ class World:
         stats = iter(frame.stats)
         for slot, index, value in zip(stats, stats, stats, strict=True):
             self.stats[index][slot] = value
-        for index, value in zip(frame.board[::2], frame.board[1::2], strict=True):
-            self.board[operator.index(index)] = value
+        for index, entry in zip(frame.board[::2], frame.board[1::2], strict=True):
+            self.board[operator.index(index)] = entry
 
     # --- The whole state --------------------------------------------------------------------------
 

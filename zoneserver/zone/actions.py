@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.zone.rules import Between, Player, Refused, Rules, Text
 
-__all__ = ["Action", "Parameter", "actions_of", "handlers_of", "kind_of_waiting", "parameters_of"]
+__all__ = ["Action", "Parameter", "actions_of", "handlers_of", "kind_of_waiting", "parameters_of", "private_kinds"]
 
 _Converter = Callable[[Any], Any]
 # The bound on a text without a bound of its own: more than any packet of a client holds.
@@ -83,6 +83,11 @@ def handlers_of(rules: Rules) -> dict[str, MethodType]:
         type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__")
     )
     return {kind: getattr(rules, kind) for kind, _ in marked}
+
+
+def private_kinds(rules: Rules) -> frozenset[str]:
+    """The kinds of actions that are answered to their player, and told to nobody else."""
+    return frozenset(kind for kind, handler in handlers_of(rules).items() if handler.__zone_action__.private)
 
 
 def parameters_of(handler: MethodType) -> list[Parameter]:

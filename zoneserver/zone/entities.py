@@ -100,17 +100,16 @@ class Entity:
         if not self._present:
             raise self._is_gone()
         slot, frame, number = self._slot, self._frame, self._stat_indexes[stat]
-        column = self._world.stats[number]
+        column, noted = self._world.stats[number], frame.stats.get(slot, 0)
         before = column[slot]
         column[slot] = value
         if frame.undo is not None:
-            frame.undo.append((self._restore_stat, number, before, (slot, number) in frame.stats))
-        frame.stats[slot, number] = None
+            frame.undo.append((self._restore_stat, number, before, noted))
+        frame.stats[slot] = noted | 1 << number
 
-    def _restore_stat(self, number: int, value: int, is_noted: bool) -> None:
+    def _restore_stat(self, number: int, value: int, noted: int) -> None:
         self._world.stats[number][self._slot] = value
-        if not is_noted:
-            del self._frame.stats[self._slot, number]
+        self._frame.restore_stats(self._slot, noted)
 
     def _remember_motion(self) -> None:
         """While an action runs, notes how to take back the change of motion that follows."""
@@ -141,9 +140,7 @@ class Player(Entity):
 
     __slots__ = ("_acting_seq", "_has_moved", "_name", "_ref", "_saved")
 
-    def __init__(
-        self, slot: int, name: str, world: World, frame: FrameBuilder, ref: int = 0, saved: str = ""
-    ) -> None:
+    def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder, ref: int = 0, saved: str = "") -> None:
         super().__init__(slot, world, frame)
         self._name = name
         # The number by which the gateway knows the player.

@@ -41,8 +41,9 @@ class FrameBuilder:
         self.leaves: list[int] = []
         # (code, text) for each slot whose player the rules throw out. No frame tells it; the zone ends them.
         self.kicked: dict[int, tuple[str, str]] = {}
-        # (slot, index of the stat) of each changed stat, and the indexes of changed entries of the board.
-        self.stats: dict[tuple[int, int], None] = {}
+        # For each slot, the stats that changed: bit i stands for stat i.
+        self.stats: dict[int, int] = {}
+        # The indexes of the entries of the board that changed.
         self.board: dict[int, None] = {}
         self.events: list[bytes] = []
         # The size of all events.
@@ -96,8 +97,7 @@ class FrameBuilder:
         self.moved.pop(slot, None)
         self.steered.pop(slot, None)
         self.placed.pop(slot, None)
-        for key in [key for key in self.stats if key[0] == slot]:
-            del self.stats[key]
+        self.stats.pop(slot, None)
 
     # --- Undo -------------------------------------------------------------------------------------
 
@@ -124,10 +124,16 @@ class FrameBuilder:
         if not is_placed:
             self.placed.pop(slot, None)
 
+    def restore_stats(self, slot: int, stats: int) -> None:
+        """Sets which stats of a slot are noted, as it was before."""
+        if stats:
+            self.stats[slot] = stats
+        else:
+            self.stats.pop(slot, None)
+
     def slot_notes(self, slot: int) -> tuple[Any, ...]:
         """All that is noted about a slot, for `restore_slot`."""
-        stats = [key for key in self.stats if key[0] == slot]
-        return self.joins.get(slot), stats, self.notes(slot)
+        return self.joins.get(slot), self.stats.get(slot, 0), self.notes(slot)
 
     def restore_slot(self, slot: int, notes: tuple[Any, ...]) -> None:
         """Takes back `left`: everything about the slot is noted as it was before."""
@@ -136,7 +142,7 @@ class FrameBuilder:
             self.leaves.remove(slot)
         else:
             self.joins[slot] = joined
-        self.stats.update(dict.fromkeys(stats))
+        self.restore_stats(slot, stats)
         if moved is not None:
             self.moved[slot] = moved
         if is_steered:
@@ -151,7 +157,8 @@ class FrameBuilder:
         """How many changes were noted so far, all of which each receiver will be told."""
         motions = len(self.moved) + len(self.steered) + len(self.placed)
         slots = len(self.joins) + len(self.leaves)
-        return motions + slots + len(self.stats) + len(self.board) + len(self.events)
+        stats = sum(changed.bit_count() for changed in self.stats.values())
+        return motions + slots + stats + len(self.board) + len(self.events)
 
     def encode(self, world: World, dilation_percent: int, state_hash: int | None) -> bytes:
         """The frame of the world's current tick. The builder is empty afterwards."""
@@ -163,8 +170,10 @@ class FrameBuilder:
         for slot in sorted(placed):
             places += (slot, world.x[slot], world.y[slot], world.vx[slot], world.vy[slot])
         stats: list[int] = []
-        for slot, index in self.stats:
-            stats += (slot, index, world.stats[index][slot])
+        for slot, changed in self.stats.items():
+            for index in range(changed.bit_length()):
+                if changed >> index & 1:
+                    stats += (slot, index, world.stats[index][slot])
         board: list[int | str] = []
         for index in self.board:
             board += (index, world.board[index])

@@ -7,10 +7,13 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zoneserver.protocol.zone_info import PLAYER_KIND, Kind, ZoneInfo
 from zoneserver.zone.actions import kind_of_waiting
+from zoneserver.zone.board import board_value
+from zoneserver.zone.entities import INT32
 from zoneserver.zone.rules import Rules
 
-__all__ = ["HOOKS", "problems_of"]
+__all__ = ["HOOKS", "info_of", "problems_of"]
 
 HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
 """The methods that the zone calls by itself."""
@@ -18,13 +21,16 @@ HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
 _SET_BY_THE_ZONE = {
     "hz": "it is the tick rate that the server was started with (--hz)",
     "players": "it is the zone's own view of its players",
+    "things": "it is the zone's own view of its things",
     "random": "it is the source of chance that the zone seeds",
     "tick": "it is the number of the current tick",
 }
-_INT32 = range(-(2**31), 2**31)
 _NAME_BYTES_MAX = 64
 # Every client is told every stat of every player, and one snapshot must hold them all.
 _STATS_MAX = 32
+_KINDS_MAX = 100
+# With this the products of a position fit 53 bits for a day at 100 Hz, and 64 bits for ever.
+_STEP_MAX = 100_000
 
 
 def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
@@ -32,11 +38,17 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
     figures = game if rules is None else rules
     for name in ("width", "height"):
         size = getattr(figures, name)
-        if type(size) is not int or not 0 < size < _INT32.stop:
-            yield f"{name} is {size!r:.40}: it must be a whole number from 1 to {_INT32.stop - 1}"
+        if type(size) is not int or not 0 < size < INT32.stop:
+            yield f"{name} is {size!r:.40}: it must be a whole number from 1 to {INT32.stop - 1}"
     if figures.name != "" and not _is_name(figures.name):
         yield f"name is {figures.name!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} bytes"
-    yield from _stat_problems(figures.stats)
+    if type(figures.version) is not str or len(figures.version) > _NAME_BYTES_MAX:
+        yield f"version is {figures.version!r:.40}: it must be a str of at most {_NAME_BYTES_MAX} characters"
+    if type(figures.speed_step) is not int or not 0 <= figures.speed_step <= _STEP_MAX:
+        yield f"speed_step is {figures.speed_step!r:.40}: it must be a whole number of units per second, to {_STEP_MAX}"
+    yield from _stat_problems("stats", figures.stats)
+    yield from _kind_problems(figures.kinds)
+    yield from _board_problems(figures.board)
     for name in sorted(set(dir(game)) - set(dir(Rules))):
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):
@@ -54,16 +66,58 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
         yield from _hook_problems(game, name)
 
 
-def _stat_problems(stats: object) -> Iterator[str]:
+def info_of(rules: Rules, hz: int) -> ZoneInfo:
+    """The facts about the zone of a game without problems."""
+    kinds = {PLAYER_KIND: rules.stats, **rules.kinds}
+    return ZoneInfo(
+        rules.name or type(rules).__name__.lower(),
+        rules.version,
+        hz,
+        rules.width,
+        rules.height,
+        rules.speed_step or hz,
+        tuple(Kind(name, tuple(stats.items())) for name, stats in kinds.items()),
+        tuple(rules.board.items()),
+    )
+
+
+def _kind_problems(kinds: object) -> Iterator[str]:
+    if not isinstance(kinds, Mapping):
+        yield f"kinds is {kinds!r:.40}: it must be a dict of names and stats"
+        return
+    if len(kinds) > _KINDS_MAX:
+        yield f"kinds has {len(kinds)} names: a game has at most {_KINDS_MAX} kinds of things"
+    for name, stats in kinds.items():
+        if not _is_name(name) or name == PLAYER_KIND:
+            yield f"kinds has {name!r:.40}: it must be printable, of at most {_NAME_BYTES_MAX} bytes, not 'player'"
+        yield from _stat_problems(f"kinds[{name!r:.40}]", stats)
+
+
+def _board_problems(board: object) -> Iterator[str]:
+    if not isinstance(board, Mapping):
+        yield f"board is {board!r:.40}: it must be a dict of names and first values"
+        return
+    if len(board) > _STATS_MAX:
+        yield f"board has {len(board)} names: it has at most {_STATS_MAX}"
+    for name, first in board.items():
+        try:
+            allowed = _is_name(name) and type(first) in {int, str} and board_value(first, first) == first
+        except ValueError:
+            allowed = False
+        if not allowed:
+            yield f"board has {name!r:.40}: {first!r:.40}: it must be a name, and a whole number or a short text"
+
+
+def _stat_problems(what: str, stats: object) -> Iterator[str]:
     if not isinstance(stats, Mapping):
-        yield f"stats is {stats!r:.40}: it must be a dict of names and initial values"
+        yield f"{what} is {stats!r:.40}: it must be a dict of names and initial values"
         return
     if len(stats) > _STATS_MAX:
-        yield f"stats has {len(stats)} names: at most {_STATS_MAX} are told to every player"
+        yield f"{what} has {len(stats)} names: at most {_STATS_MAX} are told to every player"
     for stat, first in stats.items():
-        if not _is_name(stat) or type(first) is not int or first not in _INT32:
+        if not _is_name(stat) or type(first) is not int or first not in INT32:
             yield (
-                f"stats has {stat!r:.40}: {first!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} bytes "
+                f"{what} has {stat!r:.40}: {first!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} bytes "
                 "and a whole number of 32 bits"
             )
 

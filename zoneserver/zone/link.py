@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, Protocol
 
 from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Refusal
+from zoneserver.protocol.zone_info import ZoneInfo
 
-__all__ = ["Actions", "Ended", "Join", "RefusedAction", "Requests", "TickInput", "TickOutput", "ZoneInfo", "ZoneLink"]
+__all__ = ["Actions", "Ended", "Join", "RefusedAction", "Requests", "TickInput", "TickOutput", "ZoneLink"]
 
 
 class Join(NamedTuple):
@@ -29,6 +30,8 @@ class Join(NamedTuple):
     """Empty when the client sent none."""
     host: str
     """The address that the player connected from, without a port."""
+    watch: bool = False
+    """Whether they only watch: they get no slot."""
 
 
 Actions = tuple[int, int, Sequence[tuple[Any, ...]]]
@@ -91,21 +94,12 @@ class TickOutput:
     """What the tick changed: the payload of a TICK message, without framing."""
     records: int
     """How many changes the frame tells each receiver."""
-    joined: list[tuple[int, int]]
-    """(ref, slot) of each player who came in."""
+    joined: list[tuple[int, int | None]]
+    """(ref, slot) of each player who came in, (ref, None) of each watcher."""
     ended: list[Ended]
     refused: list[RefusedAction]
-
-
-class ZoneInfo(NamedTuple):
-    """The facts about a zone that a gateway needs before the first tick."""
-
-    name: str
-    hz: int
-    width: int
-    height: int
-    stats: tuple[tuple[str, int], ...]
-    """Name and first value of each stat, in the order in which frames number them."""
+    told: list[tuple[int, bytes]] = field(default_factory=list)
+    """(ref, payload) of each message for one player alone: a TOLD or an ANSWERED."""
 
 
 class ZoneLink(Protocol):

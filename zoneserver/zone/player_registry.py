@@ -15,7 +15,7 @@ __all__ = ["PlayerRegistry"]
 
 
 class PlayerRegistry:
-    """All players who are in the zone or wait for a slot, by ref and by name.
+    """All players who are in the zone or wait for a slot, by ref and by name; and the watchers, who need no slot.
 
     >>> registry = PlayerRegistry("plaza", players_max=1)
     >>> registry.enter(Join(1, "ann", b"", "127.0.0.1"), unix_seconds=0.0)
@@ -26,15 +26,17 @@ class PlayerRegistry:
     [Ended(ref=1, reason=<CloseReason.REPLACED: 'REPLACED'>, text='')]
     """
 
-    def __init__(self, zone: str, players_max: int, secret: bytes = b"") -> None:
+    def __init__(self, zone: str, players_max: int, secret: bytes = b"", watchers_max: int = 0) -> None:
         self._players_max = players_max
+        self._watchers_max = watchers_max
+        self._watchers: set[int] = set()
         # None when players need no ticket.
         self._verifier = TicketVerifier(secret, zone) if secret else None
         self._by_ref: dict[int, Join] = {}
         self._by_name: dict[str, Join] = {}
 
     def __contains__(self, ref: int) -> bool:
-        return ref in self._by_ref
+        return ref in self._by_ref or ref in self._watchers
 
     def enter(self, join: Join, unix_seconds: float) -> list[Ended]:
         """Registers a player, or rejects it. Returns the players whose sessions end.
@@ -46,6 +48,12 @@ class PlayerRegistry:
             objection = self._verifier.check(join.name, join.ticket, unix_seconds)
             if objection is not None:
                 return [Ended(join.ref, CloseReason.BAD_TICKET, objection)]
+        if join.watch:
+            if len(self._watchers) >= self._watchers_max:
+                return [Ended(join.ref, CloseReason.SERVER_FULL, "the zone has no room for another watcher")]
+            self._consume(join)
+            self._watchers.add(join.ref)
+            return []
         ended = []
         namesake = self._by_name.get(join.name)
         if namesake is not None:
@@ -56,11 +64,14 @@ class PlayerRegistry:
             self.leave(namesake.ref)
         if len(self._by_ref) >= self._players_max:
             return [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")]
-        if self._verifier is not None:
-            self._verifier.consume(join.ticket)
+        self._consume(join)
         # A ticket may be as long as a packet, and is not needed any more.
         self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"")
         return ended
+
+    def _consume(self, join: Join) -> None:
+        if self._verifier is not None:
+            self._verifier.consume(join.ticket)
 
     def change_secret(self, secret: bytes, grace_until: float) -> bool:
         """Changes the secret of a registry that has one, as `TicketVerifier.change_secret` does."""
@@ -68,5 +79,8 @@ class PlayerRegistry:
         return self._verifier.change_secret(secret, grace_until)
 
     def leave(self, ref: int) -> None:
-        """Forgets a registered player. Another player may take the name."""
+        """Forgets a registered player or watcher. Another player may take the name."""
+        if ref in self._watchers:
+            self._watchers.remove(ref)
+            return
         del self._by_name[self._by_ref.pop(ref).name]

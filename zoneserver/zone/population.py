@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from zoneserver.protocol.world import World
+from zoneserver.protocol.zone_info import PLAYER_KIND
+from zoneserver.zone.cell_index import CellIndex
 from zoneserver.zone.entities import INT32, Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
 
@@ -31,6 +34,8 @@ class Population:
         self._kinds = {kind.name: number for number, kind in enumerate(world.info.kinds) if number}
         # A heap of free slots: the lowest is used first, so that slots stay dense.
         self._free: list[int] = []
+        # Made when a rule asks for it.
+        self._index: CellIndex | None = None
 
     def _take_slot(self) -> int:
         # Without a free slot below them, the slots are filled from 0 without a gap.
@@ -41,7 +46,7 @@ class Population:
 
     # --- Players ----------------------------------------------------------------------------------
 
-    def add_player(self, ref: int, name: str, saved: str) -> Player:
+    def add_player(self, ref: int, name: str, saved: str = "") -> Player:
         """Gives a new player a slot."""
         slot = self._take_slot()
         self._world.join(slot, name)
@@ -92,7 +97,7 @@ class Population:
         thing = self.things[slot] = Thing(slot, world, frame, self)
         for stat, value in stats.items():
             world.stats[indexes[stat]][slot] = value
-            frame.stats[slot, indexes[stat]] = None
+            frame.stats[slot] = frame.stats.get(slot, 0) | 1 << indexes[stat]
         if frame.undo is not None:
             frame.undo.append((self._drop, thing))
         return thing
@@ -128,6 +133,25 @@ class Population:
         self.things[slot] = thing
         thing._present = True
 
-    def at(self, slot: int) -> Entity:
-        """The player or the thing in a slot. Raises KeyError for a free slot."""
-        return self.players.get(slot) or self.things[slot]
+    # --- Places -----------------------------------------------------------------------------------
+
+    def near(self, where: Entity | tuple[int, int], radius: float, kind: str | None, players: bool) -> list[Entity]:
+        """The entities around a place, as `Rules.near` says."""
+        if not 0 <= radius < math.inf:
+            raise ValueError(f"a radius is a distance from 0 on, not {radius!r:.40}")
+        if self._index is None:
+            self._index = CellIndex(self._world)
+        x, y = where.position if isinstance(where, Entity) else where
+        found: list[Entity] = []
+        only = None if kind is None else 0 if kind == PLAYER_KIND else self.kind_number(kind)
+        holders = self._world.holders
+        for slot in self._index.near(x, y, radius):
+            holder = holders[slot]
+            if type(holder) is str:
+                if only == 0 or players:
+                    found.append(self.players[slot])
+            elif only is None or holder == only:
+                found.append(self.things[slot])
+        if where in found:
+            found.remove(where)  # type: ignore[arg-type]
+        return found

@@ -20,17 +20,18 @@ A rule reads time only from `self.tick` and chance only from `self.random`, so t
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from operator import index
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, overload
 
-from zoneserver.protocol.world import VELOCITY_MAX, World
+from zoneserver.protocol.world import VELOCITY_MAX
+from zoneserver.zone.entities import Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.population import Population
 
-__all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
+__all__ = ["ActionMark", "Between", "Entity", "Player", "Refused", "Rules", "Speed", "Text", "Thing", "action"]
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -81,7 +82,7 @@ class Text:
 
 
 Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
-"""The type of a velocity: units per tick along one axis, as `Player.move` takes them.
+"""The type of a velocity: steps along one axis, as `Player.move` takes them.
 
 >>> class Walk(Rules):
 ...     @action
@@ -90,167 +91,53 @@ Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
 """
 
 
-def action(handler: Handler) -> Handler:
+@dataclass(frozen=True, slots=True)
+class ActionMark:
+    """What `@action` says about a method."""
+
+    private: bool
+
+
+@overload
+def action(handler: Handler) -> Handler: ...
+
+
+@overload
+def action(*, private: bool = False) -> Callable[[Handler], Handler]: ...
+
+
+def action(handler: Handler | None = None, *, private: bool = False) -> Any:
     """Makes a method of a Rules class an action that clients may send, under the method's name.
 
     Annotate each parameter after the player with `int`, `float`, `str`, `bool` or `Player` (a client sends its
     slot), or with a bounded number or text: `Annotated[str, Text(200)]`. The zone refuses arguments that
     do not fit with BAD_PAYLOAD, and does not call the handler.
 
+    A `private` action is told to nobody. Its player alone is answered, with the values that the handler returned.
+
     >>> class Chat(Rules):
     ...     @action
     ...     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
     ...         player["lines"] += 1
-    """
-    handler.__zone_action__ = True  # type: ignore[attr-defined]
-    return handler
-
-
-class Player:
-    """One player in the zone, as rules see it. It is valid until `on_leave` has returned.
-
-    The state of a player who has left raises LookupError, to read and to write: another player may have the slot.
-
-    >>> world, frame = World(100, 100, {"hp": 100}), FrameBuilder()
-    >>> world.join(0, "ann")
-    >>> player = Player(0, "ann", world, frame)
-    >>> player["hp"] -= 30
-    >>> player["hp"], player.position
-    (70, (0, 0))
+    ...
+    ...     @action(private=True)
+    ...     def count(self, player: Player) -> int:
+    ...         return player["lines"]
     """
 
-    __slots__ = ("_acting_seq", "_frame", "_has_moved", "_name", "_present", "_slot", "_world")
+    def mark(marked: Handler) -> Handler:
+        marked.__zone_action__ = ActionMark(bool(private))  # type: ignore[attr-defined]
+        return marked
 
-    def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder) -> None:
-        self._slot = slot
-        self._name = name
-        self._world = world
-        self._frame = frame
-        # The zone sets these: whether the player is in the zone; the sequence of the player's action that is running
-        # now, or None; whether that action has moved this player.
-        self._present = True
-        self._acting_seq: int | None = None
-        self._has_moved = False
-
-    def __repr__(self) -> str:
-        return f"<Player {self._name!r} in slot {self._slot}>"
-
-    @property
-    def slot(self) -> int:
-        """The number by which frames and actions name this player. A later player may get it."""
-        return self._slot
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def present(self) -> bool:
-        """False once the player has left. A rule that keeps a Player over several ticks checks it."""
-        return self._present
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """(x, y) at the current tick, in the game's units."""
-        if not self._present:
-            raise self._has_left()
-        return self._world.position(self._slot)
-
-    @property
-    def velocity(self) -> tuple[int, int]:
-        """(vx, vy) in units per tick."""
-        if not self._present:
-            raise self._has_left()
-        return self._world.vx[self._slot], self._world.vy[self._slot]
-
-    def move(self, vx: int, vy: int) -> None:
-        """Changes the velocity, in whole units per tick along each axis.
-
-        Raises ValueError outside -127 to 127, TypeError for a number that is not whole, and LookupError when the
-        player has left. The velocity is then as before.
-        """
-        if not self._present:
-            raise self._has_left()
-        self._remember_motion()
-        self._world.move(self._slot, vx, vy)
-        if self._acting_seq is None:
-            self._frame.placed.add(self._slot)
-        else:
-            self._frame.moved[self._slot] = self._acting_seq & 0xFF
-            self._has_moved = True
-
-    def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
-        """Puts the player at (x, y), for a spawn or a teleport.
-
-        Raises ValueError for a place outside the zone, TypeError for a number that is not whole, and LookupError when
-        the player has left. The player then stands as before.
-        """
-        if not self._present:
-            raise self._has_left()
-        self._remember_motion()
-        self._world.place(self._slot, x, y, vx, vy)
-        self._frame.placed.add(self._slot)
-
-    def kick(self, code: str, text: object = "") -> None:
-        """Throws the player out at the end of this tick: the session ends with `code`, an upper-case word, and `text`.
-
-        The player's waiting actions are dropped, and `on_leave` is called at the beginning of the next tick. Raises
-        LookupError when the player has left.
-        """
-        if not self._present:
-            raise self._has_left()
-        frame, why = self._frame, (str(code), str(text))
-        if self._slot not in frame.kicked:
-            frame.kicked[self._slot] = why
-            if frame.undo is not None:
-                frame.undo.append((frame.kicked.pop, self._slot))
-
-    def distance_to(self, other: Player) -> float:
-        """The distance to another player at the current tick, in the game's units."""
-        return math.dist(self.position, other.position)
-
-    def __getitem__(self, stat: str) -> int:
-        if not self._present:
-            raise self._has_left()
-        return self._world.stats[self._world.stat_indexes[stat]][self._slot]
-
-    def __setitem__(self, stat: str, value: int) -> None:
-        if not self._present:
-            raise self._has_left()
-        slot, frame, number = self._slot, self._frame, self._world.stat_indexes[stat]
-        column = self._world.stats[number]
-        before = column[slot]
-        column[slot] = value
-        if frame.undo is not None:
-            frame.undo.append((self._restore_stat, number, before, (slot, number) in frame.stats))
-        frame.stats[slot, number] = None
-
-    def _restore_stat(self, number: int, value: int, is_noted: bool) -> None:
-        self._world.stats[number][self._slot] = value
-        if not is_noted:
-            del self._frame.stats[self._slot, number]
-
-    def _remember_motion(self) -> None:
-        """While an action runs, notes how to take back the change of motion that follows."""
-        slot, frame = self._slot, self._frame
-        if frame.undo is not None:
-            motion = self._world.motion(slot)
-            frame.undo.append((self._restore_motion, motion, frame.moved.get(slot), slot in frame.placed))
-
-    def _restore_motion(self, motion: tuple[int, ...], moved: int | None, is_placed: bool) -> None:
-        self._world.restore_motion(self._slot, motion)
-        self._frame.restore_notes(self._slot, moved, is_placed)
-
-    def _has_left(self) -> LookupError:
-        # Another player may have the slot by now.
-        return LookupError(f"{self!r} has left")
+    return mark if handler is None else mark(handler)
 
 
 class Rules:
     """A game: subclass it, mark its actions with `@action`, and give the class to a server.
 
-    `width` and `height` bound the zone, in units of the game's choice. `stats` names the whole numbers (32 bits)
-    of each player that every client is told, with their first values.
+    `width` and `height` bound the zone, in units of the game's choice. Every client is told these, each with its first
+    value: the `stats` of each player, whole numbers of 32 bits; the `kinds` of things and their stats; and the `board`,
+    whole numbers and short texts of the zone itself.
 
     >>> class Hill(Rules):
     ...     width, height = 1_000, 1_000
@@ -268,7 +155,13 @@ class Rules:
     """The game's name, as clients are told it. If empty, the class's name in lower case is used."""
     width: ClassVar[int] = 10_000
     height: ClassVar[int] = 10_000
+    version: ClassVar[str] = ""
+    """The version of the game, as clients are told it. A client may insist on one."""
+    speed_step: ClassVar[int] = 0
+    """Units per second of one step of velocity, so that a game is as fast at any tick rate. 0: units per tick."""
     stats: ClassVar[Mapping[str, int]] = {}
+    kinds: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    board: MutableMapping[str, Any] = {}  # noqa: RUF012  # The zone puts the board in its place.
 
     # The zone sets these before it calls `on_start`.
     tick: int = 0
@@ -278,7 +171,10 @@ class Rules:
     """The only source of chance that a rule may use. The zone seeds it."""
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
+    things: Mapping[int, Thing]
+    """All things in the zone, by slot, to read. `Thing.remove` takes one out."""
     _zone_frame: FrameBuilder
+    _zone_population: Population
     _zone_timers: dict[int, list[Callable[[], None]]]
 
     def on_start(self) -> None:
@@ -311,6 +207,31 @@ class Rules:
         events of this tick exceed 1 MiB. The event is then told to nobody.
         """
         self._zone_frame.event(None, None, kind, *values)
+
+    def spawn(self, kind: str, x: int, y: int, vx: int = 0, vy: int = 0, **stats: int) -> Thing:
+        """Puts a thing of this kind at (x, y), with the first value of each stat that is not given.
+
+        Raises LookupError for a kind or a stat that the game has not declared, ValueError for a place outside the zone,
+        a velocity beyond 127 and a stat beyond 32 bits, TypeError for a number that is not whole, OverflowError when
+        the zone is full. There is then no thing.
+        """
+        return self._zone_population.spawn(kind, x, y, vx, vy, stats)
+
+    def anywhere(self) -> tuple[int, int]:
+        """A random place in the zone."""
+        return self.random.randint(0, self.width), self.random.randint(0, self.height)
+
+    def near(
+        self, where: Entity | tuple[int, int], radius: float, kind: str | None = None, players: bool = False
+    ) -> list[Any]:
+        """The things within `radius` of a place or an entity, in the order of their slots, without the entity itself.
+
+        `kind` picks the things of one kind; "player" stands for the players. `players` adds the players to the things.
+        Raises LookupError for a kind that the game has not declared, ValueError for a radius that is no distance.
+
+        An index of places makes this quick, even among 10,000 movers.
+        """
+        return self._zone_population.near(where, radius, kind, players)
 
     def after(self, ticks: int, callback: Callable[[], None]) -> None:
         """Calls `callback` after this many ticks (at least one), before the actions of that tick.

@@ -6,7 +6,6 @@ inputs give equal bytes.
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,16 +15,18 @@ from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
-from zoneserver.protocol.messages import Refusal
+from zoneserver.protocol.messages import Answered, Refusal
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
-from zoneserver.zone.actions import Action, actions_of
+from zoneserver.zone.actions import Action, actions_of, private_kinds
+from zoneserver.zone.board import Board
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.failures import Failures, RuleFailure, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
-from zoneserver.zone.game_class import problems_of
-from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
+from zoneserver.zone.game_class import info_of, problems_of
+from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput
 from zoneserver.zone.player_registry import PlayerRegistry
+from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
 
 __all__ = ["Zone", "new_game"]
@@ -48,7 +49,7 @@ def new_game(game: type[Rules]) -> Rules:
         raise GameError(f"{game.__name__}()", error) from error
 
 
-def _told(refused: Refused) -> tuple[str, str, bool]:
+def _as_told(refused: Refused) -> tuple[str, str, bool]:
     """Code, text and violation of a game's refusal as its player is told them: bounded, and valid Unicode.
 
     It never raises, since a game may define a refusal of its own.
@@ -60,6 +61,11 @@ def _told(refused: Refused) -> tuple[str, str, bool]:
         return code or Refused.code, text, refused.violation is True
     except Exception:
         return RefusalCode.RULE_FAILED, "the refusal cannot be shown", False
+
+
+def _values(result: Any) -> tuple[Any, ...]:
+    """The values that a handler returned: a tuple of them, one by itself, or none."""
+    return result if type(result) is tuple else () if result is None else (result,)
 
 
 def _set(rules: Rules, **attributes: object) -> None:
@@ -91,7 +97,8 @@ class Zone:
         hz: int,
         seed: int,
         limits: Limits | None = None,
-        players_max: int = 65_000,
+        players_max: int = 60_000,
+        watchers_max: int = 100,
         secret: bytes = b"",
         ticket_zone: str = "",
         on_failure: Callable[[RuleFailure], None] = log_failure,
@@ -99,21 +106,19 @@ class Zone:
         problems = list(problems_of(type(rules), rules))
         if problems:
             raise TypeError("; ".join(problems))
-        self.world = World(rules.width, rules.height, dict(rules.stats))
+        self.info = info_of(rules, hz)
+        self.world = World(self.info)
         self.rules = rules
         self.counters = ZoneCounters()
-        name = rules.name or type(rules).__name__.lower()
-        self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()))
         self._limits = limits if limits is not None else Limits()
-        self._registry = PlayerRegistry(ticket_zone or name, players_max, secret)
+        self._registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
         self._failures = Failures(self.world, hz, self.counters, on_failure)
         self._frame = FrameBuilder()
+        self._population = Population(self.world, self._frame, players_max)
         self._actions: dict[str, Action] = actions_of(rules)
-        # Players by slot, and by the ref under which their gateway knows them.
-        self._players: dict[int, Player] = {}
+        self._private = private_kinds(rules)
+        # Players by the ref under which their gateway knows them.
         self._by_ref: dict[int, Player] = {}
-        # A heap of free slots: the lowest is used first, so that slots stay dense.
-        self._free: list[int] = []
         # Registered players who wait for a slot, by ref, in order.
         self._arriving: dict[int, Join] = {}
         # What was asked for and is not done yet: by a tick that failed, or had no room for more.
@@ -121,13 +126,15 @@ class Zone:
         self._joins: deque[Join] = deque()
         self._packets: list[Actions] = []
         # What the output of the tick that runs will say.
-        self._joined: list[tuple[int, int]] = []
+        self._joined: list[tuple[int, int | None]] = []
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
         self._timers: dict[int, list[Callable[[], None]]] = {}
-        _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
-        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
+        population = self._population
+        _set(rules, hz=hz, random=random.Random(seed), board=Board(self.world, self._frame))
+        _set(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
+        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
         try:
             rules.on_start()
         except KeyboardInterrupt:
@@ -156,8 +163,9 @@ class Zone:
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = tick_input.tick
         _set(rules, tick=world.tick)
+        # A motion that was set between two ticks, as in `on_start`, counts from this tick on.
+        self._frame.placed.update(self._frame.steered)
         for slot in self._frame.placed:
-            # A motion that was set between two ticks, as by a timer of asyncio, counts from this tick on.
             world.since[slot] = world.tick
         self._dilation_percent = tick_input.dilation_percent
         # The zone's own lists: a tick that fails leaves what it did not come to for the next.
@@ -183,12 +191,14 @@ class Zone:
         records = self._frame.records
         # The hash is that of the state after this frame.
         state_hash = world.hash() if world.tick % self.info.hz == 0 else None
+        # Nobody is left to be told what was said to a player who has gone.
+        told = [(ref, payload) for ref, payload in self._frame.told if ref in self._by_ref]
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
         self.counters.encodes_total += 1
         joined, self._joined = self._joined, []
         ended, self._ended = self._ended, []
         refused, self._refused = self._refused, []
-        return TickOutput(world.tick, frame, records, joined, ended, refused)
+        return TickOutput(world.tick, frame, records, joined, ended, refused, told)
 
     def stop(self) -> None:
         """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`."""
@@ -207,63 +217,55 @@ class Zone:
                 self._ended.append(ended)
                 if ended.ref != join.ref:
                     self._remove(ended.ref)
-            if join.ref in self._registry:
+            if join.ref in self._registry and join.watch:
+                self._joined.append((join.ref, None))
+            elif join.ref in self._registry:
                 self._arriving[join.ref] = join
         count = max(1, self._limits.joins_per_second // self.info.hz)
         for ref in list(islice(self._arriving, count)):
             self._join(ref, self._arriving.pop(ref).name)
 
     def _remove(self, ref: int) -> None:
-        """Takes a player out of the zone, or out of the players who wait for a slot."""
-        if self._arriving.pop(ref, None) is None:
+        """Takes a player out of the zone, or out of the players who wait for a slot. A watcher is in neither."""
+        if self._arriving.pop(ref, None) is None and ref in self._by_ref:
             self._leave(ref)
 
     def _join(self, ref: int, name: str) -> None:
-        # Without a free slot below them, the players fill the slots from 0 without a gap.
-        slot = heapq.heappop(self._free) if self._free else len(self._players)
-        player = Player(slot, name, self.world, self._frame)
-        self.world.join(slot, name)
-        self._frame.joined(slot, name)
-        self._players[slot] = self._by_ref[ref] = player
+        player = self._by_ref[ref] = self._population.add_player(ref, name)
+        frame, events_before = self._frame, len(self._frame.events)
+        frame.undo = []
         try:
             self.rules.on_join(player)
         except Refused as refused:
-            code, text, _ = _told(refused)
+            frame.take_back(events_before)
+            code, text, _ = _as_told(refused)
             self._turn_away(ref, GameReason(code), text)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
+            frame.take_back(events_before)
             self._failures.add("on_join", error, player=name)
             self._turn_away(ref, CloseReason.INTERNAL_ERROR, "the game failed when the player came in")
         else:
-            self._joined.append((ref, slot))
+            self._joined.append((ref, player.slot))
+        frame.undo = None
 
     def _turn_away(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
         """Takes a player out whom `on_join` did not accept, as if the player had never come in."""
         self._ended.append(Ended(ref, reason, text))
         self._registry.leave(ref)
-        self._frame.withdraw_join(self._free_slot(ref))
+        self._population.remove_player(self._by_ref.pop(ref))
 
     def _leave(self, ref: int) -> None:
         self._call_hook("on_leave", self._by_ref[ref])
-        self._frame.left(self._free_slot(ref))
-
-    def _free_slot(self, ref: int) -> int:
-        """Ends the stay of a player, and returns the slot that is free now."""
-        player = self._by_ref.pop(ref)
-        player._present = False
-        slot = player.slot
-        del self._players[slot]
-        heapq.heappush(self._free, slot)
-        self.world.leave(slot)
-        return slot
+        self._population.remove_player(self._by_ref.pop(ref))
 
     def _kick(self) -> None:
         """Ends the sessions of the players whom the rules throw out. They leave at the beginning of the next tick."""
         kicked = self._frame.kicked
         for ref, player in list(self._by_ref.items()) if kicked else ():
             if player.slot in kicked:
-                code, text, _ = _told(Refused(*kicked[player.slot]))
+                code, text, _ = _as_told(Refused(*kicked[player.slot]))
                 self._ended.append(Ended(ref, GameReason(code), text))
                 self._leaves.append(ref)
 
@@ -302,21 +304,26 @@ class Zone:
 
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         slot, frame, newest = player._slot, self._frame, self.world.seq
-        known, moved, events = self._actions, frame.moved, frame.events
+        known, private, moved, events = self._actions, self._private, frame.moved, frame.events
         for seq, sent in enumerate(actions, first_seq):
             kind = sent[0]
             moved_before, events_before = moved.get(slot), len(events)
-            player._acting_seq, player._has_moved = seq, False
+            is_private = kind in private
+            # What a private action moves is told as motion by the rules: no public sequence tells of it.
+            player._acting_seq, player._has_moved = None if is_private else seq, False
             frame.undo = []
             try:
                 action = known.get(kind)
                 if action is None:
                     raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", violation=True)
                 result = action(player, sent)
+                if is_private:
+                    frame.tell(ref, Answered(self.world.tick, seq, _values(result)).encode())
+                    continue
                 if player._has_moved:
                     self.counters.superseded_total += moved_before is not None
                 else:
-                    values = sent[1:] if result is None else result if type(result) is tuple else (result,)
+                    values = sent[1:] if result is None else _values(result)
                     frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
                 newest[slot] = seq & 0xFF
             except Refused as refusal:
@@ -328,11 +335,11 @@ class Zone:
                 self._failures.add(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
                 frame.take_back(events_before)
                 self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
-            player._acting_seq = None
+        player._acting_seq = None
         frame.undo = None
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
-        code, text, is_violation = _told(refused)
+        code, text, is_violation = _as_told(refused)
         self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
     # --- Hooks ------------------------------------------------------------------------------------
