@@ -14,6 +14,7 @@ from typing import get_args
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
 from helpers.session_fixture import SessionFixture
+from helpers.worlds import zone_info
 from zoneclient.errors import DivergedError
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
@@ -53,7 +54,7 @@ MIXED = 128
 GOODBYE = Goodbye().encode()
 RELEASES_MAX = 1000
 """The most times that a session may be held at one piece."""
-WELCOME = Welcome(1, 0, 60, 20, "plaza", 10_000, 10_000, [("hp", 100), ("kills", 0)], 1024, 16)
+WELCOME = Welcome(2, 0, 60, zone_info(10_000, 10_000, {"hp": 100, "kills": 0}, name="plaza"), 1024, 16)
 
 
 def framing(data: bytes) -> int:

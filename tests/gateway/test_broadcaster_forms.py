@@ -218,7 +218,7 @@ async def test_deflated_receiver_that_reads_again_catches_up_in_its_form(open_ga
     for _ in range(5):
         node.tick()
         await other.read_payload()
-    world, ops = World(node.zone.rules.width, node.zone.rules.height, {}), set()
+    world, ops = World(node.zone.info), set()
     while world.tick < node.zone.world.tick:
         payload = await client.read_payload()
         message = decode_server(plain(payload))

@@ -11,11 +11,11 @@ from helpers.noisy_games import SMALL, Loud, Noisy
 from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
+from helpers.worlds import world_of_size
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.messages import Ping, Pong, Snapshot, Tick
-from zoneserver.protocol.world import World
 from zoneserver.zone.link import Join, Requests
 from zoneserver.zone.rules import Rules
 
@@ -69,7 +69,7 @@ class Follower:
 
     def __init__(self, client: Client, rules: Rules) -> None:
         self.client = client
-        self.world = World(rules.width, rules.height, dict(rules.stats))
+        self.world = world_of_size(rules.width, rules.height, rules.stats)
         self.snapshots = 0
 
     async def follow(self, node: GatewayFixture) -> None:

@@ -41,7 +41,7 @@ async def test_message_before_hello_ends_the_session(open_gateway: OpenGateway, 
     assert (await client.ended()).code == "PROTOCOL_ERROR"
 
 
-@pytest.mark.parametrize("message", [ACT, Ping(1), Hello(1, "ann", b"")])
+@pytest.mark.parametrize("message", [ACT, Ping(1), Hello(2, "ann", b"")])
 async def test_message_between_hello_and_welcome_ends_the_session(
     open_gateway: OpenGateway, message: Act | Ping | Hello
 ) -> None:
@@ -54,7 +54,7 @@ async def test_message_between_hello_and_welcome_ends_the_session(
     assert not node.zone.world.names
 
 
-@pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(1, "ann", b"").encode()])
+@pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(2, "ann", b"").encode()])
 async def test_malformed_or_illegal_message_ends_the_session(open_gateway: OpenGateway, payload: bytes) -> None:
     node = await open_gateway(Plaza)
     client = await node.join("ann")

@@ -128,7 +128,7 @@ async def join_with(node: GatewayFixture, name: str, ticket: bytes) -> Client:
 
 async def hello_with(node: GatewayFixture, client: Client, name: str, ticket: bytes) -> None:
     before = node.gateway.counters.packets_in_total
-    await client.say(Hello(1, name, ticket))
+    await client.say(Hello(2, name, ticket))
     await until(lambda: node.gateway.counters.packets_in_total > before)
 
 

@@ -18,7 +18,7 @@ async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza)
     client = await node.connect()
     node.pass_time(2.9)  # with one tick a second, the clock of the gateway may be a second behind
-    await client.say_bytes(length_prefixed(Hello(1, "ann", b"").encode())[:-1])
+    await client.say_bytes(length_prefixed(Hello(2, "ann", b"").encode())[:-1])
     node.tick()
     assert len(node.gateway.pending) == 1
     node.pass_time(0.2)

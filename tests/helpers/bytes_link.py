@@ -57,7 +57,7 @@ class BytesLink:
     def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
         name, hz, width, height, stats = msgpack.unpackb(info)
         self.info = ZoneInfo(name, hz, width, height, tuple((stat, first) for stat, first in stats))
-        self._world = World(width, height, dict(self.info.stats))
+        self._world = World(self.info)
         state = decode_server(snapshot)
         assert isinstance(state, Snapshot)
         self._world.restore(state)

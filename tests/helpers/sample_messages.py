@@ -7,13 +7,15 @@ from array import array
 from typing import Any
 
 import msgpack
+from helpers.worlds import world_of_size, zone_info
 from hypothesis import strategies as st
 
 from zoneserver.protocol.compression import deflate
-from zoneserver.protocol.decoding import inflate_message
+from zoneserver.protocol.decoding import decode_server, inflate_message
 from zoneserver.protocol.messages import (
     PROTOCOL_VERSION,
     Act,
+    Answered,
     Bye,
     ClientMessage,
     Deflated,
@@ -26,13 +28,14 @@ from zoneserver.protocol.messages import (
     ServerMessage,
     Snapshot,
     Tick,
+    Told,
     Welcome,
     op_of,
 )
-from zoneserver.protocol.world import World
 
 CLIENT_MESSAGES: list[ClientMessage] = [
-    Hello(1, "ann", b""),
+    Hello(PROTOCOL_VERSION, "ann", b""),
+    Hello(PROTOCOL_VERSION, "ann", b"", ("watch",), "3"),
     Hello(PROTOCOL_VERSION, "Zoë 猫", b"\x00ticket"),
     Hello(PROTOCOL_VERSION, "ann", b"", ("deflate", "")),
     Act(1, (("move", 3, -4),)),
@@ -41,18 +44,27 @@ CLIENT_MESSAGES: list[ClientMessage] = [
     Ping(2**63 - 1),
     Goodbye(),
 ]
-WELCOME_WITH_ENCODING = Welcome(1, 5, 900, 20, "chat", 1, 1, [], 1024, 16, ("deflate",))
-WELCOME = Welcome(1, 5, 900, 20, "plaza", 10_000, 8_000, [("hp", 100), ("kills", 0)], 1024, 16)
+WELCOME_WITH_ENCODING = Welcome(2, None, 900, zone_info(1, 1, name="chat"), 1024, 16, ("deflate", "watch"))
+ZONE = zone_info(
+    *(10_000, 8_000, {"hp": 100, "kills": 0}),
+    kinds={"coin": {"worth": 1}, "wall": {}},
+    board={"match": -(2**53) + 1, "leader": "Zoë"},
+    speed_step=4,
+    name="plaza",
+    version="3",
+)
+WELCOME = Welcome(2, 5, 900, ZONE, 1024, 16)
 SNAPSHOT = Snapshot(
     77,
-    ["ann", None, "bob"],
-    array("i", [1, 0, -(2**31)]),
-    array("i", [2, 0, 2**31 - 1]),
-    array("b", [-127, 0, 127]),
-    array("b", [5, 0, -5]),
-    array("I", [70, 0, 2**32 - 1]),
-    array("B", [255, 0, 1]),
-    [array("i", [100, 0, 0]), array("i", [0, 0, -3])],
+    ["ann", None, "bob", 1],
+    array("i", [1, 0, -(2**31), 7]),
+    array("i", [2, 0, 2**31 - 1, 8]),
+    array("b", [-127, 0, 127, 0]),
+    array("b", [5, 0, -5, 0]),
+    array("I", [70, 0, 2**32 - 1, 1]),
+    array("B", [255, 0, 1, 0]),
+    [array("i", [100, 0, 0, 5]), array("i", [0, 0, -3, 0])],
+    (7, "ann"),
 )
 TICK = Tick(
     tick=78,
@@ -62,21 +74,28 @@ TICK = Tick(
     seqs=array("B", [4, 255]),
     vx=array("b", [-127, 127]),
     vy=array("b", [0, -1]),
+    steered=[3, 70],
+    steered_vx=array("b", [1, -127]),
+    steered_vy=array("b", [0, 127]),
     placed=(2, 10, 20, -1, 1),
-    joins=((2, "bob"), (3, "Zoë")),
+    joins=((2, "bob"), (3, "Zoë"), (4, 2)),
     leaves=(1, 3),
     stats=(0, 1, -5),
+    board=(0, 2**53 - 1, 1, "bob"),
     events=((0, 9, "say", "hi"), (None, None, "boom", 1.5, True, None)),
 )
-EMPTY_TICK = Tick(1, 100, None, [], array("B"), array("b"), array("b"), (), (), (), (), ())
+EMPTY_TICK = decode_server(Tick(1, 100, None).encode())
+assert isinstance(EMPTY_TICK, Tick)
 SERVER_MESSAGES: list[ServerMessage] = [
     WELCOME,
     WELCOME_WITH_ENCODING,
     SNAPSHOT,
-    Snapshot(0, [], array("i"), array("i"), array("b"), array("b"), array("I"), array("B"), []),
+    Snapshot(0, [], array("i"), array("i"), array("b"), array("b"), array("I"), array("B"), [], ()),
     TICK,
     EMPTY_TICK,
-    Pong(2**63 - 1, 12),
+    Pong(2**63 - 1, 12, 49_999),
+    Told(12, "inventory", (1, "a", (b"x", None))),
+    Answered(12, 2**32 - 1, ()),
     Refusal(12, 2**32 - 1, "COOLDOWN", "ready again in 3 ticks"),
     Bye("SERVER_STOPPING", "the server is shutting down", True),
     Deflated(deflate(TICK.encode())),
@@ -105,12 +124,12 @@ any_bytes = st.binary(max_size=200) | packed_values | damaged
 
 def frame_of(tick: int, size: int) -> bytes:
     """The payload of a frame with `size` bytes that deflate well."""
-    return Tick(tick, 100, None, [], [], [], [], (), (), (), (), ((None, None, "x" * size),)).encode()
+    return Tick(tick, 100, None, events=((None, None, "x" * size),)).encode()
 
 
 def snapshot_of(tick: int, size: int) -> bytes:
     """The payload of a snapshot with `size` bytes that deflate well."""
-    world = World(10, 10, {})
+    world = world_of_size(10, 10)
     world.tick = tick
     world.join(0, "y" * size)
     return world.snapshot().encode()

@@ -59,7 +59,7 @@ class HonestServer:
             connection = self.connections[ref]
             connection.slot = slot
             stats = list(Plaza.stats.items())
-            welcome = Welcome(1, slot, world.tick, 100, "plaza", world.width, world.height, stats, 1024, 16)
+            welcome = Welcome(2, slot, world.tick, world.info, 1024, 16)
             connection.transport.write(length_prefixed(welcome.encode()) + self.snapshot_bytes(connection))
         for ref, refusal, _ in result.refused:
             if ref in self.connections:

@@ -23,8 +23,7 @@ class FrameStream:
         self.zone.join(0, "ann")
         self.zone.join(1, "bob")
         self.payload()
-        stats = list(Plaza.stats.items())
-        self.checker.on_welcome(Welcome(1, 0, 1, hz, "plaza", world.width, world.height, stats, 1024, 16))
+        self.checker.on_welcome(Welcome(2, 0, 1, world.info, 1024, 16))
         self.checker.check_snapshot(self.snapshot())
 
     def payload(self) -> bytes:

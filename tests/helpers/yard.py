@@ -107,7 +107,7 @@ def replica_of(zone: DrivenZone) -> World:
     (buffer,) = zone.history.since(None)
     snapshot = decode_server(buffer.payload)
     assert isinstance(snapshot, Snapshot)
-    world = World(zone.rules.width, zone.rules.height, dict(zone.rules.stats))
+    world = World(zone.info)
     world.restore(snapshot)
     return world
 

@@ -10,6 +10,7 @@ from typing import Any
 import zoneclient as client
 from helpers.gateway_fixture import GatewayFixture
 from helpers.waiting import until
+from helpers.worlds import zone_info
 from zoneclient.connection import Update, ZoneConnection
 
 from zoneserver.protocol.messages import Goodbye, Tick, Welcome
@@ -17,10 +18,10 @@ from zoneserver.protocol.messages import Goodbye, Tick, Welcome
 HOST = "127.0.0.1"
 
 
-WELCOME = Welcome(1, 0, 0, 20, "made up", 100, 100, [], 1024, 16).encode()
+WELCOME = Welcome(2, 0, 0, zone_info(100, 100, name="made up"), 1024, 16).encode()
 
 
-FIRST = Tick(1, 100, None, [], [], [], [], [], [], [], [], [])
+FIRST = Tick(1, 100, None)
 
 
 @contextlib.asynccontextmanager

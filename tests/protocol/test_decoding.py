@@ -68,13 +68,13 @@ def test_hello_rejects_a_name_or_ticket_of_another_type(name: Any, ticket: Any) 
 
 @pytest.mark.parametrize("length", [1023, 1024])
 def test_hello_accepts_str_and_bin_up_to_the_limit(length: int) -> None:
-    assert decode_client(Hello(1, "x" * length, b"").encode()) == Hello(1, "x" * length, b"")
-    assert decode_client(Hello(1, "x", b"y" * length).encode()) == Hello(1, "x", b"y" * length)
+    assert decode_client(Hello(2, "x" * length, b"").encode()) == Hello(2, "x" * length, b"")
+    assert decode_client(Hello(2, "x", b"y" * length).encode()) == Hello(2, "x", b"y" * length)
 
 
 def test_hello_rejects_str_and_bin_beyond_the_limit() -> None:
-    rejected(Hello(1, "x" * 1025, b"").encode())
-    rejected(Hello(1, "x", b"y" * 1025).encode())
+    rejected(Hello(2, "x" * 1025, b"").encode())
+    rejected(Hello(2, "x", b"y" * 1025).encode())
 
 
 def test_decode_client_rejects_str_that_is_not_utf_8() -> None:

@@ -109,7 +109,7 @@ def test_every_op_has_a_row() -> None:
 def test_the_page_names_the_encoding_and_the_limit_of_deflated_messages() -> None:
     assert f"`{DEFLATE}`, for [DEFLATED]" in PAGE
     assert f"inflated where it was deflated | {SERVER_PAYLOAD_BYTES // 2**20} MiB |" in PAGE
-    asking = Hello(1, "ann", b"", [DEFLATE] * ACTIONS_PER_PACKET)
+    asking = Hello(2, "ann", b"", [DEFLATE] * ACTIONS_PER_PACKET)
     assert f"array of at most {len(asking.encodings)} str" in PAGE
     assert decode_client(asking.encode()) == asking._replace(encodings=tuple(asking.encodings))
     with pytest.raises(WireError):

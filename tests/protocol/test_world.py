@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 from helpers.driven_zone import DrivenZone
+from helpers.worlds import world_of_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ xs, ys = st.integers(0, WIDTH), st.integers(0, HEIGHT)
 
 def world_of(*names: str) -> World:
     """A world with players of these names in the slots from 0 on, far from its borders."""
-    world = World(WIDTH, HEIGHT, STATS)
+    world = world_of_size(WIDTH, HEIGHT, STATS)
     for slot, name in enumerate(names):
         world.join(slot, name)
         world.place(slot, 100, 100)
@@ -32,7 +33,7 @@ def world_of(*names: str) -> World:
 
 def tick_of(tick: int, **changes: Any) -> Tick:
     """A TICK that is empty except for these fields."""
-    return replace(Tick(tick, 100, None, (), (), (), (), (), (), (), (), ()), **changes)
+    return replace(Tick(tick, 100, None), **changes)
 
 
 def sent(world: World) -> Snapshot:
@@ -125,7 +126,7 @@ def test_a_value_beyond_its_column_raises_and_changes_nothing(method: str, argum
 
 
 def test_join_puts_the_player_at_the_origin_with_initial_stats() -> None:
-    world = World(WIDTH, HEIGHT, STATS)
+    world = world_of_size(WIDTH, HEIGHT, STATS)
     world.tick = 9
     world.join(0, "ann")
     assert world.position(0, 99) == (0, 0)
@@ -276,11 +277,11 @@ def test_hash_does_not_cover_the_sequences() -> None:
 
 def test_restore_rejects_a_snapshot_with_another_number_of_stats() -> None:
     with pytest.raises(ValueError, match="a snapshot with 2 stats, expected 1"):
-        World(WIDTH, HEIGHT, {"hp": 1}).restore(sent(world_of("ann")))
+        world_of_size(WIDTH, HEIGHT, {"hp": 1}).restore(sent(world_of("ann")))
 
 
 def test_changes_of_a_restored_world_do_not_reach_the_original() -> None:
-    world, other = world_of("ann", "bob"), World(WIDTH, HEIGHT, STATS)
+    world, other = world_of("ann", "bob"), world_of_size(WIDTH, HEIGHT, STATS)
     other.restore(sent(world))
     other.leave(1)
     other.place(0, 1, 1)
@@ -366,7 +367,7 @@ class ScriptedZone:
 @settings(max_examples=120, deadline=None)
 @given(scripts)
 def test_a_replica_equals_the_world_of_the_server_after_every_tick(script: list[list[Step]]) -> None:
-    scripted, replica = ScriptedZone(), World(WIDTH, HEIGHT, STATS)
+    scripted, replica = ScriptedZone(), world_of_size(WIDTH, HEIGHT, STATS)
     for step in script:
         replica.apply(scripted.tick(step))
         assert replica.hash() == scripted.zone.world.hash()
@@ -376,7 +377,7 @@ def test_a_replica_equals_the_world_of_the_server_after_every_tick(script: list[
 @settings(max_examples=60, deadline=None)
 @given(scripts, scripts)
 def test_a_replica_restored_at_any_tick_stays_equal(before: list[list[Step]], after: list[list[Step]]) -> None:
-    scripted, replica = ScriptedZone(), World(WIDTH, HEIGHT, STATS)
+    scripted, replica = ScriptedZone(), world_of_size(WIDTH, HEIGHT, STATS)
     for step in before:
         scripted.tick(step)
     replica.restore(sent(scripted.zone.world))

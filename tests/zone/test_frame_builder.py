@@ -1,6 +1,7 @@
 """The frame builder: one record per player, however often it changed within the tick."""
 
 import pytest
+from helpers.worlds import world_of_size
 
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Tick
@@ -9,7 +10,7 @@ from zoneserver.zone.frame_builder import FrameBuilder
 
 
 def world_of(players: int) -> World:
-    world = World(1000, 1000, {"hp": 100, "kills": 0})
+    world = world_of_size(1000, 1000, {"hp": 100, "kills": 0})
     world.tick = 7
     for slot in range(players):
         world.join(slot, f"player{slot}")

@@ -12,7 +12,7 @@ from zoneserver.zone import frame_history as module
 from zoneserver.zone.frame_history import Form, History, Message
 
 PLAIN, DEFLATED = Form(LENGTH_PREFIX), Form(LENGTH_PREFIX, deflated=True)
-BIG = Tick(7, 100, None, range(300), bytes(300), bytes(300), bytes(300), (), (), (), (), ()).encode()
+BIG = Tick(7, 100, None, movers=range(300), seqs=bytes(300), vx=bytes(300), vy=bytes(300)).encode()
 
 
 class Marked:

@@ -153,5 +153,5 @@ class Population:
             elif only is None or holder == only:
                 found.append(self.things[slot])
         if where in found:
-            found.remove(where)  # type: ignore[arg-type]
+            found.remove(where)
         return found

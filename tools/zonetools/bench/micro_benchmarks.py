@@ -23,6 +23,7 @@ from zoneserver.protocol.decoding import decode_client
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, length_prefixed
 from zoneserver.protocol.messages import Act
 from zoneserver.protocol.world import World
+from zoneserver.protocol.zone_info import ZoneInfo, player_kind
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.frame_history import Form, Message
 from zoneserver.zone.link import Join, Requests, TickInput
@@ -91,7 +92,7 @@ def run_micro(name: str, runs: int) -> MicroResult:
 
 def _frame_encode() -> Callable[[], object]:
     """Encode a frame with the motions of 1,000 of 4,000 players, as at five actions per second and player."""
-    chance, world, builder = random.Random(_SEED), World(10_000, 10_000, {"hp": 100}), FrameBuilder()
+    chance, world, builder = random.Random(_SEED), World(ZoneInfo(kinds=(player_kind(hp=100),))), FrameBuilder()
     for slot in range(4 * _COUNT):
         world.join(slot, f"player-{slot}")
         world.place(slot, chance.randrange(10_001), chance.randrange(10_001), chance.randint(-25, 25))

@@ -7,6 +7,7 @@ from typing import Any
 
 from helpers.driven_zone import DrivenZone
 from helpers.tick_frames import changed
+from helpers.worlds import zone_info
 from zonetools.swarm.hostile.connection import DIVERGED, ReplicatingConnection
 
 from zoneserver.games.plaza import Plaza
@@ -20,7 +21,7 @@ async def test_diverged_replica_ends_the_connection() -> None:
     zone = DrivenZone(Plaza(), hz=1, seed=1)
     zone.join(0, "ann")
     zone.step()
-    welcome = Welcome(1, 0, 1, 1, "plaza", 10_000, 10_000, list(Plaza.stats.items()), 1024, 16)
+    welcome = Welcome(2, 0, 1, zone_info(10_000, 10_000, Plaza.stats, hz=1, name="plaza"), 1024, 16)
     snapshot = zone.world.snapshot().encode()
     right, wrong = (zone.step().frame for _ in range(2))
     sent = b"".join(map(length_prefixed, (welcome.encode(), snapshot, right, changed(wrong, hash=12345))))
