@@ -366,4 +366,4 @@ def test_run_finds_a_game_in_the_current_folder(run: Run, opened: list[Server | 
     player = server.player("ann")
     opened.append(player)
     welcome = player.read_until(Welcome)
-    assert (welcome.game, welcome.stats) == ("tag", [("tags", 3)])
+    assert (welcome.zone.name, welcome.zone.kinds[0].stats) == ("tag", (("tags", 3),))

@@ -193,7 +193,7 @@ class Peer:
             payload = inflate_message(payload)
         message = self._crowd.ticks.get(payload) or decode_server(payload)
         if isinstance(message, Welcome):
-            self._encodings = message.encodings
+            self._encodings = message.options
             assert self.replica is None, "a second welcome"
             self.replica = Replica(message)
         elif isinstance(message, Bye):
@@ -334,5 +334,5 @@ class Crowd:
         gateway = self.gateway
         left = gateway.connections, gateway.players_count, len(gateway.pending), gateway.broadcaster.behind
         assert left == (0, 0, 0, 0), f"connections, players, handshaking and behind are {left} when all are gone"
-        assert self.zone.world.names == [], "a player is still in the zone"
+        assert self.zone.world.holders == [], "a player is still in the zone"
         assert self.loop.timers == 0, "a timer outlives its session"

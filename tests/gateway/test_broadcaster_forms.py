@@ -72,7 +72,7 @@ async def test_welcome_names_the_encodings_that_the_server_agrees_to(
 ) -> None:
     node = await open_gateway(Chorus)
     client = await joined(node, "ann", *asked)
-    assert decode_server(await client.read_payload()).encodings == agreed  # type: ignore[union-attr]
+    assert decode_server(await client.read_payload()).options == agreed  # type: ignore[union-attr]
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.SNAPSHOT)
     node.tick()
     assert op_of(await client.read_payload()) == (Op.DEFLATED if agreed else Op.TICK)

@@ -51,7 +51,7 @@ async def test_message_between_hello_and_welcome_ends_the_session(
     await client.say(message)
     assert (await client.ended()).code == "PROTOCOL_ERROR"
     node.tick()
-    assert not node.zone.world.names
+    assert not node.zone.world.holders
 
 
 @pytest.mark.parametrize("payload", [b"\xc1", b"\x90", b"\x91\x10", b"GET / HTTP/1.1", Hello(2, "ann", b"").encode()])
@@ -255,7 +255,7 @@ async def test_gateway_keeps_nothing_of_players_who_left(open_gateway: OpenGatew
             0,
             0,
         )
-        assert not node.zone.world.names
+        assert not node.zone.world.holders
 
 
 # --- Memory ----------------------------------------------------------------------------------------

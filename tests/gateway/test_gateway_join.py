@@ -23,9 +23,9 @@ async def test_joining_player_gets_welcome_snapshot_and_every_later_tick(
     client = await connect(server.port)
     await client.hello("ann")
     welcome, snapshot = await client.welcomed()
-    assert (welcome.version, welcome.game, welcome.hz) == (PROTOCOL_VERSION, "plaza", 100)
+    assert (welcome.version, welcome.zone.name, welcome.zone.hz) == (PROTOCOL_VERSION, "plaza", 100)
     assert snapshot.tick == welcome.tick
-    assert snapshot.names[welcome.slot] == "ann"
+    assert snapshot.holders[welcome.slot] == "ann"
     ticks = [(await client.read_a(Tick)).tick for _ in range(20)]
     assert ticks == list(range(welcome.tick + 1, welcome.tick + 21))
 
@@ -68,7 +68,7 @@ async def test_hello_with_an_unprintable_or_long_name_is_rejected(open_gateway: 
 async def test_hello_with_a_name_of_24_printable_characters_is_accepted(open_gateway: OpenGateway, name: str) -> None:
     node = await open_gateway(Plaza)
     await node.join(name)
-    assert node.zone.world.names == [name]
+    assert node.zone.world.holders == [name]
 
 
 async def test_full_zone_rejects_new_players_and_keeps_its_own(open_gateway: OpenGateway) -> None:
@@ -107,7 +107,7 @@ async def test_newest_session_of_one_name_wins_within_one_tick(open_gateway: Ope
     node.tick()
     assert (await old.ended()).code == "REPLACED"
     await new.welcomed()
-    assert node.zone.world.names == ["ann"]
+    assert node.zone.world.holders == ["ann"]
 
 
 # --- Tickets and names ----------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Snapshot, Tick
 from zoneserver.protocol.world import World
-from zoneserver.zone.link import Ended, Join, RefusedAction, Requests, TickInput, TickOutput, ZoneInfo
+from zoneserver.protocol.zone_info import Kind, ZoneInfo
+from zoneserver.zone.link import Ended, Join, RefusedAction, Requests, TickInput, TickOutput
 from zoneserver.zone.zone import Zone
 
 __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_output", "encode_requests"]
@@ -34,13 +35,13 @@ def decode_requests(data: bytes) -> Requests:
 def encode_output(output: TickOutput) -> bytes:
     ended = [(ref, str(reason), text) for ref, reason, text in output.ended]
     data: bytes = msgpack.packb(
-        (output.tick, output.frame, output.records, output.joined, ended, output.refused), default=tuple
+        (output.tick, output.frame, output.records, output.joined, ended, output.refused, output.told), default=tuple
     )
     return data
 
 
 def decode_output(data: bytes) -> TickOutput:
-    tick, frame, records, joined, ended, refused = msgpack.unpackb(data)
+    tick, frame, records, joined, ended, refused, told = msgpack.unpackb(data)
     return TickOutput(
         tick,
         frame,
@@ -48,6 +49,7 @@ def decode_output(data: bytes) -> TickOutput:
         [(ref, slot) for ref, slot in joined],
         [Ended(ref, CloseReason(reason), text) for ref, reason, text in ended],
         [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
+        [(ref, payload) for ref, payload in told],
     )
 
 
@@ -55,8 +57,8 @@ class BytesLink:
     """The gateway's end. It applies the frames to a world of its own, and makes snapshots of that world."""
 
     def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
-        name, hz, width, height, stats = msgpack.unpackb(info)
-        self.info = ZoneInfo(name, hz, width, height, tuple((stat, first) for stat, first in stats))
+        *facts, kinds, board = msgpack.unpackb(info, use_list=False)
+        self.info = ZoneInfo(*facts, tuple(Kind(*kind) for kind in kinds), board)
         self._world = World(self.info)
         state = decode_server(snapshot)
         assert isinstance(state, Snapshot)

@@ -58,7 +58,6 @@ class HonestServer:
         for ref, slot in result.joined:
             connection = self.connections[ref]
             connection.slot = slot
-            stats = list(Plaza.stats.items())
             welcome = Welcome(2, slot, world.tick, world.info, 1024, 16)
             connection.transport.write(length_prefixed(welcome.encode()) + self.snapshot_bytes(connection))
         for ref, refusal, _ in result.refused:

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoneserver.protocol.decoding import WireError, decode_act, decode_client
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Act, ClientMessage, Hello, Op, ServerMessage
+from zoneserver.protocol.messages import Act, ClientMessage, Hello, Op, ServerMessage
+from zoneserver.protocol.values import ACTIONS_PER_PACKET
 
 
 def rejected(payload: bytes) -> None:

@@ -33,6 +33,7 @@ from zoneserver.protocol.messages import (
     ServerMessage,
     Snapshot,
     Tick,
+    Welcome,
 )
 
 
@@ -42,12 +43,12 @@ def rejected(payload: bytes) -> None:
 
 
 def test_decode_server_ignores_additional_elements() -> None:
-    assert decode_server(pack(Op.PONG, 1, 2, "new", [3])) == Pong(1, 2)
+    assert decode_server(pack(Op.PONG, 1, 2, 3, "new", [3])) == Pong(1, 2, 3)
 
 
 @pytest.mark.parametrize(
     "message",
-    [WELCOME, Pong(1, 2), Refusal(1, 2, "A", "b"), Bye("A", "b", False)],
+    [WELCOME, Pong(1, 2, 3), Refusal(1, 2, "A", "b"), Bye("A", "b", False)],
     ids=lambda message: type(message).__name__,
 )
 def test_decode_server_rejects_a_message_cut_short_anywhere(message: ServerMessage) -> None:
@@ -82,19 +83,24 @@ def test_decode_server_decodes_deep_nesting_or_raises_wire_error(around: Callabl
 
 def tick_elements(**changes: Any) -> list[Any]:
     """The elements of a TICK with two movers, some of them changed."""
+    acted: dict[str, Any] = {
+        "who": b"\x01\x00\x00\x02\x00",
+        "seqs": b"\x01\x02",
+        "vx": b"\x01\x02",
+        "vy": b"\x01\x02",
+    }
     elements: dict[str, Any] = {
         "op": Op.TICK,
         "tick": 1,
         "dilation_percent": 100,
         "hash": None,
-        "who": b"\x01\x00\x00\x02\x00",
-        "seqs": b"\x01\x02",
-        "vx": b"\x01\x02",
-        "vy": b"\x01\x02",
-        "placed": [],
-        "joins": [],
         "leaves": [],
+        "joins": [],
+        "acted": list((acted | {name: changes.pop(name) for name in acted if name in changes}).values()),
+        "steered": [b"\x01\x00\x00", b"\x05", b"\xff"],
+        "placed": [],
         "stats": [],
+        "board": [],
         "events": [],
     }
     return list((elements | changes).values())
@@ -123,12 +129,26 @@ def test_tick_elements_without_changes_are_accepted() -> None:
         {"placed": [1, 2, 3, 4]},
         {"placed": [1, 2, 3, 4, "5"]},
         {"placed": None},
-        {"joins": [[1]]},
-        {"joins": [["1", "ann"]]},
-        {"joins": [[1, b"ann"]]},
-        {"joins": [[True, "ann"]]},
-        {"joins": [[-1, "ann"]]},
-        {"joins": [[65_536, "ann"]]},
+        {"acted": [b"\x01", b"", b""]},
+        {"acted": None},
+        {"steered": [b"\x01\x00\x00", b"\x05"]},
+        {"steered": [b"\x01\x00\x00", b"\x05", b""]},
+        {"steered": [b"\x01", b"\x05", b""]},
+        {"board": [0]},
+        {"board": ["0", 1]},
+        {"board": [0, 1.5]},
+        {"board": [0, None]},
+        {"board": [0, 2**53]},
+        {"board": [0, "x" * 257]},
+        {"joins": [1]},
+        {"joins": [[1, "ann"]]},
+        {"joins": ["1", "ann"]},
+        {"joins": [1, b"ann"]},
+        {"joins": [1, 0]},
+        {"joins": [1, True]},
+        {"joins": [True, "ann"]},
+        {"joins": [-1, "ann"]},
+        {"joins": [65_536, "ann"]},
         {"joins": ""},
         {"leaves": ["1"]},
         {"leaves": 1},
@@ -154,17 +174,21 @@ def test_tick_with_one_wrong_element_is_rejected(changes: dict[str, Any]) -> Non
 
 def snapshot_elements(**changes: Any) -> list[Any]:
     """The elements of a SNAPSHOT of one player, some of them changed."""
-    elements: dict[str, Any] = {
-        "op": Op.SNAPSHOT,
-        "tick": 1,
-        "names": ["ann"],
+    motion: dict[str, Any] = {
         "x": bytes(4),
         "y": bytes(4),
         "vx": bytes(1),
         "vy": bytes(1),
         "since": bytes(4),
         "seq": bytes(1),
+    }
+    elements: dict[str, Any] = {
+        "op": Op.SNAPSHOT,
+        "tick": 1,
+        "names": ["ann"],
+        "motion": list((motion | {name: changes.pop(name) for name in motion if name in changes}).values()),
         "stats": [bytes(4)],
+        "board": [1, "ann"],
     }
     return list((elements | changes).values())
 
@@ -177,7 +201,12 @@ def test_snapshot_elements_without_changes_are_accepted() -> None:
     "changes",
     [
         {"tick": 1.0},
-        {"names": [1]},
+        {"names": [0]},
+        {"names": [True]},
+        {"names": [b"ann"]},
+        {"motion": [bytes(4)] * 5},
+        {"board": None},
+        {"board": [1.5]},
         {"names": ["ann", None]},
         {"names": []},
         {"names": None},
@@ -206,23 +235,50 @@ def test_snapshot_of_one_slot_too_many_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    "elements",
+    "changes",
     [
-        (Op.WELCOME, 1, 0, 0, 0, "g", [1, 1], [], [1, 1]),
-        (Op.WELCOME, True, 0, 0, 20, "g", [1, 1], [], [1, 1]),
-        (Op.WELCOME, 1, 0, 0, 20, b"g", [1, 1], [], [1, 1]),
-        (Op.WELCOME, 1, 0, 0, 20, "g", [1], [], [1, 1]),
-        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [["hp"]], [1, 1]),
-        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [["hp", "x"]], [1, 1]),
-        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [], [1.0, 1]),
-        (Op.WELCOME, 1, None, 0, 20, "g", [1, 1], [], [1, 1]),
-        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [], [1, 1], "deflate"),
-        (Op.WELCOME, 1, 0, 0, 20, "g", [1, 1], [], [1, 1], [b"deflate"]),
+        {"version": True},
+        {"slot": "0"},
+        {"slot": False},
+        {"tick": None},
+        {"game": ["g"]},
+        {"game": [b"g", ""]},
+        {"game": ["g", 3]},
+        {"game": "g"},
+        {"measures": [0, 1, 1, 1]},
+        {"measures": [20, 1, 1, 0]},
+        {"measures": [20, 1, 1]},
+        {"measures": [20, 1, 1.0, 1]},
+        {"kinds": []},
+        {"kinds": [["player"]]},
+        {"kinds": [["player", [["hp"]]]]},
+        {"kinds": [["player", [["hp", "x"]]]]},
+        {"kinds": [["player", []]] * 257},
+        {"board": [["match"]]},
+        {"board": [["match", None]]},
+        {"board": [[1, 1]]},
+        {"limits": [1.0, 1]},
+        {"limits": [1]},
+        {"options": "deflate"},
+        {"options": [b"deflate"]},
     ],
     ids=repr,
 )
-def test_welcome_with_one_wrong_element_is_rejected(elements: tuple[Any, ...]) -> None:
-    rejected(pack(*elements))
+def test_welcome_with_one_wrong_element_is_rejected(changes: dict[str, Any]) -> None:
+    elements: dict[str, Any] = {
+        "op": Op.WELCOME,
+        "version": 2,
+        "slot": 0,
+        "tick": 0,
+        "game": ["g", ""],
+        "measures": [20, 1, 1, 20],
+        "kinds": [["player", [["hp", 100]]]],
+        "board": [["match", 0]],
+        "limits": [1024, 16],
+        "options": [],
+    }
+    assert isinstance(decode_server(pack(*elements.values())), Welcome)
+    rejected(pack(*(elements | changes).values()))
 
 
 @pytest.mark.parametrize("message", [TICK, EMPTY_TICK, SNAPSHOT], ids=lambda message: type(message).__name__)
@@ -244,7 +300,9 @@ def test_inflate_message_accepts_only_snapshot_and_tick(message: ServerMessage) 
             inflate_message(deflated)
 
 
-@pytest.mark.parametrize("message", [WELCOME, SNAPSHOT, TICK, Pong(1, 2)], ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize(
+    "message", [WELCOME, SNAPSHOT, TICK, Pong(1, 2, 3)], ids=lambda message: type(message).__name__
+)
 def test_inflate_message_rejects_a_message_that_is_not_deflated(message: ServerMessage) -> None:
     with pytest.raises(WireError):
         inflate_message(message.encode())

@@ -12,7 +12,8 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.decoding import WireError, decode_client, decode_server
 from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET, DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
+from zoneserver.protocol.messages import DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
+from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.zone.rules import Player
 
 PAGE = (ROOT / "PROTOCOL.md").read_text()

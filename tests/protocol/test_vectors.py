@@ -110,5 +110,5 @@ def test_applying_the_tick_to_the_snapshot_gives_the_hash() -> None:
     world.restore(snapshot)
     world.apply(tick)
     assert world.hash() == chain["hash"] == tick.hash
-    assert world.names == chain["names"]
+    assert world.holders == chain["names"]
     assert [list(world.position(slot)) for slot in world.slots()] == chain["positions"]

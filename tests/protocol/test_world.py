@@ -157,9 +157,9 @@ def test_leave_rejects_a_free_slot(slot: int) -> None:
 def test_leave_drops_free_slots_at_the_end() -> None:
     world = world_of("ann", "bob", "eve")
     world.leave(1)
-    assert world.names == ["ann", None, "eve"]
+    assert world.holders == ["ann", None, "eve"]
     world.leave(2)
-    assert world.names == ["ann"]
+    assert world.holders == ["ann"]
     assert world.hash() == world_of("ann").hash()
 
 
@@ -178,7 +178,7 @@ def test_a_reused_slot_keeps_nothing_of_the_former_player() -> None:
 def test_join_beyond_the_end_adds_free_slots_between() -> None:
     world = world_of("ann")
     world.join(3, "bob")
-    assert world.names == ["ann", None, None, "bob"]
+    assert world.holders == ["ann", None, None, "bob"]
     assert {len(column) for column in (world.x, world.y, world.vx, world.vy, world.since, world.seq, *world.stats)} == {
         4
     }
@@ -218,7 +218,7 @@ def test_apply_rejects_a_frame_that_does_not_follow_and_changes_nothing(tick: in
 def test_apply_handles_a_leave_before_a_join_of_one_slot() -> None:
     world = world_of("ann")
     world.apply(tick_of(1, leaves=(0,), joins=((0, "bob"),)))
-    assert world.names == ["bob"]
+    assert world.holders == ["bob"]
 
 
 def test_apply_handles_motion_of_the_rules_after_motion_of_the_player() -> None:
@@ -237,7 +237,7 @@ def test_apply_notes_the_sequence_of_player_events_only() -> None:
 
 
 def set_name(world: World) -> None:
-    world.names[0] = "ana"
+    world.holders[0] = "ana"
 
 
 def set_stat(world: World) -> None:
@@ -276,7 +276,7 @@ def test_hash_does_not_cover_the_sequences() -> None:
 
 
 def test_restore_rejects_a_snapshot_with_another_number_of_stats() -> None:
-    with pytest.raises(ValueError, match="a snapshot with 2 stats, expected 1"):
+    with pytest.raises(ValueError, match="a snapshot with 2 stats and 0 entries"):
         world_of_size(WIDTH, HEIGHT, {"hp": 1}).restore(sent(world_of("ann")))
 
 

@@ -47,7 +47,7 @@ def test_motion_and_stats_are_those_at_the_end_of_the_tick() -> None:
     builder, world = FrameBuilder(), world_of(1)
     builder.moved[0] = 1
     builder.placed.add(0)
-    builder.stats[0, 1] = None
+    builder.stats[0] = 0b10
     world.place(0, 5, 6, 1, 2)
     world.stats[1][0] = 9
     tick = encoded(builder, world)
@@ -61,7 +61,7 @@ def test_player_has_one_record_however_often_it_changed() -> None:
     for seq in range(5):
         builder.moved[0] = seq
         builder.placed.add(0)
-        builder.stats[0, 0] = None
+        builder.stats[0] = 0b1
     assert builder.records == 3
     tick = encoded(builder, world)
     assert (list(tick.seqs), len(tick.placed), len(tick.stats)) == ([4], 5, 3)
@@ -92,7 +92,7 @@ def test_builder_is_empty_after_encode() -> None:
     empty = builder.encode(world, 100, None)
     builder.moved[0] = 1
     builder.placed.add(1)
-    builder.stats[1, 0] = None
+    builder.stats[1] = 0b1
     builder.joined(0, "player0")
     builder.left(4)
     builder.event(0, 1, "wave")

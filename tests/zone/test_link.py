@@ -154,7 +154,7 @@ def test_names_and_the_player_limit_hold_over_all_gateways() -> None:
     dan = zone.connect(0, "dan")
     zone.tick()
     assert dan.slot == 1
-    assert [name for name in zone.zone.world.names if name] == ["ann", "dan", "cid"]
+    assert [name for name in zone.zone.world.holders if name] == ["ann", "dan", "cid"]
 
 
 def test_gateway_that_connects_late_makes_its_own_snapshots() -> None:

@@ -230,12 +230,13 @@ def test_motion_supersedes_only_its_players_motions_of_one_tick() -> None:
     assert zone.counters.superseded_total == 0
 
 
-def test_push_by_another_player_is_sent_as_placed() -> None:
+def test_push_by_another_player_is_sent_as_steered() -> None:
     zone = zone_of("ann", "bob")
     zone.submit(1, 1, [("push", 1, 7)])
     tick = told(zone.step())
     assert moved(tick) == []
-    assert list(tick.placed) == [1, 100, 100, 7, 0]
+    assert list(tick.placed) == []
+    assert (list(tick.steered), list(tick.steered_vx), list(tick.steered_vy)) == ([1], [7], [0])
     assert list(tick.events) == [(0, 1, "push", 1, 7)]
 
 
@@ -270,7 +271,7 @@ def test_a_tick_that_fails_keeps_what_it_did_not_come_to(method: str, monkeypatc
     result = zone.step()
     assert result.joined == [(3, 0)]
     assert (list(told(result).leaves), told(result).events) == ([0], ((1, 1, "say", "hi"),))
-    assert [name for name in zone.world.names if name] == ["cid", "bob"]
+    assert [name for name in zone.world.holders if name] == ["cid", "bob"]
 
 
 def test_a_player_who_leaves_after_a_failed_tick_does_not_come_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +286,7 @@ def test_a_player_who_leaves_after_a_failed_tick_does_not_come_in(monkeypatch: p
         zone.step()
     zone.leave(2)
     assert zone.step().joined == []
-    assert zone.world.names == ["ann"]
+    assert zone.world.holders == ["ann"]
 
 
 class Unspeakable(Exception):
@@ -309,7 +310,7 @@ def test_an_exception_whose_text_raises_costs_only_its_rule(
     zone.join(4, "dan")
     assert zone.step().joined == joined
     assert zone.counters.rule_failures_total == 2
-    assert len(zone.world.names) == len(joined)
+    assert len(zone.world.holders) == len(joined)
 
 
 def test_too_many_actions_are_refused_with_the_last_finished_tick() -> None:

@@ -21,7 +21,7 @@ def test_callback_that_raises_is_counted_and_changes_nothing_else(failing: str) 
     zone.join(3, "eve")
     result = zone.step()
     assert moved(told(result)) == [(0, 1, 1, 1)]
-    assert zone.world.names == ["ann", "eve"]
+    assert zone.world.holders == ["ann", "eve"]
     assert zone.counters.rule_failures_total == before + 1
 
 

@@ -64,7 +64,7 @@ def test_free_slot_goes_to_the_next_player() -> None:
     tick = told(result)
     assert result.joined == [(3, 0)]
     assert (list(tick.leaves), list(tick.joins), list(tick.events)) == ([0], [(0, "eve")], [])
-    assert zone.world.names == ["eve", "bob"]
+    assert zone.world.holders == ["eve", "bob"]
 
 
 def test_lowest_free_slot_is_taken_first() -> None:

@@ -359,7 +359,7 @@ def test_slot_of_a_player_turned_away_is_free_though_its_holder_left_in_the_same
     assert list(told(result).leaves) == [0]
     assert list(told(result).joins) == []
     replica.apply(told(result))
-    assert replica.names == [None, "abe"]
+    assert replica.holders == [None, "abe"]
     assert replica.hash() == zone.world.hash()
 
 

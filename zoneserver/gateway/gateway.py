@@ -19,7 +19,7 @@ from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.closed import Closed
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
-from zoneserver.gateway.handshake import PendingConnections
+from zoneserver.gateway.handshake import PendingConnections, objection_to
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
@@ -27,7 +27,6 @@ from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, RefusalCode
 from zoneserver.protocol.decoding import WireError, decode_act, decode_client
 from zoneserver.protocol.messages import (
     DEFLATE,
-    PROTOCOL_VERSION,
     WATCH,
     Goodbye,
     Hello,
@@ -37,7 +36,6 @@ from zoneserver.protocol.messages import (
     Refusal,
     op_of,
 )
-from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.zone.frame_history import Form, History
 from zoneserver.zone.link import Join, Requests, TickOutput, ZoneLink
 
@@ -231,19 +229,9 @@ class Gateway:
                 session.end(CloseReason.CLIENT_LEFT)
 
     def _hello(self, session: Session, hello: Hello) -> None:
-        if hello.version != PROTOCOL_VERSION:
-            text = f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}"
-            session.end(CloseReason.VERSION_MISMATCH, text)
-            return
-        version = self._link.info.version
-        if hello.game_version not in {"", version}:
-            text = (
-                f"this server runs version {version or 'without a name'}, the client asks for {hello.game_version:.40}"
-            )
-            session.end(CloseReason.GAME_VERSION, text)
-            return
-        if not is_name(hello.name):
-            session.end(CloseReason.BAD_NAME, NAME_TEXT)
+        objection = objection_to(hello, self._link.info.version)
+        if objection is not None:
+            session.end(*objection)
             return
         session.label = hello.name
         guard = FloodGuard(self._limits, self.pending.address_budgets(session))

@@ -10,13 +10,26 @@ from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import PROTOCOL_VERSION, Hello
+from zoneserver.protocol.player_names import NAME_TEXT, is_name
 
-__all__ = ["PendingConnections"]
+__all__ = ["PendingConnections", "objection_to"]
 
 log = logging.getLogger(__name__)
 
 # At most so many rejected connections are told why at once. Connections beyond this are dropped without a goodbye.
 _REJECTED_MAX = 64
+
+
+def objection_to(hello: Hello, game_version: str) -> tuple[CloseReason, str] | None:
+    """A reason to reject a HELLO as soon as it is read, and its text; None if there is none."""
+    if hello.version != PROTOCOL_VERSION:
+        text = f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}"
+        return CloseReason.VERSION_MISMATCH, text
+    if hello.game_version not in {"", game_version}:
+        text = f"this server runs version {game_version!r} of the game, the client asks for {hello.game_version!r:.40}"
+        return CloseReason.GAME_VERSION, text
+    return None if is_name(hello.name) else (CloseReason.BAD_NAME, NAME_TEXT)
 
 
 class PendingConnections:

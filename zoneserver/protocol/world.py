@@ -15,6 +15,7 @@ import operator
 import zlib
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 from zoneserver.protocol import columns
 from zoneserver.protocol.messages import Snapshot, Tick
@@ -226,8 +227,9 @@ class World:
         stats = iter(frame.stats)
         for slot, index, value in zip(stats, stats, stats, strict=True):
             self.stats[index][slot] = value
+        index: Any
         for index, entry in zip(frame.board[::2], frame.board[1::2], strict=True):
-            self.board[operator.index(index)] = entry
+            self.board[index] = entry
 
     # --- The whole state --------------------------------------------------------------------------
 

@@ -87,7 +87,8 @@ def handlers_of(rules: Rules) -> dict[str, MethodType]:
 
 def private_kinds(rules: Rules) -> frozenset[str]:
     """The kinds of actions that are answered to their player, and told to nobody else."""
-    return frozenset(kind for kind, handler in handlers_of(rules).items() if handler.__func__.__zone_action__.private)
+    handlers: dict[str, Any] = dict(handlers_of(rules))
+    return frozenset(kind for kind, handler in handlers.items() if handler.__zone_action__.private)
 
 
 def parameters_of(handler: MethodType) -> list[Parameter]:

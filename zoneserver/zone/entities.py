@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from zoneserver.protocol.messages import Told
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
-
-if TYPE_CHECKING:
-    from zoneserver.zone.population import Population
 
 __all__ = ["Entity", "Player", "Thing"]
 
@@ -73,7 +71,7 @@ class Entity:
             raise self._is_gone()
         self._remember_motion()
         self._world.move(self._slot, vx, vy)
-        self._frame.steered[self._slot] = None
+        self._frame.steered.add(self._slot)
 
     def place(self, x: int, y: int, vx: int = 0, vy: int = 0) -> None:
         """Puts the entity at (x, y), for a spawn or a teleport.
@@ -85,7 +83,7 @@ class Entity:
             raise self._is_gone()
         self._remember_motion()
         self._world.place(self._slot, x, y, vx, vy)
-        self._frame.placed[self._slot] = None
+        self._frame.placed.add(self._slot)
 
     def distance_to(self, other: Entity) -> float:
         """The distance to another entity at the current tick, in the game's units."""
@@ -208,11 +206,11 @@ class Player(Entity):
 class Thing(Entity):
     """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed."""
 
-    __slots__ = ("_population",)
+    __slots__ = ("_take_out",)
 
-    def __init__(self, slot: int, world: World, frame: FrameBuilder, population: Population) -> None:
+    def __init__(self, slot: int, world: World, frame: FrameBuilder, take_out: Callable[[Thing], None]) -> None:
         super().__init__(slot, world, frame)
-        self._population = population
+        self._take_out = take_out
 
     def __repr__(self) -> str:
         if not self._present:
@@ -230,4 +228,4 @@ class Thing(Entity):
         """Takes the thing out of the zone. Raises LookupError when it is gone already."""
         if not self._present:
             raise self._is_gone()
-        self._population.remove(self)
+        self._take_out(self)

@@ -32,10 +32,10 @@ class FrameBuilder:
     def _clear(self) -> None:
         # The low byte of the newest action that moved each slot.
         self.moved: dict[int, int] = {}
-        # Slots to which the rules gave another velocity; a dict as a set that keeps its order.
-        self.steered: dict[int, None] = {}
+        # Slots to which the rules gave another velocity.
+        self.steered: set[int] = set()
         # Slots that the rules put elsewhere.
-        self.placed: dict[int, None] = {}
+        self.placed: set[int] = set()
         # What holds each slot that was taken.
         self.joins: dict[int, str | int] = {}
         self.leaves: list[int] = []
@@ -95,8 +95,8 @@ class FrameBuilder:
     def _drop(self, slot: int) -> None:
         self.kicked.pop(slot, None)
         self.moved.pop(slot, None)
-        self.steered.pop(slot, None)
-        self.placed.pop(slot, None)
+        self.steered.discard(slot)
+        self.placed.discard(slot)
         self.stats.pop(slot, None)
 
     # --- Undo -------------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ class FrameBuilder:
         if moved is not None:
             self.moved[slot] = moved
         if not is_steered:
-            self.steered.pop(slot, None)
+            self.steered.discard(slot)
         if not is_placed:
-            self.placed.pop(slot, None)
+            self.placed.discard(slot)
 
     def restore_stats(self, slot: int, stats: int) -> None:
         """Sets which stats of a slot are noted, as it was before."""
@@ -146,26 +146,29 @@ class FrameBuilder:
         if moved is not None:
             self.moved[slot] = moved
         if is_steered:
-            self.steered[slot] = None
+            self.steered.add(slot)
         if is_placed:
-            self.placed[slot] = None
+            self.placed.add(slot)
 
     # --- The frame --------------------------------------------------------------------------------
 
     @property
     def records(self) -> int:
         """How many changes were noted so far, all of which each receiver will be told."""
-        motions = len(self.moved) + len(self.steered) + len(self.placed)
+        motions = len(self.moved) + len(self.placed) + len(self._told_as_steered())
         slots = len(self.joins) + len(self.leaves)
         stats = sum(changed.bit_count() for changed in self.stats.values())
         return motions + slots + stats + len(self.board) + len(self.events)
+
+    def _told_as_steered(self) -> set[int]:
+        # The motion of a slot in `placed` or in `moved` is told there already.
+        return self.steered - self.placed - self.moved.keys()
 
     def encode(self, world: World, dilation_percent: int, state_hash: int | None) -> bytes:
         """The frame of the world's current tick. The builder is empty afterwards."""
         moved, placed = self.moved, self.placed
         movers = sorted(moved)
-        # The motion of a slot in `placed` or in `moved` is told there already.
-        steered = sorted(slot for slot in self.steered if slot not in placed and slot not in moved)
+        steered = sorted(self._told_as_steered())
         places: list[int] = []
         for slot in sorted(placed):
             places += (slot, world.x[slot], world.y[slot], world.vx[slot], world.vy[slot])

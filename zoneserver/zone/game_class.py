@@ -117,8 +117,8 @@ def _stat_problems(what: str, stats: object) -> Iterator[str]:
     for stat, first in stats.items():
         if not _is_name(stat) or type(first) is not int or first not in INT32:
             yield (
-                f"{what} has {stat!r:.40}: {first!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} bytes "
-                "and a whole number of 32 bits"
+                f"{what} has {stat!r:.40}: {first!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} "
+                "bytes and a whole number of 32 bits"
             )
 
 

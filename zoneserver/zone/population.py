@@ -93,8 +93,8 @@ class Population:
             self._give_slot(slot)
             raise
         frame.joined(slot, number)
-        frame.placed[slot] = None
-        thing = self.things[slot] = Thing(slot, world, frame, self)
+        frame.placed.add(slot)
+        thing = self.things[slot] = Thing(slot, world, frame, self.remove)
         for stat, value in stats.items():
             world.stats[indexes[stat]][slot] = value
             frame.stats[slot] = frame.stats.get(slot, 0) | 1 << indexes[stat]

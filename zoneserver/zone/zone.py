@@ -164,7 +164,7 @@ class Zone:
         world.tick = tick_input.tick
         _set(rules, tick=world.tick)
         # A motion that was set between two ticks, as in `on_start`, counts from this tick on.
-        self._frame.placed.update(self._frame.steered)
+        self._frame.placed |= self._frame.steered
         for slot in self._frame.placed:
             world.since[slot] = world.tick
         self._dilation_percent = tick_input.dilation_percent

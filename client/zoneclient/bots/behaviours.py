@@ -63,10 +63,10 @@ class Fighter:
 
     def _choose(self, bot: Bot, replica: Replica) -> int | None:
         """Return the present target while it is alive and near; otherwise try a few random slots."""
-        slots = len(replica.world.names)
+        slots = len(replica.world.holders)
         here = replica.position(bot.slot)
         for candidate in (self.target, *(bot.random.randrange(slots) for _ in range(8))):
-            if candidate is None or candidate == bot.slot or not replica.world.has(candidate):
+            if candidate is None or candidate == bot.slot or replica.name(candidate) is None:
                 continue
             if replica.stat(candidate, "hp") > 0 and math.dist(here, replica.position(candidate)) < SIGHT:
                 self.target = candidate
@@ -97,7 +97,7 @@ class Idle:
 def velocity(bot: Bot, heading: float) -> tuple[int, int]:
     """Return the velocity of a walk in direction `heading` (radians), in units per tick."""
     assert bot.welcome is not None
-    speed = min(SPEED / bot.welcome.hz, VELOCITY_MAX)
+    speed = min(SPEED / bot.welcome.zone.hz, VELOCITY_MAX)
     # Round towards zero: rounded up along both axes, the speed could exceed the limit of the game.
     return int(speed * math.cos(heading)), int(speed * math.sin(heading))
 

@@ -9,7 +9,8 @@ from typing import Protocol
 from zoneclient.bots.action_tracker import ActionCounts, ActionTracker
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
-from zoneserver.protocol.messages import Refusal, Value, Welcome
+from zoneserver.protocol.messages import Refusal, Welcome
+from zoneserver.protocol.values import Value
 
 __all__ = ["Behaviour", "Bot", "Decision"]
 
@@ -59,6 +60,7 @@ class Bot(ClientProtocol):
         """The slot of this bot in the frames; -1 before the welcome."""
 
     def on_welcome(self, welcome: Welcome) -> None:
+        assert welcome.slot is not None, "a bot does not watch"
         self.slot = welcome.slot
 
     def perform(self, due: float, replica: Replica) -> None:

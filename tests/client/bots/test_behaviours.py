@@ -41,7 +41,6 @@ class Crowd:
 
         self.zone = DrivenZone(Game(), hz=hz, seed=seed)
         world = self.zone.world
-        stats = list(Game.stats.items())
         welcome = Welcome(2, 0, 0, world.info, 1024, 16)
         self.replica = Replica(welcome)
         self.bots = [BotStub(slot, welcome, seed * 100 + slot) for slot in range(len(roles))]

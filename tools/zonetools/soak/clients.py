@@ -190,6 +190,7 @@ class RecordingClient(ClientProtocol):
     def slot(self) -> int:
         """The slot of this player in the frames."""
         assert self.welcome is not None
+        assert self.welcome.slot is not None
         return self.welcome.slot
 
     async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:

@@ -126,6 +126,7 @@ async def _try(
     """Try one action and check its answer. Returns the slot, which must not appear in any frame."""
     with contextlib.closing(await lab.raw(server)) as client:
         slot = (await client.join(f"bad-{number}")).slot
+        assert slot is not None
         if action[-1] is None and code in {"SELF", "OUT_OF_RANGE"}:
             action = (action[0], slot if code == "SELF" else recorder.slot)
         await client.send(packet(Op.ACT, 1, [action]))

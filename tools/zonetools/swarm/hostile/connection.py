@@ -11,7 +11,8 @@ from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.messages import Bye, Pong, Refusal, Snapshot, Tick, Value, Welcome
+from zoneserver.protocol.messages import Bye, Pong, Refusal, Snapshot, Tick, Welcome
+from zoneserver.protocol.values import Value
 
 DIVERGED = "DIVERGED"
 """The close code that a ReplicatingConnection reports when a state hash differs from the hash of its replica."""

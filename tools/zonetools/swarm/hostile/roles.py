@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET, PROTOCOL_VERSION, Hello, Ping
+from zoneserver.protocol.messages import PROTOCOL_VERSION, Hello, Ping
+from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zonetools.swarm.hostile.connection import HostileConnection, NoHelloConnection, ReplicatingConnection
 
 BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
@@ -171,6 +172,7 @@ class Spoof(Role):
 
     async def act(self, connection: HostileConnection) -> None:
         assert connection.welcome is not None
+        assert connection.welcome.slot is not None
         other_slot = connection.welcome.slot ^ 1
         while True:
             for kind, *arguments in (
