@@ -18,14 +18,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Protocol, Self, TypeVar
 
 import pytest
-from zoneclient.connection import Event, ZoneConnection, connect
+from zoneclient.connection import ZoneConnection, connect
+from zoneclient.errors import ActionRefusedError
 from zoneclient.replica import Replica
+from zoneclient.update import Event
 
-from zoneserver.protocol.messages import Refusal
+from zoneserver.protocol.messages import Told
 from zoneserver.protocol.values import Value
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Refused, Rules
@@ -108,6 +110,7 @@ class TestClient:
         self, background: _Background, server: ZoneServer, zone: ZoneConnection, stack: contextlib.AsyncExitStack
     ) -> None:
         self.name = zone.name
+        assert zone.slot is not None
         self.slot = zone.slot
         """The slot of this player in frames, and in actions that name a player."""
         self._background = background
@@ -115,9 +118,9 @@ class TestClient:
         self._zone = zone
         # Closes the connection.
         self._stack = stack
-        # The events that `hears` has not returned yet, and the refusals by sequence.
+        # What `hears` and `receives` have not returned yet.
         self._events: list[Event] = []
-        self._refusals: dict[int, Refusal] = {}
+        self._told: list[Told] = []
         # The exception that ended the session.
         self._over: Exception | None = None
         # Notified of each change of the attributes above, and of the replica.
@@ -127,20 +130,28 @@ class TestClient:
     def act(self, kind: str, *arguments: Value) -> None:
         """Sends an action, and returns when it has happened. Raises Refused if the zone has refused it."""
 
-        async def act() -> None:
-            seq = self._zone.act(kind, *arguments)
-            self._zone.flush()
-            slot, replica = self.slot, self._zone.replica
-            await self._until(
-                lambda: seq in self._refusals or replica.world.seq[slot] == seq & 0xFF,
-                f"the action {kind!r} neither happened nor was refused",
-            )
-            self._background.note_tick(self._server, replica.tick)
-            refusal = self._refusals.pop(seq, None)
-            if refusal is not None:
-                raise Refused(refusal.code, refusal.text)
+        zone = self._zone
+        self._do(kind, lambda: zone.done(zone.act(kind, *arguments), timeout=PATIENCE_SECONDS))
 
-        self._background.call(act())
+    def ask(self, kind: str, *arguments: Value) -> tuple[Any, ...]:
+        """Sends a private action, and returns its answer. Raises Refused if the zone has refused it."""
+        return self._do(kind, lambda: self._zone.ask(kind, *arguments, timeout=PATIENCE_SECONDS))
+
+    def receives(self, kind: str) -> Told:
+        """The next message of this kind that the game has told this player alone. Others are kept for later calls."""
+
+        async def receives() -> Told:
+            await self._until(lambda: any(told.kind == kind for told in self._told), f"nothing {kind!r} was told")
+            told = next(told for told in self._told if told.kind == kind)
+            self._told.remove(told)
+            return told
+
+        return self._background.call(receives())
+
+    @property
+    def told(self) -> list[Told]:
+        """What the game has told this player alone, and `receives` has not returned yet."""
+        return self._ask(lambda _replica: list(self._told))
 
     def hears(self, kind: str) -> Event:
         """The next event of this kind. Events of other kinds are kept for later calls."""
@@ -163,12 +174,21 @@ class TestClient:
         """The names of all players in the zone, by slot."""
         return self._ask(lambda replica: replica.players)
 
-    def position(self, name: str | None = None) -> tuple[int, int]:
-        """The position of a player as this client sees it, by default of the client's own player."""
+    def things(self, kind: str | None = None) -> dict[int, str]:
+        """The kind of each thing in the zone by slot, of all or of one kind."""
+        return self._ask(lambda replica: replica.things(kind))
+
+    @property
+    def board(self) -> Mapping[str, int | str]:
+        """The entries of the board, by name."""
+        return self._ask(lambda replica: replica.board)
+
+    def position(self, name: str | int | None = None) -> tuple[int, int]:
+        """The position of a player or of the thing in a slot, by default of the client's own player."""
         return self._ask(lambda replica: replica.position(self._slot_of(name)))
 
-    def stat(self, stat: str, name: str | None = None) -> int:
-        """A stat of a player, by default of the client's own player."""
+    def stat(self, stat: str, name: str | int | None = None) -> int:
+        """A stat of a player or of the thing in a slot, by default of the client's own player."""
         return self._ask(lambda replica: replica.stat(self._slot_of(name), stat))
 
     def wait(self, ticks: int) -> None:
@@ -200,7 +220,25 @@ class TestClient:
 
         return self._background.call(ask())
 
-    def _slot_of(self, name: str | None) -> int:
+    def _do(self, kind: str, action: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """Does an action, and notes its tick."""
+
+        async def do() -> Answer:
+            asyncio.get_running_loop().call_soon(self._zone.flush)
+            try:
+                return await action()
+            except ActionRefusedError as error:
+                raise Refused(error.code, error.text) from None
+            except TimeoutError:
+                raise AssertionError(f"{self.name}: the action {kind!r} neither happened nor was refused") from None
+            finally:
+                self._background.note_tick(self._server, self._zone.replica.tick)
+
+        return self._background.call(do())
+
+    def _slot_of(self, name: str | int | None) -> int:
+        if isinstance(name, int):
+            return name
         slot = self.slot if name is None else self._zone.replica.slot(name)
         assert slot is not None, f"there is no player {name!r} in the zone: {self._zone.replica.players}"
         return slot
@@ -235,7 +273,7 @@ class TestClient:
             async for update in self._zone:
                 async with self._changed:
                     self._events += update.events
-                    self._refusals |= {refusal.seq: refusal for refusal in update.refused}
+                    self._told += update.told
                     self._changed.notify_all()
         except Exception as error:
             async with self._changed:

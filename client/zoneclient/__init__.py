@@ -4,19 +4,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoneclient.bots.bot import Behaviour, Bot
-    from zoneclient.connection import Event, Update, ZoneConnection, connect
-    from zoneclient.errors import DivergedError, JoinRefusedError, ZoneClosedError, ZoneError
+    from zoneclient.connection import ZoneConnection, connect
+    from zoneclient.errors import ActionRefusedError, DivergedError, JoinRefusedError, ZoneClosedError, ZoneError
     from zoneclient.replica import Replica
+    from zoneclient.update import Event, Update
 else:
     # A name is imported at its first use, so that a command can handle Ctrl-C before it imports the library.
     def __getattr__(name: str) -> Any:
         from zoneserver.support.lazy import import_name
 
-        homes = "zoneclient.bots.bot", "zoneclient.connection", "zoneclient.errors", "zoneclient.replica"
-        return import_name(__name__, name, homes)
+        homes = "bots.bot", "connection", "errors", "replica", "update"
+        return import_name(__name__, name, [f"zoneclient.{home}" for home in homes])
 
 
 __all__ = [
+    "ActionRefusedError",
     "Behaviour",
     "Bot",
     "DivergedError",

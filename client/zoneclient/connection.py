@@ -8,308 +8,268 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
-from zoneclient.errors import JoinRefusedError, ZoneClosedError, ZoneError
-from zoneclient.protocol import ClientProtocol
+from zoneclient.errors import ActionRefusedError, DivergedError, JoinRefusedError, ZoneClosedError, ZoneError
+from zoneclient.outcomes import Outcomes
+from zoneclient.receiver import MESSAGE_BYTES, Receiver
 from zoneclient.replica import Replica
+from zoneclient.update import Event, Update, merged
 from zoneserver.protocol import decoding
-from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.messages import DEFLATE, Bye, Op, Pong, Refusal, Snapshot, Tick, Value, Welcome, op_of
+from zoneserver.protocol.messages import DEFLATE, Answered, Op, Refusal, Snapshot, Tick, Told, Welcome, op_of
 from zoneserver.protocol.tickets import ticket_from_text
+from zoneserver.protocol.values import Value
 from zoneserver.support.format import format_address
 
-__all__ = ["Event", "Update", "ZoneConnection", "connect"]
+__all__ = ["ZoneConnection", "connect"]
 
 _log = logging.getLogger(__name__)
 
-# How many messages, and how many of their bytes, may wait for the program. At these limits reading stops; the server
-# then sees a slow client and skips frames for it. So a program that is too slow falls behind, but its memory does not
-# grow. Deflated messages wait as they came.
-_WAITING_MAX = 64
-_WAITING_BYTES_MAX = 4 * 1024 * 1024
-# What a waiting message takes beyond its payload.
-_MESSAGE_BYTES = 256
-# How many bytes of refusals may come without a frame: an honest server sends a frame with every tick.
-_REFUSED_BYTES_MAX = 4 * 1024 * 1024
+# How many bytes of private messages may come without a frame: an honest server sends a frame with every tick.
+_PRIVATE_BYTES_MAX = 4 * 1024 * 1024
+# How many bytes of frames may wait, decoded, for a program that waits for `done` or `ask` and does not iterate.
+_READY_BYTES_MAX = 1024 * 1024
 # After so many bytes of frames the other tasks of the program get their turn.
 _TURN_BYTES = 256 * 1024
-# How many outstanding actions the low byte of a sequence tells apart.
-_SEQ_BYTES = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An action of a player, or an event of the zone itself (then `slot` and `name` are None).
-
-    >>> Event(0, "ann", "say", ("hello",)).values
-    ('hello',)
-    """
-
-    slot: int | None
-    name: str | None
-    kind: str
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """One tick as the program sees it. The replica has the state at the end of this tick.
-
-    >>> update = Update(7, 1.0, {0: "ann"}, {}, [Event(0, "ann", "say", ("hello",))], [])
-    >>> [event.name for event in update.events]
-    ['ann']
-    """
-
-    tick: int
-    dilation: float
-    """1.0 when the zone runs at full speed."""
-    joined: dict[int, str]
-    left: dict[int, str]
-    events: list[Event]
-    refused: list[Refusal]
-    """The refusals of our own actions since the last update."""
-    resynced: bool = False
-    """True when a snapshot replaced the whole state: at the start, and after falling far behind."""
-
-
-def _size_of(item: bytes | Refusal) -> int:
-    """The bytes that a waiting message counts for."""
-    return _MESSAGE_BYTES + (len(item.code) + len(item.text) if isinstance(item, Refusal) else len(item))
-
-
-class _Receiver(ClientProtocol):
-    """Keeps the messages of a connection until the program takes them."""
-
-    def __init__(self, name: str, ticket: bytes, deflate: bool) -> None:
-        super().__init__(name, ticket, deflate=deflate)
-        self.waiting: deque[bytes | Refusal] = deque()
-        self.waiting_bytes = 0
-        self.arrived = asyncio.Event()
-        self.pongs: dict[int, asyncio.Future[int]] = {}
-        self.closed: asyncio.Future[Bye] = self.loop.create_future()
-        # True while reading is paused because too many messages wait.
-        self._is_paused = False
-        # True after `leave`: messages are dropped.
-        self._is_leaving = False
-
-    def on_welcome(self, welcome: Welcome) -> None:
-        self.arrived.set()
-
-    def on_deflated(self, payload: bytes) -> None:
-        # Inflated, 64 messages could take a gigabyte.
-        self._put(payload)
-
-    def on_snapshot(self, payload: bytes) -> None:
-        self._put(payload)
-
-    def on_tick(self, payload: bytes) -> None:
-        self._put(payload)
-
-    def on_refused(self, refusal: Refusal) -> None:
-        self._put(refusal)
-
-    def on_pong(self, pong: Pong) -> None:
-        waiter = self.pongs.pop(pong.token, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(pong.tick)
-
-    def on_closed(self, bye: Bye) -> None:
-        self.closed.set_result(bye)
-        self.arrived.set()
-        for waiter in (waiter for waiter in self.pongs.values() if not waiter.done()):
-            waiter.set_exception(ZoneClosedError(*bye))
-
-    def leave(self) -> None:
-        self._is_leaving = True
-        self._discard()
-        super().leave()
-        # The server's BYE cannot be read while reading is paused.
-        self.resume()
-
-    def fail(self, text: str) -> Bye:
-        """End the connection, because the server has sent something wrong; return that as a reason."""
-        reason = Bye(str(CloseReason.PROTOCOL_ERROR), f"from the server: {text}", False)
-        self.record_end(reason)
-        self._is_leaving = True
-        self._discard()
-        self.abort()
-        return reason
-
-    def _put(self, item: bytes | Refusal) -> None:
-        if self._is_leaving:
-            return
-        self.waiting.append(item)
-        self.waiting_bytes += _size_of(item)
-        self.arrived.set()
-        if len(self.waiting) >= _WAITING_MAX or self.waiting_bytes >= _WAITING_BYTES_MAX:
-            self._pause()
-
-    def _pause(self) -> None:
-        if not self._is_paused and not self.is_lost:
-            self._is_paused = True
-            self.transport.pause_reading()
-
-    def _discard(self) -> None:
-        self.waiting.clear()
-        self.waiting_bytes = 0
-
-    def take(self) -> bytes | Refusal | None:
-        """Return the oldest waiting message, or None."""
-        if not self.waiting:
-            return None
-        item = self.waiting.popleft()
-        self.waiting_bytes -= _size_of(item)
-        if len(self.waiting) <= _WAITING_MAX // 2 and self.waiting_bytes <= _WAITING_BYTES_MAX // 2:
-            self.resume()
-        return item
-
-    def resume(self) -> None:
-        """Continue reading if it is paused."""
-        if self._is_paused and not self.is_lost:
-            self.transport.resume_reading()
-        self._is_paused = False
 
 
 class ZoneConnection:
-    """A player in a zone, returned by `connect`. Iterate over it: each step is one tick.
+    """A player in a zone, or a watcher, returned by `connect`. Iterate over it: each step is one tick.
 
     >>> async def follow(zone: ZoneConnection) -> None:
     ...     async for update in zone:
     ...         print(update.tick, zone.replica.position(zone.slot))
     """
 
-    def __init__(self, receiver: _Receiver, welcome: Welcome) -> None:
+    def __init__(self, receiver: Receiver, welcome: Welcome) -> None:
         self._receiver = receiver
-        self._pings = 0
-        # The refusals since the last update. Kept here so that a cancelled wait does not lose them.
-        self._refused: list[Refusal] = []
-        self._refused_bytes = 0
-        # The sequences that were refused last: as many as the server can hold for one player, and more.
-        self._refused_seqs: deque[int] = deque(maxlen=_SEQ_BYTES)
+        self._outcomes = Outcomes()
+        # The answers that `ask` waits for, by sequence; None until they come.
+        self._asked: dict[int, tuple[Any, ...] | None] = {}
+        # The private messages since the last update. Kept here so that a cancelled wait does not lose them.
+        self._private: list[Refusal | Told | Answered] = []
+        self._private_bytes = 0
+        # The updates that the iteration has not handed out yet, and the bytes of their frames.
+        self._ready: deque[Update] = deque()
+        self._ready_bytes = 0
+        # The newest tick that a private message was of: its frame comes behind it.
+        self._told_tick = 0
         # Bytes of frames since the other tasks had their turn.
         self._turn_bytes = 0
+        # The error that a frame has shown in the replica.
+        self._diverged: DivergedError | None = None
         self.name = receiver.name
+        """The name of this player; empty for a watcher."""
         self.slot = welcome.slot
-        """The slot of this player in the frames."""
-        self.hz = welcome.hz
-        self.game = welcome.game
-        self.is_deflated = DEFLATE in welcome.encodings
+        """The slot of this player in the frames; None for a watcher."""
+        self.hz = welcome.zone.hz
+        self.game = welcome.zone.name
+        self.game_version = welcome.zone.version
+        self.is_deflated = DEFLATE in welcome.options
         """Whether the server deflates its messages, which `connect(..., deflate=True)` asks for."""
         self.replica = Replica(welcome)
-        """The state of the zone at the last update of the iteration."""
+        """The state of the zone at the last update that was received."""
+
+    # --- Acting -----------------------------------------------------------------------------------
 
     def act(self, kind: str, *arguments: Value) -> int:
-        """Do an action; return its sequence, which a refusal would name.
+        """Do an action; return its sequence, for `done`.
 
         All actions of one client frame (as long as a tick of the server) leave as one packet. Raises TypeError or
-        ValueError for values that cannot be sent, ZoneClosedError after the end of the connection.
+        ValueError for values that cannot be sent, ZoneClosedError after the end of the connection, RuntimeError for a
+        watcher.
         """
         self._check_open()
-        return self._receiver.act(kind, *arguments)
+        seq = self._receiver.act(kind, *arguments)
+        self._outcomes.sent(seq)
+        return seq
 
     def flush(self) -> None:
         """Send the collected actions now instead of at the end of the client frame."""
         self._receiver.flush()
 
+    async def done(self, seq: int, *, timeout: float = 10.0) -> bool:
+        """Wait until the zone has told what became of the action with this sequence.
+
+        Returns True if it happened, and False if it is past without a sign of its own: a newer action of this player
+        superseded it, or the frame of its tick was skipped. The replica has the state at the end of its tick. Raises
+        ActionRefusedError if the zone refused it, TimeoutError if nothing was told in time, ZoneClosedError at the end
+        of the connection, ValueError for a sequence that `act` has not returned of late.
+
+        The program may iterate in another task, or wait within its `async for`: the updates that are received meanwhile
+        are handed out by the iteration afterwards.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while (fate := self._outcomes.fate(seq)) is None:
+                    await self._process_one()
+                with contextlib.suppress(ZoneError):  # The end of the session takes back no answer.
+                    while self.replica.tick < self._told_tick:
+                        await self._process_one()
+        except TimeoutError:
+            raise TimeoutError(f"the server has not told within {timeout:g} s what became of action {seq}") from None
+        except LookupError:
+            raise ValueError(f"there was no action {seq} of late") from None
+        if isinstance(fate, Refusal):
+            raise ActionRefusedError(fate.code, fate.text)
+        return fate
+
+    async def ask(self, kind: str, *arguments: Value, timeout: float = 10.0) -> tuple[Any, ...]:
+        """Do a private action, and return its answer: a tuple of values. It waits and raises as `act` and `done` do.
+
+        Raises ValueError if the action is not a private one; it has happened then.
+        """
+        seq = self.act(kind, *arguments)
+        self._asked[seq] = None
+        try:
+            await self.done(seq, timeout=timeout)
+            answer = self._asked[seq]
+        finally:
+            del self._asked[seq]
+        if answer is None:
+            raise ValueError(f"the action {kind!r} is not private, so it has no answer: use act() and done()")
+        return answer
+
     @property
     def unsettled(self) -> int:
-        """How many of the last actions have no known fate yet, as of the last update: no frame has told them, and they
-        were not refused."""
-        world, last = self.replica.world, self._receiver.next_seq - 1
-        # A player's actions happen in the order of their sequences; superseded ones need no word of their own.
-        happened = world.seq[self.slot] if world.has(self.slot) else 0
-        outstanding = min(last, (last - happened) % _SEQ_BYTES)
-        return outstanding - sum(last - outstanding < seq <= last for seq in set(self._refused_seqs))
+        """How many of the last actions have no known fate yet, as of the last update: no frame and no answer has told
+        them, and they were not refused."""
+        return len(self._outcomes)
+
+    # --- Time -------------------------------------------------------------------------------------
+
+    @property
+    def rtt(self) -> float | None:
+        """The seconds of the last round trip to the server, measured every two seconds; None before the first one."""
+        return self._receiver.clock.rtt
+
+    def now(self) -> float:
+        """Return the tick at which the zone is at this moment, with its fraction: half way from tick 12 to tick 13 is
+        12.5. It never decreases, and follows the dilation of the zone."""
+        return self._receiver.clock.now(asyncio.get_running_loop().time())
 
     async def ping(self) -> float:
-        """Return the round-trip time in seconds. The program must iterate meanwhile. Raises ZoneClosedError."""
+        """Return the seconds of a round trip to the server. The program must iterate meanwhile. Raises
+        ZoneClosedError."""
         self._check_open()
-        self._pings += 1
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int] = loop.create_future()
-        self._receiver.pongs[self._pings] = answer
-        started = loop.time()
-        self._receiver.ping(self._pings)
-        await answer
-        return loop.time() - started
+        return await self._receiver.answered_ping()
 
-    def _check_open(self) -> None:
-        if self._receiver.bye is not None:
-            raise ZoneClosedError(*self._receiver.bye)
+    # --- Iterating --------------------------------------------------------------------------------
 
     def __aiter__(self) -> ZoneConnection:
         return self
 
     async def __anext__(self) -> Update:
         """Return the next tick. Raises ZoneClosedError at the end, DivergedError for a replica that is wrong."""
-        while True:
-            if (update := self._next()) is not None:
-                if self._turn_bytes > _TURN_BYTES:
-                    self._turn_bytes = 0
-                    await asyncio.sleep(0)
-                return update
-            if not self._receiver.waiting:
-                await self._receive()
+        while not self._ready:
+            await self._process_one()
+        if len(self._ready) == 1:
+            self._ready_bytes = 0
+        return self._ready.popleft()
 
-    def _next(self) -> Update | None:
-        """Take one waiting message. Return its update; None if there is none, or if the message was a refusal."""
-        item = self._receiver.take()
-        if item is None:
-            return None
-        try:
-            if not isinstance(item, Refusal):
-                refused, self._refused, self._refused_bytes = self._refused, [], 0
-                return self._update(item, refused)
-        except (ArithmeticError, LookupError, ValueError) as error:
-            raise ZoneClosedError(*self._receiver.fail(str(error))) from error
-        self._refused.append(item)
-        self._refused_seqs.append(item.seq)
-        self._refused_bytes += _size_of(item)
-        if self._refused_bytes > _REFUSED_BYTES_MAX:
-            text = f"{len(self._refused):,} refusals came without a frame"
-            self._refused, self._refused_bytes = [], 0
-            raise ZoneClosedError(*self._receiver.fail(text))
-        return None
+    def _check_open(self) -> None:
+        if self._receiver.bye is not None:
+            raise ZoneClosedError(*self._receiver.bye)
 
-    async def _receive(self) -> None:
-        """Wait until something arrives. Raises ZoneClosedError at the end of the connection."""
+    async def _process_one(self) -> None:
+        """Process one message; wait for it if there is none. Raises ZoneError at the end of the connection.
+
+        Several tasks may do this at once. A cancelled one loses nothing.
+        """
         receiver = self._receiver
-        if receiver.closed.done():
-            raise ZoneClosedError(*receiver.closed.result())
-        receiver.arrived.clear()
-        await receiver.arrived.wait()
+        if self._diverged is not None:
+            raise self._diverged
+        if not receiver.waiting:
+            if receiver.closed.done():
+                raise ZoneClosedError(*receiver.closed.result())
+            receiver.arrived.clear()
+            await receiver.arrived.wait()
+            return
+        payload, arrived = receiver.take()
+        try:
+            self._process(payload, arrived)
+        except DivergedError as error:
+            self._diverged = error
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise ZoneClosedError(*receiver.fail(str(error))) from error
+        finally:
+            receiver.arrived.set()  # Another task may wait for what this message has told.
+        if self._turn_bytes > _TURN_BYTES:
+            self._turn_bytes = 0
+            await asyncio.sleep(0)
 
-    async def _settle(self) -> None:
-        """Wait for the fate of every action. Another task may iterate meanwhile."""
-        self.flush()
-        while self.unsettled:
-            if self._next() is None and not self._receiver.waiting:
-                await self._receive()
-
-    def _update(self, payload: bytes, refused: list[Refusal]) -> Update:
+    def _process(self, payload: bytes, arrived: float) -> None:
         if op_of(payload) == Op.DEFLATED:
             payload = self._receiver.inflate(payload)
-        self._turn_bytes += len(payload)
-        replica = self.replica
         message = decoding.decode_server(payload)
+        if isinstance(message, Refusal | Told | Answered):
+            self._keep(message, MESSAGE_BYTES + len(payload))
+            return
+        assert isinstance(message, Snapshot | Tick)
+        update = self._update(message)
+        self._receiver.clock.tick_arrived(update.tick, update.dilation, arrived)
+        self._private, self._private_bytes = [], 0
+        self._turn_bytes += len(payload)
+        self._ready.append(update)
+        self._ready_bytes += MESSAGE_BYTES + len(payload)
+        if self._ready_bytes > _READY_BYTES_MAX and len(self._ready) > 1:
+            # The program does not iterate: it has fallen behind, as one that does not read.
+            self._ready = deque([merged(self._ready)])
+            self._ready_bytes = 0
+
+    def _keep(self, message: Refusal | Told | Answered, size: int) -> None:
+        """Keep a message to this player alone for the next update."""
+        self._told_tick = max(self._told_tick, message.tick)
+        if isinstance(message, Refusal):
+            self._outcomes.refused(message)
+        elif isinstance(message, Answered):
+            if message.seq in self._asked:
+                self._asked[message.seq] = tuple(message.values)
+            self._outcomes.answered(message.seq)
+        self._private.append(message)
+        self._private_bytes += size
+        if self._private_bytes > _PRIVATE_BYTES_MAX:
+            count, self._private = len(self._private), []
+            raise ValueError(f"{count:,} refusals and private messages came without a frame")
+
+    def _update(self, message: Snapshot | Tick) -> Update:
+        """Bring the replica and the fates of our own actions to the tick of a message."""
+        replica, slot = self.replica, self.slot
         if isinstance(message, Snapshot):
             before = replica.players
             replica.restore(message)
             now = replica.players
             joined = {slot: name for slot, name in now.items() if before.get(slot) != name}
             left = {slot: name for slot, name in before.items() if now.get(slot) != name}
-            return Update(replica.tick, 1.0, joined, left, [], refused, resynced=True)
-        assert isinstance(message, Tick)
-        left = {slot: replica.name(slot) or "" for slot in message.leaves}
+            if slot is not None and replica.world.has(slot):
+                self._outcomes.in_snapshot(message.seq[slot])
+            return Update(message.tick, 1.0, joined, left, [], *self._private_lists(), resynced=True)
+        names = ((slot, replica.name(slot)) for slot in message.leaves)
+        left = {slot: name for slot, name in names if name is not None}
         replica.apply(message)
-        joined = dict(message.joins)
+        joined = {slot: holder for slot, holder in message.joins if isinstance(holder, str)}
         events = [
             Event(slot, None if slot is None else replica.name(slot), kind, tuple(values))
             for slot, _seq, kind, *values in message.events
         ]
-        return Update(message.tick, message.dilation_percent / 100, joined, left, events, refused)
+        if slot is not None:
+            own = [seq for mover, seq in zip(message.movers, message.seqs, strict=True) if mover == slot]
+            self._outcomes.in_frame(own + [seq for actor, seq, *_ in message.events if actor == slot])
+        return Update(message.tick, message.dilation_percent / 100, joined, left, events, *self._private_lists())
+
+    def _private_lists(self) -> tuple[list[Refusal], list[Told], list[Answered]]:
+        return (
+            [message for message in self._private if isinstance(message, Refusal)],
+            [message for message in self._private if isinstance(message, Told)],
+            [message for message in self._private if isinstance(message, Answered)],
+        )
+
+    async def _settle(self) -> None:
+        """Wait for the fate of every action. Another task may iterate meanwhile."""
+        self.flush()
+        while self._outcomes:
+            await self._process_one()
 
 
 @contextlib.asynccontextmanager
@@ -317,10 +277,12 @@ async def connect(
     host: str,
     port: int,
     *,
-    name: str,
+    name: str | None = None,
     ticket: bytes | str = b"",
     tls: ssl.SSLContext | None = None,
     deflate: bool = False,
+    watch: bool = False,
+    game_version: str = "",
     timeout: float = 10.0,
     leave_timeout: float = 5.0,
 ) -> AsyncIterator[ZoneConnection]:
@@ -334,16 +296,21 @@ async def connect(
 
     `ticket` is for a zone that requires tickets: the bytes, or the text that `zoneserver ticket` prints. `tls` is
     the context for a zone that uses TLS. `deflate` asks the server for compressed messages: fewer bytes, a little
-    more CPU. A server that does not support it sends them uncompressed.
+    more CPU. A server that does not support it sends them uncompressed. With `watch` you see the zone, and have neither
+    a player in it nor a name. `game_version` is the version of the game that the program was written for: a server that runs
+    another one refuses the player with GAME_VERSION.
 
     The block waits for the fate of the last actions for at most `leave_timeout` seconds; with 0 it leaves at once, and
     the server may discard them. A block that ends with an exception leaves at once, too.
 
     Raises JoinRefusedError when the server refuses the player, OSError when there is no server, TimeoutError
-    when it does not answer within `timeout` seconds, and TypeError or ValueError for a name or ticket that
+    when it does not answer within `timeout` seconds, and TypeError or ValueError for a name, a ticket or a version that
     cannot be sent.
     """
-    receiver = _Receiver(name, ticket_from_text(ticket) if isinstance(ticket, str) else ticket, deflate)
+    if name is None and not watch:
+        raise TypeError("connect() needs the name of your player, or watch=True")
+    ticket = ticket_from_text(ticket) if isinstance(ticket, str) else ticket
+    receiver = Receiver("" if name is None else name, ticket, deflate=deflate, watch=watch, game_version=game_version)
     try:
         async with asyncio.timeout(timeout):
             await asyncio.get_running_loop().create_connection(lambda: receiver, host, port, ssl=tls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneserver.support.format import printable
 
-__all__ = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
+__all__ = ["ActionRefusedError", "DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 
 
 class ZoneError(Exception):
@@ -49,3 +49,16 @@ class DivergedError(ZoneError):
     def __init__(self, tick: int, expected: int, found: int) -> None:
         super().__init__(f"tick {tick}: the server's state hash is {expected:08x}, the replica's {found:08x}")
         self.tick = tick
+
+
+class ActionRefusedError(ZoneError):
+    """The zone refused an action, for the reason in `code`; `text` is for people. The session goes on.
+
+    >>> print(ActionRefusedError("TOO_FAR", "the coin is out of reach"))
+    TOO_FAR: the coin is out of reach
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(printable(f"{code}: {text}"))
+        self.code = code
+        self.text = text

@@ -12,12 +12,28 @@ from typing import cast
 from zoneserver.protocol import decoding, messages
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import Deframer, length_prefixed
-from zoneserver.protocol.messages import DEFLATE, Bye, Goodbye, Hello, Op, Ping, Pong, Refusal, Value, Welcome
+from zoneserver.protocol.messages import (
+    DEFLATE,
+    WATCH,
+    Answered,
+    Bye,
+    Goodbye,
+    Hello,
+    Op,
+    Ping,
+    Pong,
+    Refusal,
+    Told,
+    Welcome,
+)
+from zoneserver.protocol.values import Value, encode_action
 
 __all__ = ["ClientProtocol"]
 
 # A server that expects TLS either closes the connection when it gets something else, or sends an alert first.
 _TLS_ALERT = b"\x15\x03"
+# A client ignores messages that only later servers send.
+_UNKNOWN_OPS = range(max(Op) + 1, 128)
 _ASKS_FOR_TLS = "the connection ended without an answer; if the server requires TLS, connect with --tls (or tls=...)"
 
 
@@ -26,14 +42,24 @@ class ClientProtocol(asyncio.Protocol):
 
     `loop.create_connection(lambda: MyClient("ann"), host, port)` starts it. Snapshots and ticks are passed on as
     payloads, because a client that only compares or forwards them need not decode them. With `deflate` the
-    server is asked to deflate them; the methods still get them inflated.
+    server is asked to deflate them; the methods still get them inflated. With `watch` the client gets the frames, and
+    has no player. `game_version` is the version of the game that the client was written for, empty for any.
 
-    A subclass may use `loop`, `transport`, `is_lost` and `record_end`, and override `send_hello`.
+    A subclass may use `loop`, `transport`, `is_lost` and `record_end`, and override `send_hello` and `on_payload`.
     """
 
-    def __init__(self, name: str, ticket: bytes = b"", *, deflate: bool = False) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"a name must be a str, not {name!r:.40}")
+    def __init__(
+        self,
+        name: str,
+        ticket: bytes = b"",
+        *,
+        deflate: bool = False,
+        watch: bool = False,
+        game_version: str = "",
+    ) -> None:
+        for what, text in ("a name", name), ("the version of a game", game_version):
+            if not isinstance(text, str):
+                raise TypeError(f"{what} must be a str, not {text!r:.40}")
         self.name = name
         self.welcome: Welcome | None = None
         """The server's answer to our HELLO; None until it arrives."""
@@ -49,9 +75,9 @@ class ClientProtocol(asyncio.Protocol):
         self._is_tls = False
         self.is_lost = False
         """True after `connection_lost`: the transport must not be used any more."""
-        self._encodings = (DEFLATE,) if deflate else ()
+        self._options = (DEFLATE,) * deflate + (WATCH,) * watch
         # Encoded here, so that a name that cannot be sent raises an error in the caller.
-        self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, self._encodings).encode()
+        self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, self._options, game_version).encode()
         self._deframer = Deframer(messages.SERVER_PAYLOAD_BYTES)
         # The encoded actions of the current client frame, and their total size.
         self._actions: list[bytes] = []
@@ -77,10 +103,16 @@ class ClientProtocol(asyncio.Protocol):
 
     def on_deflated(self, payload: bytes) -> None:
         """A snapshot or a tick, deflated. Override it to inflate it later, or not at all."""
-        self._on_payload(self.inflate(payload))
+        self.on_payload(self.inflate(payload))
 
     def on_refused(self, refusal: Refusal) -> None:
         """The server refused one of our actions, or sent a warning."""
+
+    def on_told(self, told: Told) -> None:
+        """The game told this player something that it tells nobody else."""
+
+    def on_answered(self, answered: Answered) -> None:
+        """One of our private actions happened; this is its answer."""
 
     def on_pong(self, pong: Pong) -> None:
         """The server answered a `ping`."""
@@ -104,7 +136,9 @@ class ClientProtocol(asyncio.Protocol):
         """
         if self.welcome is None:
             raise RuntimeError("act() was called before the server's WELCOME")
-        action = messages.encode_action(kind, *arguments)
+        if self.welcome.slot is None:
+            raise RuntimeError("a watcher has no player and cannot act; connect with a name, and without watch=True")
+        action = encode_action(kind, *arguments)
         # The head of an ACT takes up to 16 bytes: array header, op, sequence and the array header of the actions.
         bytes_max = self.welcome.payload_bytes_max - 16
         if len(action) > bytes_max:
@@ -114,7 +148,7 @@ class ClientProtocol(asyncio.Protocol):
         self._actions.append(action)
         self._actions_bytes += len(action)
         if self._flush_handle is None:
-            frame_end = max(self.loop.time(), self._flushed_at + 1.0 / self.welcome.hz)
+            frame_end = max(self.loop.time(), self._flushed_at + 1.0 / self.welcome.zone.hz)
             self._flush_handle = self.loop.call_at(frame_end, self.flush)
         self.next_seq += 1
         return self.next_seq - 1
@@ -153,6 +187,20 @@ class ClientProtocol(asyncio.Protocol):
         """Send HELLO. Called once, when the connection is open."""
         self.send(self._hello)
 
+    def on_payload(self, payload: bytes) -> None:
+        """One message has arrived: call the method for it. Raises ValueError for a message that no server may send."""
+        op = messages.op_of(payload)
+        if op == Op.DEFLATED:
+            if DEFLATE not in self._options:
+                raise ValueError("it sent a deflated message without being asked to")
+            self.on_deflated(payload)
+        elif op == Op.TICK:
+            self.on_tick(payload)
+        elif op == Op.SNAPSHOT:
+            self.on_snapshot(payload)
+        elif op not in _UNKNOWN_OPS:
+            self._on_message(decoding.decode_server(payload))
+
     def record_end(self, bye: Bye) -> None:
         """Set `bye`, the reason of the end, unless there is one already: the first reason wins."""
         if self.bye is None:
@@ -170,7 +218,7 @@ class ClientProtocol(asyncio.Protocol):
         self.received_bytes += len(data)
         try:
             for payload in self._deframer.receive(data):
-                self._on_payload(payload)
+                self.on_payload(payload)
             if self._deframer.error is not None:
                 raise ValueError(self._deframer.error)
         except ValueError as error:
@@ -180,26 +228,21 @@ class ClientProtocol(asyncio.Protocol):
             self.record_end(Bye(str(CloseReason.PROTOCOL_ERROR), text, False))
             self.transport.abort()
 
-    def _on_payload(self, payload: bytes) -> None:
-        op = messages.op_of(payload)
-        if op == Op.DEFLATED:
-            if DEFLATE not in self._encodings:
-                raise ValueError("it sent a deflated message without being asked to")
-            self.on_deflated(payload)
-        elif op == Op.TICK:
-            self.on_tick(payload)
-        elif op == Op.SNAPSHOT:
-            self.on_snapshot(payload)
-        else:
-            self._on_message(decoding.decode_server(payload))
-
     def _on_message(self, message: messages.ServerMessage) -> None:
         match message:
             case Welcome() as welcome:
+                if self.welcome is not None:
+                    raise ValueError("it sent a second WELCOME, which this client did not ask for")
+                if (welcome.slot is None) != (WATCH in self._options):
+                    raise ValueError("it gave a watcher a slot, or a player none")
                 self.welcome = welcome
                 self.on_welcome(welcome)
             case Refusal() as refusal:
                 self.on_refused(refusal)
+            case Told() as told:
+                self.on_told(told)
+            case Answered() as answered:
+                self.on_answered(answered)
             case Pong() as pong:
                 self.on_pong(pong)
             case Bye() as bye:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import overload
+
 from zoneclient.errors import DivergedError
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
 from zoneserver.protocol.world import World
@@ -10,20 +14,26 @@ __all__ = ["Replica"]
 
 
 class Replica:
-    """The players of the zone, their positions at any tick, and their stats.
+    """The players and things of the zone, their positions at any tick, their stats, and the board.
 
     It uses the same arithmetic as the server (`World`), and compares each state hash of the server with its own:
     `apply` raises DivergedError when they differ, ValueError when a frame is not the next one.
 
-    >>> replica = Replica(Welcome(1, 0, 0, 20, "plaza", 100, 100, [("hp", 100)], 1024, 16))
-    >>> replica.apply(Tick(1, 100, None, [], [], [], [], [0, 50, 50, 3, 0], [(0, "ann")], [], [], []))
-    >>> replica.players, replica.position(0), replica.position(0, tick=11), replica.stat(0, "hp")
-    ({0: 'ann'}, (50, 50), (80, 50), 100)
+    >>> from zoneserver.protocol.zone_info import Kind, ZoneInfo, player_kind
+    >>> zone = ZoneInfo(width=100, height=100, kinds=(player_kind(hp=100), Kind("coin", (("worth", 1),))))
+    >>> replica = Replica(Welcome(2, 0, 0, zone, 1024, 16))
+    >>> replica.apply(Tick(1, 100, None, joins=[(0, "ann"), (1, 1)], placed=[0, 50, 50, 3, 0]))
+    >>> replica.players, replica.things("coin"), replica.stat(0, "hp"), replica.stat(1, "worth")
+    ({0: 'ann'}, {1: 'coin'}, 100, 1)
+    >>> replica.position(0), replica.position(0, tick=11), replica.position(0, 1.5)
+    ((50, 50), (80, 50), (51.5, 50.0))
     """
 
     def __init__(self, welcome: Welcome) -> None:
-        self.world = World(welcome.width, welcome.height, dict(welcome.stats))
+        self.world = World(welcome.zone)
         self.hashes_checked = 0
+        self._kinds = [kind.name for kind in welcome.zone.kinds]
+        self._board = [name for name, _ in welcome.zone.board]
 
     @property
     def tick(self) -> int:
@@ -33,23 +43,54 @@ class Replica:
     @property
     def players(self) -> dict[int, str]:
         """The names of all players, by slot."""
-        return {slot: name for slot, name in enumerate(self.world.names) if name is not None}
+        return {slot: holder for slot, holder in enumerate(self.world.holders) if isinstance(holder, str)}
+
+    def things(self, kind: str | None = None) -> dict[int, str]:
+        """Return the kind of each thing by slot, of all or of one kind. Raises KeyError for a kind that is unknown."""
+        if kind is not None and kind not in self._kinds[1:]:
+            raise KeyError(f"this game has no things of the kind {kind!r}")
+        kinds = self._kinds
+        return {
+            slot: kinds[holder]
+            for slot, holder in enumerate(self.world.holders)
+            if isinstance(holder, int) and kind in {None, kinds[holder]}
+        }
+
+    @property
+    def board(self) -> Mapping[str, int | str]:
+        """The entries of the board by name, as they are now."""
+        return MappingProxyType(dict(zip(self._board, self.world.board, strict=True)))
 
     def name(self, slot: int) -> str | None:
-        """Return the name of the player in a slot, or None."""
-        return self.world.names[slot] if self.world.has(slot) else None
+        """Return the name of the player in a slot; None for a thing and for a free slot."""
+        return self.world.name(slot)
+
+    def kind(self, slot: int) -> str | None:
+        """Return "player" or the kind of the thing in a slot; None for a free slot."""
+        return self._kinds[self.world.kind(slot)] if self.world.has(slot) else None
 
     def slot(self, name: str) -> int | None:
         """Return the slot of the player with this name, or None."""
-        return self.world.names.index(name) if name in self.world.names else None
+        return self.world.holders.index(name) if name in self.world.holders else None
 
-    def position(self, slot: int, tick: int | None = None) -> tuple[int, int]:
-        """Return (x, y) of a player in the units of the game, at the present tick or extrapolated to a later one."""
+    @overload
+    def position(self, slot: int, tick: int | None = None) -> tuple[int, int]: ...
+    @overload
+    def position(self, slot: int, tick: float) -> tuple[float, float]: ...
+    def position(self, slot: int, tick: float | None = None) -> tuple[float, float]:
+        """Return (x, y) of a player or a thing in the units of the game, at the present tick or as of another one.
+
+        For a fraction of a tick, such as `zone.now()`, the position is one of floats.
+        """
+        if isinstance(tick, float):
+            return self.world.position_between(slot, tick)
         return self.world.position(slot, tick)
 
     def stat(self, slot: int, name: str) -> int:
-        """Return one stat of a player, such as "hp". Raises KeyError for a stat that the game does not have."""
-        return self.world.stats[self.world.stat_indexes[name]][slot]
+        """Return one stat of a player or a thing, such as "hp". Raises KeyError for a stat that its kind does not have,
+        LookupError for a free slot."""
+        world = self.world
+        return world.stats[world.stat_indexes[world.kind(slot)][name]][slot]
 
     def restore(self, snapshot: Snapshot) -> None:
         """Replace the whole state by the state in a snapshot."""

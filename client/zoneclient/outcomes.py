@@ -1,0 +1,105 @@
+"""What became of a player's own actions: the procedure that PROTOCOL.md prints, as one pure object.
+
+Frames name an action by the low byte of its sequence, so that they are the same bytes for everybody. With fewer than
+256 unanswered actions, that tells which one is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoneserver.protocol.codes import RefusalCode
+from zoneserver.protocol.messages import Refusal
+
+__all__ = ["Outcomes"]
+
+# How many unanswered actions the low byte of a sequence tells apart.
+_UNANSWERED_MAX = 255
+# How many fates are remembered, the newest.
+_FATES_MAX = 1024
+
+
+class Outcomes:
+    """The actions of one player: those that wait for an answer, and the fates of the last ones.
+
+    The fate of an action is None while nothing has told it, the Refusal of one that was refused, True for one that is
+    known to have happened, and False for one that is past without a sign of its own: a newer action superseded it, or
+    the frame of its tick was skipped.
+
+    >>> outcomes = Outcomes()
+    >>> for seq in (1, 2, 3): outcomes.sent(seq)
+    >>> outcomes.in_frame([2])
+    >>> outcomes.fate(1), outcomes.fate(2), outcomes.fate(3), len(outcomes)
+    (False, True, None, 1)
+    """
+
+    def __init__(self) -> None:
+        # The sequences without an answer, in the order in which they were sent.
+        self._unanswered: dict[int, None] = {}
+        self._fates: dict[int, bool | Refusal] = {}
+        # The newest public action that is known to have happened; 0 before the first one.
+        self._newest = 0
+        # The refusal that began the present mute.
+        self._mute: Refusal | None = None
+
+    def __len__(self) -> int:
+        """How many actions have no answer yet."""
+        return len(self._unanswered)
+
+    def sent(self, seq: int) -> None:
+        """An action was sent. Beyond 255 unanswered actions the oldest is given up: nothing could name it any more."""
+        self._unanswered[seq] = None
+        if len(self._unanswered) > _UNANSWERED_MAX:
+            self._settle(next(iter(self._unanswered)), False)
+
+    def fate(self, seq: int) -> bool | Refusal | None:
+        """Return the fate of an action. Raises LookupError for one that was never sent or is long past."""
+        return None if seq in self._unanswered else self._fates[seq]
+
+    def refused(self, refusal: Refusal) -> None:
+        """REFUSED: its action was refused. MUTED names the first action that was dropped, and UNMUTED the last."""
+        self._settle(refusal.seq, refusal)
+        if refusal.code == RefusalCode.MUTED:
+            self._mute = refusal
+        elif refusal.code == "UNMUTED":
+            first, text = (0, refusal.text) if self._mute is None else (self._mute.seq, self._mute.text)
+            for seq in [seq for seq in self._unanswered if first <= seq <= refusal.seq]:
+                self._settle(seq, Refusal(refusal.tick, seq, str(RefusalCode.MUTED), text))
+            self._mute = None
+
+    def answered(self, seq: int) -> None:
+        """ANSWERED: this private action happened. It tells nothing of others, for which the frame has yet to come."""
+        self._settle(seq, True)
+
+    def in_frame(self, seq_bytes: Iterable[int]) -> None:
+        """TICK: the player's own slot stands in `acted` and in events, with these low bytes."""
+        newest = 0
+        for seq_byte in seq_bytes:
+            seq = next((seq for seq in self._unanswered if seq & 0xFF == seq_byte), 0)
+            if seq:
+                self._settle(seq, True)
+                newest = max(newest, seq)
+        if newest:
+            self._pass(newest)
+
+    def in_snapshot(self, seq_byte: int) -> None:
+        """SNAPSHOT: it stands in place of frames, and the player's own slot has this low byte in column `seq`."""
+        if seq_byte == self._newest & 0xFF:
+            return  # The newest action that a frame has told, or none at all.
+        newest = next((seq for seq in reversed(self._unanswered) if seq & 0xFF == seq_byte), 0)
+        if newest:
+            self._settle(newest, True)
+            self._pass(newest)
+
+    def _pass(self, newest: int) -> None:
+        """Settle all actions before `newest`, which has happened: they cannot happen any more."""
+        self._newest = max(self._newest, newest)
+        for seq in [seq for seq in self._unanswered if seq < newest]:
+            self._settle(seq, False)
+
+    def _settle(self, seq: int, fate: bool | Refusal) -> None:
+        if seq in self._unanswered:
+            del self._unanswered[seq]
+            self._fates[seq] = fate
+            if len(self._fates) > _FATES_MAX:
+                del self._fates[next(iter(self._fates))]

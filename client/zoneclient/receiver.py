@@ -1,0 +1,174 @@
+"""The receiving end of a connection: it keeps messages until the program takes them, and watches over the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from zoneclient.clock import Clock
+from zoneclient.errors import ZoneClosedError
+from zoneclient.protocol import ClientProtocol
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Bye, Op, Pong, Welcome, op_of
+
+__all__ = ["MESSAGE_BYTES", "PING_SECONDS", "SILENT_SECONDS_MAX", "Receiver"]
+
+# How many messages, and how many of their bytes, may wait for the program. At these limits reading stops; the server
+# then sees a slow client and skips frames for it. So a program that is too slow falls behind, but its memory does not
+# grow. Deflated messages wait as they came.
+_WAITING_MAX = 64
+_WAITING_BYTES_MAX = 4 * 1024 * 1024
+MESSAGE_BYTES = 256
+"""What a waiting message takes beyond its payload."""
+PING_SECONDS = 2.0
+"""The client sends a PING this often, unless one is unanswered."""
+SILENT_SECONDS_MAX = 30.0
+"""A server that sends nothing for so long, not even a PONG, is gone."""
+# The messages that wait for the program, in their order. The others are read when they arrive.
+_WAITING_OPS = {Op.SNAPSHOT, Op.TICK, Op.REFUSED, Op.TOLD, Op.ANSWERED}
+
+
+class Receiver(ClientProtocol):
+    """Keeps the messages of a connection until the program takes them."""
+
+    def __init__(self, name: str, ticket: bytes, **settings: Any) -> None:
+        super().__init__(name, ticket, **settings)
+        # Payloads, and when they arrived.
+        self.waiting: deque[tuple[bytes, float]] = deque()
+        self.waiting_bytes = 0
+        self.arrived = asyncio.Event()
+        """Set when something has arrived or a waiting message was processed."""
+        self.closed: asyncio.Future[Bye] = self.loop.create_future()
+        self.clock: Clock
+        """Set by WELCOME."""
+        # When each PING without a PONG was sent, and who waits for the PONG.
+        self._pings: dict[int, tuple[float, asyncio.Future[float] | None]] = {}
+        self._pings_sent = 0
+        self._next_ping: asyncio.TimerHandle | None = None
+        # How many regular PINGs in a row have been due without a byte from the server in between.
+        self._silent_pings = 0
+        # True while reading is paused because too many messages wait.
+        self._is_paused = False
+        # True after `leave`: messages are dropped.
+        self._is_leaving = False
+
+    # --- What arrives -----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._silent_pings = 0
+        super().data_received(data)
+
+    def on_payload(self, payload: bytes) -> None:
+        if op_of(payload) in _WAITING_OPS:
+            self._put(payload)
+        else:
+            super().on_payload(payload)
+
+    def on_deflated(self, payload: bytes) -> None:
+        # Inflated, 64 messages could take a gigabyte.
+        self._put(payload)
+
+    def on_welcome(self, welcome: Welcome) -> None:
+        self.clock = Clock(welcome.zone.hz, welcome.tick, self.loop.time())
+        self._ping_again()
+        self.arrived.set()
+
+    def on_pong(self, pong: Pong) -> None:
+        sent, waiter = self._pings.pop(pong.token, (None, None))
+        if sent is not None:
+            now = self.loop.time()
+            self.clock.pong_arrived(pong.tick, pong.microseconds, sent, now)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(now - sent)
+
+    def on_closed(self, bye: Bye) -> None:
+        if self._next_ping is not None:
+            self._next_ping.cancel()
+        self.closed.set_result(bye)
+        self.arrived.set()
+        for _, waiter in self._pings.values():
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(ZoneClosedError(*bye))
+
+    # --- What the connection does -----------------------------------------------------------------
+
+    async def answered_ping(self) -> float:
+        """Send a PING; return the seconds until its PONG. Raises ZoneClosedError."""
+        answer: asyncio.Future[float] = self.loop.create_future()
+        token = self._send_ping(answer)
+        try:
+            return await answer
+        finally:
+            self._pings.pop(token, None)
+
+    def leave(self) -> None:
+        self._is_leaving = True
+        self._discard()
+        super().leave()
+        # The server's BYE cannot be read while reading is paused.
+        self.resume()
+
+    def fail(self, text: str) -> Bye:
+        """End the connection, because the server has sent something wrong; return that as a reason."""
+        return self._end(CloseReason.PROTOCOL_ERROR, f"from the server: {text}")
+
+    def take(self) -> tuple[bytes, float]:
+        """Return the oldest waiting payload, and when it arrived."""
+        item = self.waiting.popleft()
+        self.waiting_bytes -= MESSAGE_BYTES + len(item[0])
+        if len(self.waiting) <= _WAITING_MAX // 2 and self.waiting_bytes <= _WAITING_BYTES_MAX // 2:
+            self.resume()
+        return item
+
+    def resume(self) -> None:
+        """Continue reading if it is paused."""
+        if self._is_paused and not self.is_lost:
+            self.transport.resume_reading()
+        self._is_paused = False
+
+    def _put(self, payload: bytes) -> None:
+        if self._is_leaving:
+            return
+        self.waiting.append((payload, self.loop.time()))
+        self.waiting_bytes += MESSAGE_BYTES + len(payload)
+        self.arrived.set()
+        if len(self.waiting) >= _WAITING_MAX or self.waiting_bytes >= _WAITING_BYTES_MAX:
+            self._pause()
+
+    def _pause(self) -> None:
+        if not self._is_paused and not self.is_lost:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def _discard(self) -> None:
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+    def _end(self, code: CloseReason, text: str) -> Bye:
+        reason = Bye(str(code), text, code.retry)
+        self.record_end(reason)
+        self._is_leaving = True
+        self._discard()
+        self.abort()
+        return reason
+
+    def _send_ping(self, waiter: asyncio.Future[float] | None = None) -> int:
+        self._pings_sent += 1
+        self._pings[self._pings_sent] = self.loop.time(), waiter
+        self.ping(self._pings_sent)
+        return self._pings_sent
+
+    def _ping_again(self) -> None:
+        """Send the next of the regular PINGs, or end the connection to a server that is silent."""
+        if self.is_lost or self._is_leaving:
+            return
+        # While nothing is read, nothing can be heard, and a PONG would come late.
+        if not self._is_paused:
+            if self._silent_pings * PING_SECONDS >= SILENT_SECONDS_MAX:
+                self._end(CloseReason.CONNECTION_LOST, f"the server has sent nothing for {SILENT_SECONDS_MAX:g} s")
+                return
+            self._silent_pings += 1
+            if not self._pings:
+                self._send_ping()
+        self._next_ping = self.loop.call_later(PING_SECONDS, self._ping_again)
