@@ -15,7 +15,6 @@ import operator
 import zlib
 from array import array
 from collections.abc import Iterator
-from typing import Any
 
 from zoneserver.protocol import columns
 from zoneserver.protocol.messages import Snapshot, Tick
@@ -227,9 +226,8 @@ class World:
         stats = iter(frame.stats)
         for slot, index, value in zip(stats, stats, stats, strict=True):
             self.stats[index][slot] = value
-        index: Any
-        for index, entry in zip(frame.board[::2], frame.board[1::2], strict=True):
-            self.board[index] = entry
+        for number, entry in zip(frame.board[::2], frame.board[1::2], strict=True):
+            self.board[operator.index(number)] = entry
 
     # --- The whole state --------------------------------------------------------------------------
 
