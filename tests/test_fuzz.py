@@ -93,7 +93,7 @@ def test_target_notices_a_message_that_changes_in_a_round_trip(monkeypatch: pyte
 
 
 def test_target_notices_a_frame_that_breaks_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(World, "leave", lambda self, slot: self.names[str(slot)])
+    monkeypatch.setattr(World, "leave", lambda self, slot: self.holders[str(slot)])
     with pytest.raises(TypeError):
         run_seeds("replica")
 

@@ -17,7 +17,8 @@ STREAM_HEAD, MIXED_HEAD = bytes((2, 6, 3, 20)), bytes((2, 6, 3 | 128, 20))
 """The heads of seeds for streams, see `targets.head_and_stream`."""
 RECIPES = [RECIPE + bytes((which,)) for which in range(len(UNPACKABLE))]
 
-ACT_HEAD, TICK_HEAD = bytes.fromhex("9302019192a161"), bytes.fromhex("9d120264c0c40101c400c400c400909090909194c0c0a161")
+ACT_HEAD = bytes.fromhex("9302019192a161")
+TICK_HEAD = bytes.fromhex("9c120264c0909094c40101c400c400c40093c40101c400c4009090909194c0c0a161")
 DEEP = [head + b"\x91" * depth + b"\xc0" for head in (ACT_HEAD, TICK_HEAD) for depth in (250, 500, 600, 1000, 1017)]
 """Actions and events with arrays nested as deeply as fits a payload."""
 

@@ -37,10 +37,10 @@ from zoneserver.protocol.messages import (
     ServerMessage,
     Snapshot,
     Tick,
-    Value,
     Welcome,
     op_of,
 )
+from zoneserver.protocol.values import Value
 from zoneserver.zone.frame_history import Form, Message
 
 __all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
@@ -54,7 +54,14 @@ MIXED = 128
 GOODBYE = Goodbye().encode()
 RELEASES_MAX = 1000
 """The most times that a session may be held at one piece."""
-WELCOME = Welcome(2, 0, 60, zone_info(10_000, 10_000, {"hp": 100, "kills": 0}, name="plaza"), 1024, 16)
+WELCOME = Welcome(
+    2,
+    0,
+    60,
+    zone_info(10_000, 10_000, {"hp": 100, "kills": 0}, kinds={"coin": {"worth": 1}}, board={"match": 0, "leader": ""}),
+    1024,
+    16,
+)
 
 
 def framing(data: bytes) -> int:

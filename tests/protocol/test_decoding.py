@@ -59,12 +59,12 @@ def test_ping_rejects_a_token_that_is_not_a_whole_number_of_63_bits(token: Any) 
 
 @pytest.mark.parametrize("version", [True, 1.0, math.nan, "1", None])
 def test_hello_rejects_a_version_that_is_not_a_whole_number(version: Any) -> None:
-    rejected(pack(Op.HELLO, version, "ann", b""))
+    rejected(pack(Op.HELLO, version, "ann", b"", [], ""))
 
 
 @pytest.mark.parametrize(("name", "ticket"), [(b"ann", b""), (None, b""), (1, b""), ("ann", ""), ("ann", None)])
 def test_hello_rejects_a_name_or_ticket_of_another_type(name: Any, ticket: Any) -> None:
-    rejected(pack(Op.HELLO, 1, name, ticket))
+    rejected(pack(Op.HELLO, 2, name, ticket, [], ""))
 
 
 @pytest.mark.parametrize("length", [1023, 1024])
@@ -105,14 +105,18 @@ def test_act_rejects_an_action_without_a_kind(actions: Any) -> None:
         (Op.PING, 1, 2),
         (Op.ACT, 1),
         (Op.ACT, 1, [["a"]], 1),
-        (Op.HELLO, 1, "ann"),
-        (Op.HELLO, 1, "ann", b"", 1),
-        (Op.HELLO, 1, "ann", b"", None),
-        (Op.HELLO, 1, "ann", b"", "deflate"),
-        (Op.HELLO, 1, "ann", b"", [b"deflate"]),
-        (Op.HELLO, 1, "ann", b"", ["deflate", 1]),
-        (Op.HELLO, 1, "ann", b"", ["e"] * 17),
-        (Op.HELLO, 1, "ann", b"", ["deflate"], 1),
+        (Op.HELLO, 2, "ann"),
+        (Op.HELLO, 2, "ann", b""),
+        (Op.HELLO, 2, "ann", b"", []),
+        (Op.HELLO, 2, "ann", b"", 1, ""),
+        (Op.HELLO, 2, "ann", b"", None, ""),
+        (Op.HELLO, 2, "ann", b"", "deflate", ""),
+        (Op.HELLO, 2, "ann", b"", [b"deflate"], ""),
+        (Op.HELLO, 2, "ann", b"", ["deflate", 1], ""),
+        (Op.HELLO, 2, "ann", b"", ["e"] * 17, ""),
+        (Op.HELLO, 2, "ann", b"", ["deflate"], 3),
+        (Op.HELLO, 2, "ann", b"", ["deflate"], None),
+        (Op.HELLO, 2, "ann", b"", ["deflate"], "", 1),
     ],
 )
 def test_decode_client_rejects_an_unknown_op_and_a_wrong_number_of_elements(elements: tuple[Any, ...]) -> None:
@@ -203,8 +207,8 @@ def test_decode_client_returns_a_message_or_raises_wire_error_for_any_bytes(payl
 
 @pytest.mark.parametrize("more", [(), ("ann",), ("ann", b"", "a later element"), ([],)])
 def test_hello_of_another_version_may_have_any_other_elements(more: tuple[Any, ...]) -> None:
-    payload = msgpack.packb((Op.HELLO, 2, *more))
-    assert decode_client(payload) == Hello(2, "", b"")
+    payload = msgpack.packb((Op.HELLO, 1, *more))
+    assert decode_client(payload) == Hello(1, "", b"")
 
 
 @given(
@@ -230,7 +234,7 @@ def test_decode_act_and_decode_client_accept_the_same_bytes(rest: bytes) -> None
         assert found == expected
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("version", [0, 1, 3, -1, 2**63, 2**64 - 1])
 @pytest.mark.parametrize(
     "more",
     [[], [{}], [{"name": "ann"}], [[1] * 17], [msgpack.ExtType(1, b"a")], ["x" * 900], range(17), range(100)],
@@ -241,7 +245,7 @@ def test_hello_of_another_version_is_decoded_whatever_else_it_holds(version: int
 
 
 @pytest.mark.parametrize(
-    "message", [[1, 1, {}], [2, 2, {}], [1.0, 2, {}], [True, 2, {}], [1, 2.0, {}], [1, True, {}], [[1], 2, {}], [1, {}]]
+    "message", [[1, 2, {}], [2, 3, {}], [1.0, 3, {}], [True, 3, {}], [1, 3.0, {}], [1, True, {}], [[1], 3, {}], [1, {}]]
 )
 def test_message_that_begins_as_no_hello_of_another_version_is_rejected(message: list[Any]) -> None:
     rejected(msgpack.packb(message))

@@ -227,7 +227,7 @@ class World:
         for slot, index, value in zip(stats, stats, stats, strict=True):
             self.stats[index][slot] = value
         for number, entry in zip(frame.board[::2], frame.board[1::2], strict=True):
-            self.board[operator.index(number)] = entry
+            self.board[_whole(number)] = entry
 
     # --- The whole state --------------------------------------------------------------------------
 
