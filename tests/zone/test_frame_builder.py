@@ -73,7 +73,7 @@ def test_placed_players_are_in_rising_order_of_slots() -> None:
     assert list(encoded(builder, world).placed[::5]) == [1, 8, 33]
 
 
-def test_joins_leaves_and_events_keep_their_order() -> None:
+def test_leaves_and_events_keep_their_order_and_joins_are_in_that_of_slots() -> None:
     builder, world = FrameBuilder(), world_of(3)
     for slot in (2, 0):
         builder.joined(slot, f"player{slot}")
@@ -82,7 +82,7 @@ def test_joins_leaves_and_events_keep_their_order() -> None:
     builder.event(1, 2, "wave")
     builder.event(None, None, "boom", 1.5, None)
     tick = encoded(builder, world)
-    assert list(tick.joins) == [(2, "player2"), (0, "player0")]
+    assert list(tick.joins) == [(0, "player0"), (2, "player2")]
     assert list(tick.leaves) == [5, 4]
     assert list(tick.events) == [(1, 2, "wave"), (None, None, "boom", 1.5, None)]
 

@@ -20,6 +20,8 @@ class Script(Rules):
 
     width, height = 100, 100
     stats: ClassVar = {"hp": 100, "gold": 0}
+    kinds: ClassVar = {"coin": {"worth": 1}, "wall": {}}
+    board: ClassVar = {"round": 0, "leader": ""}
 
     def __init__(self) -> None:
         self.rung: list[int] = []
@@ -30,7 +32,24 @@ class Script(Rules):
         steps, end = self.script[number]
         for what, slot, value in steps:
             other = self.players[slot]
+            things = list(self.things.values())
+            thing = things[value % len(things)] if things else None
             match what:
+                case "spawn":
+                    self.spawn("coin" if value % 2 else "wall", abs(value), 5, 0, value)
+                case "turn" if thing is not None:
+                    thing.move(value, value)
+                case "shift" if thing is not None:
+                    thing.place(abs(value), abs(value))
+                case "remove" if thing is not None:
+                    thing.remove()
+                case "worth" if thing is not None and thing.kind == "coin":
+                    thing["worth"] += value
+                case "board":
+                    self.board["round"] += value
+                    self.board["leader"] = other.name * abs(value)
+                case "tell":
+                    other.tell("secret", value, [self.things[near.slot].kind for near in self.near(other, 50)])
                 case "move":
                     other.move(value, -value)
                 case "place":
@@ -52,8 +71,13 @@ class Script(Rules):
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["move", "place", "hp", "gold", "emit", "after"]), st.integers(0, 1), st.integers(-9, 9)),
-    max_size=6,
+    st.tuples(
+        st.sampled_from(["move", "place", "hp", "gold", "emit", "after", "board", "tell"])
+        | st.sampled_from(["spawn", "spawn", "turn", "shift", "remove", "worth"]),
+        st.integers(0, 1),
+        st.integers(-9, 9),
+    ),
+    max_size=8,
 )
 actions = st.lists(st.tuples(steps, st.sampled_from(["", "", "refuse", "raise", "emit"])), max_size=8)
 
@@ -76,6 +100,8 @@ def test_refused_actions_leave_the_frames_as_if_they_had_not_been_sent(
             results.append(zone.step())
         seq += len(script)
         assert results[0].frame == results[1].frame
+        assert results[0].told == results[1].told
+        assert zones[0].snapshot() == zones[1].snapshot()
         replica.apply(told(results[0]))
         assert replica.hash() == zones[0].world.hash()
     assert zones[0].rules.rung == zones[1].rules.rung  # type: ignore[attr-defined]

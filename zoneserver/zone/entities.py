@@ -206,11 +206,15 @@ class Player(Entity):
 class Thing(Entity):
     """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed."""
 
-    __slots__ = ("_take_out",)
+    __slots__ = ("_number", "_take_out")
 
-    def __init__(self, slot: int, world: World, frame: FrameBuilder, take_out: Callable[[Thing], None]) -> None:
+    def __init__(
+        self, slot: int, world: World, frame: FrameBuilder, take_out: Callable[[Thing], None], number: int
+    ) -> None:
         super().__init__(slot, world, frame)
         self._take_out = take_out
+        # Things are numbered in the order in which they came.
+        self._number = number
 
     def __repr__(self) -> str:
         if not self._present:

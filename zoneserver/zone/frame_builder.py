@@ -165,7 +165,10 @@ class FrameBuilder:
         return self.steered - self.placed - self.moved.keys()
 
     def encode(self, world: World, dilation_percent: int, state_hash: int | None) -> bytes:
-        """The frame of the world's current tick. The builder is empty afterwards."""
+        """The frame of the world's current tick. The builder is empty afterwards.
+
+        Records are in the order of slots: what an action noted and took back then leaves no trace in the bytes.
+        """
         moved, placed = self.moved, self.placed
         movers = sorted(moved)
         steered = sorted(self._told_as_steered())
@@ -173,19 +176,19 @@ class FrameBuilder:
         for slot in sorted(placed):
             places += (slot, world.x[slot], world.y[slot], world.vx[slot], world.vy[slot])
         stats: list[int] = []
-        for slot, changed in self.stats.items():
+        for slot, changed in sorted(self.stats.items()):
             for index in range(changed.bit_length()):
                 if changed >> index & 1:
                     stats += (slot, index, world.stats[index][slot])
         board: list[int | str] = []
-        for index in self.board:
+        for index in sorted(self.board):
             board += (index, world.board[index])
         tick = messages.Tick(
             world.tick,
             dilation_percent,
             state_hash,
             self.leaves,
-            list(self.joins.items()),
+            sorted(self.joins.items()),
             movers,
             bytes(map(moved.__getitem__, movers)),
             *_velocities(world, movers),

@@ -30,6 +30,7 @@ class Population:
         self.things: dict[int, Thing] = {}
         self._world = world
         self._frame = frame
+        self._spawned_total = 0
         self._things_max = max(0, SLOTS_MAX - players_max)
         self._kinds = {kind.name: number for number, kind in enumerate(world.info.kinds) if number}
         # A heap of free slots: the lowest is used first, so that slots stay dense.
@@ -94,7 +95,8 @@ class Population:
             raise
         frame.joined(slot, number)
         frame.placed.add(slot)
-        thing = self.things[slot] = Thing(slot, world, frame, self.remove)
+        self._spawned_total += 1
+        thing = self.things[slot] = Thing(slot, world, frame, self.remove, self._spawned_total)
         for stat, value in stats.items():
             world.stats[indexes[stat]][slot] = value
             frame.stats[slot] = frame.stats.get(slot, 0) | 1 << indexes[stat]
@@ -130,8 +132,11 @@ class Population:
         for column, value in zip(world.stats, stats, strict=True):
             column[slot] = value
         self._frame.restore_slot(slot, notes)
-        self.things[slot] = thing
         thing._present = True
+        # Rules see the things in the order in which they came.
+        things = sorted([*self.things.values(), thing], key=lambda each: each._number)
+        self.things.clear()
+        self.things.update((each.slot, each) for each in things)
 
     # --- Places -----------------------------------------------------------------------------------
 
