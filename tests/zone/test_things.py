@@ -84,7 +84,7 @@ def test_what_the_rules_steer_takes_two_bytes_beside_its_slot() -> None:
     output = zone.step()
     replica.apply(told(output))
     assert replica.hash() == zone.world.hash()
-    assert len(output.frame) - empty <= 2 * 200 + 200 // 8 + 4
+    assert len(output.frame) - empty <= 2 * 200 + 200 // 8 + 8
 
 
 def test_a_thing_that_is_gone_raises_whatever_is_asked_of_it() -> None:

@@ -258,6 +258,8 @@ def _is_holder(holder: Any) -> bool:
 def _decode_tick(message: tuple[Any, ...]) -> messages.Tick:
     _, tick, dilation_percent, state_hash, leaves, came, acted, steered, placed, stats, board, events, *_ = message
     _integers((tick, dilation_percent, 0 if state_hash is None else state_hash))
+    if not 1 <= dilation_percent <= 100:
+        raise WireError("dilation must be from 1 to 100")
     _integers(leaves)
     if type(came) is not tuple or type(board) is not tuple or type(events) is not tuple:
         raise WireError("joins, board and events of TICK must be arrays")
@@ -321,6 +323,12 @@ def _texts(values: Any) -> Sequence[Any]:
     return values
 
 
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise WireError("true or false was expected")
+    return value
+
+
 def _integers(values: Any) -> Sequence[Any]:
     if type(values) is not tuple or not all(type(value) is int for value in values):
         raise WireError("a whole number was expected")
@@ -336,5 +344,5 @@ _SERVER_DECODERS: dict[int, Callable[[tuple[Any, ...]], ServerMessage]] = {
     Op.TOLD: _decode_told,
     Op.ANSWERED: _decode_answered,
     Op.DEFLATED: _decode_deflated,
-    Op.BYE: lambda message: messages.Bye(*(*_texts(message[1:3]), message[3] is True)),
+    Op.BYE: lambda message: messages.Bye(*_texts(message[1:3]), _flag(message[3])),
 }
