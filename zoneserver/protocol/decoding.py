@@ -344,5 +344,5 @@ _SERVER_DECODERS: dict[int, Callable[[tuple[Any, ...]], ServerMessage]] = {
     Op.TOLD: _decode_told,
     Op.ANSWERED: _decode_answered,
     Op.DEFLATED: _decode_deflated,
-    Op.BYE: lambda message: messages.Bye(*_texts(message[1:3]), _flag(message[3])),
+    Op.BYE: lambda message: messages.Bye(*(*_texts(message[1:3]), _flag(message[3]))),
 }

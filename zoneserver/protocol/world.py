@@ -181,8 +181,8 @@ class World:
         if self.touched is not None:
             self.touched.add(slot)
 
-    def motion(self, slot: int) -> tuple[int, ...]:
-        """The motion in a slot, for `restore_motion`."""
+    def motion(self, slot: int) -> tuple[int, int, int, int, int]:
+        """The motion in a slot: x, y, vx, vy, since."""
         return self.x[slot], self.y[slot], self.vx[slot], self.vy[slot], self.since[slot]
 
     def restore_motion(self, slot: int, motion: tuple[int, ...]) -> None:

@@ -7,12 +7,14 @@ its motion changes, and costs nothing in between.
 
 from __future__ import annotations
 
+import math
+
 from zoneserver.protocol.world import World
 
 __all__ = ["CellIndex"]
 
-# Cells along the longer side of the zone: with 10,000 movers, some twenty lie within three cells of a point.
-_CELLS = 128
+# Cells along the longer side of the zone. With more cells a search asks fewer slots, and movers are filed more often.
+_CELLS = 48
 
 # The motion of a slot as its cell keeps it: x, y, vx, vy, since.
 _Motion = tuple[int, int, int, int, int]
@@ -76,7 +78,9 @@ class CellIndex:
                     at_y += dy
                     at_x = 0 if at_x < 0 else width if at_x > width else at_x
                     at_y = 0 if at_y < 0 else height if at_y > height else at_y
-                if (at_x - x) ** 2 + (at_y - y) ** 2 <= reach:
+                at_x -= x
+                at_y -= y
+                if at_x * at_x + at_y * at_y <= reach:
                     found.append(slot)
         found.sort()
         return found
@@ -93,35 +97,40 @@ class CellIndex:
         touched.clear()
 
     def _file(self, slot: int) -> None:
+        world, cells = self._world, self._cells
         before = self._filed.pop(slot, None)
         if before is not None:
-            cell = self._cells[before]
+            cell = cells[before]
             del cell[slot]
             if not cell:
-                del self._cells[before]
-        world = self._world
+                del cells[before]
         if not world.has(slot):
             return
         x, y = world.position(slot)
         column, row = x // self._side, y // self._side
         number = self._filed[slot] = row * self._columns + column
-        motion = world.x[slot], world.y[slot], world.vx[slot], world.vy[slot], world.since[slot]
-        self._cells.setdefault(number, {})[slot] = motion
-        at_x, at_y, vx, vy, since = motion
-        leaves = [
-            *self._ticks_to_leave(at_x, vx, column, self._columns),
-            *self._ticks_to_leave(at_y, vy, row, self._rows),
-        ]
-        if leaves:
-            self._crossings.setdefault(since + min(leaves), []).append(slot)
-
-    def _ticks_to_leave(self, start: int, velocity: int, cell: int, cells: int) -> tuple[int, ...]:
-        """After how many ticks a motion along one axis leaves its cell; () if it never does, as at the border."""
-        if velocity > 0 and cell < cells - 1:
-            distance = (cell + 1) * self._side - start
-        elif velocity < 0 and cell > 0:
-            distance = start - cell * self._side + 1
+        motion = start_x, start_y, vx, vy, since = world.motion(slot)
+        if number in cells:
+            cells[number][slot] = motion
         else:
-            return ()
+            cells[number] = {slot: motion}
+        ticks = min(
+            self._ticks_to_leave(start_x, vx, column, self._columns) if vx else math.inf,
+            self._ticks_to_leave(start_y, vy, row, self._rows) if vy else math.inf,
+        )
+        if ticks != math.inf:
+            self._crossings.setdefault(since + int(ticks), []).append(slot)
+
+    def _ticks_to_leave(self, start: int, velocity: int, cell: int, cells: int) -> float:
+        """After how many ticks a motion along one axis leaves its cell; infinite if it ends at the zone's border."""
+        if velocity > 0:
+            distance = (cell + 1) * self._side - start
+            if cell == cells - 1:
+                return math.inf
+        else:
+            velocity = -velocity
+            distance = start - cell * self._side + 1
+            if cell == 0:
+                return math.inf
         # The first tick in which the distance, rounded towards zero, has been covered.
-        return (-(-distance * self._world.step_ticks // (abs(velocity) * self._world.step)),)
+        return -(-distance * self._world.step_ticks // (velocity * self._world.step))

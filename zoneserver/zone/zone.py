@@ -97,7 +97,7 @@ class Zone:
         hz: int,
         seed: int,
         limits: Limits | None = None,
-        players_max: int = 60_000,
+        players_max: int = 10_000,
         watchers_max: int = 100,
         secret: bytes = b"",
         ticket_zone: str = "",
