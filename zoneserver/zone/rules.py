@@ -24,11 +24,11 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import index
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from zoneserver.protocol.world import VELOCITY_MAX, World
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.timers import Timer, Timers
 
 __all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
 
@@ -119,13 +119,14 @@ class Player:
     (70, (0, 0))
     """
 
-    __slots__ = ("_acting_seq", "_frame", "_has_moved", "_name", "_present", "_slot", "_world")
+    __slots__ = ("_acting_seq", "_frame", "_has_moved", "_name", "_present", "_slot", "_timers", "_world")
 
-    def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder) -> None:
+    def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder, timers: Timers | None = None) -> None:
         self._slot = slot
         self._name = name
         self._world = world
         self._frame = frame
+        self._timers = timers
         # The zone sets these: whether the player is in the zone; the sequence of the player's action that is running
         # now, or None; whether that action has moved this player.
         self._present = True
@@ -205,6 +206,22 @@ class Player:
             if frame.undo is not None:
                 frame.undo.append((frame.kicked.pop, self._slot))
 
+    def after(
+        self,
+        ticks: int | None = None,
+        callback: Callable[..., object] | None = None,
+        *arguments: Any,
+        seconds: float | None = None,
+    ) -> Timer:
+        """Calls `callback(*arguments)` as `Rules.after` does, but not after the player has left.
+
+        Raises LookupError when the player has left already, and as `Rules.after` does.
+        """
+        if not self._present:
+            raise self._has_left()
+        assert self._timers is not None, "a player in a zone has timers"
+        return self._timers.after(ticks, callback, arguments, seconds=seconds, owner=self)
+
     def distance_to(self, other: Player) -> float:
         """The distance to another player at the current tick, in the game's units."""
         return math.dist(self.position, other.position)
@@ -279,7 +296,7 @@ class Rules:
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
     _zone_frame: FrameBuilder
-    _zone_timers: dict[int, list[Callable[[], None]]]
+    _zone_timers: Timers
 
     def on_start(self) -> None:
         """Called once, before the first tick. There are no players yet."""
@@ -312,14 +329,39 @@ class Rules:
         """
         self._zone_frame.event(None, None, kind, *values)
 
-    def after(self, ticks: int, callback: Callable[[], None]) -> None:
-        """Calls `callback` after this many ticks (at least one), before the actions of that tick.
+    def every(
+        self,
+        seconds: float | None = None,
+        callback: Callable[..., object] | None = None,
+        *arguments: Any,
+        ticks: int | None = None,
+    ) -> Timer:
+        """Calls `callback(*arguments)` again and again, at intervals of `seconds` or of `ticks` (at least one tick).
 
-        Raises TypeError when `ticks` is not a whole number, and when `callback` cannot be called.
+        The first call is one interval from now; each comes before the actions of its tick. A call that raises does not
+        end the timer; `cancel` of the timer does. Raises TypeError for a callback that cannot be called and for ticks
+        that are not a whole number, and ValueError for an interval below zero.
+
+        >>> class Wolves(Rules):
+        ...     def on_start(self) -> None:
+        ...         self.every(1.0, self.howl, "awoo")
+        ...
+        ...     def howl(self, text: str) -> None:
+        ...         self.emit("howl", text)
         """
-        if not callable(callback):
-            raise TypeError(f"after calls a function, not {callback!r:.40}: pass it without calling it")
-        timers = self._zone_timers.setdefault(self.tick + max(1, index(ticks)), [])
-        timers.append(callback)
-        if self._zone_frame.undo is not None:
-            self._zone_frame.undo.append((timers.pop,))
+        return self._zone_timers.every(seconds, callback, arguments, ticks=ticks)
+
+    def after(
+        self,
+        ticks: int | None = None,
+        callback: Callable[..., object] | None = None,
+        *arguments: Any,
+        seconds: float | None = None,
+    ) -> Timer:
+        """Calls `callback(*arguments)` once, after so many ticks or seconds (at least one tick), before the actions of
+        that tick.
+
+        Raises TypeError when `ticks` is not a whole number, and when `callback` cannot be called, and ValueError for
+        seconds below zero.
+        """
+        return self._zone_timers.after(ticks, callback, arguments, seconds=seconds)

@@ -27,6 +27,7 @@ from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.timers import Timers
 
 __all__ = ["Zone", "new_game"]
 
@@ -125,7 +126,7 @@ class Zone:
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
-        self._timers: dict[int, list[Callable[[], None]]] = {}
+        self._timers = Timers(rules, self.world, self._frame, hz)
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
         _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
         try:
@@ -171,8 +172,7 @@ class Zone:
                 self._registry.leave(ref)
                 self._remove(ref)
         self._let_in(tick_input.unix_seconds)
-        for callback in self._timers.pop(world.tick, ()):
-            self._failures.guard("a timer", callback)
+        self._timers.run(self._failures.guard)
         self._act()
         self._call_hook("on_tick")
         self._kick()
@@ -221,7 +221,7 @@ class Zone:
     def _join(self, ref: int, name: str) -> None:
         # Without a free slot below them, the players fill the slots from 0 without a gap.
         slot = heapq.heappop(self._free) if self._free else len(self._players)
-        player = Player(slot, name, self.world, self._frame)
+        player = Player(slot, name, self.world, self._frame, self._timers)
         self.world.join(slot, name)
         self._frame.joined(slot, name)
         self._players[slot] = self._by_ref[ref] = player
@@ -252,6 +252,7 @@ class Zone:
         """Ends the stay of a player, and returns the slot that is free now."""
         player = self._by_ref.pop(ref)
         player._present = False
+        self._timers.forget(player)
         slot = player.slot
         del self._players[slot]
         heapq.heappush(self._free, slot)
