@@ -295,6 +295,8 @@ class Rules:
     """The only source of chance that a rule may use. The zone seeds it."""
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
+    is_trial: bool = False
+    """True while `zoneserver check` plays the game: no real player is in, and nothing outside may be changed."""
     _zone_frame: FrameBuilder
     _zone_timers: Timers
 

@@ -75,6 +75,7 @@ class Zone:
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
+    `is_trial` is the game's attribute of this name.
 
     >>> from zoneserver.zone.link import Requests
     >>> class Chat(Rules):
@@ -96,6 +97,7 @@ class Zone:
         secret: bytes = b"",
         ticket_zone: str = "",
         on_failure: Callable[[RuleFailure], None] = log_failure,
+        is_trial: bool = False,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
         if problems:
@@ -128,7 +130,7 @@ class Zone:
         self._dilation_percent = 100
         self._timers = Timers(rules, self.world, self._frame, hz)
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
-        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
+        _set(rules, is_trial=is_trial, _zone_frame=self._frame, _zone_timers=self._timers)
         try:
             rules.on_start()
         except KeyboardInterrupt:
