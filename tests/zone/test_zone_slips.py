@@ -294,6 +294,14 @@ def test_game_with_attributes_of_any_name_and_a_guard_of_its_own_runs() -> None:
     assert (zone.rules.tick, zone.counters.rule_failures_total) == (3, 1)
 
 
+@pytest.mark.parametrize("code", ["WARNED", "MUTED", "UNMUTED"])
+def test_game_that_refuses_with_a_code_of_the_flood_control_is_told_otherwise(code: str) -> None:
+    zone = zone_of("ann", rules=Slips(lambda game, player: raises(Refused(code, "not here"))))
+    zone.submit(1, 1, [("do",)])
+    (refused,) = zone.step().refused
+    assert (refused.refusal.code, refused.refusal.text) == ("REFUSED", "not here")
+
+
 # --- Coming in ------------------------------------------------------------------------------------
 
 

@@ -111,7 +111,16 @@ class FloodGuard:
         if reached > self.level:
             self.level, self.reason, self.text = reached, reason, text
             return True
+        if self.level is PenaltyLevel.WARNED:
+            self.forgive(now)
+        return False
+
+    def forgive(self, now: float) -> bool:
+        """Ends the penalty if every bucket has drained to half. Returns whether the level is FINE.
+
+        A warning ends by itself with a later packet. The end of a mute is asked for, since the client is told of it.
+        """
         buckets = (self._packets, self._bytes, self._actions, self._violations)
         if self.level < PenaltyLevel.OUT and all(bucket.fill(now) <= _FORGIVEN_FILL for bucket in buckets):
             self.level = PenaltyLevel.FINE
-        return False
+        return not self.level

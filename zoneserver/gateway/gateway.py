@@ -20,6 +20,7 @@ from zoneserver.gateway.closed import Closed
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.gateway.handshake import PendingConnections
+from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
@@ -93,6 +94,7 @@ class Gateway:
         self._acting: dict[Session, None] = {}
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
+        self._penalties = Penalties(self.counters, self._tell_at_once)
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
@@ -149,7 +151,7 @@ class Gateway:
         if player is not None:
             guard = player.guard
             if guard.record_packet(size, self._now):
-                self._penalize(player)
+                self._penalties.raised(player)
             if guard.level:
                 # A client at its rate limit is read once per tick, so that TCP slows it down.
                 session.hold()
@@ -191,6 +193,7 @@ class Gateway:
         self.broadcaster.leave(session)
         if player is not None:
             del self._players[session.number]
+            self._penalties.forget(player)
             self._requests.leaves.append(session.number)
             self.players_count -= player.state is _PLAYING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
@@ -257,18 +260,21 @@ class Gateway:
         if seq <= player.seq:
             session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {player.seq}")
             return
-        player.seq = seq + len(actions) - 1
+        # A mute for this packet begins with its first action.
+        player.seq = seq - 1
         count = len(actions)
         self.counters.actions_in_total += count
         share = count if size <= count * _BYTES_PER_SHARE else size // _BYTES_PER_SHARE
         if size > count * _BYTES_PER_ACTION:
             count = size // _BYTES_PER_ACTION
         if guard.record_actions(count, self._now):
-            self._penalize(player)
+            self._penalties.raised(player)
+        player.seq = seq + len(actions) - 1
         if guard.level >= PenaltyLevel.MUTED:
+            player.dropped_seq = player.seq
             # The client was told that it is muted. Actions that it still sends count as violations.
             if session.reason is None and guard.record_ignored(self._now):
-                self._penalize(player)
+                self._penalties.raised(player)
         elif guard.admit_actions(count, self._now):
             self._actions.add((session.number, seq, actions), share)
             self._acting[session] = None
@@ -283,19 +289,9 @@ class Gateway:
         for number in range(seq, seq + count):
             self._refuse(player, Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text))
 
-    def _penalize(self, player: Player) -> None:
-        """Carries out a penalty level that has just risen: tells the client, or ends the session."""
-        session, guard = player.session, player.guard
-        if guard.level is PenaltyLevel.OUT:
-            session.end(guard.reason, guard.text)
-            return
-        code = RefusalCode.WARNED if guard.level is PenaltyLevel.WARNED else RefusalCode.MUTED
-        self.counters.restraints[code] += 1
-        # The code is part of the format, so that each code has its own share of the log's lines in a second.
-        told = session.log_fields(code=str(code), reason=guard.text)
-        log.info(f"{code}: %r, %s", session, guard.text, extra=told)
-        self._tell(session, Refusal(self.broadcaster.tick, 0, code, guard.text).encode())
-        session.flush()
+    def _tell_at_once(self, player: Player, seq: int, code: RefusalCode, text: str) -> None:
+        self._tell(player.session, Refusal(self.broadcaster.tick, seq, code, text).encode())
+        player.session.flush()
 
     def _refuse(self, player: Player, refusal: Refusal, is_violation: bool = False) -> None:
         self.counters.refusals[refusal.code] += 1
@@ -304,7 +300,7 @@ class Gateway:
         if not is_violation:
             return
         if player.guard.record_violation(refusal.code, self._now):
-            self._penalize(player)
+            self._penalties.raised(player)
         if player.guard.is_address_out(self._now):
             text = "too many violations come from there (limit: address_violations_per_second)"
             self.pending.ban(player.session, text, self._now)
@@ -329,6 +325,7 @@ class Gateway:
         if seconds > _STEP_SECONDS_MAX:
             self._excuse(seconds - _STEP_SECONDS_MAX)
         self._read_inbox()
+        self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.actions, refused = self._actions.take()
         for ref, seq, actions in refused:

@@ -15,7 +15,7 @@ __all__ = ["Player"]
 class Player:
     """The gateway's state of one player. The zone knows the player by `session.number`."""
 
-    __slots__ = ("form", "guard", "name", "refusals_total", "seq", "session", "slot", "state")
+    __slots__ = ("dropped_seq", "form", "guard", "name", "refusals_total", "seq", "session", "slot", "state")
 
     def __init__(self, session: Session, name: str, guard: FloodGuard, form: Form) -> None:
         self.session = session
@@ -28,6 +28,8 @@ class Player:
         """None until the zone has let the player in."""
         self.seq = 0
         """The sequence of the newest action."""
+        self.dropped_seq = 0
+        """The newest action that was dropped because the player is muted; 0 if none was."""
         self.refusals_total = 0
 
     def welcome(self, info: ZoneInfo, tick: int, payload_bytes_max: int) -> Welcome:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zoneserver.config import Limits
-from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
@@ -336,6 +336,8 @@ class Zone:
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
         code, text, is_violation = _told(refused)
+        if code in RESTRAINTS:
+            code = Refused.code  # A client would take it for the server's own word.
         self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
     # --- Hooks ------------------------------------------------------------------------------------
