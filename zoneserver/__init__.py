@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from zoneserver.config import Config, Limits
     from zoneserver.server import ZoneServer
     from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action
+    from zoneserver.zone.timers import Timer
 else:
     # A name is imported at its first use, so that a command can handle Ctrl-C before it imports the server.
     def __getattr__(name: str) -> Any:
         from zoneserver.support.lazy import import_name
 
-        return import_name(__name__, name, ("zoneserver.config", "zoneserver.server", "zoneserver.zone.rules"))
+        homes = ("zoneserver.config", "zoneserver.server", "zoneserver.zone.rules", "zoneserver.zone.timers")
+        return import_name(__name__, name, homes)
 
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Rules",
     "Speed",
     "Text",
+    "Timer",
     "ZoneServer",
     "__version__",
     "action",

@@ -17,7 +17,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState, SessionState
-from zoneserver.protocol.codes import CloseReason, RefusalCode
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason
 from zoneserver.protocol.decoding import decode_server, inflate_message
 from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import (
@@ -48,7 +48,6 @@ TICKS_MAX = 60
 """The bound on the ticks of one input, which should take milliseconds."""
 EXPIRES_AT = 2**40
 """When tickets expire, in seconds since 1970: after every run of a test."""
-RESTRAINTS = {RefusalCode.WARNED, RefusalCode.MUTED}
 LIMITS = Limits(
     client_frame_bytes=256,
     frames_per_callback=4,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from helpers.gateway_fixture import OpenGateway
+from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.waiting import until
 from hypothesis import given
@@ -16,9 +17,9 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.address_limits import AddressBudgets
 from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
-from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import Act, Ping, Refusal, Tick
+from zoneserver.protocol.messages import Act, Bye, Ping, Pong, Refusal, Tick
 
 LIMITS = Limits()
 
@@ -70,10 +71,16 @@ def test_level_is_forgiven_when_every_bucket_has_drained_to_half() -> None:
         guard.record_packet(4, now=0.0)
     assert guard.level is PenaltyLevel.MUTED
     drained_to_half = LIMITS.frames_burst / LIMITS.frames_per_second
-    guard.record_packet(4, now=drained_to_half - 0.1)
-    assert guard.level is PenaltyLevel.MUTED
+    assert not guard.forgive(now=drained_to_half - 0.1)
     guard.record_packet(4, now=drained_to_half + 0.1)
+    assert guard.level is PenaltyLevel.MUTED, "a mute does not end unnoticed"
+    assert guard.forgive(now=drained_to_half + 0.1)
     assert guard.level is PenaltyLevel.FINE
+    for _ in range(int(LIMITS.frames_burst * 0.6)):
+        guard.record_packet(4, now=drained_to_half + 0.1)
+    assert guard.level is PenaltyLevel.WARNED
+    guard.record_packet(4, now=2.0 * drained_to_half)
+    assert guard.level is PenaltyLevel.FINE, "a warning ends by itself"
 
 
 def test_level_out_is_never_forgiven() -> None:
@@ -81,6 +88,7 @@ def test_level_out_is_never_forgiven() -> None:
     for _ in range(int(LIMITS.frames_burst * 2)):
         guard.record_packet(4, now=0.0)
     assert not guard.record_packet(4, now=1000.0)
+    assert not guard.forgive(now=1000.0)
     assert guard.level is PenaltyLevel.OUT
 
 
@@ -146,6 +154,11 @@ def test_violations_of_all_guards_count_against_their_address() -> None:
 
 
 PING = length_prefixed(Ping(1).encode())
+
+
+def restraints(messages: list[Any]) -> list[tuple[str, int]]:
+    """The codes and sequences of what a client was told of its penalties."""
+    return [(each.code, each.seq) for each in messages if isinstance(each, Refusal) and each.code in RESTRAINTS]
 
 
 async def refusals(client: Client) -> list[str]:
@@ -231,20 +244,129 @@ async def test_flood_of_actions_is_muted_and_reaches_no_other_player(open_gatewa
     assert node.gateway.counters.actions_in_total == 305
 
 
-async def test_muted_client_is_heard_again_after_a_quiet_time(open_gateway: OpenGateway) -> None:
+# By default 300 actions mute, 400 end the session, and a mute for 300 actions lasts until 100 are left: five seconds.
+MUTE_ACTIONS, MUTE_SECONDS = int(1.5 * LIMITS.actions_burst), LIMITS.actions_burst / LIMITS.actions_per_second
+
+
+async def emote(node: GatewayFixture, client: Client, first: int, count: int) -> None:
+    """Sends so many actions from a sequence on, and runs a tick for each packet of 16 or fewer."""
+    for seq in range(first, first + count, 16):
+        await client.say(Act(seq, [("emote", 0)] * min(16, first + count - seq)))
+        await until(lambda: node.gateway._inbox)
+        node.tick()
+
+
+async def muted(node: GatewayFixture, client: Client) -> int:
+    """Lets a client send until it is muted by its last action, which skips sequences. Returns its sequence."""
+    await emote(node, client, 1, MUTE_ACTIONS - 1)
+    assert node.gateway.counters.restraints == {"WARNED": 1}
+    await emote(node, client, MUTE_ACTIONS + 5, 1)
+    assert node.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
+    return MUTE_ACTIONS + 5
+
+
+async def test_mute_names_the_first_and_the_last_action_that_it_dropped(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza)
     client = await node.join("ann")
-    await client.say_bytes(PING * 390)
+    last = await muted(node, client)
+    node.pass_time(MUTE_SECONDS - 1.0)
+    await emote(node, client, last + 1, 3)
+    node.pass_time(4.0)
+    await emote(node, client, last + 4, 1)
+    await client.say(Ping(9))
+    heard, events = [], []
+    while not isinstance(message := await client.read(), Pong):
+        heard.append(message)
+        events += [seq for _, seq, *_ in message.events] if isinstance(message, Tick) else []
+    assert restraints(heard) == [("WARNED", 0), ("MUTED", last), ("UNMUTED", last + 3)]
+    # Each action is in a frame, or it is one that the mute names.
+    expected = [seq & 0xFF for seq in (*range(1, MUTE_ACTIONS), last + 4)]
+    assert events == expected
+    assert {player.guard.level for player in node.gateway.players} == {PenaltyLevel.FINE}
+
+
+async def test_mute_ends_with_the_first_tick_after_the_buckets_have_drained(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    await client.say_bytes(PING * int(1.5 * LIMITS.frames_burst))
     while node.gateway.counters.restraints != {"WARNED": 1, "MUTED": 1}:
         node.tick()
         await asyncio.sleep(0.001)
-    node.pass_time(3.0)
-    await client.say(Act(1, [("emote", 3)]))
+    (player,) = node.gateway.players
+    seconds = player.guard._packets.seconds_until(0.5, node.gateway._now)
+    node.pass_time(seconds - 0.01)
+    assert player.guard.level is PenaltyLevel.MUTED
+    node.clock.now += 0.02
+    node.tick()
+    assert player.guard.level is PenaltyLevel.FINE, "the client has sent nothing"
+    node.tick(3)
+    await client.say(Ping(9))
+    heard: list[Any] = []
+    while not isinstance(message := await client.read(), Pong) or message.token != 9:
+        heard.append(message)
+    assert restraints(heard) == [("WARNED", 0), ("MUTED", 1), ("UNMUTED", 0)], "no action was sent, and so none dropped"
+
+
+async def test_packets_that_were_read_before_the_mute_but_not_decoded_are_dropped(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(frames_burst=4, frames_per_second=1.0))
+    client = await node.join("ann")
+    # The sixth packet mutes, before any of them is decoded.
+    await client.say(*(Act(seq, [("emote", 0)]) for seq in range(1, 7)))
+    await until(lambda: len(node.gateway._inbox) == 6)
+    node.tick()
+    node.pass_time(6.0)
+    await client.say(Act(7, [("emote", 1)]))
     await until(lambda: node.gateway._inbox)
     node.tick()
-    while not (message := await client.read_until(Tick)).events:
+    heard: list[Any] = []
+    while not heard or not (isinstance(heard[-1], Tick) and heard[-1].events):
+        heard.append(await client.read())
+    assert restraints(heard) == [("WARNED", 0), ("MUTED", 1), ("UNMUTED", 6)]
+    assert heard[-1].events == ((0, 7, "emote", 1),)
+
+
+async def test_mute_that_ends_the_session_is_not_told_to_be_over(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    client = await node.join("ann")
+    last = await muted(node, client)
+    await client.say(*(Act(last + number, [("emote", 0)] * 16) for number in range(1, 200, 16)))
+    await until(lambda: node.gateway._inbox)
+    while not node.gateway.counters.closes:
+        node.tick()
+        await asyncio.sleep(0.001)
+    node.pass_time(2 * MUTE_SECONDS)
+    heard = []
+    while not isinstance(message := await client.read(), Bye):
+        heard.append(message)
+    assert message.code == "FLOOD"
+    assert restraints(heard) == [("WARNED", 0), ("MUTED", last)]
+    assert not node.gateway._penalties._muted
+
+
+async def test_mute_of_a_client_that_reads_nothing_ends_as_well(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(stall_seconds=60.0))
+    deaf, healthy = await node.join("deaf", receive_bytes=4096), await node.join("healthy")
+    last = await muted(node, deaf)
+    node.zone.rules.emit("fill", "x" * 60_000)
+    node.tick()
+    for number in range(40):
+        if node.gateway.broadcaster.behind:
+            break
+        node.zone.rules.emit("fill", f"{number}" * 20_000)
+        node.tick()
+    assert node.gateway.broadcaster.behind == 1
+    await healthy.read_until(Tick)
+    node.pass_time(MUTE_SECONDS + 1.0)
+    assert {player.guard.level for player in node.gateway.players} == {PenaltyLevel.FINE}
+    assert not node.gateway.counters.closes
+    await deaf.say(Act(last + 1, [("emote", 3)]))
+    await until(lambda: node.gateway._inbox)
+    node.tick()
+    while not any(event[:2] == (0, (last + 1) & 0xFF) for event in (await healthy.read_until(Tick)).events):
         pass
-    assert message.events == ((0, 1, "emote", 3),)
+    heard: list[Any] = []
+    while restraints(heard)[-1:] != [("UNMUTED", last)]:
+        heard.append(await deaf.read())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -124,6 +125,15 @@ FAILING: dict[str, Callable[[Slips, Player], Any]] = {
     "places at a huge number": lambda game, player: player.place(7, Liar(2**40)),  # type: ignore[arg-type]
     "places at a whole number on a ring": lambda game, player: player.place(Ring(66_000), 5),
     "schedules for half a tick": lambda game, player: game.after(1.5, game.on_tick),  # type: ignore[arg-type]
+    "schedules for both": lambda game, player: game.after(1, game.on_tick, seconds=1.0),
+    "schedules for neither": lambda game, player: game.after(callback=game.on_tick),
+    "schedules for a time before now": lambda game, player: player.after(seconds=-0.1, callback=game.on_tick),
+    "schedules for no time": lambda game, player: game.after(seconds=math.nan, callback=game.on_tick),
+    "schedules for ever": lambda game, player: game.every(math.inf, game.on_tick),
+    "schedules for a text": lambda game, player: game.every("1", game.on_tick),  # type: ignore[arg-type]
+    "schedules for every no tick": lambda game, player: game.every(callback=game.on_tick, ticks=0),
+    "schedules a coroutine": lambda game, player: game.every(1.0, asyncio.sleep, 1),
+    "schedules nothing": lambda game, player: game.every(1.0),
     "schedules no function": lambda game, player: game.after(1, game.on_tick()),  # type: ignore[arg-type, func-returns-value]
     "exits": lambda game, player: raises(SystemExit(5)),
     "meets a cancelled task": lambda game, player: raises(asyncio.CancelledError()),
@@ -264,7 +274,7 @@ def test_timer_of_a_whole_number_that_is_no_int_is_called() -> None:
 def test_game_with_attributes_of_any_name_and_a_guard_of_its_own_runs() -> None:
     class Own(Slips):
         def __init__(self) -> None:
-            super().__init__(lambda game, player: game.after(1, partial(game.emit, "rang")))
+            super().__init__(lambda game, player: game.after(1, partial(game.emit, "rang")) and None)
             self._timers, self._frame, self._actions = ["mine"], None, 7
 
         def __setattr__(self, name: str, value: object) -> None:
@@ -282,6 +292,14 @@ def test_game_with_attributes_of_any_name_and_a_guard_of_its_own_runs() -> None:
     zone.step()
     assert [event[2] for event in told(zone.step()).events] == ["rang"]
     assert (zone.rules.tick, zone.counters.rule_failures_total) == (3, 1)
+
+
+@pytest.mark.parametrize("code", ["WARNED", "MUTED", "UNMUTED"])
+def test_game_that_refuses_with_a_code_of_the_flood_control_is_told_otherwise(code: str) -> None:
+    zone = zone_of("ann", rules=Slips(lambda game, player: raises(Refused(code, "not here"))))
+    zone.submit(1, 1, [("do",)])
+    (refused,) = zone.step().refused
+    assert (refused.refusal.code, refused.refusal.text) == ("REFUSED", "not here")
 
 
 # --- Coming in ------------------------------------------------------------------------------------

@@ -10,7 +10,15 @@ import heapq
 
 from zoneserver.zone.link import Actions
 
-__all__ = ["ActionQueue"]
+__all__ = ["ActionQueue", "share_of_tick"]
+
+# The size of an ordinary action.
+_BYTES_PER_ACTION = 16
+
+
+def share_of_tick(actions: int, size: int) -> int:
+    """The cost of a packet with so many actions and bytes: a long packet counts as one action per 16 bytes."""
+    return max(actions, size // _BYTES_PER_ACTION)
 
 
 class ActionQueue:

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zoneserver.config import Config
-from zoneserver.gateway.action_queue import ActionQueue
+from zoneserver.gateway.action_queue import ActionQueue, share_of_tick
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.closed import Closed
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
+from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel, charged_actions
 from zoneserver.gateway.handshake import PendingConnections, objection_to
+from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
@@ -50,12 +51,6 @@ _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 # One tick moves the gateway's clock by at most this. While the process was stopped, or a tick took very long, no
 # client could reach the server: that time counts against no client.
 _STEP_SECONDS_MAX = 1.0
-# Every player is told of an action, so a long packet counts as several: in the buckets as one per 100 bytes. An honest
-# client with 5 actions of 190 bytes a second is charged 10 of 40. A session can have 4,000 bytes a second told, and an
-# address 64,000: 3.2 KB in a frame, while a send costs the same for 0.8 KB and 12 KB.
-_BYTES_PER_ACTION = 100
-# In the share of a tick it counts as one per 16 bytes, the size of an ordinary action: there a packet only waits.
-_BYTES_PER_SHARE = 16
 # Reasons that ban the address.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
 # How many ended sessions are remembered, so that operators can ask why they ended.
@@ -93,6 +88,7 @@ class Gateway:
         self._acting: dict[Session, None] = {}
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
+        self._penalties = Penalties(self.counters, self._tell_at_once)
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
@@ -149,7 +145,7 @@ class Gateway:
         if player is not None:
             guard = player.guard
             if guard.record_packet(size, self._now):
-                self._penalize(player)
+                self._penalties.raised(player)
             if guard.level:
                 # A client at its rate limit is read once per tick, so that TCP slows it down.
                 session.hold()
@@ -191,13 +187,18 @@ class Gateway:
         self.broadcaster.leave(session)
         if player is not None:
             del self._players[session.number]
+            self._penalties.forget(player)
             self._requests.leaves.append(session.number)
-            self.players_count -= player.state is _PLAYING
-            self.watchers_count -= player.state is PlayerState.WATCHING
+            self._count(player, -1)
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
                 self.pending.ban(session, text, self._now)
+
+    def _count(self, player: Player, change: int) -> None:
+        self.players_count += change * (player.state is _PLAYING)
+        self.watchers_count += change * (player.state is PlayerState.WATCHING)
+        self.players_peak = max(self.players_peak, self.players_count)
 
     def session_gone(self, session: Session) -> None:
         self._connections.discard(session)
@@ -258,20 +259,20 @@ class Gateway:
         if seq <= player.seq:
             session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {player.seq}")
             return
-        player.seq = seq + len(actions) - 1
-        count = len(actions)
-        self.counters.actions_in_total += count
-        share = count if size <= count * _BYTES_PER_SHARE else size // _BYTES_PER_SHARE
-        if size > count * _BYTES_PER_ACTION:
-            count = size // _BYTES_PER_ACTION
+        # A mute for this packet begins with its first action.
+        player.seq = seq - 1
+        self.counters.actions_in_total += len(actions)
+        count = charged_actions(len(actions), size)
         if guard.record_actions(count, self._now):
-            self._penalize(player)
+            self._penalties.raised(player)
+        player.seq = seq + len(actions) - 1
         if guard.level >= PenaltyLevel.MUTED:
+            player.dropped_seq = player.seq
             # The client was told that it is muted. Actions that it still sends count as violations.
             if session.reason is None and guard.record_ignored(self._now):
-                self._penalize(player)
+                self._penalties.raised(player)
         elif guard.admit_actions(count, self._now):
-            self._actions.add((session.number, seq, actions), share)
+            self._actions.add((session.number, seq, actions), share_of_tick(len(actions), size))
             self._acting[session] = None
         else:
             # Perhaps other clients at this address send too much, so the refusal does not count against this one.
@@ -284,19 +285,9 @@ class Gateway:
         for number in range(seq, seq + count):
             self._refuse(player, Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text))
 
-    def _penalize(self, player: Player) -> None:
-        """Carries out a penalty level that has just risen: tells the client, or ends the session."""
-        session, guard = player.session, player.guard
-        if guard.level is PenaltyLevel.OUT:
-            session.end(guard.reason, guard.text)
-            return
-        code = RefusalCode.WARNED if guard.level is PenaltyLevel.WARNED else RefusalCode.MUTED
-        self.counters.restraints[code] += 1
-        # The code is part of the format, so that each code has its own share of the log's lines in a second.
-        told = session.log_fields(code=str(code), reason=guard.text)
-        log.info(f"{code}: %r, %s", session, guard.text, extra=told)
-        self._tell(session, Refusal(self.broadcaster.tick, 0, code, guard.text).encode())
-        session.flush()
+    def _tell_at_once(self, player: Player, seq: int, code: RefusalCode, text: str) -> None:
+        self._tell(player.session, Refusal(self.broadcaster.tick, seq, code, text).encode())
+        player.session.flush()
 
     def _refuse(self, player: Player, refusal: Refusal, is_violation: bool = False) -> None:
         self.counters.refusals[refusal.code] += 1
@@ -305,7 +296,7 @@ class Gateway:
         if not is_violation:
             return
         if player.guard.record_violation(refusal.code, self._now):
-            self._penalize(player)
+            self._penalties.raised(player)
         if player.guard.is_address_out(self._now):
             text = "too many violations come from there (limit: address_violations_per_second)"
             self.pending.ban(player.session, text, self._now)
@@ -330,6 +321,7 @@ class Gateway:
         if seconds > _STEP_SECONDS_MAX:
             self._excuse(seconds - _STEP_SECONDS_MAX)
         self._read_inbox()
+        self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.actions, refused = self._actions.take()
         for ref, seq, actions in refused:
@@ -353,13 +345,18 @@ class Gateway:
         for ref, refusal, is_violation in output.refused:
             if ref in self._players:
                 self._refuse(self._players[ref], refusal, is_violation)
+        joined = dict(output.joined)
         for ref, payload in output.told:
-            if ref in self._players and self._players[ref].state is _PLAYING:
+            if ref in self._players and ref not in joined:
                 self._tell(self._players[ref].session, payload)
         acting, self._acting = self._acting, {}
         self.broadcaster.send(output.records, self._now, acting)
         self._tick_ended_at = self._loop.time()
         self._welcome(output)
+        for ref, payload in output.told if joined else ():
+            if ref in self._players and ref in joined:
+                self._tell(self._players[ref].session, payload)
+                self._players[ref].session.flush()
         self.pending.expire(self._now, output.tick)
         if output.tick % self._expire_ticks == 0:
             self.broadcaster.expire(self._now)
@@ -369,31 +366,21 @@ class Gateway:
 
     def _welcome(self, output: TickOutput) -> None:
         """Sends the state after this tick to the players who joined in it, all from one snapshot."""
-        told: dict[int, list[bytes]] = {}
-        for ref, payload in output.told if output.joined else ():
-            told.setdefault(ref, []).append(payload)
         for ref, slot in output.joined:
             player = self._players.get(ref)
             if player is None:
                 continue  # The session has ended, and the next requests tell the zone.
             session = player.session
             self.pending.leave(session)
-            if slot is None:
-                player.state = PlayerState.WATCHING
-                self.watchers_count += 1
-            else:
-                player.state, player.slot = _PLAYING, slot
-                self.counters.joins_total += 1
-                self.players_count += 1
-                self.players_peak = max(self.players_peak, self.players_count)
+            player.enter(slot)
+            self._count(player, 1)
+            self.counters.joins_total += slot is not None
             welcome = player.welcome(self._link.info, output.tick, self._limits.client_frame_bytes)
             self._tell(session, welcome.encode())
             session.flush()
             if session.is_over:
                 continue
             self.broadcaster.join(session, player.form, self._now)
-            for payload in told.get(ref, ()):
-                self._tell(session, payload)
             session.flush()
 
     # --- The end ----------------------------------------------------------------------------------

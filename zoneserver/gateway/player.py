@@ -16,7 +16,7 @@ __all__ = ["Player"]
 class Player:
     """The gateway's state of one player. The zone knows the player by `session.number`."""
 
-    __slots__ = ("form", "guard", "name", "refusals_total", "seq", "session", "slot", "state")
+    __slots__ = ("dropped_seq", "form", "guard", "name", "refusals_total", "seq", "session", "slot", "state")
 
     def __init__(self, session: Session, name: str, guard: FloodGuard, form: Form) -> None:
         self.session = session
@@ -29,7 +29,13 @@ class Player:
         """None until the zone has let the player in, and for a watcher."""
         self.seq = 0
         """The sequence of the newest action."""
+        self.dropped_seq = 0
+        """The newest action that was dropped because the player is muted; 0 if none was."""
         self.refusals_total = 0
+
+    def enter(self, slot: int | None) -> None:
+        """The zone has let the player in, with this slot; a watcher gets none."""
+        self.state, self.slot = PlayerState.WATCHING if slot is None else PlayerState.PLAYING, slot
 
     def welcome(self, info: ZoneInfo, tick: int, payload_bytes_max: int) -> Welcome:
         """The WELCOME of a player whom the zone has let in with this tick."""

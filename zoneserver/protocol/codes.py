@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Self
 
-__all__ = ["ORDINARY_CLOSES", "CloseReason", "GameReason", "RefusalCode"]
+__all__ = ["ORDINARY_CLOSES", "RESTRAINTS", "CloseReason", "GameReason", "RefusalCode"]
 
 
 class CloseReason(str, enum.Enum):
@@ -79,4 +79,9 @@ class RefusalCode(enum.StrEnum):
     TOO_MANY_ACTIONS = "TOO_MANY_ACTIONS"
     WARNED = "WARNED"
     MUTED = "MUTED"
+    UNMUTED = "UNMUTED"
     RULE_FAILED = "RULE_FAILED"
+
+
+RESTRAINTS = frozenset({RefusalCode.WARNED, RefusalCode.MUTED, RefusalCode.UNMUTED})
+"""Codes about a session, and not about a single action. No game refuses an action with one of these."""

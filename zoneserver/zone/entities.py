@@ -10,6 +10,7 @@ from typing import Any
 from zoneserver.protocol.messages import Told
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.timers import Timer, Timers
 
 __all__ = ["Entity", "Player", "Thing"]
 
@@ -136,10 +137,20 @@ class Player(Entity):
     (70, (0, 0))
     """
 
-    __slots__ = ("_acting_seq", "_has_moved", "_name", "_ref", "_saved")
+    __slots__ = ("_acting_seq", "_has_moved", "_name", "_ref", "_saved", "_timers")
 
-    def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder, ref: int = 0, saved: str = "") -> None:
+    def __init__(
+        self,
+        slot: int,
+        name: str,
+        world: World,
+        frame: FrameBuilder,
+        timers: Timers | None = None,
+        ref: int = 0,
+        saved: str = "",
+    ) -> None:
         super().__init__(slot, world, frame)
+        self._timers = timers
         self._name = name
         # The number by which the gateway knows the player.
         self._ref = ref
@@ -201,6 +212,22 @@ class Player(Entity):
             frame.kicked[self._slot] = why
             if frame.undo is not None:
                 frame.undo.append((frame.kicked.pop, self._slot))
+
+    def after(
+        self,
+        ticks: int | None = None,
+        callback: Callable[..., object] | None = None,
+        *arguments: Any,
+        seconds: float | None = None,
+    ) -> Timer:
+        """Calls `callback(*arguments)` as `Rules.after` does, but not after the player has left.
+
+        Raises LookupError when the player has left already, and as `Rules.after` does.
+        """
+        if not self._present:
+            raise self._is_gone()
+        assert self._timers is not None, "a player in a zone has timers"
+        return self._timers.after(ticks, callback, arguments, seconds=seconds, owner=self)
 
 
 class Thing(Entity):

@@ -54,14 +54,14 @@ class Failures:
         # The tick in which a failure was last reported, by its place.
         self._reported: dict[object, int] = {}
 
-    def guard(self, what: str, call: Callable[..., object], *arguments: object) -> None:
-        """Calls a rule. An exception is counted as a failure, and goes no further."""
+    def guard(self, what: object, call: Callable[..., object], *arguments: object) -> None:
+        """Calls a rule, which `str(what)` names. An exception is counted as a failure, and goes no further."""
         try:
             call(*arguments)
         except KeyboardInterrupt:
             raise  # The operator's, and not the rule's.
         except BaseException as error:
-            self.add(what, error)
+            self.add(str(what), error)
 
     def add(self, what: str, error: BaseException, **about: object) -> None:
         """Counts a rule that raised, and reports it unless its place was reported within the last second."""

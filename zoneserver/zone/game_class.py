@@ -20,6 +20,7 @@ HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
 
 _SET_BY_THE_ZONE = {
     "hz": "it is the tick rate that the server was started with (--hz)",
+    "is_trial": "the zone sets it, and it is True while `zoneserver check` plays the game",
     "players": "it is the zone's own view of its players",
     "things": "it is the zone's own view of its things",
     "random": "it is the source of chance that the zone seeds",

@@ -12,6 +12,7 @@ from zoneserver.protocol.zone_info import PLAYER_KIND
 from zoneserver.zone.cell_index import CellIndex
 from zoneserver.zone.entities import INT32, Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.timers import Timers
 
 __all__ = ["SLOTS_MAX", "Population"]
 
@@ -25,11 +26,12 @@ class Population:
     Things leave room for `players_max` players.
     """
 
-    def __init__(self, world: World, frame: FrameBuilder, players_max: int) -> None:
+    def __init__(self, world: World, frame: FrameBuilder, timers: Timers, players_max: int) -> None:
         self.players: dict[int, Player] = {}
         self.things: dict[int, Thing] = {}
         self._world = world
         self._frame = frame
+        self._timers = timers
         self._spawned_total = 0
         self._things_max = max(0, SLOTS_MAX - players_max)
         self._kinds = {kind.name: number for number, kind in enumerate(world.info.kinds) if number}
@@ -52,13 +54,14 @@ class Population:
         slot = self._take_slot()
         self._world.join(slot, name)
         self._frame.joined(slot, name)
-        player = self.players[slot] = Player(slot, name, self._world, self._frame, ref, saved)
+        player = self.players[slot] = Player(slot, name, self._world, self._frame, self._timers, ref, saved)
         return player
 
     def remove_player(self, player: Player) -> None:
         """Ends the stay of a player, and frees the slot."""
         slot = player.slot
         player._present = False
+        self._timers.forget(player)
         del self.players[slot]
         self._world.leave(slot)
         self._frame.left(slot)

@@ -23,13 +23,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from operator import index
 from typing import Annotated, Any, ClassVar, TypeVar, overload
 
 from zoneserver.protocol.world import VELOCITY_MAX
 from zoneserver.zone.entities import Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.population import Population
+from zoneserver.zone.timers import Timer, Timers
 
 __all__ = ["ActionMark", "Between", "Entity", "Player", "Refused", "Rules", "Speed", "Text", "Thing", "action"]
 
@@ -173,9 +173,11 @@ class Rules:
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
     things: Mapping[int, Thing]
     """All things in the zone, by slot, to read. `Thing.remove` takes one out."""
+    is_trial: bool = False
+    """True while `zoneserver check` plays the game: no real player is in, and nothing outside may be changed."""
     _zone_frame: FrameBuilder
     _zone_population: Population
-    _zone_timers: dict[int, list[Callable[[], None]]]
+    _zone_timers: Timers
 
     def on_start(self) -> None:
         """Called once, before the first tick. There are no players yet."""
@@ -233,14 +235,39 @@ class Rules:
         """
         return self._zone_population.near(where, radius, kind, players)
 
-    def after(self, ticks: int, callback: Callable[[], None]) -> None:
-        """Calls `callback` after this many ticks (at least one), before the actions of that tick.
+    def every(
+        self,
+        seconds: float | None = None,
+        callback: Callable[..., object] | None = None,
+        *arguments: Any,
+        ticks: int | None = None,
+    ) -> Timer:
+        """Calls `callback(*arguments)` again and again, at intervals of `seconds` or of `ticks` (at least one tick).
 
-        Raises TypeError when `ticks` is not a whole number, and when `callback` cannot be called.
+        The first call is one interval from now; each comes before the actions of its tick. A call that raises does not
+        end the timer; `cancel` of the timer does. Raises TypeError for a callback that cannot be called and for ticks
+        that are not a whole number, and ValueError for an interval below zero.
+
+        >>> class Wolves(Rules):
+        ...     def on_start(self) -> None:
+        ...         self.every(1.0, self.howl, "awoo")
+        ...
+        ...     def howl(self, text: str) -> None:
+        ...         self.emit("howl", text)
         """
-        if not callable(callback):
-            raise TypeError(f"after calls a function, not {callback!r:.40}: pass it without calling it")
-        timers = self._zone_timers.setdefault(self.tick + max(1, index(ticks)), [])
-        timers.append(callback)
-        if self._zone_frame.undo is not None:
-            self._zone_frame.undo.append((timers.pop,))
+        return self._zone_timers.every(seconds, callback, arguments, ticks=ticks)
+
+    def after(
+        self,
+        ticks: int | None = None,
+        callback: Callable[..., object] | None = None,
+        *arguments: Any,
+        seconds: float | None = None,
+    ) -> Timer:
+        """Calls `callback(*arguments)` once, after so many ticks or seconds (at least one tick), before the actions of
+        that tick.
+
+        Raises TypeError when `ticks` is not a whole number, and when `callback` cannot be called, and ValueError for
+        seconds below zero.
+        """
+        return self._zone_timers.after(ticks, callback, arguments, seconds=seconds)

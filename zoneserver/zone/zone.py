@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zoneserver.config import Limits
-from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.messages import Answered, Refusal
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
@@ -28,6 +28,7 @@ from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput,
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.timers import Timers
 
 __all__ = ["Zone", "new_game"]
 
@@ -80,6 +81,7 @@ class Zone:
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
+    `is_trial` is the game's attribute of this name.
 
     >>> from zoneserver.zone.link import Requests
     >>> class Chat(Rules):
@@ -102,6 +104,7 @@ class Zone:
         secret: bytes = b"",
         ticket_zone: str = "",
         on_failure: Callable[[RuleFailure], None] = log_failure,
+        is_trial: bool = False,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
         if problems:
@@ -114,7 +117,8 @@ class Zone:
         self._registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
         self._failures = Failures(self.world, hz, self.counters, on_failure)
         self._frame = FrameBuilder()
-        self._population = Population(self.world, self._frame, players_max)
+        self._timers = Timers(rules, self.world, self._frame, hz)
+        self._population = Population(self.world, self._frame, self._timers, players_max)
         self._actions: dict[str, Action] = actions_of(rules)
         self._private = private_kinds(rules)
         # Players by the ref under which their gateway knows them.
@@ -130,11 +134,10 @@ class Zone:
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
-        self._timers: dict[int, list[Callable[[], None]]] = {}
         population = self._population
         _set(rules, hz=hz, random=random.Random(seed), board=Board(self.world, self._frame))
         _set(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
-        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
+        _set(rules, is_trial=is_trial, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
         try:
             rules.on_start()
         except KeyboardInterrupt:
@@ -179,8 +182,7 @@ class Zone:
                 self._registry.leave(ref)
                 self._remove(ref)
         self._let_in(tick_input.unix_seconds)
-        for callback in self._timers.pop(world.tick, ()):
-            self._failures.guard("a timer", callback)
+        self._timers.run(self._failures.guard)
         self._act()
         self._call_hook("on_tick")
         self._kick()
@@ -340,6 +342,8 @@ class Zone:
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
         code, text, is_violation = _as_told(refused)
+        if code in RESTRAINTS:
+            code = Refused.code  # A client would take it for the server's own word.
         self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
     # --- Hooks ------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 
+from zoneserver.protocol.codes import RefusalCode
 from zoneserver.protocol.messages import Refusal
 from zoneserver.support.histogram import Histogram
 
@@ -68,13 +70,15 @@ class ActionTracker:
     (1, 1, 1)
     """
 
-    __slots__ = ("_counts", "_last_event", "_outstanding")
+    __slots__ = ("_counts", "_last_event", "_muted_from", "_outstanding")
 
     def __init__(self, counts: ActionCounts) -> None:
         self._counts = counts
         # By sequence, which is also the order in which they were sent.
         self._outstanding: dict[int, _Sent] = {}
         self._last_event = 0
+        # The first action that a mute drops; None while there is no mute.
+        self._muted_from: int | None = None
 
     def __len__(self) -> int:
         return len(self._outstanding)
@@ -112,11 +116,32 @@ class ActionTracker:
             times.from_tick.record(int((now - tick_began) * 1e6))
 
     def record_refused(self, refusal: Refusal) -> None:
-        """The server refused an action of this player."""
-        if self._outstanding.pop(refusal.seq, None) is None:
+        """The server refused an action of this player, warned the player, or began or ended a mute.
+
+        A mute refuses all actions from the sequence of MUTED to that of UNMUTED, both included.
+        """
+        if refusal.code == RefusalCode.MUTED:
+            self._muted_from = refusal.seq
+        elif refusal.code == RefusalCode.UNMUTED:
+            self._end_mute(refusal.seq)
+        elif refusal.code == RefusalCode.WARNED:
+            pass
+        elif self._outstanding.pop(refusal.seq, None) is None:
             self._counts.duplicated += 1
         else:
             self._counts.refused[refusal.code] = self._counts.refused.get(refusal.code, 0) + 1
+
+    def _end_mute(self, last: float) -> None:
+        """Counts the outstanding actions that the mute has dropped, the last of them with the sequence `last`."""
+        if self._muted_from is None:
+            return
+        dropped = [seq for seq in self._outstanding if self._muted_from <= seq <= last]
+        for seq in dropped:
+            del self._outstanding[seq]
+        if dropped:
+            code = str(RefusalCode.MUTED)
+            self._counts.refused[code] = self._counts.refused.get(code, 0) + len(dropped)
+        self._muted_from = None
 
     def record_snapshot(self, seq_byte: int) -> None:
         """A snapshot replaced frames. It contains every action of this player up to `seq_byte`."""
@@ -125,7 +150,8 @@ class ActionTracker:
             self._counts.delivered += 1
 
     def close(self) -> None:
-        """Count every outstanding action as lost: no answer can come any more."""
+        """Count every outstanding action as lost, unless a mute dropped it: no answer can come any more."""
+        self._end_mute(math.inf)
         self._counts.lost += len(self._outstanding)
         self._outstanding.clear()
 

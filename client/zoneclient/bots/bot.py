@@ -74,5 +74,4 @@ class Bot(ClientProtocol):
         self.flush()
 
     def on_refused(self, refusal: Refusal) -> None:
-        if refusal.seq:  # A sequence of 0 is a warning about no single action.
-            self.tracker.record_refused(refusal)
+        self.tracker.record_refused(refusal)

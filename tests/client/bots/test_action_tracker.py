@@ -69,6 +69,41 @@ def test_refusals_are_counted_by_code() -> None:
     assert counts.duplicated == 1
 
 
+def test_mute_refuses_the_actions_that_it_names() -> None:
+    tracker, counts = tracker_with(*[EVENT] * 6)
+    tracker.record_refused(refusal(0, "WARNED"))
+    tracker.record_refused(refusal(3, "MUTED"))
+    tracker.record_seen(1, EVENT, now=0.0)
+    assert (counts.refused, len(tracker)) == ({}, 5), "what comes last may be dropped or not"
+    tracker.record_refused(refusal(5, "UNMUTED"))
+    assert (counts.refused, len(tracker)) == ({"MUTED": 3}, 2)
+    tracker.record_seen(2, EVENT, now=0.0)
+    tracker.record_seen(6, EVENT, now=0.0)
+    tracker.record_refused(refusal(7, "MUTED"))
+    tracker.record_refused(refusal(0, "UNMUTED"))
+    tracker.record_sent(7, KINDS[EVENT], due=0.0, now=0.0)
+    tracker.close()
+    assert (counts.delivered, counts.refused, counts.lost, counts.duplicated) == (3, {"MUTED": 3}, 1, 0)
+
+
+def test_mute_that_lasts_to_the_end_refuses_all_that_it_dropped() -> None:
+    tracker, counts = tracker_with(*[EVENT] * 4)
+    tracker.record_refused(refusal(3, "MUTED"))
+    tracker.record_sent(5, KINDS[EVENT], due=0.0, now=0.0)
+    tracker.close()
+    assert (counts.refused, counts.lost) == ({"MUTED": 3}, 2)
+
+
+def test_mute_longer_than_the_low_byte_tells_apart_leaves_later_actions_in_order() -> None:
+    tracker, counts = tracker_with(*[EVENT] * 600)
+    tracker.record_refused(refusal(2, "MUTED"))
+    tracker.record_seen(1, EVENT, now=0.0)
+    tracker.record_refused(refusal(598, "UNMUTED"))
+    tracker.record_seen(599 & 0xFF, EVENT, now=0.0)
+    tracker.record_seen(600 & 0xFF, EVENT, now=0.0)
+    assert (counts.delivered, counts.refused, len(tracker)) == (3, {"MUTED": 597}, 0)
+
+
 def test_close_counts_outstanding_actions_as_lost() -> None:
     tracker, counts = tracker_with(EVENT, MOTION, EVENT)
     tracker.record_seen(2, MOTION, now=0.0)
@@ -252,6 +287,7 @@ def test_five_thousand_actions_wrap_the_byte_many_times() -> None:
 ANYTHING = st.one_of(
     st.tuples(st.just("seen"), st.integers(0, 12) | st.integers(0, 255), st.booleans()),
     st.tuples(st.just("refused"), st.integers(0, 80), st.booleans()),
+    st.tuples(st.sampled_from(["MUTED", "UNMUTED", "WARNED"]), st.integers(0, 80), st.booleans()),
     st.tuples(st.just("caught_up"), st.integers(0, 12) | st.integers(0, 255), st.booleans()),
     st.tuples(st.just("sent"), st.integers(1, 5), st.booleans()),
 )
@@ -266,6 +302,8 @@ def test_each_action_has_one_outcome_after_any_server_messages(said: list[tuple[
             tracker.record_seen(number, is_motion, now=0.0)
         elif what == "refused":
             tracker.record_refused(refusal(number))
+        elif what.isupper():
+            tracker.record_refused(refusal(number, what))
         elif what == "caught_up":
             tracker.record_snapshot(number)
         else:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 from collections import Counter
 
+from zoneserver.protocol.codes import RESTRAINTS
 from zoneserver.protocol.messages import Bye, Op, Refusal, Welcome
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.clients import RawClient, RecordingClient, act, hello, packet
@@ -157,7 +158,7 @@ async def _penalty_levels(lab: Lab, server: ServerProcess, recorder: RecordingCl
         await client.send(b"".join(packet(Op.ACT, seq, [["teleport", 1, 1]]) for seq in range(1, 31)))
         answered: Counter[str] = Counter()
         for message in await client.messages():
-            if isinstance(message, Refusal) and message.seq:
+            if isinstance(message, Refusal) and message.code not in RESTRAINTS:
                 answered["refused"] += 1
             elif isinstance(message, Refusal):
                 reached.setdefault(message.code, answered["refused"])

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 
-from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason
 from zoneserver.protocol.messages import Bye, Refusal
 from zonetools.common.program import run_program
 from zonetools.soak.clients import RawClient, act
@@ -152,7 +152,7 @@ async def long_pause(lab: Lab) -> Finding:
 
     async def listen(client: RawClient) -> None:
         while (message := await client.receive()) is not None:
-            if isinstance(message, Bye) or (isinstance(message, Refusal) and not message.seq):
+            if isinstance(message, Bye) or (isinstance(message, Refusal) and message.code in RESTRAINTS):
                 told.append(message.code)
 
     async with lab.server() as server, contextlib.AsyncExitStack() as clients:

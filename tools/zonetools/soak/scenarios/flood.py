@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from zoneserver.protocol.codes import CloseReason, RefusalCode
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason, RefusalCode
 from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Bye, Ping, Refusal
 from zonetools.common.server_process import ServerProcess
@@ -42,7 +42,7 @@ async def _flood(lab: Lab, server: ServerProcess, name: str, batch: Callable[[in
             told = [
                 message.code
                 for message in await client.messages(5.0)
-                if (isinstance(message, Refusal) and not message.seq) or isinstance(message, Bye)
+                if (isinstance(message, Refusal) and message.code in RESTRAINTS) or isinstance(message, Bye)
             ]
             seconds = time.monotonic() - began
     return told, seconds

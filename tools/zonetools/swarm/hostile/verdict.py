@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoneserver.protocol.codes import CloseReason, RefusalCode
+from zoneserver.protocol.codes import RESTRAINTS, CloseReason, RefusalCode
 
 # Codes about everything that a session sent. Any role that expects refusals may receive these too.
-_GENERAL_CODES = frozenset({RefusalCode.WARNED, RefusalCode.MUTED, RefusalCode.TOO_MANY_ACTIONS})
+_GENERAL_CODES = RESTRAINTS | {RefusalCode.TOO_MANY_ACTIONS}
 
 
 @dataclass(slots=True)
