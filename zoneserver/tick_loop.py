@@ -163,8 +163,9 @@ class TickLoop:
             self._failures = 0
             if skipped or seconds > self.ticker.period:
                 self.overruns_total += 1
-                tick, times = self._zone.world.tick, self.times.newest_ms()
-                self._reporter.overran(tick, seconds * 1000, skipped, times, self.overruns_total)
+                tick, times, (rule, rule_seconds) = self._zone.world.tick, self.times.newest_ms(), self._zone.slowest()
+                slowest = rule, rule_seconds * 1000
+                self._reporter.overran(tick, seconds * 1000, skipped, times, slowest, self.overruns_total)
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
         self._schedule()

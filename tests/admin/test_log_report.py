@@ -137,6 +137,10 @@ def test_reporter_logs_no_line_of_an_empty_idle_zone(lines: Lines) -> None:
     assert len(lines()) == 3
     zone.pass_interval(overruns_total=1)
     assert len(lines()) == 4
+    zone.pass_interval(rule_failures_total=7)
+    assert ", 7 rules failed" in lines()[4].getMessage()
+    document = json.loads(_JsonFormatter().format(lines()[4]))
+    assert (document["rule_failures_total"], document["overruns_total"]) == (7, 0)
 
 
 def test_reporter_without_an_interval_has_no_timer(lines: Lines) -> None:
@@ -164,13 +168,19 @@ async def test_server_without_requests_for_statistics_logs_lines(
     await until(lambda: any("1 player, " in line.getMessage() for line in lines()))
 
 
+BOLT = "the action 'bolt' of ann"
 PHASES = {"ingest": 4.0, "rules": 10.0, "encode": 2.0, "fan_out": 3.0}
 
 
 @pytest.mark.parametrize(
     ("tick_ms", "phases", "phase", "words"),
     [
-        (80.0, {"rules": 70.0}, "rules", "took 80.0 ms of 50.0: most of it rules (70.0 ms)"),
+        (
+            80.0,
+            {"rules": 70.0},
+            "rules",
+            f"took 80.0 ms of 50.0: most of it rules (70.0 ms), of which {BOLT} took 42.0",
+        ),
         (80.0, {"encode": 60.0}, "encode", "took 80.0 ms of 50.0: most of it encode (60.0 ms)"),
         (80.0, {"fan_out": 60.0, "ingest": 90.0}, "fan_out", "took 80.0 ms of 50.0: most of it fan-out (60.0 ms)"),
         (80.0, {}, "ingest", "took 80.0 ms of 50.0: most of it ingest (65.0 ms)"),
@@ -181,19 +191,21 @@ PHASES = {"ingest": 4.0, "rules": 10.0, "encode": 2.0, "fan_out": 3.0}
 def test_overrun_is_logged_with_the_phase_that_caused_it(
     tick_ms: float, phases: dict[str, float], phase: str | None, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    StatsSource().reporter.overran(512, tick_ms, 2, PHASES | phases, 17)
+    StatsSource().reporter.overran(512, tick_ms, 2, PHASES | phases, (BOLT, 42.04), 17)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith(f"tick 512 {words}")
     assert record.getMessage().endswith("; 17 overruns so far")
     document = json.loads(_JsonFormatter().format(record))
     assert (document["tick"], document["phase"], document["overruns_total"]) == (512, phase, 17)
+    named = (BOLT, 42.04) if phase == "rules" else (None, None)
+    assert (document["rule"], document["rule_ms"]) == named
 
 
 def test_overruns_are_logged_at_most_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     zone = StatsSource()
     for number in range(1, 9):
-        zone.reporter.overran(number, 80.0, 0, PHASES, number)
+        zone.reporter.overran(number, 80.0, 0, PHASES, ("on_tick", 1.0), number)
         zone.loop.now += 0.25
     assert [record.args[-1] for record in caplog.records if isinstance(record.args, tuple)] == [1, 5]
 
@@ -211,4 +223,5 @@ async def test_overrun_of_a_slow_game_blames_the_rules(
     server = await open_server(Slow, hz=50)
     await until(lambda: server.stats().overruns_total > 3)
     assert "most of it rules (" in caplog.records[0].getMessage()
+    assert ", of which on_tick took " in caplog.records[0].getMessage()
     assert len(caplog.records) <= 1 + server.stats().uptime_s

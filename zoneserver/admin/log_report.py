@@ -50,14 +50,26 @@ class Reporter:
             self._timer.cancel()
 
     def overran(
-        self, tick: int, tick_ms: float, skipped: int, phases_ms: Mapping[str, float], overruns_total: int
+        self,
+        tick: int,
+        tick_ms: float,
+        skipped: int,
+        phases_ms: Mapping[str, float],
+        slowest: tuple[str, float],
+        overruns_total: int,
     ) -> None:
-        """Logs a tick that took too long or came too late, at most once a second."""
+        """Logs a tick that took too long or came too late, at most once a second.
+
+        `slowest` is the rule that took most of the phase of the rules, and its milliseconds.
+        """
         now = self._loop.time()
         if now - self._overrun_logged < 1.0:
             return
         self._overrun_logged = now
         phase, why = blame(tick_ms, phases_ms, self._period_ms)
+        rule, rule_ms = slowest if phase == "rules" else (None, None)
+        if rule is not None:
+            why += f", of which {rule} took {rule_ms:.1f}"
         if tick_ms > self._period_ms:
             what = f"tick {tick} took {tick_ms:.1f} ms of {self._period_ms:.1f}"
         else:
@@ -69,6 +81,8 @@ class Reporter:
             ticks_skipped=skipped,
             phase=phase,
             phases_ms=phases_ms,
+            rule=rule,
+            rule_ms=None if rule_ms is None else round(rule_ms, 3),
             overruns_total=overruns_total,
         )
         log.warning("%s: %s; %d overruns so far", what, why, overruns_total, extra=told)
@@ -101,7 +115,8 @@ def blame(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> t
 
 def _is_worth_it(since: Stats) -> bool:
     """Whether there are connections, or events since the last line."""
-    return bool(since.connections or since.connections_total or since.closes or since.overruns_total)
+    events = since.connections_total, since.closes, since.overruns_total, since.rule_failures_total
+    return bool(since.connections or any(events))
 
 
 def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
@@ -159,6 +174,8 @@ def _fields(since: Stats, rates: Rates) -> dict[str, Any]:
         "cpu_percent": since.cpu_percent,
         "rss_bytes": since.rss_bytes,
         **rates.to_json(),
+        "overruns_total": since.overruns_total,
+        "rule_failures_total": since.rule_failures_total,
         "closes": since.closes,
         "refusals": since.refusals,
     }

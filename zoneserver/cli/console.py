@@ -105,10 +105,12 @@ def summary(before: Stats, after: Stats, as_json: bool) -> None:
     kicks = kicks_in(after.closes)
     left = {reason: number for reason, number in after.closes.items() if reason not in kicks}
     refused = f" ({by_count(after.refusals)})" if after.refusals else ""
+    failures = after.rule_failures_total
     peak = _players(after.players_peak)
     lines = [
         f"uptime        {after.uptime_s:,.1f} s, {peak} at the peak, {before.players:,} at the end",
         f"ticks         {after.ticks_total:,}, {after.overruns_total:,} overrun, {after.ticks_skipped_total:,} skipped",
+        f"rules failed  {failures:,}{'; the log has the tracebacks' if failures else ''}",
         f"actions in    {after.actions_in_total:,}, {sum(after.refusals.values()):,} refused{refused}",
         f"deliveries    {after.deliveries_out_total:,} in {after.sends_total:,} sends",
         f"bytes         {after.bytes_in_total:,} in, {after.bytes_out_total:,} out",

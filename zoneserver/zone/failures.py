@@ -10,6 +10,7 @@ from zoneserver.protocol.world import World
 from zoneserver.support.errors import raised_by
 from zoneserver.support.logs import fields, place_of
 from zoneserver.zone.counters import ZoneCounters
+from zoneserver.zone.stopwatch import Stopwatch
 
 __all__ = ["Failures", "RuleFailure", "log_failure"]
 
@@ -45,23 +46,30 @@ class Failures:
     """Counts the rules that raise, and reports them: each place in the code at most once a second."""
 
     def __init__(
-        self, world: World, hz: int, counters: ZoneCounters, report: Callable[[RuleFailure], None] = log_failure
+        self,
+        world: World,
+        hz: int,
+        counters: ZoneCounters,
+        watch: Stopwatch,
+        report: Callable[[RuleFailure], None] = log_failure,
     ) -> None:
         self._world = world
         self._hz = hz
         self._counters = counters
+        self._watch = watch
         self._report = report
         # The tick in which a failure was last reported, by its place.
         self._reported: dict[object, int] = {}
 
     def guard(self, what: object, call: Callable[..., object], *arguments: object) -> None:
-        """Calls a rule, which `str(what)` names. An exception is counted as a failure, and goes no further."""
+        """Calls and measures a rule, which `str(what)` names. An exception counts as a failure, and goes no further."""
         try:
             call(*arguments)
         except KeyboardInterrupt:
             raise  # The operator's, and not the rule's.
         except BaseException as error:
             self.add(str(what), error)
+        self._watch.rule(what)
 
     def add(self, what: str, error: BaseException, **about: object) -> None:
         """Counts a rule that raised, and reports it unless its place was reported within the last second."""

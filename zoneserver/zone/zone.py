@@ -28,6 +28,7 @@ from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput,
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.stopwatch import Stopwatch, no_clock
 from zoneserver.zone.timers import Timers
 
 __all__ = ["Zone", "new_game"]
@@ -69,6 +70,12 @@ def _values(result: Any) -> tuple[Any, ...]:
     return result if type(result) is tuple else () if result is None else (result,)
 
 
+def _named(player: Player, actions: Sequence[tuple[Any, ...]]) -> str:
+    """Names the actions of a packet for people."""
+    kinds = ", ".join(sorted({f"{kind!r:.40}" for kind, *_ in actions}))
+    return f"the action{'s' if len(actions) > 1 else ''} {kinds:.100} of {player.name}"
+
+
 def _set(rules: Rules, **attributes: object) -> None:
     """Sets attributes of a game, past a `__setattr__` of its own."""
     for name, value in attributes.items():
@@ -81,7 +88,7 @@ class Zone:
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
-    `is_trial` is the game's attribute of this name.
+    `is_trial` is the game's attribute of this name. `clock` counts seconds; it is read for `slowest` alone.
 
     >>> from zoneserver.zone.link import Requests
     >>> class Chat(Rules):
@@ -105,6 +112,7 @@ class Zone:
         ticket_zone: str = "",
         on_failure: Callable[[RuleFailure], None] = log_failure,
         is_trial: bool = False,
+        clock: Callable[[], float] = no_clock,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
         if problems:
@@ -115,7 +123,8 @@ class Zone:
         self.counters = ZoneCounters()
         self._limits = limits if limits is not None else Limits()
         self._registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
-        self._failures = Failures(self.world, hz, self.counters, on_failure)
+        self._watch = Stopwatch(clock)
+        self._failures = Failures(self.world, hz, self.counters, self._watch, on_failure)
         self._frame = FrameBuilder()
         self._timers = Timers(rules, self.world, self._frame, hz)
         self._population = Population(self.world, self._frame, self._timers, players_max)
@@ -153,6 +162,13 @@ class Zone:
         """The state after the last tick: the payload of a SNAPSHOT message."""
         return self.world.snapshot().encode()
 
+    def slowest(self) -> tuple[str, float]:
+        """The rule that took most of the last `advance`, for people, and its seconds: `("on_tick", 0.07)`.
+
+        If no rule took half of its part of the tick, it is this part, as `the actions`.
+        """
+        return self._watch.slowest()
+
     # --- The tick ---------------------------------------------------------------------------------
 
     def tick(self, tick_input: TickInput) -> TickOutput:
@@ -162,7 +178,8 @@ class Zone:
 
     def advance(self, tick_input: TickInput) -> None:
         """Applies the input: leaves, joins, timers, actions and `on_tick`, in this order."""
-        world, rules, requests = self.world, self.rules, tick_input.requests
+        world, rules, requests, watch = self.world, self.rules, tick_input.requests, self._watch
+        watch.start()
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = tick_input.tick
         _set(rules, tick=world.tick)
@@ -182,9 +199,13 @@ class Zone:
                 self._registry.leave(ref)
                 self._remove(ref)
         self._let_in(tick_input.unix_seconds)
+        watch.part("joins and leaves")
         self._timers.run(self._failures.guard)
+        watch.part("the timers")
         self._act()
+        watch.part("the actions")
         self._call_hook("on_tick")
+        watch.part("on_tick")
         self._kick()
 
     def encode(self) -> TickOutput:
@@ -251,6 +272,7 @@ class Zone:
         else:
             self._joined.append((ref, player.slot))
         frame.undo = None
+        self._watch.rule("on_join")
 
     def _turn_away(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
         """Takes a player out whom `on_join` did not accept, as if the player had never come in."""
@@ -278,6 +300,8 @@ class Zone:
         actions_max, event_bytes_max = self._limits.actions_per_tick, self._limits.event_bytes_per_tick
         packets, self._packets = self._packets, []
         kicked = self._frame.kicked
+        watch, clock = self._watch, self._watch.clock
+        ruled, longest_seconds = clock(), 0.0
         # By player: the first sequence that this tick takes, and how many actions.
         taken: dict[int, tuple[int, int]] = {}
         # For each player: the bytes of events that their packets have caused.
@@ -303,6 +327,12 @@ class Zone:
             self._apply(ref, player, seq, actions)
             if self._frame.event_bytes > before:
                 told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
+            # As `watch.rule`, but without a call, and a packet is named only if it took longest so far.
+            now = clock()
+            if now - ruled > longest_seconds:
+                longest_seconds = now - ruled
+                watch.longest, watch.longest_seconds = _named(player, actions), longest_seconds
+            ruled = now
 
     def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
         slot, frame, newest = player._slot, self._frame, self.world.seq
