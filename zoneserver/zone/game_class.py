@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoneserver.zone.actions import kind_of_waiting
+from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.rules import Rules
 
 __all__ = ["HOOKS", "problems_of"]
@@ -37,6 +38,10 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
     if figures.name != "" and not _is_name(figures.name):
         yield f"name is {figures.name!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} bytes"
     yield from _stat_problems(figures.stats)
+    try:
+        events_of(figures)
+    except TypeError as error:
+        yield str(error)
     for name in sorted(set(dir(game)) - set(dir(Rules))):
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):

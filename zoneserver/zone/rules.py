@@ -22,15 +22,17 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import Annotated, Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeVar, overload
 
 from zoneserver.protocol.world import VELOCITY_MAX, World
+from zoneserver.zone.entities import Thing
 from zoneserver.zone.frame_builder import FrameBuilder
 
-__all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
+__all__ = ["ActionMark", "AtMost", "Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -80,6 +82,16 @@ class Text:
     bytes_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Bounds a list of an action, which then has at most `count` items, or bytes. A list has at most 16 items anyway.
+
+    >>> Dice = Annotated[list[Annotated[int, Between(1, 6)]], AtMost(5)]
+    """
+
+    count: int
+
+
 Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
 """The type of a velocity: units per tick along one axis, as `Player.move` takes them.
 
@@ -90,20 +102,48 @@ Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
 """
 
 
-def action(handler: Handler) -> Handler:
+@dataclass(frozen=True, slots=True)
+class ActionMark:
+    """Marks a method as an action: the decorator `action` sets it as the attribute `__zone_action__`."""
+
+    private: bool = False
+
+
+@overload
+def action(handler: Handler, /) -> Handler: ...
+
+
+@overload
+def action(*, private: bool = False) -> Callable[[Handler], Handler]: ...
+
+
+def action(handler: Callable[..., Any] | None = None, /, *, private: bool = False) -> Any:
     """Makes a method of a Rules class an action that clients may send, under the method's name.
 
-    Annotate each parameter after the player with `int`, `float`, `str`, `bool` or `Player` (a client sends its
-    slot), or with a bounded number or text: `Annotated[str, Text(200)]`. The zone refuses arguments that
+    Annotate each parameter after the player with `int`, `float`, `str`, `bool`, `bytes`, `Player` or `Thing` (a client
+    sends its slot), a `Literal` or an enum, a list of these, or one of these and None. Bound it by `Annotated`:
+    `Annotated[str, Text(200)]`. A client may leave out a parameter that has a default. The zone refuses arguments that
     do not fit with BAD_PAYLOAD, and does not call the handler.
+
+    An action with `private=True` is told to nobody: what its handler returns is the answer to its player alone.
 
     >>> class Chat(Rules):
     ...     @action
     ...     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
     ...         player["lines"] += 1
+    ...
+    ...     @action(private=True)
+    ...     def lines(self, player: Player) -> int:
+    ...         return player["lines"]
     """
-    handler.__zone_action__ = True  # type: ignore[attr-defined]
-    return handler
+
+    def mark(function: Handler) -> Handler:
+        if not callable(function):
+            raise TypeError(f"@action marks a method, not {function!r:.40}")
+        function.__zone_action__ = ActionMark(private)  # type: ignore[attr-defined]
+        return function
+
+    return mark if handler is None else mark(handler)
 
 
 class Player:
@@ -269,6 +309,9 @@ class Rules:
     width: ClassVar[int] = 10_000
     height: ClassVar[int] = 10_000
     stats: ClassVar[Mapping[str, int]] = {}
+    events: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """The values of each event, as annotations: `{"taken": (int, Player)}`. A game that declares one declares all that
+    it emits."""
 
     # The zone sets these before it calls `on_start`.
     tick: int = 0
@@ -278,7 +321,10 @@ class Rules:
     """The only source of chance that a rule may use. The zone seeds it."""
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
+    things: Mapping[int, Thing] = MappingProxyType({})
+    """All things in the zone, by slot, to read."""
     _zone_frame: FrameBuilder
+    _zone_events: Callable[[str, Sequence[Any]], Sequence[Any]] | None
     _zone_timers: dict[int, list[Callable[[], None]]]
 
     def on_start(self) -> None:
@@ -309,7 +355,12 @@ class Rules:
         A value is a number, a str, bytes, None, or a list of values. Raises TypeError for any other value, ValueError
         for an event of more than 65,535 bytes, and OverflowError for a whole number beyond 64 bits and when the
         events of this tick exceed 1 MiB. The event is then told to nobody.
+
+        In a game that declares its `events`, it also raises ValueError for an event of another form. A Player or a
+        Thing is then told as its slot.
         """
+        if self._zone_events is not None:
+            values = tuple(self._zone_events(kind, values))
         self._zone_frame.event(None, None, kind, *values)
 
     def after(self, ticks: int, callback: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from zoneserver.support.errors import GameError, raised_by
 from zoneserver.support.logs import fields, place_of
 from zoneserver.zone.actions import Action, actions_of
 from zoneserver.zone.counters import ZoneCounters
+from zoneserver.zone.declared_events import hold_events
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
@@ -156,7 +157,7 @@ class Zone:
         self._failures_reported: dict[object, int] = {}
         self._timers: dict[int, list[Callable[[], None]]] = {}
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
-        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
+        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_events=hold_events(rules))
         try:
             rules.on_start()
         except KeyboardInterrupt:
