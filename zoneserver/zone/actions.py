@@ -59,7 +59,7 @@ def actions_of(rules: Rules) -> dict[str, Action]:
 def _action(kind: str, handler: Callable[..., Any], converters: Sequence[Converter], defaults: int) -> Action:
     """An action whose last parameters may be left out: as many as there are defaults."""
     most = len(converters)
-    least = most - defaults
+    least, too_many = most - defaults, most + 2
 
     def misfit() -> Refused:
         count = f"{least} to {most} arguments" if defaults else "1 argument" if most == 1 else f"{most} arguments"
@@ -84,7 +84,7 @@ def _action(kind: str, handler: Callable[..., Any], converters: Sequence[Convert
         case _:
 
             def run(player: Player, sent: Sequence[Any]) -> Any:
-                if not least < len(sent) <= most + 1:
+                if not least < len(sent) < too_many:
                     raise misfit()
                 return handler(player, *map(operator.call, converters, sent[1:]))
 
