@@ -11,7 +11,7 @@ from zoneserver.support.version import __version__
 if TYPE_CHECKING:
     from zoneserver.config import Config, Limits
     from zoneserver.server import ZoneServer
-    from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action
+    from zoneserver.zone.rules import AtMost, Between, Entity, Player, Refused, Rules, Speed, Text, Thing, action
     from zoneserver.zone.timers import Timer
 else:
     # A name is imported at its first use, so that a command can handle Ctrl-C before it imports the server.
@@ -23,14 +23,17 @@ else:
 
 
 __all__ = [
+    "AtMost",
     "Between",
     "Config",
+    "Entity",
     "Limits",
     "Player",
     "Refused",
     "Rules",
     "Speed",
     "Text",
+    "Thing",
     "Timer",
     "ZoneServer",
     "__version__",

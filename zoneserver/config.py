@@ -139,7 +139,9 @@ class Config:
     host: str = _setting("127.0.0.1", "address to listen on; a name stands for all its addresses", parse_host)
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
     stats_port: int | None = _setting(
-        7778, "admin port: /stats, /metrics, /sessions, /map and /healthz; 0 takes any free port", parse_integer
+        7778,
+        "admin port: /stats, /metrics, /sessions, /map, /game.json and /healthz; 0 takes any free port",
+        parse_integer,
     )
     """None serves no statistics."""
     stats_host: str = _setting(

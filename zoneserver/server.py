@@ -27,6 +27,7 @@ from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
+from zoneserver.zone.schema import schema_of
 from zoneserver.zone.zone import Zone, new_game
 
 __all__ = ["SECRET_GRACE_SECONDS", "ZoneServer"]
@@ -159,7 +160,10 @@ class ZoneServer:
             self._listeners.append(tcp.Listener(player_socket, accept))
 
     def _listen_admin(self, admin_socket: socket.socket) -> None:
-        served = documents(self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy)
+        schema = schema_of(self.zone.rules)
+        served = documents(
+            self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy, schema
+        )
         is_public = not is_loopback(self.config.stats_host)
         self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
         self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))

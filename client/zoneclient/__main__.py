@@ -9,17 +9,18 @@ if __name__ == "__main__":
     raise SystemExit(start("zoneclient.__main__"))
 
 import argparse
-import ast
 import asyncio
-import shlex
 import sys
 from collections.abc import Sequence
 
-from zoneclient.connection import Update, ZoneConnection, connect
+from zoneclient.connection import ZoneConnection, connect
 from zoneclient.errors import JoinRefusedError, ZoneClosedError
+from zoneclient.typed_arguments import read_arguments
+from zoneclient.update import Update
 from zoneserver.cli.access import access_settings, explain_connect_error, read_access
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
+from zoneserver.protocol.values import Value
 from zoneserver.support.errors import CannotStartError, CommandError, Exit, UsageError
 from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
@@ -32,7 +33,8 @@ _SUMMARY = """\
 Play at a console: `python -m zoneclient ann` sends each line that you type, and prints the actions of all players.
 
 It works with any game. A line is sent as the action `say` with that text. A line that begins with / is any action of
-the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`, `/tag 1`."""
+the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`,
+`/tag 1`, `/roll [1, 6]`."""
 _EXAMPLES = """\
   python -m zoneclient ann                        join the zone on this machine as ann
   python -m zoneclient bob --port 7000            join on another port as bob
@@ -81,25 +83,17 @@ def _parser() -> Parser:
     return parser
 
 
-def parse_line(line: str) -> tuple[str, list[int | float | str | bool]] | None:
+def parse_line(line: str) -> tuple[str, list[Value]] | None:
     """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message."""
     line = line.strip()
     if not line.startswith("/"):
         return ("say", [line]) if line else None
     kind, _, text = line[1:].partition(" ")
     try:
-        arguments = list(map(_argument, shlex.split(text, posix=False)))
-    except (ValueError, SyntaxError):
-        text = "write arguments as numbers, True, False or 'texts', separated by spaces: /move 5 -3"
-        raise ValueError(text) from None
-    return kind, arguments
-
-
-def _argument(word: str) -> int | float | str | bool:
-    value = ast.literal_eval(word)
-    if not isinstance(value, int | float | str):
-        raise ValueError(f"{word} is not a number, True, False or a text")
-    return value
+        return kind, read_arguments(text)
+    except ValueError as error:
+        form = "write arguments as numbers, True, False, None, 'texts', b'bytes' or [lists], separated by spaces"
+        raise ValueError(f"{error}; {form}: /move 5 -3") from None
 
 
 def update_lines(update: Update) -> list[str]:

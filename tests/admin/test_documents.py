@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from zoneserver.admin.stats import Stats
 from zoneserver.games.plaza import Plaza
 from zoneserver.server import ZoneServer
+from zoneserver.zone.schema import schema_of
 
 
 async def test_stats_have_the_declared_fields_and_types(server: ZoneServer, browse: Browse, connect: Connect) -> None:
@@ -72,6 +73,12 @@ async def test_reporter_is_watched_after_a_request_for_stats_but_not_for_health(
         server._reporter.is_watched = False
         await browser.ask(f"GET {path}")
         assert server._reporter.is_watched is watches
+
+
+async def test_game_json_is_the_schema_of_the_game(browse: Browse) -> None:
+    answer = await (await browse()).ask("GET /game.json")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.document == schema_of(Plaza)
 
 
 async def test_map_has_the_place_of_every_player(server: ZoneServer, browse: Browse, connect: Connect) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
 from zoneserver.authoring.dry_run import TICKS
 from zoneserver.cli import main as cli
@@ -98,6 +99,24 @@ def never(self, player, number: int): raise Refused("NO")"""
         ("@action\ndef go(self, player, way: Annotated[int, Between(3, 1)]): ...", "which allows no value"),
         ("@action\ndef go(self, player, way: Annotated[int, Between('a', 1)]): ...", "which allows no value"),
         ("@action\ndef go(self, player, way: Annotated[str, Text(0)]): ...", "which allows no value"),
+        ("events = {'won': int}", "events['won'] is <class 'int'>: it must be a tuple of types"),
+        ("events = {'won': (dict,)}", "events['won'][0] is annotated <class 'dict'>"),
+        (
+            "events = {'won': (int,)}\ndef on_tick(self):\n    self.emit('won', 'x')",
+            "tick 1: on_tick raised ValueError: values[0] of the event 'won' must be a whole number",
+        ),
+        (
+            "events = {'won': (int,)}\ndef on_tick(self):\n    self.emit('lost')",
+            "the event 'lost' is not among the declared events: won",
+        ),
+        (
+            "events = {'go': (int,)}\n@action\ndef go(self, player): ...",
+            "raised ValueError: the event 'go' has 0 values, and is declared with 1",
+        ),
+        (
+            "@action\ndef go(self, player, way: int = 'x'): return way + 1",
+            "raised TypeError",
+        ),
         ("def __init__(self, size): ...", "Game() raised TypeError: "),
         ("def on_start(self):\n    1 / 0", "on_start raised ZeroDivisionError: division by zero (checked_"),
         ("def on_join(self, player):\n    player.place(-1, 0)", "tick 1: on_join raised ValueError"),
@@ -119,6 +138,26 @@ def test_check_prints_each_problem_as_the_last_lines(
     wrong = [line for line in lines if line.startswith("wrong    ")]
     assert any(words in line for line in wrong), lines
     assert lines[-len(wrong) :] == wrong
+
+
+def test_check_describes_every_kind_of_argument_and_the_declared_events(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT / "tests")
+    assert cli.main(["check", "helpers.arsenal:Arsenal"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "choices(pick: 'red' | 'green' | 3, weapon: 'sword' | 'bow' = 'bow', rank: 1 | 7 or None = None) tried",
+        "count(other: Player or None = None) in private tried",
+        "find(coin: Thing 'coin', any_thing: Thing or None = None) tried",
+        "lists(dice: list of at most 5 (int 1..6), others: list of at most 16 (Player)) tried",
+        "numbers(whole: int -9..9, real: float or None = 0.5) tried",
+        "raw(data: bytes, at most 4 = b'\\x01') tried",
+        "texts(line: str, name: str of 1..8 bytes = '', flag: bool = False) tried",
+        "events taken(int, Player) won(str of 1..24 bytes) numbers(int -9..9, float or None) found(",
+        "fine nothing is wrong with it",
+    ):
+        assert words in text
 
 
 def test_check_prints_all_problems_at_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from helpers.arsenal import Arsenal
 from helpers.yard import zone_of
 
 from zoneserver.authoring.dry_run import TICKS, run_trial
@@ -40,3 +41,16 @@ def test_game_is_on_trial_in_a_dry_run_and_in_no_other_zone() -> None:
     other = Careful()
     zone_of(rules=other)
     assert other.answers == [False] * 3
+
+
+def test_run_trial_sends_arguments_of_every_kind_that_reach_the_handlers() -> None:
+    rules = Arsenal()
+    trial = run_trial(rules)
+    assert (trial.failures, trial.refused) == ([], {})
+    kinds = {"choices", "count", "find", "lists", "numbers", "raw", "texts"}
+    assert set(trial.tried) == kinds
+    assert {kind for kind, *_ in rules.handled} == kinds - {"count"}
+    # With what has a default, and without it.
+    names = {arguments[1] for kind, *arguments in rules.handled if kind == "texts"}
+    assert names > {"", "hello"}
+    assert run_trial(Arsenal()).digests == trial.digests

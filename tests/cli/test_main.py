@@ -144,7 +144,7 @@ class Game(Rules):
     ("text", "words"),
     [
         ("import no_such_package", "needs the module no_such_package, which is not installed"),
-        (GAME.format(": list"), "Game.jump(how) is annotated <class 'list'>: an action takes int"),
+        (GAME.format(": list"), "Game.jump(how) is annotated <class 'list'>: it can be int"),
         (GAME.format(""), "jump(how)"),
         (GAME.format(": Highly"), "Highly"),
         (GAME.format(": :"), "SyntaxError: invalid syntax (NAME.py:6)"),

@@ -40,13 +40,14 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "soak": zonetools.soak.__main__._parser,
     "demo": zonetools.demo._parser,
     "client": zoneclient.__main__._parser,
-    **dict.fromkeys(("run", "new", "check", "ticket"), cli._parser),
+    **dict.fromkeys(("run", "new", "check", "schema", "ticket"), cli._parser),
 }
 ARGUMENTS = {
     "client": ["ann"],
     "run": ["run"],
     "new": ["new", "x"],
     "check": ["check", "a:B"],
+    "schema": ["schema", "a:B"],
     "ticket": ["ticket", "ann"],
 }
 

@@ -77,5 +77,5 @@ def test_dashboard_reads_a_public_admin_port_with_the_token(family: Family, toke
     assert "plaza" in out
     server.terminate()
     out, err = server.communicate(timeout=30)
-    assert f"statistics http://0.0.0.0:{port}/stats, /metrics, /sessions, /map, /healthz by token" in err
+    assert f"statistics http://0.0.0.0:{port}/stats, /metrics, /sessions, /map, /game.json, /healthz by token" in err
     assert TOKEN not in out + err

@@ -140,6 +140,7 @@ def test_missing_server_is_reported_in_one_line(capsys: pytest.CaptureFixture[st
         ("\n", None),
         ("/wave", ("wave", [])),
         ("/move 5 -3", ("move", [5, -3])),
+        ("/roll [1, 6] None b'a b'", ("roll", [[1, 6], None, b"a b"])),
         ('/do 1.5  True \'it is "here"\' "it\'s"', ("do", [1.5, True, 'it is "here"', "it's"])),
     ],
 )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import enum
 from array import array
+from typing import Any
 
 import msgpack
 import pytest
 from helpers.sample_messages import CLIENT_MESSAGES, EMPTY_TICK, SERVER_MESSAGES, pack
 
 from zoneserver.protocol import messages
-from zoneserver.protocol.decoding import decode_client, decode_server
-from zoneserver.protocol.messages import ClientMessage, ServerMessage, Snapshot, Tick
+from zoneserver.protocol.decoding import decode_act, decode_client, decode_server
+from zoneserver.protocol.messages import ClientMessage, ServerMessage, Snapshot, Tick, encode_act
 from zoneserver.protocol.player_names import NAME_CHARACTERS
+from zoneserver.protocol.values import encode_action
 
 
 @pytest.mark.parametrize("message", CLIENT_MESSAGES, ids=repr)
@@ -95,3 +97,26 @@ def test_op_of_every_message_is_its_first_element() -> None:
 @pytest.mark.parametrize("payload", [b"", b"\x91", b"\xc0\x01", b"\xa2\x12\x12", b"\xc4\x01\x13"])
 def test_op_of_other_bytes_is_zero(payload: bytes) -> None:
     assert messages.op_of(payload) == 0
+
+
+def test_encode_action_packs_every_plain_value_and_lists_of_these() -> None:
+    arguments = (1, -1.5, "x", b"raw", True, None, [1, "x", b"", None], (), [0] * 16)
+    _, actions = decode_act(encode_act(7, [encode_action("go", *arguments)]))
+    assert actions == (("go", 1, -1.5, "x", b"raw", True, None, (1, "x", b"", None), (), (0,) * 16),)
+
+
+@pytest.mark.parametrize(
+    ("argument", "error", "words"),
+    [
+        ({}, TypeError, "an argument of an action must be an int, float, str, bytes, bool or None, not dict"),
+        (1j, TypeError, "not complex"),
+        (bytearray(b"x"), TypeError, "not bytearray"),
+        ([[1]], TypeError, "an item of a list in an action must be an int, .* not list"),
+        (({},), TypeError, "not dict"),
+        ([0] * 17, ValueError, "a list in an action has at most 16 items"),
+        ([2**64], ValueError, "a whole number must fit 64 bits"),
+    ],
+)
+def test_encode_action_raises_for_what_no_server_reads(argument: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        encode_action("go", argument)

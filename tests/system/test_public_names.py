@@ -15,7 +15,21 @@ from helpers.paths import ROOT
 import zoneserver
 import zoneserver.testing
 
-GAME = ["Between", "Config", "Limits", "Player", "Refused", "Rules", "Speed", "Text", "Timer", "ZoneServer", "action"]
+GAME = [
+    "AtMost",
+    "Between",
+    "Config",
+    "Entity",
+    "Limits",
+    "Player",
+    "Refused",
+    "Rules",
+    "Speed",
+    "Text",
+    "Thing",
+    "Timer",
+]
+GAME += ["Timer", "ZoneServer", "action"]
 ERRORS = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 PLAY = ["Behaviour", "Bot", "Event", "Replica", "Update", "ZoneConnection", "connect"]
 

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import pytest
+from helpers.arsenal import Weapon
 from helpers.driven_zone import DrivenZone
 
 from zoneserver.protocol.codes import RefusalCode
-from zoneserver.zone.actions import actions_of
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Tick
+from zoneserver.zone.actions import actions_of, private_kinds
 from zoneserver.zone.rules import Between, Player, Rules, Speed, Text, action
 
 
@@ -231,10 +234,7 @@ def rules_with(hint: Any) -> Rules:
         Any,
         None,
         object,
-        bytes,
         list,
-        list[int],
-        int | None,
         complex,
         Annotated[int, Text(3)],
         Annotated[str, Between(0, 1)],
@@ -249,3 +249,125 @@ def test_unsupported_annotation_is_a_type_error_that_names_it(hint: Any) -> None
         actions_of(rules_with(hint))
     with pytest.raises(TypeError):
         DrivenZone(rules_with(hint), hz=20, seed=1)
+
+
+# --- Defaults -------------------------------------------------------------------------------------
+
+
+class Shop(Rules):
+    """A game whose actions have defaults. It records the arguments."""
+
+    def __init__(self) -> None:
+        self.handled: list[Any] = []
+
+    @action
+    def buy(self, player: Player, item: int = 3) -> None:
+        self.handled.append(item)
+
+    @action
+    def pay(self, player: Player, amount: int, other: Player = None, note: str = "") -> None:  # type: ignore[assignment]
+        self.handled.append((amount, other and other.name, note))
+
+    @action
+    def wear(self, player: Player, weapon: Weapon = Weapon.BOW, marks: list[int] = [1, 2]) -> None:  # noqa: B006
+        self.handled.append((weapon, marks))
+
+    @action
+    def count(self, player: Player, first: int = 0) -> int:
+        return first + 1
+
+    @action
+    def walk(self, player: Player, vx: int = 5) -> None:
+        player.move(vx, 0)
+
+    @action(private=True)
+    def look(self, player: Player, far: bool = False) -> None:
+        self.handled.append(far)
+
+
+def shop(*sent: Any) -> tuple[list[Any], list[Any], list[str]]:
+    """Sends an action of ann; returns the recorded arguments, the values of its event, and the texts of refusals."""
+    rules = Shop()
+    zone = DrivenZone(rules, hz=20, seed=1)
+    zone.join(1, "ann")
+    zone.submit(1, 1, [sent])
+    result = zone.step()
+    tick = decode_server(result.frame)
+    assert isinstance(tick, Tick)
+    return (
+        rules.handled,
+        [list(event[3:]) for event in tick.events],
+        [refusal.text for _ref, refusal, _ in result.refused],
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "handled", "told"),
+    [
+        (("buy",), [3], [3]),
+        (("buy", 7), [7], [7]),
+        (("pay", 1), [(1, None, "")], [1, None, ""]),
+        (("pay", 1, None), [(1, None, "")], [1, None, ""]),
+        (("pay", 1, 0), [(1, "ann", "")], [1, 0, ""]),
+        (("pay", 1, 0, "x"), [(1, "ann", "x")], [1, 0, "x"]),
+        (("wear",), [(Weapon.BOW, [1, 2])], ["bow", (1, 2)]),
+        (("wear", "sword"), [(Weapon.SWORD, [1, 2])], ["sword", (1, 2)]),
+        (("wear", "sword", (5,)), [(Weapon.SWORD, [5])], ["sword", (5,)]),
+        (("count",), [], [1]),
+        (("count", 4), [], [5]),
+    ],
+)
+def test_argument_with_a_default_may_be_left_out(sent: Any, handled: list[Any], told: list[Any]) -> None:
+    assert shop(*sent) == (handled, [told], [])
+
+
+def test_motion_with_a_default_is_told_as_a_motion() -> None:
+    assert shop("walk") == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (("buy", 1, 2), "buy takes 0 to 1 arguments"),
+        (("buy", None), "buy(item) must be a whole number from -9223372036854775808 to 9223372036854775807"),
+        (("pay",), "pay takes 1 to 3 arguments"),
+        (("pay", 1, 0, ""), "pay(note) must be printable text of 1 to 1024 bytes"),
+        (("pay", 1, 5), "pay(other): there is no player in slot 5"),
+    ],
+)
+def test_argument_beside_a_default_is_still_checked(sent: Any, text: str) -> None:
+    assert shop(*sent) == ([], [], [text])
+
+
+def test_default_of_a_private_action_is_no_answer() -> None:
+    run, rules = actions_of(game := Shop())["look"], game
+    assert (run(cast(Player, None), ("look",)), rules.handled) == (None, [False])
+
+
+@pytest.mark.parametrize("default", [object(), {1: 2}, 1j, [{}]])
+def test_default_that_no_client_could_send_is_a_type_error(default: Any) -> None:
+    def act(self: Rules, player: Player, thing: int = default) -> None: ...
+
+    with pytest.raises(TypeError, match=r"^Odd\.act\(thing\) has the default "):
+        actions_of(type("Odd", (Rules,), {"act": action(act)})())
+
+
+# --- Private actions ------------------------------------------------------------------------------
+
+
+def test_action_is_private_where_the_decorator_says_so() -> None:
+    class Mixed(Shop):
+        @action()
+        def public(self, player: Player) -> None: ...
+
+        @action(private=True)
+        def secret(self, player: Player) -> None: ...
+
+    assert set(actions_of(Mixed())) == {"buy", "count", "look", "pay", "public", "secret", "walk", "wear"}
+    assert private_kinds(Mixed) == private_kinds(Mixed()) == {"look", "secret"}
+
+
+@pytest.mark.parametrize("marked", [1, "kind", None])
+def test_decorator_of_no_function_is_a_type_error(marked: Any) -> None:
+    with pytest.raises(TypeError, match="marks a method"):
+        action(private=True)(marked)

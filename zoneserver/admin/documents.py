@@ -1,4 +1,4 @@
-"""The documents of the admin port: `/stats`, `/metrics`, `/healthz`, `/map` and `/sessions`."""
+"""The documents of the admin port: `/stats`, `/metrics`, `/sessions`, `/map`, `/game.json` and `/healthz`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoneserver.support.errors import MissingExtraError
 
 __all__ = ["PATHS", "documents", "zone_map"]
 
-PATHS = ("/stats", "/metrics", "/sessions", "/map", "/healthz")
+PATHS = ("/stats", "/metrics", "/sessions", "/map", "/game.json", "/healthz")
 """The paths of all documents."""
 
 
@@ -31,8 +31,9 @@ def documents(
     world: World,
     now: Callable[[], float],
     is_healthy: Callable[[], bool],
+    schema: Mapping[str, Any],
 ) -> dict[str, Document]:
-    """The documents by path. `now` is the loop's clock."""
+    """The documents by path. `now` is the loop's clock, and `schema` that of the game."""
 
     def health(_query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         healthy = is_healthy()
@@ -53,6 +54,7 @@ def documents(
         _metrics(stats),
         sessions,
         lambda _: (HTTPStatus.OK, zone_map(world)),
+        lambda _: (HTTPStatus.OK, schema),
         health,
     )
     return dict(zip(PATHS, made, strict=True))

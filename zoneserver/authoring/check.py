@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.dry_run import PLAYERS, TICKS, Trial, digests_elsewhere, run_trial
 from zoneserver.support.errors import GameError
 from zoneserver.support.watchdog import Watchdog
-from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
+from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
+from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.game_class import problems_of
-from zoneserver.zone.rules import Between, Rules, Text
+from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import new_game
 
 __all__ = ["CheckResult", "check_game"]
@@ -63,13 +64,13 @@ def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], 
     described = []
     try:
         rules = new_game(game)
-        for kind, handler in handlers_of(rules).items():
+        for kind, method in action_methods(game).items():
             try:
-                described.append((kind, ", ".join(map(_describe, parameters_of(handler)))))
+                described.append((kind, _describe(parameters_of(game, method), kind in private_kinds(game))))
             except TypeError as error:
                 result.problems.append(str(error))
         if result.problems:
-            result.has += _headed("actions", [f"{kind}({parameters})" for kind, parameters in described])
+            result.has += _headed("actions", [f"{kind}{parameters}" for kind, parameters in described])
             return result
         with Watchdog(report_stall, _STALL_SECONDS / 2) as watchdog:
             trial = run_trial(rules, watchdog)
@@ -77,8 +78,10 @@ def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], 
         # The game raised when it was made, or in on_start. The dry run collects what rules raise later.
         result.problems.append(str(error))
         return result
-    lines = [f"{kind}({parameters})  {_outcome(trial, kind)}" for kind, parameters in described]
+    lines = [f"{kind}{parameters}  {_outcome(trial, kind)}" for kind, parameters in described]
     result.has += _headed("actions", lines or ["none: players can only watch"])
+    events = [f"{kind}({', '.join(each.describe() for each in values)})" for kind, values in events_of(rules).items()]
+    result.has += _headed("events", events)
     result.has.append(("tried", f"twice {TICKS} ticks with {len(PLAYERS)} players and random actions"))
     if trial.failures:
         result.problems += dict.fromkeys(trial.failures)
@@ -88,14 +91,8 @@ def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], 
     return result
 
 
-def _describe(parameter: Parameter) -> str:
-    what = parameter.type.__name__
-    match parameter.bound:
-        case Between(low, high):
-            what = f"{what} {low}..{high}"
-        case Text(bytes_max):
-            what = f"{what} of 1..{bytes_max} bytes"
-    return f"{parameter.name}: {what}"
+def _describe(parameters: Sequence[Parameter], is_private: bool) -> str:
+    return f"({', '.join(parameter.describe() for parameter in parameters)}){' in private' if is_private else ''}"
 
 
 def _outcome(trial: Trial, kind: str) -> str:

@@ -8,7 +8,6 @@ that other process; `digests_elsewhere` starts it and reads its output.
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 import subprocess
@@ -16,16 +15,17 @@ import sys
 import time
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.load import load_class
 from zoneserver.support.errors import raised_by
 from zoneserver.support.watchdog import Watchdog
-from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
+from zoneserver.zone.actions import Parameter, action_methods, parameters_of
 from zoneserver.zone.failures import RuleFailure
 from zoneserver.zone.link import Join, Requests, TickInput
-from zoneserver.zone.rules import Between, Player, Rules, Text
+from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone, new_game
 
 __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
@@ -34,7 +34,6 @@ TICKS = 200
 _HZ, _SEED = 20, 1
 # The ticks in which each player joins and leaves. One slot is used twice, and one player joins late.
 PLAYERS = {"ann": (1, TICKS), "bob": (1, 120), "cid": (40, TICKS), "bob again": (150, 160)}
-_WORDS = ("hello", "who is there?", "över hier", "x")
 _CLOCKS = ("time", "monotonic", "perf_counter")
 _CLOCK_SHIFT_S = 1_000_003
 # The first run took seconds at most, or a watchdog ended it.
@@ -60,7 +59,8 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
     """Runs 200 ticks, as fast as they go, with a beat of the watchdog for each. Raises GameError if the game fails in
     on_start."""
     trial, chance = Trial(), random.Random(_SEED)
-    kinds = {kind: parameters_of(handler) for kind, handler in sorted(handlers_of(rules).items())}
+    game = type(rules)
+    kinds = {kind: parameters_of(game, method) for kind, method in sorted(action_methods(game).items())}
 
     def failed(failure: RuleFailure) -> None:
         trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
@@ -80,8 +80,7 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
                 kind = chance.choice(list(kinds))
                 seqs[name] += 1
                 sent[ref, seqs[name]] = kind
-                action = (kind, *(_made_up(parameter, rules, chance) for parameter in kinds[kind]))
-                requests.actions.append((ref, seqs[name], [action]))
+                requests.actions.append((ref, seqs[name], [(kind, *_made_up(kinds[kind], rules, chance))]))
         if watchdog is not None:
             watchdog.beats += 1
         output = zone.tick(TickInput(tick, 0.0, 100, requests))
@@ -113,23 +112,11 @@ def digests_elsewhere(target: str) -> list[int]:
     return digests
 
 
-def _made_up(parameter: Parameter, rules: Rules, chance: random.Random) -> Any:
-    """A random value that the parameter allows; sometimes it is a bound."""
-    bound = parameter.bound
-    low, high = (bound.low, bound.high) if isinstance(bound, Between) else (-1_000, 1_000)
-    if parameter.type is int:
-        low, high = math.ceil(low), math.floor(high)
-        # Values near zero are more frequent: many rules refuse large ones.
-        near = max(low, min(high, chance.randint(-9, 9)))
-        return chance.choice((low, high, near, near, chance.randint(low, high)))
-    if parameter.type is float:
-        return chance.choice((float(low), float(high), chance.uniform(low, high)))
-    if parameter.type is bool:
-        return chance.random() < 0.5
-    if parameter.type is Player:
-        return chance.choice(list(rules.players) or [0])
-    bytes_max = bound.bytes_max if isinstance(bound, Text) else 200
-    return chance.choice(_WORDS).encode()[:bytes_max].decode(errors="ignore") or "x"
+def _made_up(parameters: Sequence[Parameter], rules: Rules, chance: random.Random) -> list[Any]:
+    """Random arguments that the parameters allow, sometimes without those that have a default."""
+    required = sum(not parameter.has_default for parameter in parameters)
+    count = chance.randint(required, len(parameters))
+    return [parameter.argument.example(rules, chance) for parameter in parameters[:count]]
 
 
 def _shift_clocks() -> None:

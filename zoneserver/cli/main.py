@@ -25,11 +25,13 @@ from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
-from zoneserver.support.errors import Exit, UsageError
+from zoneserver.support.errors import CommandError, Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.logs import print_error
 from zoneserver.support.parse import above_zero, one_of, parse_duration
+from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.rules import Rules
+from zoneserver.zone.schema import schema_of
 
 __all__ = ["main"]
 
@@ -38,6 +40,7 @@ _EXAMPLES = """\
   zoneserver new mygame                     make a folder with a small game and its test
   zoneserver check mygame:Mygame            describe the class Mygame of mygame.py, and test it
   zoneserver run mygame:Mygame --hz 10      run it
+  zoneserver schema mygame:Mygame           print its actions and events as JSON
   zoneserver ticket ann mygame:Mygame       print a ticket with which ann may join once
 """
 _DEMO_GAME = "zoneserver.games.plaza:Plaza"
@@ -58,6 +61,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "run": functools.partial(_run, server_class),
         "new": _new,
         "check": _check,
+        "schema": _schema,
         "ticket": _ticket,
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
@@ -124,6 +128,18 @@ def _check(arguments: argparse.Namespace) -> int:
     return Exit.FAILED if result.problems else Exit.OK
 
 
+def _schema(arguments: argparse.Namespace) -> int:
+    game = _rules(arguments.rules)
+    try:
+        for problem in problems_of(game):
+            raise CommandError(problem)
+        schema = schema_of(game)
+    except TypeError as error:
+        raise CommandError(str(error)) from None
+    print_result(json.dumps(schema, indent=2))
+    return Exit.OK
+
+
 def _rules(target: str) -> type[Rules]:
     """The game that `module:Class` names. Raises LoadError with one line."""
     try:
@@ -165,6 +181,18 @@ def _parser() -> Parser:
     check.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
     check.switch("--json", help="print the result as a JSON object")
     check.common()
+
+    schema = parser.command(
+        "schema",
+        "print the actions and events of a game as JSON",
+        "Print the actions with their arguments, the stats and the events of a game as JSON, for clients.",
+        examples="  zoneserver schema mygame:Mygame > mygame.json\n"
+        "  zoneserver schema zoneserver.games.tag:Tag | jq .actions",
+        exit_codes="0 printed, 1 the game has a problem, 2 wrong usage, 3 the game cannot be loaded",
+        usage="module:Rules [flags]",
+    )
+    schema.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
+    schema.common()
 
     ticket = parser.command(
         "ticket",

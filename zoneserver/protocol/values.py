@@ -10,6 +10,7 @@ import msgpack
 __all__ = [
     "ACTIONS_PER_PACKET",
     "EVENT_BYTES_MAX",
+    "Plain",
     "Value",
     "array_header",
     "encode_action",
@@ -23,9 +24,10 @@ ACTIONS_PER_PACKET = 16
 EVENT_BYTES_MAX = 65_535
 """The largest event or private message, packed."""
 
-Value = int | float | str | bool | None
-"""An argument of an action, or a value of an event."""
-_VALUE_TYPES = frozenset({int, float, str, bool, type(None)})
+Plain = int | float | str | bytes | bool | None
+Value = Plain | Sequence[Plain]
+"""An argument of an action: a plain value, or a list or tuple of at most ACTIONS_PER_PACKET plain values."""
+_PLAIN_TYPES = frozenset({int, float, str, bytes, bool, type(None)})
 
 # One packer for the process: creating one costs as much as packing a small message. It resets itself after each value
 # and after an error.
@@ -35,21 +37,31 @@ pack = msgpack.Packer(autoreset=True).pack
 def encode_action(kind: str, *arguments: Value) -> bytes:
     """Packs one action by itself, so that its size is known before it is put into a packet.
 
-    Raises TypeError for an argument that is not a Value, ValueError for too many arguments and for a whole number
-    beyond 64 bits.
+    Raises TypeError for an argument that is not a Value, ValueError for too many arguments or items and for a whole
+    number beyond 64 bits.
     """
     if not isinstance(kind, str):
         raise TypeError(f"the kind of an action must be a str, not {kind!r:.40}")
     if len(arguments) >= ACTIONS_PER_PACKET:
         raise ValueError(f"an action has at most {ACTIONS_PER_PACKET - 1} arguments")
     for argument in arguments:
-        if type(argument) not in _VALUE_TYPES:
-            kind = type(argument).__name__
-            raise TypeError(f"an argument of an action must be an int, float, str, bool or None, not {kind}")
+        if isinstance(argument, list | tuple):
+            if len(argument) > ACTIONS_PER_PACKET:
+                raise ValueError(f"a list in an action has at most {ACTIONS_PER_PACKET} items")
+            _check_plain("an item of a list in an action", argument)
+        else:
+            _check_plain("an argument of an action", (argument,))
     try:
         return pack((kind, *arguments))
     except OverflowError:
         raise ValueError("a whole number must fit 64 bits") from None
+
+
+def _check_plain(what: str, values: Sequence[Any]) -> None:
+    for value in values:
+        if type(value) not in _PLAIN_TYPES:
+            kind = type(value).__name__
+            raise TypeError(f"{what} must be an int, float, str, bytes, bool or None, not {kind}")
 
 
 def encode_event(slot: int | None, seq: int | None, kind: str, *values: Any) -> bytes:
@@ -75,7 +87,7 @@ def pack_checked(message: tuple[Any, ...], kind: str, values: Sequence[Any]) -> 
         raise ValueError(
             f"the event {kind[:32]!r} takes {len(packed):,} bytes, and an event has at most {EVENT_BYTES_MAX:,}"
         )
-    if not _VALUE_TYPES.issuperset(map(type, values)):
+    if not _PLAIN_TYPES.issuperset(map(type, values)):
         # msgpack also packs maps and extensions.
         _check_values(values, kind)
     return packed

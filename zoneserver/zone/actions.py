@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
-import math
 import operator
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MethodType
-from typing import Annotated, Any
+from types import FunctionType
+from typing import Any
 
 from zoneserver.protocol.codes import RefusalCode
-from zoneserver.zone.rules import Between, Player, Refused, Rules, Text
+from zoneserver.zone.annotations import argument_of
+from zoneserver.zone.arguments import NullableArgument
+from zoneserver.zone.declared_events import DeclaredEvents, events_of
+from zoneserver.zone.plain_arguments import Argument, Converter
+from zoneserver.zone.rules import ActionMark, Player, Refused, Rules
 
-__all__ = ["Action", "Parameter", "actions_of", "handlers_of", "kind_of_waiting", "parameters_of", "private_kinds"]
-
-_Converter = Callable[[Any], Any]
-# The bound on a text without a bound of its own: more than any packet of a client holds.
-_TEXT_BYTES = 1024
+__all__ = ["Action", "Parameter", "action_methods", "actions_of", "kind_of_waiting", "parameters_of", "private_kinds"]
 
 Action = Callable[[Player, Sequence[Any]], Any]
 """One action of a game. It is called with the player and what its client sent, `(kind, argument, ...)`.
@@ -26,21 +26,55 @@ Action = Callable[[Player, Sequence[Any]], Any]
 It raises Refused when the arguments do not fit, and calls the handler otherwise."""
 
 
-def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Converter]) -> Action:
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an action, after the player: what a client has to send for it."""
+
+    name: str
+    argument: Argument
+    has_default: bool = False
+    default: Any = None
+    """What a client would send for the default, if there is one."""
+
+    def describe(self) -> str:
+        """The parameter as in a definition, for people."""
+        return f"{self.name}: {self.argument.describe()}{f' = {self.default!r}' if self.has_default else ''}"
+
+
+def actions_of(rules: Rules) -> dict[str, Action]:
+    """The actions of a game by kind. Raises TypeError for an action that no client could send."""
+    game, private, declared = type(rules), private_kinds(rules), DeclaredEvents(events_of(rules))
+    actions = {}
+    for kind, method in action_methods(game).items():
+        parameters = parameters_of(game, method)
+        converters = [each.argument.converter(f"{kind}({each.name})", rules) for each in parameters]
+        defaults = [each.default for each in parameters if each.has_default]
+        run = _action(kind, getattr(rules, kind), converters, len(defaults))
+        if kind not in private and (defaults or kind in declared):
+            run = _telling(kind, run, (None,) * (len(parameters) - len(defaults)) + tuple(defaults), declared)
+        actions[kind] = run
+    return actions
+
+
+def _action(kind: str, handler: Callable[..., Any], converters: Sequence[Converter], defaults: int) -> Action:
+    """An action whose last parameters may be left out: as many as there are defaults."""
+    most = len(converters)
+    least, too_many = most - defaults, most + 2
+
     def misfit() -> Refused:
-        count = "1 argument" if len(converters) == 1 else f"{len(converters)} arguments"
+        count = f"{least} to {most} arguments" if defaults else "1 argument" if most == 1 else f"{most} arguments"
         return Refused(RefusalCode.BAD_PAYLOAD, f"{kind} takes {count}", violation=True)
 
     # One and two arguments have a function of their own: `map` and `*` would double the cost of most actions.
     match converters:
-        case [convert]:
+        case [convert] if not defaults:
 
             def run(player: Player, sent: Sequence[Any]) -> Any:
                 if len(sent) != 2:
                     raise misfit()
                 return handler(player, convert(sent[1]))
 
-        case [first, second]:
+        case [first, second] if not defaults:
 
             def run(player: Player, sent: Sequence[Any]) -> Any:
                 if len(sent) != 3:
@@ -50,64 +84,63 @@ def _action(kind: str, handler: Callable[..., Any], converters: Sequence[_Conver
         case _:
 
             def run(player: Player, sent: Sequence[Any]) -> Any:
-                if len(sent) - 1 != len(converters):
+                if not least < len(sent) < too_many:
                     raise misfit()
                 return handler(player, *map(operator.call, converters, sent[1:]))
 
     return run
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of an action, after the player: what a client has to send for it."""
+def _telling(kind: str, run: Action, defaults: Sequence[Any], declared: DeclaredEvents) -> Action:
+    """An action whose event has the defaults of the arguments that were left out, and holds to its declaration."""
 
-    name: str
-    type: type
-    """int, float, str, bool or Player."""
-    bound: Between | Text | None
-    """None for a parameter without a bound."""
+    def tell(player: Player, sent: Sequence[Any]) -> Any:
+        result = run(player, sent)
+        if player._has_moved:
+            return result  # The action is told as a motion.
+        values = (*sent[1:], *defaults[len(sent) - 1 :]) if result is None else result
+        if type(values) is not tuple:
+            values = (values,)
+        return tuple(declared.told(kind, values)) if kind in declared else values
 
-
-def actions_of(rules: Rules) -> dict[str, Action]:
-    """The actions of a game by kind. Raises TypeError for an action that no client could send."""
-    return {
-        kind: _action(kind, handler, [_converter(rules, kind, parameter) for parameter in parameters_of(handler)])
-        for kind, handler in handlers_of(rules).items()
-    }
+    return tell
 
 
-def handlers_of(rules: Rules) -> dict[str, MethodType]:
+def action_methods(game: type[Rules]) -> dict[str, FunctionType]:
     """The methods of a game that are marked as actions, by their names."""
-    # They are looked up on the class: on the game itself, the look-up would call its properties.
-    marked = inspect.getmembers_static(
-        type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__")
+    return dict(
+        inspect.getmembers_static(game, lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__"))
     )
-    return {kind: getattr(rules, kind) for kind, _ in marked}
 
 
-def private_kinds(rules: Rules) -> frozenset[str]:
+def private_kinds(game: Rules | type[Rules]) -> frozenset[str]:
     """The kinds of actions that are answered to their player, and told to nobody else."""
-    handlers: dict[str, Any] = dict(handlers_of(rules))
-    return frozenset(kind for kind, handler in handlers.items() if handler.__zone_action__.private)
+    methods = action_methods(game if isinstance(game, type) else type(game))
+    marks: dict[str, ActionMark] = {kind: vars(method)["__zone_action__"] for kind, method in methods.items()}
+    return frozenset(kind for kind, mark in marks.items() if mark.private)
 
 
-def parameters_of(handler: MethodType) -> list[Parameter]:
-    """The parameters of an action after the player.
+def parameters_of(game: type[Rules], method: FunctionType, given: Sequence[str] = ("player",)) -> list[Parameter]:
+    """The parameters of a method of a game, without self and those that are `given` before what was sent.
 
-    Raises TypeError for a parameter that no client could send, and for a handler that the zone cannot call.
+    Raises TypeError for a parameter that nobody could send, and for a method that the zone cannot call.
     """
-    where = f"{type(handler.__self__).__name__}.{handler.__name__}"
-    kind = kind_of_waiting(handler)
+    where = f"{game.__name__}.{method.__name__}"
+    kind = kind_of_waiting(method)
     if kind:
         raise TypeError(f"{where} is {kind}: a rule must be an ordinary function, since a tick cannot wait")
-    parameters = list(inspect.signature(handler).parameters.values())
-    if not parameters:
-        raise TypeError(f"{where} has no parameter for the player")
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if len(parameters) < len(given):
+        raise TypeError(f"{where} has no parameter for the {given[len(parameters)]}")
     try:
-        hints = typing.get_type_hints(handler, include_extras=True)
+        hints = typing.get_type_hints(method, include_extras=True)
     except Exception as error:  # An annotation in quotes is evaluated here, and may raise any exception.
         raise TypeError(f"an annotation of {where} cannot be evaluated: {error}") from None
-    return [_parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any)) for taken in parameters[1:]]
+    kinds = getattr(game, "kinds", ())
+    return [
+        _parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any), kinds)
+        for taken in parameters[len(given) :]
+    ]
 
 
 def kind_of_waiting(function: Callable[..., Any]) -> str:
@@ -117,93 +150,22 @@ def kind_of_waiting(function: Callable[..., Any]) -> str:
     return "a generator" if inspect.isgeneratorfunction(function) else ""
 
 
-def _parameter(where: str, parameter: inspect.Parameter, hint: Any) -> Parameter:
-    kind, *bounds = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
-    bound = bounds[0] if bounds else None
+def _parameter(where: str, parameter: inspect.Parameter, hint: Any, kinds: typing.Container[str]) -> Parameter:
     if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
         raise TypeError(f"{where}: an action takes a fixed number of positional arguments")
-    if bound is None and kind in (int, float, str, bool, Player):
-        return Parameter(parameter.name, kind, None)
-    if (isinstance(bound, Between) and kind in (int, float)) or (isinstance(bound, Text) and kind is str):
-        if not _allows_a_value(bound):
-            raise TypeError(f"{where} is bounded by {bound!r:.80}, which allows no value")
-        return Parameter(parameter.name, kind, bound)
-    raise TypeError(
-        f"{where} is annotated {hint!r}: an action takes int, float, str, bool or "
-        "Player, and Annotated[...] with Between or Text"
-    )
+    argument = argument_of(where, hint, kinds)
+    if parameter.default is parameter.empty:
+        return Parameter(parameter.name, argument)
+    if parameter.default is None and not isinstance(argument, NullableArgument):
+        argument = NullableArgument(argument)
+    return Parameter(parameter.name, argument, True, _as_sent(where, parameter.default))
 
 
-def _allows_a_value(bound: Between | Text) -> bool:
-    if isinstance(bound, Text):
-        return type(bound.bytes_max) is int and bound.bytes_max > 0
-    numbers = type(bound.low) in {int, float} and type(bound.high) in {int, float}
-    return numbers and bound.low <= bound.high
-
-
-def _converter(rules: Rules, kind: str, parameter: Parameter) -> _Converter:
-    where = f"{kind}({parameter.name})"
-    match parameter.bound:
-        case Between(low, high):
-            return _integer(where, low, high) if parameter.type is int else _number(where, low, high)
-        case Text(bytes_max):
-            return _text(where, bytes_max)
-    if parameter.type is int:
-        return _integer(where, -(2**63), 2**63 - 1)
-    if parameter.type is float:
-        return _number(where, -math.inf, math.inf)
-    if parameter.type is str:
-        return _text(where, _TEXT_BYTES)
-    return _boolean(where) if parameter.type is bool else _player(where, rules)
-
-
-def _integer(where: str, low: float, high: float) -> _Converter:
-    def convert(value: Any) -> Any:
-        # A bool is an int in Python, but not a number of an action.
-        if type(value) is int and low <= value <= high:
-            return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be a whole number from {low} to {high}", violation=True)
-
-    return convert
-
-
-def _number(where: str, low: float, high: float) -> _Converter:
-    def convert(value: Any) -> Any:
-        # No comparison with a NaN holds, so this refuses it too.
-        if type(value) in {int, float} and low <= value <= high and not math.isinf(value):
-            return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be a number from {low} to {high}", violation=True)
-
-    return convert
-
-
-def _text(where: str, bytes_max: int) -> _Converter:
-    def convert(value: Any) -> Any:
-        if type(value) is str and 0 < len(value.encode()) <= bytes_max and value.isprintable():
-            return value
-        raise Refused(
-            RefusalCode.BAD_PAYLOAD, f"{where} must be printable text of 1 to {bytes_max} bytes", violation=True
-        )
-
-    return convert
-
-
-def _boolean(where: str) -> _Converter:
-    def convert(value: Any) -> Any:
-        if type(value) is bool:
-            return value
-        raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be true or false", violation=True)
-
-    return convert
-
-
-def _player(where: str, rules: Rules) -> _Converter:
-    def convert(value: Any) -> Any:
-        if type(value) is not int:
-            raise Refused(RefusalCode.BAD_PAYLOAD, f"{where} must be the slot of a player", violation=True)
-        player = rules.players.get(value)
-        if player is None:
-            raise Refused(RefusalCode.NO_TARGET, f"{where}: there is no player in slot {value}")
-        return player
-
-    return convert
+def _as_sent(where: str, default: Any) -> Any:
+    """What a client would send for a default. A default need not keep to the bounds of its parameter."""
+    value = default.value if isinstance(default, enum.Enum) else default
+    if type(value) in {list, tuple}:
+        return tuple(_as_sent(where, item) for item in value)
+    if value is None or type(value) in {int, float, str, bool, bytes}:
+        return value
+    raise TypeError(f"{where} has the default {default!r:.40}: it must be a value that a client could send")

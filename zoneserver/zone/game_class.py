@@ -10,6 +10,7 @@ from typing import Any
 from zoneserver.protocol.zone_info import PLAYER_KIND, Kind, ZoneInfo
 from zoneserver.zone.actions import kind_of_waiting
 from zoneserver.zone.board import board_value
+from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.entities import INT32
 from zoneserver.zone.rules import Rules
 
@@ -50,6 +51,10 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
     yield from _stat_problems("stats", figures.stats)
     yield from _kind_problems(figures.kinds)
     yield from _board_problems(figures.board)
+    try:
+        events_of(figures)
+    except TypeError as error:
+        yield str(error)
     for name in sorted(set(dir(game)) - set(dir(Rules))):
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):

@@ -21,7 +21,7 @@ A rule reads time only from `self.tick` and chance only from `self.random`, so t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar, overload
 
@@ -31,7 +31,19 @@ from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.population import Population
 from zoneserver.zone.timers import Timer, Timers
 
-__all__ = ["ActionMark", "Between", "Entity", "Player", "Refused", "Rules", "Speed", "Text", "Thing", "action"]
+__all__ = [
+    "ActionMark",
+    "AtMost",
+    "Between",
+    "Entity",
+    "Player",
+    "Refused",
+    "Rules",
+    "Speed",
+    "Text",
+    "Thing",
+    "action",
+]
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -81,6 +93,16 @@ class Text:
     bytes_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Bounds a list of an action, which then has at most `count` items, or bytes. A list has at most 16 items anyway.
+
+    >>> Dice = Annotated[list[Annotated[int, Between(1, 6)]], AtMost(5)]
+    """
+
+    count: int
+
+
 Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
 """The type of a velocity: steps along one axis, as `Player.move` takes them.
 
@@ -93,24 +115,25 @@ Speed = Annotated[int, Between(-VELOCITY_MAX, VELOCITY_MAX)]
 
 @dataclass(frozen=True, slots=True)
 class ActionMark:
-    """What `@action` says about a method."""
+    """Marks a method as an action: the decorator `action` sets it as the attribute `__zone_action__`."""
 
-    private: bool
+    private: bool = False
 
 
 @overload
-def action(handler: Handler) -> Handler: ...
+def action(handler: Handler, /) -> Handler: ...
 
 
 @overload
 def action(*, private: bool = False) -> Callable[[Handler], Handler]: ...
 
 
-def action(handler: Handler | None = None, *, private: bool = False) -> Any:
+def action(handler: Callable[..., Any] | None = None, /, *, private: bool = False) -> Any:
     """Makes a method of a Rules class an action that clients may send, under the method's name.
 
-    Annotate each parameter after the player with `int`, `float`, `str`, `bool` or `Player` (a client sends its
-    slot), or with a bounded number or text: `Annotated[str, Text(200)]`. The zone refuses arguments that
+    Annotate each parameter after the player with `int`, `float`, `str`, `bool`, `bytes`, `Player` or `Thing` (a client
+    sends its slot), a `Literal` or an enum, a list of these, or one of these and None. Bound it by `Annotated`:
+    `Annotated[str, Text(200)]`. A client may leave out a parameter that has a default. The zone refuses arguments that
     do not fit with BAD_PAYLOAD, and does not call the handler.
 
     A `private` action is told to nobody. Its player alone is answered, with the values that the handler returned.
@@ -125,9 +148,11 @@ def action(handler: Handler | None = None, *, private: bool = False) -> Any:
     ...         return player["lines"]
     """
 
-    def mark(marked: Handler) -> Handler:
-        marked.__zone_action__ = ActionMark(bool(private))  # type: ignore[attr-defined]
-        return marked
+    def mark(function: Handler) -> Handler:
+        if not callable(function):
+            raise TypeError(f"@action marks a method, not {function!r:.40}")
+        function.__zone_action__ = ActionMark(bool(private))  # type: ignore[attr-defined]
+        return function
 
     return mark if handler is None else mark(handler)
 
@@ -162,6 +187,9 @@ class Rules:
     stats: ClassVar[Mapping[str, int]] = {}
     kinds: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     board: MutableMapping[str, Any] = {}  # noqa: RUF012  # The zone puts the board in its place.
+    events: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    """The values of each event, as annotations: `{"taken": (int, Player)}`. A game that declares one declares all that
+    it emits."""
 
     # The zone sets these before it calls `on_start`.
     tick: int = 0
@@ -177,6 +205,7 @@ class Rules:
     """True while `zoneserver check` plays the game: no real player is in, and nothing outside may be changed."""
     _zone_frame: FrameBuilder
     _zone_population: Population
+    _zone_events: Callable[[str, Sequence[Any]], Sequence[Any]] | None
     _zone_timers: Timers
 
     def on_start(self) -> None:
@@ -207,7 +236,12 @@ class Rules:
         A value is a number, a str, bytes, None, or a list of values. Raises TypeError for any other value, ValueError
         for an event of more than 65,535 bytes, and OverflowError for a whole number beyond 64 bits and when the
         events of this tick exceed 1 MiB. The event is then told to nobody.
+
+        In a game that declares its `events`, it also raises ValueError for an event of another form. A Player or a
+        Thing is then told as its slot.
         """
+        if self._zone_events is not None:
+            values = tuple(self._zone_events(kind, values))
         self._zone_frame.event(None, None, kind, *values)
 
     def spawn(self, kind: str, x: int, y: int, vx: int = 0, vy: int = 0, **stats: int) -> Thing:

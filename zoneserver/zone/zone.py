@@ -21,6 +21,7 @@ from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import Action, actions_of, private_kinds
 from zoneserver.zone.board import Board
 from zoneserver.zone.counters import ZoneCounters
+from zoneserver.zone.declared_events import hold_events
 from zoneserver.zone.failures import Failures, RuleFailure, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import info_of, problems_of
@@ -144,9 +145,10 @@ class Zone:
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
         population = self._population
-        _set(rules, hz=hz, random=random.Random(seed), board=Board(self.world, self._frame))
+        _set(rules, hz=hz, random=random.Random(seed), board=Board(self.world, self._frame), is_trial=is_trial)
         _set(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
-        _set(rules, is_trial=is_trial, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
+        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
+        _set(rules, _zone_events=hold_events(rules))
         try:
             rules.on_start()
         except KeyboardInterrupt:

@@ -1,0 +1,44 @@
+"""The arguments of an action as a player types them, in the forms of Python."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from zoneserver.protocol.values import Plain, Value
+
+__all__ = ["read_arguments"]
+
+_TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+# A word ends at a space that is in no text and in no list.
+_WORD = re.compile(rf"(?:{_TEXT}|\[(?:{_TEXT}|[^\]'\"])*\]|[^\s'\"\[])+")
+_PLAIN = int | float | str | bytes | None
+
+
+def read_arguments(text: str) -> list[Value]:
+    """Return the arguments in `text`, such as `5 -3 'hello' [1, 2] None b'raw'`. Raises ValueError."""
+    return list(map(_argument, _words(text)))
+
+
+def _words(text: str) -> Iterator[str]:
+    place = len(text) - len(text.lstrip())
+    while place < len(text):
+        word = _WORD.match(text, place)
+        if word is None:
+            raise ValueError(f"a text or a list has no end: {text[place:]:.40}")
+        yield word[0]
+        place = len(text) - len(text[word.end() :].lstrip())
+
+
+def _argument(word: str) -> Value:
+    try:
+        value = ast.literal_eval(word)
+    except (SyntaxError, TypeError, RecursionError, MemoryError):
+        raise ValueError(f"{word:.40} is not a value") from None
+    if isinstance(value, _PLAIN):
+        return value
+    if type(value) is list and all(isinstance(item, _PLAIN) for item in value):
+        plain: list[Plain] = value
+        return plain
+    raise ValueError(f"{word:.40} is not a number, a text, bytes, True, False, None or a list of these")

@@ -1,0 +1,94 @@
+"""The schema of a game."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, ClassVar
+
+import pytest
+from helpers.arsenal import Arsenal
+
+from zoneserver.games.chat import Chat
+from zoneserver.games.pixels import Pixels
+from zoneserver.games.plaza import Plaza
+from zoneserver.games.tag import Tag
+from zoneserver.zone.rules import Player, Rules, action
+from zoneserver.zone.schema import schema_of
+
+
+def actions(schema: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in schema["actions"]}
+
+
+def test_schema_has_the_facts_of_the_class() -> None:
+    schema = schema_of(Arsenal)
+    facts = {name: value for name, value in schema.items() if name not in {"actions", "events"}}
+    assert facts == {
+        "schema": "zone-game/1",
+        "name": "arsenal",
+        "version": "3",
+        "width": 100,
+        "height": 80,
+        "speed_step": 4,
+        "stats": {},
+        "board": {"leader": "", "match": 0},
+        "kinds": {"coin": {"worth": 1}, "wolf": {}},
+        "settings": {"coins": {"type": "int", "default": 30}, "ratio": {"type": "float", "default": 0.5}},
+    }
+
+
+def test_schema_has_each_action_with_its_parameters() -> None:
+    found = actions(schema_of(Arsenal))
+    assert list(found) == ["choices", "count", "find", "lists", "numbers", "raw", "texts"]
+    assert found["numbers"] == {
+        "name": "numbers",
+        "private": False,
+        "doc": "Takes numbers.",
+        "parameters": [
+            {"name": "whole", "type": "int", "min": -9, "max": 9},
+            {"name": "real", "type": "float", "nullable": True, "default": 0.5},
+        ],
+    }
+    assert (found["count"]["private"], found["raw"]["doc"]) == (True, "")
+    assert found["count"]["parameters"] == [{"name": "other", "type": "player", "nullable": True, "default": None}]
+    assert found["choices"]["parameters"][1] == {
+        "name": "weapon",
+        "type": "choice",
+        "values": ["sword", "bow"],
+        "names": ["SWORD", "BOW"],
+        "default": "bow",
+    }
+    assert found["raw"]["parameters"] == [{"name": "data", "type": "bytes", "bytes_max": 4, "default": "01"}]
+
+
+def test_schema_has_the_events_that_are_declared() -> None:
+    events = {each["name"]: each["values"] for each in schema_of(Arsenal)["events"]}
+    assert events["taken"] == [{"type": "int"}, {"type": "player"}]
+    assert (events["over"], schema_of(Tag)["events"]) == ([], None)
+
+
+@pytest.mark.parametrize("game", [Arsenal, Chat, Pixels, Plaza, Tag])
+def test_schema_is_json_and_equal_for_a_class_and_its_game(game: type[Rules]) -> None:
+    schema = schema_of(game)
+    assert json.loads(json.dumps(schema, allow_nan=False)) == schema == schema_of(game())
+
+
+def test_schema_has_the_sizes_of_a_game_that_sets_its_own() -> None:
+    class Sized(Rules):
+        def __init__(self) -> None:
+            self.width = 77
+
+    assert (schema_of(Sized())["width"], schema_of(Sized)["width"]) == (77, Rules.width)
+
+
+def test_default_without_a_form_in_json_is_a_text() -> None:
+    class Odd(Rules):
+        settings: ClassVar = {"most": math.inf}
+
+        @action
+        def go(self, player: Player, far: float = -math.inf, steps: list[bytes] = [b"\xff"]) -> None: ...  # noqa: B006
+
+    schema = schema_of(Odd)
+    assert [each["default"] for each in schema["actions"][0]["parameters"]] == ["-inf", ["ff"]]
+    assert schema["settings"] == {"most": {"type": "float", "default": "inf"}}
