@@ -27,7 +27,6 @@ from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.schema import schema_of
 from zoneserver.zone.zone import Zone, new_game
 
 __all__ = ["SECRET_GRACE_SECONDS", "ZoneServer"]
@@ -160,7 +159,7 @@ class ZoneServer:
             self._listeners.append(tcp.Listener(player_socket, accept))
 
     def _listen_admin(self, admin_socket: socket.socket) -> None:
-        schema = schema_of(self.zone.rules)
+        schema = self.zone.schema
         served = documents(
             self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy, schema
         )

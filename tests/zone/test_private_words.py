@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -106,6 +107,15 @@ def test_a_tell_of_on_join_reaches_the_player_who_came_in() -> None:
     output = zone.step()
     assert private(output) == [(1, Told(1, "welcome", ("ann",)))]
     assert [ended.ref for ended in output.ended] == [2]
+
+
+def test_every_game_answers_with_its_schema() -> None:
+    zone, _ = court("ann")
+    zone.submit(1, 1, [("/game.json",)])
+    ((_, answer),) = private(zone.step())
+    schema = json.loads(answer.values[0])
+    assert (schema["schema"], schema["board"]) == ("zone-game/1", {"match": 0, "leader": ""})
+    assert {each["name"]: each["private"] for each in schema["actions"]}["whisper"] is True
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ inputs give equal bytes.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,10 +30,14 @@ from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput,
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.schema import schema_of
 from zoneserver.zone.stopwatch import Stopwatch, no_clock
 from zoneserver.zone.timers import Timers
 
-__all__ = ["Zone", "new_game"]
+__all__ = ["SCHEMA_ACTION", "Zone", "new_game"]
+
+SCHEMA_ACTION = "/game.json"
+"""A private action of every game: the answer is the game's schema, as one JSON text. No method has such a name."""
 
 # The actions of one player within one tick lie within this many sequences. Frames carry the low byte of a
 # sequence, and every client must see which of two is the newer.
@@ -130,7 +135,10 @@ class Zone:
         self._timers = Timers(rules, self.world, self._frame, hz)
         self._population = Population(self.world, self._frame, self._timers, players_max)
         self._actions: dict[str, Action] = actions_of(rules)
-        self._private = private_kinds(rules)
+        self._private = private_kinds(rules) | {SCHEMA_ACTION}
+        self.schema = schema_of(rules)
+        schema_text = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
+        self._actions[SCHEMA_ACTION] = lambda *_: schema_text
         # Players by the ref under which their gateway knows them.
         self._by_ref: dict[int, Player] = {}
         # Registered players who wait for a slot, by ref, in order.
