@@ -23,9 +23,10 @@ from zoneserver.authoring.load import load_class
 from zoneserver.support.errors import raised_by
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, handlers_of, parameters_of
+from zoneserver.zone.failures import RuleFailure
 from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.rules import Between, Player, Rules, Text
-from zoneserver.zone.zone import RuleFailure, Zone, new_game
+from zoneserver.zone.zone import Zone, new_game
 
 __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
 

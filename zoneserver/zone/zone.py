@@ -7,38 +7,33 @@ inputs give equal bytes.
 from __future__ import annotations
 
 import heapq
-import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.world import World
-from zoneserver.support.errors import GameError, raised_by
-from zoneserver.support.logs import fields, place_of
+from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import Action, actions_of
 from zoneserver.zone.counters import ZoneCounters
+from zoneserver.zone.failures import Failures, RuleFailure, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Player, Refused, Rules
 
-__all__ = ["RuleFailure", "Zone", "new_game"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Zone", "new_game"]
 
 # The actions of one player within one tick lie within this many sequences. Frames carry the low byte of a
 # sequence, and every client must see which of two is the newer.
 _SEQUENCES_PER_TICK = 128
 
-# How many places of failures are remembered: more than any game has lines that raise.
-_PLACES_MAX = 1_000
 # The characters of a code or a text of the game that one player is told.
 _TEXT_MAX = 200
 
@@ -71,28 +66,6 @@ def _set(rules: Rules, **attributes: object) -> None:
     """Sets attributes of a game, past a `__setattr__` of its own."""
     for name, value in attributes.items():
         object.__setattr__(rules, name, value)
-
-
-class RuleFailure(NamedTuple):
-    """A rule that raised an exception."""
-
-    tick: int
-    what: str
-    """Names the rule, for people."""
-    error: BaseException
-    about: dict[str, object]
-    """The player and the action, if the rule was an action."""
-    failures_total: int
-
-
-def log_failure(failure: RuleFailure) -> None:
-    """Logs the failure with its traceback."""
-    about = failure.about | {"tick": failure.tick, "failures_total": failure.failures_total}
-    about["error"] = raised_by(failure.error)
-    text = "%s failed in tick %d (failure %d)"
-    log.error(
-        *(text, failure.what, failure.tick, failure.failures_total), exc_info=failure.error, extra=fields(**about)
-    )
 
 
 class Zone:
@@ -133,7 +106,7 @@ class Zone:
         self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()))
         self._limits = limits if limits is not None else Limits()
         self._registry = PlayerRegistry(ticket_zone or name, players_max, secret)
-        self._on_failure = on_failure
+        self._failures = Failures(self.world, hz, self.counters, on_failure)
         self._frame = FrameBuilder()
         self._actions: dict[str, Action] = actions_of(rules)
         # Players by slot, and by the ref under which their gateway knows them.
@@ -152,8 +125,6 @@ class Zone:
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
         self._dilation_percent = 100
-        # The tick in which a failure was last reported, by its place.
-        self._failures_reported: dict[object, int] = {}
         self._timers: dict[int, list[Callable[[], None]]] = {}
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
         _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
@@ -201,7 +172,7 @@ class Zone:
                 self._remove(ref)
         self._let_in(tick_input.unix_seconds)
         for callback in self._timers.pop(world.tick, ()):
-            self._guarded("a timer", callback)
+            self._failures.guard("a timer", callback)
         self._act()
         self._call_hook("on_tick")
         self._kick()
@@ -262,7 +233,7 @@ class Zone:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            self._failed("on_join", error, player=name)
+            self._failures.add("on_join", error, player=name)
             self._turn_away(ref, CloseReason.INTERNAL_ERROR, "the game failed when the player came in")
         else:
             self._joined.append((ref, slot))
@@ -354,7 +325,7 @@ class Zone:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                self._failed(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
+                self._failures.add(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
                 frame.take_back(events_before)
                 self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
             player._acting_seq = None
@@ -364,26 +335,8 @@ class Zone:
         code, text, is_violation = _told(refused)
         self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
-    # --- Rules that raise -------------------------------------------------------------------------
+    # --- Hooks ------------------------------------------------------------------------------------
 
     def _call_hook(self, name: str, *arguments: object) -> None:
         # The look-up may be a game's own code, so it is guarded as well.
-        self._guarded(name, lambda: getattr(self.rules, name)(*arguments))
-
-    def _guarded(self, what: str, call: Callable[..., object], *arguments: object) -> None:
-        try:
-            call(*arguments)
-        except KeyboardInterrupt:
-            raise  # The operator's, and not the rule's.
-        except BaseException as error:
-            self._failed(what, error)
-
-    def _failed(self, what: str, error: BaseException, **about: object) -> None:
-        """Counts a rule that raised, and reports it unless its place was reported within the last second."""
-        self.counters.rule_failures_total += 1
-        place, reported, tick = place_of(error), self._failures_reported, self.world.tick
-        if tick - reported.get(place, -self.info.hz) >= self.info.hz:
-            if len(reported) >= _PLACES_MAX:
-                reported.clear()
-            reported[place] = tick
-            self._on_failure(RuleFailure(tick, what, error, about, self.counters.rule_failures_total))
+        self._failures.guard(name, lambda: getattr(self.rules, name)(*arguments))
