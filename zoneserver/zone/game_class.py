@@ -12,7 +12,7 @@ from zoneserver.zone.rules import Rules
 
 __all__ = ["HOOKS", "problems_of"]
 
-HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
+HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop", "to_save")
 """The methods that the zone calls by itself."""
 
 _SET_BY_THE_ZONE = {

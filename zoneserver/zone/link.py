@@ -29,6 +29,8 @@ class Join(NamedTuple):
     """Empty when the client sent none."""
     host: str
     """The address that the player connected from, without a port."""
+    saved: str = ""
+    """What the store has of the player, as JSON text. Empty for a new player, and in a zone without a store."""
 
 
 Actions = tuple[int, int, Sequence[tuple[Any, ...]]]
@@ -95,6 +97,8 @@ class TickOutput:
     """(ref, slot) of each player who came in."""
     ended: list[Ended]
     refused: list[RefusedAction]
+    saves: list[tuple[str, str]] = field(default_factory=list)
+    """(name, JSON text) of each player who was saved, for the store."""
 
 
 class ZoneInfo(NamedTuple):

@@ -119,7 +119,7 @@ class Player:
     (70, (0, 0))
     """
 
-    __slots__ = ("_acting_seq", "_frame", "_has_moved", "_name", "_present", "_slot", "_world")
+    __slots__ = ("_acting_seq", "_frame", "_has_moved", "_name", "_present", "_saved", "_slot", "_world")
 
     def __init__(self, slot: int, name: str, world: World, frame: FrameBuilder) -> None:
         self._slot = slot
@@ -131,6 +131,7 @@ class Player:
         self._present = True
         self._acting_seq: int | None = None
         self._has_moved = False
+        self._saved: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Player {self._name!r} in slot {self._slot}>"
@@ -148,6 +149,12 @@ class Player:
     def present(self) -> bool:
         """False once the player has left. A rule that keeps a Player over several ticks checks it."""
         return self._present
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What `Rules.to_save` last returned for this player, as the store had it when the player came in. It is {} for
+        a new player, and on a server without a store."""
+        return self._saved
 
     @property
     def position(self) -> tuple[int, int]:
@@ -296,6 +303,15 @@ class Rules:
 
     def on_leave(self, player: Player) -> None:
         """Called when a player leaves, while the player is still in the zone. A server that stops calls it for all."""
+
+    def to_save(self, player: Player) -> dict[str, Any] | None:
+        """Returns what the store shall keep of the player, or None to change nothing there.
+
+        A server with a store calls it after `on_leave`, once per interval (`--store-interval`) for everybody, and for
+        everybody when the server stops. The value is written as JSON at once: dicts with texts as keys, lists, texts,
+        numbers, booleans and None, at most 256 KiB. `player.saved` is that value when the player comes in again.
+        """
+        return None
 
     def on_tick(self) -> None:
         """Called once per tick, after the actions of the tick."""

@@ -27,6 +27,7 @@ from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.saves import SavedError, Saves, decode_saved
 
 __all__ = ["Zone", "new_game"]
 
@@ -73,6 +74,7 @@ class Zone:
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's.
+    With `save_ticks` every player is saved once per so many ticks, and on leaving; without it nobody is.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
@@ -94,6 +96,7 @@ class Zone:
         players_max: int = 65_000,
         secret: bytes = b"",
         ticket_zone: str = "",
+        save_ticks: int = 0,
         on_failure: Callable[[RuleFailure], None] = log_failure,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
@@ -124,6 +127,7 @@ class Zone:
         self._joined: list[tuple[int, int]] = []
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
+        self._saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
         self._timers: dict[int, list[Callable[[], None]]] = {}
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
@@ -175,6 +179,7 @@ class Zone:
             self._failures.guard("a timer", callback)
         self._act()
         self._call_hook("on_tick")
+        self._saves.make_due(world.tick, self._players, len(world.x))
         self._kick()
 
     def encode(self) -> TickOutput:
@@ -188,14 +193,21 @@ class Zone:
         joined, self._joined = self._joined, []
         ended, self._ended = self._ended, []
         refused, self._refused = self._refused, []
-        return TickOutput(world.tick, frame, records, joined, ended, refused)
+        return TickOutput(world.tick, frame, records, joined, ended, refused, self._saves.take())
 
-    def stop(self) -> None:
-        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`."""
+    def save_all(self) -> None:
+        """Saves every player who is in the zone, with the next output."""
+        for player in self._players.values():
+            self._saves.make(player)
+
+    def stop(self) -> list[tuple[str, str]]:
+        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
+        Returns what was saved, as `TickOutput.saves`."""
         for ref in list(self._by_ref):
             self._registry.leave(ref)
             self._leave(ref)
         self._call_hook("on_stop")
+        return self._saves.take()
 
     # --- Joins and leaves -------------------------------------------------------------------------
 
@@ -208,17 +220,18 @@ class Zone:
                 if ended.ref != join.ref:
                     self._remove(ended.ref)
             if join.ref in self._registry:
-                self._arriving[join.ref] = join
+                self._arriving[join.ref] = self._saves.renew(join)
         count = max(1, self._limits.joins_per_second // self.info.hz)
         for ref in list(islice(self._arriving, count)):
-            self._join(ref, self._arriving.pop(ref).name)
+            self._join(self._arriving.pop(ref))
 
     def _remove(self, ref: int) -> None:
         """Takes a player out of the zone, or out of the players who wait for a slot."""
         if self._arriving.pop(ref, None) is None:
             self._leave(ref)
 
-    def _join(self, ref: int, name: str) -> None:
+    def _join(self, join: Join) -> None:
+        ref, name = join.ref, join.name
         # Without a free slot below them, the players fill the slots from 0 without a gap.
         slot = heapq.heappop(self._free) if self._free else len(self._players)
         player = Player(slot, name, self.world, self._frame)
@@ -226,7 +239,10 @@ class Zone:
         self._frame.joined(slot, name)
         self._players[slot] = self._by_ref[ref] = player
         try:
+            player._saved = decode_saved(join.saved)
             self.rules.on_join(player)
+        except SavedError as error:
+            self._turn_away(ref, CloseReason.STORE_FAILED, str(error))
         except Refused as refused:
             code, text, _ = _told(refused)
             self._turn_away(ref, GameReason(code), text)
@@ -246,6 +262,7 @@ class Zone:
 
     def _leave(self, ref: int) -> None:
         self._call_hook("on_leave", self._by_ref[ref])
+        self._saves.make(self._by_ref[ref])
         self._frame.left(self._free_slot(ref))
 
     def _free_slot(self, ref: int) -> int:
