@@ -101,7 +101,13 @@ def blame(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> t
 
 def _is_worth_it(since: Stats) -> bool:
     """Whether there are connections, or events since the last line."""
-    return bool(since.connections or since.connections_total or since.closes or since.overruns_total)
+    return bool(
+        since.connections
+        or since.connections_total
+        or since.closes
+        or since.overruns_total
+        or since.store_failures_total
+    )
 
 
 def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
@@ -110,6 +116,8 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
     kicks = kicks_in(since.closes)
     events = (
         (since.rule_failures_total, "rules failed"),
+        (since.store_failures_total, "store failures"),
+        (since.store_unsaved if since.store_failures_total else 0, "unsaved"),
         (since.overruns_total, "overruns"),
         (sum(kicks.values()), f"kicked ({by_count(kicks)})"),
         (since.behind, "behind"),
