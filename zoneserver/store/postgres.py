@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS players (
     saved text NOT NULL,
     saved_at timestamptz NOT NULL DEFAULT now()
 )"""
+# It changes nothing. It fails for a table of another program, and where nothing can be written.
+_TRY = "UPDATE players SET name = name, saved = saved, saved_at = saved_at WHERE 1 = 0"
 _SAVE = """
 INSERT INTO players (name, saved) VALUES (%s, %s)
 ON CONFLICT (name) DO UPDATE SET saved = excluded.saved, saved_at = excluded.saved_at"""
@@ -93,4 +95,4 @@ def _create_table(db: psycopg.Connection[Any]) -> None:
         found = db.execute("SELECT to_regclass('players')").fetchone()
         if found is None or found[0] is None:
             db.execute(_CREATE)
-        db.execute("SELECT name, saved, saved_at FROM players LIMIT 1").fetchone()
+        db.execute(_TRY)

@@ -16,6 +16,8 @@ CREATE TABLE IF NOT EXISTS players (
     saved TEXT NOT NULL,
     saved_at TEXT NOT NULL
 )"""
+# It changes nothing. It fails for a table of another program, and where nothing can be written.
+_TRY = "UPDATE players SET name = name, saved = saved, saved_at = saved_at WHERE 1 = 0"
 _SAVE = """
 INSERT INTO players (name, saved, saved_at) VALUES (?, ?, datetime('now'))
 ON CONFLICT (name) DO UPDATE SET saved = excluded.saved, saved_at = excluded.saved_at"""
@@ -31,10 +33,9 @@ class SqliteBackend:
             # With a write-ahead log nobody who reads the file holds up the server. A commit is on disk when it returns.
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            # A file that cannot be written, and a table of another program, show at the start.
             with self._transaction():
                 self._connection.execute(_CREATE)
-                self._connection.execute("SELECT name, saved, saved_at FROM players LIMIT 1").fetchall()
+                self._connection.execute(_TRY)
         except BaseException:
             self._connection.close()
             raise
