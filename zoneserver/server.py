@@ -242,10 +242,10 @@ class ZoneServer:
         await self._close_store()
 
     async def _close_store(self) -> None:
-        store, self._desk = self._store, None
-        if store is None:
+        if self._store is None or self._desk is None:
             return
-        unsaved = await store.close(STORE_SECONDS)
+        self._desk = None  # Once is enough.
+        unsaved = await self._store.close(STORE_SECONDS)
         if not unsaved:
             return
         self.has_failed = True

@@ -8,20 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers.postgres import Postgres, start_postgres
+from helpers.postgres import Postgres
 
 from zoneserver.store.backend import open_backend
 from zoneserver.store.store import Store
 from zoneserver.support.errors import CannotStartError, MissingExtraError
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = start_postgres()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 @contextlib.contextmanager
