@@ -65,7 +65,7 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
     def failed(failure: RuleFailure) -> None:
         trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
 
-    zone = Zone(rules, hz=_HZ, seed=_SEED, on_failure=failed)
+    zone = Zone(rules, hz=_HZ, seed=_SEED, save_ticks=_HZ, on_failure=failed)
     seqs = dict.fromkeys(PLAYERS, 0)
     for tick in range(1, TICKS + 1):
         requests = Requests()
