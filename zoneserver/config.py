@@ -10,7 +10,7 @@ from typing import Any
 from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits"]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits", "parse_store"]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -123,7 +123,7 @@ def check_secret(secret: bytes) -> None:
         raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(secret)}")
 
 
-def _parse_store(text: str) -> str:
+def parse_store(text: str) -> str:
     """A store's name, as it is. Raises ValueError for a database that is not supported."""
     scheme, separator, _ = text.partition("://")
     if separator and scheme not in {"postgresql", "postgres"}:
@@ -183,7 +183,7 @@ class Config:
         repr=False,
         metadata={
             "help": "where players are saved: a file of SQLite, postgresql://user@host/database, or memory:",
-            "parse": _parse_store,
+            "parse": parse_store,
             "shown": "none: nobody is saved",
         },
     )
@@ -216,7 +216,7 @@ class Config:
                 "set a token (--stats-token-file)"
             )
         if isinstance(self.store, str):
-            _parse_store(self.store)
+            parse_store(self.store)
         if not 0 < self.store_interval_seconds <= 10**6:
             raise ValueError(f"store_interval_seconds must be above 0, not {self.store_interval_seconds}")
         if self.secret:

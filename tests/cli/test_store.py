@@ -118,6 +118,15 @@ def test_stop_with_a_store_that_cannot_be_written_fails_and_names_the_file(
     assert "1 unsaved" in out
 
 
+def test_show_config_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZONE_STORE", "postgresql://zone:hunter2@db/game")
+    with pytest.raises(SystemExit):
+        main(["run", "--show-config"])
+    shown = capsys.readouterr().out
+    assert re.search(r'^store = "postgresql://zone:\*\*\*@db/game" +# ZONE_STORE$', shown, re.MULTILINE)
+    assert re.search(r"^store-interval = \S+ +# default$", shown, re.MULTILINE)
+
+
 def test_store_that_makes_no_sense_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["run", "--store", "mysql://db/game"])
