@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
+from helpers.postgres import Postgres, start_postgres
 from helpers.processes import Family
 from helpers.processes import until as wait_until
 from helpers.raw_client import Client, Connect
@@ -90,6 +91,16 @@ def open_gateway(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenGa
         return node
 
     return open_gateway
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server. Every test takes a database of its own: `postgres.url()`."""
+    server = start_postgres()
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ ROOMS = [
     "config",
     "zone",
     "gateway",
+    "store",
     "admin",
     "server",
     "zoneserver",

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from zoneserver.support.host import is_loopback, parse_host
-from zoneserver.support.parse import nearest, parse_count, parse_duration, parse_integer, parse_size
+from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits"]
+__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits", "parse_store"]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -123,6 +123,16 @@ def check_secret(secret: bytes) -> None:
         raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(secret)}")
 
 
+def parse_store(text: str) -> str:
+    """A store's name, as it is. Raises ValueError for a database that is not supported."""
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme not in {"postgresql", "postgres"}:
+        raise ValueError(
+            f"there is no store {scheme}://: name a file for SQLite, postgresql://user@host/database, or memory:"
+        )
+    return text
+
+
 def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: str | None = None) -> Any:
     """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
     return field(default=default, metadata={"help": text, "parse": parse, "shown": shown})
@@ -170,6 +180,20 @@ class Config:
     stats_interval_seconds: float = _setting(
         10.0, "interval of the log's statistics line while nothing reads the stats port; 0 is never", parse_duration
     )
+    store: Any = field(
+        default="",
+        repr=False,
+        metadata={
+            "help": "where players are saved: a file of SQLite, postgresql://user@host/database, or memory:",
+            "parse": parse_store,
+            "shown": "none: nobody is saved",
+        },
+    )
+    """Empty saves nobody. In place of a text it may be an object of the caller's own, with the methods of
+    `zoneserver.store.backend.Backend`."""
+    store_interval_seconds: float = _setting(
+        60.0, "how often each player in the zone is saved, beside on leaving", above_zero(parse_duration)
+    )
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""
     limits: Limits = field(default_factory=Limits)
@@ -193,6 +217,10 @@ class Config:
                 f"without a token anyone who can reach {self.stats_host} may read the statistics: "
                 "set a token (--stats-token-file)"
             )
+        if isinstance(self.store, str):
+            parse_store(self.store)
+        if not 0 < self.store_interval_seconds <= 10**6:
+            raise ValueError(f"store_interval_seconds must be above 0, not {self.store_interval_seconds}")
         if self.secret:
             check_secret(self.secret)
         check_exposure(self, self.host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import socket
@@ -19,21 +20,30 @@ from zoneserver.config import Config, check_exposure, check_secret
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
+from zoneserver.store.backend import shown_target
+from zoneserver.store.counters import StoreCounters
+from zoneserver.store.desk import StoreDesk
+from zoneserver.store.store import Store
+from zoneserver.store.unsaved import write_unsaved
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.format import format_address
 from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
+from zoneserver.zone.game_class import new_game
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.zone import Zone, new_game
+from zoneserver.zone.zone import Zone
 
 __all__ = ["SECRET_GRACE_SECONDS", "ZoneServer"]
 
 SECRET_GRACE_SECONDS = 300
 """How long the secret before the present one still verifies tickets: as long as `zoneserver ticket` makes a ticket
 valid for."""
+
+STORE_SECONDS = 10.0
+"""How long a stop waits for the store."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +77,13 @@ class ZoneServer:
         self.sockets: list[socket.socket] = []
         """Sockets that listen already, given before `start`: players connect there, and not at `host` and `port`."""
         self.has_failed = False
-        """Whether the server stopped because too many ticks failed."""
+        """Whether the server stopped because too many ticks failed, or could not write all players to its store."""
         self._loop: asyncio.AbstractEventLoop
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
         self._admin: AdminPort | None = None
+        self._store: Store | None = None
+        self._desk: StoreDesk | None = None
         self._stopping: asyncio.Event
         self._is_stopped = False
 
@@ -87,6 +99,7 @@ class ZoneServer:
 
         Raises OSError when a port cannot be bound, or the certificate cannot be used (`filename` is then set), and
         ValueError when one of `sockets` lets anyone from other machines join, and the settings do not allow that.
+        Raises CannotStartError when the store cannot be opened.
         """
         config = self.config
         if config.tls_cert is not None:
@@ -103,6 +116,9 @@ class ZoneServer:
             admin_socket = None
             if config.stats_port is not None:
                 admin_socket = unless_started.enter_context(_bind_admin(config.stats_host, config.stats_port))
+            if config.store != "":
+                self._store = await Store.open(config.store)
+                unless_started.callback(self._store.abandon)
             self._assemble(len(player_sockets))
             self.port = player_sockets[0].getsockname()[1]
             self.addresses = [format_address(*sock.getsockname()[:2]) for sock in player_sockets]
@@ -136,9 +152,12 @@ class ZoneServer:
             secret=config.secret,
             ticket_zone=config.zone_name,
             clock=time.perf_counter,
+            save_ticks=max(1, round(config.store_interval_seconds * config.hz)) if self._store is not None else 0,
         )
         link = LocalZoneLink(self.zone)
-        self.gateway = self.gateway_class(link, config, self._loop, connections_max)
+        if self._store is not None:
+            self._desk = StoreDesk(link, self._store, self._loop.time)
+        self.gateway = self.gateway_class(self._desk or link, config, self._loop, connections_max)
         self._reporter = Reporter(config, self.stats, self._loop)
         self.tick_loop = TickLoop(link, self.zone, self.gateway, self._reporter, self._loop, self._fail)
         self._started = time.monotonic()
@@ -207,14 +226,17 @@ class ZoneServer:
 
     async def stop(self) -> None:
         """Stops accepting, runs a last tick, and calls `on_leave` for every player and `on_stop`. Then tells every
-        player, waits up to the drain time for them to go, and closes the ports."""
+        player, waits up to the drain time for them to go, closes the ports, and waits until all players are in the
+        store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
         for listener in self._listeners:
             listener.close()
         self._reporter.stop()
         if not self._is_stopped:
             self._is_stopped = True
-            self.tick_loop.finish()
+            saves = self.tick_loop.finish()
+            if self._desk is not None:
+                self._desk.save(saves)
         # Connections that were accepted just before are told like all others.
         for listener in self._listeners:
             await listener.wait_closed()
@@ -222,6 +244,23 @@ class ZoneServer:
         await self.gateway.close(self.config.drain_seconds)
         if self._admin is not None:
             self._admin.close()
+        await self._close_store()
+
+    async def _close_store(self) -> None:
+        if self._store is None or self._desk is None:
+            return
+        self._desk = None  # Once is enough.
+        unsaved = await self._store.close(STORE_SECONDS)
+        if not unsaved:
+            return
+        self.has_failed = True
+        told = f"{len(unsaved)} players could not be written to the store {shown_target(self.config.store)}"
+        try:
+            path = write_unsaved(self.zone.info.name, time.time(), unsaved)
+        except OSError as error:
+            _log.critical("%s, and are lost: %s", told, error)
+        else:
+            _log.critical("%s: they are in %s", told, path)
 
     def _fail(self) -> None:
         self.has_failed = True
@@ -233,9 +272,10 @@ class ZoneServer:
         """The present state of every part."""
         gateway, zone, ticks = self.gateway, self.zone, self.tick_loop
         # Numbers by code are copied, since the originals go on counting.
+        counters = (gateway.counters, zone.counters, self._store.counters if self._store else StoreCounters())
         counted: dict[str, Any] = {
             name: dict(value) if isinstance(value, dict) else value
-            for name, value in (vars(gateway.counters) | vars(zone.counters)).items()
+            for name, value in itertools.chain(*(vars(each).items() for each in counters))
         }
         counted["deflate_seconds_total"] = round(gateway.counters.deflate_seconds_total, 6)
         return Stats(
@@ -262,6 +302,7 @@ class ZoneServer:
             snapshots_total=gateway.history.snapshots_total,
             overruns_total=ticks.overruns_total,
             frame_bytes=gateway.broadcaster.frame_bytes,
+            store_unsaved=0 if self._store is None else len(self._store.pending),
             addresses=len(gateway.pending.address_limits),
             log_lines_dropped_total=lines_dropped(),
             tick_ms=ticks.times.tick_ms(),

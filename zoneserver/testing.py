@@ -30,9 +30,10 @@ from zoneclient.update import Event
 from zoneserver.protocol.messages import Told
 from zoneserver.protocol.values import Value
 from zoneserver.server import ZoneServer
+from zoneserver.store.backend import MemoryStore
 from zoneserver.zone.rules import Refused, Rules
 
-__all__ = ["StartClient", "StartServer", "TestClient", "zone_client", "zone_server"]
+__all__ = ["MemoryStore", "StartClient", "StartServer", "TestClient", "zone_client", "zone_server"]
 
 Answer = TypeVar("Answer")
 
@@ -49,6 +50,10 @@ class StartServer(Protocol):
         By default the server uses a free port and runs at 100 ticks per second, so that tests are short. An exception
         of a rule fails the test.
         """
+
+    def stop(self, server: ZoneServer | None = None) -> None:
+        """Stops a server, by default the one that was started last, as Ctrl-C does: what the game saves is then in its
+        store. Another server may be started with the same one."""
 
 
 class StartClient(Protocol):
@@ -290,19 +295,29 @@ def _zone_background() -> Iterator[_Background]:
         background.close()
 
 
+class _Servers:
+    """The fixture `zone_server`."""
+
+    def __init__(self, background: _Background) -> None:
+        self._background = background
+        self.started: list[ZoneServer] = []
+
+    def __call__(self, rules: Rules | type[Rules], **settings: Any) -> ZoneServer:
+        server = ZoneServer(rules, **{"port": 0, "stats_port": None, "hz": 100, "max_players": 100} | settings)
+        self._background.server = self._background.call(self._background.stack.enter_async_context(server))
+        self.started.append(server)
+        return server
+
+    def stop(self, server: ZoneServer | None = None) -> None:
+        self._background.call((server or self.started[-1]).stop())
+
+
 @pytest.fixture
 def zone_server(_zone_background: _Background) -> Iterator[StartServer]:
     """Runs games for a test: `zone_server(Tag)`. Each server runs until the end of the test."""
-    servers = []
-
-    def zone_server(rules: Rules | type[Rules], **settings: Any) -> ZoneServer:
-        server = ZoneServer(rules, **{"port": 0, "stats_port": None, "hz": 100, "max_players": 100} | settings)
-        _zone_background.server = _zone_background.call(_zone_background.stack.enter_async_context(server))
-        servers.append(server)
-        return server
-
-    yield zone_server
-    failures = sum(server.zone.counters.rule_failures_total for server in servers)
+    servers = _Servers(_zone_background)
+    yield servers
+    failures = sum(server.zone.counters.rule_failures_total for server in servers.started)
     assert not failures, f"rules of the game raised {failures} times: see the log"
 
 

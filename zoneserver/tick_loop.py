@@ -139,15 +139,17 @@ class TickLoop:
         self._cpu_before = time.process_time()
         return done - began
 
-    def finish(self) -> None:
-        """Stops, runs one last tick for what players sent before, and tells the rules that the zone stops."""
+    def finish(self) -> list[tuple[str, str]]:
+        """Stops, runs one last tick for what players sent before, and tells the rules that the zone stops. Returns what
+        they have saved since that tick."""
         self.stop()
         try:
             self.run_tick()
         except Exception:
             self._tick_failed()
-        self._zone.stop()
+        saves = self._zone.stop()
         self._watchdog.stop()
+        return saves
 
     def _on_tick_due(self) -> None:
         self._watchdog.beats += 1

@@ -223,3 +223,12 @@ def test_check_tells_of_a_rule_that_meets_a_base_exception(
     code, *lines = check(body, tmp_path, monkeypatch, capsys)
     assert code == "1"
     assert any("raised SystemExit: 5" in line or "raised CancelledError" in line for line in lines)
+
+
+def test_check_tells_of_a_value_that_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = "def to_save(self, player):\n    return {'friends': [player]}"
+    code, *lines = check(body, tmp_path, monkeypatch, capsys)
+    assert code == "1"
+    assert any("to_save()['friends'][0] is of type Player: JSON cannot hold it" in line for line in lines)

@@ -11,8 +11,8 @@ from helpers.driven_zone import DrivenZone
 
 from zoneserver.authoring.load import LoadError, TargetError, load_class
 from zoneserver.support.errors import GameError
+from zoneserver.zone.game_class import new_game
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.zone import new_game
 
 numbers = itertools.count()
 Write = Callable[..., str]

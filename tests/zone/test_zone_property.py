@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from helpers.driven_zone import DrivenZone
+from helpers.worlds import world_of_size
 from helpers.yard import HZ, replica_of, told, zone_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Snapshot, Tick
-from zoneserver.protocol.world import World
 from zoneserver.zone.link import TickOutput
 
 Step = tuple[str, int, tuple[Any, ...]]
@@ -76,7 +76,7 @@ def test_other_seeds_give_other_frames() -> None:
 @settings(max_examples=60, deadline=None)
 @given(scripts)
 def test_replica_agrees_with_each_hash(script: list[list[Step]]) -> None:
-    replica = World(DrivenZone(Plaza(), hz=HZ, seed=1).info)
+    replica = world_of_size(300, 300, Plaza.stats, hz=HZ)
     for result in played([*script, *([[]] * HZ)], 1):
         tick = told(result)
         replica.apply(tick)

@@ -116,7 +116,7 @@ def blame(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> t
 def _is_worth_it(since: Stats) -> bool:
     """Whether there are connections, or events since the last line."""
     events = since.connections_total, since.closes, since.overruns_total, since.rule_failures_total
-    return bool(since.connections or any(events))
+    return bool(since.connections or since.store_failures_total or any(events))
 
 
 def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
@@ -125,6 +125,8 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
     kicks = kicks_in(since.closes)
     events = (
         (since.rule_failures_total, "rules failed"),
+        (since.store_failures_total, "store failures"),
+        (since.store_unsaved if since.store_failures_total else 0, "unsaved"),
         (since.overruns_total, "overruns"),
         (sum(kicks.values()), f"kicked ({by_count(kicks)})"),
         (since.behind, "behind"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.gateway.counters import GatewayCounters
+from zoneserver.store.counters import StoreCounters
 from zoneserver.support.statistic import Metric, count, gauge, info, metric_of, seconds
 from zoneserver.zone.counters import ZoneCounters
 
@@ -30,10 +31,10 @@ _MS = 0.001
 
 
 @dataclass
-class Stats(GatewayCounters, ZoneCounters):
+class Stats(GatewayCounters, ZoneCounters, StoreCounters):
     """The state of a server at one moment: the answer to `GET /stats`.
 
-    The counters of gateway and zone are fields of it, by inheritance.
+    The counters of gateway, zone and store are fields of it, by inheritance.
     """
 
     schema: str = info("The schema of this document.")
@@ -80,6 +81,7 @@ class Stats(GatewayCounters, ZoneCounters):
     )
     cpu_percent: float = gauge("CPU time over the last second, as a share of one core.", "zone_cpu_ratio", scale=0.01)
     rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
+    store_unsaved: int = gauge("Players who wait to be written to the store.", "zone_store_unsaved")
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
     ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")

@@ -12,9 +12,8 @@ from zoneserver.support.errors import GameError
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
 from zoneserver.zone.declared_events import events_of
-from zoneserver.zone.game_class import problems_of
+from zoneserver.zone.game_class import new_game, problems_of
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.zone import new_game
 
 __all__ = ["CheckResult", "check_game"]
 

@@ -24,9 +24,10 @@ from zoneserver.support.errors import raised_by
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of
 from zoneserver.zone.failures import RuleFailure
+from zoneserver.zone.game_class import new_game
 from zoneserver.zone.link import Join, Requests, TickInput
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.zone import Zone, new_game
+from zoneserver.zone.zone import Zone
 
 __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
 
@@ -65,7 +66,7 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
     def failed(failure: RuleFailure) -> None:
         trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
 
-    zone = Zone(rules, hz=_HZ, seed=_SEED, on_failure=failed, is_trial=True)
+    zone = Zone(rules, hz=_HZ, seed=_SEED, save_ticks=_HZ, on_failure=failed, is_trial=True)
     seqs = dict.fromkeys(PLAYERS, 0)
     for tick in range(1, TICKS + 1):
         requests = Requests()

@@ -13,6 +13,7 @@ from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
 from zoneserver.server import ZoneServer
+from zoneserver.store.backend import shown_target
 from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields, print_error
 from zoneserver.support.process import discard_output, is_writable, port_holder
@@ -70,10 +71,12 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
                 stats_port=server.stats_port,
                 tls=config.tls_cert is not None,
                 tickets=bool(config.secret),
+                store=shown_target(config.store),
             ),
         )
+    saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
     lines = [
-        f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}",
+        f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
         f"players    {' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}",
     ]
     if not config.secret:
@@ -117,6 +120,11 @@ def summary(before: Stats, after: Stats, as_json: bool) -> None:
         f"left          {by_count(left) or 'nobody'}",
         f"kicked        {by_count(kicks) or 'nobody'}",
     ]
+    if after.store_writes_total or after.store_failures_total or after.store_unsaved:
+        lines.append(
+            f"store         {after.store_reads_total:,} read, {after.store_writes_total:,} written, "
+            f"{after.store_failures_total:,} failures, {after.store_unsaved:,} unsaved"
+        )
     print_result("\n".join(lines))
 
 

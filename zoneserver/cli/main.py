@@ -244,6 +244,8 @@ def _run_settings(run: Parser) -> None:
     text = "fields of zoneserver.Limits, as in stall_seconds=3,actions_per_second=20"
     shown = "the values of zoneserver.Limits"
     run.setting("--limits", parse=parse_limits, default={}, metavar="NAME=NUMBER,...", help=text, shown=shown)
+    run.section("saved players")
+    flags("store", "store_interval_seconds")
     run.section("operation")
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)

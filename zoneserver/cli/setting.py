@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoneserver.config import parse_store
+from zoneserver.store.backend import shown_target
 from zoneserver.support.format import exact_duration, exact_size
 from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_count, parse_duration, parse_integer, parse_port, parse_size
@@ -25,7 +27,11 @@ _METAVARS = {
     parse_host: "HOST",
     Path: "FILE",
 }
-_FORMATS: dict[Any, Callable[[Any], str]] = {parse_duration: exact_duration, parse_size: exact_size}
+_FORMATS: dict[Any, Callable[[Any], str]] = {
+    parse_duration: exact_duration,
+    parse_size: exact_size,
+    parse_store: shown_target,
+}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 # Kubernetes sets the variable NAME_PORT to such an address in every pod beside a service called `name`.
 _SERVICE = re.compile(r"(tcp|udp|sctp)://")

@@ -49,6 +49,7 @@ class CloseReason(str, enum.Enum):
     BANNED = "BANNED", "a player from this address was kicked a short while ago", True
     FLOOD = "FLOOD", "the client sent far more than any player does", False
     PROTOCOL_ERROR = "PROTOCOL_ERROR", "the client broke the protocol", False
+    STORE_FAILED = "STORE_FAILED", "what is stored of this player could not be read", True
     SLOW_CONSUMER = "SLOW_CONSUMER", "the client did not read what the server sent", True
     INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -147,14 +146,13 @@ class Player(Entity):
         frame: FrameBuilder,
         timers: Timers | None = None,
         ref: int = 0,
-        saved: str = "",
     ) -> None:
         super().__init__(slot, world, frame)
         self._timers = timers
         self._name = name
         # The number by which the gateway knows the player.
         self._ref = ref
-        self._saved = saved
+        self._saved: dict[str, Any] = {}
         # The zone sets these: the sequence of the player's public action that is running now, or None; whether that
         # action has moved this player.
         self._acting_seq: int | None = None
@@ -173,9 +171,9 @@ class Player(Entity):
 
     @property
     def saved(self) -> dict[str, Any]:
-        """What `to_save` returned when the player was in the zone last; {} for a new player, and without a store."""
-        saved: dict[str, Any] = json.loads(self._saved) if self._saved else {}
-        return saved
+        """What `Rules.to_save` last returned for this player, as the store had it when the player came in. It is {} for
+        a new player, and on a server without a store."""
+        return self._saved
 
     def move(self, vx: int, vy: int) -> None:
         if self._acting_seq is None:

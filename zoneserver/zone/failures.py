@@ -6,13 +6,15 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from zoneserver.protocol.codes import RefusalCode
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import raised_by
 from zoneserver.support.logs import fields, place_of
 from zoneserver.zone.counters import ZoneCounters
+from zoneserver.zone.rules import Refused
 from zoneserver.zone.stopwatch import Stopwatch
 
-__all__ = ["Failures", "RuleFailure", "log_failure"]
+__all__ = ["Failures", "RuleFailure", "as_told", "log_failure"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,24 @@ def log_failure(failure: RuleFailure) -> None:
     log.error(
         *(text, failure.what, failure.tick, failure.failures_total), exc_info=failure.error, extra=fields(**about)
     )
+
+
+# The characters of a code or a text of the game that one player is told.
+_TEXT_MAX = 200
+
+
+def as_told(refused: Refused) -> tuple[str, str, bool]:
+    """Code, text and violation of a game's refusal as its player is told them: bounded, and valid Unicode.
+
+    It never raises, since a game may define a refusal of its own.
+    """
+    try:
+        code, text = (
+            str(said)[:_TEXT_MAX].encode("utf-8", "replace").decode() for said in (refused.code, refused.text)
+        )
+        return code or Refused.code, text, refused.violation is True
+    except Exception:
+        return RefusalCode.RULE_FAILED, "the refusal cannot be shown", False
 
 
 class Failures:

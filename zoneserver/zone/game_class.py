@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoneserver.protocol.zone_info import PLAYER_KIND, Kind, ZoneInfo
+from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import kind_of_waiting
 from zoneserver.zone.board import board_value
 from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.entities import INT32
 from zoneserver.zone.rules import Rules
 
-__all__ = ["HOOKS", "info_of", "problems_of"]
+__all__ = ["HOOKS", "info_of", "new_game", "problems_of", "set_attributes"]
 
-HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
+HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop", "to_save")
 """The methods that the zone calls by itself."""
 
 _SET_BY_THE_ZONE = {
@@ -70,6 +71,22 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
             yield f"{name} cannot be defined by a game: {setter}"
     for name in HOOKS:
         yield from _hook_problems(game, name)
+
+
+def new_game(game: type[Rules]) -> Rules:
+    """Makes a game of this class. Raises GameError when the class raises."""
+    try:
+        return game()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise GameError(f"{game.__name__}()", error) from error
+
+
+def set_attributes(rules: Rules, **attributes: object) -> None:
+    """Sets attributes of a game, past a `__setattr__` of its own."""
+    for name, value in attributes.items():
+        object.__setattr__(rules, name, value)
 
 
 def info_of(rules: Rules, hz: int) -> ZoneInfo:

@@ -32,6 +32,8 @@ class Join(NamedTuple):
     """The address that the player connected from, without a port."""
     watch: bool = False
     """Whether they only watch: they get no slot."""
+    saved: str = ""
+    """What the store has of the player, as JSON text. Empty for a new player, and in a zone without a store."""
 
 
 Actions = tuple[int, int, Sequence[tuple[Any, ...]]]
@@ -100,6 +102,8 @@ class TickOutput:
     refused: list[RefusedAction]
     told: list[tuple[int, bytes]] = field(default_factory=list)
     """(ref, payload) of each message for one player alone: a TOLD or an ANSWERED."""
+    saves: list[tuple[str, str]] = field(default_factory=list)
+    """(name, JSON text) of each player who was saved, for the store."""
 
 
 class ZoneLink(Protocol):

@@ -49,12 +49,12 @@ class Population:
 
     # --- Players ----------------------------------------------------------------------------------
 
-    def add_player(self, ref: int, name: str, saved: str = "") -> Player:
+    def add_player(self, ref: int, name: str) -> Player:
         """Gives a new player a slot."""
         slot = self._take_slot()
         self._world.join(slot, name)
         self._frame.joined(slot, name)
-        player = self.players[slot] = Player(slot, name, self._world, self._frame, self._timers, ref, saved)
+        player = self.players[slot] = Player(slot, name, self._world, self._frame, self._timers, ref)
         return player
 
     def remove_player(self, player: Player) -> None:

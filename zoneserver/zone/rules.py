@@ -224,6 +224,15 @@ class Rules:
     def on_leave(self, player: Player) -> None:
         """Called when a player leaves, while the player is still in the zone. A server that stops calls it for all."""
 
+    def to_save(self, player: Player) -> dict[str, Any] | None:
+        """Returns what the store shall keep of the player, or None to change nothing there.
+
+        A server with a store calls it after `on_leave`, once per interval (`--store-interval`) for everybody, and for
+        everybody when the server stops. The value is written as JSON at once: dicts with texts as keys, lists, texts,
+        numbers, booleans and None, at most 256 KiB. `player.saved` is that value when the player comes in again.
+        """
+        return None
+
     def on_tick(self) -> None:
         """Called once per tick, after the actions of the tick."""
 

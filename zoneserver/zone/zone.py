@@ -23,18 +23,19 @@ from zoneserver.zone.actions import Action, actions_of, private_kinds
 from zoneserver.zone.board import Board
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.declared_events import hold_events
-from zoneserver.zone.failures import Failures, RuleFailure, log_failure
+from zoneserver.zone.failures import Failures, RuleFailure, as_told, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
-from zoneserver.zone.game_class import info_of, problems_of
+from zoneserver.zone.game_class import info_of, problems_of, set_attributes
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.saves import SavedError, Saves, decode_saved
 from zoneserver.zone.schema import schema_of
 from zoneserver.zone.stopwatch import Stopwatch, no_clock
 from zoneserver.zone.timers import Timers
 
-__all__ = ["SCHEMA_ACTION", "Zone", "new_game"]
+__all__ = ["SCHEMA_ACTION", "Zone"]
 
 SCHEMA_ACTION = "/game.json"
 """A private action of every game: the answer is the game's schema, as one JSON text. No method has such a name."""
@@ -42,33 +43,6 @@ SCHEMA_ACTION = "/game.json"
 # The actions of one player within one tick lie within this many sequences. Frames carry the low byte of a
 # sequence, and every client must see which of two is the newer.
 _SEQUENCES_PER_TICK = 128
-
-# The characters of a code or a text of the game that one player is told.
-_TEXT_MAX = 200
-
-
-def new_game(game: type[Rules]) -> Rules:
-    """Makes a game of this class. Raises GameError when the class raises."""
-    try:
-        return game()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise GameError(f"{game.__name__}()", error) from error
-
-
-def _as_told(refused: Refused) -> tuple[str, str, bool]:
-    """Code, text and violation of a game's refusal as its player is told them: bounded, and valid Unicode.
-
-    It never raises, since a game may define a refusal of its own.
-    """
-    try:
-        code, text = (
-            str(said)[:_TEXT_MAX].encode("utf-8", "replace").decode() for said in (refused.code, refused.text)
-        )
-        return code or Refused.code, text, refused.violation is True
-    except Exception:
-        return RefusalCode.RULE_FAILED, "the refusal cannot be shown", False
 
 
 def _values(result: Any) -> tuple[Any, ...]:
@@ -82,17 +56,12 @@ def _named(player: Player, actions: Sequence[tuple[Any, ...]]) -> str:
     return f"the action{'s' if len(actions) > 1 else ''} {kinds:.100} of {player.name}"
 
 
-def _set(rules: Rules, **attributes: object) -> None:
-    """Sets attributes of a game, past a `__setattr__` of its own."""
-    for name, value in attributes.items():
-        object.__setattr__(rules, name, value)
-
-
 class Zone:
     """One crowded place and its game.
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's.
+    With `save_ticks` every player is saved once per so many ticks, and on leaving; without it nobody is.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
     `is_trial` is the game's attribute of this name. `clock` counts seconds; it is read for `slowest` alone.
 
@@ -116,6 +85,7 @@ class Zone:
         watchers_max: int = 100,
         secret: bytes = b"",
         ticket_zone: str = "",
+        save_ticks: int = 0,
         on_failure: Callable[[RuleFailure], None] = log_failure,
         is_trial: bool = False,
         clock: Callable[[], float] = no_clock,
@@ -151,12 +121,13 @@ class Zone:
         self._joined: list[tuple[int, int | None]] = []
         self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
+        self._saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
-        population = self._population
-        _set(rules, hz=hz, random=random.Random(seed), board=Board(self.world, self._frame), is_trial=is_trial)
-        _set(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
-        _set(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
-        _set(rules, _zone_events=hold_events(rules))
+        population, board = self._population, Board(self.world, self._frame)
+        set_attributes(rules, hz=hz, random=random.Random(seed), board=board, is_trial=is_trial)
+        set_attributes(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
+        set_attributes(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
+        set_attributes(rules, _zone_events=hold_events(rules))
         try:
             rules.on_start()
         except KeyboardInterrupt:
@@ -192,7 +163,7 @@ class Zone:
         watch.start()
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = tick_input.tick
-        _set(rules, tick=world.tick)
+        set_attributes(rules, tick=world.tick)
         # A motion that was set between two ticks, as in `on_start`, counts from this tick on.
         self._frame.placed |= self._frame.steered
         for slot in self._frame.placed:
@@ -216,6 +187,8 @@ class Zone:
         watch.part("the actions")
         self._call_hook("on_tick")
         watch.part("on_tick")
+        self._saves.make_due(world.tick, self._population.players, len(world.x))
+        watch.part("saving")
         self._kick()
 
     def encode(self) -> TickOutput:
@@ -231,14 +204,21 @@ class Zone:
         joined, self._joined = self._joined, []
         ended, self._ended = self._ended, []
         refused, self._refused = self._refused, []
-        return TickOutput(world.tick, frame, records, joined, ended, refused, told)
+        return TickOutput(world.tick, frame, records, joined, ended, refused, told, self._saves.take())
 
-    def stop(self) -> None:
-        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`."""
+    def save_all(self) -> None:
+        """Saves every player who is in the zone, with the next output."""
+        for player in self._by_ref.values():
+            self._saves.make(player)
+
+    def stop(self) -> list[tuple[str, str]]:
+        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
+        Returns what was saved, as `TickOutput.saves`."""
         for ref in list(self._by_ref):
             self._registry.leave(ref)
             self._leave(ref)
         self._call_hook("on_stop")
+        return self._saves.take()
 
     # --- Joins and leaves -------------------------------------------------------------------------
 
@@ -253,25 +233,29 @@ class Zone:
             if join.ref in self._registry and join.watch:
                 self._joined.append((join.ref, None))
             elif join.ref in self._registry:
-                self._arriving[join.ref] = join
+                self._arriving[join.ref] = self._saves.renew(join)
         count = max(1, self._limits.joins_per_second // self.info.hz)
         for ref in list(islice(self._arriving, count)):
-            self._join(ref, self._arriving.pop(ref).name)
+            self._join(self._arriving.pop(ref))
 
     def _remove(self, ref: int) -> None:
         """Takes a player out of the zone, or out of the players who wait for a slot. A watcher is in neither."""
         if self._arriving.pop(ref, None) is None and ref in self._by_ref:
             self._leave(ref)
 
-    def _join(self, ref: int, name: str) -> None:
+    def _join(self, join: Join) -> None:
+        ref, name = join.ref, join.name
         player = self._by_ref[ref] = self._population.add_player(ref, name)
         frame, events_before = self._frame, len(self._frame.events)
         frame.undo = []
         try:
+            player._saved = decode_saved(join.saved)
             self.rules.on_join(player)
+        except SavedError as error:
+            self._turn_away(ref, CloseReason.STORE_FAILED, str(error))
         except Refused as refused:
             frame.take_back(events_before)
-            code, text, _ = _as_told(refused)
+            code, text, _ = as_told(refused)
             self._turn_away(ref, GameReason(code), text)
         except KeyboardInterrupt:
             raise
@@ -292,6 +276,7 @@ class Zone:
 
     def _leave(self, ref: int) -> None:
         self._call_hook("on_leave", self._by_ref[ref])
+        self._saves.make(self._by_ref[ref])
         self._population.remove_player(self._by_ref.pop(ref))
 
     def _kick(self) -> None:
@@ -299,7 +284,7 @@ class Zone:
         kicked = self._frame.kicked
         for ref, player in list(self._by_ref.items()) if kicked else ():
             if player.slot in kicked:
-                code, text, _ = _as_told(Refused(*kicked[player.slot]))
+                code, text, _ = as_told(Refused(*kicked[player.slot]))
                 self._ended.append(Ended(ref, GameReason(code), text))
                 self._leaves.append(ref)
 
@@ -381,7 +366,7 @@ class Zone:
         frame.undo = None
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
-        code, text, is_violation = _as_told(refused)
+        code, text, is_violation = as_told(refused)
         if code in RESTRAINTS:
             code = Refused.code  # A client would take it for the server's own word.
         self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))

@@ -154,7 +154,10 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         ("ticks skipped", format_count(stats.ticks_skipped_total)),
         ("handshaking", format_count(stats.handshaking)),
         ("rule failures", format_count(stats.rule_failures_total)),
-        ("peak players", format_count(stats.players_peak)),
+        # A store that fails is worth the place of a figure that is nice to know.
+        ("unsaved", format_count(stats.store_unsaved))
+        if stats.store_failures_total
+        else ("peak players", format_count(stats.players_peak)),
         ("warned", format_count(stats.restraints.get("WARNED", 0))),
         ("muted", format_count(stats.restraints.get("MUTED", 0))),
     ]
@@ -164,6 +167,7 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         "overruns": (rate("overruns_per_s") or 0) > 0,
         "dilation": stats.dilation < 1,
         "rule failures": stats.rule_failures_total > 0,
+        "unsaved": stats.store_unsaved > 0,
     }
     return Section(heading("slow and late", "", width, glyphs), _grid(cells, width, rank=3, alarms=alarms))
 

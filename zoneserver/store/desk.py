@@ -1,0 +1,122 @@
+"""The desk between gateway and zone: it reads what is stored of a player before the player joins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.store.store import Found, Store
+from zoneserver.zone.link import Ended, Join, Requests, TickOutput, ZoneLink
+
+__all__ = ["PATIENCE_SECONDS", "StoreDesk"]
+
+PATIENCE_SECONDS = 1.5
+"""A join ends if the store has not answered after this time: within the time that a handshake has."""
+
+# The most joins that wait for the store.
+_WAITING_MAX = 4_096
+# While more than this waits to be written, nobody joins. It is full only if writes fail for long while reads do not.
+_PENDING_CHARACTERS_MAX = 256 * 2**20
+
+
+class StoreDesk:
+    """The link of a zone with a store: it holds each join until its read has come, and saves what the zone puts out.
+
+    A join gets what was last saved under its name, or it ends with STORE_FAILED. `saved` of a join that was sent to the
+    zone may grow old before the zone's next tick only by a leave within that tick, which the zone itself minds.
+    """
+
+    def __init__(self, link: ZoneLink, store: Store, now: Callable[[], float]) -> None:
+        self.info = link.info
+        self.snapshot = link.snapshot
+        self._link = link
+        self._store = store
+        self._now = now
+        # Joins that wait for the store, by ref, with their deadlines: the earliest first.
+        self._waiting: dict[int, tuple[Join, float]] = {}
+        # The refs of these joins by name, in the order in which they came.
+        self._refs: dict[str, list[int]] = {}
+        # What the next output will say of joins that failed here.
+        self._ended: list[Ended] = []
+        self._receivers: list[Callable[[TickOutput], None]] = []
+        link.subscribe(self._receive)
+
+    def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
+        self._receivers.append(receive)
+
+    def send(self, requests: Requests) -> None:
+        joins, requests.joins = requests.joins, []
+        for join in joins:
+            known = self._store.pending.get(join.name)
+            if join.watch:
+                requests.joins.append(join)
+            elif known is not None:
+                requests.joins.append(join._replace(saved=known))
+            elif len(self._waiting) >= _WAITING_MAX:
+                self._fail(join.ref, "too many joins wait for the store")
+            elif self._store.pending_characters > _PENDING_CHARACTERS_MAX:
+                self._fail(join.ref, "too much waits to be written to the store")
+            else:
+                self._wait(join)
+        for ref in requests.leaves:
+            if ref in self._waiting:
+                self._forget(ref)
+        self._link.send(requests)
+
+    def save(self, saves: Sequence[tuple[str, str]]) -> None:
+        """Hands what the zone has saved to the store."""
+        self._store.save(dict(saves))
+        for name, text in saves:
+            # What is being read is older.
+            self._answer(name, text)
+
+    def _receive(self, output: TickOutput) -> None:
+        if output.saves:
+            self.save(output.saves)
+        self._expire()
+        self._store.poll()
+        if self._ended:
+            output = dataclasses.replace(output, ended=[*output.ended, *self._ended])
+            self._ended = []
+        for receive in self._receivers:
+            receive(output)
+
+    # --- Joins that wait --------------------------------------------------------------------------
+
+    def _wait(self, join: Join) -> None:
+        self._waiting[join.ref] = join, self._now() + PATIENCE_SECONDS
+        refs = self._refs.setdefault(join.name, [])
+        refs.append(join.ref)
+        if len(refs) == 1:
+            self._store.read(join.name, lambda found: self._answer(join.name, found))
+
+    def _answer(self, name: str, found: Found) -> None:
+        """Lets the players of this name join with what was found, or ends their joins."""
+        self._store.forget(name)
+        joins = [self._waiting.pop(ref)[0] for ref in self._refs.pop(name, ())]
+        if isinstance(found, Exception):
+            for join in joins:
+                self._fail(join.ref, "")
+        elif joins:
+            self._link.send(Requests(joins=[join._replace(saved=found or "") for join in joins]))
+
+    def _fail(self, ref: int, text: str) -> None:
+        self._ended.append(Ended(ref, CloseReason.STORE_FAILED, text))
+
+    def _forget(self, ref: int) -> None:
+        """Drops a join that waits."""
+        join, _ = self._waiting.pop(ref)
+        self._refs[join.name].remove(ref)
+        if not self._refs[join.name]:
+            del self._refs[join.name]
+            self._store.forget(join.name)
+
+    def _expire(self) -> None:
+        now = self._now()
+        while self._waiting:
+            ref, (_, deadline) = next(iter(self._waiting.items()))
+            if deadline > now:
+                break
+            self._forget(ref)
+            self._fail(ref, f"the store did not answer within {PATIENCE_SECONDS:g} s")

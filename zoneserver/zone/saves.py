@@ -1,0 +1,118 @@
+"""What the rules save of players: `Rules.to_save` becomes JSON text, and JSON text becomes `Player.saved`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zoneserver.zone.link import Join
+from zoneserver.zone.rules import Player, Rules
+
+__all__ = ["SAVED_BYTES_MAX", "SavedError", "Saves", "decode_saved", "encode_saved"]
+
+SAVED_BYTES_MAX = 256 * 1024
+"""The bound on the JSON text of one player, in UTF-8."""
+
+
+class SavedError(Exception):
+    """What is stored of a player is no JSON object."""
+
+
+def decode_saved(text: str) -> dict[str, Any]:
+    """What was saved, from its JSON text; {} for an empty text. Raises SavedError for any other text."""
+    if not text:
+        return {}
+    try:
+        saved = json.loads(text)
+    except (ValueError, RecursionError):
+        saved = None
+    if not isinstance(saved, dict):
+        raise SavedError("what is stored of this player is no JSON object")
+    return saved
+
+
+def encode_saved(saved: object) -> str:
+    """The JSON text of what `to_save` returned. Raises TypeError or ValueError with the place in the value."""
+    if not isinstance(saved, dict):
+        raise TypeError(f"to_save returned {_kind(saved)}: it must return a dict, or None")
+    _check(saved, "to_save()", 0)
+    text = json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
+    size = len(text.encode())
+    if size > SAVED_BYTES_MAX:
+        raise ValueError(f"to_save() is {size:,} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
+    return text
+
+
+# Deeper values are taken for endless ones.
+_DEPTH_MAX = 100
+
+
+def _check(value: object, place: str, depth: int) -> None:
+    """Raises TypeError or ValueError for what JSON cannot hold, or would give back as something else."""
+    if depth > _DEPTH_MAX:
+        raise ValueError(f"{place[:80]}... is nested too deeply")
+    if isinstance(value, dict):
+        for key, element in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{place} has the key {key!r:.40}, {_kind(key)}: keys are texts in JSON")
+            if not isinstance(element, str | int | None):
+                _check(element, f"{place}[{key!r:.40}]", depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, element in enumerate(value):
+            if not isinstance(element, str | int | None):
+                _check(element, f"{place}[{index}]", depth + 1)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{place} is {value}: JSON has no such number")
+    elif not isinstance(value, str | int | None):
+        raise TypeError(f"{place} is {_kind(value)}: JSON cannot hold it")
+
+
+def _kind(value: object) -> str:
+    return f"of type {type(value).__name__}"
+
+
+class Saves:
+    """What the rules have saved since the zone's last output, as JSON texts by player's name.
+
+    With `interval_ticks` each player in the zone is saved once per so many ticks; 0 saves nobody, ever. `failed` is
+    called for a `to_save` that raises, or returns what cannot be saved: what was saved before then stands.
+    """
+
+    def __init__(self, rules: Rules, interval_ticks: int, failed: Callable[..., None]) -> None:
+        self._rules = rules
+        self._interval_ticks = interval_ticks
+        self._failed = failed
+        self._made: dict[str, str] = {}
+
+    def make(self, player: Player) -> None:
+        """Saves a player now."""
+        if not self._interval_ticks:
+            return
+        try:
+            saved: object = self._rules.to_save(player)
+            if saved is not None:
+                self._made[player.name] = encode_saved(saved)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._failed("to_save", error, player=player.name)
+
+    def make_due(self, tick: int, players: Mapping[int, Player], slots: int) -> None:
+        """Saves the players whose turn this tick is. Turns are spread over the interval by slot, 0 to `slots` - 1."""
+        interval = self._interval_ticks
+        for slot in range(tick % interval, slots, interval) if interval else ():
+            if slot in players:
+                self.make(players[slot])
+
+    def renew(self, join: Join) -> Join:
+        """The join, with what was saved of the player since the last output. The store does not know that yet."""
+        made = self._made.get(join.name)
+        return join if made is None else join._replace(saved=made)
+
+    def take(self) -> list[tuple[str, str]]:
+        """What was saved since the last call."""
+        made, self._made = self._made, {}
+        return list(made.items())
