@@ -297,8 +297,8 @@ async def connect(
     `ticket` is for a zone that requires tickets: the bytes, or the text that `zoneserver ticket` prints. `tls` is
     the context for a zone that uses TLS. `deflate` asks the server for compressed messages: fewer bytes, a little
     more CPU. A server that does not support it sends them uncompressed. With `watch` you see the zone, and have neither
-    a player in it nor a name. `game_version` is the version of the game that the program was written for: a server that runs
-    another one refuses the player with GAME_VERSION.
+    a player in it nor a name. `game_version` is the version of the game that the program was written for: a server
+    that runs another one refuses the player with GAME_VERSION.
 
     The block waits for the fate of the last actions for at most `leave_timeout` seconds; with 0 it leaves at once, and
     the server may discard them. A block that ends with an exception leaves at once, too.

@@ -13,6 +13,8 @@ from zoneserver.protocol.messages import Refusal
 
 __all__ = ["Outcomes"]
 
+# The code of the refusal that ends a mute.
+_UNMUTED = "UNMUTED"
 # How many unanswered actions the low byte of a sequence tells apart.
 _UNANSWERED_MAX = 255
 # How many fates are remembered, the newest.
@@ -58,14 +60,15 @@ class Outcomes:
 
     def refused(self, refusal: Refusal) -> None:
         """REFUSED: its action was refused. MUTED names the first action that was dropped, and UNMUTED the last."""
-        self._settle(refusal.seq, refusal)
-        if refusal.code == RefusalCode.MUTED:
-            self._mute = refusal
-        elif refusal.code == "UNMUTED":
+        if refusal.code == _UNMUTED:
             first, text = (0, refusal.text) if self._mute is None else (self._mute.seq, self._mute.text)
             for seq in [seq for seq in self._unanswered if first <= seq <= refusal.seq]:
                 self._settle(seq, Refusal(refusal.tick, seq, str(RefusalCode.MUTED), text))
             self._mute = None
+            return
+        self._settle(refusal.seq, refusal)
+        if refusal.code == RefusalCode.MUTED:
+            self._mute = refusal
 
     def answered(self, seq: int) -> None:
         """ANSWERED: this private action happened. It tells nothing of others, for which the frame has yet to come."""

@@ -12,7 +12,7 @@ from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
 from helpers.waiting import until
 from helpers.zone_connections import HOST, actions_received, joined, updates_to
-from zoneclient.connection import Event
+from zoneclient.update import Event
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.zone.rules import Rules
