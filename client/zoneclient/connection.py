@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -146,7 +147,7 @@ class ZoneConnection:
     def now(self) -> float:
         """Return the tick at which the zone is at this moment, with its fraction: half way from tick 12 to tick 13 is
         12.5. It never decreases, and follows the dilation of the zone."""
-        return self._receiver.clock.now(asyncio.get_running_loop().time())
+        return self._receiver.clock.now(time.monotonic())
 
     async def ping(self) -> float:
         """Return the seconds of a round trip to the server. The program must iterate meanwhile. Raises
