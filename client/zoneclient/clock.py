@@ -59,9 +59,10 @@ class Clock:
         self._rate = self._hz * dilation
         if low > self._high:
             self._high = low + (math.inf if self.rtt is None else self.rtt * self._rate)
-        # A zone that stood still is not as far as the bounds.
+        self._low = max(self._low, low)
         latest = max(low, self._latest())
-        self._low, self._high = min(max(self._low, low), latest), min(self._high, latest)
+        if self._low > latest:
+            self._low = self._high = latest  # The zone stood still, and the bounds ran on.
 
     def pong_arrived(self, tick: int, microseconds: int, sent: float, now: float) -> None:
         """The answer to the PING of the moment `sent` arrived at `now`: so long ago tick `tick` had ended."""

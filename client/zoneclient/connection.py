@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -146,7 +147,7 @@ class ZoneConnection:
     def now(self) -> float:
         """Return the tick at which the zone is at this moment, with its fraction: half way from tick 12 to tick 13 is
         12.5. It never decreases, and follows the dilation of the zone."""
-        return self._receiver.clock.now(asyncio.get_running_loop().time())
+        return self._receiver.clock.now(time.monotonic())
 
     async def ping(self) -> float:
         """Return the seconds of a round trip to the server. The program must iterate meanwhile. Raises
@@ -297,8 +298,8 @@ async def connect(
     `ticket` is for a zone that requires tickets: the bytes, or the text that `zoneserver ticket` prints. `tls` is
     the context for a zone that uses TLS. `deflate` asks the server for compressed messages: fewer bytes, a little
     more CPU. A server that does not support it sends them uncompressed. With `watch` you see the zone, and have neither
-    a player in it nor a name. `game_version` is the version of the game that the program was written for: a server that runs
-    another one refuses the player with GAME_VERSION.
+    a player in it nor a name. `game_version` is the version of the game that the program was written for: a server
+    that runs another one refuses the player with GAME_VERSION.
 
     The block waits for the fate of the last actions for at most `leave_timeout` seconds; with 0 it leaves at once, and
     the server may discard them. A block that ends with an exception leaves at once, too.

@@ -57,15 +57,19 @@ class Outcomes:
         return None if seq in self._unanswered else self._fates[seq]
 
     def refused(self, refusal: Refusal) -> None:
-        """REFUSED: its action was refused. MUTED names the first action that was dropped, and UNMUTED the last."""
-        self._settle(refusal.seq, refusal)
+        """REFUSED: its action was refused.
+
+        MUTED and UNMUTED name the first and the last action that a mute drops. Only with UNMUTED it is known that there
+        was any: a mute may begin for something else than actions.
+        """
         if refusal.code == RefusalCode.MUTED:
             self._mute = refusal
-        elif refusal.code == "UNMUTED":
-            first, text = (0, refusal.text) if self._mute is None else (self._mute.seq, self._mute.text)
-            for seq in [seq for seq in self._unanswered if first <= seq <= refusal.seq]:
-                self._settle(seq, Refusal(refusal.tick, seq, str(RefusalCode.MUTED), text))
-            self._mute = None
+        elif refusal.code == RefusalCode.UNMUTED:
+            mute, self._mute = self._mute or refusal, None
+            for seq in [seq for seq in self._unanswered if mute.seq <= seq <= refusal.seq]:
+                self._settle(seq, Refusal(refusal.tick, seq, str(RefusalCode.MUTED), mute.text))
+        elif refusal.code != RefusalCode.WARNED:
+            self._settle(refusal.seq, refusal)
 
     def answered(self, seq: int) -> None:
         """ANSWERED: this private action happened. It tells nothing of others, for which the frame has yet to come."""

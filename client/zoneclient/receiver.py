@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
@@ -70,14 +71,15 @@ class Receiver(ClientProtocol):
         self._put(payload)
 
     def on_welcome(self, welcome: Welcome) -> None:
-        self.clock = Clock(welcome.zone.hz, welcome.tick, self.loop.time())
+        # uvloop's own time counts whole milliseconds.
+        self.clock = Clock(welcome.zone.hz, welcome.tick, time.monotonic())
         self._ping_again()
         self.arrived.set()
 
     def on_pong(self, pong: Pong) -> None:
         sent, waiter = self._pings.pop(pong.token, (None, None))
         if sent is not None:
-            now = self.loop.time()
+            now = time.monotonic()
             self.clock.pong_arrived(pong.tick, pong.microseconds, sent, now)
             if waiter is not None and not waiter.done():
                 waiter.set_result(now - sent)
@@ -130,7 +132,7 @@ class Receiver(ClientProtocol):
     def _put(self, payload: bytes) -> None:
         if self._is_leaving:
             return
-        self.waiting.append((payload, self.loop.time()))
+        self.waiting.append((payload, time.monotonic()))
         self.waiting_bytes += MESSAGE_BYTES + len(payload)
         self.arrived.set()
         if len(self.waiting) >= _WAITING_MAX or self.waiting_bytes >= _WAITING_BYTES_MAX:
@@ -155,7 +157,7 @@ class Receiver(ClientProtocol):
 
     def _send_ping(self, waiter: asyncio.Future[float] | None = None) -> int:
         self._pings_sent += 1
-        self._pings[self._pings_sent] = self.loop.time(), waiter
+        self._pings[self._pings_sent] = time.monotonic(), waiter
         self.ping(self._pings_sent)
         return self._pings_sent
 

@@ -12,10 +12,10 @@ from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
 from helpers.waiting import until
 from helpers.zone_connections import HOST, actions_received, joined, updates_to
-from zoneclient.connection import Event
+from zoneclient.update import Event
 
+from zoneserver import Player, Rules, action
 from zoneserver.games.plaza import Plaza
-from zoneserver.zone.rules import Rules
 
 
 async def test_update_contains_joins_leaves_events_and_refusals(open_gateway: OpenGateway) -> None:
@@ -198,3 +198,87 @@ async def test_cancelled_ping_does_not_affect_the_next_one(open_gateway: OpenGat
         await asyncio.sleep(0)
         pinging.cancel()
         assert await zone.ping() >= 0
+
+
+# --- Watchers, and versions of a game -------------------------------------------------------------
+
+
+class Field(Rules):
+    """A game of a version, with things and a board."""
+
+    version = "3"
+    kinds = {"coin": {"worth": 1}, "wolf": {"hp": 30}}  # noqa: RUF012
+    board = {"match": 0, "leader": ""}  # noqa: RUF012
+    stats = {"gold": 0}  # noqa: RUF012
+
+    def on_start(self) -> None:
+        self.spawn("coin", 100, 200, worth=7)
+        self.spawn("wolf", 300, 400, 5, 0)
+
+    @action
+    def lead(self, player: Player) -> None:
+        self.board["leader"] = player.name
+        self.board["match"] += 1
+
+
+async def test_watcher_sees_the_zone_and_cannot_act(open_server: OpenServer) -> None:
+    server = await open_server(Field, hz=100)
+    async with (
+        client.connect(HOST, server.port, watch=True) as watcher,
+        client.connect(HOST, server.port, name="ann") as ann,
+    ):
+        assert (watcher.slot, watcher.name, watcher.unsettled) == (None, "", 0)
+        with pytest.raises(RuntimeError, match="a watcher has no player and cannot act"):
+            watcher.act("lead")
+        ann.act("lead")
+        async for update in watcher:
+            if update.events:
+                break
+        assert update.events == [Event(ann.slot, "ann", "lead", ())]
+        assert list(watcher.replica.players.values()) == ["ann"]
+        assert await watcher.ping() > 0
+
+
+async def test_connect_needs_a_name_or_watch() -> None:
+    with pytest.raises(TypeError, match="needs the name of your player, or watch=True"):
+        async with client.connect(HOST, 1):
+            pytest.fail("there is no player")
+
+
+async def test_other_version_of_the_game_is_refused(open_server: OpenServer) -> None:
+    server = await open_server(Field, hz=100)
+    async with client.connect(HOST, server.port, name="ann", game_version="3") as zone:
+        assert (zone.game, zone.game_version) == ("field", "3")
+    with pytest.raises(client.JoinRefusedError) as caught:
+        async with client.connect(HOST, server.port, name="ann", game_version="2"):
+            pytest.fail("the player was admitted")
+    assert (caught.value.code, caught.value.retry) == ("GAME_VERSION", False)
+
+
+async def test_replica_has_things_and_board(open_server: OpenServer) -> None:
+    server = await open_server(Field, hz=100)
+    async with client.connect(HOST, server.port, name="ann") as zone:
+        assert zone.replica.board == {"match": 0, "leader": ""}
+        first = await anext(zone)
+        assert first.joined == {zone.slot: "ann"}, "a thing is nobody who came"
+        replica = zone.replica
+        (coin,), (wolf,) = replica.things("coin"), replica.things("wolf")
+        assert replica.things() == {coin: "coin", wolf: "wolf"}
+        assert (replica.kind(coin), replica.kind(wolf), replica.kind(zone.slot or 0)) == ("coin", "wolf", "player")
+        assert (replica.kind(99), replica.name(coin), replica.name(99)) == (None, None, None)
+        assert (replica.stat(coin, "worth"), replica.stat(wolf, "hp"), replica.stat(zone.slot or 0, "gold")) == (
+            7,
+            30,
+            0,
+        )
+        assert replica.position(coin) == (100, 200)
+        with pytest.raises(KeyError, match="no things of the kind 'player'"):
+            replica.things("player")
+        for slot, stat in ((coin, "hp"), (wolf, "gold"), (99, "gold")):
+            with pytest.raises(LookupError):
+                replica.stat(slot, stat)
+        await zone.done(zone.act("lead"))
+        board = replica.board
+        assert board == {"match": 1, "leader": "ann"}
+        with pytest.raises(TypeError):
+            board["match"] = 2  # type: ignore[index]

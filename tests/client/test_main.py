@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from helpers.servers import OpenServer
 from zoneclient.__main__ import main, parse_line, update_lines
-from zoneclient.connection import Event, Update
+from zoneclient.update import Event, Update
 
 from zoneserver.games.chat import Chat
 from zoneserver.protocol.messages import Refusal

@@ -77,7 +77,7 @@ def test_refusal_settles_its_action_alone() -> None:
 def test_mute_refuses_from_its_first_to_its_last_dropped_action() -> None:
     outcomes = outcomes_of(6)
     outcomes.refused(Refusal(1, 3, "MUTED", "too much"))
-    assert fates(outcomes, range(1, 7)) == [None, None, "MUTED", None, None, None]
+    assert fates(outcomes, range(1, 7)) == [None] * 6
     outcomes.in_frame([1, 2])
     outcomes.refused(Refusal(9, 5, "UNMUTED", "you may act again"))
     assert fates(outcomes, range(1, 7)) == [True, True, "MUTED", "MUTED", "MUTED", None]
@@ -88,8 +88,9 @@ def test_mute_refuses_from_its_first_to_its_last_dropped_action() -> None:
 
 def test_mute_that_dropped_nothing_settles_nothing() -> None:
     outcomes = outcomes_of(2)
-    outcomes.refused(Refusal(1, 0, "MUTED", ""))
+    outcomes.refused(Refusal(1, 2, "MUTED", ""))
     outcomes.refused(Refusal(1, 0, "UNMUTED", ""))
+    outcomes.refused(Refusal(1, 2, "WARNED", ""))
     assert fates(outcomes, range(1, 3)) == [None, None]
 
 
@@ -179,16 +180,11 @@ class ModelServer:
 
     def mute(self) -> None:
         """The mute begins with the next action, or ends."""
-        if not self.is_muted:
-            if self.next - (self.seq or self.next) > 200:
-                return
-            self.outcomes.sent(self.next)
-            self.truth[self.next] = "refused"
-            self.outcomes.refused(Refusal(0, self.next, "MUTED", ""))
-            self.last_dropped = self.next
-            self.next += 1
-        else:
+        if self.is_muted:
             self.outcomes.refused(Refusal(0, self.last_dropped, "UNMUTED", ""))
+        else:
+            self.outcomes.refused(Refusal(0, self.next, "MUTED", ""))
+            self.last_dropped = 0
         self.is_muted = not self.is_muted
 
     def check(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 import zoneclient as client
 from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
+from helpers.worlds import zone_info
 from helpers.zone_connections import (
     FIRST,
     HOST,
@@ -21,14 +22,15 @@ from helpers.zone_connections import (
     serve_bytes,
     updates_to,
 )
-from zoneclient.connection import Event
 from zoneclient.protocol import ClientProtocol
+from zoneclient.update import Event
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import ACTIONS_PER_PACKET, Bye, Deflated, encode_action
+from zoneserver.protocol.messages import Bye, Deflated, Welcome
+from zoneserver.protocol.values import ACTIONS_PER_PACKET, encode_action
 
 # The client reserves 16 bytes of each packet for the head of an ACT.
 ACTION_BYTES_MAX = 1024 - 16
@@ -126,10 +128,11 @@ async def test_act_raises_for_a_value_that_cannot_be_encoded(open_gateway: OpenG
 
 async def test_last_actions_are_sent_before_the_goodbye(open_gateway: OpenGateway) -> None:
     fixture = await open_gateway(Plaza, hz=1)
-    async with joined(fixture, "ann") as zone:
+    async with joined(fixture, "ann", leave_timeout=0) as zone:
+        before = fixture.gateway.counters.packets_in_total
         for which in range(3):
             zone.act("emote", which)
-    assert fixture.gateway.counters.packets_in_total == 3, "HELLO, ACT and GOODBYE"
+    assert fixture.gateway.counters.packets_in_total - before == 2, "ACT and GOODBYE"
 
 
 async def test_invalid_message_from_the_server_ends_the_connection(cleanup: contextlib.AsyncExitStack) -> None:
@@ -183,6 +186,40 @@ async def test_unrequested_deflated_message_is_not_inflated(
     async with client.connect(HOST, port, name="ann") as zone:
         with pytest.raises(client.ZoneClosedError, match="PROTOCOL_ERROR: from the server: it sent a deflated message"):
             await anext(zone)
+
+
+async def test_message_with_an_unknown_op_is_ignored(cleanup: contextlib.AsyncExitStack) -> None:
+    unknown = b"\x93\x19\x81\x01\x02\xc1", b"\x91\x7f"
+    messages = (WELCOME, *unknown, FIRST.encode(), Bye("X", "", False).encode())
+    port = await serve_bytes(cleanup, b"".join(map(length_prefixed, messages)))
+    async with client.connect(HOST, port, name="ann") as zone:
+        assert (await anext(zone)).tick == 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "complaint"),
+    [
+        ([WELCOME, WELCOME], "a second WELCOME"),
+        ([WELCOME, b"\x91\x04"], "not a message of a server"),
+    ],
+    ids=["a second WELCOME", "a message of a client"],
+)
+async def test_message_out_of_place_ends_the_connection(
+    cleanup: contextlib.AsyncExitStack, messages: list[bytes], complaint: str
+) -> None:
+    port = await serve_bytes(cleanup, b"".join(map(length_prefixed, messages)))
+    async with client.connect(HOST, port, name="ann") as zone:
+        with pytest.raises(client.ZoneClosedError, match=f"PROTOCOL_ERROR: from the server: .*{complaint}"):
+            await anext(zone)
+
+
+@pytest.mark.parametrize("watch", [False, True])
+async def test_welcome_for_another_kind_of_client_is_refused(cleanup: contextlib.AsyncExitStack, watch: bool) -> None:
+    welcome = Welcome(2, 0 if watch else None, 0, zone_info(100, 100), 1024, 16)
+    port = await serve_bytes(cleanup, length_prefixed(welcome.encode()))
+    with pytest.raises(client.JoinRefusedError, match="it gave a watcher a slot, or a player none"):
+        async with client.connect(HOST, port, name="ann", watch=watch):
+            pytest.fail("the player was admitted")
 
 
 @pytest.mark.parametrize(

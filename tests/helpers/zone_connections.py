@@ -11,7 +11,8 @@ import zoneclient as client
 from helpers.gateway_fixture import GatewayFixture
 from helpers.waiting import until
 from helpers.worlds import zone_info
-from zoneclient.connection import Update, ZoneConnection
+from zoneclient.connection import ZoneConnection
+from zoneclient.update import Update
 
 from zoneserver.protocol.messages import Goodbye, Tick, Welcome
 
@@ -27,15 +28,15 @@ FIRST = Tick(1, 100, None)
 @contextlib.asynccontextmanager
 async def joined(fixture: GatewayFixture, name: str, **settings: Any) -> AsyncIterator[ZoneConnection]:
     """Connect a player to a gateway, and run the tick that admits it."""
-    greeted = fixture.gateway.counters.packets_in_total
 
     async def admit() -> None:
-        await until(lambda: fixture.gateway.counters.packets_in_total > greeted)
+        await until(lambda: fixture.gateway._requests.joins)
         fixture.tick()
 
     admitting = asyncio.create_task(admit())
     async with client.connect(HOST, fixture.port, name=name, **settings) as zone:
         await admitting
+        await zone.ping()  # The server has read the first of the regular PINGs, too.
         yield zone
 
 

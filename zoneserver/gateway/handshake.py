@@ -10,7 +10,7 @@ from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.messages import PROTOCOL_VERSION, Hello
+from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 
 __all__ = ["PendingConnections", "objection_to"]
@@ -29,7 +29,8 @@ def objection_to(hello: Hello, game_version: str) -> tuple[CloseReason, str] | N
     if hello.game_version not in {"", game_version}:
         text = f"this server runs version {game_version!r} of the game, the client asks for {hello.game_version!r:.40}"
         return CloseReason.GAME_VERSION, text
-    return None if is_name(hello.name) else (CloseReason.BAD_NAME, NAME_TEXT)
+    is_allowed = is_name(hello.name) or (not hello.name and WATCH in hello.options)
+    return None if is_allowed else (CloseReason.BAD_NAME, NAME_TEXT)
 
 
 class PendingConnections:
