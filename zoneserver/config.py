@@ -161,6 +161,7 @@ class Config:
     """What a request for statistics has to send; empty for none. It is required if other machines can send requests."""
     hz: int = _setting(20, "ticks per second", parse_integer)
     max_players: int = _setting(10_000, "most players in the zone at once", parse_count)
+    max_watchers: int = _setting(100, "most watchers at once, who see the zone and have no player in it", parse_count)
     seed: int = _setting(1, "seed of the game's random source", parse_integer)
     """With one seed, equal inputs give equal bytes."""
     send_rate: float = _setting(
@@ -201,8 +202,8 @@ class Config:
     def __post_init__(self) -> None:
         # The class is frozen for its users.
         object.__setattr__(self, "host", parse_host(self.host))
-        ranges = ("port", 0, 65535), ("stats_port", 0, 65535), ("hz", 1, 100), ("max_players", 1, 65_000)
-        for name, low, high in ranges:
+        ports = ("port", 0, 65535), ("stats_port", 0, 65535)
+        for name, low, high in (*ports, ("hz", 1, 100), ("max_players", 1, 65_000), ("max_watchers", 0, 65_000)):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value}")

@@ -139,8 +139,8 @@ class ZoneServer:
         self._stopping = asyncio.Event()
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
         spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
-        self.files_wanted = config.max_players + config.max_players // 10 + _SPARE_FILES + spare
-        """The open-file limit that `max_players` asks for."""
+        self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
+        """The open-file limit that `max_players` and `max_watchers` ask for."""
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
         self.players_max = min(config.max_players, connections_max)
         self.zone = Zone(
@@ -149,6 +149,7 @@ class ZoneServer:
             seed=config.seed,
             limits=config.limits,
             players_max=config.max_players,
+            watchers_max=config.max_watchers,
             secret=config.secret,
             ticket_zone=config.zone_name,
             clock=time.perf_counter,
@@ -289,6 +290,7 @@ class ZoneServer:
             players=gateway.players_count,
             players_peak=gateway.players_peak,
             players_max=self.players_max,
+            watchers=gateway.watchers_count,
             connections=gateway.connections,
             handshaking=len(gateway.pending),
             behind=gateway.broadcaster.behind,

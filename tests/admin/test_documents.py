@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
+from typing import ClassVar
 
 import pytest
 from helpers.admin_browser import Browse, ask
 from helpers.raw_client import Connect
 from helpers.servers import OpenServer
 from prometheus_client.parser import text_string_to_metric_families
+from zoneclient.connection import connect
+from zoneclient.errors import JoinRefusedError
 
 from zoneserver.admin.stats import Stats
 from zoneserver.games.plaza import Plaza
 from zoneserver.server import ZoneServer
+from zoneserver.zone.rules import Rules
 from zoneserver.zone.schema import schema_of
 
 
@@ -91,6 +96,36 @@ async def test_map_has_the_place_of_every_player(server: ZoneServer, browse: Bro
     document = (await browser.ask("GET /map")).document
     assert (document["players"], document["width"], document["height"]) == (1, 10_000, 10_000)
     assert document["positions"] == [snapshot.x[0], snapshot.y[0]]
+
+
+GET = b"GET %s HTTP/1.0\r\n\r\n"
+
+
+class Field(Rules):
+    kinds: ClassVar = {"stone": {}}
+
+    def on_start(self) -> None:
+        for x in range(2_500):
+            self.spawn("stone", x, 7)
+
+
+async def test_map_has_things_apart_from_players_and_at_most_2_000_of_them(open_server: OpenServer) -> None:
+    server = await open_server(Field, stats_port=0)
+    assert server.stats_port is not None
+    document = json.loads((await ask(server.stats_port, GET % b"/map")).partition(b"\r\n\r\n")[2])
+    assert (document["players"], document["positions"], document["things"]) == (0, [], 2_500)
+    assert document["thing_positions"] == [value for x in range(0, 2_500, 2) for value in (x, 7)]
+
+
+async def test_watchers_are_counted_and_bounded(open_server: OpenServer) -> None:
+    server = await open_server(Field, stats_port=0, max_watchers=1)
+    assert server.stats_port is not None
+    async with connect("127.0.0.1", server.port, name="eye", watch=True):
+        assert (server.stats().watchers, server.stats().players) == (1, 0)
+        assert b"\nzone_watchers 1.0\n" in await ask(server.stats_port, GET % b"/metrics")
+        with pytest.raises(JoinRefusedError, match="SERVER_FULL: the zone has no room for another watcher"):
+            async with connect("127.0.0.1", server.port, name="eye", watch=True):
+                raise AssertionError("a second watcher came in")
 
 
 async def test_sessions_are_sorted_by_the_requested_figure(

@@ -21,8 +21,8 @@ PATHS = ("/stats", "/metrics", "/sessions", "/map", "/game.json", "/healthz")
 """The paths of all documents."""
 
 
-# The most players on the map: a picture needs no more, and a long map would delay a tick.
-_MAP_PLAYERS_MAX = 2_000
+# The most players, and the most things, on the map: a picture needs no more, and a long map would delay a tick.
+_MAP_POSITIONS_MAX = 2_000
 
 
 def documents(
@@ -81,14 +81,21 @@ def _metrics(stats: Callable[[], Stats]) -> Document:
 
 
 def zone_map(world: World) -> dict[str, Any]:
-    """The places of players, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players."""
-    slots = list(world.slots())
-    step = -(-len(slots) // _MAP_PLAYERS_MAX) or 1
+    """The places of players and things, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players, and
+    `thing_positions` the same for things."""
+    players, things = list(world.players()), list(world.things())
     return {
         "schema": "zone-map/1",
         "tick": world.tick,
         "width": world.width,
         "height": world.height,
-        "players": len(slots),
-        "positions": [value for slot in slots[::step] for value in world.position(slot)],
+        "players": len(players),
+        "positions": _some_positions(world, players),
+        "things": len(things),
+        "thing_positions": _some_positions(world, things),
     }
+
+
+def _some_positions(world: World, slots: list[int]) -> list[int]:
+    step = -(-len(slots) // _MAP_POSITIONS_MAX) or 1
+    return [value for slot in slots[::step] for value in world.position(slot)]

@@ -233,7 +233,7 @@ def _run_settings(run: Parser) -> None:
     token_setting(run)
     run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
     run.section("the zone")
-    flags("hz", "seed", "max_players", "zone_name")
+    flags("hz", "seed", "max_players", "max_watchers", "zone_name")
     run.section("admission of players")
     text = f"file with the secret that signs join tickets; without it {SECRET_VARIABLE} may have the secret"
     run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")

@@ -79,6 +79,10 @@ class World:
         """The slots of players, in rising order."""
         return (slot for slot, holder in enumerate(self.holders) if type(holder) is str)
 
+    def things(self) -> Iterator[int]:
+        """The slots of things, in rising order."""
+        return (slot for slot, holder in enumerate(self.holders) if type(holder) is int)
+
     def has(self, slot: int) -> bool:
         """Whether a player or a thing holds the slot."""
         return 0 <= slot < len(self.holders) and self.holders[slot] is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import http.client
 import json
 import socket
@@ -33,18 +34,21 @@ class ServerUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ZoneMap:
-    """Where players are: `positions` is x, y, x, y, ... of some or all of the `players`."""
+    """Where players and things are: `positions` is x, y, x, y, ... of some or all of the `players`, and
+    `thing_positions` of some or all things."""
 
     width: int
     height: int
     players: int
     positions: list[int]
+    thing_positions: list[int] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
         """Raises ValueError, TypeError or KeyError if the document is not a map."""
         positions = [int(value) for value in document["positions"]]
-        return cls(max(1, document["width"]), max(1, document["height"]), document["players"], positions)
+        things = [int(value) for value in document.get("thing_positions", ())]
+        return cls(max(1, document["width"]), max(1, document["height"]), document["players"], positions, things)
 
 
 class AdminClient:

@@ -85,8 +85,8 @@ class Worker:
             assert bot.welcome is not None
             self._tally.broken += 1
             text = (
-                f"in {bot.welcome.zone.name}, {refusal.text}: these bots are for another game; use --bot module:Class for "
-                "bots of your own, or --mix idle=1 for bots that only watch"
+                f"in {bot.welcome.zone.name}, {refusal.text}: these bots are for another game; use --bot module:Class "
+                "for bots of your own, or --mix idle=1 for bots that only watch"
             )
             self._add_error(BEHAVIOUR, refusal.code, text, bot)
 

@@ -41,11 +41,13 @@ SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
         {"zone": None},
         {"zone": ZoneMap(100, 1, 0, [])},
         {"zone": ZoneMap(1, 100, 1, [1, 100])},
+        {"zone": ZoneMap(9, 9, 1, [1, 1], [5, 5, 9, 9]), "glyphs": ASCII},
         {"samples": (Sample(59.0, stats(players=10_000, tick=10**9, actions_in_total=10**15), None),)},
     ],
     ids=[
         *("live", "ascii", "empty", "never answered", "outage", "help", "paused"),
-        *("sessions", "closes", "no list yet", "empty list", "ascii sessions", "no map", "wide", "tall", "first"),
+        *("sessions", "closes", "no list yet", "empty list", "ascii sessions"),
+        *("no map", "wide", "tall", "things", "first"),
     ],
 )
 def test_view_is_exactly_as_large_as_the_terminal(changes: dict[str, Any], size: tuple[int, int]) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 # The bit of each dot in a braille character, by column (0, 1) and row (0 to 3).
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BRAILLE = 0x2800
-# Without braille, a character tells the weight in its cell.
-_ASCII = ((8, "#"), (4, "+"), (2, ":"), (0, "."))
+# Without braille, a character tells the weight in its cell. A point without weight is a thing, and not a player.
+_ASCII = ((8, "#"), (4, "+"), (2, ":"), (1, "."), (0, ","))
 
 
 def cells_for(width: float, height: float, columns: int, rows: int) -> tuple[int, int]:
