@@ -135,6 +135,7 @@ class ZoneServer:
             players_max=config.max_players,
             secret=config.secret,
             ticket_zone=config.zone_name,
+            settings=config.game,
         )
         link = LocalZoneLink(self.zone)
         self.gateway = self.gateway_class(link, config, self._loop, connections_max)

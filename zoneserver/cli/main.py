@@ -17,6 +17,7 @@ from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
+from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
@@ -29,6 +30,7 @@ from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.logs import print_error
 from zoneserver.support.parse import above_zero, one_of, parse_duration
+from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 
 __all__ = ["main"]
@@ -44,6 +46,7 @@ _DEMO_GAME = "zoneserver.games.plaza:Plaza"
 _RUN_EXAMPLES = """\
   zoneserver run                                   run the demo game on 127.0.0.1:7777
   zoneserver run mygame:Mygame --hz 10             run the class Mygame of mygame.py
+  zoneserver run mygame:Mygame --set coins=50      run it with another value of its setting `coins`
   zoneserver run --port 0 --ready-file ready.json  use any free port; the file names it once players can connect
   zoneserver run --show-config > zone.toml         write all settings to a file for --config
 """
@@ -75,6 +78,7 @@ def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
     if arguments.dashboard and arguments.stop_on_stdin_eof:
         raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
     rules = _rules(arguments.rules)
+    config = dataclasses.replace(config, game=game_settings(rules, arguments.game_settings))
     loop_name, factory = loop_factory(arguments.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(serve(server_class(rules, config), loop_name, arguments))
@@ -119,7 +123,10 @@ def _check(arguments: argparse.Namespace) -> int:
         show(result)
         os._exit(Exit.FAILED)
 
-    result = check_game(_rules(arguments.rules), arguments.rules, stalled)
+    rules, given = _rules(arguments.rules), arguments.game_settings
+    # `check_game` reports what is wrong with the declaration.
+    settings = {} if list(setting_problems(rules.settings)) else game_settings(rules, given)
+    result = check_game(rules, arguments.rules, stalled, settings)
     show(result)
     return Exit.FAILED if result.problems else Exit.OK
 
@@ -163,6 +170,7 @@ def _parser() -> Parser:
         usage="module:Rules [flags]",
     )
     check.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
+    check.game_settings("--set", help="a setting of the game, as in coins=50; may be given again")
     check.switch("--json", help="print the result as a JSON object")
     check.common()
 
@@ -206,6 +214,8 @@ def _run_settings(run: Parser) -> None:
     run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
     run.section("the zone")
     flags("hz", "seed", "max_players", "zone_name")
+    text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"
+    run.game_settings("--set", help=text)
     run.section("admission of players")
     text = f"file with the secret that signs join tickets; without it {SECRET_VARIABLE} may have the secret"
     run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoneserver.zone.actions import kind_of_waiting
+from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 
 __all__ = ["HOOKS", "problems_of"]
@@ -18,6 +19,7 @@ HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop")
 _SET_BY_THE_ZONE = {
     "hz": "it is the tick rate that the server was started with (--hz)",
     "players": "it is the zone's own view of its players",
+    "setting": "it has the values of `settings` on this server",
     "random": "it is the source of chance that the zone seeds",
     "tick": "it is the number of the current tick",
 }
@@ -37,6 +39,7 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
     if figures.name != "" and not _is_name(figures.name):
         yield f"name is {figures.name!r:.40}: it must be a printable str of at most {_NAME_BYTES_MAX} bytes"
     yield from _stat_problems(figures.stats)
+    yield from setting_problems(figures.settings)
     for name in sorted(set(dir(game)) - set(dir(Rules))):
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):

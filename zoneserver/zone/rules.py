@@ -269,6 +269,9 @@ class Rules:
     width: ClassVar[int] = 10_000
     height: ClassVar[int] = 10_000
     stats: ClassVar[Mapping[str, int]] = {}
+    settings: ClassVar[Mapping[str, int | float | str | bool]] = {}
+    """What the operator of a server may set, with the defaults: `settings = {"coins": 30}`. The type of a default is
+    the type of its setting."""
 
     # The zone sets these before it calls `on_start`.
     tick: int = 0
@@ -276,6 +279,8 @@ class Rules:
     hz: int
     random: random.Random
     """The only source of chance that a rule may use. The zone seeds it."""
+    setting: Mapping[str, Any]
+    """The value of each of `settings` on this server, to read: `self.setting["coins"]`."""
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
     _zone_frame: FrameBuilder

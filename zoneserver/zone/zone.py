@@ -10,7 +10,7 @@ import heapq
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from zoneserver.zone.actions import Action, actions_of
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import problems_of
+from zoneserver.zone.game_settings import settings_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Player, Refused, Rules
@@ -99,7 +100,8 @@ class Zone:
     """One crowded place and its game.
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
-    `ticket_zone` is the zone's name in join tickets, if it is not the game's.
+    `ticket_zone` is the zone's name in join tickets, if it is not the game's. `settings` are values of the game's
+    settings; one that the game does not have raises ValueError, as does a value of another type.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
@@ -121,6 +123,7 @@ class Zone:
         players_max: int = 65_000,
         secret: bytes = b"",
         ticket_zone: str = "",
+        settings: Mapping[str, Any] | None = None,
         on_failure: Callable[[RuleFailure], None] = log_failure,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
@@ -155,6 +158,7 @@ class Zone:
         # The tick in which a failure was last reported, by its place.
         self._failures_reported: dict[object, int] = {}
         self._timers: dict[int, list[Callable[[], None]]] = {}
+        _set(rules, setting=MappingProxyType(settings_of(rules.settings, settings or {})))
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
         _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
         try:
