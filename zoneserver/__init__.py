@@ -11,7 +11,7 @@ from zoneserver.support.version import __version__
 if TYPE_CHECKING:
     from zoneserver.config import Config, Limits
     from zoneserver.server import ZoneServer
-    from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action
+    from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action, command
 else:
     # A name is imported at its first use, so that a command can handle Ctrl-C before it imports the server.
     def __getattr__(name: str) -> Any:
@@ -32,4 +32,5 @@ __all__ = [
     "ZoneServer",
     "__version__",
     "action",
+    "command",
 ]

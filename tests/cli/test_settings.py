@@ -40,7 +40,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "soak": zonetools.soak.__main__._parser,
     "demo": zonetools.demo._parser,
     "client": zoneclient.__main__._parser,
-    **dict.fromkeys(("run", "new", "check", "ticket"), cli._parser),
+    **dict.fromkeys(("run", "new", "check", "ticket", "ctl"), cli._parser),
 }
 ARGUMENTS = {
     "client": ["ann"],
@@ -48,6 +48,7 @@ ARGUMENTS = {
     "new": ["new", "x"],
     "check": ["check", "a:B"],
     "ticket": ["ticket", "ann"],
+    "ctl": ["ctl"],
 }
 
 

@@ -11,36 +11,36 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Snapshot, Tick
 from zoneserver.protocol.world import World
-from zoneserver.zone.link import Ended, Join, RefusedAction, Requests, TickInput, TickOutput, ZoneInfo
+from zoneserver.zone.link import Command, Ended, Join, RefusedAction, Requests, TickInput, TickOutput, ZoneInfo
 from zoneserver.zone.zone import Zone
 
 __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_output", "encode_requests"]
 
 
 def encode_requests(requests: Requests) -> bytes:
-    data: bytes = msgpack.packb((requests.joins, requests.leaves, requests.actions))
+    data: bytes = msgpack.packb((requests.joins, requests.leaves, requests.actions, requests.commands))
     return data
 
 
 def decode_requests(data: bytes) -> Requests:
-    joins, leaves, actions = msgpack.unpackb(data)
+    joins, leaves, actions, commands = msgpack.unpackb(data)
     return Requests(
         [Join(*join) for join in joins],
         leaves,
         [(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
+        [Command(ref, tuple(words)) for ref, words in commands],
     )
 
 
 def encode_output(output: TickOutput) -> bytes:
     ended = [(ref, str(reason), text) for ref, reason, text in output.ended]
-    data: bytes = msgpack.packb(
-        (output.tick, output.frame, output.records, output.joined, ended, output.refused), default=tuple
-    )
+    lists = output.joined, ended, output.refused, output.results
+    data: bytes = msgpack.packb((output.tick, output.frame, output.records, *lists), default=tuple)
     return data
 
 
 def decode_output(data: bytes) -> TickOutput:
-    tick, frame, records, joined, ended, refused = msgpack.unpackb(data)
+    tick, frame, records, joined, ended, refused, results = msgpack.unpackb(data)
     return TickOutput(
         tick,
         frame,
@@ -48,6 +48,7 @@ def decode_output(data: bytes) -> TickOutput:
         [(ref, slot) for ref, slot in joined],
         [Ended(ref, CloseReason(reason), text) for ref, reason, text in ended],
         [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
+        [(ref, is_done, text) for ref, is_done, text in results],
     )
 
 
@@ -55,8 +56,8 @@ class BytesLink:
     """The gateway's end. It applies the frames to a world of its own, and makes snapshots of that world."""
 
     def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
-        name, hz, width, height, stats = msgpack.unpackb(info)
-        self.info = ZoneInfo(name, hz, width, height, tuple((stat, first) for stat, first in stats))
+        name, hz, width, height, stats, commands = msgpack.unpackb(info)
+        self.info = ZoneInfo(name, hz, width, height, tuple(map(tuple, stats)), tuple(map(tuple, commands)))
         self._world = World(width, height, dict(self.info.stats))
         state = decode_server(snapshot)
         assert isinstance(state, Snapshot)
@@ -106,6 +107,7 @@ class FarZone:
                 [join._replace(ref=join.ref * count + number) for join in requests.joins],
                 [ref * count + number for ref in requests.leaves],
                 [(ref * count + number, seq, actions) for ref, seq, actions in requests.actions],
+                [command._replace(ref=command.ref * count + number) for command in requests.commands],
             )
         )
 
@@ -131,5 +133,5 @@ def _for_gateway(output: TickOutput, number: int) -> TickOutput:
             if entry[0] % count == number
         ]
 
-    joined, ended, refused = own(output.joined), own(output.ended), own(output.refused)
-    return TickOutput(output.tick, output.frame, output.records, joined, ended, refused)
+    lists = map(own, (output.joined, output.ended, output.refused, output.results))
+    return TickOutput(output.tick, output.frame, output.records, *lists)

@@ -15,7 +15,7 @@ from helpers.paths import ROOT
 import zoneserver
 import zoneserver.testing
 
-GAME = ["Between", "Config", "Limits", "Player", "Refused", "Rules", "Speed", "Text", "ZoneServer", "action"]
+GAME = ["Between", "Config", "Limits", "Player", "Refused", "Rules", "Speed", "Text", "ZoneServer", "action", "command"]
 ERRORS = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 PLAY = ["Behaviour", "Bot", "Event", "Replica", "Update", "ZoneConnection", "connect"]
 

@@ -17,6 +17,7 @@ from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
+from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
@@ -41,6 +42,7 @@ _EXAMPLES = """\
   zoneserver check mygame:Mygame            describe the class Mygame of mygame.py, and test it
   zoneserver run mygame:Mygame --hz 10      run it
   zoneserver ticket ann mygame:Mygame       print a ticket with which ann may join once
+  zoneserver ctl kick ann                   tell the running server to kick ann
 """
 _DEMO_GAME = "zoneserver.games.plaza:Plaza"
 _RUN_EXAMPLES = """\
@@ -62,6 +64,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "new": _new,
         "check": _check,
         "ticket": _ticket,
+        "ctl": ctl,
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -194,6 +197,7 @@ def _parser() -> Parser:
     ticket.setting("--valid", parse=above_zero(parse_duration), default=TICKET_SECONDS, help=text)
     ticket.switch("--json", help="print a JSON object with the ticket, its name, zone and expiry")
     ticket.common()
+    ctl_settings(parser)
     return parser
 
 
@@ -230,6 +234,8 @@ def _run_settings(run: Parser) -> None:
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     flags("stats_interval_seconds")
+    text = "path of the socket that takes the commands of `zoneserver ctl`, or none"
+    run.setting("--ctl", metavar="PATH", help=text, shown="a path made from the port")
     text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
     run.setting("--duration", parse=parse_duration, default=0.0, help=text)
     run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")

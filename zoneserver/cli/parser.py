@@ -31,7 +31,7 @@ from zoneserver.support.version import __version__
 
 __all__ = ["COMMANDS", "Parser"]
 
-COMMANDS = ("run", "new", "check", "ticket", "swarm", "dash", "compare", "bench", "soak", "demo", "client")
+COMMANDS = ("run", "new", "check", "ticket", "ctl", "swarm", "dash", "compare", "bench", "soak", "demo", "client")
 """The commands that may have a table in a file, each by the last word of its name."""
 
 # Settings of most commands. At the top of a file they are for the commands that have them.

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoneserver.zone.actions import kind_of_waiting
+from zoneserver.zone.commands import BUILT_IN
 from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 
@@ -44,17 +45,25 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):
             yield f"{name} is marked as an action, but is not an ordinary method: no player can send it"
-        if name.startswith("on_") and callable(value) and not hasattr(value, "__zone_action__"):
+        if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_command__"):
+            yield f"{name} is marked as a command, but is not an ordinary method: no operator can call it"
+        if name in BUILT_IN and hasattr(value, "__zone_command__"):
+            yield f"{name} cannot be the name of a command: every server has a command of this name"
+        if name.startswith("on_") and callable(value) and not _is_marked(value):
             meant = difflib.get_close_matches(name, HOOKS, n=1)
             yield f"{name} is never called{f'; did you mean {meant[0]}?' if meant else ''}"
     for name in dir(Rules):
-        if hasattr(inspect.getattr_static(game, name), "__zone_action__"):
-            yield f"{name} cannot be the name of an action: Rules has an attribute of this name"
+        if _is_marked(inspect.getattr_static(game, name)):
+            yield f"{name} cannot be the name of an action or a command: Rules has an attribute of this name"
     for name, setter in _SET_BY_THE_ZONE.items():
         if inspect.getattr_static(game, name, None) is not inspect.getattr_static(Rules, name, None):
             yield f"{name} cannot be defined by a game: {setter}"
     for name in HOOKS:
         yield from _hook_problems(game, name)
+
+
+def _is_marked(value: object) -> bool:
+    return hasattr(value, "__zone_action__") or hasattr(value, "__zone_command__")
 
 
 def _stat_problems(stats: object) -> Iterator[str]:

@@ -17,7 +17,19 @@ from typing import Any, NamedTuple, Protocol
 from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Refusal
 
-__all__ = ["Actions", "Ended", "Join", "RefusedAction", "Requests", "TickInput", "TickOutput", "ZoneInfo", "ZoneLink"]
+__all__ = [
+    "USAGE",
+    "Actions",
+    "Command",
+    "Ended",
+    "Join",
+    "RefusedAction",
+    "Requests",
+    "TickInput",
+    "TickOutput",
+    "ZoneInfo",
+    "ZoneLink",
+]
 
 
 class Join(NamedTuple):
@@ -38,19 +50,34 @@ The first action has sequence `seq`, each later one the next. A plain tuple, sin
 """
 
 
+class Command(NamedTuple):
+    """A command of an operator. The zone answers it with the output of its next tick."""
+
+    ref: int
+    """A number that the sender of the command chose."""
+    words: tuple[str, ...]
+
+
+USAGE = "usage"
+"""The result of a command that was typed wrongly is not done, and its text begins with this word and a colon."""
+
+
 @dataclass(slots=True)
 class Requests:
-    """Joins, leaves and actions from the players of one gateway. The zone ignores the leave of an unknown player."""
+    """Joins, leaves and actions from the players of one gateway, and commands of operators. The zone ignores the leave
+    of an unknown player."""
 
     joins: list[Join] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
     actions: list[Actions] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
         self.joins += more.joins
         self.leaves += more.leaves
         self.actions += more.actions
+        self.commands += more.commands
 
 
 class TickInput(NamedTuple):
@@ -95,6 +122,8 @@ class TickOutput:
     """(ref, slot) of each player who came in."""
     ended: list[Ended]
     refused: list[RefusedAction]
+    results: list[tuple[int, bool, str]] = field(default_factory=list)
+    """(ref, whether it was done, text) of each command that ran."""
 
 
 class ZoneInfo(NamedTuple):
@@ -106,6 +135,8 @@ class ZoneInfo(NamedTuple):
     height: int
     stats: tuple[tuple[str, int], ...]
     """Name and first value of each stat, in the order in which frames number them."""
+    commands: tuple[tuple[str, str], ...] = ()
+    """The game's own commands for operators: each with its parameters, and what it does."""
 
 
 class ZoneLink(Protocol):

@@ -30,7 +30,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from zoneserver.protocol.world import VELOCITY_MAX, World
 from zoneserver.zone.frame_builder import FrameBuilder
 
-__all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action"]
+__all__ = ["Between", "Player", "Refused", "Rules", "Speed", "Text", "action", "command"]
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -103,6 +103,24 @@ def action(handler: Handler) -> Handler:
     ...         player["lines"] += 1
     """
     handler.__zone_action__ = True  # type: ignore[attr-defined]
+    return handler
+
+
+def command(handler: Handler) -> Handler:
+    """Makes a method of a Rules class a command that the operator of the server may give, under the method's name:
+    `zoneserver ctl give ann 5`.
+
+    Annotate each parameter as that of an action; the operator types the name of a `Player`. A `str` at the end takes
+    the rest of the line, and a parameter with a default may be left out. What the method returns is printed;
+    `raise Refused(...)` refuses the command. A command happens whole or not at all, as an action does.
+
+    >>> class Rich(Rules):
+    ...     @command
+    ...     def give(self, player: Player, gold: int = 1) -> str:
+    ...         player["gold"] += gold
+    ...         return f"{player.name} has {player['gold']} gold"
+    """
+    handler.__zone_command__ = True  # type: ignore[attr-defined]
     return handler
 
 

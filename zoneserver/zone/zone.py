@@ -22,6 +22,7 @@ from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError, raised_by
 from zoneserver.support.logs import fields, place_of
 from zoneserver.zone.actions import Action, actions_of
+from zoneserver.zone.commands import Commands
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import problems_of
@@ -100,8 +101,7 @@ class Zone:
     """One crowded place and its game.
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
-    `ticket_zone` is the zone's name in join tickets, if it is not the game's. `settings` are values of the game's
-    settings; one that the game does not have raises ValueError, as does a value of another type.
+    `ticket_zone` is the zone's name in join tickets, if it is not the game's. Wrong `settings` raise ValueError.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
 
     >>> from zoneserver.zone.link import Requests
@@ -133,7 +133,6 @@ class Zone:
         self.rules = rules
         self.counters = ZoneCounters()
         name = rules.name or type(rules).__name__.lower()
-        self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()))
         self._limits = limits if limits is not None else Limits()
         self._registry = PlayerRegistry(ticket_zone or name, players_max, secret)
         self._on_failure = on_failure
@@ -158,6 +157,9 @@ class Zone:
         # The tick in which a failure was last reported, by its place.
         self._failures_reported: dict[object, int] = {}
         self._timers: dict[int, list[Callable[[], None]]] = {}
+        parts = rules, self._frame, self._registry, self._players
+        self._commands = Commands(*parts, self._end, self._failed, getattr(self, "save_all", None))
+        self.info = ZoneInfo(name, hz, rules.width, rules.height, tuple(rules.stats.items()), self._commands.usages)
         _set(rules, setting=MappingProxyType(settings_of(rules.settings, settings or {})))
         _set(rules, hz=hz, random=random.Random(seed), players=MappingProxyType(self._players))
         _set(rules, _zone_frame=self._frame, _zone_timers=self._timers)
@@ -179,12 +181,12 @@ class Zone:
     # --- The tick ---------------------------------------------------------------------------------
 
     def tick(self, tick_input: TickInput) -> TickOutput:
-        """Runs one tick: `advance`, then `encode`."""
+        """Runs one tick."""
         self.advance(tick_input)
         return self.encode()
 
     def advance(self, tick_input: TickInput) -> None:
-        """Applies the input: leaves, joins, timers, actions and `on_tick`, in this order."""
+        """Applies the input: leaves, joins, timers, actions, commands and `on_tick`, in this order."""
         world, rules, requests = self.world, self.rules, tick_input.requests
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
         world.tick = tick_input.tick
@@ -198,6 +200,7 @@ class Zone:
         self._leaves += requests.leaves
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in left)
         self._packets += requests.actions
+        self._commands.waiting += requests.commands
         while self._leaves:
             ref = self._leaves.popleft()
             if ref in self._registry:
@@ -207,6 +210,7 @@ class Zone:
         for callback in self._timers.pop(world.tick, ()):
             self._guarded("a timer", callback)
         self._act()
+        self._commands.run(tick_input.unix_seconds)
         self._call_hook("on_tick")
         self._kick()
 
@@ -221,7 +225,7 @@ class Zone:
         joined, self._joined = self._joined, []
         ended, self._ended = self._ended, []
         refused, self._refused = self._refused, []
-        return TickOutput(world.tick, frame, records, joined, ended, refused)
+        return TickOutput(world.tick, frame, records, joined, ended, refused, self._commands.take_results())
 
     def stop(self) -> None:
         """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`."""
@@ -297,8 +301,11 @@ class Zone:
         for ref, player in list(self._by_ref.items()) if kicked else ():
             if player.slot in kicked:
                 code, text, _ = _told(Refused(*kicked[player.slot]))
-                self._ended.append(Ended(ref, GameReason(code), text))
-                self._leaves.append(ref)
+                self._end(ref, GameReason(code), text)
+
+    def _end(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
+        self._ended.append(Ended(ref, reason, text))
+        self._leaves.append(ref)
 
     # --- Actions ----------------------------------------------------------------------------------
 
