@@ -15,6 +15,7 @@ ROOMS = [
     "gateway",
     "store",
     "admin",
+    "control",
     "server",
     "zoneserver",
     "games",
@@ -107,7 +108,7 @@ def test_the_gateway_knows_a_link_and_no_zone() -> None:
     ("package", "shared"),
     [
         ("zoneclient", {"protocol", "support"}),
-        ("zonetools", {"protocol", "support", "config", "admin", "cli", "authoring"}),
+        ("zonetools", {"protocol", "support", "config", "admin", "control", "cli", "authoring"}),
     ],
 )
 def test_programs_beside_the_server_take_only_what_is_shared(package: str, shared: set[str]) -> None:

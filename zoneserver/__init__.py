@@ -11,7 +11,19 @@ from zoneserver.support.version import __version__
 if TYPE_CHECKING:
     from zoneserver.config import Config, Limits
     from zoneserver.server import ZoneServer
-    from zoneserver.zone.rules import AtMost, Between, Entity, Player, Refused, Rules, Speed, Text, Thing, action
+    from zoneserver.zone.rules import (
+        AtMost,
+        Between,
+        Entity,
+        Player,
+        Refused,
+        Rules,
+        Speed,
+        Text,
+        Thing,
+        action,
+        command,
+    )
     from zoneserver.zone.timers import Timer
 else:
     # A name is imported at its first use, so that a command can handle Ctrl-C before it imports the server.
@@ -38,4 +50,5 @@ __all__ = [
     "ZoneServer",
     "__version__",
     "action",
+    "command",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -195,6 +195,8 @@ class Config:
     store_interval_seconds: float = _setting(
         60.0, "how often each player in the zone is saved, beside on leaving", above_zero(parse_duration)
     )
+    game: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the game's own settings, by name; a setting that is not here has its default."""
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""
     limits: Limits = field(default_factory=Limits)

@@ -76,9 +76,11 @@ class ZoneServer:
         self._rules = new_game(rules) if isinstance(rules, type) else rules
         self.sockets: list[socket.socket] = []
         """Sockets that listen already, given before `start`: players connect there, and not at `host` and `port`."""
+        self.control_path = ""
+        """The path of the socket at which the server takes commands; empty without one."""
         self.has_failed = False
         """Whether the server stopped because too many ticks failed, or could not write all players to its store."""
-        self._loop: asyncio.AbstractEventLoop
+        self.loop: asyncio.AbstractEventLoop
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
         self._admin: AdminPort | None = None
@@ -135,7 +137,7 @@ class ZoneServer:
     def _assemble(self, listeners: int) -> None:
         """Makes the parts. Raises TypeError or GameError for a game that cannot run."""
         config = self.config
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
         spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
@@ -154,17 +156,18 @@ class ZoneServer:
             ticket_zone=config.zone_name,
             clock=time.perf_counter,
             save_ticks=max(1, round(config.store_interval_seconds * config.hz)) if self._store is not None else 0,
+            settings=config.game,
         )
-        link = LocalZoneLink(self.zone)
+        self.link = link = LocalZoneLink(self.zone)
         if self._store is not None:
-            self._desk = StoreDesk(link, self._store, self._loop.time)
-        self.gateway = self.gateway_class(self._desk or link, config, self._loop, connections_max)
-        self._reporter = Reporter(config, self.stats, self._loop)
-        self.tick_loop = TickLoop(link, self.zone, self.gateway, self._reporter, self._loop, self._fail)
+            self._desk = StoreDesk(link, self._store, self.loop.time)
+        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max)
+        self._reporter = Reporter(config, self.stats, self.loop)
+        self.tick_loop = TickLoop(link, self.zone, self.gateway, self._reporter, self.loop, self._fail)
         self._started = time.monotonic()
 
     def _listen(self, player_socket: socket.socket) -> None:
-        limits, loop, gateway = self.config.limits, self._loop, self.gateway
+        limits, loop, gateway = self.config.limits, self.loop, self.gateway
         if self._certificate is not None:
             certificate = self._certificate
             sessions = tls.TlsListener(
@@ -180,9 +183,7 @@ class ZoneServer:
 
     def _listen_admin(self, admin_socket: socket.socket) -> None:
         schema = self.zone.schema
-        served = documents(
-            self._watched_stats, self.gateway, self.zone.world, self._loop.time, self._is_healthy, schema
-        )
+        served = documents(self._watched_stats, self.gateway, self.zone.world, self.loop.time, self._is_healthy, schema)
         is_public = not is_loopback(self.config.stats_host)
         self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
         self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))
@@ -285,7 +286,8 @@ class ZoneServer:
             time_unix_s=round(time.time(), 3),
             pid=os.getpid(),
             game=zone.info.name,
-            loop=type(self._loop).__module__.partition(".")[0],
+            ctl=self.control_path,
+            loop=type(self.loop).__module__.partition(".")[0],
             uptime_s=round(time.monotonic() - self._started, 3),
             players=gateway.players_count,
             players_peak=gateway.players_peak,
@@ -320,7 +322,7 @@ class ZoneServer:
         return self.stats()
 
     def _is_healthy(self) -> bool:
-        late = self._loop.time() - self.tick_loop.ticker.due
+        late = self.loop.time() - self.tick_loop.ticker.due
         return late < 1.0 and not self._stopping.is_set()
 
 

@@ -85,7 +85,7 @@ def never(self, player, number: int): raise Refused("NO")"""
         ("@staticmethod\n@action\ndef go(player): ...", "go is marked as an action, but is not an ordinary method"),
         (
             "@action\ndef emit(self, player): ...",
-            "emit cannot be the name of an action: Rules has",
+            "emit cannot be the name of an action or a command: Rules has",
         ),
         ("def on_joined(self, player): ...", "on_joined is never called; did you mean on_join?"),
         ("def on_join(self): ...", "on_join must accept the call on_join(player)"),

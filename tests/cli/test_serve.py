@@ -57,7 +57,7 @@ def test_run_prints_a_banner_and_a_summary(run: Run, opened: list[Server | Playe
     assert (ready["pid"], ready["protocol"]) == (server.process.pid, PROTOCOL_VERSION)
     player = server.player("ann")
     opened.append(player)
-    assert player.read_until(Welcome).game == "plaza"
+    assert player.read_until(Welcome).zone.name == "plaza"
     stats = server.stats()
     assert (stats["pid"], stats["loop"], stats["players"]) == (server.process.pid, loop, 1)
     code, out, err = server.stop()
@@ -311,7 +311,7 @@ def test_hz_sets_the_tick_rate(run: Run, opened: list[Server | Player]) -> None:
     server = run("--hz", "10")
     player = server.player("ann")
     opened.append(player)
-    assert player.read_until(Welcome).hz == 10
+    assert player.read_until(Welcome).zone.hz == 10
     first = player.read_until(Tick).tick
     ticks = [player.read_until(Tick) for _ in range(12)]
     assert [tick.tick for tick in ticks] == list(range(first + 1, first + 13))
@@ -334,7 +334,7 @@ def test_equal_seeds_and_inputs_give_equal_states(run: Run, opened: list[Server 
             player = server.player(name)
             opened.append(player)
             snapshot = player.read_until(Snapshot)
-        places.append((snapshot.names, list(snapshot.x), list(snapshot.y)))
+        places.append((snapshot.holders, list(snapshot.x), list(snapshot.y)))
     assert places[0] == places[1] != places[2]
     assert places[0][0] == places[2][0] == ["ann", "bob", "cid"]
 

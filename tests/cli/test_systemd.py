@@ -75,7 +75,7 @@ def test_players_who_connect_before_the_server_runs_are_let_in(supervisor: Super
         supervisor.start(sock, "--ready-file", str(tmp_path / "ready"))
         assert supervisor.heard() == ["READY=1"]
         assert json.loads((tmp_path / "ready").read_text())["port"] == port
-        assert player.read_until(Welcome).game == "plaza"
+        assert player.read_until(Welcome).zone.name == "plaza"
         supervisor.process.send_signal(signal.SIGHUP)
         reloading, moment = supervisor.heard()
         assert (reloading, moment.partition("=")[0]) == ("RELOADING=1", "MONOTONIC_USEC")

@@ -12,36 +12,36 @@ from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Snapshot, Tick
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Ended, Join, RefusedAction, Requests, TickInput, TickOutput
+from zoneserver.zone.link import Command, Ended, Join, RefusedAction, Requests, TickInput, TickOutput
 from zoneserver.zone.zone import Zone
 
 __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_output", "encode_requests"]
 
 
 def encode_requests(requests: Requests) -> bytes:
-    data: bytes = msgpack.packb((requests.joins, requests.leaves, requests.actions))
+    data: bytes = msgpack.packb((requests.joins, requests.leaves, requests.actions, requests.commands))
     return data
 
 
 def decode_requests(data: bytes) -> Requests:
-    joins, leaves, actions = msgpack.unpackb(data)
+    joins, leaves, actions, commands = msgpack.unpackb(data)
     return Requests(
         [Join(*join) for join in joins],
         leaves,
         [(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
+        [Command(ref, tuple(words)) for ref, words in commands],
     )
 
 
 def encode_output(output: TickOutput) -> bytes:
     ended = [(ref, str(reason), text) for ref, reason, text in output.ended]
-    data: bytes = msgpack.packb(
-        (output.tick, output.frame, output.records, output.joined, ended, output.refused, output.told), default=tuple
-    )
+    lists = output.joined, ended, output.refused, output.told, output.results
+    data: bytes = msgpack.packb((output.tick, output.frame, output.records, *lists), default=tuple)
     return data
 
 
 def decode_output(data: bytes) -> TickOutput:
-    tick, frame, records, joined, ended, refused, told = msgpack.unpackb(data)
+    tick, frame, records, joined, ended, refused, told, results = msgpack.unpackb(data)
     return TickOutput(
         tick,
         frame,
@@ -50,6 +50,7 @@ def decode_output(data: bytes) -> TickOutput:
         [Ended(ref, CloseReason(reason), text) for ref, reason, text in ended],
         [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
         [(ref, payload) for ref, payload in told],
+        results=[(ref, is_done, text) for ref, is_done, text in results],
     )
 
 
@@ -58,6 +59,7 @@ class BytesLink:
 
     def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
         *facts, kinds, board = msgpack.unpackb(info, use_list=False)
+        self.commands = ()
         self.info = ZoneInfo(*facts, tuple(Kind(*kind) for kind in kinds), board)
         self._world = World(self.info)
         state = decode_server(snapshot)
@@ -108,6 +110,7 @@ class FarZone:
                 [join._replace(ref=join.ref * count + number) for join in requests.joins],
                 [ref * count + number for ref in requests.leaves],
                 [(ref * count + number, seq, actions) for ref, seq, actions in requests.actions],
+                [command._replace(ref=command.ref * count + number) for command in requests.commands],
             )
         )
 
@@ -133,5 +136,5 @@ def _for_gateway(output: TickOutput, number: int) -> TickOutput:
             if entry[0] % count == number
         ]
 
-    joined, ended, refused = own(output.joined), own(output.ended), own(output.refused)
-    return TickOutput(output.tick, output.frame, output.records, joined, ended, refused)
+    lists = map(own, (output.joined, output.ended, output.refused, output.results))
+    return TickOutput(output.tick, output.frame, output.records, *lists)

@@ -53,6 +53,7 @@ def stats(**changes: Any) -> Stats:
         "schema": "zone-stats/1",
         "pid": 100,
         "game": "plaza",
+        "ctl": "",
         "loop": "asyncio",
         "uptime_s": 10.0,
         "players": 300,

@@ -67,8 +67,8 @@ class Server:
             stats: dict[str, Any] = json.load(answer)
         return stats
 
-    def player(self, name: str) -> Player:
-        player = Player(self.ready()["port"])
+    def player(self, name: str, source: str = "") -> Player:
+        player = Player(self.ready()["port"], source)
         player.hello(name)
         return player
 
@@ -90,8 +90,8 @@ class Server:
 class Player:
     """A client on a blocking socket, which reads only when the test tells it to."""
 
-    def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+    def __init__(self, port: int, source: str = "") -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS, (source, 0))
         self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
         self._payloads: list[bytes] = []
 

@@ -35,6 +35,7 @@ import zoneserver
 import zoneserver.cli.main
 import zoneserver.testing
 from zoneserver import Config, Limits
+from zoneserver.zone.commands import BUILT_IN
 
 PAGES = [Page(str(path.relative_to(ROOT))) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]]
 BLOCKS = [block for page in PAGES for block in page.blocks]
@@ -239,10 +240,12 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_and_variable_that_a_page_names_exists(page: Page) -> None:
     flags = set.union(*(options(parser()) for parser in PARSERS.values()))
+    flags |= {flag for usage, _ in BUILT_IN.values() for flag in re.findall(r"--[a-z]+", usage)}
     variables = {"ZONE_" + flag[2:].upper().replace("-", "_") for flag in flags} | {"ZONE_SECRET", "ZONE_STATS_TOKEN"}
     code = " ".join(re.findall(r"`([^`]+)`", page.prose))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)) <= flags
-    assert set(re.findall(r"\bZONE_[A-Z][A-Z_]*", code)) <= variables
+    # The settings of a game have variables with names of the game.
+    assert set(re.findall(r"\bZONE_(?!GAME_)[A-Z][A-Z_]*", code)) <= variables
 
 
 def test_toml_files_are_read_by_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,22 +15,9 @@ from helpers.paths import ROOT
 import zoneserver
 import zoneserver.testing
 
-GAME = [
-    "AtMost",
-    "Between",
-    "Config",
-    "Entity",
-    "Limits",
-    "Player",
-    "Refused",
-    "Rules",
-    "Speed",
-    "Text",
-    "Thing",
-    "Timer",
-]
-GAME += ["Timer", "ZoneServer", "action"]
-ERRORS = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
+GAME = ["AtMost", "Between", "Config", "Entity", "Limits", "Player", "Refused", "Rules", "Speed", "Text", "Thing"]
+GAME += ["Timer", "ZoneServer", "action", "command"]
+ERRORS = ["ActionRefusedError", "DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 PLAY = ["Behaviour", "Bot", "Event", "Replica", "Update", "ZoneConnection", "connect"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,8 +40,14 @@ class CheckResult:
         return "\n".join(f"{heading:9}{text}" for heading, text in [*self.has, *problems])
 
 
-def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], object]) -> CheckResult:
-    """Describes a game and runs it twice with equal input. The second run, in another process, loads it by `target`.
+def check_game(
+    game: type[Rules],
+    target: str,
+    stalled: Callable[[CheckResult], object],
+    settings: Mapping[str, Any] | None = None,
+) -> CheckResult:
+    """Describes a game and runs it twice with equal input, and with these values of its settings. The second run, in
+    another process, loads it by `target`.
 
     Python cannot end a rule that loops for ever. `stalled` is then called in another thread, with the result so far.
     """
@@ -60,6 +66,9 @@ def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], 
         ("zone", f"{game.width:,} x {game.height:,}"),
         ("stats", ", ".join(f"{stat} = {first}" for stat, first in game.stats.items()) or "none"),
     ]
+    if game.settings:
+        values = dict(game.settings) | dict(settings or {})
+        result.has.append(("settings", ", ".join(f"{name} = {value!r}" for name, value in values.items())))
     described = []
     try:
         rules = new_game(game)
@@ -72,7 +81,7 @@ def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], 
             result.has += _headed("actions", [f"{kind}{parameters}" for kind, parameters in described])
             return result
         with Watchdog(report_stall, _STALL_SECONDS / 2) as watchdog:
-            trial = run_trial(rules, watchdog)
+            trial = run_trial(rules, watchdog, settings)
     except GameError as error:
         # The game raised when it was made, or in on_start. The dry run collects what rules raise later.
         result.problems.append(str(error))
@@ -86,7 +95,7 @@ def check_game(game: type[Rules], target: str, stalled: Callable[[CheckResult], 
         result.problems += dict.fromkeys(trial.failures)
         if trial.failures_total > len(trial.failures):
             result.problems.append(f"rules raised {trial.failures_total} times in total")
-    result.problems += _difference(trial, target)
+    result.problems += _difference(trial, target, settings or {})
     return result
 
 
@@ -104,10 +113,10 @@ def _headed(heading: str, lines: list[str]) -> list[tuple[str, str]]:
     return [(heading if number == 0 else "", line) for number, line in enumerate(lines)]
 
 
-def _difference(trial: Trial, target: str) -> Iterator[str]:
+def _difference(trial: Trial, target: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """The first tick in which another process gets other bytes from equal input."""
     try:
-        digests = digests_elsewhere(target)
+        digests = digests_elsewhere(target, settings)
     except ValueError as error:
         yield f"the second run, in another process, failed: {error}"
         return

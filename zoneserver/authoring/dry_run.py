@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class Trial:
     failures_total: int = 0
 
 
-def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
+def run_trial(rules: Rules, watchdog: Watchdog | None = None, settings: Mapping[str, Any] | None = None) -> Trial:
     """Runs 200 ticks, as fast as they go, with a beat of the watchdog for each. Raises GameError if the game fails in
     on_start."""
     trial, chance = Trial(), random.Random(_SEED)
@@ -66,7 +66,7 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
     def failed(failure: RuleFailure) -> None:
         trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
 
-    zone = Zone(rules, hz=_HZ, seed=_SEED, save_ticks=_HZ, on_failure=failed, is_trial=True)
+    zone = Zone(rules, hz=_HZ, seed=_SEED, save_ticks=_HZ, settings=settings, on_failure=failed, is_trial=True)
     seqs = dict.fromkeys(PLAYERS, 0)
     for tick in range(1, TICKS + 1):
         requests = Requests()
@@ -95,12 +95,12 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None) -> Trial:
     return trial
 
 
-def digests_elsewhere(target: str) -> list[int]:
+def digests_elsewhere(target: str, settings: Mapping[str, Any] | None = None) -> list[int]:
     """The digests of a dry run in another process. Raises ValueError with the last line of its errors if it fails, and
     when it does not end."""
     # The seed of hashes must differ from the seed of this process, so that sets of texts have another order.
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
-    command = [sys.executable, "-P", "-m", "zoneserver.authoring.dry_run", target]
+    command = [sys.executable, "-P", "-m", "zoneserver.authoring.dry_run", target, json.dumps(dict(settings or {}))]
     try:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS
@@ -132,4 +132,4 @@ if __name__ == "__main__":
     # The clocks are shifted before the game is imported, because it may import a clock by name.
     _shift_clocks()
     game = load_class(sys.argv[1], "Rules class", lambda found: issubclass(found, Rules))
-    print(json.dumps(run_trial(new_game(game)).digests))
+    print(json.dumps(run_trial(new_game(game), settings=json.loads(sys.argv[2])).digests))

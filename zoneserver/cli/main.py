@@ -17,6 +17,8 @@ from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
+from zoneserver.cli.ctl import ctl, ctl_settings
+from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
@@ -30,6 +32,7 @@ from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.logs import print_error
 from zoneserver.support.parse import above_zero, one_of, parse_duration
 from zoneserver.zone.game_class import problems_of
+from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.schema import schema_of
 
@@ -42,11 +45,13 @@ _EXAMPLES = """\
   zoneserver run mygame:Mygame --hz 10      run it
   zoneserver schema mygame:Mygame           print its actions and events as JSON
   zoneserver ticket ann mygame:Mygame       print a ticket with which ann may join once
+  zoneserver ctl kick ann                   tell the running server to kick ann
 """
 _DEMO_GAME = "zoneserver.games.plaza:Plaza"
 _RUN_EXAMPLES = """\
   zoneserver run                                   run the demo game on 127.0.0.1:7777
   zoneserver run mygame:Mygame --hz 10             run the class Mygame of mygame.py
+  zoneserver run mygame:Mygame --set coins=50      run it with another value of its setting `coins`
   zoneserver run --port 0 --ready-file ready.json  use any free port; the file names it once players can connect
   zoneserver run --show-config > zone.toml         write all settings to a file for --config
 """
@@ -63,6 +68,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "check": _check,
         "schema": _schema,
         "ticket": _ticket,
+        "ctl": ctl,
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -79,6 +85,7 @@ def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
     if arguments.dashboard and arguments.stop_on_stdin_eof:
         raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
     rules = _rules(arguments.rules)
+    config = dataclasses.replace(config, game=game_settings(rules, arguments.game_settings))
     loop_name, factory = loop_factory(arguments.loop)
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(serve(server_class(rules, config), loop_name, arguments))
@@ -123,7 +130,10 @@ def _check(arguments: argparse.Namespace) -> int:
         show(result)
         os._exit(Exit.FAILED)
 
-    result = check_game(_rules(arguments.rules), arguments.rules, stalled)
+    rules, given = _rules(arguments.rules), arguments.game_settings
+    # `check_game` reports what is wrong with the declaration.
+    settings = {} if list(setting_problems(rules.settings)) else game_settings(rules, given)
+    result = check_game(rules, arguments.rules, stalled, settings)
     show(result)
     return Exit.FAILED if result.problems else Exit.OK
 
@@ -179,6 +189,7 @@ def _parser() -> Parser:
         usage="module:Rules [flags]",
     )
     check.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
+    check.game_settings("--set", help="a setting of the game, as in coins=50; may be given again")
     check.switch("--json", help="print the result as a JSON object")
     check.common()
 
@@ -214,6 +225,7 @@ def _parser() -> Parser:
     ticket.setting("--valid", parse=above_zero(parse_duration), default=TICKET_SECONDS, help=text)
     ticket.switch("--json", help="print a JSON object with the ticket, its name, zone and expiry")
     ticket.common()
+    ctl_settings(parser)
     return parser
 
 
@@ -234,6 +246,8 @@ def _run_settings(run: Parser) -> None:
     run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
     run.section("the zone")
     flags("hz", "seed", "max_players", "max_watchers", "zone_name")
+    text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"
+    run.game_settings("--set", help=text)
     run.section("admission of players")
     text = f"file with the secret that signs join tickets; without it {SECRET_VARIABLE} may have the secret"
     run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")
@@ -250,6 +264,8 @@ def _run_settings(run: Parser) -> None:
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     flags("stats_interval_seconds")
+    text = "path of the socket that takes the commands of `zoneserver ctl`, or none"
+    run.setting("--ctl", metavar="PATH", help=text, shown="a path made from the port")
     text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
     run.setting("--duration", parse=parse_duration, default=0.0, help=text)
     run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")

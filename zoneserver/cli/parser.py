@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from zoneserver.cli.game_settings import GAME_TABLE, given_settings, name_and_value
 from zoneserver.cli.setting import Setting
 from zoneserver.support.errors import Exit
 from zoneserver.support.files import read_text
@@ -29,7 +31,10 @@ from zoneserver.support.version import __version__
 
 __all__ = ["COMMANDS", "Parser"]
 
-COMMANDS = ("run", "new", "check", "schema", "ticket", "swarm", "dash", "compare", "bench", "soak", "demo", "client")
+COMMANDS = (
+    *("run", "new", "check", "schema", "ticket", "ctl"),
+    *("swarm", "dash", "compare", "bench", "soak", "demo", "client"),
+)
 """The commands that may have a table in a file, each by the last word of its name."""
 
 # Settings of most commands. At the top of a file they are for the commands that have them.
@@ -76,6 +81,8 @@ class Parser(argparse.ArgumentParser):
         # argparse then reads `-5s` as a value and not as a flag, so that the error is about the value.
         self._negative_number_matcher = re.compile(r"-\.?\d")
         self._settings: list[Setting] = []
+        # Whether the command takes the settings of a game.
+        self._takes_game_settings = False
         # All flags, those without a setting included.
         self._flags = ["--help"]
         # The section of the help to which the next setting is added.
@@ -134,6 +141,17 @@ class Parser(argparse.ArgumentParser):
         name = flags[0].lstrip("-")
         setting = Setting(name, dest or name.replace("-", "_"), str, default, const)
         self._declare(setting, flags, help, None, action="store_const", const=const, dest=setting.dest)
+
+    def game_settings(self, flag: str, *, help: str) -> None:  # noqa: A002
+        """Declares a flag NAME=VALUE for the settings of a game, which may be given again and again.
+
+        The attribute `game_settings` becomes a dict: for each name the value as text, and its source. The other layers
+        are the variables `ZONEGAME_TABLE_NAME`, and the table `[game]` of the file.
+        """
+        self._takes_game_settings = True
+        self._flags.append(flag)
+        more: dict[str, Any] = {"dest": "game_flags", "metavar": "NAME=VALUE", "action": "append", "default": []}
+        self._section.add_argument(flag, type=_checked(name_and_value), help=help, **more)
 
     def _declare(self, setting: Setting, flags: Sequence[str], text: str, default: str | None, **more: Any) -> None:
         notes = setting.variable if default is None else f"{setting.variable}, default {default}"
@@ -210,7 +228,9 @@ class Parser(argparse.ArgumentParser):
     def _fill(self, arguments: argparse.Namespace) -> None:
         """Adds to the flags what the environment, the file and the defaults say."""
         sources = {setting.dest: "flag" for setting in self._settings if hasattr(arguments, setting.dest)}
-        layers = self._environment, functools.partial(self._file, getattr(arguments, "config", None))
+        path = getattr(arguments, "config", None) or os.environ.get("ZONE_CONFIG")
+        document = self._document(path) if path else {}
+        layers = self._environment, functools.partial(self._file, path, document)
         for read in layers:
             for dest, (value, source) in read(sources.keys()).items():
                 setattr(arguments, dest, value)
@@ -219,6 +239,12 @@ class Parser(argparse.ArgumentParser):
             if setting.dest not in sources:
                 setattr(arguments, setting.dest, setting.default)
                 sources[setting.dest] = "default"
+        if self._takes_game_settings:
+            table = document.get(GAME_TABLE, {})
+            try:
+                arguments.game_settings = given_settings(arguments.game_flags, os.environ, path, table)
+            except ValueError as problem:
+                self.error(str(problem))
         if getattr(arguments, "show_config", False):
             error = print_output(self._to_toml(arguments, sources))
             if error is not None:
@@ -235,21 +261,23 @@ class Parser(argparse.ArgumentParser):
                 self._add(layer, setting, setting.variable, setting.from_variable, text)
         return layer
 
-    def _file(self, path: str | None, done: Collection[str]) -> _Layer:
-        """The values of the file, without those of the dests in `done`. The table of this command has priority over the
-        top of the file."""
-        path = path or os.environ.get("ZONE_CONFIG")
-        if not path:
-            return {}
+    def _document(self, path: str) -> dict[str, Any]:
+        """The content of the file."""
         try:
             document = tomllib.loads(read_text(path))
         except (OSError, ValueError) as error:
             self.error(f"{path}: {getattr(error, 'strerror', None) or error}")
         except RecursionError:
             self.error(f"{path}: the values are nested too deeply")
-        for name in (*COMMANDS, self.table):
+        for name in (*COMMANDS, GAME_TABLE, self.table):
             if not isinstance(document.get(name, {}), dict):
-                self.error(f"{path}: {name} is a table, with the settings of that command: write [{name}] above them")
+                what = "the settings of the game" if name == GAME_TABLE else "the settings of that command"
+                self.error(f"{path}: {name} is a table, with {what}: write [{name}] above them")
+        return document
+
+    def _file(self, path: str | None, document: dict[str, Any], done: Collection[str]) -> _Layer:
+        """The values of the file, without those of the dests in `done`. The table of this command has priority over the
+        top of the file."""
         settings = {setting.key: setting for setting in self._settings}
         top, own = _Layer(), _Layer()
         for name, value in document.get(self.table, {}).items():
@@ -260,12 +288,15 @@ class Parser(argparse.ArgumentParser):
                 self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         for name, value in document.items():
             key = name.replace("_", "-")
+            if name == GAME_TABLE or (name in COMMANDS and isinstance(value, dict)):
+                continue
             if key in settings:
                 if settings[key].dest not in (*done, *own):
                     self._add(top, settings[key], f"{path}: {name}", settings[key].from_file, value)
-            elif isinstance(value, dict) and name not in COMMANDS:
-                self.error(f"{path}: there is no command for the table [{name}]; {nearest(name, COMMANDS)}")
-            elif not isinstance(value, dict) and key not in _SHARED:
+            elif isinstance(value, dict):
+                hint = nearest(name, (*COMMANDS, GAME_TABLE))
+                self.error(f"{path}: there is no command for the table [{name}]; {hint}")
+            elif key not in _SHARED:
                 hint = f"{nearest(key, (*settings, *_SHARED))} (each command has a table for its settings)"
                 self.error(f"{path}: {self.prog} has no setting {name!r}; {hint}")
         return top | own
@@ -297,8 +328,14 @@ class Parser(argparse.ArgumentParser):
                 unset, sources = True, sources | {setting.dest: f"{sources[setting.dest]}, not shown"}
             line = f"# {setting.key} =" if unset else f"{setting.key} = {setting.to_toml(value)}"
             rows.append((line, sources[setting.dest]))
-        width = max(len(left) for left, _ in rows)
-        return "".join([f"[{self.table}]\n", *(f"{left:<{width}}  # {printable(source)}\n" for left, source in rows)])
+        given = getattr(arguments, "game_settings", {})
+        of_game = [(f"{name} = {json.dumps(text)}", source) for name, (text, source) in given.items()]
+        width = max(len(left) for left, _ in [*rows, *of_game])
+        lines = [f"[{self.table}]"]
+        lines += [f"{left:<{width}}  # {printable(source)}" for left, source in rows]
+        lines += ["", f"[{GAME_TABLE}]"] if of_game else []
+        lines += [f"{left:<{width}}  # {printable(source)}" for left, source in of_game]
+        return "\n".join(lines) + "\n"
 
 
 def _checked(parse: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -8,6 +8,7 @@ import contextlib
 import os
 
 from zoneserver.cli import console
+from zoneserver.cli.ctl import ControlSocket
 from zoneserver.cli.ready_file import ReadyFile
 from zoneserver.cli.reload import reload_on_signal
 from zoneserver.cli.server_dashboard import ServerDashboard
@@ -22,6 +23,7 @@ __all__ = ["serve"]
 
 async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespace) -> int:
     """Runs a server with the arguments of `zoneserver run`; returns the exit code. Raises CannotStartError."""
+    control = ControlSocket(server)
     ready_file = None if arguments.ready_file is None else ReadyFile(arguments.ready_file)
     with two_stop_signals(server.request_stop, _exit_at_once):
         try:
@@ -38,6 +40,7 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
         if arguments.stop_on_stdin_eof:
             read_stdin(lambda data: None if data else server.request_stop())
         try:
+            await control.open(arguments.ctl)
             if ready_file is not None:
                 ready_file.write(server)
             console.banner(server, loop_name, arguments.log_format)
@@ -54,6 +57,7 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
             console.say("stopping: closing all sessions ...", arguments.log_format)
         finally:
             freezing.cancel()
+            control.close()
             if ready_file is not None:
                 ready_file.remove()
             await server.stop()

@@ -18,9 +18,10 @@ from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import address_networks
 
-__all__ = ["AddressBudgets", "AddressLimits"]
+__all__ = ["EXEMPT", "AddressBudgets", "AddressLimits"]
 
-_EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+"""The addresses without limits, which cannot be banned."""
 # How many times the limits an IPv6 network has: /64, /56, /48. A single host may own all addresses of any of them.
 _SCALES = (1, 2, 4)
 
@@ -111,6 +112,8 @@ class AddressLimits:
     def __init__(self, limits: Limits, ban_seconds: float) -> None:
         self._limits = limits
         self._ban_seconds = ban_seconds
+        self.banned: dict[str, str] = {}
+        """Networks that operators have banned, each with the text for its clients. Its user bounds it."""
         # Networks that hold connections, so at most a few for each connection.
         self._present: dict[str, _Network] = {}
         # Networks without connections, in the order in which `_forget` examines them.
@@ -125,12 +128,14 @@ class AddressLimits:
 
         A connection that counts must be taken back with `gone`.
         """
-        if host in _EXEMPT:
+        if host in EXEMPT:
             return None
         networks = {
             key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
             for key, scale in zip(address_networks(host), _SCALES, strict=False)
         }
+        if self.banned and (text := self.banned.get(next(iter(networks)))) is not None:
+            return CloseReason.BANNED, text
         narrowest = next(iter(networks.values()))
         if narrowest.banned_until > now:
             return CloseReason.BANNED, CloseReason.BANNED.text
@@ -153,7 +158,7 @@ class AddressLimits:
 
     def greeted(self, host: str, connection: object) -> None:
         """A counted connection has completed its handshake, or has ended before it did."""
-        if host not in _EXEMPT:
+        if host not in EXEMPT:
             self._present[address_networks(host)[0]].handshaking.pop(connection, None)
 
     def handshaking(self, host: str) -> Collection[Any]:
@@ -163,11 +168,11 @@ class AddressLimits:
 
     def budgets(self, host: str) -> AddressBudgets | None:
         """The budgets of the address of a counted connection; None for an exempt address."""
-        return None if host in _EXEMPT else self._present[address_networks(host)[0]].budgets
+        return None if host in EXEMPT else self._present[address_networks(host)[0]].budgets
 
     def gone(self, host: str, now: float) -> None:
         """A counted connection is gone."""
-        if host in _EXEMPT:
+        if host in EXEMPT:
             return
         for key in address_networks(host):
             network = self._present[key]
@@ -188,6 +193,15 @@ class AddressLimits:
         was_banned = network.banned_until > now
         network.banned_until = now + self._ban_seconds
         return not was_banned
+
+    def unban(self, host: str) -> bool:
+        """Accepts connections from a banned address again. Returns False if it had no ban."""
+        key = address_networks(host)[0]
+        was_banned = self.banned.pop(key, None) is not None
+        for network in (self._present.get(key), self._absent.get(key)):
+            if network is not None and network.banned_until:
+                was_banned, network.banned_until = True, 0.0
+        return was_banned
 
     def excuse(self, seconds: float, until: float) -> None:
         """Does not count a pause of the server against any address, as `LeakyBucket.excuse` says."""

@@ -116,6 +116,10 @@ class PendingConnections:
         if len(self._rejected) > _REJECTED_MAX:
             session.abort()
 
+    def silent(self, host: str) -> list[Session]:
+        """The connections from an address that have not said HELLO yet."""
+        return [session for session in self.address_limits.handshaking(host) if session in self._handshaking]
+
     def leave(self, session: Session) -> None:
         """The session has ended, or its player is in the zone."""
         self._joining.pop(session, None)

@@ -29,6 +29,7 @@ class StoreDesk:
 
     def __init__(self, link: ZoneLink, store: Store, now: Callable[[], float]) -> None:
         self.info = link.info
+        self.commands = link.commands
         self.snapshot = link.snapshot
         self._link = link
         self._store = store

@@ -20,6 +20,10 @@ class Entity:
     """A player or a thing in the zone. It is valid until it leaves or is removed.
 
     The state of an entity that is gone raises LookupError, to read and to write: another one may have the slot.
+
+    >>> def stand_still(entities: list[Entity]) -> None:
+    ...     for entity in entities:
+    ...         entity.move(0, 0)
     """
 
     __slots__ = ("_frame", "_present", "_slot", "_stat_indexes", "_world")
@@ -229,7 +233,12 @@ class Player(Entity):
 
 
 class Thing(Entity):
-    """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed."""
+    """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed.
+
+    >>> def take(player: Player, coin: Thing) -> None:
+    ...     player["gold"] += coin["worth"]
+    ...     coin.remove()
+    """
 
     __slots__ = ("_number", "_take_out")
 

@@ -11,8 +11,10 @@ from zoneserver.protocol.zone_info import PLAYER_KIND, Kind, ZoneInfo
 from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import kind_of_waiting
 from zoneserver.zone.board import board_value
+from zoneserver.zone.commands import BUILT_IN
 from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.entities import INT32
+from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 
 __all__ = ["HOOKS", "info_of", "new_game", "problems_of", "set_attributes"]
@@ -25,6 +27,7 @@ _SET_BY_THE_ZONE = {
     "is_trial": "the zone sets it, and it is True while `zoneserver check` plays the game",
     "players": "it is the zone's own view of its players",
     "things": "it is the zone's own view of its things",
+    "setting": "it has the values of `settings` on this server",
     "random": "it is the source of chance that the zone seeds",
     "tick": "it is the number of the current tick",
 }
@@ -52,6 +55,7 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
     yield from _stat_problems("stats", figures.stats)
     yield from _kind_problems(figures.kinds)
     yield from _board_problems(figures.board)
+    yield from setting_problems(figures.settings)
     try:
         events_of(figures)
     except TypeError as error:
@@ -60,17 +64,25 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
         value: Any = inspect.getattr_static(game, name)
         if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_action__"):
             yield f"{name} is marked as an action, but is not an ordinary method: no player can send it"
-        if name.startswith("on_") and callable(value) and not hasattr(value, "__zone_action__"):
+        if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, "__zone_command__"):
+            yield f"{name} is marked as a command, but is not an ordinary method: no operator can call it"
+        if name in BUILT_IN and hasattr(value, "__zone_command__"):
+            yield f"{name} cannot be the name of a command: every server has a command of this name"
+        if name.startswith("on_") and callable(value) and not _is_marked(value):
             meant = difflib.get_close_matches(name, HOOKS, n=1)
             yield f"{name} is never called{f'; did you mean {meant[0]}?' if meant else ''}"
     for name in dir(Rules):
-        if hasattr(inspect.getattr_static(game, name), "__zone_action__"):
-            yield f"{name} cannot be the name of an action: Rules has an attribute of this name"
+        if _is_marked(inspect.getattr_static(game, name)):
+            yield f"{name} cannot be the name of an action or a command: Rules has an attribute of this name"
     for name, setter in _SET_BY_THE_ZONE.items():
         if inspect.getattr_static(game, name, None) is not inspect.getattr_static(Rules, name, None):
             yield f"{name} cannot be defined by a game: {setter}"
     for name in HOOKS:
         yield from _hook_problems(game, name)
+
+
+def _is_marked(value: object) -> bool:
+    return hasattr(value, "__zone_action__") or hasattr(value, "__zone_command__")
 
 
 def new_game(game: type[Rules]) -> Rules:

@@ -18,7 +18,18 @@ from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.zone_info import ZoneInfo
 
-__all__ = ["Actions", "Ended", "Join", "RefusedAction", "Requests", "TickInput", "TickOutput", "ZoneLink"]
+__all__ = [
+    "USAGE",
+    "Actions",
+    "Command",
+    "Ended",
+    "Join",
+    "RefusedAction",
+    "Requests",
+    "TickInput",
+    "TickOutput",
+    "ZoneLink",
+]
 
 
 class Join(NamedTuple):
@@ -43,19 +54,34 @@ The first action has sequence `seq`, each later one the next. A plain tuple, sin
 """
 
 
+class Command(NamedTuple):
+    """A command of an operator. The zone answers it with the output of its next tick."""
+
+    ref: int
+    """A number that the sender of the command chose."""
+    words: tuple[str, ...]
+
+
+USAGE = "usage"
+"""The result of a command that was typed wrongly is not done, and its text begins with this word and a colon."""
+
+
 @dataclass(slots=True)
 class Requests:
-    """Joins, leaves and actions from the players of one gateway. The zone ignores the leave of an unknown player."""
+    """Joins, leaves and actions from the players of one gateway, and commands of operators. The zone ignores the leave
+    of an unknown player."""
 
     joins: list[Join] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
     actions: list[Actions] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
         self.joins += more.joins
         self.leaves += more.leaves
         self.actions += more.actions
+        self.commands += more.commands
 
 
 class TickInput(NamedTuple):
@@ -104,6 +130,8 @@ class TickOutput:
     """(ref, payload) of each message for one player alone: a TOLD or an ANSWERED."""
     saves: list[tuple[str, str]] = field(default_factory=list)
     """(name, JSON text) of each player who was saved, for the store."""
+    results: list[tuple[int, bool, str]] = field(default_factory=list)
+    """(ref, whether it was done, text) of each command that ran."""
 
 
 class ZoneLink(Protocol):
@@ -111,6 +139,10 @@ class ZoneLink(Protocol):
 
     @property
     def info(self) -> ZoneInfo: ...
+
+    @property
+    def commands(self) -> Sequence[tuple[str, str]]:
+        """The game's own commands for operators: each with its parameters, and what it does."""
 
     def send(self, requests: Requests) -> None:
         """Hands requests over to the zone's next tick. The caller must not change `requests` afterwards."""

@@ -18,6 +18,7 @@ class LocalZoneLink:
 
     def __init__(self, zone: Zone) -> None:
         self.info = zone.info
+        self.commands = zone.commands
         self._zone = zone
         self._requests = Requests()
         self._receivers: list[Callable[[TickOutput], None]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import is_same_network
+from zoneserver.support.ban_list import BanList
 from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.ticket_verifier import TicketVerifier
 
@@ -34,6 +35,8 @@ class PlayerRegistry:
         self._verifier = TicketVerifier(secret, zone) if secret else None
         self._by_ref: dict[int, Join] = {}
         self._by_name: dict[str, Join] = {}
+        self.bans = BanList()
+        """Names that operators have banned, by the time of day."""
 
     def __contains__(self, ref: int) -> bool:
         return ref in self._by_ref or ref in self._watchers
@@ -44,6 +47,9 @@ class PlayerRegistry:
         They are the new player if it is rejected, and the older player of equal name if the new one replaces it.
         The caller takes the older player out of the zone.
         """
+        ban = self.bans.objection(join.name, unix_seconds)
+        if ban is not None:
+            return [Ended(join.ref, CloseReason.BANNED, ban)]
         if self._verifier is not None:
             objection = self._verifier.check(join.name, join.ticket, unix_seconds)
             if objection is not None:
@@ -72,6 +78,11 @@ class PlayerRegistry:
     def _consume(self, join: Join) -> None:
         if self._verifier is not None:
             self._verifier.consume(join.ticket)
+
+    def ref_of(self, name: str) -> int | None:
+        """The ref of the registered player of this name."""
+        join = self._by_name.get(name)
+        return None if join is None else join.ref
 
     def change_secret(self, secret: bytes, grace_until: float) -> bool:
         """Changes the secret of a registry that has one, as `TicketVerifier.change_secret` does."""

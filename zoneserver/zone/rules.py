@@ -43,6 +43,7 @@ __all__ = [
     "Text",
     "Thing",
     "action",
+    "command",
 ]
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -157,6 +158,24 @@ def action(handler: Callable[..., Any] | None = None, /, *, private: bool = Fals
     return mark if handler is None else mark(handler)
 
 
+def command(handler: Handler) -> Handler:
+    """Makes a method of a Rules class a command that the operator of the server may give, under the method's name:
+    `zoneserver ctl give ann 5`.
+
+    Annotate each parameter as that of an action; the operator types the name of a `Player`. A `str` at the end takes
+    the rest of the line, and a parameter with a default may be left out. What the method returns is printed;
+    `raise Refused(...)` refuses the command. A command happens whole or not at all, as an action does.
+
+    >>> class Rich(Rules):
+    ...     @command
+    ...     def give(self, player: Player, gold: int = 1) -> str:
+    ...         player["gold"] += gold
+    ...         return f"{player.name} has {player['gold']} gold"
+    """
+    handler.__zone_command__ = True  # type: ignore[attr-defined]
+    return handler
+
+
 class Rules:
     """A game: subclass it, mark its actions with `@action`, and give the class to a server.
 
@@ -190,6 +209,9 @@ class Rules:
     events: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     """The values of each event, as annotations: `{"taken": (int, Player)}`. A game that declares one declares all that
     it emits."""
+    settings: ClassVar[Mapping[str, int | float | str | bool]] = {}
+    """What the operator of a server may set, with the defaults: `settings = {"coins": 30}`. The type of a default is
+    the type of its setting."""
 
     # The zone sets these before it calls `on_start`.
     tick: int = 0
@@ -197,6 +219,8 @@ class Rules:
     hz: int
     random: random.Random
     """The only source of chance that a rule may use. The zone seeds it."""
+    setting: Mapping[str, Any]
+    """The value of each of `settings` on this server, to read: `self.setting["coins"]`."""
     players: Mapping[int, Player]
     """All players in the zone, by slot, to read. `Player.kick` throws one out."""
     things: Mapping[int, Thing]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
@@ -21,11 +21,13 @@ from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import Action, actions_of, private_kinds
 from zoneserver.zone.board import Board
+from zoneserver.zone.commands import Commands
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.declared_events import hold_events
 from zoneserver.zone.failures import Failures, RuleFailure, as_told, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import info_of, problems_of, set_attributes
+from zoneserver.zone.game_settings import settings_of
 from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
@@ -60,7 +62,7 @@ class Zone:
     """One crowded place and its game.
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
-    `ticket_zone` is the zone's name in join tickets, if it is not the game's.
+    `ticket_zone` is the zone's name in join tickets, if it is not the game's. Wrong `settings` raise ValueError.
     With `save_ticks` every player is saved once per so many ticks, and on leaving; without it nobody is.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
     `is_trial` is the game's attribute of this name. `clock` counts seconds; it is read for `slowest` alone.
@@ -86,6 +88,7 @@ class Zone:
         secret: bytes = b"",
         ticket_zone: str = "",
         save_ticks: int = 0,
+        settings: Mapping[str, Any] | None = None,
         on_failure: Callable[[RuleFailure], None] = log_failure,
         is_trial: bool = False,
         clock: Callable[[], float] = no_clock,
@@ -124,8 +127,13 @@ class Zone:
         self._saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
         population, board = self._population, Board(self.world, self._frame)
+        save = self.save_all if save_ticks else None
+        parts = rules, self._frame, self._registry, population.players
+        self._commands = Commands(*parts, self._end, self._failures.add, save)
+        self.commands = self._commands.usages
         set_attributes(rules, hz=hz, random=random.Random(seed), board=board, is_trial=is_trial)
         set_attributes(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
+        set_attributes(rules, setting=MappingProxyType(settings_of(rules.settings, settings or {})))
         set_attributes(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
         set_attributes(rules, _zone_events=hold_events(rules))
         try:
@@ -153,12 +161,12 @@ class Zone:
     # --- The tick ---------------------------------------------------------------------------------
 
     def tick(self, tick_input: TickInput) -> TickOutput:
-        """Runs one tick: `advance`, then `encode`."""
+        """Runs one tick."""
         self.advance(tick_input)
         return self.encode()
 
     def advance(self, tick_input: TickInput) -> None:
-        """Applies the input: leaves, joins, timers, actions and `on_tick`, in this order."""
+        """Applies the input: leaves, joins, timers, actions, commands and `on_tick`, in this order. Then it saves."""
         world, rules, requests, watch = self.world, self.rules, tick_input.requests, self._watch
         watch.start()
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
@@ -174,6 +182,7 @@ class Zone:
         self._leaves += requests.leaves
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in left)
         self._packets += requests.actions
+        self._commands.waiting += requests.commands
         while self._leaves:
             ref = self._leaves.popleft()
             if ref in self._registry:
@@ -185,6 +194,8 @@ class Zone:
         watch.part("the timers")
         self._act()
         watch.part("the actions")
+        self._commands.run(tick_input.unix_seconds)
+        watch.part("the commands")
         self._call_hook("on_tick")
         watch.part("on_tick")
         self._saves.make_due(world.tick, self._population.players, len(world.x))
@@ -204,7 +215,8 @@ class Zone:
         joined, self._joined = self._joined, []
         ended, self._ended = self._ended, []
         refused, self._refused = self._refused, []
-        return TickOutput(world.tick, frame, records, joined, ended, refused, told, self._saves.take())
+        results = self._commands.take_results()
+        return TickOutput(world.tick, frame, records, joined, ended, refused, told, self._saves.take(), results)
 
     def save_all(self) -> None:
         """Saves every player who is in the zone, with the next output."""
@@ -285,8 +297,11 @@ class Zone:
         for ref, player in list(self._by_ref.items()) if kicked else ():
             if player.slot in kicked:
                 code, text, _ = as_told(Refused(*kicked[player.slot]))
-                self._ended.append(Ended(ref, GameReason(code), text))
-                self._leaves.append(ref)
+                self._end(ref, GameReason(code), text)
+
+    def _end(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
+        self._ended.append(Ended(ref, reason, text))
+        self._leaves.append(ref)
 
     # --- Actions ----------------------------------------------------------------------------------
 

@@ -1,0 +1,256 @@
+"""The commands of operators in the zone: its own and those of the game, as inputs and results of a tick."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import pytest
+
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Tick
+from zoneserver.zone.command_words import take_option
+from zoneserver.zone.commands import BUILT_IN, commands_of
+from zoneserver.zone.game_class import problems_of
+from zoneserver.zone.link import Command, Join, Requests, TickInput, TickOutput
+from zoneserver.zone.rules import Between, Player, Refused, Rules, Text, command
+from zoneserver.zone.zone import RuleFailure, Zone
+
+
+class Bank(Rules):
+    stats: ClassVar = {"gold": 0}
+
+    @command
+    def give(self, player: Player, gold: int, times: int = 1) -> str:
+        """Gives gold to a player.
+
+        It may be given more than once.
+        """
+        player["gold"] += gold * times
+        return f"{player.name} has {player['gold']}"
+
+    @command
+    def note(self, number: Annotated[float, Between(0, 1)], on: bool, text: Annotated[str, Text(9)] = "") -> str:
+        return repr((number, on, text))
+
+    @command
+    def shout(self, text: str) -> None:
+        self.emit("shout", text)
+
+    @command
+    def halfway(self, player: Player, how: str) -> str:
+        player["gold"] += 100
+        player.move(5, 5)
+        player.kick("OUT")
+        self.emit("halfway")
+        self.after(1, self.never)
+        if how == "refuse":
+            raise Refused("NO", "not today")
+        return str(1 / 0)
+
+    def never(self) -> None:
+        raise AssertionError
+
+
+class Desk:
+    """A zone with ann in it, and what operators ask of it."""
+
+    def __init__(self) -> None:
+        self.failures: list[RuleFailure] = []
+        self.zone = Zone(Bank(), hz=20, seed=1, players_max=2, on_failure=self.failures.append)
+        self.seconds = 1_000.0
+        self.tick(joins=[Join(1, "ann", b"", "192.0.2.1")])
+
+    def tick(self, **requests: Any) -> TickOutput:
+        return self.zone.tick(TickInput(self.zone.world.tick + 1, self.seconds, 100, Requests(**requests)))
+
+    def ask(self, *words: str) -> tuple[bool, str]:
+        self.output = self.tick(commands=[Command(7, words)])
+        [(ref, done, text)] = self.output.results
+        assert ref == 7
+        return done, text
+
+    @property
+    def frame(self) -> Tick:
+        frame = decode_server(self.output.frame)
+        assert isinstance(frame, Tick)
+        return frame
+
+
+def test_command_of_the_game_gets_values_and_returns_a_text() -> None:
+    desk = Desk()
+    assert desk.ask("give", "ann", "5") == (True, "ann has 5")
+    assert desk.ask("give", "ann", "-1", "3") == (True, "ann has 2")
+    assert desk.ask("note", "0.5", "yes") == (True, "(0.5, True, '')")
+    assert desk.ask("note", "1", "OFF", "a", "b") == (True, "(1.0, False, 'a b')")
+    assert desk.ask("shout", "hello", "all") == (True, "")
+    assert [event[2:] for event in desk.frame.events] == [("shout", "hello all")]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("", "usage: there is no command ''"),
+        ("gift ann 5", "usage: there is no command 'gift'"),
+        ("give", "usage: give player:Player gold:int [times:int=1]: player is missing"),
+        ("give ann", "usage: give player:Player gold:int [times:int=1]: gold is missing"),
+        ("give ann 5 1 1", "usage: give player:Player gold:int [times:int=1]: '1' is one word too many"),
+        ("give ann x", "gold must be a whole number from -9223372036854775808 to 9223372036854775807, not 'x'"),
+        ("give ann 5.0", "gold must be a whole number"),
+        ("give ann 9223372036854775808", "gold must be a whole number"),
+        ("give bob 5", "NO_TARGET: there is no player 'bob' in the zone"),
+        ("note nan yes", "number must be a number from 0 to 1, not 'nan'"),
+        ("note 2 yes", "number must be a number from 0 to 1, not '2'"),
+        ("note 1 perhaps", "on must be true or false, not 'perhaps'"),
+        ("note 1 yes much-too-long", "text must be printable text of 1 to 9 bytes"),
+        ("shout \x1b[2J", "text must be printable text"),
+        ("shout \ud800", "text must be printable text"),
+        ("kick", "usage: kick NAME [TEXT]: NAME is missing"),
+        ("kick bob", "NO_TARGET: there is no player 'bob' in the zone"),
+        ("kick ann \x1b", "usage: kick NAME [TEXT]: TEXT must be printable"),
+        ("ban", "NAME is missing"),
+        ("ban ann --for", "--for needs a value"),
+        ("ban ann --for ever", "'ever' is not a duration"),
+        ("unban", "usage: unban NAME|ADDRESS: give one name"),
+        ("unban ann", "NOT_BANNED: 'ann' is not banned"),
+        ("say", "usage: say TEXT: TEXT is missing"),
+        ("save", "NO_STORE: this server keeps no players"),
+        ("save now", "usage: save: 'now' is one word too many"),
+    ],
+)
+def test_wrong_words_change_nothing_and_say_why(words: str, text: str) -> None:
+    desk = Desk()
+    done, found = desk.ask(*words.split(" ") if words else ())
+    assert (done, text in found) == (False, True), found
+    assert (desk.zone.world.stats[0][0], desk.frame.events, desk.output.ended) == (0, (), [])
+    assert desk.failures == []
+
+
+@pytest.mark.parametrize(
+    ("how", "text"), [("refuse", "NO: not today"), ("raise", "the game failed: ZeroDivisionError")]
+)
+def test_a_command_that_does_not_end_well_changes_nothing(how: str, text: str) -> None:
+    desk = Desk()
+    before = desk.zone.world.hash()
+    done, found = desk.ask("halfway", "ann", how)
+    assert not done
+    assert found.startswith(text)
+    assert desk.zone.world.hash() == before
+    assert (desk.frame.events, desk.output.ended, desk.output.records) == ((), [], 0)
+    desk.tick()
+    assert [failure.about for failure in desk.failures] == [{"command": "halfway"}] * (how == "raise")
+    assert desk.zone.counters.rule_failures_total == (how == "raise")
+
+
+def test_kick_ends_the_session_and_the_player_may_come_back() -> None:
+    desk = Desk()
+    assert desk.ask("kick", "ann", "be", "nice") == (True, "ann is kicked")
+    assert [(each.ref, str(each.reason), each.text) for each in desk.output.ended] == [(1, "KICKED", "be nice")]
+    assert desk.tick(joins=[Join(2, "ann", b"", "192.0.2.1")]).joined == [(2, 0)]
+
+
+def test_kick_reaches_a_player_who_waits_for_a_slot() -> None:
+    desk = Desk()
+    crowd = [Join(ref, f"bob-{ref}", b"", "192.0.2.1") for ref in range(2, 300)]
+    zone = desk.zone = Zone(Bank(), hz=20, seed=1)
+    assert len(zone.tick(TickInput(1, 0.0, 100, Requests(joins=crowd))).joined) < len(crowd)
+    assert desk.ask("kick", "bob-299") == (True, "bob-299 is kicked")
+    refs = [ref for _ in range(5) for ref, _ in desk.tick().joined]
+    assert 298 in refs
+    assert 299 not in refs
+
+
+def test_ban_ends_the_session_and_refuses_the_name_until_it_is_over() -> None:
+    desk = Desk()
+    assert desk.ask("ban", "ann", "--for", "1h", "go", "away") == (
+        True,
+        "ann is banned for 1h; a restart of the server forgets the ban",
+    )
+    [ended] = desk.output.ended
+    assert (ended.reason, ended.text) == (CloseReason.BANNED, "go away")
+    assert isinstance(ended.reason, CloseReason)
+    for seconds, is_banned in ((3599.0, True), (3601.0, False)):
+        desk.seconds = 1_000.0 + seconds
+        output = desk.tick(joins=[Join(int(seconds), "ann", b"", "198.51.100.7")])
+        assert [(each.reason, each.text) for each in output.ended] == [(CloseReason.BANNED, "go away")] * is_banned
+        assert len(output.joined) == (not is_banned)
+
+
+def test_ban_without_an_end_holds_until_unban() -> None:
+    desk = Desk()
+    desk.ask("ban", "bob")
+    desk.seconds = 1e12
+    assert desk.tick(joins=[Join(2, "bob", b"", "192.0.2.1")]).ended[0].text == "an operator has banned this name"
+    assert desk.ask("unban", "bob") == (True, "bob is not banned any more")
+    assert desk.tick(joins=[Join(3, "bob", b"", "192.0.2.1")]).joined == [(3, 1)]
+
+
+def test_say_is_an_event_of_the_zone() -> None:
+    desk = Desk()
+    assert desk.ask("say", "hello", "all") == (True, "")
+    assert [tuple(event) for event in desk.frame.events] == [(None, None, "say", "hello all")]
+
+
+def test_save_calls_the_zone_where_it_can_save() -> None:
+    class Keeping(Bank):
+        def to_save(self, player: Player) -> dict[str, int]:
+            return {"gold": player["gold"]}
+
+    zone = Zone(Keeping(), hz=20, seed=1, save_ticks=1_000)
+    requests = Requests(joins=[Join(1, "ann", b"", "127.0.0.1")], commands=[Command(1, ("save",))])
+    output = zone.tick(TickInput(1, 0.0, 100, requests))
+    assert ([name for name, _ in output.saves], [done for _, done, _ in output.results]) == (["ann"], [True])
+
+
+def test_commands_wait_for_the_next_tick_when_a_tick_fails() -> None:
+    desk = Desk()
+    desk.zone._act, act = (lambda: 1 / 0), desk.zone._act  # type: ignore[assignment, method-assign]
+    with pytest.raises(ZeroDivisionError):
+        desk.tick(commands=[Command(3, ("say", "hello"))])
+    desk.zone._act = act  # type: ignore[method-assign]
+    assert desk.tick().results == [(3, True, "")]
+
+
+def test_zone_tells_its_gateways_of_the_commands() -> None:
+    assert Desk().zone.commands == (
+        ("give player:Player gold:int [times:int=1]", "Gives gold to a player."),
+        ("halfway player:Player how:str", ""),
+        ("note number:float on:bool [text:str=]", ""),
+        ("shout text:str", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("def a(self, what: list): pass", "a command takes int, float, str, bool or Player"),
+        ("def a(self, what): pass", "a command takes int"),
+        ("def a(self, *what: str): pass", "a fixed number of positional arguments"),
+        ("async def a(self): pass", "is async: a rule must be an ordinary function"),
+        ("def a(self, what: 'Nothing'): pass", "cannot be evaluated"),
+    ],
+)
+def test_a_command_that_no_words_could_call_raises(source: str, complaint: str) -> None:
+    found: dict[str, Any] = {}
+    exec(source, globals(), found)
+    game = type("Game", (Rules,), {"a": command(found["a"])})
+    with pytest.raises(TypeError, match=complaint):
+        commands_of(game())
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, "emit"])
+def test_names_of_the_server_cannot_be_commands_of_a_game(name: str) -> None:
+    game = type("Game", (Rules,), {name: command(lambda _: None)})
+    assert any("cannot be the name of a" in problem for problem in problems_of(game))
+
+
+def test_static_command_is_a_problem() -> None:
+    game = type("Game", (Rules,), {"give": staticmethod(command(lambda: None))})
+    assert list(problems_of(game)) == [
+        "give is marked as a command, but is not an ordinary method: no operator can call it"
+    ]
+
+
+def test_option_is_taken_out_of_the_words() -> None:
+    assert take_option(["--for", "1h", "ann"], "--for") == ("1h", ["ann"])
+    assert take_option(["ann"], "--for") == (None, ["ann"])

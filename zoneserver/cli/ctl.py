@@ -1,0 +1,106 @@
+"""`zoneserver ctl`: tells a running server what to do; and the end of it in `zoneserver run`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+from pathlib import Path
+
+from zoneserver.cli.command import print_result
+from zoneserver.cli.parser import Parser
+from zoneserver.control.client import ask
+from zoneserver.control.desk import Desk
+from zoneserver.control.door import Door
+from zoneserver.control.socket_file import default_path
+from zoneserver.server import ZoneServer
+from zoneserver.support.errors import CannotStartError, Exit
+from zoneserver.support.logs import print_error
+from zoneserver.support.parse import parse_port
+
+__all__ = ["NO_SOCKET", "ControlSocket", "ctl", "ctl_settings"]
+
+NO_SOCKET = "none"
+"""The value of `run --ctl` with which a server takes no commands."""
+
+_EXAMPLES = """\
+  zoneserver ctl                                   list the commands, those of the game included
+  zoneserver ctl players                           who is in
+  zoneserver ctl kick ann "be nice"
+  zoneserver ctl ban ann --for 1h                  by name; by address: ban 192.0.2.1
+  zoneserver ctl say "a new map at eight"
+  zoneserver ctl stop --in 5m "a new map"          stop --cancel keeps the server running
+  zoneserver ctl --port 7000 give ann 5            a command of the game, on the server with this port
+"""
+_EXIT_CODES = "0 done, 1 refused or failed, 2 wrong usage, 3 no server listens there"
+
+log = logging.getLogger(__name__)
+
+
+def ctl_settings(parser: Parser) -> None:
+    """Declares the command `ctl`."""
+    command = parser.command(
+        "ctl",
+        "tell a running server what to do",
+        "Tell a running server on this machine what to do. The flags stand before the words.",
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+        usage="[flags] [WORDS]",
+    )
+    text = "the port of the server's players, which names the socket"
+    command.setting("--port", parse=parse_port, default=7777, help=text)
+    command.setting("--ctl", metavar="PATH", help="the socket of the server", shown="a path made from the port")
+    command.add_argument("words", nargs=argparse.REMAINDER, metavar="WORDS", help="a command and its arguments")
+    command.common()
+
+
+def ctl(arguments: argparse.Namespace) -> int:
+    """Runs one command on a server, and prints its result. Raises CannotStartError and UsageError."""
+    _require_sockets()
+    path = Path(arguments.ctl) if arguments.ctl else default_path(arguments.port)
+    code, text = ask(path, arguments.words or ["help"])
+    if code == Exit.OK:
+        print_result(text)
+    else:
+        print_error(f"zoneserver ctl: {text}")
+    return code
+
+
+def _require_sockets() -> None:
+    if not hasattr(socket, "AF_UNIX"):
+        raise CannotStartError("this system has no Unix sockets, so a server takes no commands")
+
+
+class ControlSocket:
+    """The control socket of a server that `zoneserver run` runs: it is open until `close`."""
+
+    def __init__(self, server: ZoneServer) -> None:
+        self._server = server
+        self._desk: Desk | None = None
+        self._door: Door | None = None
+
+    async def open(self, path: str | None) -> None:
+        """Opens the socket, unless `path` is `none`. Raises CannotStartError if that is not possible at a path that the
+        user gave. Without a path of the user's, the server then goes on without a socket."""
+        if path == NO_SOCKET or (path is None and not hasattr(socket, "AF_UNIX")):
+            return
+        _require_sockets()
+        server = self._server
+        desk = Desk(server.link, server.gateway, server.loop, server.request_stop)
+        door = Door(Path(path).absolute() if path else default_path(server.port), desk.run)
+        try:
+            await door.open(is_default=path is None)
+        except CannotStartError as error:
+            if path is not None:
+                raise CannotStartError(f"no control socket: {error}") from None
+            log.warning("the server runs without a control socket: %s", error)
+            return
+        self._desk, self._door = desk, door
+        server.control_path = str(door.path)
+
+    def close(self) -> None:
+        """Closes the socket and removes its file."""
+        if self._door is not None and self._desk is not None:
+            self._door.close()
+            self._desk.close()
+            self._door = self._desk = None

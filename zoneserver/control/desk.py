@@ -1,0 +1,205 @@
+"""The desk takes the commands of operators: it runs those of the server, and hands the others to the zone."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Sequence
+
+from zoneserver.control.messages import Outcome
+from zoneserver.control.stop_plan import StopPlan
+from zoneserver.gateway.address_limits import EXEMPT
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.player import Player
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.support.addresses import address_networks, is_same_network
+from zoneserver.support.errors import Exit
+from zoneserver.support.format import exact_duration, format_duration, format_size
+from zoneserver.support.parse import above_zero, nearest, parse_duration
+from zoneserver.zone.command_words import take_option
+from zoneserver.zone.commands import BUILT_IN
+from zoneserver.zone.link import USAGE, Command, Requests, TickOutput, ZoneLink
+
+__all__ = ["Desk"]
+
+_ANSWER_SECONDS = 5.0
+_ADDRESS_BANS_MAX = 10_000
+# The list of players is made in pieces, with turns of the loop between them, so that no tick is late by it.
+_PLAYERS_PER_TURN = 500
+_PLAYERS_SCHEMA = "zone-ctl-players/1"
+
+
+class Desk:
+    """Runs commands on one server. `stop` makes the server stop."""
+
+    def __init__(
+        self, link: ZoneLink, gateway: Gateway, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]
+    ) -> None:
+        self._link = link
+        self._gateway = gateway
+        self._loop = loop
+        self._stop = stop
+        self._plan = StopPlan(loop, self._say, stop)
+        self._refs = itertools.count(1)
+        # Commands that the zone has not answered, by ref.
+        self._asked: dict[int, asyncio.Future[Outcome]] = {}
+        # When bans of addresses end.
+        self._ban_ends: dict[str, asyncio.TimerHandle] = {}
+        self._own: dict[str, Callable[[list[str]], Awaitable[Outcome]]] = {
+            "help": self._help,
+            "players": self._players,
+            "stop": self._stop_server,
+        }
+        self._game_usages = dict(link.commands)
+        self._names = [*BUILT_IN, *(usage.partition(" ")[0] for usage in self._game_usages)]
+        link.subscribe(self._receive)
+
+    def close(self) -> None:
+        """Runs no planned stop any more, and answers the commands that wait for the zone."""
+        self._plan.cancel()
+        for timer in self._ban_ends.values():
+            timer.cancel()
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_result(Outcome(Exit.FAILED, "the server stops"))
+
+    async def run(self, words: Sequence[str]) -> Outcome:
+        """Runs one command."""
+        name, *rest = words or ("help",)
+        if name not in self._names:
+            return Outcome(Exit.USAGE, f"there is no command {name!r:.80}; {nearest(name, self._names)}")
+        try:
+            if name in self._own:
+                return await self._own[name](rest)
+            if name in ("ban", "unban") and (address := _address_in(rest)) is not None:
+                return self._ban(address, rest) if name == "ban" else self._unban(address)
+        except ValueError as error:
+            return Outcome(Exit.USAGE, f"{USAGE}: {BUILT_IN[name][0]}: {error}")
+        return await self._ask_zone(words)
+
+    # --- Commands of the zone ---------------------------------------------------------------------
+
+    async def _ask_zone(self, words: Sequence[str]) -> Outcome:
+        ref = next(self._refs)
+        self._asked[ref] = answer = self._loop.create_future()
+        self._link.send(Requests(commands=[Command(ref, tuple(words))]))
+        try:
+            return await asyncio.wait_for(answer, _ANSWER_SECONDS)
+        except TimeoutError:
+            return Outcome(Exit.FAILED, f"the zone has not answered within {_ANSWER_SECONDS:g} s")
+        finally:
+            del self._asked[ref]
+
+    def _receive(self, output: TickOutput) -> None:
+        for ref, is_done, text in output.results:
+            answer = self._asked.get(ref)
+            if answer is not None and not answer.done():
+                failed = Exit.USAGE if text.startswith(f"{USAGE}: ") else Exit.FAILED
+                answer.set_result(Outcome(Exit.OK if is_done else failed, text))
+
+    def _say(self, text: str) -> None:
+        # Nothing has the ref 0, so the result is dropped.
+        self._link.send(Requests(commands=[Command(0, ("say", text))]))
+
+    # --- Commands of the server -------------------------------------------------------------------
+
+    async def _help(self, words: list[str]) -> Outcome:
+        _no_more(words)
+        rows = [*BUILT_IN.values(), *self._game_usages.items()]
+        width = max(len(usage) for usage, _ in rows)
+        lines = [f"{usage:<{width}}  {text}".rstrip() for usage, text in rows]
+        if self._game_usages:
+            lines.insert(len(BUILT_IN), "commands of the game:")
+        return Outcome(Exit.OK, "\n".join(lines))
+
+    async def _players(self, words: list[str]) -> Outcome:
+        as_json = words[:1] == ["--json"]
+        _no_more(words[as_json:])
+        players, rows = list(self._gateway.players), []
+        for number, player in enumerate(players, 1):
+            rows.append(self._row(player))
+            if number % _PLAYERS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        if as_json:
+            names = ("name", "slot", "address", "connected_s", "queued_bytes")
+            listed = [dict(zip(names, row, strict=True)) for row in rows]
+            return Outcome(Exit.OK, json.dumps({"schema": _PLAYERS_SCHEMA, "players": listed}))
+        lines = [f"{'slot':>5}  {'since':>7}  {'queued':>8}  {'address':<21}  name"]
+        for name, slot, address, seconds, queued in rows:
+            place = "-" if slot is None else slot
+            lines.append(f"{place:>5}  {format_duration(seconds):>7}  {format_size(queued):>8}  {address:<21}  {name}")
+        return Outcome(Exit.OK, "\n".join(lines))
+
+    def _row(self, player: Player) -> tuple[str, int | None, str, float, int]:
+        session = player.session
+        seconds = round(self._loop.time() - self._gateway.opened_at(session), 1)
+        return player.name, player.slot, session.address, seconds, session.waiting_bytes
+
+    async def _stop_server(self, words: list[str]) -> Outcome:
+        if words == ["--cancel"]:
+            if not self._plan.is_set:
+                return Outcome(Exit.FAILED, "no stop is planned")
+            self._plan.cancel()
+            self._say("the server does not stop")
+            return Outcome(Exit.OK, "the server does not stop")
+        duration, left = take_option(words, "--in")
+        text = " ".join(left)
+        if not text.isprintable() or len(text) > 200 or text.startswith("--"):
+            raise ValueError("TEXT must be printable, at most 200 characters long, and not begin with --")
+        if duration is not None:
+            seconds = above_zero(parse_duration)(duration)
+            self._plan.set(seconds, text)
+            return Outcome(Exit.OK, f"the server stops in {exact_duration(seconds)}; stop --cancel keeps it")
+        self._say(f"the server stops{f': {text}' if text else ''}")
+        # The answer is written before.
+        self._loop.call_soon(self._stop)
+        return Outcome(Exit.OK, "the server stops")
+
+    def _ban(self, address: str, words: list[str]) -> Outcome:
+        duration, left = take_option(words, "--for")
+        seconds = None if duration is None else above_zero(parse_duration)(duration)
+        text = " ".join(left[1:]) or "an operator has banned this address"
+        if not text.isprintable() or len(text) > 200:
+            raise ValueError("TEXT must be printable and at most 200 characters long")
+        if address in EXEMPT:
+            text = f"{address} cannot be banned: the limits by address spare it, since proxies connect from it"
+            return Outcome(Exit.FAILED, f"{text}. Ban the name")
+        gateway, network = self._gateway, address_networks(address)[0]
+        banned = gateway.pending.address_limits.banned
+        if len(banned) >= _ADDRESS_BANS_MAX and network not in banned:
+            return Outcome(Exit.FAILED, f"{len(banned):,} addresses are banned already: unban one first")
+        self._unban(address)
+        banned[network] = text
+        if seconds is not None:
+            self._ban_ends[network] = self._loop.call_later(seconds, self._unban, address)
+        sessions = [player.session for player in gateway.players if is_same_network(player.session.host, address)]
+        for session in (*sessions, *gateway.pending.silent(address)):
+            session.end(CloseReason.BANNED, text)
+        until = "until it is lifted (unban)" if seconds is None else f"for {exact_duration(seconds)}"
+        ended = f"{len(sessions)} player{'' if len(sessions) == 1 else 's'} ended"
+        return Outcome(Exit.OK, f"{network} is banned {until}, {ended}; a restart of the server forgets the ban")
+
+    def _unban(self, address: str) -> Outcome:
+        network = address_networks(address)[0]
+        timer = self._ban_ends.pop(network, None)
+        if timer is not None:
+            timer.cancel()
+        if self._gateway.pending.address_limits.unban(address):
+            return Outcome(Exit.OK, f"{network} is not banned any more")
+        return Outcome(Exit.FAILED, f"{network} is not banned")
+
+
+def _no_more(words: Sequence[str]) -> None:
+    if words:
+        raise ValueError(f"{words[0]!r:.80} is one word too many")
+
+
+def _address_in(words: Sequence[str]) -> str | None:
+    """The IP address that a ban is about; None if it is about a name."""
+    try:
+        _, left = take_option(words, "--for")
+        return str(ipaddress.ip_address(left[0])) if left else None
+    except ValueError:
+        return None

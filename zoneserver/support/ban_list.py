@@ -1,0 +1,42 @@
+"""Bans of names or addresses. Pure: the time is passed in."""
+
+from __future__ import annotations
+
+__all__ = ["BanList"]
+
+_BANS_MAX = 10_000
+
+
+class BanList:
+    """Which names or addresses are banned, until when and why. It is bounded, and lives in memory alone.
+
+    >>> bans = BanList()
+    >>> bans.add("ann", until=60.0, text="be nice", now=0.0)
+    True
+    >>> bans.objection("ann", now=59.0), bans.objection("ann", now=60.0)
+    ('be nice', None)
+    """
+
+    def __init__(self, bans_max: int = _BANS_MAX) -> None:
+        self._bans_max = bans_max
+        # The end and the text of each ban. Bans that are over stay until the table is full.
+        self._bans: dict[str, tuple[float, str]] = {}
+
+    def add(self, key: str, until: float, text: str, now: float) -> bool:
+        """Bans a name or address, or changes its ban. Returns False, and does nothing, when the table is full."""
+        if len(self._bans) >= self._bans_max and key not in self._bans:
+            self._bans = {banned: ban for banned, ban in self._bans.items() if ban[0] > now}
+            if len(self._bans) >= self._bans_max:
+                return False
+        self._bans[key] = until, text
+        return True
+
+    def lift(self, key: str, now: float) -> bool:
+        """Ends a ban. Returns False if there was none."""
+        until, _ = self._bans.pop(key, (now, ""))
+        return until > now
+
+    def objection(self, key: str, now: float) -> str | None:
+        """The text of the ban of a name or address; None if it is not banned."""
+        until, text = self._bans.get(key, (now, ""))
+        return text if until > now else None

@@ -1,0 +1,228 @@
+"""The commands of operators that the zone carries out: its own, such as `kick`, and those of the game.
+
+A command is part of the input of a tick. It happens whole or not at all, as an action does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MethodType
+from typing import Protocol
+
+from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
+from zoneserver.protocol.player_names import NAME_TEXT, is_name
+from zoneserver.support.errors import raised_by
+from zoneserver.support.format import exact_duration
+from zoneserver.support.parse import parse_duration
+from zoneserver.zone.command_words import CommandParameter, command_parameters, read_words, take_option, usage
+from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.link import USAGE, Command
+from zoneserver.zone.player_registry import PlayerRegistry
+from zoneserver.zone.rules import Player, Refused, Rules
+
+__all__ = ["BUILT_IN", "KICKED", "Commands", "commands_of"]
+
+KICKED = "KICKED"
+"""The code with which `kick` ends a session."""
+# The bounds on what operators say to players, and on what a command of a game answers.
+_SAID_BYTES_MAX = 1024
+_ANSWER_CHARACTERS_MAX = 64 * 1024
+
+BUILT_IN = {
+    "kick": ("kick NAME [TEXT]", "end a player's session with KICKED"),
+    "ban": ("ban NAME|ADDRESS [--for 1h] [TEXT]", "end sessions with BANNED, and refuse new ones"),
+    "unban": ("unban NAME|ADDRESS", "end a ban"),
+    "say": ("say TEXT", "tell all players something, as an event `say` without a player"),
+    "players": ("players [--json]", "list the players: name, slot, address, time, bytes that wait"),
+    "save": ("save", "save all players now"),
+    "stop": ("stop [--in 5m] [TEXT] | stop --cancel", "stop the server, and tell the players before"),
+    "help": ("help", "list the commands"),
+}
+"""The commands of every server, by name: each with its parameters, and what it does. No game can have these names."""
+_OF_THE_ZONE = ("kick", "ban", "unban", "say", "save")
+
+
+@dataclass(frozen=True, slots=True)
+class GameCommand:
+    """One command of a game."""
+
+    handler: MethodType
+    parameters: list[CommandParameter]
+
+    @property
+    def usage(self) -> str:
+        return usage(self.handler.__name__, self.parameters)
+
+    @property
+    def text(self) -> str:
+        """The first line of the docstring of the handler."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+
+def commands_of(rules: Rules) -> dict[str, GameCommand]:
+    """The commands of a game by name. Raises TypeError for a command that no words could call."""
+    # They are looked up on the class: on the game itself, the look-up would call its properties.
+    marked = inspect.getmembers_static(
+        type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_command__")
+    )
+    handlers = ((name, getattr(rules, name)) for name, _ in marked)
+    return {name: GameCommand(handler, command_parameters(handler)) for name, handler in handlers}
+
+
+class _EndSession(Protocol):
+    def __call__(self, ref: int, reason: CloseReason | GameReason, text: str) -> None: ...
+
+
+class _RuleFailed(Protocol):
+    def __call__(self, what: str, error: BaseException, **about: object) -> None: ...
+
+
+class Commands:
+    """Runs the commands of one zone. `end` ends the session of a player, registered or in; `failed` reports a rule that
+    raised; `save` saves all players, and is None where nothing can be saved."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        frame: FrameBuilder,
+        registry: PlayerRegistry,
+        players: Mapping[int, Player],
+        end: _EndSession,
+        failed: _RuleFailed,
+        save: Callable[[], object] | None,
+    ) -> None:
+        self._frame = frame
+        self._registry = registry
+        self._players = players
+        self._end = end
+        self._failed = failed
+        self._save_all = save
+        self._games = commands_of(rules)
+        self._unix_seconds = 0.0
+        self.usages = tuple((command.usage, command.text) for command in self._games.values())
+        """The commands of the game: each with its parameters, and what it does."""
+        self.waiting: list[Command] = []
+        """Commands that have not run yet."""
+        self.results: list[tuple[int, bool, str]] = []
+        """(ref, whether it was done, text) of each command that has run, until they are taken."""
+
+    def run(self, unix_seconds: float) -> None:
+        """Runs the commands that wait."""
+        self._unix_seconds = unix_seconds
+        while self.waiting:
+            ref, words = self.waiting.pop(0)
+            self.results.append((ref, *self._run(words)))
+
+    def take_results(self) -> list[tuple[int, bool, str]]:
+        """The results so far, once."""
+        results, self.results = self.results, []
+        return results
+
+    def _run(self, words: Sequence[str]) -> tuple[bool, str]:
+        name = words[0] if words else ""
+        frame = self._frame
+        events_before, frame.undo = len(frame.events), []
+        try:
+            if name in _OF_THE_ZONE:
+                return True, getattr(self, f"_{name}")(words[1:])
+            command = self._games.get(name)
+            if command is None:
+                raise _misused(f"there is no command {name!r:.80}")
+            try:
+                arguments = read_words(command.parameters, words[1:], self._player_named)
+            except ValueError as error:
+                raise _misused(f"{command.usage}: {error}") from None
+            answer = command.handler(*arguments)
+            return True, "" if answer is None else str(answer)[:_ANSWER_CHARACTERS_MAX]
+        except Refused as refused:
+            frame.take_back(events_before)
+            return False, _text_of(refused)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            frame.take_back(events_before)
+            self._failed(f"the command {' '.join(words)!r:.80}", error, command=name)
+            return False, f"the game failed: {raised_by(error)}"
+        finally:
+            frame.undo = None
+
+    def _player_named(self, name: str) -> Player:
+        for player in self._players.values():
+            if player.name == name:
+                return player
+        raise Refused(RefusalCode.NO_TARGET, f"there is no player {name!r:.80} in the zone")
+
+    # --- The commands of every zone ---------------------------------------------------------------
+
+    def _kick(self, words: Sequence[str]) -> str:
+        if not words:
+            raise _misused(f"{BUILT_IN['kick'][0]}: NAME is missing")
+        name, text = words[0], _said(words[1:], "kick")
+        ref = self._registry.ref_of(name)
+        if ref is None:
+            raise Refused(RefusalCode.NO_TARGET, f"there is no player {name!r:.80} in the zone")
+        self._end(ref, GameReason(KICKED), text or "an operator ended the session")
+        return f"{name} is kicked"
+
+    def _ban(self, words: Sequence[str]) -> str:
+        try:
+            duration, left = take_option(words, "--for")
+            seconds = math.inf if duration is None else parse_duration(duration)
+            if not left or not is_name(left[0]):
+                raise ValueError(NAME_TEXT if left else "NAME is missing")
+        except ValueError as error:
+            raise _misused(f"{BUILT_IN['ban'][0]}: {error}") from None
+        name, text = left[0], _said(left[1:], "ban") or "an operator has banned this name"
+        if not self._registry.bans.add(name, self._unix_seconds + seconds, text, self._unix_seconds):
+            raise Refused("TOO_MANY_BANS", "unban somebody first")
+        ref = self._registry.ref_of(name)
+        if ref is not None:
+            self._end(ref, CloseReason.BANNED, text)
+        until = "until it is lifted (unban)" if duration is None else f"for {exact_duration(seconds)}"
+        return f"{name} is banned {until}; a restart of the server forgets the ban"
+
+    def _unban(self, words: Sequence[str]) -> str:
+        if len(words) != 1:
+            raise _misused(f"{BUILT_IN['unban'][0]}: give one name")
+        if not self._registry.bans.lift(words[0], self._unix_seconds):
+            raise Refused("NOT_BANNED", f"{words[0]!r:.80} is not banned")
+        return f"{words[0]} is not banned any more"
+
+    def _say(self, words: Sequence[str]) -> str:
+        text = _said(words, "say")
+        if not text:
+            raise _misused(f"{BUILT_IN['say'][0]}: TEXT is missing")
+        self._frame.event(None, None, "say", text)
+        return ""
+
+    def _save(self, words: Sequence[str]) -> str:
+        if words:
+            raise _misused(f"{BUILT_IN['save'][0]}: {words[0]!r:.80} is one word too many")
+        if self._save_all is None:
+            raise Refused("NO_STORE", "this server keeps no players, so there is nothing to save")
+        self._save_all()
+        return "all players are on their way to the store"
+
+
+def _misused(text: str) -> Refused:
+    return Refused(USAGE, text)
+
+
+def _said(words: Sequence[str], command: str) -> str:
+    """What an operator tells players: the words as one text."""
+    text = " ".join(words)
+    if not text.isprintable() or len(text.encode()) > _SAID_BYTES_MAX:
+        raise _misused(f"{BUILT_IN[command][0]}: TEXT must be printable and have at most {_SAID_BYTES_MAX} bytes")
+    return text
+
+
+def _text_of(refused: Refused) -> str:
+    """Code and text of a refusal. A game may define one of its own, whose text raises."""
+    try:
+        text = f"{refused.code}: {refused.text}" if refused.text else f"{refused.code}"
+        return text[:_ANSWER_CHARACTERS_MAX]
+    except Exception:
+        return "the refusal cannot be shown"
