@@ -30,7 +30,7 @@ GAME = [
     "Timer",
 ]
 GAME += ["Timer", "ZoneServer", "action"]
-ERRORS = ["DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
+ERRORS = ["ActionRefusedError", "DivergedError", "JoinRefusedError", "ZoneClosedError", "ZoneError"]
 PLAY = ["Behaviour", "Bot", "Event", "Replica", "Update", "ZoneConnection", "connect"]
 
 
