@@ -17,6 +17,11 @@ class Bell(Rules):
     """A bell that rings once a second, and whenever a player rings it."""
 
     stats = {"rings": 0}  # noqa: RUF012
+    kinds = {"rope": {"length": 3}}  # noqa: RUF012
+    board = {"last": ""}  # noqa: RUF012
+
+    def on_start(self) -> None:
+        self.spawn("rope", 5, 6, length=7)
 
     def on_tick(self) -> None:
         if self.tick % self.hz == 0:
@@ -25,10 +30,21 @@ class Bell(Rules):
     @action
     def ring(self, player: Player) -> None:
         player["rings"] += 1
+        self.board["last"] = player.name
 
     @action
     def walk(self, player: Player, vx: Speed, vy: Speed) -> None:
         player.move(vx, vy)
+
+    @action(private=True)
+    def count(self, player: Player, most: int) -> int:
+        if player["rings"] > most:
+            raise Refused("TOO_MANY", "you ring too much")
+        return player["rings"]
+
+    @action(private=True)
+    def whisper(self, player: Player, other: Player, text: str) -> None:
+        other.tell("whisper", player.slot, text)
 
     @action
     def refuse(self, player: Player) -> None:
@@ -69,6 +85,36 @@ def test_act_raises_the_refusal_of_the_rule(zone_server: StartServer, zone_clien
     ann.act("ring")
 
 
+def test_ask_returns_the_answer_or_raises_the_refusal(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Bell)
+    ann = zone_client("ann")
+    ann.act("ring")
+    assert ann.ask("count", 5) == (1,)
+    with pytest.raises(Refused, match="TOO_MANY"):
+        ann.ask("count", 0)
+
+
+def test_receives_returns_what_one_player_alone_is_told(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Bell)
+    ann, bob, cid = zone_client("ann"), zone_client("bob"), zone_client("cid")
+    ann.ask("whisper", bob.slot, "hi")
+    assert [told.values for told in bob.told] == [(ann.slot, "hi")]
+    assert bob.receives("whisper").values == (ann.slot, "hi")
+    assert (ann.told, bob.told, cid.told) == ([], [], [])
+    assert not [event for event in cid.events if event.kind == "whisper"]
+
+
+def test_things_and_board_are_as_of_the_last_action(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Bell)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    ((slot, kind),) = bob.things("rope").items()
+    assert (kind, bob.things()) == ("rope", {slot: "rope"})
+    assert (bob.stat("length", slot), bob.position(slot)) == (7, (5, 6))
+    assert bob.board == {"last": ""}
+    ann.act("ring")
+    assert bob.board == {"last": "ann"}
+
+
 def test_hears_returns_events_of_the_zone(zone_server: StartServer, zone_client: StartClient) -> None:
     server = zone_server(Bell)
     ann = zone_client("ann")
@@ -94,7 +140,7 @@ def test_two_zones_in_one_test_have_separate_ticks(zone_server: StartServer, zon
     ann.wait(20)
     new = zone_server(Bell)
     bob, cid = zone_client("bob"), zone_client("cid", old)
-    assert (bob.players, cid.players) == ({0: "bob"}, {0: "ann", 1: "cid"})
+    assert (bob.players, cid.players) == ({1: "bob"}, {1: "ann", 2: "cid"})
     assert (old.config.hz, new.config.hz, old.port != new.port) == (50, 100, True)
 
 

@@ -14,30 +14,29 @@ import sys
 from collections.abc import Sequence
 
 from zoneclient.connection import ZoneConnection, connect
+from zoneclient.console import Console
 from zoneclient.errors import JoinRefusedError, ZoneClosedError
-from zoneclient.typed_arguments import read_arguments
-from zoneclient.update import Update
 from zoneserver.cli.access import access_settings, explain_connect_error, read_access
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
-from zoneserver.protocol.values import Value
 from zoneserver.support.errors import CannotStartError, CommandError, Exit, UsageError
 from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
 from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_port
 
-__all__ = ["main", "parse_line", "update_lines"]
+__all__ = ["main"]
 
 _SUMMARY = """\
 Play at a console: `python -m zoneclient ann` sends each line that you type, and prints the actions of all players.
 
 It works with any game. A line is sent as the action `say` with that text. A line that begins with / is any action of
-the game; its arguments are written as in Python: `/move 5 -3`, `/say 'hello'`,
-`/tag 1`, `/roll [1, 6]`."""
+the game; its arguments are written as in Python: `/move 5 -3`, `/roll [1, 6]`. A player is named, and the last text
+needs no quotes: `/whisper bob hello there`. `/help` lists the actions, `/who` who is here, `/board` the board."""
 _EXAMPLES = """\
   python -m zoneclient ann                        join the zone on this machine as ann
   python -m zoneclient bob --port 7000            join on another port as bob
+  python -m zoneclient --watch                    see what happens, without a player
   echo 'hello' | python -m zoneclient eve         say one thing, and leave once it is heard
 """
 _EXIT_CODES = """\
@@ -46,8 +45,6 @@ _EXIT_CODES = """\
 
 # How long to wait for the fate of the last lines.
 _FATE_SECONDS = 5.0
-# How many of the players who are there already are listed by name.
-_NAMES_MAX = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,8 +67,15 @@ async def _main(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("zone-client", _SUMMARY, examples=_EXAMPLES, exit_codes=_EXIT_CODES, usage="NAME [flags]")
-    parser.add_argument("name", metavar="NAME", help="the name of your player")
+    parser = Parser(
+        "zone-client",
+        _SUMMARY,
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+        usage="NAME [flags]\n       zone-client --watch [flags]",
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the name of your player")
+    parser.switch("--watch", help="see the zone without a player in it; no name is needed")
     parser.section("server")
     parser.setting("--host", parse=parse_host, default="127.0.0.1", help="address of the server")
     parser.setting("--port", parse=parse_port, default=7777, help="port for players")
@@ -83,66 +87,45 @@ def _parser() -> Parser:
     return parser
 
 
-def parse_line(line: str) -> tuple[str, list[Value]] | None:
-    """Return the action that a line stands for, or None for an empty line. Raises ValueError with a message."""
-    line = line.strip()
-    if not line.startswith("/"):
-        return ("say", [line]) if line else None
-    kind, _, text = line[1:].partition(" ")
-    try:
-        return kind, read_arguments(text)
-    except ValueError as error:
-        form = "write arguments as numbers, True, False, None, 'texts', b'bytes' or [lists], separated by spaces"
-        raise ValueError(f"{error}; {form}: /move 5 -3") from None
-
-
-def update_lines(update: Update) -> list[str]:
-    """Return the lines to print for one tick."""
-    names = list(update.joined.values())
-    if update.resynced and len(names) > _NAMES_MAX:
-        names = [*names[:_NAMES_MAX], f"and {len(names) - _NAMES_MAX:,} more"]
-    lines = [f"* here: {', '.join(names)}"] if update.resynced and names else [f"* {name} is here" for name in names]
-    for event in update.events:
-        is_said = event.kind == "say" and len(event.values) == 1
-        text = str(event.values[0]) if is_said else f"{event.kind} {event.values}"
-        lines.append(f"{event.name or '*'}: {text}")
-    lines += [f"* {name} has left" for name in update.left.values()]
-    lines += [f"! {refusal.code}: {refusal.text}" for refusal in update.refused]
-    # Texts from the server may contain control sequences for the terminal.
-    return list(map(printable, lines))
-
-
 async def _play(arguments: argparse.Namespace) -> int:
+    if arguments.name is None and not arguments.watch:
+        raise UsageError("name your player, or see the zone without one by --watch")
     access = read_access(arguments)
     if arguments.ticket and arguments.secret_file:
         raise UsageError("--ticket and --secret-file exclude each other: the secret makes a ticket")
     if arguments.secret_file and not access.zone:
         raise UsageError("a ticket is for one zone: name it with --zone, as in --zone plaza")
     # Without the name of the zone, a secret in the environment is not meant for this.
-    ticket = arguments.ticket or (access.ticket(arguments.name) if access.zone else b"")
-    player = {"name": arguments.name, "ticket": ticket, "tls": access.context()}
+    ticket = arguments.ticket or (access.ticket(arguments.name or "") if access.zone else b"")
+    player = {"name": arguments.name, "ticket": ticket, "tls": access.context(), "watch": arguments.watch}
     async with connect(arguments.host, arguments.port, **player, leave_timeout=0) as zone:
-        text = f"you are {zone.name}, in {printable(zone.game)}; type a line and press return; Ctrl-D leaves"
+        who = "you watch" if arguments.watch else f"you are {zone.name}, in"
+        text = f"{who} {printable(zone.game)}; type a line and press return, or /help; Ctrl-D leaves"
         print(text, file=sys.stderr)
-        tasks = [asyncio.create_task(_print_updates(zone)), asyncio.create_task(_send_input(zone))]
+        console = Console(zone)
+        tasks = [asyncio.create_task(console.print_updates()), asyncio.create_task(_send_input(console))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if tasks[1] in done and tasks[1].exception() is None:
-                await _print_fates(zone, tasks[0])
+                await _print_fates(zone, console, tasks[0])
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, console.close(), return_exceptions=True)
         for task in done:
             task.result()
     return Exit.OK
 
 
-async def _print_fates(zone: ZoneConnection, printing: asyncio.Task[None]) -> None:
+async def _print_fates(zone: ZoneConnection, console: Console, printing: asyncio.Task[None]) -> None:
     """Go on printing until the server has told what became of the last lines. Raises CommandError if it does not."""
     zone.flush()
     deadline = asyncio.get_running_loop().time() + _FATE_SECONDS
-    while zone.unsettled and not printing.done():
+    settled_tick: int | None = None
+    # A refusal comes ahead of the frame of its tick, and is printed together with that.
+    while (settled_tick is None or console.tick <= settled_tick) and not printing.done():
+        if not zone.unsettled and settled_tick is None:
+            settled_tick = zone.replica.tick
         if asyncio.get_running_loop().time() > deadline:
             raise CommandError(f"the server did not tell within {_FATE_SECONDS:g} s what became of the last lines")
         await asyncio.wait({printing}, timeout=0.02)
@@ -150,20 +133,13 @@ async def _print_fates(zone: ZoneConnection, printing: asyncio.Task[None]) -> No
         printing.result()
 
 
-async def _print_updates(zone: ZoneConnection) -> None:
-    async for update in zone:
-        for line in update_lines(update):
-            print(line, flush=True)
-
-
-async def _send_input(zone: ZoneConnection) -> None:
+async def _send_input(console: Console) -> None:
     """Do the typed actions until the end of the input."""
     typed = asyncio.StreamReader(limit=sys.maxsize)
     read_stdin(lambda data: typed.feed_data(data) if data else typed.feed_eof())
     while line := await typed.readline():
         try:
-            action = parse_line(line.decode(errors="replace"))
-            if action is not None:
-                zone.act(action[0], *action[1])
+            for answer in await console.enter(line.decode(errors="replace")):
+                print(answer, flush=True)
         except (TypeError, ValueError) as error:
-            print(f"! {error}", file=sys.stderr)
+            print(f"! {printable(str(error))}", file=sys.stderr)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from zoneserver.protocol.values import Plain, Value
 
-__all__ = ["read_arguments"]
+__all__ = ["read_argument", "read_arguments", "split_word"]
 
 _TEXT = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 # A word ends at a space that is in no text and in no list.
@@ -18,23 +18,28 @@ _PLAIN = int | float | str | bytes | None
 
 def read_arguments(text: str) -> list[Value]:
     """Return the arguments in `text`, such as `5 -3 'hello' [1, 2] None b'raw'`. Raises ValueError."""
-    return list(map(_argument, _words(text)))
+    return list(map(read_argument, _words(text)))
 
 
 def _words(text: str) -> Iterator[str]:
-    place = len(text) - len(text.lstrip())
-    while place < len(text):
-        word = _WORD.match(text, place)
-        if word is None:
-            raise ValueError(f"a text or a list has no end: {text[place:]:.40}")
-        yield word[0]
-        place = len(text) - len(text[word.end() :].lstrip())
+    while text := text.lstrip():
+        word, text = split_word(text)
+        yield word
 
 
-def _argument(word: str) -> Value:
+def split_word(text: str) -> tuple[str, str]:
+    """Return the first argument in a text that begins with one, and the rest. Raises ValueError."""
+    word = _WORD.match(text)
+    if word is None:
+        raise ValueError(f"a text or a list has no end: {text:.40}")
+    return word[0], text[word.end() :]
+
+
+def read_argument(word: str) -> Value:
+    """Return the value of one argument. Raises ValueError."""
     try:
         value = ast.literal_eval(word)
-    except (SyntaxError, TypeError, RecursionError, MemoryError):
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"{word:.40} is not a value") from None
     if isinstance(value, _PLAIN):
         return value
