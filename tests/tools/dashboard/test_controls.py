@@ -27,6 +27,79 @@ class Keys:
         return self.controls
 
 
+class Kicks:
+    """Notes who is kicked; objects to bot-2."""
+
+    def __init__(self) -> None:
+        self.kicked: list[str] = []
+
+    def objection(self, name: str) -> str:
+        return "it is protected" if name == "bot-2" else ""
+
+    def __call__(self, name: str) -> str:
+        self.kicked.append(name)
+        return f"kicking {name} ..."
+
+
+def test_arrows_select_a_session_and_enter_shows_its_details() -> None:
+    keys, server = Keys(120, 36), screen_state().server
+    assert server.sessions is not None
+    names = [session.name for session in server.sessions.sessions]
+
+    def selected(*pressed: str) -> str | None:
+        for key in pressed:
+            keys.controls.press(key)
+        return keys.controls.screen_state(server).selected
+
+    assert selected() is None
+    assert selected("up") is None
+    assert selected("down") == names[0]
+    assert selected("down", "down") == names[2]
+    assert selected(*["down"] * 60) == names[-1]
+    assert selected(*["up"] * 39) == names[0]
+    assert not keys.controls.screen_state(server).details
+    assert selected("\n") == names[0]
+    assert keys.controls.screen_state(server).details
+    keys.press("d")
+    assert not keys.controls.screen_state(server).details
+    assert selected("up") is None
+    keys.press("\n")
+    assert not keys.controls.screen_state(server).details
+    assert Keys(80, 24).press("").lists == ()
+
+
+def test_down_shows_the_sessions_where_they_are_hidden() -> None:
+    keys = Keys(80, 24)
+    keys.controls.press("up")
+    assert keys.controls.lists == ()
+    keys.controls.press("down")
+    assert keys.controls.lists == ("sessions",)
+
+
+def test_kick_asks_before_and_only_yes_kicks() -> None:
+    kicks = Kicks()
+    controls, server = Controls(lambda: (120, 36), bool, UNICODE, kicks), screen_state().server
+
+    def notice(*pressed: str) -> str:
+        for key in pressed:
+            controls.press(key)
+        return controls.screen_state(server).notice
+
+    assert notice("k") == "select a session with the arrow keys first"
+    controls.screen_state(server)
+    assert notice("down", "down", "k") == "kick bot-1? y/n"
+    assert notice("q") == "bot-1 stays"
+    assert not controls.over
+    assert notice(" ") == ""
+    assert kicks.kicked == []
+    assert notice("k", "y") == "kicking bot-1 ..."
+    assert notice("y") == ""
+    assert kicks.kicked == ["bot-1"]
+    assert notice("down", "k") == "cannot kick: it is protected"
+    assert notice("y") == ""
+    assert kicks.kicked == ["bot-1"]
+
+
 def test_sort_keys_show_the_sessions_first_and_then_change_the_column() -> None:
     small = Keys(80, 24)
     assert small.controls.lists == ()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.dashboards import (
+    PATIENCE,
     Server,
     dashboard,
     free_port,
@@ -99,6 +100,33 @@ def test_screen_lists_a_player_and_then_the_close_reason(server: Server, termina
     assert terminal.wait_for_end() == 0
     assert b"recent closes" in terminal.output, "the last screen stays on the terminal"
     assert terminal.attributes() == terminal.before
+
+
+def test_selected_player_is_shown_in_detail_and_kicked_after_a_question(server: Server) -> None:
+    terminal = in_terminal(dashboard(server), columns=120, rows=36)
+    try:
+        with joined(server, "eve") as sock:
+            terminal.wait_for(b"eve")
+            terminal.press(b"\x1b[B")
+            terminal.wait_for(b"details")
+            terminal.press(b"\n")
+            terminal.wait_for(b"refusals_total")
+            terminal.press(b"k")
+            terminal.wait_for(b"kick eve? y/n")
+            terminal.press(b"n")
+            terminal.wait_for(b"eve stays")
+            terminal.press(b"\nk")
+            terminal.wait_for(b"kick eve? y/n")
+            terminal.press(b"y")
+            terminal.wait_for(b"eve is kicked")
+            terminal.wait_for(b"KICKED")
+            sock.settimeout(PATIENCE)
+            while sock.recv(65_536):
+                pass
+        terminal.press(b"q")
+        assert terminal.wait_for_end() == 0
+    finally:
+        terminal.close()
 
 
 def test_reset_key_clears_the_lists_and_says_since_when(server: Server, terminal: Terminal) -> None:

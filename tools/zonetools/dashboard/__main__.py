@@ -40,7 +40,8 @@ _EXIT_CODES = """\
 0 ended as requested (also by q and Ctrl-C), 2 wrong usage, 3 no server answers --once
 
 keys: q quit, ? help, space pause, tab shows the sessions and then the closed ones, < and > sort the
-sessions by another column, + and - change the time that charts cover, r resets the totals to zero"""
+sessions by another column, the arrows select a session, enter shows its details, k kicks its player if
+the server runs on this machine, + and - change the time that charts cover, r resets the totals to zero"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

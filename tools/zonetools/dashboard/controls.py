@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from zoneserver.admin.stats import SESSION_SORTS
 from zonetools.dashboard.data.monitor import WINDOWS, ServerState
@@ -11,13 +12,38 @@ from zonetools.dashboard.screen.glyphs import Glyphs
 from zonetools.dashboard.screen.view import ScreenState, lists_shown, next_panel
 
 
-class Controls:
-    """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts."""
+class Kick(Protocol):
+    """Throws players out."""
 
-    def __init__(self, size: Callable[[], tuple[int, int]], reset: Callable[[], None], glyphs: Glyphs) -> None:
+    def objection(self, name: str) -> str:
+        """Why the player of this name cannot be thrown out from here; empty if that is possible."""
+
+    def __call__(self, name: str) -> str:
+        """Throws the player out. Returns a text for the user, while the server is asked."""
+
+
+class Controls:
+    """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts; `kick`
+    throws players out."""
+
+    def __init__(
+        self,
+        size: Callable[[], tuple[int, int]],
+        reset: Callable[[], None],
+        glyphs: Glyphs,
+        kick: Kick | None = None,
+    ) -> None:
         self._size = size
         self._reset = reset
         self._glyphs = glyphs
+        self._kick = kick
+        # The names in the list of sessions, in its order; the selected name; the name of whom to kick if the answer is
+        # yes; what stands in place of the keys until the next one.
+        self._names: list[str] = []
+        self._selected: str | None = None
+        self._doomed: str | None = None
+        self._details = False
+        self.notice = ""
         self.changed = asyncio.Event()
         """Set when the screen has to be drawn again."""
         self.over = False
@@ -35,16 +61,28 @@ class Controls:
 
     def screen_state(self, server: ServerState) -> ScreenState:
         """What the screen shows of this server with the present settings."""
-        return ScreenState(server, WINDOWS[self._window], self.paused, self._help, self._panel, self._glyphs)
+        self._names = [session.name for session in server.sessions.sessions] if server.sessions else []
+        shown = WINDOWS[self._window], self.paused, self._help, self._panel, self._glyphs
+        return ScreenState(server, *shown, self._selected, self._details, self.notice)
 
     def settle(self) -> None:
         """End pause and help, so that the screen shows the zone as it is now."""
-        self.paused = self._help = False
+        self.paused = self._help = self._details = False
+        self._selected = None
 
     def press(self, key: str) -> None:
         """Do what the key means; a key without a meaning only has the screen drawn again."""
-        if key in ("q", "Q"):
+        doomed, self._doomed, self.notice = self._doomed, None, ""
+        if doomed is not None:
+            self.notice = f"{doomed} stays" if self._kick is None or key not in ("y", "Y") else self._kick(doomed)
+        elif key in ("q", "Q"):
             self.over = True
+        elif key in ("up", "down"):
+            self._move(1 if key == "down" else -1)
+        elif key in ("\n", "\r", "d"):
+            self._details = self._selected in self._names and not self._details
+        elif key == "k":
+            self._ask()
         elif key == "?":
             self._help = not self._help
         elif key == " ":
@@ -66,3 +104,22 @@ class Controls:
             self.paused = False
             self._reset()
         self.changed.set()
+
+    def _move(self, step: int) -> None:
+        """Selects the next or the previous session; none above the first."""
+        if step > 0 and "sessions" not in self.lists:
+            self._panel = "sessions"
+        place = self._names.index(self._selected) if self._selected in self._names else -1
+        place = min(place + step, len(self._names) - 1)
+        self._selected = self._names[place] if place >= 0 else None
+
+    def _ask(self) -> None:
+        """Asks whether to kick the player of the selected session."""
+        if self._selected not in self._names or self._kick is None:
+            self.notice = "select a session with the arrow keys first"
+            return
+        objection = self._kick.objection(self._selected)
+        if objection:
+            self.notice = f"cannot kick: {objection}"
+        else:
+            self._doomed, self.notice = self._selected, f"kick {self._selected}? y/n"

@@ -19,11 +19,12 @@ else:
     _has_termios = True
 
 # An arrow or function key sends an escape sequence: its letters are not keys that the user pressed.
-_ESCAPED = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
+_KEY = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?|[^\x1b]", re.DOTALL)
+_ARROWS = {b"\x1b[A": "up", b"\x1bOA": "up", b"\x1b[B": "down", b"\x1bOB": "down"}
 
 
 class Keyboard:
-    """Calls `pressed` with each character typed between `open` and `close`.
+    """Calls `pressed` with each character typed between `open` and `close`, and with `up` and `down` for these arrows.
 
     Ctrl-C and Ctrl-Z still raise their signals. If standard input is no terminal, `pressed` is never
     called. `close` restores the terminal's attributes and may be called at any time.
@@ -76,5 +77,7 @@ class Keyboard:
         if not data:
             # At end of file the descriptor stays readable for ever, and the loop would spin.
             self._stop_reading()
-        for character in _ESCAPED.sub(b"", data).decode("ascii", "ignore"):
-            self._pressed(character)
+        for key in _KEY.findall(data):
+            name = _ARROWS.get(key) or ("" if key[:1] == b"\x1b" else key.decode("ascii", "ignore"))
+            if name:
+                self._pressed(name)

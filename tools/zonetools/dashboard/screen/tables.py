@@ -7,14 +7,14 @@ that the list is sorted by.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 from rich.text import Text
 
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size
-from zonetools.dashboard.screen.glyphs import Glyphs, clip, heading
+from zonetools.dashboard.screen.glyphs import Glyphs, clip, fit, heading
 
 Row = TypeVar("Row")
 
@@ -42,13 +42,30 @@ class Column(Generic[Row]):
         return self.name.partition(" ")[0]
 
 
-def sessions(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """The first sessions in the sort order, below a heading: at most `height` lines."""
+def sessions(
+    listed: SessionList | None, width: int, height: int, glyphs: Glyphs, selected: str | None = None
+) -> list[Text]:
+    """The first sessions in the sort order, below a heading: at most `height` lines. The session with the name
+    `selected` is among them, and marked."""
     if listed is None:
         return [heading("sessions", "", width, glyphs)]
     note = f"of {format_count(listed.players)}, sorted by {listed.sort}"
-    table = _table(_SESSIONS, listed.sessions, width, height - 1, glyphs, listed.sort)
+    names, rows = [session.name for session in listed.sessions], max(1, height - 2)
+    marked = names.index(selected) if selected in names else None
+    first = 0 if marked is None else max(0, marked - rows + 1)
+    table = _table(_SESSIONS, listed.sessions[first:], width, height - 1, glyphs, listed.sort)
+    if marked is not None and marked - first + 1 < len(table):
+        table[marked - first + 1].stylize("reverse")
     return [heading("sessions", note, width, glyphs), *table]
+
+
+def details(session: SessionStats, width: int) -> list[Text]:
+    """Everything that is known about one session, a line for each field."""
+    shown = [(field.name, getattr(session, field.name)) for field in fields(session)]
+    lines = [
+        Text(f"{name:<18}", "bold").append("-" if value is None else str(value), "not bold") for name, value in shown
+    ]
+    return [fit(line, width) for line in lines]
 
 
 def closes(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:

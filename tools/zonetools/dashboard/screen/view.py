@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from zoneserver.admin.stats import SessionStats
 from zoneserver.support.format import format_duration
 from zonetools.dashboard.data.monitor import ServerState
 from zonetools.dashboard.screen import panels, tables
@@ -39,6 +40,9 @@ _KEYS = (
     ("r", "reset"),
 )
 
+# The keys while a session is selected.
+_SESSION_KEYS = (("enter", "details"), ("k", "kick"), ("q", "quit"), ("?", "help"))
+
 _HELP = """\
 players      in the zone, and the most that it admits
 tick p99     99 % of ticks in 10 s took less. Fine is below
@@ -52,7 +56,9 @@ behind       sessions that skip frames: their send waits
 skipped      frames that those sessions did not get
 dilation     below 100 %: time runs slower to bear the load
 the map      where players are; colour: players in one cell
-sessions     tab shows them; < > sort by another column
+sessions     tab shows them; < > sort by another column;
+             arrows select one, enter shows its details,
+             k kicks its player, on the server's machine
   rtt        round trip, as the server's kernel measures it
   actions    actions in since the player joined
 closes       sessions that ended, and why
@@ -72,6 +78,17 @@ class ScreenState:
     panel: str = ""
     """The list that the user has selected: `sessions`, `closes` or none."""
     glyphs: Glyphs = UNICODE
+    selected: str | None = None
+    """The name of the session that the user has selected."""
+    details: bool = False
+    """Whether the details of the selected session are shown."""
+    notice: str = ""
+    """A question or an answer in place of the keys at the bottom."""
+
+    def session(self) -> SessionStats | None:
+        """The selected session, while it is in the list."""
+        listed = self.server.sessions
+        return next((each for each in listed.sessions if each.name == self.selected), None) if listed else None
 
 
 def render(state: ScreenState, width: int, height: int, footer: bool = True) -> Text:
@@ -84,6 +101,8 @@ def render(state: ScreenState, width: int, height: int, footer: bool = True) -> 
         body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in _HELP.splitlines()]
     elif not state.server.samples:
         body = _waiting(state, width, body_height)
+    elif state.details and (session := state.session()) is not None:
+        body = tables.details(session, width)
     else:
         body = _body(state, width, body_height, lists_shown(state.panel, width, height))
     body = [fit(line, width) for line in body[:body_height]]
@@ -185,7 +204,11 @@ def _header(state: ScreenState, width: int) -> Text:
 
 
 def _footer(state: ScreenState, width: int, height: int) -> Text:
-    """The keys that have an effect, spread over the width."""
+    """The notice, else the keys that have an effect, spread over the width."""
+    if state.notice:
+        return fit(Text(f" {state.notice}", "bold yellow"), width)
+    if state.session() is not None and not state.help:
+        return fit(Text(" ").append_text(_keys(_SESSION_KEYS, 3)), width)
     keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or len(_views(width, height)) > 1]
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
@@ -217,11 +240,11 @@ def _body(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -
 def _lists(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
     listed, glyphs = state.server.sessions, state.glyphs
     if lists == ("sessions",):
-        return tables.sessions(listed, width, height, glyphs)
+        return tables.sessions(listed, width, height, glyphs, state.selected)
     if lists == ("closes",):
         return tables.closes(listed, width, height, glyphs)
     left_width = max(_SESSIONS_WIDTH, round(width * _SESSIONS_SHARE))
-    left = tables.sessions(listed, left_width, height, glyphs)
+    left = tables.sessions(listed, left_width, height, glyphs, state.selected)
     right = tables.closes(listed, width - left_width - _GAP, height, glyphs)
     return _beside(left, right, left_width + _GAP, height)
 
