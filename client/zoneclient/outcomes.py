@@ -77,14 +77,13 @@ class Outcomes:
 
     def in_frame(self, seq_bytes: Iterable[int]) -> None:
         """TICK: the player's own slot stands in `acted` and in events, with these low bytes."""
-        newest = 0
-        for seq_byte in seq_bytes:
-            seq = next((seq for seq in self._unanswered if seq & 0xFF == seq_byte), 0)
-            if seq:
-                self._settle(seq, True)
-                newest = max(newest, seq)
-        if newest:
-            self._pass(newest)
+        # An action may stand in a frame several times: it is settled only when all of them have been read.
+        same = [next((seq for seq in self._unanswered if seq & 0xFF == seq_byte), 0) for seq_byte in seq_bytes]
+        found = {seq for seq in same if seq}
+        for seq in found:
+            self._settle(seq, True)
+        if found:
+            self._pass(max(found))
 
     def in_snapshot(self, seq_byte: int) -> None:
         """SNAPSHOT: it stands in place of frames, and the player's own slot has this low byte in column `seq`."""

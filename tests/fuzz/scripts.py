@@ -14,8 +14,8 @@ __all__ = ["GOLDEN", "RECIPE", "Script", "payload_of"]
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent.parent / "vectors.json").read_text(encoding="utf-8"))
 GOLDEN = [
     bytes.fromhex(vector["hex"])
-    for vector in VECTORS["messages"] + VECTORS["refused"] + VECTORS["not_deflated"]
-    if vector.get("direction") != "stream"
+    for section in ("messages", "client_refuses", "server_refuses")
+    for vector in VECTORS[section]
 ]
 """Every golden message, and every golden payload that decoders must reject."""
 RECIPE = b"\xc1"

@@ -40,7 +40,6 @@ from zoneserver.protocol.messages import (
     Welcome,
     op_of,
 )
-from zoneserver.protocol.values import Value
 from zoneserver.zone.frame_history import Form, Message
 
 __all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
@@ -265,9 +264,10 @@ def received(deframer: Deframer, piece: bytes, limit: int | None) -> list[bytes]
 def is_sendable(message: ClientMessage | ServerMessage) -> bool:
     """Whether a message may be encoded.
 
-    An action with a column or an array in it is decoded, for the game to refuse it. Encoding it raises TypeError.
+    An action with an array within an array is decoded, for the game to refuse it. Encoding it raises TypeError.
     """
-    if not isinstance(message, Act) or all(isinstance(arg, Value) for action in message.actions for arg in action):
+    lists = [arg for action in message.actions for arg in action if type(arg) is tuple] if type(message) is Act else []
+    if not any(type(item) is tuple for items in lists for item in items):
         return True
     try:
         message.encode()

@@ -1,6 +1,7 @@
 """PROTOCOL.md agrees with the code: its worked example, its tables and its limits."""
 
 import re
+import unicodedata
 import zlib
 
 import pytest
@@ -12,7 +13,17 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.decoding import WireError, decode_client, decode_server
 from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
-from zoneserver.protocol.messages import DEFLATE, SERVER_PAYLOAD_BYTES, Act, Hello, Op, Tick
+from zoneserver.protocol.messages import (
+    DEFLATE,
+    PROTOCOL_VERSION,
+    SERVER_PAYLOAD_BYTES,
+    WATCH,
+    Act,
+    Hello,
+    Op,
+    Tick,
+)
+from zoneserver.protocol.player_names import is_name
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.zone.rules import Player
 
@@ -107,14 +118,34 @@ def test_every_op_has_a_row() -> None:
         assert f"| {op.value} | {op.name} |" in PAGE
 
 
-def test_the_page_names_the_encoding_and_the_limit_of_deflated_messages() -> None:
-    assert f"`{DEFLATE}`, for [DEFLATED]" in PAGE
+def test_the_page_names_the_options_and_the_limit_of_deflated_messages() -> None:
+    for option in (DEFLATE, WATCH):
+        assert f"| `{option}` |" in PAGE
     assert f"inflated where it was deflated | {SERVER_PAYLOAD_BYTES // 2**20} MiB |" in PAGE
-    asking = Hello(2, "ann", b"", [DEFLATE] * ACTIONS_PER_PACKET)
-    assert f"array of at most {len(asking.encodings)} str" in PAGE
-    assert decode_client(asking.encode()) == asking._replace(encodings=tuple(asking.encodings))
+    asking = Hello(PROTOCOL_VERSION, "ann", b"", (DEFLATE,) * ACTIONS_PER_PACKET)
+    assert f"array of at most {len(asking.options)} str" in PAGE
+    assert decode_client(asking.encode()) == asking
     with pytest.raises(WireError):
-        decode_client(asking._replace(encodings=[*asking.encodings, DEFLATE]).encode())
+        decode_client(asking._replace(options=(*asking.options, DEFLATE)).encode())
+
+
+def test_the_page_is_about_the_version_of_the_code() -> None:
+    assert PAGE.startswith(f"# The protocol, version {PROTOCOL_VERSION}\n")
+
+
+def test_the_page_allows_the_names_that_the_server_allows() -> None:
+    """The list of invisible code points in the page is that of the code."""
+    section = PAGE.partition("#### Names\n")[2].partition("#### ")[0]
+    listed = set[int]()
+    for first, last in re.findall(
+        r"U\+([0-9A-F]{4,5})(?:\s+to\s+U\+([0-9A-F]{4,5}))?", section.partition("- these")[2]
+    ):
+        listed |= set(range(int(first, 16), int(last or first, 16) + 1))
+    for code in range(0x110000):
+        category = unicodedata.category(chr(code))
+        hidden = category in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs"} or code & 0xFFFE == 0xFFFE
+        hidden |= 0xFDD0 <= code <= 0xFDEF or code == 0xFE0F or code in listed
+        assert is_name(f"-{chr(code)}-") == (not hidden or code in {0x20, 0xFE0F}), hex(code)
 
 
 def test_every_code_has_a_row_with_its_retry() -> None:
@@ -130,7 +161,10 @@ def test_the_page_names_the_default_limits() -> None:
     assert f"| {limits.actions_per_tick} | refused with `TOO_MANY_ACTIONS`" in PAGE
     assert f"| {limits.handshake_seconds:g} s of connecting |" in PAGE
     assert f"| {limits.stall_seconds:g} s | `SLOW_CONSUMER` |" in PAGE
-    assert (limits.send_hard_bytes, limits.send_soft_bytes) == (1024 * 1024, 256 * 1024)
+    assert (
+        f"{limits.actions_per_second:g} actions a second and {limits.actions_burst:g} at once: then a client never"
+        in PAGE
+    )
     assert f"| packets | {limits.frames_per_second:g} | {limits.frames_burst:g} |" in PAGE
     kib = f"{limits.bytes_per_second / 1024:g} KiB | {limits.bytes_burst / 1024:g} KiB"
     assert f"| bytes, lengths included | {kib} |" in PAGE

@@ -339,7 +339,7 @@ _SERVER_DECODERS: dict[int, Callable[[tuple[Any, ...]], ServerMessage]] = {
     Op.WELCOME: _decode_welcome,
     Op.SNAPSHOT: _decode_snapshot,
     Op.TICK: _decode_tick,
-    Op.PONG: lambda message: messages.Pong(*_integers(message[1:4])),
+    Op.PONG: lambda message: messages.Pong(*_integers((message[1], message[2], message[3]))),
     Op.REFUSED: lambda message: messages.Refusal(*_integers(message[1:3]), *_texts(message[3:5])),
     Op.TOLD: _decode_told,
     Op.ANSWERED: _decode_answered,

@@ -13,14 +13,22 @@ NAME_TEXT = (
 )
 """The condition of `is_name`, as a sentence for people."""
 
-# Characters that Python calls printable and that show nothing, as (first, last): Default_Ignorable_Code_Point of
-# Unicode, as far as its category is allowed in a name; then characters with a blank glyph.
-_IGNORABLE = (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164)
-_IGNORABLE_BEYOND = (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0100, 0xE01EF)
+# Categories that a name must not contain: controls, invisible formatting, surrogates, private use, separators.
+# Unassigned code points are allowed: a newer Unicode than that of this Python may show them.
+_FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+# Code points of other categories that show nothing, as (first, last): Default_Ignorable_Code_Point of Unicode, reserved
+# ones included; code points with a blank glyph; the noncharacters between the scripts.
+_IGNORABLE = (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0x2065, 0x2065)
+_IGNORABLE_BEYOND = (0xFE00, 0xFE0E), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF)
 _BLANK = (0x2800, 0x2800), (0x13441, 0x13442), (0x16FE4, 0x16FE4), (0x1D159, 0x1D159)
+_NO_CHARACTER = ((0xFDD0, 0xFDEF),)
 _UNSEEN = frozenset(
-    chr(code) for first, last in (*_IGNORABLE, *_IGNORABLE_BEYOND, *_BLANK) for code in range(first, last + 1)
+    chr(code)
+    for first, last in (*_IGNORABLE, *_IGNORABLE_BEYOND, *_BLANK, *_NO_CHARACTER)
+    for code in range(first, last + 1)
 )
+# Asks for the coloured form of the symbol before it, as behind the heart that phones type.
+_COLOURED = "\ufe0f"
 
 
 def is_name(text: str) -> bool:
@@ -30,9 +38,17 @@ def is_name(text: str) -> bool:
     """
     return (
         0 < len(text) <= NAME_CHARACTERS
-        and text.isprintable()
         and text == text.strip()
         and _UNSEEN.isdisjoint(text)
         # A combining mark at the start; so a name does not consist of marks alone.
         and unicodedata.category(text[0])[0] != "M"
+        and all(map(_is_allowed, text, " " + text))
     )
+
+
+def _is_allowed(character: str, before: str) -> bool:
+    """Whether a name may have this character behind the one before it."""
+    if character == _COLOURED:
+        return unicodedata.category(before)[0] not in "LMZ"
+    category = unicodedata.category(character)
+    return category not in _FORBIDDEN and (category != "Zs" or character == " ") and ord(character) & 0xFFFE != 0xFFFE

@@ -1,0 +1,1 @@
+"""Writes `tests/vectors.json`: `python -m golden` in the folder `tests`."""
