@@ -67,6 +67,17 @@ def test_snapshot_that_holds_no_newer_action_tells_nothing(told: int) -> None:
     assert len(outcomes) == 255
 
 
+def test_snapshot_that_may_hold_the_same_action_as_before_tells_nothing() -> None:
+    outcomes = outcomes_of(257)
+    outcomes.in_frame([3])
+    for seq in range(4, 257):
+        outcomes.answered(seq)  # Private actions, which leave the byte in a snapshot alone.
+    outcomes.sent(258)
+    outcomes.sent(259)
+    outcomes.in_snapshot(3)
+    assert fates(outcomes, range(257, 260)) == [None, None, None]
+
+
 def test_refusal_settles_its_action_alone() -> None:
     outcomes = outcomes_of(3)
     outcomes.refused(Refusal(1, 2, "NO", ""))
