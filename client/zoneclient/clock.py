@@ -47,7 +47,9 @@ class Clock:
         """Return the tick at which the zone is now: 12.5 is the middle between the ends of tick 12 and tick 13."""
         self._advance(now)
         middle = self._low if math.isinf(self._high) else (self._low + self._high) / 2
-        self._shown = max(self._shown, min(middle, self._latest()))
+        # Beyond this tick the next frame would have arrived.
+        latest = self._newest + 1 + self._rate * ((self.rtt or 0.0) + _OVERDUE_SECONDS)
+        self._shown = max(self._shown, min(middle, latest))
         return self._shown
 
     def tick_arrived(self, tick: int, dilation: float, now: float) -> None:
@@ -57,12 +59,8 @@ class Clock:
         low = tick + self._rate * (self._at - now)
         self._newest = max(self._newest, tick)
         self._rate = self._hz * dilation
-        if low > self._high:
-            self._high = low + (math.inf if self.rtt is None else self.rtt * self._rate)
         self._low = max(self._low, low)
-        latest = max(low, self._latest())
-        if self._low > latest:
-            self._low = self._high = latest  # The zone stood still, and the bounds ran on.
+        self._high = max(self._high, self._low)
 
     def pong_arrived(self, tick: int, microseconds: int, sent: float, now: float) -> None:
         """The answer to the PING of the moment `sent` arrived at `now`: so long ago tick `tick` had ended."""
@@ -72,13 +70,9 @@ class Clock:
         low = tick + min(1.0, microseconds * 1e-6 * self._rate) + self._rate * (self._at - now)
         high = low + self.rtt * self._rate
         if low > self._high or high < self._low:
-            self._low, self._high = low, high  # The bounds ran at a wrong rate.
+            self._low, self._high = low, high  # The bounds ran at a wrong rate, or the zone stood still.
         else:
             self._low, self._high = max(self._low, low), min(self._high, high)
-
-    def _latest(self) -> float:
-        """The tick beyond which the next frame would have arrived."""
-        return self._newest + 1 + self._rate * ((self.rtt or 0.0) + _OVERDUE_SECONDS)
 
     def _advance(self, now: float) -> None:
         """Let the bounds run on to `now`."""

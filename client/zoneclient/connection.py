@@ -194,8 +194,6 @@ class ZoneConnection:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise ZoneClosedError(*receiver.fail(str(error))) from error
-        finally:
-            receiver.arrived.set()  # Another task may wait for what this message has told.
         if self._turn_bytes > _TURN_BYTES:
             self._turn_bytes = 0
             await asyncio.sleep(0)

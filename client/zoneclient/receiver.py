@@ -39,7 +39,7 @@ class Receiver(ClientProtocol):
         self.waiting: deque[tuple[bytes, float]] = deque()
         self.waiting_bytes = 0
         self.arrived = asyncio.Event()
-        """Set when something has arrived or a waiting message was processed."""
+        """Set when something has arrived, and when the connection has ended."""
         self.closed: asyncio.Future[Bye] = self.loop.create_future()
         self.clock: Clock
         """Set by WELCOME."""
