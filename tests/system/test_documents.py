@@ -88,7 +88,8 @@ def test_test_files_of_a_page_pass(page: Page, tmp_path: Path) -> None:
 
 MODULES = (zoneserver, zoneserver.testing, zoneclient)
 WITH_MEMBERS = (
-    *(zoneserver.Rules, zoneserver.Player, Config, Limits, zoneserver.testing.TestClient),
+    *(zoneserver.Rules, zoneserver.Entity, zoneserver.Player, zoneserver.Thing),
+    *(Config, Limits, zoneserver.testing.TestClient),
     *(zoneclient.ZoneConnection, zoneclient.Update, zoneclient.Event, zoneclient.Replica, zoneclient.Behaviour),
 )
 # For the fixtures alone.
@@ -96,10 +97,12 @@ INTERNAL = {"TestClient.joined"}
 
 
 def members(owner: type) -> set[str]:
-    """The public methods and attributes of a class: those in its body, and those that `__init__` sets."""
+    """The public methods and attributes of a class: those in its body, and those that `__init__` sets. What its base
+    class has already is documented there."""
     names = {*vars(owner), *inspect.get_annotations(owner)}
     if inspect.isfunction(init := vars(owner).get("__init__")):
         names |= {str(step.argval) for step in dis.get_instructions(init) if step.opname == "STORE_ATTR"}
+    names -= set(dir(owner.__base__))
     return {name for name in names if not name.startswith("_") and f"{owner.__name__}.{name}" not in INTERNAL}
 
 
@@ -121,7 +124,7 @@ def test_every_public_name_has_a_heading_and_an_example(module: Any) -> None:
 
 @pytest.mark.parametrize("owner", WITH_MEMBERS, ids=lambda owner: owner.__name__)
 def test_every_public_member_has_a_row(owner: type) -> None:
-    assert documented(f"`{owner.__name__}`") - {"player"} == members(owner)
+    assert documented(f"`{owner.__name__}`") - {"entity"} == members(owner)
 
 
 @pytest.mark.parametrize("values", [Config(), Limits()], ids=lambda values: type(values).__name__)

@@ -20,6 +20,10 @@ class Entity:
     """A player or a thing in the zone. It is valid until it leaves or is removed.
 
     The state of an entity that is gone raises LookupError, to read and to write: another one may have the slot.
+
+    >>> def halfway(a: Entity, b: Entity) -> tuple[int, int]:
+    ...     (ax, ay), (bx, by) = a.position, b.position
+    ...     return (ax + bx) // 2, (ay + by) // 2
     """
 
     __slots__ = ("_frame", "_present", "_slot", "_stat_indexes", "_world")
@@ -229,7 +233,13 @@ class Player(Entity):
 
 
 class Thing(Entity):
-    """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed."""
+    """A thing in the zone that is no player: `Rules.spawn` makes it. It is valid until it is removed.
+
+    >>> def burn(tree: Thing) -> None:
+    ...     tree["wood"] -= 1
+    ...     if tree["wood"] == 0:
+    ...         tree.remove()
+    """
 
     __slots__ = ("_number", "_take_out")
 
