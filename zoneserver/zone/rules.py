@@ -203,6 +203,8 @@ class Rules:
     """All things in the zone, by slot, to read. `Thing.remove` takes one out."""
     is_trial: bool = False
     """True while `zoneserver check` plays the game: no real player is in, and nothing outside may be changed."""
+    settings: ClassVar[Mapping[str, Any]] = {}
+    setting: Mapping[str, Any]
     _zone_frame: FrameBuilder
     _zone_population: Population
     _zone_events: Callable[[str, Sequence[Any]], Sequence[Any]] | None
@@ -314,3 +316,7 @@ class Rules:
         seconds below zero.
         """
         return self._zone_timers.after(ticks, callback, arguments, seconds=seconds)
+
+
+def command(handler: Handler) -> Handler:
+    return handler

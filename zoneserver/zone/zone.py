@@ -128,6 +128,7 @@ class Zone:
         set_attributes(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
         set_attributes(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
         set_attributes(rules, _zone_events=hold_events(rules))
+        set_attributes(rules, setting=dict(rules.settings))
         try:
             rules.on_start()
         except KeyboardInterrupt:
