@@ -1,4 +1,4 @@
-"""`zoneserver new`: the new game passes its own test and the check."""
+"""`zoneserver new`: the new game passes its own tests and the check."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli import main as cli
 
 
-def test_a_new_game_passes_its_own_test_and_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_game_passes_its_own_tests_and_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "deep" / "my_game"
     assert cli.main(["new", str(folder)]) == 0
     said = capsys.readouterr().out
     assert f"cd {folder}" in said
     assert "-m zoneclient ann " in said
     assert sorted(path.name for path in folder.iterdir()) == ["my_game.py", "test_my_game.py"]
+    assert len((folder / "my_game.py").read_text().splitlines()) <= 50
     for command, words in (
         (["zoneserver", "check", "my_game:MyGame"], "nothing is wrong with it"),
-        (["pytest", "-p", "no:asyncio", "-p", "no:cacheprovider"], "3 passed"),
+        (["pytest", "-p", "no:asyncio", "-p", "no:cacheprovider"], "5 passed"),
     ):
         assert f"-m {' '.join(command[:3])}" in said or command[0] == "pytest"
         done = subprocess.run(

@@ -29,8 +29,8 @@ def commands(page: Page, program: str) -> list[str]:
     return [re.split(r"  +#", line)[0] for line in shell.splitlines() if line.split()[:1] == [program]]
 
 
-def test_readme_is_60_to_100_lines_long() -> None:
-    assert 60 <= len(README.text.splitlines()) <= 100
+def test_readme_is_60_to_115_lines_long() -> None:
+    assert 60 <= len(README.text.splitlines()) <= 115
 
 
 def test_readme_says_what_it_is_not_before_the_first_command() -> None:
@@ -76,7 +76,7 @@ def test_commands_for_a_game_of_ones_own_work_as_they_stand(tmp_path: Path) -> N
         timeout=60,
     )
     assert done.returncode == 0, done
-    assert "3 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 async def test_swarms_for_a_game_of_ones_own_get_everything(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files of a new game: a small game and its test, as a start for an author."""
+"""The files of a new game: a small game and its tests, as a start for an author."""
 
 from __future__ import annotations
 
@@ -19,25 +19,42 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _GAME = '''\
 """{class_name}: the actions of its players and their effects."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from zoneserver import Player, Rules, Speed, Text, action
+from zoneserver import Player, Refused, Rules, Speed, Text, Thing, action
 
 
 class {class_name}(Rules):
     width, height = 2_000, 2_000
-    stats = {{"lines": 0}}
+    stats = {{"gold": 0}}
+    kinds = {{"coin": {{"worth": 1}}}}
+
+    def on_start(self) -> None:
+        for _ in range(30):
+            self.spawn("coin", *self.anywhere())
 
     def on_join(self, player: Player) -> None:
-        player.place(self.random.randrange(self.width + 1), self.random.randrange(self.height + 1))
+        player.place(*self.anywhere())
+        player["gold"] = player.saved.get("gold", 0)
+        player.tell("coins", len(self.near(player, 500, "coin")))
+
+    def to_save(self, player: Player) -> dict[str, Any]:
+        return {{"gold": player["gold"]}}
 
     @action
     def move(self, player: Player, vx: Speed, vy: Speed) -> None:
         player.move(vx, vy)
 
     @action
+    def grab(self, player: Player, coin: Thing) -> None:
+        if player.distance_to(coin) > 100:
+            raise Refused("OUT_OF_RANGE", "go nearer to the coin")
+        player["gold"] += coin["worth"]
+        coin.remove()
+
+    @action
     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
-        player["lines"] += 1
+        """Says a line to all players."""
 '''
 
 _TEST = '''\
@@ -47,6 +64,14 @@ import pytest
 from {name} import {class_name}
 
 from zoneserver import Refused
+from zoneserver.testing import MemoryStore
+
+
+class OneCoin({class_name}):
+    width, height = 50, 50
+
+    def on_start(self):
+        self.spawn("coin", 10, 10, worth=5)
 
 
 def test_everybody_hears_what_ann_says(zone_server, zone_client):
@@ -54,31 +79,52 @@ def test_everybody_hears_what_ann_says(zone_server, zone_client):
     ann, bob = zone_client("ann"), zone_client("bob")
     ann.act("say", "hello")
     assert bob.hears("say").values == ("hello",)
-    assert bob.stat("lines", "ann") == 1
 
 
-def test_bob_sees_ann_walk(zone_server, zone_client):
-    zone_server({class_name})
+def test_a_newcomer_is_told_how_many_coins_are_near(zone_server, zone_client):
+    zone_server(OneCoin)
+    assert zone_client("ann").receives("coins").values == (1,)
+
+
+def test_ann_grabs_a_coin_and_bob_sees_it(zone_server, zone_client):
+    zone_server(OneCoin)
     ann, bob = zone_client("ann"), zone_client("bob")
-    x, y = bob.position("ann")
-    ann.act("move", 3 if x < 1_000 else -3, 0)
-    bob.wait(ticks=10)
-    assert abs(bob.position("ann")[0] - x) >= 30
+    (coin,) = ann.things("coin")
+    ann.act("grab", coin)
+    assert (bob.stat("gold", "ann"), bob.things("coin")) == (5, {{}})
 
 
-def test_saying_nothing_is_refused(zone_server, zone_client):
-    zone_server({class_name})
-    with pytest.raises(Refused, match="BAD_PAYLOAD"):
-        zone_client("ann").act("say", "")
+def test_a_coin_out_of_reach_is_refused(zone_server, zone_client):
+    class Far(OneCoin):
+        width, height = 2_000, 2_000
+
+        def on_join(self, player):
+            player.place(1_000, 1_000)
+
+    zone_server(Far)
+    ann = zone_client("ann")
+    (coin,) = ann.things("coin")
+    with pytest.raises(Refused, match="OUT_OF_RANGE"):
+        ann.act("grab", coin)
+
+
+def test_gold_outlives_the_server(zone_server, zone_client):
+    store = MemoryStore()
+    zone_server(OneCoin, store=store)
+    ann = zone_client("ann")
+    ann.act("grab", next(iter(ann.things("coin"))))
+    zone_server.stop()
+    zone_server(OneCoin, store=store)
+    assert zone_client("ann").stat("gold") == 5
 '''
 
 # The commands to type next, with their purpose.
 _NEXT = (
     ("cd {folder}", ""),
     ("{python} -m zoneserver check {name}:{class_name}", "describe the game and find its problems"),
-    ("{python} -m zoneserver run {name}:{class_name}", "run it until Ctrl-C"),
+    ("{python} -m zoneserver run {name}:{class_name}", "run it until Ctrl-C; with --store gold.db it keeps the gold"),
     ("{python} -m zoneclient ann", "join in another console, and as bob in a third: both read what one types"),
-    ("{python} -m pytest", "run its test"),
+    ("{python} -m pytest", "run its tests"),
 )
 
 
@@ -111,6 +157,6 @@ def make_game(folder: Path) -> str:
     words = {"folder": folder, "name": name, "class_name": class_name, "python": python}
     commands = [(command.format(**words), why) for command, why in _NEXT]
     width = max(len(command) for command, _ in commands)
-    lines = [f"{folder / name}.py is the game, test_{name}.py is its test. Next:"]
+    lines = [f"{folder / name}.py is the game, test_{name}.py has its tests. Next:"]
     lines += [f"  {command:{width}}  {why}".rstrip() for command, why in commands]
     return "\n".join(lines)

@@ -40,7 +40,7 @@ __all__ = ["main"]
 
 _EXAMPLES = """\
   zoneserver run                            run the demo game on 127.0.0.1:7777
-  zoneserver new mygame                     make a folder with a small game and its test
+  zoneserver new mygame                     make a folder with a small game and its tests
   zoneserver check mygame:Mygame            describe the class Mygame of mygame.py, and test it
   zoneserver run mygame:Mygame --hz 10      run it
   zoneserver schema mygame:Mygame           print its actions and events as JSON
@@ -170,7 +170,7 @@ def _parser() -> Parser:
     new = parser.command(
         "new",
         "make a new game",
-        "Make a folder with a small game and its test, and print what to type next.",
+        "Make a folder with a small game and its tests, and print what to type next.",
         examples="  zoneserver new mygame\n  zoneserver new games/tag",
         exit_codes="0 made, 2 the folder exists, or its name cannot be the name of a game",
         usage="DIR [flags]",

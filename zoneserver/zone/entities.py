@@ -21,9 +21,9 @@ class Entity:
 
     The state of an entity that is gone raises LookupError, to read and to write: another one may have the slot.
 
-    >>> def stand_still(entities: list[Entity]) -> None:
-    ...     for entity in entities:
-    ...         entity.move(0, 0)
+    >>> def halfway(a: Entity, b: Entity) -> tuple[int, int]:
+    ...     (ax, ay), (bx, by) = a.position, b.position
+    ...     return (ax + bx) // 2, (ay + by) // 2
     """
 
     __slots__ = ("_frame", "_present", "_slot", "_stat_indexes", "_world")
