@@ -36,6 +36,14 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return factories
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Servers of tests have their control sockets in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        yield
+
+
 @pytest.fixture
 async def cleanup() -> AsyncIterator[contextlib.AsyncExitStack]:
     """Closes what a test opened, the last first. Fails the test if an exception reached the event loop."""
