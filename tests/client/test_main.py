@@ -66,9 +66,9 @@ def open_console(cleanup: contextlib.AsyncExitStack) -> OpenConsole:
 async def test_two_people_chat(open_server: OpenServer, open_console: OpenConsole) -> None:
     server = await open_server(Chat)
     ann = await open_console("ann", server.port)
-    await ann.reads("*: topic 'anything'")
+    await ann.reads("[topic] 'anything'")
     bob = await open_console("bob", server.port)
-    await bob.reads("*: topic 'anything'")
+    await bob.reads("[topic] 'anything'")
     await ann.reads("* bob is here")
     ann.type("hello, bob")
     await bob.reads("ann: hello, bob")
@@ -91,7 +91,7 @@ async def test_piped_lines_are_heard_and_told_before_the_console_leaves(
 ) -> None:
     server = await open_server(Chat)
     ann = await open_console("ann", server.port)
-    await ann.reads("*: topic 'anything'")
+    await ann.reads("[topic] 'anything'")
     eve = await open_console("eve", server.port)
     assert eve.process.stdin is not None
     eve.process.stdin.write(b"hello\n/fly 3")
@@ -107,7 +107,7 @@ async def test_interrupt_leaves_the_zone_without_an_error_message(
 ) -> None:
     server = await open_server(Chat)
     ann = await open_console("ann", server.port)
-    await ann.reads("*: topic 'anything'")
+    await ann.reads("[topic] 'anything'")
     ann.process.send_signal(signal.SIGINT)
     code, err = await ann.ended()
     assert (code, len(err.splitlines())) == (130, 1)

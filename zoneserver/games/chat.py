@@ -14,22 +14,17 @@ class Chat(Rules):
 
     name = "chat"
     stats: ClassVar = {"lines": 0}
+    board = {"topic": "anything"}  # noqa: RUF012  # The zone puts the board in its place.
 
     BURST = 3
-    TOPIC = "anything"
 
     def on_start(self) -> None:
-        self.topic = self.TOPIC
-        self.topic_due = 0
         # The lines that each player may say at once. One is added per second.
         self.left: dict[Player, int] = {}
 
     def on_join(self, player: Player) -> None:
         self.left[player] = self.BURST
-        # The first frame of a new player is that of the next tick. One event is enough for all who join in this tick.
-        if self.topic_due <= self.tick:
-            self.topic_due = self.tick + 1
-            self.after(1, lambda: self.emit("topic", self.topic))
+        player.tell("topic", self.board["topic"])
 
     def on_leave(self, player: Player) -> None:
         del self.left[player]
@@ -49,5 +44,5 @@ class Chat(Rules):
 
     @action
     def change_topic(self, player: Player, topic: Annotated[str, Text(80)]) -> None:
-        """Changes the topic; players who join later are told the new one."""
-        self.topic = topic
+        """Changes the topic, which stands on the board."""
+        self.board["topic"] = topic

@@ -34,6 +34,7 @@ _SET_BY_THE_ZONE = {
 _NAME_BYTES_MAX = 64
 # Every client is told every stat of every player, and one snapshot must hold them all.
 _STATS_MAX = 32
+_BOARD_MAX = 256
 _KINDS_MAX = 100
 # With this the products of a position fit 53 bits for a day at 100 Hz, and 64 bits for ever.
 _STEP_MAX = 100_000
@@ -132,8 +133,8 @@ def _board_problems(board: object) -> Iterator[str]:
     if not isinstance(board, Mapping):
         yield f"board is {board!r:.40}: it must be a dict of names and first values"
         return
-    if len(board) > _STATS_MAX:
-        yield f"board has {len(board)} names: it has at most {_STATS_MAX}"
+    if len(board) > _BOARD_MAX:
+        yield f"board has {len(board)} names: it has at most {_BOARD_MAX}"
     for name, first in board.items():
         try:
             allowed = _is_name(name) and type(first) in {int, str} and board_value(first, first) == first
