@@ -23,6 +23,7 @@ from zoneserver.testing import MemoryStore, StartClient, StartServer
 from zoneserver.zone.link import Join
 from zoneserver.zone.rules import AtMost
 
+CROWD = 150
 HZ = 20
 
 
@@ -312,7 +313,7 @@ def test_a_stop_and_a_start_keep_gold_and_bag(zone_server: StartServer, zone_cli
     assert ann.stat("gold") == 2
 
 
-async def test_500_leave_at_once_and_no_tick_waits_for_the_disk(open_server: OpenServer, connect: Connect) -> None:
+async def test_a_crowd_leaves_at_once_and_no_tick_waits_for_the_disk(open_server: OpenServer, connect: Connect) -> None:
     class SlowDisk(MemoryStore):
         """A store whose disk stands still until the test goes on."""
 
@@ -323,12 +324,12 @@ async def test_500_leave_at_once_and_no_tick_waits_for_the_disk(open_server: Ope
             super().save(saved)
 
     store = SlowDisk()
-    server = await open_server(Empty, store=store, hz=HZ, max_players=500)
+    server = await open_server(Empty, store=store, hz=HZ, max_players=CROWD)
     try:
-        clients = [await connect(server.port) for _ in range(500)]
+        clients = [await connect(server.port) for _ in range(CROWD)]
         for number, client in enumerate(clients):
             await client.hello(f"player {number}")
-        await until(lambda: server.gateway.players_count == 500)
+        await until(lambda: server.gateway.players_count == CROWD)
         for client in clients:
             await client.say(Goodbye())
         await until(lambda: server.gateway.players_count == 0)
@@ -337,7 +338,7 @@ async def test_500_leave_at_once_and_no_tick_waits_for_the_disk(open_server: Ope
         assert store.players == {}
     finally:
         store.goes_on.set()
-    await until(lambda: len(store.players) == 500)
+    await until(lambda: len(store.players) == CROWD)
     assert set(store.players.values()) == {'{"gold":0,"bag":[]}'}
 
 
