@@ -1,4 +1,4 @@
-"""Loads a class that is named `module:Class`, from the current folder or from an installed package."""
+"""Loads what is named `module:Name`, such as a class, from the current folder or from an installed package."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from zoneserver.support.errors import CannotStartError, Exit, raised_by, where_raised
 
-__all__ = ["LoadError", "TargetError", "load_class"]
+__all__ = ["LoadError", "TargetError", "load_class", "load_named"]
 
 
 class LoadError(CannotStartError):
@@ -23,13 +24,19 @@ class TargetError(LoadError):
 
 
 def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
-    """The class that `target` names as `module:Class`, if `is_one(class)` is true.
+    """The class that `target` names as `module:Class`, if `is_one(class)` is true. Raises as `load_named` does."""
+    found: type = load_named(target, kind, lambda found: isinstance(found, type) and is_one(found))
+    return found
 
-    Raises LoadError with one line, in which `kind` is the noun for such a class, as in "Rules class". An exception of
+
+def load_named(target: str, kind: str, is_one: Callable[[Any], bool]) -> Any:
+    """What `target` names as `module:Name`, if `is_one` of it is true.
+
+    Raises LoadError with one line, in which `kind` is the noun for such a thing, as in "Rules class". An exception of
     the author's module is named with its place in the author's files.
     """
-    module_name, _, class_name = target.partition(":")
-    if not class_name or not all(part.isidentifier() for part in module_name.split(".")):
+    module_name, _, name = target.partition(":")
+    if not name or not all(part.isidentifier() for part in module_name.split(".")):
         raise TargetError(f"{target!r} is not of the form module:Class, as in mygame:Tag")
     # Authors usually start the command in the folder of their module.
     sys.path.insert(0, os.getcwd())
@@ -46,12 +53,12 @@ def load_class(target: str, kind: str, is_one: Callable[[type], bool]) -> type:
         raise LoadError(f"{module_name} cannot be imported: {raised_by(error)}") from error
     finally:
         sys.path.pop(0)
-    found = getattr(module, class_name, None)
-    if isinstance(found, type) and is_one(found):
+    found = getattr(module, name, None)
+    if is_one(found):
         return found
     if getattr(module, "__file__", None) is None and hasattr(module, "__path__"):
         raise LoadError(f"{module_name!r} is a folder, not a module: cd into it first")
-    own = {name: value for name, value in vars(module).items() if isinstance(value, type)}
-    names = [name for name, value in own.items() if is_one(value) and value.__module__ == module_name]
+    own = {other: value for other, value in vars(module).items() if getattr(value, "__module__", "") == module_name}
+    names = [other for other, value in own.items() if is_one(value)]
     hint = f"; it has {', '.join(names)}" if names else ""
-    raise LoadError(f"{module_name} has no {kind} named {class_name!r}{hint}")
+    raise LoadError(f"{module_name} has no {kind} named {name!r}{hint}")

@@ -1,4 +1,4 @@
-"""Tracks each action of a bot until it is delivered, superseded, refused or lost, and counts the outcomes."""
+"""Tracks each action of a bot until it is delivered, answered, superseded, refused or lost, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class ActionCounts:
 
     sent: int = 0
     delivered: int = 0
+    answered: int = 0
+    """Private actions that happened: their own player alone is told."""
     superseded: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -60,7 +62,7 @@ class ActionTracker:
     """The outstanding actions of one player.
 
     A frame names an action by the low byte of its sequence, which tells 256 outstanding actions apart.
-    Each action has exactly one outcome: delivered, superseded, refused, or lost.
+    Each action has exactly one outcome: delivered, answered, superseded, refused, or lost.
 
     >>> counts = ActionCounts()
     >>> tracker = ActionTracker(counts)
@@ -70,13 +72,15 @@ class ActionTracker:
     (1, 1, 1)
     """
 
-    __slots__ = ("_counts", "_last_event", "_muted_from", "_outstanding")
+    __slots__ = ("_counts", "_last_event", "_muted_from", "_newest", "_outstanding")
 
     def __init__(self, counts: ActionCounts) -> None:
         self._counts = counts
         # By sequence, which is also the order in which they were sent.
         self._outstanding: dict[int, _Sent] = {}
         self._last_event = 0
+        # The newest public action that is known to have happened; 0 before the first one.
+        self._newest = 0
         # The first action that a mute drops; None while there is no mute.
         self._muted_from: int | None = None
 
@@ -99,6 +103,7 @@ class ActionTracker:
             return
         del self._outstanding[seq]
         counts.delivered += 1
+        self._newest = max(self._newest, seq)
         if is_motion:
             counts.motion_kinds.add(action.kind)
             motions = (seq_ for seq_, other in self._outstanding.items() if other.kind in counts.motion_kinds)
@@ -108,12 +113,20 @@ class ActionTracker:
         else:
             counts.reordered += seq < self._last_event
             self._last_event = max(seq, self._last_event)
-        times = counts.times
-        times.latency.record(int((now - action.due) * 1e6))
-        times.latency_uncorrected.record(int((now - action.sent) * 1e6))
+        self._record_latency(action, now)
         if tick_began is not None:
+            times = counts.times
             times.to_tick.record(int((tick_began - action.sent) * 1e6))
             times.from_tick.record(int((now - tick_began) * 1e6))
+
+    def record_answered(self, seq: int, now: float) -> None:
+        """The private action with this sequence happened. No frame names it."""
+        action = self._outstanding.pop(seq, None)
+        if action is None:
+            self._counts.duplicated += 1
+            return
+        self._counts.answered += 1
+        self._record_latency(action, now)
 
     def record_refused(self, refusal: Refusal) -> None:
         """The server refused an action of this player, warned the player, or began or ended a mute.
@@ -144,8 +157,11 @@ class ActionTracker:
         self._muted_from = None
 
     def record_snapshot(self, seq_byte: int) -> None:
-        """A snapshot replaced frames. It contains every action of this player up to `seq_byte`."""
-        for seq in [seq for seq in self._outstanding if (seq_byte - seq) & 0xFF < 128]:
+        """A snapshot replaced frames. It contains every action of this player up to the public one with `seq_byte`."""
+        if seq_byte == self._newest & 0xFF:
+            return  # A frame has told it already, or it is 0: there was none.
+        self._newest = next((seq for seq in reversed(self._outstanding) if seq & 0xFF == seq_byte), self._newest)
+        for seq in [seq for seq in self._outstanding if seq <= self._newest]:
             del self._outstanding[seq]
             self._counts.delivered += 1
 
@@ -154,6 +170,11 @@ class ActionTracker:
         self._end_mute(math.inf)
         self._counts.lost += len(self._outstanding)
         self._outstanding.clear()
+
+    def _record_latency(self, action: _Sent, now: float) -> None:
+        times = self._counts.times
+        times.latency.record(int((now - action.due) * 1e6))
+        times.latency_uncorrected.record(int((now - action.sent) * 1e6))
 
     def _full_seq(self, seq_byte: int) -> int:
         oldest = next(iter(self._outstanding), 0)

@@ -1,4 +1,4 @@
-"""The behaviours of bots in the demo game. Each one is small enough to copy for another game."""
+"""The behaviours of bots in the demo game, and one for games with coins. Each is small enough to copy."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 
 from zoneclient.bots.bot import Behaviour, Bot, Decision
 from zoneclient.replica import Replica
+from zoneserver.protocol.messages import Told
 from zoneserver.protocol.world import VELOCITY_MAX
 
-__all__ = ["ROLES", "Chatty", "Fighter", "Idle", "Walker"]
+__all__ = ["ROLES", "Chatty", "Collector", "Fighter", "Idle", "Walker"]
 
 # In the units of the demo game: centimetres, and centimetres per second.
 SPEED = 400
@@ -85,6 +86,29 @@ class Chatty:
         if chance < 0.7:
             return "emote", (bot.random.randrange(6),)
         return Walker().decide(bot, replica)
+
+
+class Collector:
+    """Runs to the nearest coin, and answers a whisper.
+
+    It is for games such as the coin rush: `zone-swarm --bot zoneclient.bots.behaviours:Collector`.
+    """
+
+    KIND, SPEED, ANSWER = "coin", 40, "cannot talk, must run"
+
+    def decide(self, bot: Bot, replica: Replica) -> Decision | None:
+        here = replica.position(bot.slot)
+        coins = [replica.position(slot) for slot in replica.things(self.KIND)]
+        if not coins:
+            return None
+        there = min(coins, key=lambda coin: math.dist(here, coin))
+        heading = math.atan2(there[1] - here[1], there[0] - here[0])
+        return "run", (int(self.SPEED * math.cos(heading)), int(self.SPEED * math.sin(heading)))
+
+    def on_told(self, bot: Bot, told: Told) -> None:
+        if told.kind == "whisper" and told.values[1] != self.ANSWER:
+            # An answer to an answer would never end.
+            bot.act("whisper", told.values[0], self.ANSWER)
 
 
 class Idle:

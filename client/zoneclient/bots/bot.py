@@ -9,7 +9,7 @@ from typing import Protocol
 from zoneclient.bots.action_tracker import ActionCounts, ActionTracker
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
-from zoneserver.protocol.messages import Refusal, Welcome
+from zoneserver.protocol.messages import Answered, Refusal, Welcome
 from zoneserver.protocol.values import Value
 
 __all__ = ["Behaviour", "Bot", "Decision"]
@@ -26,6 +26,14 @@ class Behaviour(Protocol):
     ...         return "say", (f"hello from {bot.name}",)
 
     `zone-swarm --bot mybots:Greeter` runs a thousand bots of the class Greeter in `mybots.py`.
+
+    A class may also have these methods; what a class does not have costs nothing.
+
+    | method | called |
+    |---|---|
+    | `on_event(bot, event)` | for each `Event` of each frame, also for those of the bot itself |
+    | `on_told(bot, told)` | for what the game tells this bot alone: it has `told.kind` and `told.values` |
+    | `on_refused(bot, refusal)` | for a refused action, and for a warning: it has `refusal.code` and `refusal.text` |
     """
 
     def decide(self, bot: Bot, replica: Replica) -> Decision | None:
@@ -35,8 +43,8 @@ class Behaviour(Protocol):
 class Bot(ClientProtocol):
     """A player that acts when it is told that an action is due.
 
-    A subclass reads the frames, and reports the actions of this bot that they contain to `tracker`. A
-    behaviour may use `bot.slot`, `bot.name`, `bot.welcome` and `bot.random`.
+    A subclass reads the frames, keeps `replica`, and reports the actions of this bot that frames contain to `tracker`.
+    A behaviour may use `bot.slot`, `bot.name`, `bot.welcome`, `bot.random`, `bot.replica` and `bot.act`.
 
     >>> def move_anywhere(bot: Bot) -> Decision:
     ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
@@ -58,6 +66,8 @@ class Bot(ClientProtocol):
         self.random = random.Random(seed)
         self.slot = -1
         """The slot of this bot in the frames; -1 before the welcome."""
+        self.replica: Replica
+        """The state of the zone, set by the welcome. Bots may share it: it may be a tick ahead of this bot."""
 
     def on_welcome(self, welcome: Welcome) -> None:
         assert welcome.slot is not None, "a bot does not watch"
@@ -69,9 +79,20 @@ class Bot(ClientProtocol):
         if decision is None or self.bye is not None:
             return
         kind, arguments = decision
-        seq = self.act(kind, *arguments)
+        self._act(due, kind, arguments)
+
+    def act(self, kind: str, *arguments: Value) -> int:
+        """Do an action now, beside those that the behaviour decides; return its sequence."""
+        return self._act(time.monotonic(), kind, arguments)
+
+    def _act(self, due: float, kind: str, arguments: tuple[Value, ...]) -> int:
+        seq = super().act(kind, *arguments)
         self.tracker.record_sent(seq, kind, due, time.monotonic())
         self.flush()
+        return seq
 
     def on_refused(self, refusal: Refusal) -> None:
         self.tracker.record_refused(refusal)
+
+    def on_answered(self, answered: Answered) -> None:
+        self.tracker.record_answered(answered.seq, time.monotonic())

@@ -27,7 +27,7 @@ def refusal(seq: int, code: str = "COOLDOWN") -> Refusal:
 
 
 def ended(counts: ActionCounts) -> int:
-    return counts.delivered + counts.superseded + counts.lost + sum(counts.refused.values())
+    return counts.delivered + counts.answered + counts.superseded + counts.lost + sum(counts.refused.values())
 
 
 def test_action_in_a_frame_is_delivered() -> None:
@@ -151,6 +151,19 @@ def test_snapshot_from_before_the_first_action_delivers_nothing() -> None:
     assert (counts.delivered, len(tracker)) == (0, 2)
 
 
+def test_private_action_is_answered_and_no_snapshot_tells_of_it() -> None:
+    tracker, counts = tracker_with(EVENT)
+    tracker.record_seen(1, False, now=0.0)
+    for seq in range(2, 200):
+        tracker.record_sent(seq, "inventory", due=0.0, now=0.0)
+        tracker.record_snapshot(1)
+        tracker.record_answered(seq, now=0.25)
+    assert (counts.delivered, counts.answered, counts.duplicated, len(tracker)) == (1, 198, 0, 0)
+    assert counts.times.latency.percentile(99) == pytest.approx(250_000, rel=0.1)
+    tracker.record_answered(7, now=1.0)
+    assert (counts.answered, counts.duplicated) == (198, 1)
+
+
 def test_latency_counts_from_due_time_and_uncorrected_from_sending() -> None:
     counts = ActionCounts()
     tracker = ActionTracker(counts)
@@ -215,7 +228,7 @@ def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTrack
     """Send random actions, and give them random outcomes, to both trackers."""
     seq = first
     for _ in range(data.draw(st.integers(1, 60))):
-        step = data.draw(st.sampled_from(["act", "act", "frame", "refuse", "repeat", "overtake", "snapshot"]))
+        step = data.draw(st.sampled_from(["act", "act", "frame", "refuse", "repeat", "overtake", "answer", "snapshot"]))
         waiting = naive.outstanding()
         if step == "act":
             # At most 40 outstanding actions: the low byte cannot tell more than 256 apart.
@@ -244,8 +257,16 @@ def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTrack
             chosen = data.draw(st.sampled_from(waiting))
             naive.outcomes[chosen] = "refused"
             tracker.record_refused(refusal(chosen))
+        elif step == "answer":
+            chosen = data.draw(st.sampled_from(waiting))
+            naive.outcomes[chosen] = "answered"
+            tracker.record_answered(chosen, now=0.0)
         elif step == "snapshot":
-            newest = data.draw(st.sampled_from(waiting))
+            # Before the first action that happened, 0 means that there was none.
+            known = [chosen for chosen in waiting if chosen & 0xFF or "delivered" in naive.outcomes.values()]
+            if not known:
+                continue
+            newest = data.draw(st.sampled_from(known))
             naive.outcomes |= dict.fromkeys([chosen for chosen in waiting if chosen <= newest], "delivered")
             tracker.record_snapshot(newest & 0xFF)
         # Deliver the oldest action before the outstanding ones span more than the byte can tell apart.
@@ -267,7 +288,7 @@ def test_tracker_agrees_with_naive_model_across_wraps_of_the_byte(data: st.DataO
     assert (counts.delivered, counts.superseded, counts.lost) == tuple(
         map(naive.count, ("delivered", "superseded", "lost"))
     )
-    assert sum(counts.refused.values()) == naive.count("refused")
+    assert (counts.answered, sum(counts.refused.values())) == (naive.count("answered"), naive.count("refused"))
     assert (counts.duplicated, counts.reordered) == (naive.duplicated, naive.reordered)
     assert ended(counts) == counts.sent == len(naive.kinds)
 

@@ -44,6 +44,7 @@ from zonetools.swarm.plan import (
     Plan,
     check_target,
     parse_bots,
+    parse_client,
     parse_mix,
     parse_processes,
 )
@@ -158,6 +159,8 @@ def _parser() -> Parser:
     flag("--mix", parse=parse_mix, default=default.mix, help="shares of the roles", shown=DEFAULT_MIX)
     text = "a class of your own as the only role; it may also be a role in --mix"
     flag("--bot", parse=lambda role: parse_mix(f"{role}=1"), dest="mix", metavar="module:Class", help=text)
+    text = "a client of your own as the only role: an async function; it may also be a role in --mix"
+    flag("--client", parse=parse_client, dest="mix", metavar="module:function", help=text)
     parser.section("the run")
     text = "how long to measure after all bots have joined; 0 until Ctrl-C"
     flag("--time", "-t", parse=parse_duration, default=default.seconds, help=text)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.bot import Behaviour, Bot
 
-from zoneserver.protocol.messages import Bye, Pong, Refusal, Welcome
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Bye, Op, Pong, Refusal, Welcome, op_of
 from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
 from zonetools.swarm.plan import Plan
 
@@ -28,6 +30,8 @@ class BotOwner(Protocol):
     def bot_joined(self, bot: SwarmBot) -> None: ...
     def bot_caught_up(self) -> None: ...
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None: ...
+    def bot_told(self, payload: bytes) -> None: ...
+    def bot_broken(self, bot: SwarmBot, error: BaseException) -> None: ...
     def bot_answered(self, seconds: float) -> None: ...
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None: ...
 
@@ -45,13 +49,18 @@ class SwarmBot(Bot):
         """The newest tick that this bot received; -1 before it has joined."""
         self._owner = owner
         self._frame_checker = owner.frame_checker
+        # The methods that the behaviour may have beside `decide`, or None.
+        self._on_event, self._on_told, self._on_refused = (
+            getattr(behaviour, name, None) for name in ("on_event", "on_told", "on_refused")
+        )
+        owner.frame_checker.wants_events |= self._on_event is not None
 
     def inflate(self, payload: bytes) -> bytes:
         return self._frame_checker.inflate(payload)
 
     def on_welcome(self, welcome: Welcome) -> None:
         super().on_welcome(welcome)
-        self._frame_checker.on_welcome(welcome)
+        self.replica = self._frame_checker.on_welcome(welcome)
 
     def on_snapshot(self, payload: bytes) -> None:
         snapshot = self._frame_checker.check_snapshot(payload)
@@ -87,10 +96,34 @@ class SwarmBot(Bot):
                 self.tracker.record_seen(motion, True, now, record.tick_began)
             for seq in events:
                 self.tracker.record_seen(seq, False, now, record.tick_began)
+        if self._on_event is not None:
+            for event in record.heard:
+                self._call(self._on_event, event)
+
+    def stop_telling(self) -> None:
+        """The run is over: the behaviour is told nothing more, so that it does nothing more."""
+        self._on_event = self._on_told = self._on_refused = None
+
+    def _call(self, method: Callable[..., object], message: object) -> None:
+        """Call a method of the behaviour. An exception in it is an error of the report, and nothing else."""
+        try:
+            method(self, message)
+        except BaseException as error:  # SystemExit as well: the class is the user's.
+            self._owner.bot_broken(self, error)
+
+    def on_payload(self, payload: bytes) -> None:
+        if op_of(payload) != Op.TOLD:
+            super().on_payload(payload)
+            return
+        self._owner.bot_told(payload)
+        if self._on_told is not None:
+            self._call(self._on_told, decode_server(payload))
 
     def on_refused(self, refusal: Refusal) -> None:
         super().on_refused(refusal)
         self._owner.bot_refused(self, refusal)
+        if self._on_refused is not None:
+            self._call(self._on_refused, refusal)
 
     def on_pong(self, pong: Pong) -> None:
         self._owner.bot_answered(time.monotonic() - pong.token / 1e6)

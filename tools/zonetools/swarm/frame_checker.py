@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from zoneclient.errors import DivergedError
 from zoneclient.replica import Replica
+from zoneclient.update import Event
 
 from zoneserver.protocol import decoding, framing
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
@@ -21,6 +22,8 @@ from zonetools.swarm.measure.tick_grid import TickGrid
 
 # How many ticks a first copy is kept: a bot may lag this far behind the bot that received it first.
 _RECORDS_KEPT = 1_200
+# How many ticks the events of a first copy are kept, if a bot wants them: as many as the server keeps frames.
+_EVENTS_KEPT = 256
 # How many inflated payloads are kept: bots that keep up are no further apart.
 _INFLATED_KEPT = 64
 
@@ -41,6 +44,8 @@ class FrameRecord:
     """How many actions the frame delivers to each receiver."""
     tick_began: float | None
     """When its tick was due, in seconds of `time.monotonic()`; None if that is not known."""
+    heard: tuple[Event, ...]
+    """What happened, for bots that want to know. It is kept only if there are any, and only for some time."""
 
     def is_copy_of(self, payload: bytes) -> bool:
         """Whether the payload equals the payload of the first copy."""
@@ -61,6 +66,8 @@ class FrameChecker:
         self.diverged = 0
         self.deliveries = 0
         """Delivered actions, each counted once per bot that received it."""
+        self.wants_events = False
+        """Whether a bot of this process wants to know the events: they are then kept for all bots."""
         self.new_digests: dict[int, int] = {}
         """The CRC-32 of each new first copy, by tick, to compare processes. The worker takes and empties it."""
         self.inflate = functools.lru_cache(_INFLATED_KEPT)(decoding.inflate_message)
@@ -70,10 +77,11 @@ class FrameChecker:
         self._snapshot_payload = b""
         self._snapshot: Snapshot
 
-    def on_welcome(self, welcome: Welcome) -> None:
-        """Create the replica of the process when the first bot has joined."""
+    def on_welcome(self, welcome: Welcome) -> Replica:
+        """Return the replica of the process; create it when the first bot has joined."""
         if self.replica is None:
             self.replica = Replica(welcome)
+        return self.replica
 
     def find_copy(self, tick: int, data: bytes) -> FrameRecord | None:
         """Return the record of the frame of `tick` if `data`, framing included, is exactly one copy of that frame."""
@@ -110,7 +118,7 @@ class FrameChecker:
         actions = len(frame.movers) + sum(map(len, events.values()))
         tick_began = None if self.grid is None else self.grid.began(self._clock())
         motions = dict(zip(frame.movers, frame.seqs, strict=True))
-        record = FrameRecord(framing.length_prefixed(payload), motions, events, actions, tick_began)
+        record = FrameRecord(framing.length_prefixed(payload), motions, events, actions, tick_began, ())
         self._records[frame.tick] = record
         self._records.pop(frame.tick - _RECORDS_KEPT, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)
@@ -121,7 +129,19 @@ class FrameChecker:
                 self.replica.apply(frame)
             except DivergedError:
                 self.diverged += 1
+        if self.wants_events:
+            record.heard = self._heard(frame)
+            if (old := self._records.get(frame.tick - _EVENTS_KEPT)) is not None:
+                old.heard = ()
         return frame.tick, record
+
+    def _heard(self, frame: Tick) -> tuple[Event, ...]:
+        assert self.replica is not None, "a frame came before the WELCOME"
+        name = self.replica.name
+        return tuple(
+            Event(slot, None if slot is None else name(slot), kind, tuple(values))
+            for slot, _seq, kind, *values in frame.events
+        )
 
     def check_snapshot(self, payload: bytes) -> Snapshot:
         """Compare a snapshot with the replica if both are of one tick; return the snapshot."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
 
-from zoneserver.authoring.load import LoadError, load_class
+from zoneserver.authoring.load import LoadError, load_named
 from zoneserver.cli.access import Access
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
@@ -22,6 +25,9 @@ parse_bots = at_most(65_000, above_zero(parse_count))
 """Reads a number of bots, of which no server takes more. Raises ValueError."""
 parse_processes = at_most(256, above_zero(parse_integer))
 """Reads a number of worker processes. Raises ValueError."""
+Client = Callable[[Any], Awaitable[object]]
+"""`async def bot(zone)` with a `ZoneConnection`: it returns when it has done enough, or is cancelled at the end of the
+run."""
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
 
@@ -35,7 +41,7 @@ def parse_mix(text: str) -> dict[str, int]:
     for part in text.split(","):
         role, _, share = part.partition("=")
         if ":" in role:
-            behaviour_of(role)
+            load_role(role)
         elif role not in ROLES and role not in HOSTILE_ROLES:
             raise ValueError(f"there is no role {role!r}; the roles are {', '.join((*ROLES, *HOSTILE_ROLES))}")
         if not share.isascii() or not share.isdigit():
@@ -50,18 +56,35 @@ def parse_mix(text: str) -> dict[str, int]:
     return shares
 
 
-def behaviour_of(role: str) -> type[Behaviour]:
-    """Return the behaviour class of an honest role. A role may also be `module:Class`. Raises ValueError.
+def parse_client(text: str) -> dict[str, int]:
+    """Return a mix of one client of the user's own, from a text such as `play:bot`. Raises ValueError."""
+    try:
+        load_named(text, "client", inspect.iscoroutinefunction)
+    except LoadError as error:
+        raise ValueError(f"{error}; a client is an async function: async def bot(zone)") from None
+    return {text: 1}
 
-    >>> behaviour_of("walker") is behaviour_of("zoneclient.bots.behaviours:Walker")
+
+def load_role(role: str) -> type[Behaviour] | Client:
+    """Return the behaviour class of an honest role, or its client. Raises ValueError.
+
+    A role may also be `module:Class`, or `module:function` for an async function.
+
+    >>> load_role("walker") is load_role("zoneclient.bots.behaviours:Walker")
     True
     """
     if role in ROLES:
         return ROLES[role]
     try:
-        return load_class(role, "Behaviour", lambda found: callable(getattr(found, "decide", None)))
+        found: type[Behaviour] | Client = load_named(role, "Behaviour", _is_role)
     except LoadError as error:
         raise ValueError(str(error)) from None
+    return found
+
+
+def _is_role(found: object) -> bool:
+    is_behaviour = isinstance(found, type) and callable(getattr(found, "decide", None))
+    return is_behaviour or inspect.iscoroutinefunction(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ class WorkerProcess:
                 self.messages += 1
                 if "tally" in message:
                     self.tally = message["tally"]
-                elif "died" in message:
+                    return  # Nothing follows, even if the process does not end.
+                if "died" in message:
                     self.failure = message["died"]
                 else:
                     self.progress = message

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
+from zoneclient.connection import ZoneConnection
 
 from zoneserver.cli.access import explain_connect_error
 from zoneserver.protocol.codes import CloseReason, RefusalCode
@@ -22,12 +23,13 @@ from zoneserver.protocol.messages import Bye, Refusal
 from zoneserver.support.errors import raised_by
 from zoneserver.support.process import raise_open_files
 from zonetools.swarm.bot import SwarmBot
+from zonetools.swarm.client_bot import run_client
 from zonetools.swarm.commands import Command, Measure, Stop, run_worker
 from zonetools.swarm.frame_checker import FrameChecker
 from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
-from zonetools.swarm.plan import Plan, behaviour_of
+from zonetools.swarm.plan import Plan, load_role
 
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
@@ -37,7 +39,7 @@ _PING_SECONDS = 0.1
 # The interval of the timer that measures how late this process is.
 _LAG_TIMER_SECONDS = 0.02
 # The counts of actions that a tally takes over.
-_COUNTS = ("sent", "delivered", "superseded", "lost", "duplicated", "reordered")
+_COUNTS = ("sent", "delivered", "answered", "superseded", "lost", "duplicated", "reordered")
 
 
 class Worker:
@@ -45,12 +47,14 @@ class Worker:
 
     def __init__(self, plan: Plan, process: int) -> None:
         self.plan = plan
-        self.behaviours = {role: behaviour_of(role) for role in plan.mix}
-        """The class of a bot's behaviour, by role."""
+        self.roles = {role: load_role(role) for role in plan.mix}
+        """The class of a bot's behaviour, or the function that is its client, by role."""
         self.frame_checker = FrameChecker()
         self.counts = ActionCounts()
         self._numbers = plan.numbers(process)
         self._bots: set[SwarmBot] = set()
+        # The clients of the user's own that run, with their numbers.
+        self._clients: dict[asyncio.Task[None], int] = {}
         # What this class counts itself. `tally` adds the counts of the bots, the frame checker and the meter.
         self._tally = Tally(requested=len(self._numbers))
         self._ramp_began = 0.0
@@ -80,7 +84,7 @@ class Worker:
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
         """Count a refusal. An unknown action, or one with wrong arguments, means that the behaviour is for another
         game."""
-        self._add_error(REFUSAL, refusal.code, refusal.text, bot)
+        self._add_error(REFUSAL, refusal.code, refusal.text, bot.name)
         if refusal.code in (RefusalCode.UNKNOWN_ACTION, RefusalCode.BAD_PAYLOAD):
             assert bot.welcome is not None
             self._tally.broken += 1
@@ -88,7 +92,17 @@ class Worker:
                 f"in {bot.welcome.zone.name}, {refusal.text}: these bots are for another game; use --bot module:Class "
                 "for bots of your own, or --mix idle=1 for bots that only watch"
             )
-            self._add_error(BEHAVIOUR, refusal.code, text, bot)
+            self._add_error(BEHAVIOUR, refusal.code, text, bot.name)
+
+    def bot_told(self, payload: bytes) -> None:
+        """The game told a bot something that it tells nobody else."""
+        self._tally.told += 1
+        self._tally.told_bytes += len(payload)
+
+    def bot_broken(self, bot: SwarmBot, error: BaseException) -> None:
+        """The behaviour of a bot raised an exception."""
+        text = f"the behaviour of a {self.plan.role(bot.number)} raised {raised_by(error)}"
+        self._add_broken(error, text, bot.name)
 
     def bot_answered(self, seconds: float) -> None:
         """A PONG came `seconds` after its PING: record the round trip."""
@@ -99,20 +113,42 @@ class Worker:
         """Count the end of a session: as an error, unless the bot left."""
         self._bots.discard(bot)
         self._bytes_of_closed += bot.received_bytes
-        self._tally.closed[bye.code] += 1
         # A bot that was still joining at the end of the run has neither joined nor failed.
-        if not (self._leaving and bye.code == CloseReason.CLIENT_LEFT):
-            self._tally.failed += bot.tick < 0
-            self._tally.closed_early += bot.tick >= 0
-            self._add_error(CLOSE, bye.code, bye.text, bot)
+        self._count_end(bye, bot.name, has_joined=bot.tick >= 0, left=self._leaving)
         bot.tracker.close()
+
+    def _count_end(self, bye: Bye, bot: str, *, has_joined: bool, left: bool) -> None:
+        """Count the end of a session: as an error, unless the bot `left`."""
+        self._tally.closed[bye.code] += 1
+        if not (left and bye.code == CloseReason.CLIENT_LEFT):
+            self._tally.failed += not has_joined
+            self._tally.closed_early += has_joined
+            self._add_error(CLOSE, bye.code, bye.text, bot)
+
+    # --- Reports of the clients -------------------------------------------------------------------
+
+    def client_joined(self) -> None:
+        self._tally.joined += 1
+        self._tally.clients += 1
+        self._tally.join_seconds = time.monotonic() - self._ramp_began
+
+    def client_failed(self, number: int, error: BaseException) -> None:
+        """The function raised an exception."""
+        text = f"the client {self.plan.role(number)} raised {raised_by(error)}"
+        self._add_broken(error, text, self.plan.name(number))
+
+    def client_closed(self, number: int, bye: Bye, zone: ZoneConnection | None, has_diverged: bool) -> None:
+        """Count the end of a session. A client may leave at any time; `zone` is None if it has not joined."""
+        self._count_end(bye, self.plan.name(number), has_joined=zone is not None, left=True)
+        self._tally.diverged += has_diverged
+        self._tally.hashes_checked += 0 if zone is None else zone.replica.hashes_checked
 
     def _add_broken(self, error: BaseException, text: str, bot: str) -> None:
         self._tally.broken += 1
         self._tally.errors.add(BEHAVIOUR, type(error).__name__, text, bot, time.monotonic())
 
-    def _add_error(self, kind: str, code: str, text: str, bot: SwarmBot) -> None:
-        self._tally.errors.add(kind, code, text, bot.name, time.monotonic())
+    def _add_error(self, kind: str, code: str, text: str, bot: str) -> None:
+        self._tally.errors.add(kind, code, text, bot, time.monotonic())
 
     # --- The run ----------------------------------------------------------------------------------
 
@@ -162,8 +198,14 @@ class Worker:
     async def _connect(self, number: int) -> None:
         loop, plan = asyncio.get_running_loop(), self.plan
         role = plan.role(number)
+        made = self.roles[role]
+        if not isinstance(made, type):
+            client = asyncio.create_task(run_client(self, number, made, self._tls, _JOIN_SECONDS))
+            self._clients[client] = number
+            client.add_done_callback(self._clients.pop)
+            return
         try:
-            behaviour = self.behaviours[role]()
+            behaviour = made()
         except BaseException as error:  # SystemExit as well: the class is the user's.
             self._tally.failed += 1
             self._add_broken(error, f"the class {role} raised {raised_by(error)}", plan.name(number))
@@ -172,15 +214,19 @@ class Worker:
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
                 await loop.create_connection(lambda: bot, plan.host, plan.port, ssl=self._tls)
-        except (OSError, TimeoutError) as error:
-            self._tally.failed += 1
-            self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
-            text = "timed out" if isinstance(error, TimeoutError) else explain_connect_error(error)
-            self._tally.errors.add(CONNECT, type(error).__name__, text, plan.name(number), time.monotonic())
+        except OSError as error:  # A TimeoutError as well.
+            self.connect_failed(number, error)
             return
         if bot.bye is None:
             self._bots.add(bot)
         loop.call_later(_JOIN_SECONDS, lambda: bot.abort() if bot.tick < 0 and bot.bye is None else None)
+
+    def connect_failed(self, number: int, error: OSError) -> None:
+        """Count a bot that could not connect."""
+        self._tally.failed += 1
+        self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
+        text = "timed out" if isinstance(error, TimeoutError) else explain_connect_error(error)
+        self._add_error(CONNECT, type(error).__name__, text, self.plan.name(number))
 
     async def _act(self) -> None:
         while True:
@@ -201,8 +247,7 @@ class Worker:
             try:
                 bot.perform(moment, self.frame_checker.replica)
             except BaseException as error:  # SystemExit as well: the class is the user's.
-                text = f"the behaviour of a {self.plan.role(number)} raised {raised_by(error)}"
-                self._add_broken(error, text, bot.name)
+                self.bot_broken(bot, error)
 
     async def _measure_lag(self) -> None:
         """Measure how late a timer of this process fires."""
@@ -229,14 +274,20 @@ class Worker:
 
     async def _leave(self) -> None:
         """Wait for outstanding answers, then leave and wait for the ends of the sessions."""
+        for client in tuple(self._clients):
+            client.cancel()
+        for bot in self._bots:
+            bot.stop_telling()
         await self._drain(lambda: not any(len(bot.tracker) for bot in self._bots))
         # An action without an answer by now is lost, even if it is answered while the bot leaves.
         for bot in tuple(self._bots):
             bot.tracker.close()
             bot.leave()
-        await self._drain(lambda: not self._bots)
+        await self._drain(lambda: not self._bots and not self._clients)
         for bot in tuple(self._bots):
             bot.abort()
+        for number in self._clients.values():
+            self.client_failed(number, TimeoutError("it goes on, although it was cancelled at the end of the run"))
 
     @staticmethod
     async def _drain(is_done: Callable[[], bool]) -> None:
@@ -278,7 +329,7 @@ class Worker:
             "refused": sum(counts.refused.values()),
             **{name: getattr(counts, name) for name in ("sent", "delivered", "lost", "duplicated")},
             "ramping_for": time.monotonic() - self._ramp_began if self._ramp_began else 0.0,
-            "open": len(self._bots),
+            "open": len(self._bots) + len(self._clients),
             "nobody_listens": self._nobody_listens,
             "digests": digests,
             "seconds": seconds,
@@ -290,7 +341,11 @@ class Worker:
         return dataclasses.replace(
             self._tally,
             **{name: getattr(counts, name) for name in _COUNTS},
-            **{name: getattr(checker, name) for name in ("mismatched", "gaps", "hashes_checked", "diverged")},
+            mismatched=checker.mismatched,
+            gaps=checker.gaps,
+            # The clients have replicas of their own.
+            hashes_checked=self._tally.hashes_checked + checker.hashes_checked,
+            diverged=self._tally.diverged + checker.diverged,
             refused=Counter(counts.refused),
             frames=checker.received,
             deliveries_measured=measured.deliveries,

@@ -25,6 +25,7 @@ def test_summary_contains_the_counts() -> None:
     assert result["actions"] == {
         "sent": 110,
         "delivered": 100,
+        "answered": 0,
         "superseded": 5,
         "refused": {"COOLDOWN": 5},
         "lost": 0,

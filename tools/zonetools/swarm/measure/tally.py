@@ -19,6 +19,7 @@ class Tally:
     failed: int = 0
     sent: int = 0
     delivered: int = 0
+    answered: int = 0
     superseded: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -29,6 +30,11 @@ class Tally:
     catch_ups: int = 0
     hashes_checked: int = 0
     diverged: int = 0
+    told: int = 0
+    """Messages that the game told one bot alone."""
+    told_bytes: int = 0
+    clients: int = 0
+    """Bots among `joined` that are clients of the user: of these nothing but their end is counted."""
     deliveries_measured: int = 0
     """Actions delivered while measuring, each counted once per bot that received it."""
     bytes_measured: int = 0

@@ -44,13 +44,16 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "actions": {
             "sent": tally.sent,
             "delivered": tally.delivered,
+            "answered": tally.answered,
             "superseded": tally.superseded - unexplained,
             "refused": dict(sorted(tally.refused.items())),
             "lost": tally.lost + unexplained,
             "duplicated": tally.duplicated,
             "reordered": tally.reordered,
-            "unaccounted": tally.sent - tally.delivered - tally.superseded - tally.lost - tally.refused.total(),
+            "unaccounted": tally.sent
+            - (tally.delivered + tally.answered + tally.superseded + tally.lost + tally.refused.total()),
         },
+        "told": {"messages": tally.told, "bytes": tally.told_bytes},
         "frames": {
             "received": tally.frames,
             "mismatched": tally.mismatched + outcome.digests_mismatched,
@@ -62,7 +65,7 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "latency_uncorrected_ms": _percentiles(tally.latency_uncorrected),
         "latency_split_ms": _split(tally, outcome.hz),
         "deliveries_per_s": _ratio(tally.deliveries_measured, seconds),
-        "bytes_in_per_bot_per_s": _ratio(tally.bytes_measured, seconds * tally.joined),
+        "bytes_in_per_bot_per_s": _ratio(tally.bytes_measured, seconds * (tally.joined - tally.clients)),
         "bytes_per_delivered_action": _ratio(tally.bytes_measured, tally.deliveries_measured),
         "cpu_percent": {
             "swarm": _ratio(100 * tally.cpu_seconds, seconds),
@@ -220,7 +223,7 @@ def got_everything(report: dict[str, Any]) -> bool:
 def nothing_delivered(report: dict[str, Any]) -> bool:
     """Whether the bots acted and nothing came of it: such a run has tried out nothing."""
     actions = report["actions"]
-    return not report["interrupted"] and actions["sent"] > 0 and actions["delivered"] == 0
+    return not report["interrupted"] and actions["sent"] > 0 and not actions["delivered"] + actions["answered"]
 
 
 def _percentiles(histogram: Histogram) -> dict[str, float | None]:

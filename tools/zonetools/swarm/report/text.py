@@ -87,12 +87,12 @@ def _counts(report: dict[str, Any]) -> _Rows:
     if bots["joined"]:
         joined += f" within {report['join_seconds']:.1f} s"
     yield "bots", f"{joined}, {bots['failed']:,} failed"
-    yield (
-        "actions",
-        f"{actions['sent']:,} sent, {actions['delivered']:,} delivered, {actions['superseded']:,} superseded",
-    )
+    outcomes = "delivered", *(("answered",) if actions["answered"] else ()), "superseded"
+    yield "actions", ", ".join(f"{actions[name]:,} {name}" for name in ("sent", *outcomes))
     yield "", f"refused: {counts_text(actions['refused'], '0')}"
     yield "", _faults(actions, "lost", "duplicated", "reordered")
+    if told := report["told"]["messages"]:
+        yield "told", f"{told:,} messages to single bots, {report['told']['bytes'] / 1000:,.1f} kB"
     yield "frames", f"{frames['received']:,} received, {frames['caught_up_by_snapshot']:,} catch-ups"
     yield "", _faults(frames, "mismatched", "gaps")
     hashes = Text(f"{report['state_hash']['checked']:,} hashes checked, ")
