@@ -133,16 +133,23 @@ class Lab:
         bots: int,
         attack: Callable[[], AbstractAsyncContextManager[object]],
         seconds: float,
+        *,
+        joins_first: bool = False,
     ) -> Comparison:
-        """Compare the latency of healthy players without the attack and with it, in turn."""
+        """Compare the latency of healthy players without the attack and with it, in turn.
+
+        The attack is under way when the measurement begins, so that its start is not measured. With `joins_first` it
+        begins together with the measurement, because nobody could join during it.
+        """
         pairs: list[tuple[float, float]] = []
         comparison = None
         pairs_max = self.pick(_PAIRS_MAX, _PAIRS_MAX_QUICK)
         while comparison is None or (not comparison.holds and len(pairs) < pairs_max):
             async with Crowd(server, self.plan(bots)) as control:
                 await asyncio.sleep(seconds)
-            # The attack is under way when the measurement begins, so that its start is not measured.
-            async with attack(), Crowd(server, self.plan(bots)) as crowd:
+            crowd = Crowd(server, self.plan(bots))
+            blocks = (crowd, attack()) if joins_first else (attack(), crowd)
+            async with blocks[0], blocks[1]:
                 await asyncio.sleep(seconds)
             pairs.append((control.p99_ms, crowd.p99_ms))
             comparison = Comparison(

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zonetools.soak.fault_lab import Scenario
-from zonetools.soak.scenarios import actions, admin_port, crowds, endurance, failure, flood, identity, junk, pacing, tls
+from zonetools.soak.scenarios import (
+    actions,
+    admin_port,
+    crowds,
+    endurance,
+    failure,
+    flood,
+    identity,
+    junk,
+    pacing,
+    saves,
+    tls,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +109,15 @@ PROMISES = (
     Promise("shutdown", "healthy players are told, exit 0 within 5 s; a second signal exits at once", failure.shutdown),
     Promise("cannot-start", "one clear line, no traceback, the documented exit code", failure.cannot_start),
     Promise("churn", "memory grows by at most 1 MB/h; nothing else grows", endurance.churn),
+    Promise(
+        "saving-stop",
+        "clean stop with players and a store: one last tick, on_leave for all, all is saved, a second start has it",
+        saves.saving_stop,
+    ),
+    Promise(
+        "store-fails",
+        "a store that is slow or gone: no tick waits, joins get STORE_FAILED, what is unsaved is kept and tried again",
+        saves.store_fails,
+        alone=True,
+    ),
 )
