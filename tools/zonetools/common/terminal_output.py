@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 import select
@@ -117,7 +118,8 @@ class TerminalOutput(io.TextIOBase):
             return
         except OSError as error:
             self._waiting.clear()
-            self._error = error
+            # A terminal that was closed: the process gets SIGHUP, and ends in order.
+            self._error = None if error.errno == errno.EIO else error
         self._stop_watching()
 
     def _stop_watching(self) -> None:
