@@ -19,7 +19,7 @@ from zonetools.soak.promises import PROMISES, Promise
 from zoneserver.support.process import raise_open_files
 
 CHEAP = ("garbage", "mass-leave", "resets", "bad-actions", "second-login", "failing-rule", "cannot-start")
-CHEAP += ("saving-stop",)
+CHEAP += ("saving-stop", "untellable", "halfway")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

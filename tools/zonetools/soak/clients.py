@@ -28,6 +28,7 @@ from zoneserver.protocol.messages import (
     ServerMessage,
     Snapshot,
     Tick,
+    Told,
     Welcome,
 )
 
@@ -152,6 +153,7 @@ class RecordingClient(ClientProtocol):
         super().__init__(name)
         self.frames: list[tuple[float, Tick]] = []
         self.refusals: list[Refusal] = []
+        self.told: list[Told] = []
         self.pongs: dict[int, float] = {}
         """When the answer to each token arrived."""
         self.snapshots = 0
@@ -179,6 +181,9 @@ class RecordingClient(ClientProtocol):
 
     def on_refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
+
+    def on_told(self, told: Told) -> None:
+        self.told.append(told)
 
     def on_pong(self, pong: Pong) -> None:
         self.pongs[pong.token] = time.monotonic()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+import msgpack
 
 from zoneserver.games.plaza import Plaza
-from zoneserver.zone.rules import Player, action
+from zoneserver.zone.rules import Between, Player, Refused, action
 
 _log = logging.getLogger(__name__)
 
@@ -80,3 +82,140 @@ class Saving(Plaza):
         """Earn one gold. The answer is how much the player has."""
         self.gold[player] += 1
         return (self.gold[player],)
+
+
+def _nested(depth: int) -> list[Any]:
+    values: list[Any] = []
+    for _ in range(depth):
+        values = [values]
+    return values
+
+
+UNTELLABLE: dict[str, Any] = {
+    "a dict": {"ann": 3},
+    "a dict within lists": [[1, [{"ann": 3}]]],
+    "a set": {1, 2},
+    "an object": object(),
+    "a function": _nested,
+    "a complex number": 1j,
+    "an extension": msgpack.ExtType(1, b"x"),
+    "70,000 characters": "x" * 70_000,
+    "70,000 bytes": b"x" * 70_000,
+    "half a character": "\ud800",
+    "2**64": 2**64,
+    "lists in lists in lists": _nested(2_000),
+}
+"""Values that no message and no column can carry."""
+
+
+class Untellable(Plaza):
+    """The demo game with rules that tell what cannot be told, at every place where a rule tells something."""
+
+    board = {"number": 0, "text": ""}  # noqa: RUF012  # The zone puts the board in its place.
+    kinds: ClassVar = {"stone": {"weight": 1}}
+
+    PLACES = "emit", "return", "tell", "number", "text", "stat", "thing"
+    """Where `speak` fails."""
+    LATER = "timer", "tick", "save"
+    """Where the action happens, and the rule fails afterwards."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.at_tick: list[Any] = []
+        self.to_keep: dict[str, Any] = {}
+
+    @action
+    def speak(self, player: Player, place: str, what: str) -> Any:
+        """Tell the value `what` of UNTELLABLE at a place."""
+        value = UNTELLABLE[what]
+        match place:
+            case "emit":
+                self.emit("news", value)
+            case "return":
+                return value
+            case "tell":
+                player.tell("news", value)
+            case "number" | "text":
+                self.board[place] = value
+            case "stat":
+                player["hp"] = value
+            case "thing":
+                self.spawn("stone", 1, 1, weight=value)
+            case "refuse":
+                raise Refused("UNTELLABLE", value)
+            case "timer":
+                self.after(1, self.emit, "news", value)
+            case "tick":
+                self.at_tick.append(value)
+            case "save":
+                self.to_keep[player.name] = value
+        return ()
+
+    @action(private=True)
+    def answer(self, player: Player, what: str) -> Any:
+        """Answer with the value `what` of UNTELLABLE."""
+        return UNTELLABLE[what]
+
+    def on_tick(self) -> None:
+        while self.at_tick:
+            self.emit("news", self.at_tick.pop())
+
+    def to_save(self, player: Player) -> dict[str, Any] | None:
+        return {"kept": self.to_keep[player.name]} if player.name in self.to_keep else None
+
+
+class Halfway(Plaza):
+    """The demo game with an action that fails after it wrote."""
+
+    board = {"turn": 0, "who": ""}  # noqa: RUF012  # The zone puts the board in its place.
+    kinds: ClassVar = {"stone": {"weight": 1}}
+
+    ENDS = "happens", "is refused", "fails"
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.stones = [self.spawn("stone", 10 * x, 20) for x in range(10)]
+
+    WRITES = "stat", "motion", "place", "spawn", "remove", "thing", "board", "tell", "emit", "timer", "kick"
+    """What an action may change."""
+
+    def change(self, what: str, player: Player, other: Player) -> None:
+        """Make one of the changes of WRITES."""
+        match what:
+            case "stat":
+                player["hp"], other["kills"] = 7, 9
+            case "motion":
+                player.move(3, 4)
+                other.move(-5, 6)
+            case "place":
+                player.place(1, 2)
+                other.place(3, 4, 5, 6)
+            case "spawn":
+                self.spawn("stone", 5, 5, 1, 1, weight=2).move(2, 2)
+            case "remove":
+                self.stones[0].remove()
+            case "thing":
+                self.stones[1].move(4, 4)
+                self.stones[1]["weight"] = 3
+            case "board":
+                self.board["turn"], self.board["who"] = self.tick, player.name
+            case "tell":
+                player.tell("late", 1)
+                other.tell("late", 2)
+            case "emit":
+                self.emit("late", 3)
+            case "timer":
+                self.after(1, self.emit, "late", 4)
+                other.after(2, self.emit, "late", 5)
+            case "kick":
+                other.kick("THROWN_OUT", "and taken back")
+
+    @action
+    def write(self, player: Player, other: Player, what: str, end: Annotated[int, Between(0, 2)]) -> None:
+        """Make the changes that `what` names, separated by spaces; then happen, be refused or fail."""
+        for name in what.split():
+            self.change(name, player, other)
+        if end == self.ENDS.index("is refused"):
+            raise Refused("TOO_LATE", "after it wrote")
+        if end == self.ENDS.index("fails"):
+            raise RuntimeError("this rule fails on purpose after it wrote")

@@ -15,6 +15,7 @@ from zonetools.soak.scenarios import (
     identity,
     junk,
     pacing,
+    rules,
     saves,
     tls,
 )
@@ -96,6 +97,16 @@ PROMISES = (
     Promise("second-login", "the newest session wins, the old one gets REPLACED", identity.second_login),
     Promise("tickets", "a forged, expired or used ticket is always refused", identity.tickets),
     Promise("failing-rule", "the action is reported as failed; no other player notices", failure.failing_rule),
+    Promise(
+        "untellable",
+        "a rule that tells what cannot be told, at any place: refused there, no client is ever disconnected by a game",
+        rules.untellable,
+    ),
+    Promise(
+        "halfway",
+        "an action that fails after it wrote is taken back whole: nobody sees anything of it",
+        rules.halfway,
+    ),
     Promise(
         "overload",
         "time dilates, no player is disconnected, full rate within 2 s afterwards",
