@@ -18,7 +18,16 @@ from zonetools.soak.promises import PROMISES, Promise
 
 from zoneserver.support.process import raise_open_files
 
-CHEAP = ("garbage", "mass-leave", "resets", "bad-actions", "second-login", "failing-rule", "cannot-start", "saving-stop")
+CHEAP = (
+    "garbage",
+    "mass-leave",
+    "resets",
+    "bad-actions",
+    "second-login",
+    "failing-rule",
+    "cannot-start",
+    "saving-stop",
+)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -107,7 +107,9 @@ async def saving_stop(lab: Lab) -> Finding:
             found = {saver.name: saver.gold for saver in savers}
     checks.expect(code == 0, f"the server exits with {code}")
     checks.expect(byes == {CloseReason.SERVER_STOPPING: players}, f"the players get {byes}")
-    checks.expect(f"on_stop came after on_leave for {players} players" in server.log, "on_leave was not called for every player")
+    checks.expect(
+        f"on_stop came after on_leave for {players} players" in server.log, "on_leave was not called for every player"
+    )
     checks.expect(min(told.values()) > 0, "a player earned nothing")
     checks.expect(saved == told, f"{_differ(saved, told)} players are saved with another value than they were told")
     checks.expect(found == told, f"{_differ(found, told)} players find another value than they were told")
