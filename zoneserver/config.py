@@ -124,7 +124,7 @@ def check_secret(secret: bytes) -> None:
 
 
 def parse_store(text: str) -> str:
-    """A store's name, as it is. Raises ValueError for a database that is not supported."""
+    """Returns the name of a store unchanged. Raises ValueError for a database that is not supported."""
     scheme, separator, _ = text.partition("://")
     if separator and scheme not in {"postgresql", "postgres"}:
         raise ValueError(
@@ -187,10 +187,10 @@ class Config:
         metadata={
             "help": "where players are saved: a file of SQLite, postgresql://user@host/database, or memory:",
             "parse": parse_store,
-            "shown": "none: nobody is saved",
+            "shown": "none: no player is saved",
         },
     )
-    """Empty saves nobody. In place of a text it may be an object of the caller's own, with the methods of
+    """If it is empty, no player is saved. It may also be an object with the methods of
     `zoneserver.store.backend.Backend`."""
     store_interval_seconds: float = _setting(
         60.0, "how often each player in the zone is saved, beside on leaving", above_zero(parse_duration)

@@ -251,7 +251,7 @@ class ZoneServer:
     async def _close_store(self) -> None:
         if self._store is None or self._desk is None:
             return
-        self._desk = None  # Once is enough.
+        self._desk = None  # A second stop has nothing to close.
         unsaved = await self._store.close(STORE_SECONDS)
         if not unsaved:
             return

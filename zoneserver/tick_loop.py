@@ -140,8 +140,8 @@ class TickLoop:
         return done - began
 
     def finish(self) -> list[tuple[str, str]]:
-        """Stops, runs one last tick for what players sent before, and tells the rules that the zone stops. Returns what
-        they have saved since that tick."""
+        """Stops, runs one last tick for the actions that have arrived, and tells the rules that the zone stops. Returns
+        the players that were saved since that tick, as (name, JSON text)."""
         self.stop()
         try:
             self.run_tick()

@@ -89,7 +89,7 @@ def test_nobody_joins_while_too_much_is_not_written(fixture: Fixture, monkeypatc
     monkeypatch.setattr(module, "_PENDING_CHARACTERS_MAX", 10)
     fixture.store.save({"cid": "x" * 11})
     fixture.join("ann")
-    text = "too much waits to be written to the store"
+    text = "too many saved players wait to be written"
     assert fixture.tick().ended == [Ended(1, CloseReason.STORE_FAILED, text)]
 
 

@@ -132,7 +132,7 @@ def test_failed_write_is_kept_and_tried_again_after_growing_waits(
     assert max(waits) <= 5.1
     assert fixture.store.counters.store_failures_total == 9
     assert [record.getMessage() for record in caplog.records] == [
-        "the store could not be written, 1 players are kept in memory and tried again: no route to the store",
+        "the store could not be written: 1 players stay in memory, and the write is tried again: no route to the store",
         "the store can be written again, after 9 failures",
     ]
 

@@ -101,7 +101,7 @@ def test_player_whose_stored_text_is_nonsense_is_turned_away() -> None:
     zone = zone_of(Purse())
     join(zone, 1, "ann", "{")
     output = zone.step()
-    text = "what is stored of this player is no JSON object"
+    text = "the saved data of this player is no JSON object"
     assert output.ended == [Ended(1, CloseReason.STORE_FAILED, text)]
     assert (output.saves, dict(zone.rules.players), zone.counters.rule_failures_total) == ([], {}, 0)
 

@@ -53,5 +53,5 @@ class Penalties:
             self._tell(player, player.dropped_seq, RefusalCode.UNMUTED, "your actions are accepted again")
 
     def forget(self, player: Player) -> None:
-        """A player is gone, and is told nothing further."""
+        """Forgets a player who has left."""
         self._muted.pop(player, None)

@@ -65,7 +65,7 @@ def _check_plain(what: str, values: Sequence[Any]) -> None:
 
 
 def encode_event(slot: int | None, seq: int | None, kind: str, *values: Any) -> bytes:
-    """Packs one event. Packing it when it happens makes an error the fault of the rule that caused it.
+    """Packs one event. An event is packed when it happens, so that an error is raised in the rule that caused it.
 
     A value is a number, a str, bytes, None, or a list or tuple of values. Raises TypeError for any other value,
     ValueError for a text that is no Unicode, for lists nested too deeply and for an event beyond EVENT_BYTES_MAX,

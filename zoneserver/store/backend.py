@@ -1,4 +1,4 @@
-"""What keeps saved players: a table `players` in SQLite or PostgreSQL, or a dict in memory."""
+"""The backends of the store: a table `players` in SQLite or PostgreSQL, or a dict in memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Backend(Protocol):
         """The text of this name; None if there is none."""
 
     def save(self, saved: Mapping[str, str]) -> None:
-        """Keeps the text of each name: all of them, or none if it raises."""
+        """Keeps the text of each name. It keeps all of them, or none if it raises."""
 
     def close(self) -> None:
-        """Frees what the backend holds. Nothing is called afterwards."""
+        """Frees the resources of the backend. No method is called afterwards."""
 
 
 class MemoryStore:
@@ -49,7 +49,7 @@ class MemoryStore:
 
 
 def open_backend(target: str) -> Backend:
-    """Opens what `--store` names, and creates its table if there is none.
+    """Opens the backend that `--store` names, and creates its table if it does not exist.
 
     Raises MissingExtraError where a package is missing, and any exception of the database.
     """
@@ -66,7 +66,7 @@ def open_backend(target: str) -> Backend:
 
 
 def shown_target(target: object) -> str:
-    """A store's name for people: without the password.
+    """The name of a store without its password, for logs and errors.
 
     >>> shown_target("postgresql://zone:hunter2@db/game")
     'postgresql://zone:***@db/game'

@@ -1,4 +1,4 @@
-"""The desk between gateway and zone: it reads what is stored of a player before the player joins."""
+"""The desk between gateway and zone: it reads the saved data of a player before the player joins."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from zoneserver.zone.link import Ended, Join, Requests, TickOutput, ZoneLink
 __all__ = ["PATIENCE_SECONDS", "StoreDesk"]
 
 PATIENCE_SECONDS = 1.5
-"""A join ends if the store has not answered after this time: within the time that a handshake has."""
+"""A join ends with STORE_FAILED if the store has not answered after this time. A handshake may take longer."""
 
 # The most joins that wait for the store.
 _WAITING_MAX = 4_096
-# While more than this waits to be written, nobody joins. It is full only if writes fail for long while reads do not.
+# While more characters than this wait to be written, joins are refused. So many wait only if writes fail for a long
+# time and reads succeed.
 _PENDING_CHARACTERS_MAX = 256 * 2**20
 
 
 class StoreDesk:
-    """The link of a zone with a store: it holds each join until its read has come, and saves what the zone puts out.
+    """The link of a zone with a store: it holds each join until its read has ended, and saves the zone's output.
 
-    A join gets what was last saved under its name, or it ends with STORE_FAILED. `saved` of a join that was sent to the
-    zone may grow old before the zone's next tick only by a leave within that tick, which the zone itself minds.
+    A join gets the text that was last saved under its name, or it ends with STORE_FAILED. After a join was sent to the
+    zone, its text becomes outdated only if a player of this name leaves in the same tick. The zone then renews it.
     """
 
     def __init__(self, link: ZoneLink, store: Store, now: Callable[[], float]) -> None:
@@ -38,7 +39,7 @@ class StoreDesk:
         self._waiting: dict[int, tuple[Join, float]] = {}
         # The refs of these joins by name, in the order in which they came.
         self._refs: dict[str, list[int]] = {}
-        # What the next output will say of joins that failed here.
+        # The joins that failed here, for the next output.
         self._ended: list[Ended] = []
         self._receivers: list[Callable[[TickOutput], None]] = []
         link.subscribe(self._receive)
@@ -57,7 +58,7 @@ class StoreDesk:
             elif len(self._waiting) >= _WAITING_MAX:
                 self._fail(join.ref, "too many joins wait for the store")
             elif self._store.pending_characters > _PENDING_CHARACTERS_MAX:
-                self._fail(join.ref, "too much waits to be written to the store")
+                self._fail(join.ref, "too many saved players wait to be written")
             else:
                 self._wait(join)
         for ref in requests.leaves:
@@ -66,10 +67,10 @@ class StoreDesk:
         self._link.send(requests)
 
     def save(self, saves: Sequence[tuple[str, str]]) -> None:
-        """Hands what the zone has saved to the store."""
+        """Hands the players that the zone has saved to the store."""
         self._store.save(dict(saves))
         for name, text in saves:
-            # What is being read is older.
+            # A read that is under way finds an older text.
             self._answer(name, text)
 
     def _receive(self, output: TickOutput) -> None:
@@ -93,7 +94,7 @@ class StoreDesk:
             self._store.read(join.name, lambda found: self._answer(join.name, found))
 
     def _answer(self, name: str, found: Found) -> None:
-        """Lets the players of this name join with what was found, or ends their joins."""
+        """Sends the joins of this name to the zone with the text that was found, or ends them."""
         self._store.forget(name)
         joins = [self._waiting.pop(ref)[0] for ref in self._refs.pop(name, ())]
         if isinstance(found, Exception):

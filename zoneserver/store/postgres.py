@@ -14,8 +14,8 @@ __all__ = ["PostgresBackend"]
 
 Answer = TypeVar("Answer")
 
-# A connection to a machine that has gone ends within seconds: all reads wait behind it. The address of the store may
-# set these in another way.
+# A connection to a machine that is gone ends within seconds, because all reads wait behind it. The address of the
+# store may set other values.
 _PARAMETERS: dict[str, Any] = {
     "application_name": "zoneserver",
     "connect_timeout": 2,
@@ -29,12 +29,12 @@ CREATE TABLE IF NOT EXISTS players (
     saved text NOT NULL,
     saved_at timestamptz NOT NULL DEFAULT now()
 )"""
-# It changes nothing. It fails for a table of another program, and where nothing can be written.
+# This statement changes nothing. It fails if the table belongs to another program, or cannot be written.
 _TRY = "UPDATE players SET name = name, saved = saved, saved_at = saved_at WHERE 1 = 0"
 _SAVE = """
 INSERT INTO players (name, saved) VALUES (%s, %s)
 ON CONFLICT (name) DO UPDATE SET saved = excluded.saved, saved_at = excluded.saved_at"""
-# A number of our own, so that two servers that start at once do not both create the table.
+# The number of the lock that a server holds while it creates the table, so that two servers do not both create it.
 _CREATE_LOCK = 0x7A6F6E65
 
 
@@ -59,7 +59,7 @@ class PostgresBackend:
         return None if found is None else found[0]
 
     def save(self, saved: Mapping[str, str]) -> None:
-        # In one order, so that servers that write the same names cannot wait for each other.
+        # All servers write names in the same order, so that two servers cannot wait for each other.
         rows = sorted(saved.items())
 
         def save(db: psycopg.Connection[Any]) -> None:
@@ -74,8 +74,8 @@ class PostgresBackend:
             connection.close()
 
     def _run(self, work: Callable[[psycopg.Connection[Any]], Answer]) -> Answer:
-        """Does some work with a connection. An older connection may have ended meanwhile, as by a restart of the
-        database: then it is done again with a new one."""
+        """Does some work with a connection. If an older connection has ended meanwhile, for example because the
+        database was restarted, the work is done again with a new one."""
         is_new = self._connection is None
         try:
             if self._connection is None:
@@ -91,7 +91,7 @@ class PostgresBackend:
 def _create_table(db: psycopg.Connection[Any]) -> None:
     with db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATE_LOCK,))
-        # Who may not create tables can use one that exists.
+        # A user who may not create tables can use one that exists.
         found = db.execute("SELECT to_regclass('players')").fetchone()
         if found is None or found[0] is None:
             db.execute(_CREATE)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 __all__ = ["SqliteBackend"]
 
-# How long a call waits for another process that has locked the file. It is short, since all reads wait behind it.
+# The time that a call waits for another process that has locked the file. It is short, because all reads wait behind
+# the call.
 _LOCK_SECONDS = 0.5
 
 _CREATE = """
@@ -16,7 +17,7 @@ CREATE TABLE IF NOT EXISTS players (
     saved TEXT NOT NULL,
     saved_at TEXT NOT NULL
 )"""
-# It changes nothing. It fails for a table of another program, and where nothing can be written.
+# This statement changes nothing. It fails if the table belongs to another program, or if the file cannot be written.
 _TRY = "UPDATE players SET name = name, saved = saved, saved_at = saved_at WHERE 1 = 0"
 _SAVE = """
 INSERT INTO players (name, saved, saved_at) VALUES (?, ?, datetime('now'))
@@ -30,7 +31,8 @@ class SqliteBackend:
         # Transactions begin and end explicitly. The thread that closes the connection is the one that opened it.
         self._connection = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
         try:
-            # With a write-ahead log nobody who reads the file holds up the server. A commit is on disk when it returns.
+            # With a write-ahead log, a program that reads the file does not hold up the server. When a commit
+            # returns, it is on disk.
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             with self._transaction():

@@ -24,13 +24,13 @@ Result = TypeVar("Result")
 Found = str | Exception | None
 """The JSON text of a player, None for a new player, or the error of a read that failed."""
 
-# One job reads or writes at most so much, so that a read never waits long for the job before it.
+# The bounds of one job. They are low, so that a read never waits long for the job before it.
 _NAMES_PER_JOB = 64
 _PLAYERS_PER_JOB = 500
 _CHARACTERS_PER_JOB = 4 * 2**20
 # The time from a failed write to the next attempt; it doubles with each failure in a row.
 _RETRY_SECONDS_MIN, _RETRY_SECONDS_MAX = 0.1, 5.0
-# At a stop: how often the store is asked whether it is done, and the time that it has to close.
+# At a stop: the time between two looks at the store, and the time that it has to close.
 _POLL_SECONDS = 0.02
 _CLOSE_SECONDS = 1.0
 
@@ -48,19 +48,19 @@ class Store:
 
     Its methods are called in the loop, and return at once. There is at most one job in the worker; of the reads and
     writes that wait, a read goes first, and a write after one job of reads at the latest. A write that fails is tried
-    again. What is saved stays in `pending` until it is on disk: a caller looks there before it reads. What was saved
-    during a read is still pending when the read is over.
+    again. A saved text stays in `pending` until it is on disk, so a caller looks there before it reads. A text that was
+    saved during a read is still pending when the read is over.
     """
 
     def __init__(self, backend: Backend, worker: Worker, now: Callable[[], float]) -> None:
         self.counters = StoreCounters()
         self.pending: dict[str, str] = {}
-        """What is saved and not known to be on disk, by name: the oldest first."""
+        """The saved texts that are not known to be on disk, by name: the oldest first."""
         self.pending_characters = 0
         self._backend = backend
         self._worker = worker
         self._now = now
-        # Names to read, the first to come first, with the call that takes what is found.
+        # Names to read in the order of their arrival, with the callback for the result.
         self._reads: dict[str, Callable[[Found], None]] = {}
         # True from the submit of a job until its result is here.
         self._is_busy = False
@@ -108,7 +108,7 @@ class Store:
         self._reads.pop(name, None)
 
     def poll(self) -> None:
-        """Begins the next job if one is due. It must be called again and again: time alone makes a failed write due."""
+        """Begins the next job if one is due. Call it regularly, because a failed write becomes due by time alone."""
         if self._is_busy:
             return
         is_write_due = bool(self.pending) and self._now() >= self._retry_at
@@ -134,7 +134,7 @@ class Store:
     # --- Reads ------------------------------------------------------------------------------------
 
     def _load(self, names: list[str]) -> dict[str, Found]:
-        """In the worker: what is found of each name. After a failure the rest of the names is not tried."""
+        """Reads names, in the worker. After a failure it does not try the names that are left."""
         found: dict[str, Found] = {}
         for name in names:
             try:
@@ -149,14 +149,19 @@ class Store:
         if errors:
             self.counters.store_failures_total += 1
             told = fields(error=_one_line(errors[0]), players=len(errors))
-            log.error("the store could not be read, %d cannot join: %s", len(errors), _one_line(errors[0]), extra=told)
+            log.error(
+                "the store could not be read, so %d players cannot join: %s",
+                len(errors),
+                _one_line(errors[0]),
+                extra=told,
+            )
         for name, take in reads.items():
             take(found[name])
 
     # --- Writes -----------------------------------------------------------------------------------
 
     def _batch(self) -> dict[str, str]:
-        """What one job writes: the oldest of what is pending."""
+        """The texts that the next job writes: the oldest of those that are pending."""
         batch: dict[str, str] = {}
         characters = 0
         for name, text in islice(self.pending.items(), _PLAYERS_PER_JOB):
@@ -167,7 +172,7 @@ class Store:
         return batch
 
     def _write(self, batch: Mapping[str, str]) -> Exception | None:
-        """In the worker: writes a batch; returns the error, if there is one."""
+        """Writes a batch, in the worker. Returns the error, if there is one."""
         try:
             self._backend.save(batch)
         except Exception as error:
@@ -195,14 +200,14 @@ class Store:
         self._retry_seconds = min(2 * self._retry_seconds, _RETRY_SECONDS_MAX)
         if not self._failures:
             why, players = _one_line(error), len(self.pending)
-            text = "the store could not be written, %d players are kept in memory and tried again: %s"
+            text = "the store could not be written: %d players stay in memory, and the write is tried again: %s"
             log.error(text, players, why, extra=fields(error=why, players=players))
         self._failures += 1
 
     # --- The end ----------------------------------------------------------------------------------
 
     async def close(self, seconds: float) -> dict[str, str]:
-        """Writes what is pending, for so many seconds at most, and closes the store. Returns what was not written."""
+        """Writes what is pending, for this many seconds at most, and closes the store. Returns the unwritten texts."""
         self._reads.clear()
         self._retry_at, self._retry_seconds = 0.0, _RETRY_SECONDS_MIN
         with contextlib.suppress(TimeoutError):
@@ -211,13 +216,13 @@ class Store:
                     self.poll()
                     await asyncio.sleep(_POLL_SECONDS)
         unsaved = dict(self.pending)
-        # A job that hangs is left alone: the process may end all the same.
+        # A job that hangs is left alone. The process can still end.
         if not self._is_busy:
             closed = asyncio.Event()
             self._worker.submit(self._close_backend, lambda _: closed.set())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closed.wait(), _CLOSE_SECONDS)
-        self._is_busy = True  # Nothing follows.
+        self._is_busy = True  # No further job begins.
         self._worker.end()
         return unsaved
 

@@ -20,7 +20,7 @@ class JobThread:
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
         self._loop = loop
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        # Python waits for other threads at its end, but for no daemon.
+        # At its end Python waits for other threads, but not for daemon threads.
         Thread(target=self._run, name=name, daemon=True).start()
 
     def submit(self, job: Callable[[], Result], done: Callable[[Result], None]) -> None:
@@ -28,7 +28,7 @@ class JobThread:
 
         def run() -> None:
             result = job()
-            # The loop may have been closed meanwhile: then nobody waits for the result.
+            # The loop may have been closed meanwhile. The result is then dropped.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(done, result)
 

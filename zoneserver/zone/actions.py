@@ -57,7 +57,7 @@ def actions_of(rules: Rules) -> dict[str, Action]:
 
 
 def _action(kind: str, handler: Callable[..., Any], converters: Sequence[Converter], defaults: int) -> Action:
-    """An action whose last parameters may be left out: as many as there are defaults."""
+    """Makes the last parameters of an action optional: as many as there are defaults."""
     most = len(converters)
     least, too_many = most - defaults, most + 2
 
@@ -92,7 +92,7 @@ def _action(kind: str, handler: Callable[..., Any], converters: Sequence[Convert
 
 
 def _telling(kind: str, run: Action, defaults: Sequence[Any], declared: DeclaredEvents) -> Action:
-    """An action whose event has the defaults of the arguments that were left out, and holds to its declaration."""
+    """Adds the defaults of omitted arguments to the event of an action, and checks it against its declaration."""
 
     def tell(player: Player, sent: Sequence[Any]) -> Any:
         result = run(player, sent)
@@ -114,16 +114,16 @@ def action_methods(game: type[Rules]) -> dict[str, FunctionType]:
 
 
 def private_kinds(game: Rules | type[Rules]) -> frozenset[str]:
-    """The kinds of actions that are answered to their player, and told to nobody else."""
+    """The kinds of the private actions: only their player is answered."""
     methods = action_methods(game if isinstance(game, type) else type(game))
     marks: dict[str, ActionMark] = {kind: vars(method)["__zone_action__"] for kind, method in methods.items()}
     return frozenset(kind for kind, mark in marks.items() if mark.private)
 
 
 def parameters_of(game: type[Rules], method: FunctionType, given: Sequence[str] = ("player",)) -> list[Parameter]:
-    """The parameters of a method of a game, without self and those that are `given` before what was sent.
+    """The parameters of a method of a game, without self and the `given` ones before the sent arguments.
 
-    Raises TypeError for a parameter that nobody could send, and for a method that the zone cannot call.
+    Raises TypeError for a parameter that no client could send, and for a method that the zone cannot call.
     """
     where = f"{game.__name__}.{method.__name__}"
     kind = kind_of_waiting(method)
@@ -162,7 +162,7 @@ def _parameter(where: str, parameter: inspect.Parameter, hint: Any, kinds: typin
 
 
 def _as_sent(where: str, default: Any) -> Any:
-    """What a client would send for a default. A default need not keep to the bounds of its parameter."""
+    """Returns the value that a client would send for a default. A default may exceed the bounds of its parameter."""
     value = default.value if isinstance(default, enum.Enum) else default
     if type(value) in {list, tuple}:
         return tuple(_as_sent(where, item) for item in value)

@@ -190,7 +190,7 @@ class ThingArgument(Argument):
 
 
 def _slot_teller(where: str, entity: type[Any], expected: str, fits: Callable[[Any], bool]) -> Converter:
-    """Tells a Player or a Thing as its slot. A slot stands for itself: the arguments of an action have been checked."""
+    """Tells a Player or a Thing as its slot. A number is taken as a slot, because arguments have been checked."""
 
     def tell(value: Any) -> Any:
         if type(value) is int and value in _SLOTS:

@@ -13,7 +13,7 @@ __all__ = ["Board", "board_value"]
 
 
 def board_value(value: object, first: int | str) -> int | str:
-    """Returns `value` as an entry of the board with the first value `first` keeps it.
+    """Returns `value` in the form that the board keeps. The type of `first`, the entry's first value, decides the form.
 
     Raises TypeError for a value of another type than `first`, ValueError for a text that is too long or no Unicode and
     for a whole number beyond 2**53 - 1.

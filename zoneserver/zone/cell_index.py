@@ -1,6 +1,6 @@
-"""An index of places: which slots lie near a point, without asking all of them.
+"""An index of places: it finds the slots near a point without a look at every slot.
 
-The zone is cut into square cells, and each slot is filed in the cell that it is in. Motion is a function of time, so
+The zone is divided into square cells, and each slot is filed in its cell. Motion is a function of time, so
 the tick in which a mover enters another cell is known when its motion is set: it is filed again in that tick, or when
 its motion changes, and costs nothing in between.
 """
@@ -13,7 +13,8 @@ from zoneserver.protocol.world import World
 
 __all__ = ["CellIndex"]
 
-# Cells along the longer side of the zone. With more cells a search asks fewer slots, and movers are filed more often.
+# Cells along the longer side of the zone. With more cells, a search looks at fewer slots, but movers are filed more
+# often.
 _CELLS = 48
 
 # The motion of a slot as its cell keeps it: x, y, vx, vy, since.
@@ -38,7 +39,7 @@ class CellIndex:
         self._side = max(1, -(-max(world.width, world.height) // _CELLS))
         self._columns = world.width // self._side + 1
         self._rows = world.height // self._side + 1
-        # Only cells with somebody in them, by row * columns + column.
+        # The slots in each cell that is not empty, by row * columns + column.
         self._cells: dict[int, dict[int, _Motion]] = {}
         # The cell of each slot.
         self._filed: dict[int, int] = {}
@@ -86,7 +87,7 @@ class CellIndex:
         return found
 
     def _refresh(self) -> None:
-        """Files again whatever has moved to another cell since the last call, or has another motion."""
+        """Files again each slot that has entered another cell or changed its motion since the last call."""
         world, touched = self._world, self._touched
         if self._tick != world.tick:
             for tick in range(self._tick + 1, world.tick + 1):

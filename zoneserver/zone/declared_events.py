@@ -1,4 +1,4 @@
-"""The events that a game declares, and the check that it tells no others."""
+"""The events that a game declares, and the check of each event against its declaration."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def events_of(game: Rules | type[Rules]) -> dict[str, list[Argument]]:
 
 
 def hold_events(rules: Rules) -> Callable[[str, Sequence[Any]], Sequence[Any]] | None:
-    """What `Rules.emit` makes of the values of an event; None for a game that declares no events."""
+    """Returns the function by which `Rules.emit` checks and converts the values of an event; None for a game that
+    declares no events."""
     declared = events_of(rules)
     return DeclaredEvents(declared).told if declared else None
 
 
 class DeclaredEvents:
-    """Makes the values of an event into what is told: a Player is told as its slot."""
+    """Checks the values of an event, and converts each Player or Thing to its slot."""
 
     def __init__(self, declared: Mapping[str, Sequence[Argument]]) -> None:
         self._tellers = {
@@ -46,7 +47,7 @@ class DeclaredEvents:
         return kind in self._tellers
 
     def told(self, kind: str, values: Sequence[Any]) -> list[Any]:
-        """The values as they are told. Raises ValueError for an event of another form than the declared one."""
+        """The converted values. Raises ValueError for an event that differs from its declaration."""
         if kind not in self._tellers:
             names = ", ".join(self._tellers)
             raise ValueError(f"the event {kind!r:.40} is not among the declared events: {names}")
@@ -56,5 +57,5 @@ class DeclaredEvents:
         try:
             return [tell(value) for tell, value in zip(tellers, values, strict=True)]
         except Refused as refused:
-            # A rule that tells something else is wrong; it does not refuse an action.
+            # A wrong value is a mistake of the rule. It must not look like the refusal of an action.
             raise ValueError(refused.text) from None

@@ -1,4 +1,4 @@
-"""Calls rules of a game so that one which raises loses its own work, and not the tick."""
+"""Calls rules of a game so that a rule that raises does not end the tick."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Failures", "RuleFailure", "as_told", "log_failure"]
 
 log = logging.getLogger(__name__)
 
-# How many places of failures are remembered: more than any game has lines that raise.
+# The number of places of failures that are remembered. No game has so many lines that raise.
 _PLACES_MAX = 1_000
 
 
@@ -49,7 +49,7 @@ _TEXT_MAX = 200
 
 
 def as_told(refused: Refused) -> tuple[str, str, bool]:
-    """Code, text and violation of a game's refusal as its player is told them: bounded, and valid Unicode.
+    """Code, text and violation of a refusal as its player is told them: bounded, and valid Unicode.
 
     It never raises, since a game may define a refusal of its own.
     """
@@ -82,7 +82,7 @@ class Failures:
         self._reported: dict[object, int] = {}
 
     def guard(self, what: object, call: Callable[..., object], *arguments: object) -> None:
-        """Calls and measures a rule, which `str(what)` names. An exception counts as a failure, and goes no further."""
+        """Calls and measures a rule, which `str(what)` names. An exception is counted as a failure and ends here."""
         try:
             call(*arguments)
         except KeyboardInterrupt:

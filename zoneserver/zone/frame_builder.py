@@ -11,9 +11,9 @@ from zoneserver.protocol.world import World
 
 __all__ = ["FrameBuilder"]
 
-# The events of one tick, packed: far below what a client accepts as one frame, and far above what a crowd can be sent.
+# The bound on the packed events of one tick. A client accepts larger frames, and a crowd cannot be sent so much.
 _EVENT_BYTES_MAX = 1024 * 1024
-# What the game tells one player alone within one tick, packed: as much as one message holds, a few times.
+# The bound on the packed messages to one player within one tick: about four of the largest messages.
 _TOLD_BYTES_MAX = 256 * 1024
 
 
@@ -26,7 +26,7 @@ class FrameBuilder:
 
     def __init__(self) -> None:
         self.undo: list[tuple[Any, ...]] | None = None
-        """While an action runs: how to take back what it has changed, as (function, argument, ...) of each change."""
+        """While an action runs, one (function, argument, ...) for each change: calling it takes the change back."""
         self._clear()
 
     def _clear(self) -> None:
@@ -36,7 +36,7 @@ class FrameBuilder:
         self.steered: set[int] = set()
         # Slots that the rules put elsewhere.
         self.placed: set[int] = set()
-        # What holds each slot that was taken.
+        # The new holder of each slot that was taken.
         self.joins: dict[int, str | int] = {}
         self.leaves: list[int] = []
         # (code, text) for each slot whose player the rules throw out. No frame tells it; the zone ends them.
@@ -102,7 +102,7 @@ class FrameBuilder:
     # --- Undo -------------------------------------------------------------------------------------
 
     def take_back(self, events: int) -> None:
-        """Takes back what the action that runs has changed: all of it, events beyond the first `events` included."""
+        """Takes back everything that the running action has changed, including all events after the first `events`."""
         assert self.undo is not None, "no action runs"
         while self.undo:
             function, *arguments = self.undo.pop()
@@ -111,11 +111,11 @@ class FrameBuilder:
         del self.events[events:]
 
     def notes(self, slot: int) -> tuple[Any, ...]:
-        """What is noted about the motion of a slot, for `restore_notes`."""
+        """The notes about the motion of a slot, for `restore_notes`."""
         return self.moved.get(slot), slot in self.steered, slot in self.placed
 
     def restore_notes(self, slot: int, moved: int | None, is_steered: bool, is_placed: bool) -> None:
-        """Sets what is noted about the motion of a slot, as it was before."""
+        """Sets the notes about the motion of a slot as they were before."""
         self.moved.pop(slot, None)
         if moved is not None:
             self.moved[slot] = moved
@@ -136,7 +136,7 @@ class FrameBuilder:
         return self.joins.get(slot), self.stats.get(slot, 0), self.notes(slot)
 
     def restore_slot(self, slot: int, notes: tuple[Any, ...]) -> None:
-        """Takes back `left`: everything about the slot is noted as it was before."""
+        """Takes back `left`: restores all notes about the slot."""
         joined, stats, (moved, is_steered, is_placed) = notes
         if joined is None:
             self.leaves.remove(slot)
@@ -154,7 +154,7 @@ class FrameBuilder:
 
     @property
     def records(self) -> int:
-        """How many changes were noted so far, all of which each receiver will be told."""
+        """The number of changes so far that the frame will contain."""
         motions = len(self.moved) + len(self.placed) + len(self._told_as_steered())
         slots = len(self.joins) + len(self.leaves)
         stats = sum(changed.bit_count() for changed in self.stats.values())

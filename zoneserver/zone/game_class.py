@@ -1,4 +1,4 @@
-"""What shows that a game cannot run before any of its rules runs: sizes, stats, hooks and actions of its class."""
+"""The checks of a game before any of its rules runs: sizes, stats, hooks and actions of its class."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAME_BYTES_MAX = 64
 _STATS_MAX = 32
 _BOARD_MAX = 256
 _KINDS_MAX = 100
-# With this the products of a position fit 53 bits for a day at 100 Hz, and 64 bits for ever.
+# With this bound, the products in a position fit 53 bits for a day at 100 Hz, and always fit 64 bits.
 _STEP_MAX = 100_000
 
 

@@ -1,4 +1,4 @@
-"""The population: which player or thing holds each slot of a zone."""
+"""The population of a zone: its players and things, and the slots that they hold."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Population:
         self._kinds = {kind.name: number for number, kind in enumerate(world.info.kinds) if number}
         # A heap of free slots: the lowest is used first, so that slots stay dense.
         self._free: list[int] = []
-        # Made when a rule asks for it.
+        # The index is made when a rule asks for it first.
         self._index: CellIndex | None = None
 
     def _take_slot(self) -> int:
-        # Without a free slot below them, the slots are filled from 0 without a gap.
+        # When the heap is empty, the slots in use are 0 to their number - 1.
         return heapq.heappop(self._free) if self._free else len(self.players) + len(self.things)
 
     def _give_slot(self, slot: int) -> None:
@@ -58,7 +58,7 @@ class Population:
         return player
 
     def remove_player(self, player: Player) -> None:
-        """Ends the stay of a player, and frees the slot."""
+        """Takes a player out, and frees the slot."""
         slot = player.slot
         player._present = False
         self._timers.forget(player)

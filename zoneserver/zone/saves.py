@@ -1,4 +1,4 @@
-"""What the rules save of players: `Rules.to_save` becomes JSON text, and JSON text becomes `Player.saved`."""
+"""The saved data of players: the result of `Rules.to_save` becomes JSON text, which becomes `Player.saved`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SAVED_BYTES_MAX = 256 * 1024
 
 
 class SavedError(Exception):
-    """What is stored of a player is no JSON object."""
+    """The saved text of a player is no JSON object."""
 
 
 def decode_saved(text: str) -> dict[str, Any]:
-    """What was saved, from its JSON text; {} for an empty text. Raises SavedError for any other text."""
+    """The dict in a saved text; {} for an empty text. Raises SavedError for a text that is no JSON object."""
     if not text:
         return {}
     try:
@@ -29,7 +29,7 @@ def decode_saved(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         saved = None
     if not isinstance(saved, dict):
-        raise SavedError("what is stored of this player is no JSON object")
+        raise SavedError("the saved data of this player is no JSON object")
     return saved
 
 
@@ -45,12 +45,12 @@ def encode_saved(saved: object) -> str:
     return text
 
 
-# Deeper values are taken for endless ones.
+# A value with more levels than this is taken for one that contains itself.
 _DEPTH_MAX = 100
 
 
 def _check(value: object, place: str, depth: int) -> None:
-    """Raises TypeError or ValueError for what JSON cannot hold, or would give back as something else."""
+    """Raises TypeError or ValueError for a value that JSON cannot hold, or would return as another value."""
     if depth > _DEPTH_MAX:
         raise ValueError(f"{place[:80]}... is nested too deeply")
     if isinstance(value, dict):
@@ -75,10 +75,11 @@ def _kind(value: object) -> str:
 
 
 class Saves:
-    """What the rules have saved since the zone's last output, as JSON texts by player's name.
+    """The JSON texts that the rules have saved since the zone's last output, by player's name.
 
-    With `interval_ticks` each player in the zone is saved once per so many ticks; 0 saves nobody, ever. `failed` is
-    called for a `to_save` that raises, or returns what cannot be saved: what was saved before then stands.
+    With `interval_ticks` each player in the zone is saved once per so many ticks; with 0 no player is saved.
+    `failed` is called for a `to_save` that raises, or returns a value that cannot be saved. The store then keeps the
+    previous value.
     """
 
     def __init__(self, rules: Rules, interval_ticks: int, failed: Callable[..., None]) -> None:
@@ -108,11 +109,11 @@ class Saves:
                 self.make(players[slot])
 
     def renew(self, join: Join) -> Join:
-        """The join, with what was saved of the player since the last output. The store does not know that yet."""
+        """The join with the newest saved text of its player, which the store may not know yet."""
         made = self._made.get(join.name)
         return join if made is None else join._replace(saved=made)
 
     def take(self) -> list[tuple[str, str]]:
-        """What was saved since the last call."""
+        """Returns the texts since the last call, by name."""
         made, self._made = self._made, {}
         return list(made.items())

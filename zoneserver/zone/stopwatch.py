@@ -1,6 +1,6 @@
 """Finds out which part of a tick, and which rule in it, took longest.
 
-The zone reads no clock for its game: what is measured here is for the log, and appears in no output.
+The rules never see this clock. The results are for the log, and appear in no output of the zone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["Stopwatch", "no_clock"]
 
 
 def no_clock() -> float:
-    """The clock of a zone that nobody measures."""
+    """The clock of a zone that is not measured."""
     return 0.0
 
 
@@ -31,7 +31,7 @@ class Stopwatch:
         self.start()
 
     def start(self) -> None:
-        """A tick begins."""
+        """Call it when a tick begins."""
         # When the part began, and when the newest rule of it ended.
         self._began = self.ruled = self.clock()
         # The longest part so far, and its longest rule.
@@ -43,14 +43,14 @@ class Stopwatch:
         self.longest_seconds = 0.0
 
     def rule(self, what: object) -> None:
-        """A rule has ended, which `str(what)` names."""
+        """Call it when a rule has ended. `str(what)` names the rule."""
         now = self.clock()
         if now - self.ruled > self.longest_seconds:
             self.longest, self.longest_seconds = what, now - self.ruled
         self.ruled = now
 
     def part(self, what: str) -> None:
-        """A part has ended, and the next begins."""
+        """Call it when a part has ended and the next one begins."""
         now = self.clock()
         if now - self._began > self._seconds:
             self._part, self._seconds = what, now - self._began
@@ -59,7 +59,7 @@ class Stopwatch:
         self.longest, self.longest_seconds = "", 0.0
 
     def slowest(self) -> tuple[str, float]:
-        """What took longest, for people, and its seconds: a rule if it took half of its part or more, else the part."""
+        """Name and seconds of the longest rule if it took at least half of its part, else those of the longest part."""
         if self._rule_seconds >= self._seconds / 2 and self._rule:
             return str(self._rule), self._rule_seconds
         return self._part, self._seconds

@@ -43,12 +43,12 @@ class Timer:
         self._number = number
         self._owner = owner
         self.callback = callback
-        """The name of a method of the game, or a function that is none."""
+        """The name of a method of the game, or another function."""
         self.arguments = arguments
         self.interval = interval
         """The ticks between two calls; 0 for a timer that runs once."""
         self.due: int | None = None
-        """The tick of the next call; None when there is none."""
+        """The tick of the next call; None if no call follows."""
 
     def __repr__(self) -> str:
         state = "that is over" if self.due is None else f"due in tick {self.due}"
@@ -62,7 +62,7 @@ class Timer:
         return f"the timer {name:.80}"
 
     def cancel(self) -> None:
-        """Ends the timer: it makes no further call. A timer that is over is left as it is."""
+        """Ends the timer: it makes no further call. It does nothing to a timer that has ended."""
         self._timers.cancel(self)
 
 
@@ -92,7 +92,7 @@ class Timers:
         self._hz = hz
         # For each tick, the timers that are due in it, by their numbers. No tick is without a timer.
         self._waiting: dict[int, dict[int, Timer]] = {}
-        # Those of them that end when their owner leaves.
+        # The timers that end when their owner leaves, by owner.
         self._owned: dict[object, dict[int, Timer]] = {}
         self._made = 0
         # The tick whose timers ran last.
@@ -120,7 +120,7 @@ class Timers:
         seconds: float | None = None,
         owner: object = None,
     ) -> Timer:
-        """A timer that runs once, and not at all if its owner is forgotten before. Raises as `Rules.after` says."""
+        """A timer that runs once, unless its owner leaves before. Raises as `Rules.after` says."""
         return self._add("after", ticks, seconds, callback, arguments, owner=owner)
 
     def _add(
@@ -192,7 +192,7 @@ class Timers:
     def run(self, call: Callable[..., object]) -> None:
         """Runs the timers that are due, by `call(timer, function, *arguments)`, which may not raise."""
         while self._ran < self._world.tick:
-            # More than one tick when those before it failed.
+            # Several ticks are due if ticks before this one failed.
             self._ran += 1
             due = self._waiting.pop(self._ran, {})
             for number in sorted(due):
@@ -223,5 +223,5 @@ def _discard(timers: dict[Any, dict[int, Timer]], key: object, number: int) -> N
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value can be written down: None, a number, a text, bytes, or an inhabitant of the zone."""
+    """Whether a value can be written down: None, a number, a text, bytes, or a player or thing of the zone."""
     return value is None or isinstance(value, bool | int | float | str | bytes) or hasattr(value, "slot")

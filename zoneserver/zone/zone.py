@@ -63,7 +63,7 @@ class Zone:
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's. Wrong `settings` raise ValueError.
-    With `save_ticks` every player is saved once per so many ticks, and on leaving; without it nobody is.
+    With `save_ticks` every player is saved once per so many ticks, and on leaving; without it no player is saved.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
     `is_trial` is the game's attribute of this name. `clock` counts seconds; it is read for `slowest` alone.
 
@@ -177,7 +177,7 @@ class Zone:
         for slot in self._frame.placed:
             world.since[slot] = world.tick
         self._dilation_percent = tick_input.dilation_percent
-        # The zone's own lists: a tick that fails leaves what it did not come to for the next.
+        # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
         left = set(requests.leaves)
         self._leaves += requests.leaves
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in left)
@@ -208,7 +208,7 @@ class Zone:
         records = self._frame.records
         # The hash is that of the state after this frame.
         state_hash = world.hash() if world.tick % self.info.hz == 0 else None
-        # Nobody is left to be told what was said to a player who has gone.
+        # Messages to a player who has left are dropped.
         told = [(ref, payload) for ref, payload in self._frame.told if ref in self._by_ref]
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
         self.counters.encodes_total += 1
