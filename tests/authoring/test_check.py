@@ -60,6 +60,20 @@ def never(self, player, number: int): raise Refused("NO")"""
     assert lines[-1] == "fine     nothing is wrong with it"
 
 
+def test_check_describes_commands_and_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = """\
+settings = {"coins": 30, "motto": "hi"}
+@command
+def give(self, player: Player, gold: Annotated[int, Between(1, 9)], reason: str = "a gift"): ...
+@command
+def reset(self): ..."""
+    lines = check(body, tmp_path, monkeypatch, capsys)
+    assert (lines[0], lines[4]) == ("0", "settings coins = 30, motto = 'hi'"), lines
+    assert lines[6:8] == ["commands give(player: Player, gold: int 1..9, reason: str = 'a gift')", "         reset()"]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
