@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from zoneclient import ZoneClosedError
 
-from zoneserver import Player, Refused, Rules, Speed, action, testing
+from zoneserver import Player, Refused, Rules, Speed, action, command, testing
 from zoneserver.testing import StartClient, StartServer
 
 
@@ -50,6 +50,13 @@ class Bell(Rules):
     def refuse(self, player: Player) -> None:
         raise Refused("NEVER", "not here")
 
+    @command
+    def grant(self, player: Player, rings: int, reason: str = "a gift") -> str:
+        if rings < 1:
+            raise Refused("TOO_FEW", "grant at least 1")
+        player["rings"] += rings
+        return f"{player.name} has {player['rings']}: {reason}"
+
 
 def test_every_client_sees_an_action_as_soon_as_act_returns(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
@@ -70,6 +77,44 @@ def test_wait_lets_a_player_walk(zone_server: StartServer, zone_client: StartCli
     after = bob.position("ann")
     assert after[0] - before[0] >= 20
     assert after[0] == 2 * after[1]
+
+
+def test_every_client_sees_a_command_as_soon_as_it_returns(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Bell)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    for rings in range(1, 21):
+        assert zone_server.command("grant", "ann", 1, "a", "gift") == f"ann has {rings}: a gift"
+        assert (ann.stat("rings"), bob.stat("rings", "ann")) == (rings, rings)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("grant", "ann", 0), "TOO_FEW", "grant at least 1"),
+        (("grant", "bob", 1), "NO_TARGET", "there is no player 'bob' in the zone"),
+        (("grant", "ann"), "usage", "grant <player: Player> <rings: int> [reason: str = 'a gift']: rings is missing"),
+        (("gran",), "REFUSED", "there is no command 'gran'; did you mean 'grant'?"),
+        (("stop", "--cancel"), "REFUSED", "no stop is planned"),
+    ],
+)
+def test_command_raises_what_was_refused(
+    words: tuple[object, ...], code: str, text: str, zone_server: StartServer, zone_client: StartClient
+) -> None:
+    zone_server(Bell)
+    zone_client("ann")
+    with pytest.raises(Refused) as caught:
+        zone_server.command(*words)
+    assert (caught.value.code, caught.value.text) == (code, text)
+
+
+def test_command_reaches_the_server_that_is_named(zone_server: StartServer, zone_client: StartClient) -> None:
+    first, second = zone_server(Bell), zone_server(Bell)
+    ann, bob = zone_client("ann", first), zone_client("bob", second)
+    assert zone_server.command("kick", "ann", server=first) == "ann is kicked"
+    assert zone_server.command("kick", "bob") == "bob is kicked"
+    for client in (ann, bob):
+        with pytest.raises(ZoneClosedError, match="KICKED"):
+            client.act("ring")
 
 
 def test_act_raises_the_refusal_of_the_rule(zone_server: StartServer, zone_client: StartClient) -> None:

@@ -27,10 +27,12 @@ from zoneclient.errors import ActionRefusedError
 from zoneclient.replica import Replica
 from zoneclient.update import Event
 
+from zoneserver.control.desk import Desk
 from zoneserver.protocol.messages import Told
 from zoneserver.protocol.values import Value
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import MemoryStore
+from zoneserver.support.errors import Exit
 from zoneserver.zone.rules import Refused, Rules
 
 __all__ = ["MemoryStore", "StartClient", "StartServer", "TestClient", "zone_client", "zone_server"]
@@ -54,6 +56,11 @@ class StartServer(Protocol):
     def stop(self, server: ZoneServer | None = None) -> None:
         """Stops a server, by default the one that was started last, as Ctrl-C does: what the game saves is then in its
         store. Another server may be started with the same one."""
+
+    def command(self, *words: object, server: ZoneServer | None = None) -> str:
+        """Gives a server a command, by default the one that was started last, as `zoneserver ctl` does, and returns
+        the answer: `zone_server.command("give", "ann", 5)`. Raises Refused if the command was not done; its code is
+        `usage` for words that do not fit."""
 
 
 class StartClient(Protocol):
@@ -301,15 +308,33 @@ class _Servers:
     def __init__(self, background: _Background) -> None:
         self._background = background
         self.started: list[ZoneServer] = []
+        self._desks: dict[ZoneServer, Desk] = {}
 
     def __call__(self, rules: Rules | type[Rules], **settings: Any) -> ZoneServer:
         server = ZoneServer(rules, **{"port": 0, "stats_port": None, "hz": 100, "max_players": 100} | settings)
-        self._background.server = self._background.call(self._background.stack.enter_async_context(server))
+        self._background.server = self._background.call(self._start(server))
         self.started.append(server)
+        return server
+
+    async def _start(self, server: ZoneServer) -> ZoneServer:
+        stack = self._background.stack
+        await stack.enter_async_context(server)
+        desk = self._desks[server] = Desk(server.link, server.gateway, server.loop, server.request_stop)
+        stack.callback(desk.close)
         return server
 
     def stop(self, server: ZoneServer | None = None) -> None:
         self._background.call((server or self.started[-1]).stop())
+
+    def command(self, *words: object, server: ZoneServer | None = None) -> str:
+        server = server or self.started[-1]
+        code, text = self._background.call(self._desks[server].run(list(map(str, words))))
+        self._background.note_tick(server, server.zone.world.tick)
+        if code == Exit.OK:
+            return text
+        # The text of a refusal begins with its code, that of wrong words with `usage`.
+        code_name, _, rest = text.partition(": ")
+        raise Refused(code_name, rest) if " " not in code_name else Refused(Refused.code, text)
 
 
 @pytest.fixture

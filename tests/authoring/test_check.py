@@ -60,6 +60,20 @@ def never(self, player, number: int): raise Refused("NO")"""
     assert lines[-1] == "fine     nothing is wrong with it"
 
 
+def test_check_describes_commands_and_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = """\
+settings = {"coins": 30, "motto": "hi"}
+@command
+def give(self, player: Player, gold: Annotated[int, Between(1, 9)], reason: str = "a gift"): ...
+@command
+def reset(self): ..."""
+    lines = check(body, tmp_path, monkeypatch, capsys)
+    assert (lines[0], lines[4]) == ("0", "settings coins = 30, motto = 'hi'"), lines
+    assert lines[6:8] == ["commands give(player: Player, gold: int 1..9, reason: str = 'a gift')", "         reset()"]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -75,11 +89,13 @@ def never(self, player, number: int): raise Refused("NO")"""
         ("@action\ndef go(self, player, way: list): ...", "Game.go(way) is annotated <class 'list'>"),
         ("@action\ndef go(self, player, way): ...", "Game.go(way) is annotated"),
         ("@action\ndef go(self, player, way: 'Way'): ...", "an annotation of Game.go cannot be evaluated"),
-        ("@action\ndef go(self, player, *way: int): ...", "Game.go(way): an action takes a fixed number of positional"),
+        ("@action\ndef go(self, player, *way: int): ...", "Game.go(way): actions and commands take a fixed number"),
         (
             "@action\ndef go(self, player, *, way: int): ...",
-            "Game.go(way): an action takes a fixed number of positional",
+            "Game.go(way): actions and commands take a fixed number",
         ),
+        ("@command\ndef give(self, what: list): ...", "Game.give(what) is annotated <class 'list'>"),
+        ("@command\nasync def give(self): ...", "Game.give is async"),
         ("@action\ndef go(self): ...", "Game.go has no parameter for the player"),
         ("@action\nasync def go(self, player): ...", "Game.go is async"),
         ("@staticmethod\n@action\ndef go(player): ...", "go is marked as an action, but is not an ordinary method"),

@@ -112,7 +112,7 @@ def test_ctl_without_words_lists_the_commands_and_those_of_the_game(run: Run) ->
     for word in ("kick", "ban", "unban", "say", "players", "save", "stop", "help"):
         assert f"\n{word} " in f"\n{out}"
     assert "commands of the game:\n" in out
-    assert "give player:Player gold:int" in out
+    assert "give <player: Player> <gold: int>" in out
     assert "Gives gold to a player.\n" in out
     assert ask(path_of(server), ["help"]).text == out.strip("\n")
 
@@ -124,15 +124,15 @@ def test_commands_of_the_game_are_typed_and_happen_whole_or_not_at_all(run: Run,
     assert ctl("--ctl", str(path), "give", "ann", "5") == (0, "ann has 5\n", "")
     assert ctl("--ctl", str(path), "give", "ann", "-x")[0] == 2
     assert ask(path, ["give", "bob", "5"]) == (1, "NO_TARGET: there is no player 'bob' in the zone")
-    assert ask(path, ["give", "ann"]) == (2, "usage: give player:Player gold:int: gold is missing")
+    assert ask(path, ["give", "ann"]) == (2, "usage: give <player: Player> <gold: int>: gold is missing")
     assert ask(path, ["gvie", "ann", "5"]) == (2, "there is no command 'gvie'; did you mean 'give'?")
-    assert ask(path, ["halfway", "ann", "yes"]) == (1, "NO: not today")
-    code, text = ask(path, ["halfway", "ann", "no"])
+    assert ask(path, ["halfway", "ann", "true"]) == (1, "NO: not today")
+    code, text = ask(path, ["halfway", "ann", "false"])
     assert (code, text.partition(" (")[0]) == (1, "the game failed: RuntimeError: a bug")
     assert ask(path, ["forge"])[0] == 1
     assert ask(path, ["give", "ann", "1"]) == (0, "ann has 6")
     _, _, err = server.stop()
-    assert "the command 'halfway ann no' failed in tick" in err
+    assert "the command 'halfway ann false' failed in tick" in err
     assert err.count("ctl: 'give ann 5' by uid") == 1
 
 

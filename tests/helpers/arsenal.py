@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from zoneserver.zone.entities import Thing
-from zoneserver.zone.rules import AtMost, Between, Player, Rules, Text, action
+from zoneserver.zone.rules import AtMost, Between, Player, Rules, Text, action, command
 
 __all__ = ["Arsenal", "FakePlayer", "FakeThing", "Rank", "Weapon"]
 
@@ -104,3 +104,10 @@ class Arsenal(Rules):
     def count(self, player: Player, other: Player | None = None) -> int:
         """Answers how many actions happened."""
         return len(self.handled)
+
+    @command
+    def arm(self, player: Player, weapon: Weapon = Weapon.BOW) -> None:
+        """Arms a player.
+
+        They keep it.
+        """

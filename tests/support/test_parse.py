@@ -20,6 +20,7 @@ from zoneserver.support.parse import (
     parse_number,
     parse_port,
     parse_size,
+    take_option,
 )
 
 
@@ -160,3 +161,8 @@ def test_at_most_accepts_its_bound_and_nothing_above() -> None:
     assert parse("12") == 12
     with pytest.raises(ValueError, match="13 is too large: at most 12"):
         parse("13")
+
+
+def test_option_is_taken_out_of_the_words() -> None:
+    assert take_option(["--for", "1h", "ann"], "--for") == ("1h", ["ann"])
+    assert take_option(["ann"], "--for") == (None, ["ann"])

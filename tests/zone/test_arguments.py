@@ -264,11 +264,11 @@ def test_description_is_text_and_json(hint: Any) -> None:
 
 
 @given(hints, st.text())
-def test_word_is_read_or_a_value_error(hint: Any, word: str) -> None:
+def test_word_is_read_or_an_error_says_why(hint: Any, word: str) -> None:
     argument = kind_of(hint)
     try:
         value = argument.read(word, RULES)
-    except ValueError as error:
+    except (ValueError, Refused) as error:
         assert str(error)
     else:
         try:
@@ -316,8 +316,6 @@ def test_word_is_read_as_what_a_client_would_send(hint: Any, word: str, value: A
         (bool, "1", "true or false"),
         (bytes, "0", "bytes as pairs of hexadecimal digits"),
         (Weapon, "axe", "one of sword, bow"),
-        (Player, "eve", "the name or the slot of a player"),
-        (Player, "²", "the name or the slot of a player"),
         (Thing, "coin", "the slot of a thing"),
         (Annotated[Thing, "coin"], "-1", "the slot of a coin"),
         (list[int], "1,,2", "a whole number"),
@@ -325,6 +323,13 @@ def test_word_is_read_as_what_a_client_would_send(hint: Any, word: str, value: A
 )
 def test_word_that_cannot_be_read_says_what_was_expected(hint: Any, word: str, expected: str) -> None:
     with pytest.raises(ValueError, match=f"^{expected}$"):
+        argument_of("go", hint, KINDS).read(word, RULES)
+
+
+@pytest.mark.parametrize("hint", [Player, Player | None, list[Player]])
+@pytest.mark.parametrize("word", ["eve", "²"])
+def test_word_that_names_no_player_is_refused(hint: Any, word: str) -> None:
+    with pytest.raises(Refused, match=f"^NO_TARGET: there is no player '{word}' in the zone$"):
         argument_of("go", hint, KINDS).read(word, RULES)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+import enum
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Tick
-from zoneserver.zone.command_words import take_option
-from zoneserver.zone.commands import BUILT_IN, commands_of
+from zoneserver.zone.commands import BUILT_IN
+from zoneserver.zone.entities import Thing
 from zoneserver.zone.game_class import problems_of
+from zoneserver.zone.game_commands import commands_of
 from zoneserver.zone.link import Command, Join, Requests, TickInput, TickOutput
-from zoneserver.zone.rules import Between, Player, Refused, Rules, Text, command
+from zoneserver.zone.rules import AtMost, Between, Player, Refused, Rules, Text, command
 from zoneserver.zone.zone import RuleFailure, Zone
 
 
@@ -52,12 +54,43 @@ class Bank(Rules):
         raise AssertionError
 
 
+class Size(enum.Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+class Shop(Rules):
+    """Its commands take the kinds of arguments that those of `Bank` do not."""
+
+    kinds: ClassVar = {"coin": {}, "wolf": {}}
+
+    def on_start(self) -> None:
+        self.coin = self.spawn("coin", 1, 1)
+        self.wolf = self.spawn("wolf", 1, 1)
+
+    @command
+    def choose(self, size: Size, way: Literal["up", 3], data: bytes) -> str:
+        return repr((size, way, data))
+
+    @command
+    def count(self, numbers: Annotated[list[Annotated[int, Between(0, 9)]], AtMost(3)], most: int | None = 5) -> str:
+        return repr((numbers, most))
+
+    @command
+    def take(self, coin: Annotated[Thing, "coin"], thing: Thing) -> str:
+        return repr((coin is self.coin, thing is self.wolf))
+
+    @command
+    def note(self, player: Player | None = None, text: str | None = None) -> str:
+        return repr((player and player.name, text))
+
+
 class Desk:
     """A zone with ann in it, and what operators ask of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, game: type[Rules] = Bank) -> None:
         self.failures: list[RuleFailure] = []
-        self.zone = Zone(Bank(), hz=20, seed=1, players_max=2, on_failure=self.failures.append)
+        self.zone = Zone(game(), hz=20, seed=1, players_max=2, on_failure=self.failures.append)
         self.seconds = 1_000.0
         self.tick(joins=[Join(1, "ann", b"", "192.0.2.1")])
 
@@ -81,10 +114,59 @@ def test_command_of_the_game_gets_values_and_returns_a_text() -> None:
     desk = Desk()
     assert desk.ask("give", "ann", "5") == (True, "ann has 5")
     assert desk.ask("give", "ann", "-1", "3") == (True, "ann has 2")
-    assert desk.ask("note", "0.5", "yes") == (True, "(0.5, True, '')")
-    assert desk.ask("note", "1", "OFF", "a", "b") == (True, "(1.0, False, 'a b')")
+    assert desk.ask("note", "0.5", "true") == (True, "(0.5, True, '')")
+    assert desk.ask("note", "1", "FALSE", "a", "b") == (True, "(1.0, False, 'a b')")
     assert desk.ask("shout", "hello", "all") == (True, "")
     assert [event[2:] for event in desk.frame.events] == [("shout", "hello all")]
+
+
+def with_slots(desk: Desk, words: str) -> list[str]:
+    """The words, with a slot in place of ANN, COIN and WOLF."""
+    rules = desk.zone.rules
+    slots = {thing.kind.upper(): str(slot) for slot, thing in rules.things.items()}
+    slots |= {player.name.upper(): str(slot) for slot, player in rules.players.items()}
+    return [slots.get(word, word) for word in words.split(" ")]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("choose small up 00ff", "(<Size.SMALL: 1>, 'up', b'\\x00\\xff')"),
+        ("choose 2 3 00", "(<Size.LARGE: 2>, 3, b'\\x00')"),
+        ("count 1,2,3", "([1, 2, 3], 5)"),
+        ("count 1 none", "([1], None)"),
+        ("take COIN WOLF", "(True, True)"),
+        ("note", "(None, None)"),
+        ("note ann", "('ann', None)"),
+        ("note ANN hello  all", "('ann', 'hello  all')"),
+        ("note none none", "(None, None)"),
+    ],
+)
+def test_words_are_read_as_every_kind_of_argument(words: str, text: str) -> None:
+    desk = Desk(Shop)
+    assert desk.ask(*with_slots(desk, words)) == (True, text)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("choose huge up 00", "size must be one of 1, 2, not 'huge'"),
+        ("choose small down 00", "way must be one of up, 3, not 'down'"),
+        ("choose small up 0", "data must be bytes as pairs of hexadecimal digits, not '0'"),
+        ("count 1,x", "numbers must be a whole number, not '1,x'"),
+        ("count 1,10", "each item of numbers must be a whole number from 0 to 9, not '1,10'"),
+        ("count 1,2,3,4", "numbers must be a list of at most 3 items, not '1,2,3,4'"),
+        ("take coin WOLF", "coin must be the slot of a coin, not 'coin'"),
+        ("take WOLF WOLF", "NO_TARGET: coin: there is no coin in slot"),
+        ("note bob", "NO_TARGET: there is no player 'bob' in the zone"),
+        ("note none \t", "text must be printable text of 1 to 1024 bytes, not '\\t'"),
+    ],
+)
+def test_words_that_are_no_argument_of_a_kind_say_what_was_expected(words: str, text: str) -> None:
+    desk = Desk(Shop)
+    done, found = desk.ask(*with_slots(desk, words))
+    assert (done, text in found) == (False, True), found
+    assert found.startswith(("NO_TARGET: ", "usage: "))
 
 
 @pytest.mark.parametrize(
@@ -92,17 +174,18 @@ def test_command_of_the_game_gets_values_and_returns_a_text() -> None:
     [
         ("", "usage: there is no command ''"),
         ("gift ann 5", "usage: there is no command 'gift'"),
-        ("give", "usage: give player:Player gold:int [times:int=1]: player is missing"),
-        ("give ann", "usage: give player:Player gold:int [times:int=1]: gold is missing"),
-        ("give ann 5 1 1", "usage: give player:Player gold:int [times:int=1]: '1' is one word too many"),
-        ("give ann x", "gold must be a whole number from -9223372036854775808 to 9223372036854775807, not 'x'"),
+        ("give", "usage: give <player: Player> <gold: int> [times: int = 1]: player is missing"),
+        ("give ann", "usage: give <player: Player> <gold: int> [times: int = 1]: gold is missing"),
+        ("give ann 5 1 1", "usage: give <player: Player> <gold: int> [times: int = 1]: '1' is one word too many"),
+        ("give ann x", "gold must be a whole number, not 'x'"),
         ("give ann 5.0", "gold must be a whole number"),
-        ("give ann 9223372036854775808", "gold must be a whole number"),
+        ("give ann 9223372036854775808", "to 9223372036854775807, not '9223372036854775808'"),
+        ("give 1 5", "NO_TARGET: player: there is no player in slot 1"),
         ("give bob 5", "NO_TARGET: there is no player 'bob' in the zone"),
-        ("note nan yes", "number must be a number from 0 to 1, not 'nan'"),
-        ("note 2 yes", "number must be a number from 0 to 1, not '2'"),
+        ("note nan true", "number must be a number from 0 to 1, not 'nan'"),
+        ("note 2 true", "number must be a number from 0 to 1, not '2'"),
         ("note 1 perhaps", "on must be true or false, not 'perhaps'"),
-        ("note 1 yes much-too-long", "text must be printable text of 1 to 9 bytes"),
+        ("note 1 true much-too-long", "text must be printable text of 1 to 9 bytes, not 'much-too-long'"),
         ("shout \x1b[2J", "text must be printable text"),
         ("shout \ud800", "text must be printable text"),
         ("kick", "usage: kick NAME [TEXT]: NAME is missing"),
@@ -213,29 +296,32 @@ def test_commands_wait_for_the_next_tick_when_a_tick_fails() -> None:
 
 def test_zone_tells_its_gateways_of_the_commands() -> None:
     assert Desk().zone.commands == (
-        ("give player:Player gold:int [times:int=1]", "Gives gold to a player."),
-        ("halfway player:Player how:str", ""),
-        ("note number:float on:bool [text:str=]", ""),
-        ("shout text:str", ""),
+        ("give <player: Player> <gold: int> [times: int = 1]", "Gives gold to a player."),
+        ("halfway <player: Player> <how: str>", ""),
+        ("note <number: float 0..1> <on: bool> [text: str of 1..9 bytes = '']", ""),
+        ("shout <text: str>", ""),
     )
 
 
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("def a(self, what: list): pass", "a command takes int, float, str, bool or Player"),
-        ("def a(self, what): pass", "a command takes int"),
+        ("def a(self, what: list): pass", "it can be int, float, str, bool, bytes, Player, Thing"),
+        ("def a(self, what): pass", "it can be int"),
         ("def a(self, *what: str): pass", "a fixed number of positional arguments"),
         ("async def a(self): pass", "is async: a rule must be an ordinary function"),
         ("def a(self, what: 'Nothing'): pass", "cannot be evaluated"),
+        ("def a(): pass", "has no parameter for the game"),
     ],
 )
-def test_a_command_that_no_words_could_call_raises(source: str, complaint: str) -> None:
+def test_command_that_no_words_could_call_is_a_problem(source: str, complaint: str) -> None:
     found: dict[str, Any] = {}
     exec(source, globals(), found)
     game = type("Game", (Rules,), {"a": command(found["a"])})
     with pytest.raises(TypeError, match=complaint):
         commands_of(game())
+    [problem] = problems_of(game)
+    assert complaint in problem
 
 
 @pytest.mark.parametrize("name", [*BUILT_IN, "emit"])
@@ -249,8 +335,3 @@ def test_static_command_is_a_problem() -> None:
     assert list(problems_of(game)) == [
         "give is marked as a command, but is not an ordinary method: no operator can call it"
     ]
-
-
-def test_option_is_taken_out_of_the_words() -> None:
-    assert take_option(["--for", "1h", "ann"], "--for") == ("1h", ["ann"])
-    assert take_option(["ann"], "--for") == (None, ["ann"])

@@ -23,7 +23,7 @@ def actions(schema: dict[str, Any]) -> dict[str, Any]:
 
 def test_schema_has_the_facts_of_the_class() -> None:
     schema = schema_of(Arsenal)
-    facts = {name: value for name, value in schema.items() if name not in {"actions", "events"}}
+    facts = {name: value for name, value in schema.items() if name not in {"actions", "commands", "events"}}
     assert facts == {
         "schema": "zone-game/1",
         "name": "arsenal",
@@ -60,6 +60,16 @@ def test_schema_has_each_action_with_its_parameters() -> None:
         "default": "bow",
     }
     assert found["raw"]["parameters"] == [{"name": "data", "type": "bytes", "bytes_max": 4, "default": "01"}]
+
+
+def test_schema_has_each_command_with_its_parameters() -> None:
+    [arm] = schema_of(Arsenal)["commands"]
+    weapon = {"type": "choice", "values": ["sword", "bow"], "names": ["SWORD", "BOW"], "default": "bow"}
+    assert arm == {
+        "name": "arm",
+        "doc": "Arms a player.",
+        "parameters": [{"name": "player", "type": "player"}, {"name": "weapon", **weapon}],
+    }
 
 
 def test_schema_has_the_events_that_are_declared() -> None:

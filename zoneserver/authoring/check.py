@@ -13,6 +13,7 @@ from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
 from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.game_class import new_game, problems_of
+from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.rules import Rules
 
 __all__ = ["CheckResult", "check_game"]
@@ -88,6 +89,10 @@ def check_game(
         return result
     lines = [f"{kind}{parameters}  {_outcome(trial, kind)}" for kind, parameters in described]
     result.has += _headed("actions", lines or ["none: players can only watch"])
+    commands = [
+        f"{name}{_describe(command_parameters(game, method))}" for name, method in command_methods(game).items()
+    ]
+    result.has += _headed("commands", commands)
     events = [f"{kind}({', '.join(each.describe() for each in values)})" for kind, values in events_of(rules).items()]
     result.has += _headed("events", events)
     result.has.append(("tried", f"twice {TICKS} ticks with {len(PLAYERS)} players and random actions"))
@@ -99,7 +104,7 @@ def check_game(
     return result
 
 
-def _describe(parameters: Sequence[Parameter], is_private: bool) -> str:
+def _describe(parameters: Sequence[Parameter], is_private: bool = False) -> str:
     return f"({', '.join(parameter.describe() for parameter in parameters)}){' in private' if is_private else ''}"
 
 

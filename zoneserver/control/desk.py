@@ -17,8 +17,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import address_networks, is_same_network
 from zoneserver.support.errors import Exit
 from zoneserver.support.format import exact_duration, format_duration, format_size
-from zoneserver.support.parse import above_zero, nearest, parse_duration
-from zoneserver.zone.command_words import take_option
+from zoneserver.support.parse import above_zero, nearest, parse_duration, take_option
 from zoneserver.zone.commands import BUILT_IN
 from zoneserver.zone.link import USAGE, Command, Requests, TickOutput, ZoneLink
 

@@ -23,6 +23,7 @@ __all__ = [
     "parse_number",
     "parse_port",
     "parse_size",
+    "take_option",
 ]
 
 _Number = TypeVar("_Number", int, float)
@@ -139,6 +140,25 @@ def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
         return text
 
     return one_of
+
+
+def take_option(words: Sequence[str], option: str) -> tuple[str | None, list[str]]:
+    """Takes an option and its value out of the words: the value, or None without the option, and the other words.
+
+    Raises ValueError for an option without a value.
+
+    >>> take_option(("ann", "--for", "1h", "be", "nice"), "--for")
+    ('1h', ['ann', 'be', 'nice'])
+    """
+    left = list(words)
+    if option not in left:
+        return None, left
+    place = left.index(option)
+    if place + 1 == len(left):
+        raise ValueError(f"{option} needs a value")
+    value = left[place + 1]
+    del left[place : place + 2]
+    return value, left
 
 
 def nearest(text: str, names: Sequence[str], show: Callable[[str], str] = repr) -> str:

@@ -18,7 +18,16 @@ from zoneserver.zone.declared_events import DeclaredEvents, events_of
 from zoneserver.zone.plain_arguments import Argument, Converter
 from zoneserver.zone.rules import ActionMark, Player, Refused, Rules
 
-__all__ = ["Action", "Parameter", "action_methods", "actions_of", "kind_of_waiting", "parameters_of", "private_kinds"]
+__all__ = [
+    "Action",
+    "Parameter",
+    "action_methods",
+    "actions_of",
+    "kind_of_waiting",
+    "marked_methods",
+    "parameters_of",
+    "private_kinds",
+]
 
 Action = Callable[[Player, Sequence[Any]], Any]
 """One action of a game. It is called with the player and what its client sent, `(kind, argument, ...)`.
@@ -28,7 +37,7 @@ It raises Refused when the arguments do not fit, and calls the handler otherwise
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of an action, after the player: what a client has to send for it."""
+    """One parameter of an action, after the player, or of a command: what has to be sent for it."""
 
     name: str
     argument: Argument
@@ -108,9 +117,13 @@ def _telling(kind: str, run: Action, defaults: Sequence[Any], declared: Declared
 
 def action_methods(game: type[Rules]) -> dict[str, FunctionType]:
     """The methods of a game that are marked as actions, by their names."""
-    return dict(
-        inspect.getmembers_static(game, lambda found: inspect.isfunction(found) and hasattr(found, "__zone_action__"))
-    )
+    return marked_methods(game, "__zone_action__")
+
+
+def marked_methods(game: type[Rules], mark: str) -> dict[str, FunctionType]:
+    """The methods of a game that have an attribute of this name, by their own names."""
+    # A static look-up calls no properties of the game.
+    return dict(inspect.getmembers_static(game, lambda found: inspect.isfunction(found) and hasattr(found, mark)))
 
 
 def private_kinds(game: Rules | type[Rules]) -> frozenset[str]:
@@ -129,9 +142,9 @@ def parameters_of(game: type[Rules], method: FunctionType, given: Sequence[str] 
     kind = kind_of_waiting(method)
     if kind:
         raise TypeError(f"{where} is {kind}: a rule must be an ordinary function, since a tick cannot wait")
-    parameters = list(inspect.signature(method).parameters.values())[1:]
-    if len(parameters) < len(given):
-        raise TypeError(f"{where} has no parameter for the {given[len(parameters)]}")
+    taken_first, parameters = ("game", *given), list(inspect.signature(method).parameters.values())
+    if len(parameters) < len(taken_first):
+        raise TypeError(f"{where} has no parameter for the {taken_first[len(parameters)]}")
     try:
         hints = typing.get_type_hints(method, include_extras=True)
     except Exception as error:  # An annotation in quotes is evaluated here, and may raise any exception.
@@ -139,7 +152,7 @@ def parameters_of(game: type[Rules], method: FunctionType, given: Sequence[str] 
     kinds = getattr(game, "kinds", ())
     return [
         _parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any), kinds)
-        for taken in parameters[len(given) :]
+        for taken in parameters[len(taken_first) :]
     ]
 
 
@@ -152,7 +165,7 @@ def kind_of_waiting(function: Callable[..., Any]) -> str:
 
 def _parameter(where: str, parameter: inspect.Parameter, hint: Any, kinds: typing.Container[str]) -> Parameter:
     if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
-        raise TypeError(f"{where}: an action takes a fixed number of positional arguments")
+        raise TypeError(f"{where}: actions and commands take a fixed number of positional arguments")
     argument = argument_of(where, hint, kinds)
     if parameter.default is parameter.empty:
         return Parameter(parameter.name, argument)

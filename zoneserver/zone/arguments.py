@@ -147,7 +147,7 @@ class PlayerArgument(Argument):
     def read(self, word: str, rules: Rules) -> Any:
         slots = [slot for slot, player in rules.players.items() if player.name == word]
         if not slots and not word.isdecimal():
-            raise ValueError("the name or the slot of a player")
+            raise Refused(RefusalCode.NO_TARGET, f"there is no player {word!r:.80} in the zone")
         return slots[0] if slots else int(word)
 
 

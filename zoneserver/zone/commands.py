@@ -5,25 +5,22 @@ A command is part of the input of a tick. It happens whole or not at all, as an 
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MethodType
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.support.errors import raised_by
 from zoneserver.support.format import exact_duration
-from zoneserver.support.parse import parse_duration
-from zoneserver.zone.command_words import CommandParameter, command_parameters, read_words, take_option, usage
+from zoneserver.support.parse import parse_duration, take_option
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.game_commands import commands_of
 from zoneserver.zone.link import USAGE, Command
 from zoneserver.zone.player_registry import PlayerRegistry
-from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.rules import Refused, Rules
 
-__all__ = ["BUILT_IN", "KICKED", "Commands", "commands_of"]
+__all__ = ["BUILT_IN", "KICKED", "Commands"]
 
 KICKED = "KICKED"
 """The code with which `kick` ends a session."""
@@ -45,33 +42,6 @@ BUILT_IN = {
 _OF_THE_ZONE = ("kick", "ban", "unban", "say", "save")
 
 
-@dataclass(frozen=True, slots=True)
-class GameCommand:
-    """One command of a game."""
-
-    handler: MethodType
-    parameters: list[CommandParameter]
-
-    @property
-    def usage(self) -> str:
-        return usage(self.handler.__name__, self.parameters)
-
-    @property
-    def text(self) -> str:
-        """The first line of the docstring of the handler."""
-        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
-
-
-def commands_of(rules: Rules) -> dict[str, GameCommand]:
-    """The commands of a game by name. Raises TypeError for a command that no words could call."""
-    # They are looked up on the class: on the game itself, the look-up would call its properties.
-    marked = inspect.getmembers_static(
-        type(rules), lambda found: inspect.isfunction(found) and hasattr(found, "__zone_command__")
-    )
-    handlers = ((name, getattr(rules, name)) for name, _ in marked)
-    return {name: GameCommand(handler, command_parameters(handler)) for name, handler in handlers}
-
-
 class _EndSession(Protocol):
     def __call__(self, ref: int, reason: CloseReason | GameReason, text: str) -> None: ...
 
@@ -89,14 +59,12 @@ class Commands:
         rules: Rules,
         frame: FrameBuilder,
         registry: PlayerRegistry,
-        players: Mapping[int, Player],
         end: _EndSession,
         failed: _RuleFailed,
         save: Callable[[], object] | None,
     ) -> None:
         self._frame = frame
         self._registry = registry
-        self._players = players
         self._end = end
         self._failed = failed
         self._save_all = save
@@ -132,7 +100,7 @@ class Commands:
             if command is None:
                 raise _misused(f"there is no command {name!r:.80}")
             try:
-                arguments = read_words(command.parameters, words[1:], self._player_named)
+                arguments = command.read(words[1:])
             except ValueError as error:
                 raise _misused(f"{command.usage}: {error}") from None
             answer = command.handler(*arguments)
@@ -148,12 +116,6 @@ class Commands:
             return False, f"the game failed: {raised_by(error)}"
         finally:
             frame.undo = None
-
-    def _player_named(self, name: str) -> Player:
-        for player in self._players.values():
-            if player.name == name:
-                return player
-        raise Refused(RefusalCode.NO_TARGET, f"there is no player {name!r:.80} in the zone")
 
     # --- The commands of every zone ---------------------------------------------------------------
 

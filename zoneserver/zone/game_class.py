@@ -14,6 +14,7 @@ from zoneserver.zone.board import board_value
 from zoneserver.zone.commands import BUILT_IN
 from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.entities import INT32
+from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 
@@ -72,6 +73,11 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
         if name.startswith("on_") and callable(value) and not _is_marked(value):
             meant = difflib.get_close_matches(name, HOOKS, n=1)
             yield f"{name} is never called{f'; did you mean {meant[0]}?' if meant else ''}"
+    for method in command_methods(game).values():
+        try:
+            command_parameters(game, method)
+        except TypeError as error:
+            yield str(error)
     for name in dir(Rules):
         if _is_marked(inspect.getattr_static(game, name)):
             yield f"{name} cannot be the name of an action or a command: Rules has an attribute of this name"

@@ -67,7 +67,7 @@ class Argument(ABC):
     def read(self, word: str, rules: Rules) -> Any:
         """The value that a client would send for a word that somebody typed. It may still exceed the bounds.
 
-        Raises ValueError with what was expected in place of the word.
+        Raises ValueError with what was expected in place of the word, and Refused for the name of nobody in the zone.
         """
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
 from zoneserver.zone.declared_events import events_of
+from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.rules import Rules
 
 __all__ = ["schema_of"]
@@ -17,7 +18,7 @@ __all__ = ["schema_of"]
 def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
     """The schema `zone-game/1` of a game, which JSON can carry. Bytes are texts of hexadecimal digits in it.
 
-    Raises TypeError for an action or an event that no client could send or be told.
+    Raises TypeError for an action, a command or an event that nobody could send or be told.
     """
     rules, private = game if isinstance(game, type) else type(game), private_kinds(game)
     # None: any event may come.
@@ -41,6 +42,7 @@ def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
         "kinds": {kind: dict(stats) for kind, stats in getattr(game, "kinds", {}).items()},
         "settings": settings,
         "actions": [_action(rules, kind, method, kind in private) for kind, method in action_methods(rules).items()],
+        "commands": [_command(rules, name, method) for name, method in command_methods(rules).items()],
         "events": events or None,
     }
 
@@ -49,9 +51,22 @@ def _action(rules: type[Rules], kind: str, method: FunctionType, is_private: boo
     return {
         "name": kind,
         "private": is_private,
-        "doc": (inspect.getdoc(method) or "").partition("\n")[0],
-        "parameters": [_parameter(parameter) for parameter in parameters_of(rules, method)],
+        "doc": _doc(method),
+        "parameters": list(map(_parameter, parameters_of(rules, method))),
     }
+
+
+def _command(rules: type[Rules], name: str, method: FunctionType) -> dict[str, Any]:
+    return {
+        "name": name,
+        "doc": _doc(method),
+        "parameters": list(map(_parameter, command_parameters(rules, method))),
+    }
+
+
+def _doc(method: FunctionType) -> str:
+    """The first line of the docstring."""
+    return (inspect.getdoc(method) or "").partition("\n")[0]
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -128,8 +128,7 @@ class Zone:
         self._dilation_percent = 100
         population, board = self._population, Board(self.world, self._frame)
         save = self.save_all if save_ticks else None
-        parts = rules, self._frame, self._registry, population.players
-        self._commands = Commands(*parts, self._end, self._failures.add, save)
+        self._commands = Commands(rules, self._frame, self._registry, self._end, self._failures.add, save)
         self.commands = self._commands.usages
         set_attributes(rules, hz=hz, random=random.Random(seed), board=board, is_trial=is_trial)
         set_attributes(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
