@@ -22,3 +22,6 @@ def test_micro_benchmarks_do_their_work() -> None:
     action_apply = MICRO["action_apply"].prepare()
     assert action_apply() is None
     assert action_apply() is None
+    near = MICRO["near"].prepare()
+    assert near() == near()
+    assert 18_000 < near() < 22_000, "each of 1,000 searches finds about 20"

@@ -98,7 +98,10 @@ def test_mix_may_contain_hostile_roles() -> None:
     plan = Plan(bots=1000, mix=parse_mix("walker=90,stuck=5,flood=5"))
     assert plan.hostile == {"stuck": 50, "flood": 50}
     assert plan.honest == Plan(bots=900, mix={"walker": 90})
-    names = "stuck slow flood tiny garbage oversize slowloris spoof teleport reset churn"
+    names = (
+        "stuck slow flood private tiny garbage oversize slowloris spoof misfit teleport watcher outdated options "
+        "reset churn"
+    )
     assert " ".join(HOSTILE_ROLES) == names
     assert parse_mix(",".join(f"{role}=1" for role in ANY_ROLE)) == dict.fromkeys(ANY_ROLE, 1)
 

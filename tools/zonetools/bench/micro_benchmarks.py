@@ -6,13 +6,14 @@ They show what a change did to one part. The work is prepared in advance, and on
 from __future__ import annotations
 
 import gc
+import math
 import random
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
@@ -26,7 +27,7 @@ from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo, player_kind
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.frame_history import Form, Message
-from zoneserver.zone.link import Join, Requests, TickInput
+from zoneserver.zone.link import Actions, Join, Requests, TickInput
 from zoneserver.zone.zone import Zone
 from zonetools.bench.counter import open_counter
 
@@ -150,6 +151,64 @@ def _action_apply() -> Callable[[], object]:
     return work
 
 
+class _Wandering(Plaza):
+    """The demo game with things that wander."""
+
+    kinds: ClassVar = {"wolf": {"hp": 30}}
+
+    def __init__(self, wolves: int, turns_per_second: float) -> None:
+        self.wolves_count, self.turns_per_second = wolves, turns_per_second
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.wolves = [self.spawn("wolf", *self.anywhere()) for _ in range(self.wolves_count)]
+
+    def on_tick(self) -> None:
+        turns = self.wolves_count * self.turns_per_second / self.hz
+        chance, wolves = self.random.randint, self.wolves
+        for turn in range(int(self.tick * turns), int((self.tick + 1) * turns)):
+            wolves[turn % len(wolves)].move(chance(-9, 9), chance(-9, 9))
+
+
+def tick_with_things(things: int, turns_per_second: float = 1.0) -> Callable[[], object]:
+    """Run whole ticks of 1,000 players with five actions per second each, beside things that wander.
+
+    Each thing takes a new direction `turns_per_second` times a second.
+    """
+    zone = Zone(_Wandering(things, turns_per_second), hz=20, seed=_SEED, limits=Limits(joins_per_second=20 * _COUNT))
+    zone.tick(TickInput(1, 0.0, 100, Requests(joins=[Join(r, f"player-{r}", b"", "127.0.0.1") for r in range(_COUNT)])))
+    chance = random.Random(_SEED)
+
+    def work() -> None:
+        walk = chance.randint
+        actions: list[Actions] = [
+            (ref, zone.world.tick, [("move", walk(-17, 17), walk(-17, 17))])
+            for ref in range(zone.world.tick % 4, _COUNT, 4)
+        ]
+        zone.tick(TickInput(zone.world.tick + 1, 0.0, 100, Requests(actions=actions)))
+
+    return work
+
+
+def _near() -> Callable[[], object]:
+    """Look for what is near, among 10,000 movers: 20 of them in the mean."""
+    rules = Plaza()
+    movers = 10 * _COUNT
+    zone = Zone(rules, hz=20, seed=_SEED, limits=Limits(joins_per_second=20 * movers))
+    zone.tick(TickInput(1, 0.0, 100, Requests(joins=[Join(r, f"player-{r}", b"", "127.0.0.1") for r in range(movers)])))
+    chance = random.Random(_SEED)
+    for player in rules.players.values():
+        player.move(chance.randint(-17, 17), chance.randint(-17, 17))
+    zone.tick(TickInput(2, 0.0, 100, Requests()))
+    places = [(chance.randint(1_000, 9_000), chance.randint(1_000, 9_000)) for _ in range(_COUNT)]
+    radius = math.sqrt(20 / (math.pi * movers)) * rules.width
+
+    def work() -> int:
+        return sum(len(rules.near(place, radius, "player")) for place in places)
+
+    return work
+
+
 def _sessions() -> list[Session]:
     # Nothing here is ever called back: the loop has a clock and nothing else, and the handler does nothing.
     loop: Any = SimpleNamespace(time=time.monotonic)
@@ -195,6 +254,9 @@ MICRO = {
     "frame_deflate": Micro("1,000 records", 1, _frame_deflate),
     "packet_decode": Micro("packet", _COUNT, _packet_decode),
     "action_apply": Micro("action", _COUNT, _action_apply),
+    "tick": Micro("tick", 1, lambda: tick_with_things(0)),
+    "tick_things": Micro("tick", 1, lambda: tick_with_things(2 * _COUNT)),
+    "near": Micro("search", _COUNT, _near),
     "session_send": Micro("session", _COUNT, _session_send),
     "session_gather": Micro("session", _COUNT, _session_gather),
 }

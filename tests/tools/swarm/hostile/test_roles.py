@@ -45,7 +45,8 @@ def test_each_role_gets_its_expected_codes_from_a_server() -> None:
         assert found["ok"], (role, found)
         assert set(found["got"]) == set(found["expected"]), role
         assert found["expected"][0] == HOSTILE_ROLES[role].expected
-        assert ("BANNED" in found["expected"]) == (ON_LINUX and found["expected"][0] in {"FLOOD", "PROTOCOL_ERROR"})
+        is_banned = HOSTILE_ROLES[role].is_banned and found["expected"][0] in {"FLOOD", "PROTOCOL_ERROR"}
+        assert ("BANNED" in found["expected"]) == (ON_LINUX and is_banned)
         ends += Counter(found["got"]) + tallies[role].cut_short
     # The counts of the server are equal, except for a bot that was connecting when the run ended.
     counted = Counter(stats.closes)
@@ -53,7 +54,7 @@ def test_each_role_gets_its_expected_codes_from_a_server() -> None:
     assert counted == ends
     for role, count in QUICK.items():
         kicks = verdicts[role]["got"].get("FLOOD", 0) + verdicts[role]["got"].get("PROTOCOL_ERROR", 0)
-        if kicks:
+        if kicks and HOSTILE_ROLES[role].is_banned:
             assert kicks == count
     # Slowloris has its full handshake time, and only the role that reads nothing is known from the server alone.
     assert verdicts["slowloris"]["seconds"][0] > 1.0
@@ -76,7 +77,15 @@ def swarm(*arguments: str) -> subprocess.Popen[str]:
 
 def test_honest_bots_get_everything_beside_all_hostile_roles() -> None:
     hostile = ",".join(f"{role}=1" for role in HOSTILE_ROLES)
-    process = swarm("--bots", "41", "--time", "1s", "--mix", f"walker=20,chatty=10,{hostile}", "--no-progress")
+    process = swarm(
+        "--bots",
+        f"{30 + len(HOSTILE_ROLES)}",
+        "--time",
+        "1s",
+        "--mix",
+        f"walker=20,chatty=10,{hostile}",
+        "--no-progress",
+    )
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     result = json.loads(out)
     assert (process.returncode, err) == (0, ""), result

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from zoneclient.errors import DivergedError
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.messages import Bye, Pong, Refusal, Snapshot, Tick, Welcome
+from zoneserver.protocol.messages import PROTOCOL_VERSION, Bye, Hello, Pong, Refusal, Snapshot, Tick, Welcome
+from zoneserver.protocol.values import ACTIONS_PER_PACKET as ARRAY_MAX
 from zoneserver.protocol.values import Value
 
 DIVERGED = "DIVERGED"
@@ -28,8 +30,8 @@ class ConnectionEnded(Exception):
 class HostileConnection(ClientProtocol):
     """A connection with methods for scripts: wait for a condition, write raw bytes, stop reading."""
 
-    def __init__(self, name: str, ticket: bytes = b"") -> None:
-        super().__init__(name, ticket)
+    def __init__(self, name: str, ticket: bytes = b"", **settings: Any) -> None:
+        super().__init__(name, ticket, **settings)
         self.refused: Counter[str] = Counter()
         """The refusals and warnings that it received, by code."""
         self.ended: asyncio.Future[str] = self.loop.create_future()
@@ -107,6 +109,29 @@ class HostileConnection(ClientProtocol):
     def on_closed(self, bye: Bye) -> None:
         self.ended.set_result(bye.code)
         self._received.set()
+
+
+class WatchingConnection(HostileConnection):
+    """A connection of a watcher."""
+
+    def __init__(self, name: str, ticket: bytes = b"") -> None:
+        super().__init__(name, ticket, watch=True)
+
+
+class OutdatedConnection(HostileConnection):
+    """A connection that insists on a version of the game that no server has."""
+
+    def __init__(self, name: str, ticket: bytes = b"") -> None:
+        super().__init__(name, ticket, game_version="of yesterday")
+
+
+class OptionsConnection(HostileConnection):
+    """A connection that asks for as many options as HELLO may name. No server knows any of them."""
+
+    def __init__(self, name: str, ticket: bytes = b"") -> None:
+        super().__init__(name, ticket)
+        options = [f"{number:02} {'option' * 7}" for number in range(ARRAY_MAX)]
+        self._hello = Hello(PROTOCOL_VERSION, name, ticket, options).encode()
 
 
 class NoHelloConnection(HostileConnection):

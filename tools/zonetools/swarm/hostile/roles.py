@@ -13,9 +13,16 @@ from typing import ClassVar
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import PROTOCOL_VERSION, Hello, Ping
+from zoneserver.protocol.messages import PROTOCOL_VERSION, Act, Hello, Ping
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
-from zonetools.swarm.hostile.connection import HostileConnection, NoHelloConnection, ReplicatingConnection
+from zonetools.swarm.hostile.connection import (
+    HostileConnection,
+    NoHelloConnection,
+    OptionsConnection,
+    OutdatedConnection,
+    ReplicatingConnection,
+    WatchingConnection,
+)
 
 BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
 """The close codes that also ban the address for some time."""
@@ -37,6 +44,8 @@ class Role:
     """The close code of every connection."""
     refusals: ClassVar[tuple[str, ...]] = ()
     """Codes of refusals and warnings that the bot should receive before the end, each at least once."""
+    is_banned: ClassVar[bool] = True
+    """Whether a close code of BANNING bans the address."""
     options: ClassVar[tuple[tuple[int, int, int | bytes], ...]] = ()
     """Options of its socket, set before it connects."""
 
@@ -48,7 +57,7 @@ class Role:
     @property
     def pause_seconds(self) -> float:
         """The pause before the next connection. A banned bot comes back from another address."""
-        return 10.0 if self.expected in BANNING else 0.25
+        return 10.0 if self.expected in BANNING and self.is_banned else 0.25
 
     async def play(self, connection: HostileConnection) -> None:
         """Join, then run the script. Raises ConnectionEnded when the connection ends first."""
@@ -115,6 +124,20 @@ class Flood(Role):
         while True:
             for _ in range(ACTIONS_PER_PACKET * 4):
                 connection.act("emote", 0)
+            connection.flush()
+            await connection.pause(0.01)
+
+
+class Private(Role):
+    """Sends packets without end, each full of private actions with a long answer. Every game has this one."""
+
+    expected = CloseReason.FLOOD
+    refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
+
+    async def act(self, connection: HostileConnection) -> None:
+        while True:
+            for _ in range(ACTIONS_PER_PACKET * 4):
+                connection.act("/game.json")
             connection.flush()
             await connection.pause(0.01)
 
@@ -188,6 +211,46 @@ class Spoof(Role):
                 await connection.pause(_ACTION_SECONDS)
 
 
+class Misfit(Role):
+    """Sends arguments of every type that the protocol has, to actions that take others."""
+
+    expected = CloseReason.PROTOCOL_ERROR
+    refusals = (RefusalCode.BAD_PAYLOAD,)
+
+    async def act(self, connection: HostileConnection) -> None:
+        while True:
+            for argument in (None, b"", b"\xff" * 400, [], [1] * 16, [None, b"\x00", 1.5, "x"], "x" * 400, True):
+                for kind, *arguments in (("say", argument), ("move", argument, argument), ("heal", argument)):
+                    if kind != "say" or not isinstance(argument, str):
+                        connection.act_now(kind, *arguments)
+                await connection.pause(_ACTION_SECONDS)
+
+
+class Watcher(Role):
+    """Watches, and acts nevertheless. A watcher has no player, and its address is not banned."""
+
+    connection_class = WatchingConnection
+    expected = CloseReason.PROTOCOL_ERROR
+    is_banned = False
+
+    async def act(self, connection: HostileConnection) -> None:
+        connection.write(length_prefixed(Act(1, [("say", "boo")]).encode()))
+
+
+class Outdated(Role):
+    """Insists on a version of the game that no server has."""
+
+    connection_class = OutdatedConnection
+    expected = CloseReason.GAME_VERSION
+
+
+class Options(Role):
+    """Asks for as many options as HELLO may name, all of them long and unknown. It breaks no rule."""
+
+    connection_class = OptionsConnection
+    expected = CloseReason.CLIENT_LEFT
+
+
 class Teleport(Role):
     """Moves repeatedly, far faster than the rules allow."""
 
@@ -236,5 +299,8 @@ def _fill(connection: HostileConnection) -> None:
 
 HOSTILE_ROLES: dict[str, type[Role]] = {
     role.__name__.lower(): role
-    for role in (Stuck, Slow, Flood, Tiny, Garbage, Oversize, Slowloris, Spoof, Teleport, Reset, Churn)
+    for role in (
+        *(Stuck, Slow, Flood, Private, Tiny, Garbage, Oversize, Slowloris, Spoof, Misfit, Teleport, Watcher, Outdated),
+        *(Options, Reset, Churn),
+    )
 }

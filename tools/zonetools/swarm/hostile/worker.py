@@ -90,7 +90,7 @@ class HostileWorker:
             code = await self._connect(role, f"{name}-{number}-{role.turn}", address, tally)
             tally.record_end(code, time.monotonic() - began)
             role.turn += 1
-            if code in BANNING and self._has_addresses:
+            if code in BANNING and role.is_banned and self._has_addresses:
                 await asyncio.sleep(_RETRY_SECONDS)
                 tally.got[await self._connect(BannedRetry(0), f"{name}-{number}-retry", address, tally)] += 1
                 address = next(self._addresses)
@@ -154,7 +154,7 @@ class HostileWorker:
 
     def _tally(self, role: type[Role], bots: int) -> RoleTally:
         tally = RoleTally(bots, [str(role.expected)], [str(code) for code in role.refusals])
-        if role.expected in BANNING:
+        if role.expected in BANNING and role.is_banned:
             if self._has_addresses:
                 tally.expected.append(str(CloseReason.BANNED))
             else:
