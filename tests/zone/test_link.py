@@ -197,7 +197,7 @@ OUTPUTS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(REQUESTS, OUTPUTS)
 def test_requests_and_outputs_are_plain_values_that_survive_bytes(requests: Requests, output: TickOutput) -> None:
     assert decode_requests(encode_requests(requests)) == requests

@@ -118,6 +118,32 @@ def test_every_game_answers_with_its_schema() -> None:
     assert {each["name"]: each["private"] for each in schema["actions"]}["whisper"] is True
 
 
+def test_the_schema_is_told_once_a_tick() -> None:
+    zone, _ = court("ann")
+    zone.submit(1, 1, [("/game.json",)] * 16)
+    output = zone.step()
+    assert len(output.told) == 1
+    assert codes(output) == [(1, seq, "TOO_MANY_ACTIONS") for seq in range(2, 17)]
+    assert zone.counters.rule_failures_total == 0
+
+
+@pytest.mark.parametrize("depth", [16, 17, 1_021, 1_022])
+def test_lists_that_no_client_could_read_are_told_to_nobody(depth: int) -> None:
+    zone, rules = court("ann")
+    deep: list[Any] = []
+    for _ in range(depth - 1):
+        deep = [deep]
+    if depth <= 16:
+        rules.emit("deep", deep)
+        rules.players[0].tell("deep", deep)
+    else:
+        for tell in (rules.emit, rules.players[0].tell):
+            with pytest.raises(ValueError, match=r"nested|recursion"):
+                tell("deep", deep)
+    output = zone.step()
+    assert len(told(output).events) == len(private(output)) == (depth <= 16)
+
+
 @pytest.mark.parametrize(
     ("values", "error"),
     [(({},), TypeError), ((object(),), TypeError), (("x" * 65_536,), ValueError), ((2**64,), OverflowError)],

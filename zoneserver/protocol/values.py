@@ -10,6 +10,7 @@ import msgpack
 __all__ = [
     "ACTIONS_PER_PACKET",
     "EVENT_BYTES_MAX",
+    "NESTING_MAX",
     "Plain",
     "Value",
     "array_header",
@@ -23,6 +24,9 @@ ACTIONS_PER_PACKET = 16
 """The most actions in one ACT, and the most elements in any array that a client sends."""
 EVENT_BYTES_MAX = 65_535
 """The largest event or private message, packed."""
+
+NESTING_MAX = 16
+"""How deep the lists within an event or a private message are nested: readers of msgpack have bounds of their own."""
 
 Plain = int | float | str | bytes | bool | None
 Value = Plain | Sequence[Plain]
@@ -94,12 +98,15 @@ def pack_checked(message: tuple[Any, ...], kind: str, values: Sequence[Any]) -> 
 
 
 def _check_values(values: Sequence[Any], kind: str) -> None:
-    """Raises TypeError for a value that has no form in this protocol, with its place in the event."""
-    unchecked = [("values", values)]
-    for place, parts in unchecked:
+    """Raises TypeError for a value that has no form in this protocol, with its place in the event, and ValueError for
+    lists that are nested too deeply."""
+    unchecked = [("values", values, 0)]
+    for place, parts, depth in unchecked:
+        if depth > NESTING_MAX:
+            raise ValueError(f"lists in the event {kind[:32]!r} are nested more than {NESTING_MAX} deep")
         for index, value in enumerate(parts):
             if isinstance(value, list | tuple) and not isinstance(value, msgpack.ExtType):
-                unchecked.append((f"{place}[{index}]", value))
+                unchecked.append((f"{place}[{index}]", value, depth + 1))
             elif not (value is None or isinstance(value, int | float | str | bytes)):
                 raise TypeError(
                     f"{place}[{index}] of the event {kind[:32]!r} is of type {type(value).__name__}: an event carries "

@@ -111,7 +111,7 @@ class Zone:
         self._private = private_kinds(rules) | {SCHEMA_ACTION}
         self.schema = schema_of(rules)
         schema_text = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
-        self._actions[SCHEMA_ACTION] = lambda *_: schema_text
+        self._actions[SCHEMA_ACTION] = lambda player, _: self._told_once(player, schema_text)
         # Players by the ref under which their gateway knows them.
         self._by_ref: dict[int, Player] = {}
         # Registered players who wait for a slot, by ref, in order.
@@ -378,6 +378,12 @@ class Zone:
                 self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
         player._acting_seq = None
         frame.undo = None
+
+    def _told_once(self, player: Player, text: str) -> str:
+        """Answers a player who has been told nothing yet in this tick: a flood of questions is not the game's fault."""
+        if self._frame.told_bytes.get(player._ref):
+            raise Refused(RefusalCode.TOO_MANY_ACTIONS, "ask again in the next tick")
+        return text
 
     def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
         code, text, is_violation = as_told(refused)
