@@ -104,8 +104,8 @@ def decoding(data: bytes) -> int:
         try:
             encoded = message.encode()
         except ValueError as error:
-            # msgpack unpacks twice as deeply nested values as it packs.
-            assert "recursion limit" in str(error), error
+            # A client unpacks more deeply nested values than a server sends, and msgpack more than it packs.
+            assert "recursion limit" in str(error) or "nested more than" in str(error), error
             continue
         assert are_equal(decode(encoded), message), f"{encoded.hex()} changed in a round trip"
         if isinstance(message, Snapshot | Tick):
