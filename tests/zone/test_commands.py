@@ -32,7 +32,7 @@ class Bank(Rules):
         return f"{player.name} has {player['gold']}"
 
     @command
-    def note(self, number: Annotated[float, Between(0, 1)], on: bool, text: Annotated[str, Text(9)] = "") -> str:
+    def note(self, number: Annotated[float, Between(0, 3)], on: bool, text: Annotated[str, Text(9)] = "") -> str:
         return repr((number, on, text))
 
     @command
@@ -182,8 +182,8 @@ def test_words_that_are_no_argument_of_a_kind_say_what_was_expected(words: str, 
         ("give ann 9223372036854775808", "to 9223372036854775807, not '9223372036854775808'"),
         ("give 1 5", "NO_TARGET: player: there is no player in slot 1"),
         ("give bob 5", "NO_TARGET: there is no player 'bob' in the zone"),
-        ("note nan true", "number must be a number from 0 to 1, not 'nan'"),
-        ("note 2 true", "number must be a number from 0 to 1, not '2'"),
+        ("note nan true", "number must be a number from 0 to 3, not 'nan'"),
+        ("note 4 true", "number must be a number from 0 to 3, not '4'"),
         ("note 1 perhaps", "on must be true or false, not 'perhaps'"),
         ("note 1 true much-too-long", "text must be printable text of 1 to 9 bytes, not 'much-too-long'"),
         ("shout \x1b[2J", "text must be printable text"),
@@ -298,7 +298,7 @@ def test_zone_tells_its_gateways_of_the_commands() -> None:
     assert Desk().zone.commands == (
         ("give <player: Player> <gold: int> [times: int = 1]", "Gives gold to a player."),
         ("halfway <player: Player> <how: str>", ""),
-        ("note <number: float 0..1> <on: bool> [text: str of 1..9 bytes = '']", ""),
+        ("note <number: float 0..3> <on: bool> [text: str of 1..9 bytes = '']", ""),
         ("shout <text: str>", ""),
     )
 
