@@ -161,7 +161,8 @@ def test_ban_refuses_the_name_until_unban(run: Run, opened: list[Server | Player
     assert ask(path, ["unban", "ann"]) == (0, "ann is not banned any more")
     assert ask(path, ["unban", "ann"]).code == 1
     joined(server, "ann", opened)
-    assert ask(path, ["ban", "127.0.0.1"]).code == 1
+    for spelling in ("127.0.0.1", "::1", "::ffff:127.0.0.1", "0:0:0:0:0:ffff:127.0.0.1", "::2"):
+        assert ask(path, ["ban", spelling]).code == 1
     assert ask(path, ["ban", "192.0.2.1", "--for", "soon"]).code == 2
     assert ask(path, ["ban", "192.0.2.1"]).text.startswith("192.0.2.1 is banned until it is lifted (unban), 0 players")
     assert ask(path, ["unban", "192.0.2.1"]) == (0, "192.0.2.1 is not banned any more")

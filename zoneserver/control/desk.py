@@ -162,7 +162,8 @@ class Desk:
         text = " ".join(left[1:]) or "an operator has banned this address"
         if not text.isprintable() or len(text) > 200:
             raise ValueError("TEXT must be printable and at most 200 characters long")
-        if address in EXEMPT:
+        # A network that holds such an address cannot be banned either, in any spelling.
+        if any(is_same_network(address, exempt) for exempt in EXEMPT):
             text = f"{address} cannot be banned: the limits by address spare it, since proxies connect from it"
             return Outcome(Exit.FAILED, f"{text}. Ban the name")
         gateway, network = self._gateway, address_networks(address)[0]
