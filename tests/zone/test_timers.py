@@ -266,7 +266,7 @@ class NaiveTimers:
 
 
 class RealTimers:
-    """The same by the timers of a zone."""
+    """Runs a script with the timers of a zone, as the model runs it with a list."""
 
     def __init__(self) -> None:
         self.rules = Bells()

@@ -81,8 +81,10 @@ def _metrics(stats: Callable[[], Stats]) -> Document:
 
 
 def zone_map(world: World) -> dict[str, Any]:
-    """The places of players and things, for a picture: `positions` is x, y, x, y, ... of at most 2,000 players, and
-    `thing_positions` the same for things."""
+    """The places of players and things, for a picture.
+
+    `positions` is x, y, x, y, ... of at most 2,000 players; `thing_positions` is that of at most 2,000 things.
+    """
     players, things = list(world.players()), list(world.things())
     return {
         "schema": "zone-map/1",

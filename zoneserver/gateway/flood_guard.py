@@ -21,8 +21,8 @@ from zoneserver.protocol.codes import CloseReason
 __all__ = ["FloodGuard", "PenaltyLevel", "charged_actions"]
 
 # Every player is told of an action, so a long packet counts as several, one per 100 bytes. An honest client with 5
-# actions of 190 bytes a second is charged 10 of 40. A session can have 4,000 bytes a second told, an address 64,000:
-# 3.2 KB in a frame, while a send costs the same for 0.8 KB and 12 KB.
+# actions of 190 bytes a second is charged 10 of 40. One session can so add 4,000 bytes a second to the frames, and one
+# address 64,000, which are 3.2 KB in each frame. A send of 12 KB costs no more than one of 0.8 KB.
 _BYTES_PER_ACTION = 100
 
 
