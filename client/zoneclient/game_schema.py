@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from zoneclient.typed_arguments import read_argument, read_arguments, split_word
+from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.protocol.values import Value
 
 __all__ = ["SCHEMA_ACTION", "GameSchema"]
@@ -58,6 +59,8 @@ class GameSchema:
             kind_of = types[number]["type"] if number < len(types) else ""
             if kind_of == "str" and number == len(types) - 1 and text[0] not in "'\"":
                 word, text = text, ""
+            elif kind_of == "player" and (name := _name_at_start(text, slot_of)):
+                word, text = repr(name), text[len(name) :]
             else:
                 word, text = split_word(text)
             arguments.append(_read(word, kind_of, slot_of))
@@ -68,6 +71,13 @@ class GameSchema:
         types = self._events.get(kind, ())
         types = types if len(types) == len(values) else [{}] * len(values)
         return " ".join(_shown(value, each, name_of) for value, each in zip(values, types, strict=True))
+
+
+def _name_at_start(text: str, slot_of: Callable[[str], int | None]) -> str:
+    """Return the longest name of a player with which a text begins, empty if there is none: a name may have spaces."""
+    ends = [index for index, character in enumerate(text) if character == " "][:NAME_CHARACTERS]
+    names = (text[:end] for end in (len(text), *reversed(ends)))
+    return next((name for name in names if slot_of(name) is not None), "")
 
 
 def _types(parameters: Any) -> list[Mapping[str, Any]]:

@@ -137,3 +137,19 @@ def test_schema_of_a_server_that_lies_is_a_value_error_or_harmless(actions: list
 def test_game_without_a_schema_has_no_actions() -> None:
     schema = GameSchema()
     assert (schema.actions, schema.help_lines(), schema.read("move", "1 2", slot_of)) == ({}, [], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("ann lee our secret", [2, "our secret"]),
+        ("ann our secret", [1, "our secret"]),
+        ("ann leela", [1, "leela"]),
+        ("'ann' lee", [1, "lee"]),
+        ("2 hi", [2, "hi"]),
+    ],
+)
+def test_longest_name_of_a_player_is_meant(text: str, arguments: list[object]) -> None:
+    whisper = {"name": "whisper", "parameters": [{"name": "other", "type": "player"}, {"name": "text", "type": "str"}]}
+    schema = GameSchema(json.dumps({"schema": "zone-game/1", "actions": [whisper], "events": None}))
+    assert schema.read("whisper", text, {"ann": 1, "ann lee": 2}.get) == arguments
