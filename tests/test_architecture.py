@@ -12,6 +12,7 @@ ROOMS = [
     "protocol",
     "config",
     "zone",
+    "journal",
     "gateway",
     "store",
     "admin",

@@ -26,6 +26,7 @@ __all__ = [
     "Join",
     "RefusedAction",
     "Requests",
+    "Resumed",
     "TickInput",
     "TickOutput",
     "ZoneLink",
@@ -45,6 +46,23 @@ class Join(NamedTuple):
     """Whether they only watch: they get no slot."""
     saved: str = ""
     """What the store has of the player, as JSON text. Empty for a new player, and in a zone without a store."""
+    token: bytes = b""
+    """The hash of the token with which the player may come back; empty for a player who cannot."""
+    claim: bytes = b""
+    """The hash of the token that is shown, by a player who comes back."""
+    tick: int = 0
+    """The tick that a player who comes back has."""
+
+
+class Resumed(NamedTuple):
+    """A player who came back."""
+
+    ref: int
+    slot: int
+    seq: int
+    """The newest sequence of this player that the zone has taken."""
+    former: int
+    """The ref of the session before."""
 
 
 Actions = tuple[int, int, Sequence[tuple[Any, ...]]]
@@ -75,11 +93,14 @@ class Requests:
     leaves: list[int] = field(default_factory=list)
     actions: list[Actions] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    drops: list[int] = field(default_factory=list)
+    """The refs of the players whose connection was lost."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
         self.joins += more.joins
         self.leaves += more.leaves
+        self.drops += more.drops
         self.actions += more.actions
         self.commands += more.commands
 
@@ -132,6 +153,7 @@ class TickOutput:
     """(name, JSON text) of each player who was saved, for the store."""
     results: list[tuple[int, bool, str]] = field(default_factory=list)
     """(ref, whether it was done, text) of each command that ran."""
+    resumed: list[Resumed] = field(default_factory=list)
 
 
 class ZoneLink(Protocol):
