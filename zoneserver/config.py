@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits", "parse_store"]
+__all__ = [
+    "SECRET_BYTES_MIN",
+    "Config",
+    "JournalKeep",
+    "Limits",
+    "check_exposure",
+    "check_secret",
+    "journal_kept",
+    "parse_journal_keep",
+    "parse_journal_sync",
+    "parse_limits",
+    "parse_store",
+    "sync_seconds",
+]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -133,6 +148,55 @@ def parse_store(text: str) -> str:
     return text
 
 
+def parse_journal_sync(text: str) -> str:
+    """Returns a setting `journal_sync` unchanged. Raises ValueError if `sync_seconds` cannot read it."""
+    sync_seconds(text)
+    return text
+
+
+def sync_seconds(text: str) -> float:
+    """How often the disk is told to keep the journal: 0 for each tick, infinite for never. Raises ValueError.
+
+    >>> sync_seconds("200ms"), sync_seconds("tick"), sync_seconds("never")
+    (0.2, 0.0, inf)
+    """
+    if text in {"tick", "never"}:
+        return 0.0 if text == "tick" else math.inf
+    try:
+        return above_zero(parse_duration)(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no interval of the journal: write tick, never, or a duration as 200ms") from None
+
+
+class JournalKeep(NamedTuple):
+    """How much of a journal is kept beside what a restart needs: the last seconds, or the last bytes."""
+
+    seconds: float = 0.0
+    bytes: float = 0.0
+
+
+def parse_journal_keep(text: str) -> str:
+    """Returns a setting `journal_keep` unchanged. Raises ValueError if `journal_kept` cannot read it."""
+    journal_kept(text)
+    return text
+
+
+def journal_kept(text: str) -> JournalKeep:
+    """How much a setting `journal_keep` keeps. Raises ValueError.
+
+    >>> journal_kept("1h"), journal_kept("10GB")
+    (JournalKeep(seconds=3600.0, bytes=0.0), JournalKeep(seconds=0.0, bytes=10000000000))
+    """
+    if text in {"", "all"}:
+        return JournalKeep(math.inf if text else 0.0)
+    # A number alone could be either.
+    if not text.isdigit():
+        for name, parse in ("bytes", parse_size), ("seconds", parse_duration):
+            with contextlib.suppress(ValueError):
+                return JournalKeep(**{name: parse(text)})
+    raise ValueError(f"{text!r} is neither a duration, a size nor all: write 1h, 10GB or all")
+
+
 def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: str | None = None) -> Any:
     """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
     return field(default=default, metadata={"help": text, "parse": parse, "shown": shown})
@@ -197,6 +261,17 @@ class Config:
     )
     game: Mapping[str, Any] = field(default_factory=dict)
     """Values of the game's own settings, by name; a setting that is not here has its default."""
+    journal: str = _setting("", "directory of the journal of this zone", str, "none: a restart begins anew")
+    """With a journal, a restart loses nothing that a player was told."""
+    journal_sync: str = _setting(
+        "200ms", "when the disk is told to keep the journal: an interval, tick or never", parse_journal_sync
+    )
+    journal_keep: str = _setting(
+        "",
+        "how much of the journal is kept beside what a restart needs, as in 1h, 10GB or all",
+        parse_journal_keep,
+        "nothing; 10 GB at most",
+    )
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""
     limits: Limits = field(default_factory=Limits)
@@ -224,6 +299,8 @@ class Config:
             parse_store(self.store)
         if not 0 < self.store_interval_seconds <= 10**6:
             raise ValueError(f"store_interval_seconds must be above 0, not {self.store_interval_seconds}")
+        parse_journal_sync(self.journal_sync)
+        parse_journal_keep(self.journal_keep)
         if self.secret:
             check_secret(self.secret)
         check_exposure(self, self.host)

@@ -260,6 +260,8 @@ def _run_settings(run: Parser) -> None:
     run.setting("--limits", parse=parse_limits, default={}, metavar="NAME=NUMBER,...", help=text, shown=shown)
     run.section("saved players")
     flags("store", "store_interval_seconds")
+    run.section("the journal")
+    flags("journal", "journal_sync", "journal_keep")
     run.section("operation")
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)

@@ -62,9 +62,17 @@ def codes(text: str, name: str) -> Any:
     )
 
 
-def gauge(text: str, name: str, *, kind: str = "gauge", scale: float = 1.0, label: str = "") -> Any:
-    """Declares a figure of the present, which the caller gives by name."""
-    return dataclasses.field(metadata={"metric": Metric(text, name, kind, scale, label)}, kw_only=True)
+def gauge(
+    text: str,
+    name: str,
+    *,
+    kind: str = "gauge",
+    scale: float = 1.0,
+    label: str = "",
+    default: Any = dataclasses.MISSING,
+) -> Any:
+    """Declares a figure of the present, which the caller gives by name if it has no default."""
+    return dataclasses.field(default=default, metadata={"metric": Metric(text, name, kind, scale, label)}, kw_only=True)
 
 
 def info(text: str) -> Any:

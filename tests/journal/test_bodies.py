@@ -1,0 +1,129 @@
+"""Values of a journal as bytes, and back: equal, and of the same types."""
+
+from __future__ import annotations
+
+import enum
+import math
+import random
+from typing import Any, NamedTuple
+
+import pytest
+from helpers.journals import HEADER, output_of, tick_of, typed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zoneserver.journal.bodies import (
+    decode_checkpoint,
+    decode_header,
+    decode_tick,
+    encode_header,
+    encode_input,
+    encode_output,
+    encode_state,
+)
+from zoneserver.journal.values import Checkpoint, RecordedTick
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.zone_info import Kind, ZoneInfo
+from zoneserver.zone.link import Command, Ended, Join, Requests, Resumed, TickInput
+
+integers = st.integers(-(2**63), 2**64 - 1)
+floats = st.floats(allow_nan=False)
+# The words of an operator may be no Unicode.
+texts = st.text(st.characters(exclude_categories=()), max_size=5)
+scalars = st.none() | st.booleans() | integers | floats | texts | st.binary(max_size=5)
+refs = st.integers(0, 2**32)
+arguments = scalars | st.lists(scalars, max_size=3).map(tuple)
+actions = st.tuples(texts, arguments) | st.tuples(texts)
+joins = st.builds(
+    Join,
+    *(
+        refs,
+        texts,
+        st.binary(max_size=3),
+        texts,
+        st.booleans(),
+        texts,
+        st.binary(max_size=3),
+        st.binary(max_size=3),
+        refs,
+    ),
+)
+requests = st.builds(
+    Requests,
+    joins=st.lists(joins, max_size=2),
+    leaves=st.lists(refs, max_size=2),
+    drops=st.lists(refs, max_size=2),
+    actions=st.lists(st.tuples(refs, refs, st.lists(actions, min_size=1, max_size=2).map(tuple)), max_size=3),
+    commands=st.lists(st.builds(Command, refs, st.lists(texts, max_size=3).map(tuple)), max_size=2),
+)
+ticks = st.builds(
+    RecordedTick,
+    st.builds(TickInput, st.integers(1, 2**31), floats, st.integers(1, 100), requests),
+    st.binary(max_size=30),
+    st.lists(st.tuples(refs, st.none() | refs), max_size=2),
+    st.lists(st.builds(Resumed, refs, refs, refs, refs), max_size=2),
+)
+plain = st.recursive(
+    scalars | st.integers(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(texts | refs, inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(ticks)
+def test_tick_comes_back_equal_with_the_same_types(recorded: RecordedTick) -> None:
+    output = output_of(recorded)
+    again = decode_tick(encode_input(recorded.tick_input, output), encode_output(output))
+    assert typed(again) == typed(recorded)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(texts, plain, max_size=3))
+def test_state_comes_back_equal_with_the_same_types(state: dict[str, Any]) -> None:
+    again = decode_checkpoint(5, b"snapshot", encode_state(state))
+    assert typed(again) == typed(Checkpoint(5, b"snapshot", state))
+
+
+def test_state_keeps_the_state_of_a_random_source() -> None:
+    source = random.Random(5)
+    source.gauss()
+    again = decode_checkpoint(1, b"", encode_state({"random": source.getstate()})).state
+    other = random.Random()
+    other.setstate(again["random"])
+    assert (other.random(), other.getstate()) == (source.random(), source.getstate())
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Pair(NamedTuple):
+    one: int
+
+
+@pytest.mark.parametrize("value", [Colour.RED, Pair(1), {1, 2}, object(), [(Pair(1),)]])
+def test_state_with_a_value_that_would_come_back_otherwise_raises(value: Any) -> None:
+    with pytest.raises(TypeError, match="is no plain value, so no journal can keep it"):
+        encode_state({"value": value})
+
+
+def test_header_comes_back_equal_with_the_same_types() -> None:
+    kinds = Kind("player", (("hp", 100),)), Kind("coin", ())
+    game = ZoneInfo("coins", "2", 20, 500, 400, 10, kinds, (("round", 1), ("topic", "tea")))
+    header = HEADER._replace(game=game, parameters={"limits": {"stall_seconds": math.inf}})
+    assert typed(decode_header(encode_header(header))) == typed(header)
+
+
+def test_join_with_a_bad_ticket_is_left_out() -> None:
+    joins = [Join(ref, f"p{ref}", b"ticket", "127.0.0.1") for ref in (1, 2, 3)]
+    recorded = tick_of(1, joins=joins)
+    ended = [Ended(1, CloseReason.BANNED, ""), Ended(2, CloseReason.BAD_TICKET, "it has expired")]
+    output = output_of(recorded, ended=ended)
+    again = decode_tick(encode_input(recorded.tick_input, output), encode_output(output))
+    assert again.tick_input.requests.joins == [joins[0], joins[2]]
+    assert len(joins) == 3

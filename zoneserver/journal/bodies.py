@@ -1,0 +1,127 @@
+"""The bodies of records: from values to bytes and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from zoneserver.journal.values import Checkpoint, Header, RecordedTick
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.zone_info import Kind, ZoneInfo
+from zoneserver.zone.link import Command, Join, Requests, Resumed, TickInput, TickOutput
+
+__all__ = [
+    "decode_checkpoint",
+    "decode_header",
+    "decode_tick",
+    "encode_header",
+    "encode_input",
+    "encode_output",
+    "encode_state",
+]
+
+_TEXT = "surrogatepass"
+"""An operator's words come from JSON, which allows texts that are no Unicode."""
+# The codes of the extensions for what msgpack does not have.
+_TUPLE, _LARGE_INTEGER = 1, 2
+
+_pack = msgpack.Packer(autoreset=True, unicode_errors=_TEXT).pack
+
+
+# --- Ticks ----------------------------------------------------------------------------------------
+
+# Everything in a tick is a number, a text, bytes or a tuple of these: the lists are known by their place. What the zone
+# gets again has the types that it had.
+
+
+def encode_input(tick_input: TickInput, output: TickOutput) -> bytes:
+    """The body of an INPUT. A join with a bad ticket is left out: the zone took nothing from it."""
+    tick, unix_seconds, dilation_percent, requests = tick_input
+    joins = requests.joins
+    if joins and output.ended:
+        rejected = {ended.ref for ended in output.ended if ended.reason is CloseReason.BAD_TICKET}
+        joins = [join for join in joins if join.ref not in rejected]
+    lists = joins, requests.leaves, requests.drops, requests.actions, requests.commands
+    return _pack((tick, unix_seconds, dilation_percent, *lists))
+
+
+def encode_output(output: TickOutput) -> bytes:
+    """The body of an OUTPUT."""
+    return _pack((output.frame, output.joined, output.resumed))
+
+
+def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
+    """A tick from its two records. Raises ValueError or TypeError for a body of another form."""
+    tick, unix_seconds, dilation_percent, joins, leaves, drops, actions, commands = _unpack(input_body)
+    requests = Requests(
+        joins=[Join(*join) for join in joins],
+        leaves=list(leaves),
+        drops=list(drops),
+        actions=list(actions),
+        commands=[Command(*command) for command in commands],
+    )
+    frame, joined, resumed = _unpack(output_body)
+    tick_input = TickInput(tick, unix_seconds, dilation_percent, requests)
+    return RecordedTick(tick_input, frame, list(joined), [Resumed(*one) for one in resumed])
+
+
+def _unpack(body: bytes) -> Any:
+    return msgpack.unpackb(body, use_list=False, unicode_errors=_TEXT)
+
+
+# --- Plain values ---------------------------------------------------------------------------------
+
+# A state and the parameters of a zone are any plain values: a list stays a list, a tuple a tuple, and a whole number
+# may have any size.
+
+
+def _pack_plain(value: Any) -> bytes:
+    # A packer is in use while it calls `default`, so a tuple within a tuple needs another one.
+    packer = msgpack.Packer(default=_extension, strict_types=True, unicode_errors=_TEXT, buf_size=1024)  # type: ignore[call-arg]
+    return packer.pack(value)
+
+
+def _extension(value: Any) -> msgpack.ExtType:
+    if type(value) is tuple:
+        return msgpack.ExtType(_TUPLE, _pack_plain(list(value)))
+    if type(value) is int:
+        return msgpack.ExtType(_LARGE_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, signed=True))
+    raise TypeError(f"a {type(value).__name__} is no plain value, so no journal can keep it")
+
+
+def _unpack_plain(body: bytes) -> Any:
+    return msgpack.unpackb(body, ext_hook=_value_of, strict_map_key=False, unicode_errors=_TEXT)
+
+
+def _value_of(code: int, body: bytes) -> Any:
+    if code == _TUPLE:
+        return tuple(_unpack_plain(body))
+    if code == _LARGE_INTEGER:
+        return int.from_bytes(body, signed=True)
+    raise ValueError(f"there is no extension {code}")
+
+
+def encode_state(state: dict[str, Any]) -> bytes:
+    """The body of a STATE. Raises TypeError for a value that is not plain."""
+    return _pack_plain(state)
+
+
+def decode_checkpoint(tick: int, snapshot: bytes, state_body: bytes) -> Checkpoint:
+    """A checkpoint from its two records. Raises ValueError or TypeError for a body of another form."""
+    return Checkpoint(tick, snapshot, _unpack_plain(state_body))
+
+
+def encode_header(header: Header) -> bytes:
+    """The body of a HEADER. Raises as `encode_state` does."""
+    game = header.game
+    kinds = tuple(tuple(kind) for kind in game.kinds)
+    return _pack_plain(header._asdict() | {"game": game._asdict() | {"kinds": kinds}})
+
+
+def decode_header(body: bytes) -> Header:
+    """A header. Raises ValueError or TypeError for a body of another form."""
+    values = _unpack_plain(body)
+    game = values["game"]
+    kinds = tuple(Kind(*kind) for kind in game["kinds"])
+    return Header(**values | {"game": ZoneInfo(**game | {"kinds": kinds})})
