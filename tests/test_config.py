@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import socket
 from typing import Any
 
 import pytest
 
-from zoneserver.config import Config, Limits, parse_limits
+from zoneserver.config import Config, Limits, journal_kept, parse_limits, sync_seconds
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
 
@@ -76,3 +77,30 @@ async def test_a_server_starts_with_each_limit_at_either_bound(limit: dataclasse
                 await asyncio.sleep(0)
     with pytest.raises(ValueError, match=f"{limit.name} must be above 0 and at most"):
         Limits(**{limit.name: most + 1})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("200ms", 0.2), ("1s", 1.0), ("tick", 0.0), ("never", math.inf)])
+def test_sync_seconds_reads_an_interval_or_a_word(text: str, seconds: float) -> None:
+    assert sync_seconds(text) == seconds
+    assert Config(journal_sync=text).journal_sync == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "0ms", "often", "-1s", "ticks"])
+def test_journal_sync_that_is_no_interval_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="is no interval of the journal: write tick, never, or a duration as 200ms"):
+        Config(journal_sync=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "size"),
+    [("", 0, 0), ("1h30m", 5400, 0), ("10GB", 0, 10**10), ("64MiB", 0, 2**26), ("all", math.inf, 0), ("0s", 0, 0)],
+)
+def test_journal_kept_reads_a_duration_a_size_or_all(text: str, seconds: float, size: float) -> None:
+    assert journal_kept(text) == (seconds, size)
+    assert Config(journal_keep=text).journal_keep == text
+
+
+@pytest.mark.parametrize("text", ["10", "much", "1 hour", "-1h", "10 apples"])
+def test_journal_keep_that_is_no_amount_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="is neither a duration, a size nor all: write 1h, 10GB or all"):
+        Config(journal_keep=text)

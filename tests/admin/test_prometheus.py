@@ -15,7 +15,7 @@ from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
 
 # Fields whose unit differs from that of their metric.
-SCALES = {"tick_ms": 0.001, "phases_ms": 0.001, "cpu_percent": 0.01}
+SCALES = {"tick_ms": 0.001, "phases_ms": 0.001, "cpu_percent": 0.01, "journal_longest_write_ms": 0.001}
 FIELDS = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
 
 

@@ -40,7 +40,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "soak": zonetools.soak.__main__._parser,
     "demo": zonetools.demo._parser,
     "client": zoneclient.__main__._parser,
-    **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl"), cli._parser),
+    **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl", "journal"), cli._parser),
 }
 ARGUMENTS = {
     "client": ["ann"],
@@ -50,6 +50,7 @@ ARGUMENTS = {
     "schema": ["schema", "a:B"],
     "ticket": ["ticket", "ann"],
     "ctl": ["ctl"],
+    "journal": ["journal", "info", "x"],
 }
 
 

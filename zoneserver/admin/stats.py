@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.gateway.counters import GatewayCounters
+from zoneserver.journal.counters import JournalCounters
 from zoneserver.store.counters import StoreCounters
 from zoneserver.support.statistic import Metric, count, gauge, info, metric_of, seconds
 from zoneserver.zone.counters import ZoneCounters
@@ -31,10 +32,10 @@ _MS = 0.001
 
 
 @dataclass
-class Stats(GatewayCounters, ZoneCounters, StoreCounters):
+class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     """The state of a server at one moment: the answer to `GET /stats`.
 
-    The counters of gateway, zone and store are fields of it, by inheritance.
+    The counters of gateway, zone, store and journal are fields of it, by inheritance.
     """
 
     schema: str = info("The schema of this document.")

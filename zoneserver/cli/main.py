@@ -19,6 +19,7 @@ from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
 from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
+from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "schema": _schema,
         "ticket": _ticket,
         "ctl": ctl,
+        "journal": journal,
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -226,6 +228,7 @@ def _parser() -> Parser:
     ticket.switch("--json", help="print a JSON object with the ticket, its name, zone and expiry")
     ticket.common()
     ctl_settings(parser)
+    journal_settings(parser)
     return parser
 
 

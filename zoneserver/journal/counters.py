@@ -19,9 +19,9 @@ class JournalCounters:
     )
     journal_syncs_total: int = count("Times that the journal was synced to disk.", "zone_journal_syncs_total")
     journal_checkpoints_total: int = count("Checkpoints written to the journal.", "zone_journal_checkpoints_total")
-    journal_write_ms_max: float = gauge(
+    journal_longest_write_ms: float = gauge(
         "The longest write to the journal over the last ten to twenty seconds.",
-        "zone_journal_write_seconds_max",
+        "zone_journal_longest_write_seconds",
         scale=0.001,
         default=0.0,
     )

@@ -102,17 +102,17 @@ class JournalDirectory:
             raise JournalError(f"{error.filename or self.path}: {error.strerror}") from None
 
     def cut(self, segment: Segment, offset: int) -> None:
-        """Cuts off everything from a place of a segment on, and deletes the later segments. Raises OSError."""
+        """Cuts off everything from a place of a segment on, and deletes the later segments; at 0 this one as well.
+
+        Raises OSError."""
         # The newest first: whenever this is interrupted, what is left has no gap.
         for later in reversed(segments_in(self.path)):
-            if later.path > segment.path:
+            if later.path > segment.path or (later.path == segment.path and not offset):
                 later.path.unlink()
-        descriptor = os.open(segment.path, os.O_WRONLY)
-        try:
-            os.ftruncate(descriptor, offset)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if offset:
+            with open(segment.path, "r+b") as file:
+                file.truncate(offset)
+                os.fsync(file.fileno())
         self._sync()
 
     def create(self, first_tick: int, parts: Sequence[bytes], *, is_synced: bool) -> int:

@@ -23,8 +23,8 @@ class JournalReader:
         self.torn_bytes = 0
         """After the end of `entries`: the bytes at the end of the journal that are no whole tick."""
         self._segments: list[Segment] = []
-        # The bytes of a last file that has no whole beginning: its writer was killed before it used the file.
-        self._unused_bytes = 0
+        self.unused_bytes = 0
+        """The bytes of a last file that is no segment yet: the server was killed before it used the file."""
         self._list()
 
     @property
@@ -59,7 +59,7 @@ class JournalReader:
         offset, for a record that is broken anywhere else.
         """
         self._list()
-        self.torn_bytes = self._unused_bytes
+        self.torn_bytes = self.unused_bytes
         tick = -1 if from_tick is None else from_tick
         segment = next((one for one in reversed(self._segments) if one.first_tick <= tick), None)
         offset = _offset_of(segment, tick) if segment else 0
@@ -99,9 +99,9 @@ class JournalReader:
         """Looks which segments there are."""
         known = {segment.path: segment for segment in self._segments}
         found = [known.get(segment.path, segment) for segment in segments_in(self.directory)]
-        self._unused_bytes = 0
+        self.unused_bytes = 0
         if found and found[-1].path not in known and is_unused(found[-1]):
-            self._unused_bytes = found.pop().size()
+            self.unused_bytes = found.pop().size()
         self._segments = found
 
     def _following(self, segment: Segment) -> Segment | None:

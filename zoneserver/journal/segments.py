@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -170,6 +170,16 @@ class SegmentReader:
             pass
         if self.fault and not self.is_torn():
             raise self.error()
+
+    def walk(self) -> Iterator[Unit | None]:
+        """All units that are left, and None in place of whatever is broken between them or behind them."""
+        while True:
+            unit = self.read()
+            if unit is None and not self.fault:
+                return
+            yield unit
+            if unit is None and not self.skip():
+                return
 
     def read_entry(self) -> Entry | None:
         """The next unit, decoded. Raises JournalError for a body that cannot be decoded."""

@@ -28,7 +28,7 @@ SEGMENT_BYTES = 64 * 10**6
 """A segment that has become larger than this ends at the next checkpoint."""
 
 _SLOW_SECONDS = 0.005
-# `journal_write_ms_max` is that of the present period of this length, and of the one before.
+# `journal_longest_write_ms` is that of the present period of this length, and of the one before.
 _PERIOD_SECONDS = 10.0
 _FREE_BYTES_MIN = 256 * 10**6
 _WARNING_SECONDS = 600.0
@@ -192,7 +192,7 @@ class Journal:
             self._period_end = now + _PERIOD_SECONDS
             self._longest, self._longest_before = 0.0, self._longest
         self._longest = max(self._longest, seconds)
-        counters.journal_write_ms_max = round(1000 * max(self._longest, self._longest_before), 3)
+        counters.journal_longest_write_ms = round(1000 * max(self._longest, self._longest_before), 3)
 
     # --- Failures ---------------------------------------------------------------------------------
 

@@ -1,0 +1,120 @@
+"""`zoneserver journal`: says what a journal holds, checks it, and cuts off what is broken."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zoneserver.cli.command import print_result
+from zoneserver.cli.parser import Parser
+from zoneserver.journal.directory import JournalDirectory
+from zoneserver.journal.reader import JournalReader
+from zoneserver.journal.survey import check, cut_at, facts_of
+from zoneserver.support.errors import CommandError, Exit, UsageError
+from zoneserver.support.format import format_duration, format_size
+
+__all__ = ["journal", "journal_settings"]
+
+_EXAMPLES = """\
+  zoneserver journal info DIR                     what it holds, also while a server writes it
+  zoneserver journal check DIR                    reads everything, and names each place that is broken
+  zoneserver journal cut DIR                      cuts off an end that is no whole tick, as the next start does
+  zoneserver journal cut DIR --at FILE:OFFSET     how many ticks are lost from a broken place on; --yes drops them
+"""
+_EXIT_CODES = "0 done, 1 a place is broken, or --yes is missing, 2 wrong usage, 3 the journal cannot be read or cut"
+
+
+def journal_settings(parser: Parser) -> None:
+    """Declares the command `journal`."""
+    command = parser.command(
+        "journal",
+        "look at a journal, check it, or cut it",
+        "Look at the journal that a zone wrote (run --journal DIR), check it, or cut off what is broken.",
+        examples=_EXAMPLES,
+        exit_codes=_EXIT_CODES,
+        usage="info|check|cut DIR [flags]",
+    )
+    command.add_argument("what", choices=("info", "check", "cut"), metavar="info|check|cut", help="what to do")
+    command.add_argument("directory", type=Path, metavar="DIR", help="the directory of the journal")
+    command.switch("--json", help="info: print a JSON object")
+    command.setting("--at", metavar="FILE:OFFSET", help="cut: drop everything from this place on, as `check` names it")
+    command.switch("--yes", help="cut: drop whole ticks too")
+    command.common()
+
+
+def journal(arguments: argparse.Namespace) -> int:
+    """Runs the command. Raises CommandError."""
+    if arguments.at and arguments.what != "cut":
+        raise UsageError("--at is for `zoneserver journal cut`")
+    if arguments.what == "info":
+        facts = facts_of(arguments.directory)
+        print_result(json.dumps(facts) if arguments.json else _table(facts))
+    elif arguments.what == "check":
+        return _check(arguments.directory)
+    elif arguments.at:
+        _cut_at(arguments.directory, arguments.at, is_sure=arguments.yes)
+    else:
+        _cut_torn(arguments.directory)
+    return Exit.OK
+
+
+def _table(facts: dict[str, Any]) -> str:
+    first, last, hz = facts["first_tick"], facts["last_tick"], facts["hz"]
+    epochs = [segment["epoch"] for segment in facts["segments"]]
+    torn = f"; {facts['torn_bytes']:,} bytes are no whole tick" if facts["torn_bytes"] else ""
+    code = f", code {facts['code']:.12}" if facts["code"] else ""
+    rows = {
+        "game": f"{facts['game']} ({facts['target'] or 'its class is not known'}{code})",
+        "written by": facts["versions"] or "unknown",
+        "ticks": f"{first:,} to {last:,}: {format_duration((last - first) / hz)} at {hz} Hz",
+        "time": f"{_moment(facts['first_unix_s'])} to {_moment(facts['last_unix_s'])}",
+        "size": f"{format_size(facts['bytes'])} in {len(epochs)} segments, "
+        f"{format_size(facts['bytes_per_hour'])} an hour{torn}",
+        "checkpoints": f"{facts['checkpoints']:,}, the newest of them at tick {facts['last_checkpoint_tick']:,}",
+        "epochs": f"{epochs[0]} to {epochs[-1]}: the server was started {epochs[-1] - epochs[0] + 1} times",
+    }
+    return "\n".join(f"{name:<12} {text}" for name, text in rows.items())
+
+
+def _moment(unix_seconds: float) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _check(directory: Path) -> int:
+    found = check(directory)
+    lines = [f"{fault.path}:{fault.offset}: {fault.text}" for fault in found.faults]
+    lines.append(f"{found.ticks:,} ticks in {found.segments} segments, {format_size(found.bytes)}: ")
+    lines[-1] += f"{len(found.faults)} places are broken" if found.faults else "everything is whole"
+    if found.faults:
+        place = f"{found.faults[0].path.name}:{found.faults[0].offset}"
+        lines.append(f"to drop everything from the first one on: zoneserver journal cut {directory} --at {place}")
+    if found.torn_bytes:
+        lines.append(f"{found.torn_bytes:,} bytes at the end are no whole tick: the next start cuts them off")
+    print_result("\n".join(lines))
+    return Exit.FAILED if found.faults else Exit.OK
+
+
+def _cut_torn(directory: Path) -> None:
+    _ = JournalReader(directory).first_tick  # Raises an error for a directory without a journal.
+    with JournalDirectory(directory) as locked:
+        last_tick, torn = locked.repair()
+    lines = [f"cut {size:,} bytes off the end of {path}" for path, size in torn] or ["no end is torn"]
+    print_result("\n".join([*lines, f"the journal ends at tick {last_tick}"]))
+
+
+def _cut_at(directory: Path, place: str, *, is_sure: bool) -> None:
+    name, _, offset = place.rpartition(":")
+    reader = JournalReader(directory)
+    segment = next((segment for segment in reader.segments if segment.path.name == Path(name).name), None)
+    if segment is None or not offset.isdecimal():
+        raise UsageError(f"{place} is no place in {directory}: write FILE:OFFSET as `zoneserver journal check` does")
+    with JournalDirectory(directory) as locked:
+        cut = cut_at(reader, segment, int(offset))
+        lost = f"{cut.lost_ticks:,} whole ticks behind tick {cut.last_tick}"
+        if not is_sure:
+            raise CommandError(f"the cut would drop {lost}: say --yes, and keep a copy of {directory}")
+        locked.cut(cut.segment, cut.offset)
+    print_result(f"dropped {lost}: the journal ends there")
