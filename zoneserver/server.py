@@ -152,6 +152,7 @@ class ZoneServer:
             limits=config.limits,
             players_max=config.max_players,
             watchers_max=config.max_watchers,
+            resume_ticks=round(config.resume_seconds * config.hz),
             secret=config.secret,
             ticket_zone=config.zone_name,
             clock=time.perf_counter,
