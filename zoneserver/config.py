@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -10,7 +11,16 @@ from typing import Any
 from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
 
-__all__ = ["SECRET_BYTES_MIN", "Config", "Limits", "check_exposure", "check_secret", "parse_limits", "parse_store"]
+__all__ = [
+    "SECRET_BYTES_MIN",
+    "Config",
+    "Limits",
+    "check_exposure",
+    "check_secret",
+    "parse_limits",
+    "parse_store",
+    "resume_ticks",
+]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
@@ -234,6 +244,11 @@ class Config:
         if self.secret:
             check_secret(self.secret)
         check_exposure(self, self.host)
+
+
+def resume_ticks(config: Config) -> int:
+    """How many ticks a player whose connection is lost stays in."""
+    return math.ceil(config.resume_seconds * config.hz)
 
 
 def check_exposure(config: Config, host: str) -> None:

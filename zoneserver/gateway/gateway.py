@@ -14,7 +14,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from zoneserver.config import Config
+from zoneserver.config import Config, resume_ticks
 from zoneserver.gateway.action_intake import ActionIntake
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.closed import Closed
@@ -94,7 +94,7 @@ class Gateway:
         self._players: dict[int, Player] = {}
         self.parked = Parked()
         """The players whose connection is lost and who may come back."""
-        self._grace_ticks = round(config.resume_seconds * config.hz)
+        self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
         # Sessions that are not read before the next tick.
