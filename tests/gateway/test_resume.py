@@ -188,6 +188,17 @@ async def test_ban_of_an_address_ends_the_return_of_its_players(open_gateway: Op
     assert (len(node.gateway.parked), node.zone.world.holders) == (0, [])
 
 
+async def test_kick_of_an_exempt_address_keeps_the_parked_players_of_it(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    ann, _ = await join(node, "ann")
+    eve, _ = await join(node, "eve")
+    await lose(node, ann)
+    await eve.say_bytes(b"\0\0\0\1\xc0")
+    await eve.ended()
+    node.tick()
+    assert len(node.gateway.parked) == 1
+
+
 async def test_mute_goes_on_after_a_return_and_is_told_again(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza, limits=Limits(actions_burst=10, actions_per_second=0.01))
     ann, how = await join(node, "ann")

@@ -208,8 +208,11 @@ class Gateway:
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
-                self.pending.ban(session, text, self._now)
-                self.leave_parked(session.host)
+                self._ban(session, text)
+
+    def _ban(self, session: Session, why: str) -> None:
+        if self.pending.ban(session, why, self._now):
+            self.leave_parked(session.host)
 
     def leave_parked(self, host: str) -> None:
         """Lets the parked players of a banned address leave."""
@@ -311,9 +314,11 @@ class Gateway:
             if ref in self._players:
                 self._end(self._players[ref], reason, text)
         for ref, refusal, is_violation in output.refused:
-            if ref in self._players:
-                self._penalties.refuse(self._players[ref], refusal, is_violation, self._now)
-                self._ban_if_out(self._players[ref])
+            player = self._players.get(ref)
+            if player is not None:
+                self._penalties.refuse(player, refusal, is_violation, self._now)
+                if is_violation:
+                    self._ban_if_out(player)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
@@ -338,8 +343,7 @@ class Gateway:
     def _ban_if_out(self, player: Player) -> None:
         """Bans the address of a player if too many violations have come from there."""
         if player.guard.is_address_out(self._now):
-            text = "too many violations come from there (limit: address_violations_per_second)"
-            self.pending.ban(player.session, text, self._now)
+            self._ban(player.session, "too many violations come from there (limit: address_violations_per_second)")
 
     def _go_on(self, ref: int, _slot: int, seq: int, former: int) -> None:
         """A player has come back: the new session has the budgets and the penalties of the one before."""

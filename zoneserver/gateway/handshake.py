@@ -159,9 +159,11 @@ class PendingConnections:
         """The budgets of the session's address; None when the address is exempt."""
         return self.address_limits.budgets(session.host)
 
-    def ban(self, session: Session, why: str, now: float) -> None:
-        """Bans the session's address for a while, unless the address is exempt."""
-        if self.address_limits.ban(session.host, now):
+    def ban(self, session: Session, why: str, now: float) -> bool:
+        """Bans the session's address for a while, unless the address is exempt. Returns whether the ban is new."""
+        is_new = self.address_limits.ban(session.host, now)
+        if is_new:
             seconds = self._config.ban_seconds
             told = session.log_fields(code=str(CloseReason.BANNED), reason=why, seconds=seconds)
             log.info("BANNED: %s for %g s, %s: %r", session.host, seconds, why, session, extra=told)
+        return is_new
