@@ -125,7 +125,7 @@ def broken(*_: object) -> None:
     [
         (Session, "answer", broken),  # raises for one session
         (FrameBuilder, "left", lambda _builder, _slot: None),  # the frame misses the leave
-        (History, "since", lambda history, tick: [] if tick else [history.snapshot()]),  # no player catches up
+        (History, "since", lambda history, tick, _: [] if tick else [history.snapshot()]),  # no player catches up
     ],
 )
 def test_target_notices_a_faulty_gateway(

@@ -24,6 +24,7 @@ __all__ = [
     "parse_journal_sync",
     "parse_limits",
     "parse_store",
+    "resume_ticks",
     "sync_seconds",
 ]
 
@@ -226,6 +227,11 @@ class Config:
     hz: int = _setting(20, "ticks per second", parse_integer)
     max_players: int = _setting(10_000, "most players in the zone at once", parse_count)
     max_watchers: int = _setting(100, "most watchers at once, who see the zone and have no player in it", parse_count)
+    resume_seconds: float = _setting(
+        15.0,
+        "how long a player whose connection is lost stays in and may come back; 0: such a player leaves",
+        parse_duration,
+    )
     seed: int = _setting(1, "seed of the game's random source", parse_integer)
     """With one seed, equal inputs give equal bytes."""
     send_rate: float = _setting(
@@ -297,6 +303,8 @@ class Config:
             )
         if isinstance(self.store, str):
             parse_store(self.store)
+        if not 0 <= self.resume_seconds <= 10**6:
+            raise ValueError(f"resume_seconds must be from 0 to a million, not {self.resume_seconds}")
         if not 0 < self.store_interval_seconds <= 10**6:
             raise ValueError(f"store_interval_seconds must be above 0, not {self.store_interval_seconds}")
         parse_journal_sync(self.journal_sync)
@@ -304,6 +312,11 @@ class Config:
         if self.secret:
             check_secret(self.secret)
         check_exposure(self, self.host)
+
+
+def resume_ticks(config: Config) -> int:
+    """How many ticks a player whose connection is lost stays in."""
+    return math.ceil(config.resume_seconds * config.hz)
 
 
 def check_exposure(config: Config, host: str) -> None:

@@ -16,7 +16,7 @@ from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
-from zoneserver.config import Config, check_exposure, check_secret
+from zoneserver.config import Config, check_exposure, check_secret, resume_ticks
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
@@ -152,6 +152,7 @@ class ZoneServer:
             limits=config.limits,
             players_max=config.max_players,
             watchers_max=config.max_watchers,
+            resume_ticks=resume_ticks(config),
             secret=config.secret,
             ticket_zone=config.zone_name,
             clock=time.perf_counter,

@@ -130,7 +130,9 @@ async def test_refusals_survive_a_cancelled_wait(open_gateway: OpenGateway) -> N
         waiting = asyncio.ensure_future(anext(zone))
         # The gateway refuses an action between two ticks.
         (player,) = fixture.gateway.players
-        fixture.gateway._refuse(player, Refusal(fixture.zone.world.tick, 1, "TOO_MANY_ACTIONS", "wait for the tick"))
+        fixture.gateway._penalties.refuse(
+            player, Refusal(fixture.zone.world.tick, 1, "TOO_MANY_ACTIONS", "wait for the tick")
+        )
         player.session.flush()
         # The PONG comes after the refusals, so they have arrived.
         await zone.ping()

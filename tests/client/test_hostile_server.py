@@ -107,7 +107,7 @@ def large(element: bytes) -> bytes:
 
 def welcome_of(kinds: list[Any]) -> bytes:
     """Return a WELCOME of these kinds."""
-    packed: bytes = msgpack.packb([Op.WELCOME, 2, 0, 0, ["g", ""], [20, 1, 1, 20], kinds, [], [1024, 16], []])
+    packed: bytes = msgpack.packb([Op.WELCOME, 2, 0, 0, ["g", ""], [20, 1, 1, 20], kinds, [], [1024, 16], [], None])
     return packed
 
 

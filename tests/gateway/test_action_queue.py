@@ -104,7 +104,7 @@ async def test_actions_beyond_the_share_of_a_tick_happen_in_the_next_ticks(open_
         for seq in range(1, 9 * 16, 16):
             await client.say(Act(seq, [("emote", 0)] * 16))
     await ann.say(Act(1, [("emote", 1)]))
-    await until(lambda: len(node.gateway._inbox) == 46)
+    await until(lambda: len(node.gateway._intake._packets) == 46)
     told = []
     while not told or told[-1].events:
         node.tick()

@@ -253,7 +253,7 @@ async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(open_
         node.tick()
         await talker.welcomed()
         await talker.say(Act(1, [("emote", 0)] * 10))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.tick()
         await talker.say(Goodbye())
         while not isinstance(message := await talker.read(), Bye):
@@ -274,7 +274,7 @@ async def test_reconnecting_does_not_renew_the_action_budget_of_an_address(open_
         node.tick()
         await client.welcomed()
         await client.say(Act(1, [("emote", 0)] * 10))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.tick()
         assert len((await client.read_a(Tick)).events) == 10
 
@@ -290,7 +290,7 @@ async def test_address_with_too_many_violations_is_banned_for_a_while(
         node.tick()
         await client.welcomed()
         await client.say(Act(1, [("fly",)]))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.tick()
         assert (await client.read_a(Refusal)).code == "UNKNOWN_ACTION"
     refused = await node.connect(host="127.0.0.9")

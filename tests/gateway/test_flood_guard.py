@@ -231,14 +231,14 @@ async def test_flood_of_actions_is_muted_and_reaches_no_other_player(open_gatewa
     for _ in range(19):
         await flooder.say(Act(seq, [("emote", 0)] * 16))
         seq += 16
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.tick()
     # 304 actions are more than 300, one and a half times the burst.
     assert node.gateway.counters.restraints == {"WARNED": 1, "MUTED": 1}
     seen = [await healthy.read_a(Tick) for _ in range(19)]
     assert sum(len(tick.events) for tick in seen) == 18 * 16
     await flooder.say(Act(seq, [("emote", 0)]))
-    await until(lambda: node.gateway._inbox)
+    await until(lambda: node.gateway._intake._packets)
     node.tick()
     assert (await healthy.read_a(Tick)).events == ()
     assert node.gateway.counters.actions_in_total == 305
@@ -252,7 +252,7 @@ async def emote(node: GatewayFixture, client: Client, first: int, count: int) ->
     """Sends so many actions from a sequence on, and runs a tick for each packet of 16 or fewer."""
     for seq in range(first, first + count, 16):
         await client.say(Act(seq, [("emote", 0)] * min(16, first + count - seq)))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.tick()
 
 
@@ -312,11 +312,11 @@ async def test_packets_that_were_read_before_the_mute_but_not_decoded_are_droppe
     client = await node.join("ann")
     # The sixth packet mutes, before any of them is decoded.
     await client.say(*(Act(seq, [("emote", 0)]) for seq in range(1, 7)))
-    await until(lambda: len(node.gateway._inbox) == 6)
+    await until(lambda: len(node.gateway._intake._packets) == 6)
     node.tick()
     node.pass_time(6.0)
     await client.say(Act(7, [("emote", 1)]))
-    await until(lambda: node.gateway._inbox)
+    await until(lambda: node.gateway._intake._packets)
     node.tick()
     heard: list[Any] = []
     while not heard or not (isinstance(heard[-1], Tick) and heard[-1].events):
@@ -330,7 +330,7 @@ async def test_mute_that_ends_the_session_is_not_told_to_be_over(open_gateway: O
     client = await node.join("ann")
     last = await muted(node, client)
     await client.say(*(Act(last + number, [("emote", 0)] * 16) for number in range(1, 200, 16)))
-    await until(lambda: node.gateway._inbox)
+    await until(lambda: node.gateway._intake._packets)
     while not node.gateway.counters.closes:
         node.tick()
         await asyncio.sleep(0.001)
@@ -360,7 +360,7 @@ async def test_mute_of_a_client_that_reads_nothing_ends_as_well(open_gateway: Op
     assert {player.guard.level for player in node.gateway.players} == {PenaltyLevel.FINE}
     assert not node.gateway.counters.closes
     await deaf.say(Act(last + 1, [("emote", 3)]))
-    await until(lambda: node.gateway._inbox)
+    await until(lambda: node.gateway._intake._packets)
     node.tick()
     while not any(event[:2] == (0, (last + 1) & 0xFF) for event in (await healthy.read_until(Tick)).events):
         pass
@@ -381,7 +381,7 @@ async def test_repeated_violations_end_the_session(open_gateway: OpenGateway, ac
     while not node.gateway.counters.closes:
         said += 1
         await rogue.say(Act(said, [action]))
-        await until(lambda: node.gateway._inbox or node.gateway.counters.closes)
+        await until(lambda: node.gateway._intake._packets or node.gateway.counters.closes)
         node.tick()
         tick = await healthy.read_a(Tick)
         assert (tick.movers, tick.events) == ([], ()), "never broadcast"
@@ -404,7 +404,7 @@ async def test_ordinary_refusals_at_an_honest_rate_are_not_penalized(open_gatewa
     for seq in range(1, 200):
         player["hp"] = 0
         await ghost.say(Act(seq, [("move", 1, 1)]))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.clock.now += 0.05
         node.tick()
     assert node.gateway.counters.refusals == {"DEAD": 199}
@@ -418,7 +418,7 @@ async def test_long_action_counts_as_several(open_gateway: OpenGateway) -> None:
     while not node.gateway.counters.restraints:
         said += 1
         await talker.say(Act(said, [("say", "x" * 200)]))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.tick()
     # About 210 bytes count as two actions, and the burst is 200.
     assert said == 100
@@ -432,7 +432,7 @@ async def test_honest_talker_stays_below_half_of_the_action_budget(
     talker = await node.join("talker")
     for said in range(1, 60 * per_second):
         await talker.say(Act(said, [("say", "x" * characters)]))
-        await until(lambda: node.gateway._inbox)
+        await until(lambda: node.gateway._intake._packets)
         node.clock.now += 1 / per_second
         node.tick()
     (player,) = node.gateway.players
@@ -451,7 +451,7 @@ async def test_refusals_of_an_honest_game_ban_neither_session_nor_address(open_g
     for round_number in range(100):
         for number, client in enumerate(clients):
             await client.say(Act(round_number + 1, [("strike", (number + 1) % 20)]))
-        await until(lambda: len(node.gateway._inbox) == 20)
+        await until(lambda: len(node.gateway._intake._packets) == 20)
         node.clock.now += 0.2
         node.tick()
     assert node.gateway.counters.refusals == {"OUT_OF_RANGE": 2_000}

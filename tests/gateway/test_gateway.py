@@ -19,7 +19,7 @@ from helpers.waiting import until
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
-from zoneserver.gateway import gateway as gateway_module
+from zoneserver.gateway import action_intake as intake_module
 from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
@@ -141,7 +141,7 @@ async def test_exception_in_decoding_ends_only_that_session(
 ) -> None:
     node = await open_gateway(Plaza)
     ann, bob = await node.join("ann"), await node.join("bob")
-    decode = gateway_module.decode_act
+    decode = intake_module.decode_act
 
     def broken(payload: bytes) -> Any:
         seq, actions = decode(payload)
@@ -149,7 +149,7 @@ async def test_exception_in_decoding_ends_only_that_session(
             raise ZeroDivisionError("seven")
         return seq, actions
 
-    monkeypatch.setattr(gateway_module, "decode_act", broken)
+    monkeypatch.setattr(intake_module, "decode_act", broken)
     await ann.read_a(Tick)  # the tick in which bob joined
     for client, seq in ((ann, 7), (bob, 8)):
         await client.say(Act(seq, [("emote", 0)]), Ping(1))

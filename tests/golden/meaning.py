@@ -17,6 +17,7 @@ from zoneserver.protocol.messages import (
     Ping,
     Pong,
     Refusal,
+    Resume,
     ServerMessage,
     Snapshot,
     Tick,
@@ -40,6 +41,7 @@ def plain(value: Any) -> Any:
 
 _NAMES = {
     Hello: ("HELLO", "version name ticket options game_version"),
+    Resume: ("RESUME", "version name token epoch tick options game_version"),
     Act: ("ACT", "seq actions"),
     Ping: ("PING", "token"),
     Goodbye: ("GOODBYE", ""),
@@ -82,6 +84,7 @@ def _welcome(welcome: Welcome) -> dict[str, Any]:
         "payload_max": welcome.payload_bytes_max,
         "actions_max": welcome.actions_max,
         "options": plain(welcome.options),
+        "resume": plain(welcome.resume),
     }
 
 

@@ -21,6 +21,8 @@ from zoneserver.protocol.messages import (
     Ping,
     Pong,
     Refusal,
+    Resume,
+    Return,
     ServerMessage,
     Snapshot,
     Tick,
@@ -98,6 +100,10 @@ _FROM_CLIENT: dict[str, ClientMessage] = {
         2, "ann", b"\x00\xff\x10", ["deflate", "watch", "tomorrow's"], "3"
     ),
     "hello with a name of 24 emoji": Hello(2, "🐍" * 24, b""),
+    "resume": Resume(2, "Zoë", bytes(range(16)), 3, 77),
+    "resume with options and a version of the game": Resume(
+        2, "ann", b"\xff" * 16, 2**32 - 1, 2**32 - 1, ["resume", "whole"], "3"
+    ),
     "act with one motion": Act(1, [("move", 24, -7)]),
     "act with every kind of value": Act(
         70_000, [("say", "hi 猫"), ("aim", 0.5, -129, True, False, None), ("jump",), ("put", b"\0\xff", (1, "a", None))]
@@ -111,6 +117,9 @@ _FROM_CLIENT: dict[str, ClientMessage] = {
 _FROM_SERVER: dict[str, ServerMessage] = {
     "welcome": Welcome(2, 2, 60, PLAZA, 1024, 16),
     "welcome with kinds, a board and options": Welcome(2, 300, 400, COINS, 1024, 8, ["deflate"]),
+    "welcome of a player who may come back": Welcome(
+        2, 0, 60, PLAZA, 1024, 16, ["resume"], Return(bytes(range(16)), 300, 2, 70_000)
+    ),
     "welcome of a watcher": Welcome(2, None, 400, COINS, 1024, 16, ["watch"]),
     "snapshot with a free slot": _SPARSE,
     "snapshot of nobody": snapshot(0, [], {}, 2),

@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 
 from golden.messages import PLAZA, snapshot, stored
-from zoneserver.protocol.messages import Deflated, Pong, Tick, Welcome
+from zoneserver.protocol.messages import Deflated, Pong, Return, Tick, Welcome
 
 __all__ = ["client_refuses", "other_versions", "server_refuses"]
 
@@ -29,7 +29,7 @@ def server_refuses() -> list[dict[str, Any]]:
             "nothing at all": "",
             "no array": "03",
             "an array without an op": "90",
-            "an op of a later version": "9105",
+            "an op of a later version": "9106",
             "an unknown op": "9163",
             "an op that is text": "96a548454c4c4f02a3616e6ec40090a0",
             "what only a server says": "9413010203",
@@ -41,6 +41,11 @@ def server_refuses() -> list[dict[str, Any]]:
             "HELLO with an option that is a number": "960102a3616e6ec4009101a0",
             "HELLO with seventeen options": msgpack.packb([1, 2, "ann", b"", ["a"] * 17, ""]),
             "HELLO whose version of the game is a number": "960102a3616e6ec4009003",
+            "RESUME without an epoch": msgpack.packb([5, 2, "ann", bytes(16), 7, [], ""]),
+            "RESUME with more than that": msgpack.packb([5, 2, "ann", bytes(16), 1, 7, [], "", None]),
+            "RESUME with a token of 15 bytes": msgpack.packb([5, 2, "ann", bytes(15), 1, 7, [], ""]),
+            "RESUME with a tick below zero": msgpack.packb([5, 2, "ann", bytes(16), 1, -1, [], ""]),
+            "RESUME whose token is text": msgpack.packb([5, 2, "ann", "a" * 16, 1, 7, [], ""]),
             "HELLO whose version is a boolean": "9601c3a3616e6ec40090a0",
             "HELLO with text that is no UTF-8": "960102a2fffec40090a0",
             "HELLO with a map": "960102a3616e6ec40090 80",
@@ -118,11 +123,18 @@ _HALF_X = [b"\5\0\0\0\0", b"\6\0\0\0", b"\1", b"\xff", b"\x3b\0\0\0", b"\0"]
 _LONG_X = [bytes(8), b"\6\0\0\0", b"\1", b"\xff", b"\x3b\0\0\0", b"\0"]
 _FIVE_COLUMNS = [bytes(4), bytes(4), b"\0", b"\0", bytes(4)]
 _EVENTS = Tick(64, 99, None, events=[(slot, slot + 1, "emote", slot % 6) for slot in range(16)]).encode()
+
+
+def _with_token(size: int) -> bytes:
+    return Welcome(2, 0, 60, PLAZA, 1024, 16, ["resume"], Return(bytes(size), 300, 1, 0)).encode()
+
+
 _MALFORMED: dict[str, bytes | str] = {
     "nothing at all": "",
     "no array": "13",
     "an array without an op": "90",
     "an op that is text": "94a4504f4e47010203",
+    "a WELCOME with a token of 15 bytes": _with_token(15),
     "a PONG with a map": "94 13 01 02 80",
     "a PONG with an extension": "94 13 01 02 d40500",
     "a PONG with a byte behind it": "94 13 01 02 03 c0",

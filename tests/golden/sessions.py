@@ -19,6 +19,8 @@ from zoneserver.protocol.messages import (
     Ping,
     Pong,
     Refusal,
+    Resume,
+    Return,
     ServerMessage,
     Told,
     Welcome,
@@ -27,7 +29,7 @@ from zoneserver.protocol.messages import (
 __all__ = ["sessions"]
 
 _Step = tuple[ClientMessage | ServerMessage | bytes, dict[int, str]]
-_FROM_CLIENT = Hello, Act, Ping, Goodbye
+_FROM_CLIENT = Hello, Resume, Act, Ping, Goodbye
 _MOVE = ("move", 1, 0)
 
 
@@ -193,6 +195,33 @@ _SESSIONS: dict[str, tuple[list[_Step], list[int]]] = {
             (Bye("SERVER_STOPPING", "the server is shutting down", True), {}),
         ],
         [2, 3],
+    ),
+    "coming back": (
+        [
+            (Hello(2, "p0", b"", ["resume"]), {}),
+            (Welcome(2, 0, 100, PLAZA, 1024, 16, ["resume"], Return(b"a" * 16, 300, 1, 0)), {}),
+            _zone(100, 0),
+            _act(1, _MOVE),
+            (tick(101, acted=[(0, 1, 1, 0)]), {1: "happened"}),
+            _act(2, ("strike", 1), ("bag",), _MOVE),
+            _act(5, ("say", "a"), _MOVE),
+            # The connection is lost. The zone has taken the actions up to 4, and the client sends the later ones again.
+            (Resume(2, "p0", b"a" * 16, 1, 101, ["resume"]), {}),
+            (Welcome(2, 0, 103, PLAZA, 1024, 16, ["resume"], Return(b"b" * 16, 300, 1, 4)), {}),
+            _act(5, ("say", "a"), _MOVE),
+            (Refusal(102, 2, "OUT_OF_RANGE", ""), {2: "OUT_OF_RANGE"}),
+            (Answered(102, 3, ["sword"]), {3: "answered"}),
+            (tick(102, acted=[(0, 4, 1, 0)]), {4: "happened"}),
+            (tick(103, steered=[(0, 0, 0)]), {}),
+            (tick(104, acted=[(0, 6, 1, 0)], events=[(0, 5, "say", "a")]), {5: "happened", 6: "happened"}),
+            # Another epoch: a SNAPSHOT, whose tick may be an earlier one.
+            _act(7, _MOVE),
+            (Resume(2, "p0", b"b" * 16, 1, 104, ["resume", "whole"]), {}),
+            (Welcome(2, 0, 103, PLAZA, 1024, 16, ["resume"], Return(b"c" * 16, 300, 2, 7)), {}),
+            _zone(103, 7, past=(7,)),
+            (tick(104), {}),
+        ],
+        [],
     ),
     "a watcher": (
         [

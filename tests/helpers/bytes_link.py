@@ -12,36 +12,38 @@ from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Snapshot, Tick
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Command, Ended, Join, RefusedAction, Requests, TickInput, TickOutput
+from zoneserver.zone.link import Command, Ended, Join, RefusedAction, Requests, Resumed, TickInput, TickOutput
 from zoneserver.zone.zone import Zone
 
 __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_output", "encode_requests"]
 
 
 def encode_requests(requests: Requests) -> bytes:
-    data: bytes = msgpack.packb((requests.joins, requests.leaves, requests.actions, requests.commands))
+    lists = requests.joins, requests.leaves, requests.actions, requests.commands, requests.drops
+    data: bytes = msgpack.packb(lists)
     return data
 
 
 def decode_requests(data: bytes) -> Requests:
-    joins, leaves, actions, commands = msgpack.unpackb(data)
+    joins, leaves, actions, commands, drops = msgpack.unpackb(data)
     return Requests(
         [Join(*join) for join in joins],
         leaves,
         [(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
         [Command(ref, tuple(words)) for ref, words in commands],
+        drops,
     )
 
 
 def encode_output(output: TickOutput) -> bytes:
     ended = [(ref, str(reason), text) for ref, reason, text in output.ended]
-    lists = output.joined, ended, output.refused, output.told, output.results
+    lists = output.joined, ended, output.refused, output.told, output.results, output.resumed
     data: bytes = msgpack.packb((output.tick, output.frame, output.records, *lists), default=tuple)
     return data
 
 
 def decode_output(data: bytes) -> TickOutput:
-    tick, frame, records, joined, ended, refused, told, results = msgpack.unpackb(data)
+    tick, frame, records, joined, ended, refused, told, results, resumed = msgpack.unpackb(data)
     return TickOutput(
         tick,
         frame,
@@ -51,6 +53,7 @@ def decode_output(data: bytes) -> TickOutput:
         [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
         [(ref, payload) for ref, payload in told],
         results=[(ref, is_done, text) for ref, is_done, text in results],
+        resumed=[Resumed(*each) for each in resumed],
     )
 
 
@@ -60,6 +63,7 @@ class BytesLink:
     def __init__(self, info: bytes, snapshot: bytes, send: Callable[[bytes], object]) -> None:
         *facts, kinds, board = msgpack.unpackb(info, use_list=False)
         self.commands = ()
+        self.epoch = 1
         self.info = ZoneInfo(*facts, tuple(Kind(*kind) for kind in kinds), board)
         self._world = World(self.info)
         state = decode_server(snapshot)
@@ -111,6 +115,7 @@ class FarZone:
                 [ref * count + number for ref in requests.leaves],
                 [(ref * count + number, seq, actions) for ref, seq, actions in requests.actions],
                 [command._replace(ref=command.ref * count + number) for command in requests.commands],
+                [ref * count + number for ref in requests.drops],
             )
         )
 
@@ -136,5 +141,10 @@ def _for_gateway(output: TickOutput, number: int) -> TickOutput:
             if entry[0] % count == number
         ]
 
-    lists = map(own, (output.joined, output.ended, output.refused, output.results))
-    return TickOutput(output.tick, output.frame, output.records, *lists)
+    own_lists = {name: own(getattr(output, name)) for name in ("joined", "ended", "refused", "told", "results")}
+    resumed = [
+        each._replace(ref=each.ref // count, former=each.former // count if each.former % count == number else 0)
+        for each in output.resumed
+        if each.ref % count == number
+    ]
+    return TickOutput(output.tick, output.frame, output.records, **own_lists, resumed=resumed)

@@ -24,6 +24,13 @@ class DrivenZone(Zone):
     def join(self, ref: int, name: str, ticket: bytes = b"", host: str = "127.0.0.1") -> None:
         self.requests.joins.append(Join(ref, name, ticket, host))
 
+    def come(self, ref: int, name: str, token: bytes = b"token", **more: Any) -> None:
+        """Joins as a player who may come back; with `claim` they come back."""
+        self.requests.joins.append(Join(ref, name, b"", "127.0.0.1", token=token, **more))
+
+    def drop(self, ref: int) -> None:
+        self.requests.drops.append(ref)
+
     def leave(self, ref: int) -> None:
         self.requests.leaves.append(ref)
 

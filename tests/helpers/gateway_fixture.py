@@ -11,7 +11,7 @@ from helpers.raw_client import Client, Connect
 from helpers.waiting import until
 from zonetools.compare.delivery import ImmediateGateway
 
-from zoneserver.config import Config
+from zoneserver.config import Config, resume_ticks
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp
 from zoneserver.gateway.session import Session
@@ -34,6 +34,7 @@ class GatewayFixture:
             players_max=config.max_players,
             secret=config.secret,
             ticket_zone=config.zone_name,
+            resume_ticks=resume_ticks(config),
         )
         self.link = LocalZoneLink(self.zone)
         self.gateway = gateway_class(self.link, config, self.clock, connections_max)

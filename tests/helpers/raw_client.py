@@ -21,6 +21,7 @@ from zoneserver.protocol.messages import (
     Goodbye,
     Hello,
     Ping,
+    Resume,
     ServerMessage,
     Snapshot,
     Welcome,
@@ -38,7 +39,7 @@ class Client:
         self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
         self._payloads: deque[bytes] = deque()
 
-    async def say(self, *messages: Hello | Act | Ping | Goodbye) -> None:
+    async def say(self, *messages: Hello | Resume | Act | Ping | Goodbye) -> None:
         await self.say_bytes(b"".join(length_prefixed(message.encode()) for message in messages))
 
     async def say_bytes(self, data: bytes) -> None:

@@ -38,7 +38,7 @@ while True:
 def test_kill_loses_no_tick_that_was_written(tmp_path: Path) -> None:
     chance = random.Random(7)
     told = 0
-    for _ in range(5):
+    for _ in range(4):
         environment = {"PYTHONPATH": f"{ROOT}:{ROOT}/tests"}
         with subprocess.Popen([sys.executable, "-c", SCRIPT, tmp_path], stdout=-1, env=environment) as process:
             assert process.stdout is not None

@@ -69,7 +69,7 @@ def test_every_cut_of_the_end_leaves_whole_ticks_and_tells_the_rest(whole: Path,
         assert len(reader.segments) == (count > 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_every_changed_byte_is_found_or_cut_off(whole: Path, scratch: Path, data: st.DataObject) -> None:
     content = bytearray((whole / scratch.name).read_bytes())
@@ -167,12 +167,27 @@ def test_body_that_cannot_be_decoded_is_named(whole: Path, scratch: Path) -> Non
         read(scratch.parent)
 
 
-def test_another_version_of_the_format_is_refused(whole: Path, scratch: Path) -> None:
-    data = bytearray((whole / scratch.name).read_bytes())
-    data[11] = 2
-    scratch.write_bytes(data)
+@pytest.mark.parametrize(
+    "content", [FILE_HEAD.replace(b"\1", b"\2") + bytes(99), b"a file of somebody else", b"ZONEJRNX"]
+)
+def test_file_of_another_kind_or_version_is_refused_and_not_cut_off(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "000000000000.zlog"
+    path.write_bytes(content)
     with pytest.raises(JournalError, match="does not begin as a segment of a journal of this version"):
-        read(scratch.parent)
+        read(tmp_path)
+    with pytest.raises(JournalError, match="does not begin as a segment of a journal of this version"):
+        Journal.open(tmp_path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"ZONEJ", bytes(99), FILE_HEAD + bytes(99)])
+def test_last_file_that_was_not_used_is_no_segment(tmp_path: Path, content: bytes) -> None:
+    journal_of(tmp_path, HEADER, checkpoint_of(0), tick_of(1))
+    (tmp_path / "000000000001.zlog").write_bytes(content)
+    reader = JournalReader(tmp_path)
+    assert (list(reader.entries())[-1], reader.torn_bytes) == (tick_of(1), len(content))
+    Journal.open(tmp_path).close()
+    assert len(list(tmp_path.glob("*.zlog"))) == 1
 
 
 def test_directory_without_a_journal_has_no_segments(tmp_path: Path) -> None:

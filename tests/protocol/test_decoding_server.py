@@ -261,6 +261,11 @@ def test_snapshot_of_one_slot_too_many_is_rejected() -> None:
         {"limits": [1]},
         {"options": "deflate"},
         {"options": [b"deflate"]},
+        {"resume": [bytes(15), 300, 1, 0]},
+        {"resume": ["a" * 16, 300, 1, 0]},
+        {"resume": [bytes(16), 300, 1]},
+        {"resume": [bytes(16), 300, 1, None]},
+        {"resume": 7},
     ],
     ids=repr,
 )
@@ -276,6 +281,7 @@ def test_welcome_with_one_wrong_element_is_rejected(changes: dict[str, Any]) -> 
         "board": [["match", 0]],
         "limits": [1024, 16],
         "options": [],
+        "resume": [bytes(16), 300, 1, 0],
     }
     assert isinstance(decode_server(pack(*elements.values())), Welcome)
     rejected(pack(*(elements | changes).values()))

@@ -16,7 +16,7 @@ from small_client.rules import MessageError
 
 __all__ = ["SmallClient"]
 
-CLIENT_OPS = {"HELLO": 1, "ACT": 2, "PING": 3, "GOODBYE": 4}
+CLIENT_OPS = {"HELLO": 1, "ACT": 2, "PING": 3, "GOODBYE": 4, "RESUME": 5}
 
 
 class SmallClient(Messages):
@@ -60,7 +60,8 @@ class SmallClient(Messages):
     def send(self, message: dict[str, Any]) -> bytes:
         """Notes what an ACT does, and returns the payload."""
         if message["op"] == "ACT":
-            self.waiting += range(message["seq"], message["seq"] + len(message["actions"]))
+            seqs = range(message["seq"], message["seq"] + len(message["actions"]))
+            self.waiting += [seq for seq in seqs if seq not in self.waiting or not self.keeps("sent again")]
         return self.encode(message)
 
     def receive(self, payload: bytes) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ class Messages(Values):
             raise MessageError("no message")
         op, *elements = message
         readers = {
-            WELCOME: ("WELCOME", self._welcome, 9),
+            WELCOME: ("WELCOME", self._welcome, 10),
             SNAPSHOT: ("SNAPSHOT", self._snapshot, 5),
             TICK: ("TICK", self._tick, 11),
             PONG: ("PONG", lambda *found: self._plain("token tick microseconds", "iii", found), 3),
@@ -138,7 +138,7 @@ class Messages(Values):
         raise MessageError(f"{value!r} holds no slot")
 
     def _welcome(self, *elements: Any) -> dict[str, Any]:
-        version, slot, tick, game, measures, kinds, board, limits, options = elements
+        version, slot, tick, game, measures, kinds, board, limits, options, resume = elements
         name, game_version = self._group(game, 2)
         hz, width, height, speed_step = self._integers(self._group(measures, 4))
         payload_max, actions_max = self._integers(self._group(limits, 2))
@@ -167,7 +167,13 @@ class Messages(Values):
             "payload_max": payload_max,
             "actions_max": actions_max,
             "options": [self._of(str, option) for option in self._of(list, options)],
+            "resume": None if resume is None else self._resume(*self._of(list, resume)),
         }
+
+    def _resume(self, token: Any, grace: Any, epoch: Any, seq: Any, *_: Any) -> list[Any]:
+        if len(self._of(bytes, token)) != 16 and self.keeps("token"):
+            raise MessageError("a token of another length")
+        return [token, *self._integers([grace, epoch, seq])]
 
     def _snapshot(self, tick: Any, slots: Any, motion: Any, stats: Any, board: Any) -> dict[str, Any]:
         slots = [self._holder(holder) for holder in self._of(list, slots)]

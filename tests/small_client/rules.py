@@ -20,6 +20,7 @@ RULES = {
     # --- Reading messages ---
     "later elements": "elements behind those listed are ignored",
     "later ops": "a message of another op is ignored",
+    "token": "a token has 16 bytes",
     "within": "an array within a message has exactly the elements listed",
     "bool": "true is no integer",
     "integer": "1.0 is no integer",
@@ -84,6 +85,7 @@ RULES = {
     "muted range": "actions outside of MUTED and UNMUTED are not dropped",
     "muted is no refusal": "MUTED and UNMUTED refuse no action",
     "snapshot": "a SNAPSHOT settles the actions up to the own sequence",
+    "sent again": "an action that is sent again after a return is one action",
     "snapshot known": "a SNAPSHOT whose low byte is known says nothing new",
     # --- Names and tickets ---
     "code points": "a name has up to 24 code points",

@@ -175,9 +175,10 @@ VALUES = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False),
 ACTIONS = st.lists(st.lists(VALUES, min_size=1, max_size=4).map(tuple), max_size=3)
 REQUESTS = st.builds(
     Requests,
-    st.lists(st.builds(Join, REFS, st.text(max_size=9), st.binary(max_size=9), st.text(max_size=9))),
+    st.lists(st.builds(Join, REFS, st.text(max_size=9), st.binary(max_size=9), st.text(max_size=9), tick=REFS)),
     st.lists(REFS),
     st.lists(st.tuples(REFS, REFS, ACTIONS)),
+    drops=st.lists(REFS),
 )
 OUTPUTS = st.builds(
     TickOutput,

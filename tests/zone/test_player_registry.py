@@ -17,17 +17,17 @@ def join(ref: int, name: str, ticket: bytes = b"", host: str = "127.0.0.1") -> J
 
 def test_enter_registers_a_player_until_leave() -> None:
     registry = PlayerRegistry("yard", players_max=2)
-    assert registry.enter(join(1, "ann"), 0.0) == []
+    assert registry.enter(join(1, "ann"), 0.0).ended == []
     assert 1 in registry
     registry.leave(1)
     assert 1 not in registry
-    assert registry.enter(join(2, "ann", host="192.0.2.1"), 0.0) == [], "the name is free again"
+    assert registry.enter(join(2, "ann", host="192.0.2.1"), 0.0).ended == [], "the name is free again"
 
 
 def test_enter_of_a_rejected_player_changes_nothing() -> None:
     registry = PlayerRegistry("yard", players_max=2)
     registry.enter(join(1, "ann"), 0.0)
-    (ended,) = registry.enter(join(2, "ann", host="192.0.2.1"), 0.0)
+    (ended,) = registry.enter(join(2, "ann", host="192.0.2.1"), 0.0).ended
     assert (ended.ref, ended.reason) == (2, CloseReason.NAME_TAKEN)
     assert 1 in registry
     assert 2 not in registry
@@ -36,15 +36,15 @@ def test_enter_of_a_rejected_player_changes_nothing() -> None:
 def test_enter_from_another_address_of_one_ipv6_network_replaces_the_player() -> None:
     registry = PlayerRegistry("yard", players_max=2)
     registry.enter(join(1, "ann", host="2001:db8::1"), 0.0)
-    assert registry.enter(join(2, "ann", host="2001:db8::ffff:2"), 0.0) == [Ended(1, CloseReason.REPLACED, "")]
-    (ended,) = registry.enter(join(3, "ann", host="2001:db8:0:1::1"), 0.0)
+    assert registry.enter(join(2, "ann", host="2001:db8::ffff:2"), 0.0).ended == [Ended(1, CloseReason.REPLACED, "")]
+    (ended,) = registry.enter(join(3, "ann", host="2001:db8:0:1::1"), 0.0).ended
     assert (ended.ref, ended.reason) == (3, CloseReason.NAME_TAKEN)
 
 
 def test_enter_into_a_full_zone_may_replace_a_player_of_equal_name() -> None:
     registry = PlayerRegistry("yard", players_max=1)
     registry.enter(join(1, "ann"), 0.0)
-    assert registry.enter(join(2, "ann"), 0.0) == [Ended(1, CloseReason.REPLACED, "")]
+    assert registry.enter(join(2, "ann"), 0.0).ended == [Ended(1, CloseReason.REPLACED, "")]
     assert 2 in registry
 
 
@@ -105,5 +105,5 @@ def test_players_who_wait_for_a_slot_count_as_players() -> None:
 
 def test_registry_does_not_keep_tickets() -> None:
     registry = PlayerRegistry("plaza", players_max=10)
-    assert registry.enter(Join(1, "ann", bytes(1_000), "127.0.0.1"), unix_seconds=0.0) == []
+    assert registry.enter(Join(1, "ann", bytes(1_000), "127.0.0.1"), unix_seconds=0.0).ended == []
     assert not any(join.ticket for join in registry._by_ref.values())

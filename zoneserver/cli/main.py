@@ -248,7 +248,7 @@ def _run_settings(run: Parser) -> None:
     token_setting(run)
     run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
     run.section("the zone")
-    flags("hz", "seed", "max_players", "max_watchers", "zone_name")
+    flags("hz", "seed", "max_players", "max_watchers", "resume_seconds", "zone_name")
     text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"
     run.game_settings("--set", help=text)
     run.section("admission of players")

@@ -86,12 +86,13 @@ class Broadcaster:
 
     # --- Groups --------------------------------------------------------------------
 
-    def join(self, session: Session, form: Form, now: float) -> None:
-        """Queues the state for a new player, and hands it every later frame."""
+    def join(self, session: Session, form: Form, now: float, tick: int | None = None, whole: bool = False) -> None:
+        """Queues what a player with this tick has missed, for a new player the state, and hands it every later frame.
+        With `whole` it prefers the frames to a snapshot."""
         if self._config.send_rate:
             self._budgets[session] = LeakyBucket(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
         self._forms[session] = form
-        self._hand_over(session, None, now)
+        self._hand_over(session, tick, now, whole)
 
     def leave(self, session: Session) -> None:
         """Hands the session no further frames. A session that never joined may leave."""
@@ -159,10 +160,10 @@ class Broadcaster:
             self._counters.catch_ups_total += 1
         self._hand_over(session, lag.tick, now)
 
-    def _hand_over(self, session: Session, tick: int | None, now: float) -> None:
+    def _hand_over(self, session: Session, tick: int | None, now: float, whole: bool = False) -> None:
         """Queues what a player with this tick has missed, and takes the player into its group."""
         self._subscribe(session)
-        missed = self._in_form(self._forms[session], self._history.since(tick))
+        missed = self._in_form(self._forms[session], self._history.since(tick, whole))
         if missed and not session.queue_bytes(missed):
             return  # The session is over, and has left.
         self._counters.bytes_out_total += len(missed)

@@ -15,6 +15,8 @@ class GatewayCounters:
 
     connections_total: int = count("Connections accepted.", "zone_connections_total")
     joins_total: int = count("Players who came in.", "zone_joins_total")
+    drops_total: int = count("Players whose connection was lost and who may come back.", "zone_drops_total")
+    resumes_total: int = count("Players who came back.", "zone_resumes_total")
     packets_in_total: int = count("Packets received from clients.", "zone_received_packets_total")
     actions_in_total: int = count("Actions in the packets received.", "zone_received_actions_total")
     bytes_in_total: int = count("Bytes of the packets received.", "zone_received_bytes_total")

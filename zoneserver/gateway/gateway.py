@@ -8,44 +8,45 @@ It bounds what a client may send before others pay for it: by address (`handshak
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import secrets
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from zoneserver.config import Config
-from zoneserver.gateway.action_queue import ActionQueue, share_of_tick
+from zoneserver.config import Config, resume_ticks
+from zoneserver.gateway.action_intake import ActionIntake
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.closed import Closed
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel, charged_actions
+from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.handshake import PendingConnections, objection_to
+from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
-from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, RefusalCode
-from zoneserver.protocol.decoding import WireError, decode_act, decode_client
+from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, GameReason
+from zoneserver.protocol.decoding import WireError, decode_client
 from zoneserver.protocol.messages import (
     DEFLATE,
-    WATCH,
+    RESUME,
+    TOKEN_BYTES,
     Goodbye,
     Hello,
     Op,
     Ping,
     Pong,
-    Refusal,
+    Resume,
     op_of,
 )
 from zoneserver.zone.frame_history import Form, History
-from zoneserver.zone.link import Join, Requests, TickOutput, ZoneLink
+from zoneserver.zone.link import Requests, TickOutput, ZoneLink
 
 __all__ = ["Gateway"]
 
 log = logging.getLogger(__name__)
 
-# An inbox of this many packets is read at once, and not with the next tick: a bound on memory and on the tick's work.
-_INBOX_PACKETS_MAX = 1024
 _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 
 # One tick moves the gateway's clock by at most this. While the process was stopped, or a tick took very long, no
@@ -53,14 +54,26 @@ _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 _STEP_SECONDS_MAX = 1.0
 # Reasons that ban the address.
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
+# Reasons that are no will of the player's: the player may come back.
+_PARKING = {CloseReason.CONNECTION_LOST, CloseReason.SLOW_CONSUMER, CloseReason.INTERNAL_ERROR}
 # How many ended sessions are remembered, so that operators can ask why they ended.
 _CLOSED_MAX = 64
 
 
 class Gateway:
-    """Owns the sessions of one zone; implements `session.SessionHandler`."""
+    """Owns the sessions of one zone; implements `session.SessionHandler`.
 
-    def __init__(self, link: ZoneLink, config: Config, loop: asyncio.AbstractEventLoop, connections_max: int) -> None:
+    `first_ref` is above the refs of all earlier starts of the zone.
+    """
+
+    def __init__(
+        self,
+        link: ZoneLink,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        connections_max: int,
+        first_ref: int = 1,
+    ) -> None:
         self.counters = GatewayCounters()
         self.history = History(config.limits.history_ticks, link.snapshot)
         self.players_count = 0
@@ -76,21 +89,20 @@ class Gateway:
         self._connections: set[Session] = set()
         # When each connection was accepted, until it is gone.
         self._opened_at: dict[Session, float] = {}
+        self._refs = itertools.count(first_ref)
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
+        self.parked = Parked()
+        """The players whose connection is lost and who may come back."""
+        self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
-        # Decoded actions, for `send_requests` to take as many as one tick has room for.
-        self._actions = ActionQueue(config.limits.zone_actions_per_second // config.hz, config.limits.actions_per_tick)
-        # Undecoded ACT packets, for `send_requests` to decode.
-        self._inbox: list[tuple[Player, bytes]] = []
-        # Players with actions in the next tick: they are sent its frame first.
-        self._acting: dict[Session, None] = {}
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
-        self._penalties = Penalties(self.counters, self._tell_at_once)
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
+        self._penalties = Penalties(self.counters, self.broadcaster)
+        self._intake = ActionIntake(config, self.counters, self._penalties)
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
         self._ticked_at = self._tick_ended_at = loop.time()
@@ -153,9 +165,7 @@ class Gateway:
             # ACT packets wait for the tick: a hundred packets decoded in a row cost less than each one by itself,
             # between two calls of the kernel.
             if op_of(payload) == _ACT and player.state is _PLAYING:
-                self._inbox.append((player, payload))
-                if len(self._inbox) >= _INBOX_PACKETS_MAX:
-                    self._read_inbox()
+                self._intake.add(player, payload, self._now)
                 return
         if session.reason is None:
             self._read(session, player, payload)
@@ -186,14 +196,27 @@ class Gateway:
         self.pending.leave(session)
         self.broadcaster.leave(session)
         if player is not None:
-            del self._players[session.number]
+            del self._players[player.ref]
             self._penalties.forget(player)
-            self._requests.leaves.append(session.number)
+            if session.reason in _PARKING and player.token and player.state is _PLAYING:
+                self._requests.drops.append(player.ref)
+                self.parked.add(player.ref, player.guard, session.host)
+                self.counters.drops_total += 1
+            else:
+                self._requests.leaves.append(player.ref)
             self._count(player, -1)
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
-                self.pending.ban(session, text, self._now)
+                self._ban(session, text)
+
+    def _ban(self, session: Session, why: str) -> None:
+        if self.pending.ban(session, why, self._now):
+            self.leave_parked(session.host)
+
+    def leave_parked(self, host: str) -> None:
+        """Lets the parked players of a banned address leave."""
+        self._requests.leaves += self.parked.take_host(host)
 
     def _count(self, player: Player, change: int) -> None:
         self.players_count += change * (player.state is _PLAYING)
@@ -224,93 +247,41 @@ class Gateway:
                 since = round((self._loop.time() - self._tick_ended_at) * 1e6)
                 pong = Pong(message.token, self.broadcaster.tick, max(0, since))
                 self.counters.bytes_out_total += session.answer(pong.encode())
-            case Hello():
+            case Hello() | Resume():
                 self._hello(session, message)
             case Goodbye():
                 session.end(CloseReason.CLIENT_LEFT)
 
-    def _hello(self, session: Session, hello: Hello) -> None:
+    def _hello(self, session: Session, hello: Hello | Resume) -> None:
         objection = objection_to(hello, self._link.info.version)
         if objection is not None:
             session.end(*objection)
             return
         session.label = hello.name
         guard = FloodGuard(self._limits, self.pending.address_budgets(session))
-        player = Player(session, hello.name, guard, Form(session.framing, DEFLATE in hello.options))
-        self._players[session.number] = session.context = player
+        form = Form(session.framing, DEFLATE in hello.options)
+        may_return = self._grace_ticks and RESUME in hello.options
+        token = secrets.token_bytes(TOKEN_BYTES) if may_return else b""
+        resume = hello if isinstance(hello, Resume) else None
+        player = Player(next(self._refs), session, hello.name, guard, form, token, resume)
+        self._players[player.ref] = session.context = player
         self.pending.join(session, self.broadcaster.tick)
-        watch = WATCH in hello.options
-        self._requests.joins.append(Join(session.number, hello.name, hello.ticket, session.host, watch))
-
-    def _read_inbox(self) -> None:
-        """Decodes the ACT packets of the inbox."""
-        inbox, self._inbox = self._inbox, []
-        for player, payload in inbox:
-            if player.session.reason is None:
-                try:
-                    self._act(player, len(payload), *decode_act(payload))
-                except WireError as error:
-                    player.session.end(CloseReason.PROTOCOL_ERROR, str(error))
-                except Exception:
-                    player.session.fail("handling ACT")
-
-    def _act(self, player: Player, size: int, seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
-        session, guard = player.session, player.guard
-        if seq <= player.seq:
-            session.end(CloseReason.PROTOCOL_ERROR, f"sequence {seq} after {player.seq}")
-            return
-        # A mute for this packet begins with its first action.
-        player.seq = seq - 1
-        self.counters.actions_in_total += len(actions)
-        count = charged_actions(len(actions), size)
-        if guard.record_actions(count, self._now):
-            self._penalties.raised(player)
-        player.seq = seq + len(actions) - 1
-        if guard.level >= PenaltyLevel.MUTED:
-            player.dropped_seq = player.seq
-            # The client was told that it is muted. Actions that it still sends count as violations.
-            if session.reason is None and guard.record_ignored(self._now):
-                self._penalties.raised(player)
-        elif guard.admit_actions(count, self._now):
-            self._actions.add((session.number, seq, actions), share_of_tick(len(actions), size))
-            self._acting[session] = None
-        else:
-            # Perhaps other clients at this address send too much, so the refusal does not count against this one.
-            text = "too many actions come from this address (limit: address_actions_per_second)"
-            log.info(f"{RefusalCode.TOO_MANY_ACTIONS}: %r, %s", session, text, extra=session.log_fields(reason=text))
-            self._refuse_packet(player, seq, len(actions), text)
-            session.flush()
-
-    def _refuse_packet(self, player: Player, seq: int, count: int, text: str) -> None:
-        for number in range(seq, seq + count):
-            self._refuse(player, Refusal(self.broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text))
-
-    def _tell_at_once(self, player: Player, seq: int, code: RefusalCode, text: str) -> None:
-        self._tell(player.session, Refusal(self.broadcaster.tick, seq, code, text).encode())
-        player.session.flush()
-
-    def _refuse(self, player: Player, refusal: Refusal, is_violation: bool = False) -> None:
-        self.counters.refusals[refusal.code] += 1
-        player.refusals_total += 1
-        self._tell(player.session, refusal.encode())
-        if not is_violation:
-            return
-        if player.guard.record_violation(refusal.code, self._now):
-            self._penalties.raised(player)
-        if player.guard.is_address_out(self._now):
-            text = "too many violations come from there (limit: address_violations_per_second)"
-            self.pending.ban(player.session, text, self._now)
+        self._requests.joins.append(player.request_to_join(hello))
 
     def _tell(self, session: Session, payload: bytes) -> None:
         """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
         self.counters.bytes_out_total += session.queue(payload)
 
+    def _tell_all(self, session: Session, payloads: Iterable[bytes]) -> None:
+        for payload in payloads:
+            self._tell(session, payload)
+
     # --- The tick ---------------------------------------------------------------------------------
 
     @property
     def has_actions(self) -> bool:
-        """Whether the inbox holds packets that the zone has not been sent yet."""
-        return bool(self._inbox)
+        """Whether there are packets that the zone has not been sent yet."""
+        return self._intake.has_packets
 
     def send_requests(self) -> None:
         """Sends the collected requests to the zone. Called shortly before each tick."""
@@ -320,13 +291,10 @@ class Gateway:
         self._ticked_at = now
         if seconds > _STEP_SECONDS_MAX:
             self._excuse(seconds - _STEP_SECONDS_MAX)
-        self._read_inbox()
+        self._intake.read(now=self._now)
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
-        requests.actions, refused = self._actions.take()
-        for ref, seq, actions in refused:
-            if ref in self._players:
-                self._refuse_packet(self._players[ref], seq, len(actions), "wait for the tick")
+        requests.actions = self._intake.take(self._players)
         self._link.send(requests)
 
     def _excuse(self, seconds: float) -> None:
@@ -339,24 +307,25 @@ class Gateway:
     def on_tick(self, output: TickOutput) -> None:
         """Hands out the output of a tick of the zone."""
         self.history.append(output.tick, output.frame)
+        for resumed in output.resumed:
+            self._go_on(*resumed)
         for ref, reason, text in output.ended:
+            self.parked.forget(ref)
             if ref in self._players:
-                self._players[ref].session.end(reason, text)
+                self._end(self._players[ref], reason, text)
         for ref, refusal, is_violation in output.refused:
-            if ref in self._players:
-                self._refuse(self._players[ref], refusal, is_violation)
-        joined = dict(output.joined)
+            player = self._players.get(ref)
+            if player is not None:
+                self._penalties.refuse(player, refusal, is_violation, self._now)
+                if is_violation:
+                    self._ban_if_out(player)
+        joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
                 self._tell(self._players[ref].session, payload)
-        acting, self._acting = self._acting, {}
-        self.broadcaster.send(output.records, self._now, acting)
+        self.broadcaster.send(output.records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
-        self._welcome(output)
-        for ref, payload in output.told if joined else ():
-            if ref in self._players and ref in joined:
-                self._tell(self._players[ref].session, payload)
-                self._players[ref].session.flush()
+        self._welcome(output, joined)
         self.pending.expire(self._now, output.tick)
         if output.tick % self._expire_ticks == 0:
             self.broadcaster.expire(self._now)
@@ -364,9 +333,33 @@ class Gateway:
         for session in held:
             session.release()
 
-    def _welcome(self, output: TickOutput) -> None:
-        """Sends the state after this tick to the players who joined in it, all from one snapshot."""
-        for ref, slot in output.joined:
+    def _end(self, player: Player, reason: CloseReason | GameReason, text: str) -> None:
+        """Ends a session that the zone has rejected or removed."""
+        if reason is CloseReason.RESUME_FAILED and player.guard.record_violation(reason, self._now):
+            self._penalties.raised(player)
+        player.session.end(reason, text)
+        self._ban_if_out(player)
+
+    def _ban_if_out(self, player: Player) -> None:
+        """Bans the address of a player if too many violations have come from there."""
+        if player.guard.is_address_out(self._now):
+            self._ban(player.session, "too many violations come from there (limit: address_violations_per_second)")
+
+    def _go_on(self, ref: int, _slot: int, seq: int, former: int) -> None:
+        """A player has come back: the new session has the budgets and the penalties of the one before."""
+        before, player = self._players.get(former), self._players.get(ref)
+        guard = self.parked.take(former) if before is None else before.guard
+        if player is not None:
+            player.seq = seq
+            player.guard = guard or player.guard
+
+    def _welcome(self, output: TickOutput, joined: Mapping[int, int | None]) -> None:
+        """Sends the players who joined or came back in this tick what they need, all from one snapshot."""
+        told: dict[int, list[bytes]] = {}
+        for ref, payload in output.told if joined else ():
+            if ref in joined:
+                told.setdefault(ref, []).append(payload)
+        for ref, slot in joined.items():
             player = self._players.get(ref)
             if player is None:
                 continue  # The session has ended, and the next requests tell the zone.
@@ -374,14 +367,22 @@ class Gateway:
             self.pending.leave(session)
             player.enter(slot)
             self._count(player, 1)
-            self.counters.joins_total += slot is not None
-            welcome = player.welcome(self._link.info, output.tick, self._limits.client_frame_bytes)
+            self.counters.resumes_total += player.resume is not None
+            self.counters.joins_total += slot is not None and player.resume is None
+            info, epoch = self._link.info, self._link.epoch
+            welcome = player.welcome(info, output.tick, self._limits.client_frame_bytes, self._grace_ticks, epoch)
             self._tell(session, welcome.encode())
+            if player.resume is not None:
+                self._tell_all(session, told.get(ref, ()))
             session.flush()
             if session.is_over:
                 continue
-            self.broadcaster.join(session, player.form, self._now)
+            tick = player.has_tick(epoch)
+            self.broadcaster.join(session, player.form, self._now, tick, player.wants_whole)
+            if player.resume is None:
+                self._tell_all(session, told.get(ref, ()))
             session.flush()
+            self._penalties.go_on(player)
 
     # --- The end ----------------------------------------------------------------------------------
 

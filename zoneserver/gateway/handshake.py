@@ -10,7 +10,7 @@ from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello
+from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello, Resume
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 
 __all__ = ["PendingConnections", "objection_to"]
@@ -21,15 +21,15 @@ log = logging.getLogger(__name__)
 _REJECTED_MAX = 64
 
 
-def objection_to(hello: Hello, game_version: str) -> tuple[CloseReason, str] | None:
-    """A reason to reject a HELLO as soon as it is read, and its text; None if there is none."""
+def objection_to(hello: Hello | Resume, game_version: str) -> tuple[CloseReason, str] | None:
+    """A reason to reject a HELLO or a RESUME as soon as it is read, and its text; None if there is none."""
     if hello.version != PROTOCOL_VERSION:
         text = f"this server speaks version {PROTOCOL_VERSION}, the client {hello.version}"
         return CloseReason.VERSION_MISMATCH, text
     if hello.game_version not in {"", game_version}:
         text = f"this server runs version {game_version!r} of the game, the client asks for {hello.game_version!r:.40}"
         return CloseReason.GAME_VERSION, text
-    is_allowed = is_name(hello.name) or (not hello.name and WATCH in hello.options)
+    is_allowed = is_name(hello.name) or (isinstance(hello, Hello) and not hello.name and WATCH in hello.options)
     return None if is_allowed else (CloseReason.BAD_NAME, NAME_TEXT)
 
 
@@ -159,9 +159,11 @@ class PendingConnections:
         """The budgets of the session's address; None when the address is exempt."""
         return self.address_limits.budgets(session.host)
 
-    def ban(self, session: Session, why: str, now: float) -> None:
-        """Bans the session's address for a while, unless the address is exempt."""
-        if self.address_limits.ban(session.host, now):
+    def ban(self, session: Session, why: str, now: float) -> bool:
+        """Bans the session's address for a while, unless the address is exempt. Returns whether the ban is new."""
+        is_new = self.address_limits.ban(session.host, now)
+        if is_new:
             seconds = self._config.ban_seconds
             told = session.log_fields(code=str(CloseReason.BANNED), reason=why, seconds=seconds)
             log.info("BANNED: %s for %g s, %s: %r", session.host, seconds, why, session, extra=told)
+        return is_new

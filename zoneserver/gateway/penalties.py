@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
+from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood_guard import PenaltyLevel
 from zoneserver.gateway.player import Player
 from zoneserver.protocol.codes import RefusalCode
+from zoneserver.protocol.messages import Refusal
 
 __all__ = ["Penalties"]
 
@@ -16,16 +17,31 @@ log = logging.getLogger(__name__)
 
 
 class Penalties:
-    """Carries out the penalty levels that the flood guards of the players decide.
+    """Tells players of refusals, and carries out the penalty levels that their flood guards decide."""
 
-    `tell(player, seq, code, text)` sends a REFUSED at once.
-    """
-
-    def __init__(self, counters: GatewayCounters, tell: Callable[[Player, int, RefusalCode, str], None]) -> None:
+    def __init__(self, counters: GatewayCounters, broadcaster: Broadcaster) -> None:
         self._counters = counters
-        self._tell = tell
+        self._broadcaster = broadcaster
         # Players who are muted and have not been told that the mute is over; a dict as an ordered set.
         self._muted: dict[Player, None] = {}
+
+    def refuse(self, player: Player, refusal: Refusal, is_violation: bool = False, now: float = 0.0) -> None:
+        """Tells a player of an action that was refused. It leaves with the next frame."""
+        self._counters.refusals[refusal.code] += 1
+        player.refusals_total += 1
+        self._counters.bytes_out_total += player.session.queue(refusal.encode())
+        if is_violation and player.guard.record_violation(refusal.code, now):
+            self.raised(player)
+
+    def refuse_packet(self, player: Player, seq: int, count: int, text: str) -> None:
+        """Refuses the actions of a packet."""
+        for number in range(seq, seq + count):
+            self.refuse(player, Refusal(self._broadcaster.tick, number, RefusalCode.TOO_MANY_ACTIONS, text))
+
+    def _tell(self, player: Player, seq: int, code: RefusalCode, text: str) -> None:
+        refusal = Refusal(self._broadcaster.tick, seq, code, text)
+        self._counters.bytes_out_total += player.session.queue(refusal.encode())
+        player.session.flush()
 
     def raised(self, player: Player) -> None:
         """Carries out a level that has just risen. A mute drops every action behind `player.seq`."""
@@ -51,6 +67,12 @@ class Penalties:
             session = player.session
             log.info(f"{RefusalCode.UNMUTED}: %r may act again", session, extra=session.log_fields())
             self._tell(player, player.dropped_seq, RefusalCode.UNMUTED, "your actions are accepted again")
+
+    def go_on(self, player: Player) -> None:
+        """A player has come back with the guard of before: a mute goes on, and is told again."""
+        if player.guard.level is PenaltyLevel.MUTED:
+            self._muted[player] = None
+            self._tell(player, player.seq + 1, RefusalCode.MUTED, player.guard.text)
 
     def forget(self, player: Player) -> None:
         """Forgets a player who has left."""

@@ -1,25 +1,47 @@
-"""A player as the gateway sees it: a session that said HELLO."""
+"""A player as the gateway sees it: a session that said HELLO or RESUME."""
 
 from __future__ import annotations
+
+import hashlib
 
 from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState
-from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, WATCH, Welcome
+from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, RESUME, WATCH, WHOLE, Hello, Resume, Return, Welcome
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.frame_history import Form
+from zoneserver.zone.link import Join
 
 __all__ = ["Player"]
 
 
 class Player:
-    """The gateway's state of one player. The zone knows the player by `session.number`."""
+    """The gateway's state of one player. The zone knows the player by `ref`.
 
-    __slots__ = ("dropped_seq", "form", "guard", "name", "refusals_total", "seq", "session", "slot", "state")
+    `token` is that with which the player may come back, empty if they may not. `resume` is the message of a player who
+    comes back.
+    """
 
-    def __init__(self, session: Session, name: str, guard: FloodGuard, form: Form) -> None:
+    __slots__ = (
+        *("dropped_seq", "form", "guard", "name", "ref", "refusals_total", "resume", "seq", "session", "slot", "state"),
+        "token",
+    )
+
+    def __init__(
+        self,
+        ref: int,
+        session: Session,
+        name: str,
+        guard: FloodGuard,
+        form: Form,
+        token: bytes = b"",
+        resume: Resume | None = None,
+    ) -> None:
+        self.ref = ref
         self.session = session
+        self.token = token
+        self.resume = resume
         self.name = name
         self.guard = guard
         self.form = form
@@ -33,11 +55,36 @@ class Player:
         """The newest action that was dropped because the player is muted; 0 if none was."""
         self.refusals_total = 0
 
+    def request_to_join(self, hello: Hello | Resume) -> Join:
+        """What the zone is asked. It knows of a token only the hash."""
+        join = Join(self.ref, self.name, b"", self.session.host, token=_hashed(self.token))
+        if isinstance(hello, Resume):
+            return join._replace(claim=_hashed(hello.token), tick=hello.tick)
+        return join._replace(ticket=hello.ticket, watch=WATCH in hello.options)
+
     def enter(self, slot: int | None) -> None:
         """The zone has let the player in, with this slot; a watcher gets none."""
         self.state, self.slot = PlayerState.WATCHING if slot is None else PlayerState.PLAYING, slot
 
-    def welcome(self, info: ZoneInfo, tick: int, payload_bytes_max: int) -> Welcome:
+    def welcome(
+        self, info: ZoneInfo, tick: int, payload_bytes_max: int, grace_ticks: int = 0, epoch: int = 1
+    ) -> Welcome:
         """The WELCOME of a player whom the zone has let in with this tick."""
-        options = [DEFLATE] * self.form.deflated + [WATCH] * (self.slot is None)
-        return Welcome(PROTOCOL_VERSION, self.slot, tick, info, payload_bytes_max, ACTIONS_PER_PACKET, options)
+        may_return = bool(self.token) and self.slot is not None
+        options = [DEFLATE] * self.form.deflated + [WATCH] * (self.slot is None) + [RESUME] * may_return
+        resume = Return(self.token, grace_ticks, epoch, self.seq) if may_return else None
+        limits = payload_bytes_max, ACTIONS_PER_PACKET
+        return Welcome(PROTOCOL_VERSION, self.slot, tick, info, *limits, options, resume)
+
+    def has_tick(self, epoch: int) -> int | None:
+        """The tick of this epoch that the client has already; None if it needs the whole state."""
+        return self.resume.tick if self.resume is not None and self.resume.epoch == epoch else None
+
+    @property
+    def wants_whole(self) -> bool:
+        """Whether the client wants every frame that it has missed."""
+        return self.resume is not None and WHOLE in self.resume.options
+
+
+def _hashed(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest() if token else b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from zoneserver.protocol.messages import Act, ClientMessage, Goodbye, Hello, Ping
+from zoneserver.protocol.messages import Act, ClientMessage, Goodbye, Hello, Ping, Resume
 
 __all__ = ["LEGAL", "MAY_FOLLOW", "PlayerState", "SessionState"]
 
@@ -34,7 +34,7 @@ class PlayerState(enum.Enum):
     """The state of the player of an open connection, or of its watcher."""
 
     HANDSHAKE = "handshake"
-    """The client's HELLO has not arrived yet."""
+    """The client's HELLO or RESUME has not arrived yet."""
     JOINING = "joining"
     """The zone was asked to let the player in, and answers with its next tick."""
     PLAYING = "playing"
@@ -43,7 +43,7 @@ class PlayerState(enum.Enum):
 
 
 LEGAL: dict[PlayerState, set[type[ClientMessage]]] = {
-    PlayerState.HANDSHAKE: {Hello, Goodbye},
+    PlayerState.HANDSHAKE: {Hello, Resume, Goodbye},
     PlayerState.JOINING: {Goodbye},
     PlayerState.PLAYING: {Act, Ping, Goodbye},
     PlayerState.WATCHING: {Ping, Goodbye},

@@ -150,11 +150,13 @@ class JournalDirectory:
         return disk.f_bavail * disk.f_frsize
 
     def _sync(self) -> None:
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        # The directory may be new as well.
+        for path in (self.path, self.path.absolute().parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def write_all(descriptor: int, parts: Sequence[bytes]) -> int:

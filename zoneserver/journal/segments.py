@@ -202,7 +202,10 @@ class SegmentReader:
 
     def is_torn(self) -> bool:
         """Whether nothing whole follows the fault, as when the writer was killed, or the power failed."""
-        return self._find(Kind) is None
+        self._file.seek(0)
+        # A file of another kind or version is nothing that may be cut off.
+        is_own = FILE_HEAD.startswith(self._file.read(len(FILE_HEAD)).rstrip(b"\0"))
+        return is_own and self._find(Kind) is None
 
     def skip(self) -> bool:
         """Goes on behind the fault, at the next whole record that can begin a unit; returns whether there is one."""

@@ -37,6 +37,7 @@ class CloseReason(str, enum.Enum):
     CLIENT_LEFT = "CLIENT_LEFT", "the player said goodbye", True
     CONNECTION_LOST = "CONNECTION_LOST", "the connection ended without a goodbye", True
     SERVER_STOPPING = "SERVER_STOPPING", "the server is shutting down", True
+    SERVER_RESTARTING = "SERVER_RESTARTING", "the server restarts, and your player stays in", True
     SERVER_FULL = "SERVER_FULL", "the zone has no room for another player", True
     HANDSHAKE_TIMEOUT = "HANDSHAKE_TIMEOUT", "no complete HELLO arrived in time", True
     VERSION_MISMATCH = "VERSION_MISMATCH", "the server speaks another protocol version", False
@@ -44,6 +45,7 @@ class CloseReason(str, enum.Enum):
     BAD_NAME = "BAD_NAME", "the name is not allowed", False
     NAME_TAKEN = "NAME_TAKEN", "a player at another address has this name", True
     REPLACED = "REPLACED", "a newer session joined under this name", False
+    RESUME_FAILED = "RESUME_FAILED", "the player is not in the zone any more, or the token is not theirs", True
     BAD_TICKET = "BAD_TICKET", "the ticket is not valid for this name, zone and time", False
     TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or opens them too fast", True
     BANNED = "BANNED", "a player from this address was kicked a short while ago", True
@@ -54,7 +56,14 @@ class CloseReason(str, enum.Enum):
     INTERNAL_ERROR = "INTERNAL_ERROR", "the server failed while serving this session", True
 
 
-ORDINARY_CLOSES = frozenset({CloseReason.CLIENT_LEFT, CloseReason.CONNECTION_LOST, CloseReason.SERVER_STOPPING})
+ORDINARY_CLOSES = frozenset(
+    {
+        CloseReason.CLIENT_LEFT,
+        CloseReason.CONNECTION_LOST,
+        CloseReason.SERVER_STOPPING,
+        CloseReason.SERVER_RESTARTING,
+    }
+)
 """Closes without a fault. All other closes are kicks: the server ended the session for a cause."""
 
 

@@ -124,6 +124,17 @@ def _decode_hello(message: tuple[Any, ...]) -> messages.Hello:
     return messages.Hello(*message[1:])
 
 
+def _decode_resume(message: tuple[Any, ...]) -> messages.Resume | messages.Hello:
+    if len(message) > 1 and type(message[1]) is int and message[1] != messages.PROTOCOL_VERSION:
+        return messages.Hello(message[1], "", b"")
+    if tuple(map(type, message[1:])) != (int, str, bytes, int, int, tuple, str):
+        raise WireError("RESUME must have the elements op, version, name, token, epoch, tick, options and game version")
+    _texts(message[6])
+    if len(message[3]) != messages.TOKEN_BYTES or not 0 <= message[4] <= _SEQ_MAX or not 0 <= message[5] <= _SEQ_MAX:
+        raise WireError(f"a token has {messages.TOKEN_BYTES} bytes, and epoch and tick are from 0 to {_SEQ_MAX}")
+    return messages.Resume(*message[1:])
+
+
 def _decode_ping(message: tuple[Any, ...]) -> messages.Ping:
     if len(message) != 2 or type(message[1]) is not int or not 0 <= message[1] < 2**63:
         raise WireError("PING must have two elements: op, and a token from 0 to 2**63 - 1")
@@ -139,6 +150,7 @@ def _decode_goodbye(message: tuple[Any, ...]) -> messages.Goodbye:
 _CLIENT_DECODERS: dict[int, Callable[[tuple[Any, ...]], ClientMessage]] = {
     Op.ACT: lambda message: Act(*_act_in(message)),
     Op.HELLO: _decode_hello,
+    Op.RESUME: _decode_resume,
     Op.PING: _decode_ping,
     Op.GOODBYE: _decode_goodbye,
 }
@@ -203,7 +215,7 @@ def inflate_message(payload: bytes) -> bytes:
 
 
 def _decode_welcome(message: tuple[Any, ...]) -> messages.Welcome:
-    _, version, slot, tick, (game, game_version), measures, kinds, board, limits, options, *_ = message
+    _, version, slot, tick, (game, game_version), measures, kinds, board, limits, options, resume, *_ = message
     _integers((version, 0 if slot is None else slot, tick))
     _texts((game, game_version))
     hz, width, height, speed_step = _integers(measures)
@@ -215,7 +227,16 @@ def _decode_welcome(message: tuple[Any, ...]) -> messages.Welcome:
     _texts(tuple(name for name, _ in named))
     zone = ZoneInfo(game, game_version, hz, width, height, speed_step, tuple(map(_kind, kinds)), named)
     payload_bytes_max, actions_max = _integers(limits)
-    return messages.Welcome(version, slot, tick, zone, payload_bytes_max, actions_max, _texts(options))
+    limits_and_options = payload_bytes_max, actions_max, _texts(options)
+    return messages.Welcome(version, slot, tick, zone, *limits_and_options, None if resume is None else _return(resume))
+
+
+def _return(resume: Any) -> messages.Return:
+    token, *numbers = resume
+    if type(token) is not bytes or len(token) != messages.TOKEN_BYTES:
+        raise WireError(f"a token must have {messages.TOKEN_BYTES} bytes")
+    grace_ticks, epoch, seq, *_ = _integers(tuple(numbers))
+    return messages.Return(token, grace_ticks, epoch, seq)
 
 
 def _kind(kind: Any) -> Kind:

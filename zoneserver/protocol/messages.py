@@ -20,8 +20,11 @@ from zoneserver.protocol.zone_info import ZoneInfo
 __all__ = [
     "DEFLATE",
     "PROTOCOL_VERSION",
+    "RESUME",
     "SERVER_PAYLOAD_BYTES",
+    "TOKEN_BYTES",
     "WATCH",
+    "WHOLE",
     "Act",
     "Answered",
     "Bye",
@@ -33,6 +36,8 @@ __all__ = [
     "Ping",
     "Pong",
     "Refusal",
+    "Resume",
+    "Return",
     "ServerMessage",
     "Snapshot",
     "Tick",
@@ -47,6 +52,12 @@ DEFLATE = "deflate"
 """The option of a client that accepts DEFLATED messages."""
 WATCH = "watch"
 """The option of a client that gets the frames and has no player."""
+RESUME = "resume"
+"""The option of a client that comes back when its connection is lost."""
+WHOLE = "whole"
+"""The option of a client that comes back and wants every frame it missed, even if a snapshot is shorter."""
+TOKEN_BYTES = 16
+"""The size of a token, with which a client comes back."""
 SERVER_PAYLOAD_BYTES = 16 * 1024 * 1024
 """The largest payload a client accepts: a snapshot of 65,536 slots fits."""
 
@@ -58,6 +69,7 @@ class Op(enum.IntEnum):
     ACT = 2
     PING = 3
     GOODBYE = 4
+    RESUME = 5
     WELCOME = 16
     SNAPSHOT = 17
     TICK = 18
@@ -85,6 +97,24 @@ class Hello(NamedTuple):
 
     def encode(self) -> bytes:
         return pack((Op.HELLO, *self))
+
+
+class Resume(NamedTuple):
+    """The first message of a session that goes on with the player of an earlier one, in place of HELLO."""
+
+    version: int
+    name: str
+    token: bytes
+    """The token of the last WELCOME."""
+    epoch: int
+    """The epoch of that WELCOME."""
+    tick: int
+    """The newest tick that the client has: it gets everything since then."""
+    options: Sequence[str] = ()
+    game_version: str = ""
+
+    def encode(self) -> bytes:
+        return pack((Op.RESUME, *self))
 
 
 class Act(NamedTuple):
@@ -116,7 +146,7 @@ class Goodbye(NamedTuple):
         return pack((Op.GOODBYE,))
 
 
-ClientMessage = Hello | Act | Ping | Goodbye
+ClientMessage = Hello | Resume | Act | Ping | Goodbye
 
 
 def encode_act(seq: int, actions: Sequence[bytes]) -> bytes:
@@ -129,9 +159,22 @@ def encode_act(seq: int, actions: Sequence[bytes]) -> bytes:
 # --- Messages of a server -------------------------------------------------------------------------
 
 
+class Return(NamedTuple):
+    """How a client comes back to its player when its connection is lost."""
+
+    token: bytes
+    """It is good once, for the name of this session."""
+    grace_ticks: int
+    """How long the player stays in the zone without a connection."""
+    epoch: int
+    """Which start of the server this is. A tick of another epoch leads nowhere."""
+    seq: int
+    """The newest sequence of this player that the zone has taken. Later actions may be sent again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The answer to HELLO: the player's slot, the zone, and the limits of this session."""
+    """The answer to HELLO and RESUME: the player's slot, the zone, and the limits of this session."""
 
     version: int
     slot: int | None
@@ -144,12 +187,14 @@ class Welcome:
     """The most actions in one ACT."""
     options: Sequence[str] = ()
     """The options of HELLO that hold in this session."""
+    resume: Return | None = None
+    """None for a client that did not ask for it, and on a server where nobody comes back."""
 
     def encode(self) -> bytes:
         zone, limits = self.zone, (self.payload_bytes_max, self.actions_max)
         head = Op.WELCOME, self.version, self.slot, self.tick, (zone.name, zone.version)
         measures = zone.hz, zone.width, zone.height, zone.speed_step
-        return pack((*head, measures, zone.kinds, zone.board, limits, self.options))
+        return pack((*head, measures, zone.kinds, zone.board, limits, self.options, self.resume))
 
 
 @dataclass(frozen=True, slots=True)

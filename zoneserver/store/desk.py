@@ -30,6 +30,7 @@ class StoreDesk:
 
     def __init__(self, link: ZoneLink, store: Store, now: Callable[[], float]) -> None:
         self.info = link.info
+        self.epoch = link.epoch
         self.commands = link.commands
         self.snapshot = link.snapshot
         self._link = link
@@ -51,7 +52,7 @@ class StoreDesk:
         joins, requests.joins = requests.joins, []
         for join in joins:
             known = self._store.pending.get(join.name)
-            if join.watch:
+            if join.watch or join.claim:
                 requests.joins.append(join)
             elif known is not None:
                 requests.joins.append(join._replace(saved=known))
@@ -61,7 +62,7 @@ class StoreDesk:
                 self._fail(join.ref, "too many saved players wait to be written")
             else:
                 self._wait(join)
-        for ref in requests.leaves:
+        for ref in (*requests.leaves, *requests.drops):
             if ref in self._waiting:
                 self._forget(ref)
         self._link.send(requests)

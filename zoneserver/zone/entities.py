@@ -140,7 +140,7 @@ class Player(Entity):
     (70, (0, 0))
     """
 
-    __slots__ = ("_acting_seq", "_has_moved", "_name", "_ref", "_saved", "_timers")
+    __slots__ = ("_acting_seq", "_has_moved", "_is_here", "_name", "_ref", "_saved", "_seq", "_timers")
 
     def __init__(
         self,
@@ -161,6 +161,9 @@ class Player(Entity):
         # action has moved this player.
         self._acting_seq: int | None = None
         self._has_moved = False
+        self._is_here = True
+        # The newest sequence of this player that the zone has taken.
+        self._seq = 0
 
     def __repr__(self) -> str:
         return f"<Player {self._name!r} in slot {self._slot}>"
@@ -172,6 +175,11 @@ class Player(Entity):
     @property
     def kind(self) -> str:
         return "player"
+
+    @property
+    def is_here(self) -> bool:
+        """False while the player's connection is lost: the player may come back, to this very place."""
+        return self._is_here
 
     @property
     def saved(self) -> dict[str, Any]:

@@ -112,19 +112,22 @@ class History:
         """The frame of the last tick. There must have been a tick."""
         return self._frames[-1]
 
-    def since(self, tick: int | None) -> list[Message]:
+    def since(self, tick: int | None, whole: bool = False) -> list[Message]:
         """The messages that bring a receiver from `tick` up to date: none, the frames since then, or a snapshot.
 
-        The frames or the snapshot are used, whichever has fewer bytes. None stands for a receiver without a state.
+        The frames or the snapshot are used, whichever has fewer bytes; `whole` prefers the frames, which tell all
+        events. None stands for a receiver without a state.
         The last message is always one of the newest tick.
         """
         missed = self.tick - tick if tick is not None else None
         if missed == 0:
             return []
-        snapshot = self.snapshot()
         if missed is None or not 0 < missed <= len(self._frames):
-            return [snapshot]
+            return [self.snapshot()]
         frames = list(islice(self._frames, len(self._frames) - missed, None))
+        if whole:
+            return frames
+        snapshot = self.snapshot()
         return frames if sum(len(frame.payload) for frame in frames) <= len(snapshot.payload) else [snapshot]
 
     def snapshot(self) -> Message:

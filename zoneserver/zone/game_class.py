@@ -20,7 +20,7 @@ from zoneserver.zone.rules import Rules
 
 __all__ = ["HOOKS", "info_of", "new_game", "problems_of", "set_attributes"]
 
-HOOKS = ("on_start", "on_join", "on_leave", "on_tick", "on_stop", "to_save")
+HOOKS = ("on_start", "on_join", "on_leave", "on_drop", "on_resume", "on_tick", "on_stop", "to_save")
 """The methods that the zone calls by itself."""
 
 _SET_BY_THE_ZONE = {

@@ -47,22 +47,11 @@ class Join(NamedTuple):
     saved: str = ""
     """What the store has of the player, as JSON text. Empty for a new player, and in a zone without a store."""
     token: bytes = b""
-    """The hash of the token with which the player may come back; empty for a player who cannot."""
+    """The SHA-256 of the token with which the player may come back. Empty for a client that does not come back."""
     claim: bytes = b""
-    """The hash of the token that is shown, by a player who comes back."""
+    """The SHA-256 of the token that the client shows to come back. Empty for one that joins anew."""
     tick: int = 0
-    """The tick that a player who comes back has."""
-
-
-class Resumed(NamedTuple):
-    """A player who came back."""
-
-    ref: int
-    slot: int
-    seq: int
-    """The newest sequence of this player that the zone has taken."""
-    former: int
-    """The ref of the session before."""
+    """The newest tick that a client has that comes back."""
 
 
 Actions = tuple[int, int, Sequence[tuple[Any, ...]]]
@@ -87,14 +76,14 @@ USAGE = "usage"
 @dataclass(slots=True)
 class Requests:
     """Joins, leaves and actions from the players of one gateway, and commands of operators. The zone ignores the leave
-    of an unknown player."""
+    and the drop of an unknown player."""
 
     joins: list[Join] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
     actions: list[Actions] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     drops: list[int] = field(default_factory=list)
-    """The refs of the players whose connection was lost."""
+    """Players whose connection is lost. One who cannot come back leaves."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -114,6 +103,17 @@ class TickInput(NamedTuple):
     dilation_percent: int
     """100 when the zone runs at full speed, less when time is stretched."""
     requests: Requests
+
+
+class Resumed(NamedTuple):
+    """A player who came back: another connection has their place in the zone."""
+
+    ref: int
+    slot: int
+    seq: int
+    """The newest sequence of the player that the zone has taken."""
+    former: int
+    """The ref of the connection before."""
 
 
 class Ended(NamedTuple):
@@ -154,6 +154,7 @@ class TickOutput:
     results: list[tuple[int, bool, str]] = field(default_factory=list)
     """(ref, whether it was done, text) of each command that ran."""
     resumed: list[Resumed] = field(default_factory=list)
+    """Each player who came back. `told` has what they missed, refusals included."""
 
 
 class ZoneLink(Protocol):
@@ -161,6 +162,10 @@ class ZoneLink(Protocol):
 
     @property
     def info(self) -> ZoneInfo: ...
+
+    @property
+    def epoch(self) -> int:
+        """Which start of the zone this is, from 1 on. A tick of another epoch leads nowhere."""
 
     @property
     def commands(self) -> Sequence[tuple[str, str]]:

@@ -16,8 +16,9 @@ class LocalZoneLink:
     The tick loop takes the input of each tick from the link, and publishes the output to it.
     """
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, epoch: int = 1) -> None:
         self.info = zone.info
+        self.epoch = epoch
         self.commands = zone.commands
         self._zone = zone
         self._requests = Requests()

@@ -6,13 +6,25 @@ Pure: the time is passed in.
 
 from __future__ import annotations
 
+import hmac
+from typing import NamedTuple
+
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import is_same_network
 from zoneserver.support.ban_list import BanList
 from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.ticket_verifier import TicketVerifier
 
-__all__ = ["PlayerRegistry"]
+__all__ = ["Entry", "PlayerRegistry"]
+
+
+class Entry(NamedTuple):
+    """What became of a join."""
+
+    former: int | None
+    """The ref of the connection before, if the player goes on in their place."""
+    ended: list[Ended]
+    """The players whose sessions end: the new one if it is rejected, and the older one of equal name."""
 
 
 class PlayerRegistry:
@@ -20,11 +32,13 @@ class PlayerRegistry:
 
     >>> registry = PlayerRegistry("plaza", players_max=1)
     >>> registry.enter(Join(1, "ann", b"", "127.0.0.1"), unix_seconds=0.0)
-    []
-    >>> registry.enter(Join(2, "bob", b"", "127.0.0.1"), unix_seconds=0.0)
+    Entry(former=None, ended=[])
+    >>> registry.enter(Join(2, "bob", b"", "127.0.0.1"), unix_seconds=0.0).ended
     [Ended(ref=2, reason=<CloseReason.SERVER_FULL: 'SERVER_FULL'>, text='')]
-    >>> registry.enter(Join(3, "ann", b"", "127.0.0.1"), unix_seconds=0.0)
-    [Ended(ref=1, reason=<CloseReason.REPLACED: 'REPLACED'>, text='')]
+    >>> registry.enter(Join(3, "ann", b"", "127.0.0.1", token=b"hash"), unix_seconds=0.0)
+    Entry(former=None, ended=[Ended(ref=1, reason=<CloseReason.REPLACED: 'REPLACED'>, text='')])
+    >>> registry.enter(Join(4, "ann", b"", "192.0.2.1", claim=b"hash"), unix_seconds=0.0)
+    Entry(former=3, ended=[Ended(ref=3, reason=<CloseReason.REPLACED: 'REPLACED'>, text='')])
     """
 
     def __init__(self, zone: str, players_max: int, secret: bytes = b"", watchers_max: int = 0) -> None:
@@ -41,42 +55,55 @@ class PlayerRegistry:
     def __contains__(self, ref: int) -> bool:
         return ref in self._by_ref or ref in self._watchers
 
-    def enter(self, join: Join, unix_seconds: float) -> list[Ended]:
-        """Registers a player, or rejects it. Returns the players whose sessions end.
+    def enter(self, join: Join, unix_seconds: float) -> Entry:
+        """Registers a player, or rejects it.
 
-        They are the new player if it is rejected, and the older player of equal name if the new one replaces it.
-        The caller takes the older player out of the zone.
+        A player who may come back keeps their place when a new connection shows the token, or joins under the name as
+        the same person: by a ticket, or from the same address. The older player of equal name is replaced otherwise,
+        and the caller takes it out of the zone.
         """
-        ban = self.bans.objection(join.name, unix_seconds)
-        if ban is not None:
-            return [Ended(join.ref, CloseReason.BANNED, ban)]
-        if self._verifier is not None:
-            objection = self._verifier.check(join.name, join.ticket, unix_seconds)
-            if objection is not None:
-                return [Ended(join.ref, CloseReason.BAD_TICKET, objection)]
+        objection = self._objection(join, unix_seconds)
+        if objection is not None:
+            return Entry(None, [objection])
         if join.watch:
             if len(self._watchers) >= self._watchers_max:
-                return [Ended(join.ref, CloseReason.SERVER_FULL, "the zone has no room for another watcher")]
+                text = "the zone has no room for another watcher"
+                return Entry(None, [Ended(join.ref, CloseReason.SERVER_FULL, text)])
             self._consume(join)
             self._watchers.add(join.ref)
-            return []
-        ended = []
+            return Entry(None, [])
+        former, ended = None, []
         namesake = self._by_name.get(join.name)
         if namesake is not None:
-            if self._verifier is None and not is_same_network(namesake.host, join.host):
-                # Without tickets, any client could disconnect any player by taking their name.
-                return [Ended(join.ref, CloseReason.NAME_TAKEN, "")]
             ended.append(Ended(namesake.ref, CloseReason.REPLACED, ""))
+            former = namesake.ref if namesake.token else None
             self.leave(namesake.ref)
         if len(self._by_ref) >= self._players_max:
-            return [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")]
+            return Entry(None, [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")])
         self._consume(join)
         # A ticket may be as long as a packet, and is not needed any more.
-        self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"")
-        return ended
+        self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"", claim=b"", saved="")
+        return Entry(former, ended)
+
+    def _objection(self, join: Join, unix_seconds: float) -> Ended | None:
+        """Why a join is rejected, whatever the number of players is."""
+        ban = self.bans.objection(join.name, unix_seconds)
+        if ban is not None:
+            return Ended(join.ref, CloseReason.BANNED, ban)
+        namesake = self._by_name.get(join.name)
+        if join.claim:
+            is_good = namesake is not None and hmac.compare_digest(namesake.token, join.claim)
+            return None if is_good else Ended(join.ref, CloseReason.RESUME_FAILED, "")
+        if self._verifier is not None:
+            objection = self._verifier.check(join.name, join.ticket, unix_seconds)
+            return None if objection is None else Ended(join.ref, CloseReason.BAD_TICKET, objection)
+        if namesake is not None and not join.watch and not is_same_network(namesake.host, join.host):
+            # Without tickets, any client could disconnect any player by taking their name.
+            return Ended(join.ref, CloseReason.NAME_TAKEN, "")
+        return None
 
     def _consume(self, join: Join) -> None:
-        if self._verifier is not None:
+        if self._verifier is not None and not join.claim:
             self._verifier.consume(join.ticket)
 
     def ref_of(self, name: str) -> int | None:

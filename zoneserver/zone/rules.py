@@ -248,6 +248,17 @@ class Rules:
     def on_leave(self, player: Player) -> None:
         """Called when a player leaves, while the player is still in the zone. A server that stops calls it for all."""
 
+    def on_drop(self, player: Player) -> None:
+        """Called when a player's connection is lost, and the player may come back (`--resume`): `player.is_here` is
+        False until then. By default the player stops where they are.
+
+        If they do not come back in time, `on_leave` follows.
+        """
+        player.move(0, 0)
+
+    def on_resume(self, player: Player) -> None:
+        """Called when a player has come back. The player is as they were, with the same slot."""
+
     def to_save(self, player: Player) -> dict[str, Any] | None:
         """Returns what the store shall keep of the player, or None to change nothing there.
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import json
 import random
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
 from zoneserver.config import Limits
-from zoneserver.protocol.codes import RESTRAINTS, CloseReason, GameReason, RefusalCode
+from zoneserver.protocol.codes import RESTRAINTS, RefusalCode
 from zoneserver.protocol.messages import Answered, Refusal
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import Action, actions_of, private_kinds
+from zoneserver.zone.attendance import Attendance
 from zoneserver.zone.board import Board
 from zoneserver.zone.commands import Commands
 from zoneserver.zone.counters import ZoneCounters
@@ -28,11 +27,12 @@ from zoneserver.zone.failures import Failures, RuleFailure, as_told, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import info_of, problems_of, set_attributes
 from zoneserver.zone.game_settings import settings_of
-from zoneserver.zone.link import Actions, Ended, Join, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.link import Actions, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
-from zoneserver.zone.saves import SavedError, Saves, decode_saved
+from zoneserver.zone.saves import Saves
 from zoneserver.zone.schema import schema_of
 from zoneserver.zone.stopwatch import Stopwatch, no_clock
 from zoneserver.zone.timers import Timers
@@ -63,11 +63,12 @@ class Zone:
 
     Raises TypeError for a game that cannot run, and GameError when `on_start` raises.
     `ticket_zone` is the zone's name in join tickets, if it is not the game's. Wrong `settings` raise ValueError.
-    With `save_ticks` every player is saved once per so many ticks, and on leaving; without it no player is saved.
+    A player who loses the connection keeps their place for `resume_ticks`, if their client can come back; with 0 they
+    leave. With `save_ticks` every player is saved once per so many ticks, and on leaving; without it nobody is saved.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
     `is_trial` is the game's attribute of this name. `clock` counts seconds; it is read for `slowest` alone.
 
-    >>> from zoneserver.zone.link import Requests
+    >>> from zoneserver.zone.link import Join, Requests
     >>> class Chat(Rules):
     ...     pass
     >>> zone = Zone(Chat(), hz=20, seed=1)
@@ -87,6 +88,7 @@ class Zone:
         watchers_max: int = 100,
         secret: bytes = b"",
         ticket_zone: str = "",
+        resume_ticks: int = 0,
         save_ticks: int = 0,
         settings: Mapping[str, Any] | None = None,
         on_failure: Callable[[RuleFailure], None] = log_failure,
@@ -101,7 +103,7 @@ class Zone:
         self.rules = rules
         self.counters = ZoneCounters()
         self._limits = limits if limits is not None else Limits()
-        self._registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
+        self._registry = registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
         self._watch = Stopwatch(clock)
         self._failures = Failures(self.world, hz, self.counters, self._watch, on_failure)
         self._frame = FrameBuilder()
@@ -112,23 +114,20 @@ class Zone:
         self.schema = schema_of(rules)
         schema_text = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
         self._actions[SCHEMA_ACTION] = lambda player, _: self._told_once(player, schema_text)
-        # Players by the ref under which their gateway knows them.
-        self._by_ref: dict[int, Player] = {}
-        # Registered players who wait for a slot, by ref, in order.
-        self._arriving: dict[int, Join] = {}
-        # What was asked for and is not done yet: by a tick that failed, or had no room for more.
-        self._leaves: deque[int] = deque()
-        self._joins: deque[Join] = deque()
+        # The packets that wait, since a tick failed or had no room for more.
         self._packets: list[Actions] = []
         # What the output of the tick that runs will say.
-        self._joined: list[tuple[int, int | None]] = []
-        self._ended: list[Ended] = []
         self._refused: list[RefusedAction] = []
-        self._saves = Saves(rules, save_ticks, self._failures.add)
+        self._saves = saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
         population, board = self._population, Board(self.world, self._frame)
+        self._parking = Parking(resume_ticks, hz)
+        parts = registry, population, self._frame, self._failures, self._watch, saves, self._parking
+        self._attendance = Attendance(rules, hz, self._limits, *parts)
+        # Players by the ref under which their gateway knows them.
+        self._by_ref = self._attendance.by_ref
         save = self.save_all if save_ticks else None
-        self._commands = Commands(rules, self._frame, self._registry, self._end, self._failures.add, save)
+        self._commands = Commands(rules, self._frame, registry, self._attendance.end, self._failures.add, save)
         self.commands = self._commands.usages
         set_attributes(rules, hz=hz, random=random.Random(seed), board=board, is_trial=is_trial)
         set_attributes(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
@@ -165,7 +164,7 @@ class Zone:
         return self.encode()
 
     def advance(self, tick_input: TickInput) -> None:
-        """Applies the input: leaves, joins, timers, actions, commands and `on_tick`, in this order. Then it saves."""
+        """Applies the input: leaves, drops, joins, timers, actions, commands, `on_tick`, in this order; then saves."""
         world, rules, requests, watch = self.world, self.rules, tick_input.requests, self._watch
         watch.start()
         assert tick_input.tick == world.tick + 1, f"the input of tick {tick_input.tick} after tick {world.tick}"
@@ -177,17 +176,11 @@ class Zone:
             world.since[slot] = world.tick
         self._dilation_percent = tick_input.dilation_percent
         # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
-        left = set(requests.leaves)
-        self._leaves += requests.leaves
-        self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in left)
         self._packets += requests.actions
         self._commands.waiting += requests.commands
-        while self._leaves:
-            ref = self._leaves.popleft()
-            if ref in self._registry:
-                self._registry.leave(ref)
-                self._remove(ref)
-        self._let_in(tick_input.unix_seconds)
+        renamed = self._attendance.advance(requests, world.tick, tick_input.unix_seconds)
+        if renamed:
+            self._packets = [(renamed.get(ref, ref), seq, actions) for ref, seq, actions in self._packets]
         watch.part("joins and leaves")
         self._timers.run(self._failures.guard)
         watch.part("the timers")
@@ -199,7 +192,7 @@ class Zone:
         watch.part("on_tick")
         self._saves.make_due(world.tick, self._population.players, len(world.x))
         watch.part("saving")
-        self._kick()
+        self._attendance.kick()
 
     def encode(self) -> TickOutput:
         """The output of the tick that `advance` ran."""
@@ -209,13 +202,27 @@ class Zone:
         state_hash = world.hash() if world.tick % self.info.hz == 0 else None
         # Messages to a player who has left are dropped.
         told = [(ref, payload) for ref, payload in self._frame.told if ref in self._by_ref]
+        refused, self._refused = self._refused, []
+        if self._parking.grace_ticks:
+            self._keep(told, refused)
+        joined, resumed, ended, missed = self._attendance.take()
+        if resumed:
+            # What those who came back have missed includes this tick.
+            back = {each.ref for each in resumed}
+            told = [each for each in told if each[0] not in back] + missed
+            refused = [each for each in refused if each.ref not in back]
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
         self.counters.encodes_total += 1
-        joined, self._joined = self._joined, []
-        ended, self._ended = self._ended, []
-        refused, self._refused = self._refused, []
         results = self._commands.take_results()
-        return TickOutput(world.tick, frame, records, joined, ended, refused, told, self._saves.take(), results)
+        outcome = joined, ended, refused, told, self._saves.take(), results, resumed
+        return TickOutput(world.tick, frame, records, *outcome)
+
+    def _keep(self, told: Sequence[tuple[int, bytes]], refused: Sequence[RefusedAction]) -> None:
+        """Keeps the private messages of this tick for players who may have lost their connection."""
+        for each in refused:
+            self._parking.keep(each.ref, self.world.tick, each.refusal)
+        for ref, payload in told:
+            self._parking.keep(ref, self.world.tick, payload)
 
     def save_all(self) -> None:
         """Saves every player who is in the zone, with the next output."""
@@ -226,81 +233,9 @@ class Zone:
         """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
         Returns what was saved, as `TickOutput.saves`."""
         for ref in list(self._by_ref):
-            self._registry.leave(ref)
-            self._leave(ref)
+            self._attendance.leave(ref)
         self._call_hook("on_stop")
         return self._saves.take()
-
-    # --- Joins and leaves -------------------------------------------------------------------------
-
-    def _let_in(self, unix_seconds: float) -> None:
-        """Registers new players, and gives a slot to as many as one tick takes in."""
-        while self._joins:
-            join = self._joins.popleft()
-            for ended in self._registry.enter(join, unix_seconds):
-                self._ended.append(ended)
-                if ended.ref != join.ref:
-                    self._remove(ended.ref)
-            if join.ref in self._registry and join.watch:
-                self._joined.append((join.ref, None))
-            elif join.ref in self._registry:
-                self._arriving[join.ref] = self._saves.renew(join)
-        count = max(1, self._limits.joins_per_second // self.info.hz)
-        for ref in list(islice(self._arriving, count)):
-            self._join(self._arriving.pop(ref))
-
-    def _remove(self, ref: int) -> None:
-        """Takes a player out of the zone, or out of the players who wait for a slot. A watcher is in neither."""
-        if self._arriving.pop(ref, None) is None and ref in self._by_ref:
-            self._leave(ref)
-
-    def _join(self, join: Join) -> None:
-        ref, name = join.ref, join.name
-        player = self._by_ref[ref] = self._population.add_player(ref, name)
-        frame, events_before = self._frame, len(self._frame.events)
-        frame.undo = []
-        try:
-            player._saved = decode_saved(join.saved)
-            self.rules.on_join(player)
-        except SavedError as error:
-            self._turn_away(ref, CloseReason.STORE_FAILED, str(error))
-        except Refused as refused:
-            frame.take_back(events_before)
-            code, text, _ = as_told(refused)
-            self._turn_away(ref, GameReason(code), text)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            frame.take_back(events_before)
-            self._failures.add("on_join", error, player=name)
-            self._turn_away(ref, CloseReason.INTERNAL_ERROR, "the game failed when the player came in")
-        else:
-            self._joined.append((ref, player.slot))
-        frame.undo = None
-        self._watch.rule("on_join")
-
-    def _turn_away(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
-        """Takes a player out whom `on_join` did not accept, as if the player had never come in."""
-        self._ended.append(Ended(ref, reason, text))
-        self._registry.leave(ref)
-        self._population.remove_player(self._by_ref.pop(ref))
-
-    def _leave(self, ref: int) -> None:
-        self._call_hook("on_leave", self._by_ref[ref])
-        self._saves.make(self._by_ref[ref])
-        self._population.remove_player(self._by_ref.pop(ref))
-
-    def _kick(self) -> None:
-        """Ends the sessions of the players whom the rules throw out. They leave at the beginning of the next tick."""
-        kicked = self._frame.kicked
-        for ref, player in list(self._by_ref.items()) if kicked else ():
-            if player.slot in kicked:
-                code, text, _ = as_told(Refused(*kicked[player.slot]))
-                self._end(ref, GameReason(code), text)
-
-    def _end(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
-        self._ended.append(Ended(ref, reason, text))
-        self._leaves.append(ref)
 
     # --- Actions ----------------------------------------------------------------------------------
 
@@ -322,6 +257,7 @@ class Zone:
                 continue  # The player has left.
             first, count = taken.get(ref, (seq, 0))
             count += len(actions)
+            player._seq = max(player._seq, seq + len(actions) - 1)
             if count > actions_max or seq + len(actions) - first > _SEQUENCES_PER_TICK:
                 for number in range(seq, seq + len(actions)):
                     text = "wait for the tick"

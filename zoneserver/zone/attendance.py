@@ -1,0 +1,226 @@
+"""Attendance: who is in the zone, who waits for a slot, who is parked, and how they come and go."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import chain, islice
+
+from zoneserver.config import Limits
+from zoneserver.protocol.codes import CloseReason, GameReason
+from zoneserver.zone.failures import Failures, as_told
+from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.link import Ended, Join, Requests, Resumed
+from zoneserver.zone.parking import Parking
+from zoneserver.zone.player_registry import PlayerRegistry
+from zoneserver.zone.population import Population
+from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.saves import SavedError, Saves, decode_saved
+from zoneserver.zone.stopwatch import Stopwatch
+
+__all__ = ["Attendance"]
+
+
+class Attendance:
+    """Lets players in and takes them out, once a tick, and tells the rules of it.
+
+    If a tick fails, the next one goes on with what was left to do.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        hz: int,
+        limits: Limits,
+        registry: PlayerRegistry,
+        population: Population,
+        frame: FrameBuilder,
+        failures: Failures,
+        watch: Stopwatch,
+        saves: Saves,
+        parking: Parking,
+    ) -> None:
+        self.by_ref: dict[int, Player] = {}
+        """The players who are in, by the ref under which their gateway knows them."""
+        self.parking = parking
+        self.registry = registry
+        self._rules = rules
+        self._hz = hz
+        self._limits = limits
+        self._population = population
+        self._frame = frame
+        self._failures = failures
+        self._watch = watch
+        self._saves = saves
+        # Registered players who wait for a slot, by ref, in order.
+        self._arriving: dict[int, Join] = {}
+        # What was asked for and is not done yet.
+        self._leaves: deque[int] = deque()
+        self._drops: deque[int] = deque()
+        self._joins: deque[Join] = deque()
+        # What the output of the tick that runs will say.
+        self._joined: list[tuple[int, int | None]] = []
+        self._resumed: dict[int, tuple[int, int]] = {}
+        self._ended: list[Ended] = []
+        self._tick = 0
+
+    def advance(self, requests: Requests, tick: int, unix_seconds: float) -> dict[int, int]:
+        """Lets players leave, parks those who lost their connection, lets players come back and in.
+
+        Returns the new ref of each player who came back, by the former one.
+        """
+        self._tick = tick
+        gone = {*requests.leaves, *requests.drops}
+        self._leaves += requests.leaves
+        self._drops += requests.drops
+        self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in gone)
+        while self._leaves:
+            self.leave(self._leaves.popleft())
+        while self._drops:
+            self._drop(self._drops.popleft())
+        self._let_in(unix_seconds)
+        for ref in self.parking.expired(tick):
+            self._ended.append(Ended(ref, CloseReason.CONNECTION_LOST, ""))
+            self.leave(ref)
+        return {former: ref for ref, (former, _) in self._resumed.items()}
+
+    def take(self) -> tuple[list[tuple[int, int | None]], list[Resumed], list[Ended], list[tuple[int, bytes]]]:
+        """Who came in, who came back, and who was ended since the last call; and the private messages that those who
+        came back have missed."""
+        joined, self._joined = self._joined, []
+        ended, self._ended = self._ended, []
+        resumed, self._resumed = self._resumed, {}
+        back, missed = [], []
+        for ref, (former, has_tick) in resumed.items():
+            player = self.by_ref.get(ref)
+            if player is not None:  # None if the player has left again.
+                back.append(Resumed(ref, player.slot, player._seq, former))
+                missed += [(ref, payload) for payload in self.parking.since(ref, has_tick)]
+        return joined, back, ended, missed
+
+    # --- Leaving ----------------------------------------------------------------------------------
+
+    def leave(self, ref: int) -> None:
+        """Takes a player out, wherever they are. It does nothing for a ref that is unknown."""
+        if ref in self.registry:
+            self.registry.leave(ref)
+            self._remove(ref)
+
+    def end(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
+        """Ends the session of a player, who leaves at the beginning of the next tick."""
+        self._ended.append(Ended(ref, reason, text))
+        self._leaves.append(ref)
+
+    def kick(self) -> None:
+        """Ends the sessions of the players whom the rules throw out."""
+        kicked = self._frame.kicked
+        for ref, player in list(self.by_ref.items()) if kicked else ():
+            if player.slot in kicked:
+                code, text, _ = as_told(Refused(*kicked[player.slot]))
+                self.end(ref, GameReason(code), text)
+
+    def _remove(self, ref: int) -> None:
+        """Takes a player out of the zone, or out of the players who wait for a slot. A watcher is in neither."""
+        if self._arriving.pop(ref, None) is None and ref in self.by_ref:
+            player = self.by_ref[ref]
+            self._call_hook("on_leave", player)
+            self._saves.make(player)
+            self._take_out(ref)
+
+    def _take_out(self, ref: int) -> None:
+        self._population.remove_player(self.by_ref.pop(ref))
+        self.parking.forget(ref)
+
+    # --- Losing the connection and coming back ----------------------------------------------------
+
+    def _drop(self, ref: int) -> None:
+        """Parks a player whose connection is lost. One who cannot come back leaves."""
+        player = self.by_ref.get(ref)
+        if player is None or not self.parking.may_return(ref):
+            self.leave(ref)
+        elif ref not in self.parking:
+            self.parking.park(ref, self._tick)
+            player._is_here = False
+            self._call_hook("on_drop", player)
+
+    def _resume(self, former: int, join: Join) -> None:
+        """Gives the place of a player to a new connection of theirs."""
+        ref, player = join.ref, self.by_ref.pop(former)
+        self.by_ref[ref] = player
+        player._ref = ref
+        player._is_here = True
+        self.parking.rename(former, ref)
+        if not join.token:
+            self.parking.forget(ref)
+        # One who was back for a moment within this tick has the former ref of then.
+        was, _ = self._resumed.pop(former, (former, 0))
+        # A client that took the player over by HELLO has missed nothing: it is a new program.
+        self._resumed[ref] = was, join.tick if join.claim else self._tick
+        self._call_hook("on_resume", player)
+
+    # --- Coming in --------------------------------------------------------------------------------
+
+    def _let_in(self, unix_seconds: float) -> None:
+        """Registers new players, and lets as many come back and come in as one tick takes."""
+        room = max(1, self._limits.joins_per_second // self._hz)
+        for _ in range(len(self._joins)):
+            join = self._joins.popleft()
+            if join.claim and not room:
+                self._joins.append(join)
+                continue
+            former, ended = self.registry.enter(join, unix_seconds)
+            self._ended += ended
+            for each in ended:
+                if each.ref not in (join.ref, former):
+                    self._remove(each.ref)
+            if join.ref not in self.registry:
+                continue
+            if join.watch:
+                self._joined.append((join.ref, None))
+            elif former is not None and former in self.by_ref:
+                room -= 1
+                self._resume(former, join)
+            else:
+                if former is not None:
+                    del self._arriving[former]
+                self._arriving[join.ref] = self._saves.renew(join)
+        for ref in list(islice(self._arriving, max(0, room))):
+            self._join(self._arriving.pop(ref))
+
+    def _join(self, join: Join) -> None:
+        ref, name = join.ref, join.name
+        player = self.by_ref[ref] = self._population.add_player(ref, name)
+        frame, events_before = self._frame, len(self._frame.events)
+        frame.undo = []
+        try:
+            player._saved = decode_saved(join.saved)
+            self._rules.on_join(player)
+        except SavedError as error:
+            self._turn_away(ref, CloseReason.STORE_FAILED, str(error))
+        except Refused as refused:
+            frame.take_back(events_before)
+            code, text, _ = as_told(refused)
+            self._turn_away(ref, GameReason(code), text)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            frame.take_back(events_before)
+            self._failures.add("on_join", error, player=name)
+            self._turn_away(ref, CloseReason.INTERNAL_ERROR, "the game failed when the player came in")
+        else:
+            self._joined.append((ref, player.slot))
+            if join.token:
+                self.parking.enter(ref)
+        frame.undo = None
+        self._watch.rule("on_join")
+
+    def _turn_away(self, ref: int, reason: CloseReason | GameReason, text: str) -> None:
+        """Takes a player out whom `on_join` did not accept, as if the player had never come in."""
+        self._ended.append(Ended(ref, reason, text))
+        self.registry.leave(ref)
+        self._take_out(ref)
+
+    # --- Hooks ------------------------------------------------------------------------------------
+
+    def _call_hook(self, name: str, player: Player) -> None:
+        # The look-up may be a game's own code, so it is guarded as well.
+        self._failures.guard(name, lambda: getattr(self._rules, name)(player))
