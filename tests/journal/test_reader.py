@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zoneserver.journal import writer
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.records import FILE_HEAD
-from zoneserver.journal.segments import SegmentReader
+from zoneserver.journal.segments import Segment, SegmentReader
 from zoneserver.journal.values import Entry, JournalError
 from zoneserver.journal.writer import Journal
 
@@ -144,6 +144,22 @@ def test_entries_go_on_with_what_is_written_meanwhile(tmp_path: Path, monkeypatc
     assert (reader.torn_bytes, reader.last_tick, reader.checkpoints()) == (0, 4, [0, 3])
     write(journal, tick_of(5))
     assert (reader.last_tick, list(reader.entries(4))) == (5, [header, checkpoint_of(3), tick_of(4), tick_of(5)])
+    journal.close()
+
+
+def test_entry_that_is_written_at_the_last_look_is_given(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, sync="never")
+    write(journal, HEADER, checkpoint_of(0))
+    unwritten = list(map(tick_of, (1, 2, 3)))
+
+    class Reader(JournalReader):
+        def _following(self, segment: Segment) -> Segment | None:
+            following = super()._following(segment)
+            if unwritten:
+                write(journal, unwritten.pop(0))
+            return following
+
+    assert list(Reader(tmp_path).entries())[2:] == list(map(tick_of, (1, 2, 3)))
     journal.close()
 
 

@@ -146,6 +146,30 @@ def fill(journal: Journal, ticks: int, game: int | None) -> None:
         write(journal, tick_of(tick), checkpoint_of(tick, game=game, size=300))
 
 
+def test_new_segment_is_used_when_the_disk_has_it_and_all_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SEGMENT_BYTES", 0)
+    journal = Journal.open(tmp_path, sync="1h")
+    write(journal, HEADER, checkpoint_of(0), tick_of(1))
+    steps: list[str] = []
+
+    def note(descriptor: int) -> None:
+        steps.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    def rename(path: Path, target: Path) -> None:
+        steps.append(f"{path.name} becomes {target.name}")
+        path.replace(target)
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, note)
+    monkeypatch.setattr(Path, "rename", rename)
+    write(journal, checkpoint_of(1))
+    new = "000000000001.new", "000000000001.new becomes 000000000001.zlog"
+    assert steps == ["000000000000.zlog", *new, tmp_path.name, tmp_path.parent.name]
+    journal.close()
+
+
 @pytest.mark.parametrize(
     ("keep", "game", "kept"),
     [
