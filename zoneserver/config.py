@@ -198,9 +198,15 @@ def journal_kept(text: str) -> JournalKeep:
     raise ValueError(f"{text!r} is neither a duration, a size nor all: write 1h, 10GB or all")
 
 
-def _setting(default: Any, text: str, parse: Callable[[str], Any] = str, shown: str | None = None) -> Any:
+def _setting(
+    default: Any,
+    text: str,
+    parse: Callable[[str], Any] = str,
+    shown: str | None = None,
+    metavar: str | None = None,
+) -> Any:
     """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
-    return field(default=default, metadata={"help": text, "parse": parse, "shown": shown})
+    return field(default=default, metadata={"help": text, "parse": parse, "shown": shown, "metavar": metavar})
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +273,21 @@ class Config:
     )
     game: Mapping[str, Any] = field(default_factory=dict)
     """Values of the game's own settings, by name; a setting that is not here has its default."""
-    journal: str = _setting("", "directory of the journal of this zone", str, "none: a restart begins anew")
+    journal: str = _setting("", "directory of the journal of this zone", str, "none: a restart begins anew", "DIR")
     """With a journal, a restart loses nothing that a player was told."""
     journal_sync: str = _setting(
-        "200ms", "when the disk is told to keep the journal: an interval, tick or never", parse_journal_sync
+        "200ms",
+        "when the disk is told to keep the journal: an interval, tick or never",
+        parse_journal_sync,
+        None,
+        "INTERVAL",
     )
     journal_keep: str = _setting(
         "",
         "how much of the journal is kept beside what a restart needs, as in 1h, 10GB or all",
         parse_journal_keep,
         "nothing; 10 GB at most",
+        "AMOUNT",
     )
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""

@@ -47,7 +47,7 @@ def test_info_tells_what_the_journal_holds(directory: Path, capsys: pytest.Captu
         "time         1970-01-01 00:16:40 UTC to 1970-01-01 00:16:42 UTC",
         f"size         {size / 1024:.2f} KiB in 2 segments, {an_hour:.2f} MiB an hour; 4 bytes are no whole tick",
         "checkpoints  3, the newest of them at tick 5",
-        "epochs       1 to 2: the server was started 2 times",
+        "epochs       1 to 2, one for each start of the server",
     ]
     assert main(["journal", "info", str(directory), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

@@ -71,12 +71,16 @@ def _table(facts: dict[str, Any]) -> str:
         "written by": facts["versions"] or "unknown",
         "ticks": f"{first:,} to {last:,}: {format_duration((last - first) / hz)} at {hz} Hz",
         "time": f"{_moment(facts['first_unix_s'])} to {_moment(facts['last_unix_s'])}",
-        "size": f"{format_size(facts['bytes'])} in {len(epochs)} segments, "
+        "size": f"{format_size(facts['bytes'])} in {_segments(len(epochs))}, "
         f"{format_size(facts['bytes_per_hour'])} an hour{torn}",
         "checkpoints": f"{facts['checkpoints']:,}, the newest of them at tick {facts['last_checkpoint_tick']:,}",
-        "epochs": f"{epochs[0]} to {epochs[-1]}: the server was started {epochs[-1] - epochs[0] + 1} times",
+        "epochs": f"{epochs[0]} to {epochs[-1]}, one for each start of the server",
     }
     return "\n".join(f"{name:<12} {text}" for name, text in rows.items())
+
+
+def _segments(count: int) -> str:
+    return f"{count:,} segment{'' if count == 1 else 's'}"
 
 
 def _moment(unix_seconds: float) -> str:
@@ -86,7 +90,7 @@ def _moment(unix_seconds: float) -> str:
 def _check(directory: Path) -> int:
     found = check(directory)
     lines = [f"{fault.path}:{fault.offset}: {fault.text}" for fault in found.faults]
-    lines.append(f"{found.ticks:,} ticks in {found.segments} segments, {format_size(found.bytes)}: ")
+    lines.append(f"{found.ticks:,} ticks in {_segments(found.segments)}, {format_size(found.bytes)}: ")
     lines[-1] += f"{len(found.faults)} places are broken" if found.faults else "everything is whole"
     if found.faults:
         place = f"{found.faults[0].path.name}:{found.faults[0].offset}"
