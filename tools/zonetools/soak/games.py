@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 from typing import Annotated, Any, ClassVar
 
 import msgpack
 
 from zoneserver.games.plaza import Plaza
-from zoneserver.zone.rules import Between, Player, Refused, action
+from zoneserver.zone.rules import Between, Player, Refused, Text, action
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +84,52 @@ class Saving(Plaza):
         """Earn one gold. The answer is how much the player has."""
         self.gold[player] += 1
         return (self.gold[player],)
+
+
+class Disk(Plaza):
+    """The demo game on a disk that becomes slow or fails, when a player says so."""
+
+    @action
+    def slow(self, player: Player, seconds: int) -> None:
+        """Make each write of this process take half a second, for a while."""
+        if self.is_rerun:
+            return
+        until, write = time.monotonic() + seconds, os.writev
+
+        def slow_write(*arguments: Any) -> int:
+            if time.monotonic() < until:
+                time.sleep(0.5)
+            return write(*arguments)
+
+        os.writev = slow_write
+
+    @action
+    def fail(self, player: Player) -> None:
+        """Make each later sync fail."""
+        if not self.is_rerun:
+            os.fdatasync = _failing_sync
+
+
+def _failing_sync(_descriptor: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class Points(Plaza):
+    """The demo game, in which a line earns a point: version 1 of its code."""
+
+    name = "points"
+    stats: ClassVar = {**Plaza.stats, "points": 0}
+    WORTH = 1
+
+    @action
+    def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:
+        player["points"] += self.WORTH
+
+
+class MorePoints(Points):
+    """Version 2: a line earns two points."""
+
+    WORTH = 2
 
 
 def _nested(depth: int) -> list[Any]:

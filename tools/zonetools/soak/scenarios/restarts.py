@@ -1,0 +1,397 @@
+"""A server that is killed and started again, with a journal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zoneclient.connection import ZoneConnection, connect
+from zoneclient.errors import ZoneError
+from zoneclient.protocol import ClientProtocol
+
+from zoneserver.journal.reader import JournalReader
+from zoneserver.journal.values import RecordedTick
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Tick
+from zonetools.common.program import run_program
+from zonetools.common.server_process import ServerProcess, SpawnError
+from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
+from zonetools.soak.tasks import beside
+
+_TORN = re.compile(r"(\d+) bytes at the end of the journal")
+# So long after a start a server is killed at the latest.
+_LIFE_SECONDS = 0.5
+
+
+class Observer(ClientProtocol):
+    """A watcher that keeps every frame as it came. One lives as long as a server."""
+
+    def __init__(self, frames: dict[int, bytes], conflicts: list[int]) -> None:
+        super().__init__("", watch=True)
+        self._frames = frames
+        self._conflicts = conflicts
+        self.has_frame = asyncio.Event()
+
+    def on_tick(self, payload: bytes) -> None:
+        tick = decode_server(payload)
+        assert isinstance(tick, Tick)
+        if self._frames.setdefault(tick.tick, payload) != payload:
+            self._conflicts.append(tick.tick)
+        self.has_frame.set()
+
+
+@dataclass
+class Talker:
+    """A player who says numbered lines, over all restarts."""
+
+    name: str
+    said: dict[int, str] = field(default_factory=dict)
+    """The line of each sequence."""
+    refused: set[int] = field(default_factory=set)
+    slots: set[int | None] = field(default_factory=set)
+    resumed: int = 0
+    unsettled: int = 0
+    """The lines whose fate the player does not know at the end."""
+    error: str = ""
+
+    async def talk(self, port: int, until: asyncio.Event, rate: float) -> None:
+        """Talk until the event is set, and then until the fate of every line is known."""
+        try:
+            async with connect("127.0.0.1", port, name=self.name, resume=True, whole=True) as zone:
+                async with beside(self._listen(zone)):
+                    while not until.is_set():
+                        if not zone.is_away:
+                            line = f"{self.name} {len(self.said)}"
+                            self.said[zone.act("say", line)] = line
+                        await asyncio.sleep(1 / rate)
+                    async with asyncio.timeout(10):
+                        while zone.unsettled:
+                            await asyncio.sleep(0.05)
+        except (ZoneError, TimeoutError, OSError) as error:
+            self.error = f"{type(error).__name__}: {error}"
+            self.unsettled = zone.unsettled
+
+    async def _listen(self, zone: ZoneConnection) -> None:
+        async for update in zone:
+            self.slots.add(zone.slot)
+            self.resumed += update.resumed
+            self.refused |= {refusal.seq for refusal in update.refused}
+
+
+@dataclass
+class Kills:
+    """What became of a server that was killed again and again."""
+
+    frames: dict[int, bytes] = field(default_factory=dict)
+    """What the observer was told, by tick."""
+    conflicts: list[int] = field(default_factory=list)
+    """The ticks of which the observer was told two frames."""
+    starting: int = 0
+    """The kills of a server that had not started yet."""
+    torn: int = 0
+    """The starts that found a torn tail."""
+    seconds: list[float] = field(default_factory=list)
+    """From each start to the first frame that the observer got."""
+    logs: list[str] = field(default_factory=list)
+
+
+class Lives:
+    """The lives of one server: each is ended by SIGKILL, and the next one has the same port and journal."""
+
+    def __init__(self, lab: Lab, folder: str, *options: str, target: str = "zoneserver.games.plaza:Plaza") -> None:
+        self.target = target
+        """The game of the next life."""
+        self.kills = Kills()
+        self.journal = Path(folder) / "journal"
+        self.port = 0
+        self._lab = lab
+        self._options = options
+        self._chance = random.Random(lab.seed)
+
+    def _server(self, prefix: Sequence[str] = ()) -> ServerProcess:
+        port = ("--port", str(self.port)) if self.port else ()
+        options = "--journal", str(self.journal), "--resume", "60s", *self._options, *port
+        return self._lab.server(self.target, *options, prefix=prefix)
+
+    @contextlib.asynccontextmanager
+    async def life(self, prefix: Sequence[str] = (), *, is_killed: bool = True) -> AsyncIterator[ServerProcess]:
+        """A server, which is killed at the end of the block."""
+        began = time.monotonic()
+        async with self._server(prefix) as server:
+            self.port = server.port
+            loop = asyncio.get_running_loop()
+            make = lambda: Observer(self.kills.frames, self.kills.conflicts)  # noqa: E731
+            _, observer = await loop.create_connection(make, "127.0.0.1", server.port)
+            async with asyncio.timeout(20):
+                await observer.has_frame.wait()
+            self.kills.seconds.append(time.monotonic() - began)
+            yield server
+            if is_killed:
+                server.send_signal(signal.SIGKILL)
+            await server.wait()
+            observer.abort()
+        self._note(server)
+
+    async def kill_soon(self) -> None:
+        """A life that ends at a random moment, perhaps before the server has started."""
+        if self._chance.random() < 0.2:
+            await self._kill_while_starting()
+            return
+        async with self.life():
+            await asyncio.sleep(self._chance.uniform(0.0, _LIFE_SECONDS))
+
+    async def _kill_while_starting(self) -> None:
+        server = self._server()
+        starting = asyncio.create_task(server.__aenter__())
+        await asyncio.sleep(self._chance.uniform(0.1, 0.6))
+        with contextlib.suppress(AttributeError):  # There is no process yet.
+            server.send_signal(signal.SIGKILL)
+        with contextlib.suppress(SpawnError):
+            await starting
+            await server.__aexit__()
+        self.kills.starting += 1
+
+    def _note(self, server: ServerProcess) -> None:
+        self.kills.torn += bool(_TORN.search(server.log))
+        self.kills.logs.append(server.log)
+
+
+def _recorded(journal: Path) -> list[RecordedTick]:
+    return [entry for entry in JournalReader(journal).entries() if isinstance(entry, RecordedTick)]
+
+
+def _lines(ticks: list[RecordedTick]) -> Counter[str]:
+    """How often each line was said, by the frames of the journal."""
+    lines: Counter[str] = Counter()
+    for recorded in ticks:
+        frame = decode_server(recorded.frame)
+        assert isinstance(frame, Tick)
+        lines.update(event[3] for event in frame.events if event[2] == "say")
+    return lines
+
+
+async def kill_zone(lab: Lab) -> Finding:
+    """Kill a server at random moments, again and again, while players talk; each time start it again."""
+    checks, kills = Checks(), lab.pick(200, 4)
+    talkers = [Talker(f"talker-{number}") for number in range(lab.pick(20, 5))]
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        lives, over = Lives(lab, folder, "--journal-keep", "all"), asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            async with lives.life():
+                talks = (talker.talk(lives.port, over, lab.pick(5.0, 20.0)) for talker in talkers)
+                talking = await stack.enter_async_context(beside(*talks))
+                await asyncio.sleep(1.0)
+            for _ in range(kills - 2):
+                await lives.kill_soon()
+            async with lives.life():
+                over.set()
+                async with asyncio.timeout(30):
+                    await asyncio.wait(talking)
+        ticks = _recorded(lives.journal)
+    told, lines = lives.kills.frames, _lines(ticks)
+    frames = {recorded.tick: recorded.frame for recorded in ticks}
+    missing = [tick for tick, frame in told.items() if frames.get(tick) != frame]
+    numbers = [recorded.tick for recorded in ticks]
+    twice = [line for line, count in lines.items() if count > 1]
+    lost = [
+        line
+        for talker in talkers
+        for seq, line in talker.said.items()
+        if not lines[line] and seq not in talker.refused
+    ]
+    errors = [talker.error for talker in talkers if talker.error]
+    checks.expect(not missing, f"{len(missing)} frames that were told are not in the journal, or are others there")
+    checks.expect(not lives.kills.conflicts, f"{len(lives.kills.conflicts)} ticks were told twice, with other bytes")
+    checks.expect(numbers == list(range(1, len(numbers) + 1)), "the ticks of the journal have a gap")
+    checks.expect(not errors, f"players failed: {errors[:2]}")
+    checks.expect(not twice, f"{len(twice)} actions happened twice: {twice[:2]}")
+    checks.expect(not lost, f"{len(lost)} actions are lost: {lost[:2]}")
+    checks.expect(all(len(talker.slots) == 1 for talker in talkers), "a player changed the slot")
+    for log in lives.kills.logs:
+        checks.expect("Traceback" not in log, "the server logs a traceback")
+        checks.expect("DIVERGED" not in log, "a re-run diverged")
+    seconds = sorted(lives.kills.seconds[1:])
+    return checks.finding(
+        f"{kills} kills, {lives.kills.starting} of them before the server had started: {lives.kills.torn} torn tails cut, "
+        f"{len(told):,} frames told, {len(missing)} of them missing; {len(numbers):,} ticks without a gap; "
+        f"{len(talkers)} players came back {sum(talker.resumed for talker in talkers):,} times into their slots, "
+        f"{sum(lines.values()):,} actions, 0 lost, 0 twice; from the start to the first frame "
+        f"{statistics.median(seconds):.2f} s (longest {seconds[-1]:.2f} s)"
+    )
+
+
+# --- Broken journals -----------------------------------------------------------------------------
+
+
+async def broken_journal(lab: Lab) -> Finding:
+    """Cut bytes off the end of a journal, and flip one in the middle; each time start a server with it."""
+    checks, cuts, chance = Checks(), lab.pick(20, 3), random.Random(lab.seed)
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        lives = Lives(lab, folder)
+        async with lives.life(), _talkers(lives.port, 5):
+            await asyncio.sleep(2.0)
+        for _ in range(cuts):
+            segment = max(lives.journal.glob("*.zlog"))
+            size = segment.stat().st_size
+            os.truncate(segment, size - chance.randint(1, 400))
+            # What the observer was told of a tick that is cut off now may be told otherwise.
+            lives.kills.frames.clear()
+            async with lives.life():
+                await asyncio.sleep(0.2)
+        first = min(lives.journal.glob("*.zlog"))
+        offset = first.stat().st_size // 2
+        _flip(first, offset)
+        refused = await _refusal(lives)
+        code, out, err = await run_program(*_JOURNAL, "check", str(lives.journal), seconds=20)
+        place = re.search(rf"{re.escape(first.name)}\D+(\d+)", refused)
+        checks.expect(place is not None and int(place[1]) <= offset, f"the start does not name the place: {refused:.200}")
+        checks.expect(code == 1 and first.name in out + err, f"journal check exits with {code}: {(out + err):.200}")
+        _flip(first, offset)
+        async with lives.life():
+            pass
+    torn = lives.kills.torn
+    checks.expect(torn == cuts, f"{torn} of {cuts} torn tails were told")
+    checks.expect(not any("DIVERGED" in log for log in lives.kills.logs), "a re-run diverged")
+    return checks.finding(
+        f"{cuts} torn tails: cut off, told, and gone on; a flipped byte in the middle: refused with file and offset, "
+        f"by the server and by journal check; flipped back: goes on"
+    )
+
+
+_JOURNAL = (sys.executable, "-m", "zoneserver", "journal")
+
+
+def _flip(path: Path, offset: int) -> None:
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x40]))
+
+
+async def _refusal(lives: Lives) -> str:
+    """What a server says that does not start."""
+    try:
+        async with lives.life():
+            return "the server has started"
+    except SpawnError as error:
+        return str(error)
+
+
+@contextlib.asynccontextmanager
+async def _talkers(port: int, count: int, rate: float = 10.0) -> AsyncIterator[list[Talker]]:
+    """Players who talk during the block."""
+    talkers, over = [Talker(f"talker-{number}") for number in range(count)], asyncio.Event()
+    async with beside(*(talker.talk(port, over, rate) for talker in talkers)):
+        yield talkers
+
+
+# --- Disks ---------------------------------------------------------------------------------------
+
+
+async def full_disk(lab: Lab) -> Finding:
+    """Let a server write until its disk is full, slow, or fails to sync."""
+    checks = Checks()
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        lives = Lives(lab, folder)
+        full = await _stopped_by_disk(lives, "fsize", checks)
+        async with lives.life():
+            pass
+        _check_told(lives, checks)
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        lives = Lives(lab, folder, target="zonetools.soak.games:Disk")
+        failing = await _stopped_by_disk(lives, "fail", checks)
+        async with lives.life() as server, lab.recorder(server, "recorder") as recorder:
+            _check_told(lives, checks)
+            async with _talkers(lives.port, 20) as talkers:
+                await recorder.ticks(5)
+                recorder.act("slow", 2)
+                await recorder.ticks(5)
+                began = time.monotonic()
+                await asyncio.sleep(lab.pick(6.0, 4.0))
+                longest = max(recorder.intervals(began - 3.0))
+                after = await stats(server)
+                last = recorder.intervals(time.monotonic() - 1.0)
+        slow_log = lives.kills.logs[-1]
+    checks.expect(longest >= 0.5, f"no write was slow: the longest tick interval is {longest:.2f} s")
+    checks.expect(max(last) < 0.5, "the ticks are late when the disk is quick again")
+    checks.expect(after.journal_slow_writes_total > 0, "no slow write is counted")
+    checks.expect("journal" in slow_log, "the log does not say that the journal made ticks late")
+    checks.expect(not any(talker.error for talker in talkers), "a slow disk disconnects a player")
+    return checks.finding(
+        f"full: {full}; a sync that fails: {failing}; writes of 0.5 s: the longest tick interval is {longest:.2f} s, "
+        f"{after.journal_slow_writes_total} slow writes counted, nobody disconnected"
+    )
+
+
+async def _stopped_by_disk(lives: Lives, how: str, checks: Checks) -> str:
+    """Run a server until its disk stops it; returns what became of it, for people."""
+    prefix = ("prlimit", f"--fsize={300_000}") if how == "fsize" else ()
+    async with lives.life(prefix, is_killed=False) as server, _talkers(lives.port, 5, 20.0) as talkers:
+        if how == "fail":
+            _, client = await asyncio.get_running_loop().create_connection(
+                lambda: ClientProtocol("saboteur"), "127.0.0.1", server.port
+            )
+            while client.welcome is None:
+                await asyncio.sleep(0.02)
+            client.act(how)
+        async with asyncio.timeout(60):
+            code = await server.wait()
+    log = lives.kills.logs[-1]
+    told = next((line for line in log.splitlines() if "CRITICAL" in line), "")
+    checks.expect(code == 1, f"{how}: the server exits with {code}")
+    checks.expect("journal" in told, f"{how}: the log does not say what stopped the server: {log[-300:]}")
+    checks.expect("Traceback" not in log, f"{how}: the server logs a traceback")
+    return f"exit {code}, {len(talkers)} players told"
+
+
+def _check_told(lives: Lives, checks: Checks) -> None:
+    """Check that the journal has every frame that the observer was told."""
+    frames = {recorded.tick: recorded.frame for recorded in _recorded(lives.journal)}
+    missing = [tick for tick, frame in lives.kills.frames.items() if frames.get(tick) != frame]
+    checks.expect(not missing, f"{len(missing)} frames were told that the journal does not have")
+
+
+# --- Other code ----------------------------------------------------------------------------------
+
+
+async def changed_code(lab: Lab) -> Finding:
+    """Kill a server, and start it with another version of its game."""
+    checks = Checks()
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        lives = Lives(lab, folder, target="zonetools.soak.games:Points")
+        over = asyncio.Event()
+        talkers = [Talker(f"talker-{number}") for number in range(lab.pick(20, 5))]
+        async with contextlib.AsyncExitStack() as stack:
+            async with lives.life():
+                talking = await stack.enter_async_context(
+                    beside(*(talker.talk(lives.port, over, 5.0) for talker in talkers))
+                )
+                await asyncio.sleep(2.0)
+            lives.target = "zonetools.soak.games:MorePoints"
+            async with lives.life():
+                await asyncio.sleep(1.0)
+                over.set()
+                async with asyncio.timeout(30):
+                    await asyncio.wait(talking)
+        _check_told(lives, checks)
+    log = lives.kills.logs[-1]
+    diverged = re.search(r"DIVERGED[^\n]*", log)
+    named = "" if diverged is None else diverged[0]
+    checks.expect("points" in named, f"the log does not name the first difference: {named:.200}")
+    checks.expect(all(len(talker.slots) == 1 and talker.resumed for talker in talkers), "a player lost the slot")
+    checks.expect(not any(talker.error for talker in talkers), "a player failed")
+    checks.expect("Traceback" not in log, "the server logs a traceback")
+    return checks.finding(f"{len(talkers)} players came back into their slots; the log: {named[:160]}")
