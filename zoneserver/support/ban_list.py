@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = ["BanList"]
 
 _BANS_MAX = 10_000
@@ -35,6 +37,14 @@ class BanList:
         """Ends a ban. Returns False if there was none."""
         until, _ = self._bans.pop(key, (now, ""))
         return until > now
+
+    def state(self) -> list[tuple[str, float, str]]:
+        """The bans as plain values, for `restore`."""
+        return [(key, until, text) for key, (until, text) in self._bans.items()]
+
+    def restore(self, state: Iterable[tuple[str, float, str]]) -> None:
+        """Replaces the bans by those of `state`."""
+        self._bans = {key: (until, text) for key, until, text in state}
 
     def objection(self, key: str, now: float) -> str | None:
         """The text of the ban of a name or address; None if it is not banned."""

@@ -13,6 +13,7 @@ from zoneserver.protocol.zone_info import PLAYER_KIND
 from zoneserver.zone.cell_index import CellIndex
 from zoneserver.zone.entities import INT32, Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.timers import Timers
 
 __all__ = ["SLOTS_MAX", "Population"]
@@ -151,6 +152,10 @@ class Population:
         self.things.update((each.slot, each) for each in things)
 
     # --- Checkpoints ------------------------------------------------------------------------------
+
+    def change(self, parameters: ZoneParameters) -> None:
+        """Leaves room for another number of players."""
+        self._things_max = max(0, SLOTS_MAX - parameters.players_max)
 
     def restore(self, snapshot: Snapshot, players: Mapping[int, int], things: Iterable[int]) -> None:
         """Takes over the state of a snapshot, with its players, by slot with their refs, and the slots of its things,

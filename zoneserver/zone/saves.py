@@ -33,15 +33,18 @@ def decode_saved(text: str) -> dict[str, Any]:
     return saved
 
 
-def encode_saved(saved: object) -> str:
-    """The JSON text of what `to_save` returned. Raises TypeError or ValueError with the place in the value."""
+def encode_saved(saved: object, place: str = "to_save()") -> str:
+    """The JSON text of what `to_save` returned, or of what `place` names.
+
+    Raises TypeError or ValueError with the place in the value.
+    """
     if not isinstance(saved, dict):
         raise TypeError(f"to_save returned of type {type(saved).__name__}: it must return a dict, or None")
-    check_plain(saved, "to_save()")
+    check_plain(saved, place)
     text = json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > SAVED_BYTES_MAX:
-        raise ValueError(f"to_save() is {size:,} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
+        raise ValueError(f"{place} is {size:,} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
     return text
 
 
@@ -55,13 +58,13 @@ class Saves:
 
     def __init__(self, rules: Rules, interval_ticks: int, failed: Callable[..., None]) -> None:
         self._rules = rules
-        self._interval_ticks = interval_ticks
+        self.interval_ticks = interval_ticks
         self._failed = failed
         self._made: dict[str, str] = {}
 
     def make(self, player: Player) -> None:
         """Saves a player now."""
-        if not self._interval_ticks:
+        if not self.interval_ticks:
             return
         try:
             saved: object = self._rules.to_save(player)
@@ -74,7 +77,7 @@ class Saves:
 
     def make_due(self, tick: int, players: Mapping[int, Player], slots: int) -> None:
         """Saves the players whose turn this tick is. Turns are spread over the interval by slot, 0 to `slots` - 1."""
-        interval = self._interval_ticks
+        interval = self.interval_ticks
         for slot in range(tick % interval, slots, interval) if interval else ():
             if slot in players:
                 self.make(players[slot])

@@ -263,15 +263,14 @@ def _written(timer: Timer, write: Callable[[object], Any]) -> tuple[Any, Any]:
     callback: Any = timer.callback
     entity = getattr(callback, "__self__", None)
     try:
-        if not isinstance(callback, str):
-            if not hasattr(entity, "slot"):
-                raise ValueError("calls a function that has no name in the game")
-            callback = callback.__name__, write(entity)
-        return callback, list(map(write, timer.arguments))
+        arguments = list(map(write, timer.arguments))
+        if isinstance(callback, str):
+            return callback, arguments
+        if hasattr(entity, "slot"):
+            return (callback.__name__, write(entity)), arguments
+        fault = "calls a function that has no name in the game"
     except TypeError as error:
         fault = f"has an argument {error}"
-    except ValueError as error:
-        fault = str(error)
     raise ValueError(
         f"{timer}{where_defined(timer.callback)} {fault}: let it call a method of the game with plain values"
     )
