@@ -38,6 +38,8 @@ class Bazaar(Rules):
         self.prowling = next(iter(self.timers("prowl")), self.prowling)
 
     def on_restore(self) -> None:
+        for player in self.players.values():
+            player.saved.setdefault("bag", [])
         self.emit("restored")
         self.spawn("cat", 1, 1)
 
@@ -129,12 +131,14 @@ class Bazaar(Rules):
         player["gold"] += gold
 
 
-def inputs(seed: int, ticks: int, *, first: int = 1) -> list[TickInput]:
+def inputs(seed: int, ticks: int) -> list[TickInput]:
     """Made-up inputs of `ticks` ticks: players come, act, drop, come back and leave."""
     chance, made = random.Random(seed), []
-    sessions: dict[int, tuple[str, int]] = {}
-    next_ref = first * 100
-    for tick in range(first, first + ticks):
+    sessions: dict[int, str] = {}
+    # The newest sequence by name: a client that comes back goes on behind its last one.
+    seqs = dict.fromkeys(NAMES, 0)
+    next_ref = 100
+    for tick in range(1, ticks + 1):
         requests = Requests()
         for _ in range(chance.choice((0, 0, 1, 2))):
             name, ref = chance.choice(NAMES), next_ref
@@ -145,13 +149,13 @@ def inputs(seed: int, ticks: int, *, first: int = 1) -> list[TickInput]:
             saved = '{"gold":7,"bag":[1]}' if chance.random() < 0.3 else ""
             join = Join(ref, name, b"", "127.0.0.1", chance.random() < 0.1, saved, token, claim, max(0, tick - 5))
             requests.joins.append(join)
-            sessions[ref] = name, 0
+            sessions[ref] = name
         for ref in list(sessions):
             if chance.random() < 0.06:
                 chance.choice((requests.leaves, requests.drops)).append(ref)
                 del sessions[ref]
             for _ in range(chance.choice((0, 1, 2)) if ref in sessions else 0):
-                requests.actions.append(_packet(chance, ref, sessions))
+                requests.actions.append(_packet(chance, ref, sessions[ref], seqs))
         if chance.random() < 0.1:
             words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob"))
             requests.commands.append(Command(tick, tuple(words.split())))
@@ -159,8 +163,7 @@ def inputs(seed: int, ticks: int, *, first: int = 1) -> list[TickInput]:
     return made
 
 
-def _packet(chance: random.Random, ref: int, sessions: dict[int, tuple[str, int]]) -> Actions:
-    name, seq = sessions[ref]
+def _packet(chance: random.Random, ref: int, name: str, seqs: dict[str, int]) -> Actions:
     actions: list[tuple[Any, ...]] = []
     for _ in range(chance.choice((1, 1, 2, 3))):
         kind = chance.choice(("walk", "buy", "rob", "cry", "purse", "nonsense"))
@@ -170,5 +173,5 @@ def _packet(chance: random.Random, ref: int, sessions: dict[int, tuple[str, int]
             "cry": ("fish " * chance.randint(1, 6),),
         }
         actions.append((kind, *arguments.get(kind, ())))
-    sessions[ref] = name, seq + len(actions)
-    return ref, seq + 1, tuple(actions)
+    seqs[name] += len(actions)
+    return ref, seqs[name] - len(actions) + 1, tuple(actions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["BanList"]
 
@@ -38,11 +39,11 @@ class BanList:
         until, _ = self._bans.pop(key, (now, ""))
         return until > now
 
-    def state(self) -> list[tuple[str, float, str]]:
+    def state(self) -> list[Any]:
         """The bans as plain values, for `restore`."""
-        return [(key, until, text) for key, (until, text) in self._bans.items()]
+        return [[key, until, text] for key, (until, text) in self._bans.items()]
 
-    def restore(self, state: Iterable[tuple[str, float, str]]) -> None:
+    def restore(self, state: Iterable[Any]) -> None:
         """Replaces the bans by those of `state`."""
         self._bans = {key: (until, text) for key, until, text in state}
 

@@ -239,7 +239,7 @@ class Attendance:
         """Everything as plain values, for `restore`."""
         self.problem = ""
         players = [
-            (ref, each.slot, each._seq, each.is_here, self._saved_text(each)) for ref, each in self.by_ref.items()
+            [ref, each.slot, each._seq, each.is_here, self._saved_text(each)] for ref, each in self.by_ref.items()
         ]
         return {
             **self.registry.state(),
@@ -247,8 +247,8 @@ class Attendance:
             "players": players,
             "order": list(self._population.players),
             "things": list(self._population.things),
-            "arriving": list(self._arriving.values()),
-            "joins": list(self._joins),
+            "arriving": [list(join) for join in self._arriving.values()],
+            "joins": [list(join) for join in self._joins],
             "leaves": list(self._leaves),
             "drops": list(self._drops),
             "newest_ref": self.newest_ref,

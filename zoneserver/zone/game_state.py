@@ -50,7 +50,7 @@ class GameState:
             self._failures.add("save", error)
             self.problem = f"save raised {raised_by(error)}"
             return None
-        return {"saved": saved, "timers": timers, "random": rules.random.getstate()}
+        return {"saved": saved, "timers": timers, "random": list(rules.random.getstate())}
 
     def load(self, state: dict[str, Any] | None) -> None:
         """Gives the game its state back; the population is restored already. Without a state, the game goes on with

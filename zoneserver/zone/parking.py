@@ -108,7 +108,11 @@ class Parking:
 
     def state(self) -> dict[str, Any]:
         """Everything as plain values, for `restore`."""
-        return {"parked": list(self._until.items()), "kept": [(ref, list(kept)) for ref, kept in self._kept.items()]}
+        kept = [
+            [ref, [[tick, each if isinstance(each, bytes) else list(each)] for tick, each in messages]]
+            for ref, messages in self._kept.items()
+        ]
+        return {"parked": [list(each) for each in self._until.items()], "kept": kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over a state."""

@@ -138,7 +138,7 @@ class PlayerRegistry:
     def state(self) -> dict[str, Any]:
         """The registry as plain values, for `restore`."""
         return {
-            "registered": list(self._by_ref.values()),
+            "registered": [list(join) for join in self._by_ref.values()],
             "watchers": sorted(self._watchers),
             "tickets": None if self._verifier is None else self._verifier.state(),
             "bans": self.bans.state(),

@@ -37,7 +37,7 @@ class References:
 
     def read(self, written: Any) -> Any:
         """The value that was written."""
-        if type(written) not in {list, tuple}:
+        if type(written) is not list:
             return written
         slot, *gone = written
         if not gone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import hmac
 from collections.abc import Iterable
+from typing import Any
 
 from zoneserver.protocol.tickets import HEAD, MAC_BYTES, ticket_mac
 
@@ -73,11 +74,11 @@ class TicketVerifier:
         self._used.add(nonce)
         heapq.heappush(self._expiries, (expires_at, nonce))
 
-    def state(self) -> tuple[int, list[tuple[int, bytes]]]:
+    def state(self) -> list[Any]:
         """The used tickets as plain values, for `restore`."""
-        return self._forgotten_until, self._expiries
+        return [self._forgotten_until, [list(each) for each in self._expiries]]
 
-    def restore(self, state: tuple[int, Iterable[tuple[int, bytes]]]) -> None:
+    def restore(self, state: Iterable[Any]) -> None:
         """Remembers the used tickets of `state`, and no others."""
         self._forgotten_until, expiries = state
         self._expiries = sorted((expires_at, nonce) for expires_at, nonce in expiries)

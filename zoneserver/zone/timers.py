@@ -201,7 +201,7 @@ class Timers:
 
         Raises ValueError, which names the place in the code, for a timer that calls no method by its name.
         """
-        return [(timer.due, timer.interval, *_written(timer, write), write(timer._owner)) for timer in self.in_order()]
+        return [[timer.due, timer.interval, *_written(timer, write), write(timer._owner)] for timer in self.in_order()]
 
     def restore(self, state: Iterable[Any], read: Callable[[Any], Any]) -> None:
         """Replaces all timers by those of `state`. `read` returns what `write` has written."""
@@ -267,7 +267,7 @@ def _written(timer: Timer, write: Callable[[object], Any]) -> tuple[Any, Any]:
         if isinstance(callback, str):
             return callback, arguments
         if hasattr(entity, "slot"):
-            return (callback.__name__, write(entity)), arguments
+            return [callback.__name__, write(entity)], arguments
         fault = "calls a function that has no name in the game"
     except TypeError as error:
         fault = f"has an argument {error}"

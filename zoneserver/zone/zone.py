@@ -253,7 +253,8 @@ class Zone:
 
         `game` is None for a game whose own state cannot be written down; `save_problem` then says why.
         """
-        state = self._attendance.state() | {"packets": self._packets, "commands": self._commands.waiting}
+        waiting = {"packets": list(self._packets), "commands": [list(each) for each in self._commands.waiting]}
+        state = self._attendance.state() | waiting
         game = self._game.save()
         return state | {"game": None if self._attendance.problem else game}
 
