@@ -66,7 +66,7 @@ def brought_back(
     directory: Path, new_rules: Callable[[], Rules], parameters: ZoneParameters = PARAMETERS, code: str = "c0de"
 ) -> Restarted:
     """Restarts from a journal."""
-    running = restart(JournalReader(directory), new_rules, parameters, code=code)
+    running = restart(JournalReader(directory), new_rules(), parameters, code=code)
     while True:
         try:
             next(running)

@@ -51,7 +51,7 @@ def test_restart_goes_on_as_a_server_that_was_not_killed(game: type[Bazaar], see
     assert not again.is_other_code
     assert not again.zone.rules.is_rerun
     assert again.zone.counters.rule_failures_total == 0
-    assert again.zone.refs == zone.refs
+    assert again.zone.attendance.refs() == zone.attendance.refs()
     go_on(directory, again, script[70:110])
     third = brought_back(directory, game)
     assert (third.difference, third.epoch) == ("", 3)
@@ -176,7 +176,7 @@ def test_player_of_a_restored_world_comes_back_by_their_token(directory: Path) -
     play(directory, Bazaar(), script)
     zone = brought_back(directory, Louder).zone
     assert zone.rules.players[2].saved["gold"] == 3
-    assert step(zone, drops=zone.refs).ended == []
+    assert step(zone, drops=zone.attendance.refs()).ended == []
     assert not zone.rules.players[2].is_here
     (back,) = step(zone, joins=[Join(8, "ann", b"", "::1", token=b"u" * 32, claim=token, tick=2)]).resumed
     assert (back.ref, back.slot, back.former) == (8, 2, 7)

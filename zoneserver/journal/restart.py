@@ -17,7 +17,7 @@ from zoneserver.journal.roster import Roster, snapshot_of
 from zoneserver.journal.values import Checkpoint, JournalError, RecordedTick
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
-from zoneserver.zone.game_class import info_of, problems_of
+from zoneserver.zone.game_class import info_of, new_game, problems_of
 from zoneserver.zone.game_state import NEW_GAME
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
@@ -64,7 +64,7 @@ def beginning(reader: JournalReader, ticks: Iterable[int]) -> int | None:
 
 def restart(
     reader: JournalReader,
-    new_rules: Callable[[], Rules],
+    rules: Rules,
     parameters: ZoneParameters,
     *,
     code: str = "",
@@ -74,17 +74,19 @@ def restart(
     """Brings back the zone of a journal, which has a segment at least, and lets it go on with these parameters. Yields
     the number of ticks that were run so far, so that the caller may do something else. Returns the zone.
 
+    `rules` is the game, which has not started. If it fails, another game of its class begins in the restored world.
+
     Raises JournalError for a journal that cannot be read, or that this game cannot go on with, TypeError for a game
     that cannot run, and GameError for one that raises when it begins anew.
     """
-    game = new_rules()
-    problems = list(problems_of(type(game), game))
+    problems = list(problems_of(type(rules), rules))
     if problems:
         raise TypeError("; ".join(problems))
     header = reader.segments[-1].header
-    _require_fit(header.game, info_of(game, parameters.hz))
-    games = chain((game,), iter(new_rules, None))
-    rerun = Rerun(lambda: next(games), secret, clock)
+    _require_fit(header.game, info_of(rules, parameters.hz))
+    # More than one game is made where the first one leaves the journal.
+    games = chain((rules,), iter(lambda: new_game(type(rules)), None))
+    rerun = Rerun(games.__next__, secret, clock)
     checkpoints = reader.checkpoints()
     begin = beginning(reader, reversed(checkpoints))
     if begin is None:

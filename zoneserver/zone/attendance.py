@@ -71,6 +71,10 @@ class Attendance:
         self.problem = ""
         """Why `state` does not have all that the game has put into `Player.saved`, for people."""
 
+    def refs(self) -> list[int]:
+        """The refs of everybody who is in the zone, waits for a slot, or watches."""
+        return self.registry.refs()
+
     def advance(self, requests: Requests, tick: int, unix_seconds: float) -> dict[int, int]:
         """Lets players leave, parks those who lost their connection, lets players come back and in.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from zoneserver.config import Limits
+from zoneserver.config import Config, Limits, resume_ticks
 
 __all__ = ["ZoneParameters"]
 
@@ -31,6 +31,22 @@ class ZoneParameters:
     resume_ticks: int = 0
     save_ticks: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The parameters of the zone of a server."""
+        return cls(
+            hz=config.hz,
+            seed=config.seed,
+            limits=config.limits,
+            players_max=config.max_players,
+            watchers_max=config.max_watchers,
+            ticket_zone=config.zone_name,
+            needs_ticket=bool(config.secret),
+            resume_ticks=resume_ticks(config),
+            save_ticks=max(1, round(config.store_interval_seconds * config.hz)) if config.store != "" else 0,
+            settings=config.game,
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """The parameters as plain values."""

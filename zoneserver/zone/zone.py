@@ -130,12 +130,12 @@ class Zone:
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
         parts = registry, population, self._frame, self._failures, self._watch, saves, self._parking
-        self._attendance = Attendance(rules, hz, self._limits, *parts)
+        self.attendance = Attendance(rules, hz, self._limits, *parts)
         self._game = GameState(rules, self._timers, population, self._failures)
         # Players by the ref under which their gateway knows them.
-        self._by_ref = self._attendance.by_ref
+        self._by_ref = self.attendance.by_ref
         save = self.save_all if save_ticks else None
-        self._commands = Commands(rules, self._frame, registry, self._attendance.end, self._failures.add, save)
+        self._commands = Commands(rules, self._frame, registry, self.attendance.end, self._failures.add, save)
         self.commands = self._commands.usages
         set_attributes(rules, hz=hz, random=random.Random(seed), board=board)
         set_attributes(rules, is_trial=is_trial, is_rerun=is_rerun)
@@ -187,7 +187,7 @@ class Zone:
         # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
         self._packets += requests.actions
         self._commands.waiting += requests.commands
-        renamed = self._attendance.advance(requests, world.tick, tick_input.unix_seconds)
+        renamed = self.attendance.advance(requests, world.tick, tick_input.unix_seconds)
         if renamed:
             self._packets = [(renamed.get(ref, ref), seq, actions) for ref, seq, actions in self._packets]
         watch.part("joins and leaves")
@@ -201,7 +201,7 @@ class Zone:
         watch.part("on_tick")
         self._saves.make_due(world.tick, self._population.players, len(world.x))
         watch.part("saving")
-        self._attendance.kick()
+        self.attendance.kick()
 
     def encode(self) -> TickOutput:
         """The output of the tick that `advance` ran."""
@@ -214,7 +214,7 @@ class Zone:
         refused, self._refused = self._refused, []
         if self._parking.grace_ticks:
             self._keep(told, refused)
-        joined, resumed, ended, missed = self._attendance.take()
+        joined, resumed, ended, missed = self.attendance.take()
         if resumed:
             # What those who came back have missed includes this tick.
             back = {each.ref for each in resumed}
@@ -242,7 +242,7 @@ class Zone:
         """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
         Returns what was saved, as `TickOutput.saves`."""
         for ref in list(self._by_ref):
-            self._attendance.leave(ref)
+            self.attendance.leave(ref)
         self._call_hook("on_stop")
         return self._saves.take()
 
@@ -254,14 +254,14 @@ class Zone:
         `game` is None for a game whose own state cannot be written down; `save_problem` then says why.
         """
         waiting = {"packets": list(self._packets), "commands": [list(each) for each in self._commands.waiting]}
-        state = self._attendance.state() | waiting
+        state = self.attendance.state() | waiting
         game = self._game.save()
-        return state | {"game": None if self._attendance.problem else game}
+        return state | {"game": None if self.attendance.problem else game}
 
     @property
     def save_problem(self) -> str:
         """Why the last `state` had no `game`, for people."""
-        return self._attendance.problem or self._game.problem
+        return self.attendance.problem or self._game.problem
 
     def restore(self, snapshot: Snapshot, state: Mapping[str, Any]) -> None:
         """Takes over the state after a tick, in place of what `on_start` has put into the zone. Where the state has no
@@ -270,7 +270,7 @@ class Zone:
         Raises ValueError for the state of another zone, and GameError when the game raises.
         """
         self._frame.clear()
-        self._attendance.restore(snapshot, state)
+        self.attendance.restore(snapshot, state)
         self._packets = list(state["packets"])
         self._commands.waiting = [Command(*each) for each in state["commands"]]
         set_attributes(self.rules, tick=self.world.tick)
@@ -283,15 +283,10 @@ class Zone:
         parameters = replace(parameters, ticket_zone=parameters.ticket_zone or self.info.name)
         self._limits = parameters.limits
         self._registry.change(parameters, secret)
-        self._attendance.change(parameters)
+        self.attendance.change(parameters)
         self._population.change(parameters)
         self._saves.interval_ticks = parameters.save_ticks
         self._commands.save_all = self.save_all if parameters.save_ticks else None
-
-    @property
-    def refs(self) -> list[int]:
-        """The refs of everybody who is in the zone or waits to come in."""
-        return self._registry.refs()
 
     def end_rerun(self) -> None:
         """The zone goes on with new inputs: what its rules do counts from now on."""
