@@ -16,23 +16,32 @@ from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
-from zoneserver.config import Config, check_exposure, check_secret, resume_ticks
+from zoneserver.config import Config, check_exposure, check_secret
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.session import Session
+from zoneserver.journal.counters import JournalCounters
+from zoneserver.journal.recorder import Recorder
+from zoneserver.journal.start import start_zone
+from zoneserver.journal.values import JournalError
+from zoneserver.journal.writer import Journal
 from zoneserver.store.backend import shown_target
 from zoneserver.store.counters import StoreCounters
 from zoneserver.store.desk import StoreDesk
 from zoneserver.store.store import Store
 from zoneserver.store.unsaved import write_unsaved
 from zoneserver.support.certificate import ServerCertificate
+from zoneserver.support.errors import CannotStartError
+from zoneserver.support.event_loop import run_in_turns
 from zoneserver.support.format import format_address
 from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
+from zoneserver.zone.link import Requests
 from zoneserver.zone.local_link import LocalZoneLink
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
@@ -80,12 +89,17 @@ class ZoneServer:
         """The path of the socket at which the server takes commands; empty without one."""
         self.has_failed = False
         """Whether the server stopped because too many ticks failed, or could not write all players to its store."""
+        self.epoch = 1
+        """Which start of the zone this is. A server without a journal begins anew each time."""
         self.loop: asyncio.AbstractEventLoop
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
         self._admin: AdminPort | None = None
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
+        self._journal: Journal | None = None
+        # What players have saved in the last ticks of the journal.
+        self._saved: list[tuple[str, str]] = []
         self._stopping: asyncio.Event
         self._is_stopped = False
 
@@ -101,9 +115,12 @@ class ZoneServer:
 
         Raises OSError when a port cannot be bound, or the certificate cannot be used (`filename` is then set), and
         ValueError when one of `sockets` lets anyone from other machines join, and the settings do not allow that.
-        Raises CannotStartError when the store cannot be opened.
+        With a journal the zone goes on where the journal ends: everybody who was in has lost the connection, and may
+        come back. Raises CannotStartError when the store or the journal cannot be opened or used.
         """
         config = self.config
+        self.loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
         if config.tls_cert is not None:
             self._certificate = ServerCertificate(config.tls_cert, config.tls_key)
             self._warn_of_certificate()
@@ -121,7 +138,10 @@ class ZoneServer:
             if config.store != "":
                 self._store = await Store.open(config.store)
                 unless_started.callback(self._store.abandon)
-            self._assemble(len(player_sockets))
+            if config.journal:
+                self._journal = Journal.open(config.journal, sync=config.journal_sync, keep=config.journal_keep)
+                unless_started.callback(self._journal.close)
+            self._assemble(len(player_sockets), await self._make_zone())
             self.port = player_sockets[0].getsockname()[1]
             self.addresses = [format_address(*sock.getsockname()[:2]) for sock in player_sockets]
             """Where players connect: address and port of each listening socket, as text."""
@@ -134,37 +154,40 @@ class ZoneServer:
         self.tick_loop.start()
         self._reporter.start()
 
-    def _assemble(self, listeners: int) -> None:
-        """Makes the parts. Raises TypeError or GameError for a game that cannot run."""
-        config = self.config
-        self.loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
+    async def _make_zone(self) -> Recorder | None:
+        """Makes the zone, or brings back the one that the journal has. Raises TypeError or GameError for a game that
+        cannot run."""
+        config, clock = self.config, time.perf_counter
+        parameters = ZoneParameters.of(config)
+        if self._journal is None:
+            self.zone = Zone(self._rules, **parameters.for_zone(), secret=config.secret, clock=clock)
+            return None
+        starting = start_zone(self._journal, config.journal, self._rules, parameters, config.secret, clock)
+        started = await run_in_turns(starting, self._stopping.is_set)
+        if started is None:
+            raise CannotStartError("the server was stopped before it had run the journal again")
+        self.zone, self.epoch, recorder, self._saved = started
+        return recorder
+
+    def _assemble(self, listeners: int, recorder: Recorder | None) -> None:
+        """Makes the other parts."""
+        config, zone = self.config, self.zone
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
         spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
         """The open-file limit that `max_players` and `max_watchers` ask for."""
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
         self.players_max = min(config.max_players, connections_max)
-        self.zone = Zone(
-            self._rules,
-            hz=config.hz,
-            seed=config.seed,
-            limits=config.limits,
-            players_max=config.max_players,
-            watchers_max=config.max_watchers,
-            resume_ticks=resume_ticks(config),
-            secret=config.secret,
-            ticket_zone=config.zone_name,
-            clock=time.perf_counter,
-            save_ticks=max(1, round(config.store_interval_seconds * config.hz)) if self._store is not None else 0,
-            settings=config.game,
-        )
-        self.link = link = LocalZoneLink(self.zone)
+        self.link = link = LocalZoneLink(zone, self.epoch)
+        # Everybody who was in when a server died has lost the connection.
+        link.send(Requests(drops=zone.attendance.refs()))
         if self._store is not None:
             self._desk = StoreDesk(link, self._store, self.loop.time)
-        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max)
+            self._desk.save(self._saved)
+        first_ref = zone.attendance.newest_ref + 1
+        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref)
         self._reporter = Reporter(config, self.stats, self.loop)
-        self.tick_loop = TickLoop(link, self.zone, self.gateway, self._reporter, self.loop, self._fail)
+        self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, recorder)
         self._started = time.monotonic()
 
     def _listen(self, player_socket: socket.socket) -> None:
@@ -240,6 +263,7 @@ class ZoneServer:
             saves = self.tick_loop.finish()
             if self._desk is not None:
                 self._desk.save(saves)
+            self._close_journal()
         # Connections that were accepted just before are told like all others.
         for listener in self._listeners:
             await listener.wait_closed()
@@ -248,6 +272,14 @@ class ZoneServer:
         if self._admin is not None:
             self._admin.close()
         await self._close_store()
+
+    def _close_journal(self) -> None:
+        try:
+            if self._journal is not None:
+                self._journal.close()
+        except JournalError as error:
+            self.has_failed = True
+            _log.critical("%s: what happened shortly before the stop may be lost when the power fails", error)
 
     async def _close_store(self) -> None:
         if self._store is None or self._desk is None:
@@ -275,7 +307,9 @@ class ZoneServer:
         """The present state of every part."""
         gateway, zone, ticks = self.gateway, self.zone, self.tick_loop
         # Numbers by code are copied, since the originals go on counting.
-        counters = (gateway.counters, zone.counters, self._store.counters if self._store else StoreCounters())
+        store = self._store.counters if self._store else StoreCounters()
+        journal = self._journal.counters if self._journal else JournalCounters()
+        counters = gateway.counters, zone.counters, store, journal
         counted: dict[str, Any] = {
             name: dict(value) if isinstance(value, dict) else value
             for name, value in itertools.chain(*(vars(each).items() for each in counters))
@@ -299,6 +333,7 @@ class ZoneServer:
             behind=gateway.broadcaster.behind,
             queued_bytes=gateway.broadcaster.queued_bytes,
             tick=zone.world.tick,
+            epoch=self.epoch,
             tick_due_monotonic_s=round(ticks.ticker.due, 6),
             hz=self.config.hz,
             dilation=round(ticks.ticker.dilation, 3),

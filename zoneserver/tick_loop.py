@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 from zoneserver.admin.log_report import Reporter
 from zoneserver.gateway.gateway import Gateway
+from zoneserver.journal.recorder import Recorder
+from zoneserver.journal.values import JournalError
 from zoneserver.support.histogram import quantile
 from zoneserver.support.logs import fields
 from zoneserver.support.watchdog import Watchdog
+from zoneserver.zone.link import Requests, TickInput
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.ticker import Ticker
 from zoneserver.zone.zone import Zone
@@ -29,9 +32,9 @@ _CROWD_PACKETS = 32
 _SLEEP_SECONDS = 0.004
 _AWAKE_SECONDS = 0.001
 
-PHASES = ("ingest", "rules", "encode", "deflate", "fan_out")
+PHASES = ("ingest", "rules", "encode", "journal", "deflate", "fan_out")
 """The phases of a tick. Ingest is the CPU time of receiving and decoding since the previous tick; the others make
-up the tick itself."""
+up the tick itself. `journal` is zero without one."""
 
 
 class TickTimes:
@@ -68,7 +71,8 @@ class TickTimes:
 class TickLoop:
     """Drives one zone and its gateway in this process.
 
-    `failed` is called when the zone cannot go on, because too many ticks failed in a row.
+    `failed` is called when the zone cannot go on, because too many ticks failed in a row or the journal failed.
+    With a `recorder` nobody is told of a tick that the journal does not have.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class TickLoop:
         reporter: Reporter,
         loop: asyncio.AbstractEventLoop,
         failed: Callable[[], None],
+        recorder: Recorder | None = None,
     ) -> None:
         self.ticker = Ticker(zone.info.hz, loop.time())
         self.times = TickTimes(zone.info.hz * 10)
@@ -89,6 +94,9 @@ class TickLoop:
         self._reporter = reporter
         self._loop = loop
         self._failed = failed
+        self._recorder = recorder
+        # Whether the journal has failed: no tick follows.
+        self._has_no_journal = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
         self._watchdog = Watchdog(_log_stall, max(1.0, 2 * self.ticker.period))
@@ -127,29 +135,61 @@ class TickLoop:
         self._gateway.send_requests()
         tick_input = self._link.take_input(time.time(), round(self.ticker.dilation * 100))
         cpu, started = time.process_time(), time.perf_counter()
-        self._zone.advance(tick_input)
-        ruled = time.perf_counter()
-        output = self._zone.encode()
+        try:
+            self._zone.advance(tick_input)
+            ruled = time.perf_counter()
+            output = self._zone.encode()
+        except BaseException:
+            if self._recorder is not None:
+                self._recorder.record_failed(tick_input)
+            raise
         encoded = time.perf_counter()
+        if self._recorder is not None:
+            self._recorder.record(tick_input, output)
+        recorded = time.perf_counter()
         deflate_before = self._gateway.counters.deflate_seconds_total
         self._link.publish(output)
-        done = time.perf_counter()
+        published = time.perf_counter()
         deflate = self._gateway.counters.deflate_seconds_total - deflate_before
-        self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, deflate, done - encoded - deflate)
+        if self._recorder is not None:
+            self._recorder.checkpoint_if_due()
+        done = time.perf_counter()
+        journal, fan_out = recorded - encoded + done - published, published - recorded - deflate
+        self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, journal, deflate, fan_out)
         self._cpu_before = time.process_time()
         return done - began
 
     def finish(self) -> list[tuple[str, str]]:
         """Stops, runs one last tick for the actions that have arrived, and tells the rules that the zone stops. Returns
-        the players that were saved since that tick, as (name, JSON text)."""
+        the players that were saved since that tick, as (name, JSON text).
+
+        With a journal all players leave in a tick of their own, so that the journal has that too. After the journal has
+        failed, nothing happens that it does not have.
+        """
         self.stop()
+        saves: list[tuple[str, str]] = []
         try:
-            self.run_tick()
+            if not self._has_no_journal:
+                self.run_tick()
+                saves = self._let_all_leave()
+        except JournalError as error:
+            self._journal_failed(error)
         except Exception:
             self._tick_failed()
-        saves = self._zone.stop()
+        if not self._has_no_journal:
+            saves += self._zone.stop()
         self._watchdog.stop()
         return saves
+
+    def _let_all_leave(self) -> list[tuple[str, str]]:
+        """Runs a tick in which all players leave, if there is a journal. Returns the players that were saved in it."""
+        if self._recorder is None:
+            return []
+        requests = Requests(leaves=self._zone.attendance.refs())
+        tick_input = TickInput(self._zone.world.tick + 1, time.time(), 100, requests)
+        output = self._zone.tick(tick_input)
+        self._recorder.record(tick_input, output)
+        return output.saves
 
     def _on_tick_due(self) -> None:
         self._watchdog.beats += 1
@@ -158,6 +198,9 @@ class TickLoop:
             seconds = self.run_tick()
         except (KeyboardInterrupt, SystemExit):
             raise
+        except JournalError as error:
+            self._journal_failed(error)
+            return
         except BaseException:
             # Not even a CancelledError may end the ticks while the process lives on.
             self._tick_failed()
@@ -175,6 +218,20 @@ class TickLoop:
         if packets - self._packets_before >= _CROWD_PACKETS:
             self._loop.call_soon(self._wait_for_packets, self.ticker.due)
         self._packets_before = packets
+
+    def _journal_failed(self, error: JournalError) -> None:
+        """Ends the zone as of the last tick that the journal has: nobody was told of a later one."""
+        self._has_no_journal = True
+        self.stop()
+        tick = self._zone.world.tick
+        log.critical("%s", error, extra=fields(tick=tick))
+        log.critical(
+            "the journal cannot be written: the server stops, and nobody was told of tick %d. Free the disk or repair "
+            "it, and start the server again: the zone goes on as it was before",
+            *(tick,),
+            extra=fields(tick=tick),
+        )
+        self._failed()
 
     def _tick_failed(self) -> None:
         """Logs the exception that is being handled. Too many failed ticks in a row end the server."""

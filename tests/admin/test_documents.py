@@ -41,7 +41,7 @@ async def test_stats_have_the_declared_fields_and_types(server: ZoneServer, brow
     assert document["encodes_total"] == document["ticks_total"] > 0
     assert document["loop"] in ("asyncio", "uvloop")
     assert set(document["tick_ms"]) == {"p50", "p99", "max"}
-    assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "deflate", "fan_out"}
+    assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "journal", "deflate", "fan_out"}
 
 
 async def test_metrics_are_prometheus_text(server: ZoneServer, browse: Browse, connect: Connect) -> None:

@@ -120,7 +120,7 @@ async def test_a_watcher_who_acts_breaks_the_protocol(open_gateway: OpenGateway)
 
 async def test_watchers_are_bounded(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Court)
-    node.zone._attendance.registry._watchers_max = 1
+    node.zone.attendance.registry._watchers_max = 1
     first = await entered(node, hello("eve", WATCH))
     await first.welcomed()
     bye = await (await entered(node, hello("eve", WATCH))).ended()

@@ -71,7 +71,7 @@ def stats(**changes: Any) -> Stats:
         "restraints": {"WARNED": 3},
         "closes": {"CLIENT_LEFT": 2},
         "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
-        "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "deflate": 0.0, "fan_out": 2.4},
+        "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "journal": 0.0, "deflate": 0.0, "fan_out": 2.4},
         "cpu_percent": 23.4,
         "rss_bytes": 50_000_000,
     }

@@ -203,13 +203,13 @@ def test_timers_that_a_refused_action_makes_or_cancels_are_as_before() -> None:
 def test_timers_of_a_tick_that_failed_run_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     zone, rules = bells()
     rules.every(callback=partial(rules.ring, "bell"), ticks=1)
-    let_in = zone._attendance._let_in
+    let_in = zone.attendance._let_in
 
     def fails(_: float) -> None:
-        monkeypatch.setattr(zone._attendance, "_let_in", let_in)
+        monkeypatch.setattr(zone.attendance, "_let_in", let_in)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(zone._attendance, "_let_in", fails)
+    monkeypatch.setattr(zone.attendance, "_let_in", fails)
     with pytest.raises(ZeroDivisionError):
         zone.step()
     run(zone, 2)

@@ -266,7 +266,7 @@ def test_a_tick_that_fails_keeps_what_it_did_not_come_to(method: str, monkeypatc
     zone.join(3, "cid")
     zone.submit(2, 1, [("say", "hi")])
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(zone if method == "_act" else zone._attendance, method, broken)
+        patch.setattr(zone if method == "_act" else zone.attendance, method, broken)
         zone.step()
     result = zone.step()
     assert result.joined == [(3, 0)]
@@ -282,7 +282,7 @@ def test_a_player_who_leaves_after_a_failed_tick_does_not_come_in(monkeypatch: p
 
     zone.join(2, "bob")
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(zone._attendance, "_let_in", broken)
+        patch.setattr(zone.attendance, "_let_in", broken)
         zone.step()
     zone.leave(2)
     assert zone.step().joined == []

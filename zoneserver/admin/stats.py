@@ -59,6 +59,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     )
     queued_bytes: int = gauge("Bytes that wait for the kernel to take them.", "zone_queued_bytes")
     tick: int = gauge("The number of the last tick.", "zone_tick")
+    epoch: int = gauge("Which start of the zone this is, from 1: a restart from a journal adds one.", "zone_epoch")
     tick_due_monotonic_s: float = gauge(
         "When the next tick is due, by CLOCK_MONOTONIC, which all processes of a machine share.",
         "zone_tick_due_monotonic_seconds",

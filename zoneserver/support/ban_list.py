@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 __all__ = ["BanList"]
 
 _BANS_MAX = 10_000
@@ -35,6 +38,14 @@ class BanList:
         """Ends a ban. Returns False if there was none."""
         until, _ = self._bans.pop(key, (now, ""))
         return until > now
+
+    def state(self) -> list[Any]:
+        """The bans as plain values, for `restore`."""
+        return [[key, until, text] for key, (until, text) in self._bans.items()]
+
+    def restore(self, state: Iterable[Any]) -> None:
+        """Replaces the bans by those of `state`."""
+        self._bans = {key: (until, text) for key, until, text in state}
 
     def objection(self, key: str, now: float) -> str | None:
         """The text of the ban of a name or address; None if it is not banned."""

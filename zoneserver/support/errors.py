@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import os
 import sysconfig
 import traceback
@@ -18,6 +19,7 @@ __all__ = [
     "MissingExtraError",
     "UsageError",
     "raised_by",
+    "where_defined",
     "where_raised",
     "where_running",
 ]
@@ -89,6 +91,14 @@ def where_raised(error: BaseException) -> str:
     places = list(_places(error))
     own = [place for place in places if not place[0].startswith(_LIBRARIES)]
     return "".join(f" ({_path_text(path)}:{line})" for path, line in (own or places)[-1:])
+
+
+def where_defined(function: object) -> str:
+    """Where a function was written, as ` (tag.py:12)`; nothing for one that was not written in Python."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return "" if code is None else f" ({_path_text(code.co_filename)}:{code.co_firstlineno})"
 
 
 def where_running(frame: FrameType) -> str:

@@ -8,12 +8,18 @@ import importlib.util
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 from zoneserver.support.errors import MissingExtraError
 
-__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "read_stdin", "stop_signals", "two_stop_signals"]
+__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "read_stdin", "run_in_turns", "stop_signals", "two_stop_signals"]
+
+Result = TypeVar("Result")
+
+# The steps of a long work run for so long before the loop has a turn.
+_TURN_SECONDS = 0.05
 
 LOOPS = ("auto", "asyncio", "uvloop")
 
@@ -30,6 +36,21 @@ def loop_factory(kind: str) -> tuple[str, Callable[[], asyncio.AbstractEventLoop
         return "asyncio", None
     uvloop: Any = importlib.import_module("uvloop")
     return "uvloop", uvloop.new_event_loop
+
+
+async def run_in_turns(steps: Generator[Any, None, Result], is_over: Callable[[], bool]) -> Result | None:
+    """Runs a generator whose steps are short, with turns of the loop in between. Returns its result, or None if it was
+    over before, as when a signal ends the program."""
+    while not is_over():
+        turn_ends = time.monotonic() + _TURN_SECONDS
+        try:
+            while time.monotonic() < turn_ends:
+                next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        await asyncio.sleep(0)
+    return None
 
 
 def stop_signals() -> list[signal.Signals]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from itertools import chain, islice
+from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason, GameReason
+from zoneserver.protocol.messages import Snapshot
 from zoneserver.zone.failures import Failures, as_told
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.link import Ended, Join, Requests, Resumed
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
-from zoneserver.zone.saves import SavedError, Saves, decode_saved
+from zoneserver.zone.saves import SavedError, Saves, decode_saved, encode_saved
 from zoneserver.zone.stopwatch import Stopwatch
 
 __all__ = ["Attendance"]
@@ -62,6 +66,14 @@ class Attendance:
         self._resumed: dict[int, tuple[int, int]] = {}
         self._ended: list[Ended] = []
         self._tick = 0
+        self.newest_ref = 0
+        """No player or watcher has had a higher ref."""
+        self.problem = ""
+        """Why `state` does not have all that the game has put into `Player.saved`, for people."""
+
+    def refs(self) -> list[int]:
+        """The refs of everybody who is in the zone, waits for a slot, or watches."""
+        return self.registry.refs()
 
     def advance(self, requests: Requests, tick: int, unix_seconds: float) -> dict[int, int]:
         """Lets players leave, parks those who lost their connection, lets players come back and in.
@@ -73,6 +85,7 @@ class Attendance:
         self._leaves += requests.leaves
         self._drops += requests.drops
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in gone)
+        self.newest_ref = max([self.newest_ref, *(join.ref for join in requests.joins)])
         while self._leaves:
             self.leave(self._leaves.popleft())
         while self._drops:
@@ -218,6 +231,56 @@ class Attendance:
         self._ended.append(Ended(ref, reason, text))
         self.registry.leave(ref)
         self._take_out(ref)
+
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def change(self, parameters: ZoneParameters) -> None:
+        """Goes on with other bounds, and another grace."""
+        self._limits = parameters.limits
+        self.parking.grace_ticks = parameters.resume_ticks
+
+    def state(self) -> dict[str, Any]:
+        """Everything as plain values, for `restore`."""
+        self.problem = ""
+        players = [
+            [ref, each.slot, each._seq, each.is_here, self._saved_text(each)] for ref, each in self.by_ref.items()
+        ]
+        return {
+            **self.registry.state(),
+            **self.parking.state(),
+            "players": players,
+            "order": list(self._population.players),
+            "things": list(self._population.things),
+            "arriving": [list(join) for join in self._arriving.values()],
+            "joins": [list(join) for join in self._joins],
+            "leaves": list(self._leaves),
+            "drops": list(self._drops),
+            "newest_ref": self.newest_ref,
+        }
+
+    def _saved_text(self, player: Player) -> str:
+        if not player._saved:
+            return ""
+        try:
+            return encode_saved(player._saved, f"saved of {player.name}")
+        except (TypeError, ValueError) as error:
+            self.problem = str(error)
+            return ""
+
+    def restore(self, snapshot: Snapshot, state: Mapping[str, Any]) -> None:
+        """Takes over a snapshot and a state, the population included."""
+        self.registry.restore(state)
+        self.parking.restore(state)
+        refs = {slot: ref for ref, slot, *_ in state["players"]}
+        self._population.restore(snapshot, {slot: refs[slot] for slot in state["order"]}, state["things"])
+        self.by_ref.clear()
+        for ref, slot, seq, is_here, saved in state["players"]:
+            player = self.by_ref[ref] = self._population.players[slot]
+            player._seq, player._is_here, player._saved = seq, is_here, decode_saved(saved)
+        self._arriving = {join[0]: Join(*join) for join in state["arriving"]}
+        self._joins = deque(Join(*join) for join in state["joins"])
+        self._leaves, self._drops = deque(state["leaves"]), deque(state["drops"])
+        self.newest_ref = state["newest_ref"]
 
     # --- Hooks ------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Commands:
         self._registry = registry
         self._end = end
         self._failed = failed
-        self._save_all = save
+        self.save_all = save
         self._games = commands_of(rules)
         self._unix_seconds = 0.0
         self.usages = tuple((command.usage, command.text) for command in self._games.values())
@@ -163,9 +163,9 @@ class Commands:
     def _save(self, words: Sequence[str]) -> str:
         if words:
             raise _misused(f"{BUILT_IN['save'][0]}: {words[0]!r:.80} is one word too many")
-        if self._save_all is None:
+        if self.save_all is None:
             raise Refused("NO_STORE", "this server keeps no players, so there is nothing to save")
-        self._save_all()
+        self.save_all()
         return "all players are on their way to the store"
 
 

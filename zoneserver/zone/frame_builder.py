@@ -27,9 +27,10 @@ class FrameBuilder:
     def __init__(self) -> None:
         self.undo: list[tuple[Any, ...]] | None = None
         """While an action runs, one (function, argument, ...) for each change: calling it takes the change back."""
-        self._clear()
+        self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Forgets all that was noted."""
         # The low byte of the newest action that moved each slot.
         self.moved: dict[int, int] = {}
         # Slots to which the rules gave another velocity.
@@ -199,7 +200,7 @@ class FrameBuilder:
             board,
         )
         payload = tick.encode(self.events)
-        self._clear()
+        self.clear()
         return payload
 
 

@@ -18,14 +18,15 @@ from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
 
-__all__ = ["HOOKS", "info_of", "new_game", "problems_of", "set_attributes"]
+__all__ = ["HOOKS", "can_save", "info_of", "new_game", "problems_of", "set_attributes"]
 
-HOOKS = ("on_start", "on_join", "on_leave", "on_drop", "on_resume", "on_tick", "on_stop", "to_save")
+HOOKS = ("on_start", "on_join", "on_leave", "on_drop", "on_resume", "on_tick", "on_stop", "on_restore", "to_save")
 """The methods that the zone calls by itself."""
 
 _SET_BY_THE_ZONE = {
     "hz": "it is the tick rate that the server was started with (--hz)",
     "is_trial": "the zone sets it, and it is True while `zoneserver check` plays the game",
+    "is_rerun": "the zone sets it, and it is True while a restarted server runs the ticks of its journal again",
     "players": "it is the zone's own view of its players",
     "things": "it is the zone's own view of its things",
     "setting": "it has the values of `settings` on this server",
@@ -85,7 +86,27 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
         if inspect.getattr_static(game, name, None) is not inspect.getattr_static(Rules, name, None):
             yield f"{name} cannot be defined by a game: {setter}"
     for name in HOOKS:
-        yield from _hook_problems(game, name)
+        yield from _hook_problems(game, name, *inspect.signature(getattr(Rules, name)).parameters)
+    yield from _save_problems(game)
+
+
+def can_save(game: type[Rules]) -> bool:
+    """Whether a game has `save` and `load`."""
+    return _has_own(game, "save") and _has_own(game, "load")
+
+
+def _has_own(game: type[Rules], name: str) -> bool:
+    found = inspect.getattr_static(game, name, None)
+    return callable(found) and not _is_marked(found)
+
+
+def _save_problems(game: type[Rules]) -> Iterator[str]:
+    if can_save(game):
+        yield from _hook_problems(game, "save", "self")
+        yield from _hook_problems(game, "load", "self", "value")
+    elif _has_own(game, "save") or _has_own(game, "load"):
+        name, other = ("save", "load") if _has_own(game, "save") else ("load", "save")
+        yield f"{name} needs {other}: a restart takes the game's state from save() and gives it to load(value)"
 
 
 def _is_marked(value: object) -> bool:
@@ -168,8 +189,8 @@ def _is_name(name: object) -> bool:
     return isinstance(name, str) and name.isprintable() and 0 < len(name.encode()) <= _NAME_BYTES_MAX
 
 
-def _hook_problems(game: type[Rules], name: str) -> Iterator[str]:
-    hook, arguments = getattr(game, name), inspect.signature(getattr(Rules, name)).parameters
+def _hook_problems(game: type[Rules], name: str, *arguments: str) -> Iterator[str]:
+    hook = getattr(game, name)
     kind = kind_of_waiting(hook)
     if kind:
         yield f"{name} is {kind}: it must be an ordinary method, because a tick cannot wait"
@@ -177,4 +198,4 @@ def _hook_problems(game: type[Rules], name: str) -> Iterator[str]:
     try:
         inspect.signature(hook).bind(*arguments)
     except (TypeError, ValueError):
-        yield f"{name} must accept the call {name}({', '.join(list(arguments)[1:])})"
+        yield f"{name} must accept the call {name}({', '.join(arguments[1:])})"

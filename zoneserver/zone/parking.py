@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 from zoneserver.protocol.messages import Refusal
 
@@ -33,11 +35,11 @@ class Parking:
 
     def __init__(self, grace_ticks: int, hz: int) -> None:
         self.grace_ticks = grace_ticks
+        self._hz = hz
         # The tick in which each parked player leaves, the earliest first.
         self._until: dict[int, int] = {}
         # (tick, payload or refusal) of each private message, by the player's ref, the oldest first.
         self._kept: dict[int, deque[tuple[int, bytes | Refusal]]] = {}
-        self._kept_ticks = grace_ticks + _UNNOTICED_SECONDS * hz
 
     def __contains__(self, ref: int) -> bool:
         """Whether the player is parked."""
@@ -87,7 +89,7 @@ class Parking:
         if kept is None:
             return
         kept.append((tick, message))
-        while len(kept) > _MESSAGES_MAX or kept[0][0] < tick - self._kept_ticks:
+        while len(kept) > _MESSAGES_MAX or kept[0][0] < tick - self.grace_ticks - _UNNOTICED_SECONDS * self._hz:
             kept.popleft()
         size = 0
         for number, (_, each) in enumerate(reversed(kept)):
@@ -101,3 +103,21 @@ class Parking:
         """The private messages of the ticks after `tick`, as payloads."""
         messages = [message for at, message in self._kept.get(ref, ()) if at > tick]
         return [message if isinstance(message, bytes) else message.encode() for message in messages]
+
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything as plain values, for `restore`."""
+        kept = [
+            [ref, [[tick, each if isinstance(each, bytes) else list(each)] for tick, each in messages]]
+            for ref, messages in self._kept.items()
+        ]
+        return {"parked": [list(each) for each in self._until.items()], "kept": kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over a state."""
+        self._until = dict(state["parked"])
+        self._kept = {
+            ref: deque((tick, each if isinstance(each, bytes) else Refusal(*each)) for tick, each in kept)
+            for ref, kept in state["kept"]
+        }

@@ -7,12 +7,14 @@ Pure: the time is passed in.
 from __future__ import annotations
 
 import hmac
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import is_same_network
 from zoneserver.support.ban_list import BanList
 from zoneserver.zone.link import Ended, Join
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.ticket_verifier import TicketVerifier
 
 __all__ = ["Entry", "PlayerRegistry"]
@@ -42,6 +44,8 @@ class PlayerRegistry:
     """
 
     def __init__(self, zone: str, players_max: int, secret: bytes = b"", watchers_max: int = 0) -> None:
+        self.is_rerun = False
+        """Whether recorded joins run again: their tickets are used up, but are not verified, for they were good."""
         self._players_max = players_max
         self._watchers_max = watchers_max
         self._watchers: set[int] = set()
@@ -95,7 +99,8 @@ class PlayerRegistry:
             is_good = namesake is not None and hmac.compare_digest(namesake.token, join.claim)
             return None if is_good else Ended(join.ref, CloseReason.RESUME_FAILED, "")
         if self._verifier is not None:
-            objection = self._verifier.check(join.name, join.ticket, unix_seconds)
+            check = self._verifier.check
+            objection = None if self.is_rerun else check(join.name, join.ticket, unix_seconds)
             return None if objection is None else Ended(join.ref, CloseReason.BAD_TICKET, objection)
         if namesake is not None and not join.watch and not is_same_network(namesake.host, join.host):
             # Without tickets, any client could disconnect any player by taking their name.
@@ -115,6 +120,38 @@ class PlayerRegistry:
         """Changes the secret of a registry that has one, as `TicketVerifier.change_secret` does."""
         assert self._verifier is not None
         return self._verifier.change_secret(secret, grace_until)
+
+    def change(self, parameters: ZoneParameters, secret: bytes) -> None:
+        """Goes on with other bounds, and with tickets or without. `secret` is for a registry that had none."""
+        self._players_max, self._watchers_max = parameters.players_max, parameters.watchers_max
+        if not parameters.needs_ticket:
+            self._verifier = None
+        elif self._verifier is None:
+            self._verifier = TicketVerifier(secret, parameters.ticket_zone)
+        else:
+            self._verifier.zone = parameters.ticket_zone
+
+    def refs(self) -> list[int]:
+        """All who are registered: players, and watchers."""
+        return [*self._by_ref, *sorted(self._watchers)]
+
+    def state(self) -> dict[str, Any]:
+        """The registry as plain values, for `restore`."""
+        return {
+            "registered": [list(join) for join in self._by_ref.values()],
+            "watchers": sorted(self._watchers),
+            "tickets": None if self._verifier is None else self._verifier.state(),
+            "bans": self.bans.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over a state."""
+        self._by_ref = {ref: Join(ref, *join) for ref, *join in state["registered"]}
+        self._by_name = {join.name: join for join in self._by_ref.values()}
+        self._watchers = set(state["watchers"])
+        self.bans.restore(state["bans"])
+        if self._verifier is not None and state["tickets"] is not None:
+            self._verifier.restore(state["tickets"])
 
     def leave(self, ref: int) -> None:
         """Forgets a registered player or watcher. Another player may take the name."""

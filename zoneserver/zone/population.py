@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zoneserver.protocol.messages import Snapshot
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import PLAYER_KIND
 from zoneserver.zone.cell_index import CellIndex
 from zoneserver.zone.entities import INT32, Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.timers import Timers
 
 __all__ = ["SLOTS_MAX", "Population"]
@@ -56,6 +58,14 @@ class Population:
         self._frame.joined(slot, name)
         player = self.players[slot] = Player(slot, name, self._world, self._frame, self._timers, ref)
         return player
+
+    def absent(self, kind: type[Player | Thing], slot: int, name: str | None) -> Player | Thing:
+        """A player or a thing that has left this slot: not even its kind is known any more."""
+        entity = object.__new__(kind)
+        entity._slot, entity._present = slot, False
+        if isinstance(entity, Player):
+            entity._name = name or ""
+        return entity
 
     def remove_player(self, player: Player) -> None:
         """Takes a player out, and frees the slot."""
@@ -140,6 +150,28 @@ class Population:
         things = sorted([*self.things.values(), thing], key=lambda each: each._number)
         self.things.clear()
         self.things.update((each.slot, each) for each in things)
+
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def change(self, parameters: ZoneParameters) -> None:
+        """Leaves room for another number of players."""
+        self._things_max = max(0, SLOTS_MAX - parameters.players_max)
+
+    def restore(self, snapshot: Snapshot, players: Mapping[int, int], things: Iterable[int]) -> None:
+        """Takes over the state of a snapshot, with its players, by slot with their refs, and the slots of its things,
+        both in the order in which they came. Raises ValueError for a snapshot of another zone."""
+        for entity in (*self.players.values(), *self.things.values()):
+            entity._present = False
+        self.players.clear()
+        self.things.clear()
+        self._world.restore(snapshot)
+        self._world.touched = self._index = None
+        self._free = [slot for slot, holder in enumerate(snapshot.holders) if holder is None]
+        for slot, ref in players.items():
+            name = self._world.name(slot) or ""
+            self.players[slot] = Player(slot, name, self._world, self._frame, self._timers, ref)
+        for self._spawned_total, slot in enumerate(things, 1):
+            self.things[slot] = Thing(slot, self._world, self._frame, self.remove, self._spawned_total)
 
     # --- Places -----------------------------------------------------------------------------------
 

@@ -227,6 +227,8 @@ class Rules:
     """All things in the zone, by slot, to read. `Thing.remove` takes one out."""
     is_trial: bool = False
     """True while `zoneserver check` plays the game: no real player is in, and nothing outside may be changed."""
+    is_rerun: bool = False
+    """True while a server that was restarted runs the ticks of its journal again: nothing outside may be changed."""
     _zone_frame: FrameBuilder
     _zone_population: Population
     _zone_events: Callable[[str, Sequence[Any]], Sequence[Any]] | None
@@ -273,6 +275,13 @@ class Rules:
 
     def on_stop(self) -> None:
         """Called when the server stops, after the last tick and after `on_leave` for every player."""
+
+    def on_restore(self) -> None:
+        """Called after `on_start` when a server was restarted and had to take the zone from what clients were told.
+
+        The players and things are in their places, with their stats, and the board is as it was. What the game knew
+        besides, timers included, is as `on_start` has left it. A thing that `on_start` spawned is not in the zone.
+        """
 
     def emit(self, kind: str, *values: Any) -> None:
         """Tells every player of an event that is not an action, with the frame of this tick.
@@ -349,3 +358,8 @@ class Rules:
         seconds below zero.
         """
         return self._zone_timers.after(ticks, callback, arguments, seconds=seconds)
+
+    def timers(self, name: str) -> list[Timer]:
+        """The timers that wait to call the method of this name with plain values, in the order in which they were made.
+        A `load` finds a timer again with it that the game wants to cancel later."""
+        return [timer for timer in self._zone_timers.in_order() if timer.callback == name]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from zoneserver.zone.link import Join
+from zoneserver.zone.plain_values import check_plain
 from zoneserver.zone.rules import Player, Rules
 
 __all__ = ["SAVED_BYTES_MAX", "SavedError", "Saves", "decode_saved", "encode_saved"]
@@ -33,45 +33,19 @@ def decode_saved(text: str) -> dict[str, Any]:
     return saved
 
 
-def encode_saved(saved: object) -> str:
-    """The JSON text of what `to_save` returned. Raises TypeError or ValueError with the place in the value."""
+def encode_saved(saved: object, place: str = "to_save()") -> str:
+    """The JSON text of what `to_save` returned, or of what `place` names.
+
+    Raises TypeError or ValueError with the place in the value.
+    """
     if not isinstance(saved, dict):
-        raise TypeError(f"to_save returned {_kind(saved)}: it must return a dict, or None")
-    _check(saved, "to_save()", 0)
+        raise TypeError(f"to_save returned of type {type(saved).__name__}: it must return a dict, or None")
+    check_plain(saved, place)
     text = json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > SAVED_BYTES_MAX:
-        raise ValueError(f"to_save() is {size:,} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
+        raise ValueError(f"{place} is {size:,} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
     return text
-
-
-# A value with more levels than this is taken for one that contains itself.
-_DEPTH_MAX = 100
-
-
-def _check(value: object, place: str, depth: int) -> None:
-    """Raises TypeError or ValueError for a value that JSON cannot hold, or would return as another value."""
-    if depth > _DEPTH_MAX:
-        raise ValueError(f"{place[:80]}... is nested too deeply")
-    if isinstance(value, dict):
-        for key, element in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"{place} has the key {key!r:.40}, {_kind(key)}: keys are texts in JSON")
-            if not isinstance(element, str | int | None):
-                _check(element, f"{place}[{key!r:.40}]", depth + 1)
-    elif isinstance(value, list | tuple):
-        for index, element in enumerate(value):
-            if not isinstance(element, str | int | None):
-                _check(element, f"{place}[{index}]", depth + 1)
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{place} is {value}: JSON has no such number")
-    elif not isinstance(value, str | int | None):
-        raise TypeError(f"{place} is {_kind(value)}: JSON cannot hold it")
-
-
-def _kind(value: object) -> str:
-    return f"of type {type(value).__name__}"
 
 
 class Saves:
@@ -84,13 +58,13 @@ class Saves:
 
     def __init__(self, rules: Rules, interval_ticks: int, failed: Callable[..., None]) -> None:
         self._rules = rules
-        self._interval_ticks = interval_ticks
+        self.interval_ticks = interval_ticks
         self._failed = failed
         self._made: dict[str, str] = {}
 
     def make(self, player: Player) -> None:
         """Saves a player now."""
-        if not self._interval_ticks:
+        if not self.interval_ticks:
             return
         try:
             saved: object = self._rules.to_save(player)
@@ -103,7 +77,7 @@ class Saves:
 
     def make_due(self, tick: int, players: Mapping[int, Player], slots: int) -> None:
         """Saves the players whose turn this tick is. Turns are spread over the interval by slot, 0 to `slots` - 1."""
-        interval = self._interval_ticks
+        interval = self.interval_ticks
         for slot in range(tick % interval, slots, interval) if interval else ():
             if slot in players:
                 self.make(players[slot])

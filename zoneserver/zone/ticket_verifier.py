@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 import hmac
+from collections.abc import Iterable
+from typing import Any
 
 from zoneserver.protocol.tickets import HEAD, MAC_BYTES, ticket_mac
 
@@ -21,7 +23,8 @@ class TicketVerifier:
         self._secret = secret
         # The secret before this one, and when it ceases to hold, in seconds since 1970.
         self._former, self._former_until = secret, 0.0
-        self._zone = zone
+        self.zone = zone
+        """The zone for which tickets must have been made."""
         self._used_max = used_max
         # The nonces of used tickets.
         self._used: set[bytes] = set()
@@ -63,10 +66,20 @@ class TicketVerifier:
 
     def _is_signed(self, name: str, head: bytes, mac: bytes, unix_seconds: float) -> bool:
         secrets = (self._secret, self._former) if unix_seconds < self._former_until else (self._secret,)
-        return any(hmac.compare_digest(mac, ticket_mac(secret, name, self._zone, head)) for secret in secrets)
+        return any(hmac.compare_digest(mac, ticket_mac(secret, name, self.zone, head)) for secret in secrets)
 
     def consume(self, ticket: bytes) -> None:
         """Marks a ticket that `check` accepted as used."""
         expires_at, nonce = HEAD.unpack(ticket[: HEAD.size])
         self._used.add(nonce)
         heapq.heappush(self._expiries, (expires_at, nonce))
+
+    def state(self) -> list[Any]:
+        """The used tickets as plain values, for `restore`."""
+        return [self._forgotten_until, [list(each) for each in self._expiries]]
+
+    def restore(self, state: Iterable[Any]) -> None:
+        """Remembers the used tickets of `state`, and no others."""
+        self._forgotten_until, expiries = state
+        self._expiries = sorted((expires_at, nonce) for expires_at, nonce in expiries)
+        self._used = {nonce for _, nonce in self._expiries}

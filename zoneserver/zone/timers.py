@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from operator import index
 from typing import Any
 
 from zoneserver.protocol.world import World
+from zoneserver.support.errors import where_defined
 from zoneserver.zone.frame_builder import FrameBuilder
 
 __all__ = ["Timer", "Timers"]
@@ -187,6 +188,41 @@ class Timers:
         for timer in list(self._owned.get(owner, {}).values()):
             self._take_out(timer)
 
+    def in_order(self) -> list[Timer]:
+        """The timers that wait, in the order in which they were made."""
+        return sorted(
+            (timer for due in self._waiting.values() for timer in due.values()), key=lambda each: each._number
+        )
+
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def state(self, write: Callable[[object], Any]) -> list[Any]:
+        """The timers that wait as plain values, in order. `write` writes down an argument, or raises TypeError.
+
+        Raises ValueError, which names the place in the code, for a timer that calls no method by its name.
+        """
+        return [[timer.due, timer.interval, *_written(timer, write), write(timer._owner)] for timer in self.in_order()]
+
+    def restore(self, state: Iterable[Any], read: Callable[[Any], Any]) -> None:
+        """Replaces all timers by those of `state`. `read` returns what `write` has written."""
+        for timer in self.in_order():
+            self._take_out(timer)
+        self._ran = self._world.tick
+        self._made = 0
+        for due, interval, call, arguments, owner in state:
+            callback = call if isinstance(call, str) else getattr(read(call[1]), call[0])
+            timer = Timer(self, self._made, callback, tuple(map(read, arguments)), interval, read(owner))
+            self._made += 1
+            self._put(timer, due)
+
+    def postpone(self, ticks: int) -> None:
+        """Lets all timers run so many ticks later."""
+        for timer in self.in_order():
+            due = timer.due
+            self._take_out(timer)
+            self._put(timer, (due or 0) + ticks)
+        self._ran = self._world.tick
+
     # --- The tick ---------------------------------------------------------------------------------
 
     def run(self, call: Callable[..., object]) -> None:
@@ -220,6 +256,24 @@ def _discard(timers: dict[Any, dict[int, Timer]], key: object, number: int) -> N
         group.pop(number, None)
         if not group:
             del timers[key]
+
+
+def _written(timer: Timer, write: Callable[[object], Any]) -> tuple[Any, Any]:
+    """What a timer calls, and with what."""
+    callback: Any = timer.callback
+    entity = getattr(callback, "__self__", None)
+    try:
+        arguments = list(map(write, timer.arguments))
+        if isinstance(callback, str):
+            return callback, arguments
+        if hasattr(entity, "slot"):
+            return [callback.__name__, write(entity)], arguments
+        fault = "calls a function that has no name in the game"
+    except TypeError as error:
+        fault = f"has an argument {error}"
+    raise ValueError(
+        f"{timer}{where_defined(timer.callback)} {fault}: let it call a method of the game with plain values"
+    )
 
 
 def _is_plain(value: object) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import RESTRAINTS, RefusalCode
-from zoneserver.protocol.messages import Answered, Refusal
+from zoneserver.protocol.messages import Answered, Refusal, Snapshot
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
 from zoneserver.zone.actions import Action, actions_of, private_kinds
@@ -27,7 +28,9 @@ from zoneserver.zone.failures import Failures, RuleFailure, as_told, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import info_of, problems_of, set_attributes
 from zoneserver.zone.game_settings import settings_of
-from zoneserver.zone.link import Actions, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.game_state import GameState
+from zoneserver.zone.link import Actions, Command, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
@@ -66,7 +69,8 @@ class Zone:
     A player who loses the connection keeps their place for `resume_ticks`, if their client can come back; with 0 they
     leave. With `save_ticks` every player is saved once per so many ticks, and on leaving; without it nobody is saved.
     `on_failure` is called for rules that raise, at most once a second for each place in the code.
-    `is_trial` is the game's attribute of this name. `clock` counts seconds; it is read for `slowest` alone.
+    `is_trial` and `is_rerun` are the game's attributes of these names: while inputs run again, no ticket is verified
+    and no failure is reported. `clock` counts seconds; it is read for `slowest` alone.
 
     >>> from zoneserver.zone.link import Join, Requests
     >>> class Chat(Rules):
@@ -93,6 +97,7 @@ class Zone:
         settings: Mapping[str, Any] | None = None,
         on_failure: Callable[[RuleFailure], None] = log_failure,
         is_trial: bool = False,
+        is_rerun: bool = False,
         clock: Callable[[], float] = no_clock,
     ) -> None:
         problems = list(problems_of(type(rules), rules))
@@ -104,8 +109,10 @@ class Zone:
         self.counters = ZoneCounters()
         self._limits = limits if limits is not None else Limits()
         self._registry = registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
+        registry.is_rerun = is_rerun
         self._watch = Stopwatch(clock)
-        self._failures = Failures(self.world, hz, self.counters, self._watch, on_failure)
+        self._on_failure = on_failure
+        self._failures = Failures(self.world, hz, self.counters, self._watch, self._report)
         self._frame = FrameBuilder()
         self._timers = Timers(rules, self.world, self._frame, hz)
         self._population = Population(self.world, self._frame, self._timers, players_max)
@@ -123,13 +130,15 @@ class Zone:
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
         parts = registry, population, self._frame, self._failures, self._watch, saves, self._parking
-        self._attendance = Attendance(rules, hz, self._limits, *parts)
+        self.attendance = Attendance(rules, hz, self._limits, *parts)
+        self._game = GameState(rules, self._timers, population, self._failures)
         # Players by the ref under which their gateway knows them.
-        self._by_ref = self._attendance.by_ref
+        self._by_ref = self.attendance.by_ref
         save = self.save_all if save_ticks else None
-        self._commands = Commands(rules, self._frame, registry, self._attendance.end, self._failures.add, save)
+        self._commands = Commands(rules, self._frame, registry, self.attendance.end, self._failures.add, save)
         self.commands = self._commands.usages
-        set_attributes(rules, hz=hz, random=random.Random(seed), board=board, is_trial=is_trial)
+        set_attributes(rules, hz=hz, random=random.Random(seed), board=board)
+        set_attributes(rules, is_trial=is_trial, is_rerun=is_rerun)
         set_attributes(rules, players=MappingProxyType(population.players), things=MappingProxyType(population.things))
         set_attributes(rules, setting=MappingProxyType(settings_of(rules.settings, settings or {})))
         set_attributes(rules, _zone_frame=self._frame, _zone_timers=self._timers, _zone_population=population)
@@ -178,7 +187,7 @@ class Zone:
         # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
         self._packets += requests.actions
         self._commands.waiting += requests.commands
-        renamed = self._attendance.advance(requests, world.tick, tick_input.unix_seconds)
+        renamed = self.attendance.advance(requests, world.tick, tick_input.unix_seconds)
         if renamed:
             self._packets = [(renamed.get(ref, ref), seq, actions) for ref, seq, actions in self._packets]
         watch.part("joins and leaves")
@@ -192,7 +201,7 @@ class Zone:
         watch.part("on_tick")
         self._saves.make_due(world.tick, self._population.players, len(world.x))
         watch.part("saving")
-        self._attendance.kick()
+        self.attendance.kick()
 
     def encode(self) -> TickOutput:
         """The output of the tick that `advance` ran."""
@@ -205,7 +214,7 @@ class Zone:
         refused, self._refused = self._refused, []
         if self._parking.grace_ticks:
             self._keep(told, refused)
-        joined, resumed, ended, missed = self._attendance.take()
+        joined, resumed, ended, missed = self.attendance.take()
         if resumed:
             # What those who came back have missed includes this tick.
             back = {each.ref for each in resumed}
@@ -233,9 +242,61 @@ class Zone:
         """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
         Returns what was saved, as `TickOutput.saves`."""
         for ref in list(self._by_ref):
-            self._attendance.leave(ref)
+            self.attendance.leave(ref)
         self._call_hook("on_stop")
         return self._saves.take()
+
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """All of the zone that is in no snapshot, between two ticks, as plain values for `restore`.
+
+        `game` is None for a game whose own state cannot be written down; `save_problem` then says why.
+        """
+        waiting = {"packets": list(self._packets), "commands": [list(each) for each in self._commands.waiting]}
+        state = self.attendance.state() | waiting
+        game = self._game.save()
+        return state | {"game": None if self.attendance.problem else game}
+
+    @property
+    def save_problem(self) -> str:
+        """Why the last `state` had no `game`, for people."""
+        return self.attendance.problem or self._game.problem
+
+    def restore(self, snapshot: Snapshot, state: Mapping[str, Any]) -> None:
+        """Takes over the state after a tick, in place of what `on_start` has put into the zone. Where the state has no
+        `game`, the game begins anew: it keeps its timers, and `on_restore` is called.
+
+        Raises ValueError for the state of another zone, and GameError when the game raises.
+        """
+        self._frame.clear()
+        self.attendance.restore(snapshot, state)
+        self._packets = list(state["packets"])
+        self._commands.waiting = [Command(*each) for each in state["commands"]]
+        set_attributes(self.rules, tick=self.world.tick)
+        self._game.load(state["game"])
+
+    def change(self, parameters: ZoneParameters, secret: bytes = b"") -> None:
+        """Goes on with other parameters, all but seed and tick rate. Wrong settings raise ValueError."""
+        settings = settings_of(self.rules.settings, parameters.settings)
+        set_attributes(self.rules, setting=MappingProxyType(settings))
+        parameters = replace(parameters, ticket_zone=parameters.ticket_zone or self.info.name)
+        self._limits = parameters.limits
+        self._registry.change(parameters, secret)
+        self.attendance.change(parameters)
+        self._population.change(parameters)
+        self._saves.interval_ticks = parameters.save_ticks
+        self._commands.save_all = self.save_all if parameters.save_ticks else None
+
+    def end_rerun(self) -> None:
+        """The zone goes on with new inputs: what its rules do counts from now on."""
+        set_attributes(self.rules, is_rerun=False)
+        self._registry.is_rerun = False
+        vars(self.counters).update(vars(ZoneCounters()))
+
+    def _report(self, failure: RuleFailure) -> None:
+        if not self.rules.is_rerun:
+            self._on_failure(failure)
 
     # --- Actions ----------------------------------------------------------------------------------
 

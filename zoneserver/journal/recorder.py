@@ -1,0 +1,55 @@
+"""Records a running zone in its journal: each tick before anybody is told of it, and a checkpoint now and then."""
+
+from __future__ import annotations
+
+import logging
+
+from zoneserver.journal.values import Checkpoint
+from zoneserver.journal.writer import Journal
+from zoneserver.support.logs import fields
+from zoneserver.zone.link import TickInput, TickOutput
+from zoneserver.zone.zone import Zone
+
+__all__ = ["CHECKPOINT_SECONDS", "Recorder"]
+
+CHECKPOINT_SECONDS = 30
+"""The time between two checkpoints, at full speed. A restart runs the ticks since the last one again."""
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Writes the ticks of one zone into a journal that has begun. Its methods raise JournalError when the journal
+    cannot be written any more; nobody may be told of that tick."""
+
+    def __init__(self, journal: Journal, zone: Zone) -> None:
+        self._journal = journal
+        self._zone = zone
+        self._interval_ticks = CHECKPOINT_SECONDS * zone.info.hz
+        # The tick after which a checkpoint is due.
+        self._due = zone.world.tick + self._interval_ticks
+        self._has_told = False
+
+    def record(self, tick_input: TickInput, output: TickOutput) -> None:
+        """Writes one tick."""
+        self._journal.record(tick_input, output)
+
+    def record_failed(self, tick_input: TickInput) -> None:
+        """Writes a tick that failed: its input, and an empty frame. The frames before it lead nowhere, so that the next
+        tick is followed by a checkpoint."""
+        self._journal.record(tick_input, TickOutput(tick_input.tick, b"", 0, [], [], []))
+        self._due = 0
+
+    def checkpoint_if_due(self) -> None:
+        """Writes the state after the tick that was recorded last, if it is time."""
+        tick = self._zone.world.tick
+        if tick < self._due:
+            return
+        self._due = tick + self._interval_ticks
+        state = self._zone.state()
+        self._journal.checkpoint(Checkpoint(tick, self._zone.snapshot(), state))
+        if state["game"] is None and not self._has_told:
+            self._has_told = True
+            problem = self._zone.save_problem
+            log.info("%s", problem, extra=fields(problem=problem))
+            log.info("the journal cannot hold the game's own state: a restart runs all ticks again from its start on")

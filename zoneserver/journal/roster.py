@@ -1,0 +1,99 @@
+"""Who is in a zone and what they look like, read from its journal: the world without the rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoneserver.journal.values import Checkpoint, RecordedTick
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Snapshot, Tick
+from zoneserver.protocol.tickets import HEAD, MAC_BYTES
+from zoneserver.protocol.world import World
+from zoneserver.protocol.zone_info import ZoneInfo
+from zoneserver.zone.link import Join
+
+__all__ = ["Roster", "snapshot_of"]
+
+
+def snapshot_of(payload: bytes) -> Snapshot:
+    """The snapshot in a payload."""
+    snapshot = decode_server(payload)
+    assert isinstance(snapshot, Snapshot)
+    return snapshot
+
+
+class Roster:
+    """Follows a journal from a checkpoint on, by its frames alone, and makes a state for `Zone.restore` of it.
+
+    What is in no frame is as it was at the checkpoint: bans, used tickets, private messages that are kept. Those that
+    the inputs since then tell of are added.
+    """
+
+    def __init__(self, info: ZoneInfo, checkpoint: Checkpoint) -> None:
+        self.world = World(info)
+        self.world.restore(snapshot_of(checkpoint.snapshot))
+        self._state = state = checkpoint.state
+        # Everybody who has asked to come in since the checkpoint, or was in, by ref.
+        self._joins: dict[int, Join] = {
+            each[0]: Join(*each) for each in (*state["registered"], *state["arriving"], *state["joins"])
+        }
+        # (ref, newest sequence, saved text) of the player in each slot, in the order in which they came.
+        players = {slot: (ref, seq, saved) for ref, slot, seq, _, saved in state["players"]}
+        self._players: dict[int, tuple[int, int, str]] = {slot: players[slot] for slot in state["order"]}
+        self._things = dict.fromkeys(state["things"])
+        # The used tickets, as in a state.
+        self._tickets: list[list[Any]] = []
+        self._commands: list[list[Any]] = list(state["commands"])
+
+    def apply(self, recorded: RecordedTick) -> None:
+        """Goes on by one tick. Raises ValueError or LookupError for a frame that does not follow."""
+        requests = recorded.tick_input.requests
+        if recorded.frame:
+            frame = decode_server(recorded.frame)
+            assert isinstance(frame, Tick)
+            self.world.apply(frame)
+        else:  # The tick failed, and the next frame has what it changed.
+            frame = Tick(recorded.tick, 100, None)
+            self.world.tick = recorded.tick
+        for join in requests.joins:
+            self._joins[join.ref] = join
+            if len(join.ticket) == HEAD.size + MAC_BYTES:
+                self._tickets.append(list(HEAD.unpack(join.ticket[: HEAD.size])))
+        # Nothing has the ref 0, so nobody is told the result once more.
+        self._commands += [[0, words] for _, words in requests.commands if words[:1] in (("ban",), ("unban",))]
+        for slot in frame.leaves:
+            self._players.pop(slot, None)
+            self._things.pop(slot, None)
+        for slot, holder in frame.joins:
+            if not isinstance(holder, str):
+                self._things[slot] = None
+        for ref, at in recorded.joined:
+            if at is not None:
+                self._players[at] = ref, 0, self._joins[ref].saved
+        for ref, slot, seq, _ in recorded.resumed:
+            self._players[slot] = ref, seq, self._players[slot][2]
+        slots = {ref: slot for slot, (ref, _, _) in self._players.items()} if requests.actions else {}
+        for ref, seq, actions in requests.actions:
+            if ref in slots:
+                _, newest, saved = self._players[slots[ref]]
+                self._players[slots[ref]] = ref, max(newest, seq + len(actions) - 1), saved
+
+    def state(self) -> dict[str, Any]:
+        """The state of a zone with these players, who are all here."""
+        kept = dict(self._state["kept"])
+        players = [[ref, slot, seq, True, saved] for slot, (ref, seq, saved) in self._players.items()]
+        joins = [self._joins[ref]._replace(ticket=b"", claim=b"", saved="") for ref, *_ in self._players.values()]
+        tickets = self._state["tickets"]
+        return self._state | {
+            "players": players,
+            "order": list(self._players),
+            "things": list(self._things),
+            "registered": [list(join) for join in joins],
+            "watchers": [],
+            "parked": [],
+            "kept": [[join.ref, kept.get(join.ref, [])] for join in joins if join.token],
+            "tickets": tickets and [tickets[0], [*tickets[1], *self._tickets]],
+            "commands": self._commands,
+            **{name: [] for name in ("arriving", "joins", "leaves", "drops", "packets")},
+            "newest_ref": max([self._state["newest_ref"], *self._joins]),
+        }

@@ -1,0 +1,99 @@
+"""The start of a zone with a journal: a new zone, or the one that the journal has."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import NamedTuple
+
+from zoneserver.journal.game_code import VERSIONS, code_of, target_of
+from zoneserver.journal.reader import JournalReader
+from zoneserver.journal.recorder import Recorder
+from zoneserver.journal.restart import Restarted, first_checkpoint, restart
+from zoneserver.journal.values import Header
+from zoneserver.journal.writer import Journal
+from zoneserver.support.format import format_duration
+from zoneserver.support.logs import fields
+from zoneserver.zone.parameters import ZoneParameters
+from zoneserver.zone.rules import Rules
+from zoneserver.zone.zone import Zone
+
+__all__ = ["Started", "start_zone"]
+
+_REPORT_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Started(NamedTuple):
+    """A zone and its recorder."""
+
+    zone: Zone
+    epoch: int
+    recorder: Recorder
+    saves: list[tuple[str, str]]
+    """(name, JSON text) of players who may have been on their way to the store when the server died."""
+
+
+def start_zone(
+    journal: Journal,
+    directory: str | Path,
+    rules: Rules,
+    parameters: ZoneParameters,
+    secret: bytes,
+    clock: Callable[[], float],
+) -> Generator[int, None, Started]:
+    """Makes the zone of a journal that has been opened, and begins its next segment. Yields and raises as `restart`
+    does; it also raises JournalError when the segment cannot be written."""
+    code, target = code_of(type(rules)), target_of(type(rules))
+    saves: list[tuple[str, str]] = []
+    if journal.last_tick is None:
+        zone = Zone(rules, **parameters.for_zone(), secret=secret, clock=clock)
+        epoch, checkpoint = 1, first_checkpoint(zone)
+    else:
+        began = time.perf_counter()
+        running = restart(JournalReader(directory), rules, parameters, code=code, secret=secret, clock=clock)
+        again = yield from _reporting(running)
+        _report(again, directory, time.perf_counter() - began)
+        zone, epoch, checkpoint, saves = again.zone, again.epoch, again.checkpoint, again.saves
+    header = Header(epoch, zone.info, target, code, VERSIONS, parameters.to_plain(), time.time())
+    journal.begin(header, checkpoint)
+    return Started(zone, epoch, Recorder(journal, zone), saves)
+
+
+def _reporting(running: Generator[int, None, Restarted]) -> Generator[int, None, Restarted]:
+    """Runs a restart, and logs how far it is now and then."""
+    due = time.monotonic() + _REPORT_SECONDS
+    while True:
+        try:
+            ticks = next(running)
+        except StopIteration as end:
+            again: Restarted = end.value
+            return again
+        if time.monotonic() > due:
+            due += _REPORT_SECONDS
+            log.info("%d ticks of the journal have been run again so far", ticks, extra=fields(ticks_rerun=ticks))
+        yield ticks
+
+
+def _report(again: Restarted, directory: str | Path, seconds: float) -> None:
+    """Logs how a restart went. A line of the log is short, so that there are several."""
+    attendance, tick = again.zone.attendance, again.checkpoint.tick
+    about = fields(tick=tick, epoch=again.epoch, ticks_rerun=again.ticks, rerun_seconds=round(seconds, 3))
+    ran = f"{again.ticks:,} of its ticks were run again in {seconds:.1f} s"
+    if again.difference:
+        log.error("DIVERGED: %s", again.difference, extra=about | fields(difference=again.difference))
+        if again.is_other_code:
+            log.error("the game is not the one that wrote the journal: its code has changed", extra=about)
+        else:
+            log.error(
+                "the game is the one that wrote the journal: zoneserver check --rerun finds the cause", extra=about
+            )
+        log.error("players and things keep their places, and what the game knew besides begins anew (on_restore)")
+    else:
+        log.info("the journal %s ends at tick %d: %s, 0 differences", directory, tick, ran, extra=about)
+    players = sum(map(attendance.parking.may_return, attendance.by_ref))
+    grace = attendance.parking.grace_ticks / again.zone.info.hz
+    log.info("%d players may come back within %s", players, format_duration(grace), extra=about)
