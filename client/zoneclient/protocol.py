@@ -183,9 +183,8 @@ class ClientProtocol(asyncio.Protocol):
         zone had not taken when the connection was lost.
         """
         assert self.welcome is not None
-        if seq is not None and seq != self.next_seq:
-            self.flush()
-            self.next_seq = seq
+        if seq is not None:
+            self.skip_to(seq)
         is_full = self._actions_bytes + len(action) > self._action_bytes_max
         if len(self._actions) == self.welcome.actions_max or is_full:
             self.flush()
@@ -196,6 +195,12 @@ class ClientProtocol(asyncio.Protocol):
             self._flush_handle = self.loop.call_at(frame_end, self.flush)
         self.next_seq += 1
         return self.next_seq - 1
+
+    def skip_to(self, seq: int) -> None:
+        """Let the next action have this sequence, if it is above all before."""
+        if seq > self.next_seq:
+            self.flush()
+            self.next_seq = seq
 
     def flush(self) -> None:
         """End the client frame: send all its actions as one packet."""
