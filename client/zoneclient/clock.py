@@ -20,7 +20,8 @@ _OVERDUE_SECONDS = 0.5
 
 
 class Clock:
-    """Where a zone is in time, as a fractional tick. It never runs backwards.
+    """Where a zone is in time, as a fractional tick. It never runs backwards, unless the zone itself begins again at an
+    earlier tick.
 
     >>> clock = Clock(hz=20, tick=100, now=0.0)
     >>> round(clock.now(0.1), 1)
@@ -61,6 +62,17 @@ class Clock:
         self._rate = self._hz * dilation
         self._low = max(self._low, low)
         self._high = max(self._high, self._low)
+
+    def restart(self, tick: int, now: float) -> None:
+        """The zone goes on from this tick, an earlier one than before."""
+        self._low, self._high = float(tick), math.inf
+        self._at, self._newest, self._shown = now, tick, float(tick)
+
+    def follow(self, former: Clock) -> None:
+        """Go on where the clock of an earlier connection was."""
+        self.rtt = former.rtt
+        if former._newest <= self._newest:
+            self._shown = max(self._shown, former._shown)
 
     def pong_arrived(self, tick: int, microseconds: int, sent: float, now: float) -> None:
         """The answer to the PING of the moment `sent` arrived at `now`: so long ago tick `tick` had ended."""

@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-from zoneclient.errors import ActionRefusedError, DivergedError, JoinRefusedError, ZoneClosedError, ZoneError
+from zoneclient.errors import ActionRefusedError, DivergedError, ZoneClosedError, ZoneError
+from zoneclient.line import Line
 from zoneclient.outcomes import Outcomes
+from zoneclient.private_messages import PrivateMessage, PrivateMessages
 from zoneclient.receiver import MESSAGE_BYTES, Receiver
 from zoneclient.replica import Replica
 from zoneclient.update import Event, Update, merged
@@ -20,14 +22,11 @@ from zoneserver.protocol import decoding
 from zoneserver.protocol.messages import DEFLATE, Answered, Op, Refusal, Snapshot, Tick, Told, Welcome, op_of
 from zoneserver.protocol.tickets import ticket_from_text
 from zoneserver.protocol.values import Value
-from zoneserver.support.format import format_address
 
 __all__ = ["ZoneConnection", "connect"]
 
 _log = logging.getLogger(__name__)
 
-# How many bytes of private messages may come without a frame: an honest server sends a frame with every tick.
-_PRIVATE_BYTES_MAX = 4 * 1024 * 1024
 # How many bytes of frames may wait, decoded, for a program that waits for `done` or `ask` and does not iterate.
 _READY_BYTES_MAX = 1024 * 1024
 # After so many bytes of frames the other tasks of the program get their turn.
@@ -42,14 +41,16 @@ class ZoneConnection:
     ...         print(update.tick, zone.replica.position(zone.slot))
     """
 
-    def __init__(self, receiver: Receiver, welcome: Welcome) -> None:
-        self._receiver = receiver
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        line.subscribe(self._send_again, self._refuse_away)
         self._outcomes = Outcomes()
         # The answers that `ask` waits for, by sequence; None until they come.
         self._asked: dict[int, tuple[Any, ...] | None] = {}
         # The private messages since the last update. Kept here so that a cancelled wait does not lose them.
-        self._private: list[Refusal | Told | Answered] = []
-        self._private_bytes = 0
+        self._private = PrivateMessages()
+        # The WELCOME with which the client came back, until the first update after it.
+        self._return: Welcome | None = None
         # The updates that the iteration has not handed out yet, and the bytes of their frames.
         self._ready: deque[Update] = deque()
         self._ready_bytes = 0
@@ -59,7 +60,8 @@ class ZoneConnection:
         self._turn_bytes = 0
         # The error that a frame has shown in the replica.
         self._diverged: DivergedError | None = None
-        self.name = receiver.name
+        welcome = line.welcome
+        self.name = line.receiver.name
         """The name of this player; empty for a watcher."""
         self.slot = welcome.slot
         """The slot of this player in the frames; None for a watcher."""
@@ -69,20 +71,29 @@ class ZoneConnection:
         self.is_deflated = DEFLATE in welcome.options
         """Whether the server deflates its messages, which `connect(..., deflate=True)` asks for."""
         self.replica = Replica(welcome)
-        """The state of the zone at the last update that was received."""
+        """The state of the zone at the last update that was received. It is another object if a client comes back after
+        the game has changed."""
 
     # --- Acting -----------------------------------------------------------------------------------
+
+    @property
+    def _receiver(self) -> Receiver:
+        return self._line.receiver
 
     def act(self, kind: str, *arguments: Value) -> int:
         """Do an action; return its sequence, for `done`.
 
-        All actions of one client frame (as long as a tick of the server) leave as one packet. Raises TypeError or
+        All actions of one client frame (as long as a tick of the server) leave as one packet. While the client is away
+        up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. Raises TypeError or
         ValueError for values that cannot be sent, ZoneClosedError after the end of the connection, RuntimeError for a
         watcher.
         """
         self._check_open()
-        seq = self._receiver.act(kind, *arguments)
-        self._outcomes.sent(seq)
+        action = self._receiver.encoded(kind, *arguments)
+        seq = self._receiver.send_action(action)
+        self._outcomes.sent(seq, action)
+        if self.is_away:
+            self._line.keep(seq)
         return seq
 
     def flush(self) -> None:
@@ -95,7 +106,8 @@ class ZoneConnection:
         Returns True if it happened, and False if it is past without a sign of its own: a newer action of this player
         superseded it, or the frame of its tick was skipped. The replica has the state at the end of its tick. Raises
         ActionRefusedError if the zone refused it, TimeoutError if nothing was told in time, ZoneClosedError at the end
-        of the connection, ValueError for a sequence that `act` has not returned of late.
+        of the connection, ValueError for a sequence that `act` has not returned of late. It goes on waiting while the
+        client is away.
 
         The program may iterate in another task, or wait within its `async for`: the updates that are received meanwhile
         are handed out by the iteration afterwards.
@@ -124,12 +136,19 @@ class ZoneConnection:
         self._asked[seq] = None
         try:
             await self.done(seq, timeout=timeout)
+            if seq not in self._asked:
+                raise TimeoutError(f"the answer to action {seq} was lost with the connection")
             answer = self._asked[seq]
         finally:
-            del self._asked[seq]
+            self._asked.pop(seq, None)
         if answer is None:
             raise ValueError(f"the action {kind!r} is not private, so it has no answer: use act() and done()")
         return answer
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the connection is lost and the client tries to come back, as `connect(..., resume=True)` asks."""
+        return self._line.is_away
 
     @property
     def unsettled(self) -> int:
@@ -146,14 +165,14 @@ class ZoneConnection:
 
     def now(self) -> float:
         """Return the tick at which the zone is at this moment, with its fraction: half way from tick 12 to tick 13 is
-        12.5. It never decreases, and follows the dilation of the zone."""
+        12.5. It never decreases, unless the zone begins again at an earlier tick, and follows the dilation of the
+        zone."""
         return self._receiver.clock.now(time.monotonic())
 
     async def ping(self) -> float:
-        """Return the seconds of a round trip to the server. The program must iterate meanwhile. Raises
-        ZoneClosedError."""
-        self._check_open()
-        return await self._receiver.answered_ping()
+        """Return the seconds of a round trip to the server, after the return if the client is away. The program must
+        iterate meanwhile. Raises ZoneClosedError."""
+        return await self._line.ping()
 
     # --- Iterating --------------------------------------------------------------------------------
 
@@ -169,8 +188,8 @@ class ZoneConnection:
         return self._ready.popleft()
 
     def _check_open(self) -> None:
-        if self._receiver.bye is not None:
-            raise ZoneClosedError(*self._receiver.bye)
+        if self._line.end is not None:
+            raise ZoneClosedError(*self._line.end)
 
     async def _process_one(self) -> None:
         """Process one message; wait for it if there is none. Raises ZoneError at the end of the connection.
@@ -182,7 +201,7 @@ class ZoneConnection:
             raise self._diverged
         if not receiver.waiting:
             if receiver.closed.done():
-                raise ZoneClosedError(*receiver.closed.result())
+                self._check_open()
             receiver.arrived.clear()
             await receiver.arrived.wait()
             return
@@ -193,7 +212,7 @@ class ZoneConnection:
             self._diverged = error
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise ZoneClosedError(*receiver.fail(str(error))) from error
+            raise ZoneClosedError(*self._line.fail(str(error))) from error
         if self._turn_bytes > _TURN_BYTES:
             self._turn_bytes = 0
             await asyncio.sleep(0)
@@ -202,13 +221,15 @@ class ZoneConnection:
         if op_of(payload) == Op.DEFLATED:
             payload = self._receiver.inflate(payload)
         message = decoding.decode_server(payload)
+        if isinstance(message, Welcome):
+            self._go_on(message)
+            return
         if isinstance(message, Refusal | Told | Answered):
-            self._keep(message, MESSAGE_BYTES + len(payload))
+            self._keep(message, payload)
             return
         assert isinstance(message, Snapshot | Tick)
-        update = self._update(message)
-        self._receiver.clock.tick_arrived(update.tick, update.dilation, arrived)
-        self._private, self._private_bytes = [], 0
+        update = self._update(message, arrived)
+        self._line.tick = update.tick
         self._turn_bytes += len(payload)
         self._ready.append(update)
         self._ready_bytes += MESSAGE_BYTES + len(payload)
@@ -217,58 +238,87 @@ class ZoneConnection:
             self._ready = deque([merged(self._ready)])
             self._ready_bytes = 0
 
-    def _keep(self, message: Refusal | Told | Answered, size: int) -> None:
+    def _keep(self, message: PrivateMessage, payload: bytes) -> None:
         """Keep a message to this player alone for the next update."""
         self._told_tick = max(self._told_tick, message.tick)
+        if not self._private.add(message, payload):
+            return
         if isinstance(message, Refusal):
             self._outcomes.refused(message)
         elif isinstance(message, Answered):
             if message.seq in self._asked:
                 self._asked[message.seq] = tuple(message.values)
             self._outcomes.answered(message.seq)
-        self._private.append(message)
-        self._private_bytes += size
-        if self._private_bytes > _PRIVATE_BYTES_MAX:
-            count, self._private = len(self._private), []
-            raise ValueError(f"{count:,} refusals and private messages came without a frame")
 
-    def _update(self, message: Snapshot | Tick) -> Update:
+    def _update(self, message: Snapshot | Tick, arrived: float) -> Update:
         """Bring the replica and the fates of our own actions to the tick of a message."""
-        replica, slot = self.replica, self.slot
+        replica, slot, clock = self.replica, self.slot, self._receiver.clock
+        came_back, self._return = self._return, None
+        rest: dict[str, Any] = {"resumed": came_back is not None}
         if isinstance(message, Snapshot):
-            before = replica.players
+            before, missed = replica.players, message.tick - replica.tick
+            if missed < 0:
+                clock.restart(message.tick, arrived)
+            if came_back is not None and came_back.zone != replica.world.info:
+                self.replica = replica = Replica(came_back)  # The server was restarted with another game.
             replica.restore(message)
             now = replica.players
             joined = {slot: name for slot, name in now.items() if before.get(slot) != name}
             left = {slot: name for slot, name in before.items() if now.get(slot) != name}
             if slot is not None and replica.world.has(slot):
                 self._outcomes.in_snapshot(message.seq[slot])
-            return Update(message.tick, 1.0, joined, left, [], *self._private_lists(), resynced=True)
-        names = ((slot, replica.name(slot)) for slot in message.leaves)
-        left = {slot: name for slot, name in names if name is not None}
-        replica.apply(message)
-        joined = {slot: holder for slot, holder in message.joins if isinstance(holder, str)}
-        events = [
-            Event(slot, None if slot is None else replica.name(slot), kind, tuple(values))
-            for slot, _seq, kind, *values in message.events
-        ]
-        if slot is not None:
-            own = [seq for mover, seq in zip(message.movers, message.seqs, strict=True) if mover == slot]
-            self._outcomes.in_frame(own + [seq for actor, seq, *_ in message.events if actor == slot])
-        return Update(message.tick, message.dilation_percent / 100, joined, left, events, *self._private_lists())
-
-    def _private_lists(self) -> tuple[list[Refusal], list[Told], list[Answered]]:
-        return (
-            [message for message in self._private if isinstance(message, Refusal)],
-            [message for message in self._private if isinstance(message, Told)],
-            [message for message in self._private if isinstance(message, Answered)],
-        )
+            rest |= {"resynced": True, "missed": max(0, missed) if self._line.tick else 0}
+            dilation, events = 1.0, []
+        else:
+            names = ((slot, replica.name(slot)) for slot in message.leaves)
+            left = {slot: name for slot, name in names if name is not None}
+            replica.apply(message)
+            joined = {slot: holder for slot, holder in message.joins if isinstance(holder, str)}
+            events = [
+                Event(slot, None if slot is None else replica.name(slot), kind, tuple(values))
+                for slot, _seq, kind, *values in message.events
+            ]
+            if slot is not None:
+                own = [seq for mover, seq in zip(message.movers, message.seqs, strict=True) if mover == slot]
+                self._outcomes.in_frame(own + [seq for actor, seq, *_ in message.events if actor == slot])
+            dilation = message.dilation_percent / 100
+        clock.tick_arrived(message.tick, dilation, arrived)
+        for lost in self._outcomes.lost(message.tick):
+            self._asked.pop(lost, None)
+        return Update(message.tick, dilation, joined, left, events, *self._private.take(), **rest)
 
     async def _settle(self) -> None:
-        """Wait for the fate of every action. Another task may iterate meanwhile."""
+        """Wait for the fate of every action, and for the return of a client that is away. Another task may iterate
+        meanwhile."""
         self.flush()
-        while self._outcomes:
+        while self._outcomes or self.is_away:
             await self._process_one()
+
+    # --- Coming back ------------------------------------------------------------------------------
+
+    def _send_again(self, receiver: Receiver) -> None:
+        """The client has come back: the actions that the zone has not taken are sent again."""
+        assert receiver.welcome is not None
+        if receiver.welcome.resume is not None:
+            for seq, action in self._outcomes.unanswered().items():
+                if seq > receiver.welcome.resume.seq:
+                    receiver.send_action(action, seq)
+
+    def _refuse_away(self, seq: int) -> None:
+        """An action that was done while the client is away is kept no longer."""
+        refusal = Refusal(self.replica.tick, seq, "AWAY", "the connection is lost, and did not come back in time")
+        self._outcomes.refused(refusal)
+        self._private.add_own(refusal)
+        self._receiver.arrived.set()
+
+    def _go_on(self, welcome: Welcome) -> None:
+        """What follows comes from the connection with this WELCOME."""
+        self._return = welcome
+        self._private.expect_again()
+        self._told_tick = 0
+        self.hz, self.game, self.game_version = welcome.zone.hz, welcome.zone.name, welcome.zone.version
+        if welcome.resume is not None:
+            self._outcomes.resumed(welcome.resume.seq, welcome.tick + welcome.zone.hz)
 
 
 @contextlib.asynccontextmanager
@@ -282,6 +332,8 @@ async def connect(
     deflate: bool = False,
     watch: bool = False,
     game_version: str = "",
+    resume: bool = False,
+    whole: bool = False,
     timeout: float = 10.0,
     leave_timeout: float = 5.0,
 ) -> AsyncIterator[ZoneConnection]:
@@ -299,6 +351,11 @@ async def connect(
     a player in it nor a name. `game_version` is the version of the game that the program was written for: a server
     that runs another one refuses the player with GAME_VERSION.
 
+    With `resume` the iteration goes on when the connection is lost: the client tries to come back for a minute, and the
+    server keeps the player in the zone meanwhile, for 15 seconds by default. `update.resumed` is True in the first
+    update after that, and `update.missed` says how many ticks it stands for. With `whole` these ticks come one by one,
+    as long as the server has them, with all events. A player who cannot come back ends with RESUME_FAILED.
+
     The block waits for the fate of the last actions for at most `leave_timeout` seconds; with 0 it leaves at once, and
     the server may discard them. A block that ends with an exception leaves at once, too.
 
@@ -309,34 +366,16 @@ async def connect(
     if name is None and not watch:
         raise TypeError("connect() needs the name of your player, or watch=True")
     ticket = ticket_from_text(ticket) if isinstance(ticket, str) else ticket
-    receiver = Receiver("" if name is None else name, ticket, deflate=deflate, watch=watch, game_version=game_version)
-    try:
-        async with asyncio.timeout(timeout):
-            await asyncio.get_running_loop().create_connection(lambda: receiver, host, port, ssl=tls)
-            try:
-                while receiver.welcome is None and not receiver.closed.done():
-                    receiver.arrived.clear()
-                    await receiver.arrived.wait()
-            except BaseException:
-                receiver.abort()
-                raise
-    except TimeoutError as error:
-        raise TimeoutError(f"no answer from {format_address(host, port)} within {timeout:g} s") from error
-    if receiver.welcome is None:
-        raise JoinRefusedError(*receiver.closed.result())
-    zone = ZoneConnection(receiver, receiver.welcome)
+    settings = {"name": name or "", "ticket": ticket, "deflate": deflate, "watch": watch, "game_version": game_version}
+    line = Line(host, port, tls, timeout, resume=resume, whole=whole, **settings)
+    await line.open()
+    zone = ZoneConnection(line)
     try:
         yield zone
         if leave_timeout > 0:
             await _settle(zone, leave_timeout)
     finally:
-        receiver.leave()
-        try:
-            async with asyncio.timeout(2.0):
-                await asyncio.shield(receiver.closed)
-        except TimeoutError:
-            receiver.abort()
-            await receiver.closed
+        await line.leave()
 
 
 async def _settle(zone: ZoneConnection, seconds: float) -> None:

@@ -34,23 +34,30 @@ class Outcomes:
     """
 
     def __init__(self) -> None:
-        # The sequences without an answer, in the order in which they were sent.
-        self._unanswered: dict[int, None] = {}
+        # The encoded actions without an answer by sequence, in the order in which they were sent.
+        self._unanswered: dict[int, bytes] = {}
         self._fates: dict[int, bool | Refusal] = {}
         # The newest public action that is known to have happened; 0 before the first one.
         self._newest = 0
         # The refusal that began the present mute.
         self._mute: Refusal | None = None
+        # The newest action that the zone had taken when the client came back, and the tick by which its outcome comes.
+        self._taken = self._until = 0
 
     def __len__(self) -> int:
         """How many actions have no answer yet."""
         return len(self._unanswered)
 
-    def sent(self, seq: int) -> None:
-        """An action was sent. Beyond 255 unanswered actions the oldest is given up: nothing could name it any more."""
-        self._unanswered[seq] = None
+    def sent(self, seq: int, action: bytes = b"") -> None:
+        """An action was sent, in this encoded form. Beyond 255 unanswered actions the oldest is given up: nothing could
+        name it any more."""
+        self._unanswered[seq] = action
         if len(self._unanswered) > _UNANSWERED_MAX:
             self._settle(next(iter(self._unanswered)), False)
+
+    def unanswered(self) -> dict[int, bytes]:
+        """Return the encoded actions without an answer by sequence, the oldest first."""
+        return dict(self._unanswered)
 
     def fate(self, seq: int) -> bool | Refusal | None:
         """Return the fate of an action. Raises LookupError for one that was never sent or is long past."""
@@ -93,6 +100,21 @@ class Outcomes:
         if newest:
             self._settle(newest, True)
             self._pass(newest)
+
+    def resumed(self, seq: int, until: int) -> None:
+        """The client has come back, and the zone has taken the actions up to this one: their outcomes come by the tick
+        `until`, or are lost."""
+        self._taken, self._until = seq, until
+
+    def lost(self, tick: int) -> list[int]:
+        """Give up the actions whose outcomes are lost at this tick; return their sequences."""
+        if not self._taken or tick < self._until:
+            return []
+        lost = [seq for seq in self._unanswered if seq <= self._taken]
+        for seq in lost:
+            self._settle(seq, False)
+        self._taken = 0
+        return lost
 
     def _pass(self, newest: int) -> None:
         """Settle all actions before `newest`, which has happened: they cannot happen any more."""

@@ -7,14 +7,16 @@ the client frame, or at once by `flush`.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import NamedTuple, cast
 
 from zoneserver.protocol import decoding, messages
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import (
     DEFLATE,
+    RESUME,
     WATCH,
+    WHOLE,
     Answered,
     Bye,
     Goodbye,
@@ -23,18 +25,30 @@ from zoneserver.protocol.messages import (
     Ping,
     Pong,
     Refusal,
+    Resume,
     Told,
     Welcome,
 )
 from zoneserver.protocol.values import Value, encode_action
 
-__all__ = ["ClientProtocol"]
+__all__ = ["ClientProtocol", "Returning"]
 
 # A server that expects TLS either closes the connection when it gets something else, or sends an alert first.
 _TLS_ALERT = b"\x15\x03"
+# The head of an ACT takes up to 16 bytes: array header, op, sequence and the array header of the actions.
+_ACT_HEAD_BYTES = 16
 # A client ignores messages that only later servers send.
 _UNKNOWN_OPS = range(max(Op) + 1, 128)
 _ASKS_FOR_TLS = "the connection ended without an answer; if the server requires TLS, connect with --tls (or tls=...)"
+
+
+class Returning(NamedTuple):
+    """What a client shows to come back to its player: the `token` and the `epoch` of the last WELCOME, and the newest
+    tick that it has."""
+
+    token: bytes
+    epoch: int
+    tick: int
 
 
 class ClientProtocol(asyncio.Protocol):
@@ -44,6 +58,11 @@ class ClientProtocol(asyncio.Protocol):
     payloads, because a client that only compares or forwards them need not decode them. With `deflate` the
     server is asked to deflate them; the methods still get them inflated. With `watch` the client gets the frames, and
     has no player. `game_version` is the version of the game that the client was written for, empty for any.
+
+    With `resume` the player stays in the zone for a while when the connection is lost, if `welcome.resume` is not None.
+    A new object with `returning` then comes back to the player: its WELCOME says the newest sequence that the zone has
+    taken, and `send_action` sends later actions again. With `whole` it gets all frames since the tick of `returning`,
+    as long as the server has them, even if a snapshot is shorter.
 
     A subclass may use `loop`, `transport`, `is_lost` and `record_end`, and override `send_hello` and `on_payload`.
     """
@@ -56,32 +75,41 @@ class ClientProtocol(asyncio.Protocol):
         deflate: bool = False,
         watch: bool = False,
         game_version: str = "",
+        resume: bool = False,
+        whole: bool = False,
+        returning: Returning | None = None,
     ) -> None:
         for what, text in ("a name", name), ("the version of a game", game_version):
             if not isinstance(text, str):
                 raise TypeError(f"{what} must be a str, not {text!r:.40}")
         self.name = name
         self.welcome: Welcome | None = None
-        """The server's answer to our HELLO; None until it arrives."""
+        """The server's answer to our HELLO or RESUME; None until it arrives."""
         self.bye: Bye | None = None
         """Why the connection ended; None while it is open. It is the BYE of the server if there was one."""
         self.received_bytes = 0
         """Bytes received from the socket, framing included."""
         self.next_seq = 1
-        """The sequence of the next action."""
+        """The sequence of the next action. WELCOME sets it where the zone knows the player already."""
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
         """Set by `connection_made`."""
         self._is_tls = False
         self.is_lost = False
         """True after `connection_lost`: the transport must not be used any more."""
-        self._options = (DEFLATE,) * deflate + (WATCH,) * watch
+        self._options = (DEFLATE,) * deflate + (WATCH,) * watch + (RESUME,) * resume + (WHOLE,) * whole
         # Encoded here, so that a name that cannot be sent raises an error in the caller.
-        self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, self._options, game_version).encode()
+        rest = self._options, game_version
+        if returning is None:
+            self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, *rest).encode()
+        else:
+            self._hello = Resume(messages.PROTOCOL_VERSION, name, *returning, *rest).encode()
         self._deframer = Deframer(messages.SERVER_PAYLOAD_BYTES)
         # The encoded actions of the current client frame, and their total size.
         self._actions: list[bytes] = []
         self._actions_bytes = 0
+        # The most bytes of actions in one packet. WELCOME sets it.
+        self._action_bytes_max = 0
         self._flush_handle: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
 
@@ -134,16 +162,31 @@ class ClientProtocol(asyncio.Protocol):
 
         Raises TypeError for a value that cannot be encoded, ValueError for an action that fits in no packet.
         """
+        return self.send_action(self.encoded(kind, *arguments))
+
+    def encoded(self, kind: str, *arguments: Value) -> bytes:
+        """Return an action for `send_action`. Raises as `act` does."""
         if self.welcome is None:
             raise RuntimeError("act() was called before the server's WELCOME")
         if self.welcome.slot is None:
             raise RuntimeError("a watcher has no player and cannot act; connect with a name, and without watch=True")
         action = encode_action(kind, *arguments)
-        # The head of an ACT takes up to 16 bytes: array header, op, sequence and the array header of the actions.
-        bytes_max = self.welcome.payload_bytes_max - 16
-        if len(action) > bytes_max:
-            raise ValueError(f"the action {kind!r} takes {len(action)} bytes; a packet holds {bytes_max}")
-        if len(self._actions) == self.welcome.actions_max or self._actions_bytes + len(action) > bytes_max:
+        if len(action) > self._action_bytes_max:
+            text = f"the action {kind!r} takes {len(action)} bytes; a packet holds {self._action_bytes_max}"
+            raise ValueError(text)
+        return action
+
+    def send_action(self, action: bytes, seq: int | None = None) -> int:
+        """Add an encoded action to this client frame; return its sequence.
+
+        With `seq` it goes out under that sequence, which must be above all before: so an action is sent again that the
+        zone had not taken when the connection was lost.
+        """
+        assert self.welcome is not None
+        if seq is not None:
+            self.skip_to(seq)
+        is_full = self._actions_bytes + len(action) > self._action_bytes_max
+        if len(self._actions) == self.welcome.actions_max or is_full:
             self.flush()
         self._actions.append(action)
         self._actions_bytes += len(action)
@@ -152,6 +195,12 @@ class ClientProtocol(asyncio.Protocol):
             self._flush_handle = self.loop.call_at(frame_end, self.flush)
         self.next_seq += 1
         return self.next_seq - 1
+
+    def skip_to(self, seq: int) -> None:
+        """Let the next action have this sequence, if it is above all before."""
+        if seq > self.next_seq:
+            self.flush()
+            self.next_seq = seq
 
     def flush(self) -> None:
         """End the client frame: send all its actions as one packet."""
@@ -184,7 +233,7 @@ class ClientProtocol(asyncio.Protocol):
     # --- For subclasses in any package ------------------------------------------------------------
 
     def send_hello(self) -> None:
-        """Send HELLO. Called once, when the connection is open."""
+        """Send HELLO or RESUME. Called once, when the connection is open."""
         self.send(self._hello)
 
     def on_payload(self, payload: bytes) -> None:
@@ -236,6 +285,9 @@ class ClientProtocol(asyncio.Protocol):
                 if (welcome.slot is None) != (WATCH in self._options):
                     raise ValueError("it gave a watcher a slot, or a player none")
                 self.welcome = welcome
+                self._action_bytes_max = welcome.payload_bytes_max - _ACT_HEAD_BYTES
+                if welcome.resume is not None:
+                    self.next_seq = welcome.resume.seq + 1
                 self.on_welcome(welcome)
             case Refusal() as refusal:
                 self.on_refused(refusal)

@@ -11,7 +11,8 @@ from zoneclient.clock import Clock
 from zoneclient.errors import ZoneClosedError
 from zoneclient.protocol import ClientProtocol
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.messages import Bye, Op, Pong, Welcome, op_of
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Bye, Op, Pong, Snapshot, Tick, Welcome, op_of
 
 __all__ = ["MESSAGE_BYTES", "PING_SECONDS", "SILENT_SECONDS_MAX", "Receiver"]
 
@@ -26,6 +27,8 @@ PING_SECONDS = 2.0
 """The client sends a PING this often, unless one is unanswered."""
 SILENT_SECONDS_MAX = 30.0
 """A server that sends nothing for so long, not even a PONG, is gone."""
+RETURN_SECONDS = 10.0
+"""The same for a player who may come back, for whom the server does not wait as long as that."""
 # The messages that wait for the program, in their order. The others are read when they arrive.
 _WAITING_OPS = {Op.SNAPSHOT, Op.TICK, Op.REFUSED, Op.TOLD, Op.ANSWERED}
 
@@ -113,7 +116,12 @@ class Receiver(ClientProtocol):
 
     def fail(self, text: str) -> Bye:
         """End the connection, because the server has sent something wrong; return that as a reason."""
-        return self._end(CloseReason.PROTOCOL_ERROR, f"from the server: {text}")
+        reason = Bye(str(CloseReason.PROTOCOL_ERROR), f"from the server: {text}", False)
+        self.record_end(reason)
+        self._is_leaving = True
+        self._discard()
+        self.abort()
+        return reason
 
     def take(self) -> tuple[bytes, float]:
         """Return the oldest waiting payload, and when it arrived."""
@@ -122,6 +130,28 @@ class Receiver(ClientProtocol):
         if len(self.waiting) <= _WAITING_MAX // 2 and self.waiting_bytes <= _WAITING_BYTES_MAX // 2:
             self.resume()
         return item
+
+    def newest_tick(self) -> int | None:
+        """Return the tick of the newest frame or snapshot that waits; None if none waits. Raises ValueError."""
+        for payload, _ in reversed(self.waiting):
+            inflated = self.inflate(payload) if op_of(payload) == Op.DEFLATED else payload
+            if op_of(inflated) in {Op.SNAPSHOT, Op.TICK}:
+                message = decode_server(inflated)
+                assert isinstance(message, Snapshot | Tick)
+                return message.tick
+        return None
+
+    def follow(self, former: Receiver) -> None:
+        """Hand out what the lost connection `former` has left, then our WELCOME, then what comes."""
+        assert self.welcome is not None
+        self.clock.follow(former.clock)
+        self._prepend(self.welcome.encode(), time.monotonic())
+        for payload, arrived in reversed(former.waiting):
+            self._prepend(payload, arrived)
+        former._discard()
+        # A task that waits for a message waits for one of this connection from now on.
+        former.arrived.set()
+        self.arrived.set()
 
     def resume(self) -> None:
         """Continue reading if it is paused."""
@@ -138,6 +168,10 @@ class Receiver(ClientProtocol):
         if len(self.waiting) >= _WAITING_MAX or self.waiting_bytes >= _WAITING_BYTES_MAX:
             self._pause()
 
+    def _prepend(self, payload: bytes, arrived: float) -> None:
+        self.waiting.appendleft((payload, arrived))
+        self.waiting_bytes += MESSAGE_BYTES + len(payload)
+
     def _pause(self) -> None:
         if not self._is_paused and not self.is_lost:
             self._is_paused = True
@@ -146,14 +180,6 @@ class Receiver(ClientProtocol):
     def _discard(self) -> None:
         self.waiting.clear()
         self.waiting_bytes = 0
-
-    def _end(self, code: CloseReason, text: str) -> Bye:
-        reason = Bye(str(code), text, code.retry)
-        self.record_end(reason)
-        self._is_leaving = True
-        self._discard()
-        self.abort()
-        return reason
 
     def _send_ping(self, waiter: asyncio.Future[float] | None = None) -> int:
         self._pings_sent += 1
@@ -167,8 +193,12 @@ class Receiver(ClientProtocol):
             return
         # While nothing is read, nothing can be heard, and a PONG would come late.
         if not self._is_paused:
-            if self._silent_pings * PING_SECONDS >= SILENT_SECONDS_MAX:
-                self._end(CloseReason.CONNECTION_LOST, f"the server has sent nothing for {SILENT_SECONDS_MAX:g} s")
+            may_return = self.welcome is not None and self.welcome.resume is not None
+            patience_seconds = RETURN_SECONDS if may_return else SILENT_SECONDS_MAX
+            if self._silent_pings * PING_SECONDS >= patience_seconds:
+                text = f"the server has sent nothing for {patience_seconds:g} s"
+                self.record_end(Bye(str(CloseReason.CONNECTION_LOST), text, True))
+                self.abort()
                 return
             self._silent_pings += 1
             if not self._pings:

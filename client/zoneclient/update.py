@@ -49,18 +49,24 @@ class Update:
     """The answers to our own private actions since the last update, each with `seq` and `values`."""
     resynced: bool = False
     """True when ticks were skipped and their events are lost: at the start, and after falling far behind."""
+    resumed: bool = False
+    """True in the first update after the connection was lost and the client came back."""
+    missed: int = 0
+    """How many ticks the client has only the outcome of: their events are lost. 0 in the first update."""
 
 
 def merged(updates: Sequence[Update]) -> Update:
     """The last of these updates, in place of all: with everybody who came and went, and without what happened.
 
     >>> first, last = Update(1, 1.0, {0: "ann", 1: "bob"}, {}), Update(2, 0.5, {1: "cid"}, {1: "bob"})
-    >>> merged([first, last]).joined, merged([first, last]).left
-    ({0: 'ann', 1: 'cid'}, {})
+    >>> merged([first, last]).joined, merged([first, last]).left, merged([first, last]).missed
+    ({0: 'ann', 1: 'cid'}, {}, 2)
     """
     joined: dict[int, str] = {}
     left: dict[int, str] = {}
     for update in updates:
         left |= {slot: name for slot, name in update.left.items() if joined.pop(slot, None) is None}
         joined |= update.joined
-    return Update(updates[-1].tick, updates[-1].dilation, joined, left, resynced=True)
+    resumed = any(update.resumed for update in updates)
+    missed = sum(update.missed if update.resynced else 1 for update in updates)
+    return Update(updates[-1].tick, updates[-1].dilation, joined, left, resynced=True, resumed=resumed, missed=missed)

@@ -14,6 +14,7 @@ from helpers.worlds import zone_info
 from helpers.zone_connections import HOST
 from zoneclient.connection import ZoneConnection
 from zoneclient.console import Console
+from zoneclient.line import Line
 from zoneclient.receiver import Receiver
 from zoneclient.update import Event, Update
 
@@ -118,7 +119,10 @@ async def test_watching_console_shows_and_cannot_act(open_server: OpenServer) ->
 def watching() -> Console:
     """A console without a server."""
     welcome = Welcome(2, None, 0, zone_info(100, 100), 1024, 16)
-    return Console(ZoneConnection(Receiver("", b"", watch=True), welcome))
+    line = Line("", 0, None, 1.0, resume=False, name="", ticket=b"", watch=True)
+    line.receiver = Receiver("", b"", watch=True)
+    line.receiver.welcome = welcome
+    return Console(ZoneConnection(line))
 
 
 async def test_update_lines_escape_control_characters() -> None:

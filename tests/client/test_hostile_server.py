@@ -28,7 +28,7 @@ async def test_refusals_without_end_end_the_connection(cleanup: contextlib.Async
     async with client.connect(HOST, port, name="ann") as zone:
         with pytest.raises(client.ZoneError, match=r"PROTOCOL_ERROR: .* came without a frame"):
             await anext(zone)
-        assert zone._private == []
+        assert not zone._private
         assert not zone._receiver.waiting
 
 

@@ -11,6 +11,7 @@ import pytest
 import zoneclient as client
 from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
+from helpers.waiting import until
 from helpers.worlds import zone_info
 from helpers.zone_connections import (
     FIRST,
@@ -22,15 +23,23 @@ from helpers.zone_connections import (
     serve_bytes,
     updates_to,
 )
-from zoneclient.protocol import ClientProtocol
+from zoneclient.protocol import ClientProtocol, Returning
 from zoneclient.update import Event
 
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.compression import deflate
+from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import Bye, Deflated, Welcome
+from zoneserver.protocol.messages import Bye, Deflated, Tick, Welcome
 from zoneserver.protocol.values import ACTIONS_PER_PACKET, encode_action
+
+
+def tick_of(payload: bytes) -> int:
+    message = decode_server(payload)
+    assert isinstance(message, Tick)
+    return message.tick
+
 
 # The client reserves 16 bytes of each packet for the head of an ACT.
 ACTION_BYTES_MAX = 1024 - 16
@@ -259,3 +268,45 @@ async def test_name_that_cannot_be_encoded_raises_before_connecting(open_server:
     with pytest.raises(ValueError, match=r"."):
         async with client.connect(HOST, server.port, name="\ud800", timeout=0.5):
             pytest.fail("the player was admitted")
+
+
+async def test_new_connection_comes_back_to_the_player_and_sends_an_action_again(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=100)
+    loop = asyncio.get_running_loop()
+    ticks: list[int] = []
+
+    class Player(ClientProtocol):
+        def on_tick(self, payload: bytes) -> None:
+            ticks.append(tick_of(payload))
+
+    def taken() -> int:
+        return next(player._seq for player in server.zone._by_ref.values())
+
+    def player(**settings: Any) -> Player:
+        return Player("ann", resume=True, **settings)
+
+    _, ann = await loop.create_connection(player, HOST, server.port)
+    await until(lambda: ticks)
+    assert ann.welcome is not None
+    assert ann.welcome.resume is not None
+    ann.act("say", "one")
+    ann.flush()
+    await until(lambda: taken() == 1)
+    lost = ann.encoded("say", "two")
+    ann.abort()
+    await until(lambda: ann.bye)
+    token, _, epoch, _ = ann.welcome.resume
+    tick = ticks[-1]
+    _, again = await loop.create_connection(
+        lambda: player(returning=Returning(token, epoch, tick), whole=True), HOST, server.port
+    )
+    await until(lambda: again.welcome)
+    assert again.welcome is not None
+    assert again.welcome.resume is not None
+    assert (again.welcome.slot, again.welcome.resume.seq, again.next_seq) == (ann.welcome.slot, 1, 2)
+    assert again.send_action(lost, 2) == 2
+    assert again.send_action(lost, 9) == 9, "a sequence may be left out"
+    await until(lambda: taken() == 9)
+    assert ticks == list(range(ticks[0], ticks[-1] + 1))
+    again.leave()
+    await until(lambda: again.bye)
