@@ -151,10 +151,13 @@ class World:
         for column in self._columns():
             column[slot] = 0
         # Free slots at the end are dropped, so that worlds with equal holders have equal columns.
-        while self.holders and self.holders[-1] is None:
-            self.holders.pop()
+        holders, end = self.holders, len(self.holders)
+        while end and holders[end - 1] is None:
+            end -= 1
+        if end < len(holders):
+            del holders[end:]
             for column in self._columns():
-                column.pop()
+                del column[end:]
 
     def move(self, slot: int, vx: int, vy: int) -> None:
         """Sets the velocity, in steps; the motion goes on from the present position. Raises ValueError if the velocity
