@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from zoneserver.support.unicode_text import is_unicode
 from zoneserver.zone.link import Join
 from zoneserver.zone.rules import Player, Rules
 
@@ -37,37 +38,70 @@ def encode_saved(saved: object) -> str:
     """The JSON text of what `to_save` returned. Raises TypeError or ValueError with the place in the value."""
     if not isinstance(saved, dict):
         raise TypeError(f"to_save returned {_kind(saved)}: it must return a dict, or None")
-    _check(saved, "to_save()", 0)
+    _check(saved, ("to_save()",), SAVED_BYTES_MAX)
     text = json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > SAVED_BYTES_MAX:
-        raise ValueError(f"to_save() is {size:,} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
+        raise _is_too_large(f"{size:,}")
     return text
 
 
 # A value with more levels than this is taken for one that contains itself.
 _DEPTH_MAX = 100
 
+# The way to a value: what to_save returned, then the keys and the indexes.
+_Place = tuple[Any, ...]
 
-def _check(value: object, place: str, depth: int) -> None:
-    """Raises TypeError or ValueError for a value that JSON cannot hold, or would return as another value."""
-    if depth > _DEPTH_MAX:
-        raise ValueError(f"{place[:80]}... is nested too deeply")
+
+def _check(value: object, place: _Place, room: int) -> int:
+    """Raises TypeError or ValueError for a value that JSON cannot hold, or would return as another value.
+
+    Returns what is left of `room` bytes, and raises ValueError when nothing is left: a value that is far too large is
+    refused before its text is made.
+    """
+    if len(place) > _DEPTH_MAX + 1:
+        raise ValueError(f"{_shown(place[:8])}... is nested too deeply")
+    parts: Iterable[tuple[Any, object]] = ()
     if isinstance(value, dict):
-        for key, element in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"{place} has the key {key!r:.40}, {_kind(key)}: keys are texts in JSON")
-            if not isinstance(element, str | int | None):
-                _check(element, f"{place}[{key!r:.40}]", depth + 1)
+        parts = value.items()
+        room = _check_texts(value, place, room)
     elif isinstance(value, list | tuple):
-        for index, element in enumerate(value):
-            if not isinstance(element, str | int | None):
-                _check(element, f"{place}[{index}]", depth + 1)
+        parts = enumerate(value)
+    elif isinstance(value, str):
+        room = _check_texts((value,), place, room)
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{place} is {value}: JSON has no such number")
-    elif not isinstance(value, str | int | None):
-        raise TypeError(f"{place} is {_kind(value)}: JSON cannot hold it")
+            raise ValueError(f"{_shown(place)} is {value}: JSON has no such number")
+    elif not isinstance(value, int | None):
+        raise TypeError(f"{_shown(place)} is {_kind(value)}: JSON cannot hold it")
+    for key, part in parts:
+        room = (room if isinstance(part, int | None) else _check(part, (*place, key), room)) - 1
+        if room < 0:
+            raise _is_too_large(f"more than {SAVED_BYTES_MAX:,}")
+    return room
+
+
+def _check_texts(texts: Iterable[object], place: _Place, room: int) -> int:
+    """Checks a text or the keys of a dict. Returns what is left of `room`."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{_shown(place)} has the key {text!r:.40}, {_kind(text)}: keys are texts in JSON")
+        if not is_unicode(text):
+            raise ValueError(f"{_shown(place)} has the text {text!r:.40}, which is no Unicode: JSON cannot hold it")
+        room -= len(text)
+    if room < 0:
+        raise _is_too_large(f"more than {SAVED_BYTES_MAX:,}")
+    return room
+
+
+def _shown(place: _Place) -> str:
+    """The place for people, as `to_save()['items'][1]`."""
+    returned, *keys = place
+    return f"{returned}{''.join(f'[{key!r:.40}]' for key in keys)}"
+
+
+def _is_too_large(size: str) -> ValueError:
+    return ValueError(f"to_save() is {size} bytes as JSON: at most {SAVED_BYTES_MAX:,} are saved of a player")
 
 
 def _kind(value: object) -> str:
