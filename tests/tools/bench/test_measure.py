@@ -13,6 +13,11 @@ from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 
 
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zonetools.bench.measure._SETTLE_SECONDS", 0.2)
+
+
 @one_loop
 async def test_measure_alternates_server_and_floor() -> None:
     logged: list[str] = []
