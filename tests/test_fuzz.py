@@ -29,8 +29,8 @@ from zoneserver.zone.frame_history import History
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
-EXAMPLES = {"framing": 600, "decoding": 1500, "replica": 1000, "client": 600, "session": 600, "gateway": 300}
-"""How many inputs a test generates, without randomness: at most a second for each target."""
+EXAMPLES = {"framing": 300, "decoding": 700, "replica": 500, "client": 300, "session": 300, "gateway": 150}
+"""How many inputs a test generates, without randomness: half a second for each target. `make fuzz` generates more."""
 
 
 def seeds_of(name: str) -> list[bytes]:
