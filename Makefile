@@ -7,46 +7,44 @@ FUZZ := $(VENV)/fuzz
 FUZZ_TIME ?= 60s
 TARGET ?= all
 
-.PHONY: demo test fuzz soak compare picture check bench format clean
+.PHONY: help demo test fuzz soak compare picture check bench format clean
 
-# The live demo, until Ctrl-C or for DURATION=30s: a server, 1,000 bots, the dashboard.
-demo: $(READY)
+help: ## list what make can do
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+demo: $(READY) ## a server, 1,000 bots and the dashboard, until Ctrl-C; or DURATION=30s BOTS=200
 	@$(BIN)/python -m zonetools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
 
-# Three ways to deliver, the same bots against each: a table, and compare.html with plots.
-compare: $(READY)
+compare: $(READY) ## three ways to deliver against the same bots: a table and compare.html
 	@$(BIN)/python -m zonetools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))
 
-# The dashboard of README.md, docs/dashboard.svg, drawn anew from a minute of a real run.
-picture: $(READY)
+picture: $(READY) ## draw the dashboard of README.md anew, from a minute of a real run
 	@$(BIN)/python -m zonetools.picture docs/dashboard.svg
 
 # In four processes: most tests wait for something more than they work.
-test: $(READY)
+test: $(READY) ## the test suite
 	$(BIN)/python -m pytest -n 4
 
-# Bytes of every kind into everything that reads bytes: make fuzz FUZZ_TIME=1h TARGET=gateway
-fuzz: $(FUZZ)
+fuzz: $(FUZZ) ## bytes of every kind into everything that reads bytes; FUZZ_TIME=1h TARGET=gateway
 	PYTHONPATH=tests $(BIN)/python -m fuzz --time $(FUZZ_TIME) $(TARGET)
 
-check: $(READY)
+check: $(READY) ## the linter, the formatter and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The server beside the floor, and its pieces: some minutes on both cores, best with nothing else running.
-bench: $(READY)
+bench: $(READY) ## measure the server beside the floor that the kernel sets, on both cores; some minutes
 	@$(BIN)/python -m zonetools.bench
 
-format: $(READY)
+format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The promises of PROMISES.md, measured: some minutes, or less than one with QUICK=1.
-soak: $(READY)
+soak: $(READY) ## measure the promises of PROMISES.md; some minutes, or less than one with QUICK=1
 	$(BIN)/python -m zonetools.soak $(if $(QUICK),--quick)
 
-clean:
+clean: ## remove the virtual environment
 	rm -rf $(VENV) .fuzz
 
 # uvloop has no wheel for every system: without it the server runs on asyncio.

@@ -13,7 +13,7 @@ import pytest
 from fuzz import targets
 from fuzz.engines import CORPUS, FAILED, NAMES, Run
 from fuzz.inputs import inputs, seeds
-from fuzz.scripts import RECIPE, UNPACKABLE, payload_of
+from fuzz.scripts import GOLDEN, RECIPE, UNPACKABLE, payload_of
 from fuzz.targets import TARGETS
 from hypothesis import given, settings
 from zoneclient.errors import DivergedError
@@ -29,12 +29,18 @@ from zoneserver.zone.frame_history import History
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
-EXAMPLES = {"framing": 600, "decoding": 1500, "replica": 1000, "client": 600, "session": 600, "gateway": 300}
-"""How many inputs a test generates, without randomness: at most a second for each target."""
+EXAMPLES = {"framing": 300, "decoding": 700, "replica": 500, "client": 300, "session": 300, "gateway": 150}
+"""How many inputs a test generates, without randomness: half a second for each target. `make fuzz` generates more."""
+
+
+def seeds_of(name: str) -> list[bytes]:
+    """The seeds of a target. Each seed for the gateway takes a gateway of its own: most of the recipes are left out."""
+    found = seeds(name)
+    return found if name != "gateway" else found[: len(GOLDEN)] + found[len(GOLDEN) : -8 : 7] + found[-8:]
 
 
 def run_seeds(name: str) -> int:
-    return sum(TARGETS[name](seed) for seed in seeds(name))
+    return sum(TARGETS[name](seed) for seed in seeds_of(name))
 
 
 def test_every_target_is_fuzzed() -> None:
@@ -48,9 +54,10 @@ def test_kept_input_that_once_failed_passes(path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_messages_break_no_promise(name: str) -> None:
-    frames = run_seeds(name)
-    assert frames >= len(seeds(name))
-    assert frames == run_seeds(name), "equal inputs ran different numbers of frames"
+    found = seeds_of(name)
+    frames = list(map(TARGETS[name], found))
+    assert sum(frames) >= len(found)
+    assert list(map(TARGETS[name], found[::5])) == frames[::5], "equal inputs ran different numbers of frames"
 
 
 @pytest.mark.parametrize("name", NAMES)

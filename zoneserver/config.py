@@ -140,7 +140,10 @@ def check_secret(secret: bytes) -> None:
 
 
 def parse_store(text: str) -> str:
-    """Returns the name of a store unchanged. Raises ValueError for a database that is not supported."""
+    """Returns the name of a store unchanged. Raises ValueError for a database that is not supported, and for a name
+    that almost means the memory."""
+    if text != "memory:" and text.strip().strip(":").lower() == "memory":
+        raise ValueError(f"{text!r} is almost the store in memory: write memory: for it, or ./{text} for a file")
     scheme, separator, _ = text.partition("://")
     if separator and scheme not in {"postgresql", "postgres"}:
         raise ValueError(

@@ -87,7 +87,25 @@ def reset(self): ..."""
         ("stats = {'hp': 0.5}", "stats has 'hp': 0.5"),
         ("name = 7", "name is 7: it must be a printable str of at most 64 bytes"),
         ("@action\ndef go(self, player, way: list): ...", "Game.go(way) is annotated <class 'list'>"),
-        ("@action\ndef go(self, player, way): ...", "Game.go(way) is annotated"),
+        ("@action\ndef go(self, player, way): ...", "Game.go(way) has no annotation that says what is sent for it"),
+        ("@command\ndef give(self, player): ...", "Game.give(player) has no annotation that says what is sent for it"),
+        ("@action\ndef go(self, way: int): ...", "Game.go takes way: int first: it must take the player before"),
+        ("@property\ndef board(self): return {}", "board is a property: it must be a dict of names and first values"),
+        ("version = '\\ud800'", "version of the game is '\\ud800': a text that clients are told must be Unicode"),
+        (
+            "settings = {'motto': '\\ud800'}",
+            "settings has 'motto': '\\ud800': a default must be an int, a finite float",
+        ),
+        ("events = {'\\ud800': ()}", "events['\\ud800']['name'] of the game is '\\ud800'"),
+        (
+            "@action\ndef say(self, player, text: str = '\\ud800'): ...",
+            "actions['say']['parameters']['text']['default'] of the game is '\\ud800'",
+        ),
+        (
+            "settings = {f's{n}': 'x' * 1000 for n in range(80)}",
+            "bytes as JSON, most of them for its settings, and clients are told at most 65,471",
+        ),
+        ("def __init__(self):\n    self.stats = {'hp': 'x'}", "stats has 'hp': 'x'"),
         ("@action\ndef go(self, player, way: 'Way'): ...", "an annotation of Game.go cannot be evaluated"),
         ("@action\ndef go(self, player, *way: int): ...", "Game.go(way): actions and commands take a fixed number"),
         (
@@ -138,7 +156,18 @@ def reset(self): ..."""
         ("def on_join(self, player):\n    player.place(-1, 0)", "tick 1: on_join raised ValueError"),
         ("def on_leave(self, player):\n    self.nobody", "on_leave raised AttributeError"),
         ("def on_tick(self):\n    1 / 0", f"rules raised {TICKS} times in total"),
-        ("@action\ndef go(self, player):\n    player['hp'] = 1", "raised KeyError: 'hp' (checked_"),
+        (
+            "stats = {'gold': 1}\n@action\ndef go(self, player):\n    player['hp'] = 1",
+            "raised KeyError: \"player has no stat 'hp': it has gold\" (checked_",
+        ),
+        (
+            "board = {'round': 1}\ndef on_tick(self):\n    self.board['rounds'] += 1",
+            "raised KeyError: \"the board has no entry 'rounds': it has round\" (checked_",
+        ),
+        (
+            "settings = {'coins': 1}\ndef on_tick(self):\n    self.setting['coin']",
+            "raised KeyError: \"the game has no setting 'coin': it has coins\" (checked_",
+        ),
         ("def on_tick(self):\n    self.emit('now', int(time.time()))", "tick 1: equal input gave other bytes"),
         ("def on_tick(self):\n    self.emit('now', int(clock()) // 1000)", "tick 1: equal input gave other bytes"),
         ("def on_tick(self):\n    self.emit('dice', random.random())", "equal input gave other bytes"),
@@ -174,6 +203,22 @@ def test_check_describes_every_kind_of_argument_and_the_declared_events(
         "fine nothing is wrong with it",
     ):
         assert words in text
+
+
+def test_check_names_the_actions_that_no_trial_player_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = """\
+kinds = {"coin": {}}
+@action
+def take(self, player, coin: Thing): ...
+@action
+def say(self, player): ...
+@action
+def never(self, player): raise Refused("NO")"""
+    code, *lines = check(body, tmp_path, monkeypatch, capsys)
+    assert code == "0"
+    assert lines[-2] == "untried  take: no player of the trial got as far as the rule; test it"
 
 
 def test_check_prints_all_problems_at_once(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.loops import one_loop
 from helpers.pki import Pki
 from helpers.processes import Family
 from helpers.servers import OpenServer
@@ -52,6 +53,7 @@ async def run(family: Family, *command: str) -> tuple[int, str, str]:
     return await asyncio.to_thread(family.run, *command)
 
 
+@one_loop
 async def test_console_client_joins_by_tls_with_a_ticket_of_its_own(
     guarded: ZoneServer, pki: Pki, secret_file: str, family: Family
 ) -> None:
@@ -70,6 +72,7 @@ async def test_console_client_joins_by_tls_with_a_ticket_of_its_own(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
+@one_loop
 async def test_console_client_tells_in_one_line_why_it_cannot_join(
     flags: list[str], words: str, guarded: ZoneServer, pki: Pki, family: Family
 ) -> None:
@@ -145,6 +148,7 @@ async def test_client_without_tls_asks_whether_the_server_requires_it(answer: by
 
 
 @pytest.mark.parametrize("zone", [[], ["--zone", "plaza"]], ids=["from the server", "from a flag"])
+@one_loop
 async def test_swarm_joins_by_tls_with_tickets(
     zone: list[str], guarded: ZoneServer, pki: Pki, secret_file: str, family: Family
 ) -> None:
@@ -158,6 +162,7 @@ async def test_swarm_joins_by_tls_with_tickets(
     assert SECRET.decode() not in out
 
 
+@one_loop
 async def test_swarm_without_the_name_of_the_zone_asks_for_it(
     guarded: ZoneServer, secret_file: str, family: Family
 ) -> None:
@@ -173,6 +178,7 @@ async def test_swarm_without_the_name_of_the_zone_asks_for_it(
     [([], "if the server requires TLS, connect with --tls"), (["--tls"], "name the authority's certificate with")],
     ids=["plain", "unknown authority"],
 )
+@one_loop
 async def test_swarm_reports_why_no_bot_comes_in(
     flags: list[str], words: str, guarded: ZoneServer, family: Family
 ) -> None:
@@ -183,6 +189,7 @@ async def test_swarm_reports_why_no_bot_comes_in(
     assert (code, words in errors) == (1, True), errors
 
 
+@one_loop
 async def test_hostile_bots_bring_tickets_too(open_server: OpenServer, secret_file: str, family: Family) -> None:
     server = await open_server(Plaza, secret=SECRET)
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port))

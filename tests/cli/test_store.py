@@ -127,13 +127,22 @@ def test_show_config_shows_no_password(capsys: pytest.CaptureFixture[str], monke
     assert re.search(r"^store-interval = \S+ +# default$", shown, re.MULTILINE)
 
 
-def test_store_that_makes_no_sense_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("store", "text"),
+    [
+        (
+            "mysql://db/game",
+            "there is no store mysql://: name a file for SQLite, postgresql://user@host/database, or memory:",
+        ),
+        (":memory:", "':memory:' is almost the store in memory: write memory: for it, or ./:memory: for a file"),
+        ("memory", "'memory' is almost the store in memory: write memory: for it, or ./memory for a file"),
+    ],
+)
+def test_store_that_makes_no_sense_is_wrong_usage(store: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["run", "--store", "mysql://db/game"])
+        main(["run", "--store", store])
     assert ended.value.code == 2
-    assert "there is no store mysql://: name a file for SQLite, postgresql://user@host/database, or memory:" in (
-        capsys.readouterr().err
-    )
+    assert text in capsys.readouterr().err
 
 
 def test_store_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway, stalled
+from helpers.loops import one_loop
 from helpers.noisy_games import SMALL, Loud, Noisy
 from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
@@ -111,7 +112,7 @@ async def test_client_that_reads_again_gets_the_shorter_of_frames_and_snapshot(
     assert follower.snapshots == 1 + snapshots
 
 
-@pytest.mark.asyncio(loop_factories=["asyncio"])  # it takes seconds, and the loop has no part in it
+@one_loop
 async def test_default_limits_notice_a_stall_before_tcp_drops_the_connection(
     open_server: OpenServer, connect: Connect
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -68,12 +69,14 @@ class Terminal:
             self._read(0.1)
         self.output = self.output[found.end() :]
 
-    def wait_until_stalled(self) -> None:
-        """Read no more, and return when the terminal takes nothing more from the program."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while select.select([], [self._slave], [], 0)[1]:
-            assert time.monotonic() < deadline, "the terminal still takes what the program writes"
-            time.sleep(0.02)
+    def fill(self) -> None:
+        """Read no more, and fill the terminal: it takes nothing more from the program."""
+        filler = os.open(os.ttyname(self._slave), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(filler, b" ")
+        os.close(filler)
+        assert not select.select([], [self._slave], [], 0)[1]
 
     def wait_for_end(self) -> int:
         """Read until the program has ended; return its exit code."""

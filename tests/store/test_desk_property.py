@@ -133,7 +133,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, min_size=40, max_size=80))
 def test_store_ends_with_the_last_value_and_no_join_sees_an_older_one(steps: list[tuple[str, Any]]) -> None:
     world = World()

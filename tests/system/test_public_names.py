@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import itertools
 from pathlib import Path
@@ -21,6 +22,7 @@ ERRORS = ["ActionRefusedError", "DivergedError", "JoinRefusedError", "ZoneClosed
 PLAY = ["Behaviour", "Bot", "Event", "Replica", "Update", "ZoneConnection", "connect"]
 
 
+@functools.cache
 def docstrings(package: str) -> dict[str, str]:
     """The docstrings of the classes, functions and constants at the top level of a package's modules."""
     found = {}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers.loops import one_loop
 from helpers.markdown import Page
 
 from zoneserver import Rules, ZoneServer
@@ -79,6 +80,7 @@ def test_commands_for_a_game_of_ones_own_work_as_they_stand(tmp_path: Path) -> N
     assert "5 passed" in done.stdout
 
 
+@one_loop
 async def test_swarms_for_a_game_of_ones_own_get_everything(tmp_path: Path) -> None:
     (tmp_path / "mybots.py").write_text(file_of(TESTING, "mybots.py"))
     game: dict[str, type[Rules]] = {}
@@ -92,6 +94,7 @@ async def test_swarms_for_a_game_of_ones_own_get_everything(tmp_path: Path) -> N
             assert "everybody got everything" in output
 
 
+@one_loop
 async def test_first_client_hears_itself(tmp_path: Path) -> None:
     (tmp_path / "ann.py").write_text(file_of(CLIENT, "ann.py"))
     async with ZoneServer(Plaza, port=0, stats_port=None) as server:

@@ -245,7 +245,7 @@ def rules_with(hint: Any) -> Rules:
     ids=repr,
 )
 def test_unsupported_annotation_is_a_type_error_that_names_it(hint: Any) -> None:
-    with pytest.raises(TypeError, match=r"^Odd\.act\(thing\) is annotated"):
+    with pytest.raises(TypeError, match=r"^Odd\.act\(thing\) (is annotated|has no annotation)"):
         actions_of(rules_with(hint))
     with pytest.raises(TypeError):
         DrivenZone(rules_with(hint), hz=20, seed=1)

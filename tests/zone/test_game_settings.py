@@ -44,6 +44,7 @@ def test_rules_read_the_given_values_and_cannot_change_them() -> None:
         ({"pace": float("nan")}, "pace is nan: it must be a number"),
         ({"night": 1}, "night is 1: it must be true or false"),
         ({"motto": None}, "motto is None: it must be a text"),
+        ({"motto": "\ud800"}, "it must be a text in Unicode"),
     ],
 )
 def test_wrong_value_is_named(given: dict[str, Any], complaint: str) -> None:
@@ -62,7 +63,15 @@ def test_text_is_read_by_the_type_of_the_default(name: str, text: str, value: ob
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("coins", "5.0"), ("coins", ""), ("pace", "inf"), ("pace", "x"), ("night", "maybe"), ("coins", "9" * 5000)],
+    [
+        ("coins", "5.0"),
+        ("coins", ""),
+        ("pace", "inf"),
+        ("pace", "x"),
+        ("night", "maybe"),
+        ("coins", "9" * 5000),
+        ("motto", "\udcff"),
+    ],
 )
 def test_text_of_another_type_raises(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=f"^{name} is "):
@@ -82,7 +91,7 @@ def test_a_name_is_found_in_any_case_and_with_dashes() -> None:
         ([1], "settings is [1]: it must be a dict"),
         ({"max-coins": 1}, "'max-coins': the name of a setting must be letters"),
         ({1: 1}, "settings has 1: the name"),
-        ({"coins": None}, "'coins': None: a default must be an int, float, str or bool"),
+        ({"coins": None}, "'coins': None: a default must be an int, a finite float, a str of Unicode or a bool"),
         ({"coins": [1]}, "'coins': [1]: a default"),
         ({"coins": float("inf")}, "'coins': inf: a default"),
         ({"coins": 1, "Coins": 2}, "'coins' and 'Coins': ZONE_GAME_COINS would set both"),

@@ -64,18 +64,28 @@ def test_saved_text_can_be_read_by_people() -> None:
 ENDLESS: list[Any] = []
 ENDLESS.append(ENDLESS)
 
+LAUGHS: list[Any] = ["ha"]
+for _ in range(30):
+    # As text it would fill any memory.
+    LAUGHS = [LAUGHS] * 10
+
 
 @pytest.mark.parametrize(
     ("saved", "error", "text"),
     [
-        ([1], TypeError, "to_save returned of type list: it must return a dict, or None"),
+        ([1], TypeError, "to_save returned a value of type list: it must return a dict, or None"),
         ({"items": [1, {2}]}, TypeError, r"to_save\(\)\['items'\]\[1\] is of type set: JSON cannot hold it"),
         ({"by": {7: "x"}}, TypeError, r"to_save\(\)\['by'\] has the key 7, of type int: keys are texts in JSON"),
         ({"x": [float("nan")]}, ValueError, r"to_save\(\)\['x'\]\[0\] is nan: JSON has no such number"),
         ({"x": ENDLESS}, ValueError, "nested too deeply"),
-        ({"x": "\ud800"}, ValueError, "surrogates not allowed"),
+        ({"x": [1, "\ud800"]}, ValueError, r"to_save\(\)\['x'\]\[1\] has the text '\\ud800', which is no Unicode"),
+        ({"x": {"\ud800": 1}}, ValueError, r"to_save\(\)\['x'\] has the text '\\ud800', which is no Unicode"),
         ({"x": 10**5000}, ValueError, "digits"),
-        ({"x": "y" * SAVED_BYTES_MAX}, ValueError, r"to_save\(\) is 262,152 bytes as JSON: at most 262,144 are saved"),
+        ({"x": "y" * (SAVED_BYTES_MAX - 3)}, ValueError, r"is 262,149 bytes as JSON: at most 262,144 are saved"),
+        ({"x": "y" * SAVED_BYTES_MAX}, ValueError, r"is more than 262,144 bytes as JSON: at most 262,144 are saved"),
+        ({"y" * SAVED_BYTES_MAX: 1}, ValueError, r"is more than 262,144 bytes as JSON"),
+        ({"x": [None] * 300_000}, ValueError, r"is more than 262,144 bytes as JSON"),
+        ({"x": LAUGHS}, ValueError, r"is more than 262,144 bytes as JSON"),
     ],
 )
 def test_value_that_json_cannot_hold_is_rejected_with_its_place(saved: Any, error: type[Exception], text: str) -> None:

@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 
 import pytest
 from helpers.arsenal import Arsenal
+from helpers.yard import zone_of
 
 from zoneserver.games.chat import Chat
 from zoneserver.games.pixels import Pixels
 from zoneserver.games.plaza import Plaza
 from zoneserver.games.tag import Tag
 from zoneserver.zone.rules import Player, Rules, action
-from zoneserver.zone.schema import schema_of
+from zoneserver.zone.schema import schema_of, schema_text
+from zoneserver.zone.zone import SCHEMA_ACTION, Zone
 
 
 def actions(schema: dict[str, Any]) -> dict[str, Any]:
@@ -102,3 +104,16 @@ def test_default_without_a_form_in_json_is_a_text() -> None:
     schema = schema_of(Odd)
     assert [each["default"] for each in schema["actions"][0]["parameters"]] == ["-inf", ["ff"]]
     assert schema["settings"] == {"most": {"type": "float", "default": "inf"}}
+
+
+def test_largest_schema_reaches_a_client_and_a_larger_one_is_refused() -> None:
+    def game(characters: int) -> Rules:
+        return type("Wordy", (Rules,), {"settings": {"text": "x" * characters}})()  # type: ignore[no-any-return]
+
+    spare = 65_471 - len(schema_text(schema_of(game(0))))
+    zone = zone_of("ann", rules=game(spare))
+    zone.submit(1, 1, [(SCHEMA_ACTION,)])
+    result = zone.step()
+    assert (len(result.told), result.refused) == (1, [])
+    with pytest.raises(TypeError, match="takes 65,472 bytes as JSON, most of them for its settings"):
+        Zone(game(spare + 1), hz=20, seed=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.dry_run import PLAYERS, TICKS, Trial, digests_elsewhere, run_trial
+from zoneserver.protocol.codes import RefusalCode
 from zoneserver.support.errors import GameError
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
@@ -15,11 +16,14 @@ from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.game_class import new_game, problems_of
 from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.rules import Rules
+from zoneserver.zone.schema import schema_of, schema_text
 
 __all__ = ["CheckResult", "check_game"]
 
 # A tick of the dry run that takes so long has a rule that does not end.
 _STALL_SECONDS = 10.0
+# With these codes the zone refuses an action before its rule runs. A rule may use them too.
+_REFUSED_BY_THE_ZONE = (RefusalCode.NO_TARGET, RefusalCode.BAD_PAYLOAD)
 
 
 @dataclass(slots=True)
@@ -73,9 +77,15 @@ def check_game(
     described = []
     try:
         rules = new_game(game)
+        result.problems += problems_of(game, rules)
         for kind, method in action_methods(game).items():
             try:
                 described.append((kind, _describe(parameters_of(game, method), kind in private_kinds(game))))
+            except TypeError as error:
+                result.problems.append(str(error))
+        if not result.problems:
+            try:
+                schema_text(schema_of(rules))
             except TypeError as error:
                 result.problems.append(str(error))
         if result.problems:
@@ -96,6 +106,9 @@ def check_game(
     events = [f"{kind}({', '.join(each.describe() for each in values)})" for kind, values in events_of(rules).items()]
     result.has += _headed("events", events)
     result.has.append(("tried", f"twice {TICKS} ticks with {len(PLAYERS)} players and random actions"))
+    untried = [kind for kind, _ in described if not _is_reached(trial, kind)]
+    if untried:
+        result.has.append(("untried", f"{', '.join(untried)}: no player of the trial got as far as the rule; test it"))
     if trial.failures:
         result.problems += dict.fromkeys(trial.failures)
         if trial.failures_total > len(trial.failures):
@@ -112,6 +125,13 @@ def _outcome(trial: Trial, kind: str) -> str:
     refused = trial.refused.get(kind, Counter[str]())
     codes = ", ".join(f"{count} {code}" for code, count in sorted(refused.items()))
     return f"tried {trial.tried[kind]} times{f', refused {codes}' if codes else ''}"
+
+
+def _is_reached(trial: Trial, kind: str) -> bool:
+    """Whether the rule of an action has run. The zone refuses some actions itself, such as one on a thing where the
+    zone has none."""
+    refused = trial.refused.get(kind, Counter[str]())
+    return trial.tried[kind] > sum(refused[code] for code in _REFUSED_BY_THE_ZONE)
 
 
 def _headed(heading: str, lines: list[str]) -> list[tuple[str, str]]:

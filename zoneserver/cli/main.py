@@ -35,7 +35,7 @@ from zoneserver.support.parse import above_zero, one_of, parse_duration
 from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.schema import schema_of
+from zoneserver.zone.schema import schema_of, schema_text
 
 __all__ = ["main"]
 
@@ -146,6 +146,7 @@ def _schema(arguments: argparse.Namespace) -> int:
         for problem in problems_of(game):
             raise CommandError(problem)
         schema = schema_of(game)
+        schema_text(schema)
     except TypeError as error:
         raise CommandError(str(error)) from None
     print_result(json.dumps(schema, indent=2))

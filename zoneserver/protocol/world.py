@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from zoneserver.protocol import columns
 from zoneserver.protocol.messages import Snapshot, Tick
 from zoneserver.protocol.zone_info import ZoneInfo
+from zoneserver.support.known_names import KnownNames
 
 __all__ = ["VELOCITY_MAX", "World"]
 
@@ -48,7 +49,10 @@ class World:
         common = math.gcd(info.speed_step, info.hz)
         self.step, self.step_ticks = info.speed_step // common, info.hz // common
         """One step of velocity moves by `step` units in `step_ticks` ticks."""
-        self.stat_indexes = [{name: index for index, (name, _) in enumerate(kind.stats)} for kind in info.kinds]
+        self.stat_indexes = [
+            KnownNames(f"{kind.name} has no stat", {name: index for index, (name, _) in enumerate(kind.stats)})
+            for kind in info.kinds
+        ]
         """The index of each stat by its name, for each kind."""
         stats_count = max(len(kind.stats) for kind in info.kinds)
         self._first_stats = [
@@ -151,10 +155,13 @@ class World:
         for column in self._columns():
             column[slot] = 0
         # Free slots at the end are dropped, so that worlds with equal holders have equal columns.
-        while self.holders and self.holders[-1] is None:
-            self.holders.pop()
+        holders, end = self.holders, len(self.holders)
+        while end and holders[end - 1] is None:
+            end -= 1
+        if end < len(holders):
+            del holders[end:]
             for column in self._columns():
-                column.pop()
+                del column[end:]
 
     def move(self, slot: int, vx: int, vy: int) -> None:
         """Sets the velocity, in steps; the motion goes on from the present position. Raises ValueError if the velocity

@@ -13,7 +13,7 @@ from typing import Any
 
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.zone.annotations import argument_of
-from zoneserver.zone.arguments import NullableArgument
+from zoneserver.zone.arguments import NullableArgument, PlayerArgument
 from zoneserver.zone.declared_events import DeclaredEvents, events_of
 from zoneserver.zone.plain_arguments import Argument, Converter
 from zoneserver.zone.rules import ActionMark, Player, Refused, Rules
@@ -122,8 +122,13 @@ def action_methods(game: type[Rules]) -> dict[str, FunctionType]:
 
 def marked_methods(game: type[Rules], mark: str) -> dict[str, FunctionType]:
     """The methods of a game that have an attribute of this name, by their own names."""
-    # A static look-up calls no properties of the game.
-    return dict(inspect.getmembers_static(game, lambda found: inspect.isfunction(found) and hasattr(found, mark)))
+    # A look-up among the variables calls no properties of the game, and is quick: tests make thousands of zones.
+    found: dict[str, Any] = {}
+    for base in reversed(game.__mro__):
+        found |= vars(base)
+    return {
+        name: found[name] for name in sorted(found) if inspect.isfunction(found[name]) and hasattr(found[name], mark)
+    }
 
 
 def private_kinds(game: Rules | type[Rules]) -> frozenset[str]:
@@ -150,10 +155,18 @@ def parameters_of(game: type[Rules], method: FunctionType, given: Sequence[str] 
     except Exception as error:  # An annotation in quotes is evaluated here, and may raise any exception.
         raise TypeError(f"an annotation of {where} cannot be evaluated: {error}") from None
     kinds = getattr(game, "kinds", ())
-    return [
-        _parameter(f"{where}({taken.name})", taken, hints.get(taken.name, Any), kinds)
-        for taken in parameters[len(taken_first) :]
-    ]
+    if given and _is_sent(hints.get(parameters[1].name), kinds):
+        raise TypeError(f"{where} takes {parameters[1]} first: it must take the player before what a client sends")
+    return [_parameter(f"{where}({taken.name})", taken, hints, kinds) for taken in parameters[len(taken_first) :]]
+
+
+def _is_sent(hint: Any, kinds: typing.Container[str]) -> bool:
+    """Whether an annotation stands for a value that a client sends, and not for a player."""
+    try:
+        argument = argument_of("", hint, kinds)
+    except TypeError:
+        return False
+    return not isinstance(argument.kind if isinstance(argument, NullableArgument) else argument, PlayerArgument)
 
 
 def kind_of_waiting(function: Callable[..., Any]) -> str:
@@ -163,10 +176,14 @@ def kind_of_waiting(function: Callable[..., Any]) -> str:
     return "a generator" if inspect.isgeneratorfunction(function) else ""
 
 
-def _parameter(where: str, parameter: inspect.Parameter, hint: Any, kinds: typing.Container[str]) -> Parameter:
+def _parameter(
+    where: str, parameter: inspect.Parameter, hints: typing.Mapping[str, Any], kinds: typing.Container[str]
+) -> Parameter:
     if parameter.kind not in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}:
         raise TypeError(f"{where}: actions and commands take a fixed number of positional arguments")
-    argument = argument_of(where, hint, kinds)
+    if parameter.name not in hints:
+        raise TypeError(f"{where} has no annotation that says what is sent for it, as `{parameter.name}: int` does")
+    argument = argument_of(where, hints[parameter.name], kinds)
     if parameter.default is parameter.empty:
         return Parameter(parameter.name, argument)
     if parameter.default is None and not isinstance(argument, NullableArgument):

@@ -7,6 +7,7 @@ from operator import index
 
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import BOARD_INTEGER_MAX, BOARD_TEXT_BYTES_MAX
+from zoneserver.support.known_names import KnownNames
 from zoneserver.zone.frame_builder import FrameBuilder
 
 __all__ = ["Board", "board_value"]
@@ -42,7 +43,8 @@ class Board(MutableMapping[str, int | str]):
     def __init__(self, world: World, frame: FrameBuilder) -> None:
         self._world = world
         self._frame = frame
-        self._indexes = {name: number for number, (name, _) in enumerate(world.info.board)}
+        names = {name: number for number, (name, _) in enumerate(world.info.board)}
+        self._indexes = KnownNames("the board has no entry", names)
 
     def __getitem__(self, name: str) -> int | str:
         return self._world.board[self._indexes[name]]

@@ -13,7 +13,7 @@ from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.support.errors import raised_by
 from zoneserver.support.format import exact_duration
-from zoneserver.support.parse import parse_duration, take_option
+from zoneserver.support.parse import above_zero, parse_duration, take_option
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_commands import commands_of
 from zoneserver.zone.link import USAGE, Command
@@ -132,7 +132,7 @@ class Commands:
     def _ban(self, words: Sequence[str]) -> str:
         try:
             duration, left = take_option(words, "--for")
-            seconds = math.inf if duration is None else parse_duration(duration)
+            seconds = math.inf if duration is None else above_zero(parse_duration)(duration)
             if not left or not is_name(left[0]):
                 raise ValueError(NAME_TEXT if left else "NAME is missing")
         except ValueError as error:

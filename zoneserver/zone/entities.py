@@ -115,11 +115,14 @@ class Entity:
 
     def _remember_motion(self) -> None:
         """While an action runs, notes how to take back the change of motion that follows."""
-        slot, frame = self._slot, self._frame
+        slot, world, frame = self._slot, self._world, self._frame
         if frame.undo is not None:
-            frame.undo.append((self._restore_motion, self._world.motion(slot), *frame.notes(slot)))
+            # As `world.motion` and `frame.notes`, but without a call: most actions are motions.
+            motion = world.x[slot], world.y[slot], world.vx[slot], world.vy[slot], world.since[slot]
+            notes = frame.moved.get(slot), slot in frame.steered, slot in frame.placed
+            frame.undo.append((self._restore_motion, motion, notes))
 
-    def _restore_motion(self, motion: tuple[int, ...], *notes: Any) -> None:
+    def _restore_motion(self, motion: tuple[int, ...], notes: tuple[Any, ...]) -> None:
         self._world.restore_motion(self._slot, motion)
         self._frame.restore_notes(self._slot, *notes)
 

@@ -140,7 +140,9 @@ class FrameBuilder:
         """Takes back `left`: restores all notes about the slot."""
         joined, stats, (moved, is_steered, is_placed) = notes
         if joined is None:
-            self.leaves.remove(slot)
+            # The undo runs in reverse.
+            left = self.leaves.pop()
+            assert left == slot, f"slot {left} left after slot {slot}"
         else:
             self.joins[slot] = joined
         self.restore_stats(slot, stats)

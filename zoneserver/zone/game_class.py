@@ -57,7 +57,10 @@ def problems_of(game: type[Rules], rules: Rules | None = None) -> Iterator[str]:
         yield f"speed_step is {figures.speed_step!r:.40}: it must be a whole number of units per second, to {_STEP_MAX}"
     yield from _stat_problems("stats", figures.stats)
     yield from _kind_problems(figures.kinds)
-    yield from _board_problems(figures.board)
+    if hasattr(inspect.getattr_static(game, "board", None), "__set__"):
+        yield "board is a property: it must be a dict of names and first values, which the zone replaces by its own"
+    else:
+        yield from _board_problems(figures.board)
     yield from setting_problems(figures.settings)
     try:
         events_of(figures)

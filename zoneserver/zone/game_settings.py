@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zoneserver.support.known_names import KnownNames
 from zoneserver.support.parse import nearest, parse_integer
+from zoneserver.support.unicode_text import is_unicode
 
 __all__ = ["read_setting", "setting_name", "setting_problems", "settings_of"]
 
-_TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_TYPES = {int: "a whole number", float: "a number", str: "a text in Unicode", bool: "true or false"}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -26,8 +28,11 @@ def setting_problems(settings: object) -> Iterator[str]:
     for name, default in settings.items():
         if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
             yield f"settings has {name!r:.40}: the name of a setting must be letters, digits and _, as in max_coins"
-        elif type(default) not in _TYPES or (isinstance(default, float) and not math.isfinite(default)):
-            yield f"settings has {name!r:.40}: {default!r:.40}: a default must be an int, float, str or bool"
+        elif type(default) not in _TYPES or not _is_fit(default):
+            yield (
+                f"settings has {name!r:.40}: {default!r:.40}: a default must be an int, a finite float, a str of "
+                "Unicode or a bool"
+            )
         elif seen.setdefault(name.upper(), name) != name:
             yield f"settings has {seen[name.upper()]!r} and {name!r}: ZONE_GAME_{name.upper()} would set both"
 
@@ -61,7 +66,7 @@ def read_setting(settings: Mapping[str, Any], name: str, text: str) -> Any:
             return value
     except ValueError:
         pass
-    if kind is str:
+    if kind is str and is_unicode(text):
         return text
     raise _misfit(name, settings[name], text)
 
@@ -69,16 +74,21 @@ def read_setting(settings: Mapping[str, Any], name: str, text: str) -> Any:
 def settings_of(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every declared setting: the given one, else the default. Raises ValueError for a given name that the
     game does not have, and for a value of another type. An int may stand for a float."""
-    values = dict(settings)
+    values = KnownNames("the game has no setting", settings)
     for name, value in given.items():
         if name not in settings:
             raise _unknown(settings, name)
         kind = type(settings[name])
         found = float(value) if kind is float and type(value) is int else value
-        if type(found) is not kind or (kind is float and not math.isfinite(found)):
+        if type(found) is not kind or not _is_fit(found):
             raise _misfit(name, settings[name], value)
         values[name] = found
     return values
+
+
+def _is_fit(value: float | str) -> bool:
+    """Whether a client can be told the value: it is no infinite number, and no text beyond Unicode."""
+    return is_unicode(value) if isinstance(value, str) else not isinstance(value, float) or math.isfinite(value)
 
 
 def _unknown(settings: Mapping[str, Any], name: object) -> ValueError:

@@ -13,6 +13,7 @@ from zoneserver.protocol.zone_info import PLAYER_KIND
 from zoneserver.zone.cell_index import CellIndex
 from zoneserver.zone.entities import INT32, Entity, Player, Thing
 from zoneserver.zone.frame_builder import FrameBuilder
+from zoneserver.zone.ordered_things import OrderedThings
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.timers import Timers
 
@@ -30,7 +31,7 @@ class Population:
 
     def __init__(self, world: World, frame: FrameBuilder, timers: Timers, players_max: int) -> None:
         self.players: dict[int, Player] = {}
-        self.things: dict[int, Thing] = {}
+        self.things = OrderedThings()
         self._world = world
         self._frame = frame
         self._timers = timers
@@ -39,15 +40,25 @@ class Population:
         self._kinds = {kind.name: number for number, kind in enumerate(world.info.kinds) if number}
         # A heap of free slots: the lowest is used first, so that slots stay dense.
         self._free: list[int] = []
+        # Slots in the heap that are in use all the same: the undo of an action took them back.
+        self._taken_back: set[int] = set()
         # The index is made when a rule asks for it first.
         self._index: CellIndex | None = None
 
     def _take_slot(self) -> int:
-        # When the heap is empty, the slots in use are 0 to their number - 1.
-        return heapq.heappop(self._free) if self._free else len(self.players) + len(self.things)
+        while self._free:
+            slot = heapq.heappop(self._free)
+            if slot not in self._taken_back:
+                return slot
+            self._taken_back.remove(slot)
+        # The slots in use are 0 to their number - 1.
+        return len(self.players) + len(self.things)
 
     def _give_slot(self, slot: int) -> None:
-        heapq.heappush(self._free, slot)
+        if slot in self._taken_back:
+            self._taken_back.remove(slot)
+        else:
+            heapq.heappush(self._free, slot)
 
     # --- Players ----------------------------------------------------------------------------------
 
@@ -138,18 +149,14 @@ class Population:
     ) -> None:
         """Takes back a `remove`."""
         slot, world = thing.slot, self._world
-        self._free.remove(slot)
-        heapq.heapify(self._free)
+        self._taken_back.add(slot)
         world.join(slot, holder)
         world.restore_motion(slot, motion)
         for column, value in zip(world.stats, stats, strict=True):
             column[slot] = value
         self._frame.restore_slot(slot, notes)
         thing._present = True
-        # Rules see the things in the order in which they came.
-        things = sorted([*self.things.values(), thing], key=lambda each: each._number)
-        self.things.clear()
-        self.things.update((each.slot, each) for each in things)
+        self.things.put_back(thing)
 
     # --- Checkpoints ------------------------------------------------------------------------------
 

@@ -39,8 +39,8 @@ def encode_saved(saved: object, place: str = "to_save()") -> str:
     Raises TypeError or ValueError with the place in the value.
     """
     if not isinstance(saved, dict):
-        raise TypeError(f"to_save returned of type {type(saved).__name__}: it must return a dict, or None")
-    check_plain(saved, place)
+        raise TypeError(f"to_save returned a value of type {type(saved).__name__}: it must return a dict, or None")
+    check_plain(saved, place, bytes_max=SAVED_BYTES_MAX)
     text = json.dumps(saved, ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > SAVED_BYTES_MAX:

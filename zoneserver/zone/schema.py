@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
+from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
+from zoneserver.protocol.values import EVENT_BYTES_MAX
+from zoneserver.support.unicode_text import is_unicode
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
 from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.rules import Rules
 
-__all__ = ["schema_of"]
+__all__ = ["schema_of", "schema_text"]
+
+# A private answer has at most this size; the rest of the answer takes less than 64 bytes.
+_BYTES_MAX = EVENT_BYTES_MAX - 64
 
 
 def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
@@ -45,6 +52,44 @@ def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
         "commands": [_command(rules, name, method) for name, method in command_methods(rules).items()],
         "events": events or None,
     }
+
+
+def schema_text(schema: dict[str, Any]) -> str:
+    """The JSON text of a schema, as clients get it. Raises TypeError for a schema that no client could get."""
+    problems = [
+        f"{place} of the game is {text!r:.40}: a text that clients are told must be Unicode"
+        for place, text in _texts("", schema)
+        if not is_unicode(text)
+    ]
+    if problems:
+        raise TypeError("; ".join(problems))
+    text = _dumped(schema)
+    size = len(text.encode())
+    if size > _BYTES_MAX:
+        largest = max(schema, key=lambda name: len(_dumped(schema[name])))
+        raise TypeError(
+            f"the schema of the game takes {size:,} bytes as JSON, most of them for its {largest}, and clients are "
+            f"told at most {_BYTES_MAX:,}: shorten its texts and names, or declare less"
+        )
+    return text
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _texts(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """(place, text) of each text in a schema, as `settings['motto']['default']`."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _texts(f"{place}[{key!r}]" if place else key, part)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            # Actions, parameters, commands and events are known by their names.
+            name = part.get("name", index) if isinstance(part, dict) else index
+            yield from _texts(f"{place}[{name!r}]", part)
 
 
 def _action(rules: type[Rules], kind: str, method: FunctionType, is_private: bool) -> dict[str, Any]:

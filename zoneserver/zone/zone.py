@@ -6,7 +6,6 @@ inputs give equal bytes.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +35,7 @@ from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
 from zoneserver.zone.rules import Player, Refused, Rules
 from zoneserver.zone.saves import Saves
-from zoneserver.zone.schema import schema_of
+from zoneserver.zone.schema import schema_of, schema_text
 from zoneserver.zone.stopwatch import Stopwatch, no_clock
 from zoneserver.zone.timers import Timers
 
@@ -119,8 +118,8 @@ class Zone:
         self._actions: dict[str, Action] = actions_of(rules)
         self._private = private_kinds(rules) | {SCHEMA_ACTION}
         self.schema = schema_of(rules)
-        schema_text = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
-        self._actions[SCHEMA_ACTION] = lambda player, _: self._told_once(player, schema_text)
+        schema = schema_text(self.schema)
+        self._actions[SCHEMA_ACTION] = lambda player, _: self._told_once(player, schema)
         # The packets that wait, since a tick failed or had no room for more.
         self._packets: list[Actions] = []
         # What the output of the tick that runs will say.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from helpers.loops import one_loop
 from zonetools.bench.floor import FloorError, FloorPlan, run_floor, send_at_rate
 
 
+@one_loop
 async def test_floor_sends_what_it_counts_and_the_receiver_reads_all() -> None:
     sent = await run_floor(FloorPlan(sockets=20, frame_bytes=500, hz=20, seconds=1.0))
     assert sent.ticks >= 1
@@ -20,6 +22,7 @@ async def test_floor_sends_what_it_counts_and_the_receiver_reads_all() -> None:
     assert sent.cpu_us_per_send > 0
 
 
+@one_loop
 async def test_floor_that_fails_says_why() -> None:
     with pytest.raises(FloorError, match="ZeroDivisionError"):
         await run_floor(FloorPlan(sockets=1, frame_bytes=1, hz=0, seconds=1.0))

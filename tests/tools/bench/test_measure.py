@@ -6,12 +6,19 @@ import dataclasses
 
 import pytest
 from helpers.bench_results import SERVER, TINY, workload_result
+from helpers.loops import one_loop
 from zonetools.bench.measure import measure, median_of, server_result
 from zonetools.swarm.conductor import Outcome, SwarmError
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 
 
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zonetools.bench.measure._SETTLE_SECONDS", 0.2)
+
+
+@one_loop
 async def test_measure_alternates_server_and_floor() -> None:
     logged: list[str] = []
     measured = await measure(
@@ -31,6 +38,7 @@ async def test_measure_alternates_server_and_floor() -> None:
     assert low <= measured.ratio <= high
 
 
+@one_loop
 async def test_measure_with_deflate_includes_the_server_with_deflate() -> None:
     logged: list[str] = []
     measured = await measure(

@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.loops import one_loop
 from helpers.servers import OpenServer
+from helpers.stub_server import HonestServer
+from zonetools.swarm import processes
+from zonetools.swarm.conductor import Conductor, WorkerError
+from zonetools.swarm.plan import Plan
 
 from zoneserver.games.tag import Tag
 
@@ -42,6 +47,7 @@ async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
     return running.returncode, out.decode(), err.decode()
 
 
+@one_loop
 async def test_own_bot_class_plays_any_game_and_idle_bots_watch(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server(Tag, stats_port=0)
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port), "--json", "-")
@@ -53,6 +59,7 @@ async def test_own_bot_class_plays_any_game_and_idle_bots_watch(open_server: Ope
         assert (report["actions"]["delivered"] > 0) == ("idle=1" not in mix[0])
 
 
+@one_loop
 async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server(Tag, stats_port=0)
     ports = ("--port", str(server.port), "--stats-port", str(server.stats_port))
@@ -71,6 +78,7 @@ async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_p
         (["--bot", "mybots:Runner", "--mix", "idle=1"], "not allowed with argument --bot"),
     ],
 )
+@one_loop
 async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str], message: str, tmp_path: Path) -> None:
     code, out, err = await swarm(tmp_path, *arguments)
     assert (code, out) == (2, "")
@@ -125,10 +133,10 @@ class Misfits(Bot):
         ("RaisesAtOnce", 1, "the class failing:RaisesAtOnce raised ValueError: no map (failing.py:19)"),
         ("Exits", 1, "the behaviour of a failing:Exits raised SystemExit: enough (failing.py:23)"),
         ("Dies", 1, "zone-swarm: worker 0 failed: it ended by itself with exit code 7"),
-        ("Blocks", 1, "zone-swarm: worker 0 failed: it stood still in Blocks.decide (failing.py:31)"),
         ("Misfits", 1, "none of"),
     ],
 )
+@one_loop
 async def test_bot_class_that_fails_is_reported_with_its_place(
     open_server: OpenServer, tmp_path: Path, name: str, code: int, message: str
 ) -> None:
@@ -139,3 +147,16 @@ async def test_bot_class_that_fails_is_reported_with_its_place(
     assert found == code, (out, err)
     assert message in out + err
     assert "deciding" not in out
+
+
+def test_bot_class_that_blocks_its_process_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failing.py").write_text(FAILING_BOTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(processes, "SILENT_SECONDS_MAX", 2)
+
+    async def conduct() -> None:
+        async with HonestServer().serve() as port, asyncio.timeout(PATIENCE_SECONDS):
+            await Conductor(Plan(port=port, bots=1, seconds=0, mix={"failing:Blocks": 1}), None).run()
+
+    with pytest.raises(WorkerError, match=r"worker 0 failed: it stood still in Blocks.decide \(failing.py:31\)"):
+        asyncio.run(conduct())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers.coins import Coins
+from helpers.loops import one_loop
 from helpers.servers import OpenServer
 from helpers.stub_server import HonestServer
 from zoneclient.connection import ZoneConnection, connect
@@ -75,6 +76,7 @@ class BlindOnRefused(Bot):
 """
 
 
+@one_loop
 async def test_hooks_are_told_what_a_bot_may_know(open_server: OpenServer, tmp_path: Path) -> None:
     (tmp_path / "mybots.py").write_text(BOTS)
     server = await open_server(Coins, stats_port=0)
@@ -93,6 +95,7 @@ async def test_hooks_are_told_what_a_bot_may_know(open_server: OpenServer, tmp_p
     assert told["bytes"] > 10 * told["messages"]
 
 
+@one_loop
 async def test_hook_that_raises_is_reported_with_its_place(open_server: OpenServer, tmp_path: Path) -> None:
     (tmp_path / "mybots.py").write_text(BOTS)
     server = await open_server(Coins, stats_port=0)
@@ -109,6 +112,7 @@ async def test_hook_that_raises_is_reported_with_its_place(open_server: OpenServ
     assert report["actions"]["lost"] == report["closed_early"] == 0
 
 
+@one_loop
 async def test_collectors_take_coins_and_answer_whispers(open_server: OpenServer, tmp_path: Path) -> None:
     server = await open_server(Coins, stats_port=0)
     async with connect("127.0.0.1", server.port, name="ann") as zone:
@@ -169,6 +173,7 @@ def plays(zone):
 """
 
 
+@one_loop
 async def test_client_runs_until_it_returns_or_the_run_ends(open_server: OpenServer, tmp_path: Path) -> None:
     (tmp_path / "play.py").write_text(CLIENTS)
     server = await open_server(Coins, stats_port=0)
@@ -184,6 +189,7 @@ async def test_client_runs_until_it_returns_or_the_run_ends(open_server: OpenSer
     assert "printing" in printed
 
 
+@one_loop
 async def test_client_that_fails_is_reported_with_its_place(open_server: OpenServer, tmp_path: Path) -> None:
     (tmp_path / "play.py").write_text(CLIENTS)
     server = await open_server(Coins, stats_port=0)
@@ -269,6 +275,7 @@ def test_client_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
         ("play", "'play' is not of the form module:Class"),
     ],
 )
+@one_loop
 async def test_missing_client_is_reported_before_the_run(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "play.py").write_text(CLIENTS)
     running = await asyncio.create_subprocess_exec(

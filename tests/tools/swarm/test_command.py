@@ -276,7 +276,7 @@ def test_default_mix_is_for_the_demo_game(capsys: pytest.CaptureFixture[str]) ->
 def test_swarm_ends_on_a_terminal_that_takes_nothing(family: Family, number: signal.Signals) -> None:
     terminal = family.terminal("zonetools.swarm", "--spawn-server", "--bots", "20", "--ramp", "20", "--time", "0")
     terminal.wait_for(b"measuring")
-    terminal.wait_until_stalled()
+    terminal.fill()
     terminal.process.send_signal(number)
     assert terminal.process.wait(30) == 130
     terminal.close()

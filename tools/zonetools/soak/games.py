@@ -107,7 +107,7 @@ class Disk(Plaza):
     def fail(self, player: Player) -> None:
         """Make each later sync fail."""
         if not self.is_rerun:
-            os.fdatasync = _failing_sync
+            os.fdatasync = _failing_sync  # type: ignore[assignment]
 
 
 def _failing_sync(_descriptor: int) -> None:

@@ -114,7 +114,7 @@ def test_terminal_of_many_colours_gets_sixteen(server: Server) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_terminal_that_takes_nothing_does_not_keep_the_dashboard(terminal: Terminal, number: signal.Signals) -> None:
     terminal.wait_for(b"the zone")
-    terminal.wait_until_stalled()
+    terminal.fill()
     terminal.process.send_signal(number)
     assert terminal.process.wait(PATIENCE) == 0
     assert terminal.attributes() == terminal.before

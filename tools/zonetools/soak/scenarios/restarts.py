@@ -206,10 +206,7 @@ async def kill_zone(lab: Lab) -> Finding:
     numbers = [recorded.tick for recorded in ticks]
     twice = [line for line, count in lines.items() if count > 1]
     lost = [
-        line
-        for talker in talkers
-        for seq, line in talker.said.items()
-        if not lines[line] and seq not in talker.refused
+        line for talker in talkers for seq, line in talker.said.items() if not lines[line] and seq not in talker.refused
     ]
     errors = [talker.error for talker in talkers if talker.error]
     checks.expect(not missing, f"{len(missing)} frames that were told are not in the journal, or are others there")
@@ -256,7 +253,9 @@ async def broken_journal(lab: Lab) -> Finding:
         refused = await _refusal(lives)
         code, out, err = await run_program(*_JOURNAL, "check", str(lives.journal), seconds=20)
         place = re.search(rf"{re.escape(first.name)}\D+(\d+)", refused)
-        checks.expect(place is not None and int(place[1]) <= offset, f"the start does not name the place: {refused:.200}")
+        checks.expect(
+            place is not None and int(place[1]) <= offset, f"the start does not name the place: {refused:.200}"
+        )
         checks.expect(code == 1 and first.name in out + err, f"journal check exits with {code}: {(out + err):.200}")
         _flip(first, offset)
         async with lives.life():
