@@ -15,6 +15,7 @@ from zonetools.soak.scenarios import (
     identity,
     junk,
     pacing,
+    restarts,
     rules,
     saves,
     tls,
@@ -130,5 +131,25 @@ PROMISES = (
         "a store that is slow or gone: no tick waits, joins get STORE_FAILED, what is unsaved is kept and tried again",
         saves.store_fails,
         alone=True,
+    ),
+    Promise(
+        "kill-zone",
+        "kill -9 with a journal: nothing that was told is lost, no action twice, all back in their slots at tick T + 1",
+        restarts.kill_zone,
+    ),
+    Promise(
+        "broken-journal",
+        "a torn tail is cut off and told; a flipped byte elsewhere is refused with file and offset",
+        restarts.broken_journal,
+    ),
+    Promise(
+        "full-disk",
+        "a disk that is full or fails stops the server, and nothing is told that is not recorded; a slow one is counted",
+        restarts.full_disk,
+    ),
+    Promise(
+        "changed-code",
+        "another version of the game after a crash: the first difference is named, players keep their places",
+        restarts.changed_code,
     ),
 )

@@ -62,26 +62,23 @@ class Talker:
     refused: set[int] = field(default_factory=set)
     slots: set[int | None] = field(default_factory=set)
     resumed: int = 0
-    unsettled: int = 0
-    """The lines whose fate the player does not know at the end."""
     error: str = ""
 
     async def talk(self, port: int, until: asyncio.Event, rate: float) -> None:
         """Talk until the event is set, and then until the fate of every line is known."""
+        joining = connect("127.0.0.1", port, name=self.name, resume=True, whole=True)
         try:
-            async with connect("127.0.0.1", port, name=self.name, resume=True, whole=True) as zone:
-                async with beside(self._listen(zone)):
-                    while not until.is_set():
-                        if not zone.is_away:
-                            line = f"{self.name} {len(self.said)}"
-                            self.said[zone.act("say", line)] = line
-                        await asyncio.sleep(1 / rate)
-                    async with asyncio.timeout(10):
-                        while zone.unsettled:
-                            await asyncio.sleep(0.05)
+            async with joining as zone, beside(self._listen(zone)):
+                while not until.is_set():
+                    if not zone.is_away:
+                        line = f"{self.name} {len(self.said)}"
+                        self.said[zone.act("say", line)] = line
+                    await asyncio.sleep(1 / rate)
+                async with asyncio.timeout(10):
+                    while zone.unsettled:
+                        await asyncio.sleep(0.05)
         except (ZoneError, TimeoutError, OSError) as error:
             self.error = f"{type(error).__name__}: {error}"
-            self.unsettled = zone.unsettled
 
     async def _listen(self, zone: ZoneConnection) -> None:
         async for update in zone:
@@ -221,8 +218,8 @@ async def kill_zone(lab: Lab) -> Finding:
         checks.expect("DIVERGED" not in log, "a re-run diverged")
     seconds = sorted(lives.kills.seconds[1:])
     return checks.finding(
-        f"{kills} kills, {lives.kills.starting} of them before the server had started: {lives.kills.torn} torn tails cut, "
-        f"{len(told):,} frames told, {len(missing)} of them missing; {len(numbers):,} ticks without a gap; "
+        f"{kills} kills, {lives.kills.starting} of them before the server had started: {lives.kills.torn} torn tails "
+        f"cut, {len(told):,} frames told, {len(missing)} of them missing; {len(numbers):,} ticks without a gap; "
         f"{len(talkers)} players came back {sum(talker.resumed for talker in talkers):,} times into their slots, "
         f"{sum(lines.values()):,} actions, 0 lost, 0 twice; from the start to the first frame "
         f"{statistics.median(seconds):.2f} s (longest {seconds[-1]:.2f} s)"
