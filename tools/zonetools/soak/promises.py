@@ -123,7 +123,7 @@ PROMISES = (
     Promise("churn", "memory grows by at most 1 MB/h; nothing else grows", endurance.churn),
     Promise(
         "saving-stop",
-        "clean stop with players and a store: one last tick, on_leave for all, all is saved, a second start has it",
+        "clean stop with players, store and journal: a last tick, on_leave for all, all is saved, a second start has it",
         saves.saving_stop,
     ),
     Promise(
@@ -144,7 +144,7 @@ PROMISES = (
     ),
     Promise(
         "full-disk",
-        "a disk that is full or fails stops the server, and nothing is told that is not recorded; a slow one is counted",
+        "a disk that is full or fails stops the server, and all that was told is recorded; slow writes are counted",
         restarts.full_disk,
     ),
     Promise(

@@ -23,6 +23,7 @@ from zoneclient.protocol import ClientProtocol
 
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.values import RecordedTick
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Tick
 from zonetools.common.program import run_program
@@ -302,13 +303,13 @@ async def full_disk(lab: Lab) -> Finding:
     checks = Checks()
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
         lives = Lives(lab, folder)
-        full = await _stopped_by_disk(lives, "fsize", checks)
+        await _stopped_by_disk(lab, lives, "full", checks)
         async with lives.life():
             pass
         _check_told(lives, checks)
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
         lives = Lives(lab, folder, target="zonetools.soak.games:Disk")
-        failing = await _stopped_by_disk(lives, "fail", checks)
+        await _stopped_by_disk(lab, lives, "fail", checks)
         async with lives.life() as server, lab.recorder(server, "recorder") as recorder:
             _check_told(lives, checks)
             async with _talkers(lives.port, 20) as talkers:
@@ -327,30 +328,32 @@ async def full_disk(lab: Lab) -> Finding:
     checks.expect("journal" in slow_log, "the log does not say that the journal made ticks late")
     checks.expect(not any(talker.error for talker in talkers), "a slow disk disconnects a player")
     return checks.finding(
-        f"full: {full}; a sync that fails: {failing}; writes of 0.5 s: the longest tick interval is {longest:.2f} s, "
+        f"full, or a sync that fails: the log says why, players get SERVER_STOPPING, exit 1, every frame that was told "
+        f"is in the journal, a second start goes on; writes of 0.5 s: the longest tick interval is {longest:.2f} s, "
         f"{after.journal_slow_writes_total} slow writes counted, nobody disconnected"
     )
 
 
-async def _stopped_by_disk(lives: Lives, how: str, checks: Checks) -> str:
-    """Run a server until its disk stops it; returns what became of it, for people."""
-    prefix = ("prlimit", f"--fsize={300_000}") if how == "fsize" else ()
-    async with lives.life(prefix, is_killed=False) as server, _talkers(lives.port, 5, 20.0) as talkers:
+async def _stopped_by_disk(lab: Lab, lives: Lives, how: str, checks: Checks) -> None:
+    """Run a server until its disk stops it."""
+    prefix = ("prlimit", f"--fsize={40_000}") if how == "full" else ()
+    async with (
+        lives.life(prefix, is_killed=False) as server,
+        lab.recorder(server, "recorder") as recorder,
+        _talkers(lives.port, 5, 20.0),
+    ):
         if how == "fail":
-            _, client = await asyncio.get_running_loop().create_connection(
-                lambda: ClientProtocol("saboteur"), "127.0.0.1", server.port
-            )
-            while client.welcome is None:
-                await asyncio.sleep(0.02)
-            client.act(how)
+            recorder.act(how)
         async with asyncio.timeout(60):
             code = await server.wait()
+        await recorder.until(lambda: recorder.is_lost)
+        bye = recorder.bye
     log = lives.kills.logs[-1]
     told = next((line for line in log.splitlines() if "CRITICAL" in line), "")
     checks.expect(code == 1, f"{how}: the server exits with {code}")
+    checks.expect(bye is not None and bye.code == CloseReason.SERVER_STOPPING, f"{how}: players get {bye}")
     checks.expect("journal" in told, f"{how}: the log does not say what stopped the server: {log[-300:]}")
     checks.expect("Traceback" not in log, f"{how}: the server logs a traceback")
-    return f"exit {code}, {len(talkers)} players told"
 
 
 def _check_told(lives: Lives, checks: Checks) -> None:

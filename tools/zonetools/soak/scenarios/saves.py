@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+from zoneserver.journal.reader import JournalReader
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Answered, Bye, Told
 from zonetools.common.server_process import ServerProcess
@@ -87,9 +88,9 @@ async def saving_stop(lab: Lab) -> Finding:
     checks, players, rate = Checks(), lab.pick(200, 60), 10
     names = [f"saver-{number}" for number in range(players)]
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
-        store = Path(folder) / "accounts.db"
+        store, journal = Path(folder) / "accounts.db", Path(folder) / "journal"
         # Nobody is saved before the stop.
-        options = (_SAVING, "--store", str(store), "--store-interval", "1h")
+        options = (_SAVING, "--store", str(store), "--store-interval", "1h", "--journal", str(journal))
         async with lab.server(*options) as server, _savers(lab, server, names) as savers:
             async with beside(*(saver.play(rate) for saver in savers)):
                 await asyncio.sleep(lab.pick(3.0, 1.0))
@@ -100,11 +101,14 @@ async def saving_stop(lab: Lab) -> Finding:
                 await poll(lambda: _byes(savers), lambda byes: byes.total() == players, 5.0)
             told = {saver.name: saver.gold for saver in savers}
             byes = await _byes(savers)
+        stopped_at = JournalReader(journal).last_tick
         newest = max(saver.tick for saver in savers)
         last = sum(saver.tick == newest for saver in savers)
         saved = _gold(store)
         async with lab.server(*options) as again, _savers(lab, again, names) as savers:
             found = {saver.name: saver.gold for saver in savers}
+            goes_on = min(saver.tick for saver in savers) > stopped_at
+    checks.expect(goes_on, "the second start does not go on where the journal ends")
     checks.expect(code == 0, f"the server exits with {code}")
     checks.expect(byes == {CloseReason.SERVER_STOPPING: players}, f"the players get {byes}")
     left = f"on_stop came after on_leave for {players} players"
