@@ -96,4 +96,5 @@ def _report(again: Restarted, directory: str | Path, seconds: float) -> None:
         log.info("the journal %s ends at tick %d: %s, 0 differences", directory, tick, ran, extra=about)
     players = sum(map(attendance.parking.may_return, attendance.by_ref))
     grace = attendance.parking.grace_ticks / again.zone.info.hz
-    log.info("%d players may come back within %s", players, format_duration(grace), extra=about)
+    who = f"{players:,} player{'' if players == 1 else 's'}"
+    log.info("%s may come back within %s", who, format_duration(grace), extra=about)

@@ -44,6 +44,7 @@ async def run_in_turns(steps: Generator[Any, None, Result], is_over: Callable[[]
     while not is_over():
         turn_ends = time.monotonic() + _TURN_SECONDS
         try:
+            next(steps)
             while time.monotonic() < turn_ends:
                 next(steps)
         except StopIteration as end:
