@@ -110,6 +110,22 @@ async def test_resume_from_another_epoch_or_too_long_ago_gets_a_snapshot(open_ga
     assert (await ann.read_a(Snapshot)).tick == node.zone.world.tick
 
 
+async def test_token_is_not_good_any_more_when_the_client_has_used_the_next_session(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza)
+    _, how = await join(node, "ann")
+    again = await resume(node, "ann", how, 1)
+    node.tick()
+    await again.read_a(Welcome)
+    # The WELCOME may have been lost on its way.
+    again = await resume(node, "ann", how, 1)
+    node.tick()
+    await again.read_a(Welcome)
+    await heard(again)
+    thief = await resume(node, "ann", how, 1)
+    node.tick()
+    assert (await thief.ended()).code == "RESUME_FAILED"
+
+
 async def test_refusals_that_went_into_a_dead_connection_follow_the_welcome(open_gateway: OpenGateway) -> None:
     node = await open_gateway(Plaza)
     ann, how = await join(node, "ann")

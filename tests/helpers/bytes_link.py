@@ -19,19 +19,20 @@ __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_o
 
 
 def encode_requests(requests: Requests) -> bytes:
-    lists = requests.joins, requests.leaves, requests.actions, requests.commands, requests.drops
+    lists = requests.joins, requests.leaves, requests.actions, requests.commands, requests.drops, requests.confirmed
     data: bytes = msgpack.packb(lists)
     return data
 
 
 def decode_requests(data: bytes) -> Requests:
-    joins, leaves, actions, commands, drops = msgpack.unpackb(data)
+    joins, leaves, actions, commands, drops, confirmed = msgpack.unpackb(data)
     return Requests(
         [Join(*join) for join in joins],
         leaves,
         [(ref, seq, [tuple(action) for action in sent]) for ref, seq, sent in actions],
         [Command(ref, tuple(words)) for ref, words in commands],
         drops,
+        confirmed,
     )
 
 
@@ -116,6 +117,7 @@ class FarZone:
                 [(ref * count + number, seq, actions) for ref, seq, actions in requests.actions],
                 [command._replace(ref=command.ref * count + number) for command in requests.commands],
                 [ref * count + number for ref in requests.drops],
+                [ref * count + number for ref in requests.confirmed],
             )
         )
 

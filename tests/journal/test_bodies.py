@@ -53,6 +53,7 @@ requests = st.builds(
     joins=st.lists(joins, max_size=2),
     leaves=st.lists(refs, max_size=2),
     drops=st.lists(refs, max_size=2),
+    confirmed=st.lists(refs, max_size=2),
     actions=st.lists(st.tuples(refs, refs, st.lists(actions, min_size=1, max_size=2).map(tuple)), max_size=3),
     commands=st.lists(st.builds(Command, refs, st.lists(texts, max_size=3).map(tuple)), max_size=2),
 )

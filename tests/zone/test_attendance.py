@@ -116,15 +116,26 @@ def test_wrong_tokens_are_refused_and_change_nothing(name: str, claim: bytes) ->
     assert zone.world.holders == ["ann", "bob", "dan"]
 
 
-def test_a_token_is_good_once() -> None:
+def test_a_token_is_good_once_its_successor_has_arrived() -> None:
     zone = inn("ann")
     zone.drop(1)
     zone.come(2, "ann", token=b"second", claim=b"ann")
     assert len(zone.step().resumed) == 1
+    zone.requests.confirmed.append(2)
     zone.come(3, "ann", token=b"third", claim=b"ann")
     assert zone.step().ended == [Ended(3, "RESUME_FAILED", "")]
     zone.come(4, "ann", token=b"third", claim=b"second")
     assert zone.step().resumed == [Resumed(4, 0, 0, 2)]
+
+
+def test_a_token_stays_good_while_the_welcome_may_be_lost() -> None:
+    zone = inn("ann")
+    for ref, token in enumerate((b"second", b"third", b"fourth"), 2):
+        zone.drop(ref - 1)
+        zone.come(ref, "ann", token=token, claim=b"ann")
+        assert zone.step().resumed == [Resumed(ref, 0, 0, ref - 1)]
+    zone.come(9, "ann", token=b"fifth", claim=b"third")
+    assert zone.step().ended == [Ended(9, "RESUME_FAILED", "")]
 
 
 @pytest.mark.parametrize("is_dropped", [True, False])

@@ -179,6 +179,7 @@ REQUESTS = st.builds(
     st.lists(REFS),
     st.lists(st.tuples(REFS, REFS, ACTIONS)),
     drops=st.lists(REFS),
+    confirmed=st.lists(REFS),
 )
 OUTPUTS = st.builds(
     TickOutput,

@@ -177,7 +177,7 @@ class Desk:
         sessions = [player.session for player in gateway.players if is_same_network(player.session.host, address)]
         for session in (*sessions, *gateway.pending.silent(address)):
             session.end(CloseReason.BANNED, text)
-        gateway.leave_parked(address)
+        gateway.parked.ban(address)
         until = "until it is lifted (unban)" if seconds is None else f"for {exact_duration(seconds)}"
         ended = f"{len(sessions)} player{'' if len(sessions) == 1 else 's'} ended"
         return Outcome(Exit.OK, f"{network} is banned {until}, {ended}; a restart of the server forgets the ban")

@@ -26,7 +26,7 @@ from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
-from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason, GameReason
+from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason
 from zoneserver.protocol.decoding import WireError, decode_client
 from zoneserver.protocol.messages import (
     DEFLATE,
@@ -101,7 +101,7 @@ class Gateway:
         self._held: set[Session] = set()
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
-        self._penalties = Penalties(self.counters, self.broadcaster)
+        self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
         self._intake = ActionIntake(config, self.counters, self._penalties)
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
@@ -156,6 +156,9 @@ class Gateway:
         player: Player | None = session.context
         if player is not None:
             guard = player.guard
+            if player.is_unconfirmed and player.state is _PLAYING:
+                player.is_unconfirmed = False
+                self._requests.confirmed.append(player.ref)
             if guard.record_packet(size, self._now):
                 self._penalties.raised(player)
             if guard.level:
@@ -208,15 +211,7 @@ class Gateway:
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
-                self._ban(session, text)
-
-    def _ban(self, session: Session, why: str) -> None:
-        if self.pending.ban(session, why, self._now):
-            self.leave_parked(session.host)
-
-    def leave_parked(self, host: str) -> None:
-        """Lets the parked players of a banned address leave."""
-        self._requests.leaves += self.parked.take_host(host)
+                self._penalties.ban(session, text, self._now)
 
     def _count(self, player: Player, change: int) -> None:
         self.players_count += change * (player.state is _PLAYING)
@@ -294,6 +289,7 @@ class Gateway:
         self._intake.read(now=self._now)
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
+        requests.leaves += self.parked.take_leaving()
         requests.actions = self._intake.take(self._players)
         self._link.send(requests)
 
@@ -312,13 +308,12 @@ class Gateway:
         for ref, reason, text in output.ended:
             self.parked.forget(ref)
             if ref in self._players:
-                self._end(self._players[ref], reason, text)
+                self._penalties.rejected(self._players[ref], reason, self._now)
+                self._players[ref].session.end(reason, text)
         for ref, refusal, is_violation in output.refused:
             player = self._players.get(ref)
             if player is not None:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
-                if is_violation:
-                    self._ban_if_out(player)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
@@ -332,18 +327,6 @@ class Gateway:
         held, self._held = self._held, set()
         for session in held:
             session.release()
-
-    def _end(self, player: Player, reason: CloseReason | GameReason, text: str) -> None:
-        """Ends a session that the zone has rejected or removed."""
-        if reason is CloseReason.RESUME_FAILED and player.guard.record_violation(reason, self._now):
-            self._penalties.raised(player)
-        player.session.end(reason, text)
-        self._ban_if_out(player)
-
-    def _ban_if_out(self, player: Player) -> None:
-        """Bans the address of a player if too many violations have come from there."""
-        if player.guard.is_address_out(self._now):
-            self._ban(player.session, "too many violations come from there (limit: address_violations_per_second)")
 
     def _go_on(self, ref: int, _slot: int, seq: int, former: int) -> None:
         """A player has come back: the new session has the budgets and the penalties of the one before."""

@@ -13,6 +13,7 @@ class Parked:
 
     def __init__(self) -> None:
         self._guards: dict[int, tuple[FloodGuard, str]] = {}
+        self._leaving: list[int] = []
 
     def __len__(self) -> int:
         """The number of parked players."""
@@ -31,9 +32,14 @@ class Parked:
         """The player has left the zone."""
         self._guards.pop(ref, None)
 
-    def take_host(self, host: str) -> list[int]:
-        """Forgets the players who were connected from the network of this address; returns their refs."""
-        refs = [ref for ref, (_, parked_host) in self._guards.items() if is_same_network(parked_host, host)]
-        for ref in refs:
-            del self._guards[ref]
-        return refs
+    def ban(self, host: str) -> None:
+        """Lets the players leave who were connected from the network of this address."""
+        for ref, (_, parked_host) in list(self._guards.items()):
+            if is_same_network(parked_host, host):
+                del self._guards[ref]
+                self._leaving.append(ref)
+
+    def take_leaving(self) -> list[int]:
+        """The players who have to leave since the last call."""
+        leaving, self._leaving = self._leaving, []
+        return leaving

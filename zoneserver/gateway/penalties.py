@@ -7,8 +7,11 @@ import logging
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood_guard import PenaltyLevel
+from zoneserver.gateway.handshake import PendingConnections
+from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.player import Player
-from zoneserver.protocol.codes import RefusalCode
+from zoneserver.gateway.session import Session
+from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.messages import Refusal
 
 __all__ = ["Penalties"]
@@ -19,9 +22,13 @@ log = logging.getLogger(__name__)
 class Penalties:
     """Tells players of refusals, and carries out the penalty levels that their flood guards decide."""
 
-    def __init__(self, counters: GatewayCounters, broadcaster: Broadcaster) -> None:
+    def __init__(
+        self, counters: GatewayCounters, broadcaster: Broadcaster, pending: PendingConnections, parked: Parked
+    ) -> None:
         self._counters = counters
         self._broadcaster = broadcaster
+        self._pending = pending
+        self._parked = parked
         # Players who are muted and have not been told that the mute is over; a dict as an ordered set.
         self._muted: dict[Player, None] = {}
 
@@ -30,8 +37,25 @@ class Penalties:
         self._counters.refusals[refusal.code] += 1
         player.refusals_total += 1
         self._counters.bytes_out_total += player.session.queue(refusal.encode())
-        if is_violation and player.guard.record_violation(refusal.code, now):
+        if is_violation:
+            self._violated(player, refusal.code, now)
+
+    def rejected(self, player: Player, reason: CloseReason | GameReason, now: float) -> None:
+        """The zone has rejected a player. A token that is not good counts as a violation."""
+        if reason is CloseReason.RESUME_FAILED:
+            self._violated(player, reason, now)
+
+    def _violated(self, player: Player, code: str, now: float) -> None:
+        if player.guard.record_violation(code, now):
             self.raised(player)
+        if player.guard.is_address_out(now):
+            text = "too many violations come from there (limit: address_violations_per_second)"
+            self.ban(player.session, text, now)
+
+    def ban(self, session: Session, why: str, now: float) -> None:
+        """Bans the address of a session for a while, unless it is exempt, and the parked players of it leave."""
+        if self._pending.ban(session, why, now):
+            self._parked.ban(session.host)
 
     def refuse_packet(self, player: Player, seq: int, count: int, text: str) -> None:
         """Refuses the actions of a packet."""

@@ -24,8 +24,8 @@ class Player:
     """
 
     __slots__ = (
-        *("dropped_seq", "form", "guard", "name", "ref", "refusals_total", "resume", "seq", "session", "slot", "state"),
-        "token",
+        *("dropped_seq", "form", "guard", "is_unconfirmed", "name", "ref", "refusals_total", "resume", "seq"),
+        *("session", "slot", "state", "token"),
     )
 
     def __init__(
@@ -42,6 +42,8 @@ class Player:
         self.session = session
         self.token = token
         self.resume = resume
+        self.is_unconfirmed = resume is not None
+        """Whether the player has come back, and no packet shows yet that the WELCOME has arrived."""
         self.name = name
         self.guard = guard
         self.form = form

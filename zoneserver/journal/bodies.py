@@ -42,7 +42,7 @@ def encode_input(tick_input: TickInput, output: TickOutput) -> bytes:
     if joins and output.ended:
         rejected = {ended.ref for ended in output.ended if ended.reason is CloseReason.BAD_TICKET}
         joins = [join for join in joins if join.ref not in rejected]
-    lists = joins, requests.leaves, requests.drops, requests.actions, requests.commands
+    lists = joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.commands
     return _pack((tick, unix_seconds, dilation_percent, *lists))
 
 
@@ -53,11 +53,13 @@ def encode_output(output: TickOutput) -> bytes:
 
 def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
     """A tick from its two records. Raises ValueError or TypeError for a body of another form."""
-    tick, unix_seconds, dilation_percent, joins, leaves, drops, actions, commands = _unpack(input_body)
+    tick, unix_seconds, dilation_percent, *lists = _unpack(input_body)
+    joins, leaves, drops, confirmed, actions, commands = lists
     requests = Requests(
         joins=[Join(*join) for join in joins],
         leaves=list(leaves),
         drops=list(drops),
+        confirmed=list(confirmed),
         actions=list(actions),
         commands=[Command(*command) for command in commands],
     )

@@ -55,6 +55,9 @@ class Roster:
         else:  # The tick failed, and the next frame has what it changed.
             frame = Tick(recorded.tick, 100, None)
             self.world.tick = recorded.tick
+        for ref in requests.confirmed:
+            if ref in self._joins:
+                self._joins[ref] = self._joins[ref]._replace(claim=b"")
         for join in requests.joins:
             self._joins[join.ref] = join
             if len(join.ticket) == HEAD.size + MAC_BYTES:
@@ -82,7 +85,7 @@ class Roster:
         """The state of a zone with these players, who are all here."""
         kept = dict(self._state["kept"])
         players = [[ref, slot, seq, True, saved] for slot, (ref, seq, saved) in self._players.items()]
-        joins = [self._joins[ref]._replace(ticket=b"", claim=b"", saved="") for ref, *_ in self._players.values()]
+        joins = [self._joins[ref]._replace(ticket=b"", saved="") for ref, *_ in self._players.values()]
         tickets = self._state["tickets"]
         return self._state | {
             "players": players,

@@ -86,6 +86,8 @@ class Attendance:
         self._drops += requests.drops
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in gone)
         self.newest_ref = max([self.newest_ref, *(join.ref for join in requests.joins)])
+        for ref in requests.confirmed:
+            self.registry.confirm(ref)
         while self._leaves:
             self.leave(self._leaves.popleft())
         while self._drops:

@@ -84,12 +84,15 @@ class Requests:
     commands: list[Command] = field(default_factory=list)
     drops: list[int] = field(default_factory=list)
     """Players whose connection is lost. One who cannot come back leaves."""
+    confirmed: list[int] = field(default_factory=list)
+    """Players who came back and have their new token: the one before it is not good any more."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
         self.joins += more.joins
         self.leaves += more.leaves
         self.drops += more.drops
+        self.confirmed += more.confirmed
         self.actions += more.actions
         self.commands += more.commands
 

@@ -86,7 +86,8 @@ class PlayerRegistry:
             return Entry(None, [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")])
         self._consume(join)
         # A ticket may be as long as a packet, and is not needed any more.
-        self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"", claim=b"", saved="")
+        # The token that was shown is good until the client has the new one, since WELCOME may be lost on its way.
+        self._by_ref[join.ref] = self._by_name[join.name] = join._replace(ticket=b"", saved="")
         return Entry(former, ended)
 
     def _objection(self, join: Join, unix_seconds: float) -> Ended | None:
@@ -96,7 +97,8 @@ class PlayerRegistry:
             return Ended(join.ref, CloseReason.BANNED, ban)
         namesake = self._by_name.get(join.name)
         if join.claim:
-            is_good = namesake is not None and hmac.compare_digest(namesake.token, join.claim)
+            tokens = () if namesake is None else (namesake.token, namesake.claim)
+            is_good = any(hmac.compare_digest(token, join.claim) for token in tokens)
             return None if is_good else Ended(join.ref, CloseReason.RESUME_FAILED, "")
         if self._verifier is not None:
             check = self._verifier.check
@@ -110,6 +112,12 @@ class PlayerRegistry:
     def _consume(self, join: Join) -> None:
         if self._verifier is not None and not join.claim:
             self._verifier.consume(join.ticket)
+
+    def confirm(self, ref: int) -> None:
+        """The player has the newest token, and the one before it is not good any more."""
+        join = self._by_ref.get(ref)
+        if join is not None:
+            self._by_ref[ref] = self._by_name[join.name] = join._replace(claim=b"")
 
     def ref_of(self, name: str) -> int | None:
         """The ref of the registered player of this name."""

@@ -123,7 +123,7 @@ PROMISES = (
     Promise("churn", "memory grows by at most 1 MB/h; nothing else grows", endurance.churn),
     Promise(
         "saving-stop",
-        "clean stop with players, store and journal: a last tick, on_leave for all, all is saved, a second start has it",
+        "clean stop with players, store, journal: a last tick, on_leave for all, all is saved, a second start has it",
         saves.saving_stop,
     ),
     Promise(
