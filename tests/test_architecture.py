@@ -125,6 +125,8 @@ EXCEPTIONS = {
     "zoneclient.__main__": {"cli"},
     "zonetools.bench.micro_benchmarks": {"zone", "gateway", "games"},
     "zonetools.soak.games": {"zone", "games"},
+    "zonetools.soak.lives": {"journal"},
+    "zonetools.soak.made_journal": {"journal", "zone", "games"},
     "zonetools.soak.scenarios.restarts": {"journal"},
     "zonetools.soak.scenarios.saves": {"journal"},
     "zonetools.compare.delivery": {"zone", "gateway", "server"},

@@ -138,6 +138,12 @@ PROMISES = (
         restarts.kill_zone,
     ),
     Promise(
+        "long-journal",
+        "a journal of ten minutes with 500 players: back within 2 s of the start, all players in their slots",
+        restarts.long_journal,
+        alone=True,
+    ),
+    Promise(
         "broken-journal",
         "a torn tail is cut off and told; a flipped byte elsewhere is refused with file and offset",
         restarts.broken_journal,
