@@ -100,8 +100,8 @@ async def long_journal(lab: Lab) -> Finding:
     checks.expect(seconds <= lab.pick(2.0, 20.0), f"it takes {seconds:.2f} s")
     checks.expect("DIVERGED" not in lives.kills.logs[0], "a re-run diverged")
     return checks.finding(
-        f"{minutes} minutes of {players} players ({size / 1e6:.0f} MB): the first frame {seconds:.2f} s after the start, "
-        f"all {here} players in their slots"
+        f"{minutes} minutes of {players} players ({size / 1e6:.0f} MB): the first frame comes {seconds:.2f} s after the "
+        f"start, all {here} players in their slots"
     )
 
 
