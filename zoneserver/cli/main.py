@@ -135,7 +135,7 @@ def _check(arguments: argparse.Namespace) -> int:
     rules, given = _rules(arguments.rules), arguments.game_settings
     # `check_game` reports what is wrong with the declaration.
     settings = {} if list(setting_problems(rules.settings)) else game_settings(rules, given)
-    result = check_game(rules, arguments.rules, stalled, settings)
+    result = check_game(rules, arguments.rules, stalled, settings, arguments.rerun)
     show(result)
     return Exit.FAILED if result.problems else Exit.OK
 
@@ -193,6 +193,7 @@ def _parser() -> Parser:
     )
     check.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
     check.game_settings("--set", help="a setting of the game, as in coins=50; may be given again")
+    check.switch("--rerun", help="also run a minute again as a restart from a journal does")
     check.switch("--json", help="print the result as a JSON object")
     check.common()
 
