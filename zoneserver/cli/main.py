@@ -21,6 +21,7 @@ from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.rerun import rerun, rerun_settings
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
 from zoneserver.cli.token import read_token, token_setting
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "ticket": _ticket,
         "ctl": ctl,
         "journal": journal,
+        "rerun": lambda arguments: rerun(arguments, _rules),
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -231,6 +233,7 @@ def _parser() -> Parser:
     ticket.common()
     ctl_settings(parser)
     journal_settings(parser)
+    rerun_settings(parser)
     return parser
 
 
