@@ -154,6 +154,8 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
             if chance.random() < 0.06:
                 chance.choice((requests.leaves, requests.drops)).append(ref)
                 del sessions[ref]
+            if ref in sessions and chance.random() < 0.2:
+                requests.confirmed.append(ref)
             for _ in range(chance.choice((0, 1, 2)) if ref in sessions else 0):
                 requests.actions.append(_packet(chance, ref, sessions[ref], seqs))
         if chance.random() < 0.1:

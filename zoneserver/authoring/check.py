@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.dry_run import PLAYERS, TICKS, Trial, digests_elsewhere, run_trial
+from zoneserver.authoring.rerun_check import RERUN_TICKS, rerun_problems, rerun_trial
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.support.errors import GameError
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
 from zoneserver.zone.declared_events import events_of
-from zoneserver.zone.game_class import new_game, problems_of
+from zoneserver.zone.game_class import can_save, new_game, problems_of
 from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.schema import schema_of, schema_text
@@ -50,9 +51,12 @@ def check_game(
     target: str,
     stalled: Callable[[CheckResult], object],
     settings: Mapping[str, Any] | None = None,
+    is_rerun: bool = False,
 ) -> CheckResult:
     """Describes a game and runs it twice with equal input, and with these values of its settings. The second run, in
     another process, loads it by `target`.
+
+    With `is_rerun` it also tries out whether a server with a journal could be restarted in the middle of the game.
 
     Python cannot end a rule that loops for ever. `stalled` is then called in another thread, with the result so far.
     """
@@ -93,18 +97,16 @@ def check_game(
             return result
         with Watchdog(report_stall, _STALL_SECONDS / 2) as watchdog:
             trial = run_trial(rules, watchdog, settings)
+            longer = rerun_trial(game, watchdog, settings) if is_rerun else None
+            rerun_faults = [] if longer is None else rerun_problems(game, longer, watchdog)
     except GameError as error:
         # The game raised when it was made, or in on_start. The dry run collects what rules raise later.
         result.problems.append(str(error))
         return result
     lines = [f"{kind}{parameters}  {_outcome(trial, kind)}" for kind, parameters in described]
     result.has += _headed("actions", lines or ["none: players can only watch"])
-    commands = [
-        f"{name}{_describe(command_parameters(game, method))}" for name, method in command_methods(game).items()
-    ]
-    result.has += _headed("commands", commands)
-    events = [f"{kind}({', '.join(each.describe() for each in values)})" for kind, values in events_of(rules).items()]
-    result.has += _headed("events", events)
+    result.has += _headed("commands", _commands(game))
+    result.has += _headed("events", _events(rules))
     result.has.append(("tried", f"twice {TICKS} ticks with {len(PLAYERS)} players and random actions"))
     untried = [kind for kind, _ in described if not _is_reached(trial, kind)]
     if untried:
@@ -114,11 +116,28 @@ def check_game(
         if trial.failures_total > len(trial.failures):
             result.problems.append(f"rules raised {trial.failures_total} times in total")
     result.problems += _difference(trial, target, settings or {})
+    if longer is not None:
+        result.has += _headed("re-run", _rerun_lines(game))
+        result.problems += rerun_faults or _difference(longer, target, settings or {})
     return result
+
+
+def _rerun_lines(game: type[Rules]) -> list[str]:
+    if can_save(game):
+        return [f"{RERUN_TICKS:,} ticks, from the start and from checkpoints"]
+    return [f"{RERUN_TICKS:,} ticks, from the start", "without save() and load(value) a restart runs all ticks again"]
 
 
 def _describe(parameters: Sequence[Parameter], is_private: bool = False) -> str:
     return f"({', '.join(parameter.describe() for parameter in parameters)}){' in private' if is_private else ''}"
+
+
+def _commands(game: type[Rules]) -> list[str]:
+    return [f"{name}{_describe(command_parameters(game, method))}" for name, method in command_methods(game).items()]
+
+
+def _events(rules: Rules) -> list[str]:
+    return [f"{kind}({', '.join(each.describe() for each in values)})" for kind, values in events_of(rules).items()]
 
 
 def _outcome(trial: Trial, kind: str) -> str:
@@ -141,7 +160,7 @@ def _headed(heading: str, lines: list[str]) -> list[tuple[str, str]]:
 def _difference(trial: Trial, target: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """The first tick in which another process gets other bytes from equal input."""
     try:
-        digests = digests_elsewhere(target, settings)
+        digests = digests_elsewhere(target, settings, len(trial.digests))
     except ValueError as error:
         yield f"the second run, in another process, failed: {error}"
         return

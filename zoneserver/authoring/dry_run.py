@@ -20,12 +20,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.load import load_class
+from zoneserver.journal.restart import first_checkpoint
+from zoneserver.journal.values import Checkpoint, Entry, Header, RecordedTick
 from zoneserver.support.errors import raised_by
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of
 from zoneserver.zone.failures import RuleFailure
 from zoneserver.zone.game_class import new_game
 from zoneserver.zone.link import Join, Requests, TickInput
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
@@ -33,8 +36,12 @@ __all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
 
 TICKS = 200
 _HZ, _SEED = 20, 1
-# The ticks in which each player joins and leaves. One slot is used twice, and one player joins late.
+# The ticks in which each player joins and leaves. One slot is used twice, and one player joins late. A longer run takes
+# so many times as long for it.
 PLAYERS = {"ann": (1, TICKS), "bob": (1, 120), "cid": (40, TICKS), "bob again": (150, 160)}
+# This player loses the connection once in so many ticks, and is away for some.
+_RETURNING, _DROP_TICKS, _AWAY_TICKS = "ann", 60, 20
+_TOKEN = bytes(32)
 _CLOCKS = ("time", "monotonic", "perf_counter")
 _CLOCK_SHIFT_S = 1_000_003
 # The first run took seconds at most, or a watchdog ended it.
@@ -54,11 +61,21 @@ class Trial:
     failures: list[str] = field(default_factory=list)
     """Exceptions of rules, in one line each. The zone logs an exception of one place at most once a second."""
     failures_total: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    """The run as a journal has it, if it has checkpoints."""
+    save_problem: str = ""
+    """Why a checkpoint did not have the game's own state."""
 
 
-def run_trial(rules: Rules, watchdog: Watchdog | None = None, settings: Mapping[str, Any] | None = None) -> Trial:
-    """Runs 200 ticks, as fast as they go, with a beat of the watchdog for each. Raises GameError if the game fails in
-    on_start."""
+def run_trial(
+    rules: Rules,
+    watchdog: Watchdog | None = None,
+    settings: Mapping[str, Any] | None = None,
+    ticks: int = TICKS,
+    checkpoint_ticks: int = 0,
+) -> Trial:
+    """Runs so many ticks, as fast as they go, with a beat of the watchdog for each, and with checkpoints at this
+    interval. Raises GameError if the game fails in on_start."""
     trial, chance = Trial(), random.Random(_SEED)
     game = type(rules)
     kinds = {kind: parameters_of(game, method) for kind, method in sorted(action_methods(game).items())}
@@ -66,25 +83,30 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None, settings: Mapping[
     def failed(failure: RuleFailure) -> None:
         trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
 
-    zone = Zone(rules, hz=_HZ, seed=_SEED, save_ticks=_HZ, settings=settings, on_failure=failed, is_trial=True)
-    seqs = dict.fromkeys(PLAYERS, 0)
-    for tick in range(1, TICKS + 1):
+    parameters = ZoneParameters(hz=_HZ, seed=_SEED, resume_ticks=3 * _HZ, save_ticks=_HZ, settings=settings or {})
+    zone = Zone(rules, **parameters.for_zone(), on_failure=failed, is_trial=True)
+    if checkpoint_ticks:
+        trial.entries += Header(1, zone.info, parameters=parameters.to_plain()), first_checkpoint(zone)
+    seqs, refs = dict.fromkeys(PLAYERS, 0), {name: ref for ref, name in enumerate(PLAYERS)}
+    for tick in range(1, ticks + 1):
         requests = Requests()
         # What was sent in this tick, by player and sequence.
         sent: dict[tuple[int, int], str] = {}
-        for ref, (name, (first, last)) in enumerate(PLAYERS.items()):
-            if tick == first:
-                requests.joins.append(Join(ref, name, b"", "127.0.0.1"))
-            elif tick == last:
-                requests.leaves.append(ref)
-            elif kinds and first < tick < last and chance.random() < 0.5:
+        for name in PLAYERS:
+            if _comes_or_goes(name, tick, ticks // TICKS, refs, requests) and kinds and chance.random() < 0.5:
                 kind = chance.choice(list(kinds))
                 seqs[name] += 1
-                sent[ref, seqs[name]] = kind
-                requests.actions.append((ref, seqs[name], [(kind, *_made_up(kinds[kind], rules, chance))]))
+                sent[refs[name], seqs[name]] = kind
+                requests.actions.append((refs[name], seqs[name], ((kind, *_made_up(kinds[kind], rules, chance)),)))
         if watchdog is not None:
             watchdog.beats += 1
-        output = zone.tick(TickInput(tick, 0.0, 100, requests))
+        tick_input = TickInput(tick, 0.0, 100, requests)
+        output = zone.tick(tick_input)
+        if checkpoint_ticks:
+            trial.entries.append(RecordedTick(tick_input, output.frame, output.joined, output.resumed))
+            if tick % checkpoint_ticks == 0:
+                trial.entries.append(Checkpoint(tick, zone.snapshot(), zone.state()))
+                trial.save_problem = trial.save_problem or zone.save_problem
         trial.digests.append(zlib.crc32(output.frame))
         trial.tried.update(sent.values())
         for refused in output.refused:
@@ -95,12 +117,41 @@ def run_trial(rules: Rules, watchdog: Watchdog | None = None, settings: Mapping[
     return trial
 
 
-def digests_elsewhere(target: str, settings: Mapping[str, Any] | None = None) -> list[int]:
+def _comes_or_goes(name: str, tick: int, longer: int, refs: dict[str, int], requests: Requests) -> bool:
+    """Lets a player join, leave, lose the connection or come back in this tick. Returns whether they may act."""
+    first, last = ((tick - 1) * longer + 1 for tick in PLAYERS[name])
+    ref, since_drop, host = refs[name], tick % _DROP_TICKS, "127.0.0.1"
+    token = _TOKEN if name == _RETURNING else b""
+    if tick == first:
+        requests.joins.append(Join(ref, name, b"", host, token=token))
+    elif tick == last:
+        requests.leaves.append(ref)
+    elif not first < tick < last:
+        return False
+    elif not token or tick < _DROP_TICKS or since_drop > _AWAY_TICKS:
+        return True
+    elif since_drop == 0:
+        requests.drops.append(ref)
+    elif since_drop == _AWAY_TICKS:
+        refs[name] += len(PLAYERS)
+        requests.joins.append(Join(refs[name], name, b"", host, token=token, claim=token, tick=tick - _AWAY_TICKS))
+    return False
+
+
+def digests_elsewhere(target: str, settings: Mapping[str, Any] | None = None, ticks: int = TICKS) -> list[int]:
     """The digests of a dry run in another process. Raises ValueError with the last line of its errors if it fails, and
     when it does not end."""
     # The seed of hashes must differ from the seed of this process, so that sets of texts have another order.
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}
-    command = [sys.executable, "-P", "-m", "zoneserver.authoring.dry_run", target, json.dumps(dict(settings or {}))]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "zoneserver.authoring.dry_run",
+        target,
+        json.dumps(dict(settings or {})),
+        str(ticks),
+    ]
     try:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS
@@ -132,4 +183,5 @@ if __name__ == "__main__":
     # The clocks are shifted before the game is imported, because it may import a clock by name.
     _shift_clocks()
     game = load_class(sys.argv[1], "Rules class", lambda found: issubclass(found, Rules))
-    print(json.dumps(run_trial(new_game(game), settings=json.loads(sys.argv[2])).digests))
+    trial = run_trial(new_game(game), settings=json.loads(sys.argv[2]), ticks=int(sys.argv[3]))
+    print(json.dumps(trial.digests))

@@ -21,6 +21,7 @@ from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.rerun import rerun, rerun_settings
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
 from zoneserver.cli.token import read_token, token_setting
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "ticket": _ticket,
         "ctl": ctl,
         "journal": journal,
+        "rerun": lambda arguments: rerun(arguments, _rules),
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -135,7 +137,7 @@ def _check(arguments: argparse.Namespace) -> int:
     rules, given = _rules(arguments.rules), arguments.game_settings
     # `check_game` reports what is wrong with the declaration.
     settings = {} if list(setting_problems(rules.settings)) else game_settings(rules, given)
-    result = check_game(rules, arguments.rules, stalled, settings)
+    result = check_game(rules, arguments.rules, stalled, settings, arguments.rerun)
     show(result)
     return Exit.FAILED if result.problems else Exit.OK
 
@@ -193,6 +195,7 @@ def _parser() -> Parser:
     )
     check.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
     check.game_settings("--set", help="a setting of the game, as in coins=50; may be given again")
+    check.switch("--rerun", help="also run a minute again as a restart from a journal does")
     check.switch("--json", help="print the result as a JSON object")
     check.common()
 
@@ -230,6 +233,7 @@ def _parser() -> Parser:
     ticket.common()
     ctl_settings(parser)
     journal_settings(parser)
+    rerun_settings(parser)
     return parser
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from zoneserver.zone.rules import Player, Refused, Rules, Text, action
 
@@ -33,6 +33,15 @@ class Chat(Rules):
         if self.tick % self.hz == 0:
             for player, left in self.left.items():
                 self.left[player] = min(left + 1, self.BURST)
+
+    def save(self) -> Any:
+        return [[player.slot, left] for player, left in self.left.items()]
+
+    def load(self, value: Any) -> None:
+        self.left = {self.players[slot]: left for slot, left in value}
+
+    def on_restore(self) -> None:
+        self.left = dict.fromkeys(self.players.values(), self.BURST)
 
     @action
     def say(self, player: Player, text: Annotated[str, Text(200)]) -> None:

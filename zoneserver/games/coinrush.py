@@ -55,6 +55,21 @@ class Coinrush(Rules):
     def to_save(self, player: Player) -> dict[str, Any]:
         return {"gold": player["gold"], "bag": player.saved["bag"]}
 
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """There is nothing to save but what the zone knows: stats, things, the board, timers and `player.saved`."""
+
+    def load(self, value: None) -> None: ...
+
+    def on_restore(self) -> None:
+        # The timers that would have dropped a coin are gone, and the match goes on for as long as a new one.
+        for _ in range(self.setting["coins"] - len(self.things_of("coin"))):
+            self.drop_coin()
+        self.board["ends"] = self.tick + round(self.MATCH_S * self.hz)
+        for player in self.players.values():
+            player.saved.setdefault("bag", [])
+
     # --- Actions ----------------------------------------------------------------------------------
 
     @action

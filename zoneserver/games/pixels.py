@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from zoneserver.zone.rules import Between, Player, Refused, Rules, action
 
@@ -32,6 +32,12 @@ class Pixels(Rules):
 
     def on_leave(self, player: Player) -> None:
         self.ready.pop(player, None)
+
+    def save(self) -> Any:
+        return [[player.slot, tick] for player, tick in self.ready.items() if tick > self.tick]
+
+    def load(self, value: Any) -> None:
+        self.ready = {self.players[slot]: tick for slot, tick in value}
 
     @action
     def paint(

@@ -5,7 +5,7 @@ One unit is a centimetre. All numbers of the game are at the top of the class.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from zoneserver.protocol.world import VELOCITY_MAX
 from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, Text, action
@@ -43,6 +43,19 @@ class Plaza(Rules):
         for skill in ("strike", "bolt", "heal"):
             self.ready.pop((player, skill), None)
 
+    # --- Checkpoints ------------------------------------------------------------------------------
+
+    def save(self) -> Any:
+        return [[player.slot, skill, tick] for (player, skill), tick in self.ready.items() if tick > self.tick]
+
+    def load(self, value: Any) -> None:
+        self.ready = {(self.players[slot], skill): tick for slot, skill, tick in value}
+
+    def on_restore(self) -> None:
+        for player in self.players.values():
+            if player["hp"] == 0:
+                self.respawn(player)
+
     # --- Actions ----------------------------------------------------------------------------------
 
     @action
@@ -67,12 +80,7 @@ class Plaza(Rules):
         self.require_another(player, target)
         self.use_skill(player, "bolt", target, self.BOLT_RANGE, self.BOLT_COOLDOWN_S)
         flight = max(1, round(player.distance_to(target) / self.BOLT_CM_PER_S * self.hz))
-
-        def land() -> None:
-            if target.present and target["hp"] > 0:
-                self.hurt(target, self.BOLT_DAMAGE, by=player)
-
-        self.after(flight, land)
+        self.after(flight, self.land, player, target)
         return target.slot, flight
 
     @action
@@ -127,11 +135,17 @@ class Plaza(Rules):
             by["kills"] += 1
         self.emit("death", target.slot, by.slot if by.present else None)
         target.place(*target.position)
+        self.after(round(self.RESPAWN_S * self.hz), self.respawn, target)
 
-        def respawn() -> None:
-            if target.present:
-                self.appear(target)
-                target["hp"] = self.HP_MAX
-                self.emit("respawn", target.slot)
+    # --- Timers -----------------------------------------------------------------------------------
 
-        self.after(round(self.RESPAWN_S * self.hz), respawn)
+    def land(self, player: Player, target: Player) -> None:
+        """A bolt reaches its target."""
+        if target.present and target["hp"] > 0:
+            self.hurt(target, self.BOLT_DAMAGE, by=player)
+
+    def respawn(self, target: Player) -> None:
+        if target.present:
+            self.appear(target)
+            target["hp"] = self.HP_MAX
+            self.emit("respawn", target.slot)

@@ -33,6 +33,12 @@ class Tag(Rules):
         if player["it"] and others:
             self.make_it(self.random.choice(others))
 
+    def save(self) -> int:
+        return self.ready
+
+    def load(self, value: int) -> None:
+        self.ready = value
+
     @action
     def run(self, player: Player, vx: Speed, vy: Speed) -> None:
         """Sets the velocity, in units per tick."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from zoneserver.journal.difference import difference
 from zoneserver.journal.roster import snapshot_of
@@ -32,7 +33,12 @@ class Rerun:
     """
 
     def __init__(
-        self, new_rules: Callable[[], Rules], secret: bytes = b"", clock: Callable[[], float] = no_clock
+        self,
+        new_rules: Callable[[], Rules],
+        secret: bytes = b"",
+        clock: Callable[[], float] = no_clock,
+        *,
+        is_trial: bool = False,
     ) -> None:
         self.ticks = 0
         """The number of ticks that were run again."""
@@ -40,7 +46,7 @@ class Rerun:
         """What the rules did otherwise than the journal has it, for people; empty if nothing."""
         self._new_rules = new_rules
         self._secret = secret or _ANY_SECRET
-        self._clock = clock
+        self._settings: dict[str, Any] = {"clock": clock, "is_trial": is_trial, "is_rerun": True}
         self.begun_with: Checkpoint
         """The checkpoint with which the zone has begun."""
         self._zone: Zone | None = None
@@ -82,8 +88,7 @@ class Rerun:
         self.begun_with = checkpoint
         parameters = ZoneParameters.from_plain(self._header.parameters)
         secret = self._secret if parameters.needs_ticket else b""
-        rules, arguments = self._new_rules(), parameters.for_zone()
-        self._zone = zone = Zone(rules, **arguments, secret=secret, clock=self._clock, is_rerun=True)
+        self._zone = zone = Zone(self._new_rules(), **parameters.for_zone(), secret=secret, **self._settings)
         if checkpoint.tick:
             zone.restore(snapshot_of(checkpoint.snapshot), checkpoint.state)
 

@@ -11,6 +11,7 @@ from zoneserver.protocol.tickets import HEAD, MAC_BYTES
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.link import Join
+from zoneserver.zone.parking import pack_kept, unpack_kept
 
 __all__ = ["Roster", "snapshot_of"]
 
@@ -83,7 +84,7 @@ class Roster:
 
     def state(self) -> dict[str, Any]:
         """The state of a zone with these players, who are all here."""
-        kept = dict(self._state["kept"])
+        kept = unpack_kept(self._state["kept"])
         players = [[ref, slot, seq, True, saved] for slot, (ref, seq, saved) in self._players.items()]
         joins = [self._joins[ref]._replace(ticket=b"", saved="") for ref, *_ in self._players.values()]
         tickets = self._state["tickets"]
@@ -94,7 +95,7 @@ class Roster:
             "registered": [list(join) for join in joins],
             "watchers": [],
             "parked": [],
-            "kept": [[join.ref, kept.get(join.ref, [])] for join in joins if join.token],
+            "kept": pack_kept({join.ref: kept.get(join.ref, ()) for join in joins if join.token}),
             "tickets": tickets and [tickets[0], [*tickets[1], *self._tickets]],
             "commands": self._commands,
             **{name: [] for name in ("arriving", "joins", "leaves", "drops", "packets")},

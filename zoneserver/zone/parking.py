@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zoneserver.protocol.messages import Refusal
+import msgpack
 
-__all__ = ["Parking"]
+from zoneserver.protocol.messages import Refusal
+from zoneserver.protocol.values import pack
+
+__all__ = ["Parking", "pack_kept", "unpack_kept"]
 
 # The bounds on the private messages that are kept of one player. The oldest are dropped first.
 _MESSAGES_MAX = 64
@@ -35,7 +38,7 @@ class Parking:
 
     def __init__(self, grace_ticks: int, hz: int) -> None:
         self.grace_ticks = grace_ticks
-        self._hz = hz
+        self._unnoticed_ticks = _UNNOTICED_SECONDS * hz
         # The tick in which each parked player leaves, the earliest first.
         self._until: dict[int, int] = {}
         # (tick, payload or refusal) of each private message, by the player's ref, the oldest first.
@@ -89,7 +92,9 @@ class Parking:
         if kept is None:
             return
         kept.append((tick, message))
-        while len(kept) > _MESSAGES_MAX or kept[0][0] < tick - self.grace_ticks - _UNNOTICED_SECONDS * self._hz:
+        # Of a player who is away, nothing is too old.
+        oldest = 0 if ref in self._until else tick - self._unnoticed_ticks
+        while len(kept) > _MESSAGES_MAX or kept[0][0] < oldest:
             kept.popleft()
         size = 0
         for number, (_, each) in enumerate(reversed(kept)):
@@ -108,16 +113,23 @@ class Parking:
 
     def state(self) -> dict[str, Any]:
         """Everything as plain values, for `restore`."""
-        kept = [
-            [ref, [[tick, each if isinstance(each, bytes) else list(each)] for tick, each in messages]]
-            for ref, messages in self._kept.items()
-        ]
-        return {"parked": [list(each) for each in self._until.items()], "kept": kept}
+        return {"parked": [list(each) for each in self._until.items()], "kept": pack_kept(self._kept)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over a state."""
         self._until = dict(state["parked"])
-        self._kept = {
-            ref: deque((tick, each if isinstance(each, bytes) else Refusal(*each)) for tick, each in kept)
-            for ref, kept in state["kept"]
-        }
+        self._kept = unpack_kept(state["kept"])
+
+
+def pack_kept(kept: Mapping[int, Iterable[tuple[int, bytes | Refusal]]]) -> bytes:
+    """The private messages that are kept, as bytes: a crowd has thousands of them, which would be slow to write as
+    values."""
+    return pack([(ref, list(messages)) for ref, messages in kept.items()])
+
+
+def unpack_kept(packed: bytes) -> dict[int, deque[tuple[int, bytes | Refusal]]]:
+    """The private messages of `pack_kept`, by the player's ref."""
+    return {
+        ref: deque((tick, each if type(each) is bytes else Refusal(*each)) for tick, each in messages)
+        for ref, messages in msgpack.unpackb(packed, use_list=False)
+    }

@@ -1,0 +1,92 @@
+"""`zoneserver check --rerun`: what would keep a server from a restart in the middle of a game."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+import pytest
+from helpers.bazaar import Bazaar
+
+from zoneserver.authoring.rerun_check import RERUN_TICKS, rerun_problems, rerun_trial
+from zoneserver.cli import main as cli
+from zoneserver.journal.values import Checkpoint, RecordedTick
+from zoneserver.support.watchdog import Watchdog
+from zoneserver.zone.rules import Player, Rules, action
+
+
+def problems_of(game: type[Rules]) -> list[str]:
+    with Watchdog(lambda *_: None, 50) as watchdog:
+        return rerun_problems(game, rerun_trial(game, watchdog), watchdog)
+
+
+class Counting(Rules):
+    """Counts on the class, where a second game goes on."""
+
+    calls: ClassVar = [0]
+
+    def on_tick(self) -> None:
+        self.calls[0] += 1
+        self.emit("calls", self.calls[0])
+
+
+class Forgetful(Rules):
+    """Saves nothing of what it counts."""
+
+    def on_start(self) -> None:
+        self.jumps = 0
+
+    def save(self) -> None: ...
+
+    def load(self, value: Any) -> None: ...
+
+    @action
+    def jump(self, player: Player) -> int:
+        self.jumps += 1
+        return self.jumps
+
+
+class Calm(Bazaar):
+    """A bazaar without guards."""
+
+    def on_tick(self) -> None: ...
+
+
+class Closing(Calm):
+    """Sets a timer that no checkpoint holds."""
+
+    def on_resume(self, player: Player) -> None:
+        self.after(200, lambda: player.tell("late"))
+
+
+def test_game_that_runs_again_has_no_problem() -> None:
+    with Watchdog(lambda *_: None, 50) as watchdog:
+        trial = rerun_trial(Calm, watchdog)
+        assert rerun_problems(Calm, trial, watchdog) == []
+    assert sum(isinstance(entry, RecordedTick) for entry in trial.entries) == RERUN_TICKS
+    assert sum(isinstance(entry, Checkpoint) for entry in trial.entries) > 5
+    resumed = [entry.resumed for entry in trial.entries if isinstance(entry, RecordedTick) and entry.resumed]
+    assert len(resumed) > 5
+
+
+def test_state_outside_of_the_game_is_found() -> None:
+    (problem,) = problems_of(Counting)
+    assert problem.startswith("tick 1: event 1: calls(1) of the game in the journal, calls(1201) of the game in the re")
+    assert "as on the class" in problem
+
+
+def test_state_that_save_leaves_out_is_found() -> None:
+    (problem,) = problems_of(Forgetful)
+    assert "began with the checkpoint of tick 150: save() has left out what made the difference" in problem
+
+
+def test_timer_that_no_checkpoint_holds_is_named_with_its_line() -> None:
+    (problem,) = problems_of(Closing)
+    line = inspect.getsourcelines(Closing.on_resume)[1] + 1
+    assert f"test_rerun_check.py:{line}) calls a function that has no name in the game" in problem
+
+
+@pytest.mark.parametrize("options", [[], ["--rerun"]])
+def test_check_runs_a_minute_again_if_it_is_asked_to(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "zoneserver.games.tag:Tag", *options]) == 0
+    assert ("re-run   1,200 ticks, from the start" in capsys.readouterr().out) == bool(options)
