@@ -179,6 +179,40 @@ def test_leave_removes_the_player_and_closes_the_client(zone_server: StartServer
         ann.hears("bell")
 
 
+def test_dropped_player_stays_in_and_comes_back(zone_server: StartServer, zone_client: StartClient) -> None:
+    class Quiet(Bell):
+        def on_drop(self, player: Player) -> None:
+            self.board["last"] = f"{player.name} dropped"
+
+        def on_resume(self, player: Player) -> None:
+            self.board["last"] = f"{player.name} is back"
+
+    server = zone_server(Quiet)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    ann.drop()
+    assert (bob.board["last"], bob.players[ann.slot]) == ("ann dropped", "ann")
+    bob.act("whisper", ann.slot, "are you here?")
+    ann.come_back()
+    assert bob.board["last"] == ann.board["last"] == "ann is back"
+    assert ann.receives("whisper").values == (bob.slot, "are you here?")
+    ann.act("ring")
+    assert bob.stat("rings", "ann") == 1
+    ann.drop()
+    zone_server.stop(server)
+    with pytest.raises(ZoneClosedError, match="SERVER_STOPPING"):
+        bob.wait(ticks=1)
+
+
+def test_dropped_player_who_is_late_is_told(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Bell, resume_seconds=0.05)
+    ann, bob = zone_client("ann"), zone_client("bob")
+    ann.drop()
+    bob.wait(ticks=10)
+    assert list(bob.players.values()) == ["bob"]
+    with pytest.raises(ZoneClosedError, match="RESUME_FAILED"):
+        ann.come_back()
+
+
 def test_two_zones_in_one_test_have_separate_ticks(zone_server: StartServer, zone_client: StartClient) -> None:
     old = zone_server(Bell, hz=50)
     ann = zone_client("ann")

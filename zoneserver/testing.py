@@ -28,6 +28,7 @@ from zoneclient.replica import Replica
 from zoneclient.update import Event
 
 from zoneserver.control.desk import Desk
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Told
 from zoneserver.protocol.values import Value
 from zoneserver.server import ZoneServer
@@ -130,6 +131,10 @@ class TestClient:
         self._zone = zone
         # Closes the connection.
         self._stack = stack
+        # Set while the client need not stay away: see `drop`.
+        self._may_return = asyncio.Event()
+        self._may_return.set()
+        self._returns = 0
         # What `hears` and `receives` have not returned yet.
         self._events: list[Event] = []
         self._told: list[Told] = []
@@ -214,6 +219,37 @@ class TestClient:
 
         self._background.call(wait())
 
+    def drop(self) -> None:
+        """Loses the connection, and stays away until `come_back`. The player stays in the zone, for 15 seconds unless
+        the setting `resume_seconds` of the server says otherwise; with 0 the player leaves."""
+
+        async def drop() -> None:
+            self._may_return.clear()
+            self._zone._line.receiver.abort()
+            gateway = self._server.gateway
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while any(player.name == self.name for player in gateway.players):
+                    await asyncio.sleep(0.001)
+            # The zone is told at the beginning of the next tick.
+            self._background.note_tick(self._server, self._server.zone.world.tick + 1)
+
+        self._background.call(drop())
+
+    def come_back(self) -> None:
+        """Comes back to the player after `drop`. Raises ZoneClosedError if that is too late."""
+
+        async def come_back() -> None:
+            returns = self._returns
+            self._may_return.set()
+            await self._until(lambda: self._returns > returns, "the connection did not come back")
+            self._background.note_tick(self._server, self._zone.replica.tick)
+
+        self._background.call(come_back())
+
+    async def _pause(self, attempt: int) -> None:
+        await asyncio.sleep(0.01 * attempt)
+        await self._may_return.wait()
+
     def leave(self) -> None:
         """Leaves the zone. Every later call of a method raises ZoneClosedError."""
 
@@ -273,8 +309,12 @@ class TestClient:
         """A client that has joined the zone of a server. It stays until `leave` or the end of the test."""
         stack = contextlib.AsyncExitStack()
         background.stack.push_async_callback(stack.aclose)
-        zone = await stack.enter_async_context(connect("127.0.0.1", server.port, name=name))
+        zone = await stack.enter_async_context(connect("127.0.0.1", server.port, name=name, resume=True))
         client = cls(background, server, zone, stack)
+        # Only a lost connection is followed by another one.
+        zone._line.drops, zone._line.pause = frozenset({CloseReason.CONNECTION_LOST}), client._pause
+        # One that is away at the end stays away.
+        stack.callback(setattr, zone._line, "drops", frozenset())
         await client._until(lambda: client._zone.replica.tick > 0, "the first frame did not arrive")
         background.note_tick(server, zone.replica.tick)
         return client
@@ -286,6 +326,7 @@ class TestClient:
                 async with self._changed:
                     self._events += update.events
                     self._told += update.told
+                    self._returns += update.resumed
                     self._changed.notify_all()
         except Exception as error:
             async with self._changed:

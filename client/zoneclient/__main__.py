@@ -32,7 +32,8 @@ Play at a console: `python -m zoneclient ann` sends each line that you type, and
 
 It works with any game. A line is sent as the action `say` with that text. A line that begins with / is any action of
 the game; its arguments are written as in Python: `/move 5 -3`, `/roll [1, 6]`. A player is named, and the last text
-needs no quotes: `/whisper bob hello there`. `/help` lists the actions, `/who` who is here, `/board` the board."""
+needs no quotes: `/whisper bob hello there`. `/help` lists the actions, `/who` who is here, `/board` the board. If the
+connection is lost, the client comes back to the player."""
 _EXAMPLES = """\
   python -m zoneclient ann                        join the zone on this machine as ann
   python -m zoneclient bob --port 7000            join on another port as bob
@@ -98,7 +99,7 @@ async def _play(arguments: argparse.Namespace) -> int:
     # Without the name of the zone, a secret in the environment is not meant for this.
     ticket = arguments.ticket or (access.ticket(arguments.name or "") if access.zone else b"")
     player = {"name": arguments.name, "ticket": ticket, "tls": access.context(), "watch": arguments.watch}
-    async with connect(arguments.host, arguments.port, **player, leave_timeout=0) as zone:
+    async with connect(arguments.host, arguments.port, **player, resume=True, whole=True, leave_timeout=0) as zone:
         who = "you watch" if arguments.watch else f"you are {zone.name}, in"
         text = f"{who} {printable(zone.game)}; type a line and press return, or /help; Ctrl-D leaves"
         print(text, file=sys.stderr)

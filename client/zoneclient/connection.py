@@ -384,6 +384,11 @@ async def _settle(zone: ZoneConnection, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await zone._settle()
     except TimeoutError:
+        if zone.is_away:
+            _log.warning(
+                "%s leaves without a goodbye: the connection is lost, and did not come back in time", zone.name
+            )
+            return
         text = "%s leaves without knowing the fate of the last %d actions: the server told none within %g s"
         _log.warning(text, zone.name, zone.unsettled, seconds)
     except ZoneError as error:

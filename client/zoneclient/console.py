@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+import time
 from collections import Counter
 
 from zoneclient.connection import ZoneConnection
 from zoneclient.errors import ActionRefusedError, ZoneError
 from zoneclient.game_schema import SCHEMA_ACTION, GameSchema
 from zoneclient.update import Event, Update
+from zoneserver.protocol.messages import Bye
 from zoneserver.support.format import printable
 
 __all__ = ["Console"]
@@ -18,8 +21,6 @@ __all__ = ["Console"]
 _NAMES_MAX = 10
 _FORM = "write arguments as numbers, True, False, None, 'texts', b'bytes' or [lists], separated by spaces: /move 5 -3"
 _HELP = {"/who": "the players and things that are here, the nearest first", "/board": "the board of the game"}
-# The question for the schema is the first action of a session. Its player did not type it.
-_SCHEMA_SEQ = 1
 # How long the first line waits for the schema.
 _SCHEMA_SECONDS = 3.0
 
@@ -32,6 +33,11 @@ class Console:
         self.tick = 0
         """The tick of the last update that was printed."""
         self._schema = GameSchema()
+        # The question for the schema is the first action of a session. Its player did not type it.
+        self._schema_seq = zone._receiver.next_seq
+        # When the connection was lost, until the first update after the return.
+        self._lost_at: float | None = None
+        zone._line.on_drop = self._dropped
         self._learning: asyncio.Task[None] | None = None
         if zone.slot is not None:
             self._learning = asyncio.create_task(self._learn())
@@ -53,9 +59,17 @@ class Console:
     async def print_updates(self) -> None:
         """Print what happens until the session ends."""
         async for update in self._zone:
+            if update.resumed and self._lost_at is not None:
+                seconds, self._lost_at = time.monotonic() - self._lost_at, None
+                print(f"back after {seconds:.1f} s, {update.missed:,} ticks missed", file=sys.stderr)
             for line in self.update_lines(update):
                 print(line, flush=True)
             self.tick = update.tick
+
+    def _dropped(self, bye: Bye) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            print(f"connection lost ({printable(bye.code)}), coming back ...", file=sys.stderr)
 
     async def enter(self, line: str) -> list[str]:
         """Do what a line says; return the lines to print. Raises TypeError or ValueError for a line that is wrong."""
@@ -112,12 +126,12 @@ class Console:
             names = [*names[:_NAMES_MAX], f"and {len(names) - _NAMES_MAX:,} more"]
         is_list = update.resynced and names
         lines = [f"* here: {', '.join(names)}"] if is_list else [f"* {name} is here" for name in names]
-        lines += [f"! {refusal.code}: {refusal.text}" for refusal in update.refused if refusal.seq != _SCHEMA_SEQ]
+        lines += [f"! {refusal.code}: {refusal.text}" for refusal in update.refused if refusal.seq != self._schema_seq]
         lines += [f"[{told.kind}] {self._values(told.kind, told.values, update)}".rstrip() for told in update.told]
         lines += [
             f"= {self._values('', answer.values, update) or 'done'}"
             for answer in update.answered
-            if answer.seq != _SCHEMA_SEQ
+            if answer.seq != self._schema_seq
         ]
         lines += [self._event_line(event, update) for event in update.events]
         lines += [f"* {name} has left" for name in update.left.values()]

@@ -55,8 +55,8 @@ class Line:
         """Set by `open`."""
         self.tick = 0
         """The newest tick that the program has the state of."""
-        self.on_drop: Callable[[], None] = lambda: None
-        """Called when the connection is lost and the client tries to come back."""
+        self.on_drop: Callable[[Bye], None] = lambda _: None
+        """Called with the reason when the connection is lost and the client tries to come back."""
         self.drops: frozenset[str] = _DROPS
         """The close codes after which the client comes back."""
         self.pause: Callable[[int], Awaitable[None]] = _pause
@@ -190,7 +190,7 @@ class Line:
     def _lost(self, closed: asyncio.Future[Bye]) -> None:
         """The connection has ended."""
         if self._may_return(closed.result()):
-            self.on_drop()
+            self.on_drop(closed.result())
             self._task = self.receiver.loop.create_task(self._come_back(self.receiver))
 
     async def _come_back(self, former: Receiver) -> None:

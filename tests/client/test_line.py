@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zoneclient as client
 from helpers.relay import Cut, Relay
 from helpers.servers import OpenServer
+from helpers.tls import issue_pki
 from helpers.waiting import until
-from zoneclient import line, receiver  # noqa: F401
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zoneclient import line, receiver
 
 from zoneserver import Player, Refused, Rules, action
 from zoneserver.server import ZoneServer
 
 HOST = "127.0.0.1"
+# A return whose WELCOME is lost has used up its token. The WELCOME of this game is shorter.
+CUT_MIN = 200
 
 
 class Counting(Rules):
@@ -71,6 +77,21 @@ class Place:
         return client.connect(HOST, self.relay.port, **{"name": name, "resume": True} | settings)
 
 
+@contextlib.asynccontextmanager
+async def updates_of(zone: client.ZoneConnection) -> AsyncIterator[list[client.Update]]:
+    """The updates that a task takes meanwhile."""
+    updates: list[client.Update] = []
+
+    async def iterate() -> None:
+        async for update in zone:
+            updates.append(update)  # noqa: PERF401
+
+    iterating = asyncio.create_task(iterate())
+    yield updates
+    iterating.cancel()
+    await asyncio.gather(iterating, return_exceptions=True)
+
+
 OpenPlace = Callable[..., Awaitable[Place]]
 
 
@@ -94,6 +115,14 @@ async def returned(zone: client.ZoneConnection) -> list[client.Update]:
 def ticks_told(updates: list[client.Update]) -> list[int]:
     """The ticks whose own event came."""
     return [event.values[0] for update in updates for event in update.events if event.kind == "tick"]
+
+
+def told(updates: list[client.Update]) -> list[int]:
+    return [each.values[0] for update in updates for each in update.told]
+
+
+def answered(updates: list[client.Update]) -> list[int]:
+    return [each.values[0] for update in updates for each in update.answered]
 
 
 def reset(place: Place) -> None:
@@ -127,15 +156,7 @@ async def test_iteration_goes_on_over_a_drop_with_every_event(
 async def test_actions_around_a_drop_happen_once_with_their_fates(open_place: OpenPlace) -> None:
     place = await open_place()
     async with place.join(whole=True) as zone:
-        await anext(zone)
-        updates: list[client.Update] = []
-
-        async def iterate() -> None:
-            async for update in zone:
-                updates.append(update)  # noqa: PERF401
-
-        async with asyncio.TaskGroup() as group:
-            iterating = group.create_task(iterate())
+        async with updates_of(zone) as updates:
             numbers = itertools.count()
             answers = []
             for _ in range(5):
@@ -146,18 +167,246 @@ async def test_actions_around_a_drop_happen_once_with_their_fates(open_place: Op
                     zone.flush()
                     await asyncio.sleep(0)
                 await until(lambda: zone.is_away)
-                seq = zone.act("fail", 7)
                 with pytest.raises(client.ActionRefusedError, match="NO: 7"):
-                    await zone.done(seq)
+                    await zone.done(zone.act("fail", 7))
             assert all(await asyncio.gather(*answers))
-            await zone.ping()
-            iterating.cancel()
         assert place.rules.done == list(range(30))
-        told = [told.values[0] for update in updates for told in update.told]
-        assert told == list(range(0, 30, 2))
-        answered = [answered.values[0] for update in updates for answered in update.answered]
-        assert answered == list(range(2, 31, 2))
-        refused = [refusal.text for update in updates for refusal in update.refused]
-        assert refused == ["7"] * 5
+        assert told(updates) == list(range(0, 30, 2))
+        assert answered(updates) == list(range(2, 31, 2))
+        assert [refusal.text for update in updates for refusal in update.refused] == ["7"] * 5
         assert sum(update.resumed for update in updates) == 5
         assert zone.unsettled == 0
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(Cut, st.just(False), st.integers(CUT_MIN, 3000)),
+            st.builds(Cut, st.just(True), st.integers(1, 40) | st.integers(100, 1000)),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_nothing_is_lost_and_nothing_happens_twice_wherever_the_stream_is_cut(cuts: list[Cut], deflate: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line, "_FIRST_SECONDS", 0.01)
+        patch.setattr(line, "_LAST_SECONDS", 0.01)
+        asyncio.run(play_over(cuts, deflate=deflate))
+
+
+async def play_over(cuts: list[Cut], *, deflate: bool) -> None:
+    """Plays over connections that are cut at these places, and compares what happened with what was told."""
+    async with contextlib.AsyncExitStack() as cleanup:
+        server = await cleanup.enter_async_context(ZoneServer(Counting, port=0, stats_port=None, hz=100))
+        place = Place(server, await Relay(server.port).open(cleanup))
+        async with place.join(whole=True, deflate=deflate) as zone, updates_of(zone) as updates:
+            await until(lambda: updates)
+            place.relay.cuts = cuts
+            place.relay.reset()
+            acted: list[int] = []
+            refused: list[int] = []
+            async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+                while cuts or zone.is_away or len(acted) < 20:
+                    if zone.unsettled < 10:
+                        acted.append(len(acted))
+                        group.create_task(do(zone, acted[-1], refused))
+                    await asyncio.sleep(0.002)
+            await zone.ping()
+        done = [number for number in acted if number not in refused]
+        assert place.rules.done == done
+        assert told(updates) == [number for number in done if number % 2]
+        assert answered(updates) == [number + 1 for number in done if number % 2 == 0]
+        assert ticks_told(updates[1:]) == list(range(updates[0].tick + 1, updates[-1].tick + 1))
+        assert "leave" not in place.rules.calls[:-1]
+
+
+async def do(zone: client.ZoneConnection, number: int, refused: list[int]) -> None:
+    """Counts a number, or asks for its sum, and expects that it happened, unless the client was away for too long."""
+    try:
+        if number % 2:
+            assert await zone.done(zone.act("count", number))
+        else:
+            assert await zone.ask("add", number) == (number + 1,)
+    except client.ActionRefusedError as error:
+        assert error.code == "AWAY"
+        refused.append(number)
+
+
+# --- A longer absence -----------------------------------------------------------------------------
+
+
+async def test_long_absence_without_whole_is_a_snapshot_that_says_how_many_ticks_it_stands_for(
+    open_place: OpenPlace,
+) -> None:
+    place = await open_place()
+    async with place.join() as zone:
+        first = await anext(zone)
+        place.relay.is_closed = True
+        place.relay.reset()
+        tick = first.tick
+        await until(lambda: place.server.zone.world.tick > tick + 60)
+        assert zone.is_away
+        place.relay.is_closed = False
+        updates = [first, *await returned(zone)]
+        back, before = updates[-1], updates[-2]
+        assert (back.resynced, back.missed) == (True, back.tick - before.tick)
+        assert back.missed > 30
+        following = await anext(zone)
+        assert (following.resumed, following.missed, following.tick) == (False, 0, back.tick + 1)
+        assert zone.now() >= back.tick
+
+
+async def test_actions_of_a_longer_absence_are_refused_and_those_before_it_are_not(
+    open_place: OpenPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_KEPT_SECONDS", 0.05)
+    place = await open_place()
+    async with place.join() as zone:
+        await anext(zone)
+        place.relay.is_closed = True
+        before = zone.act("count", 1)
+        place.relay.reset()
+        await until(lambda: zone.is_away)
+        seqs = [zone.act("count", number) for number in range(2, 19)]
+        with pytest.raises(client.ActionRefusedError, match="AWAY"):
+            await zone.done(seqs[-1])
+        assert zone.unsettled == 17, "16 are kept"
+        with pytest.raises(client.ActionRefusedError, match="AWAY"):
+            await zone.done(seqs[0])
+        place.relay.is_closed = False
+        assert await zone.done(before) is True
+        assert await zone.done(zone.act("count", 20)) is True
+        assert place.rules.done == [1, 20]
+        updates = await returned(zone)
+        assert sorted(refusal.seq for refusal in updates[-1].refused) == seqs
+
+
+async def test_player_who_comes_back_too_late_ends_with_resume_failed(open_place: OpenPlace) -> None:
+    place = await open_place(resume_seconds=0.05)
+    async with place.join() as zone:
+        await anext(zone)
+        place.relay.is_closed = True
+        place.relay.reset()
+        await until(lambda: "leave" in place.rules.calls)
+        place.relay.is_closed = False
+        with pytest.raises(client.ZoneClosedError, match="RESUME_FAILED") as caught:
+            await returned(zone)
+        assert caught.value.retry
+        assert not zone.is_away
+        with pytest.raises(client.ZoneClosedError, match="RESUME_FAILED"):
+            zone.act("count", 1)
+        with pytest.raises(client.ZoneClosedError, match="RESUME_FAILED"):
+            await zone.ping()
+
+
+async def test_there_is_no_way_back_after_a_minute(open_place: OpenPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "AWAY_SECONDS_MAX", 0.1)
+    place = await open_place()
+    async with place.join() as zone:
+        place.relay.is_closed = True
+        place.relay.reset()
+        with pytest.raises(
+            client.ZoneClosedError, match=r"CONNECTION_LOST: there was no way back within 0\.1 s"
+        ) as caught:
+            await returned(zone)
+        assert caught.value.retry
+
+
+async def test_player_who_was_replaced_does_not_come_back(open_place: OpenPlace) -> None:
+    place = await open_place()
+    async with place.join() as zone, place.join() as other:
+        with pytest.raises(client.ZoneClosedError, match="REPLACED"):
+            await returned(zone)
+        assert other.slot == zone.slot
+        assert await other.done(other.act("count", 1)) is True
+        assert place.relay.connections == 2
+
+
+async def test_lost_connection_ends_the_session_of_a_client_that_may_not_come_back(open_place: OpenPlace) -> None:
+    place = await open_place(resume_seconds=0)
+    async with place.join() as zone:
+        place.relay.reset()
+        with pytest.raises(client.ZoneClosedError, match="CONNECTION_LOST"):
+            await returned(zone)
+
+
+async def test_frozen_connection_is_left_for_another(open_place: OpenPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(receiver, "RETURN_SECONDS", 0.3)
+    place = await open_place()
+    async with place.join(whole=True) as zone:
+        updates = [await anext(zone)]
+        place.relay.freeze()
+        updates += await returned(zone)
+        assert ticks_told(updates[1:]) == list(range(updates[0].tick + 1, updates[-1].tick + 1))
+        assert place.rules.calls == ["resume"], "the server had not noticed"
+
+
+async def test_player_comes_back_to_a_server_with_tls(open_place: OpenPlace, tmp_path: Path) -> None:
+    pki = issue_pki(tmp_path)
+    place = await open_place(tls_cert=pki.cert, tls_key=pki.key)
+    async with place.join(tls=pki.context) as zone:
+        place.relay.reset()
+        await returned(zone)
+
+
+async def test_watcher_joins_again(open_place: OpenPlace) -> None:
+    place = await open_place()
+    async with place.join(name=None, watch=True) as zone:
+        first = await anext(zone)
+        place.relay.reset()
+        back = (await returned(zone))[-1]
+        assert (zone.slot, back.resynced) == (None, True)
+        assert 0 < back.missed <= back.tick - first.tick
+
+
+# --- Leaving while away ---------------------------------------------------------------------------
+
+
+async def test_block_that_ends_while_the_client_is_away_waits_for_the_return(open_place: OpenPlace) -> None:
+    place = await open_place()
+    async with place.join() as zone:
+        await anext(zone)
+        zone.act("count", 1)
+        place.relay.reset()
+        await until(lambda: zone.is_away)
+    await until(lambda: place.rules.calls == ["drop", "resume", "leave"])
+    assert place.rules.done == [1]
+
+
+@pytest.mark.parametrize("leave_timeout", [0, 0.01])
+async def test_block_without_time_ends_while_the_client_is_away(
+    open_place: OpenPlace, leave_timeout: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = await open_place()
+    async with place.join(leave_timeout=leave_timeout) as zone:
+        place.relay.is_closed = True
+        place.relay.reset()
+        await until(lambda: zone.is_away)
+    with pytest.raises(client.ZoneClosedError, match="CONNECTION_LOST"):
+        zone.act("count", 1)
+    assert ("ann leaves without a goodbye" in caplog.text) == bool(leave_timeout)
+
+
+async def test_task_is_cancelled_while_the_client_is_away(open_place: OpenPlace) -> None:
+    place = await open_place()
+
+    async def play() -> None:
+        async with place.join() as zone:
+            place.relay.is_closed = True
+            place.relay.reset()
+            zones.append(zone)
+            await returned(zone)
+
+    zones: list[client.ZoneConnection] = []
+    playing = asyncio.create_task(play())
+    await until(lambda: zones and zones[0].is_away)
+    playing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    connections = place.relay.connections
+    await until(lambda: place.rules.calls == ["drop"])
+    assert place.relay.connections == connections
