@@ -54,6 +54,9 @@ valid for."""
 STORE_SECONDS = 10.0
 """How long a stop waits for the store."""
 
+# How long a stop waits for players who come back to the next start.
+_KEEP_SECONDS = 1.0
+
 _log = logging.getLogger(__name__)
 
 # Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
@@ -85,6 +88,8 @@ class ZoneServer:
         self._rules = new_game(rules) if isinstance(rules, type) else rules
         self.sockets: list[socket.socket] = []
         """Sockets that listen already, given before `start`: players connect there, and not at `host` and `port`."""
+        self.stats_socket: socket.socket | None = None
+        """A socket that listens already, given before `start`: the admin port, in place of `stats_port`."""
         self.control_path = ""
         """The path of the socket at which the server takes commands; empty without one."""
         self.has_failed = False
@@ -102,6 +107,8 @@ class ZoneServer:
         self._saved: list[tuple[str, str]] = []
         self._stopping: asyncio.Event
         self._is_stopped = False
+        self.is_kept = False
+        """Whether the players stay in over the next start of the server."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -134,7 +141,8 @@ class ZoneServer:
                 tcp.set_limits(player_socket, config.limits)
             admin_socket = None
             if config.stats_port is not None:
-                admin_socket = unless_started.enter_context(_bind_admin(config.stats_host, config.stats_port))
+                admin_socket = self.stats_socket or _bind_admin(config.stats_host, config.stats_port)
+                unless_started.enter_context(admin_socket)
             if config.store != "":
                 self._store = await Store.open(config.store)
                 unless_started.callback(self._store.abandon)
@@ -246,9 +254,37 @@ class ZoneServer:
         if objection:
             _log.warning(objection)
 
-    def request_stop(self) -> None:
-        """Lets `serve` return; may be called from a signal handler of the loop."""
+    def request_stop(self, *, keep: bool = False) -> None:
+        """Lets `serve` return; may be called from a signal handler of the loop.
+
+        With `keep` and a journal the players stay in: no rule is told that they leave, and the next start has them in
+        the zone, without a connection. The first request decides.
+        """
+        if not self._stopping.is_set():
+            self.is_kept = keep and self.has_journal
         self._stopping.set()
+
+    @property
+    def players_in(self) -> int:
+        """The players who are in the zone or wait for a slot, those without a connection included."""
+        return self.zone.players_count
+
+    @property
+    def players_who_stay(self) -> str:
+        """How many players stay in when they lose their connection, for people."""
+        count = self.zone.players_who_stay
+        return "nobody stays in" if not count else f"{count:,} player{'s stay' if count > 1 else ' stays'} in"
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether the server keeps a journal, so that a later start can go on where it ended."""
+        return False
+
+    def share_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
+        """Second descriptors of the listening sockets, of players and of the admin port. `stop` leaves them open, and
+        connections wait there to be accepted."""
+        shared = [listener.share() for listener in self._listeners]
+        return (shared[:-1], shared[-1]) if self._admin is not None else (shared, None)
 
     async def stop(self) -> None:
         """Stops accepting, runs a last tick, and calls `on_leave` for every player and `on_stop`. Then tells every
@@ -268,7 +304,8 @@ class ZoneServer:
         for listener in self._listeners:
             await listener.wait_closed()
         self._listeners.clear()
-        await self.gateway.close(self.config.drain_seconds)
+        seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
+        await self.gateway.close(seconds, keep=self.is_kept)
         if self._admin is not None:
             self._admin.close()
         await self._close_store()

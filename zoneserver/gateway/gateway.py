@@ -369,11 +369,13 @@ class Gateway:
 
     # --- The end ----------------------------------------------------------------------------------
 
-    async def close(self, deadline_seconds: float) -> None:
-        """Tells every client that the server stops, and drops those that have not gone by the deadline."""
+    async def close(self, deadline_seconds: float, *, keep: bool = False) -> None:
+        """Tells every client that the server stops, and drops those that have not gone by the deadline. With `keep`,
+        players who may come back are told that they stay in."""
         self._is_stopping = True
         for session in tuple(self._connections):
-            session.end(CloseReason.SERVER_STOPPING)
+            stays = keep and session.context is not None and session.context.may_return
+            session.end(CloseReason.SERVER_RESTARTING if stays else CloseReason.SERVER_STOPPING)
         try:
             async with asyncio.timeout(deadline_seconds):
                 await self._empty.wait()

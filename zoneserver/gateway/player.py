@@ -68,11 +68,16 @@ class Player:
         """The zone has let the player in, with this slot; a watcher gets none."""
         self.state, self.slot = PlayerState.WATCHING if slot is None else PlayerState.PLAYING, slot
 
+    @property
+    def may_return(self) -> bool:
+        """Whether the player keeps their place when the connection is lost."""
+        return bool(self.token) and self.slot is not None
+
     def welcome(
         self, info: ZoneInfo, tick: int, payload_bytes_max: int, grace_ticks: int = 0, epoch: int = 1
     ) -> Welcome:
         """The WELCOME of a player whom the zone has let in with this tick."""
-        may_return = bool(self.token) and self.slot is not None
+        may_return = self.may_return
         options = [DEFLATE] * self.form.deflated + [WATCH] * (self.slot is None) + [RESUME] * may_return
         resume = Return(self.token, grace_ticks, epoch, self.seq) if may_return else None
         limits = payload_bytes_max, ACTIONS_PER_PACKET

@@ -55,6 +55,12 @@ class PlayerRegistry:
         self._by_name: dict[str, Join] = {}
         self.bans = BanList()
         """Names that operators have banned, by the time of day."""
+        self.is_draining = False
+        """Whether no new player may come in. Those who are in may still come back."""
+
+    def __len__(self) -> int:
+        """The number of players, without watchers."""
+        return len(self._by_ref)
 
     def __contains__(self, ref: int) -> bool:
         return ref in self._by_ref or ref in self._watchers
@@ -100,6 +106,8 @@ class PlayerRegistry:
             tokens = () if namesake is None else (namesake.token, namesake.claim)
             is_good = any(hmac.compare_digest(token, join.claim) for token in tokens)
             return None if is_good else Ended(join.ref, CloseReason.RESUME_FAILED, "")
+        if self.is_draining and namesake is None and not join.watch:
+            return Ended(join.ref, CloseReason.SERVER_STOPPING, "the server takes no new players")
         if self._verifier is not None:
             check = self._verifier.check
             objection = None if self.is_rerun else check(join.name, join.ticket, unix_seconds)

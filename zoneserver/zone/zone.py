@@ -153,6 +153,16 @@ class Zone:
         """Verifies tickets with another secret from now on, as `TicketVerifier.change_secret` does."""
         return self._registry.change_secret(secret, grace_until)
 
+    @property
+    def players_count(self) -> int:
+        """The players who are in, parked ones included, and those who wait for a slot."""
+        return len(self._registry)
+
+    @property
+    def players_who_stay(self) -> int:
+        """The players who keep their place when their connection is lost, parked ones included."""
+        return self._parking.returning
+
     def snapshot(self) -> bytes:
         """The state after the last tick: the payload of a SNAPSHOT message."""
         return self.world.snapshot().encode()
