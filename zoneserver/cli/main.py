@@ -21,6 +21,7 @@ from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.restart import Restart
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.serve import serve
 from zoneserver.cli.token import read_token, token_setting
@@ -28,6 +29,7 @@ from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
+from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CommandError, Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
 from zoneserver.support.logs import print_error
@@ -54,6 +56,7 @@ _RUN_EXAMPLES = """\
   zoneserver run mygame:Mygame --hz 10             run the class Mygame of mygame.py
   zoneserver run mygame:Mygame --set coins=50      run it with another value of its setting `coins`
   zoneserver run --port 0 --ready-file ready.json  use any free port; the file names it once players can connect
+  zoneserver run mygame:Mygame --check             check the game and all settings, and exit
   zoneserver run --show-config > zone.toml         write all settings to a file for --config
 """
 _EXIT_CODES = """\
@@ -89,8 +92,31 @@ def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
     rules = _rules(arguments.rules)
     config = dataclasses.replace(config, game=game_settings(rules, arguments.game_settings))
     loop_name, factory = loop_factory(arguments.loop)
+    if arguments.check:
+        return _check_start(rules, config, arguments.rules)
+    server = server_class(rules, config)
+    restart = Restart(server)
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(serve(server_class(rules, config), loop_name, arguments))
+        code = runner.run(serve(server, loop_name, arguments, restart))
+    if restart.is_due and code == Exit.OK:
+        restart.become()
+    return code
+
+
+def _check_start(rules: type[Rules], config: Config, target: str) -> int:
+    """Checks what `run` would start, as far as that is possible beside a running server."""
+    if config.tls_cert is not None:
+        ServerCertificate(config.tls_cert, config.tls_key)
+
+    def show(result: CheckResult) -> int:
+        for problem in result.problems:
+            print_error(problem)
+        return Exit.FAILED if result.problems else Exit.OK
+
+    result = check_game(rules, target, lambda result: os._exit(show(result)), config.game)
+    if not result.problems:
+        print_result("fine: the settings and the game can run")
+    return show(result)
 
 
 def _ticket(arguments: argparse.Namespace) -> int:
@@ -277,4 +303,5 @@ def _run_settings(run: Parser) -> None:
     run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")
     text = "stop when standard input ends, so that the server ends together with the program that started it"
     run.switch("--stop-on-stdin-eof", help=text)
+    run.switch("--check", help="check the settings and the game, and exit")
     run.switch("--json", help="print the last statistics as JSON in place of the summary")

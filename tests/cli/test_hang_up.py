@@ -129,6 +129,22 @@ def test_sighup_without_files_to_read_says_so(start: Start) -> None:
     assert server.stop()[0] == 0
 
 
+def test_sighup_during_a_long_start_waits_until_the_server_runs(start: Start, tmp_path: Path) -> None:
+    lines = [
+        "import os, signal, zoneserver",
+        "class Slow(zoneserver.Rules):",
+        "    def on_start(self):",
+        "        os.kill(os.getpid(), signal.SIGHUP)",
+    ]
+    (tmp_path / "slow.py").write_text("\n".join(lines))
+    server = start("slow:Slow")
+    assert "nothing was read again" in read_until(server, "SIGHUP: ")
+    player = server.player("ann")
+    player.read_until(Tick)
+    player.close()
+    assert server.stop()[0] == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a pseudo-terminal that hangs up")
 @pytest.mark.parametrize("nohup", [False, True])
 def test_closed_terminal_stops_the_server_unless_nohup_started_it(nohup: bool, tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""Starts the command of a running server again, in the same process: with other code, and with the same ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import sys
+from typing import NoReturn
+from urllib.parse import quote
+
+from zoneserver.server import ZoneServer
+from zoneserver.support import systemd
+from zoneserver.support.errors import CannotStartError
+from zoneserver.support.logs import drain_logs
+
+__all__ = ["Restart"]
+
+# What the names of sockets begin with that a server hands over to its next start.
+_PLAYERS, _STATISTICS = "zone-players", "zone-stats"
+# What an error of the command begins with.
+_PREFIX = re.compile(r"^zoneserver[a-z ]*: ", re.MULTILINE)
+_OBJECTION_CHARACTERS_MAX = 2_000
+
+
+class Restart:
+    """Checks whether the command of this process could start once more, and starts it once the server has stopped.
+
+    The process becomes the command that it was started with. It keeps its id, its standard streams and its listening
+    sockets, where connections wait meanwhile.
+    """
+
+    def __init__(self, server: ZoneServer) -> None:
+        self.is_due = False
+        """Whether the command is to start again when the server has stopped."""
+        self._server = server
+        # The names of the sockets that the supervisor gave to the server.
+        self._given: list[str] = []
+        # The listening sockets of the server by name, for the next start.
+        self._sockets: list[tuple[str, socket.socket]] = []
+
+    def take_sockets(self) -> None:
+        """Gives the server the sockets that this process was started with, by a supervisor or by `become`."""
+        server, own = self._server, (self._name_of_players(), self._name_of_statistics())
+        for name, sock in systemd.take_sockets():
+            if name == own[1]:
+                server.stats_socket = sock
+            elif name == own[0]:
+                server.sockets.append(sock)
+            elif name.startswith((_PLAYERS, _STATISTICS)):
+                sock.close()  # The settings have another address now.
+            else:
+                server.sockets.append(sock)
+                self._given.append(name)
+
+    # The addresses as the settings have them, so that port 0 stays the port that was found for it.
+
+    def _name_of_players(self) -> str:
+        return quote(f"{_PLAYERS} {self._server.config.host} {self._server.config.port}", safe="")
+
+    def _name_of_statistics(self) -> str:
+        return quote(f"{_STATISTICS} {self._server.config.stats_host} {self._server.config.stats_port}", safe="")
+
+    async def objection(self) -> str:
+        """What is wrong with the settings and the game as they are now, as lines for people; empty if nothing is."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *sys.orig_argv[1:],
+            *("--check", "--log-format", "text", "--log-level", "error"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode == 0:
+            return ""
+        text = _PREFIX.sub("", errors.decode(errors="replace")).strip()
+        return text[-_OBJECTION_CHARACTERS_MAX:] or f"the check ended with code {process.returncode}"
+
+    def request_restart(self) -> str:
+        """Stops the server and keeps its players in; `become` follows. Returns what happens, for people."""
+        self.is_due = True
+        self._server.loop.call_soon(lambda: self._server.request_stop(keep=True))
+        return f"fine: restarting; {self._server.players_who_stay}"
+
+    def cancel(self) -> None:
+        """Lets the process end when the server has stopped."""
+        self.is_due = False
+
+    def keep_sockets(self) -> None:
+        """Keeps the listening sockets of the server open. Called before the server stops."""
+        players, statistics = self._server.share_sockets()
+        names = self._given or [self._name_of_players()] * len(players)
+        self._sockets = list(zip(names, players, strict=True))
+        if statistics is not None:
+            self._sockets.append((self._name_of_statistics(), statistics))
+
+    def become(self) -> NoReturn:
+        """Replaces this process by the command that it was started with. Raises CannotStartError if that fails."""
+        drain_logs()
+        systemd.hand_over(self._sockets)
+        try:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        except OSError as error:
+            raise CannotStartError(f"cannot start {sys.executable} again: {error.strerror}") from None
