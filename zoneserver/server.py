@@ -39,7 +39,7 @@ from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
-from zoneserver.zone.link import Requests
+from zoneserver.zone.link import Command, Requests
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
@@ -187,8 +187,10 @@ class ZoneServer:
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
         self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
-        # Everybody who was in when a server died has lost the connection.
-        link.send(Requests(drops=zone.attendance.refs()))
+        self.count_players = zone.attendance.count_players
+        if self.epoch > 1:
+            # Everybody who was in has lost the connection, and no stop is planned any more.
+            link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
         if self._store is not None:
             self._desk = StoreDesk(link, self._store, self.loop.time)
             self._desk.save(self._saved)
@@ -265,20 +267,9 @@ class ZoneServer:
         self._stopping.set()
 
     @property
-    def players_in(self) -> int:
-        """The players who are in the zone or wait for a slot, those without a connection included."""
-        return self.zone.players_count
-
-    @property
-    def players_who_stay(self) -> str:
-        """How many players stay in when they lose their connection, for people."""
-        count = self.zone.players_who_stay
-        return "nobody stays in" if not count else f"{count:,} player{'s stay' if count > 1 else ' stays'} in"
-
-    @property
     def has_journal(self) -> bool:
         """Whether the server keeps a journal, so that a later start can go on where it ended."""
-        return False
+        return self.config.journal != ""
 
     def share_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
         """Second descriptors of the listening sockets, of players and of the admin port. `stop` leaves them open, and
@@ -287,16 +278,16 @@ class ZoneServer:
         return (shared[:-1], shared[-1]) if self._admin is not None else (shared, None)
 
     async def stop(self) -> None:
-        """Stops accepting, runs a last tick, and calls `on_leave` for every player and `on_stop`. Then tells every
-        player, waits up to the drain time for them to go, closes the ports, and waits until all players are in the
-        store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
+        """Stops accepting, runs a last tick, and calls `on_leave` for every player who does not stay in, and `on_stop`.
+        Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
+        the store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
         for listener in self._listeners:
             listener.close()
         self._reporter.stop()
         if not self._is_stopped:
             self._is_stopped = True
-            saves = self.tick_loop.finish()
+            saves = self.tick_loop.finish(keep=self.is_kept)
             if self._desk is not None:
                 self._desk.save(saves)
             self._close_journal()

@@ -52,9 +52,9 @@ def explain(error: OSError, config: Config) -> str:
     return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
 
 
-def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
-    """Prints version, limits and addresses on stderr, in at most six lines. In the format `json` they are one line of
-    the log, with a key for each."""
+def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: bool = False) -> None:
+    """Prints version, limits and addresses on stderr, in at most six lines; in one line for a server that was started
+    again at its former address. In the format `json` they are one line of the log, with a key for each."""
     config, most = server.config, _players(server.players_max)
     if log_format == "json":
         _log.info(
@@ -93,7 +93,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
         if log_format == "json":
             _log.warning("%s", few)
     if log_format != "json":
-        say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
+        say(f"running again: {lines[0]}" if is_again else "\n".join([*lines, "Ctrl-C to stop"]), log_format)
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:

@@ -51,7 +51,7 @@ class Reload:
             if not objection:
                 self._say(self._restart.request_restart())
                 return
-            self._say(f"{objection}\nthe server goes on with the code that it has")
+            self._say(f"{objection}\nthe server goes on as it was")
 
 
 def _named(paths: Sequence[str]) -> str:

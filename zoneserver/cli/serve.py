@@ -11,7 +11,8 @@ from zoneserver.cli import console
 from zoneserver.cli.ctl import ControlSocket
 from zoneserver.cli.hang_up import reread_on_signal
 from zoneserver.cli.ready_file import ReadyFile
-from zoneserver.cli.restart import Restart
+from zoneserver.cli.reload import Reload
+from zoneserver.cli.restart import Restart, stay_text
 from zoneserver.cli.server_dashboard import ServerDashboard
 from zoneserver.server import ZoneServer
 from zoneserver.support import systemd
@@ -22,7 +23,9 @@ from zoneserver.support.process import freeze_growth
 __all__ = ["serve"]
 
 
-async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespace, restart: Restart) -> int:
+async def serve(
+    server: ZoneServer, loop_name: str, arguments: argparse.Namespace, restart: Restart, reload: Reload | None
+) -> int:
     """Runs a server with the arguments of `zoneserver run`; returns the exit code. Raises CannotStartError.
 
     If `restart.is_due` afterwards, the caller lets it start the command again.
@@ -39,7 +42,7 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
     with two_stop_signals(stop, _exit_at_once), contextlib.ExitStack() as handlers:
         restart.take_sockets()
         await _start(server)
-        freezing = asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))
+        tasks = [asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))]
         if arguments.stop_on_stdin_eof:
             read_stdin(lambda data: None if data else stop())
         try:
@@ -53,8 +56,10 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
             release_signals()
             if ready_file is not None:
                 ready_file.write(server)
-            console.banner(server, loop_name, arguments.log_format)
+            console.banner(server, loop_name, arguments.log_format, is_again=restart.is_again)
             systemd.notify("READY=1")
+            if reload is not None:
+                tasks.append(asyncio.create_task(reload.watch()))
             async with contextlib.AsyncExitStack() as stack:
                 if arguments.dashboard:
                     dashboard = await stack.enter_async_context(ServerDashboard(server))
@@ -68,7 +73,8 @@ async def serve(server: ZoneServer, loop_name: str, arguments: argparse.Namespac
                     restart.keep_sockets()
             _tell_stop(server, restart, arguments.log_format)
         finally:
-            freezing.cancel()
+            for task in tasks:
+                task.cancel()
             control.close()
             if ready_file is not None:
                 ready_file.remove()
@@ -96,7 +102,7 @@ def _tell_stop(server: ZoneServer, restart: Restart, log_format: str) -> None:
         systemd.notify_reloading()
         return
     systemd.notify("STOPPING=1")
-    stays = f"; {server.players_who_stay} for the next start" if server.is_kept else ""
+    stays = f"; {stay_text(*server.count_players())} for the next start" if server.is_kept else ""
     console.say(f"stopping: closing all sessions ...{stays}", log_format)
 
 

@@ -19,11 +19,12 @@ class Stoppable(Protocol):
     """A server as these commands see it."""
 
     @property
-    def players_in(self) -> int:
-        """The players who are in the zone, those without a connection included."""
+    def has_journal(self) -> bool: ...
 
     @property
-    def has_journal(self) -> bool: ...
+    def count_players(self) -> Callable[[], tuple[int, int]]:
+        """The number of players who are in, those without a connection included; and how many of them stay in when
+        they lose it."""
 
     def request_stop(self, *, keep: bool = False) -> None: ...
 
@@ -65,7 +66,7 @@ class StopCommands:
 
     def on_tick(self) -> None:
         """Stops a server without players that waits for its last player to leave."""
-        self._plan.stop_if_empty(self._server.players_in)
+        self._plan.stop_if_empty(self._server.count_players()[0])
 
     async def stop(self, words: list[str]) -> Outcome:
         """Runs `stop`. Raises ValueError for wrong words."""
@@ -95,7 +96,7 @@ class StopCommands:
         answer = await self._ask_zone(("stop", "--drain"))
         if answer.code != Exit.OK:
             return answer
-        players = self._server.players_in
+        players = self._server.count_players()[0]
         self._plan.drain(seconds, text)
         latest = "" if seconds is None else f", at the latest in {exact_duration(seconds)}"
         left = f"when the last of {players:,} players has left" if players > 1 else "when the last player has left"

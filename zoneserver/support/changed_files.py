@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,7 +31,7 @@ class ChangedFiles:
         changed = []
         for path in sorted(set(paths)):
             try:
-                status = os.stat(path)
+                status = Path(path).stat()
             except (OSError, ValueError):
                 continue
             mark = status.st_mtime_ns, status.st_size
@@ -45,7 +44,9 @@ class ChangedFiles:
 def loaded_files(*, with_neighbours: bool = False) -> list[str]:
     """The source files of all modules that this process has loaded, without those that are installed. `with_neighbours`
     adds the other Python files of their folders."""
-    files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    # Attributes of a module may be its own code.
+    attributes = [getattr(module, "__dict__", {}) for module in list(sys.modules.values())]
+    files = {file for each in attributes if isinstance(file := each.get("__file__"), str)}
     own = {file for file in files if file.endswith(".py") and not file.startswith(LIBRARIES)}
     if with_neighbours:
         own |= {str(each) for folder in {Path(file).parent for file in own} for each in folder.glob("*.py")}

@@ -100,7 +100,7 @@ def where_defined(function: object) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     code = getattr(function, "__code__", None)
-    return "" if code is None else f" ({_path_text(code.co_filename)}:{code.co_firstlineno})"
+    return "" if code is None else f" ({path_text(code.co_filename)}:{code.co_firstlineno})"
 
 
 def where_running(frame: FrameType) -> str:

@@ -156,6 +156,7 @@ class PlayerRegistry:
         return {
             "registered": [list(join) for join in self._by_ref.values()],
             "watchers": sorted(self._watchers),
+            "is_draining": self.is_draining,
             "tickets": None if self._verifier is None else self._verifier.state(),
             "bans": self.bans.state(),
         }
@@ -165,6 +166,7 @@ class PlayerRegistry:
         self._by_ref = {ref: Join(ref, *join) for ref, *join in state["registered"]}
         self._by_name = {join.name: join for join in self._by_ref.values()}
         self._watchers = set(state["watchers"])
+        self.is_draining = state["is_draining"]
         self.bans.restore(state["bans"])
         if self._verifier is not None and state["tickets"] is not None:
             self._verifier.restore(state["tickets"])

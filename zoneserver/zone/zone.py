@@ -153,16 +153,6 @@ class Zone:
         """Verifies tickets with another secret from now on, as `TicketVerifier.change_secret` does."""
         return self._registry.change_secret(secret, grace_until)
 
-    @property
-    def players_count(self) -> int:
-        """The players who are in, parked ones included, and those who wait for a slot."""
-        return len(self._registry)
-
-    @property
-    def players_who_stay(self) -> int:
-        """The players who keep their place when their connection is lost, parked ones included."""
-        return self._parking.returning
-
     def snapshot(self) -> bytes:
         """The state after the last tick: the payload of a SNAPSHOT message."""
         return self.world.snapshot().encode()
@@ -247,10 +237,10 @@ class Zone:
         for player in self._by_ref.values():
             self._saves.make(player)
 
-    def stop(self) -> list[tuple[str, str]]:
-        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
-        Returns what was saved, as `TickOutput.saves`."""
-        for ref in list(self._by_ref):
+    def stop(self, *, keep: bool = False) -> list[tuple[str, str]]:
+        """Tells the rules that no tick follows: `on_leave` for every player who is still in, unless they are to stay in
+        (`keep`), then `on_stop`. Returns what was saved, as `TickOutput.saves`."""
+        for ref in () if keep else list(self._by_ref):
             self.attendance.leave(ref)
         self._call_hook("on_stop")
         return self._saves.take()
