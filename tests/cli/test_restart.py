@@ -1,0 +1,158 @@
+"""Servers that start again while their players stay in: `ctl restart`, `run --reload`, SIGUSR2."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.run_command import Player, Server
+
+from zoneserver.control.client import ask
+from zoneserver.protocol.messages import RESUME, Act, Bye, Return, Snapshot, Tick, Welcome
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not run a program again in place")
+
+GAME = """\
+from zoneserver import Player, Rules, action
+
+class Mine(Rules):
+    def on_start(self):
+        self.dug = 0
+
+    def save(self):
+        return self.dug
+
+    def load(self, dug):
+        self.dug = dug
+
+    def on_leave(self, player):
+        print("left", player.name)
+
+    @action
+    def dig(self, player: Player):
+        self.dug += 1
+        return self.dug
+"""
+
+
+class Miner:
+    """A player who comes back."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.name = name
+        self.player = Player(server.ready()["port"])
+        self.player.hello(name, RESUME)
+        self.slot, self.how = self._welcomed()
+        self.snapshot = self.player.read_until(Snapshot)
+
+    def _welcomed(self) -> tuple[int | None, Return]:
+        welcome = self.player.read_until(Welcome)
+        assert welcome.resume is not None
+        return welcome.slot, welcome.resume
+
+    def dig(self) -> int:
+        """Digs once, and returns how much has been dug by all then."""
+        seq = self.how.seq + 1
+        self.player.say(Act(seq, [("dig",)]))
+        self.how = self.how._replace(seq=seq)
+        while True:
+            for slot, _, *event in self.player.read_until(Tick).events:
+                if slot == self.slot:
+                    return int(event[1])
+
+    def return_after(self, code: str, port: int) -> None:
+        """Reads why the session ends, and comes back as the same player."""
+        assert str(self.player.read_until(Bye).code) == code
+        self.player.close()
+        epoch, slot, seq = self.how.epoch, self.slot, self.how.seq
+        self.player = Player(port)
+        self.player.resume(self.name, self.how, self.snapshot.tick)
+        self.slot, self.how = self._welcomed()
+        assert (self.slot, self.how.epoch, self.how.seq) == (slot, epoch + 1, seq)
+        self.snapshot = self.player.read_until(Snapshot)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "mine.py").write_text(GAME)
+    return tmp_path
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Server | Miner]]:
+    opened: list[Server | Miner] = []
+    yield opened
+    for each in reversed(opened):
+        (each if isinstance(each, Server) else each.player).close()
+
+
+def start(folder: Path, opened: list[Server | Miner], *arguments: str) -> Server:
+    server = Server(folder, "mine:Mine", *arguments, cwd=folder)
+    opened.append(server)
+    return server
+
+
+def come(server: Server, opened: list[Server | Miner], *names: str) -> list[Miner]:
+    miners = [Miner(server, name) for name in names]
+    opened += miners
+    return miners
+
+
+def heard(server: Server, *words: str) -> None:
+    """Reads what the server prints, up to the last of these lines."""
+    assert server.process.stderr is not None
+    for each in words:
+        while each not in (line := server.process.stderr.readline()):
+            assert line, f"the server ended without a word of {each!r}"
+
+
+def test_reload_goes_on_with_its_players_after_an_edit_and_over_an_error(
+    folder: Path, opened: list[Server | Miner]
+) -> None:
+    server = start(folder, opened, "--reload")
+    ann, bob = come(server, opened, "ann", "bob")
+    assert (ann.dig(), bob.dig()) == (1, 2)
+    (folder / "mine.py").write_text(GAME + "    x = (\n")
+    heard(server, "mine.py changed: checking ...", "SyntaxError: '(' was never closed (mine.py:20)")
+    heard(server, "the server goes on as it was")
+    assert ann.dig() == 3
+    (folder / "mine.py").write_text(GAME.replace("dug += 1", "dug += 100"))
+    heard(server, "mine.py changed: checking ...", "fine: restarting; 2 players stay in", "running again: ")
+    for miner in (ann, bob):
+        miner.return_after("SERVER_RESTARTING", server.ready()["port"])
+    assert [bob.dig(), ann.dig()] == [103, 203], "the new code goes on with what the game has saved"
+    assert server.ready()["pid"] == server.process.pid
+    assert len([*folder.glob("zoneserver-journal-*")]) == 1
+    code, out, _ = server.stop()
+    assert (code, out.count("left ")) == (0, 2 + 1), "the summary has a line that begins so as well"
+    assert not [*folder.glob("zoneserver-journal-*")]
+
+
+def test_players_stay_in_over_the_next_start_of_a_server_that_stops_by_sigusr2(
+    folder: Path, opened: list[Server | Miner]
+) -> None:
+    first = start(folder, opened, "--journal", "journal")
+    (ann,) = come(first, opened, "ann")
+    stranger = first.player("bob")
+    stranger.read_until(Snapshot)
+    assert ann.dig() == 1
+    first.process.send_signal(signal.SIGUSR2)
+    second = None
+    assert str(stranger.read_until(Bye).code) == "SERVER_STOPPING", "who cannot come back has to join again"
+    stranger.close()
+    code, out, err = first.ended()
+    assert (code, "left ann" in out) == (0, False)
+    assert "closing all sessions ...; 1 of 2 players stay in for the next start" in err
+    second = start(folder, opened, "--journal", "journal")
+    ann.return_after("SERVER_RESTARTING", second.ready()["port"])
+    assert ann.dig() == 2
+    socket = folder / f"zoneserver-{second.ready()['port']}.ctl"
+    assert ask(socket, ["stop", "--keep"]) == (0, "the server stops, and its players stay in over the next start")
+    assert second.ended()[0] == 0
