@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.run_command import Player, Server
+from helpers.run_command import PATIENCE_SECONDS, Player, Server
 
 from zoneserver.control.client import ask
 from zoneserver.protocol.messages import RESUME, Act, Bye, Return, Snapshot, Tick, Welcome
@@ -20,6 +22,8 @@ GAME = """\
 from zoneserver import Player, Rules, action
 
 class Mine(Rules):
+    width, height = 1_000, 1_000
+
     def on_start(self):
         self.dug = 0
 
@@ -105,6 +109,11 @@ def come(server: Server, opened: list[Server | Miner], *names: str) -> list[Mine
     return miners
 
 
+def control(folder: Path, server: Server) -> Path:
+    """The control socket of a server."""
+    return folder / f"zoneserver-{server.ready()['port']}.ctl"
+
+
 def heard(server: Server, *words: str) -> None:
     """Reads what the server prints, up to the last of these lines."""
     assert server.process.stderr is not None
@@ -120,7 +129,7 @@ def test_reload_goes_on_with_its_players_after_an_edit_and_over_an_error(
     ann, bob = come(server, opened, "ann", "bob")
     assert (ann.dig(), bob.dig()) == (1, 2)
     (folder / "mine.py").write_text(GAME + "    x = (\n")
-    heard(server, "mine.py changed: checking ...", "SyntaxError: '(' was never closed (mine.py:20)")
+    heard(server, "mine.py changed: checking ...", "SyntaxError: '(' was never closed (mine.py:22)")
     heard(server, "the server goes on as it was")
     assert ann.dig() == 3
     (folder / "mine.py").write_text(GAME.replace("dug += 1", "dug += 100"))
@@ -143,8 +152,8 @@ def test_players_stay_in_over_the_next_start_of_a_server_that_stops_by_sigusr2(
     stranger = first.player("bob")
     stranger.read_until(Snapshot)
     assert ann.dig() == 1
+    assert ask(control(folder, first), ["stop", "--drain"]).code == 0
     first.process.send_signal(signal.SIGUSR2)
-    second = None
     assert str(stranger.read_until(Bye).code) == "SERVER_STOPPING", "who cannot come back has to join again"
     stranger.close()
     code, out, err = first.ended()
@@ -153,6 +162,34 @@ def test_players_stay_in_over_the_next_start_of_a_server_that_stops_by_sigusr2(
     second = start(folder, opened, "--journal", "journal")
     ann.return_after("SERVER_RESTARTING", second.ready()["port"])
     assert ann.dig() == 2
-    socket = folder / f"zoneserver-{second.ready()['port']}.ctl"
-    assert ask(socket, ["stop", "--keep"]) == (0, "the server stops, and its players stay in over the next start")
+    come(second, opened, "cid")
+    assert ask(control(folder, second), ["stop", "--keep"]) == (
+        0,
+        "the server stops, and its players stay in over the next start",
+    )
     assert second.ended()[0] == 0
+
+
+def test_change_of_the_world_begins_anew_in_a_temporary_journal_and_is_refused_in_another(
+    folder: Path, opened: list[Server | Miner]
+) -> None:
+    server = start(folder, opened, "--reload")
+    (ann,) = come(server, opened, "ann")
+    (folder / "mine.py").write_text(GAME.replace("= 1_000", "= 500"))
+    misfit = "the journal was written with a width of 1000, and now it is 500"
+    heard(server, f"fine, but the zone begins anew: {misfit}", "running again: ")
+    assert str(ann.player.read_until(Bye).code) == "SERVER_STOPPING"
+    (bob,) = come(server, opened, "bob")
+    assert (bob.how.epoch, bob.dig()) == (1, 1)
+    (journal,) = folder.glob("zoneserver-journal-*")
+    done = subprocess.run(
+        [sys.executable, "-m", "zoneserver", "run", "mine:Mine", "--check", "--journal", str(journal), "--hz", "7"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    misfit = "the journal was written with --hz 20, and now it is 7"
+    assert (done.returncode, done.stdout, misfit in done.stderr) == (3, "", True)
+    assert server.stop()[0] == 0
