@@ -119,27 +119,19 @@ def test_sighup_rereads_the_secret_and_keeps_players_and_fresh_tickets(start: St
     assert server.stop()[0] == 0
 
 
-def test_sighup_without_files_to_read_says_so(start: Start) -> None:
-    server = start()
-    player = server.player("ann")
-    player.read_until(Welcome)
-    assert "nothing was read again" in hang_up(server)
-    player.read_until(Tick)
-    player.close()
-    assert server.stop()[0] == 0
-
-
-def test_sighup_during_a_long_start_waits_until_the_server_runs(start: Start, tmp_path: Path) -> None:
-    lines = [
-        "import os, signal, zoneserver",
-        "class Slow(zoneserver.Rules):",
-        "    def on_start(self):",
-        "        os.kill(os.getpid(), signal.SIGHUP)",
-    ]
-    (tmp_path / "slow.py").write_text("\n".join(lines))
+def test_sighup_without_files_to_read_says_so_even_if_it_came_during_the_start(start: Start, tmp_path: Path) -> None:
+    game = """\
+import os, signal, zoneserver
+class Slow(zoneserver.Rules):
+    def on_start(self):
+        os.kill(os.getpid(), signal.SIGHUP)
+"""
+    (tmp_path / "slow.py").write_text(game)
     server = start("slow:Slow")
     assert "nothing was read again" in read_until(server, "SIGHUP: ")
     player = server.player("ann")
+    player.read_until(Welcome)
+    assert "nothing was read again" in hang_up(server)
     player.read_until(Tick)
     player.close()
     assert server.stop()[0] == 0
