@@ -43,7 +43,8 @@ async def test_reload_goes_on_after_an_error_and_restarts_after_a_good_edit(
     module.__file__ = str(game)
     monkeypatch.setitem(sys.modules, "game", module)
     said, restart = asyncio.Queue[str](), FakeRestart(game)
-    task = asyncio.create_task(Reload(restart, str(tmp_path / "zone.toml"), said.put_nowait).watch())  # type: ignore[arg-type]
+    monkeypatch.setattr(reload, "say", lambda text, *_, **__: said.put_nowait(text))
+    task = asyncio.create_task(Reload(restart, str(tmp_path / "zone.toml"), "text").watch())  # type: ignore[arg-type]
     game.write_text("a bug")
     assert await said.get() == "game.py changed: checking ..."
     assert await said.get() == "error: a bug\nthe server goes on as it was"

@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 _SUMMARY_SECONDS = 1.0
 
 
-def say(text: str, log_format: str) -> None:
+def say(text: str, log_format: str, *, is_problem: bool = False) -> None:
     """Prints a line on stderr, unless the user asked for problems only. With `json` it is a line of the log."""
     if log_format == "json":
-        _log.info("%s", text)
-    elif not is_quiet():
+        _log.log(logging.ERROR if is_problem else logging.INFO, "%s", text)
+    elif is_problem or not is_quiet():
         print_error(text)
 
 

@@ -64,7 +64,7 @@ _EXIT_CODES = """\
 def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = ZoneServer) -> int:
     """Runs the command; returns its exit code. `run` runs a server of this class."""
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
-        "run": functools.partial(run, server_class, _rules),
+        "run": functools.partial(run, server_class, _rules, argv is None),
         "new": _new,
         "check": _check,
         "schema": _schema,

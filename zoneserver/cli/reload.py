@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from zoneserver.cli.console import say
 from zoneserver.cli.restart import Restart
 from zoneserver.support.changed_files import ChangedFiles, loaded_files
 from zoneserver.support.errors import path_text
@@ -16,15 +17,15 @@ _NAMED_MAX = 3
 
 
 class Reload:
-    """Watches the files of the game's modules, and the file of settings. `say` prints lines for the author.
+    """Watches the files of the game's modules, and the file of settings, and tells the author what happens.
 
     Made before the server starts, so that no change after that is missed.
     """
 
-    def __init__(self, restart: Restart, settings_file: str | None, say: Callable[[str], None]) -> None:
+    def __init__(self, restart: Restart, settings_file: str | None, log_format: str) -> None:
         self._restart = restart
         self._settings_files = [] if settings_file is None else [settings_file]
-        self._say = say
+        self._log_format = log_format
         # After an error in the new code: the file that needs an edit may be one that was never loaded.
         self._has_failed = False
         self._files = ChangedFiles()
@@ -51,7 +52,10 @@ class Reload:
             if not objection:
                 self._say(self._restart.request_restart())
                 return
-            self._say(f"{objection}\nthe server goes on as it was")
+            self._say(f"{objection}\nthe server goes on as it was", is_problem=True)
+
+    def _say(self, text: str, *, is_problem: bool = False) -> None:
+        say(text, self._log_format, is_problem=is_problem)
 
 
 def _named(paths: Sequence[str]) -> str:

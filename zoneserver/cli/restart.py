@@ -52,14 +52,16 @@ class Restart:
     """Checks whether the command of this process could start once more, and starts it once the server has stopped.
 
     The process becomes the command that it was started with. It keeps its id, its standard streams and its listening
-    sockets, where connections wait meanwhile. `journal` is the directory of its temporary journal, if it has one.
+    sockets, where connections wait meanwhile. `journal` is the directory of its temporary journal, if it has one. It is
+    not possible in a process that was not started as the command.
     """
 
-    def __init__(self, server: ZoneServer, journal: str = "") -> None:
+    def __init__(self, server: ZoneServer, journal: str = "", *, is_possible: bool = True) -> None:
         self.is_due = False
         """Whether the command is to start again when the server has stopped."""
         self.is_again = False
         """Whether this is such a start, at the same address."""
+        self._is_possible = is_possible and sys.platform != "win32"
         self._server = server
         # The directory of a temporary journal that goes on with the next start.
         self._journal = journal
@@ -95,6 +97,8 @@ class Restart:
 
     async def objection(self) -> str:
         """What is wrong with the settings and the game as they are now, as lines for people; empty if nothing is."""
+        if not self._is_possible:
+            return "this process was not started by the command zoneserver, and cannot start again"
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *sys.orig_argv[1:],

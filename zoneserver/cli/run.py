@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import functools
 import os
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver.authoring.check import CheckResult, check_game
-from zoneserver.cli import console
 from zoneserver.cli.command import print_result
 from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.reload import Reload
@@ -36,8 +34,14 @@ from zoneserver.zone.rules import Rules
 __all__ = ["run"]
 
 
-def run(server_class: type[ZoneServer], load_rules: Callable[[str], type[Rules]], arguments: argparse.Namespace) -> int:
-    """Runs a server of this class with the arguments of `zoneserver run`; returns the exit code."""
+def run(
+    server_class: type[ZoneServer],
+    load_rules: Callable[[str], type[Rules]],
+    is_own_process: bool,
+    arguments: argparse.Namespace,
+) -> int:
+    """Runs a server of this class with the arguments of `zoneserver run`; returns the exit code. `is_own_process` says
+    whether the arguments are those of this process, which can then start again."""
     config = _config(arguments)
     if arguments.dashboard and arguments.stop_on_stdin_eof:
         raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
@@ -53,9 +57,8 @@ def run(server_class: type[ZoneServer], load_rules: Callable[[str], type[Rules]]
         config = dataclasses.replace(config, journal=temporary, journal_sync="never")
     try:
         server = server_class(rules, config)
-        restart = Restart(server, temporary)
-        say = functools.partial(console.say, log_format=arguments.log_format)
-        reload = Reload(restart, arguments.config, say) if arguments.reload else None
+        restart = Restart(server, temporary, is_possible=is_own_process)
+        reload = Reload(restart, arguments.config, arguments.log_format) if arguments.reload else None
         with asyncio.Runner(loop_factory=factory) as runner:
             code = runner.run(serve(server, loop_name, arguments, restart, reload))
         if restart.is_due and code == Exit.OK:
