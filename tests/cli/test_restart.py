@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.run_command import Player, Server
 
 from zoneserver.cli.main import main
+from zoneserver.cli.restart import Restart
+from zoneserver.config import Config
 from zoneserver.control.client import ask
 from zoneserver.journal.restart import first_checkpoint
 from zoneserver.journal.values import Header
 from zoneserver.journal.writer import Journal
 from zoneserver.protocol.messages import RESUME, Act, Bye, Return, Snapshot, Tick, Welcome
+from zoneserver.support.errors import CannotStartError
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
@@ -198,3 +203,41 @@ def test_check_refuses_a_game_that_cannot_go_on_with_the_journal(
     out, err = capsys.readouterr()
     assert out == ""
     assert "the journal was written with the game rules, and now it is mine: the zone cannot go on" in err
+
+
+class ListeningServer:
+    """A server as `Restart` sees it: settings, and sockets."""
+
+    def __init__(self, players: list[socket.socket], statistics: socket.socket | None, **settings: Any) -> None:
+        self.config = Config(**settings)
+        self.sockets: list[socket.socket] = []
+        self.stats_socket: socket.socket | None = None
+        self._shared = players, statistics
+
+    def share_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
+        return self._shared
+
+
+@pytest.mark.parametrize("given", ["", "zone.socket"])
+def test_sockets_go_to_the_next_start_unless_it_has_another_address(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as players, socket.create_server(("127.0.0.1", 0)) as statistics:
+        handed: list[tuple[str, socket.socket]] = [(given, players)] if given else []
+        monkeypatch.setattr("zoneserver.support.systemd.take_sockets", lambda: handed)
+        monkeypatch.setattr("zoneserver.support.systemd.hand_over", handed.extend)
+        monkeypatch.setattr("os.execv", lambda *_: os.chdir("/no/such/folder"))
+        first = Restart(ListeningServer([players], statistics, host="::1", port=0))  # type: ignore[arg-type]
+        first.take_sockets()
+        first.keep_sockets()
+        handed.clear()
+        with pytest.raises(CannotStartError, match=r"cannot start .* again: No such file or directory"):
+            first.become()
+        again = ListeningServer([], None, host="::1", port=0)
+        second = Restart(again)  # type: ignore[arg-type]
+        second.take_sockets()
+        assert (again.sockets, again.stats_socket, second.is_again) == ([players], statistics, not given)
+        elsewhere = ListeningServer([], None, host="::1", port=7, stats_port=8)
+        Restart(elsewhere).take_sockets()  # type: ignore[arg-type]
+        assert (elsewhere.sockets, elsewhere.stats_socket) == ([players] if given else [], None)
+        assert (players.fileno() == -1, statistics.fileno()) == (not given, -1)

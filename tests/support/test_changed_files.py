@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-import zoneserver
+import zoneserver.games.tag
 from zoneserver.support.changed_files import ChangedFiles, loaded_files
 
 
@@ -36,6 +36,6 @@ def test_loaded_files_are_those_that_somebody_may_edit(tmp_path: Path, monkeypat
     neighbour = tmp_path / "other.py"
     neighbour.write_text("")
     found = loaded_files()
-    assert {module.__file__, zoneserver.__file__} <= {*found}
-    assert not {os.__file__, pytest.__file__, str(neighbour)} & {*found}
+    assert {module.__file__, zoneserver.games.tag.__file__} <= {*found}
+    assert not {os.__file__, pytest.__file__, zoneserver.__file__, str(neighbour)} & {*found}
     assert str(neighbour) in loaded_files(with_neighbours=True)

@@ -37,9 +37,14 @@ async def serve(
         restart.cancel()
         server.request_stop()
 
-    # A signal that means something else than a stop waits until the server runs.
-    hold_signals()
+    def release_at_the_end() -> None:
+        if not restart.is_due:
+            release_signals()
+
     with two_stop_signals(stop, _exit_at_once), contextlib.ExitStack() as handlers:
+        # A signal that means something else than a stop waits until the server runs, and until the next start does.
+        hold_signals()
+        handlers.callback(release_at_the_end)
         restart.take_sockets()
         await _start(server)
         tasks = [asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))]

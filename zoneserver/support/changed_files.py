@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
-from zoneserver.support.errors import LIBRARIES
+from zoneserver.support.errors import LIBRARIES, is_users_module
 
 __all__ = ["ChangedFiles", "loaded_files"]
 
@@ -42,12 +43,16 @@ class ChangedFiles:
 
 
 def loaded_files(*, with_neighbours: bool = False) -> list[str]:
-    """The source files of all modules that this process has loaded, without those that are installed. `with_neighbours`
-    adds the other Python files of their folders."""
-    # Attributes of a module may be its own code.
-    attributes = [getattr(module, "__dict__", {}) for module in list(sys.modules.values())]
-    files = {file for each in attributes if isinstance(file := each.get("__file__"), str)}
-    own = {file for file in files if file.endswith(".py") and not file.startswith(LIBRARIES)}
+    """The source files of a user's modules that this process has loaded, without installed ones. `with_neighbours` adds
+    the other Python files of their folders."""
+    # `vars`, since what `getattr` finds may be a module's own code.
+    loaded = [vars(module).get("__file__") for name, module in list(sys.modules.items()) if _is_watched(name, module)]
+    own = {file for file in loaded if isinstance(file, str) and file.endswith(".py")}
+    own = {file for file in own if not file.startswith(LIBRARIES)}
     if with_neighbours:
         own |= {str(each) for folder in {Path(file).parent for file in own} for each in folder.glob("*.py")}
     return sorted(own)
+
+
+def _is_watched(name: str, module: object) -> bool:
+    return is_users_module(name) and name != "__main__" and isinstance(module, ModuleType)

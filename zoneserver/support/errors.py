@@ -19,6 +19,7 @@ __all__ = [
     "GameError",
     "MissingExtraError",
     "UsageError",
+    "is_users_module",
     "path_text",
     "raised_by",
     "where_defined",
@@ -119,9 +120,14 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
             yield frame.f_code.co_filename, line
 
 
+def is_users_module(name: str) -> bool:
+    """Whether a module is none of these packages; their example games count as a user's."""
+    package, module, *_ = f"{name}.".split(".")
+    return package not in _OWN or module == "games"
+
+
 def _is_users(frame: FrameType) -> bool:
-    package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
-    return (package not in _OWN or module == "games") and not frame.f_code.co_filename.startswith("<frozen ")
+    return is_users_module(str(frame.f_globals.get("__name__"))) and not frame.f_code.co_filename.startswith("<frozen ")
 
 
 def path_text(path: str) -> str:
