@@ -39,7 +39,7 @@ from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import raise_open_files, rss_bytes
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
-from zoneserver.zone.link import Requests
+from zoneserver.zone.link import Command, Requests
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
@@ -53,6 +53,9 @@ valid for."""
 
 STORE_SECONDS = 10.0
 """How long a stop waits for the store."""
+
+# How long a stop waits for players who come back to the next start.
+_KEEP_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +88,8 @@ class ZoneServer:
         self._rules = new_game(rules) if isinstance(rules, type) else rules
         self.sockets: list[socket.socket] = []
         """Sockets that listen already, given before `start`: players connect there, and not at `host` and `port`."""
+        self.stats_socket: socket.socket | None = None
+        """A socket that listens already, given before `start`: the admin port, in place of `stats_port`."""
         self.control_path = ""
         """The path of the socket at which the server takes commands; empty without one."""
         self.has_failed = False
@@ -102,6 +107,8 @@ class ZoneServer:
         self._saved: list[tuple[str, str]] = []
         self._stopping: asyncio.Event
         self._is_stopped = False
+        self.is_kept = False
+        """Whether the players stay in over the next start of the server."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -134,7 +141,8 @@ class ZoneServer:
                 tcp.set_limits(player_socket, config.limits)
             admin_socket = None
             if config.stats_port is not None:
-                admin_socket = unless_started.enter_context(_bind_admin(config.stats_host, config.stats_port))
+                admin_socket = self.stats_socket or _bind_admin(config.stats_host, config.stats_port)
+                unless_started.enter_context(admin_socket)
             if config.store != "":
                 self._store = await Store.open(config.store)
                 unless_started.callback(self._store.abandon)
@@ -179,8 +187,10 @@ class ZoneServer:
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
         self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
-        # Everybody who was in when a server died has lost the connection.
-        link.send(Requests(drops=zone.attendance.refs()))
+        self.count_players = zone.attendance.count_players
+        if self.epoch > 1:
+            # Everybody who was in has lost the connection, and no stop is planned any more.
+            link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
         if self._store is not None:
             self._desk = StoreDesk(link, self._store, self.loop.time)
             self._desk.save(self._saved)
@@ -246,21 +256,38 @@ class ZoneServer:
         if objection:
             _log.warning(objection)
 
-    def request_stop(self) -> None:
-        """Lets `serve` return; may be called from a signal handler of the loop."""
+    def request_stop(self, *, keep: bool = False) -> None:
+        """Lets `serve` return; may be called from a signal handler of the loop.
+
+        With `keep` and a journal the players stay in: no rule is told that they leave, and the next start has them in
+        the zone, without a connection. The first request decides.
+        """
+        if not self._stopping.is_set():
+            self.is_kept = keep and self.has_journal
         self._stopping.set()
 
+    @property
+    def has_journal(self) -> bool:
+        """Whether the server keeps a journal, so that a later start can go on where it ended."""
+        return self.config.journal != ""
+
+    def share_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
+        """Second descriptors of the listening sockets, of players and of the admin port. `stop` leaves them open, and
+        connections wait there to be accepted."""
+        shared = [listener.share() for listener in self._listeners]
+        return (shared[:-1], shared[-1]) if self._admin is not None else (shared, None)
+
     async def stop(self) -> None:
-        """Stops accepting, runs a last tick, and calls `on_leave` for every player and `on_stop`. Then tells every
-        player, waits up to the drain time for them to go, closes the ports, and waits until all players are in the
-        store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
+        """Stops accepting, runs a last tick, and calls `on_leave` for every player who does not stay in, and `on_stop`.
+        Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
+        the store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
         for listener in self._listeners:
             listener.close()
         self._reporter.stop()
         if not self._is_stopped:
             self._is_stopped = True
-            saves = self.tick_loop.finish()
+            saves = self.tick_loop.finish(keep=self.is_kept)
             if self._desk is not None:
                 self._desk.save(saves)
             self._close_journal()
@@ -268,7 +295,8 @@ class ZoneServer:
         for listener in self._listeners:
             await listener.wait_closed()
         self._listeners.clear()
-        await self.gateway.close(self.config.drain_seconds)
+        seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
+        await self.gateway.close(seconds, keep=self.is_kept)
         if self._admin is not None:
             self._admin.close()
         await self._close_store()

@@ -360,7 +360,7 @@ class _Servers:
     async def _start(self, server: ZoneServer) -> ZoneServer:
         stack = self._background.stack
         await stack.enter_async_context(server)
-        desk = self._desks[server] = Desk(server.link, server.gateway, server.loop, server.request_stop)
+        desk = self._desks[server] = Desk(server.link, server.gateway, server.loop, server)
         stack.callback(desk.close)
         return server
 

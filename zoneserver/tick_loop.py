@@ -159,25 +159,28 @@ class TickLoop:
         self._cpu_before = time.process_time()
         return done - began
 
-    def finish(self) -> list[tuple[str, str]]:
+    def finish(self, *, keep: bool = False) -> list[tuple[str, str]]:
         """Stops, runs one last tick for the actions that have arrived, and tells the rules that the zone stops. Returns
         the players that were saved since that tick, as (name, JSON text).
 
-        With a journal all players leave in a tick of their own, so that the journal has that too. After the journal has
-        failed, nothing happens that it does not have.
+        With a journal all players leave in a tick of their own, so that the journal has that too. With `keep` they stay
+        in, and the journal ends with a checkpoint. After the journal has failed, nothing happens that it does not have.
         """
         self.stop()
         saves: list[tuple[str, str]] = []
         try:
             if not self._has_no_journal:
                 self.run_tick()
-                saves = self._let_all_leave()
+                if keep and self._recorder is not None:
+                    self._recorder.checkpoint()
+                else:
+                    saves = self._let_all_leave()
         except JournalError as error:
             self._journal_failed(error)
         except Exception:
             self._tick_failed()
         if not self._has_no_journal:
-            saves += self._zone.stop()
+            saves += self._zone.stop(keep=keep)
         self._watchdog.stop()
         return saves
 

@@ -232,6 +232,50 @@ def test_stop_in_a_while_is_told_and_can_be_cancelled(run: Run, opened: list[Ser
     assert server.ended()[0] == 0
 
 
+def refused(server: Server, name: str) -> tuple[str, str]:
+    """(code, text) of the BYE that a new player gets."""
+    player = server.player(name)
+    bye = player.read_until(Bye)
+    player.close()
+    return str(bye.code), bye.text
+
+
+def test_drain_lets_nobody_new_in_and_stops_when_the_last_player_has_left(
+    run: Run, opened: list[Server | Player]
+) -> None:
+    server = run()
+    path, ann, bob = path_of(server), joined(server, "ann", opened), joined(server, "bob", opened)
+    assert ask(path, ["stop", "--drain", "--in", "0"]).code == 2
+    told = "the server stops when the last of 2 players has left, at the latest in 10m; stop --cancel keeps it"
+    assert ask(path, ["stop", "--drain", "--in", "10m", "lunch"]) == (0, told)
+    said = "the server takes no new players, and stops in 10m at the latest: lunch"
+    assert event(ann, "say") == (None, None, said)
+    assert refused(server, "cid") == ("SERVER_STOPPING", "the server takes no new players")
+    assert ask(path, ["stop", "--cancel"]) == (0, "the server does not stop")
+    cid = joined(server, "cid", opened)
+    server.process.send_signal(signal.SIGUSR1)
+    assert event(cid, "say") == (None, None, "the server takes no new players, and stops when all have left")
+    ann = joined(server, "ann", opened)
+    for player in (bob, cid):
+        player.close()
+    until(lambda: server.stats()["players"] == 1)
+    assert refused(server, "dan")[0] == "SERVER_STOPPING"
+    ann.close()
+    code, _, err = server.ended()
+    assert code == 0
+    assert "SIGUSR1: the server stops when the last of 3 players has left; stop --cancel keeps it" in err
+
+
+def test_keep_and_restart_need_a_journal(run: Run) -> None:
+    path = path_of(run())
+    for words in (["stop", "--keep"], ["restart"]):
+        assert ask(path, words) == (
+            1,
+            "this server keeps no journal, so nobody could stay in: start it with --journal DIR",
+        )
+    assert ask(path, ["restart", "now"]).code == 2
+
+
 def test_stop_answers_says_so_and_removes_the_socket(run: Run, opened: list[Server | Player]) -> None:
     server = run()
     path, ann = path_of(server), joined(server, "ann", opened)

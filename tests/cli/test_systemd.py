@@ -15,7 +15,8 @@ import pytest
 from helpers.paths import ROOT
 from helpers.run_command import PATIENCE_SECONDS, Player
 
-from zoneserver.protocol.messages import Bye, Welcome
+from zoneserver.control.client import ask
+from zoneserver.protocol.messages import RESUME, Bye, Welcome
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd runs on Linux")
 
@@ -65,6 +66,26 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     supervisor = Supervisor(tmp_path)
     yield supervisor
     supervisor.close()
+
+
+def test_restart_keeps_the_socket_of_the_supervisor_and_tells_of_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        control = tmp_path / "ctl"
+        supervisor.start(sock, "--journal", str(tmp_path / "journal"), "--ctl", str(control))
+        assert supervisor.heard() == ["READY=1"]
+        assert ask(control, ["restart"]) == (0, "fine: restarting; nobody is in")
+        assert supervisor.heard()[0] == "RELOADING=1"
+        assert supervisor.heard() == ["READY=1"]
+        player = Player(sock.getsockname()[1])
+        player.hello("ann", RESUME)
+        welcome = player.read_until(Welcome)
+        assert welcome.resume is not None
+        assert welcome.resume.epoch == 2
+        player.close()
+        supervisor.process.send_signal(signal.SIGTERM)
+        assert supervisor.heard() == ["STOPPING=1"]
+        assert supervisor.process.communicate(timeout=PATIENCE_SECONDS)
+        assert supervisor.process.returncode == 0
 
 
 def test_players_who_connect_before_the_server_runs_are_let_in(supervisor: Supervisor, tmp_path: Path) -> None:

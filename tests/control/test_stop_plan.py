@@ -67,3 +67,26 @@ def test_cancelled_plan_says_and_stops_nothing() -> None:
     plan.cancel()
     loop.run()
     assert (said, plan.is_set) == (["the server stops in 1m"], False)
+
+
+@pytest.mark.parametrize(("seconds", "when"), [(None, "when all have left"), (600, "in 10m at the latest")])
+def test_draining_plan_stops_when_the_last_player_has_left(seconds: float | None, when: str) -> None:
+    loop, said = Loop(), list[str]()
+    plan = StopPlan(loop, said.append, lambda: said.append("stop"))  # type: ignore[arg-type]
+    plan.stop_if_empty(0)
+    plan.drain(seconds, "lunch")
+    assert (said, plan.is_set) == ([f"the server takes no new players, and stops {when}: lunch"], True)
+    plan.stop_if_empty(1)
+    assert len(said) == 1
+    plan.stop_if_empty(0)
+    plan.stop_if_empty(0)
+    loop.run()
+    assert said[1:] == ["stop"]
+
+
+def test_draining_plan_stops_at_the_latest_at_its_end() -> None:
+    loop, said = Loop(), list[str]()
+    plan = StopPlan(loop, said.append, lambda: said.append("stop"))  # type: ignore[arg-type]
+    plan.drain(7)
+    loop.run()
+    assert said[1:] == ["the server stops in 5s", "stop"]

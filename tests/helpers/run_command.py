@@ -19,7 +19,16 @@ from helpers.paths import ROOT
 
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import Deframer, length_prefixed
-from zoneserver.protocol.messages import PROTOCOL_VERSION, SERVER_PAYLOAD_BYTES, Hello, ServerMessage
+from zoneserver.protocol.messages import (
+    PROTOCOL_VERSION,
+    RESUME,
+    SERVER_PAYLOAD_BYTES,
+    ClientMessage,
+    Hello,
+    Resume,
+    Return,
+    ServerMessage,
+)
 
 PATIENCE_SECONDS = 30.0
 """A test fails if a step takes this long. No step is expected to take a tenth of it."""
@@ -95,8 +104,15 @@ class Player:
         self._deframer = Deframer(SERVER_PAYLOAD_BYTES)
         self._payloads: list[bytes] = []
 
-    def hello(self, name: str) -> None:
-        self.sock.sendall(length_prefixed(Hello(PROTOCOL_VERSION, name, b"").encode()))
+    def say(self, message: ClientMessage) -> None:
+        self.sock.sendall(length_prefixed(message.encode()))
+
+    def hello(self, name: str, *options: str) -> None:
+        self.say(Hello(PROTOCOL_VERSION, name, b"", options))
+
+    def resume(self, name: str, how: Return, tick: int) -> None:
+        """Comes back as the player that a WELCOME told how to."""
+        self.say(Resume(PROTOCOL_VERSION, name, how.token, how.epoch, tick, [RESUME]))
 
     def read(self) -> ServerMessage:
         while not self._payloads:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,26 @@ def test_descriptor_that_does_not_listen_is_named(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("LISTEN_FDS", "1")
         with pytest.raises(CannotStartError, match=f"descriptor {sock.fileno()} of socket activation is no listening"):
             take_sockets()
+
+
+HANDING_OVER = """\
+import os, socket, sys
+from zoneserver.support.systemd import hand_over
+socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+named = [("b", socks[1]), ("a", socks[3]), ("", socks[0])]
+print(*[(name, sock.getsockname()[1]) for name, sock in named], flush=True)
+hand_over(named)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+"""
+TAKING = """\
+from zoneserver.support.systemd import take_sockets
+print(*[(name, sock.getsockname()[1]) for name, sock in take_sockets()])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="socket activation is of Linux")
+def test_sockets_that_are_handed_over_reach_the_next_program_with_their_names() -> None:
+    command = [sys.executable, "-c", HANDING_OVER, TAKING]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    handed, taken = done.stdout.splitlines()
+    assert handed == taken

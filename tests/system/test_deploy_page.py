@@ -1,10 +1,12 @@
-"""docs/deploy.md: its units are units of systemd, and its limits let a school in."""
+"""docs/deploy.md: its units are units of systemd, its image can run, and its limits let a school in."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tomllib
@@ -13,11 +15,13 @@ from pathlib import Path
 
 import pytest
 from helpers.markdown import Page
+from helpers.paths import ROOT
 from helpers.servers import OpenServer
 from helpers.waiting import until
 from zoneclient.protocol import ClientProtocol
 
-from zoneserver.config import Limits
+from zoneserver.cli.main import main
+from zoneserver.config import Config, Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.messages import Refusal
 
@@ -37,6 +41,54 @@ def test_units_are_accepted_by_systemd(tmp_path: Path) -> None:
     )
     complaints = [line for line in done.stderr.splitlines() if "zone." in line]
     assert (complaints, done.returncode) == ([], 0)
+
+
+def test_unit_lets_the_players_stay_in_over_a_restart() -> None:
+    (service, _) = re.findall(r"```ini\n(.*?)```", PAGE.section("A systemd unit"), re.DOTALL)
+    settings = dict(line.split("=", 1) for line in service.splitlines() if "=" in line)
+    assert (settings["Restart"], settings["KillSignal"]) == ("always", "SIGUSR2")
+    assert settings["StateDirectoryMode"] == "0700"
+    assert f"Environment=ZONE_JOURNAL=%S/{settings['StateDirectory']}/" in service
+
+
+def instructions() -> list[tuple[str, str]]:
+    """(name, the rest) of each instruction of docs/Dockerfile."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "docs/Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", "")
+    found = [line.split(" ", 1) for line in text.splitlines() if line]
+    return [(name, rest) for name, rest in found]
+
+
+def test_instructions_of_the_dockerfile_are_those_of_docker_and_their_commands_can_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = dict(instructions())
+    names = [name for name, _ in instructions()]
+    assert names[0] == "FROM"
+    assert {*names} == {
+        *("FROM", "COPY", "RUN", "USER", "VOLUME", "WORKDIR", "ENV", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK"),
+        *("ENTRYPOINT", "CMD"),
+    }
+    for name, rest in instructions():
+        if name == "RUN":
+            assert subprocess.run(["sh", "-n", "-c", rest], check=False).returncode == 0, rest
+    (extras,) = re.findall(r"/usr/src/zoneserver\[(.*)\]", "\n".join(rest for _, rest in instructions()))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {*extras.split(",")} <= project["optional-dependencies"].keys()
+    assert json.loads(found["ENTRYPOINT"])[0] in project["scripts"]
+    assert signal.Signals[found["STOPSIGNAL"]] is signal.SIGUSR2
+    _, python, option, code = ["HEALTHCHECK", *json.loads(found["HEALTHCHECK"].removeprefix("CMD "))]
+    assert (python, option) == ("python", "-c")
+    compile(code, "Dockerfile", "exec")
+    assert f"127.0.0.1:{Config().stats_port}/healthz" in code
+    assert int(found["EXPOSE"]) == Config().port
+    for variable in found["ENV"].split():
+        monkeypatch.setenv(*variable.split("=", 1))
+    with pytest.raises(SystemExit) as end:
+        main([*json.loads(found["CMD"]), "--show-config"])
+    assert end.value.code == 0
+    shown = tomllib.loads(capsys.readouterr().out)["run"]
+    assert shown["journal"].startswith(f"{found['VOLUME']}/")
+    assert shown["log-format"] == "json"
 
 
 PLAYERS, SCHOOL = 200, "127.0.0.2"

@@ -7,9 +7,10 @@ from helpers.driven_zone import DrivenZone
 from helpers.yard import Yard, told, zone_of
 
 from zoneserver.config import Limits
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Told
-from zoneserver.zone.link import Ended, Join, Resumed
+from zoneserver.zone.link import Command, Ended, Join, Resumed
 from zoneserver.zone.rules import Player, action
 
 GRACE = 12
@@ -241,3 +242,32 @@ def test_packets_that_wait_in_the_zone_go_on_after_a_return() -> None:
     zone.come(2, "ann", token=b"new", claim=b"ann", tick=zone.world.tick)
     output = zone.step()
     assert ([event[3] for event in told(output).events], output.resumed[0].seq) == (["two"], 2)
+
+
+# --- No new players -------------------------------------------------------------------------------
+
+
+def test_draining_zone_rejects_new_names_and_lets_its_players_come_back() -> None:
+    zone = inn("ann", "bob")
+    zone.drop(1)
+    zone.requests.commands.append(Command(0, ("stop", "--drain")))
+    zone.come(3, "cid", token=b"cid")
+    assert zone.step().joined == [(3, 2)], "joins come before commands"
+    zone.come(4, "dan", token=b"dan")
+    zone.come(5, "ann", token=b"new", claim=b"ann", tick=zone.world.tick)
+    zone.come(6, "bob", token=b"new")
+    output = zone.step()
+    assert [(each.ref, each.slot) for each in output.resumed] == [(5, 0), (6, 1)]
+    assert Ended(4, CloseReason.SERVER_STOPPING, "the server takes no new players") in output.ended
+    zone.drop(5)
+    zone.leave(6)
+    zone.leave(3)
+    zone.step()
+    assert zone.attendance.count_players() == (1, 1), "a parked player is in"
+    for _ in range(GRACE):
+        zone.step()
+    assert zone.attendance.count_players() == (0, 0)
+    zone.requests.commands.append(Command(0, ("stop", "--cancel")))
+    zone.step()
+    zone.come(7, "dan")
+    assert zone.step().joined == [(7, 0)]

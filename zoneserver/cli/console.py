@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 _SUMMARY_SECONDS = 1.0
 
 
-def say(text: str, log_format: str) -> None:
+def say(text: str, log_format: str, *, is_problem: bool = False) -> None:
     """Prints a line on stderr, unless the user asked for problems only. With `json` it is a line of the log."""
     if log_format == "json":
-        _log.info("%s", text)
-    elif not is_quiet():
+        _log.log(logging.ERROR if is_problem else logging.INFO, "%s", text)
+    elif is_problem or not is_quiet():
         print_error(text)
 
 
@@ -52,9 +52,9 @@ def explain(error: OSError, config: Config) -> str:
     return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
 
 
-def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
-    """Prints version, limits and addresses on stderr, in at most six lines. In the format `json` they are one line of
-    the log, with a key for each."""
+def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: bool = False) -> None:
+    """Prints version, limits and addresses on stderr, in at most six lines; in one line for a server that was started
+    again at its former address. In the format `json` they are one line of the log, with a key for each."""
     config, most = server.config, _players(server.players_max)
     if log_format == "json":
         _log.info(
@@ -93,7 +93,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
         if log_format == "json":
             _log.warning("%s", few)
     if log_format != "json":
-        say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
+        say(f"running again: {lines[0]}" if is_again else "\n".join([*lines, "Ctrl-C to stop"]), log_format)
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:

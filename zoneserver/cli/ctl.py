@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from zoneserver.cli.command import print_result
@@ -13,6 +15,7 @@ from zoneserver.control.client import ask
 from zoneserver.control.desk import Desk
 from zoneserver.control.door import Door
 from zoneserver.control.socket_file import default_path
+from zoneserver.control.stop_commands import Restarter
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
 from zoneserver.support.logs import print_error
@@ -30,6 +33,8 @@ _EXAMPLES = """\
   zoneserver ctl ban ann --for 1h                  by name; by address: ban 192.0.2.1
   zoneserver ctl say "a new map at eight"
   zoneserver ctl stop --in 5m "a new map"          stop --cancel keeps the server running
+  zoneserver ctl stop --drain                      let nobody new in, and stop when the last player has left
+  zoneserver ctl restart                           start the code as it is now; the players stay in
   zoneserver ctl --port 7000 give ann 5            a command of the game, on the server with this port
 """
 _EXIT_CODES = "0 done, 1 refused or failed, 2 wrong usage, 3 no server listens there"
@@ -72,21 +77,25 @@ def _require_sockets() -> None:
 
 
 class ControlSocket:
-    """The control socket of a server that `zoneserver run` runs: it is open until `close`."""
+    """The commands of operators to a server that `zoneserver run` runs, until `close`: by the control socket, and by
+    signals. The server starts again if there is a `restarter`."""
 
-    def __init__(self, server: ZoneServer) -> None:
+    def __init__(self, server: ZoneServer, restarter: Restarter | None = None) -> None:
         self._server = server
+        self._restarter = restarter
         self._desk: Desk | None = None
         self._door: Door | None = None
+        # The commands of signals that are being run.
+        self._running: set[asyncio.Task[None]] = set()
 
     async def open(self, path: str | None) -> None:
         """Opens the socket, unless `path` is `none`. Raises CannotStartError if that is not possible at a path that the
         user gave. Without a path of the user's, the server then goes on without a socket."""
+        server = self._server
+        self._desk = desk = Desk(server.link, server.gateway, server.loop, server, self._restarter)
         if path == NO_SOCKET or (path is None and not hasattr(socket, "AF_UNIX")):
             return
         _require_sockets()
-        server = self._server
-        desk = Desk(server.link, server.gateway, server.loop, server.request_stop)
         door = Door(Path(path).absolute() if path else default_path(server.port), desk.run)
         try:
             await door.open(is_default=path is None)
@@ -95,12 +104,24 @@ class ControlSocket:
                 raise CannotStartError(f"no control socket: {error}") from None
             log.warning("the server runs without a control socket: %s", error)
             return
-        self._desk, self._door = desk, door
+        self._door = door
         server.control_path = str(door.path)
+
+    def run(self, cause: str, *words: str) -> None:
+        """Runs a command soon, and logs what becomes of it. `cause` is the signal that means it."""
+        task = asyncio.create_task(self._run(cause, words))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self, cause: str, words: Sequence[str]) -> None:
+        if self._desk is not None:
+            _, text = await self._desk.run(words)
+            log.info("%s: %s", cause, text)
 
     def close(self) -> None:
         """Closes the socket and removes its file."""
-        if self._door is not None and self._desk is not None:
+        if self._door is not None:
             self._door.close()
+        if self._desk is not None:
             self._desk.close()
-            self._door = self._desk = None
+        self._door = self._desk = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import functools
 import json
@@ -11,7 +10,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
@@ -22,15 +20,15 @@ from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.rerun import rerun, rerun_settings
+from zoneserver.cli.run import run
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
-from zoneserver.cli.serve import serve
-from zoneserver.cli.token import read_token, token_setting
-from zoneserver.config import SECRET_BYTES_MIN, Config, Limits, parse_limits
+from zoneserver.cli.token import token_setting
+from zoneserver.config import SECRET_BYTES_MIN, Config, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CommandError, Exit, UsageError
-from zoneserver.support.event_loop import LOOPS, loop_factory
+from zoneserver.support.event_loop import LOOPS
 from zoneserver.support.logs import print_error
 from zoneserver.support.parse import above_zero, one_of, parse_duration
 from zoneserver.zone.game_class import problems_of
@@ -55,6 +53,8 @@ _RUN_EXAMPLES = """\
   zoneserver run mygame:Mygame --hz 10             run the class Mygame of mygame.py
   zoneserver run mygame:Mygame --set coins=50      run it with another value of its setting `coins`
   zoneserver run --port 0 --ready-file ready.json  use any free port; the file names it once players can connect
+  zoneserver run mygame:Mygame --reload            start it again after each edit; the players stay in
+  zoneserver run mygame:Mygame --check             check the game and all settings, and exit
   zoneserver run --show-config > zone.toml         write all settings to a file for --config
 """
 _EXIT_CODES = """\
@@ -65,7 +65,7 @@ _EXIT_CODES = """\
 def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = ZoneServer) -> int:
     """Runs the command; returns its exit code. `run` runs a server of this class."""
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
-        "run": functools.partial(_run, server_class),
+        "run": functools.partial(run, server_class, _rules, argv is None),
         "new": _new,
         "check": _check,
         "schema": _schema,
@@ -75,24 +75,6 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "rerun": lambda arguments: rerun(arguments, _rules),
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
-
-
-def _run(server_class: type[ZoneServer], arguments: argparse.Namespace) -> int:
-    fields = (field.name for field in dataclasses.fields(Config))
-    values: dict[str, Any] = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
-    values["stats_token"] = read_token(arguments.stats_token_file)
-    try:
-        values |= {"secret": read_secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
-        config = Config(**values)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    if arguments.dashboard and arguments.stop_on_stdin_eof:
-        raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
-    rules = _rules(arguments.rules)
-    config = dataclasses.replace(config, game=game_settings(rules, arguments.game_settings))
-    loop_name, factory = loop_factory(arguments.loop)
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(serve(server_class(rules, config), loop_name, arguments))
 
 
 def _ticket(arguments: argparse.Namespace) -> int:
@@ -281,4 +263,7 @@ def _run_settings(run: Parser) -> None:
     run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")
     text = "stop when standard input ends, so that the server ends together with the program that started it"
     run.switch("--stop-on-stdin-eof", help=text)
+    text = "start the server again, with its players, whenever its game or the file of settings has changed"
+    run.switch("--reload", help=text)
+    run.switch("--check", help="check the settings and the game, and exit")
     run.switch("--json", help="print the last statistics as JSON in place of the summary")

@@ -228,7 +228,7 @@ class Parser(argparse.ArgumentParser):
     def _fill(self, arguments: argparse.Namespace) -> None:
         """Adds to the flags what the environment, the file and the defaults say."""
         sources = {setting.dest: "flag" for setting in self._settings if hasattr(arguments, setting.dest)}
-        path = getattr(arguments, "config", None) or os.environ.get("ZONE_CONFIG")
+        path = arguments.config = getattr(arguments, "config", None) or os.environ.get("ZONE_CONFIG")
         document = self._document(path) if path else {}
         layers = self._environment, functools.partial(self._file, path, document)
         for read in layers:

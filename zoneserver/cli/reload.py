@@ -1,62 +1,65 @@
-"""SIGHUP: reads the certificate and the secret of a running server again."""
+"""`zoneserver run --reload`: starts the server again when its game or its settings have changed, with its players."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
-from pathlib import Path
+from collections.abc import Sequence
 
-from zoneserver.cli.secret import read_secret
-from zoneserver.server import SECRET_GRACE_SECONDS, ZoneServer
-from zoneserver.support import systemd
-from zoneserver.support.errors import CommandError
-from zoneserver.support.files import may_block
-from zoneserver.support.process import has_terminal
+from zoneserver.cli.console import say
+from zoneserver.cli.restart import Restart
+from zoneserver.support.changed_files import ChangedFiles, loaded_files
+from zoneserver.support.errors import path_text
 
-__all__ = ["reload_on_signal"]
+__all__ = ["Reload"]
 
-log = logging.getLogger(__name__)
+_POLL_SECONDS = 0.5
+_NAMED_MAX = 3
 
 
-def reload_on_signal(server: ZoneServer, secret_file: Path | None) -> None:
-    """Makes SIGHUP reread the certificate and the secret. Where it tells that the terminal of the server was closed, it
-    still stops the server, unless `nohup` started it."""
-    if not hasattr(signal, "SIGHUP"):
-        return
-    had_terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    loop = asyncio.get_running_loop()
+class Reload:
+    """Watches the files of the game's modules, and the file of settings, and tells the author what happens.
 
-    def reload() -> None:
-        if had_terminal and not has_terminal():
-            server.request_stop()
-            return
-        systemd.notify_reloading()
-        _reload(server, secret_file)
-        systemd.notify("READY=1")
+    Made before the server starts, so that no change after that is missed.
+    """
 
-    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(reload))
+    def __init__(self, restart: Restart, settings_file: str | None, log_format: str) -> None:
+        self._restart = restart
+        self._settings_files = [] if settings_file is None else [settings_file]
+        self._log_format = log_format
+        # After an error in the new code: the file that needs an edit may be one that was never loaded.
+        self._has_failed = False
+        self._files = ChangedFiles()
+        self._changed()
+
+    def _changed(self) -> list[str]:
+        return self._files.changed(loaded_files(with_neighbours=self._has_failed) + self._settings_files)
+
+    async def watch(self) -> None:
+        """Restarts the server after a change with which it can run, and returns then."""
+        changed: list[str] = []
+        while True:
+            if not changed:
+                await asyncio.sleep(_POLL_SECONDS)
+                changed = await asyncio.to_thread(self._changed)
+                continue
+            self._say(f"{_named(changed)} changed: checking ...")
+            objection = await self._restart.objection()
+            # What was written meanwhile is checked as well.
+            self._has_failed = bool(objection)
+            changed = await asyncio.to_thread(self._changed)
+            if changed:
+                continue
+            if not objection:
+                self._say(self._restart.request_restart())
+                return
+            self._say(f"{objection}\nthe server goes on as it was", is_problem=True)
+
+    def _say(self, text: str, *, is_problem: bool = False) -> None:
+        say(text, self._log_format, is_problem=is_problem)
 
 
-def _reload(server: ZoneServer, secret_file: Path | None) -> None:
-    """Reads the certificate and the secret again, and logs what became of each."""
-    certificate = server.config.tls_cert
-    if certificate is None and secret_file is None:
-        log.warning("SIGHUP: nothing was read again: the server has neither --tls-cert nor --secret-file")
-    if certificate is not None:
-        try:
-            server.reload_certificate()
-        except OSError as error:
-            log.error("SIGHUP: the server keeps its certificate: %s", error.strerror)
-        else:
-            log.info("SIGHUP: read the certificate %s again; new connections get it", certificate)
-    if secret_file is not None:
-        try:
-            if may_block(secret_file):
-                raise ValueError(f"{secret_file} is no ordinary file, and a running server waits for no other")
-            is_new = server.change_secret(read_secret(secret_file))
-        except (CommandError, ValueError) as error:
-            log.error("SIGHUP: the server keeps its secret: %s", error)
-        else:
-            news = f"tickets of the former one are good for {SECRET_GRACE_SECONDS} s" if is_new else "it is the same"
-            log.info("SIGHUP: read the secret %s again; %s", secret_file, news)
+def _named(paths: Sequence[str]) -> str:
+    names = [path_text(path) for path in paths[:_NAMED_MAX]]
+    if len(paths) > _NAMED_MAX:
+        names.append(f"{len(paths) - _NAMED_MAX} more")
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -16,6 +16,8 @@ __all__ = ["NoServerError", "ask"]
 
 # Longer than the server waits for its zone.
 _ANSWER_SECONDS = 15.0
+# A restart begins with a check of the game, which is run twice.
+_RESTART_SECONDS = 300.0
 
 
 class NoServerError(CannotStartError):
@@ -37,7 +39,7 @@ def ask(path: Path, words: Sequence[str], pid: int | None = None) -> Outcome:
     if len(request) > REQUEST_BYTES_MAX:
         raise UsageError(f"the words are too long: at most {REQUEST_BYTES_MAX:,} bytes")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(_ANSWER_SECONDS)
+        sock.settimeout(_RESTART_SECONDS if "restart" in words[:1] else _ANSWER_SECONDS)
         try:
             sock.connect(os.fspath(path))
         except PermissionError:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 
 from zoneserver.control.messages import Outcome
-from zoneserver.control.stop_plan import StopPlan
+from zoneserver.control.stop_commands import Restarter, StopCommands, Stoppable
 from zoneserver.gateway.address_limits import EXEMPT
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.player import Player
@@ -31,16 +31,20 @@ _PLAYERS_SCHEMA = "zone-ctl-players/1"
 
 
 class Desk:
-    """Runs commands on one server. `stop` makes the server stop."""
+    """Runs commands on one server. The server starts again if there is a `restarter`."""
 
     def __init__(
-        self, link: ZoneLink, gateway: Gateway, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]
+        self,
+        link: ZoneLink,
+        gateway: Gateway,
+        loop: asyncio.AbstractEventLoop,
+        server: Stoppable,
+        restarter: Restarter | None = None,
     ) -> None:
         self._link = link
         self._gateway = gateway
         self._loop = loop
-        self._stop = stop
-        self._plan = StopPlan(loop, self._say, stop)
+        self._stops = StopCommands(server, loop, self._ask_zone, self._say, restarter)
         self._refs = itertools.count(1)
         # Commands that the zone has not answered, by ref.
         self._asked: dict[int, asyncio.Future[Outcome]] = {}
@@ -49,7 +53,8 @@ class Desk:
         self._own: dict[str, Callable[[list[str]], Awaitable[Outcome]]] = {
             "help": self._help,
             "players": self._players,
-            "stop": self._stop_server,
+            "stop": self._stops.stop,
+            "restart": self._stops.restart,
         }
         self._game_usages = dict(link.commands)
         self._names = [*BUILT_IN, *(usage.partition(" ")[0] for usage in self._game_usages)]
@@ -57,7 +62,7 @@ class Desk:
 
     def close(self) -> None:
         """Runs no planned stop any more, and answers the commands that wait for the zone."""
-        self._plan.cancel()
+        self._stops.close()
         for timer in self._ban_ends.values():
             timer.cancel()
         for answer in self._asked.values():
@@ -97,6 +102,7 @@ class Desk:
             if answer is not None and not answer.done():
                 failed = Exit.USAGE if text.startswith(f"{USAGE}: ") else Exit.FAILED
                 answer.set_result(Outcome(Exit.OK if is_done else failed, text))
+        self._stops.on_tick()
 
     def _say(self, text: str) -> None:
         # Nothing has the ref 0, so the result is dropped.
@@ -135,26 +141,6 @@ class Desk:
         session = player.session
         seconds = round(self._loop.time() - self._gateway.opened_at(session), 1)
         return player.name, player.slot, session.address, seconds, session.waiting_bytes
-
-    async def _stop_server(self, words: list[str]) -> Outcome:
-        if words == ["--cancel"]:
-            if not self._plan.is_set:
-                return Outcome(Exit.FAILED, "no stop is planned")
-            self._plan.cancel()
-            self._say("the server does not stop")
-            return Outcome(Exit.OK, "the server does not stop")
-        duration, left = take_option(words, "--in")
-        text = " ".join(left)
-        if not text.isprintable() or len(text) > 200 or text.startswith("--"):
-            raise ValueError("TEXT must be printable, at most 200 characters long, and not begin with --")
-        if duration is not None:
-            seconds = above_zero(parse_duration)(duration)
-            self._plan.set(seconds, text)
-            return Outcome(Exit.OK, f"the server stops in {exact_duration(seconds)}; stop --cancel keeps it")
-        self._say(f"the server stops{f': {text}' if text else ''}")
-        # The answer is written before.
-        self._loop.call_soon(self._stop)
-        return Outcome(Exit.OK, "the server stops")
 
     def _ban(self, address: str, words: list[str]) -> Outcome:
         duration, left = take_option(words, "--for")

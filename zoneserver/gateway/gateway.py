@@ -23,7 +23,7 @@ from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.handshake import PendingConnections, objection_to
 from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.penalties import Penalties
-from zoneserver.gateway.player import Player
+from zoneserver.gateway.player import Player, stop_reason
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
 from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason
@@ -369,11 +369,11 @@ class Gateway:
 
     # --- The end ----------------------------------------------------------------------------------
 
-    async def close(self, deadline_seconds: float) -> None:
-        """Tells every client that the server stops, and drops those that have not gone by the deadline."""
+    async def close(self, deadline_seconds: float, *, keep: bool = False) -> None:
+        """Tells every client why its session ends (`stop_reason`), and drops those that have not gone in time."""
         self._is_stopping = True
         for session in tuple(self._connections):
-            session.end(CloseReason.SERVER_STOPPING)
+            session.end(stop_reason(session.context, keep))
         try:
             async with asyncio.timeout(deadline_seconds):
                 await self._empty.wait()

@@ -7,13 +7,14 @@ import hashlib
 from zoneserver.gateway.flood_guard import FloodGuard
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import PlayerState
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, RESUME, WATCH, WHOLE, Hello, Resume, Return, Welcome
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.frame_history import Form
 from zoneserver.zone.link import Join
 
-__all__ = ["Player"]
+__all__ = ["Player", "stop_reason"]
 
 
 class Player:
@@ -68,11 +69,16 @@ class Player:
         """The zone has let the player in, with this slot; a watcher gets none."""
         self.state, self.slot = PlayerState.WATCHING if slot is None else PlayerState.PLAYING, slot
 
+    @property
+    def may_return(self) -> bool:
+        """Whether the player keeps their place when the connection is lost."""
+        return bool(self.token) and self.slot is not None
+
     def welcome(
         self, info: ZoneInfo, tick: int, payload_bytes_max: int, grace_ticks: int = 0, epoch: int = 1
     ) -> Welcome:
         """The WELCOME of a player whom the zone has let in with this tick."""
-        may_return = bool(self.token) and self.slot is not None
+        may_return = self.may_return
         options = [DEFLATE] * self.form.deflated + [WATCH] * (self.slot is None) + [RESUME] * may_return
         resume = Return(self.token, grace_ticks, epoch, self.seq) if may_return else None
         limits = payload_bytes_max, ACTIONS_PER_PACKET
@@ -86,6 +92,12 @@ class Player:
     def wants_whole(self) -> bool:
         """Whether the client wants every frame that it has missed."""
         return self.resume is not None and WHOLE in self.resume.options
+
+
+def stop_reason(player: Player | None, keep: bool) -> CloseReason:
+    """Why a session ends when the server stops. With `keep`, players who may come back stay in."""
+    stays = keep and player is not None and player.may_return
+    return CloseReason.SERVER_RESTARTING if stays else CloseReason.SERVER_STOPPING
 
 
 def _hashed(token: bytes) -> bytes:

@@ -42,9 +42,12 @@ class Recorder:
 
     def checkpoint_if_due(self) -> None:
         """Writes the state after the tick that was recorded last, if it is time."""
+        if self._zone.world.tick >= self._due:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Writes the state after the tick that was recorded last."""
         tick = self._zone.world.tick
-        if tick < self._due:
-            return
         self._due = tick + self._interval_ticks
         state = self._zone.state()
         self._journal.checkpoint(Checkpoint(tick, self._zone.snapshot(), state))

@@ -24,7 +24,7 @@ from zoneserver.zone.rules import Rules
 from zoneserver.zone.stopwatch import no_clock
 from zoneserver.zone.zone import Zone
 
-__all__ = ["Restarted", "beginning", "first_checkpoint", "restart"]
+__all__ = ["Restarted", "beginning", "first_checkpoint", "misfit", "restart"]
 
 
 class Restarted(NamedTuple):
@@ -83,7 +83,10 @@ def restart(
     if problems:
         raise TypeError("; ".join(problems))
     header = reader.segments[-1].header
-    _require_fit(header.game, info_of(rules, parameters.hz))
+    objection = misfit(header.game, info_of(rules, parameters.hz))
+    if objection:
+        advice = "start the game as it was, or give it another directory (--journal)"
+        raise JournalError(f"{objection}: the zone cannot go on; {advice}")
     # More than one game is made where the first one leaves the journal.
     games = chain((rules,), iter(lambda: new_game(type(rules)), None))
     rerun = Rerun(games.__next__, secret, clock)
@@ -133,14 +136,12 @@ def _world_alone(reader: JournalReader, begin: int, info: ZoneInfo) -> Generator
     return Checkpoint(world.tick, world.snapshot().encode(), roster.state() | {"game": NEW_GAME})
 
 
-def _require_fit(recorded: ZoneInfo, present: ZoneInfo) -> None:
-    """Raises JournalError for a game whose world is of another shape than that of the journal."""
+def misfit(recorded: ZoneInfo, present: ZoneInfo) -> str:
+    """Why a game cannot go on with a journal, since its world is of another shape; empty if it can."""
     for (what, was), (_, now) in zip(_shape(recorded), _shape(present), strict=True):
         if was != now:
-            raise JournalError(
-                f"the journal was written with {what} {was}, and now it is {now}: the zone cannot go on. Start the "
-                "game as it was, or give it another directory (--journal)"
-            )
+            return f"the journal was written with {what} {was}, and now it is {now}"
+    return ""
 
 
 def _shape(info: ZoneInfo) -> Iterator[tuple[str, str]]:

@@ -12,12 +12,15 @@ from pathlib import Path
 from types import FrameType
 
 __all__ = [
+    "LIBRARIES",
     "CannotStartError",
     "CommandError",
     "Exit",
     "GameError",
     "MissingExtraError",
     "UsageError",
+    "is_users_module",
+    "path_text",
     "raised_by",
     "where_defined",
     "where_raised",
@@ -25,8 +28,8 @@ __all__ = [
 ]
 
 _OWN = ("zoneserver", "zoneclient", "zonetools")
-# The folders of Python itself and of installed packages: no user writes files there.
-_LIBRARIES = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+LIBRARIES = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+"""The folders of Python itself and of installed packages: no user writes files there."""
 
 
 class Exit(enum.IntEnum):
@@ -87,10 +90,10 @@ def where_raised(error: BaseException) -> str:
     """The innermost place in the user's own files, as ` (tag.py:12)`. Without one, the innermost place in a library;
     without that, nothing."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f" ({_path_text(error.filename)}:{error.lineno})"
+        return f" ({path_text(error.filename)}:{error.lineno})"
     places = list(_places(error))
-    own = [place for place in places if not place[0].startswith(_LIBRARIES)]
-    return "".join(f" ({_path_text(path)}:{line})" for path, line in (own or places)[-1:])
+    own = [place for place in places if not place[0].startswith(LIBRARIES)]
+    return "".join(f" ({path_text(path)}:{line})" for path, line in (own or places)[-1:])
 
 
 def where_defined(function: object) -> str:
@@ -98,16 +101,16 @@ def where_defined(function: object) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     code = getattr(function, "__code__", None)
-    return "" if code is None else f" ({_path_text(code.co_filename)}:{code.co_firstlineno})"
+    return "" if code is None else f" ({path_text(code.co_filename)}:{code.co_firstlineno})"
 
 
 def where_running(frame: FrameType) -> str:
     """The innermost place in the user's own files that the call `frame` is in, as `Tag.on_tick (tag.py:12)`; without
     one, the innermost place at all."""
     places = [(found, line) for found, line in traceback.walk_stack(frame) if _is_users(found)]
-    places = [place for place in places if not place[0].f_code.co_filename.startswith(_LIBRARIES)]
+    places = [place for place in places if not place[0].f_code.co_filename.startswith(LIBRARIES)]
     found, line = (places or [(frame, frame.f_lineno)])[0]
-    return f"{found.f_code.co_qualname} ({_path_text(found.f_code.co_filename)}:{line})"
+    return f"{found.f_code.co_qualname} ({path_text(found.f_code.co_filename)}:{line})"
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
@@ -117,12 +120,17 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
             yield frame.f_code.co_filename, line
 
 
+def is_users_module(name: str) -> bool:
+    """Whether a module is none of these packages; their example games count as a user's."""
+    package, module, *_ = f"{name}.".split(".")
+    return package not in _OWN or module == "games"
+
+
 def _is_users(frame: FrameType) -> bool:
-    package, module, *_ = f"{frame.f_globals.get('__name__')}.".split(".")
-    return (package not in _OWN or module == "games") and not frame.f_code.co_filename.startswith("<frozen ")
+    return is_users_module(str(frame.f_globals.get("__name__"))) and not frame.f_code.co_filename.startswith("<frozen ")
 
 
-def _path_text(path: str) -> str:
+def path_text(path: str) -> str:
     """A path relative to the current folder if it lies below it, else the whole path."""
     try:
         here = Path.cwd()

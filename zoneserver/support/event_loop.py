@@ -14,7 +14,18 @@ from typing import Any, TypeVar
 
 from zoneserver.support.errors import MissingExtraError
 
-__all__ = ["LOOPS", "loop_factory", "on_stop_signals", "read_stdin", "run_in_turns", "stop_signals", "two_stop_signals"]
+__all__ = [
+    "LOOPS",
+    "hold_signals",
+    "loop_factory",
+    "on_signal",
+    "on_stop_signals",
+    "read_stdin",
+    "release_signals",
+    "run_in_turns",
+    "stop_signals",
+    "two_stop_signals",
+]
 
 Result = TypeVar("Result")
 
@@ -99,6 +110,41 @@ def two_stop_signals(first: Callable[[], object], second: Callable[[], object]) 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def hold_signals() -> None:
+    """Lets the signals wait that a service gets while it runs (SIGHUP, SIGUSR1, SIGUSR2), until `release_signals`.
+
+    Without a handler each of them ends the process. They wait even while the process becomes another program.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _service_signals())
+
+
+def release_signals() -> None:
+    """Takes the signals that `hold_signals` lets wait."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _service_signals())
+
+
+def _service_signals() -> list[signal.Signals]:
+    return [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+
+
+@contextlib.contextmanager
+def on_signal(name: str, callback: Callable[[], object]) -> Iterator[None]:
+    """Makes a signal call `callback` on the running loop, until the end of the block. It does nothing on a system that
+    has no such signal."""
+    number = getattr(signal, name, None)
+    if number is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def read_stdin(on_data: Callable[[bytes], object]) -> None:

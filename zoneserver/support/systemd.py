@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 from zoneserver.support.errors import CannotStartError
 
-__all__ = ["notify", "notify_reloading", "take_sockets"]
+__all__ = ["hand_over", "notify", "notify_reloading", "take_sockets"]
 
 _FIRST_DESCRIPTOR = 3
 
 
-def take_sockets() -> list[socket.socket]:
-    """The listening sockets that the process was started with (`LISTEN_FDS`); none without socket activation.
+def take_sockets() -> list[tuple[str, socket.socket]]:
+    """The listening sockets that the process was started with (`LISTEN_FDS`), each with its name (`LISTEN_FDNAMES`);
+    none without socket activation.
 
     Programs that this process starts do not get them. Raises CannotStartError for a descriptor that is no listening
     TCP socket.
     """
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
-    os.environ.pop("LISTEN_FDNAMES", None)
+    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count.isascii() or not count.isdigit():
         return []
-    return [_listening(descriptor) for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))]
+    sockets = [_listening(descriptor) for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))]
+    return list(itertools.zip_longest(names[: len(sockets)], sockets, fillvalue=""))  # type: ignore[arg-type]
+
+
+def hand_over(named: Sequence[tuple[str, socket.socket]]) -> None:
+    """Puts listening sockets where the program that this process becomes by `exec` takes them.
+
+    Nothing but `exec` may follow: other files of this process lose their descriptors. Names are without colons.
+    """
+    import fcntl
+
+    # First away from all places that they are to have.
+    beyond = _FIRST_DESCRIPTOR + len(named)
+    moved = [fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, beyond) for _, sock in named]
+    for place, descriptor in enumerate(moved, _FIRST_DESCRIPTOR):
+        os.dup2(descriptor, place)
+    os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), str(len(named))
+    os.environ["LISTEN_FDNAMES"] = ":".join(name for name, _ in named)
 
 
 def _listening(descriptor: int) -> socket.socket:

@@ -75,6 +75,11 @@ class Attendance:
         """The refs of everybody who is in the zone, waits for a slot, or watches."""
         return self.registry.refs()
 
+    def count_players(self) -> tuple[int, int]:
+        """The players who are in, parked ones included, or wait for a slot; and how many of them keep their place when
+        their connection is lost."""
+        return len(self.registry), self.parking.returning
+
     def advance(self, requests: Requests, tick: int, unix_seconds: float) -> dict[int, int]:
         """Lets players leave, parks those who lost their connection, lets players come back and in.
 

@@ -35,11 +35,15 @@ BUILT_IN = {
     "say": ("say TEXT", "tell all players something, as an event `say` without a player"),
     "players": ("players [--json]", "list the players: name, slot, address, time, bytes that wait"),
     "save": ("save", "save all players now"),
-    "stop": ("stop [--in 5m] [TEXT] | stop --cancel", "stop the server, and tell the players before"),
+    "stop": (
+        "stop [--drain] [--in 5m] [TEXT] | stop --keep | stop --cancel",
+        "stop the server, and tell the players before; --keep: they stay in over the next start",
+    ),
+    "restart": ("restart", "check the code as it is now, and start it; the players stay in"),
     "help": ("help", "list the commands"),
 }
 """The commands of every server, by name: each with its parameters, and what it does. No game can have these names."""
-_OF_THE_ZONE = ("kick", "ban", "unban", "say", "save")
+_OF_THE_ZONE = ("kick", "ban", "unban", "say", "save", "stop")
 
 
 class _EndSession(Protocol):
@@ -167,6 +171,11 @@ class Commands:
             raise Refused("NO_STORE", "this server keeps no players, so there is nothing to save")
         self.save_all()
         return "all players are on their way to the store"
+
+    def _stop(self, words: Sequence[str]) -> str:
+        """Lets no new players in (`--drain`), or lets them in again (`--cancel`). The server does the rest."""
+        self._registry.is_draining = "--drain" in words
+        return ""
 
 
 def _misused(text: str) -> Refused:

@@ -52,6 +52,11 @@ class Parking:
         """The number of parked players."""
         return len(self._until)
 
+    @property
+    def returning(self) -> int:
+        """The number of players who may come back, parked ones included."""
+        return len(self._kept)
+
     def enter(self, ref: int) -> None:
         """A player has come in who may come back."""
         if self.grace_ticks:

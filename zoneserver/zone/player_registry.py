@@ -55,6 +55,12 @@ class PlayerRegistry:
         self._by_name: dict[str, Join] = {}
         self.bans = BanList()
         """Names that operators have banned, by the time of day."""
+        self.is_draining = False
+        """Whether no new player may come in. Those who are in may still come back."""
+
+    def __len__(self) -> int:
+        """The number of players, without watchers."""
+        return len(self._by_ref)
 
     def __contains__(self, ref: int) -> bool:
         return ref in self._by_ref or ref in self._watchers
@@ -100,6 +106,8 @@ class PlayerRegistry:
             tokens = () if namesake is None else (namesake.token, namesake.claim)
             is_good = any(hmac.compare_digest(token, join.claim) for token in tokens)
             return None if is_good else Ended(join.ref, CloseReason.RESUME_FAILED, "")
+        if self.is_draining and namesake is None and not join.watch:
+            return Ended(join.ref, CloseReason.SERVER_STOPPING, "the server takes no new players")
         if self._verifier is not None:
             check = self._verifier.check
             objection = None if self.is_rerun else check(join.name, join.ticket, unix_seconds)
@@ -148,6 +156,7 @@ class PlayerRegistry:
         return {
             "registered": [list(join) for join in self._by_ref.values()],
             "watchers": sorted(self._watchers),
+            "is_draining": self.is_draining,
             "tickets": None if self._verifier is None else self._verifier.state(),
             "bans": self.bans.state(),
         }
@@ -157,6 +166,7 @@ class PlayerRegistry:
         self._by_ref = {ref: Join(ref, *join) for ref, *join in state["registered"]}
         self._by_name = {join.name: join for join in self._by_ref.values()}
         self._watchers = set(state["watchers"])
+        self.is_draining = state["is_draining"]
         self.bans.restore(state["bans"])
         if self._verifier is not None and state["tickets"] is not None:
             self._verifier.restore(state["tickets"])

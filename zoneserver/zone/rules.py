@@ -274,7 +274,8 @@ class Rules:
         """Called once per tick, after the actions of the tick."""
 
     def on_stop(self) -> None:
-        """Called when the server stops, after the last tick and after `on_leave` for every player."""
+        """Called when the server stops, after the last tick and after `on_leave` for every player. Players who stay in
+        over the next start of the server do not leave."""
 
     def on_restore(self) -> None:
         """Called after `on_start` when a server was restarted and had to take the zone from what clients were told.

@@ -237,10 +237,10 @@ class Zone:
         for player in self._by_ref.values():
             self._saves.make(player)
 
-    def stop(self) -> list[tuple[str, str]]:
-        """Tells the rules that no tick follows: `on_leave` for every player who is still in, then `on_stop`.
-        Returns what was saved, as `TickOutput.saves`."""
-        for ref in list(self._by_ref):
+    def stop(self, *, keep: bool = False) -> list[tuple[str, str]]:
+        """Tells the rules that no tick follows: `on_leave` for every player who is still in, unless they are to stay in
+        (`keep`), then `on_stop`. Returns what was saved, as `TickOutput.saves`."""
+        for ref in () if keep else list(self._by_ref):
             self.attendance.leave(ref)
         self._call_hook("on_stop")
         return self._saves.take()
