@@ -126,6 +126,10 @@ def full_report() -> dict[str, Any]:
         from_tick=histogram(8_000, 12_000),
         round_trip=histogram(2_000, 4_000, 20_000),
         loop_lag=histogram(500),
+        drops=4,
+        resumed=3,
+        ticks_missed=12,
+        away=histogram(150_000, 220_000),
         errors=errors_of({"SLOW_CONSUMER": 3}),
     )
     began = stats(pid=7, game="plaza", hz=20, ticks_total=100, overruns_total=1, tick_ms={"p99": 5.0})

@@ -1,4 +1,7 @@
-"""Tracks each action of a bot until it is delivered, answered, superseded, refused or lost, and counts the outcomes."""
+"""Tracks each action of a bot until it is delivered, answered, superseded, refused or lost, and counts the outcomes.
+
+A bot that comes back after a lost connection goes on with its tracker.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,10 @@ class ActionCounts:
     answered: int = 0
     """Private actions that happened: their own player alone is told."""
     superseded: int = 0
+    unanswered: int = 0
+    """Actions whose outcome was lost with a connection."""
+    resent: int = 0
+    """Actions that were sent again after a lost connection."""
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
@@ -54,15 +61,19 @@ class ActionCounts:
 @dataclass(slots=True)
 class _Sent:
     kind: str
+    action: bytes
+    """The encoded action, to send it again."""
     due: float
     sent: float
+    is_timed: bool = True
+    """False after a lost connection: the times would be those of the outage."""
 
 
 class ActionTracker:
     """The outstanding actions of one player.
 
     A frame names an action by the low byte of its sequence, which tells 256 outstanding actions apart.
-    Each action has exactly one outcome: delivered, answered, superseded, refused, or lost.
+    Each action has exactly one outcome: delivered, answered, superseded, refused, unanswered, or lost.
 
     >>> counts = ActionCounts()
     >>> tracker = ActionTracker(counts)
@@ -87,9 +98,9 @@ class ActionTracker:
     def __len__(self) -> int:
         return len(self._outstanding)
 
-    def record_sent(self, seq: int, kind: str, due: float, now: float) -> None:
-        """An action was sent now. `due` and `now` are seconds of one clock."""
-        self._outstanding[seq] = _Sent(kind, due, now)
+    def record_sent(self, seq: int, kind: str, due: float, now: float, action: bytes = b"") -> None:
+        """An action was sent now. `due` and `now` are seconds of one clock. `action` is what was sent."""
+        self._outstanding[seq] = _Sent(kind, action, due, now)
         self._counts.sent += 1
         self._counts.times.send_delay.record(int((now - due) * 1e6))
 
@@ -114,7 +125,7 @@ class ActionTracker:
             counts.reordered += seq < self._last_event
             self._last_event = max(seq, self._last_event)
         self._record_latency(action, now)
-        if tick_began is not None:
+        if tick_began is not None and action.is_timed:
             times = counts.times
             times.to_tick.record(int((tick_began - action.sent) * 1e6))
             times.from_tick.record(int((now - tick_began) * 1e6))
@@ -165,13 +176,38 @@ class ActionTracker:
             del self._outstanding[seq]
             self._counts.delivered += 1
 
-    def close(self) -> None:
-        """Count every outstanding action as lost, unless a mute dropped it: no answer can come any more."""
+    def record_return(self, taken: int) -> list[tuple[bytes, int]]:
+        """The player has come back. The zone has taken its actions up to the sequence `taken`: return the later ones,
+        each with its sequence. They must be sent again."""
+        self._muted_from = None  # A mute that goes on is told again.
+        for action in self._outstanding.values():
+            action.is_timed = False
+        again = [(each.action, seq) for seq, each in self._outstanding.items() if seq > taken]
+        self._counts.resent += len(again)
+        return again
+
+    def give_up(self, taken: int) -> None:
+        """Count the outstanding actions up to the sequence `taken` as unanswered: some time after a return their
+        outcome cannot come any more."""
+        for seq in [seq for seq in self._outstanding if seq <= taken]:
+            del self._outstanding[seq]
+            self._counts.unanswered += 1
+
+    def close(self, *, is_away: bool = False) -> None:
+        """Count every outstanding action as lost, unless a mute dropped it: no answer can come any more.
+
+        The actions of a player who is away count as unanswered: the connection may have lost their outcomes.
+        """
         self._end_mute(math.inf)
-        self._counts.lost += len(self._outstanding)
+        if is_away:
+            self._counts.unanswered += len(self._outstanding)
+        else:
+            self._counts.lost += len(self._outstanding)
         self._outstanding.clear()
 
     def _record_latency(self, action: _Sent, now: float) -> None:
+        if not action.is_timed:
+            return
         times = self._counts.times
         times.latency.record(int((now - action.due) * 1e6))
         times.latency_uncorrected.record(int((now - action.sent) * 1e6))

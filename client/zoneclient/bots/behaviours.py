@@ -9,7 +9,7 @@ from zoneclient.replica import Replica
 from zoneserver.protocol.messages import Told
 from zoneserver.protocol.world import VELOCITY_MAX
 
-__all__ = ["ROLES", "Chatty", "Collector", "Fighter", "Idle", "Walker"]
+__all__ = ["ROLES", "Chatty", "Collector", "Drops", "Fighter", "Idle", "Walker"]
 
 # In the units of the demo game: centimetres, and centimetres per second.
 SPEED = 400
@@ -88,6 +88,27 @@ class Chatty:
         return Walker().decide(bot, replica)
 
 
+class Drops(Chatty):
+    """Loses its connection again and again, and comes back. It also asks the server and heals itself too often, so that
+    it gets answers and refusals.
+
+    The checks of the swarm say whether it comes back to its slot, and whether anything is lost or comes twice.
+    """
+
+    resumes = True
+
+    def decide(self, bot: Bot, replica: Replica) -> Decision:
+        chance = bot.random.random()
+        if chance < 0.1:
+            # The action that follows goes into the lost connection, or happens and the bot does not hear of it.
+            bot.drop(deaf_seconds=bot.random.choice((0.0, 0.1)))
+        elif chance < 0.2:
+            return "/game.json", ()
+        elif chance < 0.4:
+            return "heal", (bot.slot,)
+        return super().decide(bot, replica)
+
+
 class Collector:
     """Runs to the nearest coin, and answers a whisper.
 
@@ -126,4 +147,10 @@ def velocity(bot: Bot, heading: float) -> tuple[int, int]:
     return int(speed * math.cos(heading)), int(speed * math.sin(heading))
 
 
-ROLES: dict[str, type[Behaviour]] = {"walker": Walker, "fighter": Fighter, "chatty": Chatty, "idle": Idle}
+ROLES: dict[str, type[Behaviour]] = {
+    "walker": Walker,
+    "fighter": Fighter,
+    "chatty": Chatty,
+    "drops": Drops,
+    "idle": Idle,
+}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import socket
+import struct
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from zoneclient.bots.action_tracker import ActionCounts, ActionTracker
 from zoneclient.protocol import ClientProtocol
@@ -16,6 +18,8 @@ __all__ = ["Behaviour", "Bot", "Decision"]
 
 Decision = tuple[str, tuple[Value, ...]]
 """What a behaviour decides to do: the kind of an action and its arguments."""
+
+_RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Behaviour(Protocol):
@@ -34,6 +38,8 @@ class Behaviour(Protocol):
     | `on_event(bot, event)` | for each `Event` of each frame, also for those of the bot itself |
     | `on_told(bot, told)` | for what the game tells this bot alone: it has `told.kind` and `told.values` |
     | `on_refused(bot, refusal)` | for a refused action, and for a warning: it has `refusal.code` and `refusal.text` |
+
+    The bots of a class with `resumes = True` come back after a lost connection, also without `zone-swarm --resume`.
     """
 
     def decide(self, bot: Bot, replica: Replica) -> Decision | None:
@@ -44,7 +50,8 @@ class Bot(ClientProtocol):
     """A player that acts when it is told that an action is due.
 
     A subclass reads the frames, keeps `replica`, and reports the actions of this bot that frames contain to `tracker`.
-    A behaviour may use `bot.slot`, `bot.name`, `bot.welcome`, `bot.random`, `bot.replica` and `bot.act`.
+    A behaviour may use `bot.slot`, `bot.name`, `bot.welcome`, `bot.random`, `bot.replica`, `bot.act` and `bot.drop`.
+    `settings` are those of `ClientProtocol`.
 
     >>> def move_anywhere(bot: Bot) -> Decision:
     ...     return "move", (bot.random.randint(-9, 9), bot.random.randint(-9, 9))
@@ -56,11 +63,9 @@ class Bot(ClientProtocol):
         behaviour: Behaviour,
         counts: ActionCounts,
         seed: int,
-        *,
-        ticket: bytes = b"",
-        deflate: bool = False,
+        **settings: Any,
     ) -> None:
-        super().__init__(name, ticket, deflate=deflate)
+        super().__init__(name, **settings)
         self.behaviour = behaviour
         self.tracker = ActionTracker(counts)
         self.random = random.Random(seed)
@@ -86,10 +91,25 @@ class Bot(ClientProtocol):
         return self._act(time.monotonic(), kind, arguments)
 
     def _act(self, due: float, kind: str, arguments: tuple[Value, ...]) -> int:
-        seq = super().act(kind, *arguments)
-        self.tracker.record_sent(seq, kind, due, time.monotonic())
+        action = self.encoded(kind, *arguments)
+        seq = self.send_action(action)
+        self.tracker.record_sent(seq, kind, due, time.monotonic(), action)
         self.flush()
         return seq
+
+    def drop(self, deaf_seconds: float = 0.0) -> None:
+        """Reset the connection, as a failing network does.
+
+        Before that the bot hears nothing for `deaf_seconds`, while what it does still arrives.
+        """
+        if self.is_lost:
+            return
+        if deaf_seconds:
+            self.transport.pause_reading()
+            self.loop.call_later(deaf_seconds, self.drop)
+            return
+        self.transport.get_extra_info("socket").setsockopt(*_RESET_ON_CLOSE)
+        self.abort()
 
     def on_refused(self, refusal: Refusal) -> None:
         self.tracker.record_refused(refusal)

@@ -27,7 +27,8 @@ def refusal(seq: int, code: str = "COOLDOWN") -> Refusal:
 
 
 def ended(counts: ActionCounts) -> int:
-    return counts.delivered + counts.answered + counts.superseded + counts.lost + sum(counts.refused.values())
+    known = counts.delivered + counts.answered + counts.superseded + sum(counts.refused.values())
+    return known + counts.lost + counts.unanswered
 
 
 def test_action_in_a_frame_is_delivered() -> None:
@@ -194,6 +195,58 @@ def test_action_seen_as_another_kind_still_has_one_outcome() -> None:
     assert ended(counts) == counts.sent == 1
 
 
+# --- Coming back ----------------------------------------------------------------------------------
+
+
+def test_actions_that_the_zone_never_took_are_sent_again_after_a_return() -> None:
+    tracker, counts = tracker_with(EVENT, EVENT)
+    tracker.record_sent(3, "say", due=0.0, now=0.0, action=b"third")
+    tracker.record_sent(4, "move", due=0.0, now=0.0, action=b"fourth")
+    tracker.record_seen(1, EVENT, now=0.0)
+    assert tracker.record_return(taken=2) == [(b"third", 3), (b"fourth", 4)]
+    assert (counts.sent, counts.resent, len(tracker)) == (4, 2, 3)
+    for seq, is_motion in (2, EVENT), (3, EVENT), (4, MOTION):
+        tracker.record_seen(seq, is_motion, now=0.0)
+    assert (counts.delivered, counts.duplicated, counts.reordered, counts.lost) == (4, 0, 0, 0)
+
+
+def test_taken_action_without_an_outcome_after_a_return_is_unanswered_and_not_lost() -> None:
+    tracker, counts = tracker_with(EVENT, EVENT, EVENT)
+    tracker.record_return(taken=2)
+    tracker.record_seen(1, EVENT, now=0.0)
+    tracker.give_up(2)
+    assert (counts.delivered, counts.unanswered, len(tracker)) == (1, 1, 1)
+    tracker.close()
+    assert (counts.unanswered, counts.lost) == (1, 1)
+
+
+def test_actions_of_a_player_who_is_away_are_unanswered_at_the_end() -> None:
+    tracker, counts = tracker_with(EVENT, MOTION)
+    tracker.close(is_away=True)
+    assert (counts.unanswered, counts.lost, ended(counts)) == (2, 0, 2)
+
+
+def test_action_that_outlived_its_connection_has_no_latency() -> None:
+    tracker, counts = tracker_with(EVENT)
+    tracker.record_return(taken=0)
+    tracker.record_sent(2, "say", due=1.0, now=1.0)
+    tracker.record_seen(1, EVENT, now=9.0, tick_began=8.9)
+    tracker.record_seen(2, EVENT, now=1.5, tick_began=1.4)
+    times = counts.times
+    assert [each.total for each in (times.latency, times.latency_uncorrected, times.to_tick, times.from_tick)] == [
+        1
+    ] * 4
+    assert times.latency.percentile(100) < 1_000_000
+
+
+def test_mute_before_a_drop_does_not_count_actions_after_the_return() -> None:
+    tracker, counts = tracker_with(EVENT)
+    tracker.record_refused(refusal(1, "MUTED"))
+    tracker.record_return(taken=0)
+    tracker.record_refused(refusal(1, "UNMUTED"))
+    assert (counts.refused, len(tracker)) == ({}, 1)
+
+
 class NaiveTracker:
     """A slow tracker that uses whole sequences, and keeps the outcome of each action."""
 
@@ -311,6 +364,7 @@ ANYTHING = st.one_of(
     st.tuples(st.sampled_from(["MUTED", "UNMUTED", "WARNED"]), st.integers(0, 80), st.booleans()),
     st.tuples(st.just("caught_up"), st.integers(0, 12) | st.integers(0, 255), st.booleans()),
     st.tuples(st.just("sent"), st.integers(1, 5), st.booleans()),
+    st.tuples(st.sampled_from(["back", "given up"]), st.integers(0, 80), st.booleans()),
 )
 
 
@@ -327,10 +381,14 @@ def test_each_action_has_one_outcome_after_any_server_messages(said: list[tuple[
             tracker.record_refused(refusal(number, what))
         elif what == "caught_up":
             tracker.record_snapshot(number)
+        elif what == "back":
+            tracker.record_return(number)
+        elif what == "given up":
+            tracker.give_up(number)
         else:
             for _ in range(number):
                 tracker.record_sent(seq, KINDS[is_motion], due=0.0, now=0.0)
                 seq += 1
         assert ended(counts) + len(tracker) == counts.sent
-    tracker.close()
+    tracker.close(is_away=bool(seq & 1))
     assert ended(counts) == counts.sent

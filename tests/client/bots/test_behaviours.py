@@ -30,6 +30,9 @@ class BotStub:
         self.random = random.Random(seed)
         self.seq = 1
 
+    def drop(self, deaf_seconds: float) -> None:
+        pass
+
 
 class Crowd:
     """Bots in a zone of their own. Its frames update a replica, by which the behaviours decide."""

@@ -19,12 +19,14 @@ from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.protocol.messages import (
     PROTOCOL_VERSION,
+    RESUME,
     SERVER_PAYLOAD_BYTES,
     Act,
     Bye,
     Hello,
     Pong,
     Refusal,
+    Resume,
     ServerMessage,
     Snapshot,
     Tick,
@@ -36,9 +38,14 @@ from zoneserver.protocol.messages import (
 _NOTHING = Bye("nothing", "", retry=False)
 
 
-def hello(name: str, ticket: bytes = b"") -> bytes:
+def hello(name: str, ticket: bytes = b"", *options: str) -> bytes:
     """The HELLO packet, with framing."""
-    return length_prefixed(Hello(PROTOCOL_VERSION, name, ticket).encode())
+    return length_prefixed(Hello(PROTOCOL_VERSION, name, ticket, options).encode())
+
+
+def resume(name: str, token: bytes, tick: int = 0) -> bytes:
+    """The RESUME packet of a server's first start, with framing."""
+    return length_prefixed(Resume(PROTOCOL_VERSION, name, token, 1, tick, (RESUME,)).encode())
 
 
 def packet(*message: Any) -> bytes:

@@ -132,6 +132,20 @@ class MorePoints(Points):
     WORTH = 2
 
 
+class Counting(Plaza):
+    """The demo game that tells each player alone 1, 2, 3, ..., four times a second."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.counts: dict[Player, int] = {}
+
+    def on_tick(self) -> None:
+        for player in self.players.values():
+            if (self.tick + player.slot) % (self.hz // 4) == 0:
+                self.counts[player] = self.counts.get(player, 0) + 1
+                player.tell("count", self.counts[player])
+
+
 def _nested(depth: int) -> list[Any]:
     values: list[Any] = []
     for _ in range(depth):

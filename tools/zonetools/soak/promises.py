@@ -16,6 +16,7 @@ from zonetools.soak.scenarios import (
     junk,
     pacing,
     restarts,
+    returns,
     rules,
     saves,
     tls,
@@ -97,6 +98,17 @@ PROMISES = (
     Promise("bad-actions", "refused with a code and counted; never broadcast", actions.bad_actions),
     Promise("second-login", "the newest session wins, the old one gets REPLACED", identity.second_login),
     Promise("tickets", "a forged, expired or used ticket is always refused", identity.tickets),
+    Promise(
+        "resume-crowd",
+        "1,000 connections drop at once: all back in their slots within 2 s; nothing lost or twice; no leave, no join",
+        returns.resume_crowd,
+        alone=True,
+    ),
+    Promise(
+        "tokens",
+        "a token used, late, forged, of another player or server is always refused, and counts against the address",
+        returns.tokens,
+    ),
     Promise("failing-rule", "the action is reported as failed; no other player notices", failure.failing_rule),
     Promise(
         "untellable",

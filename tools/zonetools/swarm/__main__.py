@@ -73,6 +73,7 @@ _EXAMPLES = """\
   zone-swarm --spawn-server --json new.json --compare old.json
   zone-swarm --spawn-server --mix walker=90,stuck=5,flood=5
                                                  one bot in ten is hostile; first a run without these, to compare
+  zone-swarm --resume --time 0                   the bots come back, also when the server is restarted
 """
 _EXIT_CODES = f"""\
 0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, nothing was delivered, a bot
@@ -114,6 +115,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         processes=min(arguments.processes, arguments.bots),
         mix=arguments.mix,
         deflate=arguments.deflate,
+        resume=arguments.resume,
         access=read_access(arguments) if arguments.spawn_server is None else Access(),
     )
     try:
@@ -154,6 +156,7 @@ def _parser() -> Parser:
     flag("--rate", parse=at_most(_RATE_MAX, above_zero(parse_number)), default=default.rate, help=text)
     flag("--seed", parse=parse_integer, default=default.seed, help="seed of the bots' decisions")
     parser.switch("--deflate", help="ask the server for deflated frames and snapshots")
+    parser.switch("--resume", help="let every bot come back after a lost connection, for up to 60 s")
     parser.switch("--no-control", help="skip the first run without the hostile bots")
     parser.exclusive()
     flag("--mix", parse=parse_mix, default=default.mix, help="shares of the roles", shown=DEFAULT_MIX)

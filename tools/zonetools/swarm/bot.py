@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self
 
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.bot import Behaviour, Bot
+from zoneclient.protocol import Returning
 
 from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.messages import Bye, Op, Pong, Refusal, Welcome, op_of
+from zoneserver.protocol.messages import Answered, Bye, Op, Pong, Refusal, Told, Welcome, op_of
 from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
 from zonetools.swarm.plan import Plan
 
 # After a tick the event loop reads thousands of frames before it runs any timer. So that bots do not act late, the
 # due actions are also done after every 64 frames.
 _FRAMES_BETWEEN_ACTIONS = 64
+_PRIVATE_OPS = {Op.REFUSED, Op.TOLD, Op.ANSWERED}
 
 
 class BotOwner(Protocol):
@@ -29,6 +32,8 @@ class BotOwner(Protocol):
     def bots_may_act(self) -> None: ...
     def bot_joined(self, bot: SwarmBot) -> None: ...
     def bot_caught_up(self) -> None: ...
+    def bot_returned(self, bot: SwarmBot) -> None: ...
+    def bot_missed(self, ticks: int) -> None: ...
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None: ...
     def bot_told(self, payload: bytes) -> None: ...
     def bot_broken(self, bot: SwarmBot, error: BaseException) -> None: ...
@@ -37,16 +42,30 @@ class BotOwner(Protocol):
 
 
 class SwarmBot(Bot):
-    """A bot that checks every frame with the frame checker of its process."""
+    """A bot that checks every frame with the frame checker of its process.
 
-    def __init__(self, owner: BotOwner, number: int, behaviour: Behaviour) -> None:
+    An object is one connection. A bot whose connection was lost comes back as its `successor`.
+    """
+
+    def __init__(self, owner: BotOwner, number: int, behaviour: Behaviour, former: SwarmBot | None = None) -> None:
         plan = owner.plan
         name, seed, ticket = plan.name(number), plan.bot_seed(number), plan.access.ticket(plan.name(number))
-        super().__init__(name, behaviour, owner.counts, seed, ticket=ticket, deflate=plan.deflate)
-        self.next_seq = plan.first_seq(number)
+        resume = plan.resume or getattr(behaviour, "resumes", False)
+        settings = {"ticket": ticket, "deflate": plan.deflate, "resume": resume}
+        if former is not None:
+            # Half of the returns ask for every frame, so that both ways are tried.
+            settings |= {"returning": former._returning(), "whole": former.random.random() < 0.5}
+        super().__init__(name, behaviour, owner.counts, seed, **settings)
         self.number = number
         self.tick = -1
         """The newest tick that this bot received; -1 before it has joined."""
+        self.attempt: asyncio.Future[Bye | None] = self.loop.create_future()
+        """The result of a connection that comes back: None, or why it ended before the WELCOME."""
+        self._former = former
+        # The private messages whose frame has not come yet, each with its tick. After a drop they come again.
+        self._ahead: list[tuple[int, bytes]] = []
+        # Those that came before a drop already, and now come again.
+        self._repeats: list[bytes] = []
         self._owner = owner
         self._frame_checker = owner.frame_checker
         # The methods that the behaviour may have beside `decide`, or None.
@@ -55,19 +74,70 @@ class SwarmBot(Bot):
         )
         owner.frame_checker.wants_events |= self._on_event is not None
 
+    # --- Coming back ------------------------------------------------------------------------------
+
+    @property
+    def may_return(self) -> bool:
+        """Whether the bot may come back to its player after the loss of this connection."""
+        return self.tick >= 0 and self.welcome is not None and self.welcome.resume is not None
+
+    def _returning(self) -> Returning:
+        assert self.welcome is not None and self.welcome.resume is not None
+        token, _, epoch, _ = self.welcome.resume
+        return Returning(token, epoch, self.tick)
+
+    def successor(self) -> Self:
+        """Return the connection with which this bot comes back, to be opened: it goes on with everything."""
+        bot = type(self)(self._owner, self.number, self.behaviour, self)
+        bot.tick, bot.tracker, bot.random = self.tick, self.tracker, self.random
+        bot._on_event, bot._on_told, bot._on_refused = self._on_event, self._on_told, self._on_refused
+        bot._ahead = [(tick, payload) for tick, payload in self._ahead if tick > self.tick]
+        bot._repeats = [payload for _, payload in bot._ahead]
+        return bot
+
+    def _go_on(self, welcome: Welcome, former: SwarmBot) -> None:
+        """The server let the bot come back. Raises ValueError if it is not to the player that was lost."""
+        before = former.welcome
+        assert before is not None and before.resume is not None
+        if welcome.resume is None or welcome.slot != before.slot:
+            raise ValueError(f"the player who comes back is in slot {welcome.slot}, and was in slot {before.slot}")
+        if welcome.resume.epoch != before.resume.epoch:
+            # The ticks of another start of the server are due at other times.
+            self._frame_checker.grid = None
+        self._owner.bot_returned(self)
+        for action, seq in self.tracker.record_return(welcome.resume.seq):
+            self.send_action(action, seq)
+        self.flush()
+        self.next_seq = former.next_seq
+        self.attempt.set_result(None)
+
+    # --- What arrives -----------------------------------------------------------------------------
+
     def inflate(self, payload: bytes) -> bytes:
         return self._frame_checker.inflate(payload)
 
     def on_welcome(self, welcome: Welcome) -> None:
         super().on_welcome(welcome)
         self.replica = self._frame_checker.on_welcome(welcome)
+        if self._former is None:
+            self.next_seq = self._owner.plan.first_seq(self.number)
+        else:
+            self._go_on(welcome, self._former)
+            self._former = None
+        if welcome.resume is not None:
+            # The token before is good until the server has read something behind WELCOME.
+            self.ping(int(time.monotonic() * 1e6))
 
     def on_snapshot(self, payload: bytes) -> None:
         snapshot = self._frame_checker.check_snapshot(payload)
         if self.tick < 0:
             self._owner.bot_joined(self)
         else:
-            self._owner.bot_caught_up()
+            assert self.welcome is not None
+            if snapshot.tick == self.welcome.tick:
+                self._owner.bot_missed(max(0, snapshot.tick - self.tick))
+            else:
+                self._owner.bot_caught_up()
             self.tracker.record_snapshot(snapshot.seq[self.slot])
         self.tick = snapshot.tick
 
@@ -111,8 +181,23 @@ class SwarmBot(Bot):
         except BaseException as error:  # SystemExit as well: the class is the user's.
             self._owner.bot_broken(self, error)
 
+    def _is_repeated(self, payload: bytes) -> bool:
+        """Whether a private message came before the loss of the connection already, ahead of a frame that did not."""
+        if payload in self._repeats:
+            self._repeats.remove(payload)
+            return True
+        message = decode_server(payload)
+        assert isinstance(message, Refusal | Told | Answered)
+        if self._ahead and self._ahead[0][0] <= self.tick:
+            self._ahead = [(tick, payload) for tick, payload in self._ahead if tick > self.tick]
+        self._ahead.append((message.tick, payload))
+        return False
+
     def on_payload(self, payload: bytes) -> None:
-        if op_of(payload) != Op.TOLD:
+        op = op_of(payload)
+        if op in _PRIVATE_OPS and self.may_return and self._is_repeated(payload):
+            return
+        if op != Op.TOLD:
             super().on_payload(payload)
             return
         self._owner.bot_told(payload)
@@ -129,4 +214,7 @@ class SwarmBot(Bot):
         self._owner.bot_answered(time.monotonic() - pong.token / 1e6)
 
     def on_closed(self, bye: Bye) -> None:
-        self._owner.bot_closed(self, bye)
+        if self._former is None:
+            self._owner.bot_closed(self, bye)
+        elif not self.attempt.done():
+            self.attempt.set_result(bye)

@@ -8,9 +8,12 @@ from typing import Protocol
 
 from zoneclient.connection import ZoneConnection, connect
 from zoneclient.errors import DivergedError, JoinRefusedError, ZoneClosedError
+from zoneclient.receiver import Receiver
+from zoneclient.update import Update
 
-from zoneserver.protocol.messages import Bye
+from zoneserver.protocol.messages import Bye, Snapshot, Tick
 from zonetools.swarm.plan import Client, Plan
+from zonetools.swarm.returns import Returns
 
 # How long a client that returns waits for the fate of its last actions.
 _SETTLE_SECONDS = 2.0
@@ -20,10 +23,13 @@ class ClientOwner(Protocol):
     """The worker, as its clients see it."""
 
     plan: Plan
+    returns: Returns
 
     def client_joined(self) -> None: ...
     def client_failed(self, number: int, error: BaseException) -> None: ...
-    def client_closed(self, number: int, bye: Bye, zone: ZoneConnection | None, has_diverged: bool) -> None: ...
+    def client_closed(
+        self, number: int, bye: Bye, zone: ZoneConnection | None, has_diverged: bool, is_away: bool = False
+    ) -> None: ...
     def connect_failed(self, number: int, error: OSError) -> None: ...
 
 
@@ -33,15 +39,20 @@ async def run_client(
     """Join, and run the client until it returns or is cancelled. The owner is told of its end, whatever it was."""
     plan, name = owner.plan, owner.plan.name(number)
     zone: ZoneConnection | None = None
-    has_diverged = False
-    access = {"name": name, "ticket": plan.access.ticket(name), "tls": tls, "deflate": plan.deflate}
+    has_diverged = is_away = False
+    access = {"name": name, "ticket": plan.access.ticket(name), "tls": tls}
+    options = {"deflate": plan.deflate, "resume": plan.resume}
     waits = {"timeout": join_seconds, "leave_timeout": _SETTLE_SECONDS}
     try:
-        async with connect(plan.host, plan.port, **access, **waits) as zone:  # type: ignore[arg-type]
+        async with connect(plan.host, plan.port, **access, **options, **waits) as zone:  # type: ignore[arg-type]
             owner.client_joined()
+            _count_returns(zone, owner.returns, number)
             try:
                 await client(zone)
-            except (asyncio.CancelledError, DivergedError, ZoneClosedError):
+            except asyncio.CancelledError:
+                is_away = zone.is_away
+                raise
+            except (DivergedError, ZoneClosedError):
                 raise
             except BaseException as error:  # SystemExit as well: the function is the user's.
                 owner.client_failed(number, error)
@@ -58,4 +69,27 @@ async def run_client(
     finally:
         if zone is not None:
             # The block has waited for the end of the connection.
-            owner.client_closed(number, zone._receiver.closed.result(), zone, has_diverged)
+            assert zone._line.end is not None
+            owner.client_closed(number, zone._line.end, zone, has_diverged, is_away)
+
+
+def _count_returns(zone: ZoneConnection, returns: Returns, number: int) -> None:
+    """Have the drops and the returns of a client counted."""
+    line, follow = zone._line, zone._update
+
+    def on_drop(*_: object) -> None:
+        assert line.receiver.bye is not None
+        returns.record_drop(number, line.receiver.bye)
+
+    def on_return(receiver: Receiver) -> None:
+        returns.record_return(number)
+        zone._send_again(receiver)
+
+    def update(message: Snapshot | Tick, arrived: float) -> Update:
+        made = follow(message, arrived)
+        returns.record_missed(made.missed if made.resumed else 0)
+        return made
+
+    line.on_drop = on_drop
+    line.subscribe(on_return, zone._refuse_away)
+    zone._update = update  # type: ignore[method-assign]

@@ -20,14 +20,15 @@ from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.measure.tick_grid import TickGrid
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.processes import END_SECONDS, WorkerProcess
-from zonetools.swarm.server_observer import ServerObserver
+from zonetools.swarm.server_observer import ServerObserver, is_one_start
 
 # How much longer than planned a run may take, so that the server has ended a connection of every hostile bot.
 _VERDICT_SECONDS = 20.0
 # How many ticks one process may be behind another while their frame digests are compared.
 _DIGESTS_KEPT = 2_400
 _PROGRESS_SECONDS = 0.25
-
+# The counts of all workers that the progress shows.
+_COUNTS = ("joined", "failed", "sent", "delivered", "refused", "lost", "duplicated", "drops", "resumed")
 
 # The longest time between two joins, beyond the pause that the ramp has. A worker gives up on a join after 30 s.
 _JOIN_SECONDS_MAX = 60.0
@@ -52,6 +53,8 @@ class Progress:
     refused: int = 0
     lost: int = 0
     duplicated: int = 0
+    drops: int = 0
+    resumed: int = 0
     ramping_for: float = 0.0
     """Seconds since the start of the ramp."""
     measuring_for: float | None = None
@@ -218,12 +221,12 @@ class Conductor:
         tallies: list[Tally] = [worker.tally for worker in self._workers]
         hostile = self._hostile.tally if self._hostile is not None else None
         server = None
-        if began is not None and ended is not None:
+        if began is not None and ended is not None and is_one_start(began, ended):
             elapsed = ended.uptime_s - began.uptime_s
             server = 100 * (ended.cpu_seconds_total - began.cpu_seconds_total) / max(elapsed, 1e-9)
         superseded = closed = None
-        # Another process id is another server: its counters began at 0.
-        if before is not None and after is not None and before.pid == after.pid:
+        # The counters of another start of the server began at 0.
+        if before is not None and after is not None and is_one_start(before, after):
             superseded = after.superseded_total - before.superseded_total
             closed = dict(Counter(after.closes) - Counter(before.closes))
         return Outcome(
@@ -235,7 +238,7 @@ class Conductor:
             superseded_server=superseded,
             hz=before.hz if before is not None else None,
             digests_mismatched=self._digests_mismatched,
-            stats=(before, began, ended) if before and began and ended else None,
+            stats=(before, began, ended) if before and began and ended and is_one_start(before, ended) else None,
             closed_server=closed,
             hostile=hostile["roles"] if hostile else {},
             cpu_percent_hostile=100 * hostile["cpu_seconds"] / max(hostile["seconds"], 1e-9) if hostile else 0.0,
@@ -286,7 +289,7 @@ class Conductor:
     async def _report_progress(self, on_progress: Callable[[Progress], object]) -> None:
         progress = self.progress
         while True:
-            for name in ("joined", "failed", "sent", "delivered", "refused", "lost", "duplicated"):
+            for name in _COUNTS:
                 setattr(progress, name, sum(worker.progress.get(name, 0) for worker in self._workers))
             progress.ramping_for = max(worker.progress.get("ramping_for", 0.0) for worker in self._workers)
             progress.last = self._series.last

@@ -116,6 +116,8 @@ class Plan:
     mix: dict[str, int] = dataclasses.field(default_factory=lambda: parse_mix(DEFAULT_MIX))
     deflate: bool = False
     """Whether the honest bots ask for frames and snapshots to be deflated."""
+    resume: bool = False
+    """Whether every honest bot comes back after a lost connection."""
     access: Access = dataclasses.field(default_factory=Access)
     """How the bots get in: with TLS, and with tickets."""
 

@@ -15,6 +15,15 @@ from zonetools.common.admin_client import ANSWER_SECONDS, AdminClient, ServerUnr
 _PATIENCE_SECONDS = 10.0
 
 
+def is_one_start(before: Stats, after: Stats) -> bool:
+    """Whether the server was not restarted between two readings: then its counters go on.
+
+    A server that replaces itself by a new program keeps its process id.
+    """
+    began = [stats.time_unix_s - stats.uptime_s for stats in (before, after)]
+    return before.pid == after.pid and abs(began[1] - began[0]) < 1.0
+
+
 class ServerObserver:
     """The statistics of one server. Without an admin port there are none."""
 

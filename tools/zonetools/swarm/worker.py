@@ -30,6 +30,7 @@ from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, load_role
+from zonetools.swarm.returns import Returns
 
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
@@ -39,7 +40,7 @@ _PING_SECONDS = 0.1
 # The interval of the timer that measures how late this process is.
 _LAG_TIMER_SECONDS = 0.02
 # The counts of actions that a tally takes over.
-_COUNTS = ("sent", "delivered", "answered", "superseded", "lost", "duplicated", "reordered")
+_COUNTS = ("sent", "delivered", "answered", "superseded", "unanswered", "resent", "lost", "duplicated", "reordered")
 
 
 class Worker:
@@ -52,11 +53,14 @@ class Worker:
         self.frame_checker = FrameChecker()
         self.counts = ActionCounts()
         self._numbers = plan.numbers(process)
-        self._bots: set[SwarmBot] = set()
+        # The bots that are in, by number, also those that are away.
+        self._bots: dict[int, SwarmBot] = {}
         # The clients of the user's own that run, with their numbers.
         self._clients: dict[asyncio.Task[None], int] = {}
         # What this class counts itself. `tally` adds the counts of the bots, the frame checker and the meter.
         self._tally = Tally(requested=len(self._numbers))
+        self.returns = Returns(self._tally, self._open, self._bot_ended)
+        """The bots and clients that are away."""
         self._ramp_began = 0.0
         self._bytes_of_closed = 0
         # True if the very first connection was refused.
@@ -64,8 +68,8 @@ class Worker:
         self._meter = Meter(self.counts, self._read)
         self._leaving = False
         self._tls: ssl.SSLContext | None = None
-        # A heap of (time of the next action, number, bot).
-        self._due: list[tuple[float, int, SwarmBot]] = []
+        # A heap of (time of the next action, number of the bot).
+        self._due: list[tuple[float, int]] = []
 
     # --- Reports of the bots ----------------------------------------------------------------------
 
@@ -75,11 +79,20 @@ class Worker:
         self._tally.join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
             first = time.monotonic() + self.plan.phase(bot.number)
-            heapq.heappush(self._due, (first, bot.number, bot))
+            heapq.heappush(self._due, (first, bot.number))
 
     def bot_caught_up(self) -> None:
         """A bot received a snapshot in place of frames."""
         self._tally.catch_ups += 1
+
+    def bot_returned(self, bot: SwarmBot) -> None:
+        """A bot came back after the loss of its connection."""
+        self._bots[bot.number] = bot
+        self.returns.record_return(bot.number)
+
+    def bot_missed(self, ticks: int) -> None:
+        """A bot came back with a snapshot in place of the frames of so many ticks."""
+        self.returns.record_missed(ticks)
 
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None:
         """Count a refusal. An unknown action, or one with wrong arguments, means that the behaviour is for another
@@ -110,12 +123,18 @@ class Worker:
             self._tally.round_trip.record(int(seconds * 1e6))
 
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None:
-        """Count the end of a session: as an error, unless the bot left."""
-        self._bots.discard(bot)
+        """Count the end of a session: as an error, unless the bot left or comes back."""
         self._bytes_of_closed += bot.received_bytes
+        bot.received_bytes = 0
+        if not self.returns.take(bot, bye):
+            self._bot_ended(bot, bye)
+
+    def _bot_ended(self, bot: SwarmBot, bye: Bye) -> None:
+        """Count the end of a bot. `bye` is the end of its session, or of its last attempt to come back."""
+        self._bots.pop(bot.number, None)
         # A bot that was still joining at the end of the run has neither joined nor failed.
         self._count_end(bye, bot.name, has_joined=bot.tick >= 0, left=self._leaving)
-        bot.tracker.close()
+        bot.tracker.close(is_away=bot.number in self.returns)
 
     def _count_end(self, bye: Bye, bot: str, *, has_joined: bool, left: bool) -> None:
         """Count the end of a session: as an error, unless the bot `left`."""
@@ -137,9 +156,14 @@ class Worker:
         text = f"the client {self.plan.role(number)} raised {raised_by(error)}"
         self._add_broken(error, text, self.plan.name(number))
 
-    def client_closed(self, number: int, bye: Bye, zone: ZoneConnection | None, has_diverged: bool) -> None:
-        """Count the end of a session. A client may leave at any time; `zone` is None if it has not joined."""
-        self._count_end(bye, self.plan.name(number), has_joined=zone is not None, left=True)
+    def client_closed(
+        self, number: int, bye: Bye, zone: ZoneConnection | None, has_diverged: bool, is_away: bool = False
+    ) -> None:
+        """Count the end of a session. A client may leave at any time, also while it `is_away`; `zone` is None if it has
+        not joined."""
+        if not is_away:
+            self._count_end(bye, self.plan.name(number), has_joined=zone is not None, left=True)
+        self.returns.forget(number, has_failed=not is_away)
         self._tally.diverged += has_diverged
         self._tally.hashes_checked += 0 if zone is None else zone.replica.hashes_checked
 
@@ -196,8 +220,7 @@ class Worker:
         await asyncio.gather(*connecting)
 
     async def _connect(self, number: int) -> None:
-        loop, plan = asyncio.get_running_loop(), self.plan
-        role = plan.role(number)
+        plan, role = self.plan, self.plan.role(number)
         made = self.roles[role]
         if not isinstance(made, type):
             client = asyncio.create_task(run_client(self, number, made, self._tls, _JOIN_SECONDS))
@@ -213,13 +236,17 @@ class Worker:
         bot = SwarmBot(self, number, behaviour)
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
-                await loop.create_connection(lambda: bot, plan.host, plan.port, ssl=self._tls)
+                await self._open(bot)
         except OSError as error:  # A TimeoutError as well.
             self.connect_failed(number, error)
             return
         if bot.bye is None:
-            self._bots.add(bot)
-        loop.call_later(_JOIN_SECONDS, lambda: bot.abort() if bot.tick < 0 and bot.bye is None else None)
+            self._bots[number] = bot
+        bot.loop.call_later(_JOIN_SECONDS, lambda: bot.abort() if bot.tick < 0 and bot.bye is None else None)
+
+    async def _open(self, bot: SwarmBot) -> None:
+        """Open the connection of a bot. Raises OSError."""
+        await bot.loop.create_connection(lambda: bot, self.plan.host, self.plan.port, ssl=self._tls)
 
     def connect_failed(self, number: int, error: OSError) -> None:
         """Count a bot that could not connect."""
@@ -238,11 +265,14 @@ class Worker:
         """Do the actions that are due. The schedule is open-loop: a late server or swarm does not shift it."""
         due, period, now = self._due, 1.0 / self.plan.rate, time.monotonic()
         while due and due[0][0] <= now and not self._leaving:
-            moment, number, bot = due[0]
-            if bot.bye is not None:
+            moment, number = due[0]
+            bot = self._bots.get(number)
+            if bot is None:
                 heapq.heappop(due)
                 continue
-            heapq.heapreplace(due, (moment + period, number, bot))
+            heapq.heapreplace(due, (moment + period, number))
+            if bot.bye is not None:
+                continue  # The bot is away, and lets this turn pass.
             assert self.frame_checker.replica is not None
             try:
                 bot.perform(moment, self.frame_checker.replica)
@@ -261,8 +291,8 @@ class Worker:
         """Let the bot that acts next send a PING, at random times that do not depend on the ticks."""
         while True:
             await asyncio.sleep(random.uniform(0.5, 1.5) * _PING_SECONDS)
-            if self._due:
-                self._due[0][2].ping(int(time.monotonic() * 1e6))
+            if self._due and (bot := self._bots.get(self._due[0][1])) is not None:
+                bot.ping(int(time.monotonic() * 1e6))
 
     async def _cut_seconds(self) -> None:
         """Cut the counters at whole seconds of the monotonic clock, as every process of the swarm does."""
@@ -276,15 +306,19 @@ class Worker:
         """Wait for outstanding answers, then leave and wait for the ends of the sessions."""
         for client in tuple(self._clients):
             client.cancel()
-        for bot in self._bots:
+        for bot in self._bots.values():
             bot.stop_telling()
-        await self._drain(lambda: not any(len(bot.tracker) for bot in self._bots))
+        await self._drain(lambda: not self.returns and not any(len(bot.tracker) for bot in self._bots.values()))
+        await self.returns.stop()
         # An action without an answer by now is lost, even if it is answered while the bot leaves.
-        for bot in tuple(self._bots):
-            bot.tracker.close()
-            bot.leave()
+        for number, bot in tuple(self._bots.items()):
+            bot.tracker.close(is_away=number in self.returns)
+            if number in self.returns:
+                del self._bots[number]
+            else:
+                bot.leave()
         await self._drain(lambda: not self._bots and not self._clients)
-        for bot in tuple(self._bots):
+        for bot in tuple(self._bots.values()):
             bot.abort()
         for number in self._clients.values():
             self.client_failed(number, TimeoutError("it goes on, although it was cancelled at the end of the run"))
@@ -300,7 +334,7 @@ class Worker:
 
     @property
     def _players(self) -> int:
-        return self._tally.joined - self._tally.closed_early
+        return self._tally.joined - self._tally.closed_early - len(self.returns)
 
     def _read(self) -> Reading:
         counts, checker = self.counts, self.frame_checker
@@ -314,7 +348,7 @@ class Worker:
             duplicated=counts.duplicated,
             deliveries=checker.deliveries,
             frames=checker.received,
-            bytes=self._bytes_of_closed + sum(bot.received_bytes for bot in self._bots),
+            bytes=self._bytes_of_closed + sum(bot.received_bytes for bot in self._bots.values()),
         )
 
     def progress(self) -> dict[str, Any]:
@@ -327,6 +361,8 @@ class Worker:
             "failed": self._tally.failed,
             "done": self._tally.joined + self._tally.failed >= len(self._numbers),
             "refused": sum(counts.refused.values()),
+            "drops": self._tally.drops,
+            "resumed": self._tally.resumed,
             **{name: getattr(counts, name) for name in ("sent", "delivered", "lost", "duplicated")},
             "ramping_for": time.monotonic() - self._ramp_began if self._ramp_began else 0.0,
             "open": len(self._bots) + len(self._clients),

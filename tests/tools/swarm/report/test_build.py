@@ -27,6 +27,8 @@ def test_summary_contains_the_counts() -> None:
         "delivered": 100,
         "answered": 0,
         "superseded": 5,
+        "unanswered": 0,
+        "resent": 0,
         "refused": {"COOLDOWN": 5},
         "lost": 0,
         "duplicated": 0,
@@ -43,6 +45,16 @@ def test_summary_contains_the_counts() -> None:
     assert report.passed(result)
     assert "everybody got everything" in rendered_text(result)
     assert "NOT" not in rendered_text(result)
+
+
+def test_outcomes_that_drops_took_are_counted_and_no_faults() -> None:
+    tally = dataclasses.replace(outcome().tally, delivered=98, unanswered=2, resent=7, drops=3, resumed=2)
+    result = report.summary(outcome(tally))
+    assert (result["actions"]["unanswered"], result["actions"]["resent"], result["actions"]["unaccounted"]) == (2, 7, 0)
+    assert report.passed(result)
+    shown = rendered_text(result)
+    assert "2 unanswered, 7 resent" in shown
+    assert "3 drops, 2 came back, 0 failed, 0 ticks missed" in shown
 
 
 def test_summary_of_an_empty_run_has_no_values() -> None:
@@ -139,7 +151,7 @@ DOCUMENT = (ROOT / "docs/swarm-report.md").read_text()
 
 # The objects of a report whose keys are not fixed: roles, codes, percentiles.
 OPEN = (
-    r"plan\.mix|actions\.refused|latency_ms|latency_uncorrected_ms|latency_split_ms\.\w+|swarm\.\w+_ms"
+    r"plan\.mix|actions\.refused|latency_ms|latency_uncorrected_ms|latency_split_ms\.\w+|swarm\.\w+_ms|resume\.away_ms"
     r"|closed|closed_server|hostile|hostile\.\*\.(got|refused)|control\.latency_ms"
 )
 

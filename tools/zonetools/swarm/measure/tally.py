@@ -21,6 +21,10 @@ class Tally:
     delivered: int = 0
     answered: int = 0
     superseded: int = 0
+    unanswered: int = 0
+    """Actions whose outcome was lost with a connection."""
+    resent: int = 0
+    """Actions that were sent again after a lost connection."""
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
@@ -46,6 +50,14 @@ class Tally:
     """From the start of the ramp to the moment the last bot joined."""
     closed_early: int = 0
     """Bots whose session ended before they left."""
+    drops: int = 0
+    """Lost connections of bots who come back."""
+    resumed: int = 0
+    """How often a bot came back."""
+    resumes_failed: int = 0
+    """Bots who could not come back."""
+    ticks_missed: int = 0
+    """Ticks whose frames a bot missed while it was away: it came back with a snapshot."""
     broken: int = 0
     """How often a behaviour raised an exception, or chose an action that the game does not have in this form."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -57,6 +69,8 @@ class Tally:
     to_tick: Histogram = field(default_factory=Histogram)
     from_tick: Histogram = field(default_factory=Histogram)
     """These five histograms are the fields of `ActionTimes`."""
+    away: Histogram = field(default_factory=Histogram)
+    """The time from the loss of a connection until the bot was back."""
     round_trip: Histogram = field(default_factory=Histogram)
     """The time from a PING to its PONG."""
     loop_lag: Histogram = field(default_factory=Histogram)

@@ -46,12 +46,22 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
             "delivered": tally.delivered,
             "answered": tally.answered,
             "superseded": tally.superseded - unexplained,
+            "unanswered": tally.unanswered,
+            "resent": tally.resent,
             "refused": dict(sorted(tally.refused.items())),
             "lost": tally.lost + unexplained,
             "duplicated": tally.duplicated,
             "reordered": tally.reordered,
             "unaccounted": tally.sent
-            - (tally.delivered + tally.answered + tally.superseded + tally.lost + tally.refused.total()),
+            - (tally.delivered + tally.answered + tally.superseded + tally.lost + tally.refused.total())
+            - tally.unanswered,
+        },
+        "resume": {
+            "drops": tally.drops,
+            "resumed": tally.resumed,
+            "failed": tally.resumes_failed,
+            "ticks_missed": tally.ticks_missed,
+            "away_ms": _percentiles(tally.away),
         },
         "told": {"messages": tally.told, "bytes": tally.told_bytes},
         "frames": {

@@ -58,6 +58,7 @@ def html_page(report: dict[str, Any]) -> str:
 {_limits(report)}
 <h2>Errors</h2>
 {_errors(report)}
+{_resume(report)}
 {_hostile(report)}
 {_compared(report)}
 <h2>All metrics</h2>
@@ -209,6 +210,19 @@ def _errors(report: dict[str, Any]) -> str:
     return f"<p>{faults} Refused actions: {escape(refused)}. Sessions ended with: {escape(closed)}.</p>" + (
         _table(header, rows, texts=(0, 1, 4, 5)) if rows else ""
     )
+
+
+def _resume(report: dict[str, Any]) -> str:
+    resume, actions = report["resume"], report["actions"]
+    if not resume["drops"]:
+        return ""
+    text = (
+        f"Of {resume['drops']:,} lost connections {resume['resumed']:,} were taken up again, and {resume['failed']:,} "
+        f"could not be. The bots missed {resume['ticks_missed']:,} ticks. They sent {actions['resent']:,} actions "
+        f"again; the outcome of {actions['unanswered']:,} was lost with a connection."
+    )
+    away = _percentile_table([("without a connection", resume["away_ms"])])
+    return f"<h2>Lost connections</h2><p>{text}</p>{away}"
 
 
 def _hostile(report: dict[str, Any]) -> str:

@@ -116,9 +116,10 @@ def _joining(progress: Progress, plan: Plan) -> str:
 
 
 def _so_far(progress: Progress) -> str:
+    drops = f", {progress.drops:,} drops, {progress.resumed:,} came back" if progress.drops else ""
     return (
         f"{progress.sent:,} sent, {progress.delivered:,} delivered, {progress.refused:,} refused, "
-        f"{progress.lost:,} lost, {progress.duplicated:,} duplicated"
+        f"{progress.lost:,} lost, {progress.duplicated:,} duplicated{drops}"
     )
 
 

@@ -73,7 +73,7 @@ def _latency(name: str, path: str, description: str) -> Metric:
     return Metric(name, path, Unit.MILLISECONDS, description, better=-1)
 
 
-def _fault(name: str, path: str, description: str) -> Metric:
+def _unwanted(name: str, path: str, description: str) -> Metric:
     return Metric(name, path, Unit.COUNT, description, better=-1)
 
 
@@ -86,18 +86,26 @@ METRICS = {
         Metric("delivered", "actions.delivered", Unit.COUNT, "actions that their own players saw"),
         Metric("answered", "actions.answered", Unit.COUNT, "private actions that happened"),
         Metric("superseded", "actions.superseded", Unit.COUNT, "motions replaced by a later motion within the tick"),
+        _unwanted("unanswered", "actions.unanswered", "actions whose outcome was lost with a connection"),
+        Metric("resent", "actions.resent", Unit.COUNT, "actions sent again after a lost connection"),
         Metric("refused", "actions.refused", Unit.COUNT, "refused actions, with any code"),
-        _fault("lost", "actions.lost", "actions without an answer"),
-        _fault("duplicated", "actions.duplicated", "actions seen twice"),
-        _fault("reordered", "actions.reordered", "actions seen after later ones"),
+        _unwanted("lost", "actions.lost", "actions without an answer"),
+        _unwanted("duplicated", "actions.duplicated", "actions seen twice"),
+        _unwanted("reordered", "actions.reordered", "actions seen after later ones"),
         Metric("told_bytes", "told.bytes", Unit.BYTES, "bytes that the game told single bots"),
-        _fault("mismatched", "frames.mismatched", "frames whose bytes differ from those of other bots"),
-        _fault("gaps", "frames.gaps", "missing frames"),
-        _fault("diverged", "state_hash.diverged", "state hashes that differ from the replica's"),
-        _fault("failed", "bots.failed", "bots that did not join"),
-        _fault("closed_early", "closed_early", "bots that were kicked or lost their connection"),
-        _fault("broken", "broken", "failures of a bot's behaviour"),
-        _fault("faults", "faults", "the sum of all faults"),
+        _unwanted("mismatched", "frames.mismatched", "frames whose bytes differ from those of other bots"),
+        _unwanted("gaps", "frames.gaps", "missing frames"),
+        _unwanted("diverged", "state_hash.diverged", "state hashes that differ from the replica's"),
+        _unwanted("failed", "bots.failed", "bots that did not join"),
+        _unwanted("closed_early", "closed_early", "bots that were kicked or lost their connection"),
+        _unwanted("broken", "broken", "failures of a bot's behaviour"),
+        _unwanted("faults", "faults", "the sum of all faults"),
+        Metric("drops", "resume.drops", Unit.COUNT, "lost connections of bots who come back", better=-1),
+        Metric("resumed", "resume.resumed", Unit.COUNT, "bots that came back"),
+        _unwanted("resumes_failed", "resume.failed", "bots that could not come back"),
+        Metric("ticks_missed", "resume.ticks_missed", Unit.COUNT, "ticks missed by bots that were away", better=-1),
+        _latency("away_p99", "resume.away_ms.p99", "time without a connection, 99th percentile"),
+        _latency("away_max", "resume.away_ms.max", "time without a connection, maximum"),
         Metric("catch_ups", "frames.caught_up_by_snapshot", Unit.COUNT, "snapshots in place of frames", better=-1),
         _latency("p50", "latency_ms.p50", "latency from the time an action was due, median"),
         _latency("p90", "latency_ms.p90", "latency from the time an action was due, 90th percentile"),
@@ -120,8 +128,8 @@ METRICS = {
         Metric("deliveries_per_s", "deliveries_per_s", Unit.COUNT, "delivered actions times receivers, per second"),
         Metric("bytes_per_bot", "bytes_in_per_bot_per_s", Unit.BYTES, "received by each bot per second", better=-1),
         Metric("bytes_per_action", "bytes_per_delivered_action", Unit.BYTES, "per action and receiver", better=-1),
-        _fault("overruns", "server.overruns", "ticks that took longer than their period, or began a period late"),
-        _fault("ticks_skipped", "server.ticks_skipped", "ticks skipped because the tick before took too long"),
+        _unwanted("overruns", "server.overruns", "ticks that took longer than their period, or began a period late"),
+        _unwanted("ticks_skipped", "server.ticks_skipped", "ticks skipped because the tick before took too long"),
         _latency("tick_p99", "server.tick_p99_ms", "duration of a tick, 99th percentile of the last 10 s"),
         Metric("memory_server", "server.rss_bytes", Unit.BYTES, "memory of the server at the end", better=-1),
         _latency("loop_lag_p99", "swarm.loop_lag_ms.p99", "lateness of the swarm's timers, 99th percentile"),

@@ -87,16 +87,26 @@ def _counts(report: dict[str, Any]) -> _Rows:
     if bots["joined"]:
         joined += f" within {report['join_seconds']:.1f} s"
     yield "bots", f"{joined}, {bots['failed']:,} failed"
-    outcomes = "delivered", *(("answered",) if actions["answered"] else ()), "superseded"
+    rare = (name for name in ("unanswered", "resent") if actions[name])
+    outcomes = "delivered", *(("answered",) if actions["answered"] else ()), "superseded", *rare
     yield "actions", ", ".join(f"{actions[name]:,} {name}" for name in ("sent", *outcomes))
     yield "", f"refused: {counts_text(actions['refused'], '0')}"
     yield "", _faults(actions, "lost", "duplicated", "reordered")
+    if report["resume"]["drops"]:
+        yield from _resume(report["resume"])
     if told := report["told"]["messages"]:
         yield "told", f"{told:,} messages to single bots, {report['told']['bytes'] / 1000:,.1f} kB"
     yield "frames", f"{frames['received']:,} received, {frames['caught_up_by_snapshot']:,} catch-ups"
     yield "", _faults(frames, "mismatched", "gaps")
     hashes = Text(f"{report['state_hash']['checked']:,} hashes checked, ")
     yield "state", hashes + _faults(report["state_hash"], "diverged")
+
+
+def _resume(resume: dict[str, Any]) -> _Rows:
+    known = Text(f"{resume['drops']:,} drops, {resume['resumed']:,} came back, ")
+    yield "resume", known + _faults(resume, "failed") + f", {resume['ticks_missed']:,} ticks missed"
+    if away := _values(resume["away_ms"]):
+        yield "", f"away ms {away}"
 
 
 def _latency(report: dict[str, Any]) -> _Rows:
