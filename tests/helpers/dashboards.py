@@ -70,6 +70,7 @@ def stats(**changes: Any) -> Stats:
         "refusals": {"OUT_OF_RANGE": 5},
         "restraints": {"WARNED": 3},
         "closes": {"CLIENT_LEFT": 2},
+        "replay": {},
         "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
         "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "journal": 0.0, "deflate": 0.0, "fan_out": 2.4},
         "cpu_percent": 23.4,

@@ -86,6 +86,11 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     cpu_percent: float = gauge("CPU time over the last second, as a share of one core.", "zone_cpu_ratio", scale=0.01)
     rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
     store_unsaved: int = gauge("Players who wait to be written to the store.", "zone_store_unsaved")
+    replay: dict[str, float] = gauge(
+        "A replay's place, length, first and last tick, speed, and whether it is paused; empty for a game.",
+        *("zone_replay",),
+        label="figure",
+    )
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
     ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")

@@ -62,7 +62,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
             format_address(config.host, server.port),
             extra=fields(
                 version=__version__,
-                game=server.zone.info.name,
+                game=server.link.info.name,
                 loop=loop_name,
                 hz=config.hz,
                 players_max=server.players_max,
@@ -76,7 +76,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str) -> None:
         )
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
     lines = [
-        f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
+        f"zoneserver {__version__}, {server.link.info.name}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
         f"players    {' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}",
     ]
     if not config.secret:
