@@ -40,7 +40,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "soak": zonetools.soak.__main__._parser,
     "demo": zonetools.demo._parser,
     "client": zoneclient.__main__._parser,
-    **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl", "journal"), cli._parser),
+    **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl", "journal", "replay"), cli._parser),
 }
 ARGUMENTS = {
     "client": ["ann"],
@@ -51,6 +51,7 @@ ARGUMENTS = {
     "ticket": ["ticket", "ann"],
     "ctl": ["ctl"],
     "journal": ["journal", "info", "x"],
+    "replay": ["replay", "x"],
 }
 
 
