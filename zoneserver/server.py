@@ -342,6 +342,7 @@ class ZoneServer:
             players=gateway.players_count,
             players_peak=gateway.players_peak,
             players_max=self.players_max,
+            parked=zone.parked,
             watchers=gateway.watchers_count,
             connections=gateway.connections,
             handshaking=len(gateway.pending),

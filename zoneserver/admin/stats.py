@@ -48,6 +48,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     players: int = gauge("Players in the zone.", "zone_players")
     players_peak: int = gauge("The most players at once so far.", "zone_players_peak")
     players_max: int = gauge("The most players that may be in the zone.", "zone_players_max")
+    parked: int = gauge("Players whose connection is lost and who may come back.", "zone_players_parked")
     watchers: int = gauge("Watchers, who see the zone and have no player in it.", "zone_watchers")
     connections: int = gauge(
         "Open connections, including those without a player and those that are closing.", "zone_connections"

@@ -59,6 +59,7 @@ class ReplayZone:
         self.info = recording.info
         self.world = recording.world
         self.counters = ZoneCounters()
+        self.parked = 0
         self.schema = _schema_of(recording.info)
         self.commands: Sequence[tuple[str, str]] = tuple(_COMMANDS.values())
         self.speed = speed

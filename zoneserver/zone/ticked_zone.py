@@ -35,6 +35,10 @@ class TickedZone(Protocol):
         """How often the zone is to be ticked. It may change with a tick."""
 
     @property
+    def parked(self) -> int:
+        """The number of players whose connection is lost, and who may come back."""
+
+    @property
     def replay(self) -> Mapping[str, float]:
         """The figures of a replay, for the statistics; empty for the zone of a game."""
 

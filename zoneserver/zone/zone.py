@@ -159,6 +159,11 @@ class Zone:
         """The state after the last tick: the payload of a SNAPSHOT message."""
         return self.world.snapshot().encode()
 
+    @property
+    def parked(self) -> int:
+        """The number of players whose connection is lost, and who may come back."""
+        return len(self._parking)
+
     def slowest(self) -> tuple[str, float]:
         """The rule that took most of the last `advance`, for people, and its seconds: `("on_tick", 0.07)`.
 
