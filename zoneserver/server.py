@@ -321,6 +321,7 @@ class ZoneServer:
     def stats(self) -> Stats:
         """The present state of every part."""
         gateway, zone, ticks = self.gateway, self.ticked, self.tick_loop
+        replay = dict(zone.replay)
         # Numbers by code are copied, since the originals go on counting.
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
@@ -339,7 +340,7 @@ class ZoneServer:
             ctl=self.control_path,
             loop=type(self.loop).__module__.partition(".")[0],
             uptime_s=round(time.monotonic() - self._started, 3),
-            players=gateway.players_count,
+            players=int(replay.get("players", gateway.players_count)),
             players_peak=gateway.players_peak,
             players_max=self.players_max,
             parked=zone.parked,
@@ -357,7 +358,7 @@ class ZoneServer:
             ticks_skipped_total=ticks.ticker.skipped_total,
             snapshots_total=gateway.history.snapshots_total,
             overruns_total=ticks.overruns_total,
-            replay=dict(zone.replay),
+            replay=replay,
             frame_bytes=gateway.broadcaster.frame_bytes,
             store_unsaved=0 if self._store is None else len(self._store.pending),
             addresses=len(gateway.pending.address_limits),

@@ -19,8 +19,8 @@ from zonetools.dashboard.screen.view import lists_shown, next_panel, render, sum
 
 from zoneserver.admin.stats import SessionList
 
-REPLAY = {"position_s": 725.0, "length_s": 3600.0, "speed": 8.0, "paused": False, "players": 250}
-REPLAYED = Sample(59.0, stats(replay=REPLAY, watchers=3), None)
+REPLAY = {"position_s": 725.0, "length_s": 3600.0, "speed": 8.0, "paused": False}
+REPLAYED = Sample(59.0, stats(replay=REPLAY, players=250, watchers=3), None)
 SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
 
 

@@ -83,7 +83,7 @@ def _load(sample: Sample, past: list[tuple[int, Text]], width: int, glyphs: Glyp
     full = stats.players / max(1, stats.players_max)
     crowd = f"{format_count(stats.players)} of {format_count(stats.players_max)}"
     if replay:
-        full, crowd = 0.0, f"{format_count(replay['players'])} recorded"
+        full, crowd = 0.0, f"{format_count(stats.players)} recorded"
     lines = [
         (1, _barred("players", full, f"{crowd:>14}", width, glyphs)),
         (0, _timed("tick p99", stats.tick_ms["p99"], budget, width, glyphs)),
@@ -254,7 +254,7 @@ def charts(samples: Sequence[Sample], now: float, window: float, width: int, hei
         ("actions in per s", format_count, rates("actions_in_per_s")),
         ("bytes out per s", format_size, rates("bytes_out_per_s")),
         ("cpu, % of a core", format_count, [(s.at, s.stats.cpu_percent) for s in samples]),
-        ("players", format_count, [(s.at, float(s.stats.replay.get("players", s.stats.players))) for s in samples]),
+        ("players", format_count, [(s.at, float(s.stats.players)) for s in samples]),
     ]
     down = min(height // (CHART_ROWS + 2), -(-len(kinds) // across))
     if down < 1:
