@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ class Recording:
         self._reader = JournalReader(directory)
         self._entries = self._reader.follow()
         first, newest = self._reader.first_tick, self._reader.newest_tick
+        self._newest = newest
         segments = self._reader.segments
         start = start if start is not None else Place(first)
         self.info: ZoneInfo = segments[-1 if start.sign == "-" else 0].header.game
@@ -104,7 +106,12 @@ class Recording:
     @property
     def last_tick(self) -> int:
         """The last tick that there is, at present."""
-        return max(self.world.tick, self._reader.newest_tick) if self._limit is None else self._limit
+        if self._limit is not None:
+            return self._limit
+        # A directory that is gone changes nothing about what was there.
+        with contextlib.suppress(JournalError):
+            self._newest = self._reader.newest_tick
+        return max(self.world.tick, self._newest)
 
     def seek(self, tick: int) -> None:
         """Goes to a tick, or to the first or the last one if it lies outside. Raises JournalError."""
