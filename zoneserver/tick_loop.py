@@ -216,9 +216,9 @@ class TickLoop:
             self._failures = 0
             if skipped or seconds > self.ticker.period:
                 self.overruns_total += 1
-                tick, times, (rule, rule_seconds) = self._zone.world.tick, self.times.newest_ms(), self._zone.slowest()
-                slowest = rule, rule_seconds * 1000
-                self._reporter.overran(tick, seconds * 1000, skipped, times, slowest, self.overruns_total)
+                # A replay at a high speed, or that seeks, may well be late.
+                if not self._zone.replay:
+                    self._log_overrun(seconds, skipped)
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
         if self._zone.ticks_per_second != self._ticks_per_second:
@@ -242,6 +242,11 @@ class TickLoop:
             extra=fields(tick=tick),
         )
         self._failed()
+
+    def _log_overrun(self, seconds: float, skipped: int) -> None:
+        tick, times, (rule, rule_seconds) = self._zone.world.tick, self.times.newest_ms(), self._zone.slowest()
+        slowest = rule, rule_seconds * 1000
+        self._reporter.overran(tick, seconds * 1000, skipped, times, slowest, self.overruns_total)
 
     def _change_rate(self, ticks_per_second: float) -> None:
         self._ticks_per_second = ticks_per_second

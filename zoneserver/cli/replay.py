@@ -19,6 +19,7 @@ from zoneserver.journal.recording import Place, Recording, parse_place
 from zoneserver.journal.replay_zone import ReplayZone, parse_speed
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import UsageError
+from zoneserver.support.host import is_loopback
 
 __all__ = ["replay", "replay_settings"]
 
@@ -31,8 +32,8 @@ _EXAMPLES = """\
   zoneserver ctl seek +30s                         and: pause, play, seek 1h05m, speed 4
 """
 _EXIT_CODES = """\
-0 stopped normally, 1 the recording is broken (--once), 2 wrong usage,
-3 cannot start, 130 interrupted twice"""
+0 stopped normally, 1 the replay could not go on to the end (--once),
+2 wrong usage, 3 cannot start, 130 interrupted twice"""
 
 
 def replay_settings(parser: Parser) -> None:
@@ -69,6 +70,8 @@ def replay_settings(parser: Parser) -> None:
 
 def replay(arguments: argparse.Namespace) -> int:
     """Runs a replay until it is stopped. Raises JournalError and UsageError."""
+    if not (arguments.is_open or is_loopback(arguments.host)):
+        raise UsageError(f"anyone who can reach {arguments.host} may watch: allow it (--open)")
     recording = Recording(arguments.directory, arguments.start)
     zone = ReplayZone(
         recording,
