@@ -11,7 +11,7 @@ from helpers.yard import HZ, Yard
 from zoneserver.journal.values import Checkpoint, Header
 from zoneserver.journal.writer import Journal
 from zoneserver.protocol.zone_info import ZoneInfo
-from zoneserver.zone.link import TickInput
+from zoneserver.zone.link import TickInput, TickOutput
 
 __all__ = ["RecordedYard"]
 
@@ -47,7 +47,7 @@ class RecordedYard:
         self.journal.begin(Header(self.epoch, info), self._checkpoint())
 
     def run(self, ticks: int = 1, *, is_recorded: bool = True) -> None:
-        """Runs ticks. Without a record of them they are ticks that failed."""
+        """Runs ticks. Without a record of them they are missing in the journal."""
         for _ in range(ticks):
             tick, zone = self.tick + 1, self.zone
             if tick % 5 == 1:
@@ -61,6 +61,12 @@ class RecordedYard:
             if is_recorded:
                 self.journal.record(tick_input, output)
                 self.states[tick] = zone.snapshot()
+
+    def fail(self) -> None:
+        """Runs a tick that fails, and whose changes are in no frame."""
+        tick_input = TickInput(self.tick + 1, 0.0, 100, self.zone.requests)
+        self.zone.tick(tick_input)
+        self.journal.record(tick_input, TickOutput(tick_input.tick, b"", 0, [], [], []))
 
     def checkpoint(self) -> None:
         self.journal.checkpoint(self._checkpoint())

@@ -130,7 +130,24 @@ def test_reader_follows_a_journal_in_the_middle_of_a_record(yard: RecordedYard) 
 # --- Gaps and other games -------------------------------------------------------------------------
 
 
-def test_ticks_that_failed_are_a_gap(yard: RecordedYard) -> None:
+def test_tick_that_failed_is_a_gap_up_to_the_checkpoint_behind_it(
+    yard: RecordedYard, caplog: pytest.LogCaptureFixture
+) -> None:
+    yard.run(5)
+    yard.zone.join(99, "ghost")
+    yard.fail()
+    yard.run(1)
+    yard.checkpoint()
+    yard.run(3)
+    recording = Recording(yard.directory)
+    assert stepped(recording) == [1, 2, 3, 4, 5, 8, 9, 10]
+    assert state(recording) == yard.states[10]
+    recording.seek(6)
+    assert (recording.world.tick, state(recording)) == (8, yard.states[8])
+    assert caplog.records == []
+
+
+def test_ticks_that_are_missing_are_a_gap(yard: RecordedYard) -> None:
     yard.run(5)
     yard.zone.requests.joins.clear()
     yard.zone.world.tick += 2  # Nothing happened in these.

@@ -200,11 +200,13 @@ class Recording:
     def _apply(self, recorded: RecordedTick) -> bool:
         """Brings the world to a recorded tick. Returns False if the frame does not fit it."""
         world = self.world
+        if not recorded.frame:
+            return False  # The tick failed. The next one is followed by a checkpoint.
         try:
             frame = decode_server(recorded.frame)
             if not isinstance(frame, Tick):
                 raise TypeError("this is no frame")
-            # A tick that failed has no frame. What it changed may be in the next one.
+            # Ticks that are missing may have changed nothing, or what they changed may be in this frame.
             world.tick = max(world.tick, recorded.tick - 1)
             world.apply(frame)
             if frame.hash is not None and frame.hash != world.hash():

@@ -126,8 +126,7 @@ class Zone:
         self._refused: list[RefusedAction] = []
         self._saves = saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
-        self.ticks_per_second: float = hz
-        self.replay: dict[str, float] = {}
+        self.ticks_per_second, self.replay = float(hz), dict[str, float]()
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
         parts = registry, population, self._frame, self._failures, self._watch, saves, self._parking
@@ -161,7 +160,6 @@ class Zone:
 
     @property
     def parked(self) -> int:
-        """The number of players whose connection is lost, and who may come back."""
         return len(self._parking)
 
     def slowest(self) -> tuple[str, float]:
