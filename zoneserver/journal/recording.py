@@ -86,13 +86,13 @@ class Recording:
         if not first <= tick <= newest:
             has = f"the ticks {first} to {newest} ({format_clock((newest - first) / self.info.hz)})"
             raise UsageError(f"the journal {directory} has {has}, and no tick {tick}")
-        place = max(number for number, segment in enumerate(segments) if segment.first_tick <= tick)
-        self.info = segments[place].header.game
+        index = max(number for number, segment in enumerate(segments) if segment.first_tick <= tick)
+        self.info = segments[index].header.game
         # The tick at which another game begins.
-        self._limit = next((one.first_tick for one in segments[place:] if not self._is_same(one.header)), None)
-        while place and self._is_same(segments[place - 1].header):
-            place -= 1
-        self.first_tick = segments[place].first_tick
+        self._limit = next((one.first_tick for one in segments[index:] if not self._is_same(one.header)), None)
+        while index and self._is_same(segments[index - 1].header):
+            index -= 1
+        self.first_tick = segments[index].first_tick
         self.world = World(self.info)
         self.frame = b""
         """The frame of the world's tick, as the payload of a TICK message."""
@@ -195,6 +195,7 @@ class Recording:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._load(checkpoint, self.world)
+        # Nobody who has the tick before it can be told what happened in this one.
         self.frame, self.records = Tick(checkpoint.tick, 100, None).encode(), 0
 
     def _apply(self, recorded: RecordedTick) -> bool:
