@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import socket
 import threading
@@ -206,3 +207,18 @@ def test_tick_times_before_the_first_tick_are_zero() -> None:
     times = TickTimes(2)
     assert times.tick_ms() == {"p50": 0.0, "p99": 0.0, "max": 0.0}
     assert times.phases_ms() == dict.fromkeys(PHASES, 0.0)
+
+
+async def test_zone_at_a_high_rate_has_several_ticks_in_a_turn(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await open_server(Plaza, hz=100)
+    ticks: list[int] = []
+    server.link.subscribe(lambda output: ticks.append(output.tick))
+    turns: list[int] = []
+    advance = server.tick_loop.ticker.advance
+    monkeypatch.setattr(server.tick_loop.ticker, "advance", lambda now: turns.append(len(ticks)) or advance(now))
+    server.zone.ticks_per_second = 250.0
+    await until(lambda: len(turns) > 5)
+    assert server.tick_loop.ticker.period == 3 / 250
+    assert {after - before for before, after in itertools.pairwise(turns[2:])} == {3}

@@ -43,6 +43,7 @@ from zoneserver.zone.link import Command, Requests
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
+from zoneserver.zone.ticked_zone import TickedZone
 from zoneserver.zone.zone import Zone
 
 __all__ = ["SECRET_GRACE_SECONDS", "ZoneServer"]
@@ -73,15 +74,16 @@ class ZoneServer:
     >>> asyncio.run(main())
     True 0
 
-    `rules` is the game: a class or an instance. All settings are fields of Config: pass a Config, or single
-    fields by name. Leaving the block tells all players that the server stops, and closes the ports.
+    `rules` is the game: a class or an instance; or what is to run in place of a game, such as a replay. All settings
+    are fields of Config: pass a Config, or single fields by name. Leaving the block tells all players that the server
+    stops, and closes the ports.
     Raises GameError when making the game raises; `start` raises it when the game's `on_start` does.
     """
 
     gateway_class: type[Gateway] = Gateway
     """The class of the gateway. A subclass that delivers in another way replaces it."""
 
-    def __init__(self, rules: Rules | type[Rules], config: Config | None = None, **settings: Any) -> None:
+    def __init__(self, rules: Rules | type[Rules] | TickedZone, config: Config | None = None, **settings: Any) -> None:
         if config is not None and settings:
             raise TypeError("pass a Config or single settings, not both")
         self.config = config if config is not None else Config(**settings)
@@ -97,6 +99,8 @@ class ZoneServer:
         self.epoch = 1
         """Which start of the zone this is. A server without a journal begins anew each time."""
         self.loop: asyncio.AbstractEventLoop
+        self.ticked: TickedZone
+        """What the server runs."""
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
         self._admin: AdminPort | None = None
@@ -165,21 +169,24 @@ class ZoneServer:
     async def _make_zone(self) -> Recorder | None:
         """Makes the zone, or brings back the one that the journal has. Raises TypeError or GameError for a game that
         cannot run."""
-        config, clock = self.config, time.perf_counter
+        config, clock, rules = self.config, time.perf_counter, self._rules
+        if not isinstance(rules, Rules):
+            self.ticked = rules
+            return None
         parameters = ZoneParameters.of(config)
         if self._journal is None:
-            self.zone = Zone(self._rules, **parameters.for_zone(), secret=config.secret, clock=clock)
+            self.ticked = Zone(rules, **parameters.for_zone(), secret=config.secret, clock=clock)
             return None
-        starting = start_zone(self._journal, config.journal, self._rules, parameters, config.secret, clock)
+        starting = start_zone(self._journal, config.journal, rules, parameters, config.secret, clock)
         started = await run_in_turns(starting, self._stopping.is_set)
         if started is None:
             raise CannotStartError("the server was stopped before it had run the journal again")
-        self.zone, self.epoch, recorder, self._saved = started
+        self.ticked, self.epoch, recorder, self._saved = started
         return recorder
 
     def _assemble(self, listeners: int, recorder: Recorder | None) -> None:
         """Makes the other parts."""
-        config, zone = self.config, self.zone
+        config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
         spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
         self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
@@ -187,18 +194,29 @@ class ZoneServer:
         connections_max = max(1, raise_open_files(self.files_wanted) - spare)
         self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
-        self.count_players = zone.attendance.count_players
-        if self.epoch > 1:
-            # Everybody who was in has lost the connection, and no stop is planned any more.
-            link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
+        first_ref = 1
+        if isinstance(zone, Zone):
+            first_ref = zone.attendance.newest_ref + 1
+            if self.epoch > 1:
+                # Everybody who was in has lost the connection, and no stop is planned any more.
+                link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
         if self._store is not None:
             self._desk = StoreDesk(link, self._store, self.loop.time)
             self._desk.save(self._saved)
-        first_ref = zone.attendance.newest_ref + 1
         self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref)
         self._reporter = Reporter(config, self.stats, self.loop)
         self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, recorder)
         self._started = time.monotonic()
+
+    def count_players(self) -> tuple[int, int]:
+        """As `Attendance.count_players`."""
+        return self.ticked.attendance.count_players() if isinstance(self.ticked, Zone) else (0, 0)
+
+    @property
+    def zone(self) -> Zone:
+        """The zone of the game."""
+        assert isinstance(self.ticked, Zone), "this server runs no game"
+        return self.ticked
 
     def _listen(self, player_socket: socket.socket) -> None:
         limits, loop, gateway = self.config.limits, self.loop, self.gateway
@@ -216,8 +234,8 @@ class ZoneServer:
             self._listeners.append(tcp.Listener(player_socket, accept))
 
     def _listen_admin(self, admin_socket: socket.socket) -> None:
-        schema = self.zone.schema
-        served = documents(self._watched_stats, self.gateway, self.zone.world, self.loop.time, self._is_healthy, schema)
+        now, zone = self.loop.time, self.ticked
+        served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
         is_public = not is_loopback(self.config.stats_host)
         self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
         self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))
@@ -333,7 +351,8 @@ class ZoneServer:
 
     def stats(self) -> Stats:
         """The present state of every part."""
-        gateway, zone, ticks = self.gateway, self.zone, self.tick_loop
+        gateway, zone, ticks = self.gateway, self.ticked, self.tick_loop
+        replay = dict(zone.replay)
         # Numbers by code are copied, since the originals go on counting.
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
@@ -352,9 +371,10 @@ class ZoneServer:
             ctl=self.control_path,
             loop=type(self.loop).__module__.partition(".")[0],
             uptime_s=round(time.monotonic() - self._started, 3),
-            players=gateway.players_count,
+            players=int(replay.get("players", gateway.players_count)),
             players_peak=gateway.players_peak,
             players_max=self.players_max,
+            parked=zone.parked,
             watchers=gateway.watchers_count,
             connections=gateway.connections,
             handshaking=len(gateway.pending),
@@ -365,10 +385,11 @@ class ZoneServer:
             tick_due_monotonic_s=round(ticks.ticker.due, 6),
             hz=self.config.hz,
             dilation=round(ticks.ticker.dilation, 3),
-            ticks_total=zone.world.tick,
+            ticks_total=ticks.ticks_total,
             ticks_skipped_total=ticks.ticker.skipped_total,
             snapshots_total=gateway.history.snapshots_total,
             overruns_total=ticks.overruns_total,
+            replay=replay,
             frame_bytes=gateway.broadcaster.frame_bytes,
             store_unsaved=0 if self._store is None else len(self._store.pending),
             addresses=len(gateway.pending.address_limits),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from zoneserver.support.logs import fields
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.link import Requests, TickInput
 from zoneserver.zone.local_link import LocalZoneLink
+from zoneserver.zone.ticked_zone import TickedZone
 from zoneserver.zone.ticker import Ticker
-from zoneserver.zone.zone import Zone
 
 __all__ = ["PHASES", "TickLoop", "TickTimes"]
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # This many failed ticks in a row end the server.
 _FAILURES_MAX = 20
+# A zone that is to be ticked more often has several ticks in a row.
+_TURNS_PER_SECOND_MAX = 100
 # With at least this many packets per tick, the process sleeps between reads of the sockets: this long at a time,
 # and not within the last moment before a tick.
 _CROWD_PACKETS = 32
@@ -78,7 +81,7 @@ class TickLoop:
     def __init__(
         self,
         link: LocalZoneLink,
-        zone: Zone,
+        zone: TickedZone,
         gateway: Gateway,
         reporter: Reporter,
         loop: asyncio.AbstractEventLoop,
@@ -87,6 +90,7 @@ class TickLoop:
     ) -> None:
         self.ticker = Ticker(zone.info.hz, loop.time())
         self.times = TickTimes(zone.info.hz * 10)
+        self.ticks_total = 0
         self.overruns_total = 0
         self._link = link
         self._zone = zone
@@ -99,6 +103,8 @@ class TickLoop:
         self._has_no_journal = False
         self._timer: asyncio.TimerHandle | None = None
         self._is_stopped = False
+        self._ticks_per_second: float = zone.info.hz
+        self._ticks_per_turn = 1
         self._watchdog = Watchdog(_log_stall, max(1.0, 2 * self.ticker.period))
         # The number of failed ticks in a row.
         self._failures = 0
@@ -132,6 +138,7 @@ class TickLoop:
     def run_tick(self) -> float:
         """Runs one tick of the zone and hands out its output. Returns the seconds it took."""
         began = time.perf_counter()
+        self.ticks_total += 1
         self._gateway.send_requests()
         tick_input = self._link.take_input(time.time(), round(self.ticker.dilation * 100))
         cpu, started = time.process_time(), time.perf_counter()
@@ -188,9 +195,10 @@ class TickLoop:
         """Runs a tick in which all players leave, if there is a journal. Returns the players that were saved in it."""
         if self._recorder is None:
             return []
-        requests = Requests(leaves=self._zone.attendance.refs())
-        tick_input = TickInput(self._zone.world.tick + 1, time.time(), 100, requests)
-        output = self._zone.tick(tick_input)
+        zone = self._recorder.zone
+        requests = Requests(leaves=zone.attendance.refs())
+        tick_input = TickInput(zone.world.tick + 1, time.time(), 100, requests)
+        output = zone.tick(tick_input)
         self._recorder.record(tick_input, output)
         return output.saves
 
@@ -198,7 +206,7 @@ class TickLoop:
         self._watchdog.beats += 1
         skipped = self.ticker.advance(self._loop.time())
         try:
-            seconds = self.run_tick()
+            seconds = sum(self.run_tick() for _ in range(self._ticks_per_turn))
         except (KeyboardInterrupt, SystemExit):
             raise
         except JournalError as error:
@@ -211,11 +219,13 @@ class TickLoop:
             self._failures = 0
             if skipped or seconds > self.ticker.period:
                 self.overruns_total += 1
-                tick, times, (rule, rule_seconds) = self._zone.world.tick, self.times.newest_ms(), self._zone.slowest()
-                slowest = rule, rule_seconds * 1000
-                self._reporter.overran(tick, seconds * 1000, skipped, times, slowest, self.overruns_total)
+                # A replay at a high speed, or that seeks, may well be late.
+                if not self._zone.replay:
+                    self._log_overrun(seconds, skipped)
         if self._loop.time() - self._cpu[1][0] >= 1.0:
             self._sample_cpu()
+        if self._zone.ticks_per_second != self._ticks_per_second:
+            self._change_rate(self._zone.ticks_per_second)
         self._schedule()
         packets = self._gateway.counters.packets_in_total
         if packets - self._packets_before >= _CROWD_PACKETS:
@@ -235,6 +245,16 @@ class TickLoop:
             extra=fields(tick=tick),
         )
         self._failed()
+
+    def _log_overrun(self, seconds: float, skipped: int) -> None:
+        tick, times, (rule, rule_seconds) = self._zone.world.tick, self.times.newest_ms(), self._zone.slowest()
+        slowest = rule, rule_seconds * 1000
+        self._reporter.overran(tick, seconds * 1000, skipped, times, slowest, self.overruns_total)
+
+    def _change_rate(self, ticks_per_second: float) -> None:
+        self._ticks_per_second = ticks_per_second
+        self._ticks_per_turn = math.ceil(ticks_per_second / _TURNS_PER_SECOND_MAX)
+        self.ticker.change_rate(ticks_per_second / self._ticks_per_turn, self._loop.time())
 
     def _tick_failed(self) -> None:
         """Logs the exception that is being handled. Too many failed ticks in a row end the server."""

@@ -39,6 +39,7 @@ async def test_stats_have_the_declared_fields_and_types(server: ZoneServer, brow
     assert (document["game"], document["hz"]) == ("plaza", 100)
     assert (document["players"], document["connections"], document["joins_total"]) == (1, 1, 1)
     assert document["encodes_total"] == document["ticks_total"] > 0
+    assert (document["epoch"], document["parked"], document["replay"]) == (1, 0, {})
     assert document["loop"] in ("asyncio", "uvloop")
     assert set(document["tick_ms"]) == {"p50", "p99", "max"}
     assert set(document["phases_ms"]) == {"ingest", "rules", "encode", "journal", "deflate", "fan_out"}

@@ -40,7 +40,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "soak": zonetools.soak.__main__._parser,
     "demo": zonetools.demo._parser,
     "client": zoneclient.__main__._parser,
-    **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun"), cli._parser),
+    **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun", "replay"), cli._parser),
 }
 ARGUMENTS = {
     "client": ["ann"],
@@ -52,6 +52,7 @@ ARGUMENTS = {
     "ctl": ["ctl"],
     "journal": ["journal", "info", "x"],
     "rerun": ["rerun", "x"],
+    "replay": ["replay", "x"],
 }
 
 

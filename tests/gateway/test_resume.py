@@ -68,7 +68,7 @@ async def test_resume_gets_the_same_slot_a_new_token_and_the_frames_since(open_g
     node.tick()
     await lose(node, ann)
     node.tick(2)
-    assert (node.gateway.players_count, len(node.gateway.parked)) == (1, 1)
+    assert (node.gateway.players_count, len(node.gateway.parked), node.zone.parked) == (1, 1, 1)
     ann = await resume(node, "ann", how, seen, WHOLE)
     node.tick()
     welcome = await ann.read_a(Welcome)
@@ -81,7 +81,7 @@ async def test_resume_gets_the_same_slot_a_new_token_and_the_frames_since(open_g
     assert [len(tick.events) for tick in ticks] == [1, 0, 0, 0]
     for tick in [await other.read_a(Tick) for _ in range(5)][1:]:
         assert (tick.leaves, tick.joins) == ((), ())
-    assert (node.gateway.players_count, len(node.gateway.parked)) == (2, 0)
+    assert (node.gateway.players_count, len(node.gateway.parked), node.zone.parked) == (2, 0, 0)
     counters = node.gateway.counters
     assert (counters.joins_total, counters.resumes_total, counters.drops_total) == (2, 1, 1)
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -70,6 +71,7 @@ def stats(**changes: Any) -> Stats:
         "refusals": {"OUT_OF_RANGE": 5},
         "restraints": {"WARNED": 3},
         "closes": {"CLIENT_LEFT": 2},
+        "replay": {},
         "tick_ms": {"p50": 3.0, "p99": 5.0, "max": 8.0},
         "phases_ms": {"ingest": 1.0, "rules": 0.5, "encode": 0.1, "journal": 0.0, "deflate": 0.0, "fan_out": 2.4},
         "cpu_percent": 23.4,
@@ -155,9 +157,9 @@ def svg_texts(document: str) -> list[str]:
 class Server:
     """A server process on free ports."""
 
-    def __init__(self, directory: Path, stats_port: int = 0) -> None:
+    def __init__(self, directory: Path, stats_port: int = 0, words: Sequence[str] = ("run",)) -> None:
         ready = directory / f"ready-{time.monotonic_ns()}.json"
-        command = [sys.executable, "-m", "zoneserver", "run", "--port", "0", "--stats-port", str(stats_port)]
+        command = [sys.executable, "-m", "zoneserver", *words, "--port", "0", "--stats-port", str(stats_port)]
         command += ["--loop", "asyncio", "--ready-file", str(ready), "--duration", "60s"]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE

@@ -92,3 +92,11 @@ def test_dilation_is_never_above_one() -> None:
     ticker = Ticker(20, START)
     for points_per_tick in (1, 5, 1, 1, 2, 1, 1, 1):
         assert 0.0 < dilation_after(3, points_per_tick, ticker) <= 1.0
+
+
+def test_ticker_at_another_rate_begins_a_new_grid_and_keeps_its_count() -> None:
+    ticker = Ticker(hz=10, now=0.0)
+    assert ticker.advance(0.55) == 4
+    ticker.change_rate(4, now=1.0)
+    assert (ticker.due, ticker.advance(1.25), ticker.due) == (1.25, 0, 1.5)
+    assert (ticker.dilation, ticker.skipped_total) == (1.0, 4)

@@ -31,6 +31,8 @@ class Rates:
     overruns_per_s: float
     refusals_per_s: float
     closes_per_s: float
+    journal_bytes_per_s: float
+    journal_slow_writes_per_s: float
     amplification: float | None
     """Deliveries out per action in; None when no action came in."""
     encodes_per_tick: float | None

@@ -48,6 +48,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     players: int = gauge("Players in the zone.", "zone_players")
     players_peak: int = gauge("The most players at once so far.", "zone_players_peak")
     players_max: int = gauge("The most players that may be in the zone.", "zone_players_max")
+    parked: int = gauge("Players whose connection is lost and who may come back.", "zone_players_parked")
     watchers: int = gauge("Watchers, who see the zone and have no player in it.", "zone_watchers")
     connections: int = gauge(
         "Open connections, including those without a player and those that are closing.", "zone_connections"
@@ -86,6 +87,11 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     cpu_percent: float = gauge("CPU time over the last second, as a share of one core.", "zone_cpu_ratio", scale=0.01)
     rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
     store_unsaved: int = gauge("Players who wait to be written to the store.", "zone_store_unsaved")
+    replay: dict[str, float] = gauge(
+        "A replay's place, length, first and last tick, speed, and whether it is paused; empty for a game.",
+        *("zone_replay",),
+        label="figure",
+    )
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
     ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")

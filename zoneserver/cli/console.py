@@ -14,7 +14,7 @@ from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
-from zoneserver.support.format import format_address
+from zoneserver.support.format import format_address, format_clock
 from zoneserver.support.logs import fields, print_error
 from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
@@ -62,7 +62,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
             format_address(config.host, server.port),
             extra=fields(
                 version=__version__,
-                game=server.zone.info.name,
+                game=server.link.info.name,
                 loop=loop_name,
                 hz=config.hz,
                 players_max=server.players_max,
@@ -75,11 +75,17 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
             ),
         )
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
+    game, replay = server.link.info.name, server.ticked.replay
+    where = f"{' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}"
     lines = [
-        f"zoneserver {__version__}, {server.zone.info.name}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
-        f"players    {' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}",
+        f"zoneserver {__version__}, {game}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
+        f"players    {where}",
     ]
-    if not config.secret:
+    if replay:
+        place, length = format_clock(replay["position_s"]), format_clock(replay["length_s"])
+        shown = f"from {place} of {length} at x{replay['speed']:g}, at most {config.max_watchers:,} watchers"
+        lines = [f"zoneserver {__version__}, replay of {game}, {loop_name}, {shown}", f"watchers   {where}"]
+    elif not config.secret:
         lines.append("no secret: anyone may join under any name")
     if server.stats_port is not None:
         first, *others = PATHS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
 import json
 import os
@@ -19,18 +18,19 @@ from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
+from zoneserver.cli.replay import replay, replay_settings
 from zoneserver.cli.rerun import rerun, rerun_settings
 from zoneserver.cli.run import run
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
+from zoneserver.cli.server_settings import config_settings, open_setting, operation_settings, ready_file_setting
 from zoneserver.cli.token import token_setting
-from zoneserver.config import SECRET_BYTES_MIN, Config, parse_limits
+from zoneserver.config import SECRET_BYTES_MIN, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CommandError, Exit, UsageError
-from zoneserver.support.event_loop import LOOPS
 from zoneserver.support.logs import print_error
-from zoneserver.support.parse import above_zero, one_of, parse_duration
+from zoneserver.support.parse import above_zero, parse_duration
 from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "ctl": ctl,
         "journal": journal,
         "rerun": lambda arguments: rerun(arguments, _rules),
+        "replay": replay,
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -216,54 +217,37 @@ def _parser() -> Parser:
     ctl_settings(parser)
     journal_settings(parser)
     rerun_settings(parser)
+    replay_settings(parser)
     return parser
 
 
 def _run_settings(run: Parser) -> None:
     """Declares the settings of a server. Most of them are fields of Config."""
-    declared = {field.name: field for field in dataclasses.fields(Config)}
-
-    def flags(*names: str) -> None:
-        for name in names:
-            key = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", "-")
-            run.setting(f"--{key}", dest=name, default=declared[name].default, **declared[name].metadata)
-
     text = "the game: a class of a module in this folder or an installed one"
     run.setting("rules", default=_DEMO_GAME, metavar="module:Rules", help=text, shown="the demo game")
     run.section("addresses")
-    flags("host", "port", "stats_port", "stats_host")
+    config_settings(run, "host", "port", "stats_port", "stats_host")
     token_setting(run)
-    run.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
+    ready_file_setting(run)
     run.section("the zone")
-    flags("hz", "seed", "max_players", "max_watchers", "resume_seconds", "zone_name")
+    config_settings(run, "hz", "seed", "max_players", "max_watchers", "resume_seconds", "zone_name")
     text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"
     run.game_settings("--set", help=text)
     run.section("admission of players")
     text = f"file with the secret that signs join tickets; without it {SECRET_VARIABLE} may have the secret"
     run.setting("--secret-file", parse=Path, help=text, shown="none: anyone may join")
-    run.switch("--open", dest="is_open", help=declared["is_open"].metadata["help"])
-    flags("tls_cert", "tls_key", "ban_seconds")
+    open_setting(run)
+    config_settings(run, "tls_cert", "tls_key", "ban_seconds")
     run.section("limits")
-    flags("send_rate", "send_memory_bytes")
+    config_settings(run, "send_rate", "send_memory_bytes")
     text = "fields of zoneserver.Limits, as in stall_seconds=3,actions_per_second=20"
     shown = "the values of zoneserver.Limits"
     run.setting("--limits", parse=parse_limits, default={}, metavar="NAME=NUMBER,...", help=text, shown=shown)
     run.section("saved players")
-    flags("store", "store_interval_seconds")
+    config_settings(run, "store", "store_interval_seconds")
     run.section("the journal")
-    flags("journal", "journal_sync", "journal_keep")
-    run.section("operation")
-    text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
-    run.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
-    flags("stats_interval_seconds")
-    text = "path of the socket that takes the commands of `zoneserver ctl`, or none"
-    run.setting("--ctl", metavar="PATH", help=text, shown="a path made from the port")
-    text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
-    run.setting("--duration", parse=parse_duration, default=0.0, help=text)
-    run.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")
-    text = "stop when standard input ends, so that the server ends together with the program that started it"
-    run.switch("--stop-on-stdin-eof", help=text)
+    config_settings(run, "journal", "journal_sync", "journal_keep")
+    operation_settings(run)
     text = "start the server again, with its players, whenever its game or the file of settings has changed"
     run.switch("--reload", help=text)
     run.switch("--check", help="check the settings and the game, and exit")
-    run.switch("--json", help="print the last statistics as JSON in place of the summary")

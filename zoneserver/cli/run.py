@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.cli.command import print_result
@@ -18,15 +16,13 @@ from zoneserver.cli.game_settings import game_settings
 from zoneserver.cli.reload import Reload
 from zoneserver.cli.restart import NEW_WORLD, Restart, temporary_journal
 from zoneserver.cli.secret import read_secret
-from zoneserver.cli.serve import serve
-from zoneserver.cli.token import read_token
+from zoneserver.cli.server_settings import read_config, run_server
 from zoneserver.config import Config, Limits
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.restart import misfit
 from zoneserver.server import ZoneServer
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
-from zoneserver.support.event_loop import loop_factory
 from zoneserver.support.logs import print_error
 from zoneserver.zone.game_class import info_of, new_game, problems_of
 from zoneserver.zone.rules import Rules
@@ -43,11 +39,8 @@ def run(
     """Runs a server of this class with the arguments of `zoneserver run`; returns the exit code. `is_own_process` says
     whether the arguments are those of this process, which can then start again."""
     config = _config(arguments)
-    if arguments.dashboard and arguments.stop_on_stdin_eof:
-        raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
     rules = load_rules(arguments.rules)
     config = dataclasses.replace(config, game=game_settings(rules, arguments.game_settings))
-    loop_name, factory = loop_factory(arguments.loop)
     # A temporary journal lasts until the end of the command, over all restarts.
     temporary = temporary_journal()
     if arguments.check:
@@ -59,8 +52,7 @@ def run(
         server = server_class(rules, config)
         restart = Restart(server, temporary, is_possible=is_own_process)
         reload = Reload(restart, arguments.config, arguments.log_format) if arguments.reload else None
-        with asyncio.Runner(loop_factory=factory) as runner:
-            code = runner.run(serve(server, loop_name, arguments, restart, reload))
+        code = run_server(server, arguments, restart, reload)
         if restart.is_due and code == Exit.OK:
             restart.become()
     finally:
@@ -70,13 +62,11 @@ def run(
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    fields = (field.name for field in dataclasses.fields(Config))
-    values: dict[str, Any] = {name: getattr(arguments, name) for name in fields if hasattr(arguments, name)}
-    values["stats_token"] = read_token(arguments.stats_token_file)
     try:
-        return Config(**values | {"secret": read_secret(arguments.secret_file), "limits": Limits(**arguments.limits)})
+        more = {"secret": read_secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
     except ValueError as error:
         raise UsageError(str(error)) from None
+    return read_config(arguments, **more)
 
 
 def _check(rules: type[Rules], config: Config, target: str, temporary: str) -> int:

@@ -46,6 +46,15 @@ class JournalReader:
             reader.read_to_the_end()
             return reader.tick
 
+    @property
+    def newest_tick(self) -> int:
+        """The last tick, as far as the heads of the records tell: this takes little time, as `Segment.checkpoints`.
+        Raises JournalError for a directory without a journal."""
+        self._list()
+        segment = self._existing()[-1]
+        segment.checkpoints()
+        return segment.newest_tick
+
     def checkpoints(self) -> list[int]:
         """The tick of each checkpoint, in rising order, each tick once."""
         self._list()
@@ -58,6 +67,14 @@ class JournalReader:
         header and a checkpoint too. The iteration ends behind the last whole tick. Raises JournalError, with file and
         offset, for a record that is broken anywhere else.
         """
+        yield from filter(None, self._entries(from_tick, is_endless=False))
+
+    def follow(self, from_tick: int | None = None) -> Generator[Entry | None, None, None]:
+        """Everything that `entries` gives, without an end: behind the last whole tick it yields None, and goes on when
+        the journal has grown."""
+        yield from self._entries(from_tick, is_endless=True)
+
+    def _entries(self, from_tick: int | None, is_endless: bool) -> Generator[Entry | None, None, None]:
         self._list()
         self.torn_bytes = self.unused_bytes
         tick = -1 if from_tick is None else from_tick
@@ -68,10 +85,10 @@ class JournalReader:
         segment = segment or next(iter(self._segments), None)
         while segment:
             with SegmentReader(segment, offset) as reader:
-                segment = yield from self._read(reader)
+                segment = yield from self._read(reader, is_endless)
             offset = 0
 
-    def _read(self, reader: SegmentReader) -> Generator[Entry, None, Segment | None]:
+    def _read(self, reader: SegmentReader, is_endless: bool) -> Generator[Entry | None, None, Segment | None]:
         """Everything that the segment of a reader has. Returns the segment that follows it."""
         following, is_torn, is_last_try = None, False, False
         while True:
@@ -84,6 +101,9 @@ class JournalReader:
                 following = self._following(reader.segment)
                 is_torn = following is None and bool(reader.fault) and reader.is_torn()
                 is_last_try = True
+            elif is_endless and following is None and (is_torn or not reader.fault):
+                yield None
+                is_last_try = False
             else:
                 break
         if reader.fault and not is_torn:

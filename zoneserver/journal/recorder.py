@@ -24,7 +24,7 @@ class Recorder:
 
     def __init__(self, journal: Journal, zone: Zone) -> None:
         self._journal = journal
-        self._zone = zone
+        self.zone = zone
         self._interval_ticks = CHECKPOINT_SECONDS * zone.info.hz
         # The tick after which a checkpoint is due.
         self._due = zone.world.tick + self._interval_ticks
@@ -42,17 +42,17 @@ class Recorder:
 
     def checkpoint_if_due(self) -> None:
         """Writes the state after the tick that was recorded last, if it is time."""
-        if self._zone.world.tick >= self._due:
+        if self.zone.world.tick >= self._due:
             self.checkpoint()
 
     def checkpoint(self) -> None:
         """Writes the state after the tick that was recorded last."""
-        tick = self._zone.world.tick
+        tick = self.zone.world.tick
         self._due = tick + self._interval_ticks
-        state = self._zone.state()
-        self._journal.checkpoint(Checkpoint(tick, self._zone.snapshot(), state))
+        state = self.zone.state()
+        self._journal.checkpoint(Checkpoint(tick, self.zone.snapshot(), state))
         if state["game"] is None and not self._has_told:
             self._has_told = True
-            problem = self._zone.save_problem
+            problem = self.zone.save_problem
             log.info("%s", problem, extra=fields(problem=problem))
             log.info("the journal cannot hold the game's own state: a restart runs all ticks again from its start on")

@@ -31,6 +31,8 @@ class Segment:
         self.path = path
         self.first_tick = int(path.stem)
         """The tick of the checkpoint that the segment begins with."""
+        self.newest_tick = self.first_tick
+        """The last tick that `checkpoints` has come across."""
         # (tick, offset) of each checkpoint that was found, and the offset where the search goes on.
         self._checkpoints: list[tuple[int, int]] = []
         self._searched = len(FILE_HEAD)
@@ -54,6 +56,8 @@ class Segment:
                 kind, tick, record_bytes = head
                 if before == Kind.SNAPSHOT and kind == Kind.STATE:
                     self._checkpoints.append((tick, self._searched))
+                if kind == Kind.OUTPUT:
+                    self.newest_tick = tick
                 if kind != Kind.SNAPSHOT:
                     self._searched = offset + record_bytes
                 before = kind

@@ -12,6 +12,7 @@ __all__ = [
     "exact_duration",
     "exact_size",
     "format_address",
+    "format_clock",
     "format_count",
     "format_decimal",
     "format_duration",
@@ -79,6 +80,13 @@ def format_duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // smaller:02}{smaller_unit}"
     return f"{whole}s"
+
+
+def format_clock(seconds: float) -> str:
+    """A place in a recording, as 0:05, 12:05 or 1:00:00."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def exact_duration(seconds: float) -> str:

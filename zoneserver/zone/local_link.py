@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zoneserver.zone.link import Requests, TickInput, TickOutput
-from zoneserver.zone.zone import Zone
+from zoneserver.zone.ticked_zone import TickedZone
 
 __all__ = ["LocalZoneLink"]
 
@@ -16,7 +16,7 @@ class LocalZoneLink:
     The tick loop takes the input of each tick from the link, and publishes the output to it.
     """
 
-    def __init__(self, zone: Zone, epoch: int = 1) -> None:
+    def __init__(self, zone: TickedZone, epoch: int = 1) -> None:
         self.info = zone.info
         self.epoch = epoch
         self.commands = zone.commands

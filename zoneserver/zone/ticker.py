@@ -22,9 +22,13 @@ class Ticker:
     # The weight of the newest tick in the dilation. At 20 Hz a return to full speed shows within two seconds.
     _SMOOTHING = 0.2
 
-    def __init__(self, hz: int, now: float) -> None:
-        self.period = 1.0 / hz
+    def __init__(self, hz: float, now: float) -> None:
         self.skipped_total = 0
+        self.change_rate(hz, now)
+
+    def change_rate(self, hz: float, now: float) -> None:
+        """Begins a new grid at this moment."""
+        self.period = 1.0 / hz
         self._start = now
         # The number of the next grid point that is due.
         self._point = 1

@@ -126,6 +126,7 @@ class Zone:
         self._refused: list[RefusedAction] = []
         self._saves = saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
+        self.ticks_per_second, self.replay = float(hz), dict[str, float]()
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
         parts = registry, population, self._frame, self._failures, self._watch, saves, self._parking
@@ -156,6 +157,10 @@ class Zone:
     def snapshot(self) -> bytes:
         """The state after the last tick: the payload of a SNAPSHOT message."""
         return self.world.snapshot().encode()
+
+    @property
+    def parked(self) -> int:
+        return len(self._parking)
 
     def slowest(self) -> tuple[str, float]:
         """The rule that took most of the last `advance`, for people, and its seconds: `("on_tick", 0.07)`.

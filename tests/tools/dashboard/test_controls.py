@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from helpers.dashboards import (
-    screen_state,
-)
+from helpers.dashboards import screen_state, stats
 from zonetools.dashboard.controls import Controls
+from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen.glyphs import UNICODE
 
 from zoneserver.admin.stats import SESSION_SORTS
@@ -27,18 +26,31 @@ class Keys:
         return self.controls
 
 
-class Kicks:
-    """Notes who is kicked; objects to bot-2."""
+class Orders:
+    """Notes who is kicked, and how a replay is steered; objects to bot-2."""
 
     def __init__(self) -> None:
         self.kicked: list[str] = []
+        self.steered: list[object] = []
 
     def objection(self, name: str) -> str:
         return "it is protected" if name == "bot-2" else ""
 
-    def __call__(self, name: str) -> str:
+    def kick(self, name: str) -> str:
         self.kicked.append(name)
         return f"kicking {name} ..."
+
+    def play_or_pause(self) -> str:
+        self.steered.append("p")
+        return ""
+
+    def change_speed(self, factor: float) -> str:
+        self.steered.append(factor)
+        return ""
+
+    def seek(self, seconds: int) -> str:
+        self.steered.append(seconds)
+        return f"{seconds} s ..."
 
 
 def test_arrows_select_a_session_and_enter_shows_its_details() -> None:
@@ -77,7 +89,7 @@ def test_down_shows_the_sessions_where_they_are_hidden() -> None:
 
 
 def test_kick_asks_before_and_only_yes_kicks() -> None:
-    kicks = Kicks()
+    kicks = Orders()
     controls, server = Controls(lambda: (120, 36), bool, UNICODE, kicks), screen_state().server
 
     def notice(*pressed: str) -> str:
@@ -98,6 +110,19 @@ def test_kick_asks_before_and_only_yes_kicks() -> None:
     assert notice("down", "k") == "cannot kick: it is protected"
     assert notice("y") == ""
     assert kicks.kicked == ["bot-1"]
+
+
+def test_keys_of_a_replay_steer_it_and_mean_nothing_elsewhere() -> None:
+    orders = Orders()
+    controls = Controls(lambda: (80, 24), bool, UNICODE, orders)
+    replayed = Sample(59.0, stats(replay={"speed": 1.0}), None)
+    for samples, steered in ((None, []), ((replayed,), ["p", -10, 10, 0.5, 2.0])):
+        state = screen_state(samples=samples) if samples else screen_state()
+        controls.screen_state(state.server)
+        for key in ("p", "left", "right", "[", "]"):
+            controls.press(key)
+            assert controls.notice == {"left": "-10 s ...", "right": "10 s ..."}.get(key, "") * bool(steered)
+        assert orders.steered == steered
 
 
 def test_sort_keys_show_the_sessions_first_and_then_change_the_column() -> None:

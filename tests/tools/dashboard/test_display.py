@@ -16,11 +16,13 @@ from helpers.dashboards import (
     lasting_port,
     svg_texts,
 )
+from helpers.recordings import RecordedYard
 from helpers.terminals import Terminal
 from zonetools.dashboard.display import watch, watch_once
 from zonetools.dashboard.screen import lines
 from zonetools.dashboard.screen.options import DisplayOptions, Export, ScreenSize
 
+from zoneserver.control.client import ask
 from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import PROTOCOL_VERSION, Goodbye, Hello
 
@@ -127,6 +129,33 @@ def test_selected_player_is_shown_in_detail_and_kicked_after_a_question(server: 
         assert terminal.wait_for_end() == 0
     finally:
         terminal.close()
+
+
+def test_keys_steer_a_replay(tmp_path: Path) -> None:
+    with RecordedYard(tmp_path / "journal", hz=1) as yard:
+        yard.run(60)
+    path = tmp_path / "ctl"
+    running = Server(tmp_path, words=("replay", str(yard.directory), "--ctl", str(path)))
+    assert ask(path, ["pause"]).code == 0
+    assert ask(path, ["seek", "20"]).code == 0
+    terminal = in_terminal(dashboard(running))
+    try:
+        terminal.wait_for(b"REPLAY 0:20 of 1:00 x1    paused")
+        terminal.press(b"\x1b[C")
+        terminal.wait_for(b"0:30 of 1:00")
+        terminal.press(b"\x1b[D\x1b[D")
+        terminal.wait_for(b"0:10 of 1:00")
+        terminal.press(b"]]]")
+        terminal.wait_for(b"x8    paused")
+        terminal.press(b"[p")
+        terminal.wait_for(b"x4    playing")
+        terminal.press(b"\x1b[C" * 6)
+        terminal.wait_for(b"at the end")
+        terminal.press(b"q")
+        assert terminal.wait_for_end() == 0
+    finally:
+        terminal.close()
+        running.stop()
 
 
 def test_reset_key_clears_the_lists_and_says_since_when(server: Server, terminal: Terminal) -> None:

@@ -41,7 +41,9 @@ _EXIT_CODES = """\
 
 keys: q quit, ? help, space pause, tab shows the sessions and then the closed ones, < and > sort the
 sessions by another column, the arrows select a session, enter shows its details, k kicks its player if
-the server runs on this machine, + and - change the time that charts cover, r resets the totals to zero"""
+the server runs on this machine, + and - change the time that charts cover, r resets the totals to zero;
+in a replay on this machine: p pauses or plays, left and right go 10 s back and on, [ and ] halve and
+double the speed"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

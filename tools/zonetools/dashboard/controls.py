@@ -9,40 +9,57 @@ from typing import Protocol
 from zoneserver.admin.stats import SESSION_SORTS
 from zonetools.dashboard.data.monitor import WINDOWS, ServerState
 from zonetools.dashboard.screen.glyphs import Glyphs
+from zonetools.dashboard.screen.replay import STEP_SECONDS
 from zonetools.dashboard.screen.view import ScreenState, lists_shown, next_panel
 
 
-class Kick(Protocol):
-    """Throws players out."""
+class Orders(Protocol):
+    """Gives commands to the server. Each method returns a text for the user, until the server has answered."""
 
     def objection(self, name: str) -> str:
-        """Why the player of this name cannot be thrown out from here; empty if that is possible."""
+        """Why the player of this name cannot be kicked from here; empty if that is possible."""
 
-    def __call__(self, name: str) -> str:
-        """Throws the player out. Returns a text for the user, while the server is asked."""
+    def kick(self, name: str) -> str: ...
+
+    def play_or_pause(self) -> str: ...
+
+    def change_speed(self, factor: float) -> str: ...
+
+    def seek(self, seconds: int) -> str: ...
+
+
+# The keys of a replay.
+_STEERING: dict[str, Callable[[Orders], str]] = {
+    "p": lambda orders: orders.play_or_pause(),
+    "left": lambda orders: orders.seek(-STEP_SECONDS),
+    "right": lambda orders: orders.seek(STEP_SECONDS),
+    "[": lambda orders: orders.change_speed(0.5),
+    "]": lambda orders: orders.change_speed(2.0),
+}
 
 
 class Controls:
-    """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts; `kick`
-    throws players out."""
+    """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts;
+    `orders` gives commands to the server."""
 
     def __init__(
         self,
         size: Callable[[], tuple[int, int]],
         reset: Callable[[], None],
         glyphs: Glyphs,
-        kick: Kick | None = None,
+        orders: Orders | None = None,
     ) -> None:
         self._size = size
         self._reset = reset
         self._glyphs = glyphs
-        self._kick = kick
+        self._orders = orders
         # The names in the list of sessions, in its order; the selected name; the name of whom to kick if the answer is
         # yes; what stands in place of the keys until the next one.
         self._names: list[str] = []
         self._selected: str | None = None
         self._doomed: str | None = None
         self._details = False
+        self._is_replay = False
         self.notice = ""
         self.changed = asyncio.Event()
         """Set when the screen has to be drawn again."""
@@ -57,11 +74,17 @@ class Controls:
     @property
     def lists(self) -> tuple[str, ...]:
         """The lists that are on the screen."""
-        return lists_shown(self._panel, *self._size())
+        return lists_shown(self._panel, *self._space())
+
+    def _space(self) -> tuple[int, int]:
+        """Columns and rows, without the bar of a replay."""
+        columns, rows = self._size()
+        return columns, rows - self._is_replay
 
     def screen_state(self, server: ServerState) -> ScreenState:
         """What the screen shows of this server with the present settings."""
         self._names = [session.name for session in server.sessions.sessions] if server.sessions else []
+        self._is_replay = bool(server.samples and server.samples[-1].stats.replay)
         shown = WINDOWS[self._window], self.paused, self._help, self._panel, self._glyphs
         return ScreenState(server, *shown, self._selected, self._details, self.notice)
 
@@ -74,7 +97,9 @@ class Controls:
         """Do what the key means; a key without a meaning only has the screen drawn again."""
         doomed, self._doomed, self.notice = self._doomed, None, ""
         if doomed is not None:
-            self.notice = f"{doomed} stays" if self._kick is None or key not in ("y", "Y") else self._kick(doomed)
+            self.notice = self._orders.kick(doomed) if self._orders and key in ("y", "Y") else f"{doomed} stays"
+        elif self._is_replay and self._orders is not None and key in _STEERING:
+            self.notice = _STEERING[key](self._orders)
         elif key in ("q", "Q"):
             self.over = True
         elif key in ("up", "down"):
@@ -88,7 +113,7 @@ class Controls:
         elif key == " ":
             self.paused = not self.paused
         elif key == "\t":
-            self._panel = next_panel(self._panel, *self._size())
+            self._panel = next_panel(self._panel, *self._space())
         elif key in ("<", ",", ">", "."):
             if "sessions" in self.lists:
                 step = -1 if key in "<," else 1
@@ -115,10 +140,10 @@ class Controls:
 
     def _ask(self) -> None:
         """Asks whether to kick the player of the selected session."""
-        if self._selected not in self._names or self._kick is None:
+        if self._selected not in self._names or self._orders is None:
             self.notice = "select a session with the arrow keys first"
             return
-        objection = self._kick.objection(self._selected)
+        objection = self._orders.objection(self._selected)
         if objection:
             self.notice = f"cannot kick: {objection}"
         else:

@@ -17,7 +17,7 @@ from zonetools.common.terminal_output import terminal_output
 from zonetools.dashboard.controls import Controls
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.data.monitor import Monitor
-from zonetools.dashboard.kicks import Kicks
+from zonetools.dashboard.orders import Orders
 from zonetools.dashboard.screen import lines
 from zonetools.dashboard.screen.glyphs import Glyphs
 from zonetools.dashboard.screen.options import DisplayOptions
@@ -64,8 +64,8 @@ async def watch(
                 controls.notice = text
                 controls.changed.set()
 
-            kicks = Kicks(host, lambda: monitor.last.stats if monitor.last else None, tell, ascii=not glyphs.dots)
-            controls = Controls(lambda: console.size, monitor.reset, glyphs, kicks)
+            orders = Orders(host, lambda: monitor.last.stats if monitor.last else None, tell, ascii=not glyphs.dots)
+            controls = Controls(lambda: console.size, monitor.reset, glyphs, orders)
             try:
                 await _run(_on_screen(monitor, console, controls), seconds, until)
             finally:

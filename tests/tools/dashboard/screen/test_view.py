@@ -19,6 +19,8 @@ from zonetools.dashboard.screen.view import lists_shown, next_panel, render, sum
 
 from zoneserver.admin.stats import SessionList
 
+REPLAY = {"position_s": 725.0, "length_s": 3600.0, "speed": 8.0, "paused": False}
+REPLAYED = Sample(59.0, stats(replay=REPLAY, players=250, watchers=3), None)
 SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
 
 
@@ -42,12 +44,14 @@ SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
         {"zone": ZoneMap(100, 1, 0, [])},
         {"zone": ZoneMap(1, 100, 1, [1, 100])},
         {"zone": ZoneMap(9, 9, 1, [1, 1], [5, 5, 9, 9]), "glyphs": ASCII},
+        {"samples": (REPLAYED,)},
+        {"samples": (REPLAYED,), "help": True, "glyphs": ASCII},
         {"samples": (Sample(59.0, stats(players=10_000, tick=10**9, actions_in_total=10**15), None),)},
     ],
     ids=[
         *("live", "ascii", "empty", "never answered", "outage", "help", "paused"),
         *("sessions", "closes", "no list yet", "empty list", "ascii sessions"),
-        *("no map", "wide", "tall", "things", "first"),
+        *("no map", "wide", "tall", "things", "replay", "help of a replay", "first"),
     ],
 )
 def test_view_is_exactly_as_large_as_the_terminal(changes: dict[str, Any], size: tuple[int, int]) -> None:
@@ -112,6 +116,40 @@ def test_outage_is_grey_and_says_since_when() -> None:
     assert "no answer since 12:34:56 (1m 05s): connection refused, retrying" in view.plain
     body = view.plain.index("players and tick")
     assert {str(span.style) for span in view.spans if span.start <= body < span.end} == {"dim"}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_replay_has_a_bar_and_keys_at_every_size(size: tuple[int, int]) -> None:
+    header, bar, *body, footer = render(screen_state(samples=(REPLAYED,)), *size).plain.split("\n")
+    assert header.endswith("  replay ")
+    assert re.match(r" REPLAY   12:05 of 1:00:00 x8    playing    ━+╸?┄+ *$", bar)
+    assert len(re.findall("[━╸]", bar)) / len(re.findall("[━╸┄]", bar)) == pytest.approx(0.2, abs=0.05)
+    text = "\n".join(body)
+    assert "250 recorded" in text
+    assert "budget 6.25 ms" in text
+    for words in ("q quit", "? help", "p pause", "10 s", "speed", "window"):
+        assert words in footer
+
+
+@pytest.mark.parametrize(
+    ("figures", "state"),
+    [
+        ({"paused": True}, "x8    paused     "),
+        ({"position_s": 3600.0}, "x8    at the end "),
+        ({"speed": 0.1, "length_s": 0.0, "position_s": 0.0}, "0:00 of 0:00 x0.1  at the end "),
+        ({"paused": True, "position_s": 3600.0, "speed": 100.0}, "x100  paused     "),
+    ],
+)
+def test_bar_of_a_replay_says_whether_it_stands_still(figures: dict[str, float], state: str) -> None:
+    sample = Sample(59.0, stats(replay=REPLAY | figures), None)
+    assert state in render(screen_state(samples=(sample,)), 80, 24).plain.split("\n")[1]
+    assert state in summary(screen_state(samples=(sample,)), 80).plain
+
+
+def test_help_of_a_replay_begins_with_its_keys() -> None:
+    lines = render(screen_state(samples=(REPLAYED,), help=True), 80, 24).plain.split("\n")
+    assert lines[2].startswith("p            pauses the replay")
+    assert lines[-2].startswith("reset ") or lines[-3].startswith("reset ")
 
 
 def test_help_fits_the_smallest_width() -> None:

@@ -20,11 +20,16 @@ else:
 
 # An arrow or function key sends an escape sequence: its letters are not keys that the user pressed.
 _KEY = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?|[^\x1b]", re.DOTALL)
-_ARROWS = {b"\x1b[A": "up", b"\x1bOA": "up", b"\x1b[B": "down", b"\x1bOB": "down"}
+_ARROWS = {
+    b"\x1b" + start + letter: name
+    for start in (b"[", b"O")
+    for letter, name in ((b"A", "up"), (b"B", "down"), (b"C", "right"), (b"D", "left"))
+}
 
 
 class Keyboard:
-    """Calls `pressed` with each character typed between `open` and `close`, and with `up` and `down` for these arrows.
+    """Calls `pressed` with each character typed between `open` and `close`, and with `up`, `down`, `left` and
+    `right` for the arrows.
 
     Ctrl-C and Ctrl-Z still raise their signals. If standard input is no terminal, `pressed` is never
     called. `close` restores the terminal's attributes and may be called at any time.

@@ -77,10 +77,13 @@ def choose(parts: Sequence[Section], height: int) -> list[Text]:
 
 
 def _load(sample: Sample, past: list[tuple[int, Text]], width: int, glyphs: Glyphs) -> Section:
-    stats = sample.stats
-    budget = 1000 / stats.hz
+    stats, replay = sample.stats, sample.stats.replay
+    # A replay has as many more ticks as it is faster.
+    budget = 1000 / stats.hz / replay.get("speed", 1.0)
     full = stats.players / max(1, stats.players_max)
     crowd = f"{format_count(stats.players)} of {format_count(stats.players_max)}"
+    if replay:
+        full, crowd = 0.0, f"{format_count(stats.players)} recorded"
     lines = [
         (1, _barred("players", full, f"{crowd:>14}", width, glyphs)),
         (0, _timed("tick p99", stats.tick_ms["p99"], budget, width, glyphs)),
@@ -157,10 +160,21 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         # A store that fails is worth the place of a figure that is nice to know.
         ("unsaved", format_count(stats.store_unsaved))
         if stats.store_failures_total
+        else ("watchers", format_count(stats.watchers))
+        if stats.replay
         else ("peak players", format_count(stats.players_peak)),
         ("warned", format_count(stats.restraints.get("WARNED", 0))),
         ("muted", format_count(stats.restraints.get("MUTED", 0))),
     ]
+    if stats.drops_total or stats.parked:
+        cells += [("parked", format_count(stats.parked)), ("resumes", format_count(stats.resumes_total))]
+    if stats.journal_bytes_total:
+        cells += [
+            ("journal", format_size(rate("journal_bytes_per_s")) + "/s"),
+            ("slow writes", format_count(stats.journal_slow_writes_total)),
+            ("longest write", format_milliseconds(stats.journal_longest_write_ms) + " ms"),
+            ("epoch", format_count(stats.epoch)),
+        ]
     alarms = {
         "behind": stats.behind > 0,
         "skipped": (rate("frames_skipped_per_s") or 0) > 0,
@@ -168,6 +182,8 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         "dilation": stats.dilation < 1,
         "rule failures": stats.rule_failures_total > 0,
         "unsaved": stats.store_unsaved > 0,
+        "parked": stats.parked > 0,
+        "slow writes": (rate("journal_slow_writes_per_s") or 0) > 0,
     }
     return Section(heading("slow and late", "", width, glyphs), _grid(cells, width, rank=3, alarms=alarms))
 

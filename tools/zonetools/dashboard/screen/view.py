@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -10,7 +10,7 @@ from rich.text import Text
 from zoneserver.admin.stats import SessionStats
 from zoneserver.support.format import format_duration
 from zonetools.dashboard.data.monitor import ServerState
-from zonetools.dashboard.screen import panels, tables
+from zonetools.dashboard.screen import panels, replay, tables
 from zonetools.dashboard.screen.braille import cells_for
 from zonetools.dashboard.screen.glyphs import UNICODE, Glyphs, fit
 from zonetools.dashboard.screen.zone_map import zone_map
@@ -85,6 +85,11 @@ class ScreenState:
     notice: str = ""
     """A question or an answer in place of the keys at the bottom."""
 
+    @property
+    def replay(self) -> Mapping[str, float]:
+        """The figures of a replay; empty for a game."""
+        return self.server.samples[-1].stats.replay if self.server.samples else {}
+
     def session(self) -> SessionStats | None:
         """The selected session, while it is in the list."""
         listed = self.server.sessions
@@ -96,20 +101,25 @@ def render(state: ScreenState, width: int, height: int, footer: bool = True) -> 
     if width < WIDTH_MIN or height < HEIGHT_MIN:
         words = ["too small", f"{width}x{height}, needs at least", f"{WIDTH_MIN}x{HEIGHT_MIN}", "q quits"]
         return _joined([Text(line[:width]) for line in words[:height]])
-    body_height = height - 1 - footer
+    edges = _edges(state, width)
+    body_height = height - len(edges) - footer
     if state.help:
-        body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in _HELP.splitlines()]
+        help_lines = _HELP.splitlines()
+        if state.replay:
+            # These take the place of what players and ticks are.
+            help_lines[:3] = replay.HELP.splitlines()
+        body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in help_lines]
     elif not state.server.samples:
         body = _waiting(state, width, body_height)
     elif state.details and (session := state.session()) is not None:
         body = tables.details(session, width)
     else:
-        body = _body(state, width, body_height, lists_shown(state.panel, width, height))
+        body = _body(state, width, body_height, lists_shown(state.panel, width, height - bool(state.replay)))
     body = [fit(line, width) for line in body[:body_height]]
     if state.server.outage and state.server.samples:
         body = [Text(line.plain, "dim") for line in body]
     body += [Text()] * (body_height - len(body))
-    lines = [_header(state, width), *body]
+    lines = [*edges, *body]
     if footer:
         lines.append(_footer(state, width, height))
     return _joined(lines)
@@ -119,7 +129,7 @@ def summary(state: ScreenState, width: int) -> Text:
     """The panels alone, on as many lines as they need."""
     width = max(_PANELS_WIDTH, min(width, 80))
     parts = panels.sections(state.server.samples, state.server.now, state.window, width, state.glyphs)
-    return _joined([_header(state, width), *panels.choose(parts, 100)])
+    return _joined([*_edges(state, width), *panels.choose(parts, 100)])
 
 
 # --- Which lists fit ------------------------------------------------------------------------------------
@@ -169,8 +179,15 @@ def _waiting(state: ScreenState, width: int, height: int) -> list[Text]:
     return [Text()] * max(0, height // 2 - 3) + [Text(line[:width].center(width), "dim") for line in lines]
 
 
+def _edges(state: ScreenState, width: int) -> list[Text]:
+    """The lines at the top."""
+    header = _header(state, width)
+    return [header, replay.replay_bar(state.replay, width, state.glyphs)] if state.replay else [header]
+
+
 def _header(state: ScreenState, width: int) -> Text:
     server = state.server
+    live = "replay" if state.replay else "live"
     if server.outage and server.samples:
         # Everything below is grey, but this bar stays bright: it has the news.
         outage = server.outage
@@ -183,9 +200,9 @@ def _header(state: ScreenState, width: int) -> Text:
     elif not server.samples:
         status, style = "waiting", "green"
     elif (dilation := server.samples[-1].stats.dilation) < 1:
-        status, style = f"live, dilated to {100 * dilation:.0f}%", "yellow"
+        status, style = f"{live}, dilated to {100 * dilation:.0f}%", "yellow"
     else:
-        status, style = "live", "green"
+        status, style = live, "green"
     if server.reset_clock is not None:
         status = f"since reset {server.reset_clock}  {status}"
     parts = [f" {server.address}"]
@@ -210,6 +227,10 @@ def _footer(state: ScreenState, width: int, height: int) -> Text:
     if state.session() is not None and not state.help:
         return fit(Text(" ").append_text(_keys(_SESSION_KEYS, 3)), width)
     keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or len(_views(width, height)) > 1]
+    if state.replay:
+        # The help names these as well.
+        keys = [each for each in keys if each[0] not in ("space", "< >", "r")]
+        keys[2:2] = replay.keys(state.glyphs)
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
         if text.cell_len <= width:

@@ -1,0 +1,86 @@
+"""The settings that every command with a server has, and how such a command runs it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from zoneserver.cli.parser import Parser
+from zoneserver.cli.reload import Reload
+from zoneserver.cli.restart import Restart
+from zoneserver.cli.serve import serve
+from zoneserver.cli.token import read_token
+from zoneserver.config import Config
+from zoneserver.server import ZoneServer
+from zoneserver.support.errors import UsageError
+from zoneserver.support.event_loop import LOOPS, loop_factory
+from zoneserver.support.parse import one_of, parse_duration
+
+__all__ = [
+    "config_settings",
+    "open_setting",
+    "operation_settings",
+    "read_config",
+    "ready_file_setting",
+    "run_server",
+]
+
+_DECLARED = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def config_settings(parser: Parser, *names: str) -> None:
+    """Declares flags for fields of Config."""
+    for name in names:
+        key = name.removesuffix("_seconds").removesuffix("_bytes").replace("_", "-")
+        parser.setting(f"--{key}", dest=name, default=_DECLARED[name].default, **_DECLARED[name].metadata)
+
+
+def open_setting(parser: Parser) -> None:
+    """Declares the switch --open."""
+    parser.switch("--open", dest="is_open", help=_DECLARED["is_open"].metadata["help"])
+
+
+def ready_file_setting(parser: Parser) -> None:
+    """Declares --ready-file."""
+    parser.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
+
+
+def operation_settings(parser: Parser) -> None:
+    """Declares how the server is run, as a section of its own."""
+    parser.section("operation")
+    text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
+    parser.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
+    config_settings(parser, "stats_interval_seconds")
+    text = "path of the socket that takes the commands of `zoneserver ctl`, or none"
+    parser.setting("--ctl", metavar="PATH", help=text, shown="a path made from the port")
+    text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
+    parser.setting("--duration", parse=parse_duration, default=0.0, help=text)
+    parser.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")
+    text = "stop when standard input ends, so that the server ends together with the program that started it"
+    parser.switch("--stop-on-stdin-eof", help=text)
+    parser.switch("--json", help="print the last statistics as JSON in place of the summary")
+
+
+def read_config(arguments: argparse.Namespace, **more: Any) -> Config:
+    """The Config that the arguments give, with `more` of its fields. Raises UsageError."""
+    values = {name: getattr(arguments, name) for name in _DECLARED if hasattr(arguments, name)}
+    values["stats_token"] = read_token(arguments.stats_token_file)
+    try:
+        config = Config(**values | more)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if arguments.dashboard and arguments.stop_on_stdin_eof:
+        raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
+    return config
+
+
+def run_server(
+    server: ZoneServer, arguments: argparse.Namespace, restart: Restart, reload: Reload | None = None
+) -> int:
+    """Runs a server until it stops; returns the exit code."""
+    loop_name, factory = loop_factory(arguments.loop)
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(serve(server, loop_name, arguments, restart, reload))
