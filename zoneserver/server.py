@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
-import os
 import socket
 import time
 from typing import Any, Self
 
 from zoneserver.admin.documents import documents
+from zoneserver.admin.figures import counted, of_gateway, of_process
 from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.port import AdminPort
@@ -35,8 +34,7 @@ from zoneserver.support.errors import CannotStartError
 from zoneserver.support.event_loop import run_in_turns
 from zoneserver.support.format import format_address
 from zoneserver.support.host import is_loopback
-from zoneserver.support.logs import lines_dropped
-from zoneserver.support.process import raise_open_files, rss_bytes
+from zoneserver.support.process import raise_open_files
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
 from zoneserver.zone.link import Command, Requests
@@ -353,33 +351,20 @@ class ZoneServer:
         """The present state of every part."""
         gateway, zone, ticks = self.gateway, self.ticked, self.tick_loop
         replay = dict(zone.replay)
-        # Numbers by code are copied, since the originals go on counting.
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
-        counters = gateway.counters, zone.counters, store, journal
-        counted: dict[str, Any] = {
-            name: dict(value) if isinstance(value, dict) else value
-            for name, value in itertools.chain(*(vars(each).items() for each in counters))
-        }
-        counted["deflate_seconds_total"] = round(gateway.counters.deflate_seconds_total, 6)
+        figures = counted(gateway.counters, zone.counters, store, journal) | of_gateway(gateway) | of_process()
+        # The players of a replay have no connections.
+        figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
-            **counted,
+            **figures,
             schema=STATS_SCHEMA,
-            time_unix_s=round(time.time(), 3),
-            pid=os.getpid(),
             game=zone.info.name,
             ctl=self.control_path,
             loop=type(self.loop).__module__.partition(".")[0],
             uptime_s=round(time.monotonic() - self._started, 3),
-            players=int(replay.get("players", gateway.players_count)),
-            players_peak=gateway.players_peak,
             players_max=self.players_max,
             parked=zone.parked,
-            watchers=gateway.watchers_count,
-            connections=gateway.connections,
-            handshaking=len(gateway.pending),
-            behind=gateway.broadcaster.behind,
-            queued_bytes=gateway.broadcaster.queued_bytes,
             tick=zone.world.tick,
             epoch=self.epoch,
             tick_due_monotonic_s=round(ticks.ticker.due, 6),
@@ -387,18 +372,12 @@ class ZoneServer:
             dilation=round(ticks.ticker.dilation, 3),
             ticks_total=ticks.ticks_total,
             ticks_skipped_total=ticks.ticker.skipped_total,
-            snapshots_total=gateway.history.snapshots_total,
             overruns_total=ticks.overruns_total,
             replay=replay,
-            frame_bytes=gateway.broadcaster.frame_bytes,
             store_unsaved=0 if self._store is None else len(self._store.pending),
-            addresses=len(gateway.pending.address_limits),
-            log_lines_dropped_total=lines_dropped(),
             tick_ms=ticks.times.tick_ms(),
             phases_ms=ticks.times.phases_ms(),
             cpu_percent=round(ticks.cpu_percent, 1),
-            cpu_seconds_total=round(time.process_time(), 3),
-            rss_bytes=rss_bytes(),
         )
 
     def _watched_stats(self) -> Stats:

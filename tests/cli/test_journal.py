@@ -67,7 +67,7 @@ def test_check_of_a_whole_journal_succeeds_with_a_torn_end_too(
     path.write_bytes(path.read_bytes()[:-1])
     (directory / "000000000008.zlog").write_bytes(b"ZONE")
     assert main(["journal", "check", str(directory)]) == 0
-    assert "70 bytes at the end are no whole tick" in capsys.readouterr().out
+    assert "71 bytes at the end are no whole tick" in capsys.readouterr().out
 
 
 def test_check_names_each_broken_place(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +93,7 @@ def test_cut_takes_a_torn_end_off(directory: Path, capsys: pytest.CaptureFixture
     path = last_segment(directory)
     path.write_bytes(path.read_bytes()[:-1])
     assert main(["journal", "cut", str(directory)]) == 0
-    assert capsys.readouterr().out == f"cut 66 bytes off the end of {path}\nthe journal ends at tick 7\n"
+    assert capsys.readouterr().out == f"cut 67 bytes off the end of {path}\nthe journal ends at tick 7\n"
     assert main(["journal", "cut", str(directory)]) == 0
     assert capsys.readouterr().out == "no end is torn\nthe journal ends at tick 7\n"
 

@@ -70,7 +70,7 @@ async def test_watchers_see_the_recorded_states_through_seeks_in_both_directions
     yard: RecordedYard, open_server: OpenServer
 ) -> None:
     server = await open_server(replay_of(yard, speed=20.0), hz=HZ)
-    desk = Desk(server.link, server.gateway, server.loop, server.request_stop)
+    desk = Desk(server.link, server.gateway, server.loop, server)
 
     def state() -> bytes:
         return zone.replica.world.snapshot().encode()
