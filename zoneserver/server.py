@@ -15,9 +15,10 @@ from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
-from zoneserver.config import Config, check_exposure, check_secret
+from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
+from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.gateway.session import Session
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recorder import Recorder
@@ -32,7 +33,6 @@ from zoneserver.store.unsaved import write_unsaved
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.event_loop import run_in_turns
-from zoneserver.support.format import format_address
 from zoneserver.support.host import is_loopback
 from zoneserver.support.process import raise_open_files
 from zoneserver.tick_loop import TickLoop
@@ -135,31 +135,20 @@ class ZoneServer:
             self._warn_of_certificate()
         with contextlib.ExitStack() as unless_started:
             # Both ports are bound first, so that nothing has started when one of them is taken.
-            player_sockets = self.sockets or tcp.bind_all(config.host, config.port, config.limits)
-            for player_socket in player_sockets:
-                unless_started.enter_context(player_socket)
-            for player_socket in self.sockets:
-                check_exposure(config, player_socket.getsockname()[0])
-                tcp.set_limits(player_socket, config.limits)
-            admin_socket = None
-            if config.stats_port is not None:
-                admin_socket = self.stats_socket or _bind_admin(config.stats_host, config.stats_port)
-                unless_started.enter_context(admin_socket)
+            self.ports = ports = Ports(config, self.sockets, self.stats_socket)
+            unless_started.callback(ports.close)
             if config.store != "":
                 self._store = await Store.open(config.store)
                 unless_started.callback(self._store.abandon)
             if config.journal:
                 self._journal = Journal.open(config.journal, sync=config.journal_sync, keep=config.journal_keep)
                 unless_started.callback(self._journal.close)
-            self._assemble(len(player_sockets), await self._make_zone())
-            self.port = player_sockets[0].getsockname()[1]
-            self.addresses = [format_address(*sock.getsockname()[:2]) for sock in player_sockets]
-            """Where players connect: address and port of each listening socket, as text."""
-            self.stats_port = admin_socket.getsockname()[1] if admin_socket else None
-            for player_socket in player_sockets:
+            self._assemble(len(ports.players), await self._make_zone())
+            self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
+            for player_socket in ports.players:
                 self._listen(player_socket)
-            if admin_socket is not None:
-                self._listen_admin(admin_socket)
+            if ports.statistics is not None:
+                self._listen_admin(ports.statistics)
             unless_started.pop_all()
         self.tick_loop.start()
         self._reporter.start()
@@ -287,12 +276,6 @@ class ZoneServer:
         """Whether the server keeps a journal, so that a later start can go on where it ended."""
         return self.config.journal != ""
 
-    def share_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
-        """Second descriptors of the listening sockets, of players and of the admin port. `stop` leaves them open, and
-        connections wait there to be accepted."""
-        shared = [listener.share() for listener in self._listeners]
-        return (shared[:-1], shared[-1]) if self._admin is not None else (shared, None)
-
     async def stop(self) -> None:
         """Stops accepting, runs a last tick, and calls `on_leave` for every player who does not stay in, and `on_stop`.
         Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
@@ -388,11 +371,3 @@ class ZoneServer:
     def _is_healthy(self) -> bool:
         late = self.loop.time() - self.tick_loop.ticker.due
         return late < 1.0 and not self._stopping.is_set()
-
-
-def _bind_admin(host: str, port: int) -> socket.socket:
-    try:
-        return tcp.bind(host, port)
-    except OSError as error:
-        text = f"cannot listen on {format_address(host, port)} for statistics: {error.strerror or error}"
-        raise OSError(error.errno, text, host) from None

@@ -212,9 +212,10 @@ class ListeningServer:
         self.config = Config(**settings)
         self.sockets: list[socket.socket] = []
         self.stats_socket: socket.socket | None = None
+        self.ports = self
         self._shared = players, statistics
 
-    def share_sockets(self) -> tuple[list[socket.socket], socket.socket | None]:
+    def share(self) -> tuple[list[socket.socket], socket.socket | None]:
         return self._shared
 
 

@@ -139,7 +139,7 @@ class Restart:
 
     def keep_sockets(self) -> None:
         """Keeps the listening sockets of the server open. Called before the server stops."""
-        players, statistics = self._server.share_sockets()
+        players, statistics = self._server.ports.share()
         names = self._given or [self._name_of_players()] * len(players)
         self._sockets = list(zip(names, players, strict=True))
         if statistics is not None:

@@ -36,8 +36,8 @@ BUILT_IN = {
     "players": ("players [--json]", "list the players: name, slot, address, time, bytes that wait"),
     "save": ("save", "save all players now"),
     "stop": (
-        "stop [--drain] [--in 5m] [TEXT] | stop --keep | stop --cancel",
-        "stop the server, and tell the players before; --keep: they stay in over the next start",
+        "stop [--drain|--keep|--cancel] [--in 5m] [TEXT]",
+        "stop the server; --drain: when all have left, --keep: players stay in over the next start",
     ),
     "restart": ("restart", "check the code as it is now, and start it; the players stay in"),
     "help": ("help", "list the commands"),

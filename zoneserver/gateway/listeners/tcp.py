@@ -124,10 +124,6 @@ class Listener:
         self._is_closed = False
         self._watch()
 
-    def share(self) -> socket.socket:
-        """Another descriptor of the listening socket, which `close` leaves open."""
-        return self._sock.dup()
-
     def close(self) -> None:
         """Stops accepting."""
         self._is_closed = True
