@@ -52,7 +52,9 @@ def test_descriptor_that_does_not_listen_is_named(monkeypatch: pytest.MonkeyPatc
 HANDING_OVER = """\
 import os, socket, sys
 from zoneserver.support.systemd import hand_over
+lowest = os.dup(0)
 socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+os.close(lowest)
 named = [("b", socks[1]), ("a", socks[3]), ("", socks[0])]
 print(*[(name, sock.getsockname()[1]) for name, sock in named], flush=True)
 hand_over(named)
