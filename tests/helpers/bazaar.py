@@ -163,7 +163,8 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
             for _ in range(chance.choice((0, 1, 2)) if ref in sessions else 0):
                 requests.actions.append(_packet(chance, ref, sessions[ref], seqs))
         if chance.random() < 0.1:
-            words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob"))
+            stops = ("stop --drain", "stop --cancel", "stop --cancel")
+            words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob", *stops))
             requests.commands.append(Command(tick, tuple(words.split())))
         made.append(TickInput(tick, 1_000.0 + tick / HZ, chance.choice((100, 100, 80)), requests))
     return made
