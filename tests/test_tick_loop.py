@@ -153,7 +153,7 @@ async def test_loop_that_a_rule_stalls_is_logged_with_the_place(
 async def test_stop_runs_a_last_tick_and_calls_on_leave_and_on_stop(open_server: OpenServer, connect: Connect) -> None:
     noted: list[str] = []
 
-    class Saving(Plaza):
+    class Noting(Plaza):
         def on_leave(self, player: Player) -> None:
             noted.append(f"{player.name} leaves")
 
@@ -161,21 +161,21 @@ async def test_stop_runs_a_last_tick_and_calls_on_leave_and_on_stop(open_server:
             noted.append("stop")
 
         @action
-        def save(self, player: Player) -> None:
-            noted.append(f"{player.name} saves")
+        def nod(self, player: Player) -> None:
+            noted.append(f"{player.name} nods")
 
-    server = await open_server(Saving, hz=1)
+    server = await open_server(Noting, hz=1)
     client = await connect(server.port)
     await client.hello("ann")
     await client.welcomed()
-    await client.say(Act(1, [("save",)]))
+    await client.say(Act(1, [("nod",)]))
     # Nothing but the last tick reads the action: the next one is due a second from now.
     await until(lambda: server.gateway.has_actions)
     await server.stop()
     await server.stop()
-    assert noted == ["ann saves", "ann leaves", "stop"]
+    assert noted == ["ann nods", "ann leaves", "stop"]
     tick = await client.read_a(Tick)
-    assert [event[2] for event in tick.events] == ["save"]
+    assert [event[2] for event in tick.events] == ["nod"]
     assert (await client.read_a(Bye)).code == "SERVER_STOPPING"
 
 

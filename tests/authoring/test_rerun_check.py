@@ -8,11 +8,19 @@ from typing import Any, ClassVar
 import pytest
 from helpers.bazaar import Bazaar
 
-from zoneserver.authoring.rerun_check import RERUN_TICKS, rerun_problems, rerun_trial
+from zoneserver.authoring import rerun_check
+from zoneserver.authoring.rerun_check import rerun_problems, rerun_trial
 from zoneserver.cli import main as cli
 from zoneserver.journal.values import Checkpoint, RecordedTick
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.rules import Player, Rules, action
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute takes 400 ticks."""
+    monkeypatch.setattr(rerun_check, "RERUN_TICKS", 400)
+    monkeypatch.setattr(rerun_check, "_CHECKPOINT_TICKS", 100)
 
 
 def problems_of(game: type[Rules]) -> list[str]:
@@ -63,21 +71,21 @@ def test_game_that_runs_again_has_no_problem() -> None:
     with Watchdog(lambda *_: None, 50) as watchdog:
         trial = rerun_trial(Calm, watchdog)
         assert rerun_problems(Calm, trial, watchdog) == []
-    assert sum(isinstance(entry, RecordedTick) for entry in trial.entries) == RERUN_TICKS
-    assert sum(isinstance(entry, Checkpoint) for entry in trial.entries) > 5
+    assert sum(isinstance(entry, RecordedTick) for entry in trial.entries) == 400
+    assert sum(isinstance(entry, Checkpoint) for entry in trial.entries) == 5
     resumed = [entry.resumed for entry in trial.entries if isinstance(entry, RecordedTick) and entry.resumed]
-    assert len(resumed) > 5
+    assert len(resumed) > 2
 
 
 def test_state_outside_of_the_game_is_found() -> None:
     (problem,) = problems_of(Counting)
-    assert problem.startswith("tick 1: event 1: calls(1) of the game in the journal, calls(1201) of the game in the re")
+    assert problem.startswith("tick 1: event 1: calls(1) of the game in the journal, calls(401) of the game in the re")
     assert "as on the class" in problem
 
 
 def test_state_that_save_leaves_out_is_found() -> None:
     (problem,) = problems_of(Forgetful)
-    assert "began with the checkpoint of tick 150: save() has left out what made the difference" in problem
+    assert "began with the checkpoint of tick 100: save() has left out what made the difference" in problem
 
 
 def test_timer_that_no_checkpoint_holds_is_named_with_its_line() -> None:
@@ -89,4 +97,4 @@ def test_timer_that_no_checkpoint_holds_is_named_with_its_line() -> None:
 @pytest.mark.parametrize("options", [[], ["--rerun"]])
 def test_check_runs_a_minute_again_if_it_is_asked_to(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "zoneserver.games.tag:Tag", *options]) == 0
-    assert ("re-run   1,200 ticks, from the start" in capsys.readouterr().out) == bool(options)
+    assert ("re-run   400 ticks, from the start" in capsys.readouterr().out) == bool(options)

@@ -152,7 +152,7 @@ def test_ban_refuses_the_name_until_unban(run: Run, opened: list[Server | Player
     server = run()
     path, ann = path_of(server), joined(server, "ann", opened)
     code, text = ask(path, ["ban", "ann", "--for", "1h", "go away"])
-    assert (code, text) == (0, "ann is banned for 1h; a restart of the server forgets the ban")
+    assert (code, text) == (0, "ann is banned for 1h; a restart without a journal forgets the ban")
     bye = ann.read_until(Bye)
     assert (str(bye.code), bye.text) == ("BANNED", "go away")
     again = server.player("ann")

@@ -122,6 +122,10 @@ class Bazaar(Rules):
         self.prowling.cancel()
         self.prowling = self.every(ticks=self.random.randint(1, 4), callback=self.prowl)
 
+    @action
+    def trip(self, player: Player) -> None:
+        player["luck"] = self.random.randint(0, 9) // 0
+
     @action(private=True)
     def purse(self, player: Player) -> int:
         return player["gold"]
@@ -159,7 +163,8 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
             for _ in range(chance.choice((0, 1, 2)) if ref in sessions else 0):
                 requests.actions.append(_packet(chance, ref, sessions[ref], seqs))
         if chance.random() < 0.1:
-            words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob"))
+            stops = ("stop --drain", "stop --cancel", "stop --cancel")
+            words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob", *stops))
             requests.commands.append(Command(tick, tuple(words.split())))
         made.append(TickInput(tick, 1_000.0 + tick / HZ, chance.choice((100, 100, 80)), requests))
     return made
@@ -168,7 +173,7 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
 def _packet(chance: random.Random, ref: int, name: str, seqs: dict[str, int]) -> Actions:
     actions: list[tuple[Any, ...]] = []
     for _ in range(chance.choice((1, 1, 2, 3))):
-        kind = chance.choice(("walk", "buy", "rob", "cry", "purse", "nonsense"))
+        kind = chance.choice(("walk", "buy", "rob", "cry", "trip", "purse", "nonsense"))
         arguments = {
             "walk": (chance.randint(-9, 9), chance.randint(-9, 9)),
             "rob": (chance.randint(0, 4),),

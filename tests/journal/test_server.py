@@ -117,6 +117,20 @@ async def test_clean_stop_lets_all_leave_and_a_second_start_goes_on(
     assert noted == ["ann leaves", "stop", "ann leaves"], "the second start has run the leave again"
 
 
+async def test_saves_on_their_way_when_the_server_died_reach_the_store(
+    open_server: OpenServer, connect: Connect, tmp_path: Path
+) -> None:
+    first = await open_server(Purse, hz=100, journal=str(tmp_path / "journal"), store=MemoryStore(), drain_seconds=0.1)
+    client = await connect(first.port)
+    await client.hello("ann")
+    await client.welcomed()
+    client.sock.close()
+    await until(lambda: not first.zone.rules.players)
+    store = MemoryStore()
+    await open_server(Purse, hz=100, journal=str(killed(tmp_path / "journal")), store=store)
+    await until(lambda: store.load("ann") == '{"gold":0}')
+
+
 # --- Journals that fail ---------------------------------------------------------------------------
 
 

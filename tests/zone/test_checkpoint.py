@@ -49,7 +49,7 @@ def copy_of(zone: Zone, rules: Rules | None = None) -> Zone:
     return copy
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.integers(1, 60))
 def test_restored_zone_goes_on_as_the_first_one_for_ever(seed: int, ticks: int) -> None:
     zone = zone_of()

@@ -248,7 +248,7 @@ def test_ban_ends_the_session_and_refuses_the_name_until_it_is_over() -> None:
     desk = Desk()
     assert desk.ask("ban", "ann", "--for", "1h", "go", "away") == (
         True,
-        "ann is banned for 1h; a restart of the server forgets the ban",
+        "ann is banned for 1h; a restart without a journal forgets the ban",
     )
     [ended] = desk.output.ended
     assert (ended.reason, ended.text) == (CloseReason.BANNED, "go away")

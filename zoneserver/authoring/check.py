@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.dry_run import PLAYERS, TICKS, Trial, digests_elsewhere, run_trial
-from zoneserver.authoring.rerun_check import RERUN_TICKS, rerun_problems, rerun_trial
+from zoneserver.authoring.rerun_check import rerun_problems, rerun_trial
 from zoneserver.protocol.codes import RefusalCode
 from zoneserver.support.errors import GameError
 from zoneserver.support.watchdog import Watchdog
@@ -117,15 +117,15 @@ def check_game(
             result.problems.append(f"rules raised {trial.failures_total} times in total")
     result.problems += _difference(trial, target, settings or {})
     if longer is not None:
-        result.has += _headed("re-run", _rerun_lines(game))
+        result.has += _headed("re-run", _rerun_lines(game, len(longer.digests)))
         result.problems += rerun_faults or _difference(longer, target, settings or {})
     return result
 
 
-def _rerun_lines(game: type[Rules]) -> list[str]:
+def _rerun_lines(game: type[Rules], ticks: int) -> list[str]:
     if can_save(game):
-        return [f"{RERUN_TICKS:,} ticks, from the start and from checkpoints"]
-    return [f"{RERUN_TICKS:,} ticks, from the start", "without save() and load(value) a restart runs all ticks again"]
+        return [f"{ticks:,} ticks, from the start and from checkpoints"]
+    return [f"{ticks:,} ticks, from the start", "without save() and load(value) a restart runs all ticks again"]
 
 
 def _describe(parameters: Sequence[Parameter], is_private: bool = False) -> str:

@@ -72,9 +72,11 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
                 tls=config.tls_cert is not None,
                 tickets=bool(config.secret),
                 store=shown_target(config.store),
+                journal=config.journal,
             ),
         )
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
+    saved += f", recorded in {config.journal}" if config.journal else ""
     game, replay = server.link.info.name, server.ticked.replay
     where = f"{' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}"
     lines = [

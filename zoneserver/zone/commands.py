@@ -148,7 +148,7 @@ class Commands:
         if ref is not None:
             self._end(ref, CloseReason.BANNED, text)
         until = "until it is lifted (unban)" if duration is None else f"for {exact_duration(seconds)}"
-        return f"{name} is banned {until}; a restart of the server forgets the ban"
+        return f"{name} is banned {until}; a restart without a journal forgets the ban"
 
     def _unban(self, words: Sequence[str]) -> str:
         if len(words) != 1:

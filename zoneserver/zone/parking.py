@@ -101,6 +101,8 @@ class Parking:
         oldest = 0 if ref in self._until else tick - self._unnoticed_ticks
         while len(kept) > _MESSAGES_MAX or kept[0][0] < oldest:
             kept.popleft()
+        if not isinstance(message, bytes):
+            return
         size = 0
         for number, (_, each) in enumerate(reversed(kept)):
             size += len(each) if isinstance(each, bytes) else 0
