@@ -278,7 +278,9 @@ async def test_actions_of_a_longer_absence_are_refused_and_those_before_it_are_n
             await zone.done(seqs[0])
         place.relay.is_closed = False
         assert await zone.done(before) is True
-        assert await zone.done(zone.act("count", 20)) is True
+        after = zone.act("count", 20)
+        assert after == seqs[-1] + 1
+        assert await zone.done(after) is True
         assert place.rules.done == [1, 20]
         updates = await returned(zone)
         assert sorted(refusal.seq for refusal in updates[-1].refused) == seqs
