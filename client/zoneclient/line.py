@@ -16,10 +16,9 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye, Welcome
 from zoneserver.support.format import format_address
 
-__all__ = ["Line"]
+__all__ = ["AWAY_SECONDS_MAX", "BUSY", "DROPS", "Line", "pause"]
 
-# After these codes a client may come back to its player.
-_DROPS = frozenset(
+DROPS = frozenset(
     {
         CloseReason.CONNECTION_LOST,
         CloseReason.SLOW_CONSUMER,
@@ -28,8 +27,9 @@ _DROPS = frozenset(
         CloseReason.SERVER_RESTARTING,
     }
 )
-# After these, too, an attempt to come back is followed by another one.
-_BUSY = frozenset({CloseReason.SERVER_FULL, CloseReason.TOO_MANY_CONNECTIONS, CloseReason.HANDSHAKE_TIMEOUT})
+"""After these codes a client may come back to its player."""
+BUSY = frozenset({CloseReason.SERVER_FULL, CloseReason.TOO_MANY_CONNECTIONS, CloseReason.HANDSHAKE_TIMEOUT})
+"""After these codes, too, an attempt to come back is followed by another one."""
 # The longest time before the first attempt and before a later one: it doubles with each. All are random, so that a
 # crowd does not come back at once.
 _FIRST_SECONDS = 0.2
@@ -57,9 +57,9 @@ class Line:
         """The newest tick that the program has the state of."""
         self.on_drop: Callable[[Bye], None] = lambda _: None
         """Called with the reason when the connection is lost and the client tries to come back."""
-        self.drops: frozenset[str] = _DROPS
+        self.drops: frozenset[str] = DROPS
         """The close codes after which the client comes back."""
-        self.pause: Callable[[int], Awaitable[None]] = _pause
+        self.pause: Callable[[int], Awaitable[None]] = pause
         """Waits before an attempt to come back, the first of which is 0."""
         self._host = host
         self._port = port
@@ -222,7 +222,7 @@ class Line:
                         receiver = await self._connected(returning)
                         break
                     except JoinRefusedError as error:
-                        if error.code not in self.drops | _BUSY:
+                        if error.code not in self.drops | BUSY:
                             raise
                         failure = error.text
                     except OSError as error:
@@ -241,5 +241,6 @@ class Line:
         return None if resume is None else Returning(resume.token, resume.epoch, self.tick if tick is None else tick)
 
 
-async def _pause(attempt: int) -> None:
+async def pause(attempt: int) -> None:
+    """Wait before an attempt to come back, the first of which is 0."""
     await asyncio.sleep(random.random() * min(_LAST_SECONDS, _FIRST_SECONDS * 2**attempt))

@@ -34,6 +34,19 @@ def test_target_is_checked_before_any_connection(
     assert "--yes-remote" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [[], ["--resume"]])
+def test_resume_is_a_setting_of_the_plan(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+
+    async def run(plan: Plan, _arguments: argparse.Namespace) -> int:
+        plans.append(plan)
+        return 0
+
+    monkeypatch.setattr(command, "_run", run)
+    assert command.main(arguments) == 0
+    assert [plan.resume for plan in plans] == [bool(arguments)]
+
+
 @pytest.mark.parametrize(
     ("host", "arguments", "asked"),
     [

@@ -65,7 +65,7 @@ def result_of(tally: Tally) -> dict[str, Any]:
 async def test_bots_that_drop_again_and_again_come_back_and_nothing_is_lost_or_doubled(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returns, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(line, "_FIRST_SECONDS", 0.05)
     tally = await run_swarm(await open_server(Plaza, hz=100), lambda tally: tally.resumed >= 15 and tally.resent >= 5)
     assert report.passed(result_of(tally)), result_of(tally)
     assert tally.drops >= tally.resumed == tally.away.total >= 15
@@ -84,7 +84,7 @@ async def test_bot_without_resume_does_not_come_back(open_server: OpenServer, mo
 async def test_bot_that_comes_back_too_late_fails_the_run(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returns.random, "random", lambda: 1.0)
+    monkeypatch.setattr(line.random, "random", lambda: 1.0)
     server = await open_server(Plaza, hz=100, resume_seconds=0.05)
     tally = await run_swarm(server, lambda tally: tally.closed_early == 2, bots=2)
     assert (tally.drops, tally.resumed, tally.resumes_failed, tally.closed_early) == (2, 0, 2, 2)
@@ -94,7 +94,7 @@ async def test_bot_that_comes_back_too_late_fails_the_run(
 
 
 async def test_bot_gives_up_when_the_server_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(returns, "RETURN_SECONDS", 0.2)
+    monkeypatch.setattr(returns, "AWAY_SECONDS_MAX", 0.2)
     monkeypatch.setattr(worker, "_DRAIN_SECONDS", 1.0)
     async with ZoneServer(Plaza, port=0, hz=100) as server:
         plan = {"mix": {"walker": 1}, "resume": True}

@@ -77,9 +77,8 @@ def _count_returns(zone: ZoneConnection, returns: Returns, number: int) -> None:
     """Have the drops and the returns of a client counted."""
     line, follow = zone._line, zone._update
 
-    def on_drop(*_: object) -> None:
-        assert line.receiver.bye is not None
-        returns.record_drop(number, line.receiver.bye)
+    def on_drop(bye: Bye) -> None:
+        returns.record_drop(number, bye)
 
     def on_return(receiver: Receiver) -> None:
         returns.record_return(number)

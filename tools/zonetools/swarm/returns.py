@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import Awaitable, Callable
+
+from zoneclient.line import AWAY_SECONDS_MAX, BUSY, DROPS, pause
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.measure.tally import Tally
 
-RETURN_SECONDS = 60.0
-"""How long a bot tries to come back."""
 _ANSWER_SECONDS = 10.0
-# The longest waits before an attempt: the first one, and the longest of all.
-_WAIT_SECONDS, _WAIT_SECONDS_MAX = 0.2, 5.0
-_DROPS = {
-    CloseReason.CONNECTION_LOST,
-    CloseReason.SLOW_CONSUMER,
-    CloseReason.INTERNAL_ERROR,
-    CloseReason.SERVER_STOPPING,
-    CloseReason.SERVER_RESTARTING,
-}
-_FULL = {CloseReason.SERVER_FULL, CloseReason.TOO_MANY_CONNECTIONS}
 
 
 class Returns:
@@ -59,7 +48,7 @@ class Returns:
 
     def take(self, bot: SwarmBot, bye: Bye) -> bool:
         """Whether a bot comes back after this end of its connection. If it does, the work has begun."""
-        if bye.code not in _DROPS or not bot.may_return or self._is_stopped:
+        if bye.code not in DROPS or not bot.may_return or self._is_stopped:
             return False
         self.record_drop(bot.number, bye)
         task = asyncio.create_task(self._bring_back(bot))
@@ -95,15 +84,15 @@ class Returns:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _bring_back(self, lost: SwarmBot) -> None:
-        deadline = time.monotonic() + RETURN_SECONDS
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
         for attempt in itertools.count():
-            await asyncio.sleep(random.random() * min(_WAIT_SECONDS_MAX, _WAIT_SECONDS * 2**attempt))
+            await pause(attempt)
             bot = lost.successor()
             bye = await self._try(bot)
             if bye is None:
                 await self._settle(bot)
                 return
-            if bye.code not in _DROPS | _FULL or time.monotonic() > deadline:
+            if bye.code not in DROPS | BUSY or time.monotonic() > deadline:
                 self._on_failed(lost, bye)
                 self.forget(lost.number, has_failed=True)
                 return

@@ -77,6 +77,12 @@ def test_progress_line_contains_all_values() -> None:
     )
 
 
+def test_progress_counts_drops_and_returns_if_there_are_any() -> None:
+    progress = Progress(joined=1_000, drops=3, resumed=2, measuring_for=12.3)
+    assert progress_line(progress, PLAN).endswith("0 duplicated, 3 drops, 2 came back")
+    assert shown(progress, width=100)[-1].endswith("0 duplicated, 3 drops, 2 came back")
+
+
 def test_display_without_terminal_prints_a_line_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     with Display(PLAN, enabled=True) as display:
         for tenth in range(120):
