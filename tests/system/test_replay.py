@@ -197,15 +197,17 @@ def test_command_plays_to_the_end_once(start: Start) -> None:
     assert json.loads(out)["replay"]["position_s"] == 5.0
 
 
-def test_command_takes_commands_until_it_is_interrupted(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_command_takes_commands_until_it_is_stopped(number: signal.Signals, start: Start, tmp_path: Path) -> None:
     ready, path = tmp_path / "ready", tmp_path / "ctl"
     process = start("--from", "-1s", "--ready-file", str(ready), "--ctl", str(path))
     until_true(ready.exists)
     assert ask(path, ["pause"]).code == 0
     assert ask(path, ["seek", "1s"]) == (0, "paused at 0:01 of 0:05, tick 20")
     assert ask(path, ["kick", "ann"]).code == 1
+    assert [ask(path, ["stop", *words]).code for words in (["--in", "1h"], ["--cancel"], ["--keep"])] == [0, 0, 1]
     assert "seek 1h05m|+30s|-30s|TICK " in ask(path, ["help"]).text
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "Traceback" in err) == (0, False), err
     assert out.startswith("uptime")

@@ -191,6 +191,8 @@ class ReplayZone:
     def _run(self, command: Command) -> tuple[bool, str]:
         """Carries out a command. Returns whether it was done, and a text."""
         name, *words = command.words
+        if name == "stop":
+            return True, ""  # The server does it: there is nobody whom the zone would have to turn away before.
         if name not in _COMMANDS:
             return False, f"this is a replay: it takes {', '.join(_COMMANDS)}, players, ban ADDRESS and stop"
         try:
