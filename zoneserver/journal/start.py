@@ -84,14 +84,15 @@ def _report(again: Restarted, directory: str | Path, seconds: float) -> None:
     about = fields(tick=tick, epoch=again.epoch, ticks_rerun=again.ticks, rerun_seconds=round(seconds, 3))
     ran = f"{again.ticks:,} of its ticks were run again in {seconds:.1f} s"
     if again.difference:
-        log.error("DIVERGED: %s", again.difference, extra=about | fields(difference=again.difference))
-        if again.is_other_code:
-            log.error("the game is not the one that wrote the journal: its code has changed", extra=about)
-        else:
-            log.error(
-                "the game is the one that wrote the journal: zoneserver check --rerun finds the cause", extra=about
-            )
-        log.error("players and things keep their places, and what the game knew besides begins anew (on_restore)")
+        # Changed code may do something else; equal code may not.
+        level, why = logging.WARNING, "the game is not the one that wrote the journal: its code has changed"
+        if not again.is_other_code:
+            level = logging.ERROR
+            why = "the game is the one that wrote the journal: zoneserver check --rerun finds the cause"
+        rest = "players and things keep their places, and what the game knew besides begins anew (on_restore)"
+        log.log(level, "DIVERGED: %s", again.difference, extra=about | fields(difference=again.difference))
+        for text in (why, rest):
+            log.log(level, "%s", text, extra=about)
     else:
         log.info("the journal %s ends at tick %d: %s, 0 differences", directory, tick, ran, extra=about)
     players = sum(map(attendance.parking.may_return, attendance.by_ref))
