@@ -285,7 +285,7 @@ class ZoneConnection:
         clock.tick_arrived(message.tick, dilation, arrived)
         for lost in self._outcomes.lost(message.tick):
             self._asked.pop(lost, None)
-        return Update(message.tick, dilation, joined, left, events, *self._private.take(), **rest)
+        return Update(message.tick, dilation, joined, left, events, *self._private.take(message.tick), **rest)
 
     async def _settle(self) -> None:
         """Wait for the fate of every action, and for the return of a client that is away. Another task may iterate

@@ -27,7 +27,7 @@ class PrivateMessages:
     >>> messages.expect_again()
     >>> messages.add(message, message.encode()), messages.add(message, message.encode())
     (False, True)
-    >>> refused, told, answered = messages.take()
+    >>> refused, told, answered = messages.take(7)
     >>> len(refused), len(told), len(answered)
     (0, 2, 0)
     """
@@ -38,6 +38,9 @@ class PrivateMessages:
         self._bytes = 0
         # The payloads that may come again.
         self._again: list[bytes] = []
+        # Those that an update handed out ahead of the frame of their tick: behind a return, all that was missed comes
+        # before the frames.
+        self._ahead: list[tuple[bytes, PrivateMessage]] = []
 
     def __len__(self) -> int:
         """How many messages wait."""
@@ -52,7 +55,7 @@ class PrivateMessages:
         self._bytes += MESSAGE_BYTES + len(payload)
         if self._bytes > _BYTES_MAX:
             count = len(self._messages)
-            self.take()
+            self._messages, self._bytes = [], 0
             raise ValueError(f"{count:,} refusals and private messages came without a frame")
         return True
 
@@ -62,12 +65,14 @@ class PrivateMessages:
             self._messages.append((b"", refusal))
 
     def expect_again(self) -> None:
-        """The client has come back: until the next update the messages that wait come again."""
-        self._again = [payload for payload, _ in self._messages]
+        """The client has come back: until the next update all messages come again that are of later ticks than that of
+        the last update."""
+        self._again = [payload for payload, _ in (*self._ahead, *self._messages)]
 
-    def take(self) -> tuple[list[Refusal], list[Told], list[Answered]]:
-        """Return the messages of the next update."""
+    def take(self, tick: int) -> tuple[list[Refusal], list[Told], list[Answered]]:
+        """Return the messages of the update of this tick."""
         messages = [message for _, message in self._messages]
+        self._ahead = [each for each in (*self._ahead, *self._messages) if each[1].tick > tick]
         self._messages, self._again, self._bytes = [], [], 0
         return (
             [message for message in messages if isinstance(message, Refusal)],
