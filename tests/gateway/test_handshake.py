@@ -142,3 +142,14 @@ async def test_crowd_that_is_let_in_bit_by_bit_is_not_ended(open_gateway: OpenGa
     node.tick(60)
     assert node.gateway.players_count == 30
     assert node.gateway.counters.closes == {}
+
+
+async def test_join_is_not_late_because_the_ticks_of_the_zone_begin_high(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, max_players=10, limits=Limits(joins_per_second=1))
+    node.zone.world.tick = 5_000  # as after a restart
+    clients = [await node.connect() for _ in range(2)]
+    for name, client in zip(("ann", "bob"), clients, strict=True):
+        await node.greet(client, name)
+    for client in clients:
+        node.tick()
+        await client.welcomed()

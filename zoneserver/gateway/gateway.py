@@ -260,7 +260,7 @@ class Gateway:
         resume = hello if isinstance(hello, Resume) else None
         player = Player(next(self._refs), session, hello.name, guard, form, token, resume)
         self._players[player.ref] = session.context = player
-        self.pending.join(session, self.broadcaster.tick)
+        self.pending.join(session)
         self._requests.joins.append(player.request_to_join(hello))
 
     def _tell(self, session: Session, payload: bytes) -> None:
@@ -321,7 +321,7 @@ class Gateway:
         self.broadcaster.send(output.records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
         self._welcome(output, joined)
-        self.pending.expire(self._now, output.tick)
+        self.pending.expire(self._now)
         if output.tick % self._expire_ticks == 0:
             self.broadcaster.expire(self._now)
         held, self._held = self._held, set()

@@ -53,6 +53,8 @@ class PendingConnections:
         # The tick by which the zone must have let each joining player in, the earliest first. It counts ticks, since
         # time dilates under load. A crowd that fills the zone may join at once, and comes in bit by bit.
         self._joining: dict[Session, int] = {}
+        # The ticks since the start of the gateway. The zone's own may begin anywhere, and a replay jumps.
+        self._ticks = 0
         joins_per_tick = max(1, config.limits.joins_per_second // config.hz)
         handshake_ticks = math.ceil(config.limits.handshake_seconds * config.hz)
         self._joining_ticks = handshake_ticks + config.max_players // joins_per_tick
@@ -131,10 +133,10 @@ class PendingConnections:
             self._counted[session] = False
             self.address_limits.greeted(session.host, session)
 
-    def join(self, session: Session, tick: int) -> None:
-        """The session said HELLO after this tick, and its player waits for the zone to let them in."""
+    def join(self, session: Session) -> None:
+        """The session said HELLO, and its player waits for the zone to let them in."""
         self._greeted(session)
-        self._joining[session] = tick + self._joining_ticks
+        self._joining[session] = self._ticks + self._joining_ticks
 
     def gone(self, session: Session, now: float) -> None:
         """The session's connection is gone."""
@@ -142,11 +144,13 @@ class PendingConnections:
         if self._counted.pop(session, None) is not None:
             self.address_limits.gone(session.host, now)
 
-    def expire(self, now: float, tick: int) -> None:
-        """Ends connections whose HELLO is late, and those whose join the zone has not answered in time."""
+    def expire(self, now: float) -> None:
+        """Ends connections whose HELLO is late, and those whose join the zone has not answered in time. Called once per
+        tick."""
+        self._ticks += 1
         while self._joining:
             session, last = next(iter(self._joining.items()))
-            if last >= tick:
+            if last >= self._ticks:
                 break
             session.end(CloseReason.INTERNAL_ERROR, "the zone did not answer the request to join")
         while self._handshaking:
