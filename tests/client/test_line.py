@@ -23,8 +23,6 @@ from zoneserver import Player, Refused, Rules, action
 from zoneserver.server import ZoneServer
 
 HOST = "127.0.0.1"
-# A return whose WELCOME is lost has used up its token. The WELCOME of this game is shorter.
-CUT_MIN = 200
 
 
 class Counting(Rules):
@@ -182,8 +180,8 @@ async def test_actions_around_a_drop_happen_once_with_their_fates(open_place: Op
 @given(
     st.lists(
         st.one_of(
-            st.builds(Cut, st.just(False), st.integers(CUT_MIN, 3000)),
-            st.builds(Cut, st.just(True), st.integers(1, 40) | st.integers(100, 1000)),
+            st.builds(Cut, st.just(False), st.integers(1, 300) | st.integers(1, 3000)),
+            st.builds(Cut, st.just(True), st.integers(1, 100) | st.integers(1, 1000)),
         ),
         min_size=1,
         max_size=4,
