@@ -23,8 +23,6 @@ from zoneserver import Player, Refused, Rules, action
 from zoneserver.server import ZoneServer
 
 HOST = "127.0.0.1"
-# A return whose WELCOME is lost has used up its token. The WELCOME of this game is shorter.
-CUT_MIN = 200
 
 
 class Counting(Rules):
@@ -50,6 +48,9 @@ class Counting(Rules):
 
     def on_drop(self, player: Player) -> None:
         self.calls.append("drop")
+
+    def on_join(self, player: Player) -> None:
+        player.tell("greeted", 0)
 
     def on_resume(self, player: Player) -> None:
         self.calls.append("resume")
@@ -97,8 +98,8 @@ OpenPlace = Callable[..., Awaitable[Place]]
 
 @pytest.fixture
 def open_place(cleanup: contextlib.AsyncExitStack, open_server: OpenServer) -> OpenPlace:
-    async def open_place(cuts: list[Cut] | None = None, **settings: Any) -> Place:
-        server = await open_server(Counting, **{"hz": 100} | settings)
+    async def open_place(cuts: list[Cut] | None = None, rules: type[Counting] = Counting, **settings: Any) -> Place:
+        server = await open_server(rules, **{"hz": 100} | settings)
         return Place(server, await Relay(server.port, cuts).open(cleanup))
 
     return open_place
@@ -117,8 +118,8 @@ def ticks_told(updates: list[client.Update]) -> list[int]:
     return [event.values[0] for update in updates for event in update.events if event.kind == "tick"]
 
 
-def told(updates: list[client.Update]) -> list[int]:
-    return [each.values[0] for update in updates for each in update.told]
+def told(updates: list[client.Update], kind: str = "counted") -> list[int]:
+    return [each.values[0] for update in updates for each in update.told if each.kind == kind]
 
 
 def answered(updates: list[client.Update]) -> list[int]:
@@ -182,8 +183,8 @@ async def test_actions_around_a_drop_happen_once_with_their_fates(open_place: Op
 @given(
     st.lists(
         st.one_of(
-            st.builds(Cut, st.just(False), st.integers(CUT_MIN, 3000)),
-            st.builds(Cut, st.just(True), st.integers(1, 40) | st.integers(100, 1000)),
+            st.builds(Cut, st.just(False), st.integers(1, 300) | st.integers(1, 3000)),
+            st.builds(Cut, st.just(True), st.integers(1, 100) | st.integers(1, 1000)),
         ),
         min_size=1,
         max_size=4,
@@ -363,6 +364,30 @@ async def test_watcher_joins_again(open_place: OpenPlace) -> None:
         back = (await returned(zone))[-1]
         assert (zone.slot, back.resynced) == (None, True)
         assert 0 < back.missed <= back.tick - first.tick
+
+
+@pytest.mark.parametrize("after_bytes", range(80, 130, 5))
+async def test_what_is_told_to_a_newcomer_outlives_a_cut_behind_the_snapshot(
+    open_place: OpenPlace, after_bytes: int
+) -> None:
+    place = await open_place([Cut(False, after_bytes)])
+    with contextlib.suppress(client.JoinRefusedError):  # The cut may come before the WELCOME is whole.
+        async with place.join(whole=True) as zone:
+            assert told(await returned(zone), "greeted") == [0]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_client_that_takes_a_player_over_is_told_and_may_act(open_place: OpenPlace, resume: bool) -> None:
+    class Welcoming(Counting):
+        def on_resume(self, player: Player) -> None:
+            player.tell("welcomed", player.slot)
+
+    place = await open_place(rules=Welcoming)
+    async with place.join(leave_timeout=0) as zone:
+        assert all([await zone.done(zone.act("count", number)) for number in range(3)])
+        async with place.join(resume=resume) as other:
+            assert told([await anext(other), await anext(other)], "welcomed") == [other.slot]
+            assert await other.done(other.act("count", 3)) is True
 
 
 # --- Leaving while away ---------------------------------------------------------------------------

@@ -333,7 +333,8 @@ class Gateway:
         before, player = self._players.get(former), self._players.get(ref)
         guard = self.parked.take(former) if before is None else before.guard
         if player is not None:
-            player.seq = seq
+            # WELCOME tells the sequence only to a client that may come back. Another one begins with 1.
+            player.seq = seq if player.token else 0
             player.guard = guard or player.guard
 
     def _welcome(self, output: TickOutput, joined: Mapping[int, int | None]) -> None:

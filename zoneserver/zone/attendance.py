@@ -114,8 +114,14 @@ class Attendance:
             player = self.by_ref.get(ref)
             if player is not None:  # None if the player has left again.
                 back.append(Resumed(ref, player.slot, player._seq, former))
-                missed += [(ref, payload) for payload in self.parking.since(ref, has_tick)]
+                if has_tick < self._tick:
+                    missed += [(ref, payload) for payload in self.parking.since(ref, has_tick)]
         return joined, back, ended, missed
+
+    def newcomers(self) -> set[int]:
+        """The players who get the SNAPSHOT of this tick ahead of what they are told in it."""
+        taken_over = {ref for ref, (_, has_tick) in self._resumed.items() if has_tick == self._tick}
+        return taken_over | {ref for ref, _ in self._joined}
 
     # --- Leaving ----------------------------------------------------------------------------------
 

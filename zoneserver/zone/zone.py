@@ -216,12 +216,13 @@ class Zone:
         # Messages to a player who has left are dropped.
         told = [(ref, payload) for ref, payload in self._frame.told if ref in self._by_ref]
         refused, self._refused = self._refused, []
+        newcomers = self.attendance.newcomers()
         if self._parking.grace_ticks:
-            self._keep(told, refused)
+            self._keep(told, refused, newcomers)
         joined, resumed, ended, missed = self.attendance.take()
         if resumed:
             # What those who came back have missed includes this tick.
-            back = {each.ref for each in resumed}
+            back = {each.ref for each in resumed} - newcomers
             told = [each for each in told if each[0] not in back] + missed
             refused = [each for each in refused if each.ref not in back]
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
@@ -230,12 +231,12 @@ class Zone:
         outcome = joined, ended, refused, told, self._saves.take(), results, resumed
         return TickOutput(world.tick, frame, records, *outcome)
 
-    def _keep(self, told: Sequence[tuple[int, bytes]], refused: Sequence[RefusedAction]) -> None:
-        """Keeps the private messages of this tick for players who may have lost their connection."""
+    def _keep(self, told: Sequence[tuple[int, bytes]], refused: Sequence[RefusedAction], new: set[int]) -> None:
+        """Keeps the private messages of this tick. Those that follow the SNAPSHOT of a new player count as later."""
         for each in refused:
             self._parking.keep(each.ref, self.world.tick, each.refusal)
         for ref, payload in told:
-            self._parking.keep(ref, self.world.tick, payload)
+            self._parking.keep(ref, self.world.tick + (ref in new), payload)
 
     def save_all(self) -> None:
         """Saves every player who is in the zone, with the next output."""
