@@ -117,6 +117,15 @@ def test_command_reaches_the_server_that_is_named(zone_server: StartServer, zone
             client.act("ring")
 
 
+def test_list_of_players_counts_those_without_a_connection(zone_server: StartServer, zone_client: StartClient) -> None:
+    zone_server(Bell)
+    ann = zone_client("ann")
+    zone_client("bob")
+    assert len(zone_server.command("players").splitlines()) == 3
+    ann.drop()
+    assert zone_server.command("players").splitlines()[2:] == ["and 1 whose connection is lost and who may come back"]
+
+
 def test_act_raises_the_refusal_of_the_rule(zone_server: StartServer, zone_client: StartClient) -> None:
     zone_server(Bell)
     ann = zone_client("ann")

@@ -78,7 +78,8 @@ class Limits:
     """The violations of one session per second. Actions that the game refuses for another cause do not count."""
     violations_burst: float = 10.0
     address_connections_max: int = 64
-    """The most connections of one address, those that are closing included."""
+    """The most connections of one address, those that are closing included; and the most players of one address that
+    are in without a connection."""
     address_handshakes_max: int = 32
     """The most connections of one address that have not sent HELLO; the oldest of them makes room for a new one."""
     address_connections_per_second: float = 16.0

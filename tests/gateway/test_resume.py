@@ -179,17 +179,26 @@ async def test_nobody_is_parked_after_a_goodbye_or_a_fault_of_their_own(open_gat
     assert (bye.code, bye.retry) == ("RESUME_FAILED", True)
 
 
-async def test_failed_resumes_ban_their_address(open_gateway: OpenGateway) -> None:
-    limits = Limits(address_violations_burst=3, address_connections_burst=100)
-    node = await open_gateway(Plaza, limits=limits)
+async def test_failed_resumes_count_as_connections_of_their_address(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(address_connections_burst=3, address_connections_per_second=0.01))
     _, how = await join(node, "ann")
     for _ in range(3):
         guess = how._replace(token=bytes(16))
         again = await resume(node, "ann", guess, 1, host="127.0.0.2")
         node.tick()
         assert (await again.ended()).code == "RESUME_FAILED"
-    banned = await node.connect(host="127.0.0.2")
-    assert (await banned.ended()).code == "BANNED"
+    fourth = await node.connect(host="127.0.0.2")
+    assert (await fourth.ended()).code == "TOO_MANY_CONNECTIONS"
+
+
+async def test_one_address_cannot_fill_the_zone_with_players_without_connections(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, limits=Limits(address_connections_max=2))
+    for number in range(3):
+        client, _ = await join(node, f"body-{number}", host="127.0.0.2")
+        client.sock.close()
+        await until(lambda: not node.gateway.players_count)
+        node.tick()
+    assert (len(node.gateway.parked), node.zone.world.holders) == (2, ["body-0", "body-1"])
 
 
 async def test_ban_of_an_address_ends_the_return_of_its_players(open_gateway: OpenGateway) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from helpers.driven_zone import DrivenZone
-from helpers.yard import Yard, told, zone_of
+from helpers.yard import HZ, Yard, told, zone_of
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Told
 from zoneserver.zone.link import Command, Ended, Join, Resumed
+from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Player, action
 
 GRACE = 12
@@ -205,6 +206,39 @@ def test_of_private_messages_the_newest_64_are_kept() -> None:
     zone.come(3, "ann", token=b"new", claim=b"ann")
     told_ticks = [decode_server(payload).tick for _, payload in zone.step().told]
     assert (len(told_ticks), told_ticks[0]) == (64, zone.world.tick - 8)
+
+
+def test_player_comes_back_to_a_zone_that_has_less_room_now() -> None:
+    zone = inn("ann", "bob", "cid")
+    zone.change(ZoneParameters(hz=HZ, seed=1, players_max=1, resume_ticks=GRACE), b"")
+    for ref, name in enumerate(("ann", "bob"), 1):
+        zone.drop(ref)
+        zone.come(ref + 10, name, token=b"new", claim=name.encode())
+    zone.come(20, "dan")
+    output = zone.step()
+    assert ([each.ref for each in output.resumed], output.ended[-1]) == ([11, 12], Ended(20, "SERVER_FULL", ""))
+
+
+def test_shorter_grace_holds_for_everybody_who_is_parked() -> None:
+    zone = inn("ann", "bob")
+    zone.drop(1)
+    zone.step()
+    zone.change(ZoneParameters(hz=HZ, seed=1, resume_ticks=2), b"")
+    zone.drop(2)
+    dropped = zone.step().tick
+    left = [output.tick for output in (zone.step() for _ in range(GRACE)) for _ in told(output).leaves]
+    assert left == [dropped + 1, dropped + 2]
+
+
+def test_private_messages_of_a_player_who_is_there_are_forgotten_after_a_while() -> None:
+    zone = inn("ann", "bob")
+    zone.submit(2, 1, [("wake", 0)])
+    zone.step()
+    assert zone._parking._kept_bytes > 0
+    for _ in range(10 * HZ):
+        zone.step()
+    assert zone._parking._kept_bytes == 0
+    assert not zone._parking._added
 
 
 def test_kick_of_a_parked_player_ends_their_return() -> None:

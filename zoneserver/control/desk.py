@@ -44,6 +44,7 @@ class Desk:
         self._link = link
         self._gateway = gateway
         self._loop = loop
+        self._server = server
         self._stops = StopCommands(server, loop, self._ask_zone, self._say, restarter)
         self._refs = itertools.count(1)
         # Commands that the zone has not answered, by ref.
@@ -135,6 +136,9 @@ class Desk:
         for name, slot, address, seconds, queued in rows:
             place = "-" if slot is None else slot
             lines.append(f"{place:>5}  {format_duration(seconds):>7}  {format_size(queued):>8}  {address:<21}  {name}")
+        away = self._server.count_players()[0] - len(players) + self._gateway.watchers_count
+        if away > 0:
+            lines.append(f"and {away} whose connection is lost and who may come back")
         return Outcome(Exit.OK, "\n".join(lines))
 
     def _row(self, player: Player) -> tuple[str, int | None, str, float, int]:

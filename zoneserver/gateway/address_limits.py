@@ -18,12 +18,12 @@ from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import address_networks
 
-__all__ = ["EXEMPT", "AddressBudgets", "AddressLimits"]
+__all__ = ["EXEMPT", "SCALES", "AddressBudgets", "AddressLimits"]
 
 EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 """The addresses without limits, which cannot be banned."""
-# How many times the limits an IPv6 network has: /64, /56, /48. A single host may own all addresses of any of them.
-_SCALES = (1, 2, 4)
+SCALES = (1, 2, 4)
+"""How many times the limits an IPv6 network has: /64, /56, /48. A single host may own all addresses of any of them."""
 
 
 class _Network:
@@ -132,7 +132,7 @@ class AddressLimits:
             return None
         networks = {
             key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
-            for key, scale in zip(address_networks(host), _SCALES, strict=False)
+            for key, scale in zip(address_networks(host), SCALES, strict=False)
         }
         if self.banned and (text := self.banned.get(next(iter(networks)))) is not None:
             return CloseReason.BANNED, text

@@ -92,7 +92,7 @@ class Gateway:
         self._refs = itertools.count(first_ref)
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
-        self.parked = Parked()
+        self.parked = Parked(config.limits.address_connections_max)
         """The players whose connection is lost and who may come back."""
         self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
@@ -201,9 +201,9 @@ class Gateway:
         if player is not None:
             del self._players[player.ref]
             self._penalties.forget(player)
-            if session.reason in _PARKING and player.token and player.state is _PLAYING:
+            may_return = session.reason in _PARKING and player.token and player.state is _PLAYING
+            if may_return and self.parked.add(player.ref, player.guard, session.host):
                 self._requests.drops.append(player.ref)
-                self.parked.add(player.ref, player.guard, session.host)
                 self.counters.drops_total += 1
             else:
                 self._requests.leaves.append(player.ref)
@@ -308,7 +308,6 @@ class Gateway:
         for ref, reason, text in output.ended:
             self.parked.forget(ref)
             if ref in self._players:
-                self._penalties.rejected(self._players[ref], reason, self._now)
                 self._players[ref].session.end(reason, text)
         for ref, refusal, is_violation in output.refused:
             player = self._players.get(ref)

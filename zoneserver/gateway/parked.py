@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from zoneserver.gateway.address_limits import EXEMPT, SCALES
 from zoneserver.gateway.flood_guard import FloodGuard
-from zoneserver.support.addresses import is_same_network
+from zoneserver.support.addresses import address_networks, is_same_network
 
 __all__ = ["Parked"]
 
 
 class Parked:
-    """The flood guards of parked players, by ref: who comes back gains nothing by it. The zone decides how long."""
+    """The flood guards of parked players, by ref: who comes back gains nothing by it. The zone decides how long.
 
-    def __init__(self) -> None:
+    An address may have `address_max` parked players, so that it cannot fill the zone with players without connections.
+
+    >>> from zoneserver.config import Limits
+    >>> parked = Parked(address_max=1)
+    >>> guards = [FloodGuard(Limits()) for _ in range(3)]
+    >>> hosts = "192.0.2.1", "192.0.2.1", "127.0.0.1"
+    >>> [parked.add(ref, guard, host) for ref, (guard, host) in enumerate(zip(guards, hosts))]
+    [True, False, True]
+    >>> parked.take(0) is guards[0], parked.add(1, guards[1], "192.0.2.1"), len(parked)
+    (True, True, 2)
+    """
+
+    def __init__(self, address_max: int) -> None:
+        self._address_max = address_max
+        # The guard and the address of each.
         self._guards: dict[int, tuple[FloodGuard, str]] = {}
+        # How many there are of each network. Exempt addresses are not counted.
+        self._counts: Counter[str] = Counter()
         self._leaving: list[int] = []
 
     def __len__(self) -> int:
         """The number of parked players."""
         return len(self._guards)
 
-    def add(self, ref: int, guard: FloodGuard, host: str) -> None:
-        """Parks a player who was connected from this address."""
+    def add(self, ref: int, guard: FloodGuard, host: str) -> bool:
+        """Parks a player who was connected from this address. Returns False if there is no room for them."""
+        networks = () if host in EXEMPT else address_networks(host)
+        for network, scale in zip(networks, SCALES, strict=False):
+            if self._counts[network] >= self._address_max * scale:
+                return False
+        self._counts.update(networks)
         self._guards[ref] = guard, host
+        return True
 
     def take(self, ref: int) -> FloodGuard | None:
         """The guard of a player who comes back; None for one who was parked elsewhere."""
-        guard, _ = self._guards.pop(ref, (None, ""))
+        guard, host = self._guards.pop(ref, (None, ""))
+        if guard is not None and host not in EXEMPT:
+            for network in address_networks(host):
+                self._counts[network] -= 1
+                if not self._counts[network]:
+                    del self._counts[network]
         return guard
 
     def forget(self, ref: int) -> None:
         """The player has left the zone."""
-        self._guards.pop(ref, None)
+        self.take(ref)
 
     def ban(self, host: str) -> None:
         """Lets the players leave who were connected from the network of this address."""
-        for ref, (_, parked_host) in list(self._guards.items()):
-            if is_same_network(parked_host, host):
-                del self._guards[ref]
-                self._leaving.append(ref)
+        refs = [ref for ref, (_, parked_host) in self._guards.items() if is_same_network(parked_host, host)]
+        for ref in refs:
+            self.take(ref)
+        self._leaving += refs
 
     def take_leaving(self) -> list[int]:
         """The players who have to leave since the last call."""

@@ -11,7 +11,7 @@ from zoneserver.gateway.handshake import PendingConnections
 from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
-from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
+from zoneserver.protocol.codes import RefusalCode
 from zoneserver.protocol.messages import Refusal
 
 __all__ = ["Penalties"]
@@ -37,16 +37,9 @@ class Penalties:
         self._counters.refusals[refusal.code] += 1
         player.refusals_total += 1
         self._counters.bytes_out_total += player.session.queue(refusal.encode())
-        if is_violation:
-            self._violated(player, refusal.code, now)
-
-    def rejected(self, player: Player, reason: CloseReason | GameReason, now: float) -> None:
-        """The zone has rejected a player. A token that is not good counts as a violation."""
-        if reason is CloseReason.RESUME_FAILED:
-            self._violated(player, reason, now)
-
-    def _violated(self, player: Player, code: str, now: float) -> None:
-        if player.guard.record_violation(code, now):
+        if not is_violation:
+            return
+        if player.guard.record_violation(refusal.code, now):
             self.raised(player)
         if player.guard.is_address_out(now):
             text = "too many violations come from there (limit: address_violations_per_second)"

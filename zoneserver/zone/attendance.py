@@ -98,6 +98,7 @@ class Attendance:
         while self._drops:
             self._drop(self._drops.popleft())
         self._let_in(unix_seconds)
+        self.parking.tidy(tick)
         for ref in self.parking.expired(tick):
             self._ended.append(Ended(ref, CloseReason.CONNECTION_LOST, ""))
             self.leave(ref)
@@ -174,7 +175,7 @@ class Attendance:
         self.by_ref[ref] = player
         player._ref = ref
         player._is_here = True
-        self.parking.rename(former, ref)
+        self.parking.rename(former, ref, self._tick)
         if not join.token:
             self.parking.forget(ref)
         # One who was back for a moment within this tick has the former ref of then.
@@ -247,10 +248,10 @@ class Attendance:
 
     # --- Checkpoints ------------------------------------------------------------------------------
 
-    def change(self, parameters: ZoneParameters) -> None:
-        """Goes on with other bounds, and another grace."""
+    def change(self, parameters: ZoneParameters, tick: int) -> None:
+        """Goes on from this tick with other bounds, and another grace."""
         self._limits = parameters.limits
-        self.parking.grace_ticks = parameters.resume_ticks
+        self.parking.change(parameters.resume_ticks, tick)
 
     def state(self) -> dict[str, Any]:
         """Everything as plain values, for `restore`."""

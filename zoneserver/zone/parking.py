@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgpack
@@ -16,8 +17,44 @@ __all__ = ["Parking", "pack_kept", "unpack_kept"]
 # The bounds on the private messages that are kept of one player. The oldest are dropped first.
 _MESSAGES_MAX = 64
 _BYTES_MAX = 64 * 1024
+# The bound on those of all players together.
+_ALL_BYTES_MAX = 64 * 2**20
 # The lost connection of a player is noticed within six seconds: so much older a message may be than the drop.
 _UNNOTICED_SECONDS = 8
+
+
+class _Kept:
+    """The private messages that are kept of one player: (tick, payload or refusal) of each, the oldest first."""
+
+    __slots__ = ("is_parked", "messages", "size")
+
+    def __init__(self, messages: Iterable[tuple[int, bytes | Refusal]] = ()) -> None:
+        self.messages = deque(messages)
+        self.size = sum(_size(message) for _, message in self.messages)
+        self.is_parked = False
+
+    def add(self, tick: int, message: bytes | Refusal) -> int:
+        """Adds a message; returns by how many bytes more are kept."""
+        before = self.size
+        self.messages.append((tick, message))
+        self.size += _size(message)
+        while len(self.messages) > _MESSAGES_MAX or (self.size > _BYTES_MAX and len(self.messages) > 1):
+            self._drop()
+        return self.size - before
+
+    def forget_until(self, tick: int) -> int:
+        """Drops the messages of ticks up to this one; returns their bytes."""
+        before = self.size
+        while self.messages and self.messages[0][0] <= tick:
+            self._drop()
+        return before - self.size
+
+    def _drop(self) -> None:
+        self.size -= _size(self.messages.popleft()[1])
+
+
+def _size(message: bytes | Refusal) -> int:
+    return len(message) if isinstance(message, bytes) else len(message.text) + 32
 
 
 class Parking:
@@ -41,8 +78,11 @@ class Parking:
         self._unnoticed_ticks = _UNNOTICED_SECONDS * hz
         # The tick in which each parked player leaves, the earliest first.
         self._until: dict[int, int] = {}
-        # (tick, payload or refusal) of each private message, by the player's ref, the oldest first.
-        self._kept: dict[int, deque[tuple[int, bytes | Refusal]]] = {}
+        # The private messages of each player who may come back, by ref.
+        self._kept: dict[int, _Kept] = {}
+        self._kept_bytes = 0
+        # (tick, player's messages) for each time that one was added, the oldest first: what is too old is found here.
+        self._added: deque[tuple[int, _Kept]] = deque()
 
     def __contains__(self, ref: int) -> bool:
         """Whether the player is parked."""
@@ -60,7 +100,7 @@ class Parking:
     def enter(self, ref: int) -> None:
         """A player has come in who may come back."""
         if self.grace_ticks:
-            self._kept[ref] = deque()
+            self._kept[ref] = _Kept()
 
     def may_return(self, ref: int) -> bool:
         """Whether the player may come back, should the connection be lost."""
@@ -69,16 +109,29 @@ class Parking:
     def forget(self, ref: int) -> None:
         """The player has left."""
         self._until.pop(ref, None)
-        self._kept.pop(ref, None)
+        kept = self._kept.pop(ref, None)
+        if kept is not None:
+            self._kept_bytes -= kept.size
+            kept.messages.clear()
+            kept.size = 0
 
     def park(self, ref: int, tick: int) -> None:
         """The player's connection is lost."""
         self._until[ref] = tick + self.grace_ticks
+        self._kept[ref].is_parked = True
 
-    def rename(self, former: int, ref: int) -> None:
+    def rename(self, former: int, ref: int, tick: int) -> None:
         """The player has come back with another ref."""
         self._until.pop(former, None)
-        self._kept[ref] = self._kept.pop(former, deque())
+        kept = self._kept[ref] = self._kept.pop(former) if former in self._kept else _Kept()
+        kept.is_parked = False
+        self._added.append((tick, kept))
+
+    def change(self, grace_ticks: int, tick: int) -> None:
+        """Sets another grace, which is the longest from now on for those who are parked already."""
+        self.grace_ticks = grace_ticks
+        until = {ref: min(last, tick + grace_ticks) for ref, last in self._until.items()}
+        self._until = dict(sorted(until.items(), key=itemgetter(1)))
 
     def expired(self, tick: int) -> list[int]:
         """The players who are parked no longer at this tick: they have to leave."""
@@ -94,38 +147,44 @@ class Parking:
     def keep(self, ref: int, tick: int, message: bytes | Refusal) -> None:
         """Keeps a private message of this tick, if its player may come back."""
         kept = self._kept.get(ref)
-        if kept is None:
-            return
-        kept.append((tick, message))
-        # Of a player who is away, nothing is too old.
-        oldest = 0 if ref in self._until else tick - self._unnoticed_ticks
-        while len(kept) > _MESSAGES_MAX or kept[0][0] < oldest:
-            kept.popleft()
-        if not isinstance(message, bytes):
-            return
-        size = 0
-        for number, (_, each) in enumerate(reversed(kept)):
-            size += len(each) if isinstance(each, bytes) else 0
-            if size > _BYTES_MAX and number:
-                while len(kept) > number:
-                    kept.popleft()
-                break
+        if kept is not None:
+            self._kept_bytes += kept.add(tick, message)
+            self._added.append((tick, kept))
+
+    def tidy(self, tick: int) -> None:
+        """Drops the messages that no player can have missed any more, and the oldest ones if there are too many. Of a
+        player who is away, nothing is too old."""
+        added, oldest = self._added, tick - self._unnoticed_ticks
+        while added and (added[0][0] < oldest or self._kept_bytes > _ALL_BYTES_MAX):
+            # All of a tick are dropped together: in which order they came does not matter.
+            last = added[0][0]
+            while added and added[0][0] <= last:
+                _, kept = added.popleft()
+                if not kept.is_parked or self._kept_bytes > _ALL_BYTES_MAX:
+                    self._kept_bytes -= kept.forget_until(last)
 
     def since(self, ref: int, tick: int) -> list[bytes]:
         """The private messages of the ticks after `tick`, as payloads."""
-        messages = [message for at, message in self._kept.get(ref, ()) if at > tick]
+        kept = self._kept.get(ref)
+        messages = [message for at, message in kept.messages if at > tick] if kept is not None else []
         return [message if isinstance(message, bytes) else message.encode() for message in messages]
 
     # --- Checkpoints ------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Everything as plain values, for `restore`."""
-        return {"parked": [list(each) for each in self._until.items()], "kept": pack_kept(self._kept)}
+        kept = {ref: kept.messages for ref, kept in self._kept.items()}
+        return {"parked": [list(each) for each in self._until.items()], "kept": pack_kept(kept)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over a state."""
         self._until = dict(state["parked"])
-        self._kept = unpack_kept(state["kept"])
+        self._kept = {ref: _Kept(messages) for ref, messages in unpack_kept(state["kept"]).items()}
+        self._kept_bytes = sum(kept.size for kept in self._kept.values())
+        for ref, kept in self._kept.items():
+            kept.is_parked = ref in self._until
+        added = [(tick, kept) for kept in self._kept.values() for tick, _ in kept.messages]
+        self._added = deque(sorted(added, key=itemgetter(0)))
 
 
 def pack_kept(kept: Mapping[int, Iterable[tuple[int, bytes | Refusal]]]) -> bytes:
@@ -134,9 +193,9 @@ def pack_kept(kept: Mapping[int, Iterable[tuple[int, bytes | Refusal]]]) -> byte
     return pack([(ref, list(messages)) for ref, messages in kept.items()])
 
 
-def unpack_kept(packed: bytes) -> dict[int, deque[tuple[int, bytes | Refusal]]]:
+def unpack_kept(packed: bytes) -> dict[int, list[tuple[int, bytes | Refusal]]]:
     """The private messages of `pack_kept`, by the player's ref."""
     return {
-        ref: deque((tick, each if type(each) is bytes else Refusal(*each)) for tick, each in messages)
+        ref: [(tick, each if type(each) is bytes else Refusal(*each)) for tick, each in messages]
         for ref, messages in msgpack.unpackb(packed, use_list=False)
     }

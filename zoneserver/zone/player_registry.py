@@ -88,8 +88,8 @@ class PlayerRegistry:
             ended.append(Ended(namesake.ref, CloseReason.REPLACED, ""))
             former = namesake.ref if namesake.token else None
             self.leave(namesake.ref)
-        if len(self._by_ref) >= self._players_max:
-            return Entry(None, [*ended, Ended(join.ref, CloseReason.SERVER_FULL, "")])
+        elif len(self._by_ref) >= self._players_max:
+            return Entry(None, [Ended(join.ref, CloseReason.SERVER_FULL, "")])
         self._consume(join)
         # A ticket may be as long as a packet, and is not needed any more.
         # The token that was shown is good until the client has the new one, since WELCOME may be lost on its way.

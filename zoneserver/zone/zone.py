@@ -288,7 +288,7 @@ class Zone:
         parameters = replace(parameters, ticket_zone=parameters.ticket_zone or self.info.name)
         self._limits = parameters.limits
         self._registry.change(parameters, secret)
-        self.attendance.change(parameters)
+        self.attendance.change(parameters, self.world.tick)
         self._population.change(parameters)
         self._saves.interval_ticks = parameters.save_ticks
         self._commands.save_all = self.save_all if parameters.save_ticks else None
