@@ -21,6 +21,7 @@ from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.gateway.session import Session
 from zoneserver.journal.counters import JournalCounters
+from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
 from zoneserver.journal.start import start_zone
 from zoneserver.journal.values import JournalError
@@ -190,7 +191,9 @@ class ZoneServer:
         if self._store is not None:
             self._desk = StoreDesk(link, self._store, self.loop.time)
             self._desk.save(self._saved)
-        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref)
+        is_again = config.journal and self.epoch > 1
+        former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
+        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
         self._reporter = Reporter(config, self.stats, self.loop)
         self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, recorder)
         self._started = time.monotonic()

@@ -20,7 +20,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.journal import recorder, writer
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.values import Checkpoint, RecordedTick
-from zoneserver.protocol.messages import PROTOCOL_VERSION, RESUME, Act, Bye, Hello, Resume, Tick, Welcome
+from zoneserver.protocol.messages import PROTOCOL_VERSION, RESUME, WHOLE, Act, Bye, Hello, Resume, Tick, Welcome
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import MemoryStore
 from zoneserver.support import event_loop
@@ -67,7 +67,7 @@ async def test_players_come_back_to_a_server_that_was_killed(
     for name, before in welcomes.items():
         assert before.resume is not None
         client = await connect(again.port)
-        await client.say(Resume(PROTOCOL_VERSION, name, before.resume.token, 1, last, (RESUME,)))
+        await client.say(Resume(PROTOCOL_VERSION, name, before.resume.token, 7, last, (RESUME,)))
         after, snapshot = await client.welcomed()
         assert after.slot == before.slot
         assert after.resume is not None
@@ -81,6 +81,32 @@ async def test_players_come_back_to_a_server_that_was_killed(
     assert {ticks[tick].frame for tick in ticks if tick <= last} >= set(seen[:-3]), "no frame that was told is missing"
     assert again.stats().journal_bytes_total > 0
     assert again.stats().phases_ms["journal"] > 0
+
+
+async def test_client_gets_every_frame_over_a_restart(
+    open_server: OpenServer, connect: Connect, tmp_path: Path
+) -> None:
+    first = await open_server(Plaza, hz=100, journal=str(tmp_path / "journal"))
+    ann = await connect(first.port)
+    before = await welcomed(ann, "ann")
+    for _ in range(5):
+        await ann.read_a(Tick)
+    journal = killed(tmp_path / "journal")
+    last = JournalReader(journal).last_tick
+    again = await open_server(Plaza, hz=100, journal=str(journal))
+    assert before.resume is not None
+    options = (RESUME, WHOLE)
+    ann = await connect(again.port)
+    await ann.say(Resume(PROTOCOL_VERSION, "ann", before.resume.token, 1, last - 2, options))
+    after = await ann.read_a(Welcome)
+    frames = [await ann.read_payload() for _ in range(after.tick - last + 4)]
+    told = recorded(journal)
+    assert [told[tick].frame for tick in range(last - 1, last - 1 + len(frames))] == frames
+    # What the former server may have told beyond its journal leads nowhere here.
+    assert after.resume is not None
+    ann = await connect(again.port)
+    await ann.say(Resume(PROTOCOL_VERSION, "ann", after.resume.token, 1, last + 1, options))
+    await ann.welcomed()
 
 
 async def test_clean_stop_lets_all_leave_and_a_second_start_goes_on(

@@ -12,7 +12,7 @@ import itertools
 import logging
 import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from zoneserver.config import Config, resume_ticks
 from zoneserver.gateway.action_intake import ActionIntake
@@ -63,7 +63,7 @@ _CLOSED_MAX = 64
 class Gateway:
     """Owns the sessions of one zone; implements `session.SessionHandler`.
 
-    `first_ref` is above the refs of all earlier starts of the zone.
+    `first_ref` is above the refs of all earlier starts of the zone, and `former` has the last frames before this one.
     """
 
     def __init__(
@@ -73,9 +73,13 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         connections_max: int,
         first_ref: int = 1,
+        former: Sequence[tuple[int, bytes]] = (),
     ) -> None:
         self.counters = GatewayCounters()
         self.history = History(config.limits.history_ticks, link.snapshot)
+        for tick, frame in former:
+            self.history.append(tick, frame)
+        self._former_tick = self.history.tick
         self.players_count = 0
         """Players in the zone."""
         self.players_peak = 0
@@ -360,7 +364,7 @@ class Gateway:
             session.flush()
             if session.is_over:
                 continue
-            tick = player.has_tick(epoch)
+            tick = player.has_tick(epoch, self._former_tick)
             self.broadcaster.join(session, player.form, self._now, tick, player.wants_whole)
             if player.resume is None:
                 self._tell_all(session, told.get(ref, ()))

@@ -84,9 +84,13 @@ class Player:
         limits = payload_bytes_max, ACTIONS_PER_PACKET
         return Welcome(PROTOCOL_VERSION, self.slot, tick, info, *limits, options, resume)
 
-    def has_tick(self, epoch: int) -> int | None:
-        """The tick of this epoch that the client has already; None if it needs the whole state."""
-        return self.resume.tick if self.resume is not None and self.resume.epoch == epoch else None
+    def has_tick(self, epoch: int, former_tick: int) -> int | None:
+        """The tick that the client has already; None if it needs the whole state. This epoch has begun after
+        `former_tick`: up to there, the ticks of the epoch before are its own too."""
+        if self.resume is None:
+            return None
+        is_former = self.resume.epoch == epoch - 1 and self.resume.tick <= former_tick
+        return self.resume.tick if is_former or self.resume.epoch == epoch else None
 
     @property
     def wants_whole(self) -> bool:
