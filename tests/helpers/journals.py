@@ -23,11 +23,11 @@ def tick_of(tick: int, **requests: Any) -> RecordedTick:
     """A tick with an action and a frame that both name it."""
     given = {"actions": [(7, tick, (("walk", tick, -1),))]} | requests
     tick_input = TickInput(tick, 1000.0 + tick / 4, 100, Requests(**given))
-    return RecordedTick(tick_input, b"frame %d" % tick, [], [])
+    return RecordedTick(tick_input, b"frame %d" % tick, [], [], 0, [])
 
 
 def output_of(recorded: RecordedTick, **more: Any) -> TickOutput:
-    values = {"ended": [], "refused": [], "resumed": recorded.resumed} | more
+    values = {"ended": [], "refused": [], "resumed": recorded.resumed, "saves": recorded.saves} | more
     return TickOutput(recorded.tick, recorded.frame, 1, recorded.joined, **values)
 
 

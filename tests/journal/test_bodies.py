@@ -12,6 +12,8 @@ from helpers.journals import HEADER, output_of, tick_of, typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoneserver.games.plaza import Plaza
+from zoneserver.games.tag import Tag
 from zoneserver.journal.bodies import (
     decode_checkpoint,
     decode_header,
@@ -20,11 +22,15 @@ from zoneserver.journal.bodies import (
     encode_input,
     encode_output,
     encode_state,
+    private_checksum,
+    recorded_tick,
 )
 from zoneserver.journal.values import Checkpoint, RecordedTick
-from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.codes import CloseReason, GameReason
+from zoneserver.protocol.messages import Answered, Refusal
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Command, Ended, Join, Requests, Resumed, TickInput
+from zoneserver.zone.link import Command, Ended, Join, RefusedAction, Requests, Resumed, TickInput
+from zoneserver.zone.schema import schema_of, schema_text
 
 integers = st.integers(-(2**63), 2**64 - 1)
 floats = st.floats(allow_nan=False)
@@ -63,6 +69,8 @@ ticks = st.builds(
     st.binary(max_size=30),
     st.lists(st.tuples(refs, st.none() | refs), max_size=2),
     st.lists(st.builds(Resumed, refs, refs, refs, refs), max_size=2),
+    st.just(0),
+    st.lists(st.tuples(texts, texts), max_size=2),
 )
 plain = st.recursive(
     scalars | st.integers(),
@@ -128,3 +136,34 @@ def test_join_with_a_bad_ticket_is_left_out() -> None:
     again = decode_tick(encode_input(recorded.tick_input, output), encode_output(output))
     assert again.tick_input.requests.joins == [joins[0], joins[2]]
     assert len(joins) == 3
+    assert again.private == recorded_tick(recorded.tick_input, output_of(recorded, ended=ended[:1])).private != 0
+
+
+REFUSED = RefusedAction(1, Refusal(7, 1, "NO", "not now"), False)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"told": [(1, b"message")]},
+        {"told": [(2, b"message")]},
+        {"refused": [REFUSED]},
+        {"refused": [REFUSED._replace(refusal=REFUSED.refusal._replace(text="later"))]},
+        {"ended": [Ended(1, GameReason("OUT"), "you fell")]},
+        {"ended": [Ended(1, CloseReason.BANNED, "you fell")]},
+        {"results": [(0, True, "3 players")]},
+        {"results": [(0, True, "\udc80")]},
+        {"results": [(0, False, "")]},
+    ],
+)
+def test_private_checksum_covers_all_that_somebody_is_told(told: dict[str, Any]) -> None:
+    seen = {private_checksum(output_of(tick_of(7), **each)) for each in ({}, {"told": [(1, b"other")]}, told)}
+    assert len(seen) == 3
+
+
+def test_private_checksum_leaves_out_what_is_of_the_code_alone() -> None:
+    one, other = ({"told": [(1, Answered(7, 1, [schema_text(schema_of(game))]).encode())]} for game in (Plaza, Tag))
+    assert one != other
+    one |= {"results": [(1, False, "the game failed: KeyError: 1 (tag.py:3)")]}
+    other |= {"results": [(1, False, "the game failed: KeyError: 1 (tag.py:4)")]}
+    assert private_checksum(output_of(tick_of(7), **one)) == private_checksum(output_of(tick_of(7), **other))

@@ -14,6 +14,7 @@ from helpers.played import PARAMETERS, brought_back, go_on, play, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zoneserver.journal.bodies import recorded_tick
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.rerun import Rerun
 from zoneserver.journal.restart import first_checkpoint
@@ -304,7 +305,7 @@ def test_roster_knows_from_the_frames_who_is_in(seed: int, ticks: int) -> None:
     roster = Roster(zone.info, Checkpoint(ticks, zone.snapshot(), zone.state()))
     for tick_input in script[ticks:]:
         output = zone.tick(tick_input)
-        roster.apply(RecordedTick(tick_input, output.frame, output.joined, output.resumed))
+        roster.apply(recorded_tick(tick_input, output))
     state, known = roster.state(), zone.state()
     assert roster.world.snapshot().encode() == zone.snapshot()
     players = {slot: [ref, slot, seq] for ref, slot, seq, _, _ in state["players"]}
@@ -324,6 +325,6 @@ def test_roster_knows_used_tickets_and_bans_of_the_inputs() -> None:
     joins = [Join(1, "ann", ticket, "127.0.0.1"), Join(2, "bob", b"no ticket", "127.0.0.1")]
     commands = [Command(1, ("ban", "bob")), Command(2, ("say", "hear"))]
     tick_input = TickInput(1, 0.0, 100, Requests(joins=joins, commands=commands))
-    roster.apply(RecordedTick(tick_input, step(zone).frame, [], []))
+    roster.apply(recorded_tick(tick_input, step(zone)))
     assert roster.state()["tickets"] == [0, [[10_000, b"n" * 16]]]
     assert roster.state()["commands"] == [[0, ("ban", "bob")]]

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoneserver.authoring.load import load_class
+from zoneserver.journal.bodies import recorded_tick
 from zoneserver.journal.restart import first_checkpoint
-from zoneserver.journal.values import Checkpoint, Entry, Header, RecordedTick
+from zoneserver.journal.values import Checkpoint, Entry, Header
 from zoneserver.support.errors import raised_by
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of
@@ -103,7 +104,7 @@ def run_trial(
         tick_input = TickInput(tick, 0.0, 100, requests)
         output = zone.tick(tick_input)
         if checkpoint_ticks:
-            trial.entries.append(RecordedTick(tick_input, output.frame, output.joined, output.resumed))
+            trial.entries.append(recorded_tick(tick_input, output))
             if tick % checkpoint_ticks == 0:
                 trial.entries.append(Checkpoint(tick, zone.snapshot(), zone.state()))
                 trial.save_problem = trial.save_problem or zone.save_problem

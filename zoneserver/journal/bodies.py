@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import msgpack
 
@@ -10,6 +11,7 @@ from zoneserver.journal.values import Checkpoint, Header, RecordedTick
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
 from zoneserver.zone.link import Command, Join, Requests, Resumed, TickInput, TickOutput
+from zoneserver.zone.schema import SCHEMA_START
 
 __all__ = [
     "decode_checkpoint",
@@ -19,12 +21,16 @@ __all__ = [
     "encode_input",
     "encode_output",
     "encode_state",
+    "private_checksum",
+    "recorded_tick",
 ]
 
 _TEXT = "surrogatepass"
 """An operator's words come from JSON, which allows texts that are no Unicode."""
 # The codes of the extensions for what msgpack does not have.
 _TUPLE, _LARGE_INTEGER = 1, 2
+# An ANSWERED has a few numbers ahead of its values.
+_ANSWER_HEAD_BYTES = 60
 
 _pack = msgpack.Packer(autoreset=True, unicode_errors=_TEXT).pack
 
@@ -48,7 +54,26 @@ def encode_input(tick_input: TickInput, output: TickOutput) -> bytes:
 
 def encode_output(output: TickOutput) -> bytes:
     """The body of an OUTPUT."""
-    return _pack((output.frame, output.joined, output.resumed))
+    return _pack((output.frame, output.joined, output.resumed, private_checksum(output), output.saves))
+
+
+def private_checksum(output: TickOutput) -> int:
+    """The CRC-32 of what a tick told somebody alone; 0 of nothing.
+
+    What says nothing of the state of the game is left out: bad tickets, as in the INPUT; the schema of the game; and
+    why a command was not done, which may name a line of the code.
+    """
+    told = [each for each in output.told if SCHEMA_START not in each[1][:_ANSWER_HEAD_BYTES]]
+    ended = [one for one in output.ended if one.reason is not CloseReason.BAD_TICKET]
+    results = [(ref, is_done, is_done and text) for ref, is_done, text in output.results]
+    parts = told, output.refused, ended, results
+    return crc32(_pack(parts)) if any(parts) else 0
+
+
+def recorded_tick(tick_input: TickInput, output: TickOutput) -> RecordedTick:
+    """A tick as a journal would give it back."""
+    told = output.frame, output.joined, output.resumed, private_checksum(output), output.saves
+    return RecordedTick(tick_input, *told)
 
 
 def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
@@ -63,9 +88,9 @@ def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
         actions=list(actions),
         commands=[Command(*command) for command in commands],
     )
-    frame, joined, resumed = _unpack(output_body)
+    frame, joined, resumed, private, saves = _unpack(output_body)
     tick_input = TickInput(tick, unix_seconds, dilation_percent, requests)
-    return RecordedTick(tick_input, frame, list(joined), [Resumed(*one) for one in resumed])
+    return RecordedTick(tick_input, frame, list(joined), [Resumed(*one) for one in resumed], private, list(saves))
 
 
 def _unpack(body: bytes) -> Any:

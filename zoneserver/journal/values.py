@@ -52,6 +52,10 @@ class RecordedTick(NamedTuple):
     joined: list[tuple[int, int | None]]
     """As in `TickOutput`."""
     resumed: list[Resumed]
+    private: int
+    """A checksum over all that players, watchers and operators were told alone."""
+    saves: list[tuple[str, str]]
+    """As in `TickOutput`."""
 
     @property
     def tick(self) -> int:

@@ -16,7 +16,11 @@ from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.game_commands import command_methods, command_parameters
 from zoneserver.zone.rules import Rules
 
-__all__ = ["schema_of", "schema_text"]
+__all__ = ["SCHEMA_START", "schema_of", "schema_text"]
+
+_SCHEMA = "zone-game/1"
+SCHEMA_START = f'{{"schema":"{_SCHEMA}"'.encode()
+"""Each text of a schema begins with these bytes, and hardly anything else does."""
 
 # A private answer has at most this size; the rest of the answer takes less than 64 bytes.
 _BYTES_MAX = EVENT_BYTES_MAX - 64
@@ -38,7 +42,7 @@ def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
         for name, first in getattr(game, "settings", {}).items()
     }
     return {
-        "schema": "zone-game/1",
+        "schema": _SCHEMA,
         "name": game.name or rules.__name__.lower(),
         "version": getattr(game, "version", ""),
         "width": game.width,
