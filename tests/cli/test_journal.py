@@ -45,7 +45,7 @@ def test_info_tells_what_the_journal_holds(directory: Path, capsys: pytest.Captu
         "written by   zoneserver 1, Python 3",
         "ticks        0 to 8: 2s at 4 Hz",
         "time         1970-01-01 00:16:40 UTC to 1970-01-01 00:16:42 UTC",
-        f"size         {size / 1024:.2f} KiB in 2 segments, {an_hour:.2f} MiB an hour; 4 bytes are no whole tick",
+        f"size         {size / 1024:.2f} KiB in 2 segments, {an_hour:.2f} MiB an hour; 4 bytes at the end are torn",
         "checkpoints  3, the newest of them at tick 5",
         "epochs       1 to 2, one for each start of the server",
     ]
@@ -62,12 +62,15 @@ def test_check_of_a_whole_journal_succeeds_with_a_torn_end_too(
     assert main(["journal", "check", str(directory)]) == 0
     whole = capsys.readouterr().out
     assert whole.startswith("8 ticks in 2 segments, ")
-    assert whole.endswith(": everything is whole\n")
+    assert whole.endswith(": nothing is broken\n")
     path = last_segment(directory)
     path.write_bytes(path.read_bytes()[:-1])
     (directory / "000000000008.zlog").write_bytes(b"ZONE")
     assert main(["journal", "check", str(directory)]) == 0
-    assert "71 bytes at the end are no whole tick" in capsys.readouterr().out
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("7 ticks in 2 segments, ")
+    assert first.endswith(": nothing is broken")
+    assert second == "73 bytes at the end are torn, as when a server is killed in a write: the next start cuts them off"
 
 
 def test_check_names_each_broken_place(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +85,17 @@ def test_check_names_each_broken_place(directory: Path, capsys: pytest.CaptureFi
     assert lines[4].endswith(f"zoneserver journal cut {directory} --at 000000000000.zlog:{one}")
 
 
+def test_check_tells_a_broken_place_from_a_torn_end(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = last_segment(directory)
+    place = damage(path, 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main(["journal", "check", str(directory)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{path}:{place}: the checksum of the record is wrong"
+    assert lines[1].endswith(": 1 place is broken")
+    assert lines[3].startswith("69 bytes at the end are torn")
+
+
 def test_check_finds_a_missing_segment(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal_of(directory, HEADER, checkpoint_of(8), tick_of(9))
     last_segment(directory).unlink()
@@ -93,7 +107,7 @@ def test_cut_takes_a_torn_end_off(directory: Path, capsys: pytest.CaptureFixture
     path = last_segment(directory)
     path.write_bytes(path.read_bytes()[:-1])
     assert main(["journal", "cut", str(directory)]) == 0
-    assert capsys.readouterr().out == f"cut 67 bytes off the end of {path}\nthe journal ends at tick 7\n"
+    assert capsys.readouterr().out == f"cut 69 bytes off the end of {path}\nthe journal ends at tick 7\n"
     assert main(["journal", "cut", str(directory)]) == 0
     assert capsys.readouterr().out == "no end is torn\nthe journal ends at tick 7\n"
 
@@ -131,6 +145,7 @@ def test_cut_that_makes_no_sense_is_refused(directory: Path, capsys: pytest.Capt
         (["cut", str(directory), "--at", "000000000000.zlog:20", "--yes"], 3, "nothing would be left of the journal"),
         (["cut", str(directory), "--at", "000000000003.zlog:999999", "--yes"], 3, f"wrong (offset {place})"),
         (["cut", str(directory)], 3, f"the checksum of the record is wrong (offset {place})"),
+        (["cut", str(directory)], 3, f"broken there, and not torn. `zoneserver journal check {directory}` says what"),
         (["cut", str(directory / "none")], 3, "No such file or directory"),
     ):
         assert main(["journal", *arguments]) == code

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zoneserver.journal.reader import JournalReader
-from zoneserver.journal.records import FILE_HEAD, HEAD_BYTES
+from zoneserver.journal.records import FILE_HEAD_BYTES, HEAD_BYTES
 from zoneserver.journal.values import Checkpoint, Entry, Header, RecordedTick
 from zoneserver.journal.writer import Journal
 from zoneserver.protocol.zone_info import ZoneInfo
@@ -57,7 +57,7 @@ def read(directory: Path, from_tick: int | None = None) -> list[Entry]:
 
 def places(data: bytes) -> list[int]:
     """The place of each record in the bytes of a segment, and the end of the last one."""
-    found = [len(FILE_HEAD)]
+    found = [FILE_HEAD_BYTES]
     while found[-1] < len(data):
         found.append(found[-1] + HEAD_BYTES - 5 + int.from_bytes(data[found[-1] : found[-1] + 4]))
     return found

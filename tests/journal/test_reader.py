@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from helpers.journals import HEADER, checkpoint_of, journal_of, places, read, tick_of, write
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 
 from zoneserver.journal import writer
 from zoneserver.journal.reader import JournalReader
-from zoneserver.journal.records import FILE_HEAD
+from zoneserver.journal.records import FILE_HEAD_BYTES, Kind, Salt, record_bytes, salt_of
 from zoneserver.journal.segments import Segment, SegmentReader
-from zoneserver.journal.values import Entry, JournalError
+from zoneserver.journal.survey import check
+from zoneserver.journal.values import Entry, JournalError, RecordedTick
 from zoneserver.journal.writer import Journal
+from zoneserver.zone.link import Join
 
+HEAD = b"ZONEJRNL" + bytes((0, 0, 0, 1)) + crc32(b"saltsalt").to_bytes(4) + b"saltsalt"
 ENTRIES: list[Entry] = [HEADER, checkpoint_of(0), *map(tick_of, (1, 2)), checkpoint_of(2), *map(tick_of, (3, 4))]
 
 
@@ -97,6 +101,51 @@ def test_junk_at_the_end_is_torn(whole: Path, scratch: Path, junk: bytes) -> Non
     assert (list(reader.entries()), reader.torn_bytes) == (ENTRIES, 5000 if len(junk) == 5000 else 5120)
 
 
+# Records as somebody would make them who does not know the salt: any kind, and the ticks around the present one.
+HOSTILE = b"".join(b"".join(record_bytes(kind, tick, b"x", Salt(0))) for kind in Kind for tick in (4, 5, 6)) * 2
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        tick_of(5, actions=[(7, 5, (("blob", HOSTILE),))]),
+        tick_of(5, joins=[Join(8, "eve", HOSTILE, "127.0.0.1")]),
+        tick_of(5)._replace(frame=HOSTILE),
+    ],
+    ids=["action", "ticket", "frame"],
+)
+def test_torn_end_within_bytes_that_look_like_records_is_cut_off(tmp_path: Path, recorded: RecordedTick) -> None:
+    path = journal_of(tmp_path, *ENTRIES, recorded)
+    data = path.read_bytes()
+    start = places(data)[-3]
+    for size in range(start + 1, len(data), 11):
+        path.write_bytes(data[:size])
+        found = check(tmp_path)
+        assert (found.ticks, found.torn_bytes, found.faults) == (4, size - start, [])
+        reader = JournalReader(tmp_path)
+        assert (list(reader.entries()), reader.torn_bytes, reader.last_tick) == (ENTRIES, size - start, 4)
+    Journal.open(tmp_path).close()
+    assert path.read_bytes() == data[:start]
+
+
+def test_broken_place_within_bytes_that_look_like_records_is_the_only_one(tmp_path: Path) -> None:
+    hostile = tick_of(5, actions=[(7, 5, (("blob", HOSTILE),))])
+    path = journal_of(tmp_path, *ENTRIES, hostile, tick_of(6))
+    data = bytearray(path.read_bytes())
+    starts = places(data)
+    data[data.index(HOSTILE) - 1] ^= 1
+    path.write_bytes(data)
+    found = check(tmp_path)
+    assert (found.ticks, [fault.offset for fault in found.faults], found.torn_bytes) == (5, [starts[-5]], 0)
+
+
+def test_segments_have_different_salts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SEGMENT_BYTES", 0)
+    journal_of(tmp_path, HEADER, checkpoint_of(0), tick_of(1), checkpoint_of(1))
+    salts = {salt_of(path.read_bytes()[:FILE_HEAD_BYTES]) for path in tmp_path.glob("*.zlog")}
+    assert len(salts) == 2
+
+
 def test_a_record_in_the_place_of_another_is_found(whole: Path, scratch: Path) -> None:
     data = (whole / scratch.name).read_bytes()
     starts = places(data)
@@ -174,17 +223,19 @@ def test_checkpoint_that_is_broken_is_not_begun_with(whole: Path, scratch: Path)
 
 
 def test_body_that_cannot_be_decoded_is_named(whole: Path, scratch: Path) -> None:
-    from zoneserver.journal.records import Kind, record_bytes
-
     data = (whole / scratch.name).read_bytes()
-    head, body = record_bytes(Kind.HEADER, 0, b"\x90")
-    scratch.write_bytes(FILE_HEAD + head + body + data[places(data)[1] :])
-    with pytest.raises(JournalError, match=r"zlog: the record cannot be decoded \(TypeError: .*\) \(offset 16\)"):
+    start = data[:FILE_HEAD_BYTES]
+    salt = salt_of(start)
+    assert salt is not None
+    head, body = record_bytes(Kind.HEADER, 0, b"\x90", salt)
+    scratch.write_bytes(start + head + body + data[places(data)[1] :])
+    with pytest.raises(JournalError, match=r"zlog: the record cannot be decoded \(TypeError: .*\) \(offset 24\)"):
         read(scratch.parent)
 
 
 @pytest.mark.parametrize(
-    "content", [FILE_HEAD.replace(b"\1", b"\2") + bytes(99), b"a file of somebody else", b"ZONEJRNX"]
+    "content",
+    [HEAD.replace(b"L\0\0\0\1", b"L\0\0\0\2") + bytes(99), b"a file of somebody else", b"ZONEJRNX", bytes(99) + b"x"],
 )
 def test_file_of_another_kind_or_version_is_refused_and_not_cut_off(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "000000000000.zlog"
@@ -196,7 +247,7 @@ def test_file_of_another_kind_or_version_is_refused_and_not_cut_off(tmp_path: Pa
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [b"", b"ZONEJ", bytes(99), FILE_HEAD + bytes(99)])
+@pytest.mark.parametrize("content", [b"", b"ZONEJ", bytes(99), HEAD[:-1], HEAD + bytes(99)])
 def test_last_file_that_was_not_used_is_no_segment(tmp_path: Path, content: bytes) -> None:
     journal_of(tmp_path, HEADER, checkpoint_of(0), tick_of(1))
     (tmp_path / "000000000001.zlog").write_bytes(content)

@@ -64,7 +64,7 @@ def journal(arguments: argparse.Namespace) -> int:
 def _table(facts: dict[str, Any]) -> str:
     first, last, hz = facts["first_tick"], facts["last_tick"], facts["hz"]
     epochs = [segment["epoch"] for segment in facts["segments"]]
-    torn = f"; {facts['torn_bytes']:,} bytes are no whole tick" if facts["torn_bytes"] else ""
+    torn = f"; {facts['torn_bytes']:,} bytes at the end are torn" if facts["torn_bytes"] else ""
     code = f", code {facts['code']:.12}" if facts["code"] else ""
     rows = {
         "game": f"{facts['game']} ({facts['target'] or 'its class is not known'}{code})",
@@ -91,12 +91,14 @@ def _check(directory: Path) -> int:
     found = check(directory)
     lines = [f"{fault.path}:{fault.offset}: {fault.text}" for fault in found.faults]
     lines.append(f"{found.ticks:,} ticks in {_segments(found.segments)}, {format_size(found.bytes)}: ")
-    lines[-1] += f"{len(found.faults)} places are broken" if found.faults else "everything is whole"
+    count = len(found.faults)
+    lines[-1] += f"{count} places are broken" if count > 1 else f"{'1 place' if count else 'nothing'} is broken"
     if found.faults:
         place = f"{found.faults[0].path.name}:{found.faults[0].offset}"
         lines.append(f"to drop everything from the first one on: zoneserver journal cut {directory} --at {place}")
     if found.torn_bytes:
-        lines.append(f"{found.torn_bytes:,} bytes at the end are no whole tick: the next start cuts them off")
+        why = "as when a server is killed in a write"
+        lines.append(f"{found.torn_bytes:,} bytes at the end are torn, {why}: the next start cuts them off")
     print_result("\n".join(lines))
     return Exit.FAILED if found.faults else Exit.OK
 

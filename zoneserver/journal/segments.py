@@ -12,7 +12,18 @@ from typing import BinaryIO, NamedTuple, Self
 import msgpack
 
 from zoneserver.journal.bodies import decode_checkpoint, decode_header, decode_tick
-from zoneserver.journal.records import FILE_HEAD, HEAD_BYTES, Kind, Record, find_record, read_head, read_record
+from zoneserver.journal.records import (
+    FILE_HEAD_BYTES,
+    HEAD_BYTES,
+    Kind,
+    Record,
+    Salt,
+    find_record,
+    is_cut_head,
+    read_head,
+    read_record,
+    salt_of,
+)
 from zoneserver.journal.values import Entry, Header, JournalError
 
 __all__ = ["Segment", "SegmentReader", "Unit", "is_unused", "segment_name", "segments_in"]
@@ -35,7 +46,7 @@ class Segment:
         """The last tick that `checkpoints` has come across."""
         # (tick, offset) of each checkpoint that was found, and the offset where the search goes on.
         self._checkpoints: list[tuple[int, int]] = []
-        self._searched = len(FILE_HEAD)
+        self._searched = FILE_HEAD_BYTES
 
     @functools.cached_property
     def header(self) -> Header:
@@ -127,6 +138,8 @@ class SegmentReader:
         # True behind a place that could not be read: the next unit may have any later tick.
         self._has_skipped = bool(offset)
         self._file = segment.open()
+        # None while the file has no whole beginning.
+        self._salt: Salt | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -141,13 +154,13 @@ class SegmentReader:
     def read(self) -> Unit | None:
         """The next unit. Without a whole one it returns None, and may be called again when the file has grown."""
         self.fault = ""
-        start = self.offset
-        if start == 0:
+        if self._salt is None:
             self._file.seek(0)
-            start = len(FILE_HEAD)
-            if self._file.read(start) != FILE_HEAD:
-                self._fail(0, "the file does not begin as a segment of a journal of this version")
-                return None
+            self._salt = salt_of(self._file.read(FILE_HEAD_BYTES))
+        if self._salt is None:
+            self._fail(0, "the file does not begin as a segment of a journal of this version")
+            return None
+        start = self.offset or FILE_HEAD_BYTES
         first = self._record(start)
         if first is None:
             return None
@@ -206,10 +219,11 @@ class SegmentReader:
 
     def is_torn(self) -> bool:
         """Whether nothing whole follows the fault, as when the writer was killed, or the power failed."""
-        self._file.seek(0)
-        # A file of another kind or version is nothing that may be cut off.
-        is_own = FILE_HEAD.startswith(self._file.read(len(FILE_HEAD)).rstrip(b"\0"))
-        return is_own and self._find(Kind) is None
+        if self._salt is None:
+            # A file of another kind or version is nothing that may be cut off.
+            self._file.seek(0)
+            return is_cut_head(self._file.read())
+        return self._find(Kind) is None
 
     def skip(self) -> bool:
         """Goes on behind the fault, at the next whole record that can begin a unit; returns whether there is one."""
@@ -234,15 +248,18 @@ class SegmentReader:
         if room == 0:
             return None
         self._file.seek(offset)
-        found = read_record(self._file, room)
+        assert self._salt is not None
+        found = read_record(self._file, room, self._salt)
         if isinstance(found, str):
             self._fail(offset, found)
             return None
         return found
 
     def _find(self, kinds: Iterable[Kind]) -> int | None:
+        if self._salt is None:
+            return None
         place = self._file.seek(self.fault_offset + 1)
-        found = find_record(self._file.read(), kinds, self.tick)
+        found = find_record(self._file.read(), kinds, self.tick, self._salt)
         return None if found is None else place + found
 
     def _fail(self, offset: int, fault: str) -> None:

@@ -15,7 +15,7 @@ from zoneserver.config import journal_kept, sync_seconds
 from zoneserver.journal.bodies import encode_header, encode_input, encode_output, encode_state
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.directory import JournalDirectory, write_all
-from zoneserver.journal.records import FILE_HEAD, Kind, record_bytes
+from zoneserver.journal.records import Kind, Salt, new_head, record_bytes, salt_of
 from zoneserver.journal.retention import NEEDED_BYTES_MAX, excess
 from zoneserver.journal.sync_thread import SyncThread, sync_data
 from zoneserver.journal.values import Checkpoint, Header, JournalError
@@ -55,6 +55,7 @@ class Journal:
         # The present segment; -1 before `begin` and after `close`.
         self._descriptor = -1
         self._segment_bytes = 0
+        self._salt: Salt
         self._header: Header | None = None
         self._unix_seconds = 0.0
         # The ticks of the newest two checkpoints that a game can go on with.
@@ -79,7 +80,8 @@ class Journal:
             last_tick, torn = locked.repair()
             for path, size in torn:
                 text = (
-                    "%d bytes at the end of the journal %s are no whole tick, and are cut off: nobody was told of them"
+                    "%d bytes at the end of the journal %s are no whole tick, as when a server is killed in a write, "
+                    "and are cut off"
                 )
                 log.warning(text, size, path, extra=fields(file=str(path), bytes=size))
             return cls(locked, last_tick, sync, keep)
@@ -100,8 +102,8 @@ class Journal:
         self._require_no_failure()
         tick = tick_input.tick
         assert self.last_tick is not None and tick > self.last_tick, f"tick {tick} after tick {self.last_tick}"
-        taken = record_bytes(Kind.INPUT, tick, encode_input(tick_input, output))
-        told = record_bytes(Kind.OUTPUT, tick, encode_output(output))
+        taken = record_bytes(Kind.INPUT, tick, encode_input(tick_input, output), self._salt)
+        told = record_bytes(Kind.OUTPUT, tick, encode_output(output), self._salt)
         self._write(tick, (*taken, *told))
         self.last_tick = tick
         self._unix_seconds = tick_input.unix_seconds
@@ -114,7 +116,7 @@ class Journal:
         if self._segment_bytes > SEGMENT_BYTES:
             self._start_segment(self._header._replace(unix_seconds=self._unix_seconds), checkpoint)
         else:
-            self._write(checkpoint.tick, _records(checkpoint))
+            self._write(checkpoint.tick, _records(checkpoint, self._salt))
             self._noted(checkpoint)
 
     def close(self) -> None:
@@ -158,8 +160,11 @@ class Journal:
         self._count(written, time.perf_counter() - began)
 
     def _start_segment(self, header: Header, checkpoint: Checkpoint) -> None:
-        head = record_bytes(Kind.HEADER, checkpoint.tick, encode_header(header))
-        parts = FILE_HEAD, *head, *_records(checkpoint)
+        head = new_head()
+        salt = salt_of(head)
+        assert salt is not None
+        first = record_bytes(Kind.HEADER, checkpoint.tick, encode_header(header), salt)
+        parts = head, *first, *_records(checkpoint, salt)
         began = time.perf_counter()
         former = self._descriptor
         try:
@@ -174,7 +179,8 @@ class Journal:
         self.counters.journal_syncs_total += self._is_synced
         if former >= 0:
             os.close(former)
-        self._header, self.last_tick, self._segment_bytes = header, checkpoint.tick, sum(map(len, parts))
+        self._salt, self._header, self.last_tick = salt, header, checkpoint.tick
+        self._segment_bytes = sum(map(len, parts))
         self._count(self._segment_bytes, time.perf_counter() - began)
         self._noted(checkpoint)
         self._delete_old_segments()
@@ -245,7 +251,7 @@ class Journal:
             log.warning(text, self._directory.path, free_bytes // 10**6, extra=fields(bytes_free=free_bytes))
 
 
-def _records(checkpoint: Checkpoint) -> tuple[bytes, ...]:
+def _records(checkpoint: Checkpoint, salt: Salt) -> tuple[bytes, ...]:
     tick = checkpoint.tick
-    snapshot = record_bytes(Kind.SNAPSHOT, tick, checkpoint.snapshot)
-    return *snapshot, *record_bytes(Kind.STATE, tick, encode_state(checkpoint.state))
+    snapshot = record_bytes(Kind.SNAPSHOT, tick, checkpoint.snapshot, salt)
+    return *snapshot, *record_bytes(Kind.STATE, tick, encode_state(checkpoint.state), salt)
