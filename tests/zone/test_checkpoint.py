@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, ClassVar
 
 import pytest
@@ -144,6 +145,13 @@ def test_timer_with_a_function_of_its_own_is_named_with_its_line() -> None:
     )
     timer.cancel()
     assert zone.state()["game"]
+
+
+@pytest.mark.parametrize("source", [random.SystemRandom(), object()])
+def test_random_source_of_another_kind_is_named(source: Any) -> None:
+    zone, _ = saving(random=source)
+    assert zone.state()["game"] is None
+    assert zone.save_problem.startswith(f"self.random is of type {type(source).__name__}, whose state no checkpoint ho")
 
 
 def test_timer_with_an_argument_that_is_not_plain_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from zoneserver.support.errors import GameError, raised_by
@@ -42,6 +43,11 @@ class GameState:
         except ValueError as error:
             self.problem = str(error)
             return None
+        source = rules.random
+        if not isinstance(source, random.Random) or type(source).getstate is not random.Random.getstate:
+            of = f"self.random is of type {type(source).__name__}"
+            self.problem = f"{of}, whose state no checkpoint holds: leave it as the zone has set it"
+            return None
         try:
             saved = pack_plain(rules.save(), "save()")
         except KeyboardInterrupt:
@@ -50,7 +56,7 @@ class GameState:
             self._failures.add("save", error)
             self.problem = f"save raised {raised_by(error)}"
             return None
-        return {"saved": saved, "timers": timers, "random": list(rules.random.getstate())}
+        return {"saved": saved, "timers": timers, "random": list(source.getstate())}
 
     def load(self, state: dict[str, Any] | None) -> None:
         """Gives the game its state back; the population is restored already. Without a state, the game goes on with
