@@ -171,6 +171,14 @@ def reset(self): ..."""
         ("def on_tick(self):\n    self.emit('now', int(time.time()))", "tick 1: equal input gave other bytes"),
         ("def on_tick(self):\n    self.emit('now', int(clock()) // 1000)", "tick 1: equal input gave other bytes"),
         ("def on_tick(self):\n    self.emit('dice', random.random())", "equal input gave other bytes"),
+        (
+            "@action(private=True)\ndef draw(self, player) -> int:\n    return random.randint(0, 2**60)",
+            "equal input gave other answers, refusals or messages to players alone in the second run",
+        ),
+        (
+            "def to_save(self, player): return {'drawn': random.random()}",
+            "equal input gave other saved values of players in the second run",
+        ),
         ("def on_tick(self):\n    self.emit('set', *{str(n) for n in range(9)})", "equal input gave other bytes"),
         ("def on_tick(self):\n    self.emit('pid', __import__('os').getpid())", "equal input gave other bytes"),
     ],

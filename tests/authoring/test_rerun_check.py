@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import random
+import secrets
 from typing import Any, ClassVar
 
 import pytest
@@ -60,6 +62,33 @@ class Calm(Bazaar):
     def on_tick(self) -> None: ...
 
 
+class Whispering(Rules):
+    """Answers with a number by chance that no journal has."""
+
+    @action(private=True)
+    def draw(self, player: Player) -> int:
+        return secrets.randbits(60)
+
+
+class Hoarding(Rules):
+    """Saves such a number."""
+
+    def to_save(self, player: Player) -> dict[str, Any]:
+        return player.saved
+
+    @action(private=True)
+    def draw(self, player: Player) -> None:
+        player.saved["drawn"] = secrets.randbits(60)
+
+
+class Chancy(Calm):
+    """Has another source of chance."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.random = random.SystemRandom()
+
+
 class Closing(Calm):
     """Sets a timer that no checkpoint holds."""
 
@@ -81,6 +110,19 @@ def test_state_outside_of_the_game_is_found() -> None:
     (problem,) = problems_of(Counting)
     assert problem.startswith("tick 1: event 1: calls(1) of the game in the journal, calls(401) of the game in the re")
     assert "as on the class" in problem
+
+
+@pytest.mark.parametrize(
+    ("game", "words"), [(Whispering, "what players were told alone"), (Hoarding, "what was saved of ")]
+)
+def test_difference_that_is_in_no_frame_is_found(game: type[Rules], words: str) -> None:
+    (problem,) = problems_of(game)
+    assert words in problem
+
+
+def test_random_source_that_no_checkpoint_holds_is_named() -> None:
+    problem, *_ = problems_of(Chancy)
+    assert problem.startswith("self.random is of type SystemRandom, whose state no checkpoint holds: leave it as ")
 
 
 def test_state_that_save_leaves_out_is_found() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,41 @@ def test_first_difference_is_named_and_players_keep_their_places(
     assert places_in(zone), "somebody is in"
     # The frame of the next tick tells what on_restore did.
     assert (None, None, "restored") in decoded(step(again.zone).frame).events
+
+
+class Whispering(Bazaar):
+    """Answers a player alone with a number by chance that no journal has."""
+
+    name = "bazaar"
+
+    @action(private=True)
+    def purse(self, player: Player) -> int:
+        return secrets.randbits(60)
+
+
+class Hoarding(Bazaar):
+    """Tells nobody of such a number, and saves it."""
+
+    name = "bazaar"
+
+    @action(private=True)
+    def purse(self, player: Player) -> int:
+        player.saved["bag"].append(secrets.randbits(60))
+        return player["gold"]
+
+
+@pytest.mark.parametrize(
+    ("game", "words"),
+    [
+        (Whispering, "what players were told alone (answers, refusals, messages) is not what the journal has"),
+        (Hoarding, "what was saved of "),
+    ],
+)
+def test_difference_that_is_in_no_frame_is_found(game: type[Bazaar], words: str, directory: Path) -> None:
+    zone = play(directory, game(), inputs(4, 60))
+    again = brought_back(directory, game)
+    assert re.match(rf"tick \d+: {re.escape(words)}", again.difference), again.difference
+    assert again.checkpoint.snapshot == zone.snapshot()
 
 
 def places_in(zone: Zone) -> list[list[Any]]:

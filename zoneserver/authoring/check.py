@@ -23,6 +23,12 @@ __all__ = ["CheckResult", "check_game"]
 
 # A tick of the dry run that takes so long has a rule that does not end.
 _STALL_SECONDS = 10.0
+# What differs in another process, by the name of the digest.
+_OTHER = {
+    "frame": "other bytes",
+    "private": "other answers, refusals or messages to players alone",
+    "saves": "other saved values of players",
+}
 # With these codes the zone refuses an action before its rule runs. A rule may use them too.
 _REFUSED_BY_THE_ZONE = (RefusalCode.NO_TARGET, RefusalCode.BAD_PAYLOAD)
 
@@ -158,7 +164,7 @@ def _headed(heading: str, lines: list[str]) -> list[tuple[str, str]]:
 
 
 def _difference(trial: Trial, target: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """The first tick in which another process gets other bytes from equal input."""
+    """The first tick in which another process tells or saves something else with equal input."""
     try:
         digests = digests_elsewhere(target, settings, len(trial.digests))
     except ValueError as error:
@@ -166,8 +172,9 @@ def _difference(trial: Trial, target: str, settings: Mapping[str, Any]) -> Itera
         return
     for tick, (first, second) in enumerate(zip(trial.digests, digests, strict=True), 1):
         if first != second:
+            what = next(_OTHER[name] for name in first._fields if getattr(first, name) != getattr(second, name))
             yield (
-                f"tick {tick}: equal input gave other bytes in the second run. Use self.tick for time and self.random "
+                f"tick {tick}: equal input gave {what} in the second run. Use self.tick for time and self.random "
                 "for chance. A clock, the module random, the order of a set, and values kept on the class differ "
                 "from run to run"
             )

@@ -17,10 +17,10 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoneserver.authoring.load import load_class
-from zoneserver.journal.bodies import recorded_tick
+from zoneserver.journal.bodies import private_checksum, recorded_tick
 from zoneserver.journal.restart import first_checkpoint
 from zoneserver.journal.values import Checkpoint, Entry, Header
 from zoneserver.support.errors import raised_by
@@ -33,7 +33,7 @@ from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
 
-__all__ = ["PLAYERS", "TICKS", "Trial", "digests_elsewhere", "run_trial"]
+__all__ = ["PLAYERS", "TICKS", "Digest", "Trial", "digests_elsewhere", "run_trial"]
 
 TICKS = 200
 _HZ, _SEED = 20, 1
@@ -49,12 +49,21 @@ _CLOCK_SHIFT_S = 1_000_003
 _TIMEOUT_SECONDS = 120
 
 
+class Digest(NamedTuple):
+    """What one tick told and saved, as checksums."""
+
+    frame: int
+    private: int
+    """As `RecordedTick.private`."""
+    saves: int
+
+
 @dataclass(slots=True)
 class Trial:
     """The result of a dry run."""
 
-    digests: list[int] = field(default_factory=list)
-    """The CRC-32 of the frame of each tick, from tick 1 on."""
+    digests: list[Digest] = field(default_factory=list)
+    """That of each tick, from tick 1 on."""
     tried: Counter[str] = field(default_factory=Counter)
     """The number of actions of each kind that were sent."""
     refused: dict[str, Counter[str]] = field(default_factory=dict)
@@ -108,7 +117,8 @@ def run_trial(
             if tick % checkpoint_ticks == 0:
                 trial.entries.append(Checkpoint(tick, zone.snapshot(), zone.state()))
                 trial.save_problem = trial.save_problem or zone.save_problem
-        trial.digests.append(zlib.crc32(output.frame))
+        saves = zlib.crc32(ascii(output.saves).encode())
+        trial.digests.append(Digest(zlib.crc32(output.frame), private_checksum(output), saves))
         trial.tried.update(sent.values())
         for refused in output.refused:
             kind = sent[refused.ref, refused.refusal.seq]
@@ -139,7 +149,7 @@ def _comes_or_goes(name: str, tick: int, longer: int, refs: dict[str, int], requ
     return False
 
 
-def digests_elsewhere(target: str, settings: Mapping[str, Any] | None = None, ticks: int = TICKS) -> list[int]:
+def digests_elsewhere(target: str, settings: Mapping[str, Any] | None = None, ticks: int = TICKS) -> list[Digest]:
     """The digests of a dry run in another process. Raises ValueError with the last line of its errors if it fails, and
     when it does not end."""
     # The seed of hashes must differ from the seed of this process, so that sets of texts have another order.
@@ -161,8 +171,7 @@ def digests_elsewhere(target: str, settings: Mapping[str, Any] | None = None, ti
         raise ValueError(f"it did not end within {_TIMEOUT_SECONDS} s") from None
     if done.returncode:
         raise ValueError((done.stderr.strip().splitlines() or ["nothing"])[-1])
-    digests: list[int] = json.loads(done.stdout.splitlines()[-1])
-    return digests
+    return [Digest(*each) for each in json.loads(done.stdout.splitlines()[-1])]
 
 
 def _made_up(parameters: Sequence[Parameter], rules: Rules, chance: random.Random) -> list[Any]:

@@ -1,5 +1,5 @@
 """Finds out whether a server could be restarted in the middle of a game: whether recorded ticks, run again, give the
-same frames, from the start and from checkpoints."""
+same frames, private messages and saved values, from the start and from checkpoints."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ def rerun_settings(parser: Parser) -> None:
     command = parser.command(
         "rerun",
         "run a journal through a game again",
-        "Run the ticks of a journal through a game again, and say where a frame first differs from the recorded one.",
+        "Run the ticks of a journal through a game again, and say where it first differs from what was recorded.",
         examples=_EXAMPLES,
-        exit_codes="0 every frame is the same, 1 one differs, 2 wrong usage, 3 the journal or the game cannot be used",
+        exit_codes="0 no tick differs, 1 one does, 2 wrong usage, 3 the journal or the game cannot be used",
         usage="DIR [module:Rules] [flags]",
     )
     command.add_argument("directory", type=Path, metavar="DIR", help="the directory of the journal")
@@ -65,7 +65,7 @@ def rerun(arguments: argparse.Namespace, load: Callable[[str], type[Rules]]) -> 
             return Exit.FAILED
     seconds, played = time.perf_counter() - began, again.ticks / header.game.hz
     faster = f"{seconds:.1f} s, {played / max(seconds, 0.001):.0f} times as fast as they were played"
-    print_result(f"{again.ticks:,} ticks from tick {begin:,} on were run again in {faster}: every frame is the same")
+    print_result(f"{again.ticks:,} ticks from tick {begin:,} on were run again in {faster}: 0 differences")
     return Exit.OK
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "encode_input",
     "encode_output",
     "encode_state",
+    "failed_output",
     "private_checksum",
     "recorded_tick",
 ]
@@ -74,6 +75,11 @@ def recorded_tick(tick_input: TickInput, output: TickOutput) -> RecordedTick:
     """A tick as a journal would give it back."""
     told = output.frame, output.joined, output.resumed, private_checksum(output), output.saves
     return RecordedTick(tick_input, *told)
+
+
+def failed_output(tick: int) -> TickOutput:
+    """What the journal has of a tick that failed: an empty frame."""
+    return TickOutput(tick, b"", 0, [], [], [])
 
 
 def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:

@@ -1,9 +1,11 @@
-"""The first difference of two frames of one tick, in words."""
+"""The first difference of two runs of one tick, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 
+from zoneserver.journal.values import RecordedTick
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Tick
 from zoneserver.protocol.world import World
@@ -11,26 +13,50 @@ from zoneserver.protocol.world import World
 __all__ = ["difference"]
 
 _TEXT_MAX = 60
+# So much of what two texts have in common is shown ahead of their difference.
+_COMMON_MAX = 20
 
 
-def difference(recorded: bytes, rerun: bytes, world: World) -> str:
-    """What the re-run of a tick made otherwise than the journal has it; empty for equal frames. `world` is that of the
-    re-run after the tick, for the names.
+def difference(recorded: RecordedTick, rerun: RecordedTick, world: World) -> str:
+    """What the re-run of a tick made otherwise than the journal has it; empty for an equal one. `world` is that of the
+    re-run after the tick, for the names."""
+    if recorded.frame != rerun.frame:
+        return _of_frames(recorded.frame, rerun.frame, world)
+    if (recorded.joined, recorded.resumed) != (rerun.joined, rerun.resumed):
+        return "other players came in"
+    if recorded.private != rerun.private:
+        return "what players were told alone (answers, refusals, messages) is not what the journal has"
+    if recorded.saves != rerun.saves:
+        before, after = ({f"what was saved of {name}": text for name, text in run.saves} for run in (recorded, rerun))
+        return _of_facts(before, after) or "the players were saved in another order"
+    return ""
 
+
+def _of_frames(recorded: bytes, rerun: bytes, world: World) -> str:
+    """
     >>> from zoneserver.protocol.zone_info import ZoneInfo, player_kind
     >>> world = World(ZoneInfo(kinds=(player_kind(hp=100),)))
     >>> world.join(0, "ann")
-    >>> difference(Tick(7, 100, None, stats=(0, 0, 85)).encode(), Tick(7, 100, None, stats=(0, 0, 80)).encode(), world)
+    >>> _of_frames(Tick(7, 100, None, stats=(0, 0, 85)).encode(), Tick(7, 100, None, stats=(0, 0, 80)).encode(), world)
     'hp of ann (slot 0): 85 in the journal, 80 in the re-run'
     """
-    if recorded == rerun:
-        return ""
     before, after = dict(_facts(recorded, world)), dict(_facts(rerun, world))
+    return _of_facts(before, after) or "the frames have other bytes, but say the same"
+
+
+def _of_facts(before: dict[str, str], after: dict[str, str]) -> str:
+    """
+    >>> _of_facts({"gold": "1" * 80 + "2"}, {"gold": "1" * 80 + "3"})
+    'gold: ...111111111111111111112 in the journal, ...111111111111111111113 in the re-run'
+    """
     for fact in before | after:
-        if before.get(fact) != after.get(fact):
-            was, now = (f"{facts.get(fact, 'nothing'):.{_TEXT_MAX}}" for facts in (before, after))
+        was, now = (facts.get(fact, "nothing") for facts in (before, after))
+        if was != now:
+            pairs = takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False))
+            start = max(0, len([*pairs]) - _COMMON_MAX)
+            was, now = (f"{'...' * bool(start)}{text[start : start + _TEXT_MAX]}" for text in (was, now))
             return f"{fact}: {was} in the journal, {now} in the re-run"
-    return "the frames have other bytes, but say the same"
+    return ""
 
 
 def _facts(payload: bytes, world: World) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from zoneserver.journal.bodies import failed_output
 from zoneserver.journal.values import Checkpoint
 from zoneserver.journal.writer import Journal
 from zoneserver.support.logs import fields
@@ -37,7 +38,7 @@ class Recorder:
     def record_failed(self, tick_input: TickInput) -> None:
         """Writes a tick that failed: its input, and an empty frame. The frames before it lead nowhere, so that the next
         tick is followed by a checkpoint."""
-        self._journal.record(tick_input, TickOutput(tick_input.tick, b"", 0, [], [], []))
+        self._journal.record(tick_input, failed_output(tick_input.tick))
         self._due = 0
 
     def checkpoint_if_due(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs the recorded ticks of a zone through rules again, and compares every frame with the recorded one."""
+"""Runs the recorded ticks of a zone through rules again, and compares all that they told and saved."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from zoneserver.journal.bodies import failed_output, recorded_tick
 from zoneserver.journal.difference import difference
 from zoneserver.journal.roster import snapshot_of
 from zoneserver.journal.values import Checkpoint, Entry, Header, RecordedTick
@@ -93,18 +94,16 @@ class Rerun:
             zone.restore(snapshot_of(checkpoint.snapshot), checkpoint.state)
 
     def _run(self, recorded: RecordedTick) -> None:
-        zone, output = self.zone, None
+        zone = self.zone
         try:
             output = zone.tick(recorded.tick_input)
         except Exception as error:
-            # A tick that failed is recorded as one without a frame.
             if recorded.frame:
                 self.difference = f"the tick failed: {raised_by(error)}"
                 return
-        self.difference = difference(recorded.frame, output.frame if output else b"", zone.world)
-        if output and not self.difference:
-            if [*output.joined] != [*recorded.joined] or [*output.resumed] != [*recorded.resumed]:
-                self.difference = "other players came in"
+            output = failed_output(recorded.tick)
+        self.difference = difference(recorded, recorded_tick(recorded.tick_input, output), zone.world)
+        if not self.difference:
             self._keep(output)
         self.ticks += not self.difference
 
