@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -30,6 +31,7 @@ _TEXT = "surrogatepass"
 """An operator's words come from JSON, which allows texts that are no Unicode."""
 # The codes of the extensions for what msgpack does not have.
 _TUPLE, _LARGE_INTEGER = 1, 2
+_PAYLOAD = itemgetter(1)
 # An ANSWERED has a few numbers ahead of its values.
 _ANSWER_HEAD_BYTES = 60
 
@@ -64,11 +66,17 @@ def private_checksum(output: TickOutput) -> int:
     What says nothing of the state of the game is left out: bad tickets, as in the INPUT; the schema of the game; and
     why a command was not done, which may name a line of the code.
     """
-    told = [each for each in output.told if SCHEMA_START not in each[1][:_ANSWER_HEAD_BYTES]]
+    told = output.told
+    payloads = b"".join(map(_PAYLOAD, told))
+    if SCHEMA_START in payloads:
+        told = [each for each in told if SCHEMA_START not in each[1][:_ANSWER_HEAD_BYTES]]
+        payloads = b"".join(map(_PAYLOAD, told))
     ended = [one for one in output.ended if one.reason is not CloseReason.BAD_TICKET]
-    results = [(ref, is_done, is_done and text) for ref, is_done, text in output.results]
-    parts = told, output.refused, ended, results
-    return crc32(_pack(parts)) if any(parts) else 0
+    results = [(ref, is_done, text if is_done else "") for ref, is_done, text in output.results]
+    if not (told or output.refused or ended or results):
+        return 0
+    refs = [ref for ref, _ in told]
+    return crc32(payloads, crc32(_pack((refs, output.refused, ended, results))))
 
 
 def recorded_tick(tick_input: TickInput, output: TickOutput) -> RecordedTick:
