@@ -253,7 +253,9 @@ async def changed_code(lab: Lab) -> Finding:
                 await asyncio.sleep(2.0)
             lives.target = "zonetools.soak.games:MorePoints"
             async with lives.life():
-                await asyncio.sleep(1.0)
+                async with asyncio.timeout(15):
+                    while not all(talker.resumed for talker in talkers):
+                        await asyncio.sleep(0.05)
                 over.set()
                 async with asyncio.timeout(30):
                     await asyncio.wait(talking)
