@@ -313,21 +313,19 @@ def test_tick_that_failed_fails_again(directory: Path) -> None:
     assert brought_back(directory, Bazaar).difference.startswith("tick 5: the tick: failed in the journal")
 
 
-def test_saves_of_the_last_seconds_come_back(directory: Path) -> None:
-    zone = Zone(Bazaar(), **PARAMETERS.for_zone())
-    script = inputs(3, 340)
+@pytest.mark.parametrize("game", [Bazaar, Changed])
+@pytest.mark.parametrize("mark", [0, 20, 60])
+def test_saves_behind_the_newest_mark_come_back_as_they_were_recorded(
+    directory: Path, game: type[Bazaar], mark: int
+) -> None:
+    zone, script = Zone(Bazaar(), **PARAMETERS.for_zone()), inputs(3, 60)
     saved = [dict(zone.tick(tick_input).saves) for tick_input in script]
-    play(directory, Bazaar(), script)
-    newest = {name: text for saves in saved[40:] for name, text in saves.items()}
-    assert dict(brought_back(directory, Bazaar).saves) == newest
-    assert len(newest) > 3
-
-
-def test_saves_of_long_ago_do_not_come_back(directory: Path) -> None:
-    come, go = Requests(joins=[Join(1, "ann", b"", "::1")]), Requests(leaves=[1])
-    script = [TickInput(tick, 0.0, 100, {1: come, 9: go}.get(tick, Requests())) for tick in range(1, 340)]
-    play(directory, Bazaar(), script)
-    assert brought_back(directory, Bazaar).saves == []
+    play(directory, Bazaar(), script, checkpoints=(30,), mark=mark)
+    again = brought_back(directory, game)
+    assert bool(again.difference) == (game is Changed)
+    newest = {name: text for saves in saved[mark:] for name, text in saves.items()}
+    assert (again.unsaved.tick, again.unsaved.texts) == (mark, newest)
+    assert bool(newest) == (mark < 60)
 
 
 # --- The roster -----------------------------------------------------------------------------------
