@@ -328,6 +328,62 @@ def test_saves_behind_the_newest_mark_come_back_as_they_were_recorded(
     assert bool(newest) == (mark < 60)
 
 
+class Hoard(Bazaar):
+    """Keeps what it saves to itself, and has it from `saved` when it begins anew."""
+
+    name = "bazaar"
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.bags: dict[str, int] = {}
+
+    def save(self) -> Any:
+        return super().save() | {"bags": self.bags}
+
+    def load(self, value: Any) -> None:
+        super().load(value)
+        self.bags = value["bags"]
+
+    def on_join(self, player: Player) -> None:
+        self.bags[player.name] = player.saved.get("bag", 0)
+
+    def on_restore(self) -> None:
+        for player in self.players.values():
+            self.on_join(player)
+
+    def to_save(self, player: Player) -> dict[str, Any]:
+        return {"bag": self.bags[player.name]}
+
+    def on_tick(self) -> None:
+        for name in self.bags:
+            self.bags[name] += 1
+
+
+class OtherHoard(Hoard):
+    """Differs in a late tick."""
+
+    def on_tick(self) -> None:
+        super().on_tick()
+        if self.tick == 40:
+            self.emit("hear")
+
+
+@pytest.mark.parametrize("checkpoint", [36, 39])
+def test_saved_of_a_player_after_a_difference_is_what_was_saved_last(directory: Path, checkpoint: int) -> None:
+    joins = {tick: Join(tick, name, b"", "::1", saved='{"bag":100}') for tick, name in ((1, "ann"), (30, "cid"))}
+    script = [
+        TickInput(tick, 0.0, 100, Requests(joins=[joins[tick]] if tick in joins else [])) for tick in range(1, 42)
+    ]
+    zone = play(directory, Hoard(), script, checkpoints=(checkpoint,))
+    again = brought_back(directory, OtherHoard)
+    assert again.difference.startswith("tick 40: ")
+    saved = {player.name: player.saved["bag"] for player in again.zone.rules.players.values()}
+    had = {player.name: zone.rules.bags[player.name] for player in zone.rules.players.values()}
+    assert saved.keys() == had.keys() == {"ann", "cid"}
+    assert all(0 <= had[name] - saved[name] <= PARAMETERS.save_ticks for name in had)
+    assert again.zone.rules.bags == saved
+
+
 # --- The roster -----------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.rerun import Rerun
-from zoneserver.journal.roster import Roster, snapshot_of
+from zoneserver.journal.roster import NewestSaves, Roster, snapshot_of
 from zoneserver.journal.unsaved import Unsaved
 from zoneserver.journal.values import Checkpoint, JournalError, RecordedTick
 from zoneserver.protocol.world import World
@@ -131,11 +131,17 @@ def _run_again(reader: JournalReader, begin: int, rerun: Rerun, unsaved: Unsaved
 def _world_alone(reader: JournalReader, begin: int, info: ZoneInfo) -> Generator[int, None, Checkpoint]:
     """The state of the world at the end of the journal, by its frames. The game begins anew."""
     roster: Roster | None = None
-    for number, entry in enumerate(reader.entries(begin)):
-        if isinstance(entry, Checkpoint):
-            roster = Roster(info, entry)
-        elif isinstance(entry, RecordedTick) and roster is not None:
-            roster.apply(entry)
+    # Everybody who is in was saved within one interval.
+    save_ticks = ZoneParameters.from_plain(reader.segments[-1].header.parameters).save_ticks
+    newest = NewestSaves()
+    for number, entry in enumerate(reader.entries(max(0, begin - save_ticks))):
+        if isinstance(entry, Checkpoint) and entry.tick >= begin:
+            roster = Roster(info, entry, newest)
+        elif isinstance(entry, RecordedTick):
+            if roster is not None:
+                roster.apply(entry)
+            else:
+                newest.take(entry)
         yield number
     assert roster is not None, "a journal begins with a checkpoint"
     world = roster.world

@@ -13,7 +13,7 @@ from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.link import Join
 from zoneserver.zone.parking import pack_kept, unpack_kept
 
-__all__ = ["Roster", "snapshot_of"]
+__all__ = ["NewestSaves", "Roster", "snapshot_of"]
 
 
 def snapshot_of(payload: bytes) -> Snapshot:
@@ -23,14 +23,34 @@ def snapshot_of(payload: bytes) -> Snapshot:
     return snapshot
 
 
+class NewestSaves:
+    """The newest saved text of each player since they came in, in the ticks that it was given."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        """JSON texts, by name."""
+        self._names: dict[int, str] = {}
+
+    def take(self, recorded: RecordedTick) -> None:
+        """Goes on by one tick."""
+        for join in recorded.tick_input.requests.joins:
+            self._names[join.ref] = join.name
+        for ref, slot in recorded.joined:
+            if slot is not None:
+                # The player came in with what the store had.
+                self.texts.pop(self._names.get(ref, ""), None)
+        self.texts |= dict(recorded.saves)
+
+
 class Roster:
     """Follows a journal from a checkpoint on, by its frames alone, and makes a state for `Zone.restore` of it.
 
     What is in no frame is as it was at the checkpoint: bans, used tickets, private messages that are kept. Those that
-    the inputs since then tell of are added.
+    the inputs since then tell of are added. What a player has saved last becomes `Player.saved`: `newest` has the saves
+    ahead of the checkpoint.
     """
 
-    def __init__(self, info: ZoneInfo, checkpoint: Checkpoint) -> None:
+    def __init__(self, info: ZoneInfo, checkpoint: Checkpoint, newest: NewestSaves | None = None) -> None:
         self.world = World(info)
         self.world.restore(snapshot_of(checkpoint.snapshot))
         self._state = state = checkpoint.state
@@ -45,10 +65,11 @@ class Roster:
         # The used tickets, as in a state.
         self._tickets: list[list[Any]] = []
         self._commands: list[list[Any]] = list(state["commands"])
+        self._newest = newest if newest is not None else NewestSaves()
 
     def apply(self, recorded: RecordedTick) -> None:
         """Goes on by one tick. Raises ValueError or LookupError for a frame that does not follow."""
-        requests = recorded.tick_input.requests
+        requests, saves = recorded.tick_input.requests, dict(recorded.saves)
         if recorded.frame:
             frame = decode_server(recorded.frame)
             assert isinstance(frame, Tick)
@@ -60,7 +81,8 @@ class Roster:
             if ref in self._joins:
                 self._joins[ref] = self._joins[ref]._replace(claim=b"")
         for join in requests.joins:
-            self._joins[join.ref] = join
+            # A player who leaves in this tick may come in again with what has just been saved.
+            self._joins[join.ref] = join._replace(saved=saves.get(join.name, join.saved))
             if len(join.ticket) == HEAD.size + MAC_BYTES:
                 self._tickets.append(list(HEAD.unpack(join.ticket[: HEAD.size])))
         # Nothing has the ref 0, so nobody is told the result once more.
@@ -81,11 +103,16 @@ class Roster:
             if ref in slots:
                 _, newest, saved = self._players[slots[ref]]
                 self._players[slots[ref]] = ref, max(newest, seq + len(actions) - 1), saved
+        self._newest.take(recorded)
 
     def state(self) -> dict[str, Any]:
         """The state of a zone with these players, who are all here."""
         kept = unpack_kept(self._state["kept"])
-        players = [[ref, slot, seq, True, saved] for slot, (ref, seq, saved) in self._players.items()]
+        newest = self._newest.texts
+        players = [
+            [ref, slot, seq, True, newest.get(self._joins[ref].name, saved)]
+            for slot, (ref, seq, saved) in self._players.items()
+        ]
         joins = [self._joins[ref]._replace(ticket=b"", saved="") for ref, *_ in self._players.values()]
         tickets = self._state["tickets"]
         return self._state | {
