@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import secrets
 import time
@@ -414,8 +415,20 @@ def test_roster_knows_used_tickets_and_bans_of_the_inputs() -> None:
     roster = Roster(zone.info, Checkpoint(0, World(zone.info).snapshot().encode(), zone.state()))
     ticket = issue_ticket(b"a secret of 16 bytes or more", "ann", "bazaar", 10_000, b"n" * 16)
     joins = [Join(1, "ann", ticket, "127.0.0.1"), Join(2, "bob", b"no ticket", "127.0.0.1")]
-    commands = [Command(1, ("ban", "bob")), Command(2, ("say", "hear"))]
-    tick_input = TickInput(1, 0.0, 100, Requests(joins=joins, commands=commands))
-    roster.apply(recorded_tick(tick_input, step(zone)))
-    assert roster.state()["tickets"] == [0, [[10_000, b"n" * 16]]]
-    assert roster.state()["commands"] == [[0, ("ban", "bob")]]
+    words = [
+        ("ban", "bob", "--for", "1h", "be", "nice"),
+        ("ban", "cid"),
+        ("ban", "dan"),
+        ("unban", "dan"),
+        ("ban", "eve", "--for", "never"),
+        ("ban",),
+        ("unban",),
+        ("say", "hear"),
+    ]
+    commands = [Command(number, each) for number, each in enumerate(words)]
+    tick_input = TickInput(1, 1000.0, 100, Requests(joins=joins, commands=commands))
+    roster.apply(recorded_tick(tick_input, zone.tick(tick_input)))
+    state = roster.state()
+    assert state["tickets"] == [0, [[10_000, b"n" * 16]]]
+    assert [(name, until) for name, until, _ in state["bans"]] == [("bob", 4600.0), ("cid", math.inf)]
+    assert (state["bans"], state["commands"]) == (zone.state()["bans"], [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from zoneserver.journal.values import Checkpoint, RecordedTick
@@ -10,8 +12,11 @@ from zoneserver.protocol.messages import Snapshot, Tick
 from zoneserver.protocol.tickets import HEAD, MAC_BYTES
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
+from zoneserver.support.ban_list import BanList
+from zoneserver.zone.commands import read_ban
 from zoneserver.zone.link import Join
 from zoneserver.zone.parking import pack_kept, unpack_kept
+from zoneserver.zone.rules import Refused
 
 __all__ = ["NewestSaves", "Roster", "snapshot_of"]
 
@@ -64,6 +69,9 @@ class Roster:
         self._things = dict.fromkeys(state["things"])
         # The used tickets, as in a state.
         self._tickets: list[list[Any]] = []
+        self._bans = BanList()
+        self._bans.restore(state["bans"])
+        # Commands that had not run at the checkpoint.
         self._commands: list[list[Any]] = list(state["commands"])
         self._newest = newest if newest is not None else NewestSaves()
 
@@ -85,8 +93,9 @@ class Roster:
             self._joins[join.ref] = join._replace(saved=saves.get(join.name, join.saved))
             if len(join.ticket) == HEAD.size + MAC_BYTES:
                 self._tickets.append(list(HEAD.unpack(join.ticket[: HEAD.size])))
-        # Nothing has the ref 0, so nobody is told the result once more.
-        self._commands += [[0, words] for _, words in requests.commands if words[:1] in (("ban",), ("unban",))]
+        commands, self._commands = [*self._commands, *requests.commands], []
+        for _, words in commands:
+            self._apply_ban(words, recorded.tick_input.unix_seconds)
         for slot in frame.leaves:
             self._players.pop(slot, None)
             self._things.pop(slot, None)
@@ -104,6 +113,16 @@ class Roster:
                 _, newest, saved = self._players[slots[ref]]
                 self._players[slots[ref]] = ref, max(newest, seq + len(actions) - 1), saved
         self._newest.take(recorded)
+
+    def _apply_ban(self, words: Sequence[str], unix_seconds: float) -> None:
+        """Changes the bans as the command did: a ban ends when it would have ended without the restart."""
+        match words:
+            case ["ban", *rest]:
+                with contextlib.suppress(Refused):
+                    ban = read_ban(rest)
+                    self._bans.add(ban.name, unix_seconds + ban.seconds, ban.text, unix_seconds)
+            case ["unban", name]:
+                self._bans.lift(name, unix_seconds)
 
     def state(self) -> dict[str, Any]:
         """The state of a zone with these players, who are all here."""
@@ -125,6 +144,7 @@ class Roster:
             "kept": pack_kept({join.ref: kept.get(join.ref, ()) for join in joins if join.token}),
             "tickets": tickets and [tickets[0], [*tickets[1], *self._tickets]],
             "commands": self._commands,
+            "bans": self._bans.state(),
             **{name: [] for name in ("arriving", "joins", "leaves", "drops", "packets")},
             "newest_ref": max([self._state["newest_ref"], *self._joins]),
         }
