@@ -24,6 +24,7 @@ from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
 from zoneserver.journal.start import start_zone
+from zoneserver.journal.unsaved import Unsaved
 from zoneserver.journal.values import JournalError
 from zoneserver.journal.writer import Journal
 from zoneserver.store.backend import shown_target
@@ -35,6 +36,7 @@ from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.event_loop import run_in_turns
 from zoneserver.support.host import is_loopback
+from zoneserver.support.logs import fields
 from zoneserver.support.process import raise_open_files
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
@@ -106,8 +108,7 @@ class ZoneServer:
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
-        # What players have saved in the last ticks of the journal.
-        self._saved: list[tuple[str, str]] = []
+        self._recorder: Recorder | None = None
         self._stopping: asyncio.Event
         self._is_stopped = False
         self.is_kept = False
@@ -144,7 +145,8 @@ class ZoneServer:
             if config.journal:
                 self._journal = Journal.open(config.journal, sync=config.journal_sync, keep=config.journal_keep)
                 unless_started.callback(self._journal.close)
-            self._assemble(len(ports.players), await self._make_zone())
+            unsaved = await self._make_zone()
+            self._assemble(len(ports.players), unsaved)
             self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
             for player_socket in ports.players:
                 self._listen(player_socket)
@@ -154,25 +156,25 @@ class ZoneServer:
         self.tick_loop.start()
         self._reporter.start()
 
-    async def _make_zone(self) -> Recorder | None:
-        """Makes the zone, or brings back the one that the journal has. Raises TypeError or GameError for a game that
-        cannot run."""
+    async def _make_zone(self) -> Unsaved:
+        """Makes the zone, or brings back the one that the journal has. Returns what the journal has for the store.
+        Raises TypeError or GameError for a game that cannot run."""
         config, clock, rules = self.config, time.perf_counter, self._rules
         if not isinstance(rules, Rules):
             self.ticked = rules
-            return None
+            return Unsaved()
         parameters = ZoneParameters.of(config)
         if self._journal is None:
             self.ticked = Zone(rules, **parameters.for_zone(), secret=config.secret, clock=clock)
-            return None
+            return Unsaved()
         starting = start_zone(self._journal, config.journal, rules, parameters, config.secret, clock)
         started = await run_in_turns(starting, self._stopping.is_set)
         if started is None:
             raise CannotStartError("the server was stopped before it had run the journal again")
-        self.ticked, self.epoch, recorder, self._saved = started
-        return recorder
+        self.ticked, self.epoch, self._recorder, unsaved = started
+        return unsaved
 
-    def _assemble(self, listeners: int, recorder: Recorder | None) -> None:
+    def _assemble(self, listeners: int, unsaved: Unsaved) -> None:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
@@ -190,12 +192,18 @@ class ZoneServer:
                 link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
         if self._store is not None:
             self._desk = StoreDesk(link, self._store, self.loop.time)
-            self._desk.save(self._saved)
+            self._desk.save(list(unsaved.texts.items()), unsaved.tick + 1)
+            if self._recorder is not None:
+                self._recorder.saved_up_to = self._store.saved_up_to
+        elif unsaved.texts and self._recorder is not None:
+            self._recorder.saved_up_to = lambda _: unsaved.tick
+            text = "%d players were saved and are not in the store yet: they wait for a start with --store"
+            _log.warning(text, len(unsaved.texts), extra=fields(players=len(unsaved.texts)))
         is_again = config.journal and self.epoch > 1
         former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
         self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
         self._reporter = Reporter(config, self.stats, self.loop)
-        self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, recorder)
+        self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)
         self._started = time.monotonic()
 
     def count_players(self) -> tuple[int, int]:
@@ -291,8 +299,7 @@ class ZoneServer:
             self._is_stopped = True
             saves = self.tick_loop.finish(keep=self.is_kept)
             if self._desk is not None:
-                self._desk.save(saves)
-            self._close_journal()
+                self._desk.save(saves, self.ticked.world.tick)
         # Connections that were accepted just before are told like all others.
         for listener in self._listeners:
             await listener.wait_closed()
@@ -302,11 +309,12 @@ class ZoneServer:
         if self._admin is not None:
             self._admin.close()
         await self._close_store()
+        self._close_journal()
 
     def _close_journal(self) -> None:
         try:
-            if self._journal is not None:
-                self._journal.close()
+            if self._recorder is not None:
+                self._recorder.close()
         except JournalError as error:
             self.has_failed = True
             _log.critical("%s: what happened shortly before the stop may be lost when the power fails", error)
@@ -325,7 +333,8 @@ class ZoneServer:
         except OSError as error:
             _log.critical("%s, and are lost: %s", told, error)
         else:
-            _log.critical("%s: they are in %s", told, path)
+            rest = ". With this journal the next start writes them by itself" if self.has_journal else ""
+            _log.critical("%s: they are in %s%s", told, path, rest)
 
     def _fail(self) -> None:
         self.has_failed = True

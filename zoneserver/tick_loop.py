@@ -159,7 +159,7 @@ class TickLoop:
         published = time.perf_counter()
         deflate = self._gateway.counters.deflate_seconds_total - deflate_before
         if self._recorder is not None:
-            self._recorder.checkpoint_if_due()
+            self._recorder.write_what_is_due()
         done = time.perf_counter()
         journal, fan_out = recorded - encoded + done - published, published - recorded - deflate
         self.times.record(cpu - self._cpu_before, ruled - started, encoded - ruled, journal, deflate, fan_out)

@@ -75,7 +75,7 @@ def test_check_of_a_whole_journal_succeeds_with_a_torn_end_too(
 
 def test_check_names_each_broken_place(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, last = directory / "000000000000.zlog", last_segment(directory)
-    one, two, three = damage(first, 4), damage(last, 3), damage(last, 9)
+    one, two, three = damage(first, 5), damage(last, 4), damage(last, 10)
     assert main(["journal", "check", str(directory)]) == 1
     lines = capsys.readouterr().out.splitlines()
     broken = f"{first}:{one}", f"{last}:{two}", f"{last}:{three}"
@@ -87,7 +87,7 @@ def test_check_names_each_broken_place(directory: Path, capsys: pytest.CaptureFi
 
 def test_check_tells_a_broken_place_from_a_torn_end(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = last_segment(directory)
-    place = damage(path, 3)
+    place = damage(path, 4)
     path.write_bytes(path.read_bytes()[:-1])
     assert main(["journal", "check", str(directory)]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -115,9 +115,9 @@ def test_cut_takes_a_torn_end_off(directory: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("file", "record", "last_tick", "lost"),
     [
-        ("000000000003.zlog", 10, 5, 2),  # The output of tick 6.
+        ("000000000003.zlog", 11, 5, 2),  # The output of tick 6.
         ("000000000003.zlog", 2, 3, 5),  # The state at the start: nothing is left of the segment
-        ("000000000000.zlog", 5, 1, 6),
+        ("000000000000.zlog", 6, 1, 6),
     ],
 )
 def test_cut_at_a_broken_place_drops_everything_behind_it_once_it_is_confirmed(
@@ -137,7 +137,7 @@ def test_cut_at_a_broken_place_drops_everything_behind_it_once_it_is_confirmed(
 
 
 def test_cut_that_makes_no_sense_is_refused(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = damage(last_segment(directory), 3)
+    place = damage(last_segment(directory), 4)
     for arguments, code, text in (
         (["cut", str(directory), "--at", "000000000000.zlog"], 2, "is no place in"),
         (["cut", str(directory), "--at", "000000000009.zlog:5"], 2, "is no place in"),

@@ -17,6 +17,8 @@ from helpers.paths import ROOT
 from helpers.run_command import Server, until
 
 from zoneserver.cli.main import main
+from zoneserver.journal.reader import JournalReader
+from zoneserver.journal.values import RecordedTick
 from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Act, Welcome
 
@@ -81,6 +83,29 @@ def test_kill_loses_at_most_the_interval(servers: list[Server], tmp_path: Path) 
     earn(again, "ann")
     assert again.stop()[0] == 0
     assert saved(path) == {"ann": 4}
+
+
+def test_start_hands_over_what_waited_for_the_store_and_nothing_else(servers: list[Server], tmp_path: Path) -> None:
+    path = tmp_path / "accounts.db"
+    with_journal = "--store", "accounts.db", "--journal", "journal"
+    server = start(servers, tmp_path, *with_journal)
+    earn(server, "ann")
+    until(lambda: saved(path) == {"ann": 1})
+    journal = JournalReader(tmp_path / "journal")
+    newest = max(entry.tick for entry in journal.entries() if isinstance(entry, RecordedTick) and entry.saves)
+    until(lambda: journal.saved_tick >= newest)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        earn(server, "bob")
+        until(lambda: server.stats()["store_failures_total"])
+        server.process.send_signal(signal.SIGKILL)
+        server.ended()
+        # Ann goes on in another zone.
+        other.execute("""UPDATE players SET saved = '{"gold":1000}'""")
+        other.execute("COMMIT")
+    again = start(servers, tmp_path, *with_journal)
+    until(lambda: saved(path) == {"ann": 1000, "bob": 1})
+    assert again.stop()[0] == 0
 
 
 def test_stop_with_a_store_that_cannot_be_written_fails_and_names_the_file(

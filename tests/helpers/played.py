@@ -35,13 +35,15 @@ def play(
     script: Iterable[TickInput],
     checkpoints: Sequence[int] = (),
     parameters: ZoneParameters = PARAMETERS,
+    mark: int = 0,
 ) -> Zone:
-    """Plays a new zone, with a checkpoint after each of these ticks, until the server is killed."""
+    """Plays a new zone, with a checkpoint after each of these ticks, until the server is killed. The store has what
+    was saved up to the tick `mark`."""
     zone = Zone(rules, **parameters.for_zone())
     journal = Journal.open(directory, sync="never")
     header = Header(1, zone.info, "helpers.bazaar:Bazaar", "c0de", "", parameters.to_plain())
     journal.begin(header, first_checkpoint(zone))
-    record(journal, zone, script, checkpoints)
+    record(journal, zone, script, checkpoints, mark)
     return zone
 
 
@@ -54,9 +56,13 @@ def go_on(
     record(journal, again.zone, script)
 
 
-def record(journal: Journal, zone: Zone, script: Iterable[TickInput], checkpoints: Sequence[int] = ()) -> None:
+def record(
+    journal: Journal, zone: Zone, script: Iterable[TickInput], checkpoints: Sequence[int] = (), mark: int = 0
+) -> None:
     for tick_input in script:
         journal.record(tick_input, zone.tick(tick_input))
+        if zone.world.tick == mark:
+            journal.mark_saved(mark)
         if zone.world.tick in checkpoints:
             journal.checkpoint(Checkpoint(zone.world.tick, zone.snapshot(), zone.state()))
     journal.close()

@@ -40,8 +40,8 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ends(data: bytes) -> dict[int, int]:
     """For the end of each unit: how many units there are up to it."""
     starts = places(data)
-    # The records are one for the header, and two for each other entry.
-    return {starts[1 + 2 * count]: count + 1 for count in range(len(ENTRIES))}
+    # The records are one for the header, and two for each other entry. A mark follows the first checkpoint.
+    return {starts[1]: 1, starts[3]: 2} | {starts[2 * count]: count for count in range(2, len(ENTRIES) + 1)}
 
 
 def test_reader_gives_what_was_written(whole: Path) -> None:
@@ -150,12 +150,12 @@ def test_a_record_in_the_place_of_another_is_found(whole: Path, scratch: Path) -
     data = (whole / scratch.name).read_bytes()
     starts = places(data)
     # Tick 2 stands where tick 1 should.
-    scratch.write_bytes(data[: starts[3]] + data[starts[5] : starts[7]] + data[starts[3] :])
-    with pytest.raises(JournalError, match=rf"the record is out of place \(offset {starts[5]}\)"):
+    scratch.write_bytes(data[: starts[4]] + data[starts[6] : starts[8]] + data[starts[4] :])
+    with pytest.raises(JournalError, match=rf"the record is out of place \(offset {starts[6]}\)"):
         read(scratch.parent)
     # An input has no output.
-    scratch.write_bytes(data[: starts[4]] + data[starts[5] :])
-    with pytest.raises(JournalError, match=rf"the second record of two is missing \(offset {starts[4]}\)"):
+    scratch.write_bytes(data[: starts[5]] + data[starts[6] :])
+    with pytest.raises(JournalError, match=rf"the second record of two is missing \(offset {starts[5]}\)"):
         read(scratch.parent)
 
 
@@ -168,7 +168,7 @@ def test_torn_or_missing_segment_before_the_last_raises(tmp_path: Path, monkeypa
     second.write_bytes(data[:-1])
     with pytest.raises(JournalError, match=r"01\.zlog: the record is said to have \d+ bytes, and \d+ are left"):
         read(tmp_path)
-    second.write_bytes(data[: places(data)[3]])
+    second.write_bytes(data[: places(data)[4]])
     with pytest.raises(JournalError, match=r"000000000002\.zlog: it begins at tick 2, and .* before it ends at tick 1"):
         read(tmp_path)
     second.unlink()
@@ -214,7 +214,7 @@ def test_entry_that_is_written_at_the_last_look_is_given(tmp_path: Path) -> None
 
 def test_checkpoint_that_is_broken_is_not_begun_with(whole: Path, scratch: Path) -> None:
     content = bytearray((whole / scratch.name).read_bytes())
-    content[places(content)[8] - 1] ^= 1
+    content[places(content)[9] - 1] ^= 1
     scratch.write_bytes(content)
     entries = JournalReader(scratch.parent).entries(4)
     assert [next(entries) for _ in range(4)] == ENTRIES[:4]
@@ -270,7 +270,7 @@ def test_directory_without_a_journal_has_no_segments(tmp_path: Path) -> None:
 def test_skip_goes_on_behind_each_broken_place(whole: Path, scratch: Path) -> None:
     content = bytearray((whole / scratch.name).read_bytes())
     starts = places(content)
-    for place in (starts[3] + 20, starts[8] + 5):  # Within the input of tick 1, and the state after tick 2.
+    for place in (starts[4] + 20, starts[9] + 5):  # Within the input of tick 1, and the state after tick 2.
         content[place] ^= 255
     scratch.write_bytes(content)
     (segment,) = JournalReader(scratch.parent).segments
@@ -286,4 +286,4 @@ def test_skip_goes_on_behind_each_broken_place(whole: Path, scratch: Path) -> No
                     break
             else:
                 break
-    assert found == [*ENTRIES[:2], starts[3], tick_of(2), starts[8], tick_of(3), tick_of(4)]
+    assert found == [*ENTRIES[:2], starts[4], tick_of(2), starts[9], tick_of(3), tick_of(4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import secrets
 import time
@@ -313,21 +314,75 @@ def test_tick_that_failed_fails_again(directory: Path) -> None:
     assert brought_back(directory, Bazaar).difference.startswith("tick 5: the tick: failed in the journal")
 
 
-def test_saves_of_the_last_seconds_come_back(directory: Path) -> None:
-    zone = Zone(Bazaar(), **PARAMETERS.for_zone())
-    script = inputs(3, 340)
+@pytest.mark.parametrize("game", [Bazaar, Changed])
+@pytest.mark.parametrize("mark", [0, 20, 60])
+def test_saves_behind_the_newest_mark_come_back_as_they_were_recorded(
+    directory: Path, game: type[Bazaar], mark: int
+) -> None:
+    zone, script = Zone(Bazaar(), **PARAMETERS.for_zone()), inputs(3, 60)
     saved = [dict(zone.tick(tick_input).saves) for tick_input in script]
-    play(directory, Bazaar(), script)
-    newest = {name: text for saves in saved[40:] for name, text in saves.items()}
-    assert dict(brought_back(directory, Bazaar).saves) == newest
-    assert len(newest) > 3
+    play(directory, Bazaar(), script, checkpoints=(30,), mark=mark)
+    again = brought_back(directory, game)
+    assert bool(again.difference) == (game is Changed)
+    newest = {name: text for saves in saved[mark:] for name, text in saves.items()}
+    assert (again.unsaved.tick, again.unsaved.texts) == (mark, newest)
+    assert bool(newest) == (mark < 60)
 
 
-def test_saves_of_long_ago_do_not_come_back(directory: Path) -> None:
-    come, go = Requests(joins=[Join(1, "ann", b"", "::1")]), Requests(leaves=[1])
-    script = [TickInput(tick, 0.0, 100, {1: come, 9: go}.get(tick, Requests())) for tick in range(1, 340)]
-    play(directory, Bazaar(), script)
-    assert brought_back(directory, Bazaar).saves == []
+class Hoard(Bazaar):
+    """Keeps what it saves to itself, and has it from `saved` when it begins anew."""
+
+    name = "bazaar"
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.bags: dict[str, int] = {}
+
+    def save(self) -> Any:
+        return super().save() | {"bags": self.bags}
+
+    def load(self, value: Any) -> None:
+        super().load(value)
+        self.bags = value["bags"]
+
+    def on_join(self, player: Player) -> None:
+        self.bags[player.name] = player.saved.get("bag", 0)
+
+    def on_restore(self) -> None:
+        for player in self.players.values():
+            self.on_join(player)
+
+    def to_save(self, player: Player) -> dict[str, Any]:
+        return {"bag": self.bags[player.name]}
+
+    def on_tick(self) -> None:
+        for name in self.bags:
+            self.bags[name] += 1
+
+
+class OtherHoard(Hoard):
+    """Differs in a late tick."""
+
+    def on_tick(self) -> None:
+        super().on_tick()
+        if self.tick == 40:
+            self.emit("hear")
+
+
+@pytest.mark.parametrize("checkpoint", [36, 39])
+def test_saved_of_a_player_after_a_difference_is_what_was_saved_last(directory: Path, checkpoint: int) -> None:
+    joins = {tick: Join(tick, name, b"", "::1", saved='{"bag":100}') for tick, name in ((1, "ann"), (30, "cid"))}
+    script = [
+        TickInput(tick, 0.0, 100, Requests(joins=[joins[tick]] if tick in joins else [])) for tick in range(1, 42)
+    ]
+    zone = play(directory, Hoard(), script, checkpoints=(checkpoint,))
+    again = brought_back(directory, OtherHoard)
+    assert again.difference.startswith("tick 40: ")
+    saved = {player.name: player.saved["bag"] for player in again.zone.rules.players.values()}
+    had = {player.name: zone.rules.bags[player.name] for player in zone.rules.players.values()}
+    assert saved.keys() == had.keys() == {"ann", "cid"}
+    assert all(0 <= had[name] - saved[name] <= PARAMETERS.save_ticks for name in had)
+    assert again.zone.rules.bags == saved
 
 
 # --- The roster -----------------------------------------------------------------------------------
@@ -360,8 +415,20 @@ def test_roster_knows_used_tickets_and_bans_of_the_inputs() -> None:
     roster = Roster(zone.info, Checkpoint(0, World(zone.info).snapshot().encode(), zone.state()))
     ticket = issue_ticket(b"a secret of 16 bytes or more", "ann", "bazaar", 10_000, b"n" * 16)
     joins = [Join(1, "ann", ticket, "127.0.0.1"), Join(2, "bob", b"no ticket", "127.0.0.1")]
-    commands = [Command(1, ("ban", "bob")), Command(2, ("say", "hear"))]
-    tick_input = TickInput(1, 0.0, 100, Requests(joins=joins, commands=commands))
-    roster.apply(recorded_tick(tick_input, step(zone)))
-    assert roster.state()["tickets"] == [0, [[10_000, b"n" * 16]]]
-    assert roster.state()["commands"] == [[0, ("ban", "bob")]]
+    words = [
+        ("ban", "bob", "--for", "1h", "be", "nice"),
+        ("ban", "cid"),
+        ("ban", "dan"),
+        ("unban", "dan"),
+        ("ban", "eve", "--for", "never"),
+        ("ban",),
+        ("unban",),
+        ("say", "hear"),
+    ]
+    commands = [Command(number, each) for number, each in enumerate(words)]
+    tick_input = TickInput(1, 1000.0, 100, Requests(joins=joins, commands=commands))
+    roster.apply(recorded_tick(tick_input, zone.tick(tick_input)))
+    state = roster.state()
+    assert state["tickets"] == [0, [[10_000, b"n" * 16]]]
+    assert [(name, until) for name, until, _ in state["bans"]] == [("bob", 4600.0), ("cid", math.inf)]
+    assert (state["bans"], state["commands"]) == (zone.state()["bans"], [])

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
+from zoneserver import server as server_module
 from zoneserver.games.plaza import Plaza
 from zoneserver.journal import recorder, writer
 from zoneserver.journal.reader import JournalReader
@@ -143,17 +144,60 @@ async def test_clean_stop_lets_all_leave_and_a_second_start_goes_on(
     assert noted == ["ann leaves", "stop", "ann leaves"], "the second start has run the leave again"
 
 
-async def test_saves_on_their_way_when_the_server_died_reach_the_store(
-    open_server: OpenServer, connect: Connect, tmp_path: Path
+@pytest.fixture
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop does not wait for a store that is down, and leaves its file in the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server_module, "STORE_SECONDS", 0.05)
+
+
+class Down(MemoryStore):
+    """Cannot be written."""
+
+    def save(self, saved: Mapping[str, str]) -> None:
+        raise OSError("the database is down")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_saves_wait_in_the_journal_until_a_start_has_a_store_that_takes_them(
+    open_server: OpenServer, connect: Connect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = await open_server(Purse, hz=100, journal=str(tmp_path / "journal"), store=MemoryStore(), drain_seconds=0.1)
+    first = await open_server(Purse, hz=100, journal=str(tmp_path / "journal"), store=Down(), drain_seconds=0)
     client = await connect(first.port)
     await client.hello("ann")
     await client.welcomed()
     client.sock.close()
-    await until(lambda: not first.zone.rules.players)
+    await until(lambda: not first.zone.rules.players and first.stats().store_failures_total)
+    journal = str(killed(tmp_path / "journal"))
+    # A start without a store, and one whose server is killed, too, change nothing.
+    second = await open_server(Purse, hz=100, journal=journal)
+    await second.stop()
+    assert "1 players were saved and are not in the store yet: they wait for a start with --store" in caplog.text
+    third = await open_server(Purse, hz=100, journal=journal, store=Down())
+    assert third.stats().store_unsaved == 1
     store = MemoryStore()
-    await open_server(Purse, hz=100, journal=str(killed(tmp_path / "journal")), store=store)
+    fourth = await open_server(Purse, hz=100, journal=str(killed(Path(journal))), store=store)
+    await until(lambda: store.load("ann") == '{"gold":0}')
+    await fourth.stop()
+    # Behind a clean stop nothing is handed over again.
+    store.players["ann"] = '{"gold":1000}'
+    fifth = await open_server(Purse, hz=100, journal=fourth.config.journal, store=store)
+    assert fifth.stats().store_unsaved == 0
+    await fifth.stop()
+    assert store.load("ann") == '{"gold":1000}'
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_stop_whose_store_fails_leaves_the_players_to_the_next_start(
+    open_server: OpenServer, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await open_server(Purse, hz=100, journal="journal", store=Down(), drain_seconds=0)
+    await welcomed(await connect(first.port), "ann")
+    await first.stop()
+    assert first.has_failed
+    assert caplog.messages[-1].endswith(".jsonl. With this journal the next start writes them by itself")
+    store = MemoryStore()
+    await open_server(Purse, hz=100, journal="journal", store=store)
     await until(lambda: store.load("ann") == '{"gold":0}')
 
 

@@ -55,6 +55,15 @@ class JournalReader:
         segment.checkpoints()
         return segment.newest_tick
 
+    @property
+    def saved_tick(self) -> int:
+        """The tick of the newest mark, as far as the heads of the records tell: the store has what was saved up to it.
+        Each segment has a mark. Raises JournalError for a directory without a journal."""
+        self._list()
+        segment = self._existing()[-1]
+        segment.checkpoints()
+        return segment.saved_tick
+
     def checkpoints(self) -> list[int]:
         """The tick of each checkpoint, in rising order, each tick once."""
         self._list()

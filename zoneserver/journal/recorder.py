@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from zoneserver.journal.bodies import failed_output
 from zoneserver.journal.values import Checkpoint
@@ -26,14 +27,21 @@ class Recorder:
     def __init__(self, journal: Journal, zone: Zone) -> None:
         self._journal = journal
         self.zone = zone
+        self.saved_up_to: Callable[[int], int] = lambda tick: tick
+        """The newest tick up to which nothing that was saved waits for the store, after the last tick."""
         self._interval_ticks = CHECKPOINT_SECONDS * zone.info.hz
         # The tick after which a checkpoint is due.
         self._due = zone.world.tick + self._interval_ticks
         self._has_told = False
+        # The last tick in which anything was saved, and the tick after which a mark of it is due.
+        self._saved_tick = zone.world.tick
+        self._mark_due = 0
 
     def record(self, tick_input: TickInput, output: TickOutput) -> None:
         """Writes one tick."""
         self._journal.record(tick_input, output)
+        if output.saves:
+            self._saved_tick = output.tick
 
     def record_failed(self, tick_input: TickInput) -> None:
         """Writes a tick that failed: its input, and an empty frame. The frames before it lead nowhere, so that the next
@@ -41,9 +49,14 @@ class Recorder:
         self._journal.record(tick_input, failed_output(tick_input.tick))
         self._due = 0
 
-    def checkpoint_if_due(self) -> None:
-        """Writes the state after the tick that was recorded last, if it is time."""
-        if self.zone.world.tick >= self._due:
+    def write_what_is_due(self) -> None:
+        """Writes, when it is time, what the store has by now, and the state after the tick that was recorded last.
+        What this tick has saved was handed to the store."""
+        tick = self.zone.world.tick
+        if self._saved_tick > self._journal.saved_tick and tick >= self._mark_due:
+            self._mark_due = tick + self.zone.info.hz
+            self._journal.mark_saved(self.saved_up_to(tick))
+        if tick >= self._due:
             self.checkpoint()
 
     def checkpoint(self) -> None:
@@ -51,9 +64,15 @@ class Recorder:
         tick = self.zone.world.tick
         self._due = tick + self._interval_ticks
         state = self.zone.state()
+        # A restart looks for saved players from the newest mark on.
+        self._journal.mark_saved(self.saved_up_to(tick))
         self._journal.checkpoint(Checkpoint(tick, self.zone.snapshot(), state))
         if state["game"] is None and not self._has_told:
             self._has_told = True
             problem = self.zone.save_problem
             log.info("%s", problem, extra=fields(problem=problem))
             log.info("the journal cannot hold the game's own state: a restart runs all ticks again from its start on")
+
+    def close(self) -> None:
+        """Ends the journal, after the store is closed. Raises JournalError."""
+        self._journal.close(self.saved_up_to(self.zone.world.tick))

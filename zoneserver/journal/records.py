@@ -60,6 +60,7 @@ class Kind(enum.IntEnum):
     OUTPUT = 3
     SNAPSHOT = 4
     STATE = 5
+    SAVED = 6
 
 
 _KINDS = frozenset(Kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,16 +11,13 @@ from zoneserver.journal.roster import snapshot_of
 from zoneserver.journal.values import Checkpoint, Entry, Header, RecordedTick
 from zoneserver.support.errors import GameError, raised_by
 from zoneserver.zone.game_state import NEW_GAME
-from zoneserver.zone.link import TickOutput
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.stopwatch import no_clock
 from zoneserver.zone.zone import Zone
 
-__all__ = ["SAVES_SECONDS", "Rerun"]
+__all__ = ["Rerun"]
 
-SAVES_SECONDS = 30
-"""What the rules saved in the last seconds of a journal may have been on its way to the store when the server died."""
 # Verifies no ticket: those in a journal were good.
 _ANY_SECRET = b"a secret that signs no ticket"
 
@@ -52,19 +48,12 @@ class Rerun:
         """The checkpoint with which the zone has begun."""
         self._zone: Zone | None = None
         self._header: Header
-        # (tick, saved players) of the last ticks in which the rules saved any.
-        self._saves: deque[tuple[int, list[tuple[str, str]]]] = deque()
 
     @property
     def zone(self) -> Zone:
         """The zone after the last tick. Only a re-run without a difference has one."""
         assert self._zone is not None
         return self._zone
-
-    @property
-    def saves(self) -> list[tuple[str, str]]:
-        """The newest saved text of each player who was saved in the last SAVES_SECONDS."""
-        return list({name: text for _, saves in self._saves for name, text in saves}.items())
 
     def take(self, entry: Entry) -> None:
         """Goes on by one entry."""
@@ -103,12 +92,4 @@ class Rerun:
                 return
             output = failed_output(recorded.tick)
         self.difference = difference(recorded, recorded_tick(recorded.tick_input, output), zone.world)
-        if not self.difference:
-            self._keep(output)
         self.ticks += not self.difference
-
-    def _keep(self, output: TickOutput) -> None:
-        if output.saves:
-            self._saves.append((output.tick, output.saves))
-        while self._saves and self._saves[0][0] <= output.tick - SAVES_SECONDS * self.zone.info.hz:
-            self._saves.popleft()

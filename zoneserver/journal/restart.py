@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.rerun import Rerun
-from zoneserver.journal.roster import Roster, snapshot_of
+from zoneserver.journal.roster import NewestSaves, Roster, snapshot_of
+from zoneserver.journal.unsaved import Unsaved
 from zoneserver.journal.values import Checkpoint, JournalError, RecordedTick
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
@@ -35,8 +36,8 @@ class Restarted(NamedTuple):
     """The state after the last recorded tick. The segment of the new epoch begins with it."""
     epoch: int
     """The epoch of the server that goes on."""
-    saves: list[tuple[str, str]]
-    """(name, JSON text) of players who were saved shortly before the end of the journal."""
+    unsaved: Unsaved
+    """What was saved and may not be in the store."""
     ticks: int
     """How many ticks were run again, up to the first difference."""
     difference: str
@@ -92,10 +93,11 @@ def restart(
     rerun = Rerun(games.__next__, secret, clock)
     checkpoints = reader.checkpoints()
     begin = beginning(reader, reversed(checkpoints))
+    unsaved = Unsaved(reader.saved_tick)
     if begin is None:
         difference = "the journal does not reach back to a point at which the game can begin"
     else:
-        yield from _run_again(reader, begin, rerun)
+        yield from _run_again(reader, begin, rerun, unsaved)
         difference = rerun.difference
     if not difference:
         zone = rerun.zone
@@ -109,13 +111,17 @@ def restart(
         verifying = secret if parameters.needs_ticket else b""
         zone = Zone(next(games), **parameters.for_zone(), secret=verifying, clock=clock)
         zone.restore(snapshot_of(checkpoint.snapshot), checkpoint.state)
-    saves = [] if difference else rerun.saves
+    if difference or (begin is not None and begin > unsaved.tick):
+        for entry in reader.entries(unsaved.tick):
+            unsaved.take(entry)
+            yield rerun.ticks
     is_other = header.code != code
-    return Restarted(zone, checkpoint, header.epoch + 1, saves, rerun.ticks, difference, is_other)
+    return Restarted(zone, checkpoint, header.epoch + 1, unsaved, rerun.ticks, difference, is_other)
 
 
-def _run_again(reader: JournalReader, begin: int, rerun: Rerun) -> Iterator[int]:
+def _run_again(reader: JournalReader, begin: int, rerun: Rerun, unsaved: Unsaved) -> Iterator[int]:
     for entry in reader.entries(begin):
+        unsaved.take(entry)
         rerun.take(entry)
         if rerun.difference:
             return
@@ -125,11 +131,17 @@ def _run_again(reader: JournalReader, begin: int, rerun: Rerun) -> Iterator[int]
 def _world_alone(reader: JournalReader, begin: int, info: ZoneInfo) -> Generator[int, None, Checkpoint]:
     """The state of the world at the end of the journal, by its frames. The game begins anew."""
     roster: Roster | None = None
-    for number, entry in enumerate(reader.entries(begin)):
-        if isinstance(entry, Checkpoint):
-            roster = Roster(info, entry)
-        elif isinstance(entry, RecordedTick) and roster is not None:
-            roster.apply(entry)
+    # Everybody who is in was saved within one interval.
+    save_ticks = ZoneParameters.from_plain(reader.segments[-1].header.parameters).save_ticks
+    newest = NewestSaves()
+    for number, entry in enumerate(reader.entries(max(0, begin - save_ticks))):
+        if isinstance(entry, Checkpoint) and entry.tick >= begin:
+            roster = Roster(info, entry, newest)
+        elif isinstance(entry, RecordedTick):
+            if roster is not None:
+                roster.apply(entry)
+            else:
+                newest.take(entry)
         yield number
     assert roster is not None, "a journal begins with a checkpoint"
     world = roster.world

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from zoneserver.journal.values import Checkpoint, RecordedTick
@@ -10,10 +12,13 @@ from zoneserver.protocol.messages import Snapshot, Tick
 from zoneserver.protocol.tickets import HEAD, MAC_BYTES
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
+from zoneserver.support.ban_list import BanList
+from zoneserver.zone.commands import read_ban
 from zoneserver.zone.link import Join
 from zoneserver.zone.parking import pack_kept, unpack_kept
+from zoneserver.zone.rules import Refused
 
-__all__ = ["Roster", "snapshot_of"]
+__all__ = ["NewestSaves", "Roster", "snapshot_of"]
 
 
 def snapshot_of(payload: bytes) -> Snapshot:
@@ -23,14 +28,34 @@ def snapshot_of(payload: bytes) -> Snapshot:
     return snapshot
 
 
+class NewestSaves:
+    """The newest saved text of each player since they came in, in the ticks that it was given."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        """JSON texts, by name."""
+        self._names: dict[int, str] = {}
+
+    def take(self, recorded: RecordedTick) -> None:
+        """Goes on by one tick."""
+        for join in recorded.tick_input.requests.joins:
+            self._names[join.ref] = join.name
+        for ref, slot in recorded.joined:
+            if slot is not None:
+                # The player came in with what the store had.
+                self.texts.pop(self._names.get(ref, ""), None)
+        self.texts |= dict(recorded.saves)
+
+
 class Roster:
     """Follows a journal from a checkpoint on, by its frames alone, and makes a state for `Zone.restore` of it.
 
     What is in no frame is as it was at the checkpoint: bans, used tickets, private messages that are kept. Those that
-    the inputs since then tell of are added.
+    the inputs since then tell of are added. What a player has saved last becomes `Player.saved`: `newest` has the saves
+    ahead of the checkpoint.
     """
 
-    def __init__(self, info: ZoneInfo, checkpoint: Checkpoint) -> None:
+    def __init__(self, info: ZoneInfo, checkpoint: Checkpoint, newest: NewestSaves | None = None) -> None:
         self.world = World(info)
         self.world.restore(snapshot_of(checkpoint.snapshot))
         self._state = state = checkpoint.state
@@ -44,11 +69,15 @@ class Roster:
         self._things = dict.fromkeys(state["things"])
         # The used tickets, as in a state.
         self._tickets: list[list[Any]] = []
+        self._bans = BanList()
+        self._bans.restore(state["bans"])
+        # Commands that had not run at the checkpoint.
         self._commands: list[list[Any]] = list(state["commands"])
+        self._newest = newest if newest is not None else NewestSaves()
 
     def apply(self, recorded: RecordedTick) -> None:
         """Goes on by one tick. Raises ValueError or LookupError for a frame that does not follow."""
-        requests = recorded.tick_input.requests
+        requests, saves = recorded.tick_input.requests, dict(recorded.saves)
         if recorded.frame:
             frame = decode_server(recorded.frame)
             assert isinstance(frame, Tick)
@@ -60,11 +89,13 @@ class Roster:
             if ref in self._joins:
                 self._joins[ref] = self._joins[ref]._replace(claim=b"")
         for join in requests.joins:
-            self._joins[join.ref] = join
+            # A player who leaves in this tick may come in again with what has just been saved.
+            self._joins[join.ref] = join._replace(saved=saves.get(join.name, join.saved))
             if len(join.ticket) == HEAD.size + MAC_BYTES:
                 self._tickets.append(list(HEAD.unpack(join.ticket[: HEAD.size])))
-        # Nothing has the ref 0, so nobody is told the result once more.
-        self._commands += [[0, words] for _, words in requests.commands if words[:1] in (("ban",), ("unban",))]
+        commands, self._commands = [*self._commands, *requests.commands], []
+        for _, words in commands:
+            self._apply_ban(words, recorded.tick_input.unix_seconds)
         for slot in frame.leaves:
             self._players.pop(slot, None)
             self._things.pop(slot, None)
@@ -81,11 +112,26 @@ class Roster:
             if ref in slots:
                 _, newest, saved = self._players[slots[ref]]
                 self._players[slots[ref]] = ref, max(newest, seq + len(actions) - 1), saved
+        self._newest.take(recorded)
+
+    def _apply_ban(self, words: Sequence[str], unix_seconds: float) -> None:
+        """Changes the bans as the command did: a ban ends when it would have ended without the restart."""
+        match words:
+            case ["ban", *rest]:
+                with contextlib.suppress(Refused):
+                    ban = read_ban(rest)
+                    self._bans.add(ban.name, unix_seconds + ban.seconds, ban.text, unix_seconds)
+            case ["unban", name]:
+                self._bans.lift(name, unix_seconds)
 
     def state(self) -> dict[str, Any]:
         """The state of a zone with these players, who are all here."""
         kept = unpack_kept(self._state["kept"])
-        players = [[ref, slot, seq, True, saved] for slot, (ref, seq, saved) in self._players.items()]
+        newest = self._newest.texts
+        players = [
+            [ref, slot, seq, True, newest.get(self._joins[ref].name, saved)]
+            for slot, (ref, seq, saved) in self._players.items()
+        ]
         joins = [self._joins[ref]._replace(ticket=b"", saved="") for ref, *_ in self._players.values()]
         tickets = self._state["tickets"]
         return self._state | {
@@ -98,6 +144,7 @@ class Roster:
             "kept": pack_kept({join.ref: kept.get(join.ref, ()) for join in joins if join.token}),
             "tickets": tickets and [tickets[0], [*tickets[1], *self._tickets]],
             "commands": self._commands,
+            "bans": self._bans.state(),
             **{name: [] for name in ("arriving", "joins", "leaves", "drops", "packets")},
             "newest_ref": max([self._state["newest_ref"], *self._joins]),
         }

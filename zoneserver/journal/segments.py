@@ -44,6 +44,8 @@ class Segment:
         """The tick of the checkpoint that the segment begins with."""
         self.newest_tick = self.first_tick
         """The last tick that `checkpoints` has come across."""
+        self.saved_tick = 0
+        """The tick of the newest mark that `checkpoints` has come across: the store has what was saved up to it."""
         # (tick, offset) of each checkpoint that was found, and the offset where the search goes on.
         self._checkpoints: list[tuple[int, int]] = []
         self._searched = FILE_HEAD_BYTES
@@ -69,6 +71,8 @@ class Segment:
                     self._checkpoints.append((tick, self._searched))
                 if kind == Kind.OUTPUT:
                     self.newest_tick = tick
+                if kind == Kind.SAVED:
+                    self.saved_tick = tick
                 if kind != Kind.SNAPSHOT:
                     self._searched = offset + record_bytes
                 before = kind
@@ -162,6 +166,10 @@ class SegmentReader:
             return None
         start = self.offset or FILE_HEAD_BYTES
         first = self._record(start)
+        while first is not None and first.kind == Kind.SAVED and self._next is _INSIDE:
+            # A mark belongs to no unit: it is looked for by `Segment.checkpoints` alone.
+            start = self.offset = start + HEAD_BYTES + len(first.body)
+            first = self._record(start)
         if first is None:
             return None
         kind, tick, body = first

@@ -12,6 +12,7 @@ from zoneserver.journal.game_code import VERSIONS, code_of, target_of
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.recorder import Recorder
 from zoneserver.journal.restart import Restarted, first_checkpoint, restart
+from zoneserver.journal.unsaved import Unsaved
 from zoneserver.journal.values import Header
 from zoneserver.journal.writer import Journal
 from zoneserver.support.format import format_duration
@@ -33,8 +34,8 @@ class Started(NamedTuple):
     zone: Zone
     epoch: int
     recorder: Recorder
-    saves: list[tuple[str, str]]
-    """(name, JSON text) of players who may have been on their way to the store when the server died."""
+    unsaved: Unsaved
+    """What was saved and may not be in the store."""
 
 
 def start_zone(
@@ -48,7 +49,7 @@ def start_zone(
     """Makes the zone of a journal that has been opened, and begins its next segment. Yields and raises as `restart`
     does; it also raises JournalError when the segment cannot be written."""
     code, target = code_of(type(rules)), target_of(type(rules))
-    saves: list[tuple[str, str]] = []
+    unsaved = Unsaved()
     if journal.last_tick is None:
         zone = Zone(rules, **parameters.for_zone(), secret=secret, clock=clock)
         epoch, checkpoint = 1, first_checkpoint(zone)
@@ -57,10 +58,11 @@ def start_zone(
         running = restart(JournalReader(directory), rules, parameters, code=code, secret=secret, clock=clock)
         again = yield from _reporting(running)
         _report(again, directory, time.perf_counter() - began)
-        zone, epoch, checkpoint, saves = again.zone, again.epoch, again.checkpoint, again.saves
+        zone, epoch, checkpoint, unsaved = again.zone, again.epoch, again.checkpoint, again.unsaved
     header = Header(epoch, zone.info, target, code, VERSIONS, parameters.to_plain(), time.time())
-    journal.begin(header, checkpoint)
-    return Started(zone, epoch, Recorder(journal, zone), saves)
+    # A server that dies before the store has them hands them over once more.
+    journal.begin(header, checkpoint, unsaved.tick if unsaved.texts else checkpoint.tick)
+    return Started(zone, epoch, Recorder(journal, zone), unsaved)
 
 
 def _reporting(running: Generator[int, None, Restarted]) -> Generator[int, None, Restarted]:

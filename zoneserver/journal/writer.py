@@ -46,6 +46,8 @@ class Journal:
         self.counters = JournalCounters()
         self.last_tick = last_tick
         """The last tick that the journal has; None while there is no journal."""
+        self.saved_tick = 0
+        """The tick of the newest mark: what was saved up to it is in the store, or nobody has to hand it over."""
         self._directory = directory
         self._keep = journal_kept(keep)
         seconds = sync_seconds(sync)
@@ -89,12 +91,14 @@ class Journal:
             locked.close()
             raise
 
-    def begin(self, header: Header, checkpoint: Checkpoint) -> None:
-        """Starts a segment, for a server that starts at the tick of this checkpoint: `last_tick`, if there is one."""
+    def begin(self, header: Header, checkpoint: Checkpoint, saved_tick: int | None = None) -> None:
+        """Starts a segment, for a server that starts at the tick of this checkpoint: `last_tick`, if there is one.
+        `saved_tick` is as for `mark_saved`; by default nothing waits for the store."""
         self._require_no_failure()
         if self.last_tick not in (None, checkpoint.tick):
             text = f"the journal ends at tick {self.last_tick}, and the zone goes on from tick {checkpoint.tick}"
             raise JournalError(f"{self._directory.path}: {text}")
+        self.saved_tick = checkpoint.tick if saved_tick is None else saved_tick
         self._start_segment(header, checkpoint)
 
     def record(self, tick_input: TickInput, output: TickOutput) -> None:
@@ -119,8 +123,17 @@ class Journal:
             self._write(checkpoint.tick, _records(checkpoint, self._salt))
             self._noted(checkpoint)
 
-    def close(self) -> None:
-        """Syncs what is written, unless `sync` is never, and unlocks the directory. A second call does nothing.
+    def mark_saved(self, tick: int) -> None:
+        """Marks that the store has everything that was saved up to this tick: no restart hands it over again. It does
+        nothing for a tick that is marked already."""
+        self._require_no_failure()
+        if tick > self.saved_tick:
+            self._write(tick, record_bytes(Kind.SAVED, tick, b"", self._salt))
+            self.saved_tick = tick
+
+    def close(self, saved_tick: int = 0) -> None:
+        """Marks what the store has by now, syncs what is written, unless `sync` is never, and unlocks the directory. A
+        second call does nothing.
 
         Raises JournalError if a sync fails, or has failed since the last call."""
         if self._is_closed:
@@ -130,7 +143,7 @@ class Journal:
             self._thread.stop()
         try:
             if not self._failure and self._descriptor >= 0:
-                self._require_no_failure()
+                self.mark_saved(saved_tick)
                 if self._is_synced:
                     self._sync()
         except OSError as error:
@@ -164,7 +177,8 @@ class Journal:
         salt = salt_of(head)
         assert salt is not None
         first = record_bytes(Kind.HEADER, checkpoint.tick, encode_header(header), salt)
-        parts = head, *first, *_records(checkpoint, salt)
+        saved = record_bytes(Kind.SAVED, self.saved_tick, b"", salt)
+        parts = head, *first, *_records(checkpoint, salt), *saved
         began = time.perf_counter()
         former = self._descriptor
         try:
@@ -222,7 +236,9 @@ class Journal:
 
     def _delete_old_segments(self) -> None:
         assert self._header is not None
-        needed_from = self._restart_ticks[0] if len(self._restart_ticks) == self._restart_ticks.maxlen else None
+        can_begin = len(self._restart_ticks) == self._restart_ticks.maxlen
+        # What was saved and is not in the store stands in the journal alone.
+        needed_from = min(self._restart_ticks[0], self.saved_tick) if can_begin else None
         try:
             count, is_needed = excess(self._directory.kept(), self._header.game.hz, needed_from, self._keep)
             self._directory.delete_oldest(count)
@@ -231,11 +247,12 @@ class Journal:
             return
         if is_needed and not self._has_warned_of_loss:
             self._has_warned_of_loss = True
-            log.warning(
-                "the journal %s has reached %d GB, and its start is deleted: a restart will have the world alone, and "
-                "not what the game keeps beside it. A game with `save` and `load` does not need the start",
-                *(self._directory.path, NEEDED_BYTES_MAX // 10**9),
-            )
+            lost = "a restart will have the world alone, and not what the game keeps beside it. A game with `save` and "
+            lost += "`load` does not need the start"
+            if can_begin:
+                lost = "players whose saves have waited for the store since then are lost when the server is killed"
+            text = "the journal %s has reached %d GB, and its start is deleted: %s"
+            log.warning(text, self._directory.path, NEEDED_BYTES_MAX // 10**9, lost)
 
     def _warn_of_a_full_disk(self) -> None:
         now = time.monotonic()

@@ -67,16 +67,16 @@ class StoreDesk:
                 self._forget(ref)
         self._link.send(requests)
 
-    def save(self, saves: Sequence[tuple[str, str]]) -> None:
-        """Hands the players that the zone has saved to the store."""
-        self._store.save(dict(saves))
+    def save(self, saves: Sequence[tuple[str, str]], tick: int = 0) -> None:
+        """Hands the players that the zone has saved in this tick to the store."""
+        self._store.save(dict(saves), tick)
         for name, text in saves:
             # A read that is under way finds an older text.
             self._answer(name, text)
 
     def _receive(self, output: TickOutput) -> None:
         if output.saves:
-            self.save(output.saves)
+            self.save(output.saves, output.tick)
         self._expire()
         self._store.poll()
         if self._ended:

@@ -57,6 +57,8 @@ class Store:
         self.pending: dict[str, str] = {}
         """The saved texts that are not known to be on disk, by name: the oldest first."""
         self.pending_characters = 0
+        # The tick that saved each of these texts.
+        self._ticks: dict[str, int] = {}
         self._backend = backend
         self._worker = worker
         self._now = now
@@ -91,12 +93,18 @@ class Store:
             raise CannotStartError(f"cannot open the store {shown_target(target)}: {_one_line(result)}") from result
         return cls(result, worker, loop.time)
 
-    def save(self, saved: Mapping[str, str]) -> None:
-        """Keeps the text of each name, and writes it soon."""
+    def save(self, saved: Mapping[str, str], tick: int = 0) -> None:
+        """Keeps the text of each name, which this tick has saved, and writes it soon."""
         for name, text in saved.items():
             self.pending_characters += len(text) - len(self.pending.get(name, ""))
             self.pending[name] = text
+            self._ticks[name] = tick
         self.poll()
+
+    def saved_up_to(self, tick: int) -> int:
+        """The newest tick up to which no text waits: each one is on disk, or a later tick has replaced it. `tick` is
+        the last one that may have saved anything."""
+        return min(self._ticks.values(), default=tick + 1) - 1
 
     def read(self, name: str, take: Callable[[Found], None]) -> None:
         """Reads the text of a name, and hands it to `take` in a later turn of the loop."""
@@ -187,7 +195,7 @@ class Store:
         for name, text in batch.items():
             # A newer text may have been saved while this one was written.
             if self.pending[name] == text:
-                del self.pending[name]
+                del self.pending[name], self._ticks[name]
                 self.pending_characters -= len(text)
         self._retry_seconds = _RETRY_SECONDS_MIN
         if self._failures:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
@@ -20,7 +20,7 @@ from zoneserver.zone.link import USAGE, Command
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Refused, Rules
 
-__all__ = ["BUILT_IN", "KICKED", "Commands"]
+__all__ = ["BUILT_IN", "KICKED", "Ban", "Commands", "read_ban"]
 
 KICKED = "KICKED"
 """The code with which `kick` ends a session."""
@@ -134,20 +134,13 @@ class Commands:
         return f"{name} is kicked"
 
     def _ban(self, words: Sequence[str]) -> str:
-        try:
-            duration, left = take_option(words, "--for")
-            seconds = math.inf if duration is None else above_zero(parse_duration)(duration)
-            if not left or not is_name(left[0]):
-                raise ValueError(NAME_TEXT if left else "NAME is missing")
-        except ValueError as error:
-            raise _misused(f"{BUILT_IN['ban'][0]}: {error}") from None
-        name, text = left[0], _said(left[1:], "ban") or "an operator has banned this name"
+        name, seconds, text = read_ban(words)
         if not self._registry.bans.add(name, self._unix_seconds + seconds, text, self._unix_seconds):
             raise Refused("TOO_MANY_BANS", "unban somebody first")
         ref = self._registry.ref_of(name)
         if ref is not None:
             self._end(ref, CloseReason.BANNED, text)
-        until = "until it is lifted (unban)" if duration is None else f"for {exact_duration(seconds)}"
+        until = "until it is lifted (unban)" if seconds == math.inf else f"for {exact_duration(seconds)}"
         return f"{name} is banned {until}; a restart without a journal forgets the ban"
 
     def _unban(self, words: Sequence[str]) -> str:
@@ -176,6 +169,27 @@ class Commands:
         """Lets no new players in (`--drain`), or lets them in again (`--cancel`). The server does the rest."""
         self._registry.is_draining = "--drain" in words
         return ""
+
+
+class Ban(NamedTuple):
+    """What a command `ban` says."""
+
+    name: str
+    seconds: float
+    """How long the ban lasts; infinite until it is lifted."""
+    text: str
+
+
+def read_ban(words: Sequence[str]) -> Ban:
+    """The words behind `ban`. Raises Refused."""
+    try:
+        duration, left = take_option(words, "--for")
+        seconds = math.inf if duration is None else above_zero(parse_duration)(duration)
+        if not left or not is_name(left[0]):
+            raise ValueError(NAME_TEXT if left else "NAME is missing")
+    except ValueError as error:
+        raise _misused(f"{BUILT_IN['ban'][0]}: {error}") from None
+    return Ban(left[0], seconds, _said(left[1:], "ban") or "an operator has banned this name")
 
 
 def _misused(text: str) -> Refused:

@@ -36,7 +36,7 @@ def write_journal(directory: Path, players: int, seconds: float, seed: int) -> i
         joins = joins[100:]
         tick_input = TickInput(tick, 0.0, 100, requests)
         recorder.record(tick_input, zone.tick(tick_input))
-        recorder.checkpoint_if_due()
+        recorder.write_what_is_due()
     journal.close()
     return zone.world.tick
 
