@@ -170,6 +170,11 @@ def reset(self): ..."""
         ),
         ("def on_tick(self):\n    self.emit('now', int(time.time()))", "tick 1: equal input gave other bytes"),
         ("def on_tick(self):\n    self.emit('now', int(clock()) // 1000)", "tick 1: equal input gave other bytes"),
+        (
+            "t = 0\n@action\ndef go(self, who):\n    last, self.t = self.t, time.time()\n    return self.t > last + 9",
+            "equal input gave other bytes",
+        ),
+        ("def save(self): return {1}\ndef load(self, value): ...", "save() is of type set: a checkpoint cannot hold"),
         ("def on_tick(self):\n    self.emit('dice', random.random())", "equal input gave other bytes"),
         (
             "@action(private=True)\ndef draw(self, player) -> int:\n    return random.randint(0, 2**60)",
@@ -227,6 +232,15 @@ def never(self, player): raise Refused("NO")"""
     code, *lines = check(body, tmp_path, monkeypatch, capsys)
     assert code == "0"
     assert lines[-2] == "untried  take: no player of the trial got as far as the rule; test it"
+
+
+def test_exception_of_one_place_is_told_once_with_the_number_and_as_one_of_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = check("@action\ndef go(self, player, way: int): 1 / 0", tmp_path, monkeypatch, capsys)
+    one, total = (line for line in lines if line.startswith("wrong"))
+    assert "of <Player 'trial-" in one
+    assert re.fullmatch(r"wrong    rules raised \d\d+ times in total", total)
 
 
 def test_check_prints_all_problems_at_once(

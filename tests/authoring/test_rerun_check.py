@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import random
 import secrets
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -134,6 +136,32 @@ def test_timer_that_no_checkpoint_holds_is_named_with_its_line() -> None:
     (problem,) = problems_of(Closing)
     line = inspect.getsourcelines(Closing.on_resume)[1] + 1
     assert f"test_rerun_check.py:{line}) calls a function that has no name in the game" in problem
+
+
+class Local(Rules):
+    """Tells what differs from process to process."""
+
+    def on_tick(self) -> None:
+        self.emit("process", os.getpid())
+
+
+class Unplain(Forgetful):
+    """Saves what no checkpoint holds."""
+
+    def save(self) -> Any:
+        return {1}
+
+    @action
+    def jump(self, player: Player) -> None: ...
+
+
+@pytest.mark.parametrize("game", [Local, Unplain])
+def test_check_tells_one_cause_once(
+    game: type[Rules], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    assert cli.main(["check", f"test_rerun_check:{game.__name__}", "--rerun"]) == 1
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong")][1:] == []
 
 
 @pytest.mark.parametrize("options", [[], ["--rerun"]])

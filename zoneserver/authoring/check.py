@@ -118,14 +118,28 @@ def check_game(
     if untried:
         result.has.append(("untried", f"{', '.join(untried)}: no player of the trial got as far as the rule; test it"))
     if trial.failures:
-        result.problems += dict.fromkeys(trial.failures)
+        result.problems += trial.failures
         if trial.failures_total > len(trial.failures):
             result.problems.append(f"rules raised {trial.failures_total} times in total")
-    result.problems += _difference(trial, target, settings or {})
+    result.problems += _restart_problems(game, trial, longer, rerun_faults, target, settings or {})
     if longer is not None:
         result.has += _headed("re-run", _rerun_lines(game, len(longer.digests)))
-        result.problems += rerun_faults or _difference(longer, target, settings or {})
     return result
+
+
+def _restart_problems(
+    game: type[Rules], trial: Trial, longer: Trial | None, faults: list[str], target: str, settings: Mapping[str, Any]
+) -> Iterator[str]:
+    """What another process makes otherwise, and what a checkpoint cannot hold. One cause has one line: the longer run
+    would differ as the short one does."""
+    differences = list(_difference(trial, target, settings))
+    yield from differences
+    yield from faults
+    if longer is None:
+        if can_save(game) and trial.save_problem:
+            yield trial.save_problem
+    elif not (faults or differences):
+        yield from _difference(longer, target, settings)
 
 
 def _rerun_lines(game: type[Rules], ticks: int) -> list[str]:

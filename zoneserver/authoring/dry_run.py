@@ -7,6 +7,7 @@ that other process; `digests_elsewhere` starts it and reads its output.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from zoneserver.authoring.load import load_class
 from zoneserver.journal.bodies import private_checksum, recorded_tick
 from zoneserver.journal.restart import first_checkpoint
 from zoneserver.journal.values import Checkpoint, Entry, Header
-from zoneserver.support.errors import raised_by
+from zoneserver.support.errors import raised_by, where_raised
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of
 from zoneserver.zone.failures import RuleFailure
@@ -39,12 +40,13 @@ TICKS = 200
 _HZ, _SEED = 20, 1
 # The ticks in which each player joins and leaves. One slot is used twice, and one player joins late. A longer run takes
 # so many times as long for it.
-PLAYERS = {"ann": (1, TICKS), "bob": (1, 120), "cid": (40, TICKS), "bob again": (150, 160)}
+PLAYERS = {"trial-1": (1, TICKS), "trial-2": (1, 120), "trial-3": (40, TICKS), "trial-4": (150, 160)}
 # This player loses the connection once in so many ticks, and is away for some.
-_RETURNING, _DROP_TICKS, _AWAY_TICKS = "ann", 60, 20
+_RETURNING, _DROP_TICKS, _AWAY_TICKS = "trial-1", 60, 20
 _TOKEN = bytes(32)
-_CLOCKS = ("time", "monotonic", "perf_counter")
-_CLOCK_SHIFT_S = 1_000_003
+_CLOCKS = ("time", "monotonic", "perf_counter", "process_time")
+# The clocks of the other process are so far ahead, and each reading moves them on: a cooldown by the clock ends early.
+_CLOCK_SHIFT_S, _CLOCK_STEP_S = 1_000_003, 3_607
 # The first run took seconds at most, or a watchdog ended it.
 _TIMEOUT_SECONDS = 120
 
@@ -69,12 +71,12 @@ class Trial:
     refused: dict[str, Counter[str]] = field(default_factory=dict)
     """For each kind of action, the number of refusals by code."""
     failures: list[str] = field(default_factory=list)
-    """Exceptions of rules, in one line each. The zone logs an exception of one place at most once a second."""
+    """Exceptions of rules, the first one of each place in the code, in one line each."""
     failures_total: int = 0
     entries: list[Entry] = field(default_factory=list)
     """The run as a journal has it, if it has checkpoints."""
     save_problem: str = ""
-    """Why a checkpoint did not have the game's own state."""
+    """Why a checkpoint did not have, or could not have, the game's own state."""
 
 
 def run_trial(
@@ -87,11 +89,15 @@ def run_trial(
     """Runs so many ticks, as fast as they go, with a beat of the watchdog for each, and with checkpoints at this
     interval. Raises GameError if the game fails in on_start."""
     trial, chance = Trial(), random.Random(_SEED)
+    failures: dict[str, str] = {}
     game = type(rules)
     kinds = {kind: parameters_of(game, method) for kind, method in sorted(action_methods(game).items())}
 
     def failed(failure: RuleFailure) -> None:
-        trial.failures.append(f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
+        # What `save` raised is the problem of the checkpoint.
+        if failure.what != "save":
+            place = f"{type(failure.error).__name__}{where_raised(failure.error)}"
+            failures.setdefault(place, f"tick {failure.tick}: {failure.what} raised {raised_by(failure.error)}")
 
     parameters = ZoneParameters(hz=_HZ, seed=_SEED, resume_ticks=3 * _HZ, save_ticks=_HZ, settings=settings or {})
     zone = Zone(rules, **parameters.for_zone(), on_failure=failed, is_trial=True)
@@ -114,9 +120,12 @@ def run_trial(
         output = zone.tick(tick_input)
         if checkpoint_ticks:
             trial.entries.append(recorded_tick(tick_input, output))
-            if tick % checkpoint_ticks == 0:
-                trial.entries.append(Checkpoint(tick, zone.snapshot(), zone.state()))
-                trial.save_problem = trial.save_problem or zone.save_problem
+        # Without checkpoints one is tried out, as long as players are in.
+        if tick % checkpoint_ticks == 0 if checkpoint_ticks else tick == ticks - 1:
+            checkpoint = Checkpoint(tick, zone.snapshot(), zone.state())
+            trial.save_problem = trial.save_problem or zone.save_problem
+            if checkpoint_ticks:
+                trial.entries.append(checkpoint)
         saves = zlib.crc32(ascii(output.saves).encode())
         trial.digests.append(Digest(zlib.crc32(output.frame), private_checksum(output), saves))
         trial.tried.update(sent.values())
@@ -124,7 +133,7 @@ def run_trial(
             kind = sent[refused.ref, refused.refusal.seq]
             trial.refused.setdefault(kind, Counter())[refused.refusal.code] += 1
     zone.stop()
-    trial.failures_total = zone.counters.rule_failures_total
+    trial.failures, trial.failures_total = list(failures.values()), zone.counters.rule_failures_total
     return trial
 
 
@@ -182,11 +191,12 @@ def _made_up(parameters: Sequence[Parameter], rules: Rules, chance: random.Rando
 
 
 def _shift_clocks() -> None:
-    """Sets all clocks of this process forward by some days."""
+    """Sets all clocks of this process forward by some days, and by an hour more with each reading."""
+    ahead = itertools.count(_CLOCK_SHIFT_S, _CLOCK_STEP_S)
     for name in _CLOCKS:
         seconds, nanoseconds = getattr(time, name), getattr(time, f"{name}_ns")
-        setattr(time, name, lambda clock=seconds: clock() + _CLOCK_SHIFT_S)
-        setattr(time, f"{name}_ns", lambda clock=nanoseconds: clock() + _CLOCK_SHIFT_S * 10**9)
+        setattr(time, name, lambda clock=seconds: clock() + next(ahead))
+        setattr(time, f"{name}_ns", lambda clock=nanoseconds: clock() + next(ahead) * 10**9)
 
 
 if __name__ == "__main__":
