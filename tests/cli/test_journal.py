@@ -109,7 +109,16 @@ def test_cut_takes_a_torn_end_off(directory: Path, capsys: pytest.CaptureFixture
     assert main(["journal", "cut", str(directory)]) == 0
     assert capsys.readouterr().out == f"cut 69 bytes off the end of {path}\nthe journal ends at tick 7\n"
     assert main(["journal", "cut", str(directory)]) == 0
-    assert capsys.readouterr().out == "no end is torn\nthe journal ends at tick 7\n"
+    whole = "there was nothing to cut off: the journal ends with a whole tick, and nothing in it is broken"
+    assert capsys.readouterr().out == f"{whole}\nthe journal ends at tick 7\n"
+
+
+def test_cut_of_a_journal_that_is_broken_elsewhere_says_so(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = damage(directory / "000000000000.zlog", 4)
+    assert main(["journal", "cut", str(directory)]) == 1
+    err = capsys.readouterr().err
+    assert "no end is torn, but the journal is broken elsewhere" in err
+    assert f"zoneserver journal cut {directory} --at 000000000000.zlog:{place}" in err
 
 
 @pytest.mark.parametrize(
@@ -142,10 +151,11 @@ def test_cut_that_makes_no_sense_is_refused(directory: Path, capsys: pytest.Capt
         (["cut", str(directory), "--at", "000000000000.zlog"], 2, "is no place in"),
         (["cut", str(directory), "--at", "000000000009.zlog:5"], 2, "is no place in"),
         (["check", str(directory), "--at", "x:1"], 2, "--at is for `zoneserver journal cut`"),
-        (["cut", str(directory), "--at", "000000000000.zlog:20", "--yes"], 3, "nothing would be left of the journal"),
+        (["cut", str(directory), "--at", "000000000000.zlog:0", "--yes"], 3, "nothing would be left of the journal"),
+        (["cut", str(directory), "--at", f"000000000003.zlog:{place - 1}", "--yes"], 3, "no record begins at offset"),
         (["cut", str(directory), "--at", "000000000003.zlog:999999", "--yes"], 3, f"wrong (offset {place})"),
         (["cut", str(directory)], 3, f"the checksum of the record is wrong (offset {place})"),
-        (["cut", str(directory)], 3, f"broken there, and not torn. `zoneserver journal check {directory}` says what"),
+        (["cut", str(directory)], 3, f"broken there; `zoneserver journal check {directory}` says what can be done"),
         (["cut", str(directory / "none")], 3, "No such file or directory"),
     ):
         assert main(["journal", *arguments]) == code

@@ -12,7 +12,7 @@ from zoneserver.cli.command import print_result
 from zoneserver.cli.parser import Parser
 from zoneserver.journal.directory import JournalDirectory
 from zoneserver.journal.reader import JournalReader
-from zoneserver.journal.survey import check, cut_at, facts_of
+from zoneserver.journal.survey import Fault, check, cut_at, facts_of
 from zoneserver.support.errors import CommandError, Exit, UsageError
 from zoneserver.support.format import format_duration, format_size
 
@@ -92,10 +92,9 @@ def _check(directory: Path) -> int:
     lines = [f"{fault.path}:{fault.offset}: {fault.text}" for fault in found.faults]
     lines.append(f"{found.ticks:,} ticks in {_segments(found.segments)}, {format_size(found.bytes)}: ")
     count = len(found.faults)
-    lines[-1] += f"{count} places are broken" if count > 1 else f"{'1 place' if count else 'nothing'} is broken"
+    lines[-1] += f"{count:,} places are broken" if count > 1 else f"{'1 place' if count else 'nothing'} is broken"
     if found.faults:
-        place = f"{found.faults[0].path.name}:{found.faults[0].offset}"
-        lines.append(f"to drop everything from the first one on: zoneserver journal cut {directory} --at {place}")
+        lines.append(f"to drop everything from the first one on: {_command_to_cut(directory, found.faults[0])}")
     if found.torn_bytes:
         why = "as when a server is killed in a write"
         lines.append(f"{found.torn_bytes:,} bytes at the end are torn, {why}: the next start cuts them off")
@@ -103,11 +102,19 @@ def _check(directory: Path) -> int:
     return Exit.FAILED if found.faults else Exit.OK
 
 
+def _command_to_cut(directory: Path, fault: Fault) -> str:
+    return f"zoneserver journal cut {directory} --at {fault.path.name}:{fault.offset}"
+
+
 def _cut_torn(directory: Path) -> None:
     _ = JournalReader(directory).first_tick  # Raises an error for a directory without a journal.
     with JournalDirectory(directory) as locked:
         last_tick, torn = locked.repair()
-    lines = [f"cut {size:,} bytes off the end of {path}" for path, size in torn] or ["no end is torn"]
+    for fault in () if torn else check(directory).faults:
+        text = f"no end is torn, but the journal is broken elsewhere: {fault.path}:{fault.offset}: {fault.text}"
+        raise CommandError(f"{text}; to drop everything from there on: {_command_to_cut(directory, fault)}")
+    lines = [f"cut {size:,} bytes off the end of {path}" for path, size in torn]
+    lines = lines or ["there was nothing to cut off: the journal ends with a whole tick, and nothing in it is broken"]
     print_result("\n".join([*lines, f"the journal ends at tick {last_tick}"]))
 
 

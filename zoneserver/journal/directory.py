@@ -93,11 +93,7 @@ class JournalDirectory:
             if not segments:
                 return None, torn
             with SegmentReader(segments[-1]) as reader:
-                try:
-                    reader.read_to_the_end()
-                except JournalError as error:
-                    advice = f"`zoneserver journal check {self.path}` says what can be done"
-                    raise JournalError(f"{error}: the journal is broken there, and not torn. {advice}") from None
+                reader.read_to_the_end()
                 if rest_bytes := reader.rest_bytes():
                     torn.append(Torn(segments[-1].path, rest_bytes))
                     self.cut(segments[-1], reader.offset)

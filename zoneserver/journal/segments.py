@@ -123,6 +123,10 @@ class Unit(NamedTuple):
     tick: int
     bodies: tuple[bytes, ...]
 
+    def places(self) -> list[int]:
+        """The place of each record."""
+        return [self.offset, self.offset + HEAD_BYTES + len(self.bodies[0])][: len(self.bodies)]
+
 
 class SegmentReader:
     """Reads the units of one segment, in order, from its start or from a checkpoint at `offset`."""
@@ -242,7 +246,9 @@ class SegmentReader:
 
     def error(self) -> JournalError:
         """The fault as an error that names the file and the offset."""
-        return JournalError(f"{self.segment.path}: {self.fault or 'the file ends'} (offset {self.fault_offset})")
+        path, fault = self.segment.path, self.fault or "the file ends"
+        advice = f"the journal is broken there; `zoneserver journal check {path.parent}` says what can be done"
+        return JournalError(f"{path}: {fault} (offset {self.fault_offset}): {advice}")
 
     def _may_follow(self, kind: int, tick: int) -> bool:
         if kind not in self._next:

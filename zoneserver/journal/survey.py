@@ -124,18 +124,24 @@ class Cut(NamedTuple):
 def cut_at(journal: JournalReader, segment: Segment, offset: int) -> Cut:
     """Where to cut a journal so that everything from a place of a segment on is dropped.
 
-    Raises JournalError if the segment is broken ahead of this place, and if nothing would be left.
+    Raises JournalError if the segment is broken ahead of this place, if no record begins there, and if nothing would be
+    left.
     """
     kept = end = lost_ticks = 0
     last_tick = segment.first_tick
+    places = {0}
     with SegmentReader(segment) as reader:
         for unit in reader.walk():
             if unit is None and reader.fault_offset < offset:
                 raise reader.error()
+            places |= {reader.fault_offset} if unit is None else set(unit.places())
             if unit is not None and reader.offset <= offset:
                 kept, end, last_tick = kept + 1, reader.offset, reader.tick
             elif unit is not None:
                 lost_ticks += unit.kind == Kind.INPUT
+    if offset not in places:
+        advice = f"`zoneserver journal check {segment.path.parent}` names each place that is broken"
+        raise JournalError(f"{segment.path}: no record begins at offset {offset}; {advice}")
     for later in journal.segments[journal.segments.index(segment) + 1 :]:
         with SegmentReader(later) as reader:
             lost_ticks += sum(unit is not None and unit.kind == Kind.INPUT for unit in reader.walk())
