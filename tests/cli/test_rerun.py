@@ -53,6 +53,21 @@ def test_rerun_of_another_game_names_the_first_difference(
     assert second == "24 ticks before it are the same; the game is of another code than that which wrote the journal"
 
 
+class Wider(Bazaar):
+    """A version of the game with another stat."""
+
+    name = "bazaar"
+    stats = Bazaar.stats | {"hats": 0}
+
+
+def test_rerun_of_a_game_of_another_shape_is_refused_with_the_words_of_the_start(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    assert main(["rerun", str(directory), "test_rerun:Wider"]) == 3
+    assert "the journal was written with the kinds player(" in capsys.readouterr().err
+
+
 def test_rerun_without_a_journal_or_a_beginning_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rerun", str(tmp_path)]) == 3
     assert f"there is no journal in {tmp_path}" in capsys.readouterr().err

@@ -12,10 +12,10 @@ from zoneserver.cli.parser import Parser
 from zoneserver.journal.game_code import code_of
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.rerun import Rerun
-from zoneserver.journal.restart import beginning
+from zoneserver.journal.restart import beginning, misfit
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.parse import parse_count
-from zoneserver.zone.game_class import new_game
+from zoneserver.zone.game_class import info_of, new_game, problems_of
 from zoneserver.zone.rules import Rules
 
 __all__ = ["rerun", "rerun_settings"]
@@ -53,6 +53,13 @@ def rerun(arguments: argparse.Namespace, load: Callable[[str], type[Rules]]) -> 
     if not target:
         raise UsageError("the journal does not say which game wrote it: name it, as in zoneserver rerun DIR mygame:Tag")
     game = load(target)
+    problems = list(problems_of(game))
+    if problems:
+        raise CannotStartError("; ".join(problems))
+    # The zone may have had a name of its own.
+    objection = misfit(header.game, info_of(new_game(game), header.game.hz)._replace(name=header.game.name))
+    if objection:
+        raise CannotStartError(f"{objection}: the ticks cannot run in this game")
     ticks = [tick for tick in reader.checkpoints() if arguments.from_tick is None or tick <= arguments.from_tick]
     begin = beginning(reader, ticks if arguments.from_tick is None else reversed(ticks))
     if begin is None:
