@@ -311,6 +311,19 @@ async def test_start_says_how_the_journal_went(
         assert "its code has changed" in lines[1]
 
 
+async def test_second_start_without_players_tells_nothing_that_is_known(
+    open_server: OpenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 0.05)
+    caplog.set_level(logging.INFO)
+    await open_server(Purse, hz=100, journal=str(tmp_path / "journal"))
+    await until(lambda: "has no save()" in caplog.text)
+    again = await open_server(Purse, hz=100, journal=str(killed(tmp_path / "journal")))
+    await until(lambda: again.zone.world.tick > 20)
+    assert caplog.text.count("has no save()") == 1
+    assert "may come back" not in caplog.text
+
+
 async def test_server_can_be_stopped_while_the_journal_runs_again(
     open_server: OpenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

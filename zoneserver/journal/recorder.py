@@ -22,9 +22,12 @@ log = logging.getLogger(__name__)
 
 class Recorder:
     """Writes the ticks of one zone into a journal that has begun. Its methods raise JournalError when the journal
-    cannot be written any more; nobody may be told of that tick."""
+    cannot be written any more; nobody may be told of that tick.
 
-    def __init__(self, journal: Journal, zone: Zone) -> None:
+    It logs once why a checkpoint lacks the game's own state, unless the user `has_told` of it before.
+    """
+
+    def __init__(self, journal: Journal, zone: Zone, *, has_told: bool = False) -> None:
         self._journal = journal
         self.zone = zone
         self.saved_up_to: Callable[[int], int] = lambda tick: tick
@@ -32,7 +35,7 @@ class Recorder:
         self._interval_ticks = CHECKPOINT_SECONDS * zone.info.hz
         # The tick after which a checkpoint is due.
         self._due = zone.world.tick + self._interval_ticks
-        self._has_told = False
+        self._has_told = has_told
         # The last tick in which anything was saved, and the tick after which a mark of it is due.
         self._saved_tick = zone.world.tick
         self._mark_due = 0
@@ -71,7 +74,7 @@ class Recorder:
             self._has_told = True
             problem = self.zone.save_problem
             log.info("%s", problem, extra=fields(problem=problem))
-            log.info("the journal cannot hold the game's own state: a restart runs all ticks again from its start on")
+            log.info("nothing to do: without the game's own state in the journal, a restart runs all its ticks again")
 
     def close(self) -> None:
         """Ends the journal, after the store is closed. Raises JournalError."""

@@ -17,6 +17,7 @@ from zoneserver.journal.values import Header
 from zoneserver.journal.writer import Journal
 from zoneserver.support.format import format_duration
 from zoneserver.support.logs import fields
+from zoneserver.zone.game_class import can_save
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
@@ -62,7 +63,9 @@ def start_zone(
     header = Header(epoch, zone.info, target, code, VERSIONS, parameters.to_plain(), time.time())
     # A server that dies before the store has them hands them over once more.
     journal.begin(header, checkpoint, unsaved.tick if unsaved.texts else checkpoint.tick)
-    return Started(zone, epoch, Recorder(journal, zone), unsaved)
+    # Who wrote a game without save() has been told at its first start.
+    has_told = epoch > 1 and not can_save(type(rules))
+    return Started(zone, epoch, Recorder(journal, zone, has_told=has_told), unsaved)
 
 
 def _reporting(running: Generator[int, None, Restarted]) -> Generator[int, None, Restarted]:
@@ -98,6 +101,8 @@ def _report(again: Restarted, directory: str | Path, seconds: float) -> None:
     else:
         log.info("the journal %s ends at tick %d: %s, 0 differences", directory, tick, ran, extra=about)
     players = sum(map(attendance.parking.may_return, attendance.by_ref))
+    if not players:
+        return
     grace = attendance.parking.grace_ticks / again.zone.info.hz
     who = f"{players:,} player{'' if players == 1 else 's'}"
     log.info("%s may come back within %s", who, format_duration(grace), extra=about)
