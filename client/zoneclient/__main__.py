@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
 import argparse
 import asyncio
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ from zoneclient.errors import JoinRefusedError, ZoneClosedError
 from zoneserver.cli.access import access_settings, explain_connect_error, read_access
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import CannotStartError, CommandError, Exit, UsageError
 from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
@@ -44,6 +46,7 @@ _EXIT_CODES = """\
 0 you left, 1 the server ended the session, or did not tell what became of the last lines, 2 wrong usage, 3 cannot join,
 130 interrupted"""
 
+_HOST, _PORT = "127.0.0.1", 7777
 # How long to wait for the fate of the last lines.
 _FATE_SECONDS = 5.0
 
@@ -60,11 +63,22 @@ async def _main(arguments: argparse.Namespace) -> int:
     except JoinRefusedError as error:
         raise CannotStartError(str(error)) from None
     except ZoneClosedError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(f"{error}{_way_back(error, arguments)}") from None
     except ConnectionRefusedError:
         raise CannotStartError(f"no server listens on {address}: is it running?") from None
     except (OSError, ValueError) as error:
         raise CannotStartError(f"{address}: {explain_connect_error(error)}") from None
+
+
+def _way_back(error: ZoneClosedError, arguments: argparse.Namespace) -> str:
+    """How to join anew after the loss of a connection, for people."""
+    if error.code not in (CloseReason.RESUME_FAILED, CloseReason.CONNECTION_LOST):
+        return ""
+    words = ["zone-client", "--watch" if arguments.watch else arguments.name]
+    words += [] if arguments.host == _HOST else ["--host", arguments.host]
+    words += [] if arguments.port == _PORT else ["--port", str(arguments.port)]
+    again = "" if error.code == CloseReason.RESUME_FAILED else "; join again"
+    return f"{again} with {shlex.join(words)}"
 
 
 def _parser() -> Parser:
@@ -78,8 +92,8 @@ def _parser() -> Parser:
     parser.add_argument("name", metavar="NAME", nargs="?", help="the name of your player")
     parser.switch("--watch", help="see the zone without a player in it; no name is needed")
     parser.section("server")
-    parser.setting("--host", parse=parse_host, default="127.0.0.1", help="address of the server")
-    parser.setting("--port", parse=parse_port, default=7777, help="port for players")
+    parser.setting("--host", parse=parse_host, default=_HOST, help="address of the server")
+    parser.setting("--port", parse=parse_port, default=_PORT, help="port for players")
     parser.section("admission")
     text = "for a zone that requires tickets: the text that zoneserver ticket prints"
     parser.setting("--ticket", default="", help=text, is_hidden=True)

@@ -306,7 +306,7 @@ class ZoneConnection:
 
     def _refuse_away(self, seq: int) -> None:
         """An action that was done while the client is away is kept no longer."""
-        refusal = Refusal(self.replica.tick, seq, "AWAY", "the connection is lost, and did not come back in time")
+        refusal = Refusal(self.replica.tick, seq, "AWAY", "the connection was lost for too long, and this was not sent")
         self._outcomes.refused(refusal)
         self._private.add_own(refusal)
         self._receiver.arrived.set()

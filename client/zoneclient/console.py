@@ -12,7 +12,7 @@ from zoneclient.connection import ZoneConnection
 from zoneclient.errors import ActionRefusedError, ZoneError
 from zoneclient.game_schema import SCHEMA_ACTION, GameSchema
 from zoneclient.update import Event, Update
-from zoneserver.protocol.messages import Bye
+from zoneserver.protocol.messages import Bye, Refusal
 from zoneserver.support.format import printable
 
 __all__ = ["Console"]
@@ -33,8 +33,10 @@ class Console:
         self.tick = 0
         """The tick of the last update that was printed."""
         self._schema = GameSchema()
-        # The question for the schema is the first action of a session. Its player did not type it.
-        self._schema_seq = zone._receiver.next_seq
+        # The sequence of the question for the schema, which the player did not type.
+        self._schema_seq = 0
+        # The lines that were typed while the connection was lost, by sequence.
+        self._typed_away: dict[int, str] = {}
         # When the connection was lost, until the first update after the return.
         self._lost_at: float | None = None
         zone._line.on_drop = self._dropped
@@ -44,6 +46,7 @@ class Console:
 
     async def _learn(self) -> None:
         """Ask the game for its schema."""
+        self._schema_seq = self._zone._receiver.next_seq
         try:
             (text,) = await self._zone.ask(SCHEMA_ACTION, timeout=_SCHEMA_SECONDS)
             self._schema = GameSchema(text)
@@ -61,13 +64,19 @@ class Console:
         async for update in self._zone:
             if update.resumed and self._lost_at is not None:
                 seconds, self._lost_at = time.monotonic() - self._lost_at, None
-                print(f"back after {seconds:.1f} s, {update.missed:,} ticks missed", file=sys.stderr)
+                ticks = f"{update.missed:,} tick{'' if update.missed == 1 else 's'}"
+                print(f"back after {seconds:.1f} s, {ticks} missed", file=sys.stderr)
             for line in self.update_lines(update):
                 print(line, flush=True)
             self.tick = update.tick
+            if update.resumed and self._zone.slot is not None:
+                # The server may have been started again with another game.
+                await self.close()
+                self._learning = asyncio.create_task(self._learn())
 
     def _dropped(self, bye: Bye) -> None:
         if self._lost_at is None:
+            self._typed_away.clear()
             self._lost_at = time.monotonic()
             print(f"connection lost ({printable(bye.code)}), coming back ...", file=sys.stderr)
 
@@ -89,7 +98,10 @@ class Console:
             arguments = self._schema.read(kind, text, self._zone.replica.slot) if line.startswith("/") else [line]
         except ValueError as error:
             raise ValueError(f"{error}; {_FORM}") from None
-        self._zone.act(kind, *arguments)
+        is_away = self._zone.is_away
+        seq = self._zone.act(kind, *arguments)
+        if is_away:
+            self._typed_away[seq] = line
         return []
 
     def _help(self) -> list[str]:
@@ -126,7 +138,7 @@ class Console:
             names = [*names[:_NAMES_MAX], f"and {len(names) - _NAMES_MAX:,} more"]
         is_list = update.resynced and names
         lines = [f"* here: {', '.join(names)}"] if is_list else [f"* {name} is here" for name in names]
-        lines += [f"! {refusal.code}: {refusal.text}" for refusal in update.refused if refusal.seq != self._schema_seq]
+        lines += [self._refusal_line(refusal) for refusal in update.refused if refusal.seq != self._schema_seq]
         lines += [f"[{told.kind}] {self._values(told.kind, told.values, update)}".rstrip() for told in update.told]
         lines += [
             f"= {self._values('', answer.values, update) or 'done'}"
@@ -137,6 +149,11 @@ class Console:
         lines += [f"* {name} has left" for name in update.left.values()]
         # Texts from the server may contain control sequences for the terminal.
         return list(map(printable, lines))
+
+    def _refusal_line(self, refusal: Refusal) -> str:
+        # What was typed long before names its line.
+        typed = self._typed_away.pop(refusal.seq, "")
+        return f"! {refusal.code}: {refusal.text}{f': {typed}' if typed else ''}"
 
     def _event_line(self, event: Event, update: Update) -> str:
         is_said = event.kind == "say" and len(event.values) == 1

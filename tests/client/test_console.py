@@ -14,6 +14,7 @@ from helpers.worlds import zone_info
 from helpers.zone_connections import HOST
 from zoneclient.connection import ZoneConnection
 from zoneclient.console import Console
+from zoneclient.game_schema import GameSchema
 from zoneclient.line import Line
 from zoneclient.receiver import Receiver
 from zoneclient.update import Event, Update
@@ -123,6 +124,40 @@ def watching() -> Console:
     line.receiver = Receiver("", b"", watch=True)
     line.receiver.welcome = welcome
     return Console(ZoneConnection(line))
+
+
+async def test_console_that_comes_back_asks_for_the_game_again_and_names_what_was_lost(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("zoneclient.line._KEPT_SECONDS", 0.01)
+    server = await open_server(Duel, hz=100)
+    async with client.connect(HOST, server.port, name="ann", resume=True, leave_timeout=0) as zone:
+        console, may_return, shown = Console(zone), asyncio.Event(), ""
+
+        async def pause(_: int) -> None:
+            await may_return.wait()
+
+        def has_shown(text: str) -> bool:
+            nonlocal shown
+            shown += "".join(capsys.readouterr())
+            return text in shown
+
+        zone._line.pause = pause
+        showing = asyncio.create_task(console.print_updates())
+        assert any("/strike" in text for text in await console.enter("/help"))
+        console._schema = GameSchema()  # As of a game that has changed.
+        for session in list(server.gateway._connections):
+            session.abort()
+        await until(lambda: zone.is_away)
+        await console.enter("good bye")
+        await until(lambda: not zone.unsettled)
+        may_return.set()
+        await until(lambda: has_shown("back after"))
+        await until(lambda: has_shown("for too long, and this was not sent: good bye\n"))
+        await until(lambda: bool(console._schema.actions))
+        showing.cancel()
+        await console.close()
+        await asyncio.gather(showing, return_exceptions=True)
 
 
 async def test_update_lines_escape_control_characters() -> None:

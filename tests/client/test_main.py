@@ -120,6 +120,7 @@ async def test_console_comes_back_and_says_so(open_server: OpenServer, open_cons
     ann.process.send_signal(signal.SIGCONT)
     code, err = await ann.ended()
     assert (code, "zone-client: RESUME_FAILED: the player is not in the zone any more" in err) == (1, True)
+    assert err.endswith(f"join again with zone-client ann --port {server.port}\n")
 
 
 async def test_piped_lines_are_heard_and_told_before_the_console_leaves(

@@ -45,7 +45,11 @@ class CloseReason(str, enum.Enum):
     BAD_NAME = "BAD_NAME", "the name is not allowed", False
     NAME_TAKEN = "NAME_TAKEN", "a player at another address has this name", True
     REPLACED = "REPLACED", "a newer session joined under this name", False
-    RESUME_FAILED = "RESUME_FAILED", "the player is not in the zone any more, or the token is not theirs", True
+    RESUME_FAILED = (
+        "RESUME_FAILED",
+        "the player is not in the zone any more, or the token is not theirs: join again",
+        True,
+    )
     BAD_TICKET = "BAD_TICKET", "the ticket is not valid for this name, zone and time", False
     TOO_MANY_CONNECTIONS = "TOO_MANY_CONNECTIONS", "the address has too many connections, or opens them too fast", True
     BANNED = "BANNED", "a player from this address was kicked a short while ago", True
