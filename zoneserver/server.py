@@ -287,6 +287,11 @@ class ZoneServer:
         """Whether the server keeps a journal, so that a later start can go on where it ended."""
         return self.config.journal != ""
 
+    @property
+    def is_replay(self) -> bool:
+        """Whether the zone is a replay, which takes other commands than a game."""
+        return bool(self.ticked.replay)
+
     async def stop(self) -> None:
         """Stops accepting, runs a last tick, and calls `on_leave` for every player who does not stay in, and `on_stop`.
         Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in

@@ -18,7 +18,7 @@ from zoneserver.support.addresses import address_networks, is_same_network
 from zoneserver.support.errors import Exit
 from zoneserver.support.format import exact_duration, format_duration, format_size
 from zoneserver.support.parse import above_zero, nearest, parse_duration, take_option
-from zoneserver.zone.commands import BUILT_IN
+from zoneserver.zone.commands import BUILT_IN, OF_A_REPLAY
 from zoneserver.zone.link import USAGE, Command, Requests, TickOutput, ZoneLink
 
 __all__ = ["Desk"]
@@ -113,11 +113,12 @@ class Desk:
 
     async def _help(self, words: list[str]) -> Outcome:
         _no_more(words)
-        rows = [*BUILT_IN.values(), *self._game_usages.items()]
+        built_in, whose = (OF_A_REPLAY, "replay") if self._server.is_replay else (BUILT_IN, "game")
+        rows = [*built_in.values(), *self._game_usages.items()]
         width = max(len(usage) for usage, _ in rows)
         lines = [f"{usage:<{width}}  {text}".rstrip() for usage, text in rows]
         if self._game_usages:
-            lines.insert(len(BUILT_IN), "commands of the game:")
+            lines.insert(len(built_in), f"commands of the {whose}:")
         return Outcome(Exit.OK, "\n".join(lines))
 
     async def _players(self, words: list[str]) -> Outcome:

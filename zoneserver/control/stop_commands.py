@@ -22,6 +22,9 @@ class Stoppable(Protocol):
     def has_journal(self) -> bool: ...
 
     @property
+    def is_replay(self) -> bool: ...
+
+    @property
     def count_players(self) -> Callable[[], tuple[int, int]]:
         """The number of players who are in, those without a connection included; and how many of them stay in when
         they lose it."""

@@ -20,7 +20,7 @@ from zoneserver.zone.link import USAGE, Command
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Refused, Rules
 
-__all__ = ["BUILT_IN", "KICKED", "Ban", "Commands", "read_ban"]
+__all__ = ["BUILT_IN", "KICKED", "OF_A_REPLAY", "Ban", "Commands", "read_ban"]
 
 KICKED = "KICKED"
 """The code with which `kick` ends a session."""
@@ -43,6 +43,14 @@ BUILT_IN = {
     "help": ("help", "list the commands"),
 }
 """The commands of every server, by name: each with its parameters, and what it does. No game can have these names."""
+OF_A_REPLAY = {
+    "ban": ("ban ADDRESS [--for 1h] [TEXT]", "end sessions with BANNED, and refuse new ones"),
+    "unban": ("unban ADDRESS", "end a ban"),
+    "players": ("players [--json]", "list the watchers: address, time, bytes that wait"),
+    "stop": ("stop [--drain|--cancel] [--in 5m] [TEXT]", "stop the replay; --drain: when all have left"),
+    "help": BUILT_IN["help"],
+}
+"""The commands of BUILT_IN that a replay takes."""
 _OF_THE_ZONE = ("kick", "ban", "unban", "say", "save", "stop")
 
 
