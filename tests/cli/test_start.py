@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,32 @@ def test_an_interrupt_among_the_imports_ends_without_a_traceback(tmp_path: Path)
     path = os.pathsep.join(map(str, (ROOT, tmp_path)))
     done = run("signalled", environment={"PYTHONPATH": path})
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+SERVING = """\
+import builtins, os, signal, sys
+from zoneserver.cli import start
+imported = builtins.__import__
+def signalling(name, *rest, **more):
+    if name == "argparse":
+        builtins.__import__ = imported
+        os.kill(os.getpid(), signal.SIGUSR2)
+    return imported(name, *rest, **more)
+builtins.__import__ = signalling
+code = start.server()
+os.kill(os.getpid(), signal.SIGUSR2)
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="this system has no such signal")
+def test_signal_of_a_service_that_comes_early_stops_it_in_good_order_and_a_late_one_does_nothing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "serving.py").write_text(SERVING)
+    path = os.pathsep.join(map(str, (ROOT, tmp_path)))
+    done = run("serving", *RUN[1:-2], environment={"PYTHONPATH": path})
+    assert (done.returncode, b"stopping: closing all sessions" in done.stderr) == (0, True), done.stderr
 
 
 def test_importing_the_packages_imports_nothing_large() -> None:

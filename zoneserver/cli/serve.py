@@ -17,8 +17,9 @@ from zoneserver.cli.server_dashboard import ServerDashboard
 from zoneserver.server import ZoneServer
 from zoneserver.support import systemd
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
-from zoneserver.support.event_loop import hold_signals, on_signal, read_stdin, release_signals, two_stop_signals
+from zoneserver.support.event_loop import on_signal, read_stdin, two_stop_signals
 from zoneserver.support.process import freeze_growth
+from zoneserver.support.service_signals import hold_signals, release_signals
 
 __all__ = ["serve"]
 

@@ -6,6 +6,7 @@ packages import their own names at the first use.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -38,8 +39,16 @@ def start(module: str) -> int:
             signal.signal(signal.SIGINT, _exit_interrupted)
 
 
+def server() -> int:
+    """Runs the command `zoneserver`. A command that becomes a service lets the signals of a service wait from here
+    on."""
+    from zoneserver.support.service_signals import harmless_signals
+
+    with harmless_signals() if sys.argv[1:2] in (["run"], ["replay"]) else contextlib.nullcontext():
+        return start("zoneserver.cli.main")
+
+
 # Strings name the programs: this package must not import the client and the tools.
-server = functools.partial(start, "zoneserver.cli.main")
 client = functools.partial(start, "zoneclient.__main__")
 swarm = functools.partial(start, "zonetools.swarm.__main__")
 dash = functools.partial(start, "zonetools.dashboard.__main__")

@@ -16,12 +16,10 @@ from zoneserver.support.errors import MissingExtraError
 
 __all__ = [
     "LOOPS",
-    "hold_signals",
     "loop_factory",
     "on_signal",
     "on_stop_signals",
     "read_stdin",
-    "release_signals",
     "run_in_turns",
     "stop_signals",
     "two_stop_signals",
@@ -110,25 +108,6 @@ def two_stop_signals(first: Callable[[], object], second: Callable[[], object]) 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def hold_signals() -> None:
-    """Lets the signals wait that a service gets while it runs (SIGHUP, SIGUSR1, SIGUSR2), until `release_signals`.
-
-    Without a handler each of them ends the process. They wait even while the process becomes another program.
-    """
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, _service_signals())
-
-
-def release_signals() -> None:
-    """Takes the signals that `hold_signals` lets wait."""
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _service_signals())
-
-
-def _service_signals() -> list[signal.Signals]:
-    return [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
 
 
 @contextlib.contextmanager
