@@ -61,7 +61,8 @@ class Restart:
         """Whether the command is to start again when the server has stopped."""
         self.is_again = False
         """Whether this is such a start, at the same address."""
-        self._is_possible = is_possible and sys.platform != "win32"
+        self.is_possible = is_possible and sys.platform != "win32"
+        """Whether this process was started as the command, and may become it once more."""
         self._server = server
         # The directory of a temporary journal that goes on with the next start.
         self._journal = journal
@@ -97,7 +98,7 @@ class Restart:
 
     async def objection(self) -> str:
         """What is wrong with the settings and the game as they are now, as lines for people; empty if nothing is."""
-        if not self._is_possible:
+        if not self.is_possible:
             return "this process was not started by the command zoneserver, and cannot start again"
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+from collections.abc import Iterator
 
 from zoneserver.cli import console
 from zoneserver.cli.ctl import ControlSocket
@@ -17,7 +18,14 @@ from zoneserver.cli.server_dashboard import ServerDashboard
 from zoneserver.server import ZoneServer
 from zoneserver.support import systemd
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
-from zoneserver.support.event_loop import hold_signals, on_signal, read_stdin, release_signals, two_stop_signals
+from zoneserver.support.event_loop import (
+    disarm_signals,
+    hold_signals,
+    on_signal,
+    read_stdin,
+    release_signals,
+    two_stop_signals,
+)
 from zoneserver.support.process import freeze_growth
 
 __all__ = ["serve"]
@@ -37,14 +45,9 @@ async def serve(
         restart.cancel()
         server.request_stop()
 
-    def release_at_the_end() -> None:
-        if not restart.is_due:
-            release_signals()
-
     with two_stop_signals(stop, _exit_at_once), contextlib.ExitStack() as handlers:
         # A signal that means something else than a stop waits until the server runs, and until the next start does.
-        hold_signals()
-        handlers.callback(release_at_the_end)
+        handlers.enter_context(_held_signals(restart))
         restart.take_sockets()
         await _start(server)
         tasks = [asyncio.create_task(freeze_growth(lambda: server.gateway.players_peak))]
@@ -58,6 +61,7 @@ async def serve(
                 on_signal("SIGUSR2", lambda: server.request_stop(keep=True)),
             ):
                 handlers.enter_context(handler)
+            handlers.callback(hold_signals)
             release_signals()
             if ready_file is not None:
                 ready_file.write(server)
@@ -87,6 +91,23 @@ async def serve(
         if not restart.is_due:
             console.summary(last, server.stats(), arguments.json)
     return Exit.FAILED if server.has_failed else Exit.OK
+
+
+@contextlib.contextmanager
+def _held_signals(restart: Restart) -> Iterator[None]:
+    """Lets the signals that mean something else than a stop wait, until they are released; at the end of the block they
+    wait for the next start, or do nothing in a process that ends."""
+    hold_signals()
+    if restart.is_possible:
+        disarm_signals()
+    try:
+        yield
+    finally:
+        if not restart.is_possible:
+            release_signals()
+        elif not restart.is_due:
+            # A signal that a supervisor sends once more does not kill a process that ends in good order.
+            disarm_signals(ignore=True)
 
 
 async def _start(server: ZoneServer) -> None:

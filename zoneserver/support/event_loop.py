@@ -16,6 +16,7 @@ from zoneserver.support.errors import MissingExtraError
 
 __all__ = [
     "LOOPS",
+    "disarm_signals",
     "hold_signals",
     "loop_factory",
     "on_signal",
@@ -125,6 +126,14 @@ def release_signals() -> None:
     """Takes the signals that `hold_signals` lets wait."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _service_signals())
+
+
+def disarm_signals(*, ignore: bool = False) -> None:
+    """Makes the signals that `hold_signals` lets wait do nothing outside of the blocks of `on_signal`, where they would
+    end the process. With `ignore` they do nothing even while Python ends, and none waits any more."""
+    for number in _service_signals() if hasattr(signal, "pthread_sigmask") else ():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_IGN if ignore else lambda *_: None)
 
 
 def _service_signals() -> list[signal.Signals]:
