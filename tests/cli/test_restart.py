@@ -189,6 +189,16 @@ def test_players_stay_in_over_the_next_start_of_a_server_that_stops_by_sigusr2(
     assert second.ended()[0] == 0
 
 
+def test_sigusr2_after_a_stop_lets_the_server_end_in_good_order(folder: Path, opened: list[Server | Miner]) -> None:
+    server = start(folder, opened, "--journal", "journal")
+    come(server, opened, "ann")
+    assert ask(control(folder, server), ["stop"]).code == 0
+    while server.process.poll() is None:
+        server.process.send_signal(signal.SIGUSR2)
+    code, out, _ = server.ended()
+    assert (code, "left ann" in out) == (0, True), "the stop was first"
+
+
 def test_check_refuses_a_game_that_cannot_go_on_with_the_journal(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

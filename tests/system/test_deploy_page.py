@@ -46,8 +46,11 @@ def test_units_are_accepted_by_systemd(tmp_path: Path) -> None:
 def test_unit_lets_the_players_stay_in_over_a_restart() -> None:
     (service, _) = re.findall(r"```ini\n(.*?)```", PAGE.section("A systemd unit"), re.DOTALL)
     settings = dict(line.split("=", 1) for line in service.splitlines() if "=" in line)
-    assert (settings["Restart"], settings["KillSignal"]) == ("always", "SIGUSR2")
+    # A server that died is started again; one that was told to stop is not.
+    assert (settings["Restart"], settings["KillSignal"]) == ("on-failure", "SIGUSR2")
     assert settings["StateDirectoryMode"] == "0700"
+    assert settings["WorkingDirectory"] == f"%S/{settings['StateDirectory']}"
+    assert " --config /etc/" in settings["ExecStart"]
     assert f"Environment=ZONE_JOURNAL=%S/{settings['StateDirectory']}/" in service
 
 

@@ -61,6 +61,22 @@ def test_python_block_runs_and_prints_what_it_says(block: CodeBlock) -> None:
         assert text in output.getvalue()
 
 
+def test_game_with_save_can_be_restarted(tmp_path: Path) -> None:
+    games = [block.text for block in BLOCKS if block.language == "python" and "def save(self)" in block.text]
+    assert games
+    for number, text in enumerate(games):
+        (tmp_path / f"saving_{number}.py").write_text(text)
+        (name,) = re.findall(r"^class (\w+)\(Rules\)", text, re.MULTILINE)
+        done = subprocess.run(
+            [sys.executable, "-m", "zoneserver", "check", f"saving_{number}:{name}", "--rerun"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("block", python_blocks(files=True))
 def test_python_file_compiles(block: CodeBlock) -> None:
     compile(block.text, block.file, "exec")

@@ -122,7 +122,7 @@ def test_gold_outlives_the_server(zone_server, zone_client):
 _NEXT = (
     ("cd {folder}", ""),
     ("{python} -m zoneserver check {name}:{class_name}", "describe the game and find its problems"),
-    ("{python} -m zoneserver run {name}:{class_name}", "run it until Ctrl-C; with --store gold.db it keeps the gold"),
+    ("{python} -m zoneserver run {name}:{class_name} --reload", "run it until Ctrl-C, and again after each edit"),
     ("{python} -m zoneclient ann", "join in another console, and as bob in a third: both read what one types"),
     ("{python} -m pytest", "run its tests"),
 )
