@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 from helpers.bazaar import Bazaar
+from helpers.paths import ROOT
 
 from zoneserver.authoring import rerun_check
 from zoneserver.authoring.rerun_check import rerun_problems, rerun_trial
@@ -160,6 +161,8 @@ def test_check_tells_one_cause_once(
     game: type[Rules], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parent)
+    # The other process imports this module too.
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
     assert cli.main(["check", f"test_rerun_check:{game.__name__}", "--rerun"]) == 1
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrong")][1:] == []
 
