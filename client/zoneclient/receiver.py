@@ -28,7 +28,7 @@ PING_SECONDS = 2.0
 SILENT_SECONDS_MAX = 30.0
 """A server that sends nothing for so long, not even a PONG, is gone."""
 RETURN_SECONDS = 10.0
-"""The same for a player who may come back, for whom the server does not wait as long as that."""
+"""A player who may come back waits shorter, since the server keeps the place for a while only."""
 # The messages that wait for the program, in their order. The others are read when they arrive.
 _WAITING_OPS = {Op.SNAPSHOT, Op.TICK, Op.REFUSED, Op.TOLD, Op.ANSWERED}
 

@@ -92,7 +92,7 @@ def _facts(payload: bytes, world: World) -> Iterator[tuple[str, str]]:
 
 
 def _named(slot: int, world: World) -> str:
-    """Who has the slot, for people."""
+    """Names the holder of a slot, for people."""
     holder = world.holders[slot] if slot < len(world.holders) else None
     if isinstance(holder, str):
         return f"{holder} (slot {slot})"

@@ -1,4 +1,4 @@
-"""Who is in a zone and what they look like, read from its journal: the world without the rules."""
+"""The players and the world of a zone, read from its journal without the rules."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ class Attendance:
         return {former: ref for ref, (former, _) in self._resumed.items()}
 
     def take(self) -> tuple[list[tuple[int, int | None]], list[Resumed], list[Ended], list[tuple[int, bytes]]]:
-        """Who came in, who came back, and who was ended since the last call; and the private messages that those who
-        came back have missed."""
+        """Returns the joins, the returns and the ends since the last call, and the private messages that the returning
+        players have missed."""
         joined, self._joined = self._joined, []
         ended, self._ended = self._ended, []
         resumed, self._resumed = self._resumed, {}
