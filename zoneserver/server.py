@@ -272,6 +272,11 @@ class ZoneServer:
         if objection:
             _log.warning(objection)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server has been told to stop."""
+        return self._stopping.is_set()
+
     def request_stop(self, *, keep: bool = False) -> None:
         """Lets `serve` return; may be called from a signal handler of the loop.
 

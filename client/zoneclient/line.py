@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import ssl
 from collections.abc import Awaitable, Callable
@@ -75,6 +74,8 @@ class Line:
         # Why the client has not come back.
         self._failure: Bye | None = None
         self._has_left = False
+        # How many attempts to come back there were since a connection that served us.
+        self._attempts = 0
         # The end of the time for each action that is kept while the client is away, by sequence.
         self._kept: dict[int, asyncio.TimerHandle] = {}
 
@@ -123,6 +124,9 @@ class Line:
         except TimeoutError:
             receiver.abort()
             await receiver.closed
+        except BaseException:
+            receiver.abort()
+            raise
         receiver.arrived.set()
 
     def fail(self, text: str) -> Bye:
@@ -214,10 +218,13 @@ class Line:
         except ValueError:
             raise ZoneClosedError(*lost) from None  # The program will find the broken message.
         failure = lost.text
+        if former.is_served:
+            self._attempts = 0
         try:
             async with asyncio.timeout(AWAY_SECONDS_MAX):
-                for attempt in itertools.count():
-                    await self.pause(attempt)
+                while True:
+                    self._attempts += 1
+                    await self.pause(self._attempts - 1)
                     try:
                         receiver = await self._connected(returning)
                         break
@@ -243,4 +250,4 @@ class Line:
 
 async def pause(attempt: int) -> None:
     """Wait before an attempt to come back, the first of which is 0."""
-    await asyncio.sleep(random.random() * min(_LAST_SECONDS, _FIRST_SECONDS * 2**attempt))
+    await asyncio.sleep(random.random() * min(_LAST_SECONDS, _FIRST_SECONDS * 2 ** min(attempt, 10)))

@@ -46,6 +46,8 @@ class Receiver(ClientProtocol):
         self.closed: asyncio.Future[Bye] = self.loop.create_future()
         self.clock: Clock
         """Set by WELCOME."""
+        self.is_served = False
+        """Whether the server has answered a PING on this connection."""
         # When each PING without a PONG was sent, and who waits for the PONG.
         self._pings: dict[int, tuple[float, asyncio.Future[float] | None]] = {}
         self._pings_sent = 0
@@ -80,6 +82,7 @@ class Receiver(ClientProtocol):
         self.arrived.set()
 
     def on_pong(self, pong: Pong) -> None:
+        self.is_served = True
         sent, waiter = self._pings.pop(pong.token, (None, None))
         if sent is not None:
             now = time.monotonic()

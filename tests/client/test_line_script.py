@@ -258,3 +258,24 @@ async def test_ping_is_answered_by_the_next_connection() -> None:
         await until(lambda: script.received[-2:] == pings and len(script.connections) == 2 and not zone.is_away)
         script.say(*(Pong(ping.token, 5, 0) for ping in pings))
         assert await pinging >= 0
+
+
+async def test_waits_grow_while_the_server_ends_each_connection_behind_its_welcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[int] = []
+
+    async def pause(attempt: int) -> None:
+        waits.append(attempt)
+
+    monkeypatch.setattr(line, "pause", pause)
+    ended = [welcome(5), state(5), Bye("INTERNAL_ERROR", "", True), None]
+    async with playing(ended, ended, ended, [welcome(5), state(5)]) as (script, zone):
+        await until(lambda: len(script.connections) == 4 and not zone.is_away)
+        assert waits == [0, 1, 2]
+        script.scripts = [[welcome(6), state(6)]]
+        script.say(Pong(next(each for each in reversed(script.received) if isinstance(each, Ping)).token, 5, 0))
+        await until(lambda: zone.rtt is not None)
+        script.say(None)
+        await until(lambda: len(script.connections) == 5)
+        assert waits[3:] == [0]

@@ -43,10 +43,19 @@ class Reload:
                 changed = await asyncio.to_thread(self._changed)
                 continue
             self._say(f"{_named(changed)} changed: checking ...")
-            objection = await self._restart.objection()
-            # What was written meanwhile is checked as well.
-            self._has_failed = bool(objection)
-            changed = await asyncio.to_thread(self._changed)
+            check = asyncio.create_task(self._restart.objection())
+            try:
+                changed = []
+                while not (changed or check.done()):
+                    await asyncio.wait({check}, timeout=_POLL_SECONDS)
+                    # What was written meanwhile is checked in place of what was there before.
+                    changed = await asyncio.to_thread(self._changed)
+            finally:
+                check.cancel()
+            if not changed:
+                objection = check.result()
+                self._has_failed = bool(objection)
+                changed = await asyncio.to_thread(self._changed)
             if changed:
                 continue
             if not objection:

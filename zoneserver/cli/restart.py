@@ -25,6 +25,8 @@ NEW_WORLD = "fine, but the zone begins anew: "
 _PLAYERS, _STATISTICS = "zone-players", "zone-stats"
 # What an error of the command begins with.
 _PREFIX = re.compile(r"^zoneserver[a-z ]*: ", re.MULTILINE)
+# How long the check of the new code may take. It takes less than a second for most games.
+_CHECK_SECONDS = 30.0
 _OBJECTION_CHARACTERS_MAX = 2_000
 # The variable that tells a check, and the next start of this process, which temporary journal goes on.
 _JOURNAL_VARIABLE = "ZONESERVER_TEMPORARY_JOURNAL"
@@ -109,7 +111,10 @@ class Restart:
             env=os.environ | self._environment(),
         )
         try:
-            output, errors = await process.communicate()
+            async with asyncio.timeout(_CHECK_SECONDS):
+                output, errors = await process.communicate()
+        except TimeoutError:
+            return f"the check did not end within {_CHECK_SECONDS:g} s: does the game wait or loop when it is loaded?"
         finally:
             if process.returncode is None:
                 process.kill()

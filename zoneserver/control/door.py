@@ -56,8 +56,8 @@ class Door:
                 await writer.drain()
                 writer.close()
                 await writer.wait_closed()
-        except (TimeoutError, OSError):
-            # The client says nothing, reads nothing, or is gone.
+        except (TimeoutError, OSError, asyncio.CancelledError):
+            # The client says nothing, reads nothing, or is gone; or the server ends before it has an answer.
             writer.transport.abort()
         finally:
             self._connections -= 1

@@ -29,6 +29,9 @@ class Stoppable(Protocol):
         """The number of players who are in, those without a connection included; and how many of them stay in when
         they lose it."""
 
+    @property
+    def is_stopping(self) -> bool: ...
+
     def request_stop(self, *, keep: bool = False) -> None: ...
 
 
@@ -62,10 +65,14 @@ class StopCommands:
         self._say = say
         self._restarter = restarter
         self._plan = StopPlan(loop, say, server.request_stop)
+        # The check before a restart that runs now.
+        self._checking: asyncio.Task[str] | None = None
 
     def close(self) -> None:
-        """Runs no planned stop any more."""
+        """Runs no planned stop and no restart any more."""
         self._plan.cancel()
+        if self._checking is not None:
+            self._checking.cancel()
 
     def on_tick(self) -> None:
         """Stops a server without players that waits for its last player to leave."""
@@ -132,7 +139,17 @@ class StopCommands:
             return _NO_JOURNAL
         if self._restarter is None:
             return Outcome(Exit.FAILED, "the program that runs this server does not start it again")
-        objection = await self._restarter.objection()
+        if self._checking is not None:
+            return Outcome(Exit.FAILED, "another restart is being checked")
+        self._checking = check = asyncio.ensure_future(self._restarter.objection())
+        try:
+            await asyncio.wait({check})
+        finally:
+            check.cancel()
+            self._checking = None
+        if self._server.is_stopping or check.cancelled():
+            return Outcome(Exit.FAILED, "the server stops")
+        objection = check.result()
         if objection:
             return Outcome(Exit.FAILED, f"the server goes on as it is, since the new code cannot start: {objection}")
         return Outcome(Exit.OK, self._restarter.request_restart())
