@@ -234,15 +234,16 @@ class TickLoop:
 
     def _journal_failed(self, error: JournalError) -> None:
         """Ends the zone as of the last tick that the journal has: nobody was told of a later one."""
+        assert self._recorder is not None
         self._has_no_journal = True
         self.stop()
-        tick = self._zone.world.tick
-        log.critical("%s", error, extra=fields(tick=tick))
+        about = fields(tick=self._recorder.last_tick)
+        log.critical("%s", error, extra=about)
         log.critical(
-            "the journal cannot be written: the server stops, and nobody was told of tick %d. Free the disk or repair "
-            "it, and start the server again: the zone goes on as it was before",
-            *(tick,),
-            extra=fields(tick=tick),
+            "the journal cannot be written: the server stops, and nobody was told of a tick after %d. Free the disk or "
+            "repair it, and start the server again: the zone goes on as it was then",
+            *(self._recorder.last_tick,),
+            extra=about,
         )
         self._failed()
 

@@ -20,7 +20,7 @@ from zoneserver import server as server_module
 from zoneserver.games.plaza import Plaza
 from zoneserver.journal import recorder, writer
 from zoneserver.journal.reader import JournalReader
-from zoneserver.journal.values import Checkpoint, RecordedTick
+from zoneserver.journal.values import Checkpoint, JournalError, RecordedTick
 from zoneserver.protocol.messages import PROTOCOL_VERSION, RESUME, WHOLE, Act, Bye, Hello, Resume, Tick, Welcome
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import MemoryStore
@@ -204,6 +204,33 @@ async def test_stop_whose_store_fails_leaves_the_players_to_the_next_start(
 # --- Journals that fail ---------------------------------------------------------------------------
 
 
+async def test_checkpoint_that_fails_ends_the_server_behind_the_tick_that_was_told(
+    open_server: OpenServer,
+    connect: Connect,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalError("the checkpoint could not be written")
+
+    monkeypatch.setattr(writer.Journal, "checkpoint", full)
+    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", 0.1)
+    server = await open_server(Plaza, hz=100, journal=str(tmp_path), drain_seconds=0.1)
+    client = await connect(server.port)
+    await client.hello("ann")
+    await server.serve(10)
+    await server.stop()
+    messages: list[Any] = []
+    while not isinstance(message := await client.read(), Bye):
+        messages.append(message)
+    told = max((each.tick for each in messages if isinstance(each, Tick)), default=10)
+    assert server.has_failed
+    assert JournalReader(tmp_path).last_tick == told == server.zone.world.tick
+    critical = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert f"nobody was told of a tick after {told}." in critical[1]
+
+
 async def test_full_disk_ends_the_server_as_of_the_last_recorded_tick(
     open_server: OpenServer,
     connect: Connect,
@@ -239,7 +266,7 @@ async def test_full_disk_ends_the_server_as_of_the_last_recorded_tick(
     assert store.load("ann") is None
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
     assert lines[0].endswith(f"tick {told + 1} could not be written: No space left on device")
-    assert f"nobody was told of tick {told + 1}." in lines[1]
+    assert f"nobody was told of a tick after {told}." in lines[1]
 
     monkeypatch.undo()
     again = await open_server(Leaving, hz=100, journal=str(tmp_path / "journal"), store=store, drain_seconds=0.1)

@@ -40,6 +40,11 @@ class Recorder:
         self._saved_tick = zone.world.tick
         self._mark_due = 0
 
+    @property
+    def last_tick(self) -> int:
+        """The last tick that the journal has."""
+        return self._journal.last_tick or 0
+
     def record(self, tick_input: TickInput, output: TickOutput) -> None:
         """Writes one tick."""
         self._journal.record(tick_input, output)
