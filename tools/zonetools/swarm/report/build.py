@@ -41,28 +41,8 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "bots": {"requested": outcome.plan.honest.bots, "joined": tally.joined, "failed": tally.failed},
         "join_seconds": round(tally.join_seconds, 3),
-        "actions": {
-            "sent": tally.sent,
-            "delivered": tally.delivered,
-            "answered": tally.answered,
-            "superseded": tally.superseded - unexplained,
-            "unanswered": tally.unanswered,
-            "resent": tally.resent,
-            "refused": dict(sorted(tally.refused.items())),
-            "lost": tally.lost + unexplained,
-            "duplicated": tally.duplicated,
-            "reordered": tally.reordered,
-            "unaccounted": tally.sent
-            - (tally.delivered + tally.answered + tally.superseded + tally.lost + tally.refused.total())
-            - tally.unanswered,
-        },
-        "resume": {
-            "drops": tally.drops,
-            "resumed": tally.resumed,
-            "failed": tally.resumes_failed,
-            "ticks_missed": tally.ticks_missed,
-            "away_ms": _percentiles(tally.away),
-        },
+        "actions": _actions(tally, unexplained),
+        "resume": _returns(tally),
         "told": {"messages": tally.told, "bytes": tally.told_bytes},
         "frames": {
             "received": tally.frames,
@@ -103,6 +83,35 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "series": [row.plain() for row in outcome.rows],
     }
     return {**report, "faults": faults(report)}
+
+
+def _actions(tally: Tally, unexplained: int) -> dict[str, Any]:
+    """What became of the actions. `unexplained` superseded ones were none by the count of the server, and are lost."""
+    settled = tally.delivered + tally.answered + tally.superseded + tally.lost + tally.refused.total()
+    return {
+        "sent": tally.sent,
+        "delivered": tally.delivered,
+        "answered": tally.answered,
+        "superseded": tally.superseded - unexplained,
+        "unanswered": tally.unanswered,
+        "resent": tally.resent,
+        "refused": dict(sorted(tally.refused.items())),
+        "lost": tally.lost + unexplained,
+        "duplicated": tally.duplicated,
+        "reordered": tally.reordered,
+        "unaccounted": tally.sent - settled - tally.unanswered,
+    }
+
+
+def _returns(tally: Tally) -> dict[str, Any]:
+    """How often bots lost their connection and came back."""
+    return {
+        "drops": tally.drops,
+        "resumed": tally.resumed,
+        "failed": tally.resumes_failed,
+        "ticks_missed": tally.ticks_missed,
+        "away_ms": _percentiles(tally.away),
+    }
 
 
 def _plan(outcome: Outcome) -> dict[str, Any]:
