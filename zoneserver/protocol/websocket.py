@@ -89,7 +89,17 @@ class WebSocketReader:
     """
 
     __slots__ = (
-        *("_buffer", "_is_client", "_mask_bytes", "_message", "_opcode", "_payload_bytes_max", "_status", "error"),
+        *(
+            "_buffer",
+            "_is_between",
+            "_is_client",
+            "_mask_bytes",
+            "_message",
+            "_opcode",
+            "_payload_bytes_max",
+            "_status",
+            "error",
+        ),
         *("is_ended", "replies"),
     )
 
@@ -106,6 +116,8 @@ class WebSocketReader:
         self.replies: list[bytes] = []
         # Bytes received that are no whole frame yet, or wait for the next turn.
         self._buffer = bytearray()
+        # True exactly while the next byte begins a message: nothing is held back, and the stream goes on.
+        self._is_between = True
         # The opcode of the message whose last fragment is missing, or 0; and the bytes of the others.
         self._opcode, self._message = 0, b""
         # The status of the violation in `error`, if RFC 6455 has one for it, or the one with which the peer closed.
@@ -118,7 +130,7 @@ class WebSocketReader:
 
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
         # Nearly every read of a real peer is exactly one binary message: no copy through the buffer.
-        if not self._buffer and not self._opcode and len(data) > 6 and data[0] == 0x82 and self._is_open:
+        if self._is_between and len(data) > 6 and data[0] == 0x82:
             start, length = _start_and_length(data)
             body = start + self._mask_bytes
             if (
@@ -129,19 +141,17 @@ class WebSocketReader:
                 return [_masked(data[body:], data[start:body]) if self._mask_bytes else data[body:]]
         self._buffer += data
         payloads: list[bytes] = []
-        while self._is_open and (limit is None or len(payloads) < limit):
+        while self.error is None and not self.is_ended and (limit is None or len(payloads) < limit):
             payload = self._next()
             if payload is None:
                 break
             payloads.append(payload)
-        if not self._is_open:
+        is_open = self.error is None and not self.is_ended
+        if not is_open:
             self._buffer.clear()
             self._message = b""
+        self._is_between = is_open and not self._buffer and not self._opcode
         return payloads
-
-    @property
-    def _is_open(self) -> bool:
-        return self.error is None and not self.is_ended
 
     def _next(self) -> bytes | None:
         """Takes one frame out of the buffer. None if it is not whole yet, has ended the stream or is an error."""
