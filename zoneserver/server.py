@@ -11,15 +11,16 @@ from typing import Any, Self
 
 from zoneserver.admin.documents import documents
 from zoneserver.admin.figures import counted, of_gateway, of_process
-from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
-from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.gateway.session import Session
+from zoneserver.http.access import Access
+from zoneserver.http.connection import HttpConnection
+from zoneserver.http.documents import DocumentServer
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -104,7 +105,7 @@ class ZoneServer:
         """What the server runs."""
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
-        self._admin: AdminPort | None = None
+        self._admin: DocumentServer | None = None
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
@@ -234,9 +235,10 @@ class ZoneServer:
     def _listen_admin(self, admin_socket: socket.socket) -> None:
         now, zone = self.loop.time, self.ticked
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
-        is_public = not is_loopback(self.config.stats_host)
-        self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
-        self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))
+        # A public port is reached under any name, and protected by its token.
+        access = Access(is_loopback=True) if is_loopback(self.config.stats_host) else None
+        self._admin = admin = DocumentServer(served, access, self.config.stats_token)
+        self._listeners.append(tcp.Listener(admin_socket, lambda *_: HttpConnection(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
