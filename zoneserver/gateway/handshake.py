@@ -138,6 +138,18 @@ class PendingConnections:
         self._greeted(session)
         self._joining[session] = self._ticks + self._joining_ticks
 
+    def release(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
+        """The connection asks for documents: it no longer counts as one of a player. Returns a reason to end it and its
+        text, or None."""
+        if session in self._counted:
+            objection = self.address_limits.released(session.host, session, now)
+            if objection is not None:
+                return objection
+            self._counted[session] = False
+        self._handshaking.pop(session, None)
+        self.gone(session, now)
+        return None
+
     def gone(self, session: Session, now: float) -> None:
         """The session's connection is gone."""
         self._rejected.discard(session)

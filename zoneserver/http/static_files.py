@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from http import HTTPStatus
-from importlib import resources
 from pathlib import Path
 
 from zoneserver.http.documents import Content, Document
 
-__all__ = ["packaged_files", "read_folder"]
+__all__ = ["documents_of", "read_folder"]
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -37,12 +36,6 @@ _TYPES = {
 _FOLDER_BYTES_MAX = 64 * 2**20
 
 
-def packaged_files(names: Iterable[str]) -> dict[str, Document]:
-    """The files of `zoneserver/web` with these names, by path; `index.html` is also `/`."""
-    folder = resources.files("zoneserver").joinpath("web")
-    return _by_path({name: folder.joinpath(name).read_bytes() for name in names})
-
-
 def read_folder(folder: Path) -> dict[str, Document]:
     """The files of a folder and the folders in it, by path. Hidden ones, and links that lead out of it, are left out.
 
@@ -62,16 +55,18 @@ def read_folder(folder: Path) -> dict[str, Document]:
         if size > _FOLDER_BYTES_MAX:
             raise ValueError(f"{folder} has more than {_FOLDER_BYTES_MAX // 2**20} MiB: the files are held in memory")
         files[name.as_posix()] = path.read_bytes()
-    return _by_path(files)
+    return documents_of(files)
 
 
-def _by_path(files: dict[str, bytes]) -> dict[str, Document]:
+def documents_of(files: Mapping[str, bytes], index: str = "index.html") -> dict[str, Document]:
+    """The files by path. A file that is called `index` also stands for its folder."""
     documents: dict[str, Document] = {}
     for name, body in files.items():
-        content = _content(name, body)
-        documents[f"/{name}"] = _served(content)
-        if name == "index.html" or name.endswith("/index.html"):
-            documents["/" + name.removesuffix("index.html")] = _served(content)
+        document = _served(_content(name, body))
+        documents[f"/{name}"] = document
+        folder, _, last = name.rpartition("/")
+        if last == index:
+            documents[f"/{folder}/" if folder else "/"] = document
     return documents
 
 
