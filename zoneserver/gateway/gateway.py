@@ -242,10 +242,9 @@ class Gateway:
 
     def _read(self, session: Session, player: Player | None, payload: bytes) -> None:
         if not payload:
-            # A control frame of the framing. It has been counted as a packet, and a session without a player has no
-            # budget for any.
-            if player is None:
-                session.end(CloseReason.PROTOCOL_ERROR, "a control frame before HELLO")
+            # A control frame or a fragment. It has been counted as a packet of the player, if there is one.
+            if player is None and not self.pending.admit_part(session):
+                session.end(CloseReason.PROTOCOL_ERROR, "too many control frames and fragments before HELLO")
             return
         try:
             message = decode_client(payload)
