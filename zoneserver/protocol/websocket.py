@@ -7,6 +7,8 @@ DEFLATED message.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from typing import ClassVar
 
@@ -17,6 +19,7 @@ __all__ = [
     "WEBSOCKET_CLIENT",
     "Opcode",
     "WebSocketReader",
+    "accept_key",
     "frame",
     "masked_frame",
 ]
@@ -29,6 +32,18 @@ _PROTOCOL_ERROR, _UNSUPPORTED, _INVALID, _TOO_BIG = 1002, 1003, 1007, 1009
 _LENGTH_MIN = {2: 1, 4: 126, 10: 65536}
 # The statuses that a close frame may carry: those that are registered for the wire, and those free for use.
 _STATUSES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def accept_key(key: str) -> str:
+    """The `Sec-WebSocket-Accept` with which a server answers a `Sec-WebSocket-Key`.
+
+    >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")  # the example of RFC 6455, 1.3
+    's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
+    return base64.b64encode(hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()).decode()
 
 
 class Opcode:
