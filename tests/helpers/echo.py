@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import cast
 
-from zoneserver.protocol.upgrade import accept_for, upgrade_request
+from zoneserver.protocol.upgrade import accept_key, upgrade_request
 from zoneserver.protocol.websocket import Opcode, WebSocketReader, frame, masked_frame
 
 __all__ = ["Echo", "EchoClient"]
@@ -34,7 +34,8 @@ class EchoReader(WebSocketReader):
         try:
             message.decode()
         except UnicodeDecodeError:
-            return self._fail(INVALID, "a text message that is not UTF-8")
+            self._fail(INVALID, "a text message that is not UTF-8")
+            return None
         return Text(message)
 
 
@@ -64,7 +65,7 @@ class Echo(asyncio.Protocol):
         for payload in payloads:
             if payload or isinstance(payload, Text | Empty):
                 self.message(payload, Opcode.TEXT if isinstance(payload, Text) else Opcode.BINARY)
-        if (reader.error or reader.is_ended) and not self.transport.is_closing():
+        if reader.error and not self.transport.is_closing():
             said = reader.goodbye(b"", "", False)
             # No BYE, which the cases do not know.
             self.transport.write(said if reader.is_ended else said[len(self.frame(b"")) :])
@@ -76,7 +77,7 @@ class Echo(asyncio.Protocol):
         assert key is not None
         self.transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept_for(key[1].decode()).encode() + b"\r\n\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key[1].decode()).encode() + b"\r\n\r\n"
         )
 
     def message(self, payload: bytes, opcode: int) -> None:

@@ -7,8 +7,6 @@ DEFLATED message.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from typing import ClassVar
 
@@ -19,7 +17,6 @@ __all__ = [
     "WEBSOCKET_CLIENT",
     "Opcode",
     "WebSocketReader",
-    "accept_key",
     "frame",
     "masked_frame",
 ]
@@ -32,18 +29,6 @@ _PROTOCOL_ERROR, _UNSUPPORTED, _INVALID, _TOO_BIG = 1002, 1003, 1007, 1009
 _LENGTH_MIN = {2: 1, 4: 126, 10: 65536}
 # The statuses that a close frame may carry: those that are registered for the wire, and those free for use.
 _STATUSES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
-
-
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-def accept_key(key: str) -> str:
-    """The `Sec-WebSocket-Accept` with which a server answers a `Sec-WebSocket-Key`.
-
-    >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")  # the example of RFC 6455, 1.3
-    's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-    """
-    return base64.b64encode(hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()).decode()
 
 
 class Opcode:
@@ -156,16 +141,15 @@ class WebSocketReader:
                 return [_masked(data[body:], data[start:body]) if self._mask_bytes else data[body:]]
         self._buffer += data
         payloads: list[bytes] = []
-        while self.error is None and not self.is_ended and (limit is None or len(payloads) < limit):
+        while self.error is None and (limit is None or len(payloads) < limit):
             payload = self._next()
             if payload is None:
                 break
             payloads.append(payload)
-        is_open = self.error is None and not self.is_ended
-        if not is_open:
+        if self.error is not None:
             self._buffer.clear()
             self._message = b""
-        self._is_between = is_open and not self._buffer and not self._opcode
+        self._is_between = self.error is None and not self._buffer and not self._opcode
         return payloads
 
     def _next(self) -> bytes | None:
@@ -175,15 +159,18 @@ class WebSocketReader:
             return None
         first, opcode = buffer[0], buffer[0] & 0x0F
         if violation := self._header_violation(first, buffer[1]):
-            return self._fail(*violation)
+            self._fail(*violation)
+            return None
         start, length = _start_and_length(buffer)
         if len(buffer) < start:
             return None
         if start > 2 and length < _LENGTH_MIN[start]:
-            return self._fail(_PROTOCOL_ERROR, f"a length of {length} in {start - 2} bytes")
+            self._fail(_PROTOCOL_ERROR, f"a length of {length} in {start - 2} bytes")
+            return None
         size, body = len(self._message) + length, start + self._mask_bytes
         if opcode < Opcode.CLOSE and size > self._payload_bytes_max:
-            return self._fail(_TOO_BIG, f"frame of {size} bytes, allowed are 1 to {self._payload_bytes_max}")
+            self._fail(_TOO_BIG, f"frame of {size} bytes, allowed are 1 to {self._payload_bytes_max}")
+            return None
         if len(buffer) < body + length:
             return None
         payload = bytes(buffer[body : body + length])
@@ -225,25 +212,28 @@ class WebSocketReader:
 
     def _complete(self, opcode: int, message: bytes) -> bytes | None:
         """The payload in a whole message. None if it is an error."""
-        return message or self._fail(None, f"frame of 0 bytes, allowed are 1 to {self._payload_bytes_max}")
+        if not message:
+            self._fail(None, f"frame of 0 bytes, allowed are 1 to {self._payload_bytes_max}")
+            return None
+        return message
 
     def _close(self, payload: bytes) -> None:
-        """The peer's close frame."""
-        self.is_ended = True
-        if not payload:
-            return
-        self._status = int.from_bytes(payload[:2])
+        """The peer's close frame. It may be empty."""
+        status = int.from_bytes(payload[:2]) if payload else None
         try:
             payload[2:].decode()
         except UnicodeDecodeError:
             self._fail(_INVALID, "a close frame whose reason is not UTF-8")
-        if len(payload) == 1 or self._status not in _STATUSES:
-            self._fail(_PROTOCOL_ERROR, f"a close frame with the status {self._status}")
+            return
+        if payload and (len(payload) == 1 or status not in _STATUSES):
+            self._fail(_PROTOCOL_ERROR, f"a close frame with the status {status}")
+            return
+        self._fail(status, "the peer closed the connection")
+        self.is_ended = True
 
-    def _fail(self, status: int | None, text: str) -> bytes | None:
-        """Ends the stream with an error, and nothing is read any more."""
-        self._status, self.error, self.is_ended = status, text, False
-        return None
+    def _fail(self, status: int | None, text: str) -> None:
+        """Ends the stream: nothing is read any more."""
+        self._status, self.error = status, text
 
     def goodbye(self, bye: bytes, code: str, retry: bool) -> bytes:
         """BYE and a close frame: 4000 if a client may come back, 4001 if not, or the status of its violation.
