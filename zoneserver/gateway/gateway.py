@@ -285,10 +285,6 @@ class Gateway:
         """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
         self.counters.bytes_out_total += session.queue(payload)
 
-    def _tell_all(self, session: Session, payloads: Iterable[bytes]) -> None:
-        for payload in payloads:
-            self._tell(session, payload)
-
     # --- The tick ---------------------------------------------------------------------------------
 
     @property
@@ -374,14 +370,16 @@ class Gateway:
             welcome = player.welcome(info, output.tick, self._limits.client_frame_bytes, self._grace_ticks, epoch)
             self._tell(session, welcome.encode())
             if player.resume is not None:
-                self._tell_all(session, told.get(ref, ()))
+                for payload in told.get(ref, ()):
+                    self._tell(session, payload)
             session.flush()
             if session.is_over:
                 continue
             tick = player.has_tick(epoch, self._former_tick)
             self.broadcaster.join(session, player.form, self._now, tick, player.wants_whole)
             if player.resume is None:
-                self._tell_all(session, told.get(ref, ()))
+                for payload in told.get(ref, ()):
+                    self._tell(session, payload)
             session.flush()
             self._penalties.go_on(player)
 
