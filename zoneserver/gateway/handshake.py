@@ -6,12 +6,13 @@ import logging
 import math
 
 from zoneserver.config import Config
-from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
+from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits, exempt_from
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello, Resume
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
+from zoneserver.support.addresses import Networks
 
 __all__ = ["PendingConnections", "objection_to"]
 
@@ -44,7 +45,8 @@ class PendingConnections:
     """
 
     def __init__(self, config: Config, counters: GatewayCounters, connections_max: int) -> None:
-        self.address_limits = AddressLimits(config.limits, config.ban_seconds)
+        exempt = exempt_from(Networks(config.forwarded_from))
+        self.address_limits = AddressLimits(config.limits, config.ban_seconds, exempt)
         self._config = config
         # The caller's clock may be a tick behind. With this margin no connection gets less than the whole time.
         self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
