@@ -10,12 +10,20 @@ from collections.abc import Callable
 from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
+from zoneserver.gateway.listeners.header_wait import WAITING_MAX, HeaderWait
 from zoneserver.gateway.listeners.opening import Opening
 from zoneserver.gateway.session import KernelSend, Session
 from zoneserver.http.access import Access
 from zoneserver.http.documents import DocumentServer
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.support.addresses import Networks
 
-__all__ = ["Door"]
+__all__ = ["Door", "uncounted_max"]
+
+
+def uncounted_max(config: Config) -> int:
+    """How many connections a listener of a Door may hold that the gateway does not know of yet."""
+    return tls.HANDSHAKES_MAX * (config.tls_cert is not None) + WAITING_MAX * bool(config.forwarded_from)
 
 
 class Door:
@@ -42,9 +50,15 @@ class Door:
 
     def listen(self, sock: socket.socket) -> tcp.Listener:
         """Accepts connections from a socket that listens."""
+        limits, headers = self._config.limits, None
+        if self._config.forwarded_from:
+            headers = HeaderWait(Networks(self._config.forwarded_from), limits.handshake_seconds, self._reject)
         if self._context is not None:
-            return tls.TlsListener(sock, self._session, self._context, self._config.limits)
-        return tcp.Listener(sock, lambda connection, address: self._session(connection.send, address))
+            return tls.TlsListener(sock, self._session, self._context, limits, headers)
+        return tcp.Listener(sock, lambda connection, address: self._session(connection.send, address), headers)
+
+    def _reject(self, address: tcp.PeerAddress, reason: CloseReason, text: str) -> None:
+        self._session(address=address).close_rejected(reason, text)
 
     def _session(self, kernel_send: KernelSend | None = None, address: tcp.PeerAddress = ("?", 0)) -> Session:
         session = Session(self._gateway, self._config.limits, self._loop, kernel_send, address=address)
