@@ -15,8 +15,8 @@ from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.listeners import tcp, tls
-from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door
+from zoneserver.gateway.listeners import tcp
+from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door, uncounted_max
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HttpConnection
@@ -179,7 +179,7 @@ class ZoneServer:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
-        spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
+        spare = _SPARE_FILES + listeners * uncounted_max(config)
         self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
         """The open-file limit that `max_players` and `max_watchers` ask for."""
         files = raise_open_files(self.files_wanted + PAGE_CONNECTIONS_MAX)

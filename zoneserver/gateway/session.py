@@ -95,6 +95,12 @@ class Session(BatchedSender):
         """Gives the bytes of a new connection to a reader that finds out which framing the client uses."""
         self._reader = opening
 
+    def identify(self, host: str) -> None:
+        """Takes the address that a trusted proxy tells in place of its own. The handler may end the session."""
+        if host != self.host:
+            self._came_from((host, 0))
+        self._handler.session_identified(self)
+
     # --- State ------------------------------------------------------------------------------------
 
     def _advance(self, state: SessionState) -> None:
