@@ -66,7 +66,7 @@ class ClientProtocol(asyncio.Protocol):
     taken, and `send_action` sends later actions again. With `whole` it gets all frames since the tick of `returning`,
     as long as the server has them, even if a snapshot is shorter.
 
-    With `web_host`, the server's name and port in the header `Host`, the connection is a WebSocket, as that of a browser.
+    With `web_host`, the name and the port of the server in the header `Host`, the connection is a WebSocket.
 
     A subclass may use `loop`, `transport`, `is_lost` and `record_end`, and override `send_hello` and `on_payload`.
     """
