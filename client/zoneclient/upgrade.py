@@ -6,13 +6,15 @@ import contextlib
 import json
 
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.framing import Deframer
 from zoneserver.protocol.messages import Bye
 from zoneserver.protocol.upgrade import response_error, upgrade_request
 
 __all__ = ["Upgrade"]
 
 _RESPONSE_BYTES_MAX = 16 * 1024
-_BEGINNING, _HEAD_END = b"HTTP/", b"\r\n\r\n"
+_BEGINNING, _HEAD_END, _LENGTH_PREFIXED = b"HTTP/", b"\r\n\r\n", b"\0"
 
 
 class Upgrade:
@@ -35,6 +37,10 @@ class Upgrade:
         Raises ValueError for an answer that opens no WebSocket and is no refusal.
         """
         self._received += data
+        if self._received.startswith(_LENGTH_PREFIXED):
+            # The server refuses the connection without having read the request.
+            self.refusal = _bye(self._received)
+            return None
         head, end, body = self._received.partition(_HEAD_END)
         if not (head + end).startswith(_BEGINNING[: len(head)]):
             raise ValueError("it does not answer as a server of WebSocket")
@@ -60,6 +66,16 @@ def _length(head: bytes) -> int:
         if name == b"content-length" and value.strip().isdigit():
             return min(int(value), _RESPONSE_BYTES_MAX)
     return 0
+
+
+def _bye(received: bytes) -> Bye | None:
+    """The BYE in these bytes with a length prefix; None if it is incomplete. Raises ValueError for anything else."""
+    for payload in Deframer(_RESPONSE_BYTES_MAX).receive(received):
+        message = decode_server(payload)
+        if isinstance(message, Bye):
+            return message
+        raise ValueError("it does not answer as a server of WebSocket")
+    return None
 
 
 def _refusal(body: bytes) -> Bye | None:

@@ -13,6 +13,8 @@ from typing import ClassVar
 from zoneserver.protocol.framing import PayloadReader
 
 __all__ = [
+    "NO_RETRY",
+    "RETRY",
     "WEBSOCKET",
     "WEBSOCKET_CLIENT",
     "Opcode",
@@ -89,18 +91,8 @@ class WebSocketReader:
     """
 
     __slots__ = (
-        *(
-            "_buffer",
-            "_is_between",
-            "_is_client",
-            "_mask_bytes",
-            "_message",
-            "_opcode",
-            "_payload_bytes_max",
-            "_status",
-            "error",
-        ),
-        *("is_ended", "replies"),
+        *("_buffer", "_is_between", "_is_client", "_mask_bytes", "_message", "_opcode", "_payload_bytes_max"),
+        *("close_status", "error", "is_ended", "replies"),
     )
 
     DATA_OPCODES: ClassVar[frozenset[int]] = frozenset({Opcode.BINARY})
@@ -120,8 +112,8 @@ class WebSocketReader:
         self._is_between = True
         # The opcode of the message whose last fragment is missing, or 0; and the bytes of the others.
         self._opcode, self._message = 0, b""
-        # The status of the violation in `error`, if RFC 6455 has one for it, or the one with which the peer closed.
-        self._status: int | None = None
+        self.close_status: int | None = None
+        """The status with which the peer closed, or that of RFC 6455 for the violation in `error`, if there is one."""
 
     @property
     def buffered_bytes(self) -> int:
@@ -233,7 +225,7 @@ class WebSocketReader:
 
     def _fail(self, status: int | None, text: str) -> None:
         """Ends the stream: nothing is read any more."""
-        self._status, self.error = status, text
+        self.close_status, self.error = status, text
 
     def goodbye(self, bye: bytes, code: str, retry: bool) -> bytes:
         """BYE and a close frame: 4000 if a client may come back, 4001 if not, or the status of its violation.
@@ -242,8 +234,8 @@ class WebSocketReader:
         """
         wrap = masked_frame if self._is_client else frame
         if self.is_ended:
-            return wrap(b"" if self._status is None else self._status.to_bytes(2), Opcode.CLOSE)
-        status = self._status or (RETRY if retry else NO_RETRY)
+            return wrap(b"" if self.close_status is None else self.close_status.to_bytes(2), Opcode.CLOSE)
+        status = self.close_status or (RETRY if retry else NO_RETRY)
         return wrap(bye) + wrap(status.to_bytes(2) + code.encode(), Opcode.CLOSE)
 
 
