@@ -178,3 +178,34 @@ async def test_players_behind_nginx_by_http(
 ) -> None:
     with nginx(tmp_path, http=configuration("zone.conf")) as port:
         await keep_their_addresses(server, port, pki, by_web)
+
+
+REUSE = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    option forwardfor
+
+frontend players
+    bind PORT ssl crt BOTH
+    http-request del-header Forwarded
+    default_backend zone
+
+backend zone
+    http-reuse always
+    server zone 127.0.0.1:ZONE
+"""
+
+
+async def test_player_behind_a_proxy_that_uses_its_connections_again(
+    server: ZoneServer, pki: Pki, tmp_path: Path
+) -> None:
+    both = Path(pki.cert).with_name("both.pem")
+    with haproxy(tmp_path, REUSE.replace("BOTH", str(both)).replace("ZONE", str(server.port))) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=pki.context, server_hostname=NAME)
+        writer.write(f"GET /game.json HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        await keep_their_addresses(server, port, pki, by_web)
+        writer.transport.abort()

@@ -87,11 +87,12 @@ class Opening:
             return []
         if not isinstance(event, h11.Request):
             return []
+        is_shared = self._session.host in self._trusted
         if not self._is_let_in(event.headers):
             return []
         headers = dict(event.headers)
         if header(headers, b"upgrade") is None:
-            self._session.hand_over(HttpConnection(self._documents), self._received)
+            self._session.hand_over(HttpConnection(self._documents, is_shared=is_shared), self._received)
             return []
         objection = self._objection(event, headers)
         if objection is not None:
