@@ -85,11 +85,12 @@ class Opening:
             return []
         if not isinstance(event, h11.Request):
             return []
-        if self._session.host in self._trusted:
+        is_shared = self._session.host in self._trusted
+        if is_shared:
             self._session.came_from(forwarded_address(self._session.host, event.headers, self._trusted))
         headers = dict(event.headers)
         if header(headers, b"upgrade") is None:
-            self._session.hand_over(HttpConnection(self._documents), self._received)
+            self._session.hand_over(HttpConnection(self._documents, is_shared=is_shared), self._received)
             return []
         objection = self._objection(event, headers)
         if objection is not None:
