@@ -24,16 +24,13 @@ from zoneserver.http.documents import DocumentServer, complaint
 from zoneserver.http.forwarded import forwarded_address
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX
-from zoneserver.protocol.messages import PROTOCOL_VERSION
-from zoneserver.protocol.websocket import WEBSOCKET, accept_key
+from zoneserver.protocol.upgrade import SUBPROTOCOL, accept_key
+from zoneserver.protocol.websocket import WEBSOCKET
 
 if TYPE_CHECKING:
     from zoneserver.gateway.session import Session
 
-__all__ = ["SUBPROTOCOL", "Opening"]
-
-SUBPROTOCOL = f"zone.{PROTOCOL_VERSION}"
-"""What a browser may ask for as `Sec-WebSocket-Protocol`."""
+__all__ = ["Opening"]
 
 _CAPITALS = range(ord("A"), ord("Z") + 1)
 # The answers to a connection that ends before its request is complete, or is refused for another reason than that.
