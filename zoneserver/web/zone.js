@@ -1455,8 +1455,10 @@ class Link {
       if (data instanceof ArrayBuffer) owner.received(this, new Uint8Array(data));
       else this.fail("it sent text");
     };
-    // The close event, which follows an error event, says no more.
-    socket.onclose = () => this.end(lost(this.welcome ? "the connection ended without a goodbye" : `no answer from ${url}`));
+    // No event of a WebSocket says why. Node sends no close event where it cannot connect.
+    socket.onclose = socket.onerror = () => {
+      this.end(lost(this.welcome ? "the connection ended without a goodbye" : `no answer from ${url}`));
+    };
     const text = `no answer from ${url} within ${ANSWER_MS / 1000} s`;
     this.#timeout = setTimeout(() => this.end(lost(text)), ANSWER_MS);
   }
@@ -1503,8 +1505,11 @@ class Link {
     this.isOver = true;
     clearTimeout(this.#timeout);
     clearInterval(this.#interval);
-    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close();
+    const socket = this.#socket;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    // Node throws an error that nobody takes.
+    socket.onerror = () => {};
+    socket.close();
     this.#owner.ended(this, end);
   }
 }
@@ -1991,7 +1996,7 @@ export class Zone {
       if (message?.op !== "TICK" && message?.op !== "SNAPSHOT") wrong("a deflated message that is no SNAPSHOT and no TICK");
     }
     if (!message) return;
-    if (message.op === "BYE") return link.end(message);
+    if (message.op === "BYE") return link.end({ code: message.code, text: message.text, retry: message.retry });
     if (message.op === "WELCOME") return this.#welcomed(link, message);
     if (!link.welcome) wrong(`a ${message.op} ahead of WELCOME`);
     if (message.op === "PONG") this.#ponged(link, message);
