@@ -1355,7 +1355,7 @@ export class Clock {
   #low;
   #at;
   #newest;
-  // How many ticks late the latest frames were: it falls slowly.
+  // By how many ticks frames were late of late: it rises fast, and falls slowly.
   #late = 0;
   #shown;
   #shownAt;
@@ -1373,9 +1373,10 @@ export class Clock {
     this.#advance(now);
     this.#newest = tick;
     this.#rate = this.#hz * dilation;
-    const late = Math.min(Math.max(0, this.#low - tick), this.#hz / 2);
-    this.#late += (late - this.#late) * (late > this.#late ? 1 : 0.02);
-    this.#low = Math.max(this.#low, tick);
+    const late = this.#low - tick;
+    if (late > this.#rate * OVERDUE_SECONDS) this.#low = tick; // The zone stood still, or more frames follow at once.
+    else if (late > 0) this.#late += (late - this.#late) * (late > this.#late ? 0.5 : 0.02);
+    else this.#low = tick;
   }
 
   /** The zone goes on from another tick. @param {number} tick @param {number} now */
@@ -1389,12 +1390,13 @@ export class Clock {
   /** The tick to draw at this moment. @param {number} now */
   now(now) {
     this.#advance(now);
-    const step = Math.max(0, now - this.#shownAt) * this.#rate, jump = this.#hz * OVERDUE_SECONDS;
-    const latest = this.#newest + 1 + this.#rate * OVERDUE_SECONDS;
-    const wanted = Math.min(this.#low, latest) - 1 - this.#late, error = wanted - (this.#shown + step);
+    const step = Math.max(0, now - this.#shownAt) * this.#rate, behind = 1 + this.#late;
+    // Without a frame the clock runs on for a while, and then stands.
+    const overdue = this.#rate * OVERDUE_SECONDS, latest = this.#newest + 1 + overdue - behind;
+    const wanted = Math.min(this.#low - behind, latest), error = wanted - (this.#shown + step);
+    const next = this.#shown + step * (1 + Math.max(-0.1, Math.min(0.1, error * 0.05)));
     this.#shownAt = now;
-    if (Math.abs(error) > jump) this.#shown = Math.max(this.#shown, wanted);
-    else this.#shown += step * (1 + Math.max(-0.04, Math.min(0.02, error * 0.1)));
+    this.#shown = Math.max(this.#shown, error > overdue ? wanted : Math.min(next, latest));
     return this.#shown;
   }
 
