@@ -358,7 +358,8 @@ class ZoneServer:
         replay = dict(zone.replay)
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
-        figures = counted(gateway.counters, zone.counters, store, journal) | of_gateway(gateway) | of_process()
+        figures = counted(gateway.counters, zone.counters, store, journal)
+        figures |= of_gateway(gateway) | of_process() | ticks.times.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
@@ -377,11 +378,10 @@ class ZoneServer:
             dilation=round(ticks.ticker.dilation, 3),
             ticks_total=ticks.ticks_total,
             ticks_skipped_total=ticks.ticker.skipped_total,
+            ticks_failed_total=ticks.failed_total,
             overruns_total=ticks.overruns_total,
             replay=replay,
             store_unsaved=0 if self._store is None else len(self._store.pending),
-            tick_ms=ticks.times.tick_ms(),
-            phases_ms=ticks.times.phases_ms(),
             cpu_percent=round(ticks.cpu_percent, 1),
         )
 
