@@ -22,7 +22,7 @@ from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import player_pages
+from zoneserver.http.pages import admin_page, player_pages
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -109,7 +109,8 @@ class ZoneServer:
         """What the server runs."""
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
-        self._admin: DocumentServer | None = None
+        self.admin: DocumentServer | None = None
+        """The documents of the admin port; None without one."""
         self._pages: DocumentServer | None = None
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
@@ -245,8 +246,9 @@ class ZoneServer:
         now, zone = self.loop.time, self.ticked
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
         # A public port is reached under any name, and protected by its token.
-        access = Access(is_loopback=True) if is_loopback(self.config.stats_host) else None
-        self._admin = admin = DocumentServer(served, access, self.config.stats_token)
+        is_local = is_loopback(self.config.stats_host)
+        access, page = Access(is_loopback=True) if is_local else None, admin_page(is_loopback=is_local)
+        self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
         self._listeners.append(tcp.Listener(admin_socket, lambda *_: HttpConnection(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
@@ -327,7 +329,7 @@ class ZoneServer:
         self._listeners.clear()
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.gateway.close(seconds, keep=self.is_kept)
-        for served in (self._admin, self._pages):
+        for served in (self.admin, self._pages):
             if served is not None:
                 served.close()
         await self._close_store()

@@ -161,6 +161,10 @@ class SessionStats:
     actions_in_total: int
     """The sequence of the player's newest action, which counts refused actions too."""
     refusals_total: int
+    refusals: dict[str, int]
+    """The refusals by code."""
+    why: str
+    """Why the session is behind, in a sentence; empty for one that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class SessionList:
     players: int
     sort: str
     """One of SESSION_SORTS."""
+    found: int
+    """How many sessions fit the filter; all players without one."""
     sessions: list[SessionStats]
     closed: list[ClosedSession]
     """The newest first."""
