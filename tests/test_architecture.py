@@ -13,6 +13,7 @@ ROOMS = [
     "config",
     "zone",
     "journal",
+    "http",
     "gateway",
     "store",
     "admin",

@@ -85,6 +85,9 @@ class Limits:
     address_connections_per_second: float = 16.0
     """The new connections that one address may open per second."""
     address_connections_burst: float = 64.0
+    address_page_connections_per_second: float = 64.0
+    """The connections per second with which the browsers of one address may ask for the page and its files."""
+    address_page_connections_burst: float = 512.0
     address_actions_per_second: float = 640.0
     """The actions that all sessions of one address may send per second, ended sessions included."""
     address_actions_burst: float = 3_200.0
@@ -293,6 +296,16 @@ class Config:
         "nothing; 10 GB at most",
         "AMOUNT",
     )
+    page: str = _setting(
+        "",
+        "what browsers find at the players' port: on, off, or the folder of a page of your own",
+        str,
+        "on; off with a secret",
+        "PAGE",
+    )
+    origins: tuple[str, ...] = ()
+    """The origins of pages on other servers that may connect, as `https://play.example`. Their names are accepted as
+    the name of this server, too: behind a proxy it has to be here."""
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""
     limits: Limits = field(default_factory=Limits)
@@ -326,6 +339,8 @@ class Config:
         parse_journal_keep(self.journal_keep)
         if self.secret:
             check_secret(self.secret)
+        if not self.page:
+            object.__setattr__(self, "page", "off" if self.secret else "on")
         check_exposure(self, self.host)
 
 

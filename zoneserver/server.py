@@ -7,19 +7,22 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 from zoneserver.admin.documents import documents
 from zoneserver.admin.figures import counted, of_gateway, of_process
-from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
-from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners import tcp, tls
+from zoneserver.gateway.listeners.door import Door
 from zoneserver.gateway.listeners.ports import Ports
-from zoneserver.gateway.session import Session
+from zoneserver.http.access import Access
+from zoneserver.http.connection import HttpConnection
+from zoneserver.http.documents import DocumentServer
+from zoneserver.http.pages import player_pages
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -63,6 +66,8 @@ _log = logging.getLogger(__name__)
 
 # Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
+# How many connections of browsers ask for the page at once, at most, and how long each may ask for nothing.
+_PAGE_CONNECTIONS_MAX, _PAGE_SECONDS = 256, 5.0
 
 
 class ZoneServer:
@@ -104,7 +109,8 @@ class ZoneServer:
         """What the server runs."""
         self._certificate: ServerCertificate | None = None
         self._listeners: list[tcp.Listener] = []
-        self._admin: AdminPort | None = None
+        self._admin: DocumentServer | None = None
+        self._pages: DocumentServer | None = None
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
@@ -148,8 +154,7 @@ class ZoneServer:
             unsaved = await self._make_zone()
             self._assemble(len(ports.players), unsaved)
             self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
-            for player_socket in ports.players:
-                self._listen(player_socket)
+            self._listen(ports.players)
             if ports.statistics is not None:
                 self._listen_admin(ports.statistics)
             unless_started.pop_all()
@@ -179,9 +184,18 @@ class ZoneServer:
         config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
         spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
-        self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
+        self.files_wanted = (
+            config.max_players
+            + config.max_players // 10
+            + config.max_watchers
+            + _PAGE_CONNECTIONS_MAX
+            + _SPARE_FILES
+            + spare
+        )
         """The open-file limit that `max_players` and `max_watchers` ask for."""
-        connections_max = max(1, raise_open_files(self.files_wanted) - spare)
+        files = raise_open_files(self.files_wanted + _PAGE_CONNECTIONS_MAX)
+        self._page_connections_max = min(_PAGE_CONNECTIONS_MAX, files // 16)
+        connections_max = max(1, files - spare - self._page_connections_max)
         self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
@@ -216,27 +230,24 @@ class ZoneServer:
         assert isinstance(self.ticked, Zone), "this server runs no game"
         return self.ticked
 
-    def _listen(self, player_socket: socket.socket) -> None:
-        limits, loop, gateway = self.config.limits, self.loop, self.gateway
-        if self._certificate is not None:
-            certificate = self._certificate
-            sessions = tls.TlsListener(
-                player_socket, lambda: Session(gateway, limits, loop), lambda: certificate.context, limits
-            )
-            self._listeners.append(sessions)
-        else:
-
-            def accept(connection: socket.socket, address: tcp.PeerAddress) -> Session:
-                return Session(gateway, limits, loop, connection.send, address=address)
-
-            self._listeners.append(tcp.Listener(player_socket, accept))
+    def _listen(self, player_sockets: Sequence[socket.socket]) -> None:
+        config, certificate = self.config, self._certificate
+        access = Access.of(is_loopback=is_loopback(config.host), origins=config.origins)
+        pages = player_pages(config.page, self.ticked.schema)
+        self._pages = served = DocumentServer(
+            pages, access, connections_max=self._page_connections_max, idle_seconds=_PAGE_SECONDS
+        )
+        context = (lambda: certificate.context) if certificate is not None else None
+        door = Door(self.gateway, config, access, served, context)
+        self._listeners += map(door.listen, player_sockets)
 
     def _listen_admin(self, admin_socket: socket.socket) -> None:
         now, zone = self.loop.time, self.ticked
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
-        is_public = not is_loopback(self.config.stats_host)
-        self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
-        self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))
+        # A public port is reached under any name, and protected by its token.
+        access = Access(is_loopback=True) if is_loopback(self.config.stats_host) else None
+        self._admin = admin = DocumentServer(served, access, self.config.stats_token)
+        self._listeners.append(tcp.Listener(admin_socket, lambda *_: HttpConnection(admin)))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -316,8 +327,9 @@ class ZoneServer:
         self._listeners.clear()
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.gateway.close(seconds, keep=self.is_kept)
-        if self._admin is not None:
-            self._admin.close()
+        for served in (self._admin, self._pages):
+            if served is not None:
+                served.close()
         await self._close_store()
         self._close_journal()
 

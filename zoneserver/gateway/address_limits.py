@@ -29,7 +29,7 @@ SCALES = (1, 2, 4)
 class _Network:
     """The state of one network: an IPv4 address, or an IPv6 network with `scale` times the limits."""
 
-    __slots__ = ("banned_until", "budgets", "connections", "connections_max", "handshaking", "made")
+    __slots__ = ("banned_until", "budgets", "connections", "connections_max", "handshaking", "made", "pages")
 
     def __init__(self, limits: Limits, scale: int) -> None:
         self.connections = 0
@@ -37,12 +37,16 @@ class _Network:
         # The connections that have not said HELLO, the oldest first. Only the narrowest network of an address has them.
         self.handshaking: dict[Any, None] = {}
         self.made = LeakyBucket(limits.address_connections_per_second * scale, limits.address_connections_burst * scale)
+        # Connections that asked for documents.
+        self.pages = LeakyBucket(
+            limits.address_page_connections_per_second * scale, limits.address_page_connections_burst * scale
+        )
         self.banned_until = 0.0
         self.budgets = AddressBudgets(limits, scale)
 
     def is_forgettable(self, now: float) -> bool:
         """Whether a new entry for the network would have equal state."""
-        is_quiet = self.made.fill(now) == 0.0 and self.budgets.is_drained(now)
+        is_quiet = self.made.fill(now) == self.pages.fill(now) == 0.0 and self.budgets.is_drained(now)
         return is_quiet and not self.connections and self.banned_until <= now
 
 
@@ -154,6 +158,22 @@ class AddressLimits:
             self._absent.pop(key, None)
             self._present[key] = network
         narrowest.handshaking[connection] = None
+        return None
+
+    def released(self, host: str, connection: object, now: float) -> tuple[CloseReason, str] | None:
+        """A counted connection asks for documents, and counts as one of those from now on; the rate of connections is
+        not charged for it. Returns why it is rejected, or None. It must still be taken back with `gone`.
+        """
+        if host in EXEMPT:
+            return None
+        for key in address_networks(host):
+            if not self._present[key].pages.holds(1, now):
+                text = f"too many pages for {key} (limit: address_page_connections_per_second)"
+                return CloseReason.TOO_MANY_CONNECTIONS, text
+        for key in address_networks(host):
+            self._present[key].pages.spend(1, now)
+            self._present[key].made.spend(-1, now)
+        self.greeted(host, connection)
         return None
 
     def greeted(self, host: str, connection: object) -> None:

@@ -153,6 +153,12 @@ class Gateway:
         else:
             self.pending.enter(session, len(self._connections), self._now)
 
+    def session_released(self, session: Session) -> tuple[CloseReason, str] | None:
+        objection = self.pending.release(session, self._now)
+        if objection is None:
+            self._forget(session)
+        return objection
+
     def session_received(self, session: Session, payload: bytes) -> None:
         size = len(payload) + session.overhead_bytes
         self.counters.packets_in_total += 1
@@ -223,15 +229,23 @@ class Gateway:
         self.players_peak = max(self.players_peak, self.players_count)
 
     def session_gone(self, session: Session) -> None:
+        self.pending.gone(session, self._now)
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
         self._connections.discard(session)
         self._opened_at.pop(session, None)
-        self.pending.gone(session, self._now)
         if not self._connections:
             self._empty.set()
 
     # --- Messages of clients -------------------------------------------------------------------------
 
     def _read(self, session: Session, player: Player | None, payload: bytes) -> None:
+        if not payload:
+            # A control frame or a fragment. It has been counted as a packet of the player, if there is one.
+            if player is None and not self.pending.admit_part(session):
+                session.end(CloseReason.PROTOCOL_ERROR, "too many control frames and fragments before HELLO")
+            return
         try:
             message = decode_client(payload)
         except WireError as error:

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # At most so many rejected connections are told why at once. Connections beyond this are dropped without a goodbye.
 _REJECTED_MAX = 64
+# How many control frames and fragments a connection may send before its HELLO is complete.
+_PARTS_MAX = 16
 
 
 def objection_to(hello: Hello | Resume, game_version: str) -> tuple[CloseReason, str] | None:
@@ -60,6 +62,8 @@ class PendingConnections:
         self._joining_ticks = handshake_ticks + config.max_players // joins_per_tick
         # Each session that counts in `address_limits`, until it is gone, and whether it counts as handshaking.
         self._counted: dict[Session, bool] = {}
+        # The control frames and fragments that handshaking sessions have sent.
+        self._parts: dict[Session, int] = {}
         # Rejected sessions that are not gone yet.
         self._rejected: set[Session] = set()
 
@@ -129,14 +133,32 @@ class PendingConnections:
 
     def _greeted(self, session: Session) -> None:
         self._handshaking.pop(session, None)
+        self._parts.pop(session, None)
         if self._counted.get(session):
             self._counted[session] = False
             self.address_limits.greeted(session.host, session)
+
+    def admit_part(self, session: Session) -> bool:
+        """Counts a control frame or a fragment before HELLO. Returns False if there are too many."""
+        self._parts[session] = self._parts.get(session, 0) + 1
+        return self._parts[session] <= _PARTS_MAX
 
     def join(self, session: Session) -> None:
         """The session said HELLO, and its player waits for the zone to let them in."""
         self._greeted(session)
         self._joining[session] = self._ticks + self._joining_ticks
+
+    def release(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
+        """The connection asks for documents: it no longer counts as one of a player. Returns a reason to end it and its
+        text, or None."""
+        if session in self._counted:
+            objection = self.address_limits.released(session.host, session, now)
+            if objection is not None:
+                return objection
+            self._counted[session] = False
+        self._handshaking.pop(session, None)
+        self.gone(session, now)
+        return None
 
     def gone(self, session: Session, now: float) -> None:
         """The session's connection is gone."""

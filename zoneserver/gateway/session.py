@@ -24,7 +24,7 @@ from zoneserver.config import Limits
 from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.gateway.state import MAY_FOLLOW, SessionState
 from zoneserver.protocol.codes import CloseReason, GameReason
-from zoneserver.protocol.framing import LENGTH_PREFIX, Framing
+from zoneserver.protocol.framing import LENGTH_PREFIX, Framing, PayloadReader
 from zoneserver.protocol.messages import Bye
 from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields
@@ -111,6 +111,17 @@ class Session(asyncio.Protocol):
     def log_fields(self, **more: object) -> dict[str, object]:
         """The fields of a log record about this session, for `extra`."""
         return fields(session=self.number, player=self.label, address=self.address, **more)
+
+    def use(self, framing: Framing) -> PayloadReader:
+        """Writes and reads with this framing from now on. Returns its reader, which has received nothing yet."""
+        self.framing = framing
+        self.overhead_bytes = framing.overhead_bytes
+        self._reader = framing.reader(self._limits.client_frame_bytes)
+        return self._reader
+
+    def open_with(self, opening: PayloadReader) -> None:
+        """Gives the bytes of a new connection to a reader that finds out which framing the client uses."""
+        self._reader = opening
 
     # --- State ------------------------------------------------------------------------------------
 
@@ -261,6 +272,8 @@ class Session(asyncio.Protocol):
         limit = self._limits.frames_per_callback
         try:
             payloads = self._reader.receive(data, limit)
+            if self._reader.replies:
+                self._reply()
             for payload in payloads:
                 self._handler.session_received(self, payload)
                 if self.reason is not None:
@@ -272,7 +285,10 @@ class Session(asyncio.Protocol):
             self.fail("handling a packet")
         else:
             if self._reader.error is not None:
-                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
+                is_violation = not self._reader.is_ended
+                self.end(
+                    CloseReason.PROTOCOL_ERROR if is_violation else CloseReason.CONNECTION_LOST, self._reader.error
+                )
             elif self._is_held or len(payloads) == limit:
                 # The reader may hold more whole payloads. All other sessions have a turn before they are served,
                 # and nothing further is read meanwhile.
@@ -284,6 +300,13 @@ class Session(asyncio.Protocol):
             elif self._deferred:
                 self._deferred = False
                 self._transport.resume_reading()
+
+    def _reply(self) -> None:
+        """Queues what the framing itself answers, which goes before the answers to the payloads."""
+        replies = self._reader.replies
+        self._has_answered = True
+        self.queue_bytes(b"".join(replies))
+        replies.clear()
 
     def _discard(self, size: int) -> None:
         """Ignores bytes that arrive after the end, and stops reading a peer that sends too many of them."""
@@ -324,7 +347,8 @@ class Session(asyncio.Protocol):
             return
         self._close_begin(reason, text or reason.text)
         # The goodbye goes behind what was queued. The bounds of `queue_bytes` do not matter any more.
-        goodbye = self.framing.wrap(Bye(str(reason), self.reason_text[:200], reason.retry).encode())
+        bye = Bye(str(reason), self.reason_text[:200], reason.retry).encode()
+        goodbye = self._reader.goodbye(bye, str(reason), reason.retry)
         self.accepted_bytes += len(goodbye)
         self._append(goodbye)
         self._linger = self._loop.call_later(self._limits.linger_seconds, self.abort)
@@ -359,6 +383,21 @@ class Session(asyncio.Protocol):
         except OSError:  # The peer closed the connection first.
             self._transport.abort()
 
+    def hand_over(self, protocol: asyncio.Protocol, received: bytes) -> None:
+        """Gives the connection to a protocol that serves no player, and what was received to that protocol.
+
+        The handler may refuse it; the session then ends. Otherwise the session is of no more use.
+        """
+        objection = self._handler.session_released(self)
+        if objection is not None:
+            self.end(*objection)
+            return
+        self._advance(SessionState.RELEASED)
+        self._reader = self.framing.reader(1)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(received)
+
     def abort(self) -> None:
         """Drops the connection now, with everything unsent."""
         if self.state is not SessionState.CLOSED:
@@ -381,6 +420,8 @@ class Session(asyncio.Protocol):
         self._queue, self._queue_bytes, self._pending = [], 0, []
         self.in_flight = False
         self._advance(SessionState.CLOSED)
+        # An opening has the session: without this reference the two are in no cycle.
+        self._reader = self.framing.reader(1)
         self._close_notify(self._handler.session_gone)
 
     def _close_lost(self, reason: CloseReason | GameReason, text: str) -> None:

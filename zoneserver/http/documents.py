@@ -1,4 +1,4 @@
-"""The admin port decides which connection is served when, and who may read which document."""
+"""The documents of a port: which connection is served when, and who may read which document."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-__all__ = ["AdminPort", "Answer", "Connection", "Document", "PlainText", "Request", "complaint"]
+from zoneserver.http.access import Access
+
+__all__ = ["Answer", "Connection", "Content", "Document", "DocumentServer", "Request", "complaint"]
 
 
 @dataclass(frozen=True, slots=True)
-class PlainText:
-    """A document that is not JSON."""
+class Content:
+    """The body of an answer."""
 
     content_type: str
     body: bytes
+    etag: str = ""
+    """A browser that has the body with this tag already gets no second copy; empty for a body that is always new."""
 
 
-Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | PlainText]]
+Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Content]]
 """Makes one document when it is requested, from the query of the request."""
 
-Answer = tuple[HTTPStatus, PlainText]
+Answer = tuple[HTTPStatus, Content]
 
-# Operators and their tools are few, and players need the descriptors.
-_CONNECTIONS_MAX = 16
-_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK = Access(is_loopback=True)
+# The most different targets whose newest documents are kept.
+_KEPT_MAX = 16
 # After each request the port rests for this many times the CPU time that the request took, so that all connections
 # together take a tenth of the loop's time.
 _REST_FACTOR = 9
@@ -46,12 +50,13 @@ class Request:
 
     method: bytes
     target: bytes
-    host: bytes | None
+    host: str | None
+    origin: str | None
     authorization: bytes
 
 
 class Connection(Protocol):
-    """A connection, as its port sees it."""
+    """A connection, as the server of the documents sees it."""
 
     def serve(self) -> None:
         """Serves at most one request."""
@@ -60,19 +65,31 @@ class Connection(Protocol):
         """Ends the connection at once."""
 
 
-class AdminPort:
-    """The documents by path, the connections that ask for them, and the order in which these are served.
+class DocumentServer:
+    """The documents of a port by path, the connections that ask for them, and the order in which these are served.
 
-    The port serves one request per turn of the loop over all connections, in the order of their arrival, and rests
+    It serves one request per turn of the loop over all connections, in the order of their arrival, and rests
     between requests. A tick is therefore late by one document at most, however many clients ask.
 
-    With a token every document but `/healthz` needs it. A public port serves requests for every `Host`.
+    With a token every document but `/healthz` needs it. Without `access` requests are served whatever their `Host` and
+    `Origin` are. `connections_max` and `idle_seconds` bound the connections.
     """
 
-    def __init__(self, documents: Mapping[str, Document], token: str = "", *, is_public: bool = False) -> None:
-        self._documents = documents
+    def __init__(
+        self,
+        documents: Mapping[str, Document],
+        access: Access | None = _LOOPBACK,
+        token: str = "",
+        *,
+        connections_max: int = 16,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        self.documents = dict(documents)
+        self.idle_seconds = idle_seconds
+        """How long a connection may ask nothing."""
+        self._access = access
         self._token = token.encode()
-        self._is_public = is_public
+        self._connections_max = connections_max
         self._loop = asyncio.get_running_loop()
         # Open connections. The connection whose last answer is the oldest comes first.
         self._connections: dict[Connection, None] = {}
@@ -100,7 +117,7 @@ class AdminPort:
     def opened(self, connection: Connection) -> None:
         """Adds a connection. If there are too many, the one that has been idle longest ends."""
         self._connections[connection] = None
-        if len(self._connections) > _CONNECTIONS_MAX:
+        if len(self._connections) > self._connections_max:
             others = [other for other in self._connections if other is not connection]
             idle = next((other for other in others if other not in self._waiting), others[0])
             del self._connections[idle]
@@ -152,25 +169,25 @@ class AdminPort:
         if refusal is not None:
             return refusal
         path, _, query = request.target.decode("ascii", "replace").partition("?")
-        if path not in self._documents:
-            return complaint(HTTPStatus.NOT_FOUND, "no such path", paths=sorted(self._documents))
+        if path not in self.documents:
+            return complaint(HTTPStatus.NOT_FOUND, "no such path", paths=sorted(self.documents))
         if request.method not in (b"GET", b"HEAD"):
             return complaint(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served")
         # A document that was made while this request waited is as new as one that would be made now.
         made_in, made = self._made.get(request.target, (0, None))
         if made is None or made_in <= self._asked_after:
-            status, document = self._documents[path](dict(parse_qsl(query)))
-            made = status, document if isinstance(document, PlainText) else _as_json(document)
-            if len(self._made) >= _CONNECTIONS_MAX:
+            status, document = self.documents[path](dict(parse_qsl(query)))
+            made = status, document if isinstance(document, Content) else _as_json(document)
+            if len(self._made) >= _KEPT_MAX:
                 self._made.clear()
             self._made[request.target] = self._turns, made
         return made
 
     def _refuse(self, request: Request) -> Answer | None:
         """The answer to a request that may not read any document."""
-        # A web page may give its own name the server's address (DNS rebinding), but its requests carry that name.
-        if not self._is_public and request.host is not None and not _is_loopback(request.host.decode("latin-1")):
-            return complaint(HTTPStatus.MISDIRECTED_REQUEST, "the Host header must be 127.0.0.1 or localhost")
+        objection = self._access.objection(request.host, request.origin) if self._access is not None else None
+        if objection is not None:
+            return complaint(HTTPStatus.FORBIDDEN, objection)
         if self._token and request.target.partition(b"?")[0] != _OPEN_PATH.encode():
             scheme, _, given = request.authorization.partition(b" ")
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
@@ -183,13 +200,5 @@ def complaint(status: HTTPStatus, text: str, **more: Any) -> Answer:
     return status, _as_json({"error": text, **more})
 
 
-def _as_json(document: Mapping[str, Any]) -> PlainText:
-    return PlainText("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a Host header, with or without a port, names the loopback address."""
-    try:
-        return urlsplit(f"//{host}").hostname in _HOSTS
-    except ValueError:
-        return False
+def _as_json(document: Mapping[str, Any]) -> Content:
+    return Content("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
