@@ -2,6 +2,7 @@
 
 const TAP_PX = 7;
 const EASE_PER_S = 11;
+const EDGE_PX = 70;
 /** About so many players are in the picture at first. */
 const SEEN_AT_FIRST = 160;
 
@@ -26,14 +27,26 @@ export class Camera {
     return 0.94 * Math.min(this.open.width / this.zone.width, this.open.height / this.zone.height);
   }
 
-  /** Shows a zone: a part of it in a crowd, so that single players can be told apart, else all of it. */
-  show(zone, crowd, isPlayer) {
+  /** Shows a zone from this place: a part of it in a crowd, so that single players can be told apart, else all of it. */
+  show(zone, crowd, place, isFree) {
     this.zone = { width: Math.max(1, zone.width), height: Math.max(1, zone.height) };
     const density = crowd / (this.zone.width * this.zone.height);
     const near = Math.sqrt((this.open.width * this.open.height * density) / SEEN_AT_FIRST);
-    this.aim.scale = isPlayer ? Math.max(this.fit, Math.min(near, 60 * this.fit)) : this.fit;
-    this.isFree = !isPlayer;
-    if (!isPlayer) Object.assign(this.aim, { x: this.zone.width / 2, y: this.zone.height / 2 });
+    // A player on a narrow screen need not see all at once.
+    const cover = isFree ? 1 : Math.min(1.8, Math.max(this.open.width / this.zone.width, this.open.height / this.zone.height) / this.fit);
+    this.aim.scale = Math.max(this.fit * cover, Math.min(near, 60 * this.fit));
+    this.isFree = isFree;
+    this.look(...place);
+  }
+
+  /** Looks at a place, but not far over the edge of the zone. */
+  look(x, y) {
+    const clamp = (value, size, open) => {
+      const reach = (open / 2 - EDGE_PX) / this.aim.scale;
+      return size * this.aim.scale <= open ? size / 2 : Math.max(reach, Math.min(size - reach, value));
+    };
+    this.aim.x = clamp(x, this.zone.width, this.open.width);
+    this.aim.y = clamp(y, this.zone.height, this.open.height);
   }
 
   toScreen(x, y) {
@@ -69,8 +82,7 @@ export class Camera {
 
   pan(dx, dy) {
     this.isFree = true;
-    this.aim.x = Math.max(0, Math.min(this.zone.width, this.aim.x - dx / this.scale));
-    this.aim.y = Math.max(0, Math.min(this.zone.height, this.aim.y - dy / this.scale));
+    this.look(this.aim.x - dx / this.scale, this.aim.y - dy / this.scale);
   }
 }
 

@@ -119,9 +119,9 @@ class Field {
         const bounds = { min: parameter.min, max: parameter.max, step: parameter.type === "int" ? 1 : "any" };
         const value = first || (parameter.min > 0 ? parameter.min : 0);
         const input = make("input", { ...common, ...bounds, type: "number", value, inputmode: parameter.min >= 0 && isShort ? "numeric" : null,
-          input: () => { if (this.slider) this.slider.value = input.value; } });
+          input: () => this.showValue() });
         if (isShort && parameter.max - parameter.min > 1) {
-          this.slider = make("input", { ...bounds, type: "range", value, tabindex: -1, "aria-hidden": "true", input: () => { input.value = this.slider.value; } });
+          this.slider = make("input", { ...bounds, type: "range", value, tabindex: -1, "aria-hidden": "true", input: () => this.set(this.slider.value) });
         }
         return input;
       }
@@ -158,7 +158,20 @@ class Field {
 
   set(value) {
     this.input.value = String(value);
-    if (this.slider) this.slider.value = String(value);
+    this.showValue();
+  }
+
+  /** Begins with any value but the least, where the range is small. */
+  pick() {
+    const { min, max } = this.parameter;
+    if (this.slider && !("default" in this.parameter)) this.set(min + 1 + Math.floor(Math.random() * (max - min)));
+  }
+
+  showValue() {
+    if (!this.slider) return;
+    this.slider.value = this.input.value;
+    // The colours of a picture are those of play.css.
+    if (/colou?r/i.test(this.parameter.name) && this.parameter.max < 16) this.slider.style.accentColor = `var(--pixel-${this.input.value})`;
   }
 
   showNone() {

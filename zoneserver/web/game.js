@@ -13,7 +13,8 @@ export const grouped = (value) => Number(value).toLocaleString("en");
 export function hashed(text) {
   let hash = 2166136261;
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 16777619);
-  return (hash ^ (hash >>> 15)) >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 2246822507);
+  return (hash ^ (hash >>> 13)) >>> 0;
 }
 
 const isWhole = (parameter) => parameter?.type === "int";

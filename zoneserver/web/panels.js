@@ -94,6 +94,9 @@ export class Panels {
     const { game } = this.page;
     this.forms.forEach((form) => form.remove());
     this.forms = game.actions.map((action) => new ActionForm(action, this, (each, values) => this.page.act(each, values)));
+    // Whoever clicks a place sees something happen: what else the action needs begins with any value.
+    const rest = this.forms.find(({ action }) => action === game.point)?.fields.slice(2) ?? [];
+    for (const field of rest) field.pick();
     byId("actions").replaceChildren(...this.forms.map((form) => form.element));
     if (!this.forms.length) byId("actions").append(make("p", { class: "muted" }, "This game has no actions."));
   }
@@ -105,7 +108,7 @@ export class Panels {
     const found = [];
     for (const each of type.type === "player" ? zone.players : zone.things) {
       if (each.slot !== zone.me?.slot && (!type.kind || each.kind === type.kind))
-        found.push({ slot: each.slot, name: each.name, kind: each.kind, distance: (stage.x[each.slot] - x) ** 2 + (stage.y[each.slot] - y) ** 2 });
+        found.push({ slot: each.slot, name: each.name, kind: each.kind, distance: (stage.crowd.x[each.slot] - x) ** 2 + (stage.crowd.y[each.slot] - y) ** 2 });
     }
     found.sort((one, other) => one.distance - other.distance);
     return found.slice(0, max).map((each) => ({ ...each, distance: Math.sqrt(each.distance) }));
@@ -167,7 +170,7 @@ export class Panels {
         first > 1 ? make("meter", { min: 0, max: first, low: first * 0.35, optimum: first, "aria-label": name }) : null)));
     }
     stats.forEach(([name], index) => {
-      const [value, row] = [me[name], list.children[index]];
+      const [value, row] = [me.stats[name], list.children[index]];
       if (row.children[1].textContent !== grouped(value)) row.children[1].textContent = grouped(value);
       if (row.children[2]) row.children[2].value = value;
     });
@@ -182,7 +185,7 @@ export class Panels {
     const choice = stage.target === null ? null : zone.player(stage.target) ?? zone.thing(stage.target);
     if (choice) {
       const [cx, cy] = zone.position(choice.slot);
-      const facts = Object.keys(choice.name ? game.schema.stats : game.schema.kinds?.[choice.kind] ?? {}).map((name) => `${name} ${grouped(choice[name])}`);
+      const facts = Object.keys(choice.name ? game.schema.stats : game.schema.kinds?.[choice.kind] ?? {}).map((name) => `${name} ${grouped(choice.stats[name])}`);
       write("target-facts", [`${grouped(Math.round(Math.hypot(cx - x, cy - y)))} away`, ...facts].join(" · "));
     }
   }
@@ -201,7 +204,7 @@ export class Panels {
     near.forEach(({ slot, name, distance }, index) => {
       const button = list.children[index].firstChild;
       const player = zone.player(slot);
-      const stats = Object.keys(game.schema.stats ?? {}).map((stat) => `${stat} ${grouped(player?.[stat] ?? 0)}`);
+      const stats = Object.keys(game.schema.stats ?? {}).map((stat) => `${stat} ${grouped(player?.stats[stat] ?? 0)}`);
       button.dataset.slot = slot;
       button.firstChild.className = `dot c${colourOf(name)}`;
       button.children[1].textContent = name;

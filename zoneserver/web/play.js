@@ -22,6 +22,7 @@ const asked = new URLSearchParams(location.search);
 const bots = new Bots();
 let attempts = 0;
 let isCounted = false;
+let dilation = 1;
 let bytes = { at: performance.now(), in: 0, perSecond: 0 };
 
 page.stage = new Stage(byId("stage"), byId("map"), { onTap: tapped });
@@ -80,14 +81,14 @@ function adopt(zone, { isPreview }) {
   byId("say").hidden = !isPlayer || !game.talk;
   byId("watching").hidden = isPlayer || isPreview;
   byId("take-part").hidden = game.isReplay;
+  layOut();
   stage.picture = game.picture(zone.board);
   stage.show(zone, game, isPlayer);
   choose(null);
   if (!isPreview) show("playing");
   listen(zone, isPreview);
   ticked({});
-  layOut();
-  if (isPlayer) byId("stage").focus({ preventScroll: true });
+  document.activeElement?.blur();
 }
 
 function listen(zone, isPreview) {
@@ -113,7 +114,7 @@ function listen(zone, isPreview) {
   on("back", ({ resumed, missed = 0 } = {}) => {
     show("playing");
     isCounted = false;
-    page.stage.isStale = true;
+    page.stage.crowd.isStale = true;
     const place = !zone.me ? "You see the zone again" : resumed && zone.me.slot === slot ? "You are back in the same place" : "You have joined anew";
     slot = zone.me?.slot;
     toast(`${place}${missed ? `; ${grouped(missed)} ticks made up for` : ""}.`, "good");
@@ -144,7 +145,13 @@ function closed(reason) {
   openDoor({ title: isOwn ? "Join" : "You are out", error: isOwn ? "" : ended(reason), name: page.zone?.name });
 }
 
-function openDoor({ title = "Join", text = "Everybody here sees everybody.", error = "", name = "" } = {}) {
+/** What a newcomer has to know. */
+function invitation() {
+  const ways = [page.game?.walk && "click the ground to walk", page.game?.point && "click a place", page.game?.talk && "type to talk"].filter(Boolean);
+  return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
+}
+
+function openDoor({ title = "Join", text = invitation(), error = "", name = "" } = {}) {
   body.dataset.role = "";
   byId("say").hidden = byId("watching").hidden = true;
   byId("door").hidden = false;
@@ -228,11 +235,12 @@ function choose(slot) {
 
 function ticked(update) {
   const { zone, stage, game } = page;
+  dilation = update.dilation ?? 1;
   page.walker?.tick();
   if (page.walker) stage.goal = page.walker.goal;
   if (update.joined?.length || update.left?.length || update.missed) {
     isCounted = false;
-    stage.isStale = true;
+    stage.crowd.isStale = true;
   }
   if (!isCounted) {
     isCounted = true;
@@ -256,12 +264,12 @@ function figures() {
   if (now - bytes.at >= 1000) bytes = { at: now, in: zone.bytesIn, perSecond: ((zone.bytesIn - bytes.in) * 1000) / (now - bytes.at) };
   write("tick", grouped(zone.tick));
   write("rtt", zone.rtt ? `${zone.rtt < 10 ? zone.rtt.toFixed(1) : Math.round(zone.rtt)} ms` : "–");
-  write("dilation", zone.dilation === undefined ? "–" : `${zone.dilation} %`);
+  write("dilation", `${Math.round(dilation * 100)} %`);
   write("bytes", bytes.perSecond ? `${(bytes.perSecond / 1000).toFixed(1)} kB/s` : "–");
   write("fps", stage.fps ? `${Math.round(stage.fps)}/s` : "–");
-  byId("step").dataset.step = body.dataset.state === "playing" || body.dataset.role === "" ? body.dataset.hash : "";
-  if (body.dataset.state === "playing" && body.dataset.hash)
-    write("step-text", body.dataset.hash === "ok" ? "in step with the server" : "out of step");
+  const step = zone.state === "playing" ? body.dataset.hash : "";
+  byId("step").dataset.step = step;
+  if (step) write("step-text", step === "ok" ? "in step with the server" : "out of step");
   panels.update();
 }
 
@@ -285,8 +293,9 @@ function layOut() {
   const isWide = page.panels.isWide.matches;
   const edge = (id) => byId(id).getBoundingClientRect();
   const form = [byId("say"), byId("watching")].find((each) => !each.hidden);
-  const low = Math.min(form ? form.getBoundingClientRect().top : innerHeight, isWide ? innerHeight : edge("panel").top);
-  const hasPanel = isWide && page.panels.isOpen && body.dataset.role !== "";
+  const isHidden = body.dataset.role === "";
+  const low = Math.min(form ? form.getBoundingClientRect().top : innerHeight, isWide || isHidden ? innerHeight : edge("panel").top);
+  const hasPanel = isWide && page.panels.isOpen && !isHidden;
   page.stage.resize({ top: edge("top").bottom, bottom: Math.max(0, innerHeight - low), right: hasPanel ? innerWidth - edge("panel").left : 0 });
 }
 

@@ -4,7 +4,7 @@ import { hashed } from "/game.js";
 
 export const COLOURS = 8;
 const KEPT_MAX = 600;
-const SIZES = { person: 26, thing: 22 };
+const SIZES = { person: 26, thing: 24 };
 
 /** The colour of a player, by name: the same in every browser. */
 export const colourOf = (name) => hashed(name) % COLOURS;
@@ -84,8 +84,10 @@ export class Sprites {
         context.strokeStyle = this.theme.ink;
         context.lineWidth = 1.25;
         context.stroke();
-        shape(context, kind % 6, size * 0.16);
-        context.stroke();
+        context.globalAlpha = 0.5;
+        shape(context, kind % 6, size * 0.13);
+        context.fillStyle = this.theme.ground;
+        context.fill();
       }));
     }
     return this.things.get(kind);

@@ -76,13 +76,13 @@ export class Talk {
   /** One message of the server: the log shows what is in it. */
   frame(frame) {
     if (!this.page.panels.wantsFrames) return;
-    const { op = "", size = 0, message = null } = frame;
-    const details = message && JSON.stringify(message, (_, value) => {
+    const { op, bytes, message } = frame;
+    const details = JSON.stringify(message, (_, value) => {
       if (typeof value === "bigint") return String(value);
       if (ArrayBuffer.isView(value)) return `${value.length} bytes: ${[...value.subarray(0, 24)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`;
       return value;
     }, 1);
-    this.page.panels.note(String(op), `${grouped(size)} bytes`, { isFrame: true, details });
+    this.page.panels.note(op, `${grouped(bytes)} bytes`, { isFrame: true, details });
   }
 
   /** Shows a few of the newest lines: own ones, then those of players nearest to the middle of the picture. */
@@ -90,7 +90,7 @@ export class Talk {
     if (!this.waiting.length) return;
     const { stage } = this.page;
     const { camera } = stage;
-    const rank = ({ slot, isMine, isTold }) => (isMine || isTold ? -1 : (stage.x[slot] - camera.x) ** 2 + (stage.y[slot] - camera.y) ** 2);
+    const rank = ({ slot, isMine, isTold }) => (isMine || isTold ? -1 : (stage.crowd.x[slot] - camera.x) ** 2 + (stage.crowd.y[slot] - camera.y) ** 2);
     const lines = this.waiting.sort((one, other) => rank(one) - rank(other));
     this.waiting = [];
     const shown = lines.filter((line, index) => index < FEED_AT_ONCE || line.isMine || line.isTold);
