@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
+from zoneserver.support.addresses import parse_network
 from zoneserver.support.host import is_loopback, parse_host
 from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
 
@@ -211,9 +212,13 @@ def _setting(
     parse: Callable[[str], Any] = str,
     shown: str | None = None,
     metavar: str | None = None,
+    *,
+    repeats: bool = False,
 ) -> Any:
-    """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
-    return field(default=default, metadata={"help": text, "parse": parse, "shown": shown, "metavar": metavar})
+    """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag. With `repeats` the
+    flag may be given again and again, `parse` reads one value, and the field is a tuple of all values."""
+    flag = {"help": text, "parse": parse, "shown": shown, "metavar": metavar, "repeats": repeats}
+    return field(default=default, metadata=flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,15 @@ class Config:
 
     host: str = _setting("127.0.0.1", "address to listen on; a name stands for all its addresses", parse_host)
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
+    forwarded_from: tuple[str, ...] = _setting(
+        (),
+        "address or network of proxies that are trusted to tell the addresses of players; may be given again",
+        parse_network,
+        "none: all players behind a proxy have its address",
+        "ADDRESS",
+        repeats=True,
+    )
+    """A connection from there may begin with a PROXY header or, by HTTP, have X-Forwarded-For or Forwarded."""
     stats_port: int | None = _setting(
         7778,
         "admin port: /stats, /metrics, /sessions, /map, /game.json and /healthz; 0 takes any free port",
@@ -313,6 +327,7 @@ class Config:
     def __post_init__(self) -> None:
         # The class is frozen for its users.
         object.__setattr__(self, "host", parse_host(self.host))
+        object.__setattr__(self, "forwarded_from", tuple(map(parse_network, self.forwarded_from)))
         ports = ("port", 0, 65535), ("stats_port", 0, 65535)
         for name, low, high in (*ports, ("hz", 1, 100), ("max_players", 1, 65_000), ("max_watchers", 0, 65_000)):
             value = getattr(self, name)

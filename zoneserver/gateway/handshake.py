@@ -6,12 +6,13 @@ import logging
 import math
 
 from zoneserver.config import Config
-from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
+from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits, exempt_from
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello, Resume
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
+from zoneserver.support.addresses import Networks
 
 __all__ = ["PendingConnections", "objection_to"]
 
@@ -44,7 +45,9 @@ class PendingConnections:
     """
 
     def __init__(self, config: Config, counters: GatewayCounters, connections_max: int) -> None:
-        self.address_limits = AddressLimits(config.limits, config.ban_seconds)
+        # The proxies whose connections come from an address of which they tell a little later.
+        self._trusted = Networks(config.forwarded_from)
+        self.address_limits = AddressLimits(config.limits, config.ban_seconds, exempt_from(self._trusted))
         self._config = config
         # The caller's clock may be a tick behind. With this margin no connection gets less than the whole time.
         self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
@@ -72,9 +75,21 @@ class PendingConnections:
         return len(self._handshaking)
 
     def count(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
-        """Counts a connection by its address, once. Returns a reason to reject it and its text, or None."""
-        if session in self._counted:
+        """Counts a connection by its address, once. Returns a reason to reject it and its text, or None.
+
+        A connection from a trusted proxy counts when the address behind it is known: see `identify`.
+        """
+        if session in self._counted or session.host in self._trusted:
             return None
+        return self._count(session, now)
+
+    def identify(self, session: Session, now: float) -> None:
+        """The address of a connection from a trusted proxy is known: the connection counts, or is rejected."""
+        objection = self._count(session, now) if session not in self._counted else None
+        if objection is not None:
+            self._reject(session, *objection)
+
+    def _count(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
         self._counters.connections_total += 1
         # Silent connections must not keep neighbours at their address out, so the oldest one makes room.
         handshaking, silent = self.address_limits.handshaking(session.host), None

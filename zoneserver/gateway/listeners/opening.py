@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ import h11
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HEAD_BYTES_MAX, HttpConnection, encode_answer, header
 from zoneserver.http.documents import DocumentServer, complaint
+from zoneserver.http.forwarded import forwarded_address
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX
 from zoneserver.protocol.messages import PROTOCOL_VERSION
@@ -46,15 +47,21 @@ _STATUSES = {
 class Opening:
     """The reader of a new connection. It gives the session its framing, or the connection to the documents."""
 
-    __slots__ = ("_access", "_documents", "_http", "_received", "_session", "_status", "error", "is_ended", "replies")
+    __slots__ = (
+        *("_access", "_documents", "_http", "_received", "_session", "_status", "_trusted", "error", "is_ended"),
+        "replies",
+    )
 
-    def __init__(self, session: Session, access: Access, documents: DocumentServer) -> None:
+    def __init__(
+        self, session: Session, access: Access, documents: DocumentServer, trusted: Container[str] = ()
+    ) -> None:
         self.error: str | None = None
         self.replies: list[bytes] = []
         self.is_ended = False
         self._session = session
         self._access = access
         self._documents = documents
+        self._trusted = trusted
         self._received = b""
         # None until the first byte says that the connection is HTTP.
         self._http: h11.Connection | None = None
@@ -66,6 +73,8 @@ class Opening:
             return []
         if self._http is None:
             if data[0] not in _CAPITALS:
+                if not self._is_let_in([]):
+                    return []
                 return self._session.use(LENGTH_PREFIX).receive(data, limit)
             self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         # h11 is given one byte more than the head may have, so that it refuses a longer one.
@@ -78,6 +87,8 @@ class Opening:
             return []
         if not isinstance(event, h11.Request):
             return []
+        if not self._is_let_in(event.headers):
+            return []
         headers = dict(event.headers)
         if header(headers, b"upgrade") is None:
             self._session.hand_over(HttpConnection(self._documents), self._received)
@@ -87,6 +98,12 @@ class Opening:
             self._refuse(*objection)
             return []
         return self._upgrade(headers, limit)
+
+    def _is_let_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Tells the session its true address if it comes from a trusted proxy. Returns whether it goes on then."""
+        if self._session.host in self._trusted:
+            self._session.identify(forwarded_address(self._session.host, headers, self._trusted))
+        return not self._session.is_over
 
     def _objection(self, request: h11.Request, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str] | None:
         """Why the request does not become a WebSocket: a status and a text, or None."""
