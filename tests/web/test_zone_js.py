@@ -14,11 +14,14 @@ VECTORS = (ROOT / "tests/web/vectors.js").as_uri()
 
 def test_all_vectors_hold_in_node(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
-    assert node.evaluate(f"""
+    assert (
+        node.evaluate(f"""
         const {{ complaints }} = await import("{VECTORS}");
         const {{ readFileSync }} = await import("node:fs");
         return complaints(zonejs, JSON.parse(readFileSync({path})));
-    """) == []
+    """)
+        == []
+    )
 
 
 def deflated_inputs(chance: random.Random) -> list[tuple[bytes, bytes | None]]:
@@ -30,7 +33,9 @@ def deflated_inputs(chance: random.Random) -> list[tuple[bytes, bytes | None]]:
         data = bytes(chance.randrange(letters) for _ in range(size // 2)) * 2
         strategy = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_FIXED, zlib.Z_RLE)[number % 4]
         deflater = zlib.compressobj(chance.randrange(10), zlib.DEFLATED, -15, 8, strategy)
-        deflated = deflater.compress(data[: size // 3]) + deflater.flush(zlib.Z_BLOCK) + deflater.compress(data[size // 3 :])
+        deflated = (
+            deflater.compress(data[: size // 3]) + deflater.flush(zlib.Z_BLOCK) + deflater.compress(data[size // 3 :])
+        )
         broken = bytearray(deflated := deflated + deflater.flush())
         for _ in range(chance.randrange(1, 3)):
             broken[chance.randrange(min(len(broken), 60))] ^= 1 << chance.randrange(8)

@@ -18,6 +18,10 @@ from zoneserver.support.format import format_address
 __all__ = ["admin_page", "page_folder", "page_url", "player_pages"]
 
 _SUFFIXES = frozenset({".html", ".js", ".css", ".ts", ".svg", ".png"})
+_NO_PAGE = (
+    "The page is served on a loopback address alone, since it asks nobody for a password and is not encrypted. "
+    "Start the server without --stats-host, and use ssh -L 7778:127.0.0.1:7778"
+)
 # The files of the operators' page are called admin.html, admin.js, ...
 _ADMIN = "admin"
 
@@ -54,9 +58,12 @@ def page_folder(page: str) -> Path | None:
     return None if page in {"on", "off"} else Path(page)
 
 
-def admin_page() -> dict[str, Document]:
-    """The operators' page, by path."""
-    return _packaged(is_admin=True)
+def admin_page(*, is_loopback: bool) -> dict[str, Document]:
+    """The operators' page, by path. A port that is not on a loopback address has a sentence in its place."""
+    if is_loopback:
+        return _packaged(is_admin=True)
+    sentence = Content("text/plain; charset=utf-8", f"{_NO_PAGE}\n".encode())
+    return {"/": lambda _query: (HTTPStatus.FORBIDDEN, sentence)}
 
 
 def _packaged(*, is_admin: bool) -> dict[str, Document]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import Any
 
 import msgpack
 import pytest
 from golden.document import PATH
 from helpers.csharp import Driver
-from zoneclient.clock import Clock
 
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-
 from helpers.csharp import Driver
-from helpers.gateway_fixture import OpenGateway
 from helpers.servers import OpenServer
-from helpers.waiting import until
 
 from zoneserver.games.plaza import Plaza
 
