@@ -1561,8 +1561,7 @@ const ACT_HEAD_BYTES = 16;
  *   closed: (why: End) => void,
  *   diverged: (how: { tick: number, expected: number, found: number }) => void,
  *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void,
- *   "*": (kind: string, player: Player | null, ...values: any[]) => void,
- * }} ZoneEvents
+ * } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>} ZoneEvents
  */
 /** @type {ReadonlySet<string>} */
 const RESERVED = new Set(["tick", "join", "leave", "told", "refused", "drop", "back", "closed", "diverged", "frame", "*"]);
