@@ -106,8 +106,8 @@ async def test_huge_header_is_rejected(browse: Browse) -> None:
 
 
 async def test_idle_connection_is_closed_in_time(server: ZoneServer, browse: Browse) -> None:
-    assert server._admin is not None
-    server._admin.idle_seconds = 0.01
+    assert server.admin is not None
+    server.admin.idle_seconds = 0.01
     browser = await browse()
     assert await browser.closed()
 

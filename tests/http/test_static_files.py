@@ -36,8 +36,8 @@ def test_folder_that_is_none_or_too_large_is_refused(tmp_path: Path, monkeypatch
 
 async def test_browser_gets_a_file_once(server: ZoneServer, browse: Browse, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("hello")
-    assert server._admin is not None
-    server._admin.documents |= read_folder(tmp_path)
+    assert server.admin is not None
+    server.admin.documents |= read_folder(tmp_path)
     browser = await browse()
     first = await browser.ask("GET /")
     assert (first.status, first.body, first.headers["cache-control"]) == (200, b"hello", "no-cache")
