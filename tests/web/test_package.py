@@ -18,7 +18,7 @@ import { connect, Player, Refused, Zone, ZoneClosed } from "./zone.js";
 import type { Update, Value } from "./zone.js";
 
 const zone: Zone = await connect(location.origin, { name: "ann", session: sessionStorage });
-const off: () => void = zone.on("tick", ({ tick, joined }) => console.log(tick.toFixed(), joined.map(({ name }) => name)));
+const off: () => void = zone.on("tick", ({ tick, joined }) => console.log(tick.toFixed(), joined[0]?.name));
 zone.on("say", (player, text) => console.log(player.name, text));
 zone.on("*", (kind, player) => console.log(kind.length, player?.slot));
 zone.on("closed", ({ code, retry }) => console.log(code.length, !retry));
@@ -26,8 +26,9 @@ zone.on("tick", (update: Update) => update.told.map(({ values }) => values.lengt
 const answer: Value[] | null | undefined = await zone.done(zone.act("buy", "boots", 3n, null, new Uint8Array(2), [1]));
 const [x, y]: [number, number] = zone.position(zone.me?.slot ?? 0, zone.now());
 const out: [Float64Array, Float64Array] = [new Float64Array(9), new Float64Array(9)];
-for (let slot = zone.positions(zone.now(), ...out); slot-- > 0; ) zone.columns.present[slot] && console.log(out[0][slot]);
-const named: string = zone.players[0].name, worth: number = zone.things[0].stats.worth, found: Player | undefined = zone.find("x");
+const count: number = zone.positions(zone.now(), ...out), used: number = zone.columns.present[0];
+const named: string = zone.players[0].name, worth: number = zone.things[0].stats.worth;
+const found: Player | undefined = zone.find("x");
 try {
   zone.act("move");
 } catch (error) {
@@ -37,7 +38,7 @@ try {
 zone.act("move", () => 1);
 // @ts-expect-error: a player has no such field
 zone.on("join", (player) => player.nose);
-off(), console.log(answer, x, y, named, worth, found);
+off(), console.log(answer, x, y, count, used, named, worth, found);
 """
 
 
@@ -71,6 +72,8 @@ def test_npm_packs_the_module_and_its_types(tmp_path: Path) -> None:
     shutil.unpack_archive(tmp_path / description["filename"], tmp_path)
     for file in (tmp_path / "package").iterdir():
         file.rename(home / file.name)
-    (tmp_path / "program.mjs").write_text(f'import {{ connect }} from "{package["name"]}"; console.log(typeof connect);')
+    (tmp_path / "program.mjs").write_text(
+        f'import {{ connect }} from "{package["name"]}"; console.log(typeof connect);'
+    )
     ran = subprocess.run([node, "program.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=True)
     assert ran.stdout == "function\n"
