@@ -89,6 +89,7 @@ function adopt(zone, { isPreview }) {
   if (!isPreview) show("playing");
   listen(zone, isPreview);
   ticked({});
+  page.panels.update();
   if (!isPreview) document.activeElement?.blur();
 }
 
