@@ -11,6 +11,7 @@ using System;
 using System.Collections;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Globalization;
 using System.IO;
 using System.IO.Compression;
 using System.Net;
@@ -263,7 +264,8 @@ namespace Zoneserver
         /// <summary>Queues a message. It is sent as soon as there is a connection.</summary>
         void Send(byte[] payload);
         /// <summary>Takes the next message and the <see cref="ZoneClock.Time"/> of its arrival; false if none has
-        /// arrived. Throws IOException when the connection has ended and every message was taken.</summary>
+        /// arrived. When every message was taken it throws IOException if the connection has ended, and ZoneWireException
+        /// if what came behind them is no message.</summary>
         bool Receive(out byte[] payload, out double arrived);
         /// <summary>Ends the connection: at once, or when what is queued was sent.</summary>
         void Close(bool atOnce);
@@ -685,7 +687,11 @@ namespace Zoneserver
                 catch (IOException error)
                 {
                     Ended(new ZoneEnd("CONNECTION_LOST", error.Message, true), true);
-                    DrainNotes();
+                    return;
+                }
+                catch (ZoneWireException error)
+                {
+                    Fault(error.Message);
                     return;
                 }
                 _heardAt = _polledAt;
@@ -697,11 +703,16 @@ namespace Zoneserver
                 catch (Exception error)
                 {
                     // No handler runs in Process: whatever went wrong, the bytes are the cause.
-                    string text = error is ZoneWireException ? error.Message : error.GetType().Name + ": " + error.Message;
-                    Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
+                    Fault(error is ZoneWireException ? error.Message : error.GetType().Name + ": " + error.Message);
                 }
                 DrainNotes();
             }
+        }
+
+        void Fault(string text)
+        {
+            CloseTransport(true);
+            Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
         }
 
         void Watch(double now)
@@ -728,7 +739,7 @@ namespace Zoneserver
             }
             else if (_transport != null && !_isWelcome && now > _deadline)
             {
-                Ended(new ZoneEnd("CONNECTION_LOST", "no answer from " + _address + " within " + _options.TimeoutSeconds + " s", true), true);
+                Ended(new ZoneEnd("CONNECTION_LOST", "no answer from " + _address + " within " + _options.TimeoutSeconds.ToString(CultureInfo.InvariantCulture) + " s", true), true);
             }
             else if (Phase == ZonePhase.Playing)
             {
@@ -920,13 +931,9 @@ namespace Zoneserver
                 TellPrivate(long.MaxValue);
                 _outcomes.Reset("AWAY", "the player could not come back, and joined anew");
                 TakeSettled();
-                _nextSeq = welcome.Seq + 1;
                 State.HasState = false;
             }
-            else
-            {
-                _nextSeq = Math.Max(_nextSeq, welcome.Seq + 1);
-            }
+            _nextSeq = Math.Max(_nextSeq, welcome.Seq + 1);
             if (_isReturn) _outcomes.Resumed(welcome.Seq, welcome.Tick + welcome.Hz);
             _kept.Clear();
             Phase = ZonePhase.Playing;
@@ -1421,7 +1428,7 @@ namespace Zoneserver
             foreach (object value in Board)
             {
                 string text = value as string;
-                length = Put("\0" + (text ?? ((long)value).ToString(System.Globalization.CultureInfo.InvariantCulture)), length);
+                length = Put("\0" + (text ?? ((long)value).ToString(CultureInfo.InvariantCulture)), length);
             }
             return Crc32.Add(crc, _hashed, length);
         }
@@ -2697,8 +2704,8 @@ namespace Zoneserver
             return _data;
         }
 
-        /// <summary>So many bytes have come; adds the payloads that are complete. Throws IOException for a length that no
-        /// server sends.</summary>
+        /// <summary>So many bytes have come; adds the payloads that are complete. Throws ZoneWireException for a length that
+        /// no server sends.</summary>
         public void Received(int count, List<byte[]> payloads)
         {
             _end += count;
@@ -2706,7 +2713,7 @@ namespace Zoneserver
             {
                 uint length = (uint)_data[_start] << 24 | (uint)_data[_start + 1] << 16 | (uint)_data[_start + 2] << 8 | _data[_start + 3];
                 if (length == 0 || length > MessageDecoder.PayloadMax)
-                    throw new IOException("from the server: a message of " + length + " bytes; this is no zone server, or it speaks another way (tls://, ws://)");
+                    throw new ZoneWireException("a message of " + length + " bytes; it is no zone server, or it expects tls:// or ws://");
                 if (_end - _start - 4 < length) return;
                 var payload = new byte[length];
                 System.Buffer.BlockCopy(_data, _start + 4, payload, 0, (int)length);
@@ -2732,8 +2739,9 @@ namespace Zoneserver
         List<byte[]> _queued = new List<byte[]>();
         int _queuedBytes;
         bool _isConnected, _isClosing, _hasEnded;
-        // Why nothing more comes.
+        // Why nothing more comes, and whether what came is the reason.
         string _end;
+        bool _isFault;
 
         /// <summary>Connects, and may take its time.</summary>
         protected abstract void Connect();
@@ -2746,7 +2754,8 @@ namespace Zoneserver
         /// <summary>What the end of the stream means.</summary>
         protected virtual string EndText { get { return "the connection ended without a goodbye"; } }
 
-        protected bool IsClosing { get { lock (_lock) return _isClosing; } }
+        /// <summary>How many messages wait for the program.</summary>
+        internal int Waiting { get { lock (_lock) return _waiting.Count; } }
 
         public void Open()
         {
@@ -2782,8 +2791,9 @@ namespace Zoneserver
                     Monitor.PulseAll(_lock);
                     return true;
                 }
-                if (_hasEnded) throw new IOException(_end);
-                return false;
+                if (!_hasEnded) return false;
+                if (_isFault) throw new ZoneWireException(_end);
+                throw new IOException(_end);
             }
         }
 
@@ -2804,6 +2814,8 @@ namespace Zoneserver
         void RunReading()
         {
             string end;
+            bool isFault = false;
+            var payloads = new List<byte[]>();
             try
             {
                 Connect();
@@ -2813,7 +2825,6 @@ namespace Zoneserver
                     // The goodbye of a program that ends still leaves: this thread outlives it, for a second at most.
                     new Thread(RunWriting) { IsBackground = false, Name = "zone writes" }.Start();
                 }
-                var payloads = new List<byte[]>();
                 while (Read(payloads))
                 {
                     Keep(payloads, ZoneClock.Time);
@@ -2825,11 +2836,18 @@ namespace Zoneserver
             {
                 // A socket, TLS or a WebSocket throws what it likes.
                 end = Deepest(error).Message;
+                isFault = error is ZoneWireException;
             }
+            // What came before the fault still counts.
+            Keep(payloads, ZoneClock.Time);
             lock (_lock)
             {
                 _hasEnded = true;
-                if (_end == null) _end = end;
+                if (_end == null)
+                {
+                    _end = end;
+                    _isFault = isFault;
+                }
                 Monitor.PulseAll(_lock);
             }
             if (!_isConnected) Abort();
@@ -3008,9 +3026,9 @@ namespace Zoneserver
                 var part = new ArraySegment<byte>(_buffer, length, _buffer.Length - length);
                 WebSocketReceiveResult result = _socket.ReceiveAsync(part, _cancel.Token).GetAwaiter().GetResult();
                 if (result.MessageType == WebSocketMessageType.Close) return false;
-                if (result.MessageType != WebSocketMessageType.Binary) throw new IOException("from the server: a text, where only bytes may come");
+                if (result.MessageType != WebSocketMessageType.Binary) throw new ZoneWireException("a text, where only bytes may come");
                 length += result.Count;
-                if (length > MessageDecoder.PayloadMax) throw new IOException("from the server: a message of more than " + MessageDecoder.PayloadMax + " bytes");
+                if (length > MessageDecoder.PayloadMax) throw new ZoneWireException("a message of more than " + MessageDecoder.PayloadMax + " bytes");
                 if (!result.EndOfMessage) continue;
                 var payload = new byte[length];
                 Buffer.BlockCopy(_buffer, 0, payload, 0, length);

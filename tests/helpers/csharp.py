@@ -11,7 +11,11 @@ from helpers.paths import ROOT
 from helpers.waiting import PATIENCE_SECONDS, until
 
 CLIENT = ROOT / "client/csharp"
-SOURCES = [CLIENT / "ZoneClient.cs", CLIENT / "Samples~/Walk/Walk.cs", *sorted((ROOT / "tests/client/csharp").glob("*.cs"))]
+SOURCES = [
+    CLIENT / "ZoneClient.cs",
+    CLIENT / "Samples~/Walk/Walk.cs",
+    *sorted((ROOT / "tests/client/csharp").glob("*.cs")),
+]
 INSTALL = "apt-get install mono-mcs mono-runtime libmono-system-core4.0-cil libmono-posix4.0-cil"
 
 
