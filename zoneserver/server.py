@@ -11,15 +11,17 @@ from typing import Any, Self
 
 from zoneserver.admin.documents import documents
 from zoneserver.admin.figures import counted, of_gateway, of_process
-from zoneserver.admin.http import AdminProtocol
 from zoneserver.admin.log_report import Reporter
-from zoneserver.admin.port import AdminPort
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.listeners import tcp, tls
+from zoneserver.gateway.listeners import tcp
+from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door, uncounted_max
 from zoneserver.gateway.listeners.ports import Ports
-from zoneserver.gateway.session import Session
+from zoneserver.http.access import Access
+from zoneserver.http.connection import HttpConnection
+from zoneserver.http.documents import DocumentServer
+from zoneserver.http.pages import admin_page
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -103,8 +105,10 @@ class ZoneServer:
         self.ticked: TickedZone
         """What the server runs."""
         self._certificate: ServerCertificate | None = None
-        self._listeners: list[tcp.Listener] = []
-        self._admin: AdminPort | None = None
+        self._door: Door
+        self._admin_listener: tcp.Listener | None = None
+        self.admin: DocumentServer | None = None
+        """The documents of the admin port; None without one."""
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
@@ -148,8 +152,7 @@ class ZoneServer:
             unsaved = await self._make_zone()
             self._assemble(len(ports.players), unsaved)
             self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
-            for player_socket in ports.players:
-                self._listen(player_socket)
+            self._door.listen(ports.players)
             if ports.statistics is not None:
                 self._listen_admin(ports.statistics)
             unless_started.pop_all()
@@ -178,10 +181,12 @@ class ZoneServer:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
-        spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
+        spare = _SPARE_FILES + listeners * uncounted_max(config)
         self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
         """The open-file limit that `max_players` and `max_watchers` ask for."""
-        connections_max = max(1, raise_open_files(self.files_wanted) - spare)
+        files = raise_open_files(self.files_wanted + PAGE_CONNECTIONS_MAX)
+        page_connections_max = min(PAGE_CONNECTIONS_MAX, files // 16)
+        connections_max = max(1, files - spare - page_connections_max)
         self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
@@ -202,6 +207,10 @@ class ZoneServer:
         is_again = config.journal and self.epoch > 1
         former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
         self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
+        certificate = self._certificate
+        context = (lambda: certificate.context) if certificate is not None else None
+        schema = {**zone.schema, "replay": True} if zone.replay else zone.schema
+        self._door = Door(self.gateway, config, schema, context, page_connections_max)
         self._reporter = Reporter(config, self.stats, self.loop)
         self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)
         self._started = time.monotonic()
@@ -216,27 +225,14 @@ class ZoneServer:
         assert isinstance(self.ticked, Zone), "this server runs no game"
         return self.ticked
 
-    def _listen(self, player_socket: socket.socket) -> None:
-        limits, loop, gateway = self.config.limits, self.loop, self.gateway
-        if self._certificate is not None:
-            certificate = self._certificate
-            sessions = tls.TlsListener(
-                player_socket, lambda: Session(gateway, limits, loop), lambda: certificate.context, limits
-            )
-            self._listeners.append(sessions)
-        else:
-
-            def accept(connection: socket.socket, address: tcp.PeerAddress) -> Session:
-                return Session(gateway, limits, loop, connection.send, address=address)
-
-            self._listeners.append(tcp.Listener(player_socket, accept))
-
     def _listen_admin(self, admin_socket: socket.socket) -> None:
         now, zone = self.loop.time, self.ticked
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
-        is_public = not is_loopback(self.config.stats_host)
-        self._admin = admin = AdminPort(served, self.config.stats_token, is_public=is_public)
-        self._listeners.append(tcp.Listener(admin_socket, lambda *_: AdminProtocol(admin)))
+        # A public port is reached under any name, and protected by its token.
+        is_local = is_loopback(self.config.stats_host)
+        access, page = Access(is_loopback=True) if is_local else None, admin_page(is_loopback=is_local)
+        self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
+        self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -302,8 +298,10 @@ class ZoneServer:
         Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
         the store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
-        for listener in self._listeners:
-            listener.close()
+        self._door.close()
+        if self._admin_listener is not None:
+            self._admin_listener.close()
+            self._admin_listener = None
         self._reporter.stop()
         if not self._is_stopped:
             self._is_stopped = True
@@ -311,13 +309,11 @@ class ZoneServer:
             if self._desk is not None:
                 self._desk.save(saves, self.ticked.world.tick)
         # Connections that were accepted just before are told like all others.
-        for listener in self._listeners:
-            await listener.wait_closed()
-        self._listeners.clear()
+        await self._door.wait_closed()
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.gateway.close(seconds, keep=self.is_kept)
-        if self._admin is not None:
-            self._admin.close()
+        if self.admin is not None:
+            self.admin.close()
         await self._close_store()
         self._close_journal()
 
@@ -358,7 +354,8 @@ class ZoneServer:
         replay = dict(zone.replay)
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
-        figures = counted(gateway.counters, zone.counters, store, journal) | of_gateway(gateway) | of_process()
+        figures = counted(gateway.counters, zone.counters, store, journal)
+        figures |= of_gateway(gateway) | of_process() | ticks.times.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
@@ -377,11 +374,10 @@ class ZoneServer:
             dilation=round(ticks.ticker.dilation, 3),
             ticks_total=ticks.ticks_total,
             ticks_skipped_total=ticks.ticker.skipped_total,
+            ticks_failed_total=ticks.failed_total,
             overruns_total=ticks.overruns_total,
             replay=replay,
             store_unsaved=0 if self._store is None else len(self._store.pending),
-            tick_ms=ticks.times.tick_ms(),
-            phases_ms=ticks.times.phases_ms(),
             cpu_percent=round(ticks.cpu_percent, 1),
         )
 

@@ -113,6 +113,8 @@ def session(number: int, **changes: Any) -> SessionStats:
         "bytes_out_total": 500_000,
         "actions_in_total": 325,
         "refusals_total": 2,
+        "refusals": {"COOLDOWN": 2},
+        "why": "",
     }
     return SessionStats(**(values | changes))
 
@@ -127,7 +129,7 @@ def session_list(sort: str = "queued", players: int = 300) -> SessionList:
             for n in range(39)
         ),
     ]
-    return SessionList("zone-sessions/1", 200, players, sort, [stuck, *map(session, range(1, 40))], closed)
+    return SessionList("zone-sessions/1", 200, players, sort, players, [stuck, *map(session, range(1, 40))], closed)
 
 
 def screen_state(**changes: Any) -> ScreenState:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from zoneserver.protocol.framing import PayloadReader
+from zoneserver.protocol.framing import Framing, PayloadReader
 
 __all__ = ["BARE", "LINES", "Bare", "Lines"]
+
+
+class _Reader:
+    """Payloads and nothing else: no replies, no end of its own."""
+
+    framing: Framing
+    error: str | None = None
+    is_ended = False
+    replies: list[bytes] = []  # noqa: RUF012 nothing is ever appended
+
+    def goodbye(self, bye: bytes, code: str, retry: bool) -> bytes:
+        return self.framing.wrap(bye)
 
 
 class Bare:
@@ -19,9 +31,7 @@ class Bare:
         return _Chunks()
 
 
-class _Chunks:
-    error: str | None = None
-
+class _Chunks(_Reader):
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
         return [data] if data else []
 
@@ -38,7 +48,7 @@ class Lines:
         return _LineReader(payload_bytes_max)
 
 
-class _LineReader:
+class _LineReader(_Reader):
     def __init__(self, payload_bytes_max: int) -> None:
         self.error: str | None = None
         self._payload_bytes_max = payload_bytes_max
@@ -61,3 +71,4 @@ class _LineReader:
 
 
 BARE, LINES = Bare(), Lines()
+_Chunks.framing, _LineReader.framing = BARE, LINES

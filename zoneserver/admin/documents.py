@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from zoneserver.admin.port import Document, PlainText
 from zoneserver.admin.prometheus import CONTENT_TYPE, load_exposition
 from zoneserver.admin.session_list import list_sessions
 from zoneserver.admin.stats import Stats
 from zoneserver.gateway.gateway import Gateway
+from zoneserver.http.documents import Content, Document
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import MissingExtraError
 
@@ -44,7 +44,8 @@ def documents(
         limit = query.get("limit", "20")
         try:
             count = int(limit) if limit.isdecimal() else 0
-            listed = list_sessions(gateway, now(), query.get("sort", "queued"), count)
+            sort, wanted = query.get("sort", "queued"), query.get("filter", "")
+            listed = list_sessions(gateway, now(), sort, count, wanted)
         except ValueError as error:
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}
         return HTTPStatus.OK, listed.to_json()
@@ -69,13 +70,13 @@ def _metrics(stats: Callable[[], Stats]) -> Document:
     with contextlib.suppress(MissingExtraError):
         written = load_exposition()
 
-    def metrics(_query: Mapping[str, str]) -> tuple[HTTPStatus, Mapping[str, Any] | PlainText]:
+    def metrics(_query: Mapping[str, str]) -> tuple[HTTPStatus, Mapping[str, Any] | Content]:
         nonlocal written
         try:
             written = written or load_exposition()
         except MissingExtraError as error:
             return HTTPStatus.NOT_IMPLEMENTED, {"error": str(error)}
-        return HTTPStatus.OK, PlainText(CONTENT_TYPE, written(stats()))
+        return HTTPStatus.OK, Content(CONTENT_TYPE, written(stats()))
 
     return metrics
 

@@ -84,6 +84,16 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
         scale=_MS,
         label="phase",
     )
+    tick_durations_ms: dict[str, float] = gauge(
+        "Durations of all ticks.", "zone_tick_duration_seconds", kind="histogram", scale=_MS
+    )
+    phase_durations_ms: dict[str, dict[str, float]] = gauge(
+        "Durations of each phase of all ticks; ingest in CPU time.",
+        *("zone_phase_duration_seconds",),
+        kind="histogram",
+        scale=_MS,
+        label="phase",
+    )
     cpu_percent: float = gauge("CPU time over the last second, as a share of one core.", "zone_cpu_ratio", scale=0.01)
     rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
     store_unsaved: int = gauge("Players who wait to be written to the store.", "zone_store_unsaved")
@@ -95,6 +105,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
     ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")
+    ticks_failed_total: int = count("Ticks that failed, and were not sent.", "zone_failed_ticks_total")
     overruns_total: int = count(
         "Ticks that took longer than their period or came late by more than one period.", "zone_overruns_total"
     )
@@ -150,6 +161,10 @@ class SessionStats:
     actions_in_total: int
     """The sequence of the player's newest action, which counts refused actions too."""
     refusals_total: int
+    refusals: dict[str, int]
+    """The refusals by code."""
+    why: str
+    """Why the session is behind, in a sentence; empty for one that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +189,8 @@ class SessionList:
     players: int
     sort: str
     """One of SESSION_SORTS."""
+    found: int
+    """How many sessions fit the filter; all players without one."""
     sessions: list[SessionStats]
     closed: list[ClosedSession]
     """The newest first."""

@@ -32,7 +32,10 @@ class LeakyBucket:
         self._excused_until = 0.0
 
     def spend(self, amount: float, now: float) -> float:
-        """Adds `amount` and returns the fill: 1.0 is full, and the fill may rise beyond it."""
+        """Adds `amount` and returns the fill: 1.0 is full, and the fill may rise beyond it.
+
+        A negative amount takes back what was spent just before.
+        """
         level = self._level - (now - self._at) * self._per_second
         self._at = now
         self._level = level = amount + level if level > 0.0 else amount

@@ -19,13 +19,16 @@ class SessionState(enum.Enum):
     """The session has ended and its handler was told. The queue drains; what arrives is ignored."""
     CLOSED = "closed"
     """The connection is gone."""
+    RELEASED = "released"
+    """The connection belongs to another protocol now."""
 
 
 MAY_FOLLOW = {
     SessionState.NEW: {SessionState.OPEN, SessionState.CLOSING},
-    SessionState.OPEN: {SessionState.CLOSING},
+    SessionState.OPEN: {SessionState.CLOSING, SessionState.RELEASED},
     SessionState.CLOSING: {SessionState.CLOSED},
     SessionState.CLOSED: set[SessionState](),
+    SessionState.RELEASED: set[SessionState](),
 }
 """Which state may follow which."""
 

@@ -16,17 +16,32 @@ _LENGTH = struct.Struct(">I").unpack_from
 
 
 class PayloadReader(Protocol):
-    """Takes payloads out of the bytes of one connection."""
+    """The receiving half of one connection: takes payloads out of its bytes."""
 
     @property
     def error(self) -> str | None:
         """Why nothing more can be read from this connection; None while it can."""
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more can be read because the peer has ended the stream, by a means of the framing."""
+
+    @property
+    def replies(self) -> list[bytes]:
+        """Answers of the framing itself, complete on the wire. The caller sends them before it answers the payloads
+        of the same call, and clears the list."""
+
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
         """Adds `data` and returns the payloads that are complete, at most `limit` of them.
 
-        With a limit, whole payloads may stay behind: call again with `b""` until the answer is empty.
+        An empty payload stands for a part of the framing that carries no payload. It counts against the limit, so
+        that a peer cannot make one call work for long. With a limit, whole payloads may stay behind: call again with
+        `b""` until the answer is empty.
         """
+
+    def goodbye(self, bye: bytes, code: str, retry: bool) -> bytes:
+        """The last bytes to send on the connection: `bye`, the payload of a BYE with this code, and what ends the
+        stream behind it. `retry` says whether a client may come back."""
 
 
 class Framing(Protocol):
@@ -58,11 +73,14 @@ class Deframer:
     ([b'a'], [b'b'])
     """
 
-    __slots__ = ("_buffer", "_payload_bytes_max", "error")
+    __slots__ = ("_buffer", "_payload_bytes_max", "error", "replies")
+
+    is_ended = False
 
     def __init__(self, payload_bytes_max: int) -> None:
         self._payload_bytes_max = payload_bytes_max
         self.error: str | None = None
+        self.replies: list[bytes] = []
         # Bytes received that are no whole payload yet, or wait for the next turn.
         self._buffer = bytearray()
 
@@ -95,6 +113,9 @@ class Deframer:
         # Deleting at the front of a bytearray moves no memory.
         del buffer[:start]
         return payloads
+
+    def goodbye(self, bye: bytes, code: str, retry: bool) -> bytes:
+        return length_prefixed(bye)
 
 
 class LengthPrefix:

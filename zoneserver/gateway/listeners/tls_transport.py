@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from zoneserver.config import Limits
 from zoneserver.gateway.leaky_bucket import LeakyBucket
@@ -47,7 +47,7 @@ class TlsTransport(asyncio.Transport):
         *("_address", "_bucket", "_context", "_deadline", "_discarded_bytes", "_ending", "_handshake_ended"),
         *("_handshakes", "_has_ended", "_is_at_end", "_is_discarding", "_is_lost", "_is_open", "_is_paused"),
         *("_is_peer_done", "_is_reading", "_is_stalled", "_late", "_loop", "_queued_at", "_records"),
-        *("_records_per_turn", "_sender", "_session", "_sock", "_stream"),
+        *("_protocol", "_records_per_turn", "_sender", "_session", "_sock", "_stream"),
     )
 
     def __init__(
@@ -66,8 +66,10 @@ class TlsTransport(asyncio.Transport):
         self._sock = sock
         self._address = address
         self._context = context
-        # None once the connection is gone.
+        # None once the connection is gone, or another protocol has it.
         self._session: Session | None = session
+        # What gets the data: the session, until `set_protocol`; None once the connection is gone.
+        self._protocol: asyncio.Protocol | None = session
         self._stream = TlsStream(context)
         self._handshakes = handshakes
         self._records = records
@@ -108,6 +110,10 @@ class TlsTransport(asyncio.Transport):
         self._late = self._loop.call_at(self._deadline, self._check_deadline)
         self._go_on()
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hands the data to another protocol than the session from now on."""
+        self._protocol, self._session = cast("asyncio.Protocol", protocol), None
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The peername, socket, sslcontext or ssl_object."""
         match name:
@@ -133,7 +139,7 @@ class TlsTransport(asyncio.Transport):
 
     def reject(self, reason: CloseReason, text: str = "") -> None:
         """Ends a connection whose handshake is not done, at once."""
-        session, self._session = self._session, None
+        session, self._session, self._protocol = self._session, None, None
         assert session is not None and not self._is_open
         self._let_go()
         self._sock.close()
@@ -222,8 +228,8 @@ class TlsTransport(asyncio.Transport):
         self._send_ciphertext()
         if self._stream.is_open and not self._is_open and not self._is_lost:
             self._open()
-        if pieces and self._session is not None:
-            self._session.data_received(b"".join(pieces))
+        if pieces and self._protocol is not None:
+            self._protocol.data_received(b"".join(pieces))
         if broken is not None:
             self._break(broken)
         elif is_flooder and not self._is_lost:
@@ -248,12 +254,13 @@ class TlsTransport(asyncio.Transport):
 
     def _end_flooder(self) -> None:
         text = "too many TLS records for what they carry"
-        if self._is_open:
-            assert self._session is not None
+        if not self._is_open:
+            self.reject(CloseReason.FLOOD, text)
+        elif self._session is None:
+            self.abort()
+        else:
             self._discard()
             self._session.end(CloseReason.FLOOD, text)
-        else:
-            self.reject(CloseReason.FLOOD, text)
 
     def _receive_end(self) -> None:
         """The peer sends nothing more."""
@@ -264,8 +271,8 @@ class TlsTransport(asyncio.Transport):
         if not self._is_open:
             self.reject(CloseReason.CONNECTION_LOST, "the TLS handshake failed: the peer closed the connection")
             return
-        assert self._session is not None
-        if not self._session.eof_received():
+        assert self._protocol is not None
+        if not self._protocol.eof_received():
             self.close()
 
     def _discard(self) -> None:
@@ -294,14 +301,14 @@ class TlsTransport(asyncio.Transport):
             self._break(error)
             return
         if self._is_stalled:
-            assert self._session is not None
-            self._session.pause_writing()
+            assert self._protocol is not None
+            self._protocol.pause_writing()
 
     def _drained(self) -> None:
         if self._is_stalled:
-            assert self._session is not None
+            assert self._protocol is not None
             self._is_stalled = False
-            self._session.resume_writing()
+            self._protocol.resume_writing()
         if self._ending is not None:
             self._finish()
 
@@ -382,7 +389,7 @@ class TlsTransport(asyncio.Transport):
 
     def _connection_lost(self, error: OSError | None) -> None:
         # Without this reference the two are in no cycle, so they are freed without the garbage collector.
-        session, self._session = self._session, None
-        assert session is not None
+        protocol, self._protocol, self._session = self._protocol, None, None
+        assert protocol is not None
         self._sock.close()
-        session.connection_lost(error)
+        protocol.connection_lost(error)

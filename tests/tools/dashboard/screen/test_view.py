@@ -38,7 +38,7 @@ SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
         {"panel": "sessions"},
         {"panel": "closes", "reset_clock": "12:34:56"},
         {"panel": "sessions", "sessions": None},
-        {"sessions": SessionList("zone-sessions/1", 1, 0, "age", [], [])},
+        {"sessions": SessionList("zone-sessions/1", 1, 0, "age", 0, [], [])},
         {"panel": "sessions", "glyphs": ASCII},
         {"zone": None},
         {"zone": ZoneMap(100, 1, 0, [])},

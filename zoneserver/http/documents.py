@@ -1,4 +1,4 @@
-"""The admin port decides which connection is served when, and who may read which document."""
+"""The documents of a port: which connection is served when, and who may read which document."""
 
 from __future__ import annotations
 
@@ -6,38 +6,45 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-__all__ = ["AdminPort", "Answer", "Connection", "Document", "PlainText", "Request", "complaint"]
+from zoneserver.http.access import Access
+
+__all__ = ["Answer", "Connection", "Content", "Document", "DocumentServer", "Order", "Request", "complaint"]
 
 
 @dataclass(frozen=True, slots=True)
-class PlainText:
-    """A document that is not JSON."""
+class Content:
+    """The body of an answer."""
 
     content_type: str
     body: bytes
+    etag: str = ""
+    """A browser that has the body with this tag already gets no second copy; empty for a body that is always new."""
 
 
-Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | PlainText]]
+Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Content]]
 """Makes one document when it is requested, from the query of the request."""
 
-Answer = tuple[HTTPStatus, PlainText]
+Answer = tuple[HTTPStatus, Content]
 
-# Operators and their tools are few, and players need the descriptors.
-_CONNECTIONS_MAX = 16
-_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+Order = Callable[["Request", asyncio.BaseTransport], Awaitable[Answer]]
+"""Does what a POST asks for. The transport is that of the connection by which the request came."""
+
+_LOOPBACK = Access(is_loopback=True)
+# The most different targets whose newest documents are kept.
+_KEPT_MAX = 16
 # After each request the port rests for this many times the CPU time that the request took, so that all connections
 # together take a tenth of the loop's time.
 _REST_FACTOR = 9
 # A single request makes the next one wait no longer than this.
 _REST_SECONDS_MAX = 1.0
 # The document that needs no token, since a probe cannot always send one. It says nothing about players.
-_OPEN_PATH = "/healthz"
+_OPEN_PATHS = frozenset({"/healthz"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,15 @@ class Request:
 
     method: bytes
     target: bytes
-    host: bytes | None
+    host: str | None
+    origin: str | None
     authorization: bytes
+    mark: str | None = None
+    """The header `X-Zone`, which a browser sends for a page of another server only with the consent of this one."""
 
 
 class Connection(Protocol):
-    """A connection, as its port sees it."""
+    """A connection, as the server of the documents sees it."""
 
     def serve(self) -> None:
         """Serves at most one request."""
@@ -60,19 +70,35 @@ class Connection(Protocol):
         """Ends the connection at once."""
 
 
-class AdminPort:
-    """The documents by path, the connections that ask for them, and the order in which these are served.
+class DocumentServer:
+    """The documents of a port by path, the connections that ask for them, and the order in which these are served.
 
-    The port serves one request per turn of the loop over all connections, in the order of their arrival, and rests
+    It serves one request per turn of the loop over all connections, in the order of their arrival, and rests
     between requests. A tick is therefore late by one document at most, however many clients ask.
 
-    With a token every document but `/healthz` needs it. A public port serves requests for every `Host`.
+    With a token every document needs it but `/healthz` and those in `open_paths`. Without `access` requests are
+    served whatever their `Host` and `Origin` are. `connections_max` and `idle_seconds` bound the connections.
     """
 
-    def __init__(self, documents: Mapping[str, Document], token: str = "", *, is_public: bool = False) -> None:
-        self._documents = documents
+    def __init__(
+        self,
+        documents: Mapping[str, Document],
+        access: Access | None = _LOOPBACK,
+        token: str = "",
+        *,
+        open_paths: Collection[str] = (),
+        connections_max: int = 16,
+        idle_seconds: float = 60.0,
+    ) -> None:
+        self.documents = dict(documents)
+        self.orders: dict[str, Order] = {}
+        """What a POST may ask for, by path."""
+        self.idle_seconds = idle_seconds
+        """How long a connection may ask nothing."""
+        self._access = access
         self._token = token.encode()
-        self._is_public = is_public
+        self._open_paths = _OPEN_PATHS | {*open_paths}
+        self._connections_max = connections_max
         self._loop = asyncio.get_running_loop()
         # Open connections. The connection whose last answer is the oldest comes first.
         self._connections: dict[Connection, None] = {}
@@ -100,7 +126,7 @@ class AdminPort:
     def opened(self, connection: Connection) -> None:
         """Adds a connection. If there are too many, the one that has been idle longest ends."""
         self._connections[connection] = None
-        if len(self._connections) > _CONNECTIONS_MAX:
+        if len(self._connections) > self._connections_max:
             others = [other for other in self._connections if other is not connection]
             idle = next((other for other in others if other not in self._waiting), others[0])
             del self._connections[idle]
@@ -146,36 +172,46 @@ class AdminPort:
 
     # --- Answers ----------------------------------------------------------------------------------
 
+    def order(self, request: Request) -> Order | None:
+        """What is to be done for a request that is an order and may be one; None for all that `answer` answers."""
+        if request.method != b"POST" or self._refuse(request) is not None:
+            return None
+        return self.orders.get(_path(request))
+
     def answer(self, request: Request) -> Answer:
         """The answer to a request."""
         refusal = self._refuse(request)
         if refusal is not None:
             return refusal
         path, _, query = request.target.decode("ascii", "replace").partition("?")
-        if path not in self._documents:
-            return complaint(HTTPStatus.NOT_FOUND, "no such path", paths=sorted(self._documents))
+        if path not in self.documents:
+            return complaint(HTTPStatus.NOT_FOUND, "no such path", paths=sorted(self.documents))
         if request.method not in (b"GET", b"HEAD"):
             return complaint(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served")
         # A document that was made while this request waited is as new as one that would be made now.
         made_in, made = self._made.get(request.target, (0, None))
         if made is None or made_in <= self._asked_after:
-            status, document = self._documents[path](dict(parse_qsl(query)))
-            made = status, document if isinstance(document, PlainText) else _as_json(document)
-            if len(self._made) >= _CONNECTIONS_MAX:
+            status, document = self.documents[path](dict(parse_qsl(query)))
+            made = status, document if isinstance(document, Content) else _as_json(document)
+            if len(self._made) >= _KEPT_MAX:
                 self._made.clear()
             self._made[request.target] = self._turns, made
         return made
 
     def _refuse(self, request: Request) -> Answer | None:
         """The answer to a request that may not read any document."""
-        # A web page may give its own name the server's address (DNS rebinding), but its requests carry that name.
-        if not self._is_public and request.host is not None and not _is_loopback(request.host.decode("latin-1")):
-            return complaint(HTTPStatus.MISDIRECTED_REQUEST, "the Host header must be 127.0.0.1 or localhost")
-        if self._token and request.target.partition(b"?")[0] != _OPEN_PATH.encode():
+        objection = self._access.objection(request.host, request.origin) if self._access is not None else None
+        if objection is not None:
+            return complaint(HTTPStatus.FORBIDDEN, objection)
+        if self._token and _path(request) not in self._open_paths:
             scheme, _, given = request.authorization.partition(b" ")
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 return complaint(HTTPStatus.UNAUTHORIZED, "send the token: Authorization: Bearer TOKEN")
         return None
+
+
+def _path(request: Request) -> str:
+    return request.target.partition(b"?")[0].decode("ascii", "replace")
 
 
 def complaint(status: HTTPStatus, text: str, **more: Any) -> Answer:
@@ -183,13 +219,5 @@ def complaint(status: HTTPStatus, text: str, **more: Any) -> Answer:
     return status, _as_json({"error": text, **more})
 
 
-def _as_json(document: Mapping[str, Any]) -> PlainText:
-    return PlainText("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a Host header, with or without a port, names the loopback address."""
-    try:
-        return urlsplit(f"//{host}").hostname in _HOSTS
-    except ValueError:
-        return False
+def _as_json(document: Mapping[str, Any]) -> Content:
+    return Content("application/json", json.dumps(document, separators=(",", ":")).encode() + b"\n")

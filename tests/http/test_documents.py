@@ -13,9 +13,9 @@ from helpers.admin_browser import Browse, Browser
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
-from zoneserver.admin import port as port_module
-from zoneserver.admin.port import AdminPort, Document, Request
 from zoneserver.games.plaza import Plaza
+from zoneserver.http import documents as documents_module
+from zoneserver.http.documents import Document, DocumentServer, Request
 from zoneserver.server import ZoneServer
 
 TOKEN = "sixteen-or-more-characters"
@@ -33,7 +33,7 @@ class FakeConnection:
 
 
 def request(target: bytes = b"/map", **changes: Any) -> Request:
-    values = {"method": b"GET", "target": target, "host": b"localhost", "authorization": b""}
+    values = {"method": b"GET", "target": target, "host": "localhost", "origin": None, "authorization": b""}
     return Request(**values | changes)
 
 
@@ -52,7 +52,7 @@ def counting() -> tuple[list[int], Document]:
 
 
 async def test_port_serves_one_connection_per_turn_of_the_loop_in_order() -> None:
-    port, events = AdminPort({}), list[object]()
+    port, events = DocumentServer({}), list[object]()
     for number in range(3):
         port.wait(FakeConnection(lambda number=number: events.append(number)))
 
@@ -67,8 +67,8 @@ async def test_port_serves_one_connection_per_turn_of_the_loop_in_order() -> Non
 
 
 async def test_port_rests_nine_times_as_long_as_a_request_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    port, loop, cpu = AdminPort({}), asyncio.get_running_loop(), 0.0
-    monkeypatch.setattr(port_module.time, "thread_time", lambda: cpu)
+    port, loop, cpu = DocumentServer({}), asyncio.get_running_loop(), 0.0
+    monkeypatch.setattr(documents_module.time, "thread_time", lambda: cpu)
     served: list[float] = []
 
     def costly() -> None:
@@ -85,7 +85,7 @@ async def test_port_rests_nine_times_as_long_as_a_request_took(monkeypatch: pyte
 
 
 async def test_connection_that_fails_in_its_turn_ends_and_the_next_one_is_served() -> None:
-    port, served = AdminPort({}), list[str]()
+    port, served = DocumentServer({}), list[str]()
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
 
@@ -104,7 +104,7 @@ async def test_connection_that_fails_in_its_turn_ends_and_the_next_one_is_served
 
 
 async def test_requests_that_waited_while_a_document_was_made_share_it() -> None:
-    port, answers = AdminPort({"/map": counting()[1]}), list[bytes]()
+    port, answers = DocumentServer({"/map": counting()[1]}), list[bytes]()
 
     def ask(target: bytes) -> FakeConnection:
         return FakeConnection(lambda: answers.append(port.answer(request(target))[1].body))
@@ -117,7 +117,7 @@ async def test_requests_that_waited_while_a_document_was_made_share_it() -> None
 
 async def test_request_that_comes_after_a_document_gets_one_of_its_own() -> None:
     made, document = counting()
-    port, answers = AdminPort({"/map": document}), list[bytes]()
+    port, answers = DocumentServer({"/map": document}), list[bytes]()
     for number in range(3):
         port.wait(FakeConnection(lambda: answers.append(port.answer(request())[1].body)))
         await until(lambda number=number: len(answers) == number + 1)
@@ -125,7 +125,7 @@ async def test_request_that_comes_after_a_document_gets_one_of_its_own() -> None
 
 
 async def test_port_keeps_a_bounded_number_of_documents() -> None:
-    port = AdminPort({"/map": counting()[1]})
+    port = DocumentServer({"/map": counting()[1]})
     for number in range(100):
         port.answer(request(b"/map?%d" % number))
     assert len(port._made) <= 16
@@ -135,21 +135,21 @@ async def test_port_keeps_a_bounded_number_of_documents() -> None:
 
 
 async def test_seventeenth_connection_ends_the_one_that_was_idle_longest(server: ZoneServer, browse: Browse) -> None:
-    assert server._admin is not None
+    assert server.admin is not None
     kept = []
     for number in range(16):
         kept.append(await browse())
-        await until(lambda number=number: server._admin.connections == number + 1)
+        await until(lambda number=number: server.admin.connections == number + 1)
     # The first connection asks, and the second sends a part of a request only: now the second is idle longest.
     assert (await kept[0].ask("GET /healthz")).status == 200
-    turns = server._admin._turns
+    turns = server.admin._turns
     kept[1].writer.write(b"G")
-    await until(lambda: server._admin is not None and server._admin._turns > turns)
+    await until(lambda: server.admin is not None and server.admin._turns > turns)
     newest = await browse()
     assert (await newest.ask("GET /healthz")).status == 200
     assert await ends(kept[1])
     assert await ends(kept[1])
-    assert server._admin.connections == 16
+    assert server.admin.connections == 16
     assert (await kept[0].ask("GET /healthz")).status == 200
     assert (await kept[2].ask("GET /healthz")).status == 200
 
@@ -162,7 +162,7 @@ async def ends(browser: Browser) -> bool:
 
 
 async def test_waiting_connection_is_kept_while_another_one_is_idle() -> None:
-    port = AdminPort({})
+    port = DocumentServer({})
     connections = [FakeConnection() for _ in range(17)]
     for connection in connections[:16]:
         port.opened(connection)
@@ -171,10 +171,9 @@ async def test_waiting_connection_is_kept_while_another_one_is_idle() -> None:
     assert [number for number, each in enumerate(connections) if each.is_closed] == [1]
 
 
-async def test_bytes_of_an_incomplete_request_do_not_keep_a_connection_open(
-    browse: Browse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("zoneserver.admin.http._IDLE_SECONDS", 0.05)
+async def test_bytes_of_an_incomplete_request_do_not_keep_a_connection_open(server: ZoneServer, browse: Browse) -> None:
+    assert server.admin is not None
+    server.admin.idle_seconds = 0.05
     browser = await browse()
 
     async def drip() -> None:
@@ -193,12 +192,12 @@ async def test_bytes_of_an_incomplete_request_do_not_keep_a_connection_open(
 
 
 async def test_body_is_not_read(server: ZoneServer, browse: Browse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoneserver.admin.http._LINGER_SECONDS", 30.0)
+    monkeypatch.setattr("zoneserver.http.connection._LINGER_SECONDS", 30.0)
     browser = await browse()
     browser.writer.write(b"POST /stats HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     assert (await browser.answer()).status == 413
-    assert server._admin is not None
-    (connection,) = server._admin._connections
+    assert server.admin is not None
+    (connection,) = server.admin._connections
     buffered = connection._http.trailing_data  # type: ignore[attr-defined]
     for _ in range(200):
         browser.writer.write(b"1\r\nx\r\n" * 1_000)
@@ -252,8 +251,8 @@ async def test_public_port_needs_the_token_for_all_but_the_health(
 
 
 async def test_loopback_port_with_a_token_needs_it_and_a_loopback_host() -> None:
-    port = AdminPort({"/map": counting()[1]}, TOKEN)
+    port = DocumentServer({"/map": counting()[1]}, token=TOKEN)
     bearer = b"Bearer " + TOKEN.encode()
     assert port.answer(request())[0] is HTTPStatus.UNAUTHORIZED
     assert port.answer(request(authorization=bearer))[0] is HTTPStatus.OK
-    assert port.answer(request(authorization=bearer, host=b"evil.example"))[0] is HTTPStatus.MISDIRECTED_REQUEST
+    assert port.answer(request(authorization=bearer, host="evil.example"))[0] is HTTPStatus.FORBIDDEN
