@@ -16,21 +16,32 @@ from helpers.waiting import until
 from helpers.zone_connections import FIRST, WELCOME, serve_bytes
 
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import Op, Refusal, Told
+from zoneserver.protocol.messages import Op, Refusal
+
+WARNED = length_prefixed(Refusal(1, 0, "WARNED", "x" * 900).encode())
+# A TOLD of 300 KB.
+LONG = length_prefixed(b"\x94\x17\x01\xa1k\x91\xc6" + (300_000).to_bytes(4) + bytes(300_000))
 
 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no zone server"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is it a zone server"),
         (b"\0\0\0\0", "a message of 0 bytes"),
         (length_prefixed(b"\xc1"), "no message"),
         (length_prefixed(FIRST.encode()), "before its WELCOME"),
         (length_prefixed(WELCOME) * 2, "a second WELCOME"),
         (length_prefixed(WELCOME) + length_prefixed(FIRST.encode()), "does not follow"),
         (length_prefixed(WELCOME) + length_prefixed(FIRST.encode()[:-1]), "cut short"),
-        (length_prefixed(WELCOME) + length_prefixed(Refusal(1, 0, "WARNED", "x" * 900).encode()) * 9_000, "without a frame"),
-        (length_prefixed(WELCOME) + length_prefixed(b"\x94\x17\x01\xa1k\x91\xc6" + (300_000).to_bytes(4) + bytes(300_000)), "a message 23 of"),
+        (
+            length_prefixed(WELCOME) + length_prefixed(Refusal(1, 0, "WARNED", "x" * 900).encode()) * 9_000,
+            "without a frame",
+        ),
+        (
+            length_prefixed(WELCOME)
+            + length_prefixed(b"\x94\x17\x01\xa1k\x91\xc6" + (300_000).to_bytes(4) + bytes(300_000)),
+            "a message 23 of",
+        ),
     ],
 )
 async def test_garbage_ends_the_connection_for_good(
@@ -44,15 +55,19 @@ async def test_garbage_ends_the_connection_for_good(
     assert text in why
 
 
-async def test_no_server_and_a_silent_server_are_told(driver: Driver, cleanup: contextlib.AsyncExitStack) -> None:
+async def test_no_server_and_a_silent_server_are_told(driver: Driver) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         ann = driver.join(f"127.0.0.1:{port}", name="ann", timeout=0.1)
-        assert (await ann.until("closed"))[::2] == ["CONNECTION_LOST", f"no answer from tcp://127.0.0.1:{port} within 0.1 s"]
-    bob = driver.join(f"127.0.0.1:{port}", name="bob")
-    code, retry, why = await bob.until("closed")
-    assert (code, retry) == ("CONNECTION_LOST", "True")
-    assert f"cannot connect to 127.0.0.1:{port}" in why
+        assert (await ann.until("closed"))[::2] == [
+            "CONNECTION_LOST",
+            f"no answer from tcp://127.0.0.1:{port} within 0.1 s",
+        ]
+    bob, cid = (driver.join(f"{scheme}://127.0.0.1:{port}", name="bob") for scheme in ("tcp", "ws"))
+    for client, text in (bob, "cannot connect to 127.0.0.1"), (cid, "cannot open a WebSocket at ws://127.0.0.1"):
+        code, retry, why = await client.until("closed")
+        assert (code, retry) == ("CONNECTION_LOST", "True")
+        assert f"{text}:{port}" in why
 
 
 def deflated(data: bytes) -> str:
@@ -63,7 +78,15 @@ def deflated(data: bytes) -> str:
 
 NUMBERS = b"\xdd" + (500_000).to_bytes(4) + b"\x01" * 500_000
 # A TICK with so many leaves, joins and numbers in `placed`.
-LARGE = b"\x9c\x12\x01\x64\xc0" + NUMBERS * 2 + b"\x94\xc4\x01\x01" + b"\xc4\0" * 3 + b"\x93\xc4\x01\x01" + b"\xc4\0" * 2 + NUMBERS
+LARGE = (
+    b"\x9c\x12\x01\x64\xc0"
+    + NUMBERS * 2
+    + b"\x94\xc4\x01\x01"
+    + b"\xc4\0" * 3
+    + b"\x93\xc4\x01\x01"
+    + b"\xc4\0" * 2
+    + NUMBERS
+)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +148,4 @@ async def test_a_program_that_does_not_poll_stops_the_reading(
     assert transports[0].get_write_buffer_size() > 16 * 2**20
     assert driver.ask("?idle", "count") == ["64"]
     driver.ask("?idle", "close")
-    await until(lambda: transports[0].is_closing())
+    await until(transports[0].is_closing)

@@ -155,7 +155,7 @@ async def test_what_is_done_while_it_is_away_is_bounded_and_a_lost_player_joins_
 async def test_it_stays_away_after_a_leave_and_without_the_option(
     driver: Driver, open_place: Callable[..., Awaitable[Any]]
 ) -> None:
-    server, relay = await open_place()
+    _, relay = await open_place()
     ann = driver.join(f"127.0.0.1:{relay.port}", name="ann")
     bob = driver.join(f"127.0.0.1:{relay.port}", name="bob", resume=0)
     await ann.until("joined")
@@ -203,3 +203,24 @@ async def test_a_wrong_state_is_told_and_replaced(
     is_wrong = True
     code, retry, text = await ann.until("closed")
     assert (code, retry, "state hash" in text) == ("PROTOCOL_ERROR", "False", True)
+
+
+async def test_it_plays_and_comes_back_over_websocket(driver: Driver, open_server: OpenServer) -> None:
+    server = await open_server(Counting, hz=100)
+    ann = driver.join(f"ws://127.0.0.1:{server.port}", name="ann", whole=1)
+    (slot, *_) = await ann.until("joined")
+    for number in range(0, 6, 2):
+        ann.act("count", number)
+        ann.act("add", number + 1)
+        ann.do("drop")
+        await returned(ann, number // 2 + 1)
+        assert ann.told("back")[-1] == ["True", "0", slot]
+        await until(lambda: json.loads(ann.ask("facts"))["unsettled"] == 0)
+    assert rules_of(server).done == list(range(6))
+    assert [int(json.loads(line[2])[0]) for line in ann.told("told")] == [0, 2, 4]
+    await until(lambda: json.loads(ann.ask("facts"))["hashes"] > 0)
+    bob = driver.join(f"ws://127.0.0.1:{server.port}", name=" bob")
+    assert (await bob.until("closed"))[:2] == ["BAD_NAME", "False"]
+    ann.do("close")
+    assert (await ann.until("closed"))[0] == "CLIENT_LEFT"
+    await until(lambda: rules_of(server).calls[-1] == "leave")
