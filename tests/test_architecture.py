@@ -96,7 +96,11 @@ def test_modules_import_no_cycle() -> None:
 
 def test_the_session_knows_no_player_and_no_group() -> None:
     beside = {imported for imported in imports("zoneserver.gateway.session") if room(imported) == "gateway"}
-    assert beside == {"zoneserver.gateway.session_handler", "zoneserver.gateway.state"}
+    assert beside == {
+        "zoneserver.gateway.batched_sender",
+        "zoneserver.gateway.session_handler",
+        "zoneserver.gateway.state",
+    }
 
 
 def test_the_gateway_knows_a_link_and_no_zone() -> None:

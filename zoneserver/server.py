@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
 from typing import Any, Self
 
 from zoneserver.admin.documents import documents
@@ -16,13 +15,13 @@ from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.listeners import tcp, tls
-from zoneserver.gateway.listeners.door import Door
+from zoneserver.gateway.listeners import tcp
+from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door, uncounted_max
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import admin_page, player_pages
+from zoneserver.http.pages import admin_page
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -66,8 +65,6 @@ _log = logging.getLogger(__name__)
 
 # Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
 _SPARE_FILES = 128
-# How many connections of browsers ask for the page at once, at most, and how long each may ask for nothing.
-_PAGE_CONNECTIONS_MAX, _PAGE_SECONDS = 256, 5.0
 
 
 class ZoneServer:
@@ -108,10 +105,10 @@ class ZoneServer:
         self.ticked: TickedZone
         """What the server runs."""
         self._certificate: ServerCertificate | None = None
-        self._listeners: list[tcp.Listener] = []
+        self._door: Door
+        self._admin_listener: tcp.Listener | None = None
         self.admin: DocumentServer | None = None
         """The documents of the admin port; None without one."""
-        self._pages: DocumentServer | None = None
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
@@ -155,7 +152,7 @@ class ZoneServer:
             unsaved = await self._make_zone()
             self._assemble(len(ports.players), unsaved)
             self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
-            self._listen(ports.players)
+            self._door.listen(ports.players)
             if ports.statistics is not None:
                 self._listen_admin(ports.statistics)
             unless_started.pop_all()
@@ -184,19 +181,12 @@ class ZoneServer:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
-        spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
-        self.files_wanted = (
-            config.max_players
-            + config.max_players // 10
-            + config.max_watchers
-            + _PAGE_CONNECTIONS_MAX
-            + _SPARE_FILES
-            + spare
-        )
+        spare = _SPARE_FILES + listeners * uncounted_max(config)
+        self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
         """The open-file limit that `max_players` and `max_watchers` ask for."""
-        files = raise_open_files(self.files_wanted + _PAGE_CONNECTIONS_MAX)
-        self._page_connections_max = min(_PAGE_CONNECTIONS_MAX, files // 16)
-        connections_max = max(1, files - spare - self._page_connections_max)
+        files = raise_open_files(self.files_wanted + PAGE_CONNECTIONS_MAX)
+        page_connections_max = min(PAGE_CONNECTIONS_MAX, files // 16)
+        connections_max = max(1, files - spare - page_connections_max)
         self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
@@ -217,6 +207,10 @@ class ZoneServer:
         is_again = config.journal and self.epoch > 1
         former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
         self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
+        certificate = self._certificate
+        context = (lambda: certificate.context) if certificate is not None else None
+        schema = {**zone.schema, "replay": True} if zone.replay else zone.schema
+        self._door = Door(self.gateway, config, schema, context, page_connections_max)
         self._reporter = Reporter(config, self.stats, self.loop)
         self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)
         self._started = time.monotonic()
@@ -231,17 +225,6 @@ class ZoneServer:
         assert isinstance(self.ticked, Zone), "this server runs no game"
         return self.ticked
 
-    def _listen(self, player_sockets: Sequence[socket.socket]) -> None:
-        config, certificate = self.config, self._certificate
-        access = Access.of(is_loopback=is_loopback(config.host), origins=config.origins)
-        pages = player_pages(config.page, self.ticked.schema)
-        self._pages = served = DocumentServer(
-            pages, access, connections_max=self._page_connections_max, idle_seconds=_PAGE_SECONDS
-        )
-        context = (lambda: certificate.context) if certificate is not None else None
-        door = Door(self.gateway, config, access, served, context)
-        self._listeners += map(door.listen, player_sockets)
-
     def _listen_admin(self, admin_socket: socket.socket) -> None:
         now, zone = self.loop.time, self.ticked
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
@@ -249,7 +232,7 @@ class ZoneServer:
         is_local = is_loopback(self.config.stats_host)
         access, page = Access(is_loopback=True) if is_local else None, admin_page(is_loopback=is_local)
         self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
-        self._listeners.append(tcp.Listener(admin_socket, lambda *_: HttpConnection(admin)))
+        self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -315,8 +298,10 @@ class ZoneServer:
         Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
         the store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
-        for listener in self._listeners:
-            listener.close()
+        self._door.close()
+        if self._admin_listener is not None:
+            self._admin_listener.close()
+            self._admin_listener = None
         self._reporter.stop()
         if not self._is_stopped:
             self._is_stopped = True
@@ -324,14 +309,11 @@ class ZoneServer:
             if self._desk is not None:
                 self._desk.save(saves, self.ticked.world.tick)
         # Connections that were accepted just before are told like all others.
-        for listener in self._listeners:
-            await listener.wait_closed()
-        self._listeners.clear()
+        await self._door.wait_closed()
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.gateway.close(seconds, keep=self.is_kept)
-        for served in (self.admin, self._pages):
-            if served is not None:
-                served.close()
+        if self.admin is not None:
+            self.admin.close()
         await self._close_store()
         self._close_journal()
 

@@ -10,8 +10,9 @@ from helpers.session_fixture import SessionFixture
 from zoneserver.gateway.state import MAY_FOLLOW, SessionState
 
 
-def test_state_of_an_open_session_leads_to_closed_by_way_of_closing() -> None:
-    assert MAY_FOLLOW[SessionState.OPEN] == {SessionState.CLOSING}
+def test_state_of_an_open_session_leads_to_closed_by_way_of_closing_or_is_released() -> None:
+    assert MAY_FOLLOW[SessionState.OPEN] == {SessionState.CLOSING, SessionState.RELEASED}
+    assert MAY_FOLLOW[SessionState.RELEASED] == set()
     assert MAY_FOLLOW[SessionState.CLOSING] == {SessionState.CLOSED}
     assert MAY_FOLLOW[SessionState.CLOSED] == set()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zoneserver.http.access import Access, parse_origin
+from zoneserver.http.access import Access
+from zoneserver.support.host import parse_origin
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_text_that_is_no_origin_is_refused(text: str) -> None:
 def test_loopback_port_answers_its_own_pages_and_those_of_its_origins(
     host: str | None, origin: str | None, is_allowed: bool
 ) -> None:
-    access = Access.of(is_loopback=True, origins=["https://play.example/"])
+    access = Access(is_loopback=True, origins=frozenset({"https://play.example"}))
     assert (access.objection(host, origin) is None) == is_allowed
 
 
@@ -55,4 +56,4 @@ def test_public_port_answers_to_its_addresses_and_to_no_name_but_its_origins(hos
 
 
 def test_origin_null_is_allowed_where_it_is_listed() -> None:
-    assert Access.of(is_loopback=True, origins=["null"]).objection("localhost", "null") is None
+    assert Access(is_loopback=True, origins=frozenset({"null"})).objection("localhost", "null") is None

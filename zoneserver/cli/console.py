@@ -12,6 +12,7 @@ from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
+from zoneserver.http.pages import page_url
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
 from zoneserver.support.format import format_address, format_clock
@@ -68,6 +69,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
                 players_max=server.players_max,
                 host=config.host,
                 port=server.port,
+                page=page_url(config, server.port),
                 stats_port=server.stats_port,
                 tls=config.tls_cert is not None,
                 tickets=bool(config.secret),
@@ -89,6 +91,8 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
         lines = [f"zoneserver {__version__}, replay of {game}, {loop_name}, {shown}", f"watchers   {where}"]
     elif not config.secret:
         lines.append("no secret: anyone may join under any name")
+    if page := page_url(config, server.port):
+        lines.append(f"page       {page}")
     if server.stats_port is not None:
         first, *others = PATHS
         address = format_address(config.stats_host, server.stats_port)

@@ -96,14 +96,14 @@ class Gateway:
         self._refs = itertools.count(first_ref)
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
-        self.parked = Parked(config.limits.address_connections_max)
+        self.pending = PendingConnections(config, self.counters, connections_max)
+        self.parked = Parked(config.limits.address_connections_max, self.pending.address_limits.exempt)
         """The players whose connection is lost and who may come back."""
         self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
-        self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
         self._intake = ActionIntake(config, self.counters, self._penalties)
@@ -152,6 +152,9 @@ class Gateway:
             session.end(CloseReason.SERVER_STOPPING)
         else:
             self.pending.enter(session, len(self._connections), self._now)
+
+    def session_identified(self, session: Session) -> None:
+        self.pending.identify(session, self._now)
 
     def session_released(self, session: Session) -> tuple[CloseReason, str] | None:
         objection = self.pending.release(session, self._now)
@@ -285,10 +288,6 @@ class Gateway:
         """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
         self.counters.bytes_out_total += session.queue(payload)
 
-    def _tell_all(self, session: Session, payloads: Iterable[bytes]) -> None:
-        for payload in payloads:
-            self._tell(session, payload)
-
     # --- The tick ---------------------------------------------------------------------------------
 
     @property
@@ -374,14 +373,16 @@ class Gateway:
             welcome = player.welcome(info, output.tick, self._limits.client_frame_bytes, self._grace_ticks, epoch)
             self._tell(session, welcome.encode())
             if player.resume is not None:
-                self._tell_all(session, told.get(ref, ()))
+                for payload in told.get(ref, ()):
+                    self._tell(session, payload)
             session.flush()
             if session.is_over:
                 continue
             tick = player.has_tick(epoch, self._former_tick)
             self.broadcaster.join(session, player.form, self._now, tick, player.wants_whole)
             if player.resume is None:
-                self._tell_all(session, told.get(ref, ()))
+                for payload in told.get(ref, ()):
+                    self._tell(session, payload)
             session.flush()
             self._penalties.go_on(player)
 

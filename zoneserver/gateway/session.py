@@ -1,15 +1,7 @@
 """The session: one connection, batched sends, and exactly one end.
 
-Outgoing bytes wait in a queue. One gather send is in flight at a time and takes the whole queue; when it
-completes, the next one takes what was queued meanwhile. The write buffer of the transport is limited to zero,
-so `pause_writing` means that the kernel did not take everything and a send is in flight, and `resume_writing`
-is its completion. asyncio, uvloop and TLS behave alike in this.
-
 A session knows bytes, framing and bounds. It does not know players, ticks or other sessions: its
 `SessionHandler` interprets the payloads.
-
-A broadcast may pass the queue: while `is_clear` holds, nothing waits and no send is in flight, and the
-handler may give bytes to `kernel_send` directly. What the kernel does not take goes to `send_remainder`.
 """
 
 from __future__ import annotations
@@ -21,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from zoneserver.config import Limits
+from zoneserver.gateway.batched_sender import BatchedSender, KernelSend
 from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.gateway.state import MAY_FOLLOW, SessionState
 from zoneserver.protocol.codes import CloseReason, GameReason
@@ -29,27 +22,34 @@ from zoneserver.protocol.messages import Bye
 from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields
 
-__all__ = ["KernelSend", "Session"]
+__all__ = ["Session"]
 
 log = logging.getLogger(__name__)
-
-KernelSend = Callable[[bytes], int]
-"""The non-blocking `send` of a socket: how many bytes the kernel took, or OSError."""
 
 _numbers = itertools.count(1)
 
 # What a closing session still reads and ignores: more than an honest client has on its way when it is told.
 _DISCARDED_BYTES_MAX = 128 * 1024
+_PEER_CLOSED = "the peer closed the connection"
 
 
-class Session(asyncio.Protocol):
+class Session(BatchedSender):
     """One connection, from accept to the last byte."""
 
     __slots__ = (
-        *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_limits", "_linger", "_loop"),
-        *("_pending", "_queue", "_queue_bytes", "_reader", "_transport", "accepted_bytes", "address", "context"),
-        *("dropped_bytes", "framing", "host", "in_flight", "kernel_send", "label", "number", "overhead_bytes"),
-        *("reason", "reason_text", "state"),
+        *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_linger", "_loop", "_reader"),
+        *(
+            "address",
+            "context",
+            "host",
+            "is_undecided",
+            "label",
+            "number",
+            "overhead_bytes",
+            "reason",
+            "reason_text",
+            "state",
+        ),
     )
 
     def __init__(
@@ -61,6 +61,7 @@ class Session(asyncio.Protocol):
         framing: Framing = LENGTH_PREFIX,
         address: tuple[Any, ...] = ("?", 0),
     ) -> None:
+        super().__init__(limits, framing, kernel_send)
         self.number = next(_numbers)
         """Unique among all sessions of the process, ended ones included."""
         self.state = SessionState.NEW
@@ -68,32 +69,16 @@ class Session(asyncio.Protocol):
         """Why the session ended; the first reason wins."""
         self.reason_text = ""
         self._came_from(address)
+        self.is_undecided = False
+        """Whether the first bytes, which say what the connection is, have not arrived yet."""
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
         self.context: Any = None
         """An object of the handler's own."""
-        self.framing = framing
         self.overhead_bytes = framing.overhead_bytes
-        self.kernel_send = kernel_send
-        """Sends past the transport, which must hold nothing then; None where only the transport can send (TLS)."""
-
-        self.in_flight = False
-        """True exactly while the transport holds bytes that the kernel has not taken."""
-        self.accepted_bytes = 0
-        """Bytes that were queued. Code that sends past the queue adds those bytes too."""
-        self.dropped_bytes = 0
-        """Accepted bytes that never reached the kernel, known once the connection is gone."""
-        # Bytes that wait for the send in flight to complete.
-        self._queue: list[bytes] = []
-        self._queue_bytes = 0
-        # The bytes of the send in flight; empty when none is in flight.
-        self._pending: list[bytes] = []
-
         self._handler = handler
-        self._limits = limits
         self._loop = loop
         self._reader = framing.reader(limits.client_frame_bytes)
-        self._transport: asyncio.Transport
         # True while whole payloads may wait in the reader; the transport's reading is paused then.
         self._deferred = False
         # True while answers are queued that leave when all payloads that arrived together are served.
@@ -117,11 +102,23 @@ class Session(asyncio.Protocol):
         self.framing = framing
         self.overhead_bytes = framing.overhead_bytes
         self._reader = framing.reader(self._limits.client_frame_bytes)
+        self.is_undecided = False
         return self._reader
 
     def open_with(self, opening: PayloadReader) -> None:
         """Gives the bytes of a new connection to a reader that finds out which framing the client uses."""
         self._reader = opening
+        self.is_undecided = True
+
+    def came_from(self, host: str) -> None:
+        """Takes the address that a trusted proxy tells in place of its own."""
+        if host != self.host:
+            self._came_from((host, 0))
+
+    def identify(self) -> bool:
+        """The client is a player, and the address is known. Returns whether the handler lets the session go on."""
+        self._handler.session_identified(self)
+        return not self.is_over
 
     # --- State ------------------------------------------------------------------------------------
 
@@ -134,95 +131,28 @@ class Session(asyncio.Protocol):
         """Whether the session has ended. It accepts no further bytes."""
         return self.reason is not None
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether bytes may pass the queue: nothing waits in it, and no send is in flight."""
-        return not self._queue and not self.in_flight
+    # --- Sending, see `BatchedSender` ---------------------------------------------------------------
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that the kernel has not taken yet: queued here or in flight."""
-        return self._queue_bytes + (self._transport.get_write_buffer_size() if self.in_flight else 0)
+    def _blocked(self) -> None:
+        self._handler.session_blocked(self)
 
-    @property
-    def sent_bytes(self) -> int:
-        """Accepted bytes that the kernel has taken, ever."""
-        return self.accepted_bytes - self.dropped_bytes - self.waiting_bytes
+    def _cleared(self) -> None:
+        self._handler.session_cleared(self)
 
-    # --- Sending ----------------------------------------------------------------------------------
+    def _stalled(self) -> None:
+        self._handler.session_stalled(self)
 
-    def queue(self, payload: bytes) -> int:
-        """Queues a payload for the next gather send. Returns its bytes on the wire.
+    def _drained(self) -> None:
+        self._handler.session_drained(self)
 
-        Returns 0 when the session is over, or is ended by this very call because too much waits for it.
-        """
-        return self.queue_bytes(self.framing.wrap(payload))
-
-    def queue_bytes(self, data: bytes) -> int:
-        """Queues bytes that have this session's framing already. Returns as `queue` does."""
-        if self.is_over:
-            return 0
-        # The bound is on bytes that wait behind others. A single frame or snapshot, in flight or about to be, is
-        # as large as the zone makes it.
-        if self._queue and self._queue_bytes + len(data) > self._limits.send_hard_bytes:
-            self.end(CloseReason.SLOW_CONSUMER, f"{self.waiting_bytes} bytes wait to be sent")
-            return 0
-        self.accepted_bytes += len(data)
-        self._append(data)
-        return len(data)
+    def _all_sent(self) -> None:
+        # Not now: this may run within `resume_writing`, where asyncio does not expect a close.
+        self._loop.call_soon(self._close_finish)
 
     def answer(self, payload: bytes) -> int:
         """Queues an answer, within `session_received`: answers to payloads that came together leave in one send."""
         self._has_answered = True
         return self.queue(payload)
-
-    def send_remainder(self, data: bytes, taken: int) -> None:
-        """Queues and sends the rest of bytes that passed the queue and of which the kernel took only `taken`."""
-        self._append(data[taken:])
-        self.flush()
-
-    def _append(self, data: bytes) -> None:
-        if not self._queue and not self.in_flight:
-            self._handler.session_blocked(self)
-        self._queue.append(data)
-        self._queue_bytes += len(data)
-
-    def flush(self) -> None:
-        """Hands the whole queue over as one gather send, unless one is in flight."""
-        if self.in_flight or not self._queue:
-            return
-        self._pending, self._queue, self._queue_bytes = self._queue, [], 0
-        try:
-            # Not `writelines`: in some releases of CPython it does not call `pause_writing` (gh-127655).
-            self._transport.write(self._pending[0] if len(self._pending) == 1 else b"".join(self._pending))
-        except Exception:
-            self.fail("sending")
-        if not self.in_flight:
-            self._pending = []
-            if not self.is_over:
-                self._handler.session_cleared(self)
-
-    def pause_writing(self) -> None:
-        """asyncio: the kernel did not take everything."""
-        self.in_flight = True
-        if not self.is_over:
-            self._handler.session_stalled(self)
-
-    def resume_writing(self) -> None:
-        """asyncio: the kernel has taken everything. The send in flight is complete."""
-        # These come before anything that could fail: a completed send stays complete.
-        self.in_flight = False
-        self._pending = []
-        try:
-            unsent = self._transport.get_write_buffer_size()
-            assert unsent == 0, f"a send completed with {unsent} bytes unsent"
-            if not self.is_over:
-                self._handler.session_drained(self)
-            self.flush()
-            if self.state is SessionState.CLOSING and not self.in_flight:
-                self._loop.call_soon(self._close_finish)
-        except Exception:
-            self.fail("completing a send")
 
     @property
     def socket(self) -> Any | None:
@@ -285,10 +215,9 @@ class Session(asyncio.Protocol):
             self.fail("handling a packet")
         else:
             if self._reader.error is not None:
-                is_violation = not self._reader.is_ended
-                self.end(
-                    CloseReason.PROTOCOL_ERROR if is_violation else CloseReason.CONNECTION_LOST, self._reader.error
-                )
+                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
+            elif self._reader.is_ended:
+                self.end(CloseReason.CONNECTION_LOST, _PEER_CLOSED)
             elif self._is_held or len(payloads) == limit:
                 # The reader may hold more whole payloads. All other sessions have a turn before they are served,
                 # and nothing further is read meanwhile.
@@ -336,7 +265,7 @@ class Session(asyncio.Protocol):
         """asyncio: the peer sends nothing more. It counts as gone, even if it still reads."""
         if self.state is SessionState.CLOSING:
             return False  # The peer has read the goodbye, so the transport may close.
-        self.end(CloseReason.CONNECTION_LOST, "the peer closed the connection")
+        self.end(CloseReason.CONNECTION_LOST, _PEER_CLOSED)
         return True
 
     # --- The end: begin, notify the handler, drain, finish ------------------------------------------
@@ -360,8 +289,7 @@ class Session(asyncio.Protocol):
                 self._transport.resume_reading()
             self.flush()
             if not self.in_flight:
-                # Not now: this may run within `resume_writing`, where asyncio does not expect a close.
-                self._loop.call_soon(self._close_finish)
+                self._all_sent()
         except Exception:
             log.exception("%r: exception while ending", self, extra=self.log_fields())
             self._loop.call_soon(self.abort)
@@ -414,11 +342,7 @@ class Session(asyncio.Protocol):
             self._linger.cancel()
         if not self.is_over:
             self._close_lost(CloseReason.CONNECTION_LOST, f"{exc}" if exc else CloseReason.CONNECTION_LOST.text)
-        # A lost transport has dropped its buffer, and how much of it was unsent is unknown. So all bytes of the send
-        # in flight count as dropped.
-        self.dropped_bytes += self._queue_bytes + sum(map(len, self._pending))
-        self._queue, self._queue_bytes, self._pending = [], 0, []
-        self.in_flight = False
+        self._drop_all()
         self._advance(SessionState.CLOSED)
         # An opening has the session: without this reference the two are in no cycle.
         self._reader = self.framing.reader(1)

@@ -36,10 +36,14 @@ class HttpConnection(asyncio.Protocol):
     """One HTTP connection. It serves one request in each turn that the server of the documents gives it.
 
     It reads nothing while it waits for a turn, and no body at all: a request with a body is refused on its headers.
+
+    A shared connection ends with its first answer. A proxy sends the requests of many clients over one connection, and
+    a later one of them could not become a WebSocket there.
     """
 
-    def __init__(self, documents: DocumentServer) -> None:
+    def __init__(self, documents: DocumentServer, *, is_shared: bool = False) -> None:
         self._documents = documents
+        self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         # Bytes that h11 has not been given yet.
@@ -122,7 +126,7 @@ class HttpConnection(asyncio.Protocol):
         status, content = self._documents.answer(asked)
         if content.etag and status is HTTPStatus.OK and headers.get(b"if-none-match") == content.etag.encode():
             status = HTTPStatus.NOT_MODIFIED
-        self._answer((status, content), with_body=request.method != b"HEAD")
+        self._answer((status, content), with_body=request.method != b"HEAD", is_last=self._is_shared)
         self._next_request()
 
     async def _obey(self, order: Order, request: Request) -> None:

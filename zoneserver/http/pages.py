@@ -9,11 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from zoneserver.config import Config
 from zoneserver.http.documents import Content, Document
 from zoneserver.http.static_files import documents_of, read_folder
 from zoneserver.support.errors import CannotStartError
+from zoneserver.support.format import format_address
 
-__all__ = ["admin_page", "page_folder", "player_pages"]
+__all__ = ["admin_page", "page_folder", "page_url", "player_pages"]
 
 _SUFFIXES = frozenset({".html", ".js", ".css", ".ts", ".svg", ".png"})
 _NO_PAGE = (
@@ -41,6 +43,14 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
         except (OSError, ValueError) as error:
             raise CannotStartError(f"cannot serve the page in {folder}: {error}") from None
     return {**found, "/game.json": lambda _query: (HTTPStatus.OK, game)}
+
+
+def page_url(config: Config, port: int) -> str:
+    """Where a browser of this machine finds the page of a server at this port; empty if the server has none."""
+    if config.page == "off":
+        return ""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    return f"http{'s' if config.tls_cert else ''}://{format_address(host, port)}/"
 
 
 def page_folder(page: str) -> Path | None:

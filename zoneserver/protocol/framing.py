@@ -24,7 +24,7 @@ class PayloadReader(Protocol):
 
     @property
     def is_ended(self) -> bool:
-        """Whether the peer has ended the stream by a means of the framing. Later bytes are ignored."""
+        """Whether nothing more can be read because the peer has ended the stream, by a means of the framing."""
 
     @property
     def replies(self) -> list[bytes]:

@@ -1,0 +1,329 @@
+// The page on which anybody can play: it joins or watches a zone, and ties picture, panels, keys and talk together.
+
+import { connect } from "/zone.js";
+import { Bots } from "/bots.js";
+import { Game, Walker, grouped } from "/game.js";
+import { listenToKeys } from "/keys.js";
+import { Panels, byId, write } from "/panels.js";
+import { Stage } from "/stage.js";
+import { Talk, announce, toast } from "/talk.js";
+import { ended } from "/words.js";
+
+const NAME_KEY = "zone.name";
+const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
+const SHOWN_EVERY_MS = 250;
+
+/** What the other modules need of the page. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
+const page = { zone: null, game: null, stage: null, panels: null, walker: null, act, choose, facts, layOut, walkTo };
+globalThis.page = page;
+
+const { body } = document;
+const asked = new URLSearchParams(location.search);
+const bots = new Bots();
+let attempts = 0;
+let isCounted = false;
+let dilation = 1;
+let bytes = { at: performance.now(), in: 0, perSecond: 0 };
+
+page.stage = new Stage(byId("stage"), byId("map"), { onTap: tapped });
+page.panels = new Panels(page);
+const talk = new Talk(page);
+
+// --- Joining, watching, leaving ---
+
+/** Shows one of the states connecting, playing, away and closed. */
+function show(state) {
+  body.dataset.state = state;
+  if (state !== "playing") write("step-text", { connecting: "connecting", away: "coming back …", closed: "not connected" }[state]);
+}
+
+/** Opens a connection. A preview is what a visitor sees behind the dialog, before they have a name. */
+async function enter({ name = "", ticket = "", watch = false, isPreview = false }) {
+  const attempt = ++attempts;
+  if (!isPreview) show("connecting");
+  byId("join").classList.toggle("busy", !isPreview);
+  let next;
+  try {
+    next = await connect(location.origin, { name, watch, ticket, session: watch ? undefined : sessionStorage });
+  } catch (error) {
+    if (attempt === attempts) refused(error, { name, isPreview });
+    return;
+  } finally {
+    if (attempt === attempts) byId("join").classList.remove("busy");
+  }
+  if (attempt !== attempts) {
+    next.close();
+    return;
+  }
+  const last = page.zone;
+  adopt(next, { isPreview });
+  last?.close();
+  if (isPreview) return;
+  if (!watch) {
+    localStorage.setItem(NAME_KEY, name);
+    sessionStorage.setItem(NAME_KEY, name);
+  }
+  announce(watch ? `You are watching ${page.game.name}.` : `You are in ${page.game.name} as ${name}. Press question mark for help.`);
+}
+
+/** Makes a connection the one that the page shows. */
+function adopt(zone, { isPreview }) {
+  const { game, stage, panels } = page;
+  const isPlayer = Boolean(zone.me);
+  page.zone = zone;
+  page.walker?.stop();
+  page.walker = isPlayer && game.walk ? new Walker(zone, game, { onStop: stopped }) : null;
+  body.dataset.role = isPreview ? "" : isPlayer ? "player" : "watcher";
+  body.dataset.hash = "";
+  isCounted = false;
+  bytes = { at: performance.now(), in: zone.bytesIn, perSecond: 0 };
+  byId("door").hidden = !isPreview;
+  byId("say").hidden = !isPlayer || !game.talk;
+  byId("watching").hidden = isPlayer || isPreview;
+  byId("take-part").hidden = game.isReplay;
+  layOut();
+  stage.picture = game.picture(zone.board);
+  stage.show(zone, game, isPlayer);
+  choose(null);
+  if (!isPreview) show("playing");
+  listen(zone, isPreview);
+  ticked({});
+  document.activeElement?.blur();
+}
+
+function listen(zone, isPreview) {
+  const on = (event, callback) => zone.on(event, (...values) => {
+    if (zone === page.zone) callback(...values);
+  });
+  on("tick", ticked);
+  on("join", () => { isCounted = false; });
+  on("leave", () => { isCounted = false; });
+  on("*", (kind, player, ...values) => talk.happened(kind, player, values));
+  on("told", (kind, values) => talk.told(kind, values));
+  on("refused", (refusal) => talk.refused(refusal));
+  on("frame", (frame) => talk.frame(frame));
+  on("diverged", () => { body.dataset.hash = "wrong"; });
+  if (isPreview) return;
+  let slot = zone.me?.slot;
+  on("drop", () => {
+    show("away");
+    page.walker?.stop();
+    announce("The connection is cut. You are coming back.");
+    page.panels.note("drop", "the connection is cut", { mood: "bad" });
+  });
+  on("back", ({ resumed, missed = 0 } = {}) => {
+    show("playing");
+    isCounted = false;
+    page.stage.crowd.isStale = true;
+    const place = !zone.me ? "You see the zone again" : resumed && zone.me.slot === slot ? "You are back in the same place" : "You have joined anew";
+    slot = zone.me?.slot;
+    toast(`${place}${missed ? `; ${grouped(missed)} ticks made up for` : ""}.`, "good");
+    page.panels.note("back", `${place.toLowerCase()}, ${missed} ticks missed`, { mood: "good" });
+  });
+  on("closed", (reason) => closed(reason));
+}
+
+/** A connection was refused: the dialog says why. */
+function refused(error, { name, isPreview }) {
+  sessionStorage.removeItem(NAME_KEY);
+  if (error.code === "BAD_TICKET") byId("ticket-field").hidden = false;
+  if (isPreview) {
+    openDoor({ text: error.code === "BAD_TICKET" ? "Join to see who is here." : ended(error) });
+    return;
+  }
+  show("closed");
+  openDoor({ error: ended(error), name });
+}
+
+/** The session has ended, by whatever side. */
+function closed(reason) {
+  sessionStorage.removeItem(NAME_KEY);
+  bots.close();
+  show("closed");
+  page.panels.note("closed", `${reason.code}: ${reason.text}`, { mood: "bad" });
+  const isOwn = reason.code === "CLIENT_LEFT";
+  openDoor({ title: isOwn ? "Join" : "You are out", error: isOwn ? "" : ended(reason), name: page.zone?.name });
+}
+
+/** What a newcomer has to know. */
+function invitation() {
+  const ways = [page.game?.walk && "click the ground to walk", page.game?.point && "click a place", page.game?.talk && "type to talk"].filter(Boolean);
+  return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
+}
+
+function openDoor({ title = "Join", text = invitation(), error = "", name = "" } = {}) {
+  body.dataset.role = "";
+  byId("say").hidden = byId("watching").hidden = true;
+  byId("door").hidden = false;
+  write("door-title", title === "Join" && page.game ? `Join ${page.game.name}` : title);
+  write("door-text", text);
+  write("door-error", error);
+  const field = byId("name");
+  field.value = name || field.value || localStorage.getItem(NAME_KEY) || "";
+  field.focus({ preventScroll: true });
+  field.select();
+  layOut();
+}
+
+byId("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  write("door-error", "");
+  const name = byId("name").value;
+  if (name) enter({ name, ticket: byId("ticket").value.trim() });
+});
+byId("watch").addEventListener("click", () => enter({ watch: true, ticket: byId("ticket").value.trim() }));
+byId("take-part").addEventListener("click", () => openDoor());
+byId("drop").addEventListener("click", () => page.zone.drop());
+byId("leave").addEventListener("click", async () => {
+  const { zone } = page;
+  bots.close();
+  await zone.close();
+  if (body.dataset.state === "playing") closed({ code: "CLIENT_LEFT", text: "" });
+  enter({ watch: true, isPreview: true });
+});
+byId("more").addEventListener("click", async () => {
+  const button = byId("more");
+  if (bots.isFull) bots.close();
+  else {
+    button.disabled = true;
+    await bots.more(10, page.zone.name, page.game).catch((error) => toast(`No more of you got in. ${ended(error)}`, "bad"));
+    button.disabled = false;
+    announce(`${bots.all.size} more of you are here.`);
+  }
+  write("more", bots.isFull ? `Send ${bots.all.size} of me home` : "Ten more of me");
+});
+
+// --- Walking, choosing, acting ---
+
+/** Sends an action; resolves with the text of a private answer. */
+async function act(action, values) {
+  const answer = await page.zone.done(page.zone.act(action.name, ...values));
+  return answer === undefined ? "" : JSON.stringify(answer, (_, value) => (typeof value === "bigint" ? String(value) : value));
+}
+
+function tapped(x, y) {
+  const { zone, game, stage, panels } = page;
+  if (panels.tab && !panels.isWide.matches) panels.show(false);
+  if (byId("door").hidden === false) return;
+  choose(stage.at(x, y));
+  if (page.walker) walkTo(x, y);
+  else if (zone.me && game.point) {
+    const [px, py] = [Math.round(x), Math.round(y)];
+    if (px >= 0 && py >= 0 && px <= zone.width && py <= zone.height) panels.point(px, py);
+  }
+}
+
+function walkTo(x, y) {
+  page.stage.camera.isFree = false;
+  page.walker.to(x, y);
+  page.stage.goal = page.walker.goal;
+}
+
+function stopped(why) {
+  page.stage.goal = null;
+  if (/^[A-Z_]+$/.test(why) && why !== "AWAY") toast(`You cannot walk now: ${why}`, "bad");
+}
+
+/** Chooses a player or a thing by its slot, or nobody. */
+function choose(slot) {
+  page.stage.target = slot;
+  const { zone } = page;
+  page.panels.choose(slot === null ? null : zone.player(slot) ?? zone.thing(slot));
+}
+
+// --- What is shown ---
+
+function ticked(update) {
+  const { zone, stage, game } = page;
+  dilation = update.dilation ?? 1;
+  page.walker?.tick();
+  if (page.walker) stage.goal = page.walker.goal;
+  if (update.joined?.length || update.left?.length || update.missed) {
+    isCounted = false;
+    stage.crowd.isStale = true;
+  }
+  if (!isCounted) {
+    isCounted = true;
+    let count = 0;
+    for (const _ of zone.players) count++;
+    body.dataset.players = count;
+    write("count", grouped(count));
+    write("count-what", count === 1 ? "player here" : "players here");
+  }
+  body.dataset.tick = zone.tick;
+  if (zone.hashesChecked && body.dataset.hash !== "ok") body.dataset.hash = "ok";
+  if (stage.picture) stage.picture = game.picture(zone.board);
+  if (stage.target !== null && !zone.columns.present[stage.target]) choose(null);
+}
+
+function figures() {
+  const { zone, stage, panels } = page;
+  byId("follow").hidden = !zone?.me || !stage.camera.isFree;
+  if (!zone || document.hidden) return;
+  const now = performance.now();
+  if (now - bytes.at >= 1000) bytes = { at: now, in: zone.bytesIn, perSecond: ((zone.bytesIn - bytes.in) * 1000) / (now - bytes.at) };
+  write("tick", grouped(zone.tick));
+  write("rtt", zone.rtt ? `${zone.rtt < 10 ? zone.rtt.toFixed(1) : Math.round(zone.rtt)} ms` : "–");
+  write("dilation", `${Math.round(dilation * 100)} %`);
+  write("bytes", bytes.perSecond ? `${(bytes.perSecond / 1000).toFixed(1)} kB/s` : "–");
+  write("fps", stage.fps ? `${Math.round(stage.fps)}/s` : "–");
+  const step = zone.state === "playing" ? body.dataset.hash : "";
+  byId("step").dataset.step = step;
+  if (step) write("step-text", step === "ok" ? "in step with the server" : "out of step");
+  panels.update();
+}
+
+/** More figures of the connection, for the panel. */
+function facts() {
+  const { zone, stage } = page;
+  return [
+    ["state hashes compared", grouped(zone.hashesChecked)],
+    ["ticks a second", zone.hz],
+    ["size", `${grouped(zone.width)} × ${grouped(zone.height)}`],
+    ["received", `${(zone.bytesIn / 1e6).toFixed(2)} MB`],
+    ["sent", `${(zone.bytesOut / 1e3).toFixed(1)} kB`],
+    ["own work per picture", `${stage.ms.toFixed(1)} ms`],
+    ["more of me", bots.all.size],
+  ];
+}
+
+/** Tells the picture which part of the screen no panel covers. */
+function layOut() {
+  if (!page.stage || !page.panels) return;
+  const isWide = page.panels.isWide.matches;
+  const edge = (id) => byId(id).getBoundingClientRect();
+  const form = [byId("say"), byId("watching")].find((each) => !each.hidden);
+  const isHidden = body.dataset.role === "";
+  const low = Math.min(form ? form.getBoundingClientRect().top : innerHeight, isWide || isHidden ? innerHeight : edge("panel").top);
+  const hasPanel = isWide && page.panels.isOpen && !isHidden;
+  page.stage.resize({ top: edge("top").bottom, bottom: Math.max(0, innerHeight - low), right: hasPanel ? innerWidth - edge("panel").left : 0 });
+}
+
+listenToKeys(page, { talk, choose });
+byId("follow").addEventListener("click", () => { page.stage.camera.isFree = false; });
+byId("help-open").addEventListener("click", () => byId("help").showModal());
+byId("help-close").addEventListener("click", () => byId("help").close());
+addEventListener("resize", layOut);
+setInterval(figures, SHOWN_EVERY_MS);
+
+// --- The beginning ---
+
+async function begin() {
+  const answer = await fetch("/game.json").catch(() => null);
+  const schema = answer?.ok ? await answer.json().catch(() => ({})) : {};
+  page.game = new Game(schema);
+  const [name, first] = Object.entries(page.game.schema.stats ?? {}).find(([stat, value]) => value > 1 && BARS.test(stat)) ?? [];
+  page.game.bar = name ? { name, first } : null;
+  write("game", page.game.name || "zone");
+  document.title = page.game.name || "Zone";
+  page.panels.makeForms();
+  const wanted = asked.get("name") ?? sessionStorage.getItem(NAME_KEY);
+  if (page.game.isReplay || asked.has("watch")) await enter({ watch: true });
+  else if (wanted) await enter({ name: wanted });
+  else {
+    openDoor();
+    await enter({ watch: true, isPreview: true });
+  }
+}
+
+begin();
