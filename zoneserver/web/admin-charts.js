@@ -38,6 +38,7 @@ export class Spark {
     caption.append(element("span", "", title), this.now);
     this.canvas = /** @type {HTMLCanvasElement} */ (element("canvas"));
     this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", title);
     this.peak = element("small");
     figure.append(caption, this.canvas, this.peak);
     parent.append(figure);

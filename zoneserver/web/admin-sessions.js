@@ -109,7 +109,7 @@ export class Sessions {
     this.takenAt = 0;
     /** The figures of each session of late, by name. @type {Map<string, any[]>} */
     this.histories = new Map();
-    this.table = new Table(at("sessions"), SESSIONS, "Nobody fits.");
+    this.table = new Table(at("sessions"), SESSIONS, "");
     this.closes = new Table(at("closes"), CLOSES, "No session has ended, or none fits.");
     this.sparks = [
       new Spark(at("one-sparks"), "round trip", (value) => `${milliseconds(value)} ms`),
@@ -214,6 +214,7 @@ export class Sessions {
     const { listed } = this;
     if (!listed) return;
     const hadFocus = this.table.body.contains(document.activeElement);
+    this.table.nothing = this.filter ? "Nobody fits." : "Nobody is in.";
     this.table.draw(listed.sessions);
     const names = listed.sessions.map((/** @type {any} */ each) => each.name);
     const marked = names.indexOf(this.selected);
@@ -223,7 +224,7 @@ export class Sessions {
     [...this.table.body.children].forEach((row, index) => {
       const line = /** @type {HTMLElement} */ (row);
       line.dataset.name = names[index] ?? "";
-      line.tabIndex = index === Math.max(0, marked) ? 0 : -1;
+      line.tabIndex = names.length && index === Math.max(0, marked) ? 0 : -1;
       line.setAttribute("aria-selected", String(index === marked));
       if (hadFocus && index === marked && document.activeElement !== line) line.focus({ preventScroll: true });
     });
