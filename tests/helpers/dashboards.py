@@ -104,6 +104,7 @@ def session(number: int, **changes: Any) -> SessionStats:
         "name": f"bot-{number}",
         "slot": number,
         "address": f"127.0.0.1:{40_000 + number}",
+        "via": "tcp",
         "state": "playing",
         "standing": "FINE",
         "connected_s": 65.0,

@@ -53,6 +53,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     connections: int = gauge(
         "Open connections, including those without a player and those that are closing.", "zone_connections"
     )
+    web_sessions: int = gauge("Players and watchers who came by WebSocket.", "zone_web_sessions")
     handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking")
     behind: int = gauge(
         "Players who skip frames, because a send is in flight or their byte budget is spent.",
@@ -145,6 +146,8 @@ class SessionStats:
     slot: int | None
     """None until the zone has let the player in."""
     address: str
+    via: str
+    """How the client is connected: `tcp` or `web`, a WebSocket."""
     state: str
     """`joining`; `playing`; `behind` while a send is in flight; `resting` while its byte budget recovers."""
     standing: str

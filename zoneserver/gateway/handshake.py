@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 # At most so many rejected connections are told why at once. Connections beyond this are dropped without a goodbye.
 _REJECTED_MAX = 64
-# At most so many connections that are to be rejected may send their first bytes before, and for so long.
+# How long the first bytes of a connection may be on their way. At most so many connections that are to be rejected are
+# given this time.
 _DOUBTFUL_MAX, _DOUBT_SECONDS = 256, 0.5
 _NO_DOUBT = (0.0, None)
 # How many control frames and fragments a connection may send before its HELLO is complete.
@@ -118,10 +119,10 @@ class PendingConnections:
 
     def _is_silent(self, session: Session, now: float) -> bool:
         """Whether a handshaking connection may have to make room."""
-        # A connection within its TLS handshake belongs to the listener. The first bytes of one that was accepted within
-        # this tick may be on their way.
+        # A connection within its TLS handshake belongs to the listener. The first bytes of a new one may be on the way.
         deadline = self._handshaking.get(session)
-        return deadline is not None and not (session.is_undecided and deadline >= now + self._patience_seconds)
+        grace_seconds = _DOUBT_SECONDS if session.is_undecided else 0.0
+        return deadline is not None and deadline <= now + self._patience_seconds - grace_seconds
 
     def enter(self, session: Session, connections: int, now: float) -> None:
         """Gives a new connection its deadline, or rejects it. `connections` counts it too."""

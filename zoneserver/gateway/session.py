@@ -191,7 +191,8 @@ class Session(BatchedSender):
 
     def _came_from(self, address: tuple[Any, ...]) -> None:
         self.host, port = address[:2]
-        self.address = format_address(self.host, port)
+        # A proxy that tells an address in HTTP tells no port.
+        self.address = format_address(self.host, port) if port else self.host
         """Host and port of the peer, for people to read."""
 
     def data_received(self, data: bytes) -> None:
@@ -214,10 +215,10 @@ class Session(BatchedSender):
         except Exception:
             self.fail("handling a packet")
         else:
-            if self._reader.error is not None:
-                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
-            elif self._reader.is_ended:
+            if self._reader.is_ended:
                 self.end(CloseReason.CONNECTION_LOST, _PEER_CLOSED)
+            elif self._reader.error is not None:
+                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
             elif self._is_held or len(payloads) == limit:
                 # The reader may hold more whole payloads. All other sessions have a turn before they are served,
                 # and nothing further is read meanwhile.

@@ -81,6 +81,7 @@ function adopt(zone, { isPreview }) {
   byId("say").hidden = !isPlayer || !game.talk;
   byId("watching").hidden = isPlayer || isPreview;
   byId("take-part").hidden = game.isReplay;
+  write("watching-text", game.isReplay ? "You are watching a replay." : "You are watching.");
   layOut();
   stage.picture = game.picture(zone.board);
   stage.show(zone, game, isPlayer);
@@ -88,7 +89,7 @@ function adopt(zone, { isPreview }) {
   if (!isPreview) show("playing");
   listen(zone, isPreview);
   ticked({});
-  document.activeElement?.blur();
+  if (!isPreview) document.activeElement?.blur();
 }
 
 function listen(zone, isPreview) {
@@ -296,7 +297,12 @@ function layOut() {
   const isHidden = body.dataset.role === "";
   const low = Math.min(form ? form.getBoundingClientRect().top : innerHeight, isWide || isHidden ? innerHeight : edge("panel").top);
   const hasPanel = isWide && page.panels.isOpen && !isHidden;
-  page.stage.resize({ top: edge("top").bottom, bottom: Math.max(0, innerHeight - low), right: hasPanel ? innerWidth - edge("panel").left : 0 });
+  page.stage.resize({
+    top: edge(isWide || isHidden ? "top" : "map").bottom,
+    left: isWide && !isHidden ? edge("map").right : 0,
+    bottom: Math.max(0, innerHeight - low),
+    right: hasPanel ? innerWidth - edge("panel").left : 0,
+  });
 }
 
 listenToKeys(page, { talk, choose });

@@ -280,12 +280,12 @@ export type Fate = {
     outcome: "answered";
     values: Value[];
 } | {
-    outcome: "dropped" | "refused";
+    outcome: "dropped" | "refused" | "away";
     refused: Refused;
 };
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export declare class Outcomes {
     #private;
@@ -412,8 +412,7 @@ export type ZoneEvents = {
         bytes: number;
         message: Tick | Snapshot;
     }) => void;
-    *   "*": (kind: string, player: Player | null, ...values: any[]) => void;
-};
+} & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>;
 /** A player in a zone, or a watcher: `connect` returns it. */
 export declare class Zone {
     #private;

@@ -1221,7 +1221,7 @@ const FATES_MAX = 1024;
 
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
 
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export class Outcomes {
@@ -1315,7 +1315,7 @@ export class Outcomes {
 
   /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
   away(seq, text) {
-    this.#settle(seq, { outcome: "refused", refused: new Refused(seq, "AWAY", text) });
+    this.#settle(seq, { outcome: "away", refused: new Refused(seq, "AWAY", text) });
   }
 
   /** @param {number} end @param {"superseded" | "past"} outcome */
@@ -1561,8 +1561,7 @@ const ACT_HEAD_BYTES = 16;
  *   closed: (why: End) => void,
  *   diverged: (how: { tick: number, expected: number, found: number }) => void,
  *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void,
- *   "*": (kind: string, player: Player | null, ...values: any[]) => void,
- * }} ZoneEvents
+ * } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>} ZoneEvents
  */
 /** @type {ReadonlySet<string>} */
 const RESERVED = new Set(["tick", "join", "leave", "told", "refused", "drop", "back", "closed", "diverged", "frame", "*"]);
@@ -2163,11 +2162,14 @@ export class Zone {
 
   /** Settles the promises of actions whose fate is known. */
   #tell() {
-    for (const [seq, fate] of this.#fated) {
+    const fated = [...this.#fated];
+    this.#fated.clear();
+    for (const [seq, fate] of fated) {
       this.#waiters.get(seq)?.settle(fate);
       this.#waiters.delete(seq);
+      // No message of the server tells of this one.
+      if (fate.outcome === "away") this.#emit("refused", fate.refused);
     }
-    this.#fated.clear();
   }
 
   /** A callback that throws disturbs neither the others nor the connection. @param {string} event @param {...unknown} values */
@@ -2213,9 +2215,7 @@ export class Zone {
     const expire = () => {
       this.#kept.delete(seq);
       this.#outcomes.away(seq, text);
-      const fate = this.#fated.get(seq);
       this.#tell();
-      if (fate && "refused" in fate) this.#emit("refused", fate.refused);
     };
     if (this.#kept.size < KEPT_MAX) this.#kept.set(seq, setTimeout(expire, KEPT_MS));
     else queueMicrotask(expire);
