@@ -71,6 +71,8 @@ def test_npm_packs_the_module_and_its_types(tmp_path: Path) -> None:
     shutil.unpack_archive(tmp_path / description["filename"], tmp_path)
     for file in (tmp_path / "package").iterdir():
         file.rename(home / file.name)
-    (tmp_path / "program.mjs").write_text(f'import {{ connect }} from "{package["name"]}"; console.log(typeof connect);')
+    (tmp_path / "program.mjs").write_text(
+        f'import {{ connect }} from "{package["name"]}"; console.log(typeof connect);'
+    )
     ran = subprocess.run([node, "program.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=True)
     assert ran.stdout == "function\n"
