@@ -55,6 +55,7 @@ def stats(**changes: Any) -> Stats:
         "pid": 100,
         "game": "plaza",
         "ctl": "",
+        "page": "",
         "loop": "asyncio",
         "uptime_s": 10.0,
         "players": 300,

@@ -42,6 +42,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     pid: int = info("The number of the process.")
     game: str = info("The name of the game.")
     ctl: str = info("The path of the socket that takes commands; empty without one.")
+    page: str = info("Where browsers find the page of the game; empty without one.")
     loop: str = info("The event loop: asyncio or uvloop.")
     time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
     uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
