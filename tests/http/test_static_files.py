@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.admin_browser import Browse
+from helpers.admin_browser import Browse, ask
+from helpers.servers import OpenServer
 
+from zoneserver.games.plaza import Plaza
 from zoneserver.http.static_files import read_folder
 from zoneserver.server import ZoneServer
 
@@ -47,3 +49,12 @@ async def test_browser_gets_a_file_once(server: ZoneServer, browse: Browse, tmp_
     head = await browser.reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 304 ") and b"content-length" not in head.lower()
     assert (await browser.ask("GET /")).body == b"hello"
+
+
+async def test_public_admin_port_has_a_sentence_in_place_of_the_page(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, stats_host="0.0.0.0", stats_token="sixteen-or-more-characters")
+    assert server.stats_port is not None
+    answer = await ask(server.stats_port, b"GET / HTTP/1.1\r\nHost: zone.example\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"The page is served on a loopback address alone" in answer
+    assert (await ask(server.stats_port, b"GET /stats HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
