@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,20 @@ async def test_public_admin_port_has_a_sentence_in_place_of_the_page(open_server
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b"The page is served on a loopback address alone" in answer
     assert (await ask(server.stats_port, b"GET /stats HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
+
+
+async def test_text_is_sent_compressed_to_a_browser_that_takes_it(
+    server: ZoneServer, browse: Browse, tmp_path: Path
+) -> None:
+    (tmp_path / "index.html").write_text("hello " * 1_000)
+    (tmp_path / "noise.png").write_bytes(bytes(random.Random(1).randbytes(1_000)))
+    assert server.admin is not None
+    server.admin.documents |= read_folder(tmp_path)
+    browser = await browse()
+    plain = await browser.ask("GET /")
+    browser.writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip, br\r\n\r\n")
+    small = await browser.answer()
+    assert gzip.decompress(small.body) == plain.body and len(small.body) < 200
+    assert small.headers["content-encoding"] == "gzip" and small.headers["etag"] != plain.headers["etag"]
+    browser.writer.write(b"GET /noise.png HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n")
+    assert "content-encoding" not in (await browser.answer()).headers

@@ -25,6 +25,10 @@ class Content:
     body: bytes
     etag: str = ""
     """A browser that has the body with this tag already gets no second copy; empty for a body that is always new."""
+    encoding: str = ""
+    """How the body is compressed; empty if it is not."""
+    compressed: Content | None = None
+    """The same body for a browser that takes it compressed."""
 
 
 Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Content]]
