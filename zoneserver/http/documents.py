@@ -39,7 +39,7 @@ Answer = tuple[HTTPStatus, Content]
 Order = Callable[["Request", asyncio.BaseTransport], Awaitable[Answer]]
 """Does what a POST asks for. The transport is that of the connection by which the request came."""
 
-_LOOPBACK = Access(is_loopback=True)
+_LOOPBACK = Access(is_local=True)
 # The most different targets whose newest documents are kept.
 _KEPT_MAX = 16
 # After each request the port rests for this many times the CPU time that the request took, so that all connections
