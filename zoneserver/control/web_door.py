@@ -21,7 +21,7 @@ __all__ = ["WebDoor"]
 _COMMANDS = ("kick",)
 _REST_SECONDS = 0.1
 # Not even the pages of `--origin` may give commands.
-_ACCESS = Access(is_loopback=True)
+_ACCESS = Access(is_local=True)
 
 
 class WebDoor:

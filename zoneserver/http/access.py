@@ -21,8 +21,8 @@ class Access:
     """What the headers of a request have to be.
 
     With `is_local` only the names of this machine are accepted as `Host`, and otherwise any address. The names in
-    `origins` are accepted as well, and their pages. An origin is written as `parse_origin` returns it; None is for a port
-    that has no such setting.
+    `origins` are accepted as well, and their pages. An origin is written as `parse_origin` returns it; None is for a
+    port that has no such setting.
 
     >>> access = Access(is_local=True, origins=frozenset())
     >>> access.objection("localhost:7777", "http://localhost:7777"), access.objection("localhost:7777", None)
