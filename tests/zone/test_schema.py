@@ -51,6 +51,7 @@ def test_schema_has_each_action_with_its_parameters() -> None:
             {"name": "whole", "type": "int", "min": -9, "max": 9},
             {"name": "real", "type": "float", "nullable": True, "default": 0.5},
         ],
+        "values": [{"type": "int", "min": -9, "max": 9}, {"type": "float", "nullable": True}],
     }
     assert (found["count"]["private"], found["raw"]["doc"]) == (True, "")
     assert found["count"]["parameters"] == [{"name": "other", "type": "player", "nullable": True, "default": None}]
@@ -62,6 +63,40 @@ def test_schema_has_each_action_with_its_parameters() -> None:
         "default": "bow",
     }
     assert found["raw"]["parameters"] == [{"name": "data", "type": "bytes", "bytes_max": 4, "default": "01"}]
+
+
+def test_values_of_an_action_are_those_that_its_rule_returns() -> None:
+    class Teller(Rules):
+        @action(private=True)
+        def no_answer(self, player: Player, x: int) -> None: ...
+
+        @action
+        def pair(self, player: Player) -> tuple[str, int | None]: ...  # type: ignore[empty-body]
+
+        @action
+        def many(self, player: Player) -> tuple[int, ...]: ...  # type: ignore[empty-body]
+
+        @action
+        def unknown(self, player: Player) -> Any: ...
+
+        @action
+        def either(self, player: Player) -> int | None: ...
+
+        @action
+        def silent(self, player):  # type: ignore[no-untyped-def]
+            ...
+
+    whole, text = {"type": "int"}, {"type": "str", "bytes_max": 1024}
+    assert {name: each["values"] for name, each in actions(schema_of(Teller)).items()} == {
+        "either": None,
+        "many": [whole | {"repeated": True}],
+        "no_answer": [],
+        "pair": [text, whole | {"nullable": True}],
+        "silent": None,
+        "unknown": None,
+    }
+    [taken] = actions(schema_of(Arsenal))["texts"]["values"][:1]
+    assert taken == {"name": "line", **text}
 
 
 def test_schema_has_each_command_with_its_parameters() -> None:

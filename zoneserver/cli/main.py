@@ -21,6 +21,7 @@ from zoneserver.cli.parser import Parser
 from zoneserver.cli.replay import replay, replay_settings
 from zoneserver.cli.rerun import rerun, rerun_settings
 from zoneserver.cli.run import run
+from zoneserver.cli.schema import schema, schema_settings
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
 from zoneserver.cli.server_settings import config_settings, open_setting, operation_settings, ready_file_setting
 from zoneserver.cli.token import token_setting
@@ -28,13 +29,11 @@ from zoneserver.config import SECRET_BYTES_MIN, parse_limits
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
-from zoneserver.support.errors import CommandError, Exit, UsageError
+from zoneserver.support.errors import Exit, UsageError
 from zoneserver.support.logs import print_error
 from zoneserver.support.parse import above_zero, parse_duration
-from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.game_settings import setting_problems
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.schema import schema_of, schema_text
 
 __all__ = ["main"]
 
@@ -43,7 +42,7 @@ _EXAMPLES = """\
   zoneserver new mygame                     make a folder with a small game and its tests
   zoneserver check mygame:Mygame            describe the class Mygame of mygame.py, and test it
   zoneserver run mygame:Mygame --hz 10      run it
-  zoneserver schema mygame:Mygame           print its actions and events as JSON
+  zoneserver schema mygame:Mygame           print its actions and events, as JSON or as types
   zoneserver ticket ann mygame:Mygame       print a ticket with which ann may join once
   zoneserver ctl kick ann                   tell the running server to kick ann
 """
@@ -68,7 +67,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "run": functools.partial(run, server_class, _rules, argv is None),
         "new": _new,
         "check": _check,
-        "schema": _schema,
+        "schema": lambda arguments: schema(arguments, _rules),
         "ticket": _ticket,
         "ctl": ctl,
         "journal": journal,
@@ -125,19 +124,6 @@ def _check(arguments: argparse.Namespace) -> int:
     return Exit.FAILED if result.problems else Exit.OK
 
 
-def _schema(arguments: argparse.Namespace) -> int:
-    game = _rules(arguments.rules)
-    try:
-        for problem in problems_of(game):
-            raise CommandError(problem)
-        schema = schema_of(game)
-        schema_text(schema)
-    except TypeError as error:
-        raise CommandError(str(error)) from None
-    print_result(json.dumps(schema, indent=2))
-    return Exit.OK
-
-
 def _rules(target: str) -> type[Rules]:
     """The game that `module:Class` names. Raises LoadError with one line."""
     try:
@@ -182,18 +168,7 @@ def _parser() -> Parser:
     check.switch("--json", help="print the result as a JSON object")
     check.common()
 
-    schema = parser.command(
-        "schema",
-        "print the actions and events of a game as JSON",
-        "Print the actions with their arguments, the stats and the events of a game as JSON, for clients.",
-        examples="  zoneserver schema mygame:Mygame > mygame.json\n"
-        "  zoneserver schema zoneserver.games.tag:Tag | jq .actions",
-        exit_codes="0 printed, 1 the game has a problem, 2 wrong usage, 3 the game cannot be loaded",
-        usage="module:Rules [flags]",
-    )
-    schema.add_argument("rules", metavar="module:Rules", help="the game: a class of a module")
-    schema.common()
-
+    schema_settings(parser)
     ticket = parser.command(
         "ticket",
         "make a join ticket",
@@ -226,7 +201,7 @@ def _run_settings(run: Parser) -> None:
     text = "the game: a class of a module in this folder or an installed one"
     run.setting("rules", default=_DEMO_GAME, metavar="module:Rules", help=text, shown="the demo game")
     run.section("addresses")
-    config_settings(run, "host", "port", "forwarded_from", "stats_port", "stats_host")
+    config_settings(run, "host", "port", "page", "origin", "forwarded_from", "stats_port", "stats_host")
     token_setting(run)
     ready_file_setting(run)
     run.section("the zone")

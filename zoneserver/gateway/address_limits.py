@@ -146,10 +146,7 @@ class AddressLimits:
         """
         if host in self.exempt:
             return None
-        networks = {
-            key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
-            for key, scale in zip(address_networks(host), SCALES, strict=False)
-        }
+        networks = self._networks(host)
         if self.banned and (text := self.banned.get(next(iter(networks)))) is not None:
             return CloseReason.BANNED, text
         narrowest = next(iter(networks.values()))
@@ -172,21 +169,37 @@ class AddressLimits:
         narrowest.handshaking[connection] = None
         return None
 
-    def released(self, host: str, connection: object, now: float) -> tuple[CloseReason, str] | None:
-        """A counted connection asks for documents, and counts as one of those from now on; the rate of connections is
-        not charged for it. Returns why it is rejected, or None. It must still be taken back with `gone`.
+    def released(
+        self, host: str, connection: object, now: float, *, is_counted: bool
+    ) -> tuple[CloseReason, str] | None:
+        """A connection asks for documents, whether it counted before or not: it has a rate of its own.
+
+        Returns why it is rejected, or None. A counted one must still be taken back with `gone`.
         """
         if host in self.exempt:
             return None
-        for key in address_networks(host):
-            if not self._present[key].pages.holds(1, now):
+        networks = self._networks(host)
+        for key, network in networks.items():
+            if not network.pages.holds(1, now):
                 text = f"too many pages for {key} (limit: address_page_connections_per_second)"
                 return CloseReason.TOO_MANY_CONNECTIONS, text
-        for key in address_networks(host):
-            self._present[key].pages.spend(1, now)
-            self._present[key].made.spend(-1, now)
-        self.greeted(host, connection)
+        for key, network in networks.items():
+            network.pages.spend(1, now)
+            if is_counted:
+                network.made.spend(-1, now)
+            elif key not in self._present:
+                self._absent[key] = network
+                self._forget(now)
+        if is_counted:
+            self.greeted(host, connection)
         return None
+
+    def _networks(self, host: str) -> dict[str, _Network]:
+        """The networks of an address, the narrowest first. Those that were unknown are not in the tables."""
+        return {
+            key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
+            for key, scale in zip(address_networks(host), SCALES, strict=False)
+        }
 
     def greeted(self, host: str, connection: object) -> None:
         """A counted connection has completed its handshake, or has ended before it did."""

@@ -24,7 +24,7 @@ class SessionHandler(Protocol[_Session_contra]):
         """One whole payload arrived. Answers that are queued meanwhile leave in one send with the others."""
 
     def session_identified(self, session: _Session_contra) -> None:
-        """The connection came from a trusted proxy, and `session.host` is the address behind it from now on."""
+        """The client is no browser that asks for documents, and `session.host` is its address also behind a proxy."""
 
     def session_released(self, session: _Session_contra) -> tuple[CloseReason, str] | None:
         """The connection is about to leave the session, since it asks for documents and not for a player. Returns a

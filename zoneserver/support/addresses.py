@@ -89,7 +89,7 @@ class Networks:
         self._networks = [ipaddress.ip_network(network) for network in networks]
 
     def __contains__(self, host: object) -> bool:
-        text = parse_address(str(host).partition("%")[0])
+        text = parse_address(str(host).partition("%")[0]) if self._networks else None
         if text is None:
             return False
         address = ipaddress.ip_address(text)

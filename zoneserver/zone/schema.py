@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Iterator
-from types import FunctionType
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from types import FunctionType, NoneType
 from typing import Any
 
 from zoneserver.protocol.values import EVENT_BYTES_MAX
 from zoneserver.support.unicode_text import is_unicode
 from zoneserver.zone.actions import Parameter, action_methods, parameters_of, private_kinds
+from zoneserver.zone.annotations import argument_of
+from zoneserver.zone.arguments import NullableArgument
 from zoneserver.zone.declared_events import events_of
 from zoneserver.zone.game_commands import command_methods, command_parameters
+from zoneserver.zone.plain_arguments import Argument
 from zoneserver.zone.rules import Rules
 
 __all__ = ["SCHEMA_START", "schema_of", "schema_text"]
@@ -32,11 +36,9 @@ def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
     Raises TypeError for an action, a command or an event that nobody could send or be told.
     """
     rules, private = game if isinstance(game, type) else type(game), private_kinds(game)
+    declared = events_of(game)
     # None: any event may come.
-    events = [
-        {"name": kind, "values": [argument.to_json() for argument in arguments]}
-        for kind, arguments in events_of(game).items()
-    ]
+    events = [{"name": kind, "values": _types(arguments)} for kind, arguments in declared.items()]
     settings = {
         name: {"type": type(first).__name__, "default": _plain(first)}
         for name, first in getattr(game, "settings", {}).items()
@@ -52,7 +54,9 @@ def schema_of(game: Rules | type[Rules]) -> dict[str, Any]:
         "board": dict(getattr(game, "board", {})),
         "kinds": {kind: dict(stats) for kind, stats in getattr(game, "kinds", {}).items()},
         "settings": settings,
-        "actions": [_action(rules, kind, method, kind in private) for kind, method in action_methods(rules).items()],
+        "actions": [
+            _action(rules, kind, method, kind in private, declared) for kind, method in action_methods(rules).items()
+        ],
         "commands": [_command(rules, name, method) for name, method in command_methods(rules).items()],
         "events": events or None,
     }
@@ -96,13 +100,44 @@ def _texts(place: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _texts(f"{place}[{name!r}]", part)
 
 
-def _action(rules: type[Rules], kind: str, method: FunctionType, is_private: bool) -> dict[str, Any]:
+def _action(
+    rules: type[Rules], kind: str, method: FunctionType, is_private: bool, declared: Mapping[str, Sequence[Argument]]
+) -> dict[str, Any]:
+    parameters, is_declared = parameters_of(rules, method), kind in declared and not is_private
+    returned = _returned(method, getattr(rules, "kinds", ()), [] if is_private else parameters)
     return {
         "name": kind,
         "private": is_private,
         "doc": _doc(method),
-        "parameters": list(map(_parameter, parameters_of(rules, method))),
+        "parameters": list(map(_parameter, parameters)),
+        "values": _types(declared[kind]) if is_declared else returned,
     }
+
+
+def _returned(
+    method: FunctionType, kinds: typing.Container[str], parameters: Sequence[Parameter]
+) -> list[dict[str, Any]] | None:
+    """The values that an action which returns what its annotation says carries in its event or in its answer. If it
+    returns nothing, these are its `parameters`. None if the annotation does not say."""
+    hint = typing.get_type_hints(method, include_extras=True).get("return", Any)
+    if hint is NoneType:
+        return [{"name": each.name, **each.argument.to_json()} for each in parameters]
+    is_tuple = typing.get_origin(hint) is tuple
+    parts = typing.get_args(hint) if is_tuple else (hint,)
+    more = {}
+    if len(parts) == 2 and parts[1] is ...:
+        parts, more = parts[:1], {"repeated": True}
+    try:
+        arguments = [argument_of("", part, kinds) for part in parts]
+    except TypeError:
+        return None
+    if not is_tuple and isinstance(arguments[0], NullableArgument):
+        return None  # A rule that returns None and no tuple returns nothing.
+    return [each | more for each in _types(arguments)]
+
+
+def _types(arguments: Sequence[Argument]) -> list[dict[str, Any]]:
+    return [argument.to_json() for argument in arguments]
 
 
 def _command(rules: type[Rules], name: str, method: FunctionType) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class Door:
         self._gateway = gateway
         self._config = config
         self._context = context
-        self._trusted = Networks(config.forwarded_from) if config.forwarded_from else frozenset[str]()
+        self._trusted = Networks(config.forwarded_from)
         self._loop = asyncio.get_running_loop()
-        self._access = Access.of(is_loopback=is_loopback(config.host), origins=config.origins)
+        self._access = Access(is_loopback(config.host), frozenset(config.origin))
         self._documents = DocumentServer(
             player_pages(config.page, schema),
             self._access,
@@ -69,7 +69,9 @@ class Door:
         """Accepts connections from sockets that listen."""
         limits = self._config.limits
         for sock in socks:
-            headers = HeaderWait(self._trusted, limits.handshake_seconds, self._reject) if self._trusted else None
+            headers = None
+            if self._config.forwarded_from:
+                headers = HeaderWait(self._trusted, limits.handshake_seconds, self._reject)
             if self._context is not None:
                 listener: tcp.Listener = tls.TlsListener(sock, self._session, self._context, limits, headers)
             else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -24,16 +24,13 @@ from zoneserver.http.documents import DocumentServer, complaint
 from zoneserver.http.forwarded import forwarded_address
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX
-from zoneserver.protocol.messages import PROTOCOL_VERSION
-from zoneserver.protocol.websocket import WEBSOCKET, accept_key
+from zoneserver.protocol.upgrade import SUBPROTOCOL, accept_key
+from zoneserver.protocol.websocket import WEBSOCKET
 
 if TYPE_CHECKING:
     from zoneserver.gateway.session import Session
 
-__all__ = ["SUBPROTOCOL", "Opening"]
-
-SUBPROTOCOL = f"zone.{PROTOCOL_VERSION}"
-"""What a browser may ask for as `Sec-WebSocket-Protocol`."""
+__all__ = ["Opening"]
 
 _CAPITALS = range(ord("A"), ord("Z") + 1)
 # The answers to a connection that ends before its request is complete, or is refused for another reason than that.
@@ -73,9 +70,7 @@ class Opening:
             return []
         if self._http is None:
             if data[0] not in _CAPITALS:
-                if not self._is_let_in([]):
-                    return []
-                return self._session.use(LENGTH_PREFIX).receive(data, limit)
+                return self._session.use(LENGTH_PREFIX).receive(data, limit) if self._session.identify() else []
             self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         # h11 is given one byte more than the head may have, so that it refuses a longer one.
         self._http.receive_data(data[: max(0, HEAD_BYTES_MAX + 1 - len(self._received))])
@@ -87,23 +82,18 @@ class Opening:
             return []
         if not isinstance(event, h11.Request):
             return []
-        if not self._is_let_in(event.headers):
-            return []
+        is_shared = self._session.host in self._trusted
+        if is_shared:
+            self._session.came_from(forwarded_address(self._session.host, event.headers, self._trusted))
         headers = dict(event.headers)
         if header(headers, b"upgrade") is None:
-            self._session.hand_over(HttpConnection(self._documents), self._received)
+            self._session.hand_over(HttpConnection(self._documents, is_shared=is_shared), self._received)
             return []
         objection = self._objection(event, headers)
         if objection is not None:
             self._refuse(*objection)
             return []
-        return self._upgrade(headers, limit)
-
-    def _is_let_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Tells the session its true address if it comes from a trusted proxy. Returns whether it goes on then."""
-        if self._session.host in self._trusted:
-            self._session.identify(forwarded_address(self._session.host, headers, self._trusted))
-        return not self._session.is_over
+        return self._upgrade(headers, limit) if self._session.identify() else []
 
     def _objection(self, request: h11.Request, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str] | None:
         """Why the request does not become a WebSocket: a status and a text, or None."""
