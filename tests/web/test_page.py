@@ -256,6 +256,17 @@ def test_dropped_connection_comes_back_to_the_same_place(
     assert sorted(bob.players.values()) == ["ann", "bob"]
 
 
+def test_wrong_copy_of_the_zone_shows_and_is_mended(zone_server: StartServer, browsing: Browsing) -> None:
+    browsing.play(zone_server(Plaza, hz=20))
+    observer = "new MutationObserver(() => hashes.push(document.body.dataset.hash))"
+    browsing.tab.evaluate(
+        f"window.hashes = []; {observer}.observe(document.body, {{ attributeFilter: ['data-hash'] }});"
+        " page.zone.columns.x[page.zone.slot] += 1"
+    )
+    browsing.tab.wait_for("hashes.join() == 'wrong,ok'")
+    browsing.state("playing")
+
+
 def test_watcher_sees_and_may_take_part(zone_server: StartServer, zone_client: StartClient, browsing: Browsing) -> None:
     server = zone_server(Coinrush)
     bob = zone_client("bob")
