@@ -412,7 +412,7 @@ export type ZoneEvents = {
         bytes: number;
         message: Tick | Snapshot;
     }) => void;
-    *   "*": (kind: string, player: Player | null, ...values: any[]) => void;
+    "*": (kind: string, player: Player | null, ...values: any[]) => void;
 };
 /** A player in a zone, or a watcher: `connect` returns it. */
 export declare class Zone {

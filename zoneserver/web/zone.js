@@ -1560,8 +1560,7 @@ const ACT_HEAD_BYTES = 16;
  *   back: (how: { resumed: boolean, missed: number }) => void,
  *   closed: (why: End) => void,
  *   diverged: (how: { tick: number, expected: number, found: number }) => void,
- *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void,
- *   "*": (kind: string, player: Player | null, ...values: any[]) => void,
+ *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void, "*": (kind: string, player: Player | null, ...values: any[]) => void,
  * }} ZoneEvents
  */
 /** @type {ReadonlySet<string>} */
