@@ -16,11 +16,16 @@ from helpers.processes import Family
 from helpers.processes import until as wait_until
 from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
+from hypothesis import HealthCheck, settings
 
 from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 try:
     import uvloop
