@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -127,3 +128,9 @@ def family() -> Iterator[Family]:
         wait_until(lambda: not started.members())
     finally:
         started.close()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the thousands of tests out of the sight of the garbage collector, which some tests call."""
+    gc.collect()
+    gc.freeze()
