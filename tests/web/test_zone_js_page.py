@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from typing import Any
 
-import pytest
 from helpers.chromium import Page
 from helpers.loops import one_loop
 from helpers.paths import ROOT
@@ -52,7 +51,6 @@ async def test_all_vectors_hold_in_the_browser(page: Page, open_server: OpenServ
     assert await evaluate(page, complaints) == []
 
 
-@pytest.mark.xfail(reason="the gateway takes the close frame of a peer for PROTOCOL_ERROR, and keeps no player")
 async def test_player_of_a_browser_keeps_the_slot_over_a_reload(page: Page, open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=50)
     await goto(page, server.port)

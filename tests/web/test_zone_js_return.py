@@ -59,11 +59,12 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
         second.frame(zonejs, 102, { events: [[0, 3, "say", "c"], [0, 4, "say", "d"]] });
         await until(() => Object.keys(done).length === 4);
         const state = [zone.state, zone.tick, zone.slot];
+        zone.drop();
         await zone.close();
         await until(() => done[5]);
         return {
             away, state, told, done, hello: read(first.sent[0]), act: read(first.sent[2]),
-            resume: read(second.sent[0]), again: read(second.sent[2]), bye: read(second.sent.at(-1)),
+            resume: read(second.sent[0]), again: read(second.sent[2]),
         };
         """,
     )
@@ -72,7 +73,6 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
     assert found["act"] == [2, 1, [["say", "a"], ["say", "b"], ["say", "c"]]]
     assert found["resume"] == [5, 2, "ann", [7] * 16, 1, 100, ["deflate", "resume"], ""]
     assert found["again"] == [2, 3, [["say", "c"], ["say", "d"], ["say", "e"]]]
-    assert found["bye"] == [4]
     assert found["done"] == {"1": "happened", "2": "TOO_LOUD", "3": "happened", "4": "happened", "5": "CLIENT_LEFT"}
     say = [["say", "ann", text] for text in ("a", "c", "d")]
     assert found["told"] == [
@@ -84,6 +84,7 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
         ["told", "whisper", ["psst"]],
         ["refused", "TOO_LOUD"],
         *say[1:],
+        ["drop", "CONNECTION_LOST"],
         ["closed", "CLIENT_LEFT"],
     ]
 
@@ -161,6 +162,7 @@ def test_failed_resume_is_followed_by_a_hello(node: Node) -> None:
         const act = zone.act("say", "again");
         await until(() => third.sent.length === 3);
         const sent = [read(second.sent[0])[0], read(third.sent[0]).slice(0, 3), read(third.sent[2])];
+        third.frame(zonejs, 201, { events: [[0, act, "say", "again"]] });
         await zone.close();
         return [why, sent, told];
         """,
@@ -171,6 +173,7 @@ def test_failed_resume_is_followed_by_a_hello(node: Node) -> None:
             ["drop", "CONNECTION_LOST"],
             ["refused", "AWAY"],
             ["back", {"resumed": False, "missed": 100}],
+            ["say", "ann", "again"],
             ["closed", "CLIENT_LEFT"],
         ],
     ]
@@ -277,6 +280,30 @@ def test_throwing_callback_disturbs_nobody(node: Node) -> None:
     ) == [[101], ["mine", "mine"], 102]
 
 
+def test_actions_of_one_turn_leave_as_few_packets_and_ahead_of_a_goodbye(node: Node) -> None:
+    packets, state = run(
+        node,
+        """
+        const [zone, first] = await join();
+        for (let i = 0; i < 20; i++) zone.act("say", "a");
+        for (let i = 0; i < 3; i++) zone.act("say", "b".repeat(500));
+        const closed = zone.close();
+        await until(() => first.sent.length > 3);
+        const { length } = first.sent;
+        first.frame(zonejs, 101, { events: [[0, 23, "say", "b"]] });
+        await closed;
+        const packets = first.sent.slice(2).map((payload) => [payload.length, read(payload)]);
+        return [packets.map(([size, [op, seq, actions = []]]) => [size <= 1024, op, seq ?? null, actions.length]),
+            [length - 2, zone.state]];
+        """,
+    )
+    assert packets == [
+        [True, 2, 1, 16], [True, 2, 17, 5], [True, 2, 22, 1], [True, 2, 23, 1], [True, 4, None, 0]
+    ]  # fmt: skip
+    # The goodbye waits for the fates.
+    assert state == [4, "closed"]
+
+
 def test_session_survives_a_reload(node: Node) -> None:
     assert run(
         node,
@@ -299,6 +326,7 @@ def test_session_survives_a_reload(node: Node) -> None:
         const third = await FakeSocket.next(3);
         third.tell(zonejs, 21, "BAD_NAME", "", false);
         await other.catch(() => {});
+        zone.drop();
         await zone.close();
         return [size, resume, seq, read(third.sent[0]).slice(0, 3), kept.size];
         """,

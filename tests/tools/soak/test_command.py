@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,17 @@ def names() -> list[str]:
 
 
 def test_cheap_promises_hold() -> None:
-    done = run("--quick", "--only", ",".join(CHEAP), "--json", "-")
-    card = json.loads(done.stdout)
-    assert [row["name"] for row in card["promises"]] == [name for name in names() if name in CHEAP]
-    assert {row["name"]: row["figure"] for row in card["promises"] if row["ok"] is not True} == {}
-    assert (done.returncode, card["schema"]) == (0, "zone-soak/1")
-    # stderr has one line for each promise and nothing else.
-    assert len(done.stderr.splitlines()) == len(CHEAP)
+    # Two at a time, since they wait more than they work.
+    halves = CHEAP[::2], CHEAP[1::2]
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(lambda half: run("--quick", "--only", ",".join(half), "--json", "-"), halves))
+    for half, done in zip(halves, runs, strict=True):
+        card = json.loads(done.stdout)
+        assert [row["name"] for row in card["promises"]] == [name for name in names() if name in half]
+        assert {row["name"]: row["figure"] for row in card["promises"] if row["ok"] is not True} == {}
+        assert (done.returncode, card["schema"]) == (0, "zone-soak/1")
+        # stderr has one line for each promise and nothing else.
+        assert len(done.stderr.splitlines()) == len(half)
 
 
 def test_list_prints_every_promise_once_in_order() -> None:
