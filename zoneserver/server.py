@@ -230,7 +230,7 @@ class ZoneServer:
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
         # A public port is reached under any name, and protected by its token.
         is_local = is_loopback(self.config.stats_host)
-        access, page = Access(is_loopback=True) if is_local else None, admin_page(is_loopback=is_local)
+        access, page = Access(is_local=True) if is_local else None, admin_page(is_loopback=is_local)
         self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
         self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 

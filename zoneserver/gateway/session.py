@@ -38,6 +38,7 @@ class Session(BatchedSender):
 
     __slots__ = (
         *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_linger", "_loop", "_reader"),
+        "handshake_seconds",
         *(
             "address",
             "context",
@@ -71,6 +72,8 @@ class Session(BatchedSender):
         self._came_from(address)
         self.is_undecided = False
         """Whether the first bytes, which say what the connection is, have not arrived yet."""
+        self.handshake_seconds = limits.handshake_seconds
+        """How long the client may take until its HELLO is complete. What a TLS handshake took is not in it any more."""
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
         self.context: Any = None

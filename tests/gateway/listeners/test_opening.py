@@ -382,7 +382,7 @@ class RecordingSession:
         self.reason: CloseReason | None = None
         self.payloads: list[bytes] = []
         self.replied = b""
-        self._reader: Any = Opening(self, Access(is_loopback=True), None)  # type: ignore[arg-type]
+        self._reader: Any = Opening(self, Access(is_local=True), None)  # type: ignore[arg-type]
 
     def identify(self) -> bool:
         return True
