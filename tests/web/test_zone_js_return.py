@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -333,3 +334,45 @@ def test_session_survives_a_reload(node: Node) -> None:
         return [size, resume, seq, read(third.sent[0]).slice(0, 3), kept.size];
         """,
     ) == [1, [5, 2, "ann", [9] * 16, 3, 0, ["deflate", "resume"], ""], 42, [1, 2, "bob"], 0]
+
+
+def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
+    path = json.dumps(str(ROOT / "tests/vectors.json"))
+    refused, taken, raised = run(
+        node,
+        f"""
+        const {{ readFileSync }} = await import("node:fs"), vectors = JSON.parse(readFileSync({path}));
+        const steps = vectors.chains.flatMap((chain) => chain.steps);
+        const messages = [...vectors.messages.filter(({{ from }}) => from === "server"), ...steps];
+        const payloads = messages.map(({{ hex }}) => new Uint8Array(Buffer.from(hex, "hex")));
+        const counts = {{ refused: 0, taken: 0 }}, raised = [];
+        let seed = 15;
+        const random = (below) => (seed = (seed * 48271) % 0x7fffffff) % below;
+        for (let i = 0; i < 1500; i++) {{
+            const joined = connect("ws://x", {{ name: "ann", WebSocket: FakeSocket }}).catch((error) => error);
+            const socket = FakeSocket.last;
+            if (i % 4) {{
+                socket.welcome(zonejs, {{ options: ["resume", "deflate"], tick: 60 }});
+                socket.snapshot(zonejs, 60);
+            }}
+            const payload = payloads[random(payloads.length)].slice();
+            for (let flips = random(4); flips > 0; flips--) payload[random(Math.min(payload.length, 80))] = random(256);
+            try {{
+                socket.onmessage({{ data: payload.buffer }});
+                counts[socket.readyState === 3 ? "refused" : "taken"]++;
+                if (socket.readyState !== 3) socket.tell(zonejs, 21, "OVER", "", false);
+                const zone = await joined;
+                if (zone instanceof zonejs.Zone) {{
+                    zone.positions(zone.now(), [], []);
+                    raised.push(...zone.players.map((player) => player.stats.hp).filter((hp) => !Number.isInteger(hp)));
+                    await zone.close();
+                }}
+            }} catch (error) {{
+                raised.push([error.stack, payload]);
+            }}
+        }}
+        return [counts.refused, counts.taken, raised.slice(0, 3)];
+        """,
+    )
+    assert raised == []
+    assert min(refused, taken) > 100
