@@ -191,7 +191,7 @@ def test_keys_walk_talk_and_open_panels(zone_server: StartServer, zone_client: S
     browsing.tab.wait_for("!document.querySelector('#help').open")
 
 
-# What a field is given, and what the page says about it.
+# The name of a field, a wrong text, and the complaint of the page.
 WRONG = (
     ("whole", "10", "at most 9"),
     ("huge", "", "a whole number"),
@@ -201,7 +201,7 @@ WRONG = (
     ("dice", "1,7", "at most 6"),
 )
 
-# Whatever a screen reader would have no name for.
+# Elements for which a screen reader has no name.
 NAMELESS = """
     [...document.querySelectorAll("button, input, select, [role=tab], dialog, section, aside")]
       .filter((each) => !each.getAttribute("aria-hidden") && !each.textContent.trim() && !each.labels?.length &&

@@ -1,4 +1,4 @@
-// Where on the screen a place of the zone is, and the gestures that change it: drag, wheel, pinch, tap.
+// The view of the zone on the screen, and the gestures that change it: drag, wheel, pinch, tap.
 
 const TAP_PX = 7;
 const EASE_PER_S = 11;

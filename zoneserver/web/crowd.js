@@ -1,4 +1,4 @@
-// Who stands where in the picture: everybody by colour, those near enough for a figure, and those with a name.
+// The places of everybody in the picture: players by colour, those near enough for a figure, and those with a name.
 
 import { COLOURS, colourOf } from "/sprites.js";
 
@@ -24,12 +24,15 @@ export class Crowd {
     this.gatheredAt = this.nearAt = -Infinity;
   }
 
-  /** Takes the positions of this moment; now and then also who is there, and who is near the middle of the picture. */
+  /** Takes the positions of this moment; now and then also the slots in use, and those near the middle of the picture. */
   take(zone, game, camera, { now, hasPicture, target }) {
     const size = zone.columns.x.length;
     if (this.x.length !== size) [this.x, this.y, this.large] = [new Float64Array(size), new Float64Array(size), new Uint8Array(size)];
     // In a zone that stands still, as a replay may, nobody walks on for long.
-    zone.positions(Math.min(zone.now(), zone.tick + AHEAD_TICKS_MAX), this.x, this.y);
+    const at = Math.min(zone.now(), zone.tick + AHEAD_TICKS_MAX);
+    zone.positions(at, this.x, this.y);
+    // The own player is drawn a tick ahead of the others, so that they turn sooner after a key.
+    if (zone.me) [this.x[zone.me.slot], this.y[zone.me.slot]] = zone.position(zone.me.slot, at + 1);
     if (this.isStale && now - this.gatheredAt > GATHER_EVERY_MS) {
       this.gatheredAt = now;
       this.gather(zone, game, hasPicture);

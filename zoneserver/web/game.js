@@ -1,5 +1,4 @@
-// What the page finds out about a game from its schema (/game.json): how its players walk and talk, what a form needs,
-// and how an event reads.
+// The facts about a game in its schema (/game.json): how its players walk and talk, and how an event reads.
 
 const WALKS = ["move", "walk", "run", "go", "steer", "fly", "swim", "drive"];
 const TALKS = ["say", "chat", "talk", "shout", "tell", "speak", "message"];

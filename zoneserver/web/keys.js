@@ -28,7 +28,7 @@ export function listenToKeys(page, { choose }) {
     if (near.length) choose(near[(index + 1) % near.length].slot);
   }
 
-  /** What each key does, by the character that it types. */
+  /** The effect of each key, by the character that it types. */
   const keys = {
     "/": () => (byId("say").hidden ? null : byId("line").focus()),
     "?": () => byId("help").showModal(),

@@ -1,4 +1,4 @@
-// The panels beside the picture: who I am and what I can do, who is near, what the zone has, and what happened.
+// The panels beside the picture: the own player and all actions, the players near, the zone, and the log.
 
 import { ActionForm, make } from "/forms.js";
 import { grouped } from "/game.js";
@@ -30,7 +30,7 @@ function table(list, entries) {
   });
 }
 
-/** All that stands in the panels. `page` is the part of play.js that they need: zone, game, stage, choose, act. */
+/** The content of the panels. Of `page`, which play.js makes, they need zone, game, stage, choose and act. */
 export class Panels {
   constructor(page) {
     this.page = page;
@@ -87,14 +87,14 @@ export class Panels {
     next.focus();
   }
 
-  // --- What can be done ---
+  // --- Actions ---
 
   /** Makes the forms of a game. */
   makeForms() {
     const { game } = this.page;
     this.forms.forEach((form) => form.remove());
     this.forms = game.actions.map((action) => new ActionForm(action, this, (each, values) => this.page.act(each, values)));
-    // Whoever clicks a place sees something happen: what else the action needs begins with any value.
+    // The first click on a place shows a change: the other arguments begin with any value.
     const rest = this.forms.find(({ action }) => action === game.point)?.fields.slice(2) ?? [];
     for (const field of rest) field.pick();
     byId("actions").replaceChildren(...this.forms.map((form) => form.element));
@@ -125,7 +125,7 @@ export class Panels {
     return /^\d+$/.test(text) ? Number(text) : null;
   }
 
-  /** Shows what was chosen in the picture, and what can be done with it. */
+  /** Shows the choice made in the picture, and the actions that take it. */
   choose(choice) {
     byId("target").hidden = !choice;
     if (!choice) return;
@@ -144,7 +144,7 @@ export class Panels {
     return form.submit();
   }
 
-  // --- What is shown ---
+  // --- Facts ---
 
   /** Brings everything that is open up to date; the page calls this a few times a second. */
   update() {
@@ -236,7 +236,7 @@ export class Panels {
 
   // --- The log ---
 
-  /** Keeps a line of the log: `tag` is its kind, `text` what happened, `details` what a frame has in it. */
+  /** Keeps a line of the log: `tag` is its kind, `text` the event, `details` the content of a frame. */
   note(tag, text, { details = null, isFrame = false, mood = "" } = {}) {
     if (byId("log-pause").checked) return;
     this.lines.push({ tick: this.page.zone?.tick ?? 0, tag, text, details, isFrame, mood });
@@ -249,7 +249,8 @@ export class Panels {
   }
 
   log(isForced = false) {
-    if (!this.isLogStale && !isForced) return;
+    // A pause keeps what is opened open.
+    if (!isForced && (!this.isLogStale || byId("log-pause").checked)) return;
     this.isLogStale = false;
     const wanted = byId("log-filter").value.toLowerCase();
     const frames = byId("log-frames").checked;

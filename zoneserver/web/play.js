@@ -11,7 +11,7 @@ import { Talk, announce, toast } from "/talk.js";
 import { ended } from "/words.js";
 
 const NAME_KEY = "zone.name";
-/** What the browser remembers of this tab and of this person: nothing where that is forbidden. */
+/** The memory of the browser for this tab and for this person; null where it is forbidden. */
 const [ofTab, ofPerson] = ["sessionStorage", "localStorage"].map((kind) => {
   try {
     return window[kind];
@@ -21,7 +21,7 @@ const [ofTab, ofPerson] = ["sessionStorage", "localStorage"].map((kind) => {
 });
 const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
 
-/** What the other modules need of the page. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
+/** The part of the page that the other modules need. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
 const page = { zone: null, game: null, stage: null, panels: null, walker: null, bots: null, act, choose, layOut, walkTo };
 globalThis.page = page;
 
@@ -46,7 +46,7 @@ function show(state) {
   if (state !== "playing") write("step-text", { connecting: "connecting", away: "coming back …", closed: "not connected" }[state]);
 }
 
-/** Opens a connection. A preview is what a visitor sees behind the dialog, before they have a name. */
+/** Opens a connection. A preview is the picture behind the dialog, before the visitor has a name. */
 async function enter({ name = "", ticket = "", watch = false, isPreview = false }) {
   const attempt = ++attempts;
   if (!isPreview) show("connecting");
@@ -144,7 +144,8 @@ function refused(error, { name, isPreview }) {
   ofTab?.removeItem(NAME_KEY);
   if (error.code === "BAD_TICKET") byId("ticket-field").hidden = false;
   if (isPreview) {
-    openDoor({ text: error.code === "BAD_TICKET" ? "Join to see who is here." : ended(error) });
+    // Where watchers find no room, a player may.
+    openDoor({ text: error.code === "BAD_TICKET" ? "Join to see who is here." : invitation(), error: error.code === "CONNECTION_LOST" ? ended(error) : "" });
     return;
   }
   show("closed");
@@ -162,7 +163,7 @@ function closed(reason) {
   openDoor({ title: isOwn ? "Join" : "You are out", error: isOwn ? "" : ended(reason), name: page.zone?.name });
 }
 
-/** What a newcomer has to know. */
+/** The first words to a newcomer. */
 function invitation() {
   const ways = [page.game?.walk && "click the ground to walk", page.game?.point && "click a place", page.game?.talk && "type to talk"].filter(Boolean);
   return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
@@ -173,7 +174,7 @@ function openDoor({ title = "Join", text = invitation(), error = "", name = "" }
   byId("say").hidden = byId("watching").hidden = true;
   byId("door").hidden = false;
   write("door-title", title === "Join" && page.game ? `Join ${page.game.name}` : title);
-  write("door-text", text);
+  write("door-text", error ? "" : text);
   write("door-error", error);
   const field = byId("name");
   field.value = name || field.value || ofPerson?.getItem(NAME_KEY) || "";
@@ -252,7 +253,7 @@ function choose(slot) {
   page.panels.choose(slot === null ? null : zone.player(slot) ?? zone.thing(slot));
 }
 
-// --- What is shown ---
+// --- Each tick, and the layout ---
 
 function ticked(update) {
   const { zone, stage, game } = page;

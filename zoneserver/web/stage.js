@@ -1,4 +1,4 @@
-// The picture: the ground, everybody on it, who they are, what they say and do, and the map of the whole zone.
+// The picture: the ground, everybody on it with their names, lines and deeds, and the map of the whole zone.
 
 import { Camera, listenToGestures } from "/camera.js";
 import { Crowd } from "/crowd.js";

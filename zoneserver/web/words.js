@@ -1,4 +1,4 @@
-// What the page says about a session that has ended, and about one that was refused.
+// Plain words for the end of a session, and for a session that was refused.
 
 const CODES = {
   CLIENT_LEFT: "You have left.",
