@@ -12,6 +12,9 @@ from helpers.node import WEB, node_program
 from helpers.typescript import FLAGS, compile_types, find_tsc
 
 from zoneserver import __version__
+from zoneserver.authoring.typescript import typescript_text
+from zoneserver.games.coinrush import Coinrush
+from zoneserver.zone.schema import schema_of
 
 PROGRAM = """\
 import { connect, Player, Refused, Zone, ZoneClosed } from "./zone.js";
@@ -19,7 +22,7 @@ import type { Update, Value } from "./zone.js";
 
 const zone: Zone = await connect(location.origin, { name: "ann", session: sessionStorage });
 const off: () => void = zone.on("tick", ({ tick, joined }) => console.log(tick.toFixed(), joined[0]?.name));
-zone.on("say", (player, text) => console.log(player.name, text));
+zone.on("say", (player, text) => console.log(player?.name, text));
 zone.on("*", (kind, player) => console.log(kind.length, player?.slot));
 zone.on("closed", ({ code, retry }) => console.log(code.length, !retry));
 zone.on("tick", (update: Update) => update.told.map(({ values }) => values.length));
@@ -40,6 +43,21 @@ zone.act("move", () => 1);
 zone.on("join", (player) => player.nose);
 off(), console.log(answer, x, y, count, used, named, worth, found);
 """
+# With the types that `zoneserver schema zoneserver.games.coinrush:Coinrush --lang ts` prints.
+TYPED_PROGRAM = """\
+import { connect } from "./zone.js";
+import type { CoinrushZone } from "./coinrush.js";
+
+const zone = (await connect("wss://play.example", { name: "ann" })) as unknown as CoinrushZone;
+const bag: string[] | null = await zone.done(zone.act("buy", "boots"));
+const off: () => void = zone.on("say", (player, text) => console.log(player?.stats.gold, text.length));
+zone.on("tick", ({ tick }) => console.log(tick, zone.board.leader, zone.now()));
+// @ts-expect-error: an argument is a number
+zone.act("run", "fast", 1);
+// @ts-expect-error: the game has no such action
+zone.act("fly");
+off(), console.log(bag);
+"""
 
 
 def test_types_are_those_of_the_module(tmp_path: Path) -> None:
@@ -52,8 +70,10 @@ def test_types_are_those_of_the_module(tmp_path: Path) -> None:
     assert (folder / "zone.d.ts").read_text() == (WEB / "zone.d.ts").read_text(), (
         f"zone.d.ts is not up to date: (cd {WEB} && npm run types)"
     )
+    (folder / "coinrush.d.ts").write_text(typescript_text(schema_of(Coinrush), ""))
     (folder / "program.ts").write_text(PROGRAM)
-    assert compile_types(program, "--noEmit", folder / "program.ts") == ""
+    (folder / "typed.ts").write_text(TYPED_PROGRAM)
+    assert compile_types(program, "--noEmit", folder / "program.ts", folder / "typed.ts") == ""
 
 
 def test_npm_packs_the_module_and_its_types(tmp_path: Path) -> None:

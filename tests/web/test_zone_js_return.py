@@ -40,23 +40,24 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
         """
         const [zone, first] = await join();
         const done = {}, note = (seq) => zone.done(seq).then(
-            (value) => (done[seq] = value === undefined ? "happened" : value), (error) => (done[seq] = error.code));
+            (value) => (done[seq] = [value === undefined ? "happened" : value, zone.tick]),
+            (error) => (done[seq] = [error.code, zone.tick]));
         for (const text of ["a", "b", "c"]) note(zone.act("say", text));
         await until(() => first.sent.length === 3);
         // Ahead of the frame in which all three happen, and which is lost with the connection.
-        first.tell(zonejs, 20, 101, 2, "TOO_LOUD", "");
+        first.tell(zonejs, 20, 102, 2, "TOO_LOUD", "");
         first.tell(zonejs, 23, 101, "whisper", ["psst"]);
         first.lose();
         const away = zone.state;
         for (const text of ["d", "e"]) note(zone.act("say", text));
         const second = await FakeSocket.next(2);
         second.welcome(zonejs, { tick: 101, token: 8, seq: 2 });
-        second.tell(zonejs, 20, 101, 2, "TOO_LOUD", "");
+        second.tell(zonejs, 20, 102, 2, "TOO_LOUD", "");
         second.tell(zonejs, 23, 101, "whisper", ["psst"]);
         second.tell(zonejs, 23, 101, "whisper", ["psst"]);
-        second.frame(zonejs, 101, { events: [[0, 1, "say", "a"]] });
+        second.frame(zonejs, 101);
         await until(() => second.sent.length === 3);
-        second.frame(zonejs, 102, { events: [[0, 3, "say", "c"], [0, 4, "say", "d"]] });
+        second.frame(zonejs, 102, { events: [[0, 1, "say", "a"], [0, 3, "say", "c"], [0, 4, "say", "d"]] });
         await until(() => Object.keys(done).length === 4);
         const state = [zone.state, zone.tick, zone.slot];
         zone.drop();
@@ -73,17 +74,18 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
     assert found["act"] == [2, 1, [["say", "a"], ["say", "b"], ["say", "c"]]]
     assert found["resume"] == [5, 2, "ann", [7] * 16, 1, 100, ["deflate", "resume"], ""]
     assert found["again"] == [2, 3, [["say", "c"], ["say", "d"], ["say", "e"]]]
-    assert found["done"] == {"1": "happened", "2": "TOO_LOUD", "3": "happened", "4": "happened", "5": "CLIENT_LEFT"}
+    outcomes = {"1": "happened", "2": "TOO_LOUD", "3": "happened", "4": "happened", "5": "CLIENT_LEFT"}
+    # The zone has the state at the end of the tick that told it.
+    assert found["done"] == {seq: [outcome, 102] for seq, outcome in outcomes.items()}
     say = [["say", "ann", text] for text in ("a", "c", "d")]
     assert found["told"] == [
         ["drop", "CONNECTION_LOST"],
         ["back", {"resumed": True, "missed": 0}],
-        say[0],
         # Each once, although the server has told the first two again.
         ["told", "whisper", ["psst"]],
         ["told", "whisper", ["psst"]],
         ["refused", "TOO_LOUD"],
-        *say[1:],
+        *say,
         ["drop", "CONNECTION_LOST"],
         ["closed", "CLIENT_LEFT"],
     ]

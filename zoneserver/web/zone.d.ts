@@ -547,10 +547,10 @@ export declare class Zone {
      * Calls back at each event of this name; returns a function that takes the callback off.
      * @template {string} K
      * @param {K} event
-     * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player, ...values: any[]) => void} callback
+     * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player | null, ...values: any[]) => void} callback
      * @returns {() => void}
      */
-    on<K extends string>(event: K, callback: K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player, ...values: any[]) => void): () => void;
+    on<K extends string>(event: K, callback: K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player | null, ...values: any[]) => void): () => void;
     /** Cuts the connection as a bad network would. The client comes back by itself. */
     drop(): void;
     /** Leaves the zone, once it has told what became of every action, and after two seconds at the latest. */

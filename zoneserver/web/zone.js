@@ -2106,7 +2106,7 @@ export class Zone {
    * Calls back at each event of this name; returns a function that takes the callback off.
    * @template {string} K
    * @param {K} event
-   * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player, ...values: any[]) => void} callback
+   * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player | null, ...values: any[]) => void} callback
    * @returns {() => void}
    */
   on(event, callback) {

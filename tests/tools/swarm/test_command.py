@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import csv
 import json
+import os
 import re
 import signal
 import stat
@@ -206,12 +207,17 @@ def test_show_config_prints_the_report_settings(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("ramp", ["500", "10"], ids=["while measuring", "while joining"])
 def test_interrupted_run_writes_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
     html, prefix, file = tmp_path / "run.html", tmp_path / "run", tmp_path / "run.json"
+    # The first line is printed when all bots have joined, or after a while of the ramp: here after half a second.
+    (tmp_path / "impatient.py").write_text(
+        "import sys\nfrom zonetools.swarm import __main__ as command\nfrom zonetools.swarm.report import live\n"
+        "live._LINE_SECONDS = 0.5\nif __name__ == '__main__':\n    sys.exit(command.main())\n"
+    )
+    family.environment["PYTHONPATH"] = os.pathsep.join((str(tmp_path), family.environment.get("PYTHONPATH", "")))
     swarm = family.start(
-        *("zonetools.swarm", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
+        *("impatient", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
         *("--csv", str(prefix), "--json", str(file)),
     )
     assert swarm.stderr is not None
-    # The first line is printed when all bots have joined, or after five seconds of the ramp.
     first_line = "actions: " if ramp == "500" else "joining: "
     while first_line not in swarm.stderr.readline():
         assert swarm.poll() is None
