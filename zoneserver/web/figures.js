@@ -27,7 +27,8 @@ export class Figures {
     byId("follow").hidden = !zone?.me || !stage.camera.isFree;
     if (!zone || document.hidden) return;
     const [now, { at, bytes }] = [performance.now(), this.rate];
-    if (now - at >= RATE_EVERY_MS) this.rate = { at: now, bytes: zone.bytesIn, perSecond: ((zone.bytesIn - bytes) * 1000) / (now - at) };
+    if (now - at >= RATE_EVERY_MS)
+      this.rate = { at: now, bytes: zone.bytesIn, perSecond: ((zone.bytesIn - bytes) * 1000) / (now - at) };
     const { perSecond } = this.rate;
     write("tick", grouped(zone.tick));
     write("rtt", zone.rtt === null ? "–" : `${zone.rtt < 10 ? zone.rtt.toFixed(1) : Math.round(zone.rtt)} ms`);
@@ -48,12 +49,16 @@ export class Figures {
   described() {
     const { zone, game, panels } = this.page;
     const [count, me] = [zone.players.length, zone.me];
-    const nearest = panels.near({ type: "player" }, 3).map(({ name, distance }) => `${name}, ${grouped(Math.round(distance))} away`);
+    const nearest = panels
+      .near({ type: "player" }, 3)
+      .map(({ name, distance }) => `${name}, ${grouped(Math.round(distance))} away`);
     return [
       `${game.name}: ${grouped(count)} ${count === 1 ? "player" : "players"}.`,
       me && `You are at ${grouped(me.x)}, ${grouped(me.y)}.`,
       nearest.length > 0 && `Nearest: ${nearest.join("; ")}.`,
-    ].filter(Boolean).join(" ");
+    ]
+      .filter(Boolean)
+      .join(" ");
   }
 
   /** More of them, by name. */

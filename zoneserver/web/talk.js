@@ -27,7 +27,9 @@ export function toast(text, mood = "") {
 /** A value of a frame, as JSON can show it: of a column its first values. */
 function plain(_name, value) {
   if (typeof value === "bigint") return String(value);
-  return ArrayBuffer.isView(value) ? [...value.subarray(0, 64), ...(value.length > 64 ? [`… ${value.length} in all`] : [])] : value;
+  return ArrayBuffer.isView(value)
+    ? [...value.subarray(0, 64), ...(value.length > 64 ? [`… ${value.length} in all`] : [])]
+    : value;
 }
 
 export class Talk {
@@ -83,7 +85,9 @@ export class Talk {
   frame(frame) {
     if (!this.page.panels.wantsFrames) return;
     const { op, bytes, message } = frame;
-    const details = Object.entries(message).map(([name, value]) => `${name}: ${JSON.stringify(value, plain)}`).join("\n");
+    const details = Object.entries(message)
+      .map(([name, value]) => `${name}: ${JSON.stringify(value, plain)}`)
+      .join("\n");
     const what = op === "TICK" ? ` · ${message.acted.slots.length} acted, ${message.events.length} events` : "";
     this.page.panels.note(op, `${grouped(bytes)} bytes${what}`, { isFrame: true, details });
   }
@@ -93,13 +97,21 @@ export class Talk {
     if (!this.waiting.length) return;
     const { stage } = this.page;
     const { camera } = stage;
-    const rank = ({ slot, isMine, isTold }) => (isMine || isTold ? -1 : (stage.crowd.x[slot] - camera.x) ** 2 + (stage.crowd.y[slot] - camera.y) ** 2);
+    const rank = ({ slot, isMine, isTold }) =>
+      isMine || isTold ? -1 : (stage.crowd.x[slot] - camera.x) ** 2 + (stage.crowd.y[slot] - camera.y) ** 2;
     const lines = this.waiting.sort((one, other) => rank(one) - rank(other));
     this.waiting = [];
     const shown = lines.filter((line, index) => index < FEED_AT_ONCE || line.isMine || line.isTold);
     const list = byId("feed");
     for (const { name, text, isMine, isTold } of shown.reverse())
-      list.append(make("li", { class: isMine ? "mine" : isTold ? "told" : null }, make("b", { class: isTold ? null : `c${hashed(name) % 8}` }, name), ` ${text}`));
+      list.append(
+        make(
+          "li",
+          { class: isMine ? "mine" : isTold ? "told" : null },
+          make("b", { class: isTold ? null : `c${hashed(name) % 8}` }, name),
+          ` ${text}`,
+        ),
+      );
     while (list.children.length > FEED_MAX) list.firstChild.remove();
     const now = performance.now();
     const spoken = shown.find(({ isTold }) => isTold) ?? shown.find(({ isMine }) => !isMine);
