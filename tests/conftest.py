@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,11 +17,16 @@ from helpers.processes import Family
 from helpers.processes import until as wait_until
 from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
+from hypothesis import HealthCheck, settings
 
 from zoneserver.config import Config
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 try:
     import uvloop
@@ -122,3 +128,9 @@ def family() -> Iterator[Family]:
         wait_until(lambda: not started.members())
     finally:
         started.close()
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the thousands of tests out of the sight of the garbage collector, which some tests call."""
+    gc.collect()
+    gc.freeze()

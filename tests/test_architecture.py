@@ -1,6 +1,7 @@
 """Imports run downward: the rooms of the house as they are meant to stand, checked from the syntax tree."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def modules(package: str) -> dict[str, Path]:
 MODULES = {name: path for package in PACKAGES for name, path in modules(package).items()}
 
 
-def imports(name: str) -> set[str]:
+@functools.cache
+def imports(name: str) -> frozenset[str]:
     """Every module that a module imports, by its full name."""
     names = set()
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
@@ -60,7 +62,7 @@ def imports(name: str) -> set[str]:
             assert node.module
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= {each if each in MODULES else node.module for each in inner}
-    return names
+    return frozenset(names)
 
 
 def room(module: str) -> str:

@@ -21,7 +21,7 @@ from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import admin_page
+from zoneserver.http.pages import admin_page, page_url
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -230,7 +230,7 @@ class ZoneServer:
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
         # A public port is reached under any name, and protected by its token.
         is_local = is_loopback(self.config.stats_host)
-        access, page = Access(is_loopback=True) if is_local else None, admin_page(is_loopback=is_local)
+        access, page = Access(is_local=True) if is_local else None, admin_page(is_loopback=is_local)
         self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
         self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 
@@ -363,6 +363,7 @@ class ZoneServer:
             schema=STATS_SCHEMA,
             game=zone.info.name,
             ctl=self.control_path,
+            page=page_url(self.config, self.port),
             loop=type(self.loop).__module__.partition(".")[0],
             uptime_s=round(time.monotonic() - self._started, 3),
             players_max=self.players_max,

@@ -183,7 +183,7 @@ async def test_session_of_a_closed_socket_is_listed(open_gateway: OpenGateway) -
 
 
 def test_session_list_reads_a_newer_server_and_rejects_other_documents() -> None:
-    session = SessionStats("ann", 0, "127.0.0.1:1", "playing", "FINE", 1.0, 0, 0, None, 10, 1, 0, {}, "")
+    session = SessionStats("ann", 0, "127.0.0.1:1", "tcp", "playing", "FINE", 1.0, 0, 0, None, 10, 1, 0, {}, "")
     given = SessionList("zone-sessions/1", 7, 1, "queued", 1, [session], [])
     document = given.to_json()
     document["sessions"][0]["news"] = document["news"] = 1

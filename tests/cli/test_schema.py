@@ -24,6 +24,32 @@ def test_schema_is_printed_as_json() -> None:
     assert json.loads(done.stdout) == schema_of(Arsenal)
 
 
+def test_check_says_whether_a_file_is_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for language, file in (("json", "tag.json"), ("ts", "tag.d.ts"), ("csharp", "TagGame.cs")):
+        command = ["schema", "zoneserver.games.tag:Tag", "--lang", language]
+        assert cli.main(command) == 0
+        text = capsys.readouterr().out
+        # Some systems end lines otherwise.
+        Path(file).write_text(text, newline="\r\n")
+        assert cli.main([*command, "--check", file]) == 0
+        Path(file).write_text(text.replace("tags", "touches"))
+        assert cli.main([*command, "--check", file]) == 1
+        captured = capsys.readouterr()
+        again = f"zoneserver {' '.join(command)} > {file}"
+        assert (captured.out, captured.err) == ("", f"zoneserver: {file} is stale: {again}\n")
+        assert language == "json" or f"//     {again}\n" in text
+
+
+def test_file_that_cannot_be_checked_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema", "zoneserver.games.tag:Tag", "--check", str(tmp_path / "none.json")]) == 3
+    assert "none.json: No such file" in capsys.readouterr().err
+    (tmp_path / "other").write_bytes(b"\xff\x00")
+    assert cli.main(["schema", "zoneserver.games.tag:Tag", "--check", str(tmp_path / "other")]) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -41,7 +41,7 @@ ROW = "   0: 0100007F:9C40 0100007F:1E62 {state} 00000000:00000000 00:00000000 0
 
 @pytest.mark.parametrize(("state", "inode", "uid"), [("01", 7, 1000), ("01", 0, None), ("06", 0, None)])
 def test_only_an_open_end_counts(state: str, inode: int, uid: int | None) -> None:
-    table = ["  sl  local_address rem_address   st ...\n", ROW.format(state=state, inode=inode)]
+    table = ("  sl  local_address rem_address   st ...\n" + 2 * ROW.format(state=state, inode=inode)).encode()
     if sys.byteorder == "little":
         assert find_user(table, ("127.0.0.1", 40_000), ("127.0.0.1", 7_778)) == uid
         # The end of the server itself is no peer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import dis
+import functools
 import inspect
 import json
 import os
@@ -214,16 +215,27 @@ def accepted(parser: argparse.ArgumentParser, arguments: list[str]) -> bool:
         return not end.code
 
 
-@pytest.mark.parametrize("words", shell_commands())
-def test_shell_command_exists_and_takes_its_flags(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Where it finds the files that the pages show, and the report that an earlier run has left.
-    monkeypatch.chdir(tmp_path)
+@functools.cache
+def parser_of(program: str) -> argparse.ArgumentParser:
+    return PARSERS[program]()
+
+
+@pytest.fixture(scope="module")
+def shown_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the pages show, and the report that an earlier run has left."""
+    folder = tmp_path_factory.mktemp("shown")
     for block in BLOCKS:
         if block.file:
-            (tmp_path / block.file).write_text(block.text)
-    (tmp_path / "run.json").write_text(json.dumps({"schema": "zone-swarm/2"}))
+            (folder / block.file).write_text(block.text)
+    (folder / "run.json").write_text(json.dumps({"schema": "zone-swarm/2"}))
+    return folder
+
+
+@pytest.mark.parametrize("words", shell_commands())
+def test_shell_command_exists_and_takes_its_flags(
+    words: list[str], shown_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shown_files)
     while re.match(r"\w+=", words[0]):
         words = words[1:]
     program, *arguments = words
@@ -240,9 +252,9 @@ def test_shell_command_exists_and_takes_its_flags(
         assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
         assert all(f"$({name})" in makefile for name in variables)
     elif program in {"python", "python3"}:
-        assert (tmp_path / arguments[0]).exists()
+        assert (shown_files / arguments[0]).exists()
     elif program in PARSERS:
-        assert accepted(PARSERS[program](), arguments)
+        assert accepted(parser_of(program), arguments)
     else:
         assert FOREIGN.fullmatch(program), f"no command is called {program}"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,10 +157,12 @@ def test_commands_import_no_module_of_the_folder_in_place_of_pythons_own(folder:
     for name in ("json", "random", "logging", "typing"):
         (folder / f"{name}.py").write_text("raise RuntimeError('a module of the author was imported')\n")
     bots = ("--spawn-server", "mygame:Mygame", "--bot", "mybots:Bot", "--bots", "5", "--time", "1s", "--no-progress")
-    done = run(folder, command("zone-swarm", *bots))
-    assert done.returncode == 0, done
     ports = ("--port", "0", "--stats-port", "0")
-    done = run(folder, command("zoneserver", "run", "mygame:Mygame", *ports, "--dashboard", "--duration", "2s"))
-    assert (done.returncode, "a module of the author" in done.stderr) == (0, False), done
-    done = run(folder, command("zoneserver", "check", "mygame:Mygame"))
-    assert done.returncode == 0, done
+    commands = (
+        command("zone-swarm", *bots),
+        command("zoneserver", "run", "mygame:Mygame", *ports, "--dashboard", "--duration", "2s"),
+        command("zoneserver", "check", "mygame:Mygame"),
+    )
+    with ThreadPoolExecutor() as pool:
+        for done in pool.map(lambda each: run(folder, each), commands):
+            assert (done.returncode, "a module of the author" in done.stderr) == (0, False), done

@@ -50,7 +50,7 @@ Configuration = Callable[[str], str]
 @pytest.fixture
 async def server(open_server: OpenServer) -> ZoneServer:
     limits = Limits(address_connections_max=1)
-    return await open_server(Plaza, hz=50, forwarded_from=("127.0.0.1",), origins=(f"https://{NAME}",), limits=limits)
+    return await open_server(Plaza, hz=50, forwarded_from=("127.0.0.1",), origin=(f"https://{NAME}",), limits=limits)
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def _session_stats(player: Player, gateway: Gateway, now: float) -> SessionStats
         name=player.name,
         slot=player.slot,
         address=session.address,
+        via=session.framing.name,
         state=_state(player, gateway),
         standing=player.guard.level.name,
         connected_s=round(now - gateway.opened_at(session), 1),
@@ -86,8 +87,9 @@ def _state(player: Player, gateway: Gateway) -> str:
 
 def _searched(player: Player, gateway: Gateway) -> str:
     """The text in which a filter looks."""
-    standing = player.guard.level.name
-    return f"{player.name}\n{player.session.address}\n{_state(player, gateway)}\n{standing}".casefold()
+    session, standing = player.session, player.guard.level.name
+    texts = player.name, session.address, session.framing.name, _state(player, gateway), standing
+    return "\n".join(texts).casefold()
 
 
 def _why_behind(player: Player, gateway: Gateway, now: float) -> str:

@@ -42,6 +42,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     pid: int = info("The number of the process.")
     game: str = info("The name of the game.")
     ctl: str = info("The path of the socket that takes commands; empty without one.")
+    page: str = info("Where browsers find the page of the game; empty without one.")
     loop: str = info("The event loop: asyncio or uvloop.")
     time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
     uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
@@ -53,6 +54,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     connections: int = gauge(
         "Open connections, including those without a player and those that are closing.", "zone_connections"
     )
+    web_sessions: int = gauge("Players and watchers who came by WebSocket.", "zone_web_sessions")
     handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking")
     behind: int = gauge(
         "Players who skip frames, because a send is in flight or their byte budget is spent.",
@@ -145,6 +147,8 @@ class SessionStats:
     slot: int | None
     """None until the zone has let the player in."""
     address: str
+    via: str
+    """How the client is connected: `tcp` or `web`, a WebSocket."""
     state: str
     """`joining`; `playing`; `behind` while a send is in flight; `resting` while its byte budget recovers."""
     standing: str

@@ -16,6 +16,7 @@ from zoneserver.http.pages import page_url
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
 from zoneserver.support.format import format_address, format_clock
+from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import fields, print_error
 from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
@@ -94,11 +95,9 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     if page := page_url(config, server.port):
         lines.append(f"page       {page}")
     if server.stats_port is not None:
-        first, *others = PATHS
-        address = format_address(config.stats_host, server.stats_port)
-        lines.append(
-            f"statistics http://{address}{first}, {', '.join(others)}{' by token' if config.stats_token else ''}"
-        )
+        address = f"http://{format_address(config.stats_host, server.stats_port)}"
+        page = "/ in a browser, and " if is_loopback(config.stats_host) else ""
+        lines.append(f"statistics {address}{page}{', '.join(PATHS)}{' by token' if config.stats_token else ''}")
     if server.players_max < config.max_players:
         few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         lines.append(few)

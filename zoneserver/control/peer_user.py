@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["find_user", "user_of_peer"]
@@ -19,8 +18,8 @@ def user_of_peer(peer: tuple[Any, ...], own: tuple[Any, ...]) -> int | None:
     """
     for path in _TABLES:
         try:
-            with open(path, encoding="ascii") as table:
-                uid = find_user(table, peer, own)
+            with open(path, "rb") as table:
+                uid = find_user(table.read(), peer, own)
         except OSError:
             continue
         if uid is not None:
@@ -28,19 +27,19 @@ def user_of_peer(peer: tuple[Any, ...], own: tuple[Any, ...]) -> int | None:
     return None
 
 
-def find_user(table: Iterable[str], peer: tuple[Any, ...], own: tuple[Any, ...]) -> int | None:
+def find_user(table: bytes, peer: tuple[Any, ...], own: tuple[Any, ...]) -> int | None:
     """The user id in the row of a table of Linux that is the peer's end of a connection; None if there is none.
 
     Only an open end counts: the kernel says that an end which its process has closed belongs to root.
     """
-    wanted = {f" {local} {remote} 01 " for local, remote in zip(_shown(peer), _shown(own), strict=True)}
-    for row in table:
-        if any(ends in row for ends in wanted):
-            # Columns: number, local address, remote address, state (01 is ESTABLISHED), queues, timer, retransmits,
-            # uid, timeout, inode, ...
-            columns = row.split()
-            if columns[9] != "0":
-                return int(columns[7])
+    for local, remote in zip(_shown(peer), _shown(own), strict=True):
+        # 01 is the state ESTABLISHED.
+        start = table.find(f" {local} {remote} 01 ".encode())
+        if start >= 0:
+            # Columns: local address, remote address, state, queues, timer, retransmits, uid, timeout, inode, ...
+            columns = table[start : start + 256].split(b"\n")[0].split()
+            if columns[8] != b"0":
+                return int(columns[6])
     return None
 
 

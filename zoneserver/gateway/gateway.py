@@ -147,7 +147,6 @@ class Gateway:
         self._connections.add(session)
         self._empty.clear()
         if self._is_stopping:
-            # The connection was accepted while the listener closed.
             self.pending.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
         else:
@@ -199,7 +198,6 @@ class Gateway:
         self.broadcaster.drained(session, self._now)
 
     def session_ended(self, session: Session) -> None:
-        assert session.reason is not None
         code, text = str(session.reason), session.reason_text
         self.counters.closes[code] += 1
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO

@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 # At most so many rejected connections are told why at once. Connections beyond this are dropped without a goodbye.
 _REJECTED_MAX = 64
-# At most so many connections that are to be rejected may send their first bytes before, and for so long.
+# How long the first bytes of a connection may be on their way. At most so many connections that are to be rejected are
+# given this time.
 _DOUBTFUL_MAX, _DOUBT_SECONDS = 256, 0.5
 _NO_DOUBT = (0.0, None)
 # How many control frames and fragments a connection may send before its HELLO is complete.
@@ -53,10 +54,10 @@ class PendingConnections:
         self.address_limits = AddressLimits(config.limits, config.ban_seconds, exempt_from(self._trusted))
         self._config = config
         # The caller's clock may be a tick behind. With this margin no connection gets less than the whole time.
-        self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
+        self._margin_seconds = 1 / config.hz
         self._counters = counters
         self._connections_max = connections_max
-        # The deadline of each session that has not said HELLO, the earliest first.
+        # When each session that has not said HELLO began to wait for it, the oldest first.
         self._handshaking: dict[Session, float] = {}
         # The tick by which the zone must have let each joining player in, the earliest first. It counts ticks, since
         # time dilates under load. A crowd that fills the zone may join at once, and comes in bit by bit.
@@ -118,10 +119,9 @@ class PendingConnections:
 
     def _is_silent(self, session: Session, now: float) -> bool:
         """Whether a handshaking connection may have to make room."""
-        # A connection within its TLS handshake belongs to the listener. The first bytes of one that was accepted within
-        # this tick may be on their way.
-        deadline = self._handshaking.get(session)
-        return deadline is not None and not (session.is_undecided and deadline >= now + self._patience_seconds)
+        # A connection within its TLS handshake belongs to the listener. The first bytes of a new one may be on the way.
+        since = self._handshaking.get(session)
+        return since is not None and since + (_DOUBT_SECONDS if session.is_undecided else 0.0) <= now
 
     def enter(self, session: Session, connections: int, now: float) -> None:
         """Gives a new connection its deadline, or rejects it. `connections` counts it too."""
@@ -132,7 +132,7 @@ class PendingConnections:
         if objection is not None:
             self._reject(session, *objection)
             return
-        self._handshaking[session] = now + self._patience_seconds
+        self._handshaking[session] = now
         if connections > self._connections_max:
             self._make_room(session)
 
@@ -217,11 +217,9 @@ class PendingConnections:
             if last >= self._ticks:
                 break
             session.end(CloseReason.INTERNAL_ERROR, "the zone did not answer the request to join")
-        while self._handshaking:
-            session, deadline = next(iter(self._handshaking.items()))
-            if deadline > now:
-                break
-            session.end(CloseReason.HANDSHAKE_TIMEOUT)
+        for session, since in tuple(self._handshaking.items()):
+            if since + session.handshake_seconds + self._margin_seconds <= now:
+                session.end(CloseReason.HANDSHAKE_TIMEOUT)
 
     def address_budgets(self, session: Session) -> AddressBudgets | None:
         """The budgets of the session's address; None when the address is exempt."""

@@ -124,6 +124,8 @@ class HttpConnection(asyncio.Protocol):
             self._obeying = self._loop.create_task(self._obey(order, asked))
             return
         status, content = self._documents.answer(asked)
+        if content.compressed is not None and b"gzip" in headers.get(b"accept-encoding", b""):
+            content = content.compressed
         if content.etag and status is HTTPStatus.OK and headers.get(b"if-none-match") == content.etag.encode():
             status = HTTPStatus.NOT_MODIFIED
         self._answer((status, content), with_body=request.method != b"HEAD", is_last=self._is_shared)
@@ -199,7 +201,10 @@ def encode_answer(http: h11.Connection, answer: Answer, *, with_body: bool = Tru
         with_body = False
     else:
         headers.append(("Content-Length", str(len(content.body))))
+    if content.encoding:
+        headers.append(("Content-Encoding", content.encoding))
     if content.etag:
+        headers.append(("Vary", "Accept-Encoding"))
         headers += [("ETag", content.etag), ("Cache-Control", "no-cache")]
     else:
         headers.append(("Cache-Control", "no-store"))

@@ -25,6 +25,10 @@ class Content:
     body: bytes
     etag: str = ""
     """A browser that has the body with this tag already gets no second copy; empty for a body that is always new."""
+    encoding: str = ""
+    """How the body is compressed; empty if it is not."""
+    compressed: Content | None = None
+    """The same body for a browser that takes it compressed."""
 
 
 Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Content]]
@@ -35,7 +39,7 @@ Answer = tuple[HTTPStatus, Content]
 Order = Callable[["Request", asyncio.BaseTransport], Awaitable[Answer]]
 """Does what a POST asks for. The transport is that of the connection by which the request came."""
 
-_LOOPBACK = Access(is_loopback=True)
+_LOOPBACK = Access(is_local=True)
 # The most different targets whose newest documents are kept.
 _KEPT_MAX = 16
 # After each request the port rests for this many times the CPU time that the request took, so that all connections

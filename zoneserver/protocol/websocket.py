@@ -242,6 +242,7 @@ class WebSocketReader:
 class _Server:
     """The framing of a server's connections."""
 
+    name = "web"
     overhead_bytes = 6
     wrap = staticmethod(frame)
     reader = WebSocketReader
@@ -250,6 +251,7 @@ class _Server:
 class _Client:
     """The framing of a client's connection."""
 
+    name = "web"
     overhead_bytes = 6
     wrap = staticmethod(masked_frame)
 

@@ -4,7 +4,7 @@ import { connect } from "/zone.js";
 import { Walker } from "/game.js";
 
 const BOTS_MAX = 40;
-const APART_MS = 90;
+const APART_MS = 70;
 const NAME_CHARACTERS = 24;
 const REST = 0.015;
 

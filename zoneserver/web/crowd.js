@@ -6,6 +6,7 @@ const NEAR_MAX = 200;
 const LABELS_MAX = 90;
 const GATHER_EVERY_MS = 50;
 const NEAR_EVERY_MS = 200;
+const AHEAD_TICKS_MAX = 3;
 const GOLDEN_ANGLE = 2.399963;
 
 export class Crowd {
@@ -27,7 +28,8 @@ export class Crowd {
   take(zone, game, camera, { now, hasPicture, target }) {
     const size = zone.columns.x.length;
     if (this.x.length !== size) [this.x, this.y, this.large] = [new Float64Array(size), new Float64Array(size), new Uint8Array(size)];
-    zone.positions(zone.now(), this.x, this.y);
+    // In a zone that stands still, as a replay may, nobody walks on for long.
+    zone.positions(Math.min(zone.now(), zone.tick + AHEAD_TICKS_MAX), this.x, this.y);
     if (this.isStale && now - this.gatheredAt > GATHER_EVERY_MS) {
       this.gatheredAt = now;
       this.gather(zone, game, hasPicture);
@@ -54,19 +56,17 @@ export class Crowd {
     this.isStale = false;
     for (const slots of this.people) slots.length = 0;
     let isTogether = !game.walk && !hasPicture;
-    let first = -1;
     for (const { slot, name } of zone.players) {
       this.people[colourOf(name)].push(slot);
-      if (first < 0) first = slot;
-      isTogether &&= zone.columns.x[slot] === zone.columns.x[first] && zone.columns.y[slot] === zone.columns.y[first];
+      isTogether &&= !zone.columns.x[slot] && !zone.columns.y[slot];
     }
     const kinds = Object.keys(game.schema.kinds ?? {});
     this.things = kinds.map(() => []);
     for (const { slot, kind } of zone.things) this.things[kinds.indexOf(kind)]?.push(slot);
-    this.isSpread = isTogether && first >= 0;
+    this.isSpread = isTogether;
   }
 
-  /** In a game without places everybody stands in one: the picture spreads them around its middle. */
+  /** In a game without places everybody stands at 0, 0: the picture spreads them around its middle. */
   spread({ width, height }) {
     const slots = this.people.flat().sort((one, other) => one - other);
     const unit = (Math.min(width, height) * 0.42) / Math.sqrt(Math.max(12, slots.length));

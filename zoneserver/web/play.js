@@ -3,6 +3,7 @@
 import { connect } from "/zone.js";
 import { Bots } from "/bots.js";
 import { Game, Walker, grouped } from "/game.js";
+import { Figures } from "/figures.js";
 import { listenToKeys } from "/keys.js";
 import { Panels, byId, write } from "/panels.js";
 import { Stage } from "/stage.js";
@@ -10,24 +11,32 @@ import { Talk, announce, toast } from "/talk.js";
 import { ended } from "/words.js";
 
 const NAME_KEY = "zone.name";
+/** What the browser remembers of this tab and of this person: nothing where that is forbidden. */
+const [ofTab, ofPerson] = ["sessionStorage", "localStorage"].map((kind) => {
+  try {
+    return window[kind];
+  } catch {
+    return null;
+  }
+});
 const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
-const SHOWN_EVERY_MS = 250;
 
 /** What the other modules need of the page. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
-const page = { zone: null, game: null, stage: null, panels: null, walker: null, act, choose, facts, layOut, walkTo };
+const page = { zone: null, game: null, stage: null, panels: null, walker: null, bots: null, act, choose, layOut, walkTo };
 globalThis.page = page;
 
 const { body } = document;
 const asked = new URLSearchParams(location.search);
-const bots = new Bots();
+const bots = (page.bots = new Bots());
 let attempts = 0;
 let isCounted = false;
-let dilation = 1;
-let bytes = { at: performance.now(), in: 0, perSecond: 0 };
+// How many state hashes had been compared when the last one was wrong.
+let wrongAt = 0;
 
 page.stage = new Stage(byId("stage"), byId("map"), { onTap: tapped });
 page.panels = new Panels(page);
 const talk = new Talk(page);
+const figures = new Figures(page);
 
 // --- Joining, watching, leaving ---
 
@@ -44,7 +53,7 @@ async function enter({ name = "", ticket = "", watch = false, isPreview = false 
   byId("join").classList.toggle("busy", !isPreview);
   let next;
   try {
-    next = await connect(location.origin, { name, watch, ticket, session: watch ? undefined : sessionStorage });
+    next = await connect(location.origin, { name, watch, ticket, session: watch ? null : ofTab });
   } catch (error) {
     if (attempt === attempts) refused(error, { name, isPreview });
     return;
@@ -60,8 +69,8 @@ async function enter({ name = "", ticket = "", watch = false, isPreview = false 
   last?.close();
   if (isPreview) return;
   if (!watch) {
-    localStorage.setItem(NAME_KEY, name);
-    sessionStorage.setItem(NAME_KEY, name);
+    ofPerson?.setItem(NAME_KEY, name);
+    ofTab?.setItem(NAME_KEY, name);
   }
   announce(watch ? `You are watching ${page.game.name}.` : `You are in ${page.game.name} as ${name}. Press question mark for help.`);
 }
@@ -76,11 +85,13 @@ function adopt(zone, { isPreview }) {
   body.dataset.role = isPreview ? "" : isPlayer ? "player" : "watcher";
   body.dataset.hash = "";
   isCounted = false;
-  bytes = { at: performance.now(), in: zone.bytesIn, perSecond: 0 };
+  wrongAt = 0;
+  figures.begin();
   byId("door").hidden = !isPreview;
   byId("say").hidden = !isPlayer || !game.talk;
   byId("watching").hidden = isPlayer || isPreview;
   byId("take-part").hidden = game.isReplay;
+  write("watching-text", game.isReplay ? "You are watching a replay." : "You are watching.");
   layOut();
   stage.picture = game.picture(zone.board);
   stage.show(zone, game, isPlayer);
@@ -88,7 +99,8 @@ function adopt(zone, { isPreview }) {
   if (!isPreview) show("playing");
   listen(zone, isPreview);
   ticked({});
-  document.activeElement?.blur();
+  page.panels.update();
+  if (!isPreview) document.activeElement?.blur();
 }
 
 function listen(zone, isPreview) {
@@ -102,7 +114,11 @@ function listen(zone, isPreview) {
   on("told", (kind, values) => talk.told(kind, values));
   on("refused", (refusal) => talk.refused(refusal));
   on("frame", (frame) => talk.frame(frame));
-  on("diverged", () => { body.dataset.hash = "wrong"; });
+  on("diverged", ({ tick }) => {
+    body.dataset.hash = "wrong";
+    wrongAt = zone.hashesChecked;
+    page.panels.note("out of step", `this copy of the zone is wrong in tick ${tick}: it is fetched anew`, { mood: "bad" });
+  });
   if (isPreview) return;
   let slot = zone.me?.slot;
   on("drop", () => {
@@ -125,7 +141,7 @@ function listen(zone, isPreview) {
 
 /** A connection was refused: the dialog says why. */
 function refused(error, { name, isPreview }) {
-  sessionStorage.removeItem(NAME_KEY);
+  ofTab?.removeItem(NAME_KEY);
   if (error.code === "BAD_TICKET") byId("ticket-field").hidden = false;
   if (isPreview) {
     openDoor({ text: error.code === "BAD_TICKET" ? "Join to see who is here." : ended(error) });
@@ -137,8 +153,9 @@ function refused(error, { name, isPreview }) {
 
 /** The session has ended, by whatever side. */
 function closed(reason) {
-  sessionStorage.removeItem(NAME_KEY);
+  ofTab?.removeItem(NAME_KEY);
   bots.close();
+  showMore();
   show("closed");
   page.panels.note("closed", `${reason.code}: ${reason.text}`, { mood: "bad" });
   const isOwn = reason.code === "CLIENT_LEFT";
@@ -159,7 +176,7 @@ function openDoor({ title = "Join", text = invitation(), error = "", name = "" }
   write("door-text", text);
   write("door-error", error);
   const field = byId("name");
-  field.value = name || field.value || localStorage.getItem(NAME_KEY) || "";
+  field.value = name || field.value || ofPerson?.getItem(NAME_KEY) || "";
   field.focus({ preventScroll: true });
   field.select();
   layOut();
@@ -190,8 +207,12 @@ byId("more").addEventListener("click", async () => {
     button.disabled = false;
     announce(`${bots.all.size} more of you are here.`);
   }
-  write("more", bots.isFull ? `Send ${bots.all.size} of me home` : "Ten more of me");
+  showMore();
 });
+
+function showMore() {
+  write("more", bots.isFull ? `Send ${bots.all.size} of me home` : "Ten more of me");
+}
 
 // --- Walking, choosing, acting ---
 
@@ -235,7 +256,7 @@ function choose(slot) {
 
 function ticked(update) {
   const { zone, stage, game } = page;
-  dilation = update.dilation ?? 1;
+  figures.dilation = update.dilation ?? 1;
   page.walker?.tick();
   if (page.walker) stage.goal = page.walker.goal;
   if (update.joined?.length || update.left?.length || update.missed) {
@@ -251,40 +272,9 @@ function ticked(update) {
     write("count-what", count === 1 ? "player here" : "players here");
   }
   body.dataset.tick = zone.tick;
-  if (zone.hashesChecked && body.dataset.hash !== "ok") body.dataset.hash = "ok";
+  if (zone.hashesChecked > wrongAt && body.dataset.hash !== "ok") body.dataset.hash = "ok";
   if (stage.picture) stage.picture = game.picture(zone.board);
   if (stage.target !== null && !zone.columns.present[stage.target]) choose(null);
-}
-
-function figures() {
-  const { zone, stage, panels } = page;
-  byId("follow").hidden = !zone?.me || !stage.camera.isFree;
-  if (!zone || document.hidden) return;
-  const now = performance.now();
-  if (now - bytes.at >= 1000) bytes = { at: now, in: zone.bytesIn, perSecond: ((zone.bytesIn - bytes.in) * 1000) / (now - bytes.at) };
-  write("tick", grouped(zone.tick));
-  write("rtt", zone.rtt ? `${zone.rtt < 10 ? zone.rtt.toFixed(1) : Math.round(zone.rtt)} ms` : "–");
-  write("dilation", `${Math.round(dilation * 100)} %`);
-  write("bytes", bytes.perSecond ? `${(bytes.perSecond / 1000).toFixed(1)} kB/s` : "–");
-  write("fps", stage.fps ? `${Math.round(stage.fps)}/s` : "–");
-  const step = zone.state === "playing" ? body.dataset.hash : "";
-  byId("step").dataset.step = step;
-  if (step) write("step-text", step === "ok" ? "in step with the server" : "out of step");
-  panels.update();
-}
-
-/** More figures of the connection, for the panel. */
-function facts() {
-  const { zone, stage } = page;
-  return [
-    ["state hashes compared", grouped(zone.hashesChecked)],
-    ["ticks a second", zone.hz],
-    ["size", `${grouped(zone.width)} × ${grouped(zone.height)}`],
-    ["received", `${(zone.bytesIn / 1e6).toFixed(2)} MB`],
-    ["sent", `${(zone.bytesOut / 1e3).toFixed(1)} kB`],
-    ["own work per picture", `${stage.ms.toFixed(1)} ms`],
-    ["more of me", bots.all.size],
-  ];
 }
 
 /** Tells the picture which part of the screen no panel covers. */
@@ -296,7 +286,12 @@ function layOut() {
   const isHidden = body.dataset.role === "";
   const low = Math.min(form ? form.getBoundingClientRect().top : innerHeight, isWide || isHidden ? innerHeight : edge("panel").top);
   const hasPanel = isWide && page.panels.isOpen && !isHidden;
-  page.stage.resize({ top: edge("top").bottom, bottom: Math.max(0, innerHeight - low), right: hasPanel ? innerWidth - edge("panel").left : 0 });
+  page.stage.resize({
+    top: edge(isWide || isHidden ? "top" : "map").bottom,
+    left: isWide && !isHidden ? edge("map").right : 0,
+    bottom: Math.max(0, innerHeight - low),
+    right: hasPanel ? innerWidth - edge("panel").left : 0,
+  });
 }
 
 listenToKeys(page, { talk, choose });
@@ -304,7 +299,6 @@ byId("follow").addEventListener("click", () => { page.stage.camera.isFree = fals
 byId("help-open").addEventListener("click", () => byId("help").showModal());
 byId("help-close").addEventListener("click", () => byId("help").close());
 addEventListener("resize", layOut);
-setInterval(figures, SHOWN_EVERY_MS);
 
 // --- The beginning ---
 
@@ -317,7 +311,7 @@ async function begin() {
   write("game", page.game.name || "zone");
   document.title = page.game.name || "Zone";
   page.panels.makeForms();
-  const wanted = asked.get("name") ?? sessionStorage.getItem(NAME_KEY);
+  const wanted = asked.get("name") ?? ofTab?.getItem(NAME_KEY);
   if (page.game.isReplay || asked.has("watch")) await enter({ watch: true });
   else if (wanted) await enter({ name: wanted });
   else {

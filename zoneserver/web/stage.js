@@ -172,13 +172,14 @@ export class Stage {
     const { context, camera, sprites, crowd: { x, y, large, people, things } } = this;
     const { present } = this.zone.columns;
     const [kx, ky] = [camera.middleX - camera.x * camera.scale, camera.middleY - camera.y * camera.scale];
-    const size = Math.max(2.5, Math.min(5, 3 + camera.scale * 4));
+    const size = Math.round(Math.max(2.5, Math.min(5, 3 + camera.scale * 4)));
     const paint = (slots, colour, side) => {
       context.fillStyle = colour;
       for (const slot of slots) {
         const [sx, sy] = [x[slot] * camera.scale + kx, y[slot] * camera.scale + ky];
         if (sx > -8 && sy > -8 && sx < camera.width && sy < camera.height && present[slot] && !large[slot])
-          context.fillRect(sx - side / 2, sy - side / 2, side, side);
+          // Whole pixels need no smoothing of edges, which costs more than all the rest.
+          context.fillRect((sx - side / 2 + 0.5) | 0, (sy - side / 2 + 0.5) | 0, side, side);
       }
     };
     if (!this.picture) people.forEach((slots, colour) => paint(slots, sprites.crowd[colour], size));

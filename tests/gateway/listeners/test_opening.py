@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
+from zoneserver.admin.session_list import list_sessions
 from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import CloseReason
@@ -102,6 +103,9 @@ async def test_players_by_tcp_and_by_web_see_one_zone(open_server: OpenServer, c
         assert "permessage-deflate" not in str(web.response.headers)
         assert isinstance(await read(web), Welcome)
         assert isinstance(await read(web), Snapshot)
+        listed = list_sessions(server.gateway, 0.0, "age", 5)
+        assert {session.name: session.via for session in listed.sessions} == {"ann": "web", "bob": "tcp"}
+        assert server.stats().web_sessions == 1
         await web.send(Act(1, (("say", "hello"),)).encode())
         tick = await heard(web, "hello")
         while (same := await client.read_until(Tick)).tick != tick.tick:
@@ -378,7 +382,7 @@ class RecordingSession:
         self.reason: CloseReason | None = None
         self.payloads: list[bytes] = []
         self.replied = b""
-        self._reader: Any = Opening(self, Access(is_loopback=True), None)  # type: ignore[arg-type]
+        self._reader: Any = Opening(self, Access(is_local=True), None)  # type: ignore[arg-type]
 
     def identify(self) -> bool:
         return True

@@ -11,6 +11,7 @@ import pytest
 from helpers.loops import one_loop
 from helpers.servers import OpenServer
 from helpers.stub_server import HonestServer
+from zonetools.swarm import __main__ as command
 from zonetools.swarm import processes
 from zonetools.swarm.conductor import Conductor, WorkerError
 from zonetools.swarm.plan import Plan
@@ -37,7 +38,7 @@ async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
     (folder / "mybots.py").write_text(BOTS)
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "zonetools.swarm", "--no-progress", "--bots", "6", "--time", "500ms", *arguments),
+        *(sys.executable, "-m", "zonetools.swarm", "--no-progress", "--bots", "6", "--time", "200ms", *arguments),
         stdout=pipe,
         stderr=pipe,
         cwd=folder,
@@ -49,10 +50,11 @@ async def swarm(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
 
 @one_loop
 async def test_own_bot_class_plays_any_game_and_idle_bots_watch(open_server: OpenServer, tmp_path: Path) -> None:
-    server = await open_server(Tag, stats_port=0)
-    ports = ("--port", str(server.port), "--stats-port", str(server.stats_port), "--json", "-")
-    for mix in (("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)):
-        code, out, err = await swarm(tmp_path, *ports, *mix)
+    mixes = ("--bot", "mybots:Runner"), ("--mix", "mybots:Runner=1,idle=2", "--processes", "2"), ("--mix=idle=1",)
+    servers = [await open_server(Tag, stats_port=0) for _ in mixes]
+    ports = [("--port", str(each.port), "--stats-port", str(each.stats_port), "--json", "-") for each in servers]
+    runs = (swarm(tmp_path, *port, *mix) for port, mix in zip(ports, mixes, strict=True))
+    for mix, (code, out, err) in zip(mixes, await asyncio.gather(*runs), strict=True):
         report = json.loads(out)
         assert (code, report["errors"], err) == (0, [], "")
         assert (report["bots"]["joined"], report["frames"]["received"] > 0) == (6, True)
@@ -78,11 +80,22 @@ async def test_bots_for_another_game_are_reported(open_server: OpenServer, tmp_p
         (["--bot", "mybots:Runner", "--mix", "idle=1"], "not allowed with argument --bot"),
     ],
 )
-@one_loop
-async def test_missing_bot_class_is_reported_before_the_run(arguments: list[str], message: str, tmp_path: Path) -> None:
-    code, out, err = await swarm(tmp_path, *arguments)
-    assert (code, out) == (2, "")
-    assert message in err.splitlines()[-1]
+def test_missing_bot_class_is_reported_before_the_run(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mybots.py").write_text(BOTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "mybots", None)
+    del sys.modules["mybots"]
+    with pytest.raises(SystemExit) as caught:
+        command.main(arguments)
+    shown = capsys.readouterr()
+    assert (caught.value.code, shown.out) == (2, "")
+    assert message in shown.err.splitlines()[-1]
 
 
 FAILING_BOTS = """\

@@ -16,6 +16,7 @@ from helpers.loops import one_loop
 from helpers.servers import OpenServer
 from helpers.stub_server import HonestServer
 from zoneclient.connection import ZoneConnection, connect
+from zonetools.swarm import __main__ as command
 from zonetools.swarm import processes, worker
 from zonetools.swarm.commands import Command, Stop
 from zonetools.swarm.conductor import Conductor, WorkerError
@@ -176,15 +177,18 @@ def plays(zone):
 @one_loop
 async def test_client_runs_until_it_returns_or_the_run_ends(open_server: OpenServer, tmp_path: Path) -> None:
     (tmp_path / "play.py").write_text(CLIENTS)
-    server = await open_server(Coins, stats_port=0)
-    code, report, printed = await swarm(tmp_path, server, "--client", "play:bot", "--bots", "3")
+    (tmp_path / "mybots.py").write_text(BOTS)
+    mix = ("--mix", "play:satisfied=1,play:prints=1,mybots:Eyes=1,idle=1", "--bots", "8", "--processes", "2")
+    alone, mixed = await asyncio.gather(
+        swarm(tmp_path, await open_server(Coins), "--client", "play:bot", "--bots", "3"),
+        swarm(tmp_path, await open_server(Coins), *mix),
+    )
+    code, report, printed = alone
     assert (code, report["errors"], report["bots"]["joined"]) == (0, [], 3)
     assert (report["closed"], report["closed_early"]) == ({"CLIENT_LEFT": 3}, 0)
     assert set(printed.splitlines()) == {"gold 0 ['coin', 'stone']"}
     # Clients stand beside other roles, and the run goes on without those that have returned.
-    (tmp_path / "mybots.py").write_text(BOTS)
-    mix = ("--mix", "play:satisfied=1,play:prints=1,mybots:Eyes=1,idle=1", "--bots", "8", "--processes", "2")
-    code, report, printed = await swarm(tmp_path, server, *mix)
+    code, report, printed = mixed
     assert (code, report["bots"]["joined"], report["closed"]) == (0, 8, {"CLIENT_LEFT": 8})
     assert "printing" in printed
 
@@ -192,10 +196,13 @@ async def test_client_runs_until_it_returns_or_the_run_ends(open_server: OpenSer
 @one_loop
 async def test_client_that_fails_is_reported_with_its_place(open_server: OpenServer, tmp_path: Path) -> None:
     (tmp_path / "play.py").write_text(CLIENTS)
-    server = await open_server(Coins, stats_port=0)
     wrong = "reads", "raises", "exits", "misfits"
     mix = ",".join(f"play:{name}=1" for name in wrong)
-    code, report, _ = await swarm(tmp_path, server, "--bots", "4", "--mix", f"{mix}")
+    failed, died = await asyncio.gather(
+        swarm(tmp_path, await open_server(Coins), "--bots", "4", "--mix", mix),
+        swarm(tmp_path, await open_server(Coins), "--bots", "2", "--client", "play:dies"),
+    )
+    code, report, _ = failed
     assert (code, report["broken"], report["bots"]["joined"]) == (1, 4, 4)
     texts = {error["first"]["text"] for error in report["errors"]}
     assert texts >= {
@@ -205,7 +212,7 @@ async def test_client_that_fails_is_reported_with_its_place(open_server: OpenSer
     # Both of these are of one type.
     (refused,) = texts - {text for text in texts if "ActionRefused" not in text}
     assert "(play.py:19)" in refused or "(play.py:25)" in refused
-    code, _, printed = await swarm(tmp_path, server, "--bots", "2", "--client", "play:dies")
+    code, _, printed = died
     assert code == 1
     assert "zone-swarm: worker 0 failed: it ended by itself with exit code 7" in printed
 
@@ -275,13 +282,14 @@ def test_client_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
         ("play", "'play' is not of the form module:Class"),
     ],
 )
-@one_loop
-async def test_missing_client_is_reported_before_the_run(name: str, message: str, tmp_path: Path) -> None:
+def test_missing_client_is_reported_before_the_run(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "play.py").write_text(CLIENTS)
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "zonetools.swarm", "--client", name), stderr=asyncio.subprocess.PIPE, cwd=tmp_path
-    )
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        _, err = await running.communicate()
-    assert running.returncode == 2
-    assert message in err.decode().splitlines()[-1]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "play", None)
+    del sys.modules["play"]
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--client", name])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]

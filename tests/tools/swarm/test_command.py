@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import csv
 import json
+import os
 import re
 import signal
 import stat
@@ -32,6 +33,41 @@ def test_target_is_checked_before_any_connection(
     monkeypatch.setattr(command, "_run", run)
     assert command.main(arguments) == 2
     assert "--yes-remote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--web", "20", "--bots", "10"], "--web 20 asks for more bots over WebSocket than there are: --bots is 10"),
+        (
+            ["--web", "--client", "zonetools.swarm.client_bot:run_client"],
+            "is a client of your own and comes over TCP",
+        ),
+    ],
+)
+def test_web_for_bots_that_cannot_come_so_is_a_usage_error(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "share"),
+    [([], 0.0), (["--web"], 1.0), (["--web", "25%"], 0.25), (["--web", "30", "--bots", "60"], 0.5)],
+)
+def test_web_is_the_share_of_the_bots_that_come_so(
+    arguments: list[str], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    async def run(plan: Plan, _arguments: argparse.Namespace) -> int:
+        plans.append(plan)
+        return 0
+
+    monkeypatch.setattr(command, "_run", run)
+    assert command.main(arguments) == 0
+    assert [plan.web for plan in plans] == [share]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--resume"]])
@@ -143,6 +179,8 @@ def test_missing_game_is_reported_in_one_line(family: Family) -> None:
         (["--rate", "1e9"], "'1e9' is not a number"),
         (["--rate", "2000"], "is too large: at most 1,000"),
         (["--processes", "100k"], "'100k' is not a whole number"),
+        (["--web", "200%"], "is too large: at most 100"),
+        (["--web", "half"], "'half' is not a count"),
         (["--hz", "1000"], "is too large: at most 100"),
         (["--html", "-"], "the page cannot go to standard output"),
         (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),
@@ -169,12 +207,17 @@ def test_show_config_prints_the_report_settings(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("ramp", ["500", "10"], ids=["while measuring", "while joining"])
 def test_interrupted_run_writes_report_and_every_file(family: Family, tmp_path: Path, ramp: str) -> None:
     html, prefix, file = tmp_path / "run.html", tmp_path / "run", tmp_path / "run.json"
+    # The first line is printed when all bots have joined, or after a while of the ramp: here after half a second.
+    (tmp_path / "impatient.py").write_text(
+        "import sys\nfrom zonetools.swarm import __main__ as command\nfrom zonetools.swarm.report import live\n"
+        "live._LINE_SECONDS = 0.5\nif __name__ == '__main__':\n    sys.exit(command.main())\n"
+    )
+    family.environment["PYTHONPATH"] = os.pathsep.join((str(tmp_path), family.environment.get("PYTHONPATH", "")))
     swarm = family.start(
-        *("zonetools.swarm", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
+        *("impatient", "--spawn-server", "--bots", "100", "--ramp", ramp, "--time", "0", "--html", str(html)),
         *("--csv", str(prefix), "--json", str(file)),
     )
     assert swarm.stderr is not None
-    # The first line is printed when all bots have joined, or after five seconds of the ramp.
     first_line = "actions: " if ramp == "500" else "joining: "
     while first_line not in swarm.stderr.readline():
         assert swarm.poll() is None

@@ -42,8 +42,8 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "bots": {
             "requested": outcome.plan.honest.bots,
             "joined": tally.joined,
-            "joined_web": tally.joined_web,
             "failed": tally.failed,
+            "web": tally.joined_web,
         },
         "join_seconds": round(tally.join_seconds, 3),
         "actions": _actions(tally, unexplained),
@@ -129,7 +129,7 @@ def _plan(outcome: Outcome) -> dict[str, Any]:
         "seed": plan.seed,
         "processes": plan.processes,
         "mix": plan.mix,
-        "web": plan.web,
+        "web": plan.web or None,
         "hz": outcome.hz,
         "game": None if stats is None else stats[0].game,
     }
