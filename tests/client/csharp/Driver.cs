@@ -241,6 +241,12 @@ sealed class Checks
             case "?sent":
                 for (int i = 1; i < parts.Length; i++) _outcomes.Sent(long.Parse(parts[i]), new byte[0]);
                 return Known();
+            case "?resumed":
+                _outcomes.Resumed(long.Parse(parts[1]), long.Parse(parts[2]));
+                return Known();
+            case "?tick":
+                _outcomes.GiveUp(long.Parse(parts[1]));
+                return Known();
             case "?outcomes":
                 Settle(_decoder.Read(Bytes(parts[1]), true));
                 return Known();
