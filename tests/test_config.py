@@ -104,3 +104,12 @@ def test_journal_kept_reads_a_duration_a_size_or_all(text: str, seconds: float, 
 def test_journal_keep_that_is_no_amount_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is neither a duration, a size nor all: write 1h, 10GB or all"):
         Config(journal_keep=text)
+
+
+def test_forwarded_from_is_a_tuple_of_addresses_and_networks_in_their_usual_form() -> None:
+    assert Config().forwarded_from == ()
+    config = Config(forwarded_from=["::FFFF:127.0.0.1", "2001:DB8::/32"])  # type: ignore[arg-type]
+    assert config.forwarded_from == ("127.0.0.1", "2001:db8::/32")
+    for wrong in ("localhost", "10.0.0.1/8", "", "fe80::1%eth0", "*"):
+        with pytest.raises(ValueError, match="is neither an address nor a network: write 127"):
+            Config(forwarded_from=(wrong,))

@@ -23,13 +23,22 @@ from zoneserver.gateway.session import Session
 from zoneserver.protocol.decoding import WireError, decode_client, inflate_message
 from zoneserver.protocol.framing import Deframer
 from zoneserver.protocol.messages import ClientMessage, Ping
+from zoneserver.protocol.websocket import WebSocketReader
 from zoneserver.protocol.world import World
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.frame_history import History
 
 TESTS = Path(__file__).parent
 KEPT = sorted(path for path in CORPUS.glob("*/*") if path.is_file())
-EXAMPLES = {"framing": 300, "decoding": 700, "replica": 500, "client": 300, "session": 300, "gateway": 150}
+EXAMPLES = {
+    "framing": 300,
+    "web_frames": 300,
+    "decoding": 700,
+    "replica": 500,
+    "client": 300,
+    "session": 300,
+    "gateway": 150,
+}
 """How many inputs a test generates, without randomness: half a second for each target. `make fuzz` generates more."""
 
 
@@ -87,6 +96,19 @@ def test_target_notices_a_lost_payload(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Deframer, "receive", lossy)
     with pytest.raises(AssertionError):
         run_seeds("framing")
+
+
+def test_target_notices_a_fragment_that_is_lost_between_two_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = WebSocketReader.receive
+
+    def forgetful(self: WebSocketReader, data: bytes, limit: int | None = None) -> list[bytes]:
+        payloads = receive(self, data, limit)
+        self._message = b""
+        return payloads
+
+    monkeypatch.setattr(WebSocketReader, "receive", forgetful)
+    with pytest.raises(AssertionError):
+        run_seeds("web_frames")
 
 
 def test_target_notices_a_message_that_changes_in_a_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:

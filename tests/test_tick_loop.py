@@ -19,7 +19,7 @@ from zoneserver import tick_loop
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.messages import Act, Bye, Snapshot, Tick
 from zoneserver.support.watchdog import Watchdog
-from zoneserver.tick_loop import PHASES, TickTimes, _log_stall
+from zoneserver.tick_loop import _log_stall
 from zoneserver.zone.link import TickOutput
 from zoneserver.zone.rules import Player, action
 
@@ -101,6 +101,7 @@ async def test_tick_that_fails_costs_no_later_tick_and_no_player(
     monkeypatch.setattr(server.zone, "encode", fails)
     snapshot = await client.read_until(Snapshot)
     assert snapshot.tick > before.tick + 3
+    assert server.stats().ticks_failed_total == 3
     # The player goes on from the snapshot, and a newcomer comes in.
     assert [tick.tick for tick in await ticks_of(client, 2)] == [snapshot.tick + 1, snapshot.tick + 2]
     newcomer = await connect(server.port)
@@ -186,36 +187,6 @@ async def test_stop_runs_a_last_tick_and_calls_on_leave_and_on_stop(open_server:
     tick = await client.read_a(Tick)
     assert [event[2] for event in tick.events] == ["nod"]
     assert (await client.read_a(Bye)).code == "SERVER_STOPPING"
-
-
-# --- TickTimes ------------------------------------------------------------------------------------
-
-
-def test_tick_ms_is_the_sum_of_the_phases_without_ingest() -> None:
-    times = TickTimes(10)
-    times.record(9.0, 0.001, 0.002, 0.004, 0.008, 0.016)
-    assert times.tick_ms() == {"p50": 31.0, "p99": 31.0, "max": 31.0}
-
-
-def test_phases_ms_are_means_in_milliseconds() -> None:
-    times = TickTimes(10)
-    times.record(*(0.001 * number for number in range(1, 7)))
-    times.record(*(0.003 * number for number in range(1, 7)))
-    assert times.phases_ms() == {phase: 2.0 * number for number, phase in enumerate(PHASES, 1)}
-
-
-def test_tick_times_keep_only_the_newest_ticks() -> None:
-    times = TickTimes(2)
-    for rules in (9.0, 0.001, 0.002):
-        times.record(0.0, rules, 0.0, 0.0, 0.0, 0.0)
-    assert times.tick_ms() == {"p50": 1.0, "p99": 2.0, "max": 2.0}
-    assert times.phases_ms()["rules"] == 1.5
-
-
-def test_tick_times_before_the_first_tick_are_zero() -> None:
-    times = TickTimes(2)
-    assert times.tick_ms() == {"p50": 0.0, "p99": 0.0, "max": 0.0}
-    assert times.phases_ms() == dict.fromkeys(PHASES, 0.0)
 
 
 async def test_zone_at_a_high_rate_has_several_ticks_in_a_turn(

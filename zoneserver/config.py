@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from zoneserver.support.host import is_loopback, parse_host
+from zoneserver.support.addresses import parse_network
+from zoneserver.support.host import is_loopback, parse_host, parse_origin
 from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
 
 __all__ = [
@@ -211,9 +212,13 @@ def _setting(
     parse: Callable[[str], Any] = str,
     shown: str | None = None,
     metavar: str | None = None,
+    *,
+    repeats: bool = False,
 ) -> Any:
-    """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag."""
-    return field(default=default, metadata={"help": text, "parse": parse, "shown": shown, "metavar": metavar})
+    """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag. With `repeats` the
+    flag may be given again and again, `parse` reads one value, and the field is a tuple of all values."""
+    flag = {"help": text, "parse": parse, "shown": shown, "metavar": metavar, "repeats": repeats}
+    return field(default=default, metadata=flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,31 @@ class Config:
 
     host: str = _setting("127.0.0.1", "address to listen on; a name stands for all its addresses", parse_host)
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
+    page: str = _setting(
+        "",
+        "what browsers find at the port for players: on, off, or the folder of a page of your own",
+        str,
+        "on, or off with a secret",
+        "PAGE",
+    )
+    origin: tuple[str, ...] = _setting(
+        (),
+        "address of another server's page that may connect, or of a proxy, as https://play.example; may be given again",
+        parse_origin,
+        "none: pages of this server only",
+        "URL",
+        repeats=True,
+    )
+    """The name in it is accepted as one of this server."""
+    forwarded_from: tuple[str, ...] = _setting(
+        (),
+        "address or network of proxies that are trusted to tell the addresses of players; may be given again",
+        parse_network,
+        "none: all players behind a proxy have its address",
+        "ADDRESS",
+        repeats=True,
+    )
+    """A connection from there may begin with a PROXY header or, by HTTP, have X-Forwarded-For or Forwarded."""
     stats_port: int | None = _setting(
         7778,
         "admin port: /stats, /metrics, /sessions, /map, /game.json and /healthz; 0 takes any free port",
@@ -296,16 +326,6 @@ class Config:
         "nothing; 10 GB at most",
         "AMOUNT",
     )
-    page: str = _setting(
-        "",
-        "what browsers find at the players' port: on, off, or the folder of a page of your own",
-        str,
-        "on; off with a secret",
-        "PAGE",
-    )
-    origins: tuple[str, ...] = ()
-    """The origins of pages on other servers that may connect, as `https://play.example`. Their names are accepted as
-    the name of this server, too: behind a proxy it has to be here."""
     drain_seconds: float = 5.0
     """How long a shutdown may wait for sessions to close."""
     limits: Limits = field(default_factory=Limits)
@@ -313,6 +333,8 @@ class Config:
     def __post_init__(self) -> None:
         # The class is frozen for its users.
         object.__setattr__(self, "host", parse_host(self.host))
+        object.__setattr__(self, "origin", tuple(map(parse_origin, self.origin)))
+        object.__setattr__(self, "forwarded_from", tuple(map(parse_network, self.forwarded_from)))
         ports = ("port", 0, 65535), ("stats_port", 0, 65535)
         for name, low, high in (*ports, ("hz", 1, 100), ("max_players", 1, 65_000), ("max_watchers", 0, 65_000)):
             value = getattr(self, name)

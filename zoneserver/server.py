@@ -15,12 +15,13 @@ from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.listeners import tcp, tls
-from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door
+from zoneserver.gateway.listeners import tcp
+from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door, uncounted_max
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
+from zoneserver.http.pages import admin_page, page_url
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -106,7 +107,8 @@ class ZoneServer:
         self._certificate: ServerCertificate | None = None
         self._door: Door
         self._admin_listener: tcp.Listener | None = None
-        self._admin: DocumentServer | None = None
+        self.admin: DocumentServer | None = None
+        """The documents of the admin port; None without one."""
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
@@ -179,7 +181,7 @@ class ZoneServer:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
         # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
-        spare = _SPARE_FILES + (listeners * tls.HANDSHAKES_MAX if config.tls_cert is not None else 0)
+        spare = _SPARE_FILES + listeners * uncounted_max(config)
         self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
         """The open-file limit that `max_players` and `max_watchers` ask for."""
         files = raise_open_files(self.files_wanted + PAGE_CONNECTIONS_MAX)
@@ -207,7 +209,8 @@ class ZoneServer:
         self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
         certificate = self._certificate
         context = (lambda: certificate.context) if certificate is not None else None
-        self._door = Door(self.gateway, config, zone.schema, context, page_connections_max)
+        schema = {**zone.schema, "replay": True} if zone.replay else zone.schema
+        self._door = Door(self.gateway, config, schema, context, page_connections_max)
         self._reporter = Reporter(config, self.stats, self.loop)
         self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)
         self._started = time.monotonic()
@@ -226,8 +229,9 @@ class ZoneServer:
         now, zone = self.loop.time, self.ticked
         served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
         # A public port is reached under any name, and protected by its token.
-        access = Access(is_loopback=True) if is_loopback(self.config.stats_host) else None
-        self._admin = admin = DocumentServer(served, access, self.config.stats_token)
+        is_local = is_loopback(self.config.stats_host)
+        access, page = Access(is_local=True) if is_local else None, admin_page(is_loopback=is_local)
+        self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
         self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 
     async def serve(self, seconds: float | None = None) -> None:
@@ -308,8 +312,8 @@ class ZoneServer:
         await self._door.wait_closed()
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.gateway.close(seconds, keep=self.is_kept)
-        if self._admin is not None:
-            self._admin.close()
+        if self.admin is not None:
+            self.admin.close()
         await self._close_store()
         self._close_journal()
 
@@ -350,7 +354,8 @@ class ZoneServer:
         replay = dict(zone.replay)
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
-        figures = counted(gateway.counters, zone.counters, store, journal) | of_gateway(gateway) | of_process()
+        figures = counted(gateway.counters, zone.counters, store, journal)
+        figures |= of_gateway(gateway) | of_process() | ticks.times.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
@@ -358,6 +363,7 @@ class ZoneServer:
             schema=STATS_SCHEMA,
             game=zone.info.name,
             ctl=self.control_path,
+            page=page_url(self.config, self.port),
             loop=type(self.loop).__module__.partition(".")[0],
             uptime_s=round(time.monotonic() - self._started, 3),
             players_max=self.players_max,
@@ -369,11 +375,10 @@ class ZoneServer:
             dilation=round(ticks.ticker.dilation, 3),
             ticks_total=ticks.ticks_total,
             ticks_skipped_total=ticks.ticker.skipped_total,
+            ticks_failed_total=ticks.failed_total,
             overruns_total=ticks.overruns_total,
             replay=replay,
             store_unsaved=0 if self._store is None else len(self._store.pending),
-            tick_ms=ticks.times.tick_ms(),
-            phases_ms=ticks.times.phases_ms(),
             cpu_percent=round(ticks.cpu_percent, 1),
         )
 

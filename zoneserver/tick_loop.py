@@ -6,14 +6,13 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 
 from zoneserver.admin.log_report import Reporter
+from zoneserver.admin.tick_times import TickTimes
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.journal.recorder import Recorder
 from zoneserver.journal.values import JournalError
-from zoneserver.support.histogram import quantile
 from zoneserver.support.logs import fields
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.zone.link import Requests, TickInput
@@ -21,7 +20,7 @@ from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.ticked_zone import TickedZone
 from zoneserver.zone.ticker import Ticker
 
-__all__ = ["PHASES", "TickLoop", "TickTimes"]
+__all__ = ["TickLoop"]
 
 log = logging.getLogger(__name__)
 
@@ -34,41 +33,6 @@ _TURNS_PER_SECOND_MAX = 100
 _CROWD_PACKETS = 32
 _SLEEP_SECONDS = 0.004
 _AWAKE_SECONDS = 0.001
-
-PHASES = ("ingest", "rules", "encode", "journal", "deflate", "fan_out")
-"""The phases of a tick. Ingest is the CPU time of receiving and decoding since the previous tick; the others make
-up the tick itself. `journal` is zero without one."""
-
-
-class TickTimes:
-    """The durations of recent ticks, by phase."""
-
-    def __init__(self, ticks: int) -> None:
-        self._recent: deque[tuple[float, ...]] = deque(maxlen=ticks)
-
-    def record(self, *seconds: float) -> None:
-        """Adds one tick: the seconds of each phase, in the order of PHASES."""
-        self._recent.append(seconds)
-
-    def newest_ms(self) -> dict[str, float]:
-        """The duration of each phase of the newest tick."""
-        newest = self._recent[-1] if self._recent else [0.0] * len(PHASES)
-        return {phase: round(seconds * 1000, 3) for phase, seconds in zip(PHASES, newest, strict=True)}
-
-    def tick_ms(self) -> dict[str, float]:
-        """Median, 99th percentile and maximum of the duration of a tick, without ingest."""
-        ordered = sorted(sum(times[1:]) * 1000 for times in self._recent)
-        return {
-            "p50": round(quantile(ordered, 0.5), 3),
-            "p99": round(quantile(ordered, 0.99), 3),
-            "max": round(ordered[-1] if ordered else 0.0, 3),
-        }
-
-    def phases_ms(self) -> dict[str, float]:
-        """The mean duration of each phase."""
-        ticks = len(self._recent) or 1
-        columns = zip(*self._recent, strict=True) if self._recent else [()] * len(PHASES)
-        return {phase: round(sum(column) * 1000 / ticks, 3) for phase, column in zip(PHASES, columns, strict=True)}
 
 
 class TickLoop:
@@ -92,6 +56,7 @@ class TickLoop:
         self.times = TickTimes(zone.info.hz * 10)
         self.ticks_total = 0
         self.overruns_total = 0
+        self.failed_total = 0
         self._link = link
         self._zone = zone
         self._gateway = gateway
@@ -260,6 +225,7 @@ class TickLoop:
     def _tick_failed(self) -> None:
         """Logs the exception that is being handled. Too many failed ticks in a row end the server."""
         self._failures += 1
+        self.failed_total += 1
         tick, failures = self._zone.world.tick, self._failures
         about = fields(tick=tick, failures=failures)
         log.exception("tick %d failed and was not sent (failure %d in a row)", tick, failures, extra=about)

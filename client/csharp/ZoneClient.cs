@@ -11,6 +11,7 @@ using System;
 using System.Collections;
 using System.Collections.Generic;
 using System.Diagnostics;
+using System.Globalization;
 using System.IO;
 using System.IO.Compression;
 using System.Net;
@@ -37,9 +38,9 @@ namespace Zoneserver
         public string GameVersion = "";
         /// <summary>To see the zone without a player in it.</summary>
         public bool Watch;
-        /// <summary>To come back by itself when the connection is lost. The server keeps the player in meanwhile.</summary>
+        /// <summary>To come back by itself when the connection is lost: the server keeps the player in.</summary>
         public bool Resume = true;
-        /// <summary>To get every missed frame after a return, as long as the server has them, and not a snapshot.</summary>
+        /// <summary>To get every missed frame after a return and not a snapshot, while the server has them.</summary>
         public bool Whole;
         /// <summary>To get compressed messages: fewer bytes, a little more work.</summary>
         public bool Deflate = true;
@@ -182,20 +183,19 @@ namespace Zoneserver
         public readonly int Slot;
         /// <summary>The name of a player; null for a thing.</summary>
         public readonly string Name;
-        /// <summary>"player", or the kind of a thing.</summary>
-        public readonly string Kind;
-        internal readonly int KindIndex;
+        internal readonly ZoneKind KindOf;
 
-        internal ZoneEntity(ZoneState state, int slot, string name, int kindIndex)
+        internal ZoneEntity(ZoneState state, int slot, string name, ZoneKind kind)
         {
             _state = state;
             Slot = slot;
             Name = name;
-            KindIndex = kindIndex;
-            Kind = state.Kinds[kindIndex].Name;
+            KindOf = kind;
         }
 
-        public bool IsPlayer { get { return KindIndex == 0; } }
+        /// <summary>"player", or the kind of a thing.</summary>
+        public string Kind { get { return KindOf.Name; } }
+        public bool IsPlayer { get { return Name != null; } }
 
         /// <summary>Whether it is still in the zone.</summary>
         public bool IsHere { get { return Slot < _state.Count && _state.Entities[Slot] == this; } }
@@ -208,7 +208,7 @@ namespace Zoneserver
         /// kind does not have.</summary>
         public int Stat(string name)
         {
-            int index = _state.Kinds[KindIndex].StatIndex(name);
+            int index = KindOf.StatIndex(name);
             return IsHere ? _state.Stats[index][Slot] : 0;
         }
 
@@ -254,8 +254,8 @@ namespace Zoneserver
         }
     }
 
-    /// <summary>A transport carries whole messages. Its methods are called by one thread, the one that polls, and none of
-    /// them waits. A platform without sockets and threads, such as WebGL, needs one of its own.</summary>
+    /// <summary>A transport carries whole messages. One thread, the one that polls, calls its methods, and none of them
+    /// waits. A platform without sockets and threads, such as WebGL, needs one of its own.</summary>
     public interface IZoneTransport
     {
         /// <summary>Begins to connect.</summary>
@@ -263,7 +263,8 @@ namespace Zoneserver
         /// <summary>Queues a message. It is sent as soon as there is a connection.</summary>
         void Send(byte[] payload);
         /// <summary>Takes the next message and the <see cref="ZoneClock.Time"/> of its arrival; false if none has
-        /// arrived. Throws IOException when the connection has ended and every message was taken.</summary>
+        /// arrived. When every message was taken it throws IOException if the connection has ended, and
+        /// ZoneWireException if what came behind them is no message.</summary>
         bool Receive(out byte[] payload, out double arrived);
         /// <summary>Ends the connection: at once, or when what is queued was sent.</summary>
         void Close(bool atOnce);
@@ -296,6 +297,8 @@ namespace Zoneserver
         // The head of an ACT takes up to 16 bytes.
         const int ActHeadBytes = 16;
         const int OutcomesMax = 1024;
+
+        static readonly ZoneEnd HasLeft = new ZoneEnd("CLIENT_LEFT", "the client has left", true);
 
         readonly ZoneOptions _options;
         readonly string _address;
@@ -339,7 +342,10 @@ namespace Zoneserver
         struct Queued { public long Seq; public byte[] Action; }
         struct Kept { public long Seq; public double Until; }
 
-        enum NoteKind { Joined, Entered, Left, Ticked, Heard, Told, Refused, Answered, Outcome, Dropped, Back, Diverged, Closed }
+        enum NoteKind
+        {
+            Joined, Entered, Left, Ticked, Heard, Told, Refused, Answered, Outcome, Dropped, Back, Diverged, Closed
+        }
 
         struct Note
         {
@@ -383,7 +389,8 @@ namespace Zoneserver
         /// "wss://host:port".</param>
         public static ZoneClient Connect(string address, ZoneOptions options)
         {
-            if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("a little-endian machine is needed");
+            if (!BitConverter.IsLittleEndian)
+                throw new PlatformNotSupportedException("a little-endian machine is needed");
             var client = new ZoneClient(address, options);
             client.OpenTransport(client.Hello());
             return client;
@@ -391,11 +398,14 @@ namespace Zoneserver
 
         public static ZoneClient Connect(string host, int port, string name)
         {
-            return Connect((host.IndexOf(':') < 0 ? host : "[" + host + "]") + ":" + port, new ZoneOptions { Name = name });
+            string known = host.IndexOf(':') < 0 ? host : "[" + host + "]";
+            return Connect(known + ":" + port, new ZoneOptions { Name = name });
         }
 
         ZoneClient(string address, ZoneOptions options)
         {
+            if (options.Name == null || options.Ticket == null || options.GameVersion == null)
+                throw new ArgumentException("a name, a ticket and a version of a game may be empty, but not null");
             _options = options;
             _address = address.IndexOf("://", StringComparison.Ordinal) < 0 ? "tcp://" + address : address;
             State = new ZoneState();
@@ -424,7 +434,7 @@ namespace Zoneserver
         public ZoneClock Clock { get; private set; }
         /// <summary>Seconds of the last round trip; below 0 before the first.</summary>
         public double Rtt { get { return Clock.Rtt; } }
-        /// <summary>The tick to draw, as a fraction: one tick and the jitter behind, so that its frame has arrived.</summary>
+        /// <summary>The tick to draw, a fraction: one tick and the jitter behind, so that its frame is there.</summary>
         public double Now { get { return Clock.Drawn(ZoneClock.Time); } }
         /// <summary>The tick in which the zone is at this moment, as well as the client can tell.</summary>
         public double ServerNow { get { return Clock.Now(ZoneClock.Time); } }
@@ -476,7 +486,10 @@ namespace Zoneserver
         }
 
         /// <summary>Where to draw a slot at a tick, such as Now.</summary>
-        public void Position(int slot, double tick, out double x, out double y) { State.Position(slot, tick, out x, out y); }
+        public void Position(int slot, double tick, out double x, out double y)
+        {
+            State.Position(slot, tick, out x, out y);
+        }
 
         // --- Acting ---
 
@@ -519,7 +532,8 @@ namespace Zoneserver
 
         WireWriter BeginAction(string kind, int arguments)
         {
-            if (_welcome == null && Phase != ZonePhase.Closed) throw new InvalidOperationException("Act() was called before Joined");
+            if (_welcome == null && Phase != ZonePhase.Closed)
+                throw new InvalidOperationException("Act() was called before Joined");
             if (_options.Watch) throw new InvalidOperationException("a watcher has no player and cannot act");
             if (arguments > 15) throw new ArgumentException("an action has at most 15 arguments");
             _writer.Clear();
@@ -532,11 +546,15 @@ namespace Zoneserver
         {
             byte[] action = writer.ToArray();
             if (_welcome != null && action.Length > _welcome.PayloadMax - ActHeadBytes)
-                throw new ArgumentException("the action takes " + action.Length + " bytes; a packet holds " + (_welcome.PayloadMax - ActHeadBytes));
+            {
+                int most = _welcome.PayloadMax - ActHeadBytes;
+                throw new ArgumentException("the action takes " + action.Length + " bytes; a packet holds " + most);
+            }
             long seq = _nextSeq++;
             if (Phase == ZonePhase.Closed || Phase == ZonePhase.Leaving)
             {
-                Settle(new ZoneOutcome(seq, ZoneFate.Lost, End == null ? "CLIENT_LEFT" : End.Code, End == null ? "" : End.Text));
+                ZoneEnd end = End ?? HasLeft;
+                Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
                 return seq;
             }
             _outcomes.Sent(seq, action);
@@ -611,7 +629,7 @@ namespace Zoneserver
             }
             else if (Phase != ZonePhase.Leaving)
             {
-                Finish(new ZoneEnd("CLIENT_LEFT", "the client has left", true));
+                Finish(HasLeft);
             }
         }
 
@@ -619,14 +637,14 @@ namespace Zoneserver
         public void Dispose()
         {
             Close();
-            Finish(new ZoneEnd("CLIENT_LEFT", "the client has left", true));
+            Finish(HasLeft);
             _notes.Clear();
         }
 
         /// <summary>Cuts the connection, as a bad network would: to try how the program takes it.</summary>
         public void Drop()
         {
-            if (_transport != null) Ended(new ZoneEnd("CONNECTION_LOST", "the program dropped the connection", true), true);
+            if (_transport != null) Lost("the program dropped the connection");
         }
 
         void Finish(ZoneEnd end)
@@ -684,8 +702,12 @@ namespace Zoneserver
                 }
                 catch (IOException error)
                 {
-                    Ended(new ZoneEnd("CONNECTION_LOST", error.Message, true), true);
-                    DrainNotes();
+                    Lost(error.Message);
+                    return;
+                }
+                catch (ZoneWireException error)
+                {
+                    Fault(error.Message);
                     return;
                 }
                 _heardAt = _polledAt;
@@ -697,11 +719,18 @@ namespace Zoneserver
                 catch (Exception error)
                 {
                     // No handler runs in Process: whatever went wrong, the bytes are the cause.
-                    string text = error is ZoneWireException ? error.Message : error.GetType().Name + ": " + error.Message;
-                    Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
+                    Fault(error is ZoneWireException ? error.Message : error.GetType().Name + ": " + error.Message);
                 }
                 DrainNotes();
             }
+        }
+
+        void Lost(string text) { Ended(new ZoneEnd("CONNECTION_LOST", text, true), true); }
+
+        void Fault(string text)
+        {
+            CloseTransport(true);
+            Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
         }
 
         void Watch(double now)
@@ -718,7 +747,8 @@ namespace Zoneserver
             }
             else if (Phase == ZonePhase.Away && now > _awayUntil)
             {
-                Finish(new ZoneEnd("CONNECTION_LOST", "there was no way back within " + AwaySeconds + " s: " + _lostText, true));
+                string text = "there was no way back within " + AwaySeconds + " s: " + _lostText;
+                Finish(new ZoneEnd("CONNECTION_LOST", text, true));
             }
             else if (Phase == ZonePhase.Away && _transport == null && now >= _retryAt)
             {
@@ -728,12 +758,13 @@ namespace Zoneserver
             }
             else if (_transport != null && !_isWelcome && now > _deadline)
             {
-                Ended(new ZoneEnd("CONNECTION_LOST", "no answer from " + _address + " within " + _options.TimeoutSeconds + " s", true), true);
+                string seconds = _options.TimeoutSeconds.ToString(CultureInfo.InvariantCulture);
+                Lost("no answer from " + _address + " within " + seconds + " s");
             }
             else if (Phase == ZonePhase.Playing)
             {
                 if (now - _heardAt > Math.Max(10.0, 200.0 / _welcome.Hz))
-                    Ended(new ZoneEnd("CONNECTION_LOST", "the server has sent nothing for " + Math.Round(now - _heardAt) + " s", true), true);
+                    Lost("the server has sent nothing for " + Math.Round(now - _heardAt) + " s");
                 else if (!_isPinging && now >= _pingAt)
                     Ping(now);
             }
@@ -757,12 +788,13 @@ namespace Zoneserver
             {
                 case "tcp":
                 case "tls":
-                    return new TcpTransport(uri.DnsSafeHost, uri.Port > 0 ? uri.Port : 7777, uri.Scheme == "tls", _options.CheckCertificate);
+                    int port = uri.Port > 0 ? uri.Port : 7777;
+                    return new TcpTransport(uri.DnsSafeHost, port, uri.Scheme == "tls", _options.CheckCertificate);
                 case "ws":
                 case "wss":
                     return new WebSocketTransport(uri);
                 default:
-                    throw new ArgumentException("the address begins with tcp://, tls://, ws:// or wss://, not with " + uri.Scheme + "://");
+                    throw new ArgumentException("an address begins with tcp://, tls://, ws:// or wss://: " + _address);
             }
         }
 
@@ -801,7 +833,8 @@ namespace Zoneserver
         {
             // A tick that no zone has reached asks for a snapshot.
             long tick = _needsSnapshot ? uint.MaxValue : State.Tick;
-            return Messages.Resume(_options.Name, _welcome.Token, _welcome.Epoch, tick, OptionNames(true), _options.GameVersion);
+            List<string> names = OptionNames(true);
+            return Messages.Resume(_options.Name, _welcome.Token, _welcome.Epoch, tick, names, _options.GameVersion);
         }
 
         List<string> OptionNames(bool resuming)
@@ -900,11 +933,14 @@ namespace Zoneserver
         void Welcomed(Welcome welcome, double arrived)
         {
             if (_isWelcome) throw new ZoneWireException("it sent a second WELCOME, which this client did not ask for");
-            if (welcome.Version != Version) throw new ZoneWireException("it speaks version " + welcome.Version + " of the protocol");
-            if (welcome.Slot < 0 != _options.Watch) throw new ZoneWireException("it gave a watcher a slot, or a player none");
+            if (welcome.Version != Version)
+                throw new ZoneWireException("it speaks version " + welcome.Version + " of the protocol");
+            if (welcome.Slot < 0 != _options.Watch)
+                throw new ZoneWireException("it gave a watcher a slot, or a player none");
             _isReturn = Phase == ZonePhase.Away;
             _isSamePlayer = _isReturn && (_isResuming || _options.Watch);
-            if (_isResuming && _isReturn && welcome.Slot != Slot) throw new ZoneWireException("it let us come back to another slot");
+            if (_isResuming && _isReturn && welcome.Slot != Slot)
+                throw new ZoneWireException("it let us come back to another slot");
             _isWelcome = _isFirst = true;
             bool isOther = _welcome == null || !welcome.IsSameZone(_welcome);
             _welcome = welcome;
@@ -920,25 +956,23 @@ namespace Zoneserver
                 TellPrivate(long.MaxValue);
                 _outcomes.Reset("AWAY", "the player could not come back, and joined anew");
                 TakeSettled();
-                _nextSeq = welcome.Seq + 1;
                 State.HasState = false;
             }
-            else
-            {
-                _nextSeq = Math.Max(_nextSeq, welcome.Seq + 1);
-            }
+            _nextSeq = Math.Max(_nextSeq, welcome.Seq + 1);
             if (_isReturn) _outcomes.Resumed(welcome.Seq, welcome.Tick + welcome.Hz);
             _kept.Clear();
             Phase = ZonePhase.Playing;
             Clock.Arrived(welcome.Tick, arrived);
             if (_isReturn && _isSamePlayer)
             {
-                _outcomes.CopyWaiting(welcome.Seq, (seq, action) => _queue.Add(new Queued { Seq = seq, Action = action }));
+                _outcomes.CopyWaiting(welcome.Seq, SendAgain);
                 Flush();
             }
             _heardAt = _polledAt;
             Ping(ZoneClock.Time);
         }
+
+        void SendAgain(long seq, byte[] action) { _queue.Add(new Queued { Seq = seq, Action = action }); }
 
         void Restore(Snapshot snapshot, double arrived)
         {
@@ -966,7 +1000,8 @@ namespace Zoneserver
                 _hasDiverged = false;
                 return;
             }
-            string text = "tick " + frame.Tick + ": the server's state hash is " + frame.Hash.ToString("x8") + ", ours is " + found.ToString("x8");
+            string hashes = frame.Hash.ToString("x8") + ", ours is " + found.ToString("x8");
+            string text = "tick " + frame.Tick + ": the server's state hash is " + hashes;
             Tell(NoteKind.Diverged, null, frame.Tick);
             if (_hasDiverged) throw new ZoneWireException(text);
             _hasDiverged = _needsSnapshot = true;
@@ -985,7 +1020,9 @@ namespace Zoneserver
             for (int i = 0; frame != null && i < frame.Events.Count; i++)
             {
                 FrameEvent each = frame.Events[i];
-                _notes.Enqueue(new Note { Kind = NoteKind.Heard, Text = each.Kind, Subject = Entity(each.Slot), Values = each.Values });
+                var note = new Note { Kind = NoteKind.Heard, Text = each.Kind, Subject = Entity(each.Slot) };
+                note.Values = each.Values;
+                _notes.Enqueue(note);
             }
             _outcomes.GiveUp(update.Tick);
             TakeSettled();
@@ -999,7 +1036,7 @@ namespace Zoneserver
             if (_private.Bytes > PrivateBytesMax)
             {
                 _private.Clear();
-                throw new ZoneWireException("refusals and private messages of " + PrivateBytesMax + " bytes came without a frame");
+                throw new ZoneWireException(PrivateBytesMax + " bytes of private messages came without a frame");
             }
             if (message.Op == Op.Refused) _outcomes.Refused(message.Seq, message.Code, message.Text);
             else if (message.Op == Op.Answered) _outcomes.Answered(message.Seq, message.Values);
@@ -1202,10 +1239,11 @@ namespace Zoneserver
         internal void Restore(Snapshot snapshot)
         {
             if (snapshot.Stats.Length != StatsCount() || snapshot.Board.Length != BoardNames.Length)
-                throw new ZoneWireException("a snapshot with " + snapshot.Stats.Length + " stats and " + snapshot.Board.Length + " entries of the board");
+                throw new ZoneWireException("a snapshot of another zone: its stats or its board do not fit");
             int count = snapshot.Count;
             for (int slot = 0; slot < count; slot++)
-                if (snapshot.KindOf[slot] >= Kinds.Length) throw new ZoneWireException("a snapshot with a kind that WELCOME did not name");
+                if (snapshot.KindOf[slot] >= Kinds.Length)
+                    throw new ZoneWireException("a snapshot with a kind that WELCOME did not name");
             Came.Clear();
             Went.Clear();
             ZoneEntity[] entities = Entities;
@@ -1219,7 +1257,7 @@ namespace Zoneserver
                 ZoneEntity old = slot < before ? entities[slot] : null;
                 if (slot < count) fromSince[slot] = Never;
                 int kind = slot < count ? snapshot.KindOf[slot] : -1;
-                if (old != null && kind >= 0 && old.Name == snapshot.Names[slot] && old.Kind == Kinds[kind].Name && old.KindIndex == kind)
+                if (old != null && kind >= 0 && old.Name == snapshot.Names[slot] && old.KindOf == Kinds[kind])
                 {
                     Entities[slot] = old;
                     if (Since[slot] >= snapshot.Since[slot]) continue;
@@ -1231,7 +1269,7 @@ namespace Zoneserver
                     continue;
                 }
                 if (old != null) Went.Add(old);
-                if (kind >= 0) Came.Add(Entities[slot] = new ZoneEntity(this, slot, snapshot.Names[slot], kind));
+                if (kind >= 0) Came.Add(Entities[slot] = new ZoneEntity(this, slot, snapshot.Names[slot], Kinds[kind]));
             }
             Tick = snapshot.Tick;
             Count = count;
@@ -1269,7 +1307,8 @@ namespace Zoneserver
             Went.Clear();
             _told.Clear();
             for (int i = 0; i < frame.Leaves.Count; i++) Leave(frame.Leaves[i]);
-            for (int i = 0; i < frame.JoinSlots.Count; i++) Join(frame.JoinSlots[i], frame.JoinNames[i], frame.JoinKinds[i]);
+            for (int i = 0; i < frame.JoinSlots.Count; i++)
+                Join(frame.JoinSlots[i], frame.JoinNames[i], frame.JoinKinds[i]);
             for (int i = 0; i < frame.Events.Count; i++)
             {
                 FrameEvent each = frame.Events[i];
@@ -1291,19 +1330,22 @@ namespace Zoneserver
             for (int i = 0; i < placed.Count; i += 5)
             {
                 int slot = InUse(placed[i]), x = placed[i + 1], y = placed[i + 2];
-                if (x < 0 || y < 0 || x > Width || y > Height) throw new ZoneWireException("a place outside of the zone");
+                if (x < 0 || y < 0 || x > Width || y > Height)
+                    throw new ZoneWireException("a place outside of the zone");
                 SetMotion(slot, x, y, placed[i + 3], placed[i + 4]);
             }
             List<int> stats = frame.Stats;
             for (int i = 0; i < stats.Count; i += 3)
             {
-                if (stats[i + 1] < 0 || stats[i + 1] >= Stats.Length) throw new ZoneWireException("a stat that WELCOME did not name");
+                if (stats[i + 1] < 0 || stats[i + 1] >= Stats.Length)
+                    throw new ZoneWireException("a stat that WELCOME did not name");
                 Stats[stats[i + 1]][InUse(stats[i])] = stats[i + 2];
             }
             for (int i = 0; i < frame.BoardIndexes.Count; i++)
             {
                 int index = frame.BoardIndexes[i];
-                if (index < 0 || index >= Board.Length) throw new ZoneWireException("an entry that the board does not have");
+                if (index < 0 || index >= Board.Length)
+                    throw new ZoneWireException("an entry that the board does not have");
                 Board[index] = frame.BoardValues[i];
             }
         }
@@ -1336,7 +1378,8 @@ namespace Zoneserver
 
         void Join(int slot, string name, int kind)
         {
-            if (slot < 0 || slot >= SlotsMax || (slot < Count && KindOf[slot] >= 0)) throw new ZoneWireException("slot " + slot + " is taken");
+            if (slot < 0 || slot >= SlotsMax || (slot < Count && KindOf[slot] >= 0))
+                throw new ZoneWireException("slot " + slot + " is taken");
             if (kind >= Kinds.Length) throw new ZoneWireException("a kind that WELCOME did not name");
             if (slot >= KindOf.Length) Grow(Math.Min(SlotsMax, Math.Max(slot + 1, 2 * KindOf.Length)));
             for (; Count <= slot; Count++)
@@ -1350,7 +1393,7 @@ namespace Zoneserver
             Since[slot] = (uint)Tick;
             int[] firsts = Kinds[kind].Firsts;
             for (int i = 0; i < firsts.Length; i++) Stats[i][slot] = firsts[i];
-            Came.Add(Entities[slot] = new ZoneEntity(this, slot, name, kind));
+            Came.Add(Entities[slot] = new ZoneEntity(this, slot, name, Kinds[kind]));
         }
 
         void Grow(int size)
@@ -1421,7 +1464,7 @@ namespace Zoneserver
             foreach (object value in Board)
             {
                 string text = value as string;
-                length = Put("\0" + (text ?? ((long)value).ToString(System.Globalization.CultureInfo.InvariantCulture)), length);
+                length = Put("\0" + (text ?? ((long)value).ToString(CultureInfo.InvariantCulture)), length);
             }
             return Crc32.Add(crc, _hashed, length);
         }
@@ -1470,7 +1513,8 @@ namespace Zoneserver
     // ----- The clock -------------------------------------------------------------------------------------------------
 
     /// <summary>Where a zone is in time, from what arrives and when. The zone cannot be behind a tick whose frame has
-    /// arrived, and a PONG bounds it from both sides; the bounds run on at the rate of the zone. Times are seconds.</summary>
+    /// arrived, and a PONG bounds it from both sides; the bounds run on at the rate of the zone. Times are in
+    /// seconds.</summary>
     public sealed class ZoneClock
     {
         // The bounds drift apart by this part of the full rate: dilation is told in whole percent, and clocks differ.
@@ -1579,7 +1623,7 @@ namespace Zoneserver
             _high += seconds * (_rate + Drift * _hz);
         }
 
-        /// <summary>The tick in which the zone is at this moment. It never decreases, unless the zone begins again.</summary>
+        /// <summary>The tick in which the zone is now. It never decreases, unless the zone begins again.</summary>
         internal double Now(double now)
         {
             Advance(now);
@@ -1616,8 +1660,8 @@ namespace Zoneserver
 
     // ----- One's own actions -----------------------------------------------------------------------------------------
 
-    /// <summary>What became of one's own actions: the procedure that PROTOCOL.md prints. Frames name an action by the low
-    /// byte of its sequence; with fewer than 256 that wait, that tells which one is meant.</summary>
+    /// <summary>What became of one's own actions: the procedure that PROTOCOL.md prints. Frames name an action by the
+    /// low byte of its sequence; with fewer than 256 that wait, that tells which one is meant.</summary>
     internal sealed class Outcomes
     {
         const int WaitingMax = 255;
@@ -1681,8 +1725,11 @@ namespace Zoneserver
                     _mutedText = text;
                     break;
                 case "UNMUTED":
-                    for (int i = _waiting.Count - 1; i >= 0; i--)
-                        if (_waiting[i].Seq >= _muted && _waiting[i].Seq <= seq) Settle(i, ZoneFate.Dropped, "MUTED", _mutedText);
+                    for (int i = 0; i < _waiting.Count;)
+                    {
+                        if (_waiting[i].Seq < _muted || _waiting[i].Seq > seq) i++;
+                        else Settle(i, ZoneFate.Dropped, "MUTED", _mutedText);
+                    }
                     break;
                 default:
                     int index = IndexOf(seq);
@@ -1775,8 +1822,8 @@ namespace Zoneserver
         }
     }
 
-    /// <summary>The messages to this player alone that wait for the frame of their tick. When the connection was lost, the
-    /// server sends those of later ticks again: they count once.</summary>
+    /// <summary>The messages to this player alone that wait for the frame of their tick. When the connection was lost,
+    /// the server sends those of later ticks again: they count once.</summary>
     internal sealed class PrivateMessages
     {
         struct Item { public Message Message; public byte[] Payload; }
@@ -1853,7 +1900,8 @@ namespace Zoneserver
     internal static class Op
     {
         public const byte Hello = 1, Act = 2, Ping = 3, Goodbye = 4, Resume = 5;
-        public const byte Welcome = 16, Snapshot = 17, Tick = 18, Pong = 19, Refused = 20, Bye = 21, Deflated = 22, Told = 23, Answered = 24;
+        public const byte Welcome = 16, Snapshot = 17, Tick = 18, Pong = 19, Refused = 20, Bye = 21, Deflated = 22;
+        public const byte Told = 23, Answered = 24;
     }
 
     internal static class Messages
@@ -1869,7 +1917,8 @@ namespace Zoneserver
             return writer.ToArray();
         }
 
-        public static byte[] Resume(string name, byte[] token, long epoch, long tick, List<string> options, string gameVersion)
+        public static byte[] Resume(
+            string name, byte[] token, long epoch, long tick, List<string> options, string gameVersion)
         {
             var writer = new WireWriter();
             writer.Message(8, Op.Resume);
@@ -1923,7 +1972,8 @@ namespace Zoneserver
 
         public bool IsSameZone(Welcome other)
         {
-            if (Hz != other.Hz || Width != other.Width || Height != other.Height || SpeedStep != other.SpeedStep) return false;
+            if (Hz != other.Hz || Width != other.Width || Height != other.Height || SpeedStep != other.SpeedStep)
+                return false;
             if (Kinds.Length != other.Kinds.Length || BoardNames.Length != other.BoardNames.Length) return false;
             for (int i = 0; i < Kinds.Length; i++)
                 if (!Kinds[i].Equals(other.Kinds[i])) return false;
@@ -2001,7 +2051,7 @@ namespace Zoneserver
         readonly Message _tick = new Message { Op = Op.Tick };
         byte[] _inflated = new byte[0];
 
-        /// <summary>The message in a payload, inflated where it was deflated; null for one of a later version.</summary>
+        /// <summary>The message in a payload, inflated if it was deflated; null for one of a later version.</summary>
         public Message Read(byte[] payload, bool mayBeDeflated)
         {
             Message message = ReadPlain(payload, payload.Length);
@@ -2026,7 +2076,8 @@ namespace Zoneserver
                         int read = stream.Read(_inflated, length, _inflated.Length - length);
                         if (read <= 0) return length;
                         length += read;
-                        if (length > PayloadMax) throw new ZoneWireException("a message that inflates to more than " + PayloadMax + " bytes");
+                        if (length > PayloadMax)
+                            throw new ZoneWireException("a message that inflates to more than 16 MiB");
                         if (length == _inflated.Length) Array.Resize(ref _inflated, 2 * length);
                     }
                 }
@@ -2040,7 +2091,8 @@ namespace Zoneserver
         /// <summary>As Read, and a DEFLATED stays as it is.</summary>
         public Message ReadPlain(byte[] payload, int length)
         {
-            if (length < 2 || (payload[0] & 0xF0) != 0x90 || payload[1] > 0x7F) throw new ZoneWireException("no message: an array with an op was expected");
+            if (length < 2 || (payload[0] & 0xF0) != 0x90 || payload[1] > 0x7F)
+                throw new ZoneWireException("no message: an array with an op was expected");
             int elements = (payload[0] & 0x0F) - 1;
             byte op = payload[1];
             if (op > Op.Answered) return null;
@@ -2114,7 +2166,8 @@ namespace Zoneserver
 
         static void Need(int elements, int count)
         {
-            if (elements < count) throw new ZoneWireException("a message of " + elements + " elements, where " + count + " were expected");
+            if (elements < count)
+                throw new ZoneWireException("a message of " + elements + " elements, and not " + count);
         }
 
         Welcome ReadWelcome()
@@ -2163,7 +2216,8 @@ namespace Zoneserver
             if (_reader.Nil()) return welcome;
             int parts = _reader.Array(4, 16);
             welcome.Token = _reader.Bin();
-            if (welcome.Token.Length != 16) throw new ZoneWireException("a token of " + welcome.Token.Length + " bytes");
+            if (welcome.Token.Length != 16)
+                throw new ZoneWireException("a token of " + welcome.Token.Length + " bytes");
             welcome.Grace = _reader.Integer();
             welcome.Epoch = _reader.Unsigned32();
             welcome.Seq = _reader.Unsigned32();
@@ -2218,7 +2272,8 @@ namespace Zoneserver
         {
             int start, length;
             _reader.Bin(out start, out length);
-            if (length != column.Length * size) throw new ZoneWireException("a column of " + length + " bytes for " + column.Length + " slots");
+            if (length != column.Length * size)
+                throw new ZoneWireException("a column of " + length + " bytes for " + column.Length + " slots");
             Buffer.BlockCopy(_reader.Data, start, column, 0, length);
         }
 
@@ -2289,7 +2344,8 @@ namespace Zoneserver
         void Integers(List<int> list, int size)
         {
             list.Clear();
-            for (int count = Records(size) * size; count > 0; count--) list.Add(_reader.Integer(int.MinValue, int.MaxValue));
+            for (int count = Records(size) * size; count > 0; count--)
+                list.Add(_reader.Integer(int.MinValue, int.MaxValue));
         }
 
         void Slots(List<int> slots)
@@ -2320,7 +2376,8 @@ namespace Zoneserver
         {
             int start, length;
             _reader.Bin(out start, out length);
-            if (length != count) throw new ZoneWireException("a column of " + length + " bytes for " + count + " slots");
+            if (length != count)
+                throw new ZoneWireException("a column of " + length + " bytes for " + count + " slots");
             return new ByteColumn { Data = _reader.Data, At = start, Length = length };
         }
     }
@@ -2382,7 +2439,8 @@ namespace Zoneserver
 
         Exception Unexpected(byte first, string expected)
         {
-            return new ZoneWireException(expected + " was expected at byte " + (_at - 1) + ", not " + first.ToString("x2"));
+            string found = " was expected at byte " + (_at - 1) + ", not " + first.ToString("x2");
+            return new ZoneWireException(expected + found);
         }
 
         /// <summary>Takes a nil, if there is one.</summary>
@@ -2420,7 +2478,8 @@ namespace Zoneserver
                 case 0xD3: return (long)Big(8);
                 case 0xCF:
                     ulong value = Big(8);
-                    if (value > long.MaxValue) throw new ZoneWireException("the number " + value + " is too large here");
+                    if (value > long.MaxValue)
+                        throw new ZoneWireException("the number " + value + " is too large here");
                     return (long)value;
                 default: throw Unexpected(first, "a whole number");
             }
@@ -2429,14 +2488,16 @@ namespace Zoneserver
         public int Integer(int low, int high)
         {
             long value = Integer();
-            if (value < low || value > high) throw new ZoneWireException("the number " + value + " is not from " + low + " to " + high);
+            if (value < low || value > high)
+                throw new ZoneWireException("the number " + value + " is not from " + low + " to " + high);
             return (int)value;
         }
 
         public long Unsigned32()
         {
             long value = Integer();
-            if (value < 0 || value > uint.MaxValue) throw new ZoneWireException("the number " + value + " is not from 0 to 4294967295");
+            if (value < 0 || value > uint.MaxValue)
+                throw new ZoneWireException("the number " + value + " is not from 0 to 4294967295");
             return value;
         }
 
@@ -2457,8 +2518,10 @@ namespace Zoneserver
         int Counted(ulong count, int low, int high)
         {
             // Each element takes a byte at least.
-            if (count > ArrayMax || count > (ulong)(_end - _at)) throw new ZoneWireException("an array of " + count + " elements");
-            if ((int)count < low || (int)count > high) throw new ZoneWireException("an array of " + count + " elements, where " + low + " to " + high + " were expected");
+            if (count > ArrayMax || count > (ulong)(_end - _at))
+                throw new ZoneWireException("an array of " + count + " elements");
+            if ((int)count < low || (int)count > high)
+                throw new ZoneWireException("an array of " + count + " elements, and not of " + low + " to " + high);
             _elements += 1 + (int)count;
             if (_elements > ElementsMax) throw new ZoneWireException("more than " + ElementsMax + " elements");
             return (int)count;
@@ -2536,7 +2599,8 @@ namespace Zoneserver
         {
             if (_at >= _end) throw new ZoneWireException("a message that is cut short");
             byte first = Data[_at];
-            if (first < 0x80 || first >= 0xE0 || (first >= 0xD0 && first <= 0xD3) || (first >= 0xCC && first <= 0xCE)) return Wire.Boxed(Integer());
+            if (first < 0x80 || first >= 0xE0 || (first >= 0xD0 && first <= 0xD3) || (first >= 0xCC && first <= 0xCE))
+                return Wire.Boxed(Integer());
             if (IsText) return Text();
             if (first >> 4 == 9 || first == 0xDC || first == 0xDD) return Values(Array(0, int.MaxValue), depth + 1);
             if (first >= 0xC4 && first <= 0xC6) return Bin();
@@ -2662,7 +2726,7 @@ namespace Zoneserver
             else if (value is sbyte) Integer((sbyte)value);
             else if (value is byte[]) Bin((byte[])value);
             else if (value is IList && mayBeList) List((IList)value);
-            else throw new ArgumentException("a " + value.GetType().Name + " cannot be sent: null, bool, numbers, string, byte[] and lists of these can");
+            else throw new ArgumentException("only null, bool, numbers, string, byte[] and lists are sent: " + value);
         }
 
         void List(IList list)
@@ -2697,16 +2761,17 @@ namespace Zoneserver
             return _data;
         }
 
-        /// <summary>So many bytes have come; adds the payloads that are complete. Throws IOException for a length that no
-        /// server sends.</summary>
+        /// <summary>So many bytes have come; adds the payloads that are complete. Throws ZoneWireException for a length
+        /// that no server sends.</summary>
         public void Received(int count, List<byte[]> payloads)
         {
             _end += count;
             while (_end - _start >= 4)
             {
-                uint length = (uint)_data[_start] << 24 | (uint)_data[_start + 1] << 16 | (uint)_data[_start + 2] << 8 | _data[_start + 3];
+                uint length = 0;
+                for (int i = 0; i < 4; i++) length = length << 8 | _data[_start + i];
                 if (length == 0 || length > MessageDecoder.PayloadMax)
-                    throw new IOException("from the server: a message of " + length + " bytes; this is no zone server, or it speaks another way (tls://, ws://)");
+                    throw new ZoneWireException("a message of " + length + " bytes: is it a zone server, by tcp://?");
                 if (_end - _start - 4 < length) return;
                 var payload = new byte[length];
                 System.Buffer.BlockCopy(_data, _start + 4, payload, 0, (int)length);
@@ -2716,7 +2781,8 @@ namespace Zoneserver
         }
     }
 
-    /// <summary>A transport with two threads: one connects and reads, the other writes all that is queued at once.</summary>
+    /// <summary>A transport with two threads: one connects and reads, the other writes all that is queued at
+    /// once.</summary>
     public abstract class ThreadedTransport : IZoneTransport
     {
         // Beyond these bounds nothing is read until the program polls; the server then skips frames for it.
@@ -2731,9 +2797,12 @@ namespace Zoneserver
         int _waitingBytes;
         List<byte[]> _queued = new List<byte[]>();
         int _queuedBytes;
-        bool _isConnected, _isClosing, _hasEnded;
-        // Why nothing more comes.
+        bool _isClosing, _hasEnded;
+        // The thread that writes, while there is a connection.
+        Thread _writing;
+        // Why nothing more comes, and whether what came is the reason.
         string _end;
+        bool _isFault;
 
         /// <summary>Connects, and may take its time.</summary>
         protected abstract void Connect();
@@ -2741,12 +2810,14 @@ namespace Zoneserver
         protected abstract bool Read(List<byte[]> payloads);
         /// <summary>Writes messages, and waits until the system has taken them.</summary>
         protected abstract void Write(List<byte[]> payloads);
-        /// <summary>Closes the connection at once: what waits in the methods above throws. Any thread may call it.</summary>
+        /// <summary>Closes the connection at once: what waits in the methods above throws. Any thread may call
+        /// it.</summary>
         protected abstract void Abort();
         /// <summary>What the end of the stream means.</summary>
         protected virtual string EndText { get { return "the connection ended without a goodbye"; } }
 
-        protected bool IsClosing { get { lock (_lock) return _isClosing; } }
+        /// <summary>How many messages wait for the program.</summary>
+        internal int Waiting { get { lock (_lock) return _waiting.Count; } }
 
         public void Open()
         {
@@ -2782,8 +2853,9 @@ namespace Zoneserver
                     Monitor.PulseAll(_lock);
                     return true;
                 }
-                if (_hasEnded) throw new IOException(_end);
-                return false;
+                if (!_hasEnded) return false;
+                if (_isFault) throw new ZoneWireException(_end);
+                throw new IOException(_end);
             }
         }
 
@@ -2795,7 +2867,9 @@ namespace Zoneserver
                 _waiting.Clear();
                 _arrived.Clear();
                 _waitingBytes = 0;
-                if (!_isConnected) atOnce = true;
+                if (_writing == null) atOnce = true;
+                // The goodbye of a program that ends still leaves: the thread outlives it, for a second at most.
+                else if (!atOnce) _writing.IsBackground = false;
                 Monitor.PulseAll(_lock);
             }
             if (atOnce) Abort();
@@ -2804,16 +2878,17 @@ namespace Zoneserver
         void RunReading()
         {
             string end;
+            bool isFault = false, isConnected = false;
+            var payloads = new List<byte[]>();
             try
             {
                 Connect();
+                isConnected = true;
                 lock (_lock)
                 {
-                    _isConnected = true;
-                    // The goodbye of a program that ends still leaves: this thread outlives it, for a second at most.
-                    new Thread(RunWriting) { IsBackground = false, Name = "zone writes" }.Start();
+                    _writing = new Thread(RunWriting) { IsBackground = true, Name = "zone writes" };
+                    _writing.Start();
                 }
-                var payloads = new List<byte[]>();
                 while (Read(payloads))
                 {
                     Keep(payloads, ZoneClock.Time);
@@ -2825,14 +2900,21 @@ namespace Zoneserver
             {
                 // A socket, TLS or a WebSocket throws what it likes.
                 end = Deepest(error).Message;
+                isFault = error is ZoneWireException;
             }
+            // What came before the fault still counts.
+            Keep(payloads, ZoneClock.Time);
             lock (_lock)
             {
                 _hasEnded = true;
-                if (_end == null) _end = end;
+                if (_end == null)
+                {
+                    _end = end;
+                    _isFault = isFault;
+                }
                 Monitor.PulseAll(_lock);
             }
-            if (!_isConnected) Abort();
+            if (!isConnected) Abort();
         }
 
         static Exception Deepest(Exception error)
@@ -2847,14 +2929,18 @@ namespace Zoneserver
             {
                 foreach (byte[] payload in payloads)
                 {
-                    while (!_isClosing && (_waiting.Count >= WaitingMax || (_waiting.Count > 0 && _waitingBytes + payload.Length > WaitingBytesMax)))
-                        Monitor.Wait(_lock);
+                    while (!_isClosing && !HasRoom(payload.Length)) Monitor.Wait(_lock);
                     if (_isClosing) return;
                     _waiting.Enqueue(payload);
                     _arrived.Enqueue(arrived);
                     _waitingBytes += payload.Length;
                 }
             }
+        }
+
+        bool HasRoom(int bytes)
+        {
+            return _waiting.Count == 0 || (_waiting.Count < WaitingMax && _waitingBytes + bytes <= WaitingBytesMax);
         }
 
         void RunWriting()
@@ -2882,7 +2968,9 @@ namespace Zoneserver
             lock (_lock)
             {
                 double until = ZoneClock.Time + LingerMilliseconds / 1000.0;
-                for (double left; !_hasEnded && (left = until - ZoneClock.Time) > 0;) Monitor.Wait(_lock, (int)(1000 * left) + 1);
+                for (double left; !_hasEnded && (left = until - ZoneClock.Time) > 0;)
+                    Monitor.Wait(_lock, (int)(1000 * left) + 1);
+                _writing = null;
             }
             Abort();
         }
@@ -2913,7 +3001,8 @@ namespace Zoneserver
         {
             get
             {
-                return _hasRead || _isTls ? base.EndText : "the connection ended without an answer; if the server requires TLS, the address begins with tls://";
+                const string silent = "the connection ended without an answer; if the server requires TLS, use tls://";
+                return _hasRead || _isTls ? base.EndText : silent;
             }
         }
 
@@ -2940,7 +3029,8 @@ namespace Zoneserver
                     failure = error;
                 }
             }
-            if (failure != null) throw new IOException("cannot connect to " + _host + ":" + _port + ": " + failure.Message);
+            if (failure != null)
+                throw new IOException("cannot connect to " + _host + ":" + _port + ": " + failure.Message);
             _stream = new NetworkStream(_socket, false);
             if (!_isTls) return;
             var secure = new SslStream(_stream, false, _check);
@@ -2998,7 +3088,17 @@ namespace Zoneserver
             _socket.Options.AddSubProtocol("zone." + ZoneClient.Version);
         }
 
-        protected override void Connect() { _socket.ConnectAsync(_uri, _cancel.Token).GetAwaiter().GetResult(); }
+        protected override void Connect()
+        {
+            try
+            {
+                _socket.ConnectAsync(_uri, _cancel.Token).GetAwaiter().GetResult();
+            }
+            catch (WebSocketException error)
+            {
+                throw new IOException("cannot open a WebSocket at " + _uri + ": " + error.Message);
+            }
+        }
 
         protected override bool Read(List<byte[]> payloads)
         {
@@ -3008,9 +3108,11 @@ namespace Zoneserver
                 var part = new ArraySegment<byte>(_buffer, length, _buffer.Length - length);
                 WebSocketReceiveResult result = _socket.ReceiveAsync(part, _cancel.Token).GetAwaiter().GetResult();
                 if (result.MessageType == WebSocketMessageType.Close) return false;
-                if (result.MessageType != WebSocketMessageType.Binary) throw new IOException("from the server: a text, where only bytes may come");
+                if (result.MessageType != WebSocketMessageType.Binary)
+                    throw new ZoneWireException("a text, where only bytes may come");
                 length += result.Count;
-                if (length > MessageDecoder.PayloadMax) throw new IOException("from the server: a message of more than " + MessageDecoder.PayloadMax + " bytes");
+                if (length > MessageDecoder.PayloadMax)
+                    throw new ZoneWireException("a message of more than " + MessageDecoder.PayloadMax + " bytes");
                 if (!result.EndOfMessage) continue;
                 var payload = new byte[length];
                 Buffer.BlockCopy(_buffer, 0, payload, 0, length);
@@ -3022,13 +3124,16 @@ namespace Zoneserver
         protected override void Write(List<byte[]> payloads)
         {
             foreach (byte[] payload in payloads)
-                _socket.SendAsync(new ArraySegment<byte>(payload), WebSocketMessageType.Binary, true, _cancel.Token).GetAwaiter().GetResult();
+            {
+                var bytes = new ArraySegment<byte>(payload);
+                _socket.SendAsync(bytes, WebSocketMessageType.Binary, true, _cancel.Token).GetAwaiter().GetResult();
+            }
         }
 
         protected override void Abort()
         {
             _cancel.Cancel();
-            _socket.Abort();
+            _socket.Dispose();
         }
     }
 }

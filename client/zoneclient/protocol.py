@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, cast
 
+from zoneclient.upgrade import Upgrade
 from zoneserver.protocol import decoding, messages
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.framing import Deframer, length_prefixed
+from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, Framing
 from zoneserver.protocol.messages import (
     DEFLATE,
     RESUME,
@@ -30,6 +31,7 @@ from zoneserver.protocol.messages import (
     Welcome,
 )
 from zoneserver.protocol.values import Value, encode_action
+from zoneserver.protocol.websocket import WEBSOCKET_CLIENT, WebSocketReader
 
 __all__ = ["ClientProtocol", "Returning"]
 
@@ -64,6 +66,8 @@ class ClientProtocol(asyncio.Protocol):
     taken, and `send_action` sends later actions again. With `whole` it gets all frames since the tick of `returning`,
     as long as the server has them, even if a snapshot is shorter.
 
+    With `web_host`, the name and the port of the server in the header `Host`, the connection is a WebSocket.
+
     A subclass may use `loop`, `transport`, `is_lost` and `record_end`, and override `send_hello` and `on_payload`.
     """
 
@@ -78,6 +82,7 @@ class ClientProtocol(asyncio.Protocol):
         resume: bool = False,
         whole: bool = False,
         returning: Returning | None = None,
+        web_host: str = "",
     ) -> None:
         for what, text in ("a name", name), ("the version of a game", game_version):
             if not isinstance(text, str):
@@ -104,7 +109,15 @@ class ClientProtocol(asyncio.Protocol):
             self._hello = Hello(messages.PROTOCOL_VERSION, name, ticket, *rest).encode()
         else:
             self._hello = Resume(messages.PROTOCOL_VERSION, name, *returning, *rest).encode()
-        self._deframer = Deframer(messages.SERVER_PAYLOAD_BYTES)
+        self.framing: Framing = WEBSOCKET_CLIENT if web_host else LENGTH_PREFIX
+        """What is around the payloads that this client sends."""
+        self._reader: Deframer | WebSocketReader = (
+            WebSocketReader(messages.SERVER_PAYLOAD_BYTES, is_client=True)
+            if web_host
+            else Deframer(messages.SERVER_PAYLOAD_BYTES)
+        )
+        # The opening handshake of a WebSocket, until it is over.
+        self._upgrade = Upgrade(web_host) if web_host else None
         # The encoded actions of the current client frame, and their total size.
         self._actions: list[bytes] = []
         self._actions_bytes = 0
@@ -116,7 +129,7 @@ class ClientProtocol(asyncio.Protocol):
     @property
     def has_partial_message(self) -> bool:
         """Whether the bytes received so far end in the middle of a message."""
-        return self._deframer.buffered_bytes > 0
+        return self._reader.buffered_bytes > 0
 
     # --- Override these ---------------------------------------------------------------------------
 
@@ -228,7 +241,10 @@ class ClientProtocol(asyncio.Protocol):
     def send(self, payload: bytes) -> None:
         """Send one message. This does nothing after the end of the connection."""
         if self.bye is None and not self.is_lost:
-            self.transport.write(length_prefixed(payload))
+            if self._upgrade is not None:
+                self._upgrade.waiting.append(payload)
+            else:
+                self.transport.write(self.framing.wrap(payload))
 
     # --- For subclasses in any package ------------------------------------------------------------
 
@@ -261,21 +277,44 @@ class ClientProtocol(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio.Transport.
         self.transport = transport
         self._is_tls = transport.get_extra_info("sslcontext") is not None
+        if self._upgrade is not None:
+            transport.write(self._upgrade.request)
         self.send_hello()
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
         try:
-            for payload in self._deframer.receive(data):
-                self.on_payload(payload)
-            if self._deframer.error is not None:
-                raise ValueError(self._deframer.error)
+            if self._upgrade is not None:
+                data = self._open(self._upgrade, data)
+            for payload in self._reader.receive(data):
+                if payload:
+                    self.on_payload(payload)
+            if self._reader.replies:
+                self.transport.writelines(self._reader.replies)
+                self._reader.replies.clear()
+            if self._reader.is_ended:
+                self.transport.write(self._reader.goodbye(b"", "", False))
+                self.transport.close()
+            elif self._reader.error is not None:
+                raise ValueError(self._reader.error)
         except ValueError as error:
             # The framing, the encoding or the state is wrong, so nothing after this can be trusted.
             is_alert = self.welcome is None and data.startswith(_TLS_ALERT)
             text = f"from the server: {_ASKS_FOR_TLS if is_alert else error}"
             self.record_end(Bye(str(CloseReason.PROTOCOL_ERROR), text, False))
             self.transport.abort()
+
+    def _open(self, upgrade: Upgrade, data: bytes) -> bytes:
+        """Read the answer to the opening handshake; return the bytes behind it. Raises ValueError."""
+        rest = upgrade.receive(data)
+        if rest is not None:
+            self._upgrade = None
+            for payload in upgrade.waiting:
+                self.send(payload)
+        elif upgrade.refusal is not None:
+            self.record_end(upgrade.refusal)
+            self.transport.close()
+        return rest or b""
 
     def _on_message(self, message: messages.ServerMessage) -> None:
         match message:
@@ -299,7 +338,8 @@ class ClientProtocol(asyncio.Protocol):
                 self.on_pong(pong)
             case Bye() as bye:
                 self.record_end(bye)
-                self.transport.close()
+                if self.framing is LENGTH_PREFIX:
+                    self.transport.close()  # A WebSocket has a close frame behind BYE.
 
     def eof_received(self) -> bool:
         return False  # Close the transport: a server sends nothing after its BYE.

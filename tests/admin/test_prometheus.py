@@ -13,9 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from zoneserver.admin.prometheus import load_exposition
 from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
+from zoneserver.support.histogram import DurationBuckets
 
 # Fields whose unit differs from that of their metric.
-SCALES = {"tick_ms": 0.001, "phases_ms": 0.001, "cpu_percent": 0.01, "journal_longest_write_ms": 0.001}
+SCALES = {
+    "tick_ms": 0.001,
+    "phases_ms": 0.001,
+    "tick_durations_ms": 0.001,
+    "phase_durations_ms": 0.001,
+    "cpu_percent": 0.01,
+    "journal_longest_write_ms": 0.001,
+}
 FIELDS = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
 
 
@@ -27,6 +35,8 @@ def stats(**figures: Any) -> Stats:
             key: number + share for key, share in (("A", 0.25), ("B", 0.75))
         }
     values["tick_ms"] = {"p50": 1.25, "p99": 2.25, "max": 3.25}
+    # Histograms are of another form, and have tests of their own.
+    values["tick_durations_ms"], values["phase_durations_ms"] = DurationBuckets().to_json(), {}
     return Stats(**(values | figures))
 
 
@@ -36,7 +46,7 @@ def samples(snapshot: Stats) -> dict[tuple[str, tuple[tuple[str, str], ...]], fl
     found = {}
     for family in text_string_to_metric_families(text):
         assert family.documentation
-        assert family.type in ("counter", "gauge", "summary")
+        assert family.type in ("counter", "gauge", "summary", "histogram")
         for sample in family.samples:
             key = sample.name, tuple(sorted(sample.labels.items()))
             assert key not in found, "each sample appears once"
@@ -49,9 +59,12 @@ def test_exposition_has_every_field_and_no_other() -> None:
     left = samples(snapshot)
     ((_, labels),) = [key for key in left if key[0] == "zone_info"]
     del left["zone_info", labels]
+    left = {key: value for key, value in left.items() if not key[0].startswith("zone_tick_duration_seconds")}
     info = dict(labels)
     for name in FIELDS:
         value = getattr(snapshot, name)
+        if METRICS[name].kind == "histogram":
+            continue
         if name in info:
             assert info.pop(name) == str(value)
             continue
@@ -70,6 +83,30 @@ def test_samples_of_a_table_are_labelled_with_code_phase_or_quantile() -> None:
     assert found["zone_phase_seconds", (("phase", "rules"),)] == pytest.approx(0.005)
     assert found["zone_tick_seconds", (("quantile", "0.99"),)] == pytest.approx(0.00225)
     assert not [name for name, _ in found if name == "zone_restraints_total"]
+
+
+def test_histograms_have_cumulative_buckets_by_upper_bound_in_seconds() -> None:
+    buckets = DurationBuckets()
+    for seconds in (0.0004, 0.02, 0.07, 0.5):
+        buckets.record(seconds)
+    found = samples(stats(tick_durations_ms=buckets.to_json(), phase_durations_ms={"rules": buckets.to_json()}))
+    for name, labels in (("zone_tick_duration_seconds", ()), ("zone_phase_duration_seconds", (("phase", "rules"),))):
+        counts = {dict(key[1])["le"]: value for key, value in found.items() if key[0] == f"{name}_bucket"}
+        assert counts == {
+            "0.001": 1,
+            "0.002": 1,
+            "0.005": 1,
+            "0.01": 1,
+            "0.02": 2,
+            "0.03": 2,
+            "0.05": 2,
+            "0.075": 3,
+            "0.1": 3,
+            "0.2": 3,
+            "+Inf": 4,
+        }
+        assert found[f"{name}_count", labels] == 4
+        assert found[f"{name}_sum", labels] == pytest.approx(0.5904)
 
 
 @pytest.mark.parametrize("field", sorted(METRICS))

@@ -60,7 +60,7 @@ async def test_session_is_listed_with_its_figures(open_gateway: OpenGateway) -> 
     host, port = client.sock.getsockname()
     assert (ann.name, ann.slot, ann.address) == ("ann", 0, f"{host}:{port}")
     assert (ann.state, ann.standing) == ("playing", "FINE")
-    assert (ann.connected_s, ann.actions_in_total, ann.refusals_total) == (5.0, 41, 1)
+    assert (ann.connected_s, ann.actions_in_total, ann.refusals_total, ann.refusals) == (5.0, 41, 1, {"NO": 1})
     assert (ann.behind_ticks, ann.queued_bytes) == (0, 0)
     assert ann.bytes_out_total > 4096
     assert (ann.rtt_ms is not None) is (sys.platform == "linux")
@@ -86,6 +86,7 @@ async def test_player_who_does_not_read_is_listed_first_and_behind(open_gateway:
         assert (first.name, first.state, second.name) == ("bob", "behind", "ann")
         assert first.queued_bytes > 0
         assert first.behind_ticks > 0
+        assert (first.why.endswith("the client reads too slowly, or its line is full."), second.why) == (True, "")
     assert names(node, "out") == ["ann", "bob"]
 
 
@@ -95,6 +96,7 @@ async def test_paused_player_is_listed_as_resting(open_gateway: OpenGateway) -> 
     node.tick(3)
     (ann,) = listed(node).sessions
     assert (ann.state, ann.queued_bytes) == ("resting", 0)
+    assert "byte budget" in ann.why
     assert ann.behind_ticks > 0
 
 
@@ -112,6 +114,26 @@ async def test_sessions_are_ordered_by_each_figure(open_gateway: OpenGateway) ->
     assert names(node, "actions", limit=1) == ["bob"]
     for sort in SESSION_SORTS:
         assert sorted(names(node, sort)) == ["ann", "bob"]
+
+
+async def test_filter_finds_sessions_by_name_address_state_and_standing(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Stubborn)
+    for name in ("Ann", "joanna", "bob"):
+        await node.join(name)
+    await node.greet(await node.connect(), "cyd")
+    found = {
+        text: list_sessions(node.gateway, node.clock.time(), "age", 1, text)
+        for text in ("", "ANN", "127.0.0.1", "joining", "fine", "muted")
+    }
+    assert {text: each.found for text, each in found.items()} == {
+        "": 4,
+        "ANN": 2,
+        "127.0.0.1": 4,
+        "joining": 1,
+        "fine": 4,
+        "muted": 0,
+    }
+    assert ([each.name for each in found["joining"].sessions], found["ANN"].players) == (["cyd"], 3)
 
 
 @pytest.mark.parametrize(("sort", "limit"), [("", 20), ("name", 20), ("queued", 0), ("queued", 201)])
@@ -161,8 +183,8 @@ async def test_session_of_a_closed_socket_is_listed(open_gateway: OpenGateway) -
 
 
 def test_session_list_reads_a_newer_server_and_rejects_other_documents() -> None:
-    session = SessionStats("ann", 0, "127.0.0.1:1", "playing", "FINE", 1.0, 0, 0, None, 10, 1, 0)
-    given = SessionList("zone-sessions/1", 7, 1, "queued", [session], [])
+    session = SessionStats("ann", 0, "127.0.0.1:1", "tcp", "playing", "FINE", 1.0, 0, 0, None, 10, 1, 0, {}, "")
+    given = SessionList("zone-sessions/1", 7, 1, "queued", 1, [session], [])
     document = given.to_json()
     document["sessions"][0]["news"] = document["news"] = 1
     assert SessionList.from_json(document) == given

@@ -13,10 +13,11 @@ from typing import Any, cast
 import pytest
 
 from zoneserver.cli.ready_file import ReadyFile
+from zoneserver.config import Config
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.support.errors import CannotStartError
 
-SERVER = cast(Any, SimpleNamespace(port=7000, stats_port=None))
+SERVER = cast(Any, SimpleNamespace(config=Config(), port=7000, stats_port=None))
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def test_write_writes_pid_ports_and_protocol(path: Path) -> None:
         "pid": os.getpid(),
         "port": 7000,
         "stats_port": None,
+        "page": "http://127.0.0.1:7000/",
         "protocol": PROTOCOL_VERSION,
     }
     assert [each.name for each in path.parent.iterdir()] == [path.name]

@@ -66,7 +66,8 @@ def test_run_prints_a_banner_and_a_summary(run: Run, opened: list[Server | Playe
     assert 0 < len(banner) <= 6
     assert loop in banner[0]
     assert f"127.0.0.1:{ready['port']}" in err
-    assert f"http://127.0.0.1:{ready['stats_port']}/stats, /metrics, /sessions, /map, /game.json, /healthz\n" in err
+    page = f"http://127.0.0.1:{ready['stats_port']}/ in a browser"
+    assert f"statistics {page}, and /stats, /metrics, /sessions, /map, /game.json, /healthz\n" in err
     assert re.search(r"1 player at the peak, 1 at the end", out)
     assert "rules failed  0\n" in out
     assert "left          1 SERVER_STOPPING\nkicked        nobody\n" in out

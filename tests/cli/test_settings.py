@@ -116,6 +116,21 @@ def test_flags_override_variables_override_the_file_override_defaults(
     assert (read().time, read().sheep) == (3.0, [4, 4000])
 
 
+def test_list_is_a_flag_given_again_or_text_with_commas_or_a_list_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "zone.toml"
+    file.write_text('[run]\nforwarded-from = ["10.0.0.0/8", "::1"]\n')
+
+    def read_run(*argv: str) -> list[str]:
+        return cli._parser().read(["run", *argv]).forwarded_from
+
+    assert (read_run(), read_run("--config", str(file))) == ([], ["10.0.0.0/8", "::1"])
+    monkeypatch.setenv("ZONE_FORWARDED_FROM", "127.0.0.1, ::1")
+    assert read_run("--config", str(file)) == ["127.0.0.1", "::1"]
+    assert read_run("--forwarded-from", "127.0.0.2", "--forwarded-from=127.0.0.3") == ["127.0.0.2", "127.0.0.3"]
+
+
 def test_the_table_of_the_command_overrides_the_top_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

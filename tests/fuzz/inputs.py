@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from hypothesis import strategies as st
 
@@ -10,12 +11,29 @@ from fuzz.crowd import VISITORS
 from fuzz.gateway_script import ACTIONS, VERBS, act, hang_up, hello, read_slowly, repeat, send_golden, send_recipe, tick
 from fuzz.scripts import GOLDEN, RECIPE, UNPACKABLE
 from zoneserver.protocol.framing import length_prefixed
+from zoneserver.protocol.websocket import frame, masked_frame
 
 __all__ = ["inputs", "seeds"]
 
 STREAM_HEAD, MIXED_HEAD = bytes((2, 6, 3, 20)), bytes((2, 6, 3 | 128, 20))
 """The heads of seeds for streams, see `targets.head_and_stream`."""
 RECIPES = [RECIPE + bytes((which,)) for which in range(len(UNPACKABLE))]
+
+WEB_HEADS = [bytes((2, 6, 3, side)) for side in range(4)]
+"""The heads of seeds for frames of WebSocket: of a client or a server, as they are or by `web_stream`."""
+
+
+def web_step(kind: int, payload: bytes = b"", *, goes_on: bool = False) -> bytes:
+    """A frame for `web_stream`."""
+    return bytes((kind | len(payload) << 3 | goes_on << 7,)) + payload
+
+
+WEB_SEEDS = [
+    # A message, a ping within fragments, a pong and a close frame; fragments above the limit together.
+    web_step(0, b"hi") + web_step(0, b"a", goes_on=True) + web_step(3, b"x") + web_step(2, b"b") + web_step(4),
+    web_step(0, bytes(15)) + web_step(5, b"ok") + web_step(0, b"later"),
+    web_step(0, bytes(15), goes_on=True) + web_step(2, bytes(15)),
+]
 
 ACT_HEAD = bytes.fromhex("9302019192a161")
 TICK_HEAD = bytes.fromhex("9c120264c0909094c40101c400c400c40093c40101c400c4009090909194c0c0a161")
@@ -41,6 +59,13 @@ def seeds(target: str) -> list[bytes]:
             lives = [[come, slow, *acts(), step(tick) * behind, caught_up, too_much, go] for behind in (2, 12)]
             scripts = [come + words + go for words in (*golden_steps(), *recipe_steps())] + list(map(b"".join, lives))
             return scripts + [bytes((settings,)) + script[1:] for script in scripts[-2:] for settings in (1, 2, 3)]
+        case "web_frames":
+            hidden = partial(masked_frame, mask=b"\1\2\3\4")
+            whole = [
+                head + wrap(said) for said in GOLDEN for head, wrap in zip(WEB_HEADS, (hidden, frame), strict=False)
+            ]
+            kinds = bytes(range(0, 256, 3)) + bytes(range(256))
+            return whole + [head + said for head in WEB_HEADS[2:] for said in (*WEB_SEEDS, kinds)]
         case _:
             streams = [STREAM_HEAD + length_prefixed(said) for said in GOLDEN]
             return [*streams, STREAM_HEAD + b"".join(map(length_prefixed, GOLDEN)), MIXED_HEAD + bytes(range(256))]
@@ -64,6 +89,8 @@ def inputs(target: str) -> st.SearchStrategy[bytes]:
             return spoilt | st.lists(said, max_size=10).map(b"".join)
         case "gateway":
             return spoilt | pieced
+        case "web_frames":
+            return spoilt | st.tuples(st.sampled_from(WEB_HEADS), pieced).map(b"".join)
         case _:
             return spoilt | st.tuples(st.sampled_from([STREAM_HEAD, MIXED_HEAD]), pieced).map(b"".join)
 
@@ -73,6 +100,8 @@ def scraps(target: str) -> Sequence[bytes]:
     match target:
         case "decoding":
             return [said[:2] for said in GOLDEN] + [said[2:] for said in GOLDEN]
+        case "web_frames":
+            return [seed[4:] for seed in seeds(target)] + [bytes((what,)) for what in range(0, 256, 5)]
         case "gateway":
             joins = [step(hello, visitor, visitor=visitor) for visitor in range(VISITORS)]
             return [

@@ -21,6 +21,7 @@ from zoneclient.replica import Replica
 
 from fuzz.gateway_script import gateway
 from fuzz.scripts import Script, payload_of
+from fuzz.web_frames import web_frames
 from zoneserver.config import Limits
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import SessionState
@@ -42,7 +43,7 @@ from zoneserver.protocol.messages import (
 )
 from zoneserver.zone.frame_history import Form, Message
 
-__all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session"]
+__all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session", "web_frames"]
 
 PAYLOAD_BYTES_MAX = 64
 """A small limit, so that a short input reaches both sides of it."""
@@ -190,6 +191,7 @@ def replica(data: bytes) -> int:
 
 TARGETS: dict[str, Callable[[bytes], int]] = {
     "framing": framing,
+    "web_frames": web_frames,
     "decoding": decoding,
     "replica": replica,
     "client": client,

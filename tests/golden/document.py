@@ -25,6 +25,7 @@ def document() -> str:
         "server_refuses": refusals.server_refuses(),
         "other_versions": refusals.other_versions(),
         "streams": others.streams(),
+        "web_frames": others.web_frames(),
         "tickets": others.tickets(),
         "names": others.names(),
         "chains": chains.chains(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoneserver.protocol.messages import Act, Goodbye, Ping, Pong
 from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
+from zoneserver.protocol.websocket import Opcode, frame, masked_frame
 
-__all__ = ["names", "streams", "tickets"]
+__all__ = ["names", "streams", "tickets", "web_frames"]
 
 
 def streams() -> list[dict[str, Any]]:
@@ -22,6 +24,35 @@ def streams() -> list[dict[str, Any]]:
             ("a length of 0", "00000002910400000000 000000029104", "9104", True),
             ("a length above the limit of 16 MiB", "000000029104ffffffff9104", "9104", True),
         ]
+    ]
+
+
+def web_frames() -> list[dict[str, Any]]:
+    """Messages of WebSocket in one frame: as a server sends it, and as a client sends it with the mask."""
+    told = [
+        ("goodbye", Opcode.BINARY, Goodbye().encode()),
+        ("act with a motion", Opcode.BINARY, Act(300, [("move", 24, -7)]).encode()),
+        ("pong of the game", Opcode.BINARY, Pong(123456789012345, 61, 31_250).encode()),
+        ("payload of 125 bytes", Opcode.BINARY, Act(1, [("say", "x" * 114)]).encode()),
+        ("payload of 126 bytes", Opcode.BINARY, Act(1, [("say", "x" * 115)]).encode()),
+        ("payload of 1,024 bytes", Opcode.BINARY, Act(1, [("say", "x" * 1012)]).encode()),
+        ("ping of the framing", Opcode.PING, Ping(7).encode()),
+        ("pong of the framing without a payload", Opcode.PONG, b""),
+        ("close, come back", Opcode.CLOSE, (4000).to_bytes(2) + b"SERVER_STOPPING"),
+        ("close for good", Opcode.CLOSE, (4001).to_bytes(2) + b"KICKED"),
+        ("close of a browser's tab", Opcode.CLOSE, (1001).to_bytes(2)),
+    ]
+    mask = bytes.fromhex("37fa213d")
+    return [
+        {
+            "name": name,
+            "opcode": opcode,
+            "payload": payload.hex(),
+            "server": frame(payload, opcode).hex(),
+            "mask": mask.hex(),
+            "client": masked_frame(payload, opcode, mask).hex(),
+        }
+        for name, opcode, payload in told
     ]
 
 

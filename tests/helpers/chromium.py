@@ -86,15 +86,11 @@ class Page:
         self.wait_for("!window.isBeforeReload && document.readyState == 'complete'")
 
     def evaluate(self, expression: str) -> Any:
-        """The value of the expression, which may be a promise, and is JSON. `await` is allowed in it."""
-        answer = self.call(
-            "Runtime.evaluate",
-            expression=expression,
-            awaitPromise=True,
-            returnByValue=True,
-            userGesture=True,
-            replMode="await " in expression,
-        )
+        """The value of the expression, which may be a promise, or begin with `await`, and is JSON."""
+        if expression.startswith("await "):
+            expression = f"(async () => ({expression}))()"
+        settings = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
+        answer = self.call("Runtime.evaluate", expression=expression, **settings)
         if "exceptionDetails" in answer:
             raise PageError(_exception(answer["exceptionDetails"]))
         return answer["result"].get("value")
@@ -196,7 +192,9 @@ class Page:
                     self.errors.append(self.console[-1])
             case "Log.entryAdded" if parameters["entry"]["level"] == "error":
                 entry = parameters["entry"]
-                self.errors.append(f"{entry['text']} {entry.get('url', '')}")
+                # The browser asks for this on its own.
+                if not entry.get("url", "").endswith("/favicon.ico"):
+                    self.errors.append(f"{entry['text']} {entry.get('url', '')}")
 
 
 class Chromium:

@@ -7,18 +7,35 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from helpers.markdown import Page
 from helpers.paths import ROOT
 from helpers.waiting import PATIENCE_SECONDS, until
 
 CLIENT = ROOT / "client/csharp"
-SOURCES = [CLIENT / "ZoneClient.cs", CLIENT / "Samples~/Walk/Walk.cs", *sorted((ROOT / "tests/client/csharp").glob("*.cs"))]
+SOURCES = [
+    CLIENT / "ZoneClient.cs",
+    CLIENT / "Samples~/Walk/Walk.cs",
+    *sorted((ROOT / "tests/client/csharp").glob("*.cs")),
+]
 INSTALL = "apt-get install mono-mcs mono-runtime libmono-system-core4.0-cil libmono-posix4.0-cil"
+
+
+_USINGS = "using System;\nusing System.Collections.Generic;\nusing Zoneserver;\n"
+
+
+def page_program() -> str:
+    """The fragments of docs/unity.md as one file: each is the body of a method."""
+    blocks = [block for block in Page("docs/unity.md").blocks if block.language == "csharp" and not block.file]
+    bodies = [f"static void Block{number}() {{ {block.text} }}" for number, block in enumerate(blocks)]
+    fields = "static ZoneClient zone = null; static ZoneOptions options = null;"
+    return f"{_USINGS}static class Page {{ {fields} {' '.join(bodies)} }}\n"
 
 
 def compile_driver(folder: Path) -> Path:
     """Compiles the driver with the oldest C# that the client promises, and with warnings as errors."""
-    program = folder / "driver.exe"
-    command = ["mcs", "-langversion:7.2", "-warnaserror", f"-out:{program}", *map(str, SOURCES)]
+    program, page = folder / "driver.exe", folder / "Page.cs"
+    page.write_text(page_program())
+    command = ["mcs", "-langversion:7.2", "-warnaserror", f"-out:{program}", *map(str, [*SOURCES, page])]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 0, result.stdout + result.stderr
     return program

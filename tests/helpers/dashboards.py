@@ -55,6 +55,7 @@ def stats(**changes: Any) -> Stats:
         "pid": 100,
         "game": "plaza",
         "ctl": "",
+        "page": "",
         "loop": "asyncio",
         "uptime_s": 10.0,
         "players": 300,
@@ -104,6 +105,7 @@ def session(number: int, **changes: Any) -> SessionStats:
         "name": f"bot-{number}",
         "slot": number,
         "address": f"127.0.0.1:{40_000 + number}",
+        "via": "tcp",
         "state": "playing",
         "standing": "FINE",
         "connected_s": 65.0,
@@ -113,6 +115,8 @@ def session(number: int, **changes: Any) -> SessionStats:
         "bytes_out_total": 500_000,
         "actions_in_total": 325,
         "refusals_total": 2,
+        "refusals": {"COOLDOWN": 2},
+        "why": "",
     }
     return SessionStats(**(values | changes))
 
@@ -127,7 +131,7 @@ def session_list(sort: str = "queued", players: int = 300) -> SessionList:
             for n in range(39)
         ),
     ]
-    return SessionList("zone-sessions/1", 200, players, sort, [stuck, *map(session, range(1, 40))], closed)
+    return SessionList("zone-sessions/1", 200, players, sort, players, [stuck, *map(session, range(1, 40))], closed)
 
 
 def screen_state(**changes: Any) -> ScreenState:

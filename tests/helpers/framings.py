@@ -22,6 +22,7 @@ class _Reader:
 class Bare:
     """Adds nothing to a payload: bytes that are read at once are one payload. Tests that count bytes use it."""
 
+    name = "bare"
     overhead_bytes = 0
 
     def wrap(self, payload: bytes) -> bytes:
@@ -39,6 +40,7 @@ class _Chunks(_Reader):
 class Lines:
     """Writes a payload in hexadecimal digits on a line of its own."""
 
+    name = "lines"
     overhead_bytes = 1
 
     def wrap(self, payload: bytes) -> bytes:

@@ -87,7 +87,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def assert_everything_delivered(report: dict[str, Any], bots: int) -> None:
     actions = report["actions"]
-    assert report["bots"] == {"requested": bots, "joined": bots, "failed": 0}
+    assert report["bots"] == {"requested": bots, "joined": bots, "failed": 0, "web": 0}
     assert actions["sent"] == actions["delivered"] + actions["superseded"] + sum(actions["refused"].values())
     assert (actions["lost"], actions["duplicated"], actions["reordered"]) == (0, 0, 0)
     assert actions["delivered"] > 0

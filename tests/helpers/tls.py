@@ -22,10 +22,10 @@ class Pki:
         return context
 
 
-def issue_pki(folder: Path) -> Pki:
-    """Issues a certificate for the loopback address, and writes it and its key to the folder."""
+def issue_pki(folder: Path, name: str = "127.0.0.1") -> Pki:
+    """Issues a certificate for an address or a name, and writes it and its key to the folder."""
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
+    issued = authority.issue_cert(name)
     issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
     issued.private_key_pem.write_to_path(folder / "key.pem")
     context = ssl.create_default_context()

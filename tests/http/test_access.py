@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zoneserver.http.access import Access, parse_origin
+from zoneserver.http.access import Access
+from zoneserver.support.host import parse_origin
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,7 @@ def test_text_that_is_no_origin_is_refused(text: str) -> None:
         ("192.0.2.1", None, False),
         ("[", None, False),
         ("", None, False),
+        ("127.0.0.5:7777", None, True),
         ("play.example", "https://play.example", True),
         ("localhost:7777", "https://play.example", True),
     ],
@@ -41,8 +43,13 @@ def test_text_that_is_no_origin_is_refused(text: str) -> None:
 def test_loopback_port_answers_its_own_pages_and_those_of_its_origins(
     host: str | None, origin: str | None, is_allowed: bool
 ) -> None:
-    access = Access.of(is_loopback=True, origins=["https://play.example/"])
+    access = Access(is_local=True, origins=frozenset({"https://play.example"}))
     assert (access.objection(host, origin) is None) == is_allowed
+
+
+def test_port_without_the_setting_names_none() -> None:
+    for host, origin in (("evil.example", None), ("localhost", "https://evil.example")):
+        assert "--origin" not in (Access(is_local=True).objection(host, origin) or "--origin")
 
 
 @pytest.mark.parametrize(
@@ -50,9 +57,9 @@ def test_loopback_port_answers_its_own_pages_and_those_of_its_origins(
     [("192.0.2.1:7777", True), ("[2001:db8::1]", True), ("localhost", True), ("evil.example", False)],
 )
 def test_public_port_answers_to_its_addresses_and_to_no_name_but_its_origins(host: str, is_allowed: bool) -> None:
-    access = Access(is_loopback=False)
+    access = Access(is_local=False, origins=frozenset())
     assert (access.objection(host, f"http://{host}") is None) == is_allowed
 
 
 def test_origin_null_is_allowed_where_it_is_listed() -> None:
-    assert Access.of(is_loopback=True, origins=["null"]).objection("localhost", "null") is None
+    assert Access(is_local=True, origins=frozenset({"null"})).objection("localhost", "null") is None

@@ -135,21 +135,21 @@ async def test_port_keeps_a_bounded_number_of_documents() -> None:
 
 
 async def test_seventeenth_connection_ends_the_one_that_was_idle_longest(server: ZoneServer, browse: Browse) -> None:
-    assert server._admin is not None
+    assert server.admin is not None
     kept = []
     for number in range(16):
         kept.append(await browse())
-        await until(lambda number=number: server._admin.connections == number + 1)
+        await until(lambda number=number: server.admin.connections == number + 1)
     # The first connection asks, and the second sends a part of a request only: now the second is idle longest.
     assert (await kept[0].ask("GET /healthz")).status == 200
-    turns = server._admin._turns
+    turns = server.admin._turns
     kept[1].writer.write(b"G")
-    await until(lambda: server._admin is not None and server._admin._turns > turns)
+    await until(lambda: server.admin is not None and server.admin._turns > turns)
     newest = await browse()
     assert (await newest.ask("GET /healthz")).status == 200
     assert await ends(kept[1])
     assert await ends(kept[1])
-    assert server._admin.connections == 16
+    assert server.admin.connections == 16
     assert (await kept[0].ask("GET /healthz")).status == 200
     assert (await kept[2].ask("GET /healthz")).status == 200
 
@@ -172,8 +172,8 @@ async def test_waiting_connection_is_kept_while_another_one_is_idle() -> None:
 
 
 async def test_bytes_of_an_incomplete_request_do_not_keep_a_connection_open(server: ZoneServer, browse: Browse) -> None:
-    assert server._admin is not None
-    server._admin.idle_seconds = 0.05
+    assert server.admin is not None
+    server.admin.idle_seconds = 0.05
     browser = await browse()
 
     async def drip() -> None:
@@ -196,8 +196,8 @@ async def test_body_is_not_read(server: ZoneServer, browse: Browse, monkeypatch:
     browser = await browse()
     browser.writer.write(b"POST /stats HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     assert (await browser.answer()).status == 413
-    assert server._admin is not None
-    (connection,) = server._admin._connections
+    assert server.admin is not None
+    (connection,) = server.admin._connections
     buffered = connection._http.trailing_data  # type: ignore[attr-defined]
     for _ in range(200):
         browser.writer.write(b"1\r\nx\r\n" * 1_000)

@@ -36,6 +36,7 @@ from zoneserver.protocol.messages import (
 )
 from zoneserver.protocol.player_names import is_name
 from zoneserver.protocol.tickets import issue_ticket, ticket_to_text
+from zoneserver.protocol.websocket import WEBSOCKET, WEBSOCKET_CLIENT, Opcode, frame, masked_frame
 from zoneserver.protocol.world import World
 
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
@@ -149,6 +150,18 @@ def test_the_stream_splits_into_the_payloads(vector: dict[str, Any]) -> None:
     assert (deframer.error is not None) == vector["error"]
     joined = b"".join(length_prefixed(bytes.fromhex(payload)) for payload in payloads)
     assert bytes.fromhex("".join(vector["chunks"])).startswith(joined)
+
+
+@named("web_frames")
+def test_both_sides_of_a_web_socket_write_and_read_the_frames(vector: dict[str, Any]) -> None:
+    payload, opcode, mask = bytes.fromhex(vector["payload"]), vector["opcode"], bytes.fromhex(vector["mask"])
+    assert frame(payload, opcode).hex() == vector["server"]
+    assert masked_frame(payload, opcode, mask).hex() == vector["client"]
+    for framing, side in ((WEBSOCKET, "client"), (WEBSOCKET_CLIENT, "server")):
+        reader = framing.reader(SERVER_PAYLOAD_BYTES)
+        expected = {Opcode.BINARY: [payload], Opcode.CLOSE: []}.get(opcode, [b""])
+        assert reader.receive(bytes.fromhex(vector[side])) == expected
+        assert reader.is_ended == (opcode == Opcode.CLOSE) == (reader.error is not None)
 
 
 @named("tickets")

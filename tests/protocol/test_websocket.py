@@ -13,7 +13,7 @@ from websockets.protocol import OPEN, Protocol, Side
 from websockets.server import ServerProtocol
 
 from zoneserver.protocol.messages import Bye
-from zoneserver.protocol.upgrade import SUBPROTOCOL, accept_for, response_error, upgrade_request
+from zoneserver.protocol.upgrade import SUBPROTOCOL, accept_key, response_error, upgrade_request
 from zoneserver.protocol.websocket import (
     WEBSOCKET,
     WEBSOCKET_CLIENT,
@@ -243,7 +243,7 @@ def test_a_peers_close_frame_ends_the_stream_and_is_answered_in_kind(side: Side,
     peer.send_binary(b"last")
     peer.send_close(code)
     assert reader.receive(b"".join(peer.data_to_send()) + b"more") == [b"last"]
-    assert (reader.is_ended, reader.error, reader.buffered_bytes) == (True, None, 0)
+    assert (reader.is_ended, reader.error, reader.buffered_bytes) == (True, "the peer closed the connection", 0)
     assert reader.receive(b"\x82\x81") == []
     (close,) = heard_by(peer, reader.goodbye(BYE, "CONNECTION_LOST", True))
     assert close.opcode is CLOSE
@@ -254,7 +254,7 @@ def test_a_peers_close_frame_ends_the_stream_and_is_answered_in_kind(side: Side,
 
 
 def test_accept_is_that_of_the_standard() -> None:
-    assert accept_for("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 def test_a_peer_answers_the_request_and_the_client_takes_its_answer() -> None:

@@ -173,7 +173,7 @@ PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
 }
 SAME = {"zoneclient": "zone-client", "zonetools.swarm": "zone-swarm", "zonetools.dashboard": "zone-dash"}
 # Programs of the system, of Python and of others, whose flags are theirs.
-FOREIGN = re.compile(r"\.|base64|cat|cd|chmod|curl|echo|head|jq|pip")
+FOREIGN = re.compile(r"\.|base64|cat|cd|chmod|curl|echo|head|jq|pip|prometheus|promtool")
 OPERATORS = {"|", "||", "&&", ";", "&", "(", ")", ">", ">>", "<"}
 
 

@@ -1,3 +1,6 @@
+// The payloads of GOODBYE, and of the BYE that answers it.
+const GOODBYE = "145,4", BYE = [0x94, 21, 0xab, ...new TextEncoder().encode("CLIENT_LEFT"), 0xa0, 0xc3];
+
 /** A WebSocket whose server is the test. `FakeSocket.all` has every one that was opened. */
 export class FakeSocket {
   /** @type {FakeSocket[]} */
@@ -28,6 +31,7 @@ export class FakeSocket {
 
   send(payload) {
     this.sent.push(payload);
+    if (payload.join() === GOODBYE) queueMicrotask(() => this.onmessage?.({ data: Uint8Array.from(BYE).buffer }));
   }
 
   close() {

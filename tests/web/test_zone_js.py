@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import zlib
@@ -14,11 +15,14 @@ VECTORS = (ROOT / "tests/web/vectors.js").as_uri()
 
 def test_all_vectors_hold_in_node(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
-    assert node.evaluate(f"""
+    assert (
+        node.evaluate(f"""
         const {{ complaints }} = await import("{VECTORS}");
         const {{ readFileSync }} = await import("node:fs");
         return complaints(zonejs, JSON.parse(readFileSync({path})));
-    """) == []
+    """)
+        == []
+    )
 
 
 def deflated_inputs(chance: random.Random) -> list[tuple[bytes, bytes | None]]:
@@ -30,7 +34,9 @@ def deflated_inputs(chance: random.Random) -> list[tuple[bytes, bytes | None]]:
         data = bytes(chance.randrange(letters) for _ in range(size // 2)) * 2
         strategy = (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_FIXED, zlib.Z_RLE)[number % 4]
         deflater = zlib.compressobj(chance.randrange(10), zlib.DEFLATED, -15, 8, strategy)
-        deflated = deflater.compress(data[: size // 3]) + deflater.flush(zlib.Z_BLOCK) + deflater.compress(data[size // 3 :])
+        deflated = (
+            deflater.compress(data[: size // 3]) + deflater.flush(zlib.Z_BLOCK) + deflater.compress(data[size // 3 :])
+        )
         broken = bytearray(deflated := deflated + deflater.flush())
         for _ in range(chance.randrange(1, 3)):
             broken[chance.randrange(min(len(broken), 60))] ^= 1 << chance.randrange(8)
@@ -87,14 +93,14 @@ def test_clock_draws_behind_the_newest_frame_and_never_backwards(node: Node) -> 
         };
     """)
     for name, shown in drawn.items():
-        assert all(later[1] >= before[1] for before, later in zip(shown, shown[1:], strict=False)), name
+        assert all(later[1] >= before[1] for before, later in itertools.pairwise(shown)), name
     late = [at * 20 - tick for at, tick in drawn["steady"] if at > 1]
     assert 0.9 < min(late) <= max(late) < 1.4
     # Where some frames are 2.4 ticks late, it is further behind.
     late = [at * 20 - tick for at, tick in drawn["jitter"] if at > 5]
     assert 2.0 < min(late) <= max(late) < 3.6
     # While nothing arrives it runs on for half a second, and then stands.
-    assert 40 < dict((round(at, 2), tick) for at, tick in drawn["stall"])[5.0] < 51
+    assert 40 < {round(at, 2): tick for at, tick in drawn["stall"]}[5.0] < 51
     assert 117.5 < drawn["stall"][-1][1] < 119.5
     late = [at * 10 - tick for at, tick in drawn["dilated"] if at > 5]
     assert 0.8 < min(late) <= max(late) < 1.5
@@ -114,8 +120,10 @@ def test_position_before_the_last_motion_is_that_of_the_one_before(node: Node) -
         socket.frame(zonejs, 104, {{ joins: [1, 1], placed: [1, 500, 500, 2, 0] }});
         const all = [[], []];
         zone.positions(103.5, ...all);
-        return [[100.5, 101.5, 102.75, 103, 103.5, 105].map((at) => zone.position(0, at)), [103, 104.5].map((at) => zone.position(1, at)),
-            all, zone.columns.count, [zone.me.x, zone.me.y], zone.thing(1).stats.worth, zone.position(7)];
+        const own = [100.5, 101.5, 102.75, 103, 103.5, 105].map((at) => zone.position(0, at));
+        const coin = [103, 104.5].map((at) => zone.position(1, at));
+        const facts = [zone.columns.count, [zone.me.x, zone.me.y], zone.thing(1).stats.worth, zone.position(7)];
+        return [own, coin, all, ...facts];
     """) == [
         [[10, 20], [12, 20], [17, 20], [18, 20], [18, 22], [18, 28]],
         # Who is new stands where they appeared, until then.

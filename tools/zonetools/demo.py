@@ -55,6 +55,7 @@ async def _run(plan: Plan) -> int:
         plan = dataclasses.replace(plan, port=server.port)
         bots = "1 bot" if plan.bots == 1 else f"{plan.bots:,} bots"
         _log.info("started a server on port %d, %s on the way", server.port, bots)
+        _log.info("open %s in a browser to walk among them", server.page)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_stop_signals(over.set)

@@ -44,7 +44,8 @@ def documents(
         limit = query.get("limit", "20")
         try:
             count = int(limit) if limit.isdecimal() else 0
-            listed = list_sessions(gateway, now(), query.get("sort", "queued"), count)
+            sort, wanted = query.get("sort", "queued"), query.get("filter", "")
+            listed = list_sessions(gateway, now(), sort, count, wanted)
         except ValueError as error:
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}
         return HTTPStatus.OK, listed.to_json()

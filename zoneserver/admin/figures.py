@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from zoneserver.gateway.gateway import Gateway
+from zoneserver.protocol.websocket import WEBSOCKET
 from zoneserver.support.logs import lines_dropped
 from zoneserver.support.process import rss_bytes
 
@@ -27,6 +28,9 @@ def of_gateway(gateway: Gateway) -> dict[str, Any]:
         "players_peak": gateway.players_peak,
         "watchers": gateway.watchers_count,
         "connections": gateway.connections,
+        "web_sessions": sum(
+            count for form, count in gateway.broadcaster.sessions_by_form.items() if form.framing is WEBSOCKET
+        ),
         "handshaking": len(gateway.pending),
         "behind": gateway.broadcaster.behind,
         "queued_bytes": gateway.broadcaster.queued_bytes,

@@ -6,6 +6,8 @@ The text is made when it is requested, from the values of `GET /stats`, so metri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from typing import Any
 
 from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
@@ -18,6 +20,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _FACTS = [field for field, metric in METRICS.items() if metric.kind == "info"]
 _INFO = Metric("The process, game and event loop, as labels.", "zone_info", "info")
+# (what follows the metric's name, labels, value)
+_Sample = tuple[str, dict[str, str], float]
 _QUANTILES = {"p50": "0.5", "p99": "0.99", "max": "1"}
 
 
@@ -38,22 +42,37 @@ def load_exposition() -> Callable[[Stats], bytes]:
             self._stats = stats
 
         def collect(self) -> Iterable[Family]:
-            yield family(_INFO, [({field: str(getattr(self._stats, field)) for field in _FACTS}, 1.0)])
+            yield family(_INFO, [("", {field: str(getattr(self._stats, field)) for field in _FACTS}, 1.0)])
             for field, metric in METRICS.items():
                 if metric.kind != "info":
                     yield family(metric, _samples(metric, getattr(self._stats, field)))
 
-    def family(metric: Metric, samples: Iterable[tuple[dict[str, str], float]]) -> Family:
+    def family(metric: Metric, samples: Iterable[_Sample]) -> Family:
         made = Family(metric.name.removesuffix("_total").removesuffix("_info"), metric.text, metric.kind)
-        for labels, value in samples:
-            made.add_sample(metric.name, labels, value)
+        for suffix, labels, value in samples:
+            made.add_sample(metric.name + suffix, labels, value)
         return made
 
     return lambda stats: generate_latest(Snapshot(stats))
 
 
-def _samples(metric: Metric, value: float | Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
-    """(labels, value) of each value of a field."""
+def _samples(metric: Metric, value: Any) -> Iterable[_Sample]:
+    """The samples of a field."""
+    if metric.kind == "histogram":
+        if not metric.label:
+            return _buckets(metric, {}, value)
+        return chain(*(_buckets(metric, {metric.label: key}, table) for key, table in value.items()))
     if not isinstance(value, Mapping):
-        return [({}, value * metric.scale)]
-    return [({metric.label: _QUANTILES.get(key, key)}, number * metric.scale) for key, number in value.items()]
+        return [("", {}, value * metric.scale)]
+    return [("", {metric.label: str(_QUANTILES.get(key, key))}, number * metric.scale) for key, number in value.items()]
+
+
+def _buckets(metric: Metric, labels: dict[str, str], table: Mapping[str, float]) -> Iterable[_Sample]:
+    """The samples of one histogram, from the form of `DurationBuckets.to_json`."""
+    for key, number in table.items():
+        if key == "sum":
+            yield "_sum", labels, number * metric.scale
+        else:
+            bound = key if key == "+Inf" else f"{float(key) * metric.scale:g}"
+            yield "_bucket", labels | {"le": bound}, number
+    yield "_count", labels, table["+Inf"]

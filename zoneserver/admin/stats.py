@@ -42,6 +42,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     pid: int = info("The number of the process.")
     game: str = info("The name of the game.")
     ctl: str = info("The path of the socket that takes commands; empty without one.")
+    page: str = info("Where browsers find the page of the game; empty without one.")
     loop: str = info("The event loop: asyncio or uvloop.")
     time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
     uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
@@ -53,6 +54,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     connections: int = gauge(
         "Open connections, including those without a player and those that are closing.", "zone_connections"
     )
+    web_sessions: int = gauge("Players and watchers who came by WebSocket.", "zone_web_sessions")
     handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking")
     behind: int = gauge(
         "Players who skip frames, because a send is in flight or their byte budget is spent.",
@@ -84,6 +86,16 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
         scale=_MS,
         label="phase",
     )
+    tick_durations_ms: dict[str, float] = gauge(
+        "Durations of all ticks.", "zone_tick_duration_seconds", kind="histogram", scale=_MS
+    )
+    phase_durations_ms: dict[str, dict[str, float]] = gauge(
+        "Durations of each phase of all ticks; ingest in CPU time.",
+        *("zone_phase_duration_seconds",),
+        kind="histogram",
+        scale=_MS,
+        label="phase",
+    )
     cpu_percent: float = gauge("CPU time over the last second, as a share of one core.", "zone_cpu_ratio", scale=0.01)
     rss_bytes: int = gauge("Memory that the process holds.", "zone_resident_memory_bytes")
     store_unsaved: int = gauge("Players who wait to be written to the store.", "zone_store_unsaved")
@@ -95,6 +107,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
     ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")
+    ticks_failed_total: int = count("Ticks that failed, and were not sent.", "zone_failed_ticks_total")
     overruns_total: int = count(
         "Ticks that took longer than their period or came late by more than one period.", "zone_overruns_total"
     )
@@ -134,6 +147,8 @@ class SessionStats:
     slot: int | None
     """None until the zone has let the player in."""
     address: str
+    via: str
+    """How the client is connected: `tcp` or `web`, a WebSocket."""
     state: str
     """`joining`; `playing`; `behind` while a send is in flight; `resting` while its byte budget recovers."""
     standing: str
@@ -150,6 +165,10 @@ class SessionStats:
     actions_in_total: int
     """The sequence of the player's newest action, which counts refused actions too."""
     refusals_total: int
+    refusals: dict[str, int]
+    """The refusals by code."""
+    why: str
+    """Why the session is behind, in a sentence; empty for one that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +193,8 @@ class SessionList:
     players: int
     sort: str
     """One of SESSION_SORTS."""
+    found: int
+    """How many sessions fit the filter; all players without one."""
     sessions: list[SessionStats]
     closed: list[ClosedSession]
     """The newest first."""

@@ -12,9 +12,11 @@ from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
+from zoneserver.http.pages import page_url
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
 from zoneserver.support.format import format_address, format_clock
+from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import fields, print_error
 from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
@@ -68,6 +70,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
                 players_max=server.players_max,
                 host=config.host,
                 port=server.port,
+                page=page_url(config, server.port),
                 stats_port=server.stats_port,
                 tls=config.tls_cert is not None,
                 tickets=bool(config.secret),
@@ -89,12 +92,12 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
         lines = [f"zoneserver {__version__}, replay of {game}, {loop_name}, {shown}", f"watchers   {where}"]
     elif not config.secret:
         lines.append("no secret: anyone may join under any name")
+    if page := page_url(config, server.port):
+        lines.append(f"page       {page}")
     if server.stats_port is not None:
-        first, *others = PATHS
-        address = format_address(config.stats_host, server.stats_port)
-        lines.append(
-            f"statistics http://{address}{first}, {', '.join(others)}{' by token' if config.stats_token else ''}"
-        )
+        address = f"http://{format_address(config.stats_host, server.stats_port)}"
+        page = "/ in a browser, and " if is_loopback(config.stats_host) else ""
+        lines.append(f"statistics {address}{page}{', '.join(PATHS)}{' by token' if config.stats_token else ''}")
     if server.players_max < config.max_players:
         few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         lines.append(few)

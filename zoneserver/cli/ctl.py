@@ -16,8 +16,10 @@ from zoneserver.control.desk import Desk
 from zoneserver.control.door import Door
 from zoneserver.control.socket_file import default_path
 from zoneserver.control.stop_commands import Restarter
+from zoneserver.control.web_door import WebDoor
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
+from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import print_error
 from zoneserver.support.parse import parse_port
 
@@ -77,8 +79,8 @@ def _require_sockets() -> None:
 
 
 class ControlSocket:
-    """The commands of operators to a server that `zoneserver run` runs, until `close`: by the control socket, and by
-    signals. The server starts again if there is a `restarter`."""
+    """The commands of operators to a server that `zoneserver run` runs, until `close`: by the control socket, by the
+    page of the admin port, and by signals. The server starts again if there is a `restarter`."""
 
     def __init__(self, server: ZoneServer, restarter: Restarter | None = None) -> None:
         self._server = server
@@ -89,10 +91,15 @@ class ControlSocket:
         self._running: set[asyncio.Task[None]] = set()
 
     async def open(self, path: str | None) -> None:
-        """Opens the socket, unless `path` is `none`. Raises CannotStartError if that is not possible at a path that the
-        user gave. Without a path of the user's, the server then goes on without a socket."""
+        """Opens the socket, and takes commands from the page, unless `path` is `none`.
+
+        Raises CannotStartError if the socket is not possible at a path that the user gave. Without such a path,
+        the server then goes on without a socket.
+        """
         server = self._server
         self._desk = desk = Desk(server.link, server.gateway, server.loop, server, self._restarter)
+        if path != NO_SOCKET and server.admin is not None and is_loopback(server.config.stats_host):
+            server.admin.orders["/ctl"] = WebDoor(desk.run).answer
         if path == NO_SOCKET or (path is None and not hasattr(socket, "AF_UNIX")):
             return
         _require_sockets()
@@ -125,3 +132,5 @@ class ControlSocket:
         if self._desk is not None:
             self._desk.close()
         self._door = self._desk = None
+        if self._server.admin is not None:
+            self._server.admin.orders.clear()

@@ -201,7 +201,7 @@ def _run_settings(run: Parser) -> None:
     text = "the game: a class of a module in this folder or an installed one"
     run.setting("rules", default=_DEMO_GAME, metavar="module:Rules", help=text, shown="the demo game")
     run.section("addresses")
-    config_settings(run, "host", "port", "stats_port", "stats_host")
+    config_settings(run, "host", "port", "page", "origin", "forwarded_from", "stats_port", "stats_host")
     token_setting(run)
     ready_file_setting(run)
     run.section("the zone")

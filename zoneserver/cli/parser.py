@@ -131,7 +131,7 @@ class Parser(argparse.ArgumentParser):
             more["action"] = "append"
         elif not more or optional is not None:
             more.update(nargs="?", const=optional)
-        if shown is None and default not in (None, ""):
+        if shown is None and default not in (None, "", ()):
             shown = setting.format(default)
         self._declare(setting, flags, help, shown, type=_checked(parse), metavar=metavar or setting.metavar, **more)
 

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from zoneserver.http.pages import page_url
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError
@@ -42,6 +43,7 @@ class ReadyFile:
             "pid": os.getpid(),
             "port": server.port,
             "stats_port": server.stats_port,
+            "page": page_url(server.config, server.port),
             "protocol": PROTOCOL_VERSION,
         }
         try:

@@ -59,7 +59,7 @@ def replay_settings(parser: Parser) -> None:
     command.switch("--once", help="stop at the end, in place of standing still there")
     command.switch("--repeat", help="begin again at the end")
     command.section("addresses")
-    config_settings(command, "host", "port", "stats_port", "stats_host")
+    config_settings(command, "host", "port", "page", "origin", "forwarded_from", "stats_port", "stats_host")
     token_setting(command)
     ready_file_setting(command)
     command.section("admission of watchers")

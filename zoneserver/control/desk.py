@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from zoneserver.control.messages import Outcome
 from zoneserver.control.stop_commands import Restarter, StopCommands, Stoppable
-from zoneserver.gateway.address_limits import EXEMPT
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.player import Player
 from zoneserver.protocol.codes import CloseReason
@@ -154,7 +153,7 @@ class Desk:
         if not text.isprintable() or len(text) > 200:
             raise ValueError("TEXT must be printable and at most 200 characters long")
         # A network that holds such an address cannot be banned either, in any spelling.
-        if any(is_same_network(address, exempt) for exempt in EXEMPT):
+        if any(is_same_network(address, exempt) for exempt in self._gateway.pending.address_limits.exempt):
             text = f"{address} cannot be banned: the limits by address spare it, since proxies connect from it"
             return Outcome(Exit.FAILED, f"{text}. Ban the name")
         gateway, network = self._gateway, address_networks(address)[0]

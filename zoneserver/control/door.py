@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from zoneserver.control.command_log import NOT_ALLOWED, log_command, log_refusal
 from zoneserver.control.messages import REQUEST_BYTES_MAX, Outcome, decode_words
 from zoneserver.control.socket_file import bind, may_command, peer_of, remove
 from zoneserver.support.errors import Exit
-from zoneserver.support.logs import fields
 
 __all__ = ["Door"]
-
-log = logging.getLogger(__name__)
 
 # Operators are few, and players need the descriptors.
 _CONNECTIONS_MAX = 8
@@ -75,18 +72,13 @@ class Door:
             if not line:
                 return None
             if not may_command(peer):
-                text = "only the user of the server and root may give commands"
-                log.warning("ctl: refused uid %s: %s", peer and peer[1], text)
-                return Outcome(Exit.FAILED, text)
+                log_refusal(peer and peer[1])
+                return Outcome(Exit.FAILED, NOT_ALLOWED)
             words = decode_words(line)
         except ValueError as error:
             return Outcome(Exit.USAGE, str(error) if "limit" not in str(error) else "the request is too long")
         # The command has a bound of its own.
         patience.reschedule(None)
         outcome = await self._run(words)
-        code, uid = int(outcome.code), peer and peer[1]
-        said = " ".join(words) or "help"
-        told = fields(words=list(words), code=code, uid=uid)
-        result = "done" if code == Exit.OK else outcome.text
-        log.info("ctl: %.100r by uid %s: %.80s", said, uid, result, extra=told)
+        log_command(words, peer and peer[1], outcome)
         return outcome

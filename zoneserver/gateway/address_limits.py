@@ -4,12 +4,13 @@ An address has a bound on its open connections and on new connections per second
 outlive them. Connections count from the moment they are accepted, so that a flood of them is rejected at the
 lowest cost. All tables are bounded.
 
-The loopback address is exempt: load tests and proxies connect from it. Pure: the time is passed in.
+The loopback address is exempt, because load tests connect from it, and proxies of other servers. The address of a
+trusted proxy is not. Pure: the time is passed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from itertools import islice
 from typing import Any
 
@@ -18,12 +19,21 @@ from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import address_networks
 
-__all__ = ["EXEMPT", "SCALES", "AddressBudgets", "AddressLimits"]
+__all__ = ["EXEMPT", "SCALES", "AddressBudgets", "AddressLimits", "exempt_from"]
 
 EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
-"""The addresses without limits, which cannot be banned."""
+"""The addresses that have no limits and cannot be banned, unless they are those of trusted proxies."""
 SCALES = (1, 2, 4)
 """How many times the limits an IPv6 network has: /64, /56, /48. A single host may own all addresses of any of them."""
+
+
+def exempt_from(trusted: Container[str]) -> Collection[str]:
+    """The addresses without limits where these are trusted proxies: players behind a proxy are counted.
+
+    >>> sorted(exempt_from({"127.0.0.1", "::ffff:127.0.0.1"}))
+    ['::1']
+    """
+    return frozenset(host for host in EXEMPT if host not in trusted)
 
 
 class _Network:
@@ -113,9 +123,11 @@ class AddressLimits:
     ('BANNED', None)
     """
 
-    def __init__(self, limits: Limits, ban_seconds: float) -> None:
+    def __init__(self, limits: Limits, ban_seconds: float, exempt: Collection[str] = EXEMPT) -> None:
         self._limits = limits
         self._ban_seconds = ban_seconds
+        self.exempt = exempt
+        """The addresses without limits."""
         self.banned: dict[str, str] = {}
         """Networks that operators have banned, each with the text for its clients. Its user bounds it."""
         # Networks that hold connections, so at most a few for each connection.
@@ -132,12 +144,9 @@ class AddressLimits:
 
         A connection that counts must be taken back with `gone`.
         """
-        if host in EXEMPT:
+        if host in self.exempt:
             return None
-        networks = {
-            key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
-            for key, scale in zip(address_networks(host), SCALES, strict=False)
-        }
+        networks = self._networks(host)
         if self.banned and (text := self.banned.get(next(iter(networks)))) is not None:
             return CloseReason.BANNED, text
         narrowest = next(iter(networks.values()))
@@ -160,25 +169,41 @@ class AddressLimits:
         narrowest.handshaking[connection] = None
         return None
 
-    def released(self, host: str, connection: object, now: float) -> tuple[CloseReason, str] | None:
-        """A counted connection asks for documents, and counts as one of those from now on; the rate of connections is
-        not charged for it. Returns why it is rejected, or None. It must still be taken back with `gone`.
+    def released(
+        self, host: str, connection: object, now: float, *, is_counted: bool
+    ) -> tuple[CloseReason, str] | None:
+        """A connection asks for documents, whether it counted before or not: it has a rate of its own.
+
+        Returns why it is rejected, or None. A counted one must still be taken back with `gone`.
         """
-        if host in EXEMPT:
+        if host in self.exempt:
             return None
-        for key in address_networks(host):
-            if not self._present[key].pages.holds(1, now):
+        networks = self._networks(host)
+        for key, network in networks.items():
+            if not network.pages.holds(1, now):
                 text = f"too many pages for {key} (limit: address_page_connections_per_second)"
                 return CloseReason.TOO_MANY_CONNECTIONS, text
-        for key in address_networks(host):
-            self._present[key].pages.spend(1, now)
-            self._present[key].made.spend(-1, now)
-        self.greeted(host, connection)
+        for key, network in networks.items():
+            network.pages.spend(1, now)
+            if is_counted:
+                network.made.spend(-1, now)
+            elif key not in self._present:
+                self._absent[key] = network
+                self._forget(now)
+        if is_counted:
+            self.greeted(host, connection)
         return None
+
+    def _networks(self, host: str) -> dict[str, _Network]:
+        """The networks of an address, the narrowest first. Those that were unknown are not in the tables."""
+        return {
+            key: self._present.get(key) or self._absent.get(key) or _Network(self._limits, scale)
+            for key, scale in zip(address_networks(host), SCALES, strict=False)
+        }
 
     def greeted(self, host: str, connection: object) -> None:
         """A counted connection has completed its handshake, or has ended before it did."""
-        if host not in EXEMPT:
+        if host not in self.exempt:
             self._present[address_networks(host)[0]].handshaking.pop(connection, None)
 
     def handshaking(self, host: str) -> Collection[Any]:
@@ -188,11 +213,11 @@ class AddressLimits:
 
     def budgets(self, host: str) -> AddressBudgets | None:
         """The budgets of the address of a counted connection; None for an exempt address."""
-        return None if host in EXEMPT else self._present[address_networks(host)[0]].budgets
+        return None if host in self.exempt else self._present[address_networks(host)[0]].budgets
 
     def gone(self, host: str, now: float) -> None:
         """A counted connection is gone."""
-        if host in EXEMPT:
+        if host in self.exempt:
             return
         for key in address_networks(host):
             network = self._present[key]

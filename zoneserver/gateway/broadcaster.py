@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from zoneserver.config import Config
@@ -51,6 +52,8 @@ class Broadcaster:
         self._groups: dict[Form, BroadcastGroup[Session]] = {}
         # The form that each player wants.
         self._forms: dict[Session, Form] = {}
+        self.sessions_by_form = Counter[Form]()
+        """How many sessions get each form."""
         # The group of each player who is in one, and the group's `bytes_total` when the player entered.
         self._subscriptions: dict[Session, tuple[BroadcastGroup[Session], int]] = {}
         # Players who skip frames.
@@ -92,12 +95,15 @@ class Broadcaster:
         if self._config.send_rate:
             self._budgets[session] = LeakyBucket(self._config.send_rate, self._config.send_rate * _WINDOW_SECONDS)
         self._forms[session] = form
+        self.sessions_by_form[form] += 1
         self._hand_over(session, tick, now, whole)
 
     def leave(self, session: Session) -> None:
         """Hands the session no further frames. A session that never joined may leave."""
         self._unsubscribe(session)
-        self._forms.pop(session, None)
+        form = self._forms.pop(session, None)
+        if form is not None:
+            self.sessions_by_form[form] -= 1
         self._behind.pop(session, None)
         self._budgets.pop(session, None)
 

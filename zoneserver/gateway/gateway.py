@@ -96,14 +96,14 @@ class Gateway:
         self._refs = itertools.count(first_ref)
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
-        self.parked = Parked(config.limits.address_connections_max)
+        self.pending = PendingConnections(config, self.counters, connections_max)
+        self.parked = Parked(config.limits.address_connections_max, self.pending.address_limits.exempt)
         """The players whose connection is lost and who may come back."""
         self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
         # Sessions that are not read before the next tick.
         self._held: set[Session] = set()
-        self.pending = PendingConnections(config, self.counters, connections_max)
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
         self._intake = ActionIntake(config, self.counters, self._penalties)
@@ -147,11 +147,13 @@ class Gateway:
         self._connections.add(session)
         self._empty.clear()
         if self._is_stopping:
-            # The connection was accepted while the listener closed.
             self.pending.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
         else:
             self.pending.enter(session, len(self._connections), self._now)
+
+    def session_identified(self, session: Session) -> None:
+        self.pending.identify(session, self._now)
 
     def session_released(self, session: Session) -> tuple[CloseReason, str] | None:
         objection = self.pending.release(session, self._now)
@@ -196,7 +198,6 @@ class Gateway:
         self.broadcaster.drained(session, self._now)
 
     def session_ended(self, session: Session) -> None:
-        assert session.reason is not None
         code, text = str(session.reason), session.reason_text
         self.counters.closes[code] += 1
         level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO

@@ -6,12 +6,13 @@ import logging
 import math
 
 from zoneserver.config import Config
-from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits
+from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits, exempt_from
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello, Resume
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
+from zoneserver.support.addresses import Networks
 
 __all__ = ["PendingConnections", "objection_to"]
 
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 
 # At most so many rejected connections are told why at once. Connections beyond this are dropped without a goodbye.
 _REJECTED_MAX = 64
+# How long the first bytes of a connection may be on their way. At most so many connections that are to be rejected are
+# given this time.
+_DOUBTFUL_MAX, _DOUBT_SECONDS = 256, 0.5
+_NO_DOUBT = (0.0, None)
 # How many control frames and fragments a connection may send before its HELLO is complete.
 _PARTS_MAX = 16
 
@@ -44,13 +49,15 @@ class PendingConnections:
     """
 
     def __init__(self, config: Config, counters: GatewayCounters, connections_max: int) -> None:
-        self.address_limits = AddressLimits(config.limits, config.ban_seconds)
+        # The proxies whose connections come from an address of which they tell a little later.
+        self._trusted = Networks(config.forwarded_from)
+        self.address_limits = AddressLimits(config.limits, config.ban_seconds, exempt_from(self._trusted))
         self._config = config
         # The caller's clock may be a tick behind. With this margin no connection gets less than the whole time.
-        self._patience_seconds = config.limits.handshake_seconds + 1 / config.hz
+        self._margin_seconds = 1 / config.hz
         self._counters = counters
         self._connections_max = connections_max
-        # The deadline of each session that has not said HELLO, the earliest first.
+        # When each session that has not said HELLO began to wait for it, the oldest first.
         self._handshaking: dict[Session, float] = {}
         # The tick by which the zone must have let each joining player in, the earliest first. It counts ticks, since
         # time dilates under load. A crowd that fills the zone may join at once, and comes in bit by bit.
@@ -62,6 +69,10 @@ class PendingConnections:
         self._joining_ticks = handshake_ticks + config.max_players // joins_per_tick
         # Each session that counts in `address_limits`, until it is gone, and whether it counts as handshaking.
         self._counted: dict[Session, bool] = {}
+        # Connections beyond a limit of their address: when each is to be rejected, and why. They are rejected at once
+        # when their client turns out to be a player. A browser opens several connections to load the page, and asks
+        # each of them for a document.
+        self._doubtful: dict[Session, tuple[float, tuple[CloseReason, str]]] = {}
         # The control frames and fragments that handshaking sessions have sent.
         self._parts: dict[Session, int] = {}
         # Rejected sessions that are not gone yet.
@@ -72,15 +83,28 @@ class PendingConnections:
         return len(self._handshaking)
 
     def count(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
-        """Counts a connection by its address, once. Returns a reason to reject it and its text, or None."""
-        if session in self._counted:
+        """Counts a connection by its address, once. Returns a reason to reject it and its text, or None.
+
+        A connection from a trusted proxy counts when the address behind it is known: see `identify`.
+        """
+        if session in self._counted or session.host in self._trusted:
             return None
+        return self._count(session, now)
+
+    def identify(self, session: Session, now: float) -> None:
+        """The client of a connection is a player, and their address is known. The connection counts, or is rejected."""
+        objection = self._doubtful.pop(session, _NO_DOUBT)[1]
+        if objection is None and session not in self._counted:
+            objection = self._count(session, now)
+        if objection is not None:
+            self._reject(session, *objection)
+
+    def _count(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
         self._counters.connections_total += 1
         # Silent connections must not keep neighbours at their address out, so the oldest one makes room.
         handshaking, silent = self.address_limits.handshaking(session.host), None
         if len(handshaking) >= self._config.limits.address_handshakes_max:
-            # A connection within its TLS handshake belongs to the listener.
-            silent = next((each for each in handshaking if each in self._handshaking), None)
+            silent = next((each for each in handshaking if self._is_silent(each, now)), None)
             if silent is None:
                 text = f"too many connections before HELLO from {session.host} (limit: address_handshakes_max)"
                 return CloseReason.TOO_MANY_CONNECTIONS, text
@@ -93,13 +117,22 @@ class PendingConnections:
                 silent.abort()
         return objection
 
+    def _is_silent(self, session: Session, now: float) -> bool:
+        """Whether a handshaking connection may have to make room."""
+        # A connection within its TLS handshake belongs to the listener. The first bytes of a new one may be on the way.
+        since = self._handshaking.get(session)
+        return since is not None and since + (_DOUBT_SECONDS if session.is_undecided else 0.0) <= now
+
     def enter(self, session: Session, connections: int, now: float) -> None:
         """Gives a new connection its deadline, or rejects it. `connections` counts it too."""
         objection = self.count(session, now)
+        if objection is not None and session.is_undecided and len(self._doubtful) < _DOUBTFUL_MAX:
+            self._doubtful[session] = now + _DOUBT_SECONDS, objection
+            return
         if objection is not None:
             self._reject(session, *objection)
             return
-        self._handshaking[session] = now + self._patience_seconds
+        self._handshaking[session] = now
         if connections > self._connections_max:
             self._make_room(session)
 
@@ -133,6 +166,7 @@ class PendingConnections:
 
     def _greeted(self, session: Session) -> None:
         self._handshaking.pop(session, None)
+        self._doubtful.pop(session, None)
         self._parts.pop(session, None)
         if self._counted.get(session):
             self._counted[session] = False
@@ -151,10 +185,12 @@ class PendingConnections:
     def release(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
         """The connection asks for documents: it no longer counts as one of a player. Returns a reason to end it and its
         text, or None."""
+        objection = self._doubtful.pop(session, _NO_DOUBT)[1]
+        if objection is None or objection[0] is not CloseReason.BANNED:
+            objection = self.address_limits.released(session.host, session, now, is_counted=session in self._counted)
+        if objection is not None:
+            return objection
         if session in self._counted:
-            objection = self.address_limits.released(session.host, session, now)
-            if objection is not None:
-                return objection
             self._counted[session] = False
         self._handshaking.pop(session, None)
         self.gone(session, now)
@@ -170,16 +206,20 @@ class PendingConnections:
         """Ends connections whose HELLO is late, and those whose join the zone has not answered in time. Called once per
         tick."""
         self._ticks += 1
+        while self._doubtful:
+            session, (due, objection) = next(iter(self._doubtful.items()))
+            if due > now:
+                break
+            del self._doubtful[session]
+            self._reject(session, *objection)
         while self._joining:
             session, last = next(iter(self._joining.items()))
             if last >= self._ticks:
                 break
             session.end(CloseReason.INTERNAL_ERROR, "the zone did not answer the request to join")
-        while self._handshaking:
-            session, deadline = next(iter(self._handshaking.items()))
-            if deadline > now:
-                break
-            session.end(CloseReason.HANDSHAKE_TIMEOUT)
+        for session, since in tuple(self._handshaking.items()):
+            if since + session.handshake_seconds + self._margin_seconds <= now:
+                session.end(CloseReason.HANDSHAKE_TIMEOUT)
 
     def address_budgets(self, session: Session) -> AddressBudgets | None:
         """The budgets of the session's address; None when the address is exempt."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from zoneserver.gateway.address_limits import EXEMPT, SCALES
 from zoneserver.gateway.flood_guard import FloodGuard
@@ -26,8 +27,9 @@ class Parked:
     (True, True, 2)
     """
 
-    def __init__(self, address_max: int) -> None:
+    def __init__(self, address_max: int, exempt: Collection[str] = EXEMPT) -> None:
         self._address_max = address_max
+        self._exempt = exempt
         # The guard and the address of each.
         self._guards: dict[int, tuple[FloodGuard, str]] = {}
         # How many there are of each network. Exempt addresses are not counted.
@@ -40,7 +42,7 @@ class Parked:
 
     def add(self, ref: int, guard: FloodGuard, host: str) -> bool:
         """Parks a player who was connected from this address. Returns False if there is no room for them."""
-        networks = () if host in EXEMPT else address_networks(host)
+        networks = () if host in self._exempt else address_networks(host)
         for network, scale in zip(networks, SCALES, strict=False):
             if self._counts[network] >= self._address_max * scale:
                 return False
@@ -51,7 +53,7 @@ class Parked:
     def take(self, ref: int) -> FloodGuard | None:
         """The guard of a player who comes back; None for one who was parked elsewhere."""
         guard, host = self._guards.pop(ref, (None, ""))
-        if guard is not None and host not in EXEMPT:
+        if guard is not None and host not in self._exempt:
             for network in address_networks(host):
                 self._counts[network] -= 1
                 if not self._counts[network]:

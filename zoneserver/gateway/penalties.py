@@ -35,7 +35,7 @@ class Penalties:
     def refuse(self, player: Player, refusal: Refusal, is_violation: bool = False, now: float = 0.0) -> None:
         """Tells a player of an action that was refused. It leaves with the next frame."""
         self._counters.refusals[refusal.code] += 1
-        player.refusals_total += 1
+        player.refusals[refusal.code] += 1
         self._counters.bytes_out_total += player.session.queue(refusal.encode())
         if not is_violation:
             return

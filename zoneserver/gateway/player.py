@@ -11,6 +11,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import DEFLATE, PROTOCOL_VERSION, RESUME, WATCH, WHOLE, Hello, Resume, Return, Welcome
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import ZoneInfo
+from zoneserver.support.statistic import CodeCounter
 from zoneserver.zone.frame_history import Form
 from zoneserver.zone.link import Join
 
@@ -25,7 +26,7 @@ class Player:
     """
 
     __slots__ = (
-        *("dropped_seq", "form", "guard", "is_unconfirmed", "name", "ref", "refusals_total", "resume", "seq"),
+        *("dropped_seq", "form", "guard", "is_unconfirmed", "name", "ref", "refusals", "resume", "seq"),
         *("session", "slot", "state", "token"),
     )
 
@@ -56,7 +57,8 @@ class Player:
         """The sequence of the newest action."""
         self.dropped_seq = 0
         """The newest action that was dropped because the player is muted; 0 if none was."""
-        self.refusals_total = 0
+        self.refusals = CodeCounter()
+        """How many actions were refused, by code."""
 
     def request_to_join(self, hello: Hello | Resume) -> Join:
         """What the zone is asked. It knows of a token only the hash."""

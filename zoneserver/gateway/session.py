@@ -38,7 +38,19 @@ class Session(BatchedSender):
 
     __slots__ = (
         *("_deferred", "_discarded_bytes", "_handler", "_has_answered", "_is_held", "_linger", "_loop", "_reader"),
-        *("address", "context", "host", "label", "number", "overhead_bytes", "reason", "reason_text", "state"),
+        "handshake_seconds",
+        *(
+            "address",
+            "context",
+            "host",
+            "is_undecided",
+            "label",
+            "number",
+            "overhead_bytes",
+            "reason",
+            "reason_text",
+            "state",
+        ),
     )
 
     def __init__(
@@ -58,6 +70,10 @@ class Session(BatchedSender):
         """Why the session ended; the first reason wins."""
         self.reason_text = ""
         self._came_from(address)
+        self.is_undecided = False
+        """Whether the first bytes, which say what the connection is, have not arrived yet."""
+        self.handshake_seconds = limits.handshake_seconds
+        """How long the client may take until its HELLO is complete. What a TLS handshake took is not in it any more."""
         self.label = ""
         """What the log calls the peer beside its address; the handler may set it."""
         self.context: Any = None
@@ -89,11 +105,23 @@ class Session(BatchedSender):
         self.framing = framing
         self.overhead_bytes = framing.overhead_bytes
         self._reader = framing.reader(self._limits.client_frame_bytes)
+        self.is_undecided = False
         return self._reader
 
     def open_with(self, opening: PayloadReader) -> None:
         """Gives the bytes of a new connection to a reader that finds out which framing the client uses."""
         self._reader = opening
+        self.is_undecided = True
+
+    def came_from(self, host: str) -> None:
+        """Takes the address that a trusted proxy tells in place of its own."""
+        if host != self.host:
+            self._came_from((host, 0))
+
+    def identify(self) -> bool:
+        """The client is a player, and the address is known. Returns whether the handler lets the session go on."""
+        self._handler.session_identified(self)
+        return not self.is_over
 
     # --- State ------------------------------------------------------------------------------------
 
@@ -166,7 +194,8 @@ class Session(BatchedSender):
 
     def _came_from(self, address: tuple[Any, ...]) -> None:
         self.host, port = address[:2]
-        self.address = format_address(self.host, port)
+        # A proxy that tells an address in HTTP tells no port.
+        self.address = format_address(self.host, port) if port else self.host
         """Host and port of the peer, for people to read."""
 
     def data_received(self, data: bytes) -> None:
@@ -189,10 +218,10 @@ class Session(BatchedSender):
         except Exception:
             self.fail("handling a packet")
         else:
-            if self._reader.error is not None:
-                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
-            elif self._reader.is_ended:
+            if self._reader.is_ended:
                 self.end(CloseReason.CONNECTION_LOST, _PEER_CLOSED)
+            elif self._reader.error is not None:
+                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
             elif self._is_held or len(payloads) == limit:
                 # The reader may hold more whole payloads. All other sessions have a turn before they are served,
                 # and nothing further is read meanwhile.

@@ -23,6 +23,9 @@ class SessionHandler(Protocol[_Session_contra]):
     def session_received(self, session: _Session_contra, payload: bytes) -> None:
         """One whole payload arrived. Answers that are queued meanwhile leave in one send with the others."""
 
+    def session_identified(self, session: _Session_contra) -> None:
+        """The client is no browser that asks for documents, and `session.host` is its address also behind a proxy."""
+
     def session_released(self, session: _Session_contra) -> tuple[CloseReason, str] | None:
         """The connection is about to leave the session, since it asks for documents and not for a player. Returns a
         reason to end the session instead and its text, or None. No other method is called after None."""

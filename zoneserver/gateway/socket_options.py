@@ -43,7 +43,10 @@ def unanswered_seconds(sock: Any | None) -> float:
     """
     if sock is None or sys.platform != "linux":
         return 0.0
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:
+        return 0.0  # As below.
     probes, unacknowledged, silent_ms = _TCP_INFO.unpack(info)
     return silent_ms / 1000 if probes or unacknowledged else 0.0
 

@@ -7,77 +7,49 @@ rebinding), but its requests carry that name.
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-__all__ = ["Access", "parse_origin"]
+from zoneserver.support.host import is_loopback
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_USUAL_PORTS = {"http": 80, "https": 443}
-
-
-def parse_origin(text: str) -> str:
-    """Returns an origin as browsers write it: `https://play.example`, with a port where it is not the usual one.
-
-    Raises ValueError for a text that is no origin. `null` is the origin of a page without an address.
-
-    >>> parse_origin("HTTPS://Play.Example:443/"), parse_origin("http://play.example:8000")
-    ('https://play.example', 'http://play.example:8000')
-    """
-    if text == "null":
-        return text
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(text)
-        is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
-        if parts.scheme in _USUAL_PORTS and parts.hostname and is_bare:
-            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            port = "" if parts.port in {None, _USUAL_PORTS[parts.scheme]} else f":{parts.port}"
-            return f"{parts.scheme}://{host}{port}"
-    raise ValueError(f"{text!r} is no origin: write it as https://play.example or http://play.example:8000")
+__all__ = ["Access"]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """What the headers of a request have to be.
 
-    With `is_loopback` only the names of this machine are accepted as `Host`, and otherwise any address. The names of
-    `origins` are accepted as well, and their pages.
+    With `is_local` only the names of this machine are accepted as `Host`, and otherwise any address. The names in
+    `origins` are accepted as well, and their pages. An origin is written as `parse_origin` returns it; None is for a
+    port that has no such setting.
 
-    >>> access = Access(is_loopback=True)
+    >>> access = Access(is_local=True, origins=frozenset())
     >>> access.objection("localhost:7777", "http://localhost:7777"), access.objection("localhost:7777", None)
     (None, None)
     >>> access.objection("localhost:7777", "https://evil.example")
     'a page of https://evil.example may not use this server (--origin https://evil.example allows it)'
     """
 
-    is_loopback: bool
-    origins: frozenset[str] = frozenset()
+    is_local: bool
+    origins: frozenset[str] | None = None
     _hosts: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        hosts = (urlsplit(origin).hostname for origin in self.origins)
+        hosts = (urlsplit(origin).hostname for origin in self.origins or ())
         object.__setattr__(self, "_hosts", frozenset(host for host in hosts if host))
-
-    @classmethod
-    def of(cls, *, is_loopback: bool, origins: Iterable[str]) -> Access:
-        """The access to a port for the pages of these origins, which may be written in any way."""
-        return cls(is_loopback, frozenset(map(parse_origin, origins)))
 
     def objection(self, host: str | None, origin: str | None) -> str | None:
         """Returns why a request with these headers is refused, or None. Programs that are no browser send no origin."""
         if host is not None and not self._is_host(host):
-            return (
-                f"this server is not known under the name {host!r:.100}: use an address of it, "
-                f"or start it with --origin http://{host:.100}"
-            )
-        if origin is None or origin in self.origins:
+            told = f"this server is not known under the name {host!r:.100}: use an address of it"
+            return told if self.origins is None else f"{told}, or start it with --origin http://{host:.100}"
+        if origin is None or (self.origins is not None and origin in self.origins):
             return None
         if host is not None and origin.partition("://")[2].lower() == host.lower():
             return None
-        return f"a page of {origin:.100} may not use this server (--origin {origin:.100} allows it)"
+        told = f"a page of {origin:.100} may not use this server"
+        return told if self.origins is None else f"{told} (--origin {origin:.100} allows it)"
 
     def _is_host(self, host: str) -> bool:
         try:
@@ -86,7 +58,7 @@ class Access:
             return False
         if name is None:
             return False
-        return name in _LOOPBACK or name in self._hosts or (not self.is_loopback and _is_address(name))
+        return is_loopback(name) or name in self._hosts or (not self.is_local and _is_address(name))
 
 
 def _is_address(name: str) -> bool:

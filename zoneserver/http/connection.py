@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
 import h11
 
-from zoneserver.http.documents import Answer, DocumentServer, Request, complaint
+from zoneserver.http.documents import Answer, DocumentServer, Order, Request, complaint
 
 __all__ = ["HEAD_BYTES_MAX", "HttpConnection", "encode_answer", "header"]
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 8192
 """The most bytes of a request. They are parsed in one go, and so many header lines take 5 ms."""
@@ -33,10 +36,14 @@ class HttpConnection(asyncio.Protocol):
     """One HTTP connection. It serves one request in each turn that the server of the documents gives it.
 
     It reads nothing while it waits for a turn, and no body at all: a request with a body is refused on its headers.
+
+    A shared connection ends with its first answer. A proxy sends the requests of many clients over one connection, and
+    a later one of them could not become a WebSocket there.
     """
 
-    def __init__(self, documents: DocumentServer) -> None:
+    def __init__(self, documents: DocumentServer, *, is_shared: bool = False) -> None:
         self._documents = documents
+        self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         # Bytes that h11 has not been given yet.
@@ -45,6 +52,8 @@ class HttpConnection(asyncio.Protocol):
         self._is_stalled = False
         # True if bytes wait that need a turn once the kernel has taken the answer.
         self._has_more = False
+        # What a request has asked for and is being done.
+        self._obeying: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._idle: asyncio.TimerHandle
 
@@ -106,13 +115,35 @@ class HttpConnection(asyncio.Protocol):
             host=header(headers, b"host"),
             origin=header(headers, b"origin"),
             authorization=headers.get(b"authorization", b""),
+            mark=header(headers, b"x-zone"),
         )
         end = self._http.next_event()
         assert isinstance(end, h11.EndOfMessage)
+        order = self._documents.order(asked)
+        if order is not None:
+            self._obeying = self._loop.create_task(self._obey(order, asked))
+            return
         status, content = self._documents.answer(asked)
+        if content.compressed is not None and b"gzip" in headers.get(b"accept-encoding", b""):
+            content = content.compressed
         if content.etag and status is HTTPStatus.OK and headers.get(b"if-none-match") == content.etag.encode():
             status = HTTPStatus.NOT_MODIFIED
-        self._answer((status, content), with_body=request.method != b"HEAD")
+        self._answer((status, content), with_body=request.method != b"HEAD", is_last=self._is_shared)
+        self._next_request()
+
+    async def _obey(self, order: Order, request: Request) -> None:
+        """Does what a request asks for. Nothing further is read before it is answered."""
+        try:
+            answer = await order(request, self._transport)
+        except Exception:
+            log.exception("exception while obeying %.100r", request.target)
+            answer = complaint(HTTPStatus.INTERNAL_SERVER_ERROR, "this failed: the log has the traceback")
+        if not self._transport.is_closing():
+            self._answer(answer)
+            self._next_request()
+
+    def _next_request(self) -> None:
+        """Goes on after an answer."""
         if self._http.our_state is h11.MUST_CLOSE:
             self._transport.close()
             return
@@ -170,7 +201,10 @@ def encode_answer(http: h11.Connection, answer: Answer, *, with_body: bool = Tru
         with_body = False
     else:
         headers.append(("Content-Length", str(len(content.body))))
+    if content.encoding:
+        headers.append(("Content-Encoding", content.encoding))
     if content.etag:
+        headers.append(("Vary", "Accept-Encoding"))
         headers += [("ETag", content.etag), ("Cache-Control", "no-cache")]
     else:
         headers.append(("Cache-Control", "no-store"))

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from zoneserver.http.access import Access
 
-__all__ = ["Answer", "Connection", "Content", "Document", "DocumentServer", "Request", "complaint"]
+__all__ = ["Answer", "Connection", "Content", "Document", "DocumentServer", "Order", "Request", "complaint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Content:
     body: bytes
     etag: str = ""
     """A browser that has the body with this tag already gets no second copy; empty for a body that is always new."""
+    encoding: str = ""
+    """How the body is compressed; empty if it is not."""
+    compressed: Content | None = None
+    """The same body for a browser that takes it compressed."""
 
 
 Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Content]]
@@ -32,7 +36,10 @@ Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | C
 
 Answer = tuple[HTTPStatus, Content]
 
-_LOOPBACK = Access(is_loopback=True)
+Order = Callable[["Request", asyncio.BaseTransport], Awaitable[Answer]]
+"""Does what a POST asks for. The transport is that of the connection by which the request came."""
+
+_LOOPBACK = Access(is_local=True)
 # The most different targets whose newest documents are kept.
 _KEPT_MAX = 16
 # After each request the port rests for this many times the CPU time that the request took, so that all connections
@@ -41,7 +48,7 @@ _REST_FACTOR = 9
 # A single request makes the next one wait no longer than this.
 _REST_SECONDS_MAX = 1.0
 # The document that needs no token, since a probe cannot always send one. It says nothing about players.
-_OPEN_PATH = "/healthz"
+_OPEN_PATHS = frozenset({"/healthz"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class Request:
     host: str | None
     origin: str | None
     authorization: bytes
+    mark: str | None = None
+    """The header `X-Zone`, which a browser sends for a page of another server only with the consent of this one."""
 
 
 class Connection(Protocol):
@@ -71,8 +80,8 @@ class DocumentServer:
     It serves one request per turn of the loop over all connections, in the order of their arrival, and rests
     between requests. A tick is therefore late by one document at most, however many clients ask.
 
-    With a token every document but `/healthz` needs it. Without `access` requests are served whatever their `Host` and
-    `Origin` are. `connections_max` and `idle_seconds` bound the connections.
+    With a token every document needs it but `/healthz` and those in `open_paths`. Without `access` requests are
+    served whatever their `Host` and `Origin` are. `connections_max` and `idle_seconds` bound the connections.
     """
 
     def __init__(
@@ -81,14 +90,18 @@ class DocumentServer:
         access: Access | None = _LOOPBACK,
         token: str = "",
         *,
+        open_paths: Collection[str] = (),
         connections_max: int = 16,
         idle_seconds: float = 60.0,
     ) -> None:
         self.documents = dict(documents)
+        self.orders: dict[str, Order] = {}
+        """What a POST may ask for, by path."""
         self.idle_seconds = idle_seconds
         """How long a connection may ask nothing."""
         self._access = access
         self._token = token.encode()
+        self._open_paths = _OPEN_PATHS | {*open_paths}
         self._connections_max = connections_max
         self._loop = asyncio.get_running_loop()
         # Open connections. The connection whose last answer is the oldest comes first.
@@ -163,6 +176,12 @@ class DocumentServer:
 
     # --- Answers ----------------------------------------------------------------------------------
 
+    def order(self, request: Request) -> Order | None:
+        """What is to be done for a request that is an order and may be one; None for all that `answer` answers."""
+        if request.method != b"POST" or self._refuse(request) is not None:
+            return None
+        return self.orders.get(_path(request))
+
     def answer(self, request: Request) -> Answer:
         """The answer to a request."""
         refusal = self._refuse(request)
@@ -188,11 +207,15 @@ class DocumentServer:
         objection = self._access.objection(request.host, request.origin) if self._access is not None else None
         if objection is not None:
             return complaint(HTTPStatus.FORBIDDEN, objection)
-        if self._token and request.target.partition(b"?")[0] != _OPEN_PATH.encode():
+        if self._token and _path(request) not in self._open_paths:
             scheme, _, given = request.authorization.partition(b" ")
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 return complaint(HTTPStatus.UNAUTHORIZED, "send the token: Authorization: Bearer TOKEN")
         return None
+
+
+def _path(request: Request) -> str:
+    return request.target.partition(b"?")[0].decode("ascii", "replace")
 
 
 def complaint(status: HTTPStatus, text: str, **more: Any) -> Answer:

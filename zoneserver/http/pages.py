@@ -9,13 +9,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from zoneserver.config import Config
 from zoneserver.http.documents import Content, Document
 from zoneserver.http.static_files import documents_of, read_folder
 from zoneserver.support.errors import CannotStartError
+from zoneserver.support.format import format_address
 
-__all__ = ["admin_page", "page_folder", "player_pages"]
+__all__ = ["admin_page", "page_folder", "page_url", "player_pages"]
 
 _SUFFIXES = frozenset({".html", ".js", ".css", ".ts", ".svg", ".png"})
+_NO_PAGE = (
+    "The page is served on a loopback address alone, since it asks nobody for a password and is not encrypted. "
+    "Start the server without --stats-host, and use ssh -L 7778:127.0.0.1:7778"
+)
 # The files of the operators' page are called admin.html, admin.js, ...
 _ADMIN = "admin"
 
@@ -39,14 +45,25 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
     return {**found, "/game.json": lambda _query: (HTTPStatus.OK, game)}
 
 
+def page_url(config: Config, port: int) -> str:
+    """Where a browser of this machine finds the page of a server at this port; empty if the server has none."""
+    if config.page == "off":
+        return ""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    return f"http{'s' if config.tls_cert else ''}://{format_address(host, port)}/"
+
+
 def page_folder(page: str) -> Path | None:
     """The folder that a setting `page` names; None for `on` and `off`."""
     return None if page in {"on", "off"} else Path(page)
 
 
-def admin_page() -> dict[str, Document]:
-    """The operators' page, by path."""
-    return _packaged(is_admin=True)
+def admin_page(*, is_loopback: bool) -> dict[str, Document]:
+    """The operators' page, by path. A port that is not on a loopback address has a sentence in its place."""
+    if is_loopback:
+        return _packaged(is_admin=True)
+    sentence = Content("text/plain; charset=utf-8", f"{_NO_PAGE}\n".encode())
+    return {"/": lambda _query: (HTTPStatus.FORBIDDEN, sentence)}
 
 
 def _packaged(*, is_admin: bool) -> dict[str, Document]:

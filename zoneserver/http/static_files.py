@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -34,6 +35,8 @@ _TYPES = {
 }
 # A folder of an author that has more than this is a mistake more often than not.
 _FOLDER_BYTES_MAX = 64 * 2**20
+# A file that is hardly smaller when it is compressed, such as a picture, is sent as it is.
+_COMPRESSED_RATIO_MAX = 0.9
 
 
 def read_folder(folder: Path) -> dict[str, Document]:
@@ -76,4 +79,8 @@ def _served(content: Content) -> Document:
 
 def _content(name: str, body: bytes) -> Content:
     content_type = _TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
-    return Content(content_type, body, etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    tag = hashlib.sha256(body).hexdigest()[:32]
+    small = gzip.compress(body, mtime=0)
+    if len(small) > _COMPRESSED_RATIO_MAX * len(body):
+        return Content(content_type, body, f'"{tag}"')
+    return Content(content_type, body, f'"{tag}"', compressed=Content(content_type, small, f'"{tag}-gzip"', "gzip"))

@@ -24,7 +24,7 @@ class PayloadReader(Protocol):
 
     @property
     def is_ended(self) -> bool:
-        """Whether the peer has ended the stream by a means of the framing. Later bytes are ignored."""
+        """Whether nothing more can be read because the peer has ended the stream, by a means of the framing."""
 
     @property
     def replies(self) -> list[bytes]:
@@ -47,6 +47,8 @@ class PayloadReader(Protocol):
 class Framing(Protocol):
     """What one kind of connection puts around a payload. Stateless: all connections of a kind share one."""
 
+    name: str
+    """What operators call it."""
     overhead_bytes: int
     """Bytes that a client's payload takes on the wire beyond its own."""
 
@@ -121,6 +123,7 @@ class Deframer:
 class LengthPrefix:
     """The framing of TCP."""
 
+    name = "tcp"
     overhead_bytes = HEADER_BYTES
     wrap = staticmethod(length_prefixed)
     reader = Deframer

@@ -8,7 +8,7 @@ import os
 
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 
-__all__ = ["SUBPROTOCOL", "accept_for", "response_error", "upgrade_request"]
+__all__ = ["SUBPROTOCOL", "accept_key", "response_error", "upgrade_request"]
 
 SUBPROTOCOL = f"zone.{PROTOCOL_VERSION}"
 """The name of this protocol among the subprotocols of WebSocket."""
@@ -17,7 +17,7 @@ _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PROTOCOL_LINE = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}"
 
 
-def accept_for(key: str) -> str:
+def accept_key(key: str) -> str:
     """The value of `Sec-WebSocket-Accept` that answers a request with this key."""
     return base64.b64encode(hashlib.sha1(key.encode() + _MAGIC, usedforsecurity=False).digest()).decode()
 
@@ -34,7 +34,7 @@ def upgrade_request(host: str, path: str = "/") -> tuple[bytes, str]:
         _PROTOCOL_LINE,
         f"Sec-WebSocket-Key: {key}",
     )
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode(), accept_for(key)
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode(), accept_key(key)
 
 
 def response_error(head: bytes, accept: str) -> str | None:

@@ -7,19 +7,18 @@ DEFLATED message.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from typing import ClassVar
 
 from zoneserver.protocol.framing import PayloadReader
 
 __all__ = [
+    "NO_RETRY",
+    "RETRY",
     "WEBSOCKET",
     "WEBSOCKET_CLIENT",
     "Opcode",
     "WebSocketReader",
-    "accept_key",
     "frame",
     "masked_frame",
 ]
@@ -32,18 +31,6 @@ _PROTOCOL_ERROR, _UNSUPPORTED, _INVALID, _TOO_BIG = 1002, 1003, 1007, 1009
 _LENGTH_MIN = {2: 1, 4: 126, 10: 65536}
 # The statuses that a close frame may carry: those that are registered for the wire, and those free for use.
 _STATUSES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
-
-
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-def accept_key(key: str) -> str:
-    """The `Sec-WebSocket-Accept` with which a server answers a `Sec-WebSocket-Key`.
-
-    >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")  # the example of RFC 6455, 1.3
-    's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-    """
-    return base64.b64encode(hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()).decode()
 
 
 class Opcode:
@@ -104,8 +91,8 @@ class WebSocketReader:
     """
 
     __slots__ = (
-        *("_buffer", "_is_client", "_mask_bytes", "_message", "_opcode", "_payload_bytes_max", "_status", "error"),
-        *("is_ended", "replies"),
+        *("_buffer", "_is_between", "_is_client", "_mask_bytes", "_message", "_opcode", "_payload_bytes_max"),
+        *("close_status", "error", "is_ended", "replies"),
     )
 
     DATA_OPCODES: ClassVar[frozenset[int]] = frozenset({Opcode.BINARY})
@@ -121,10 +108,12 @@ class WebSocketReader:
         self.replies: list[bytes] = []
         # Bytes received that are no whole frame yet, or wait for the next turn.
         self._buffer = bytearray()
+        # True exactly while the next byte begins a message: nothing is held back, and the stream goes on.
+        self._is_between = True
         # The opcode of the message whose last fragment is missing, or 0; and the bytes of the others.
         self._opcode, self._message = 0, b""
-        # The status of the violation in `error`, if RFC 6455 has one for it, or the one with which the peer closed.
-        self._status: int | None = None
+        self.close_status: int | None = None
+        """The status with which the peer closed, or that of RFC 6455 for the violation in `error`, if there is one."""
 
     @property
     def buffered_bytes(self) -> int:
@@ -133,7 +122,7 @@ class WebSocketReader:
 
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
         # Nearly every read of a real peer is exactly one binary message: no copy through the buffer.
-        if not self._buffer and not self._opcode and len(data) > 6 and data[0] == 0x82 and self._is_open:
+        if self._is_between and len(data) > 6 and data[0] == 0x82:
             start, length = _start_and_length(data)
             body = start + self._mask_bytes
             if (
@@ -144,19 +133,16 @@ class WebSocketReader:
                 return [_masked(data[body:], data[start:body]) if self._mask_bytes else data[body:]]
         self._buffer += data
         payloads: list[bytes] = []
-        while self._is_open and (limit is None or len(payloads) < limit):
+        while self.error is None and (limit is None or len(payloads) < limit):
             payload = self._next()
             if payload is None:
                 break
             payloads.append(payload)
-        if not self._is_open:
+        if self.error is not None:
             self._buffer.clear()
             self._message = b""
+        self._is_between = self.error is None and not self._buffer and not self._opcode
         return payloads
-
-    @property
-    def _is_open(self) -> bool:
-        return self.error is None and not self.is_ended
 
     def _next(self) -> bytes | None:
         """Takes one frame out of the buffer. None if it is not whole yet, has ended the stream or is an error."""
@@ -165,15 +151,18 @@ class WebSocketReader:
             return None
         first, opcode = buffer[0], buffer[0] & 0x0F
         if violation := self._header_violation(first, buffer[1]):
-            return self._fail(*violation)
+            self._fail(*violation)
+            return None
         start, length = _start_and_length(buffer)
         if len(buffer) < start:
             return None
         if start > 2 and length < _LENGTH_MIN[start]:
-            return self._fail(_PROTOCOL_ERROR, f"a length of {length} in {start - 2} bytes")
+            self._fail(_PROTOCOL_ERROR, f"a length of {length} in {start - 2} bytes")
+            return None
         size, body = len(self._message) + length, start + self._mask_bytes
         if opcode < Opcode.CLOSE and size > self._payload_bytes_max:
-            return self._fail(_TOO_BIG, f"frame of {size} bytes, allowed are 1 to {self._payload_bytes_max}")
+            self._fail(_TOO_BIG, f"frame of {size} bytes, allowed are 1 to {self._payload_bytes_max}")
+            return None
         if len(buffer) < body + length:
             return None
         payload = bytes(buffer[body : body + length])
@@ -215,25 +204,28 @@ class WebSocketReader:
 
     def _complete(self, opcode: int, message: bytes) -> bytes | None:
         """The payload in a whole message. None if it is an error."""
-        return message or self._fail(None, f"frame of 0 bytes, allowed are 1 to {self._payload_bytes_max}")
+        if not message:
+            self._fail(None, f"frame of 0 bytes, allowed are 1 to {self._payload_bytes_max}")
+            return None
+        return message
 
     def _close(self, payload: bytes) -> None:
-        """The peer's close frame."""
-        self.is_ended = True
-        if not payload:
-            return
-        self._status = int.from_bytes(payload[:2])
+        """The peer's close frame. It may be empty."""
+        status = int.from_bytes(payload[:2]) if payload else None
         try:
             payload[2:].decode()
         except UnicodeDecodeError:
             self._fail(_INVALID, "a close frame whose reason is not UTF-8")
-        if len(payload) == 1 or self._status not in _STATUSES:
-            self._fail(_PROTOCOL_ERROR, f"a close frame with the status {self._status}")
+            return
+        if payload and (len(payload) == 1 or status not in _STATUSES):
+            self._fail(_PROTOCOL_ERROR, f"a close frame with the status {status}")
+            return
+        self._fail(status, "the peer closed the connection")
+        self.is_ended = True
 
-    def _fail(self, status: int | None, text: str) -> bytes | None:
-        """Ends the stream with an error, and nothing is read any more."""
-        self._status, self.error, self.is_ended = status, text, False
-        return None
+    def _fail(self, status: int | None, text: str) -> None:
+        """Ends the stream: nothing is read any more."""
+        self.close_status, self.error = status, text
 
     def goodbye(self, bye: bytes, code: str, retry: bool) -> bytes:
         """BYE and a close frame: 4000 if a client may come back, 4001 if not, or the status of its violation.
@@ -242,14 +234,15 @@ class WebSocketReader:
         """
         wrap = masked_frame if self._is_client else frame
         if self.is_ended:
-            return wrap(b"" if self._status is None else self._status.to_bytes(2), Opcode.CLOSE)
-        status = self._status or (RETRY if retry else NO_RETRY)
+            return wrap(b"" if self.close_status is None else self.close_status.to_bytes(2), Opcode.CLOSE)
+        status = self.close_status or (RETRY if retry else NO_RETRY)
         return wrap(bye) + wrap(status.to_bytes(2) + code.encode(), Opcode.CLOSE)
 
 
 class _Server:
     """The framing of a server's connections."""
 
+    name = "web"
     overhead_bytes = 6
     wrap = staticmethod(frame)
     reader = WebSocketReader
@@ -258,6 +251,7 @@ class _Server:
 class _Client:
     """The framing of a client's connection."""
 
+    name = "web"
     overhead_bytes = 6
     wrap = staticmethod(masked_frame)
 

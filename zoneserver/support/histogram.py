@@ -1,13 +1,20 @@
-"""Histograms that can be added, and quantiles of a list."""
+"""Histograms that can be added, buckets of durations, and quantiles of a list."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
-__all__ = ["Histogram", "quantile"]
+__all__ = ["BUCKETS_MS", "DurationBuckets", "Histogram", "quantile"]
+
+BUCKETS_MS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 200)
+"""The upper bounds of `DurationBuckets`, in milliseconds, each of which its bucket includes."""
+
+_BOUNDS = [bound / 1000 for bound in BUCKETS_MS]
 
 
 class Histogram:
@@ -83,6 +90,35 @@ class Histogram:
         histogram.total = sum(histogram._counts.values())
         histogram.max = form["max"]
         return histogram
+
+
+class DurationBuckets:
+    """Counts durations in a few fixed buckets. One record costs one bisection.
+
+    >>> buckets = DurationBuckets()
+    >>> buckets.record(0.001); buckets.record(0.012); buckets.record(3.0)
+    >>> table = buckets.to_json()
+    >>> table["1"], table["10"], table["20"], table["200"], table["+Inf"], table["sum"]
+    (1, 1, 2, 2, 3, 3013.0)
+    """
+
+    __slots__ = ("_counts", "_seconds")
+
+    def __init__(self) -> None:
+        # The last one counts what is above all bounds.
+        self._counts = [0] * (len(_BOUNDS) + 1)
+        self._seconds = 0.0
+
+    def record(self, seconds: float) -> None:
+        """Counts one duration."""
+        self._counts[bisect_left(_BOUNDS, seconds)] += 1
+        self._seconds += seconds
+
+    def to_json(self) -> dict[str, float]:
+        """How many durations were at most as long as each bound in milliseconds, how many there were (`+Inf`), and the
+        sum of all in milliseconds (`sum`). This is the form of Prometheus' classic histograms."""
+        bounds = (*map(str, BUCKETS_MS), "+Inf")
+        return dict(zip(bounds, accumulate(self._counts), strict=True)) | {"sum": round(self._seconds * 1000, 3)}
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:

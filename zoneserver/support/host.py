@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "parse_host"]
+__all__ = ["is_loopback", "parse_host", "parse_origin"]
 
+_USUAL_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]+")
 
 
@@ -41,3 +44,23 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def parse_origin(text: str) -> str:
+    """Returns an origin as browsers write it: `https://play.example`, with a port where it is not the usual one.
+
+    Raises ValueError for a text that is no origin. `null` is the origin of a page without an address.
+
+    >>> parse_origin("HTTPS://Play.Example:443/"), parse_origin("http://play.example:8000")
+    ('https://play.example', 'http://play.example:8000')
+    """
+    if text == "null":
+        return text
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
+        if parts.scheme in _USUAL_PORTS and parts.hostname and is_bare:
+            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+            port = "" if parts.port in {None, _USUAL_PORTS[parts.scheme]} else f":{parts.port}"
+            return f"{parts.scheme}://{host}{port}"
+    raise ValueError(f"{text!r} is no origin: write it as https://play.example or http://play.example:8000")

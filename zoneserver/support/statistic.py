@@ -23,7 +23,7 @@ class Metric:
     text: str
     name: str
     kind: str = "gauge"
-    """`counter`, `gauge`, `summary`, or `info` for a fact that becomes a label."""
+    """`counter`, `gauge`, `summary`, `histogram`, or `info` for a fact that becomes a label."""
     scale: float = 1.0
     """Factor from the statistic's unit to the metric's: Prometheus asks for seconds, bytes and ratios."""
     label: str = ""

@@ -280,12 +280,12 @@ export type Fate = {
     outcome: "answered";
     values: Value[];
 } | {
-    outcome: "dropped" | "refused";
+    outcome: "dropped" | "refused" | "away";
     refused: Refused;
 };
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export declare class Outcomes {
     #private;
@@ -323,7 +323,10 @@ export declare class Clock {
     #private;
     /** @param {number} hz @param {number} tick @param {number} now */
     constructor(hz: number, tick: number, now: number);
-    /** A frame or a snapshot has arrived. @param {number} tick @param {number} dilation from 0 to 1 @param {number} now */
+    /** A frame or a snapshot has arrived.
+     * @param {number} tick
+     * @param {number} dilation from 0 to 1
+     * @param {number} now */
     arrived(tick: number, dilation: number, now: number): void;
     /** The zone goes on from another tick. @param {number} tick @param {number} now */
     restart(tick: number, now: number): void;
@@ -335,6 +338,44 @@ export type End = {
     text: string;
     retry: boolean;
 };
+export type Owner = {
+    received(link: Link, payload: Uint8Array): void;
+    sent(bytes: number): void;
+    ended(link: Link, end: End): void;
+};
+/** @typedef {{ received(link: Link, payload: Uint8Array): void, sent(bytes: number): void,
+ *   ended(link: Link, end: End): void }} Owner */
+/** One WebSocket. It tells its owner of each message, and of its end, exactly once. */
+declare class Link {
+    #private;
+    isReturn: boolean;
+    /** @type {Welcome | null} */
+    welcome: Welcome | null;
+    isOver: boolean;
+    /** Whether the server has answered a PING. */
+    isServed: boolean;
+    /** When each PING without a PONG was sent, by token. @type {Map<number, number>} */
+    pings: Map<number, number>;
+    /**
+     * @param {string} url
+     * @param {typeof WebSocket} WebSocketClass
+     * @param {Uint8Array} hello
+     * @param {boolean} isReturn whether the hello is a RESUME
+     * @param {Owner} owner
+     */
+    constructor(url: string, WebSocketClass: typeof WebSocket, hello: Uint8Array, isReturn: boolean, owner: Owner);
+    /** @param {Welcome} welcome */
+    accept(welcome: Welcome): void;
+    /** Asks whether the server is still there: it has a whole interval to show it. */
+    probe(): void;
+    ping(): number;
+    /** @param {Uint8Array} payload */
+    send(payload: Uint8Array): void;
+    /** Nothing more can be trusted of what comes. @param {string} text */
+    fail(text: string): void;
+    /** The first reason wins. @param {End} end */
+    end(end: End): void;
+}
 export type Options = {
     /**
      * the name of your player: needed, unless you watch
@@ -412,8 +453,7 @@ export type ZoneEvents = {
         bytes: number;
         message: Tick | Snapshot;
     }) => void;
-    "*": (kind: string, player: Player | null, ...values: any[]) => void;
-};
+} & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>;
 /** A player in a zone, or a watcher: `connect` returns it. */
 export declare class Zone {
     #private;
@@ -494,8 +534,8 @@ export declare class Zone {
      */
     act(kind: string, ...values: Value[]): number;
     /**
-     * Waits until the zone has told what became of an action. Resolves with the answer to a private action (an array), with
-     * undefined for one that happened, and with null for one that is past without a sign of its own: a newer action
+     * Waits until the zone has told what became of an action. Resolves with the answer to a private action (an array),
+     * with undefined for one that happened, and with null for one that is past without a sign of its own: a newer action
      * superseded it, or its frame was skipped. Rejects with Refused, and with ZoneClosed at the end of the connection.
      * @param {number} seq
      * @returns {Promise<Value[] | null | undefined>}
@@ -507,13 +547,13 @@ export declare class Zone {
      * Calls back at each event of this name; returns a function that takes the callback off.
      * @template {string} K
      * @param {K} event
-     * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player, ...values: any[]) => void} callback
+     * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player | null, ...values: any[]) => void} callback
      * @returns {() => void}
      */
-    on<K extends string>(event: K, callback: K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player, ...values: any[]) => void): () => void;
+    on<K extends string>(event: K, callback: K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player | null, ...values: any[]) => void): () => void;
     /** Cuts the connection as a bad network would. The client comes back by itself. */
     drop(): void;
-    /** Leaves the zone. */
+    /** Leaves the zone, once it has told what became of every action, and after two seconds at the latest. */
     close(): Promise<void>;
 }
 /**

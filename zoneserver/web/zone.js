@@ -238,15 +238,24 @@ class Reader {
     if (head < 0x80) return head;
     if (head >= 0xe0) return head - 256;
     switch (head) {
-      case 0xcc: return this.#bytes[this.#take(1)];
-      case 0xcd: return this.#view.getUint16(this.#take(2));
-      case 0xce: return this.#view.getUint32(this.#take(4));
-      case 0xcf: return exact(this.#view.getBigUint64(this.#take(8)));
-      case 0xd0: return this.#view.getInt8(this.#take(1));
-      case 0xd1: return this.#view.getInt16(this.#take(2));
-      case 0xd2: return this.#view.getInt32(this.#take(4));
-      case 0xd3: return exact(this.#view.getBigInt64(this.#take(8)));
-      default: return wrong("a whole number was expected");
+      case 0xcc:
+        return this.#bytes[this.#take(1)];
+      case 0xcd:
+        return this.#view.getUint16(this.#take(2));
+      case 0xce:
+        return this.#view.getUint32(this.#take(4));
+      case 0xcf:
+        return exact(this.#view.getBigUint64(this.#take(8)));
+      case 0xd0:
+        return this.#view.getInt8(this.#take(1));
+      case 0xd1:
+        return this.#view.getInt16(this.#take(2));
+      case 0xd2:
+        return this.#view.getInt32(this.#take(4));
+      case 0xd3:
+        return exact(this.#view.getBigInt64(this.#take(8)));
+      default:
+        return wrong("a whole number was expected");
     }
   }
 
@@ -272,9 +281,11 @@ class Reader {
     if (head >= 0xd9 && head <= 0xdb) length = this.#length(8 << (head - 0xd9));
     else if (head < 0xa0 || head > 0xbf) wrong("a text was expected");
     if (length > bytesMax) wrong(`a text of ${length} bytes`);
-    const at = this.#take(length), end = at + length;
+    const at = this.#take(length),
+      end = at + length;
     if (length <= 32) {
-      let text = "", i = at;
+      let text = "",
+        i = at;
       for (; i < end && this.#bytes[i] < 0x80; i++) text += String.fromCharCode(this.#bytes[i]);
       if (i === end) return text;
     }
@@ -373,7 +384,9 @@ class Reader {
 
   /** A set of slots, in rising order. */
   slots() {
-    const bytes = this.bin(), slots = [], end = bytes.length;
+    const bytes = this.bin(),
+      slots = [],
+      end = bytes.length;
     if (bytes[0] === 0 && end <= 8193) {
       for (let i = 1; i < end; i++) {
         for (let bits = bytes[i], slot = (i - 1) * 8; bits; bits >>= 1, slot++) if (bits & 1) slots.push(slot);
@@ -397,15 +410,16 @@ function exact(value) {
 
 // --- Messages -------------------------------------------------------------------------------------
 
-/** The name of a player, or the number of a thing's kind, or null for a free slot. @typedef {string | number | null} Holder */
+/** The name of a player, or the number of a thing's kind, or null for a free slot.
+ * @typedef {string | number | null} Holder */
 /** @typedef {{ op: "WELCOME", version: number, slot: number | null, tick: number, game: string, game_version: string,
  *   hz: number, width: number, height: number, speed_step: number, kinds: [string, [string, number][]][],
  *   board: [string, number | string][], payload_max: number, actions_max: number, options: string[],
  *   resume: [Uint8Array, number, number, number] | null }} Welcome */
-/** @typedef {{ op: "SNAPSHOT", tick: number, slots: Holder[], x: Int32Array, y: Int32Array, vx: Int8Array, vy: Int8Array,
- *   since: Uint32Array, seq: Uint8Array, stats: Int32Array[], board: (number | string)[] }} Snapshot */
-/** @typedef {{ op: "TICK", tick: number, dilation: number, hash: number | null, leaves: number[], joins: (number | string)[],
- *   acted: { slots: number[], seq: Uint8Array, vx: Int8Array, vy: Int8Array },
+/** @typedef {{ op: "SNAPSHOT", tick: number, slots: Holder[], x: Int32Array, y: Int32Array, vx: Int8Array,
+ *   vy: Int8Array, since: Uint32Array, seq: Uint8Array, stats: Int32Array[], board: (number | string)[] }} Snapshot */
+/** @typedef {{ op: "TICK", tick: number, dilation: number, hash: number | null, leaves: number[],
+ *   joins: (number | string)[], acted: { slots: number[], seq: Uint8Array, vx: Int8Array, vy: Int8Array },
  *   steered: { slots: number[], vx: Int8Array, vy: Int8Array }, placed: number[], stats: number[],
  *   board: (number | string)[], events: [number | null, number | null, string, ...Value[]][] }} Tick */
 /** @typedef {{ op: "PONG", token: number | bigint, tick: number, microseconds: number }} Pong */
@@ -416,7 +430,10 @@ function exact(value) {
 /** @typedef {{ op: "ANSWERED", tick: number, seq: number, values: Value[] }} Answered */
 /** @typedef {Welcome | Snapshot | Tick | Pong | Refusal | Bye | Deflated | Told | Answered} ServerMessage */
 
-const TICK = 18, SNAPSHOT = 17, DEFLATED = 22, NEWEST_OP = 24;
+const TICK = 18,
+  SNAPSHOT = 17,
+  DEFLATED = 22,
+  NEWEST_OP = 24;
 
 /**
  * The message of a server in a payload, with the names of PROTOCOL.md; null for one of a later version.
@@ -427,7 +444,9 @@ const TICK = 18, SNAPSHOT = 17, DEFLATED = 22, NEWEST_OP = 24;
 export function decode(payload) {
   if (payload.length > PAYLOAD_BYTES_MAX) wrong(`a message of ${payload.length} bytes`);
   try {
-    const reader = new Reader(payload), count = reader.array(), op = reader.integer();
+    const reader = new Reader(payload),
+      count = reader.array(),
+      op = reader.integer();
     if (op > NEWEST_OP) return null;
     if (payload.length > SMALL_BYTES_MAX && op !== SNAPSHOT && op !== TICK && op !== DEFLATED) wrong("it is too long");
     const entry = MESSAGES[op - 16] ?? wrong("its op is not one of a server");
@@ -457,11 +476,17 @@ const MESSAGES = [
 
 /** @param {Reader} r @returns {Welcome} */
 function readWelcome(r) {
-  const version = r.integer(), slot = r.isNil() ? null : r.integer(), tick = r.integer();
+  const version = r.integer(),
+    slot = r.isNil() ? null : r.integer(),
+    tick = r.integer();
   r.array(2);
-  const game = r.text(), game_version = r.text();
+  const game = r.text(),
+    game_version = r.text();
   r.array(4);
-  const hz = r.integer(), width = r.integer(), height = r.integer(), speed_step = r.integer();
+  const hz = r.integer(),
+    width = r.integer(),
+    height = r.integer(),
+    speed_step = r.integer();
   if (hz < 1 || speed_step < 1) wrong("a tick rate or a step of speed that is not above zero");
   /** @type {Welcome["kinds"]} */
   const kinds = [];
@@ -473,7 +498,9 @@ function readWelcome(r) {
   if (!kinds.length || kinds.length > NAMES_MAX) wrong(`a zone of ${kinds.length} kinds`);
   const board = pairs(r, () => readEntry(r));
   r.array(2);
-  const payload_max = r.integer(), actions_max = r.integer(), options = r.texts();
+  const payload_max = r.integer(),
+    actions_max = r.integer(),
+    options = r.texts();
   const head = { op: /** @type {const} */ ("WELCOME"), version, slot, tick, game, game_version };
   const rest = { hz, width, height, speed_step, kinds, board, payload_max, actions_max, options };
   return { ...head, ...rest, resume: r.isNil() ? null : readResume(r) };
@@ -481,7 +508,8 @@ function readWelcome(r) {
 
 /** @param {Reader} r @returns {[Uint8Array, number, number, number]} */
 function readResume(r) {
-  const count = r.array(), token = r.bin().slice();
+  const count = r.array(),
+    token = r.bin().slice();
   if (token.length !== 16) wrong(`a token of ${token.length} bytes`);
   const numbers = [];
   for (let i = 1; i < count; i++) numbers.push(r.integer());
@@ -518,15 +546,21 @@ function readHolder(r) {
 
 /** @param {Reader} r @returns {Snapshot} */
 function readSnapshot(r) {
-  const tick = r.integer(), count = r.array();
+  const tick = r.integer(),
+    count = r.array();
   if (count > SLOTS_MAX) wrong(`a zone of ${count} slots`);
   /** @type {Holder[]} */
   const slots = new Array(count);
   for (let i = 0; i < count; i++) slots[i] = r.isNil() ? null : readHolder(r);
   r.array(6);
-  const x = r.signed(count), y = r.signed(count), vx = r.signedBytes(count), vy = r.signedBytes(count);
-  const since = r.unsigned(count), seq = r.bytes(count);
-  const stats = [], board = [];
+  const x = r.signed(count),
+    y = r.signed(count),
+    vx = r.signedBytes(count),
+    vy = r.signedBytes(count);
+  const since = r.unsigned(count),
+    seq = r.bytes(count);
+  const stats = [],
+    board = [];
   for (let left = r.array(); left > 0; left--) stats.push(r.signed(count));
   for (let left = r.array(); left > 0; left--) board.push(readEntry(r));
   return { op: "SNAPSHOT", tick, slots, x, y, vx, vy, since, seq, stats, board };
@@ -534,7 +568,10 @@ function readSnapshot(r) {
 
 /** @param {Reader} r @returns {Tick} */
 function readTick(r) {
-  const tick = r.integer(), dilation = r.integer(), hash = r.isNil() ? null : r.integer(), leaves = r.integers();
+  const tick = r.integer(),
+    dilation = r.integer(),
+    hash = r.isNil() ? null : r.integer(),
+    leaves = r.integers();
   if (dilation < 1 || dilation > 100) wrong(`a dilation of ${dilation}`);
   const joins = [];
   for (let count = r.records(2); count > 0; count--) {
@@ -544,13 +581,15 @@ function readTick(r) {
     joins.push(slot, readHolder(r));
   }
   r.array(4);
-  let slots = r.slots(), count = slots.length;
+  let slots = r.slots(),
+    count = slots.length;
   const acted = { slots, seq: r.bytes(count), vx: r.signedBytes(count), vy: r.signedBytes(count) };
   r.array(3);
   slots = r.slots();
   count = slots.length;
   const steered = { slots, vx: r.signedBytes(count), vy: r.signedBytes(count) };
-  const placed = r.integers(), stats = r.integers();
+  const placed = r.integers(),
+    stats = r.integers();
   if (placed.length % 5 || stats.length % 3) wrong("the last record is cut short");
   const board = [];
   for (let left = r.records(2); left > 0; left--) board.push(r.integer(), readEntry(r));
@@ -559,7 +598,8 @@ function readTick(r) {
   for (let left = r.array(); left > 0; left--) {
     const size = r.array();
     if (size < 3) wrong(`an event of ${size} elements`);
-    const slot = r.isNil() ? null : r.integer(), seq = r.isNil() ? null : r.integer();
+    const slot = r.isNil() ? null : r.integer(),
+      seq = r.isNil() ? null : r.integer();
     if ((slot === null) !== (seq === null)) wrong("an event with a slot and no sequence, or the other way round");
     /** @type {Tick["events"][0]} */
     const event = [slot, seq, r.text()];
@@ -609,17 +649,134 @@ export function encodeAct(seq, actions) {
 // --- Inflate, RFC 1951 ----------------------------------------------------------------------------
 
 const LENGTHS = Uint16Array.of(
-  3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258);
+  3,
+  4,
+  5,
+  6,
+  7,
+  8,
+  9,
+  10,
+  11,
+  13,
+  15,
+  17,
+  19,
+  23,
+  27,
+  31,
+  35,
+  43,
+  51,
+  59,
+  67,
+  83,
+  99,
+  115,
+  131,
+  163,
+  195,
+  227,
+  258,
+);
 const LENGTH_BITS = Uint8Array.of(
-  0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0);
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  1,
+  1,
+  1,
+  1,
+  2,
+  2,
+  2,
+  2,
+  3,
+  3,
+  3,
+  3,
+  4,
+  4,
+  4,
+  4,
+  5,
+  5,
+  5,
+  5,
+  0,
+);
 const DISTANCES = Uint16Array.of(
-  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145,
-  8193, 12289, 16385, 24577);
+  1,
+  2,
+  3,
+  4,
+  5,
+  7,
+  9,
+  13,
+  17,
+  25,
+  33,
+  49,
+  65,
+  97,
+  129,
+  193,
+  257,
+  385,
+  513,
+  769,
+  1025,
+  1537,
+  2049,
+  3073,
+  4097,
+  6145,
+  8193,
+  12289,
+  16385,
+  24577,
+);
 const DISTANCE_BITS = Uint8Array.of(
-  0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13);
+  0,
+  0,
+  0,
+  0,
+  1,
+  1,
+  2,
+  2,
+  3,
+  3,
+  4,
+  4,
+  5,
+  5,
+  6,
+  6,
+  7,
+  7,
+  8,
+  8,
+  9,
+  9,
+  10,
+  10,
+  11,
+  11,
+  12,
+  12,
+  13,
+  13,
+);
 const ORDER = Uint8Array.of(16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15);
 
-/** A table of Huffman codes: by the next `bits` bits, 16 times the symbol + the length of its code; 0 where there is none.
+/** A table of Huffman codes. The next `bits` bits lead to 16 times the symbol + the length of its code, or to 0.
  * @typedef {{ table: Uint16Array, bits: number }} Codes */
 
 /**
@@ -629,9 +786,11 @@ const ORDER = Uint8Array.of(16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 
  * @returns {Codes}
  */
 function codesOf(lengths, mayMiss, table) {
-  const counts = new Uint16Array(16), codes = new Uint16Array(16);
+  const counts = new Uint16Array(16),
+    codes = new Uint16Array(16);
   for (const length of lengths) counts[length]++;
-  let bits = 15, left = 1;
+  let bits = 15,
+    left = 1;
   while (bits && !counts[bits]) bits--;
   for (let length = 1; length <= 15; length++) {
     left = left * 2 - counts[length];
@@ -639,19 +798,22 @@ function codesOf(lengths, mayMiss, table) {
     if (length < 15) codes[length + 1] = (codes[length] + counts[length]) << 1;
   }
   if (bits && left && !(mayMiss && bits === 1)) wrong("there are too few codes");
-  const size = 1 << bits, used = table ? table.subarray(0, size) : new Uint16Array(size);
+  const size = 1 << bits,
+    used = table ? table.subarray(0, size) : new Uint16Array(size);
   if (left || !bits) used.fill(0);
   for (let symbol = 0; symbol < lengths.length; symbol++) {
     const length = lengths[symbol];
     if (!length) continue;
-    let code = codes[length]++, reversed = 0;
+    let code = codes[length]++,
+      reversed = 0;
     for (let i = 0; i < length; i++, code >>= 1) reversed = (reversed << 1) | (code & 1);
     for (const entry = (symbol << 4) | length; reversed < size; reversed += 1 << length) used[reversed] = entry;
   }
   return { table: used, bits };
 }
 
-const LITERAL_TABLE = new Uint16Array(32768), DISTANCE_TABLE = new Uint16Array(32768);
+const LITERAL_TABLE = new Uint16Array(32768),
+  DISTANCE_TABLE = new Uint16Array(32768);
 /** @type {[Codes, Codes] | undefined} */
 let fixedCodes;
 
@@ -667,7 +829,10 @@ function fixed() {
  */
 export function inflate(data, bytesMax = PAYLOAD_BYTES_MAX) {
   let out = new Uint8Array(Math.min(bytesMax, Math.max(1024, data.length * 6)));
-  let size = 0, at = 0, hold = 0, held = 0;
+  let size = 0,
+    at = 0,
+    hold = 0,
+    held = 0;
 
   /** Makes room for more bytes. @param {number} count */
   function room(count) {
@@ -695,7 +860,8 @@ export function inflate(data, bytesMax = PAYLOAD_BYTES_MAX) {
       hold |= data[at++] << held;
       held += 8;
     }
-    const entry = table[hold & ((1 << bits) - 1)], length = entry & 15;
+    const entry = table[hold & ((1 << bits) - 1)],
+      length = entry & 15;
     if (!length || length > held) wrong("the data is not deflated, or is cut short");
     hold >>>= length;
     held -= length;
@@ -734,11 +900,14 @@ export function inflate(data, bytesMax = PAYLOAD_BYTES_MAX) {
     size += length;
   }
   function dynamic() {
-    const literals = take(5) + 257, distances = take(5) + 1, lengths = new Uint8Array(320), some = new Uint8Array(19);
+    const literals = take(5) + 257,
+      distances = take(5) + 1,
+      lengths = new Uint8Array(320),
+      some = new Uint8Array(19);
     if (literals > 286 || distances > 30) wrong("the data is not deflated");
     for (let i = 0, count = take(4) + 4; i < count; i++) some[ORDER[i]] = take(3);
     const codes = codesOf(some, false);
-    for (let i = 0, end = literals + distances; i < end; ) {
+    for (let i = 0, end = literals + distances; i < end;) {
       const code = symbol(codes);
       if (code < 16) {
         lengths[i++] = code;
@@ -757,7 +926,7 @@ export function inflate(data, bytesMax = PAYLOAD_BYTES_MAX) {
     );
   }
 
-  for (let isLast = 0; !isLast; ) {
+  for (let isLast = 0; !isLast;) {
     isLast = take(1);
     const kind = take(2);
     if (kind === 0) stored();
@@ -784,10 +953,10 @@ function crc32(bytes, crc) {
 }
 
 /**
- * Motion by slot, for programs that draw thousands. `present` is 1 where a slot is in use, `count` is the highest slot in
- * use + 1. The columns from `fromX` on are the motion before the last one: it holds for ticks before `since`. Where it is
- * unknown, `fromSince` equals `since`. The arrays become other, longer ones when the zone grows: take them anew for
- * every picture.
+ * Motion by slot, for programs that draw thousands. `present` is 1 where a slot is in use, `count` is the highest slot
+ * in use + 1. The columns from `fromX` on are the motion before the last one: it holds for ticks before `since`. Where
+ * it is unknown, `fromSince` equals `since`. The arrays become other, longer ones when the zone grows: take them anew
+ * for every picture.
  * @typedef {object} Columns
  * @property {number} count
  * @property {Uint8Array} present
@@ -802,14 +971,26 @@ function crc32(bytes, crc) {
  * @property {Float64Array} fromVy
  * @property {Float64Array} fromSince
  */
-const COLUMN_NAMES = /** @type {const} */ (["x", "y", "vx", "vy", "since", "fromX", "fromY", "fromVx", "fromVy", "fromSince"]);
+const COLUMN_NAMES = /** @type {const} */ ([
+  "x",
+  "y",
+  "vx",
+  "vy",
+  "since",
+  "fromX",
+  "fromY",
+  "fromVx",
+  "fromVy",
+  "fromSince",
+]);
 
 /**
  * A player, or a thing. It stays the same object as long as it is in the zone, and keeps what it was when it has left.
  */
 class Entity {
   #replica;
-  /** What it was at the end. @type {{ x: number, y: number, vx: number, vy: number, stats: Record<string, number> } | null} */
+  /** What it was at the end.
+   * @type {{ x: number, y: number, vx: number, vy: number, stats: Record<string, number> } | null} */
   #last = null;
 
   /**
@@ -903,10 +1084,21 @@ export class Replica {
     const none = () => new Float64Array(0);
     /** @type {Columns} */
     this.columns = {
-      count: 0, present: new Uint8Array(0), x: none(), y: none(), vx: none(), vy: none(), since: none(),
-      fromX: none(), fromY: none(), fromVx: none(), fromVy: none(), fromSince: none(),
+      count: 0,
+      present: new Uint8Array(0),
+      x: none(),
+      y: none(),
+      vx: none(),
+      vy: none(),
+      since: none(),
+      fromX: none(),
+      fromY: none(),
+      fromVx: none(),
+      fromVy: none(),
+      fromSince: none(),
     };
-    let a = welcome.speed_step, b = welcome.hz;
+    let a = welcome.speed_step,
+      b = welcome.hz;
     while (b) [a, b] = [b, a % b];
     // One step of velocity moves by `step` units in `stepTicks` ticks.
     this.#step = welcome.speed_step / a;
@@ -943,11 +1135,14 @@ export class Replica {
 
   /** @param {number} slot */
   entity(slot) {
-    const known = this.#entities[slot], holder = this.holders[slot];
+    const known = this.#entities[slot],
+      holder = this.holders[slot];
     if (known) return known;
     if (holder === null || holder === undefined) return undefined;
-    const made = typeof holder === "string" ? new Player(this, slot, holder) : new Thing(this, slot, this.welcome.kinds[holder][0]);
-    return (this.#entities[slot] = made);
+    return (this.#entities[slot] =
+      typeof holder === "string"
+        ? new Player(this, slot, holder)
+        : new Thing(this, slot, this.welcome.kinds[holder][0]));
   }
 
   /** @param {number | null} slot */
@@ -963,23 +1158,26 @@ export class Replica {
   }
 
   get players() {
-    return (this.#players ??= this.holders.flatMap((holder, slot) => (typeof holder === "string" ? this.player(slot) ?? [] : [])));
+    return (this.#players ??= this.holders.flatMap((_, slot) => this.player(slot) ?? []));
   }
 
   get things() {
-    return (this.#things ??= this.holders.flatMap((holder, slot) => (typeof holder === "number" ? this.thing(slot) ?? [] : [])));
+    return (this.#things ??= this.holders.flatMap((_, slot) => this.thing(slot) ?? []));
   }
 
   /** The stats by name of whatever holds the slot. @param {number} slot */
   statsOf(slot) {
-    const holder = this.holders[slot], kind = typeof holder === "number" ? holder : 0;
+    const holder = this.holders[slot],
+      kind = typeof holder === "number" ? holder : 0;
     return Object.fromEntries(this.welcome.kinds[kind][1].map(([name], index) => [name, this.stats[index][slot]]));
   }
 
   /** The position at the end of the current tick, in whole numbers. @param {number} slot @returns {[number, number]} */
   position(slot) {
-    const { x, y, vx, vy, since } = this.columns, { width, height } = this.welcome;
-    const steps = (this.tick - since[slot]) * this.#step, ticks = this.#stepTicks;
+    const { x, y, vx, vy, since } = this.columns,
+      { width, height } = this.welcome;
+    const steps = (this.tick - since[slot]) * this.#step,
+      ticks = this.#stepTicks;
     return [
       Math.max(0, Math.min(width, x[slot] + Math.trunc((vx[slot] * steps) / ticks))),
       Math.max(0, Math.min(height, y[slot] + Math.trunc((vy[slot] * steps) / ticks))),
@@ -996,7 +1194,8 @@ export class Replica {
    */
   positions(at, outX, outY, first = 0, end = this.columns.count) {
     const { x, y, vx, vy, since, fromX, fromY, fromVx, fromVy, fromSince } = this.columns;
-    const { width, height } = this.welcome, speed = this.#step / this.#stepTicks;
+    const { width, height } = this.welcome,
+      speed = this.#step / this.#stepTicks;
     for (let slot = first, i = 0; slot < end; slot++, i++) {
       let left, top;
       if (at < since[slot] && fromSince[slot] < since[slot]) {
@@ -1016,11 +1215,15 @@ export class Replica {
 
   /** The state hash. */
   hash() {
-    const { kinds } = this.welcome, { count, x, y, vx, vy, since } = this.columns;
-    const names = this.holders.map((holder) => (typeof holder === "number" ? `\u0001${kinds[holder][0]}` : holder ?? ""));
+    const { kinds } = this.welcome,
+      { count, x, y, vx, vy, since } = this.columns;
+    const hashed = kinds.map(([name]) => `\u0001${name}`);
+    const names = this.holders.map((holder) => (typeof holder === "number" ? hashed[holder] : (holder ?? "")));
     let crc = crc32(utf8.encode(names.join("\0")), 0);
     // Whole numbers that become 32 or 8 bits lose nothing but their sign.
-    const words = new Int32Array(count), wordBytes = new Uint8Array(words.buffer), bytes = new Uint8Array(count);
+    const words = new Int32Array(count),
+      wordBytes = new Uint8Array(words.buffer),
+      bytes = new Uint8Array(count);
     /** @param {Float64Array} column @param {Int32Array | Uint8Array} packed */
     const add = (column, packed) => {
       for (let slot = 0; slot < count; slot++) packed[slot] = column[slot];
@@ -1039,7 +1242,10 @@ export class Replica {
 
   /** @param {Snapshot} snapshot @returns {Change} */
   restore(snapshot) {
-    const { slots } = snapshot, count = slots.length, columns = this.columns, end = Math.max(count, this.holders.length);
+    const { slots } = snapshot,
+      count = slots.length,
+      columns = this.columns;
+    const end = Math.max(count, this.holders.length);
     if (snapshot.stats.length !== this.stats.length || snapshot.board.length !== this.board.length) {
       wrong("a snapshot with other stats, or another board, than WELCOME named");
     }
@@ -1049,7 +1255,8 @@ export class Replica {
     const joined = [];
     this.#grow(count);
     for (let slot = 0; slot < end; slot++) {
-      const before = this.holders[slot] ?? null, holder = slots[slot] ?? null;
+      const before = this.holders[slot] ?? null,
+        holder = slots[slot] ?? null;
       if (before !== holder) {
         if (before !== null) this.#forget(slot, change.left);
         if (holder !== null) joined.push(slot);
@@ -1221,7 +1428,7 @@ const FATES_MAX = 1024;
 
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
 
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export class Outcomes {
@@ -1249,10 +1456,12 @@ export class Outcomes {
   refused({ seq, code, text }) {
     if (code === "MUTED") this.#mute = { op: "REFUSED", tick: 0, seq, code, text };
     else if (code === "UNMUTED") {
-      const from = this.#mute?.seq ?? 0, why = this.#mute?.text ?? text;
+      const from = this.#mute?.seq ?? 0,
+        why = this.#mute?.text ?? text;
       this.#mute = null;
       for (const each of [...this.waiting.keys()]) {
-        if (each >= from && each <= seq) this.#settle(each, { outcome: "dropped", refused: new Refused(each, "MUTED", why) });
+        if (each >= from && each <= seq)
+          this.#settle(each, { outcome: "dropped", refused: new Refused(each, "MUTED", why) });
       }
     } else if (code !== "WARNED") this.#settle(seq, { outcome: "refused", refused: new Refused(seq, code, text) });
   }
@@ -1264,7 +1473,8 @@ export class Outcomes {
 
   /** @param {Tick} frame @param {number} own */
   inFrame(frame, own) {
-    const found = new Set(), lows = [];
+    const found = new Set(),
+      lows = [];
     const at = this.waiting.size ? frame.acted.slots.indexOf(own) : -1;
     if (at >= 0) lows.push(frame.acted.seq[at]);
     for (const [slot, low] of frame.events) if (slot === own && low !== null) lows.push(low);
@@ -1315,7 +1525,7 @@ export class Outcomes {
 
   /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
   away(seq, text) {
-    this.#settle(seq, { outcome: "refused", refused: new Refused(seq, "AWAY", text) });
+    this.#settle(seq, { outcome: "away", refused: new Refused(seq, "AWAY", text) });
   }
 
   /** @param {number} end @param {"superseded" | "past"} outcome */
@@ -1368,13 +1578,17 @@ export class Clock {
     this.#at = this.#shownAt = now;
   }
 
-  /** A frame or a snapshot has arrived. @param {number} tick @param {number} dilation from 0 to 1 @param {number} now */
+  /** A frame or a snapshot has arrived.
+   * @param {number} tick
+   * @param {number} dilation from 0 to 1
+   * @param {number} now */
   arrived(tick, dilation, now) {
     this.#advance(now);
     this.#newest = tick;
     this.#rate = this.#hz * dilation;
     const late = this.#low - tick;
-    if (late > this.#rate * OVERDUE_SECONDS) this.#low = tick; // The zone stood still, or more frames follow at once.
+    if (late > this.#rate * OVERDUE_SECONDS)
+      this.#low = tick; // The zone stood still, or more frames follow at once.
     else if (late > 0) this.#late += (late - this.#late) * (late > this.#late ? 0.5 : 0.02);
     else this.#low = tick;
   }
@@ -1390,10 +1604,13 @@ export class Clock {
   /** The tick to draw at this moment. @param {number} now */
   now(now) {
     this.#advance(now);
-    const step = Math.max(0, now - this.#shownAt) * this.#rate, behind = 1 + this.#late;
+    const step = Math.max(0, now - this.#shownAt) * this.#rate,
+      behind = 1 + this.#late;
     // Without a frame the clock runs on for a while, and then stands.
-    const overdue = this.#rate * OVERDUE_SECONDS, latest = this.#newest + 1 + overdue - behind;
-    const wanted = Math.min(this.#low - behind, latest), error = wanted - (this.#shown + step);
+    const overdue = this.#rate * OVERDUE_SECONDS,
+      latest = this.#newest + 1 + overdue - behind;
+    const wanted = Math.min(this.#low - behind, latest),
+      error = wanted - (this.#shown + step);
     const next = this.#shown + step * (1 + Math.max(-0.1, Math.min(0.1, error * 0.05)));
     this.#shownAt = now;
     this.#shown = Math.max(this.#shown, error > overdue ? wanted : Math.min(next, latest));
@@ -1422,6 +1639,9 @@ const SILENT_PINGS_IF_RESUMED = 5;
 /** @param {string} text @returns {End} */
 const lost = (text) => ({ code: "CONNECTION_LOST", text, retry: true });
 
+/** @typedef {{ received(link: Link, payload: Uint8Array): void, sent(bytes: number): void,
+ *   ended(link: Link, end: End): void }} Owner */
+
 /** One WebSocket. It tells its owner of each message, and of its end, exactly once. */
 class Link {
   /** @type {Welcome | null} */
@@ -1444,7 +1664,7 @@ class Link {
    * @param {typeof WebSocket} WebSocketClass
    * @param {Uint8Array} hello
    * @param {boolean} isReturn whether the hello is a RESUME
-   * @param {{ received(link: Link, payload: Uint8Array): void, sent(bytes: number): void, ended(link: Link, end: End): void }} owner
+   * @param {Owner} owner
    */
   constructor(url, WebSocketClass, hello, isReturn, owner) {
     this.isReturn = isReturn;
@@ -1469,16 +1689,22 @@ class Link {
   accept(welcome) {
     this.welcome = welcome;
     clearTimeout(this.#timeout);
-    const patience = welcome.resume ? SILENT_PINGS_IF_RESUMED : SILENT_PINGS;
+    this.#watch(welcome.resume ? SILENT_PINGS_IF_RESUMED : SILENT_PINGS);
+  }
+
+  /** @param {number} patience how many intervals without a message end the connection */
+  #watch(patience) {
+    clearInterval(this.#interval);
     this.#interval = setInterval(() => {
       if (this.#silent >= patience) this.end(lost("the server has sent nothing for too long"));
       else if (this.#silent++ || !this.pings.size) this.ping();
     }, PING_MS);
   }
 
-  /** Asks whether the server is still there: it has until the next PING to show it. */
+  /** Asks whether the server is still there: it has a whole interval to show it. */
   probe() {
-    if (!this.welcome) return;
+    if (!this.welcome || this.#silent >= SILENT_PINGS) return;
+    this.#watch(SILENT_PINGS_IF_RESUMED);
     this.#silent = SILENT_PINGS;
     this.ping();
   }
@@ -1523,6 +1749,7 @@ const LAST_DELAY_MS = 8_000;
 const BANNED_MS = 60_000;
 const KEPT_MAX = 16;
 const KEPT_MS = 2_000;
+const LEAVE_MS = 2_000;
 // The head of an ACT takes up to 16 bytes.
 const ACT_HEAD_BYTES = 16;
 
@@ -1542,14 +1769,15 @@ const ACT_HEAD_BYTES = 16;
 /** What happened, as a program sees it: a player's action, or an event of the zone itself.
  * @typedef {{ player: Player | null, kind: string, values: Value[] }} GameEvent */
 /**
- * One tick. `missed` is how many ticks the client has only the outcome of; `resumed` is true in the first update after a
- * return; `dilation` is 1 when the zone runs at full speed.
- * @typedef {{ tick: number, dilation: number, joined: Player[], left: Player[], events: GameEvent[], refused: Refused[],
- *   told: Told[], answered: Answered[], resynced: boolean, missed: number, resumed: boolean }} Update
+ * One tick. `missed` is how many ticks the client has only the outcome of; `resumed` is true in the first update after
+ * a return; `dilation` is 1 when the zone runs at full speed.
+ * @typedef {{ tick: number, dilation: number, joined: Player[], left: Player[], events: GameEvent[],
+ *   refused: Refused[], told: Told[], answered: Answered[], resynced: boolean, missed: number,
+ *   resumed: boolean }} Update
  */
 /**
- * The events of a zone. An event of the game comes by its kind, with the player (or null) and its values, unless its kind
- * is one of these names; all of them come by "*", with the kind ahead.
+ * The events of a zone. An event of the game comes by its kind, with the player (or null) and its values, unless its
+ * kind is one of these names; all of them come by "*", with the kind ahead.
  * @typedef {{
  *   tick: (update: Update) => void,
  *   join: (player: Player) => void,
@@ -1560,11 +1788,23 @@ const ACT_HEAD_BYTES = 16;
  *   back: (how: { resumed: boolean, missed: number }) => void,
  *   closed: (why: End) => void,
  *   diverged: (how: { tick: number, expected: number, found: number }) => void,
- *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void, "*": (kind: string, player: Player | null, ...values: any[]) => void,
- * }} ZoneEvents
+ *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void,
+ * } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>} ZoneEvents
  */
 /** @type {ReadonlySet<string>} */
-const RESERVED = new Set(["tick", "join", "leave", "told", "refused", "drop", "back", "closed", "diverged", "frame", "*"]);
+const RESERVED = new Set([
+  "tick",
+  "join",
+  "leave",
+  "told",
+  "refused",
+  "drop",
+  "back",
+  "closed",
+  "diverged",
+  "frame",
+  "*",
+]);
 
 /** @type {(zone: Zone) => Promise<void>} */
 let open;
@@ -1617,19 +1857,24 @@ export class Zone {
   #nextSeq = 1;
   /** Actions of this turn. @type {[number, Uint8Array][]} */
   #outbox = [];
-  /** The ends of the time for actions that are kept while the client is away. @type {Map<number, ReturnType<typeof setTimeout>>} */
+  /** The ends of the time for actions that are kept while the client is away.
+   * @type {Map<number, ReturnType<typeof setTimeout>>} */
   #kept = new Map();
-  /** @type {Map<number, { promise: Promise<Value[] | null | undefined>, settle: (fate: Fate | ZoneClosed) => void }>} */
+  /** Who waits for the fate of an action.
+   * @type {Map<number, { promise: Promise<Value[] | null | undefined>, settle: (fate: Fate | ZoneClosed) => void }>} */
   #waiters = new Map();
   /** Fates whose frame has yet to come. @type {Map<number, Fate>} */
   #fated = new Map();
-  /** Who waits for a PONG, by token; those of 0 for the next connection. @type {Map<number, ((ms: number | ZoneClosed) => void)[]>} */
+  /** Who waits for a PONG, by token; those of 0 for the next connection.
+   * @type {Map<number, ((ms: number | ZoneClosed) => void)[]>} */
   #pingers = new Map();
 
-  /** Messages to this player alone since the last update. @type {{ key: string, message: Refusal | Told | Answered }[]} */
+  /** Messages to this player alone since the last update.
+   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
   #inbox = [];
   #inboxBytes = 0;
-  /** Those that an update handed out ahead of the frame of their tick. @type {{ key: string, message: Refusal | Told | Answered }[]} */
+  /** Those that an update handed out ahead of the frame of their tick.
+   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
   #ahead = [];
   /** Those that may come again. @type {string[]} */
   #again = [];
@@ -1646,14 +1891,15 @@ export class Zone {
     const { name = "", watch = false, ticket = "", deflate = true, resume = true, whole = false } = options;
     if (!name && !watch) throw new TypeError("connect() needs the name of your player, or watch: true");
     const WebSocketClass = options.WebSocket ?? globalThis.WebSocket;
-    if (!WebSocketClass) throw new TypeError("there is no WebSocket here: Node before 22 needs --experimental-websocket");
+    if (!WebSocketClass) throw new TypeError("there is no WebSocket: Node before 22 needs --experimental-websocket");
     const address = new URL(url, globalThis.location?.href);
     address.protocol = address.protocol.replace(/^http/, "ws");
     address.hash = "";
     this.#url = address.href;
     this.#ticket = typeof ticket === "string" ? fromBase64(ticket) : ticket;
     this.#options = { gameVersion: "", session: null, ...options, WebSocket: WebSocketClass };
-    this.#wants = Object.entries({ deflate, watch, resume: resume && !watch, whole }).filter(([, is]) => is).map(([key]) => key);
+    const wishes = Object.entries({ deflate, watch, resume: resume && !watch, whole });
+    this.#wants = wishes.filter(([, is]) => is).map(([key]) => key);
     /** The name of your player; empty for a watcher. */
     this.name = name;
     this.#outcomes.onFate = (seq, fate) => void this.#fated.set(seq, fate);
@@ -1773,7 +2019,9 @@ export class Zone {
   /** Where to draw a player or a thing. @param {number} slot @param {number} [at] a tick @returns {[number, number]} */
   position(slot, at = this.now()) {
     /** @type {[number, number]} */
-    const position = [0, 0], x = [0], y = [0];
+    const position = [0, 0],
+      x = [0],
+      y = [0];
     if (slot >= 0 && slot < this.columns.count) this.#world.positions(at, x, y, slot, slot + 1);
     position[0] = x[0];
     position[1] = y[0];
@@ -1802,8 +2050,11 @@ export class Zone {
   act(kind, ...values) {
     if (this.#end) throw closedError(this.#end);
     if (this.slot === null) throw new Error("a watcher has no player, and cannot act");
-    const action = encodeAction(kind, values), bytesMax = this.#facts.payload_max - ACT_HEAD_BYTES;
-    if (action.length > bytesMax) throw new RangeError(`the action ${kind} takes ${action.length} bytes; a packet holds ${bytesMax}`);
+    const action = encodeAction(kind, values),
+      bytesMax = this.#facts.payload_max - ACT_HEAD_BYTES;
+    if (action.length > bytesMax) {
+      throw new RangeError(`the action ${kind} takes ${action.length} bytes; a packet holds ${bytesMax}`);
+    }
     const seq = this.#nextSeq++;
     this.#outcomes.sent(seq, action);
     if (this.#link?.welcome) this.#post(seq, action);
@@ -1812,8 +2063,8 @@ export class Zone {
   }
 
   /**
-   * Waits until the zone has told what became of an action. Resolves with the answer to a private action (an array), with
-   * undefined for one that happened, and with null for one that is past without a sign of its own: a newer action
+   * Waits until the zone has told what became of an action. Resolves with the answer to a private action (an array),
+   * with undefined for one that happened, and with null for one that is past without a sign of its own: a newer action
    * superseded it, or its frame was skipped. Rejects with Refused, and with ZoneClosed at the end of the connection.
    * @param {number} seq
    * @returns {Promise<Value[] | null | undefined>}
@@ -1855,7 +2106,7 @@ export class Zone {
    * Calls back at each event of this name; returns a function that takes the callback off.
    * @template {string} K
    * @param {K} event
-   * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player, ...values: any[]) => void} callback
+   * @param {K extends keyof ZoneEvents ? ZoneEvents[K] : (player: Player | null, ...values: any[]) => void} callback
    * @returns {() => void}
    */
   on(event, callback) {
@@ -1870,22 +2121,24 @@ export class Zone {
     this.#link?.end(lost("the program has cut the connection"));
   }
 
-  /** Leaves the zone. */
+  /** Leaves the zone, once it has told what became of every action, and after two seconds at the latest. */
   async close() {
-    this.#isLeaving = true;
+    if (this.#end) return;
     const bye = { code: "CLIENT_LEFT", text: "the player said goodbye", retry: true };
-    const link = this.#link;
-    if (!link?.welcome) {
-      if (link) link.end(bye);
-      else this.#close(bye);
-      return;
-    }
-    this.#flush();
     const closed = new Promise((resolve) => this.on("closed", resolve));
-    link.send(encode([4]));
-    const timeout = setTimeout(() => link.end(bye), 2_000);
-    if (!this.#end) await closed;
-    clearTimeout(timeout);
+    const leave = () => {
+      off();
+      this.#isLeaving = true;
+      if (this.#link) this.#link.welcome ? this.#link.send(encode([4])) : this.#link.end(bye);
+      else this.#close(bye);
+    };
+    // A player who leaves takes the actions back that wait for their tick.
+    const isSettled = () => !this.#outcomes.waiting.size || this.isAway;
+    const off = this.on("tick", () => isSettled() && leave());
+    const timeouts = [setTimeout(leave, LEAVE_MS), setTimeout(() => this.#link?.end(bye), 2 * LEAVE_MS)];
+    if (isSettled()) leave();
+    await closed;
+    timeouts.forEach(clearTimeout);
   }
 
   // --- Connecting ---
@@ -1903,7 +2156,7 @@ export class Zone {
     clearTimeout(this.#attempt);
     this.#attempt = undefined;
     const { WebSocket: WebSocketClass, gameVersion } = this.#options;
-    const tick = this.#isWrong ? 0 : this.#replica?.tick ?? 0;
+    const tick = this.#isWrong ? 0 : (this.#replica?.tick ?? 0);
     const hello = this.#back
       ? encode([5, VERSION, this.name, this.#back.token, this.#back.epoch, tick, this.#wants, gameVersion])
       : encode([1, VERSION, this.name, this.#ticket, this.#wants, gameVersion]);
@@ -1932,7 +2185,6 @@ export class Zone {
     if (this.#isLeaving || !end.retry || isFirst) return this.#close(end);
     if (this.state === "playing") {
       this.state = "away";
-      for (const seq of this.#outcomes.waiting.keys()) if (seq >= this.#nextSeq) this.#keep(seq);
       this.#emit("drop", end);
     }
     // A callback may have closed it.
@@ -1963,7 +2215,8 @@ export class Zone {
     this.state = "closed";
     clearTimeout(this.#attempt);
     this.#listen("removeEventListener");
-    this.#forget();
+    // After the end of a server a page that is loaded anew may still find its player.
+    if (this.#isLeaving || !end.retry) this.#forget();
     for (const timeout of this.#kept.values()) clearTimeout(timeout);
     this.#tell();
     const error = closedError(end);
@@ -1994,7 +2247,7 @@ export class Zone {
     if (message?.op === "DEFLATED") {
       if (!link.welcome?.options.includes("deflate")) wrong("it sent a deflated message without being asked to");
       message = decode(inflate(message.data));
-      if (message?.op !== "TICK" && message?.op !== "SNAPSHOT") wrong("a deflated message that is no SNAPSHOT and no TICK");
+      if (message?.op !== "TICK" && message?.op !== "SNAPSHOT") wrong("a DEFLATED that holds no SNAPSHOT and no TICK");
     }
     if (!message) return;
     if (message.op === "BYE") return link.end({ code: message.code, text: message.text, retry: message.retry });
@@ -2030,11 +2283,11 @@ export class Zone {
     }
     if (!isSame) {
       this.#outcomes.restart("the connection was lost, and you have joined anew");
-      this.#floor = -1;
     }
     this.#toldTick = 0;
     // The server forgets the former token only when it has read something behind WELCOME.
-    const token = link.ping(), waiting = this.#pingers.get(0);
+    const token = link.ping(),
+      waiting = this.#pingers.get(0);
     this.#pingers.delete(0);
     if (waiting) this.#pingers.set(token, waiting);
   }
@@ -2054,7 +2307,8 @@ export class Zone {
   #toldAlone(message, payload) {
     if (message.tick <= this.#floor) return;
     this.#toldTick = Math.max(this.#toldTick, message.tick);
-    const key = bytesKey(payload), at = this.#again.indexOf(key);
+    const key = bytesKey(payload),
+      at = this.#again.indexOf(key);
     if (at >= 0) return void this.#again.splice(at, 1);
     this.#inbox.push({ key, message });
     this.#inboxBytes += payload.length + 256;
@@ -2065,14 +2319,14 @@ export class Zone {
 
   /** @param {Link} link @param {Tick | Snapshot} message @param {number} bytes */
   #update(link, message, bytes) {
-    const welcome = this.#facts, before = this.#replica?.tick ?? 0;
+    const welcome = this.#facts,
+      before = this.#replica?.tick ?? 0;
     /** @type {Change} */
     let change;
-    /** @type {Replica} */
-    let replica;
     const isSnapshot = message.op === "SNAPSHOT";
-    if (this.#replica && !this.#isWrong && (!isSnapshot || isSameZone(this.#replica.welcome, welcome))) replica = this.#replica;
-    else replica = new Replica(welcome);
+    // After a restart with another game the zone is another one.
+    const isUsable = this.#replica && !this.#isWrong && (!isSnapshot || isSameZone(this.#replica.welcome, welcome));
+    const replica = isUsable && this.#replica ? this.#replica : new Replica(welcome);
     if (isSnapshot) change = replica.restore(message);
     else change = replica.apply(message);
     if (replica !== this.#replica) {
@@ -2115,11 +2369,15 @@ export class Zone {
   /** Tells the program of an update. @param {Tick | Snapshot} message @param {Change} change @param {number} missed
    * @param {number} bytes */
   #publish(message, change, missed, bytes) {
-    const { tick } = message, inbox = this.#inbox.map((each) => each.message), back = this.#return, isFirst = this.#joining !== null;
+    const { tick } = message,
+      inbox = this.#inbox.map((each) => each.message);
+    const back = this.#return,
+      isFirst = this.#joining !== null;
     this.#ahead = [...this.#ahead, ...this.#inbox].filter((each) => each.message.tick > tick);
     this.#inbox = [];
     this.#again = [];
     this.#inboxBytes = 0;
+    this.#floor = -1;
     this.#return = null;
     this.state = "playing";
     /** @type {Update} */
@@ -2162,14 +2420,19 @@ export class Zone {
 
   /** Settles the promises of actions whose fate is known. */
   #tell() {
-    for (const [seq, fate] of this.#fated) {
+    const fated = [...this.#fated];
+    this.#fated.clear();
+    for (const [seq, fate] of fated) {
       this.#waiters.get(seq)?.settle(fate);
       this.#waiters.delete(seq);
+      // No message of the server tells of this one.
+      if (fate.outcome === "away") this.#emit("refused", fate.refused);
     }
-    this.#fated.clear();
   }
 
-  /** A callback that throws disturbs neither the others nor the connection. @param {string} event @param {...unknown} values */
+  /** A callback that throws disturbs neither the others nor the connection.
+   * @param {string} event
+   * @param {...unknown} values */
   #emit(event, ...values) {
     for (const callback of this.#listeners.get(event) ?? []) {
       try {
@@ -2191,10 +2454,12 @@ export class Zone {
   }
 
   #flush() {
-    const { payload_max: payloadMax, actions_max: actionsMax } = this.#facts, outbox = this.#outbox;
+    const { payload_max: payloadMax, actions_max: actionsMax } = this.#facts,
+      outbox = this.#outbox;
     this.#outbox = [];
-    for (let i = 0; i < outbox.length; ) {
-      const first = outbox[i][0], actions = [];
+    for (let i = 0; i < outbox.length;) {
+      const first = outbox[i][0],
+        actions = [];
       // The actions of one packet have sequences without a gap.
       for (let bytes = ACT_HEAD_BYTES; i < outbox.length && actions.length < actionsMax; i++) {
         const [seq, action] = outbox[i];
@@ -2212,9 +2477,7 @@ export class Zone {
     const expire = () => {
       this.#kept.delete(seq);
       this.#outcomes.away(seq, text);
-      const fate = this.#fated.get(seq);
       this.#tell();
-      if (fate && "refused" in fate) this.#emit("refused", fate.refused);
     };
     if (this.#kept.size < KEPT_MAX) this.#kept.set(seq, setTimeout(expire, KEPT_MS));
     else queueMicrotask(expire);
@@ -2231,7 +2494,8 @@ export class Zone {
     try {
       const { name, token, epoch } = JSON.parse(this.#options.session?.getItem(this.#key) ?? "null");
       const bytes = fromBase64(token);
-      return name === this.name && this.#wants.includes("resume") && bytes.length === 16 && epoch >= 0 ? { token: bytes, epoch } : null;
+      const isOurs = name === this.name && this.#wants.includes("resume") && bytes.length === 16 && epoch >= 0;
+      return isOurs ? { token: bytes, epoch } : null;
     } catch {
       return null; // Nothing is stored, or it is not ours.
     }
@@ -2248,6 +2512,7 @@ export class Zone {
   }
 
   #forget() {
+    if (!this.#back) return;
     this.#back = null;
     try {
       this.#options.session?.removeItem(this.#key);
@@ -2283,7 +2548,8 @@ function never() {
 /** Whether one replica can show both. @param {Welcome} one @param {Welcome} other */
 function isSameZone(one, other) {
   /** @param {Welcome} w */
-  const facts = (w) => JSON.stringify([w.game, w.game_version, w.hz, w.width, w.height, w.speed_step, w.kinds, w.board]);
+  const facts = ({ game, game_version, hz, width, height, speed_step, kinds, board }) =>
+    JSON.stringify([game, game_version, hz, width, height, speed_step, kinds, board]);
   return facts(one) === facts(other);
 }
 

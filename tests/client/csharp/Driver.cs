@@ -125,6 +125,7 @@ static class Driver
                 case "resume": options.Resume = value == "1"; break;
                 case "whole": options.Whole = value == "1"; break;
                 case "deflate": options.Deflate = value == "1"; break;
+                case "timeout": options.TimeoutSeconds = double.Parse(value, CultureInfo.InvariantCulture); break;
                 case "certificate": certificate = value; break;
             }
         }
@@ -204,6 +205,8 @@ sealed class Checks
     Outcomes _outcomes;
     Dictionary<string, object> _known;
     ZoneClock _clock;
+    // A transport from which nobody takes anything.
+    TcpTransport _idle;
     int _slot;
 
     public string Run(string[] parts)
@@ -227,7 +230,9 @@ sealed class Checks
                 _known = new Dictionary<string, object>();
                 return "";
             case "?apply":
-                Apply(_decoder.Read(Bytes(parts[1]), true));
+                Message applied = _decoder.Read(Bytes(parts[1]), true);
+                if (applied == null) return "ignored";
+                Apply(applied);
                 return Json.Of(_state);
             case "?draw":
                 double x, y;
@@ -241,6 +246,10 @@ sealed class Checks
                 return Known();
             case "?clock":
                 return Clock(parts);
+            case "?idle":
+                if (parts[1] == "open") (_idle = new TcpTransport("127.0.0.1", int.Parse(parts[2]), false, null)).Open();
+                if (parts[1] == "close") _idle.Close(true);
+                return _idle.Waiting.ToString();
             default:
                 throw new ArgumentException(parts[0]);
         }
@@ -332,7 +341,7 @@ sealed class Checks
             }
             line.Append("complete");
         }
-        catch (IOException)
+        catch (ZoneWireException)
         {
             line.Append("error");
         }

@@ -10,7 +10,10 @@ import msgpack
 import pytest
 from golden.document import PATH
 from helpers.csharp import Driver
+from helpers.worlds import zone_info
 from zoneclient.clock import Clock
+
+from zoneserver.protocol.messages import Snapshot, Tick, Welcome
 
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
 
@@ -78,3 +81,61 @@ def test_it_knows_the_outcomes_of_a_session(driver: Driver, vector: dict[str, An
         known |= step.get("outcomes", {})
         assert json.loads(outcomes) == known
     assert [int(seq) for seq in waiting] == vector["waiting"]
+
+
+def test_its_clock_is_that_of_the_python_client_and_its_picture_runs_smoothly_behind(driver: Driver) -> None:
+    chance = random.Random(5)
+    hz, now, zone = 20, 100.0, 0.0
+    model = Clock(hz, 0, now)
+    driver.ask("?clock", "new", now, hz, 0)
+    drawn = -1.0
+    for step in range(400):
+        # Frames arrive up to 30 ms late, and a PONG comes every second; in between the program draws.
+        seconds = 0.05 + chance.uniform(0, 0.03) - (now - 100.0 - zone / hz)
+        zone += 1
+        for _ in range(3):
+            now += seconds / 3
+            shown, next_drawn, jitter = map(float, driver.ask("?clock", "now", now))
+            assert shown == pytest.approx(model.now(now), abs=1e-6)
+            # It never runs backwards, and never more than 2 % too fast or 4 % too slow.
+            passed = (next_drawn - drawn) / (seconds / 3 * hz)
+            assert step == 0 or 0.96 - 1e-6 <= passed <= 1.02 + 1e-6
+            drawn = next_drawn
+        driver.ask("?clock", "tick", now, int(zone), 1.0)
+        model.tick_arrived(int(zone), 1.0, now)
+        if step % 20 == 0:
+            driver.ask("?clock", "pong", now, int(zone), 0, now - 0.004)
+            model.pong_arrived(int(zone), 0, now - 0.004, now)
+        if step > 100:
+            # What is drawn has arrived: a tick and the jitter, which is at most 30 ms, behind.
+            assert zone - 1 - 0.6 - 0.5 <= drawn <= zone
+            assert 0 < jitter <= 0.7
+    # A zone that stands still stops the picture, and one that goes on makes it go on.
+    stopped = [float(driver.ask("?clock", "now", now + seconds)[1]) for seconds in (2, 3, 5)]
+    assert drawn < stopped[0] == stopped[2]
+
+
+def test_it_draws_ticks_before_the_present_motion_from_the_one_before(driver: Driver) -> None:
+    nobody = Snapshot(0, [], *[[]] * 6, [])  # type: ignore[arg-type,list-item]
+    frames = {tick: Tick(tick, 100, None) for tick in range(1, 10)}
+    frames[1] = Tick(1, 100, None, joins=[(0, "ann")], placed=[0, 50, 60, 10, 0])
+    frames[4] = Tick(4, 100, None, movers=[0], seqs=[1], vx=[0], vy=[4])
+    frames[8] = Tick(8, 100, None, placed=[0, 7, 9, 0, 0])
+    driver.ask("?new")
+    for message in (Welcome(2, None, 0, zone_info(1000, 1000), 1024, 16), nobody, *list(frames.values())[:7]):
+        driver.ask("?apply", message.encode().hex())
+
+    def drawn(tick: float) -> list[float]:
+        return [float(part) for part in driver.ask("?draw", 0, tick)]
+
+    assert [drawn(tick) for tick in (0, 1, 2.5, 4, 4.5, 7)] == [
+        [50, 60],
+        [50, 60],
+        [65, 60],
+        [80, 60],
+        [80, 62],
+        [80, 72],
+    ]
+    driver.ask("?apply", frames[8].encode().hex())
+    assert [drawn(tick) for tick in (7.5, 8, 9)] == [[80, 74], [7, 9], [7, 9]]
+    assert drawn(3) == [80, 60]  # Two motions are kept: before the older one nobody runs backwards.

@@ -212,3 +212,17 @@ async def test_stopping_server_cancels_tls_handshakes(open_server: OpenServer, p
     for sock in socks:
         await until_closed(sock)
     assert server.gateway.counters.closes == {"SERVER_STOPPING": 3}
+
+
+async def test_time_of_a_tls_handshake_is_part_of_the_time_for_hello(open_server: OpenServer, pki: Pki) -> None:
+    limits = Limits(handshake_seconds=600.0)
+    server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=pki.context)
+    await until(lambda: server.gateway.connections)
+    (session,) = server.gateway._connections
+    assert 0 < session.handshake_seconds < 600.0
+    session.handshake_seconds = 0.0
+    await until(lambda: server.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1})
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()

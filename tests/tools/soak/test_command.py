@@ -20,7 +20,7 @@ from zonetools.soak.promises import PROMISES, Promise
 from zoneserver.support.process import raise_open_files
 
 CHEAP = ("garbage", "mass-leave", "resets", "bad-actions", "second-login", "failing-rule", "cannot-start")
-CHEAP += ("saving-stop", "untellable", "halfway", "resume-crowd", "tokens")
+CHEAP += ("saving-stop", "untellable", "halfway", "resume-crowd", "tokens", "origins")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +49,7 @@ def test_cheap_promises_hold() -> None:
 def test_list_prints_every_promise_once_in_order() -> None:
     done = run("--list")
     assert [line.split()[0] for line in done.stdout.splitlines()] == names()
-    assert len(set(names())) == len(names()) == 40
+    assert len(set(names())) == len(names()) == 43
     assert (done.returncode, done.stderr) == (0, "")
 
 

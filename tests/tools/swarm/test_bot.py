@@ -7,20 +7,22 @@ from typing import Any
 import pytest
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
-from helpers.tick_frames import FrameStream
+from helpers.tick_frames import FrameStream, changed
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
+from zoneclient.protocol import ClientProtocol
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.plan import Plan
 
-from zoneserver.protocol.framing import length_prefixed
+from zoneserver.protocol.framing import LENGTH_PREFIX, Framing, length_prefixed
+from zoneserver.protocol.websocket import WEBSOCKET
 
 
 class OwnerStub:
     """An owner of bots without connections: tests call `data_received`."""
 
-    def __init__(self, stream: FrameStream) -> None:
-        self.plan = Plan(bots=2, mix={"chatty": 1})
+    def __init__(self, stream: FrameStream, web: float = 0.0) -> None:
+        self.plan = Plan(bots=2, mix={"chatty": 1}, web=web)
         self.frame_checker = stream.checker
         self.counts = ActionCounts()
         self.turns = 0
@@ -34,17 +36,19 @@ class OwnerStub:
     def bot(self, slot: int) -> SwarmBot:
         bot = SwarmBot(self, slot, Chatty())
         bot.connection_made(FakeTransport(FakeLoop(), bot))
+        bot._upgrade = None  # The opening handshake is over.
         bot.slot, bot.tick = slot, 1
         return bot
 
 
 @pytest.mark.parametrize("cut", [None, 3, 11, -1])
-async def test_known_frame_counts_alike_in_one_read_or_two(cut: int | None) -> None:
+@pytest.mark.parametrize("framing", [LENGTH_PREFIX, WEBSOCKET])
+async def test_known_frame_counts_alike_in_one_read_or_two(cut: int | None, framing: Framing) -> None:
     stream = FrameStream()
-    owner = OwnerStub(stream)
+    owner = OwnerStub(stream, web=float(framing is WEBSOCKET))
     first, second = owner.bot(0), owner.bot(1)
     stream.zone.submit(1, 1, [("say", "hello")])
-    data, more = length_prefixed(stream.payload()), length_prefixed(stream.payload())
+    data, more = framing.wrap(stream.payload()), framing.wrap(stream.payload())
     first.data_received(data + more)
     second.tracker.record_sent(1, "say", 0.0, 0.0)
     for part in (data, more) if cut is None else (data[:cut], data[cut:], more):
@@ -53,6 +57,33 @@ async def test_known_frame_counts_alike_in_one_read_or_two(cut: int | None) -> N
     assert stream.checker.deliveries == 2
     assert (first.tick, second.tick, second.received_bytes) == (3, 3, len(data + more))
     assert (owner.counts.delivered, owner.counts.duplicated) == (1, 0)
+
+
+@pytest.mark.parametrize("web", [0.0, 0.5, 1.0])
+async def test_read_of_one_whole_frame_is_not_taken_apart(web: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = FrameStream()
+    owner = OwnerStub(stream, web)
+    bots = [owner.bot(0), owner.bot(1)] * 3
+    forms = [(bot, (WEBSOCKET if bot.is_web else LENGTH_PREFIX)) for bot in bots]
+    assert {bot.is_web for bot in bots} == {0.0: {False}, 0.5: {False, True}, 1.0: {True}}[web]
+    payload = stream.payload()
+    # The first bot of each way takes the frame apart.
+    for bot, form in forms[:2]:
+        bot.data_received(form.wrap(payload))
+    monkeypatch.setattr(ClientProtocol, "data_received", lambda *_: pytest.fail("a known frame was taken apart"))
+    for bot, form in forms[2:]:
+        bot.tick -= 1
+        bot.data_received(form.wrap(payload))
+    assert stream.counts() == {"received": 6, "mismatched": 0, "gaps": 0, "diverged": 0}
+
+
+async def test_changed_frame_over_web_socket_is_a_mismatch() -> None:
+    stream = FrameStream()
+    first, second = (OwnerStub(stream, web=0.5).bot(slot) for slot in (0, 1))
+    payload = stream.payload()
+    for bot, sent in ((first, payload), (second, changed(payload, dilation_percent=99))):
+        bot.data_received((WEBSOCKET if bot.is_web else LENGTH_PREFIX).wrap(sent))
+    assert stream.counts()["mismatched"] == 1
 
 
 async def test_frame_after_a_partial_frame_is_not_taken_for_a_copy() -> None:

@@ -35,6 +35,41 @@ def test_target_is_checked_before_any_connection(
     assert "--yes-remote" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--web", "20", "--bots", "10"], "--web 20 asks for more bots over WebSocket than there are: --bots is 10"),
+        (
+            ["--web", "--client", "zonetools.swarm.client_bot:run_client"],
+            "is a client of your own and comes over TCP",
+        ),
+    ],
+)
+def test_web_for_bots_that_cannot_come_so_is_a_usage_error(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "share"),
+    [([], 0.0), (["--web"], 1.0), (["--web", "25%"], 0.25), (["--web", "30", "--bots", "60"], 0.5)],
+)
+def test_web_is_the_share_of_the_bots_that_come_so(
+    arguments: list[str], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    async def run(plan: Plan, _arguments: argparse.Namespace) -> int:
+        plans.append(plan)
+        return 0
+
+    monkeypatch.setattr(command, "_run", run)
+    assert command.main(arguments) == 0
+    assert [plan.web for plan in plans] == [share]
+
+
 @pytest.mark.parametrize("arguments", [[], ["--resume"]])
 def test_resume_is_a_setting_of_the_plan(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     plans: list[Plan] = []
@@ -144,6 +179,8 @@ def test_missing_game_is_reported_in_one_line(family: Family) -> None:
         (["--rate", "1e9"], "'1e9' is not a number"),
         (["--rate", "2000"], "is too large: at most 1,000"),
         (["--processes", "100k"], "'100k' is not a whole number"),
+        (["--web", "200%"], "is too large: at most 100"),
+        (["--web", "half"], "'half' is not a count"),
         (["--hz", "1000"], "is too large: at most 100"),
         (["--html", "-"], "the page cannot go to standard output"),
         (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),

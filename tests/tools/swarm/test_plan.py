@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, parse_mix
+from zonetools.swarm.plan import DEFAULT_MIX, Plan, check_target, parse_mix, parse_web
 
 MIXES = st.dictionaries(
     st.sampled_from(["walker", "fighter", "chatty"]), st.integers(0, 12), min_size=1, max_size=3
@@ -100,7 +100,7 @@ def test_mix_may_contain_hostile_roles() -> None:
     assert plan.honest == Plan(bots=900, mix={"walker": 90})
     names = (
         "stuck slow flood private tiny garbage oversize slowloris spoof misfit teleport watcher outdated options "
-        "reset churn"
+        "reset churn slowupgrade unmasked text fragments pings badclose"
     )
     assert " ".join(HOSTILE_ROLES) == names
     assert parse_mix(",".join(f"{role}=1" for role in ANY_ROLE)) == dict.fromkeys(ANY_ROLE, 1)
@@ -148,3 +148,40 @@ def test_another_machine_needs_confirmation_and_no_hostile_bots(host: str) -> No
     check_target(Plan(host=host), yes_remote=True)
     with pytest.raises(ValueError, match="hostile bots attack only this machine"):
         check_target(Plan(host=host, mix=parse_mix("walker=1,flood=1")), yes_remote=True)
+
+
+# --- The way in -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "which"), [("100%", 1.0), ("12.5%", 0.125), ("200", 200), ("1k", 1000)])
+def test_web_is_a_share_or_a_number(text: str, which: float) -> None:
+    assert (parse_web(text), type(parse_web(text))) == (which, type(which))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("0%", "not above zero"),
+        ("101%", "at most 100"),
+        ("0", "not above zero"),
+        ("some", "a count"),
+        ("%", "a number"),
+    ],
+)
+def test_parse_web_explains_an_invalid_share(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_web(text)
+
+
+@given(bots=st.integers(1, 300), percent=st.integers(0, 100), seed=st.integers(0, 9))
+def test_as_many_bots_come_over_web_socket_as_the_share_says(bots: int, percent: int, seed: int) -> None:
+    plan = Plan(bots=bots, web=percent / 100, seed=seed)
+    assert sum(map(plan.is_web, range(bots))) == round(bots * percent / 100)
+    assert all(plan.web_host(number) == (plan.address if plan.is_web(number) else "") for number in range(bots))
+
+
+def test_every_role_and_every_process_has_bots_of_both_ways() -> None:
+    plan = Plan(bots=400, web=0.5, processes=2, mix={"walker": 1, "chatty": 1})
+    ways = {(plan.role(number), process, plan.is_web(number)) for process in (0, 1) for number in plan.numbers(process)}
+    # Roles and processes alternate alike in this mix.
+    assert len({way[1:] for way in ways}) == len({way[::2] for way in ways}) == 4

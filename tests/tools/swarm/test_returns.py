@@ -66,11 +66,13 @@ async def test_bots_that_drop_again_and_again_come_back_and_nothing_is_lost_or_d
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line, "_FIRST_SECONDS", 0.05)
-    tally = await run_swarm(await open_server(Plaza, hz=100), lambda tally: tally.resumed >= 15 and tally.resent >= 5)
+    server = await open_server(Plaza, hz=100)
+    tally = await run_swarm(server, lambda tally: tally.resumed >= 15 and tally.resent >= 5, web=0.5)
     assert report.passed(result_of(tally)), result_of(tally)
     assert tally.drops >= tally.resumed == tally.away.total >= 15
     assert tally.closed["CONNECTION_LOST"] == tally.drops
     assert (tally.resumes_failed, tally.unanswered, tally.closed_early, tally.joined) == (0, 0, 0, 3)
+    assert tally.joined_web == 2
     assert tally.answered and tally.refused["COOLDOWN"], "private messages were part of it"
 
 

@@ -21,8 +21,9 @@ from zoneserver.gateway.broadcast_group import BroadcastGroup
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.session_handler import SessionHandler
 from zoneserver.protocol.decoding import decode_client
-from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, length_prefixed
+from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer, Framing, length_prefixed
 from zoneserver.protocol.messages import Act
+from zoneserver.protocol.websocket import WEBSOCKET, WEBSOCKET_CLIENT
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo, player_kind
 from zoneserver.zone.frame_builder import FrameBuilder
@@ -132,6 +133,20 @@ def _packet_decode() -> Callable[[], object]:
         for packet in packets:
             for payload in deframer.receive(packet, 64):
                 decode_client(payload)
+
+    return work
+
+
+def _packet_read(framing: Framing, client: Framing) -> Callable[[], object]:
+    """Take the payload out of each read of a session: one ACT. Each packet has a mask of its own, if there is one."""
+    chance = random.Random(_SEED)
+    reader = framing.reader(Limits().client_frame_bytes)
+    acts = [Act(seq, [("move", chance.randint(-17, 17), chance.randint(-17, 17))]) for seq in range(1, 1 + _COUNT)]
+    packets = [client.wrap(act.encode()) for act in acts]
+
+    def work() -> None:
+        for packet in packets:
+            reader.receive(packet, 64)
 
     return work
 
@@ -252,6 +267,8 @@ def _session_gather() -> Callable[[], object]:
 MICRO = {
     "frame_encode": Micro("1,000 records", 1, _frame_encode),
     "frame_deflate": Micro("1,000 records", 1, _frame_deflate),
+    "packet_prefix": Micro("packet", _COUNT, lambda: _packet_read(LENGTH_PREFIX, LENGTH_PREFIX)),
+    "packet_masked": Micro("packet", _COUNT, lambda: _packet_read(WEBSOCKET, WEBSOCKET_CLIENT)),
     "packet_decode": Micro("packet", _COUNT, _packet_decode),
     "action_apply": Micro("action", _COUNT, _action_apply),
     "tick": Micro("tick", 1, lambda: tick_with_things(0)),

@@ -22,6 +22,7 @@ Answer = TypeVar("Answer")
 ANSWER_SECONDS = 2.0
 # The map of 2,000 players takes about 25 kB and a list of sessions less. A much longer answer does not come
 # from a zone server.
+_ANOTHER_PORT = "this is not the admin port of a zone"
 _ANSWER_BYTES = 4 * 1024 * 1024
 
 
@@ -120,7 +121,7 @@ class AdminClient:
         except http.client.RemoteDisconnected as error:
             reason = str(error)
         except (http.client.BadStatusLine, http.client.LineTooLong):
-            reason = "this is not the admin port of a zone"
+            reason = _ANOTHER_PORT
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         except ValueError:
@@ -138,6 +139,9 @@ class AdminClient:
             raise http.client.HTTPException("the answer is too long")
         if response.status == http.HTTPStatus.UNAUTHORIZED:
             raise http.client.HTTPException("the admin port wants its token (--stats-token-file)")
+        if response.status == http.HTTPStatus.NOT_FOUND:
+            # The port for players serves documents too, but not these.
+            raise http.client.HTTPException(f"{_ANOTHER_PORT}: it has no {path}")
         if response.status != http.HTTPStatus.OK:
             raise http.client.HTTPException(f"the server answered {path} with {response.status} {response.reason}")
         return body

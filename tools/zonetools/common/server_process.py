@@ -45,6 +45,8 @@ class ServerProcess:
     ) -> None:
         self.port = 0
         self.stats_port = 0
+        self.page = ""
+        """Where browsers find the page of the server; empty if it has none."""
         self.log = ""
         """What the server logged; set once it has ended."""
         self._prefix = prefix
@@ -83,7 +85,7 @@ class ServerProcess:
                 _, stderr = await self._output
                 raise SpawnError(stderr.strip() or f"the server ended with exit code {self._process.returncode}")
             ports = json.loads(ready.read_text())
-        self.port, self.stats_port = ports["port"], ports["stats_port"]
+        self.port, self.stats_port, self.page = ports["port"], ports["stats_port"], ports["page"]
         return self
 
     async def __aexit__(self, *_exc: object) -> None:

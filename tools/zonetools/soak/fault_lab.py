@@ -135,19 +135,21 @@ class Lab:
         seconds: float,
         *,
         joins_first: bool = False,
+        web: float = 0.0,
     ) -> Comparison:
         """Compare the latency of healthy players without the attack and with it, in turn.
 
         The attack is under way when the measurement begins, so that its start is not measured. With `joins_first` it
-        begins together with the measurement, because nobody could join during it.
+        begins together with the measurement, because nobody could join during it. `web` is the share of the players
+        that come over WebSocket.
         """
         pairs: list[tuple[float, float]] = []
         comparison = None
         pairs_max = self.pick(_PAIRS_MAX, _PAIRS_MAX_QUICK)
         while comparison is None or (not comparison.holds and len(pairs) < pairs_max):
-            async with Crowd(server, self.plan(bots)) as control:
+            async with Crowd(server, self.plan(bots, web=web)) as control:
                 await asyncio.sleep(seconds)
-            crowd = Crowd(server, self.plan(bots))
+            crowd = Crowd(server, self.plan(bots, web=web))
             blocks = (crowd, attack()) if joins_first else (attack(), crowd)
             async with blocks[0], blocks[1]:
                 await asyncio.sleep(seconds)

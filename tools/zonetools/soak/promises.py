@@ -20,6 +20,7 @@ from zonetools.soak.scenarios import (
     rules,
     saves,
     tls,
+    web,
 )
 
 
@@ -63,6 +64,22 @@ PROMISES = (
         "new keys, a byte per record, handshakes: delay the loop by at most 5 ms; FLOOD for the first two",
         tls.tls_attacks,
         alone=True,
+    ),
+    Promise(
+        "web-attacks",
+        "WebSocket broken in any way, or flooded: ended with its code and close status; healthy p99 as in stuck-crowd",
+        web.web_attacks,
+        alone=True,
+    ),
+    Promise(
+        "origins",
+        "a page from elsewhere, or under another name (DNS rebinding), gets 403 before the upgrade; the admin port too",
+        web.origins,
+    ),
+    Promise(
+        "frozen-tab",
+        "a client over WebSocket that stands still for 60 s: ended as slow, comes back by itself to the same slot",
+        web.frozen_tab,
     ),
     Promise(
         "worst-frame",

@@ -41,12 +41,15 @@ from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 from zonetools.swarm.plan import (
     DEFAULT_MIX,
+    EVERYBODY,
     Plan,
     check_target,
+    load_role,
     parse_bots,
     parse_client,
     parse_mix,
     parse_processes,
+    parse_web,
 )
 from zonetools.swarm.report.build import passed, summary
 from zonetools.swarm.report.comparison import compare, parse_report_file, read_report
@@ -73,6 +76,7 @@ _EXAMPLES = """\
   zone-swarm --spawn-server --json new.json --compare old.json
   zone-swarm --spawn-server --mix walker=90,stuck=5,flood=5
                                                  one bot in ten is hostile; first a run without these, to compare
+  zone-swarm --spawn-server --web 50%            half of the bots come over WebSocket, as browsers do
   zone-swarm --resume --time 0                   the bots come back, also when the server is restarted
 """
 _EXIT_CODES = f"""\
@@ -116,6 +120,7 @@ async def _main(arguments: argparse.Namespace) -> int:
         mix=arguments.mix,
         deflate=arguments.deflate,
         resume=arguments.resume,
+        web=_web_share(arguments),
         access=read_access(arguments) if arguments.spawn_server is None else Access(),
     )
     try:
@@ -128,6 +133,19 @@ async def _main(arguments: argparse.Namespace) -> int:
         )
     require_open_files(plan.open_files_per_process, f"{plan.bots:,} bots in {plan.processes} processes need")
     return await _run(plan, arguments)
+
+
+def _web_share(arguments: argparse.Namespace) -> float:
+    """The share of the bots that come over WebSocket. Raises UsageError."""
+    web, bots = arguments.web, arguments.bots
+    if web is None:
+        return 0.0
+    if isinstance(web, int) and web > bots:
+        raise UsageError(f"--web {web} asks for more bots over WebSocket than there are: --bots is {bots}")
+    clients = [role for role in arguments.mix if role not in HOSTILE_ROLES and not isinstance(load_role(role), type)]
+    if clients:
+        raise UsageError(f"{clients[0]} is a client of your own and comes over TCP: leave --web out")
+    return web / bots if isinstance(web, int) else float(web)
 
 
 def _parser() -> Parser:
@@ -155,6 +173,8 @@ def _parser() -> Parser:
     text = "actions per second and bot"
     flag("--rate", parse=at_most(_RATE_MAX, above_zero(parse_number)), default=default.rate, help=text)
     flag("--seed", parse=parse_integer, default=default.seed, help="seed of the bots' decisions")
+    text = "let the bots come over WebSocket, as browsers do: all, a share (50%) or so many"
+    flag("--web", parse=parse_web, optional=EVERYBODY, metavar="BOTS", help=text)
     parser.switch("--deflate", help="ask the server for deflated frames and snapshots")
     parser.switch("--resume", help="let every bot come back after a lost connection, for up to 60 s")
     parser.switch("--no-control", help="skip the first run without the hostile bots")

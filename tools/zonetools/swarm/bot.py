@@ -51,12 +51,14 @@ class SwarmBot(Bot):
         plan = owner.plan
         name, seed, ticket = plan.name(number), plan.bot_seed(number), plan.access.ticket(plan.name(number))
         resume = plan.resume or getattr(behaviour, "resumes", False)
-        settings = {"ticket": ticket, "deflate": plan.deflate, "resume": resume}
+        settings = {"ticket": ticket, "deflate": plan.deflate, "resume": resume, "web_host": plan.web_host(number)}
         if former is not None:
             # Half of the returns ask for every frame, so that both ways are tried.
             settings |= {"returning": former._returning(), "whole": former.random.random() < 0.5}
         super().__init__(name, behaviour, owner.counts, seed, **settings)
         self.number = number
+        self.is_web = plan.is_web(number)
+        """Whether the connection is a WebSocket."""
         self.tick = -1
         """The newest tick that this bot received; -1 before it has joined."""
         self.attempt: asyncio.Future[Bye | None] = self.loop.create_future()
@@ -144,7 +146,7 @@ class SwarmBot(Bot):
     def data_received(self, data: bytes) -> None:
         # Nearly every read is exactly one frame that another bot has received before. Such a read is compared
         # without taking it apart.
-        record = None if self.has_partial_message else self._frame_checker.find_copy(self.tick + 1, data)
+        record = None if self.has_partial_message else self._frame_checker.find_copy(self.tick + 1, data, self.is_web)
         if record is None:
             super().data_received(data)
         else:
@@ -155,7 +157,7 @@ class SwarmBot(Bot):
             self._owner.bots_may_act()
 
     def on_tick(self, payload: bytes) -> None:
-        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload)
+        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload, self.is_web)
         self._track_actions(record)
 
     def _track_actions(self, record: FrameRecord) -> None:

@@ -16,8 +16,10 @@ from zoneclient.errors import DivergedError
 from zoneclient.replica import Replica
 from zoneclient.update import Event
 
-from zoneserver.protocol import decoding, framing
+from zoneserver.protocol import decoding
+from zoneserver.protocol.framing import LENGTH_PREFIX
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
+from zoneserver.protocol.websocket import WEBSOCKET
 from zonetools.swarm.measure.tick_grid import TickGrid
 
 # How many ticks a first copy is kept: a bot may lag this far behind the bot that received it first.
@@ -32,8 +34,11 @@ _INFLATED_KEPT = 64
 class FrameRecord:
     """The first copy of one frame."""
 
+    payload_bytes: int
     wire: bytes
-    """The frame as received, framing included."""
+    """The frame with its length prefix; empty while no bot over TCP has received it."""
+    web: bytes
+    """The frame as a message of WebSocket; empty while no bot over WebSocket has received it."""
     # More than a thousand records of up to a thousand actions are kept. They hold only numbers, so that the garbage
     # collector does not track them.
     motions: dict[int, int]
@@ -49,7 +54,14 @@ class FrameRecord:
 
     def is_copy_of(self, payload: bytes) -> bool:
         """Whether the payload equals the payload of the first copy."""
-        return len(self.wire) == framing.HEADER_BYTES + len(payload) and self.wire.endswith(payload)
+        return len(payload) == self.payload_bytes and (self.wire or self.web).endswith(payload)
+
+    def add_form(self, payload: bytes, is_web: bool) -> None:
+        """Keep the frame in the form in which a bot received it, to compare whole reads with it."""
+        if is_web:
+            self.web = self.web or WEBSOCKET.wrap(payload)
+        else:
+            self.wire = self.wire or LENGTH_PREFIX.wrap(payload)
 
 
 class FrameChecker:
@@ -83,21 +95,22 @@ class FrameChecker:
             self.replica = Replica(welcome)
         return self.replica
 
-    def find_copy(self, tick: int, data: bytes) -> FrameRecord | None:
+    def find_copy(self, tick: int, data: bytes, is_web: bool = False) -> FrameRecord | None:
         """Return the record of the frame of `tick` if `data`, framing included, is exactly one copy of that frame."""
         record = self._records.get(tick)
-        if record is None or record.wire != data:
+        if record is None or (record.web if is_web else record.wire) != data:
             return None
         self.received += 1
         self.deliveries += record.actions
         return record
 
-    def check_frame(self, tick: int, payload: bytes) -> tuple[int, FrameRecord]:
+    def check_frame(self, tick: int, payload: bytes, is_web: bool = False) -> tuple[int, FrameRecord]:
         """Check a frame for a bot that expects the frame of `tick`; return the tick it is of, and its record."""
         self.received += 1
         record = self._records.get(tick)
         if record is None or not record.is_copy_of(payload):
             tick, record = self._check_unknown(tick, payload)
+        record.add_form(payload, is_web)
         self.deliveries += record.actions
         return tick, record
 
@@ -118,7 +131,7 @@ class FrameChecker:
         actions = len(frame.movers) + sum(map(len, events.values()))
         tick_began = None if self.grid is None else self.grid.began(self._clock())
         motions = dict(zip(frame.movers, frame.seqs, strict=True))
-        record = FrameRecord(framing.length_prefixed(payload), motions, events, actions, tick_began, ())
+        record = FrameRecord(len(payload), b"", b"", motions, events, actions, tick_began, ())
         self._records[frame.tick] = record
         self._records.pop(frame.tick - _RECORDS_KEPT, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import random
 from collections import Counter
@@ -18,7 +19,7 @@ from zoneserver.cli.access import Access
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
 from zoneserver.support.host import is_loopback
-from zoneserver.support.parse import above_zero, at_most, parse_count, parse_integer
+from zoneserver.support.parse import above_zero, at_most, parse_count, parse_integer, parse_number
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 
 parse_bots = at_most(65_000, above_zero(parse_count))
@@ -28,6 +29,8 @@ parse_processes = at_most(256, above_zero(parse_integer))
 Client = Callable[[Any], Awaitable[object]]
 """`async def bot(zone)` with a `ZoneConnection`: it returns when it has done enough, or is cancelled at the end of the
 run."""
+EVERYBODY = "100%"
+"""The share of all bots."""
 DEFAULT_MIX = "walker=80,fighter=15,chatty=5"
 
 
@@ -54,6 +57,23 @@ def parse_mix(text: str) -> dict[str, int]:
     if not any(share for role, share in shares.items() if role not in HOSTILE_ROLES):
         raise ValueError("a mix needs an honest role: the honest bots are the ones that are measured")
     return shares
+
+
+def parse_web(text: str) -> float | int:
+    """Return which bots come over WebSocket: a share from `50%`, or a number from `200`. Raises ValueError.
+
+    >>> parse_web("50%"), parse_web("1k")
+    (0.5, 1000)
+    """
+    if not text.endswith("%"):
+        return above_zero(parse_count)(text)
+    return at_most(100, above_zero(parse_number))(text[:-1]) / 100
+
+
+@functools.lru_cache(maxsize=8)
+def _web_numbers(seed: int, bots: int, share: float) -> frozenset[int]:
+    """The numbers of the bots that come over WebSocket: random, so that each role and each process has its share."""
+    return frozenset(random.Random(seed * 3_000_017).sample(range(bots), round(share * bots)))
 
 
 def parse_client(text: str) -> dict[str, int]:
@@ -99,6 +119,8 @@ class Plan:
     >>> plan = Plan(bots=10, mix={"walker": 8, "stuck": 2})
     >>> plan.hostile, plan.honest == Plan(bots=8, mix={"walker": 8})
     ({'stuck': 2}, True)
+    >>> sum(map(Plan(bots=8, web=0.5).is_web, range(8)))
+    4
     """
 
     host: str = "127.0.0.1"
@@ -118,6 +140,8 @@ class Plan:
     """Whether the honest bots ask for frames and snapshots to be deflated."""
     resume: bool = False
     """Whether every honest bot comes back after a lost connection."""
+    web: float = 0.0
+    """The share of the bots that come over WebSocket, as browsers do. Each hostile bot comes so with this chance."""
     access: Access = dataclasses.field(default_factory=Access)
     """How the bots get in: with TLS, and with tickets."""
 
@@ -141,6 +165,14 @@ class Plan:
     @property
     def address(self) -> str:
         return format_address(self.host, self.port)
+
+    def is_web(self, number: int) -> bool:
+        """Whether a bot comes over WebSocket."""
+        return self.web > 0 and number in _web_numbers(self.seed, self.bots, self.web)
+
+    def web_host(self, number: int) -> str:
+        """The name of the server for a bot that comes over WebSocket; empty for any other bot."""
+        return self.address if self.is_web(number) else ""
 
     def numbers(self, process: int) -> range:
         """The numbers of the bots of one worker."""

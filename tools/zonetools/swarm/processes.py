@@ -88,6 +88,14 @@ class WorkerProcess:
         if self._process.returncode is None:
             self._process.send_signal(number)
 
+    def freeze(self) -> None:
+        """Stop the process, as a system stops a program that nobody sees."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the process go on."""
+        self._signal(signal.SIGCONT)
+
     async def end(self) -> None:
         """Close the standard input of the process, which makes it stop, and wait for its end."""
         assert self._process.stdin is not None

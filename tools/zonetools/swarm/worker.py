@@ -76,6 +76,7 @@ class Worker:
     def bot_joined(self, bot: SwarmBot) -> None:
         """The bot joined: schedule its first action, at its own phase of the action period."""
         self._tally.joined += 1
+        self._tally.joined_web += bot.is_web
         self._tally.join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
             first = time.monotonic() + self.plan.phase(bot.number)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -21,18 +21,16 @@ import h11
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HEAD_BYTES_MAX, HttpConnection, encode_answer, header
 from zoneserver.http.documents import DocumentServer, complaint
+from zoneserver.http.forwarded import forwarded_address
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.framing import LENGTH_PREFIX
-from zoneserver.protocol.messages import PROTOCOL_VERSION
-from zoneserver.protocol.websocket import WEBSOCKET, accept_key
+from zoneserver.protocol.upgrade import SUBPROTOCOL, accept_key
+from zoneserver.protocol.websocket import WEBSOCKET
 
 if TYPE_CHECKING:
     from zoneserver.gateway.session import Session
 
-__all__ = ["SUBPROTOCOL", "Opening"]
-
-SUBPROTOCOL = f"zone.{PROTOCOL_VERSION}"
-"""What a browser may ask for as `Sec-WebSocket-Protocol`."""
+__all__ = ["Opening"]
 
 _CAPITALS = range(ord("A"), ord("Z") + 1)
 # The answers to a connection that ends before its request is complete, or is refused for another reason than that.
@@ -46,15 +44,21 @@ _STATUSES = {
 class Opening:
     """The reader of a new connection. It gives the session its framing, or the connection to the documents."""
 
-    __slots__ = ("_access", "_documents", "_http", "_received", "_session", "_status", "error", "is_ended", "replies")
+    __slots__ = (
+        *("_access", "_documents", "_http", "_received", "_session", "_status", "_trusted", "error", "is_ended"),
+        "replies",
+    )
 
-    def __init__(self, session: Session, access: Access, documents: DocumentServer) -> None:
+    def __init__(
+        self, session: Session, access: Access, documents: DocumentServer, trusted: Container[str] = ()
+    ) -> None:
         self.error: str | None = None
         self.replies: list[bytes] = []
         self.is_ended = False
         self._session = session
         self._access = access
         self._documents = documents
+        self._trusted = trusted
         self._received = b""
         # None until the first byte says that the connection is HTTP.
         self._http: h11.Connection | None = None
@@ -66,7 +70,7 @@ class Opening:
             return []
         if self._http is None:
             if data[0] not in _CAPITALS:
-                return self._session.use(LENGTH_PREFIX).receive(data, limit)
+                return self._session.use(LENGTH_PREFIX).receive(data, limit) if self._session.identify() else []
             self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         # h11 is given one byte more than the head may have, so that it refuses a longer one.
         self._http.receive_data(data[: max(0, HEAD_BYTES_MAX + 1 - len(self._received))])
@@ -78,15 +82,18 @@ class Opening:
             return []
         if not isinstance(event, h11.Request):
             return []
+        is_shared = self._session.host in self._trusted
+        if is_shared:
+            self._session.came_from(forwarded_address(self._session.host, event.headers, self._trusted))
         headers = dict(event.headers)
         if header(headers, b"upgrade") is None:
-            self._session.hand_over(HttpConnection(self._documents), self._received)
+            self._session.hand_over(HttpConnection(self._documents, is_shared=is_shared), self._received)
             return []
         objection = self._objection(event, headers)
         if objection is not None:
             self._refuse(*objection)
             return []
-        return self._upgrade(headers, limit)
+        return self._upgrade(headers, limit) if self._session.identify() else []
 
     def _objection(self, request: h11.Request, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str] | None:
         """Why the request does not become a WebSocket: a status and a text, or None."""

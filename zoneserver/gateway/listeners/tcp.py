@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from zoneserver.config import Limits
+from zoneserver.gateway.listeners.header_wait import HeaderWait
 from zoneserver.gateway.socket_options import set_send_limits, set_user_timeout
 from zoneserver.support.logs import fields
 
@@ -107,16 +108,21 @@ def set_limits(sock: socket.socket, limits: Limits) -> None:
 class Listener:
     """Accepts connections from a socket. Each gets a protocol of its own, made for the connection's socket and address.
 
-    The address is the one that `accept` returned: the peer of a connection that was reset cannot be asked for any more.
+    The address is the one that `accept` returned, because the peer of a connection that was reset cannot be asked for
+    any more; or the one in the PROXY header of a trusted proxy, if `headers` are waited for.
 
     It replaces the accept loops of asyncio and uvloop. They begin a TLS handshake with every connection,
     without a bound, and uvloop drops connections silently when the descriptors are used up.
     """
 
     def __init__(
-        self, sock: socket.socket, protocol: Callable[[socket.socket, PeerAddress], asyncio.BaseProtocol]
+        self,
+        sock: socket.socket,
+        protocol: Callable[[socket.socket, PeerAddress], asyncio.BaseProtocol],
+        headers: HeaderWait | None = None,
     ) -> None:
         self._sock = sock
+        self._headers = headers
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         # Accepted connections that have no protocol yet, the oldest first.
@@ -129,6 +135,8 @@ class Listener:
         self._is_closed = True
         self._loop.remove_reader(self._sock)
         self._sock.close()
+        if self._headers is not None:
+            self._headers.close()
 
     async def wait_closed(self) -> None:
         """Waits until each accepted connection has its protocol, or is closed."""
@@ -152,7 +160,10 @@ class Listener:
                 self._loop.remove_reader(self._sock)
                 self._loop.call_later(_RETRY_SECONDS, self._watch)
                 return
-            self._let_in(connection, address)
+            if self._headers is not None and address[0] in self._headers.trusted:
+                self._headers.add(connection, address, self._let_in)
+            else:
+                self._let_in(connection, address)
 
     def _let_in(self, connection: socket.socket, address: PeerAddress) -> None:
         """Connects an accepted connection from the address to its protocol."""

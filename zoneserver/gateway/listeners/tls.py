@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zoneserver.config import Limits
+from zoneserver.gateway.listeners.header_wait import HeaderWait
 from zoneserver.gateway.listeners.tcp import Listener
 from zoneserver.gateway.listeners.tls_transport import TlsTransport
 from zoneserver.gateway.listeners.turn_queue import TurnQueue
@@ -32,14 +33,19 @@ class TlsListener(Listener):
     """
 
     def __init__(
-        self, sock: socket.socket, session: Callable[[], Session], context: Callable[[], ssl.SSLContext], limits: Limits
+        self,
+        sock: socket.socket,
+        session: Callable[[], Session],
+        context: Callable[[], ssl.SSLContext],
+        limits: Limits,
+        headers: HeaderWait | None = None,
     ) -> None:
         self._session = session
         self._context = context
         self._limits = limits
         # The connections whose handshakes are not done, the oldest first.
         self._shaking: dict[TlsTransport, None] = {}
-        super().__init__(sock, lambda *_: session())
+        super().__init__(sock, lambda *_: session(), headers)
         # Players who are in do not wait behind a crowd that comes in.
         self._handshakes = TurnQueue(self._loop, _HANDSHAKE_SECONDS)
         self._records = TurnQueue(self._loop, _RECORDS_SECONDS)

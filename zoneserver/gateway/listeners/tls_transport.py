@@ -151,6 +151,7 @@ class TlsTransport(asyncio.Transport):
         self._is_open = True
         self._late.cancel()
         self._handshake_ended(self)
+        self._session.handshake_seconds = max(0.0, self._deadline - self._loop.time())
         self._session.connection_made(self)
 
     # --- Receiving --------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_closed_session_without_a_name_shows_its_address() -> None:
 
 
 def test_empty_list_says_none() -> None:
-    empty = SessionList("zone-sessions/1", 1, 0, "queued", [], [])
+    empty = SessionList("zone-sessions/1", 1, 0, "queued", 0, [], [])
     for draw in (tables.sessions, tables.closes):
         assert draw(empty, 80, 10, UNICODE)[-1].plain == "none"
         assert len(draw(None, 80, 10, UNICODE)) == 1, "before the first answer there is only the heading"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -38,7 +39,7 @@ SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
         {"panel": "sessions"},
         {"panel": "closes", "reset_clock": "12:34:56"},
         {"panel": "sessions", "sessions": None},
-        {"sessions": SessionList("zone-sessions/1", 1, 0, "age", [], [])},
+        {"sessions": SessionList("zone-sessions/1", 1, 0, "age", 0, [], [])},
         {"panel": "sessions", "glyphs": ASCII},
         {"zone": None},
         {"zone": ZoneMap(100, 1, 0, [])},
@@ -191,3 +192,11 @@ def test_tab_cycles_through_the_lists_that_do_not_fit_together(
         panel = next_panel(panel, *size)
     assert seen == views
     assert lists_shown(panel, *size) == views[0]
+
+
+def test_header_names_the_page_where_there_is_room_and_one() -> None:
+    page = "http://127.0.0.1:7777/"
+    with_page = [dataclasses.replace(sample, stats=stats(page=page)) for sample in screen_state().server.samples]
+    state = screen_state(samples=with_page)
+    assert page in render(state, 120, 36).plain
+    assert page not in render(screen_state(), 120, 36).plain

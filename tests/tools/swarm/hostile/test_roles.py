@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
 from helpers.hostile_bots import PATIENCE_SECONDS, run_hostile_bots
 from helpers.paths import ROOT
 from zonetools.common.admin_client import AdminClient
@@ -26,10 +27,11 @@ ON_LINUX = sys.platform == "linux"
 QUICK = {role: 2 if role in {"garbage", "oversize"} else 1 for role in HOSTILE_ROLES if role not in {"stuck", "slow"}}
 
 
-def test_each_role_gets_its_expected_codes_from_a_server() -> None:
+@pytest.mark.parametrize("web", [0.0, 1.0])
+def test_each_role_gets_its_expected_codes_from_a_server(web: float) -> None:
     async def run() -> tuple[dict[str, RoleTally], Stats]:
         async with ServerProcess() as server:
-            plan = Plan(port=server.port, bots=sum(QUICK.values()), mix=QUICK, seconds=1.0)
+            plan = Plan(port=server.port, bots=sum(QUICK.values()), mix=QUICK, seconds=1.0, web=web)
             tallies = await run_hostile_bots(HostileWorker(plan, 0))
             admin = AdminClient("127.0.0.1", server.stats_port)
             try:
@@ -58,6 +60,7 @@ def test_each_role_gets_its_expected_codes_from_a_server() -> None:
             assert kicks == count
     # Slowloris has its full handshake time, and only the role that reads nothing is known from the server alone.
     assert verdicts["slowloris"]["seconds"][0] > 1.0
+    assert verdicts["slowupgrade"]["seconds"][0] > 1.0
     assert {role for role, found in verdicts.items() if found["unread"]} == {"reset"}
     assert verdicts["spoof"]["refused"].keys() >= {"BAD_PAYLOAD", "UNKNOWN_ACTION", "NO_TARGET"}
     assert verdicts["teleport"]["refused"].keys() >= {"TOO_FAST"}
@@ -85,11 +88,12 @@ def test_honest_bots_get_everything_beside_all_hostile_roles() -> None:
         "--mix",
         f"walker=20,chatty=10,{hostile}",
         "--no-progress",
+        *("--web", "50%"),
     )
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     result = json.loads(out)
     assert (process.returncode, err) == (0, ""), result
-    assert result["bots"] == {"requested": 30, "joined": 30, "failed": 0}
+    assert result["bots"] == {"requested": 30, "joined": 30, "failed": 0, "web": 15}
     assert result["closed"] == {"CLIENT_LEFT": 30}
     assert (result["actions"]["lost"], result["actions"]["unaccounted"], result["frames"]["mismatched"]) == (0, 0, 0)
     assert {role: found["bots"] for role, found in result["hostile"].items()} == dict.fromkeys(HOSTILE_ROLES, 1)
@@ -114,7 +118,7 @@ def test_interrupted_run_with_hostile_bots_gives_a_full_report() -> None:
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     result = json.loads(out)
     assert (process.returncode, result["interrupted"], "Traceback" in err) == (130, True, False), result
-    assert result["bots"] == {"requested": 5, "joined": 5, "failed": 0}
+    assert result["bots"] == {"requested": 5, "joined": 5, "failed": 0, "web": 0}
     assert set(result["hostile"]) == {"stuck", "slow", "flood", "slowloris"}
     assert all(role["ok"] for role in result["hostile"].values())
     assert result["control"] is None

@@ -21,7 +21,7 @@ from zonetools.swarm.report.html import html_page
 
 def test_summary_contains_the_counts() -> None:
     result = report.summary(outcome())
-    assert result["bots"] == {"requested": 10, "joined": 10, "failed": 0}
+    assert result["bots"] == {"requested": 10, "joined": 10, "failed": 0, "web": 0}
     assert result["actions"] == {
         "sent": 110,
         "delivered": 100,
@@ -90,6 +90,14 @@ def test_each_single_fault_fails_the_run(fault: dict[str, int]) -> None:
     result = report.summary(outcome(dataclasses.replace(outcome().tally, **fault)))
     assert not report.passed(result)
     assert "NOT everybody got everything" in rendered_text(result)
+
+
+def test_report_of_a_mixed_crowd_says_how_many_came_each_way() -> None:
+    tally = dataclasses.replace(outcome().tally, joined_web=4)
+    result = report.summary(outcome(tally, plan=Plan(bots=10, web=0.4)))
+    assert (result["bots"]["web"], result["plan"]["web"]) == (4, 0.4)
+    assert "4 over WebSocket, 6 over TCP" in rendered_text(result)
+    assert "WebSocket" not in rendered_text(report.summary(outcome()))
 
 
 def test_frames_that_differ_between_processes_fail_the_run() -> None:

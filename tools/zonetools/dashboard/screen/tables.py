@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.text import Text
 
+from zoneserver.admin.log_report import by_count
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size
 from zonetools.dashboard.screen.glyphs import Glyphs, clip, fit, heading
@@ -62,10 +63,12 @@ def sessions(
 def details(session: SessionStats, width: int) -> list[Text]:
     """Everything that is known about one session, a line for each field."""
     shown = [(field.name, getattr(session, field.name)) for field in fields(session)]
-    lines = [
-        Text(f"{name:<18}", "bold").append("-" if value is None else str(value), "not bold") for name, value in shown
-    ]
+    lines = [Text(f"{name:<18}", "bold").append(_shown(value), "not bold") for name, value in shown]
     return [fit(line, width) for line in lines]
+
+
+def _shown(value: Any) -> str:
+    return by_count(value) if isinstance(value, dict) else "-" if value is None else str(value)
 
 
 def closes(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:

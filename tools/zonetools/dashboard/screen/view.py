@@ -208,7 +208,12 @@ def _header(state: ScreenState, width: int) -> Text:
     parts = [f" {server.address}"]
     if server.samples:
         stats = server.samples[-1].stats
-        parts = [f" {stats.game}", f"statistics {server.address}", f"up {format_duration(stats.uptime_s)}"]
+        parts = [
+            f" {stats.game}",
+            *([f"page {stats.page}"] if stats.page else []),
+            f"statistics {server.address}",
+            f"up {format_duration(stats.uptime_s)}",
+        ]
         parts += [f"tick {stats.tick:,}", stats.loop, f"pid {stats.pid}"]
     # Parts that do not fit beside the status are left out, the last one first.
     while len(parts) > 1 and len("  ".join(parts)) + len(status) + 3 > width:

@@ -15,6 +15,7 @@ from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import PROTOCOL_VERSION, Bye, Hello, Pong, Refusal, Snapshot, Tick, Welcome
 from zoneserver.protocol.values import ACTIONS_PER_PACKET as ARRAY_MAX
 from zoneserver.protocol.values import Value
+from zoneserver.protocol.websocket import WebSocketReader
 
 DIVERGED = "DIVERGED"
 """The close code that a ReplicatingConnection reports when a state hash differs from the hash of its replica."""
@@ -38,6 +39,8 @@ class HostileConnection(ClientProtocol):
         """The close code, once the connection has ended: that of the BYE, or CONNECTION_LOST without a BYE."""
         self.is_joined = False
         """True after the first snapshot."""
+        self.is_web = bool(settings.get("web_host"))
+        """Whether the connection is a WebSocket."""
         self.pong: Pong | None = None
         """The last answer to a PING."""
         self._received = asyncio.Event()
@@ -64,10 +67,26 @@ class HostileConnection(ClientProtocol):
         if self.ended.done():
             raise ConnectionEnded
 
+    @property
+    def close_status(self) -> int | None:
+        """The status of the server's close frame; None if there was none."""
+        return self._reader.close_status if isinstance(self._reader, WebSocketReader) else None
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the server has made a WebSocket of the connection."""
+        return self.is_web and self._upgrade is None
+
     def write(self, data: bytes) -> None:
         """Send raw bytes, unless many bytes wait already or the connection has ended."""
         if self.bye is None and not self.is_lost and self.transport.get_write_buffer_size() < _WRITE_BYTES_MAX:
             self.transport.write(data)
+
+    async def write_slowly(self, data: bytes) -> None:
+        """Send all but the last byte of raw bytes, two in a second. Raises ConnectionEnded."""
+        for byte in data[:-1]:
+            self.write(bytes((byte,)))
+            await self.pause(0.5)
 
     def act_now(self, kind: str, *arguments: Value) -> None:
         """Send one action as a packet of its own."""
@@ -114,22 +133,22 @@ class HostileConnection(ClientProtocol):
 class WatchingConnection(HostileConnection):
     """A connection of a watcher."""
 
-    def __init__(self, name: str, ticket: bytes = b"") -> None:
-        super().__init__(name, ticket, watch=True)
+    def __init__(self, name: str, ticket: bytes = b"", **settings: Any) -> None:
+        super().__init__(name, ticket, watch=True, **settings)
 
 
 class OutdatedConnection(HostileConnection):
     """A connection that insists on a version of the game that no server has."""
 
-    def __init__(self, name: str, ticket: bytes = b"") -> None:
-        super().__init__(name, ticket, game_version="of yesterday")
+    def __init__(self, name: str, ticket: bytes = b"", **settings: Any) -> None:
+        super().__init__(name, ticket, game_version="of yesterday", **settings)
 
 
 class OptionsConnection(HostileConnection):
     """A connection that asks for as many options as HELLO may name. No server knows any of them."""
 
-    def __init__(self, name: str, ticket: bytes = b"") -> None:
-        super().__init__(name, ticket)
+    def __init__(self, name: str, ticket: bytes = b"", **settings: Any) -> None:
+        super().__init__(name, ticket, **settings)
         options = [f"{number:02} {'option' * 7}" for number in range(ARRAY_MAX)]
         self._hello = Hello(PROTOCOL_VERSION, name, ticket, options).encode()
 
@@ -139,6 +158,15 @@ class NoHelloConnection(HostileConnection):
 
     def send_hello(self) -> None:
         """Send nothing."""
+
+
+class SilentConnection(NoHelloConnection):
+    """A connection to a WebSocket that does not send the request by itself."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert self._upgrade is not None
+        self.request, self._upgrade.request = self._upgrade.request, b""
+        super().connection_made(transport)
 
 
 class ReplicatingConnection(HostileConnection):

@@ -6,13 +6,10 @@ client can do what these scripts do; the server promises that no other player no
 
 from __future__ import annotations
 
-import random
 import socket
 import struct
-from typing import ClassVar
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
-from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import PROTOCOL_VERSION, Act, Hello, Ping
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zonetools.swarm.hostile.connection import (
@@ -23,9 +20,8 @@ from zonetools.swarm.hostile.connection import (
     ReplicatingConnection,
     WatchingConnection,
 )
-
-BANNING = frozenset({CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR})
-"""The close codes that also ban the address for some time."""
+from zonetools.swarm.hostile.role import Role
+from zonetools.swarm.hostile.web_roles import WEB_ROLES
 
 # The largest token makes the largest PONG.
 _TOKEN_MAX = 2**63 - 1
@@ -34,39 +30,6 @@ _SMALL_RECEIVE_BUFFER = (socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 # The interval between actions that should be refused: about one tick.
 _ACTION_SECONDS = 0.05
-
-
-class Role:
-    """A script, and the close code that it should lead to. An instance is one bot, with many connections in turn."""
-
-    connection_class: ClassVar[type[HostileConnection]] = HostileConnection
-    expected: ClassVar[CloseReason]
-    """The close code of every connection."""
-    refusals: ClassVar[tuple[str, ...]] = ()
-    """Codes of refusals and warnings that the bot should receive before the end, each at least once."""
-    is_banned: ClassVar[bool] = True
-    """Whether a close code of BANNING bans the address."""
-    options: ClassVar[tuple[tuple[int, int, int | bytes], ...]] = ()
-    """Options of its socket, set before it connects."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.turn = seed % 2
-        """The number of its connections so far, plus 0 or 1, so that half of the bots begin with the other variant."""
-
-    @property
-    def pause_seconds(self) -> float:
-        """The pause before the next connection. A banned bot comes back from another address."""
-        return 10.0 if self.expected in BANNING and self.is_banned else 0.25
-
-    async def play(self, connection: HostileConnection) -> None:
-        """Join, then run the script. Raises ConnectionEnded when the connection ends first."""
-        await connection.wait_joined()
-        await self.act(connection)
-
-    async def act(self, connection: HostileConnection) -> None:
-        """Run the script of a player that has joined. Without a script the player leaves."""
-        connection.leave()
 
 
 class Stuck(Role):
@@ -149,7 +112,7 @@ class Tiny(Role):
     refusals = (RefusalCode.WARNED, RefusalCode.MUTED)
 
     async def act(self, connection: HostileConnection) -> None:
-        smallest = length_prefixed(Ping(0).encode())
+        smallest = connection.framing.wrap(Ping(0).encode())
         connection.write(smallest * (256 * 1024 // len(smallest)))
 
 
@@ -158,21 +121,27 @@ class Garbage(Role):
 
     expected = CloseReason.PROTOCOL_ERROR
 
+    @property
+    def close_status(self) -> int:
+        return super().close_status if self.turn % 2 else 1002
+
     async def act(self, connection: HostileConnection) -> None:
         noise = self.random.randbytes(200)
-        # 0xc1 is not used in msgpack. 0xff as the first byte of a length announces 4 GB.
-        connection.write(length_prefixed(b"\xc1" + noise) if self.turn % 2 else b"\xff" + noise)
+        # 0xc1 is not used in msgpack. 0xff as the first byte of a length announces 4 GB, and has reserved bits.
+        connection.write(connection.framing.wrap(b"\xc1" + noise) if self.turn % 2 else b"\xff" + noise)
 
 
 class Oversize(Role):
     """Announces a payload that is too large, by one byte or by 4 GB, and sends none of it."""
 
     expected = CloseReason.PROTOCOL_ERROR
+    close_status = 1009
 
     async def act(self, connection: HostileConnection) -> None:
         assert connection.welcome is not None
         size = 2**32 - 1 if self.turn % 2 else connection.welcome.payload_bytes_max + 1
-        connection.write(size.to_bytes(4))
+        web_head = b"\x82\xff" + size.to_bytes(8) if self.turn % 2 else b"\x82\xfe" + size.to_bytes(2)
+        connection.write(web_head if connection.is_web else size.to_bytes(4))
 
 
 class Slowloris(Role):
@@ -182,9 +151,8 @@ class Slowloris(Role):
     expected = CloseReason.HANDSHAKE_TIMEOUT
 
     async def play(self, connection: HostileConnection) -> None:
-        for byte in length_prefixed(Hello(PROTOCOL_VERSION, connection.name, b"").encode())[:-1]:
-            connection.write(bytes((byte,)))
-            await connection.pause(0.5)
+        hello = Hello(PROTOCOL_VERSION, connection.name, b"").encode()
+        await connection.write_slowly(connection.framing.wrap(hello))
 
 
 class Spoof(Role):
@@ -234,7 +202,7 @@ class Watcher(Role):
     is_banned = False
 
     async def act(self, connection: HostileConnection) -> None:
-        connection.write(length_prefixed(Act(1, [("say", "boo")]).encode()))
+        connection.write(connection.framing.wrap(Act(1, [("say", "boo")]).encode()))
 
 
 class Outdated(Role):
@@ -294,13 +262,13 @@ class BannedRetry(Role):
 
 def _fill(connection: HostileConnection) -> None:
     """Ask for more answers than the small buffers hold, so that the server cannot send everything at once."""
-    connection.write(length_prefixed(Ping(_TOKEN_MAX).encode()) * 100)
+    connection.write(connection.framing.wrap(Ping(_TOKEN_MAX).encode()) * 100)
 
 
 HOSTILE_ROLES: dict[str, type[Role]] = {
     role.__name__.lower(): role
     for role in (
         *(Stuck, Slow, Flood, Private, Tiny, Garbage, Oversize, Slowloris, Spoof, Misfit, Teleport, Watcher, Outdated),
-        *(Options, Reset, Churn),
+        *(Options, Reset, Churn, *WEB_ROLES),
     )
 }

@@ -20,7 +20,8 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.process import raise_open_files
 from zonetools.swarm.commands import Command, Stop, run_worker
 from zonetools.swarm.hostile.connection import ConnectionEnded, HostileConnection
-from zonetools.swarm.hostile.roles import BANNING, HOSTILE_ROLES, BannedRetry, Role
+from zonetools.swarm.hostile.role import BANNING, Role
+from zonetools.swarm.hostile.roles import HOSTILE_ROLES, BannedRetry
 from zonetools.swarm.hostile.verdict import RoleTally
 from zonetools.swarm.plan import Plan
 
@@ -101,7 +102,9 @@ class HostileWorker:
 
     async def _connect(self, role: Role, name: str, address: str, tally: RoleTally) -> str:
         """Run the script of a role on one connection; return its close code, NO_END or CANNOT_CONNECT."""
-        connection = role.connection_class(name, self._plan.access.ticket(name))
+        is_web = role.is_web_only or role.random.random() < self._plan.web
+        web_host = self._plan.address if is_web else ""
+        connection = role.connection_class(name, self._plan.access.ticket(name), web_host=web_host)
         try:
             await self._open(connection, role, address)
         except (OSError, TimeoutError):
@@ -110,7 +113,7 @@ class HostileWorker:
             async with asyncio.timeout(_CONNECTION_SECONDS_MAX):
                 with contextlib.suppress(ConnectionEnded):
                     await role.play(connection)
-                code = await asyncio.shield(connection.ended)
+                code = role.judge(await asyncio.shield(connection.ended), connection)
         except TimeoutError:
             code = NO_END
             await self._give_up(connection)

@@ -16,6 +16,8 @@ class Tally:
 
     requested: int = 0
     joined: int = 0
+    joined_web: int = 0
+    """Those among `joined` that came over WebSocket."""
     failed: int = 0
     sent: int = 0
     delivered: int = 0

@@ -39,7 +39,12 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
         "machine": outcome.machine,
         "interrupted": outcome.interrupted,
         "seconds": round(seconds, 3),
-        "bots": {"requested": outcome.plan.honest.bots, "joined": tally.joined, "failed": tally.failed},
+        "bots": {
+            "requested": outcome.plan.honest.bots,
+            "joined": tally.joined,
+            "failed": tally.failed,
+            "web": tally.joined_web,
+        },
         "join_seconds": round(tally.join_seconds, 3),
         "actions": _actions(tally, unexplained),
         "resume": _returns(tally),
@@ -124,6 +129,7 @@ def _plan(outcome: Outcome) -> dict[str, Any]:
         "seed": plan.seed,
         "processes": plan.processes,
         "mix": plan.mix,
+        "web": plan.web or None,
         "hz": outcome.hz,
         "game": None if stats is None else stats[0].game,
     }

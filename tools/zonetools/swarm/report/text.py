@@ -87,6 +87,8 @@ def _counts(report: dict[str, Any]) -> _Rows:
     if bots["joined"]:
         joined += f" within {report['join_seconds']:.1f} s"
     yield "bots", f"{joined}, {bots['failed']:,} failed"
+    if report["plan"]["web"]:
+        yield "", f"{bots['web']:,} over WebSocket, {bots['joined'] - bots['web']:,} over TCP"
     rare = (name for name in ("unanswered", "resent") if actions[name])
     outcomes = "delivered", *(("answered",) if actions["answered"] else ()), "superseded", *rare
     yield "actions", ", ".join(f"{actions[name]:,} {name}" for name in ("sent", *outcomes))

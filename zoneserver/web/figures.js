@@ -1,0 +1,53 @@
+// The figures of the connection: in the head of the page, and in the panel of the zone.
+
+import { grouped } from "/game.js";
+import { byId, write } from "/panels.js";
+
+const SHOWN_EVERY_MS = 250;
+const RATE_EVERY_MS = 1000;
+
+export class Figures {
+  constructor(page) {
+    this.page = page;
+    this.dilation = 1;
+    page.facts = () => this.facts();
+    setInterval(() => this.show(), SHOWN_EVERY_MS);
+  }
+
+  /** Another connection: its bytes are counted from now on. */
+  begin() {
+    this.rate = { at: performance.now(), bytes: this.page.zone.bytesIn, perSecond: null };
+  }
+
+  show() {
+    const { zone, stage, panels } = this.page;
+    byId("follow").hidden = !zone?.me || !stage.camera.isFree;
+    if (!zone || document.hidden) return;
+    const [now, { at, bytes }] = [performance.now(), this.rate];
+    if (now - at >= RATE_EVERY_MS) this.rate = { at: now, bytes: zone.bytesIn, perSecond: ((zone.bytesIn - bytes) * 1000) / (now - at) };
+    const { perSecond } = this.rate;
+    write("tick", grouped(zone.tick));
+    write("rtt", zone.rtt === null ? "–" : `${zone.rtt < 10 ? zone.rtt.toFixed(1) : Math.round(zone.rtt)} ms`);
+    write("dilation", `${Math.round(this.dilation * 100)} %`);
+    write("bytes", perSecond === null ? "–" : `${(perSecond / 1000).toFixed(1)} kB/s`);
+    write("fps", stage.fps ? `${Math.round(stage.fps)}/s` : "–");
+    const step = zone.state === "playing" ? document.body.dataset.hash : "";
+    byId("step").dataset.step = step;
+    if (step) write("step-text", step === "ok" ? "in step with the server" : "out of step");
+    panels.update();
+  }
+
+  /** More of them, by name. */
+  facts() {
+    const { zone, stage, bots } = this.page;
+    return [
+      ["state hashes compared", grouped(zone.hashesChecked)],
+      ["ticks a second", zone.hz],
+      ["size", `${grouped(zone.width)} × ${grouped(zone.height)}`],
+      ["received", `${(zone.bytesIn / 1e6).toFixed(2)} MB`],
+      ["sent", `${(zone.bytesOut / 1e3).toFixed(1)} kB`],
+      ["own work per picture", `${stage.ms.toFixed(1)} ms`],
+      ["more of me", bots.all.size],
+    ];
+  }
+}
