@@ -254,12 +254,14 @@ def test_player_is_in_the_same_place_after_a_drop_a_wrong_copy_and_a_reload(
     browsing.reads("#toasts", "back in the same place")
     assert browsing.tab.evaluate("states.join()") == "away,playing"
     assert browsing.tab.evaluate("[page.zone.slot, page.zone.me.x, page.zone.me.y]") == before
-    observer = "new MutationObserver(() => hashes.push(document.body.dataset.hash))"
+    observer = "new MutationObserver(() => hashes.push([document.body.dataset.hash, page.zone.hashesChecked]))"
     browsing.tab.evaluate(
         f"window.hashes = []; {observer}.observe(document.body, {{ attributeFilter: ['data-hash'] }});"
         " page.zone.columns.x[page.zone.slot] += 1"
     )
-    browsing.tab.wait_for("hashes.join() == 'wrong,ok'")
+    # It is "ok" again when the next hash is right, and not before.
+    browsing.tab.wait_for("hashes.map(([hash]) => hash).join() == 'wrong,ok' && hashes[1][1] > hashes[0][1]")
+    assert browsing.tab.evaluate("Object.keys(sessionStorage).length") == 2
     browsing.tab.reload()
     browsing.state("playing")
     assert browsing.tab.evaluate("[page.zone.slot, page.zone.me.x, page.zone.me.y]") == before
