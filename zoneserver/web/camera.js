@@ -3,8 +3,8 @@
 const TAP_PX = 7;
 const EASE_PER_S = 11;
 const EDGE_PX = 70;
-/** About so many players are in the picture at first. */
-const SEEN_AT_FIRST = 160;
+/** The room for one player in the picture at first: side by side, at the mean density of the zone. */
+const ROOM_PX = 76;
 
 /** A view of the zone: the place `x, y` stands in the middle of the part of the canvas that no panel covers. */
 export class Camera {
@@ -31,7 +31,7 @@ export class Camera {
   show(zone, crowd, place, isFree) {
     this.zone = { width: Math.max(1, zone.width), height: Math.max(1, zone.height) };
     const density = crowd / (this.zone.width * this.zone.height);
-    const near = Math.sqrt((this.open.width * this.open.height * density) / SEEN_AT_FIRST);
+    const near = ROOM_PX * Math.sqrt(density);
     // A player on a narrow screen need not see all at once.
     const cover = isFree
       ? 1
