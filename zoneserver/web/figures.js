@@ -23,7 +23,7 @@ export class Figures {
 
   show() {
     const { zone, stage, panels } = this.page;
-    document.body.classList.toggle("still", zone?.state === "closed");
+    document.body.classList.toggle("still", Boolean(zone) && zone.state !== "playing");
     byId("follow").hidden = !zone?.me || !stage.camera.isFree;
     if (!zone || document.hidden) return;
     const [now, { at, bytes }] = [performance.now(), this.rate];

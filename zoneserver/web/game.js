@@ -175,6 +175,8 @@ export class Walker {
   /** Goes on: the page calls this once a tick. */
   tick(isNew = false) {
     const { zone, goal } = this;
+    // A push of the game does not last while a key is held.
+    if (this.held && zone.me && !zone.isAway) this.ask(this.pace.velocity(...this.direction));
     if (!goal || !zone.me || zone.isAway || (!isNew && performance.now() - this.askedAt < AGAIN_MS)) return;
     // What is asked now happens after the way to the server, in its next tick.
     const ahead = 1 + ((zone.rtt || 0) / 2000) * zone.hz;

@@ -64,11 +64,11 @@ export function listenToKeys(page, { choose }) {
   function escape() {
     const { activeElement } = document;
     if (byId("help").open) return;
-    if (/^(INPUT|SELECT|TEXTAREA)$/.test(activeElement?.tagName)) activeElement.blur();
-    else if (page.stage.target !== null) choose(null);
+    if (/^(INPUT|SELECT|TEXTAREA)$/.test(activeElement?.tagName)) return void activeElement.blur();
+    if (page.stage.target !== null) choose(null);
     else if (!page.panels.isWide.matches && page.panels.isOpen) page.panels.show(false);
     page.walker?.stop();
-    byId("stage").focus({ preventScroll: true });
+    document.activeElement?.blur();
   }
 
   document.addEventListener("keydown", (event) => {

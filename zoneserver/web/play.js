@@ -147,7 +147,7 @@ function listen(zone, isPreview) {
   on("drop", () => {
     show("away");
     page.walker?.stop();
-    announce("The connection is cut. You are coming back.");
+    toast("The connection is cut. You are coming back …");
     page.panels.note("drop", "the connection is cut", { mood: "bad" });
   });
   on("back", ({ resumed, missed = 0 } = {}) => {
@@ -356,8 +356,9 @@ async function begin() {
   write("game", page.game.name || "zone");
   document.title = page.game.name || "Zone";
   page.panels.makeForms();
-  const wanted = asked.get("name") ?? ofTab?.getItem(NAME_KEY);
-  if (page.game.isReplay || asked.has("watch")) await enter({ watch: true });
+  const before = ofTab?.getItem(NAME_KEY);
+  const wanted = asked.get("name") ?? before;
+  if (page.game.isReplay || (asked.has("watch") && !before)) await enter({ watch: true });
   else if (wanted) await enter({ name: wanted });
   else {
     openDoor();

@@ -16,7 +16,12 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Stage {
   constructor(canvas, map, { onTap }) {
-    Object.assign(this, { canvas, context: canvas.getContext("2d", { alpha: false }), camera: new Camera(), crowd: new Crowd() });
+    Object.assign(this, {
+      canvas,
+      context: canvas.getContext("2d", { alpha: false }),
+      camera: new Camera(),
+      crowd: new Crowd(),
+    });
     this.overview = new Overview(map, this);
     this.zone = this.game = null;
     this.bubbles = new Map();

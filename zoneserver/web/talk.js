@@ -46,8 +46,10 @@ export class Talk {
     event.preventDefault();
     const input = byId("line");
     const text = input.value.trim();
-    if (!text) return void byId("stage").focus({ preventScroll: true });
     input.value = "";
+    // The keys walk again, where there is a way to walk.
+    if (!text || this.page.walker) input.blur();
+    if (!text) return;
     try {
       await this.page.act(this.page.game.talk, [text]);
     } catch (refusal) {
