@@ -238,6 +238,18 @@ async def test_a_wrong_state_is_told_and_replaced(
     assert (code, retry, "state hash" in text) == ("PROTOCOL_ERROR", "False", True)
 
 
+async def test_it_leaves_a_server_that_falls_silent_and_comes_back(
+    driver: Driver, open_place: Callable[..., Awaitable[Any]]
+) -> None:
+    _, relay = await open_place()
+    ann = driver.join(f"127.0.0.1:{relay.port}", name="ann", patience=0.5)
+    await ann.until("joined")
+    relay.freeze()
+    assert "the server has sent nothing for" in (await ann.until("dropped"))[1]
+    assert (await ann.until("back"))[0] == "True"
+    ann.do("dispose")
+
+
 async def test_it_plays_and_comes_back_over_websocket(driver: Driver, open_server: OpenServer) -> None:
     server = await open_server(Counting, hz=100)
     ann = driver.join(f"ws://127.0.0.1:{server.port}", name="ann", whole=1)
