@@ -22,9 +22,10 @@ compare: $(READY) ## three ways to deliver against the same bots: a table and co
 picture: $(READY) ## draw the dashboard of README.md anew, from a minute of a real run
 	@$(BIN)/python -m zonetools.picture docs/dashboard.svg
 
-# In four processes: most tests wait for something more than they work.
+# In four processes: most tests wait for something more than they work. The bytecode is kept whatever the environment says:
+# the tests start some six hundred programs, and to compile them anew each time would take a minute of CPU.
 test: $(READY) ## the test suite
-	$(BIN)/python -m pytest -n 4
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4
 
 fuzz: $(FUZZ) ## bytes of every kind into everything that reads bytes; FUZZ_TIME=1h TARGET=gateway
 	PYTHONPATH=tests $(BIN)/python -m fuzz --time $(FUZZ_TIME) $(TARGET)
