@@ -356,7 +356,7 @@ namespace Zoneserver
             public object Subject;
             public object[] Values;
             public long Seq;
-            // Who asked for an outcome that was known already.
+            // The callback that asked for an outcome which was known already.
             public Action<ZoneOutcome> Waiter;
         }
 
@@ -1172,7 +1172,7 @@ namespace Zoneserver
         public int[][] Stats = new int[0][];
 
         internal bool HasState;
-        // Who came and went with the newest snapshot or frame.
+        // The players and things that came and went with the newest snapshot or frame.
         internal readonly List<ZoneEntity> Came = new List<ZoneEntity>(), Went = new List<ZoneEntity>();
 
         int _hz = 1, _step = 1;
@@ -2116,7 +2116,7 @@ namespace Zoneserver
             }
         }
 
-        /// <summary>As Read, and a DEFLATED stays as it is.</summary>
+        /// <summary>Reads as Read does, but leaves a DEFLATED as it is.</summary>
         public Message ReadPlain(byte[] payload, int length)
         {
             if (length < 2 || (payload[0] & 0xF0) != 0x90 || payload[1] > 0x7F)
