@@ -286,7 +286,6 @@ namespace Zoneserver
 
         // The bounds of what waits. An honest server sends a frame with every tick, and private messages before it.
         const int PrivateBytesMax = 4 * 1024 * 1024;
-        const int MessageBytes = 256;
         const int MessagesPerPoll = 256;
         // Coming back: a random time from 0 to a bound that doubles, for a minute in all.
         const double FirstPause = 0.25, LastPause = 8, AwaySeconds = 60;
@@ -294,6 +293,8 @@ namespace Zoneserver
         const int KeptMax = 16;
         const double KeptSeconds = 2;
         const double PingSeconds = 2, LeaveSeconds = 2;
+        // A server that sends nothing for so long is gone.
+        internal double PatienceSeconds = 10;
         // The head of an ACT takes up to 16 bytes.
         const int ActHeadBytes = 16;
         const int OutcomesMax = 1024;
@@ -319,6 +320,7 @@ namespace Zoneserver
         bool _isWelcome;
         // Until the first frame or snapshot behind a WELCOME; and whether that WELCOME continues the same player.
         bool _isFirst, _isSamePlayer, _isReturn;
+        bool _hasJoined;
         // The present attempt comes with RESUME, and asks for a snapshot since the state is wrong.
         bool _isResuming, _needsSnapshot;
         // The state has diverged, and no hash has agreed since.
@@ -354,7 +356,7 @@ namespace Zoneserver
             public object Subject;
             public object[] Values;
             public long Seq;
-            // Who asked for an outcome that was known already.
+            // The callback that asked for an outcome which was known already.
             public Action<ZoneOutcome> Waiter;
         }
 
@@ -435,9 +437,9 @@ namespace Zoneserver
         /// <summary>Seconds of the last round trip; below 0 before the first.</summary>
         public double Rtt { get { return Clock.Rtt; } }
         /// <summary>The tick to draw, a fraction: one tick and the jitter behind, so that its frame is there.</summary>
-        public double Now { get { return Clock.Drawn(ZoneClock.Time); } }
+        public double Now { get { return _welcome == null ? 0 : Clock.Drawn(ZoneClock.Time); } }
         /// <summary>The tick in which the zone is at this moment, as well as the client can tell.</summary>
-        public double ServerNow { get { return Clock.Now(ZoneClock.Time); } }
+        public double ServerNow { get { return _welcome == null ? 0 : Clock.Now(ZoneClock.Time); } }
         public long HashesChecked { get; private set; }
         /// <summary>How many actions have no known outcome yet.</summary>
         public int Unsettled { get { return _outcomes.Count; } }
@@ -735,12 +737,7 @@ namespace Zoneserver
 
         void Watch(double now)
         {
-            for (int i = _kept.Count - 1; i >= 0; i--)
-            {
-                if (now < _kept[i].Until) continue;
-                RefuseAway(_kept[i].Seq);
-                _kept.RemoveAt(i);
-            }
+            for (; _kept.Count > 0 && now >= _kept[0].Until; _kept.RemoveAt(0)) RefuseAway(_kept[0].Seq);
             if (Phase == ZonePhase.Leaving && now > _deadline)
             {
                 Finish(new ZoneEnd("CLIENT_LEFT", "the server did not answer the goodbye", true));
@@ -763,7 +760,8 @@ namespace Zoneserver
             }
             else if (Phase == ZonePhase.Playing)
             {
-                if (now - _heardAt > Math.Max(10.0, 200.0 / _welcome.Hz))
+                // A frame may be a hundred periods away where the zone is overloaded.
+                if (now - _heardAt > PatienceSeconds * Math.Max(1, 20.0 / _welcome.Hz))
                     Lost("the server has sent nothing for " + Math.Round(now - _heardAt) + " s");
                 else if (!_isPinging && now >= _pingAt)
                     Ping(now);
@@ -831,8 +829,8 @@ namespace Zoneserver
 
         byte[] Resume()
         {
-            // A tick that no zone has reached asks for a snapshot.
-            long tick = _needsSnapshot ? uint.MaxValue : State.Tick;
+            // A tick that no zone has reached asks for a snapshot. Without a state everything is still to come.
+            long tick = !State.HasState ? 0 : _needsSnapshot ? uint.MaxValue : State.Tick;
             List<string> names = OptionNames(true);
             return Messages.Resume(_options.Name, _welcome.Token, _welcome.Epoch, tick, names, _options.GameVersion);
         }
@@ -863,7 +861,7 @@ namespace Zoneserver
                 _lostText = end.Text;
                 _awayUntil = ZoneClock.Time + AwaySeconds;
                 _queue.Clear();
-                _private.ExpectAgain(State.Tick);
+                _private.ExpectAgain();
                 Pause();
                 Tell(NoteKind.Dropped, end);
             }
@@ -1003,17 +1001,25 @@ namespace Zoneserver
             string hashes = frame.Hash.ToString("x8") + ", ours is " + found.ToString("x8");
             string text = "tick " + frame.Tick + ": the server's state hash is " + hashes;
             Tell(NoteKind.Diverged, null, frame.Tick);
-            if (_hasDiverged) throw new ZoneWireException(text);
+            var end = new ZoneEnd("DIVERGED", text, true);
+            if (_hasDiverged)
+            {
+                // A new state did not help.
+                CloseTransport(true);
+                Finish(end);
+                return;
+            }
             _hasDiverged = _needsSnapshot = true;
-            Ended(new ZoneEnd("DIVERGED", text, true), true);
+            Ended(end, true);
         }
 
         /// <summary>The state is that of a tick: tells all that belongs to it.</summary>
         void Updated(ZoneUpdate update, Frame frame)
         {
-            if (_isFirst && _isReturn) Tell(NoteKind.Back, new ZoneReturn(_isSamePlayer, update.Missed));
-            else if (_isFirst) Tell(NoteKind.Joined, null);
+            if (!_hasJoined) Tell(NoteKind.Joined, null);
+            else if (_isFirst && _isReturn) Tell(NoteKind.Back, new ZoneReturn(_isSamePlayer, update.Missed));
             _isFirst = false;
+            _hasJoined = true;
             foreach (ZoneEntity entity in State.Went) Tell(NoteKind.Left, entity);
             foreach (ZoneEntity entity in State.Came) Tell(NoteKind.Entered, entity);
             TellPrivate(frame == null ? long.MaxValue : update.Tick);
@@ -1166,10 +1172,11 @@ namespace Zoneserver
         public int[][] Stats = new int[0][];
 
         internal bool HasState;
-        // Who came and went with the newest snapshot or frame.
+        // The players and things that came and went with the newest snapshot or frame.
         internal readonly List<ZoneEntity> Came = new List<ZoneEntity>(), Went = new List<ZoneEntity>();
 
         int _hz = 1, _step = 1;
+        object[] _firstBoard;
         // The slots of which an event of this tick has told.
         readonly HashSet<int> _told = new HashSet<int>();
         byte[] _hashed = new byte[1024];
@@ -1187,7 +1194,7 @@ namespace Zoneserver
             Height = welcome.Height;
             Kinds = welcome.Kinds;
             BoardNames = welcome.BoardNames;
-            Board = welcome.Board;
+            Board = _firstBoard = welcome.Board;
             _hz = welcome.Hz;
             _step = welcome.SpeedStep;
             HasState = false;
@@ -1291,6 +1298,13 @@ namespace Zoneserver
             HasState = true;
         }
 
+        Snapshot Empty()
+        {
+            var empty = new Snapshot(0) { Stats = new int[StatsCount()][], Board = (object[])_firstBoard.Clone() };
+            for (int i = 0; i < empty.Stats.Length; i++) empty.Stats[i] = new int[0];
+            return empty;
+        }
+
         int StatsCount()
         {
             int count = 0;
@@ -1300,11 +1314,13 @@ namespace Zoneserver
 
         internal void Apply(Frame frame)
         {
+            Came.Clear();
+            Went.Clear();
+            // Before its first tick a zone is empty.
+            if (!HasState && frame.Tick == 1) Restore(Empty());
             if (!HasState || frame.Tick != Tick + 1)
                 throw new ZoneWireException("the frame of tick " + frame.Tick + " does not follow tick " + Tick);
             Tick = frame.Tick;
-            Came.Clear();
-            Went.Clear();
             _told.Clear();
             for (int i = 0; i < frame.Leaves.Count; i++) Leave(frame.Leaves[i]);
             for (int i = 0; i < frame.JoinSlots.Count; i++)
@@ -1858,12 +1874,11 @@ namespace Zoneserver
             return true;
         }
 
-        /// <summary>The connection was lost: those of ticks after this one come again.</summary>
-        public void ExpectAgain(long tick)
+        /// <summary>The connection was lost: these come again, those behind the snapshot of their own tick too.</summary>
+        public void ExpectAgain()
         {
             _again.Clear();
-            foreach (Item item in _items)
-                if (item.Message.Tick > tick) _again.Add(item.Payload);
+            foreach (Item item in _items) _again.Add(item.Payload);
         }
 
         /// <summary>Takes those up to a tick, in order. The list holds until the next call.</summary>
@@ -1986,15 +2001,28 @@ namespace Zoneserver
     internal sealed class Snapshot
     {
         public long Tick;
-        public int Count;
-        public string[] Names;
-        public int[] KindOf;
-        public int[] X, Y;
-        public sbyte[] Vx, Vy;
-        public uint[] Since;
-        public byte[] Seq;
+        public readonly int Count;
+        public readonly string[] Names;
+        public readonly int[] KindOf;
+        public readonly int[] X, Y;
+        public readonly sbyte[] Vx, Vy;
+        public readonly uint[] Since;
+        public readonly byte[] Seq;
         public int[][] Stats;
         public object[] Board;
+
+        public Snapshot(int count)
+        {
+            Count = count;
+            Names = new string[count];
+            KindOf = new int[count];
+            X = new int[count];
+            Y = new int[count];
+            Vx = new sbyte[count];
+            Vy = new sbyte[count];
+            Since = new uint[count];
+            Seq = new byte[count];
+        }
     }
 
     /// <summary>A column of bytes within a payload.</summary>
@@ -2088,7 +2116,7 @@ namespace Zoneserver
             }
         }
 
-        /// <summary>As Read, and a DEFLATED stays as it is.</summary>
+        /// <summary>Reads as Read does, but leaves a DEFLATED as it is.</summary>
         public Message ReadPlain(byte[] payload, int length)
         {
             if (length < 2 || (payload[0] & 0xF0) != 0x90 || payload[1] > 0x7F)
@@ -2127,7 +2155,7 @@ namespace Zoneserver
                 case Op.Pong:
                     Need(elements, 3);
                     message.Token = _reader.Integer();
-                    message.Tick = _reader.Integer();
+                    message.Tick = _reader.Unsigned32();
                     message.Microseconds = _reader.Integer();
                     return 3;
                 case Op.Refused:
@@ -2236,22 +2264,21 @@ namespace Zoneserver
 
         Snapshot ReadSnapshot()
         {
-            var snapshot = new Snapshot { Tick = _reader.Unsigned32() };
-            int count = snapshot.Count = _reader.Array(0, SlotsMax);
-            snapshot.Names = new string[count];
-            snapshot.KindOf = new int[count];
+            long tick = _reader.Unsigned32();
+            int count = _reader.Array(0, SlotsMax);
+            var snapshot = new Snapshot(count) { Tick = tick };
             for (int slot = 0; slot < count; slot++)
             {
                 if (_reader.Nil()) snapshot.KindOf[slot] = -1;
                 else snapshot.KindOf[slot] = Holder(out snapshot.Names[slot]);
             }
             _reader.ArrayOf(6);
-            Column(snapshot.X = new int[count], 4);
-            Column(snapshot.Y = new int[count], 4);
-            Column(snapshot.Vx = new sbyte[count], 1);
-            Column(snapshot.Vy = new sbyte[count], 1);
-            Column(snapshot.Since = new uint[count], 4);
-            Column(snapshot.Seq = new byte[count], 1);
+            Column(snapshot.X, 4);
+            Column(snapshot.Y, 4);
+            Column(snapshot.Vx, 1);
+            Column(snapshot.Vy, 1);
+            Column(snapshot.Since, 4);
+            Column(snapshot.Seq, 1);
             snapshot.Stats = new int[_reader.Array(0, StatsMax)][];
             for (int i = 0; i < snapshot.Stats.Length; i++) Column(snapshot.Stats[i] = new int[count], 4);
             snapshot.Board = new object[_reader.Array(0, BoardMax)];

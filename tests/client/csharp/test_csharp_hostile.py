@@ -16,7 +16,7 @@ from helpers.waiting import until
 from helpers.zone_connections import FIRST, WELCOME, serve_bytes
 
 from zoneserver.protocol.framing import length_prefixed
-from zoneserver.protocol.messages import Op, Refusal
+from zoneserver.protocol.messages import Op, Refusal, Tick
 
 WARNED = length_prefixed(Refusal(1, 0, "WARNED", "x" * 900).encode())
 # A TOLD of 300 KB.
@@ -31,7 +31,7 @@ LONG = length_prefixed(b"\x94\x17\x01\xa1k\x91\xc6" + (300_000).to_bytes(4) + by
         (length_prefixed(b"\xc1"), "no message"),
         (length_prefixed(FIRST.encode()), "before its WELCOME"),
         (length_prefixed(WELCOME) * 2, "a second WELCOME"),
-        (length_prefixed(WELCOME) + length_prefixed(FIRST.encode()), "does not follow"),
+        (length_prefixed(WELCOME) + length_prefixed(Tick(2, 100, None).encode()), "does not follow"),
         (length_prefixed(WELCOME) + length_prefixed(FIRST.encode()[:-1]), "cut short"),
         (
             length_prefixed(WELCOME) + length_prefixed(Refusal(1, 0, "WARNED", "x" * 900).encode()) * 9_000,

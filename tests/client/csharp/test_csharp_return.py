@@ -43,6 +43,9 @@ class Counting(Rules):
     def fail(self, player: Player, number: int) -> None:
         raise Refused("NO", str(number))
 
+    def on_join(self, player: Player) -> None:
+        player.tell("greeted", player.name)
+
     def on_drop(self, player: Player) -> None:
         self.calls.append("drop")
 
@@ -107,7 +110,8 @@ async def test_it_comes_back_to_its_slot_with_nothing_lost_and_nothing_twice(
     assert [int(json.loads(line[1])[0]) for line in ann.told("answered")] == [
         number + 1 for number in range(7 * rounds) if number % 7 in {1, 3, 5}
     ]
-    counted = [int(json.loads(line[2])[0]) for line in ann.told("told")]
+    assert ann.told("told")[0][1:] == ["greeted", '["ann"]']
+    counted = [int(json.loads(line[2])[0]) for line in ann.told("told")[1:]]
     assert counted == [number for number in range(7 * rounds) if number % 7 not in {1, 3, 5}]
     assert [line[1:] for line in ann.told("refused")] == [["NO", "7"]] * rounds
     # With `whole` every event comes, once.
@@ -147,7 +151,7 @@ async def test_nothing_is_lost_wherever_the_stream_is_cut(
     # What the game tells the player alone comes with the events of its tick.
     told, heard = [], []
     for kind, *line in ann.told("told", "heard", "ticked"):
-        if kind == "told":
+        if kind == "told" and line[1] == "counted":
             told += json.loads(line[2])
         elif kind == "heard" and line[0] == "count":
             heard += json.loads(line[2])
@@ -155,6 +159,26 @@ async def test_nothing_is_lost_wherever_the_stream_is_cut(
             assert told == heard
     assert told == list(range(0, number, 2))
     ann.do("dispose")
+
+
+async def test_a_cut_right_behind_the_welcome_is_a_late_join(
+    driver: Driver, open_place: Callable[..., Awaitable[Any]]
+) -> None:
+    places = range(80, 260, 15)
+    _, relay = await open_place([Cut(from_client=False, after_bytes=place) for place in places])
+    crowd = [driver.join(f"127.0.0.1:{relay.port}", name=f"bot {place}") for place in places]
+    # Without a WELCOME the client does not join; without a state it comes back for it; and with one it comes back.
+    await until(lambda: all(each.told("closed") or each.told("joined") for each in crowd))
+    joined = [each for each in crowd if each.told("joined")]
+    late = [each for each in joined if each.told("dropped", "joined")[0][0] == "dropped"]
+    assert late
+    for each in late:
+        assert (await each.until("told"))[1] == "greeted"
+        assert not each.told("back")
+    await until(lambda: all(len(each.told("ticked")) > 5 for each in joined))
+    for each in joined:
+        assert len(each.told("told")) == 1
+        each.do("dispose")
 
 
 async def test_what_is_done_while_it_is_away_is_bounded_and_a_lost_player_joins_anew(
@@ -235,7 +259,19 @@ async def test_a_wrong_state_is_told_and_replaced(
     # A state that is wrong again and again is the end.
     is_wrong = True
     code, retry, text = await ann.until("closed")
-    assert (code, retry, "state hash" in text) == ("PROTOCOL_ERROR", "False", True)
+    assert (code, retry, "state hash" in text) == ("DIVERGED", "True", True)
+
+
+async def test_it_leaves_a_server_that_falls_silent_and_comes_back(
+    driver: Driver, open_place: Callable[..., Awaitable[Any]]
+) -> None:
+    _, relay = await open_place()
+    ann = driver.join(f"127.0.0.1:{relay.port}", name="ann", patience=0.5)
+    await ann.until("joined")
+    relay.freeze()
+    assert "the server has sent nothing for" in (await ann.until("dropped"))[1]
+    assert (await ann.until("back"))[0] == "True"
+    ann.do("dispose")
 
 
 async def test_it_plays_and_comes_back_over_websocket(driver: Driver, open_server: OpenServer) -> None:
@@ -250,7 +286,7 @@ async def test_it_plays_and_comes_back_over_websocket(driver: Driver, open_serve
         assert ann.told("back")[-1] == ["True", "0", slot]
         await until(lambda: json.loads(ann.ask("facts"))["unsettled"] == 0)
     assert rules_of(server).done == list(range(6))
-    assert [int(json.loads(line[2])[0]) for line in ann.told("told")] == [0, 2, 4]
+    assert [json.loads(line[2])[0] for line in ann.told("told")] == ["ann", 0, 2, 4]
     await until(lambda: json.loads(ann.ask("facts"))["hashes"] > 0)
     bob = driver.join(f"ws://127.0.0.1:{server.port}", name=" bob")
     assert (await bob.until("closed"))[:2] == ["BAD_NAME", "False"]

@@ -14,6 +14,7 @@ from helpers.worlds import zone_info
 from zoneclient.clock import Clock
 
 from zoneserver.protocol.messages import Snapshot, Tick, Welcome
+from zoneserver.protocol.world import World
 
 VECTORS: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
 
@@ -81,6 +82,16 @@ def test_it_knows_the_outcomes_of_a_session(driver: Driver, vector: dict[str, An
         known |= step.get("outcomes", {})
         assert json.loads(outcomes) == known
     assert [int(seq) for seq in waiting] == vector["waiting"]
+
+
+def test_its_state_begins_with_the_first_tick_of_a_zone(driver: Driver) -> None:
+    info = zone_info(100, 100, {"hp": 9}, kinds={"coin": {}}, board={"sum": 3})
+    world, first = World(info), Tick(1, 100, None, joins=[(0, 1), (1, "ann")], placed=[1, 50, 60, 1, 0])
+    world.apply(first)
+    driver.ask("?new")
+    driver.ask("?apply", Welcome(2, None, 0, info, 1024, 16).encode().hex())
+    state = json.loads(driver.ask("?apply", first.encode().hex())[0])
+    assert (state["hash"], state["board"]) == (world.hash(), [3])
 
 
 def test_it_gives_up_outcomes_that_a_return_has_lost(driver: Driver) -> None:
