@@ -294,6 +294,8 @@ namespace Zoneserver
         const int KeptMax = 16;
         const double KeptSeconds = 2;
         const double PingSeconds = 2, LeaveSeconds = 2;
+        // A server that sends nothing for so long is gone.
+        internal double PatienceSeconds = 10;
         // The head of an ACT takes up to 16 bytes.
         const int ActHeadBytes = 16;
         const int OutcomesMax = 1024;
@@ -763,7 +765,8 @@ namespace Zoneserver
             }
             else if (Phase == ZonePhase.Playing)
             {
-                if (now - _heardAt > Math.Max(10.0, 200.0 / _welcome.Hz))
+                // A frame may be a hundred periods away where the zone is overloaded.
+                if (now - _heardAt > PatienceSeconds * Math.Max(1, 20.0 / _welcome.Hz))
                     Lost("the server has sent nothing for " + Math.Round(now - _heardAt) + " s");
                 else if (!_isPinging && now >= _pingAt)
                     Ping(now);
@@ -2127,7 +2130,7 @@ namespace Zoneserver
                 case Op.Pong:
                     Need(elements, 3);
                     message.Token = _reader.Integer();
-                    message.Tick = _reader.Integer();
+                    message.Tick = _reader.Unsigned32();
                     message.Microseconds = _reader.Integer();
                     return 3;
                 case Op.Refused:

@@ -158,7 +158,7 @@ async def test_swarm_joins_by_tls_with_tickets(
     code, out, err = await run(family, "zonetools.swarm", *ports, *admission, *run_flags)
     assert (code, err) == (0, ""), out
     report = json.loads(out)
-    assert report["bots"] == {"requested": 10, "joined": 10, "failed": 0}
+    assert report["bots"] == {"requested": 10, "joined": 10, "failed": 0, "web": 0}
     assert SECRET.decode() not in out
 
 

@@ -53,7 +53,7 @@ def run(tmp_path: Path, opened: list[Server | Player]) -> Run:
 def test_run_prints_a_banner_and_a_summary(run: Run, opened: list[Server | Player], loop: str) -> None:
     server = run("--loop", loop)
     ready = server.ready()
-    assert set(ready) == {"pid", "port", "stats_port", "protocol"}
+    assert set(ready) == {"pid", "port", "stats_port", "page", "protocol"}
     assert (ready["pid"], ready["protocol"]) == (server.process.pid, PROTOCOL_VERSION)
     player = server.player("ann")
     opened.append(player)
@@ -62,7 +62,7 @@ def test_run_prints_a_banner_and_a_summary(run: Run, opened: list[Server | Playe
     assert (stats["pid"], stats["loop"], stats["players"]) == (server.process.pid, loop, 1)
     code, out, err = server.stop()
     assert code == 0
-    banner = err.partition("stopping:")[0].splitlines()
+    banner = err.partition("Ctrl-C to stop")[0].splitlines()
     assert 0 < len(banner) <= 6
     assert loop in banner[0]
     assert f"127.0.0.1:{ready['port']}" in err

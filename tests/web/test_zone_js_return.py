@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -40,23 +41,24 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
         """
         const [zone, first] = await join();
         const done = {}, note = (seq) => zone.done(seq).then(
-            (value) => (done[seq] = value === undefined ? "happened" : value), (error) => (done[seq] = error.code));
+            (value) => (done[seq] = [value === undefined ? "happened" : value, zone.tick]),
+            (error) => (done[seq] = [error.code, zone.tick]));
         for (const text of ["a", "b", "c"]) note(zone.act("say", text));
         await until(() => first.sent.length === 3);
         // Ahead of the frame in which all three happen, and which is lost with the connection.
-        first.tell(zonejs, 20, 101, 2, "TOO_LOUD", "");
+        first.tell(zonejs, 20, 102, 2, "TOO_LOUD", "");
         first.tell(zonejs, 23, 101, "whisper", ["psst"]);
         first.lose();
         const away = zone.state;
         for (const text of ["d", "e"]) note(zone.act("say", text));
         const second = await FakeSocket.next(2);
         second.welcome(zonejs, { tick: 101, token: 8, seq: 2 });
-        second.tell(zonejs, 20, 101, 2, "TOO_LOUD", "");
+        second.tell(zonejs, 20, 102, 2, "TOO_LOUD", "");
         second.tell(zonejs, 23, 101, "whisper", ["psst"]);
         second.tell(zonejs, 23, 101, "whisper", ["psst"]);
-        second.frame(zonejs, 101, { events: [[0, 1, "say", "a"]] });
+        second.frame(zonejs, 101);
         await until(() => second.sent.length === 3);
-        second.frame(zonejs, 102, { events: [[0, 3, "say", "c"], [0, 4, "say", "d"]] });
+        second.frame(zonejs, 102, { events: [[0, 1, "say", "a"], [0, 3, "say", "c"], [0, 4, "say", "d"]] });
         await until(() => Object.keys(done).length === 4);
         const state = [zone.state, zone.tick, zone.slot];
         zone.drop();
@@ -73,17 +75,18 @@ def test_return_asks_for_what_was_missed_and_sends_again_what_the_zone_has_not_t
     assert found["act"] == [2, 1, [["say", "a"], ["say", "b"], ["say", "c"]]]
     assert found["resume"] == [5, 2, "ann", [7] * 16, 1, 100, ["deflate", "resume"], ""]
     assert found["again"] == [2, 3, [["say", "c"], ["say", "d"], ["say", "e"]]]
-    assert found["done"] == {"1": "happened", "2": "TOO_LOUD", "3": "happened", "4": "happened", "5": "CLIENT_LEFT"}
+    outcomes = {"1": "happened", "2": "TOO_LOUD", "3": "happened", "4": "happened", "5": "CLIENT_LEFT"}
+    # The zone has the state at the end of the tick that told it.
+    assert found["done"] == {seq: [outcome, 102] for seq, outcome in outcomes.items()}
     say = [["say", "ann", text] for text in ("a", "c", "d")]
     assert found["told"] == [
         ["drop", "CONNECTION_LOST"],
         ["back", {"resumed": True, "missed": 0}],
-        say[0],
         # Each once, although the server has told the first two again.
         ["told", "whisper", ["psst"]],
         ["told", "whisper", ["psst"]],
         ["refused", "TOO_LOUD"],
-        *say[1:],
+        *say,
         ["drop", "CONNECTION_LOST"],
         ["closed", "CLIENT_LEFT"],
     ]
@@ -331,3 +334,45 @@ def test_session_survives_a_reload(node: Node) -> None:
         return [size, resume, seq, read(third.sent[0]).slice(0, 3), kept.size];
         """,
     ) == [1, [5, 2, "ann", [9] * 16, 3, 0, ["deflate", "resume"], ""], 42, [1, 2, "bob"], 0]
+
+
+def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
+    path = json.dumps(str(ROOT / "tests/vectors.json"))
+    refused, taken, raised = run(
+        node,
+        f"""
+        const {{ readFileSync }} = await import("node:fs"), vectors = JSON.parse(readFileSync({path}));
+        const steps = vectors.chains.flatMap((chain) => chain.steps);
+        const messages = [...vectors.messages.filter(({{ from }}) => from === "server"), ...steps];
+        const payloads = messages.map(({{ hex }}) => new Uint8Array(Buffer.from(hex, "hex")));
+        const counts = {{ refused: 0, taken: 0 }}, raised = [];
+        let seed = 15;
+        const random = (below) => (seed = (seed * 48271) % 0x7fffffff) % below;
+        for (let i = 0; i < 1500; i++) {{
+            const joined = connect("ws://x", {{ name: "ann", WebSocket: FakeSocket }}).catch((error) => error);
+            const socket = FakeSocket.last;
+            if (i % 4) {{
+                socket.welcome(zonejs, {{ options: ["resume", "deflate"], tick: 60 }});
+                socket.snapshot(zonejs, 60);
+            }}
+            const payload = payloads[random(payloads.length)].slice();
+            for (let flips = random(4); flips > 0; flips--) payload[random(Math.min(payload.length, 80))] = random(256);
+            try {{
+                socket.onmessage({{ data: payload.buffer }});
+                counts[socket.readyState === 3 ? "refused" : "taken"]++;
+                if (socket.readyState !== 3) socket.tell(zonejs, 21, "OVER", "", false);
+                const zone = await joined;
+                if (zone instanceof zonejs.Zone) {{
+                    zone.positions(zone.now(), [], []);
+                    raised.push(...zone.players.map((player) => player.stats.hp).filter((hp) => !Number.isInteger(hp)));
+                    await zone.close();
+                }}
+            }} catch (error) {{
+                raised.push([error.stack, payload]);
+            }}
+        }}
+        return [counts.refused, counts.taken, raised.slice(0, 3)];
+        """,
+    )
+    assert raised == []
+    assert min(refused, taken) > 100

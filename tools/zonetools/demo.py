@@ -11,10 +11,12 @@ if __name__ == "__main__":
 import asyncio
 import dataclasses
 import logging
+import socket
 from collections.abc import Sequence
 
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
+from zoneserver.config import Config
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
 from zoneserver.support.parse import parse_duration
@@ -49,13 +51,24 @@ def _parser() -> Parser:
     return parser
 
 
+def _port() -> int:
+    """The usual port, so that people find the page; any free one, if another program has it."""
+    usual = Config().port
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((Config().host, usual))
+        except OSError:
+            return 0
+    return usual
+
+
 async def _run(plan: Plan) -> int:
     cancel_on_signals()
-    async with ServerProcess() as server:
+    async with ServerProcess("--port", str(_port())) as server:
         plan = dataclasses.replace(plan, port=server.port)
         bots = "1 bot" if plan.bots == 1 else f"{plan.bots:,} bots"
-        _log.info("started a server on port %d, %s on the way", server.port, bots)
-        _log.info("open %s in a browser to walk among them", server.page)
+        _log.info("started a server, %s on the way: open %s in a browser to walk among them", bots, server.page)
         conductor = Conductor(plan, server.stats_port)
         over = asyncio.Event()
         on_stop_signals(over.set)

@@ -27,8 +27,9 @@ RETRY, NO_RETRY = 4000, 4001
 """The statuses with which a server closes: whether a client may come back."""
 
 _PROTOCOL_ERROR, _UNSUPPORTED, _INVALID, _TOO_BIG = 1002, 1003, 1007, 1009
-# The least length of a message by where its header ends: lengths take no more bytes than they need.
-_LENGTH_MIN = {2: 1, 4: 126, 10: 65536}
+_integer = int.from_bytes
+# The least length of a payload by where its header ends, beyond the short one: a length takes as few bytes as it can.
+_LENGTH_MIN = {4: 126, 10: 65536}
 # The statuses that a close frame may carry: those that are registered for the wire, and those free for use.
 _STATUSES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 
@@ -63,7 +64,7 @@ def _masked(data: bytes, mask: bytes) -> bytes:
     """The data, masked or unmasked, which is the same operation. Integers do it quickly for any length."""
     length = len(data)
     key = (mask * ((length >> 2) + 1))[:length]
-    return (int.from_bytes(data) ^ int.from_bytes(key)).to_bytes(length)
+    return (_integer(data) ^ _integer(key)).to_bytes(length)
 
 
 def _start_and_length(head: bytes | bytearray) -> tuple[int, int]:
@@ -91,8 +92,8 @@ class WebSocketReader:
     """
 
     __slots__ = (
-        *("_buffer", "_is_between", "_is_client", "_mask_bytes", "_message", "_opcode", "_payload_bytes_max"),
-        *("close_status", "error", "is_ended", "replies"),
+        *("_buffer", "_is_between", "_mask_bit", "_mask_bytes", "_message", "_opcode", "_payload_bytes_max"),
+        *("_short_bytes_max", "_short_head_bytes", "_wrap", "close_status", "error", "is_ended", "replies"),
     )
 
     DATA_OPCODES: ClassVar[frozenset[int]] = frozenset({Opcode.BINARY})
@@ -100,9 +101,11 @@ class WebSocketReader:
 
     def __init__(self, payload_bytes_max: int, *, is_client: bool = False) -> None:
         self._payload_bytes_max = payload_bytes_max
-        self._is_client = is_client
-        # The length of the mask in a frame of the peer.
-        self._mask_bytes = 0 if is_client else 4
+        # The mask bit and the length of the mask in a frame of the peer.
+        self._mask_bit, self._mask_bytes = (0, 0) if is_client else (0x80, 4)
+        self._wrap = masked_frame if is_client else frame
+        # The header of a short frame, with its mask; and the longest payload with such a header.
+        self._short_head_bytes, self._short_bytes_max = 2 + self._mask_bytes, min(125, payload_bytes_max)
         self.error: str | None = None
         self.is_ended = False
         self.replies: list[bytes] = []
@@ -121,16 +124,18 @@ class WebSocketReader:
         return len(self._buffer) + len(self._message)
 
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
-        # Nearly every read of a real peer is exactly one binary message: no copy through the buffer.
-        if self._is_between and len(data) > 6 and data[0] == 0x82:
-            start, length = _start_and_length(data)
-            body = start + self._mask_bytes
-            if (
-                len(data) == body + length
-                and (data[1] < 0x80) is self._is_client
-                and _LENGTH_MIN[start] <= length <= self._payload_bytes_max
-            ):
-                return [_masked(data[body:], data[start:body]) if self._mask_bytes else data[body:]]
+        # Nearly every read of a real peer is exactly one binary message, and that of a player is short: no copy through
+        # the buffer, and no call of a function.
+        size = len(data) - self._short_head_bytes
+        if (
+            self._is_between
+            and 0 < size <= self._short_bytes_max
+            and data[0] == 0x82
+            and data[1] == size | self._mask_bit
+        ):
+            if not self._mask_bit:
+                return [data[2:]]
+            return [(_integer(data[6:]) ^ _integer((data[2:6] * 32)[:size])).to_bytes(size)]
         self._buffer += data
         payloads: list[bytes] = []
         while self.error is None and (limit is None or len(payloads) < limit):
@@ -175,7 +180,7 @@ class WebSocketReader:
             return None
         if opcode > Opcode.CLOSE:
             if opcode == Opcode.PING:
-                self.replies.append((masked_frame if self._is_client else frame)(payload, Opcode.PONG))
+                self.replies.append(self._wrap(payload, Opcode.PONG))
             return b""
         self._opcode = self._opcode or opcode
         self._message += payload
@@ -189,8 +194,8 @@ class WebSocketReader:
         opcode = first & 0x0F
         if first & 0x70:
             return _PROTOCOL_ERROR, "a frame with reserved bits, but no extension was agreed on"
-        if (second < 0x80) is not self._is_client:
-            return _PROTOCOL_ERROR, "a masked frame" if self._is_client else "a frame without a mask"
+        if second & 0x80 != self._mask_bit:
+            return _PROTOCOL_ERROR, "a frame without a mask" if self._mask_bit else "a masked frame"
         if opcode > Opcode.PONG or Opcode.BINARY < opcode < Opcode.CLOSE:
             return _PROTOCOL_ERROR, f"a frame with the reserved opcode {opcode}"
         if opcode >= Opcode.CLOSE:
@@ -232,11 +237,10 @@ class WebSocketReader:
 
         A peer that has closed already gets its own status back, and nothing else.
         """
-        wrap = masked_frame if self._is_client else frame
         if self.is_ended:
-            return wrap(b"" if self.close_status is None else self.close_status.to_bytes(2), Opcode.CLOSE)
+            return self._wrap(b"" if self.close_status is None else self.close_status.to_bytes(2), Opcode.CLOSE)
         status = self.close_status or (RETRY if retry else NO_RETRY)
-        return wrap(bye) + wrap(status.to_bytes(2) + code.encode(), Opcode.CLOSE)
+        return self._wrap(bye) + self._wrap(status.to_bytes(2) + code.encode(), Opcode.CLOSE)
 
 
 class _Server:

@@ -24,10 +24,14 @@ export class Bots {
     const generation = this.generation;
     for (let index = 0; index < count && !this.isFull; index++) {
       const suffix = ` ${++this.number}`;
-      const zone = await connect(location.origin, { name: [...name].slice(0, NAME_CHARACTERS - suffix.length).join("") + suffix });
+      const zone = await connect(location.origin, {
+        name: [...name].slice(0, NAME_CHARACTERS - suffix.length).join("") + suffix,
+      });
       if (generation !== this.generation) return void zone.close();
       this.start(zone, game);
-      await new Promise((resolve) => { setTimeout(resolve, APART_MS); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, APART_MS);
+      });
     }
   }
 

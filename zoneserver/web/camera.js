@@ -1,10 +1,10 @@
-// Where on the screen a place of the zone is, and the gestures that change it: drag, wheel, pinch, tap.
+// The view of the zone on the screen, and the gestures that change it: drag, wheel, pinch, tap.
 
 const TAP_PX = 7;
 const EASE_PER_S = 11;
 const EDGE_PX = 70;
-/** About so many players are in the picture at first. */
-const SEEN_AT_FIRST = 160;
+/** The room for one player in the picture at first: side by side, at the mean density of the zone. */
+const ROOM_PX = 76;
 
 /** A view of the zone: the place `x, y` stands in the middle of the part of the canvas that no panel covers. */
 export class Camera {
@@ -31,9 +31,11 @@ export class Camera {
   show(zone, crowd, place, isFree) {
     this.zone = { width: Math.max(1, zone.width), height: Math.max(1, zone.height) };
     const density = crowd / (this.zone.width * this.zone.height);
-    const near = Math.sqrt((this.open.width * this.open.height * density) / SEEN_AT_FIRST);
+    const near = ROOM_PX * Math.sqrt(density);
     // A player on a narrow screen need not see all at once.
-    const cover = isFree ? 1 : Math.min(1.8, Math.max(this.open.width / this.zone.width, this.open.height / this.zone.height) / this.fit);
+    const cover = isFree
+      ? 1
+      : Math.min(1.8, Math.max(this.open.width / this.zone.width, this.open.height / this.zone.height) / this.fit);
     this.aim.scale = Math.max(this.fit * cover, Math.min(near, 60 * this.fit));
     this.isFree = isFree;
     this.look(...place);
@@ -114,14 +116,19 @@ export function listenToGestures(canvas, camera, onTap) {
     }
   });
   const lift = (event) => {
-    if (fingers.delete(event.pointerId) && isTap && event.type === "pointerup") onTap(event.offsetX, event.offsetY, event);
+    if (fingers.delete(event.pointerId) && isTap && event.type === "pointerup")
+      onTap(event.offsetX, event.offsetY, event);
     isTap = false;
     spread = 0;
   };
   canvas.addEventListener("pointerup", lift);
   canvas.addEventListener("pointercancel", lift);
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    camera.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), event.offsetX, event.offsetY);
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      camera.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), event.offsetX, event.offsetY);
+    },
+    { passive: false },
+  );
 }

@@ -1,4 +1,4 @@
-// Who stands where in the picture: everybody by colour, those near enough for a figure, and those with a name.
+// The places of everybody in the picture: players by colour, those near enough for a figure, and those with a name.
 
 import { COLOURS, colourOf } from "/sprites.js";
 
@@ -24,12 +24,16 @@ export class Crowd {
     this.gatheredAt = this.nearAt = -Infinity;
   }
 
-  /** Takes the positions of this moment; now and then also who is there, and who is near the middle of the picture. */
+  /** Takes the positions of this moment; now and then also the slots in use, and those near the middle of the picture. */
   take(zone, game, camera, { now, hasPicture, target }) {
     const size = zone.columns.x.length;
-    if (this.x.length !== size) [this.x, this.y, this.large] = [new Float64Array(size), new Float64Array(size), new Uint8Array(size)];
+    if (this.x.length !== size)
+      [this.x, this.y, this.large] = [new Float64Array(size), new Float64Array(size), new Uint8Array(size)];
     // In a zone that stands still, as a replay may, nobody walks on for long.
-    zone.positions(Math.min(zone.now(), zone.tick + AHEAD_TICKS_MAX), this.x, this.y);
+    const at = Math.min(zone.now(), zone.tick + AHEAD_TICKS_MAX);
+    zone.positions(at, this.x, this.y);
+    // The own player is drawn a tick ahead of the others, so that they turn sooner after a key.
+    if (zone.me) [this.x[zone.me.slot], this.y[zone.me.slot]] = zone.position(zone.me.slot, at + 1);
     if (this.isStale && now - this.gatheredAt > GATHER_EVERY_MS) {
       this.gatheredAt = now;
       this.gather(zone, game, hasPicture);
@@ -99,7 +103,8 @@ export class Crowd {
     this.large.fill(0);
     for (const each of found) {
       this.large[each.slot] = 1;
-      if (game.bar && each.kind < 0) each.share = (zone.player(each.slot)?.stats[game.bar.name] ?? game.bar.first) / game.bar.first;
+      if (game.bar && each.kind < 0)
+        each.share = (zone.player(each.slot)?.stats[game.bar.name] ?? game.bar.first) / game.bar.first;
     }
   }
 
@@ -109,7 +114,9 @@ export class Crowd {
     const taken = new Set();
     this.labels = new Map();
     const rank = ({ slot }) => (slot === zone.me?.slot ? 0 : slot === target ? 1 : before.has(slot) ? 2 : 3);
-    const order = this.near.filter((each) => each.kind < 0).sort((one, other) => rank(one) - rank(other) || one.distance - other.distance);
+    const order = this.near
+      .filter((each) => each.kind < 0)
+      .sort((one, other) => rank(one) - rank(other) || one.distance - other.distance);
     for (const each of order) {
       const { slot } = each;
       const name = zone.player(slot)?.name;
@@ -118,7 +125,8 @@ export class Crowd {
       const half = name.length * 3.4 + 8;
       const row = Math.round(y / 18);
       const cells = [];
-      for (let cell = Math.floor((x - half) / 12); cell <= Math.floor((x + half) / 12); cell++) cells.push(`${cell} ${row}`, `${cell} ${row + 1}`);
+      for (let cell = Math.floor((x - half) / 12); cell <= Math.floor((x + half) / 12); cell++)
+        cells.push(`${cell} ${row}`, `${cell} ${row + 1}`);
       if (rank(each) > 1 && cells.some((cell) => taken.has(cell))) continue;
       cells.forEach((cell) => taken.add(cell));
       this.labels.set(slot, name);

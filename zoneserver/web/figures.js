@@ -5,11 +5,13 @@ import { byId, write } from "/panels.js";
 
 const SHOWN_EVERY_MS = 250;
 const RATE_EVERY_MS = 1000;
+const DESCRIBED_EVERY_MS = 3000;
 
 export class Figures {
   constructor(page) {
     this.page = page;
     this.dilation = 1;
+    this.describedAt = -Infinity;
     page.facts = () => this.facts();
     setInterval(() => this.show(), SHOWN_EVERY_MS);
   }
@@ -21,10 +23,12 @@ export class Figures {
 
   show() {
     const { zone, stage, panels } = this.page;
+    document.body.classList.toggle("still", Boolean(zone) && zone.state !== "playing");
     byId("follow").hidden = !zone?.me || !stage.camera.isFree;
     if (!zone || document.hidden) return;
     const [now, { at, bytes }] = [performance.now(), this.rate];
-    if (now - at >= RATE_EVERY_MS) this.rate = { at: now, bytes: zone.bytesIn, perSecond: ((zone.bytesIn - bytes) * 1000) / (now - at) };
+    if (now - at >= RATE_EVERY_MS)
+      this.rate = { at: now, bytes: zone.bytesIn, perSecond: ((zone.bytesIn - bytes) * 1000) / (now - at) };
     const { perSecond } = this.rate;
     write("tick", grouped(zone.tick));
     write("rtt", zone.rtt === null ? "–" : `${zone.rtt < 10 ? zone.rtt.toFixed(1) : Math.round(zone.rtt)} ms`);
@@ -35,6 +39,26 @@ export class Figures {
     byId("step").dataset.step = step;
     if (step) write("step-text", step === "ok" ? "in step with the server" : "out of step");
     panels.update();
+    if (now - this.describedAt > DESCRIBED_EVERY_MS) {
+      this.describedAt = now;
+      byId("stage").setAttribute("aria-label", this.described());
+    }
+  }
+
+  /** The picture in words. */
+  described() {
+    const { zone, game, panels } = this.page;
+    const [count, me] = [zone.players.length, zone.me];
+    const nearest = panels
+      .near({ type: "player" }, 3)
+      .map(({ name, distance }) => `${name}, ${grouped(Math.round(distance))} away`);
+    return [
+      `${game.name}: ${grouped(count)} ${count === 1 ? "player" : "players"}.`,
+      me && `You are at ${grouped(me.x)}, ${grouped(me.y)}.`,
+      nearest.length > 0 && `Nearest: ${nearest.join("; ")}.`,
+    ]
+      .filter(Boolean)
+      .join(" ");
   }
 
   /** More of them, by name. */

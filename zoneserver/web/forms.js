@@ -40,19 +40,25 @@ export function read(type, text, world) {
       return /^(true|yes|1)$/i.test(text.trim());
     case "bytes": {
       const digits = text.replaceAll(" ", "");
-      if (digits.length % 2 || /[^0-9a-f]/i.test(digits)) throw new Error("bytes as pairs of hexadecimal digits, as in 00ff");
+      if (digits.length % 2 || /[^0-9a-f]/i.test(digits))
+        throw new Error("bytes as pairs of hexadecimal digits, as in 00ff");
       if (digits.length / 2 > type.bytes_max) throw new Error(`at most ${type.bytes_max} bytes`);
       return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
     }
     case "choice": {
-      const index = type.values.findIndex((value, at) => String(value) === text.trim() || type.names?.[at]?.toLowerCase() === text.trim().toLowerCase());
+      const index = type.values.findIndex(
+        (value, at) => String(value) === text.trim() || type.names?.[at]?.toLowerCase() === text.trim().toLowerCase(),
+      );
       if (index < 0) throw new Error(`one of ${(type.names ?? type.values).join(", ")}`);
       return type.values[index];
     }
     case "player":
     case "thing": {
       const slot = world.slot(type, text.trim());
-      if (slot === null) throw new Error(text.trim() ? `nobody here is called ${text.trim()}` : `there is no ${type.kind ?? type.type} here`);
+      if (slot === null)
+        throw new Error(
+          text.trim() ? `nobody here is called ${text.trim()}` : `there is no ${type.kind ?? type.type} here`,
+        );
       return slot;
     }
     case "list": {
@@ -61,7 +67,8 @@ export function read(type, text, world) {
       return items;
     }
     default:
-      if (bytesOf(text) > (type.bytes_max ?? Infinity)) throw new Error(`at most ${type.bytes_max} bytes; this has ${bytesOf(text)}`);
+      if (bytesOf(text) > (type.bytes_max ?? Infinity))
+        throw new Error(`at most ${type.bytes_max} bytes; this has ${bytesOf(text)}`);
       return text;
   }
 }
@@ -71,13 +78,23 @@ function hint(type) {
   switch (type.type) {
     case "int":
     case "float":
-      return type.min !== undefined && type.max !== undefined ? `${type.min} to ${type.max}` : type.type === "int" ? "whole number" : "number";
-    case "str": return `at most ${type.bytes_max} bytes`;
-    case "bytes": return `at most ${type.bytes_max} bytes, as in 00ff`;
-    case "player": return "a player";
-    case "thing": return type.kind ? `a ${type.kind}` : "a thing";
-    case "list": return `up to ${type.items_max}, with commas: ${hint(type.items) || type.items.values?.join(", ")}`;
-    default: return "";
+      return type.min !== undefined && type.max !== undefined
+        ? `${type.min} to ${type.max}`
+        : type.type === "int"
+          ? "whole number"
+          : "number";
+    case "str":
+      return `at most ${type.bytes_max} bytes`;
+    case "bytes":
+      return `at most ${type.bytes_max} bytes, as in 00ff`;
+    case "player":
+      return "a player";
+    case "thing":
+      return type.kind ? `a ${type.kind}` : "a thing";
+    case "list":
+      return `up to ${type.items_max}, with commas: ${hint(type.items) || type.items.values?.join(", ")}`;
+    default:
+      return "";
   }
 }
 
@@ -87,14 +104,29 @@ class Field {
     Object.assign(this, { parameter, world });
     const first = parameter.default ?? "";
     this.input = this.makeInput(Array.isArray(first) ? first.join(", ") : String(first), id);
-    this.none = parameter.nullable ? make("input", { type: "checkbox", checked: parameter.default === null || !("default" in parameter),
-      change: () => this.showNone(), "aria-label": `${parameter.name}: none` }) : null;
+    this.none = parameter.nullable
+      ? make("input", {
+          type: "checkbox",
+          checked: parameter.default === null || !("default" in parameter),
+          change: () => this.showNone(),
+          "aria-label": `${parameter.name}: none`,
+        })
+      : null;
     this.problem = make("small", { class: "problem", id: `${id}-problem` });
     const words = hint(parameter);
-    this.element = make("div", { class: `field ${parameter.type}` },
+    this.element = make(
+      "div",
+      { class: `field ${parameter.type}` },
       make("label", { for: id }, parameter.name, words ? make("small", { class: "muted" }, ` ${words}`) : null),
-      make("span", { class: "inputs" }, this.input, this.slider ?? null, this.none ? make("label", { class: "check" }, this.none, " none") : null),
-      this.problem);
+      make(
+        "span",
+        { class: "inputs" },
+        this.input,
+        this.slider ?? null,
+        this.none ? make("label", { class: "check" }, this.none, " none") : null,
+      ),
+      this.problem,
+    );
     this.showNone();
   }
 
@@ -106,27 +138,64 @@ class Field {
       case "bool":
         return make("input", { ...common, type: "checkbox", checked: first === "true" });
       case "choice":
-        return make("select", common, ...parameter.values.map((value, index) =>
-          make("option", { value: String(value), selected: String(value) === first }, parameter.names?.[index] ?? String(value))));
+        return make(
+          "select",
+          common,
+          ...parameter.values.map((value, index) =>
+            make(
+              "option",
+              { value: String(value), selected: String(value) === first },
+              parameter.names?.[index] ?? String(value),
+            ),
+          ),
+        );
       case "thing":
-        return make("select", { ...common, focus: () => this.offer() }, make("option", { value: "" }, `the nearest ${parameter.kind ?? "thing"}`));
+        return make(
+          "select",
+          { ...common, focus: () => this.offer() },
+          make("option", { value: "" }, `the nearest ${parameter.kind ?? "thing"}`),
+        );
       case "player":
         this.list = make("datalist", { id: `${id}-list` });
         document.body.append(this.list);
-        return make("input", { ...common, list: `${id}-list`, placeholder: "the nearest player", spellcheck: "false", focus: () => this.offer() });
+        return make("input", {
+          ...common,
+          list: `${id}-list`,
+          placeholder: "the nearest player",
+          spellcheck: "false",
+          focus: () => this.offer(),
+        });
       case "int":
       case "float": {
         const bounds = { min: parameter.min, max: parameter.max, step: parameter.type === "int" ? 1 : "any" };
         const value = first || (parameter.min > 0 ? parameter.min : 0);
-        const input = make("input", { ...common, ...bounds, type: "number", value, inputmode: parameter.min >= 0 && isShort ? "numeric" : null,
-          input: () => this.showValue() });
+        const input = make("input", {
+          ...common,
+          ...bounds,
+          type: "number",
+          value,
+          inputmode: parameter.min >= 0 && isShort ? "numeric" : null,
+          input: () => this.showValue(),
+        });
         if (isShort && parameter.max - parameter.min > 1) {
-          this.slider = make("input", { ...bounds, type: "range", value, tabindex: -1, "aria-hidden": "true", input: () => this.set(this.slider.value) });
+          this.slider = make("input", {
+            ...bounds,
+            type: "range",
+            value,
+            tabindex: -1,
+            "aria-hidden": "true",
+            input: () => this.set(this.slider.value),
+          });
         }
         return input;
       }
       default:
-        return make("input", { ...common, type: "text", value: first, spellcheck: parameter.type === "str" ? null : "false" });
+        return make("input", {
+          ...common,
+          type: "text",
+          value: first,
+          spellcheck: parameter.type === "str" ? null : "false",
+        });
     }
   }
 
@@ -134,11 +203,20 @@ class Field {
   offer() {
     const { parameter, world } = this;
     const near = world.near(parameter, PICKED_MAX);
-    if (parameter.type === "player") this.list.replaceChildren(...near.map(({ name }) => make("option", { value: name })));
+    if (parameter.type === "player")
+      this.list.replaceChildren(...near.map(({ name }) => make("option", { value: name })));
     else {
       const chosen = this.input.value;
-      this.input.replaceChildren(this.input.firstChild, ...near.map(({ slot, kind, distance }) =>
-        make("option", { value: slot, selected: String(slot) === chosen }, `${kind} ${slot} · ${Math.round(distance)} away`)));
+      this.input.replaceChildren(
+        this.input.firstChild,
+        ...near.map(({ slot, kind, distance }) =>
+          make(
+            "option",
+            { value: slot, selected: String(slot) === chosen },
+            `${kind} ${slot} · ${Math.round(distance)} away`,
+          ),
+        ),
+      );
     }
   }
 
@@ -171,7 +249,8 @@ class Field {
     if (!this.slider) return;
     this.slider.value = this.input.value;
     // The colours of a picture are those of play.css.
-    if (/colou?r/i.test(this.parameter.name) && this.parameter.max < 16) this.slider.style.accentColor = `var(--pixel-${this.input.value})`;
+    if (/colou?r/i.test(this.parameter.name) && this.parameter.max < 16)
+      this.slider.style.accentColor = `var(--pixel-${this.input.value})`;
   }
 
   showNone() {
@@ -202,13 +281,23 @@ class Field {
 export class ActionForm {
   constructor(action, world, send) {
     Object.assign(this, { action, send });
-    this.fields = action.parameters.map((parameter, index) => new Field(parameter, world, `action-${action.name}-${index}`));
+    this.fields = action.parameters.map(
+      (parameter, index) => new Field(parameter, world, `action-${action.name}-${index}`),
+    );
     this.outcome = make("output", { class: "outcome" });
-    this.element = make("form", { class: "action", novalidate: true, "data-action": action.name, submit: (event) => this.submit(event) },
-      make("header", {}, make("h4", {}, action.name, action.private ? make("small", { class: "tag" }, "private") : null),
-        make("button", { type: "submit", "aria-label": `Send ${action.name}` }, "Send")),
+    this.element = make(
+      "form",
+      { class: "action", novalidate: true, "data-action": action.name, submit: (event) => this.submit(event) },
+      make(
+        "header",
+        {},
+        make("h4", {}, action.name, action.private ? make("small", { class: "tag" }, "private") : null),
+        make("button", { type: "submit", "aria-label": `Send ${action.name}` }, "Send"),
+      ),
       action.doc ? make("p", { class: "muted" }, action.doc) : null,
-      ...this.fields.map((field) => field.element), this.outcome);
+      ...this.fields.map((field) => field.element),
+      this.outcome,
+    );
   }
 
   async submit(event) {
@@ -227,7 +316,10 @@ export class ActionForm {
       const answer = await this.send(this.action, values);
       return this.tell("good", this.action.private ? `answer: ${answer || "nothing"}` : "It happened.");
     } catch (refusal) {
-      return this.tell("bad", refusal.code ? `${refusal.code}${refusal.text ? `: ${refusal.text}` : ""}` : String(refusal.message));
+      return this.tell(
+        "bad",
+        refusal.code ? `${refusal.code}${refusal.text ? `: ${refusal.text}` : ""}` : String(refusal.message),
+      );
     }
   }
 

@@ -1,5 +1,4 @@
-// What the page finds out about a game from its schema (/game.json): how its players walk and talk, what a form needs,
-// and how an event reads.
+// The facts about a game in its schema (/game.json): how its players walk and talk, and how an event reads.
 
 const WALKS = ["move", "walk", "run", "go", "steer", "fly", "swim", "drive"];
 const TALKS = ["say", "chat", "talk", "shout", "tell", "speak", "message"];
@@ -24,7 +23,9 @@ const ranked = (names, action) => (names.indexOf(action.name) + names.length + 1
 /** The first action that fits: one with a well-known name if there is one, else a public one. */
 function chosen(actions, names, fits) {
   const fitting = actions.filter(fits);
-  return fitting.sort((one, other) => ranked(names, one) - ranked(names, other) || one.private - other.private)[0] ?? null;
+  return (
+    fitting.sort((one, other) => ranked(names, one) - ranked(names, other) || one.private - other.private)[0] ?? null
+  );
 }
 
 /** A game as its schema describes it. Without a schema it has no actions. */
@@ -44,13 +45,21 @@ export class Game {
       return hasSpeeds && (isNamed || (x.min === -127 && x.max === 127));
     });
     // The action that says a line.
-    this.talk = chosen(this.actions, TALKS, (action) => action.parameters.length === 1 &&
-      action.parameters[0].type === "str" && (!action.private || TALKS.includes(action.name)));
+    this.talk = chosen(
+      this.actions,
+      TALKS,
+      (action) =>
+        action.parameters.length === 1 &&
+        action.parameters[0].type === "str" &&
+        (!action.private || TALKS.includes(action.name)),
+    );
     // The action that names a place: a click gives its x and y, the form the rest.
-    this.point = this.walk ? null : chosen(this.actions, [], (action) => {
-      const [x, y] = action.parameters;
-      return isWhole(x) && isWhole(y) && x.name === "x" && y.name === "y" && x.min === 0 && y.min === 0;
-    });
+    this.point = this.walk
+      ? null
+      : chosen(this.actions, [], (action) => {
+          const [x, y] = action.parameters;
+          return isWhole(x) && isWhole(y) && x.name === "x" && y.name === "y" && x.min === 0 && y.min === 0;
+        });
   }
 
   /** The values of an event as text, with names in place of the slots of players. */
@@ -74,7 +83,9 @@ export class Game {
   /** The rows of a picture that stands on the board as hexadecimal digits, or null. */
   picture(board) {
     const rows = Object.values(board);
-    const isPicture = rows.length > 7 && rows.length === this.schema.height + 1 &&
+    const isPicture =
+      rows.length > 7 &&
+      rows.length === this.schema.height + 1 &&
       rows.every((row) => typeof row === "string" && row.length === this.schema.width + 1 && /^[0-9a-f]+$/.test(row));
     return isPicture ? rows : null;
   }
@@ -84,7 +95,8 @@ function shown(value, type, zone) {
   if (type.type === "player" && Number.isInteger(value)) return zone.player(value)?.name ?? `slot ${value}`;
   if (type.type === "thing" && Number.isInteger(value)) return `${zone.thing(value)?.kind ?? "thing"} ${value}`;
   if (Array.isArray(value)) return `[${value.map((item) => shown(item, type.items ?? {}, zone)).join(", ")}]`;
-  if (value instanceof Uint8Array) return [...value].map((byte) => byte.toString(16).padStart(2, "0")).join("") || "no bytes";
+  if (value instanceof Uint8Array)
+    return [...value].map((byte) => byte.toString(16).padStart(2, "0")).join("") || "no bytes";
   return value === null ? "none" : String(value);
 }
 
@@ -96,7 +108,8 @@ export class Pace {
     const step = zone.speedStep || zone.hz;
     const across = Math.max(1, Math.max(zone.width, zone.height) / TIME_ACROSS_S / step);
     const speeds = [];
-    for (const player of zone.players) if (player !== zone.me && (player.vx || player.vy)) speeds.push(Math.hypot(player.vx, player.vy));
+    for (const player of zone.players)
+      if (player !== zone.me && (player.vx || player.vy)) speeds.push(Math.hypot(player.vx, player.vy));
     speeds.sort((one, other) => one - other);
     const usual = speeds.length > 2 ? speeds[Math.floor(speeds.length * 0.9)] : Infinity;
     this.speed = Math.max(1, Math.min(this.max, across, usual));
@@ -116,7 +129,8 @@ export class Pace {
     if (!length) return [0, 0];
     const speed = this.speed * Math.min(1, share);
     let [vx, vy] = [Math.round((x / length) * speed), Math.round((y / length) * speed)];
-    if (Math.hypot(vx, vy) > this.speed) [vx, vy] = [Math.trunc((x / length) * speed), Math.trunc((y / length) * speed)];
+    if (Math.hypot(vx, vy) > this.speed)
+      [vx, vy] = [Math.trunc((x / length) * speed), Math.trunc((y / length) * speed)];
     return [vx, vy];
   }
 }
@@ -161,6 +175,8 @@ export class Walker {
   /** Goes on: the page calls this once a tick. */
   tick(isNew = false) {
     const { zone, goal } = this;
+    // A push of the game does not last while a key is held.
+    if (this.held && zone.me && !zone.isAway) this.ask(this.pace.velocity(...this.direction));
     if (!goal || !zone.me || zone.isAway || (!isNew && performance.now() - this.askedAt < AGAIN_MS)) return;
     // What is asked now happens after the way to the server, in its next tick.
     const ahead = 1 + ((zone.rtt || 0) / 2000) * zone.hz;

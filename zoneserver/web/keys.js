@@ -3,7 +3,14 @@
 import { byId } from "/panels.js";
 
 const WAYS = {
-  ArrowUp: [0, -1], KeyW: [0, -1], ArrowDown: [0, 1], KeyS: [0, 1], ArrowLeft: [-1, 0], KeyA: [-1, 0], ArrowRight: [1, 0], KeyD: [1, 0],
+  ArrowUp: [0, -1],
+  KeyW: [0, -1],
+  ArrowDown: [0, 1],
+  KeyS: [0, 1],
+  ArrowLeft: [-1, 0],
+  KeyA: [-1, 0],
+  ArrowRight: [1, 0],
+  KeyD: [1, 0],
 };
 const PAN_PX = 60;
 
@@ -23,12 +30,14 @@ export function listenToKeys(page, { choose }) {
   /** The next one of those near: players, and things. */
   function next() {
     const { panels, stage } = page;
-    const near = [...panels.near({ type: "player" }, 8), ...panels.near({ type: "thing" }, 8)].sort((one, other) => one.distance - other.distance);
+    const near = [...panels.near({ type: "player" }, 8), ...panels.near({ type: "thing" }, 8)].sort(
+      (one, other) => one.distance - other.distance,
+    );
     const index = near.findIndex(({ slot }) => slot === stage.target);
     if (near.length) choose(near[(index + 1) % near.length].slot);
   }
 
-  /** What each key does, by the character that it types. */
+  /** The effect of each key, by the character that it types. */
   const keys = {
     "/": () => (byId("say").hidden ? null : byId("line").focus()),
     "?": () => byId("help").showModal(),
@@ -36,23 +45,30 @@ export function listenToKeys(page, { choose }) {
     "=": () => page.stage.camera.zoom(1.4),
     "-": () => page.stage.camera.zoom(1 / 1.4),
     0: () => page.stage.camera.zoom(page.stage.camera.fit / page.stage.camera.aim.scale),
-    c: () => { page.stage.camera.isFree = !page.zone?.me; },
+    c: () => {
+      page.stage.camera.isFree = !page.zone?.me;
+    },
     t: next,
     p: () => page.panels.show(),
-    ...Object.fromEntries([1, 2, 3, 4].map((number) => [number, () => {
-      page.panels.open(page.panels.tabs[number - 1]);
-      page.panels.tabs[number - 1].focus();
-    }])),
+    ...Object.fromEntries(
+      [1, 2, 3, 4].map((number) => [
+        number,
+        () => {
+          page.panels.open(page.panels.tabs[number - 1]);
+          page.panels.tabs[number - 1].focus();
+        },
+      ]),
+    ),
   };
 
   function escape() {
     const { activeElement } = document;
     if (byId("help").open) return;
-    if (/^(INPUT|SELECT|TEXTAREA)$/.test(activeElement?.tagName)) activeElement.blur();
-    else if (page.stage.target !== null) choose(null);
+    if (/^(INPUT|SELECT|TEXTAREA)$/.test(activeElement?.tagName)) return void activeElement.blur();
+    if (page.stage.target !== null) choose(null);
     else if (!page.panels.isWide.matches && page.panels.isOpen) page.panels.show(false);
     page.walker?.stop();
-    byId("stage").focus({ preventScroll: true });
+    document.activeElement?.blur();
   }
 
   document.addEventListener("keydown", (event) => {

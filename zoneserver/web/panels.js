@@ -1,4 +1,4 @@
-// The panels beside the picture: who I am and what I can do, who is near, what the zone has, and what happened.
+// The panels beside the picture: the own player and all actions, the players near, the zone, and the log.
 
 import { ActionForm, make } from "/forms.js";
 import { grouped } from "/game.js";
@@ -30,7 +30,7 @@ function table(list, entries) {
   });
 }
 
-/** All that stands in the panels. `page` is the part of play.js that they need: zone, game, stage, choose, act. */
+/** The content of the panels. Of `page`, which play.js makes, they need zone, game, stage, choose and act. */
 export class Panels {
   constructor(page) {
     this.page = page;
@@ -45,7 +45,8 @@ export class Panels {
     this.isWide = matchMedia("(min-width: 900px)");
     this.isWide.addEventListener("change", () => this.show(this.isWide.matches));
     byId("find").addEventListener("input", () => this.people());
-    for (const id of ["log-frames", "log-filter", "log-pause"]) byId(id).addEventListener("input", () => this.log(true));
+    for (const id of ["log-frames", "log-filter", "log-pause"])
+      byId(id).addEventListener("input", () => this.log(true));
     this.show(this.isWide.matches);
   }
 
@@ -78,7 +79,12 @@ export class Panels {
   }
 
   walkTabs(event, tab) {
-    const to = { ArrowRight: 1, ArrowLeft: -1, Home: -this.tabs.indexOf(tab), End: this.tabs.length - 1 - this.tabs.indexOf(tab) }[event.key];
+    const to = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      Home: -this.tabs.indexOf(tab),
+      End: this.tabs.length - 1 - this.tabs.indexOf(tab),
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
@@ -87,14 +93,16 @@ export class Panels {
     next.focus();
   }
 
-  // --- What can be done ---
+  // --- Actions ---
 
   /** Makes the forms of a game. */
   makeForms() {
     const { game } = this.page;
     this.forms.forEach((form) => form.remove());
-    this.forms = game.actions.map((action) => new ActionForm(action, this, (each, values) => this.page.act(each, values)));
-    // Whoever clicks a place sees something happen: what else the action needs begins with any value.
+    this.forms = game.actions.map(
+      (action) => new ActionForm(action, this, (each, values) => this.page.act(each, values)),
+    );
+    // The first click on a place shows a change: the other arguments begin with any value.
     const rest = this.forms.find(({ action }) => action === game.point)?.fields.slice(2) ?? [];
     for (const field of rest) field.pick();
     byId("actions").replaceChildren(...this.forms.map((form) => form.element));
@@ -108,7 +116,12 @@ export class Panels {
     const found = [];
     for (const each of type.type === "player" ? zone.players : zone.things) {
       if (each.slot !== zone.me?.slot && (!type.kind || each.kind === type.kind))
-        found.push({ slot: each.slot, name: each.name, kind: each.kind, distance: (stage.crowd.x[each.slot] - x) ** 2 + (stage.crowd.y[each.slot] - y) ** 2 });
+        found.push({
+          slot: each.slot,
+          name: each.name,
+          kind: each.kind,
+          distance: (stage.crowd.x[each.slot] - x) ** 2 + (stage.crowd.y[each.slot] - y) ** 2,
+        });
     }
     found.sort((one, other) => one.distance - other.distance);
     return found.slice(0, max).map((each) => ({ ...each, distance: Math.sqrt(each.distance) }));
@@ -125,15 +138,20 @@ export class Panels {
     return /^\d+$/.test(text) ? Number(text) : null;
   }
 
-  /** Shows what was chosen in the picture, and what can be done with it. */
+  /** Shows the choice made in the picture, and the actions that take it. */
   choose(choice) {
     byId("target").hidden = !choice;
     if (!choice) return;
     write("target-name", choice.name ?? `${choice.kind} ${choice.slot}`);
     this.forms.forEach((form) => form.fields.forEach((field) => field.choose(choice)));
-    const fits = ({ type, kind }) => (choice.name ? type === "player" : type === "thing" && (!kind || kind === choice.kind));
-    const direct = this.forms.filter(({ action }) => fits(action.parameters[0] ?? {}) && action.parameters.slice(1).every((each) => "default" in each));
-    byId("target-actions").replaceChildren(...direct.map((form) => make("button", { type: "button", click: () => form.submit() }, form.action.name)));
+    const fits = ({ type, kind }) =>
+      choice.name ? type === "player" : type === "thing" && (!kind || kind === choice.kind);
+    const direct = this.forms.filter(
+      ({ action }) => fits(action.parameters[0] ?? {}) && action.parameters.slice(1).every((each) => "default" in each),
+    );
+    byId("target-actions").replaceChildren(
+      ...direct.map((form) => make("button", { type: "button", click: () => form.submit() }, form.action.name)),
+    );
   }
 
   /** The place that was clicked goes into the form of the action that names one, which is sent. */
@@ -144,7 +162,7 @@ export class Panels {
     return form.submit();
   }
 
-  // --- What is shown ---
+  // --- Facts ---
 
   /** Brings everything that is open up to date; the page calls this a few times a second. */
   update() {
@@ -166,8 +184,19 @@ export class Panels {
     const stats = Object.entries(game.schema.stats ?? {});
     const list = byId("my-stats");
     if (list.children.length !== stats.length) {
-      list.replaceChildren(...stats.map(([name, first]) => make("div", {}, make("dt", {}, name), make("dd"),
-        first > 1 ? make("meter", { min: 0, max: first, low: first * 0.35, optimum: first, "aria-label": name }) : null)));
+      list.replaceChildren(
+        ...stats.map(([name, first]) =>
+          make(
+            "div",
+            {},
+            make("dt", {}, name),
+            make("dd"),
+            first > 1
+              ? make("meter", { min: 0, max: first, low: first * 0.35, optimum: first, "aria-label": name })
+              : null,
+          ),
+        ),
+      );
     }
     stats.forEach(([name], index) => {
       const [value, row] = [me.stats[name], list.children[index]];
@@ -182,10 +211,12 @@ export class Panels {
       context.clearRect(0, 0, portrait.width, portrait.height);
       context.drawImage(sprite.canvas, 0, 0, portrait.width, portrait.height);
     }
-    const choice = stage.target === null ? null : zone.player(stage.target) ?? zone.thing(stage.target);
+    const choice = stage.target === null ? null : (zone.player(stage.target) ?? zone.thing(stage.target));
     if (choice) {
       const [cx, cy] = zone.position(choice.slot);
-      const facts = Object.keys(choice.name ? game.schema.stats : game.schema.kinds?.[choice.kind] ?? {}).map((name) => `${name} ${grouped(choice.stats[name])}`);
+      const facts = Object.keys(choice.name ? game.schema.stats : (game.schema.kinds?.[choice.kind] ?? {})).map(
+        (name) => `${name} ${grouped(choice.stats[name])}`,
+      );
       write("target-facts", [`${grouped(Math.round(Math.hypot(cx - x, cy - y)))} away`, ...facts].join(" · "));
     }
   }
@@ -193,12 +224,20 @@ export class Panels {
   people() {
     const { zone, game, choose } = this.page;
     const text = byId("find").value.trim().toLowerCase();
-    const near = this.near({ type: "player" }, text ? Infinity : NEAR_MAX).filter(({ name }) => name.toLowerCase().includes(text)).slice(0, NEAR_MAX);
+    const near = this.near({ type: "player" }, text ? Infinity : NEAR_MAX)
+      .filter(({ name }) => name.toLowerCase().includes(text))
+      .slice(0, NEAR_MAX);
     write("people-title", text ? "Found" : zone.me ? "Near you" : "In the middle of the picture");
     const list = byId("people");
     while (list.children.length > near.length) list.lastChild.remove();
     while (list.children.length < near.length) {
-      const button = make("button", { type: "button", click: () => choose(Number(button.dataset.slot)) }, make("i", { "aria-hidden": "true" }), make("b"), make("span"));
+      const button = make(
+        "button",
+        { type: "button", click: () => choose(Number(button.dataset.slot)) },
+        make("i", { "aria-hidden": "true" }),
+        make("b"),
+        make("span"),
+      );
       list.append(make("li", {}, button));
     }
     near.forEach(({ slot, name, distance }, index) => {
@@ -222,21 +261,28 @@ export class Panels {
     const list = byId("kinds");
     if (list.children.length !== Math.max(1, counts.size) || list.dataset.theme !== stage.sprites.crowd[0]) {
       list.dataset.theme = stage.sprites.crowd[0];
-      list.replaceChildren(...[...counts.keys()].map((kind, index) => {
-        const { canvas } = new Sprites(2).thing(index);
-        canvas.setAttribute("aria-hidden", "true");
-        return make("li", {}, canvas, make("b", {}, kind), make("span"));
-      }));
+      list.replaceChildren(
+        ...[...counts.keys()].map((kind, index) => {
+          const { canvas } = new Sprites(2).thing(index);
+          canvas.setAttribute("aria-hidden", "true");
+          return make("li", {}, canvas, make("b", {}, kind), make("span"));
+        }),
+      );
       if (!counts.size) list.append(make("li", { class: "muted" }, "none"));
     }
-    [...counts.values()].forEach((count, index) => { list.children[index].lastChild.textContent = grouped(count); });
-    table(byId("settings"), Object.entries(game.schema.settings ?? {}).map(([name, each]) => [name, each.default]));
+    [...counts.values()].forEach((count, index) => {
+      list.children[index].lastChild.textContent = grouped(count);
+    });
+    table(
+      byId("settings"),
+      Object.entries(game.schema.settings ?? {}).map(([name, each]) => [name, each.default]),
+    );
     table(byId("facts"), this.page.facts());
   }
 
   // --- The log ---
 
-  /** Keeps a line of the log: `tag` is its kind, `text` what happened, `details` what a frame has in it. */
+  /** Keeps a line of the log: `tag` is its kind, `text` the event, `details` the content of a frame. */
   note(tag, text, { details = null, isFrame = false, mood = "" } = {}) {
     if (byId("log-pause").checked) return;
     this.lines.push({ tick: this.page.zone?.tick ?? 0, tag, text, details, isFrame, mood });
@@ -249,13 +295,38 @@ export class Panels {
   }
 
   log(isForced = false) {
-    if (!this.isLogStale && !isForced) return;
+    // A pause keeps what is opened open.
+    if (!isForced && (!this.isLogStale || byId("log-pause").checked)) return;
     this.isLogStale = false;
     const wanted = byId("log-filter").value.toLowerCase();
     const frames = byId("log-frames").checked;
-    const lines = this.lines.filter(({ tag, text, isFrame }) => (frames || !isFrame) && `${tag} ${text}`.toLowerCase().includes(wanted));
-    byId("log").replaceChildren(...lines.slice(-80).reverse().map(({ tick, tag, text, details, mood }) =>
-      make("li", { class: mood }, make("small", {}, grouped(tick)), make("b", {}, tag),
-        details ? make("details", { toggle: () => { byId("log-pause").checked = true; } }, make("summary", {}, text), make("pre", {}, details)) : make("span", {}, text))));
+    const lines = this.lines.filter(
+      ({ tag, text, isFrame }) => (frames || !isFrame) && `${tag} ${text}`.toLowerCase().includes(wanted),
+    );
+    byId("log").replaceChildren(
+      ...lines
+        .slice(-80)
+        .reverse()
+        .map(({ tick, tag, text, details, mood }) =>
+          make(
+            "li",
+            { class: mood },
+            make("small", {}, grouped(tick)),
+            make("b", {}, tag),
+            details
+              ? make(
+                  "details",
+                  {
+                    toggle: () => {
+                      byId("log-pause").checked = true;
+                    },
+                  },
+                  make("summary", {}, text),
+                  make("pre", {}, details),
+                )
+              : make("span", {}, text),
+          ),
+        ),
+    );
   }
 }

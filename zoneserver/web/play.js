@@ -11,7 +11,7 @@ import { Talk, announce, toast } from "/talk.js";
 import { ended } from "/words.js";
 
 const NAME_KEY = "zone.name";
-/** What the browser remembers of this tab and of this person: nothing where that is forbidden. */
+/** The memory of the browser for this tab and for this person; null where it is forbidden. */
 const [ofTab, ofPerson] = ["sessionStorage", "localStorage"].map((kind) => {
   try {
     return window[kind];
@@ -21,8 +21,19 @@ const [ofTab, ofPerson] = ["sessionStorage", "localStorage"].map((kind) => {
 });
 const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
 
-/** What the other modules need of the page. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
-const page = { zone: null, game: null, stage: null, panels: null, walker: null, bots: null, act, choose, layOut, walkTo };
+/** The part of the page that the other modules need. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
+const page = {
+  zone: null,
+  game: null,
+  stage: null,
+  panels: null,
+  walker: null,
+  bots: null,
+  act,
+  choose,
+  layOut,
+  walkTo,
+};
 globalThis.page = page;
 
 const { body } = document;
@@ -43,10 +54,11 @@ const figures = new Figures(page);
 /** Shows one of the states connecting, playing, away and closed. */
 function show(state) {
   body.dataset.state = state;
-  if (state !== "playing") write("step-text", { connecting: "connecting", away: "coming back …", closed: "not connected" }[state]);
+  if (state !== "playing")
+    write("step-text", { connecting: "connecting", away: "coming back …", closed: "not connected" }[state]);
 }
 
-/** Opens a connection. A preview is what a visitor sees behind the dialog, before they have a name. */
+/** Opens a connection. A preview is the picture behind the dialog, before the visitor has a name. */
 async function enter({ name = "", ticket = "", watch = false, isPreview = false }) {
   const attempt = ++attempts;
   if (!isPreview) show("connecting");
@@ -72,7 +84,11 @@ async function enter({ name = "", ticket = "", watch = false, isPreview = false 
     ofPerson?.setItem(NAME_KEY, name);
     ofTab?.setItem(NAME_KEY, name);
   }
-  announce(watch ? `You are watching ${page.game.name}.` : `You are in ${page.game.name} as ${name}. Press question mark for help.`);
+  announce(
+    watch
+      ? `You are watching ${page.game.name}.`
+      : `You are in ${page.game.name} as ${name}. Press question mark for help.`,
+  );
 }
 
 /** Makes a connection the one that the page shows. */
@@ -104,12 +120,17 @@ function adopt(zone, { isPreview }) {
 }
 
 function listen(zone, isPreview) {
-  const on = (event, callback) => zone.on(event, (...values) => {
-    if (zone === page.zone) callback(...values);
-  });
+  const on = (event, callback) =>
+    zone.on(event, (...values) => {
+      if (zone === page.zone) callback(...values);
+    });
   on("tick", ticked);
-  on("join", () => { isCounted = false; });
-  on("leave", () => { isCounted = false; });
+  on("join", () => {
+    isCounted = false;
+  });
+  on("leave", () => {
+    isCounted = false;
+  });
   on("*", (kind, player, ...values) => talk.happened(kind, player, values));
   on("told", (kind, values) => talk.told(kind, values));
   on("refused", (refusal) => talk.refused(refusal));
@@ -117,21 +138,27 @@ function listen(zone, isPreview) {
   on("diverged", ({ tick }) => {
     body.dataset.hash = "wrong";
     wrongAt = zone.hashesChecked;
-    page.panels.note("out of step", `this copy of the zone is wrong in tick ${tick}: it is fetched anew`, { mood: "bad" });
+    page.panels.note("out of step", `this copy of the zone is wrong in tick ${tick}: it is fetched anew`, {
+      mood: "bad",
+    });
   });
   if (isPreview) return;
   let slot = zone.me?.slot;
   on("drop", () => {
     show("away");
     page.walker?.stop();
-    announce("The connection is cut. You are coming back.");
+    toast("The connection is cut. You are coming back …");
     page.panels.note("drop", "the connection is cut", { mood: "bad" });
   });
   on("back", ({ resumed, missed = 0 } = {}) => {
     show("playing");
     isCounted = false;
     page.stage.crowd.isStale = true;
-    const place = !zone.me ? "You see the zone again" : resumed && zone.me.slot === slot ? "You are back in the same place" : "You have joined anew";
+    const place = !zone.me
+      ? "You see the zone again"
+      : resumed && zone.me.slot === slot
+        ? "You are back in the same place"
+        : "You have joined anew";
     slot = zone.me?.slot;
     toast(`${place}${missed ? `; ${grouped(missed)} ticks made up for` : ""}.`, "good");
     page.panels.note("back", `${place.toLowerCase()}, ${missed} ticks missed`, { mood: "good" });
@@ -144,7 +171,11 @@ function refused(error, { name, isPreview }) {
   ofTab?.removeItem(NAME_KEY);
   if (error.code === "BAD_TICKET") byId("ticket-field").hidden = false;
   if (isPreview) {
-    openDoor({ text: error.code === "BAD_TICKET" ? "Join to see who is here." : ended(error) });
+    // Where watchers find no room, a player may.
+    openDoor({
+      text: error.code === "BAD_TICKET" ? "Join to see who is here." : invitation(),
+      error: error.code === "CONNECTION_LOST" ? ended(error) : "",
+    });
     return;
   }
   show("closed");
@@ -162,9 +193,13 @@ function closed(reason) {
   openDoor({ title: isOwn ? "Join" : "You are out", error: isOwn ? "" : ended(reason), name: page.zone?.name });
 }
 
-/** What a newcomer has to know. */
+/** The first words to a newcomer. */
 function invitation() {
-  const ways = [page.game?.walk && "click the ground to walk", page.game?.point && "click a place", page.game?.talk && "type to talk"].filter(Boolean);
+  const ways = [
+    page.game?.walk && "click the ground to walk",
+    page.game?.point && "click a place",
+    page.game?.talk && "type to talk",
+  ].filter(Boolean);
   return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
 }
 
@@ -173,7 +208,7 @@ function openDoor({ title = "Join", text = invitation(), error = "", name = "" }
   byId("say").hidden = byId("watching").hidden = true;
   byId("door").hidden = false;
   write("door-title", title === "Join" && page.game ? `Join ${page.game.name}` : title);
-  write("door-text", text);
+  write("door-text", error ? "" : text);
   write("door-error", error);
   const field = byId("name");
   field.value = name || field.value || ofPerson?.getItem(NAME_KEY) || "";
@@ -203,7 +238,9 @@ byId("more").addEventListener("click", async () => {
   if (bots.isFull) bots.close();
   else {
     button.disabled = true;
-    await bots.more(10, page.zone.name, page.game).catch((error) => toast(`No more of you got in. ${ended(error)}`, "bad"));
+    await bots
+      .more(10, page.zone.name, page.game)
+      .catch((error) => toast(`No more of you got in. ${ended(error)}`, "bad"));
     button.disabled = false;
     announce(`${bots.all.size} more of you are here.`);
   }
@@ -219,7 +256,9 @@ function showMore() {
 /** Sends an action; resolves with the text of a private answer. */
 async function act(action, values) {
   const answer = await page.zone.done(page.zone.act(action.name, ...values));
-  return answer === undefined ? "" : JSON.stringify(answer, (_, value) => (typeof value === "bigint" ? String(value) : value));
+  return answer === undefined
+    ? ""
+    : JSON.stringify(answer, (_, value) => (typeof value === "bigint" ? String(value) : value));
 }
 
 function tapped(x, y) {
@@ -249,10 +288,10 @@ function stopped(why) {
 function choose(slot) {
   page.stage.target = slot;
   const { zone } = page;
-  page.panels.choose(slot === null ? null : zone.player(slot) ?? zone.thing(slot));
+  page.panels.choose(slot === null ? null : (zone.player(slot) ?? zone.thing(slot)));
 }
 
-// --- What is shown ---
+// --- Each tick, and the layout ---
 
 function ticked(update) {
   const { zone, stage, game } = page;
@@ -284,7 +323,10 @@ function layOut() {
   const edge = (id) => byId(id).getBoundingClientRect();
   const form = [byId("say"), byId("watching")].find((each) => !each.hidden);
   const isHidden = body.dataset.role === "";
-  const low = Math.min(form ? form.getBoundingClientRect().top : innerHeight, isWide || isHidden ? innerHeight : edge("panel").top);
+  const low = Math.min(
+    form ? form.getBoundingClientRect().top : innerHeight,
+    isWide || isHidden ? innerHeight : edge("panel").top,
+  );
   const hasPanel = isWide && page.panels.isOpen && !isHidden;
   page.stage.resize({
     top: edge(isWide || isHidden ? "top" : "map").bottom,
@@ -295,7 +337,9 @@ function layOut() {
 }
 
 listenToKeys(page, { talk, choose });
-byId("follow").addEventListener("click", () => { page.stage.camera.isFree = false; });
+byId("follow").addEventListener("click", () => {
+  page.stage.camera.isFree = false;
+});
 byId("help-open").addEventListener("click", () => byId("help").showModal());
 byId("help-close").addEventListener("click", () => byId("help").close());
 addEventListener("resize", layOut);
@@ -306,13 +350,15 @@ async function begin() {
   const answer = await fetch("/game.json").catch(() => null);
   const schema = answer?.ok ? await answer.json().catch(() => ({})) : {};
   page.game = new Game(schema);
-  const [name, first] = Object.entries(page.game.schema.stats ?? {}).find(([stat, value]) => value > 1 && BARS.test(stat)) ?? [];
+  const [name, first] =
+    Object.entries(page.game.schema.stats ?? {}).find(([stat, value]) => value > 1 && BARS.test(stat)) ?? [];
   page.game.bar = name ? { name, first } : null;
   write("game", page.game.name || "zone");
   document.title = page.game.name || "Zone";
   page.panels.makeForms();
-  const wanted = asked.get("name") ?? ofTab?.getItem(NAME_KEY);
-  if (page.game.isReplay || asked.has("watch")) await enter({ watch: true });
+  const before = ofTab?.getItem(NAME_KEY);
+  const wanted = asked.get("name") ?? before;
+  if (page.game.isReplay || (asked.has("watch") && !before)) await enter({ watch: true });
   else if (wanted) await enter({ name: wanted });
   else {
     openDoor();

@@ -17,8 +17,21 @@ export class Sprites {
     this.density = density;
     this.font = style.getPropertyValue("--sans").trim() || "sans-serif";
     this.theme = Object.fromEntries(
-      ["ground", "beyond", "tile", "edge", "surface", "ink", "muted", "accent", "on-accent", "shade", "good", "bad"]
-        .map((name) => [name, colour(name)]));
+      [
+        "ground",
+        "beyond",
+        "tile",
+        "edge",
+        "surface",
+        "ink",
+        "muted",
+        "accent",
+        "on-accent",
+        "shade",
+        "good",
+        "bad",
+      ].map((name) => [name, colour(name)]),
+    );
     this.crowd = Array.from({ length: COLOURS }, (_, index) => colour(`crowd-${index}`));
     this.kinds = Array.from({ length: 6 }, (_, index) => colour(`kind-${index}`));
     this.pixels = Array.from({ length: 16 }, (_, index) => colour(`pixel-${index}`));
@@ -53,7 +66,14 @@ export class Sprites {
       context.beginPath();
       context.moveTo(x - unit * 0.82, foot - 0.5);
       context.bezierCurveTo(x - unit * 0.7, foot - unit, x - unit * 0.55, foot - unit * 1.5, x, foot - unit * 1.55);
-      context.bezierCurveTo(x + unit * 0.55, foot - unit * 1.5, x + unit * 0.7, foot - unit, x + unit * 0.82, foot - 0.5);
+      context.bezierCurveTo(
+        x + unit * 0.55,
+        foot - unit * 1.5,
+        x + unit * 0.7,
+        foot - unit,
+        x + unit * 0.82,
+        foot - 0.5,
+      );
       context.quadraticCurveTo(x, foot + unit * 0.45, x - unit * 0.82, foot - 0.5);
       context.stroke();
       context.fill();
@@ -72,23 +92,26 @@ export class Sprites {
   thing(kind) {
     if (!this.things.has(kind)) {
       const size = SIZES.thing;
-      this.things.set(kind, this.canvas(size, size, (context) => {
-        context.translate(size / 2, size / 2);
-        context.lineJoin = "round";
-        shape(context, kind % 6, size * 0.34);
-        context.strokeStyle = this.theme.ground;
-        context.lineWidth = 5;
-        context.stroke();
-        context.fillStyle = this.kinds[kind % 6];
-        context.fill();
-        context.strokeStyle = this.theme.ink;
-        context.lineWidth = 1.25;
-        context.stroke();
-        context.globalAlpha = 0.5;
-        shape(context, kind % 6, size * 0.13);
-        context.fillStyle = this.theme.ground;
-        context.fill();
-      }));
+      this.things.set(
+        kind,
+        this.canvas(size, size, (context) => {
+          context.translate(size / 2, size / 2);
+          context.lineJoin = "round";
+          shape(context, kind % 6, size * 0.34);
+          context.strokeStyle = this.theme.ground;
+          context.lineWidth = 5;
+          context.stroke();
+          context.fillStyle = this.kinds[kind % 6];
+          context.fill();
+          context.strokeStyle = this.theme.ink;
+          context.lineWidth = 1.25;
+          context.stroke();
+          context.globalAlpha = 0.5;
+          shape(context, kind % 6, size * 0.13);
+          context.fillStyle = this.theme.ground;
+          context.fill();
+        }),
+      );
     }
     return this.things.get(kind);
   }
@@ -97,8 +120,9 @@ export class Sprites {
   keep(key, make) {
     let found = this.kept.get(key);
     if (!found) {
-      if (this.kept.size >= KEPT_MAX) for (const old of [...this.kept.keys()].slice(0, KEPT_MAX / 3)) this.kept.delete(old);
-      this.kept.set(key, found = make());
+      if (this.kept.size >= KEPT_MAX)
+        for (const old of [...this.kept.keys()].slice(0, KEPT_MAX / 3)) this.kept.delete(old);
+      this.kept.set(key, (found = make()));
     }
     return found;
   }

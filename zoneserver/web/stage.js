@@ -1,7 +1,8 @@
-// The picture: the ground, everybody on it, who they are, what they say and do, and the map of the whole zone.
+// The picture: the ground, everybody on it with their names, lines and deeds, and the map of the whole zone.
 
 import { Camera, listenToGestures } from "/camera.js";
 import { Crowd } from "/crowd.js";
+import { Overview } from "/overview.js";
 import { Sprites, colourOf } from "/sprites.js";
 
 const BUBBLES_MAX = 14;
@@ -9,16 +10,20 @@ const BUBBLE_MS = 4500;
 const DEEDS_MAX = 60;
 const DEED_MS = 450;
 const DEED_PX = 420;
-const MAP_EVERY_MS = 120;
 
 const less = matchMedia("(prefers-reduced-motion: reduce)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export class Stage {
   constructor(canvas, map, { onTap }) {
-    Object.assign(this, { canvas, map, context: canvas.getContext("2d"), camera: new Camera() });
+    Object.assign(this, {
+      canvas,
+      context: canvas.getContext("2d", { alpha: false }),
+      camera: new Camera(),
+      crowd: new Crowd(),
+    });
+    this.overview = new Overview(map, this);
     this.zone = this.game = null;
-    this.crowd = new Crowd();
     this.bubbles = new Map();
     this.deeds = [];
     this.goal = null;
@@ -29,13 +34,8 @@ export class Stage {
     this.ms = 0;
     this.fps = 0;
     this.count = 0;
-    this.countedAt = this.drawnAt = this.mapAt = performance.now();
+    this.countedAt = this.drawnAt = performance.now();
     listenToGestures(canvas, this.camera, (x, y, event) => this.zone && onTap(...this.camera.toZone(x, y), event));
-    map.addEventListener("pointerdown", (event) => {
-      if (!this.zone) return;
-      this.camera.isFree = true;
-      this.camera.look((event.offsetX / map.clientWidth) * this.zone.width, (event.offsetY / map.clientHeight) * this.zone.height);
-    });
     new ResizeObserver(() => this.resize()).observe(canvas);
     dark.addEventListener("change", () => this.resize());
     this.resize();
@@ -51,10 +51,13 @@ export class Stage {
     const wasEmpty = this.camera.zone.width === 1;
     const players = [...zone.players];
     const middle = (axis) => players.reduce((sum, player) => sum + player[axis], 0) / players.length;
-    const place = zone.me ? zone.position(zone.me.slot) : players.length ? [middle("x"), middle("y")] : [zone.width / 2, zone.height / 2];
+    const place = zone.me
+      ? zone.position(zone.me.slot)
+      : players.length
+        ? [middle("x"), middle("y")]
+        : [zone.width / 2, zone.height / 2];
     this.camera.show(zone, players.length, place, !isPlayer);
     if (wasEmpty || less.matches) this.camera.jump();
-    this.map.style.aspectRatio = `${zone.width || 1} / ${zone.height || 1}`;
   }
 
   resize(covers = this.covers) {
@@ -81,7 +84,8 @@ export class Stage {
 
   /** A player does something, perhaps to another one. */
   deed(slot, target) {
-    if (!less.matches && this.deeds.length < DEEDS_MAX && this.isSeen(slot)) this.deeds.push({ slot, target, from: performance.now() });
+    if (!less.matches && this.deeds.length < DEEDS_MAX && this.isSeen(slot))
+      this.deeds.push({ slot, target, from: performance.now() });
   }
 
   isSeen(slot) {
@@ -127,11 +131,16 @@ export class Stage {
     this.drawNear(now);
     this.drawNames();
     this.drawBubbles(now);
-    if (now - this.mapAt > MAP_EVERY_MS) this.drawMap(now);
+    this.overview.draw(now);
   }
 
   drawGround() {
-    const { context, camera, zone, sprites: { theme, pixels } } = this;
+    const {
+      context,
+      camera,
+      zone,
+      sprites: { theme, pixels },
+    } = this;
     context.fillStyle = theme.beyond;
     context.fillRect(0, 0, camera.width, camera.height);
     const [left, top] = camera.toScreen(0, 0);
@@ -162,14 +171,24 @@ export class Stage {
     this.picture?.forEach((row, y) => {
       for (let x = 0; x < row.length; x++) {
         context.fillStyle = pixels[parseInt(row[x], 16)];
-        context.fillRect(left + (x - 0.5) * camera.scale, top + (y - 0.5) * camera.scale, camera.scale + 0.5, camera.scale + 0.5);
+        context.fillRect(
+          left + (x - 0.5) * camera.scale,
+          top + (y - 0.5) * camera.scale,
+          camera.scale + 0.5,
+          camera.scale + 0.5,
+        );
       }
     });
   }
 
   /** Everybody who gets no figure: one small square, all of one colour together. */
   drawCrowd() {
-    const { context, camera, sprites, crowd: { x, y, large, people, things } } = this;
+    const {
+      context,
+      camera,
+      sprites,
+      crowd: { x, y, large, people, things },
+    } = this;
     const { present } = this.zone.columns;
     const [kx, ky] = [camera.middleX - camera.x * camera.scale, camera.middleY - camera.y * camera.scale];
     const size = Math.round(Math.max(2.5, Math.min(5, 3 + camera.scale * 4)));
@@ -209,7 +228,12 @@ export class Stage {
 
   /** The place to which the own player walks, and the circle around them. */
   drawGoal(now) {
-    const { context, camera, zone, sprites: { theme } } = this;
+    const {
+      context,
+      camera,
+      zone,
+      sprites: { theme },
+    } = this;
     const circle = (slot, size, colour, width, dash = []) => {
       const [x, y] = this.place(slot);
       context.setLineDash(dash);
@@ -248,7 +272,9 @@ export class Stage {
     const { context, camera, sprites, zone } = this;
     const { present, vx, vy } = zone.columns;
     const { near, y: height } = this.crowd;
-    const figures = near.filter(({ slot }) => present[slot]).sort((one, other) => height[one.slot] - height[other.slot]);
+    const figures = near
+      .filter(({ slot }) => present[slot])
+      .sort((one, other) => height[one.slot] - height[other.slot]);
     for (const { slot, colour, kind, share } of figures) {
       const sprite = kind < 0 ? sprites.people[colour] : sprites.thing(kind);
       const [x, y] = this.place(slot);
@@ -261,7 +287,10 @@ export class Stage {
   }
 
   drawBar(part, x, y) {
-    const { context, sprites: { theme } } = this;
+    const {
+      context,
+      sprites: { theme },
+    } = this;
     const share = Math.max(0, part);
     context.fillStyle = theme.edge;
     context.fillRect(x - 12, y, 24, 4);
@@ -276,7 +305,13 @@ export class Stage {
       const isMine = slot === zone.me?.slot;
       const label = sprites.label(name, isMine);
       const [x, y] = this.place(slot);
-      context.drawImage(label.canvas, Math.round(x - label.width / 2), Math.round(y + (isMine ? 13 : 4)), label.width, label.height);
+      context.drawImage(
+        label.canvas,
+        Math.round(x - label.width / 2),
+        Math.round(y + (isMine ? 13 : 4)),
+        label.width,
+        label.height,
+      );
     }
   }
 
@@ -297,8 +332,15 @@ export class Stage {
         const [x, y] = this.place(slot);
         const left = Math.max(6, Math.min(camera.width - bubble.width - 6, x - bubble.width / 2));
         const top = y - 34 - bubble.height;
-        const isHidden = slot !== zone.me?.slot && drawn.some((other) => left < other.left + other.width && other.left < left + bubble.width &&
-          top < other.top + other.height && other.top < top + bubble.height);
+        const isHidden =
+          slot !== zone.me?.slot &&
+          drawn.some(
+            (other) =>
+              left < other.left + other.width &&
+              other.left < left + bubble.width &&
+              top < other.top + other.height &&
+              other.top < top + bubble.height,
+          );
         if (isHidden) continue;
         drawn.push({ left, top, ...bubble });
         context.globalAlpha = Math.min(1, (until - now) / 300);
@@ -306,35 +348,5 @@ export class Stage {
       }
     }
     context.globalAlpha = 1;
-  }
-
-  /** The map of the whole zone: everybody, the part in view, and the own player. */
-  drawMap(now) {
-    this.mapAt = now;
-    const { map, zone, camera, sprites, density, crowd } = this;
-    const [width, height] = [Math.round(map.clientWidth * density), Math.round(map.clientHeight * density)];
-    if (!width || !height) return;
-    if (map.width !== width || map.height !== height) Object.assign(map, { width, height });
-    const context = map.getContext("2d");
-    const [kx, ky] = [width / (zone.width || 1), height / (zone.height || 1)];
-    context.clearRect(0, 0, width, height);
-    const paint = (slots, colour, side) => {
-      context.fillStyle = colour;
-      for (const slot of slots) context.fillRect(crowd.x[slot] * kx - side / 2, crowd.y[slot] * ky - side / 2, side, side);
-    };
-    crowd.people.forEach((slots, colour) => paint(slots, sprites.crowd[colour], 1.6 * density));
-    crowd.things.forEach((slots, kind) => paint(slots, sprites.kinds[kind % 6], 2.6 * density));
-    context.strokeStyle = sprites.theme.ink;
-    context.lineWidth = density;
-    const [left, top] = camera.toZone(0, 0).map((value) => Math.max(0, value));
-    const [right, bottom] = camera.toZone(camera.width, camera.height);
-    context.strokeRect(left * kx, top * ky, (Math.min(zone.width, right) - left) * kx, (Math.min(zone.height, bottom) - top) * ky);
-    if (!zone.me || this.picture) return;
-    context.fillStyle = sprites.theme.accent;
-    context.beginPath();
-    context.arc(crowd.x[zone.me.slot] * kx, crowd.y[zone.me.slot] * ky, 4 * density, 0, 7);
-    context.fill();
-    context.lineWidth = 1.5 * density;
-    context.stroke();
   }
 }

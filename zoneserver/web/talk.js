@@ -1,4 +1,4 @@
-// What is said and done: bubbles, the feed beside the picture, the log, and what a screen reader is told.
+// Lines and deeds of players: bubbles, the feed beside the picture, the log, and the words for a screen reader.
 
 import { make } from "/forms.js";
 import { grouped, hashed } from "/game.js";
@@ -24,6 +24,14 @@ export function toast(text, mood = "") {
   announce(text);
 }
 
+/** A value of a frame, as JSON can show it: of a column its first values. */
+function plain(_name, value) {
+  if (typeof value === "bigint") return String(value);
+  return ArrayBuffer.isView(value)
+    ? [...value.subarray(0, 64), ...(value.length > 64 ? [`… ${value.length} in all`] : [])]
+    : value;
+}
+
 export class Talk {
   constructor(page) {
     this.page = page;
@@ -38,8 +46,10 @@ export class Talk {
     event.preventDefault();
     const input = byId("line");
     const text = input.value.trim();
-    if (!text) return void byId("stage").focus({ preventScroll: true });
     input.value = "";
+    // The keys walk again, where there is a way to walk.
+    if (!text || this.page.walker) input.blur();
+    if (!text) return;
     try {
       await this.page.act(this.page.game.talk, [text]);
     } catch (refusal) {
@@ -77,12 +87,11 @@ export class Talk {
   frame(frame) {
     if (!this.page.panels.wantsFrames) return;
     const { op, bytes, message } = frame;
-    const details = JSON.stringify(message, (_, value) => {
-      if (typeof value === "bigint") return String(value);
-      if (ArrayBuffer.isView(value)) return `${value.length} bytes: ${[...value.subarray(0, 24)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`;
-      return value;
-    }, 1);
-    this.page.panels.note(op, `${grouped(bytes)} bytes`, { isFrame: true, details });
+    const details = Object.entries(message)
+      .map(([name, value]) => `${name}: ${JSON.stringify(value, plain)}`)
+      .join("\n");
+    const what = op === "TICK" ? ` · ${message.acted.slots.length} acted, ${message.events.length} events` : "";
+    this.page.panels.note(op, `${grouped(bytes)} bytes${what}`, { isFrame: true, details });
   }
 
   /** Shows a few of the newest lines: own ones, then those of players nearest to the middle of the picture. */
@@ -90,13 +99,21 @@ export class Talk {
     if (!this.waiting.length) return;
     const { stage } = this.page;
     const { camera } = stage;
-    const rank = ({ slot, isMine, isTold }) => (isMine || isTold ? -1 : (stage.crowd.x[slot] - camera.x) ** 2 + (stage.crowd.y[slot] - camera.y) ** 2);
+    const rank = ({ slot, isMine, isTold }) =>
+      isMine || isTold ? -1 : (stage.crowd.x[slot] - camera.x) ** 2 + (stage.crowd.y[slot] - camera.y) ** 2;
     const lines = this.waiting.sort((one, other) => rank(one) - rank(other));
     this.waiting = [];
     const shown = lines.filter((line, index) => index < FEED_AT_ONCE || line.isMine || line.isTold);
     const list = byId("feed");
     for (const { name, text, isMine, isTold } of shown.reverse())
-      list.append(make("li", { class: isMine ? "mine" : isTold ? "told" : null }, make("b", { class: isTold ? null : `c${hashed(name) % 8}` }, name), ` ${text}`));
+      list.append(
+        make(
+          "li",
+          { class: isMine ? "mine" : isTold ? "told" : null },
+          make("b", { class: isTold ? null : `c${hashed(name) % 8}` }, name),
+          ` ${text}`,
+        ),
+      );
     while (list.children.length > FEED_MAX) list.firstChild.remove();
     const now = performance.now();
     const spoken = shown.find(({ isTold }) => isTold) ?? shown.find(({ isMine }) => !isMine);

@@ -1,4 +1,4 @@
-// What the page says about a session that has ended, and about one that was refused.
+// Plain words for the end of a session, and for a session that was refused.
 
 const CODES = {
   CLIENT_LEFT: "You have left.",
@@ -13,7 +13,8 @@ const CODES = {
   NAME_TAKEN: "Another player has this name. Choose another one.",
   REPLACED: "You have joined again elsewhere, in another tab or browser, and play there now.",
   RESUME_FAILED: "You were away too long to get your place back. Join again.",
-  BAD_TICKET: "This server asks for a ticket, and did not take this one. A ticket is good once, for one name, and not for long.",
+  BAD_TICKET:
+    "This server asks for a ticket, and did not take this one. A ticket is good once, for one name, and not for long.",
   STORE_FAILED: "The server could not read what it has saved of you. Try again soon.",
   TOO_MANY_CONNECTIONS: "There are too many connections from your address. Close some tabs, or wait a few seconds.",
   BANNED: "A player from your address was kicked, so nobody from it gets in for about a minute.",

@@ -113,6 +113,7 @@ static class Driver
     {
         var options = new ZoneOptions();
         string certificate = null;
+        double patience = 10;
         for (int i = 3; i < parts.Length; i++)
         {
             string value = parts[i].Substring(parts[i].IndexOf('=') + 1);
@@ -126,11 +127,13 @@ static class Driver
                 case "whole": options.Whole = value == "1"; break;
                 case "deflate": options.Deflate = value == "1"; break;
                 case "timeout": options.TimeoutSeconds = double.Parse(value, CultureInfo.InvariantCulture); break;
+                case "patience": patience = double.Parse(value, CultureInfo.InvariantCulture); break;
                 case "certificate": certificate = value; break;
             }
         }
         if (certificate != null) options.CheckCertificate = (sender, found, chain, errors) => found.GetCertHashString() == certificate;
         ZoneClient client = Clients[name] = ZoneClient.Connect(parts[2], options);
+        client.PatienceSeconds = patience;
         client.Joined += () => Say(name, "joined", client.Slot, client.Game, client.Hz, client.Me == null ? "" : client.Me.Name);
         client.Entered += entity => Say(name, "entered", entity.Slot, entity.Kind, entity.Name);
         client.Left += entity => Say(name, "left", entity.Slot, entity.Kind, entity.Name, entity.IsHere);
@@ -240,6 +243,12 @@ sealed class Checks
                 return Text(x) + "\t" + Text(y);
             case "?sent":
                 for (int i = 1; i < parts.Length; i++) _outcomes.Sent(long.Parse(parts[i]), new byte[0]);
+                return Known();
+            case "?resumed":
+                _outcomes.Resumed(long.Parse(parts[1]), long.Parse(parts[2]));
+                return Known();
+            case "?tick":
+                _outcomes.GiveUp(long.Parse(parts[1]));
                 return Known();
             case "?outcomes":
                 Settle(_decoder.Read(Bytes(parts[1]), true));

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import itertools
 import json
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from helpers.csharp import CSharpClient, Driver
 from helpers.gateway_fixture import OpenGateway
-from helpers.relay import Relay
+from helpers.relay import Cut, Relay
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
@@ -65,9 +66,9 @@ def rules_of(server: ZoneServer) -> Counting:
 def open_place(cleanup: contextlib.AsyncExitStack, open_server: OpenServer) -> Callable[..., Awaitable[Any]]:
     """Opens a server behind a relay that cuts connections."""
 
-    async def open_place(**settings: Any) -> tuple[ZoneServer, Relay]:
+    async def open_place(cuts: list[Cut] | None = None, **settings: Any) -> tuple[ZoneServer, Relay]:
         server = await open_server(Counting, **{"hz": 100} | settings)
-        return server, await Relay(server.port).open(cleanup)
+        return server, await Relay(server.port, cuts).open(cleanup)
 
     return open_place
 
@@ -82,13 +83,7 @@ async def test_it_comes_back_to_its_slot_with_nothing_lost_and_nothing_twice(
     server, relay = await open_place()
     ann = driver.join(f"127.0.0.1:{relay.port}", name="ann", whole=1)
     (slot, *_) = await ann.until("joined")
-    cuts = [
-        relay.reset,
-        lambda: ann.do("drop"),
-        lambda: relay.half_close(client=True),
-        relay.reset,
-        lambda: ann.do("drop"),
-    ]
+    cuts = [relay.reset, lambda: ann.do("drop")] * 2
     numbers = itertools.count()
     for done, cut in enumerate(cuts, 1):
         for _ in range(3):
@@ -123,6 +118,43 @@ async def test_it_comes_back_to_its_slot_with_nothing_lost_and_nothing_twice(
     ann.do("close")
     await ann.until("closed", lambda line: line[0] == "CLIENT_LEFT")
     await until(lambda: rules_of(server).calls[-1] == "leave")
+
+
+async def test_nothing_is_lost_wherever_the_stream_is_cut(
+    driver: Driver, open_place: Callable[..., Awaitable[Any]]
+) -> None:
+    chance = random.Random(3)
+    # The ends of these connections lie within messages, and between the private messages of a tick and its frame. The
+    # first one lasts until the player is in.
+    cuts = [Cut(False, 1500)]
+    for _ in range(3):
+        cuts += [Cut(True, chance.randint(30, 300)), *(Cut(False, chance.randint(150, 1500)) for _ in range(2))]
+    server, relay = await open_place(cuts)
+    ann = driver.join(f"127.0.0.1:{relay.port}", name="ann", whole=1)
+    await until(lambda: ann.told("joined"))
+    number = 0
+    while relay.cuts or json.loads(ann.ask("facts"))["phase"] != "Playing":
+        if len(ann.told("done")) > number - 12:
+            ann.act("count", number)
+            ann.act("add", number + 1)
+            number += 2
+        await asyncio.sleep(0.004)
+    await until(lambda: len(ann.told("done")) == number)
+    assert rules_of(server).done == list(range(number))
+    assert [line[1] for line in ann.told("done")].count("Answered") == number // 2
+    assert [int(json.loads(line[1])[0]) for line in ann.told("answered")] == list(range(2, number + 1, 2))
+    assert len(ann.told("back")) >= 5
+    # What the game tells the player alone comes with the events of its tick.
+    told, heard = [], []
+    for kind, *line in ann.told("told", "heard", "ticked"):
+        if kind == "told":
+            told += json.loads(line[2])
+        elif kind == "heard" and line[0] == "count":
+            heard += json.loads(line[2])
+        elif kind == "ticked":
+            assert told == heard
+    assert told == list(range(0, number, 2))
+    ann.do("dispose")
 
 
 async def test_what_is_done_while_it_is_away_is_bounded_and_a_lost_player_joins_anew(
@@ -187,7 +219,8 @@ async def test_a_wrong_state_is_told_and_replaced(
     ticking = asyncio.create_task(tick_forever())
     cleanup.push_async_callback(asyncio.gather, ticking, return_exceptions=True)
     cleanup.callback(ticking.cancel)
-    ann = driver.join(f"127.0.0.1:{fixture.port}", name="ann")
+    # With `whole` a client gets frames on top of what it has, unless it asks for the state.
+    ann = driver.join(f"127.0.0.1:{fixture.port}", name="ann", whole=1)
     (slot, *_) = await ann.until("joined")
     is_wrong = True
     await ann.until("diverged")
@@ -203,6 +236,18 @@ async def test_a_wrong_state_is_told_and_replaced(
     is_wrong = True
     code, retry, text = await ann.until("closed")
     assert (code, retry, "state hash" in text) == ("PROTOCOL_ERROR", "False", True)
+
+
+async def test_it_leaves_a_server_that_falls_silent_and_comes_back(
+    driver: Driver, open_place: Callable[..., Awaitable[Any]]
+) -> None:
+    _, relay = await open_place()
+    ann = driver.join(f"127.0.0.1:{relay.port}", name="ann", patience=0.5)
+    await ann.until("joined")
+    relay.freeze()
+    assert "the server has sent nothing for" in (await ann.until("dropped"))[1]
+    assert (await ann.until("back"))[0] == "True"
+    ann.do("dispose")
 
 
 async def test_it_plays_and_comes_back_over_websocket(driver: Driver, open_server: OpenServer) -> None:

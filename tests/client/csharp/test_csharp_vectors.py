@@ -83,6 +83,14 @@ def test_it_knows_the_outcomes_of_a_session(driver: Driver, vector: dict[str, An
     assert [int(seq) for seq in waiting] == vector["waiting"]
 
 
+def test_it_gives_up_outcomes_that_a_return_has_lost(driver: Driver) -> None:
+    driver.ask("?new")
+    driver.ask("?sent", 1, 2, 3)
+    driver.ask("?resumed", 2, 50)
+    assert driver.ask("?tick", 49) == ["{}", "1", "2", "3"]
+    assert driver.ask("?tick", 50) == ['{"1":"past","2":"past"}', "3"]
+
+
 def test_its_clock_is_that_of_the_python_client_and_its_picture_runs_smoothly_behind(driver: Driver) -> None:
     chance = random.Random(5)
     hz, now, zone = 20, 100.0, 0.0

@@ -131,6 +131,20 @@ async def test_it_follows_a_thousand_ticks_of_a_crowd_with_every_hash(
     await asyncio.gather(*reading, return_exceptions=True)
 
 
+async def test_all_actions_of_a_tick_leave_as_one_packet(driver: Driver, open_server: OpenServer) -> None:
+    server = await open_server(Plaza, hz=5)
+    ann = driver.join(f"127.0.0.1:{server.port}", name="ann", deflate=0)
+    await ann.until("joined")
+    for text in range(20):
+        ann.act("say", f"text {text}")
+    await until(lambda: len(ann.told("done")) == 20)
+    # HELLO, PING, the first action, and the others: an ACT has at most 16.
+    counters = server.stats()
+    assert counters.actions_in_total == 20
+    assert counters.packets_in_total <= 6
+    ann.do("dispose")
+
+
 async def test_it_is_refused_with_the_code_and_the_text(driver: Driver, open_server: OpenServer) -> None:
     secret = b"a secret of the tests"
     server = await open_server(Plaza, hz=100, max_players=1, secret=secret)

@@ -39,14 +39,14 @@ async def test_measure_alternates_server_and_floor() -> None:
 
 
 @one_loop
-async def test_measure_with_deflate_includes_the_server_with_deflate() -> None:
+async def test_measure_on_request_includes_the_server_over_web_socket_and_with_deflate() -> None:
     logged: list[str] = []
     measured = await measure(
         dataclasses.replace(TINY, players=60, rate=20), mix={"walker": 1}, loop="asyncio", repetitions=1, seconds=0.5,
-        log=logged.append, deflate=True,
+        log=logged.append, deflate=True, web=True,
     )  # fmt: skip
     assert [text.rpartition(": ")[2] for text in logged] == [
-        *("the server under the swarm", "the server with deflate", "the floor")
+        *("the server under the swarm", "the server over WebSocket", "the server with deflate", "the floor")
     ]
     (one,), deflated = measured.repetitions, measured.deflated
     assert deflated is not None
@@ -55,6 +55,9 @@ async def test_measure_with_deflate_includes_the_server_with_deflate() -> None:
     assert one.deflated.everybody_got_everything
     ratio = one.deflated.cpu_us_per_send / one.server.cpu_us_per_send
     assert deflated["cpu_us_per_send_ratio"] == ratio
+    assert one.web is not None and measured.web is not None
+    assert one.web.everybody_got_everything
+    assert measured.web["cpu_us_per_send_ratio"] == one.web.cpu_us_per_send / one.server.cpu_us_per_send
 
 
 def test_server_result_needs_statistics() -> None:
@@ -67,10 +70,11 @@ def test_ratio_is_the_median_of_the_repetitions() -> None:
     assert workload_result(6.0, 60.0, 9.0).ratio == 1.5
 
 
-def test_missing_data_with_deflate_makes_the_result_void() -> None:
+@pytest.mark.parametrize("way", ["deflated", "web"])
+def test_missing_data_in_another_way_makes_the_result_void(way: str) -> None:
     measured = workload_result(9.0)
     (one,) = measured.repetitions
-    bad = dataclasses.replace(one, deflated=dataclasses.replace(SERVER, everybody_got_everything=False))
+    bad = dataclasses.replace(one, **{way: dataclasses.replace(SERVER, everybody_got_everything=False)})
     assert measured.everybody_got_everything
     assert not dataclasses.replace(measured, repetitions=[bad]).everybody_got_everything
 

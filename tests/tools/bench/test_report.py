@@ -35,6 +35,19 @@ def test_deflate_ratio_is_the_median_over_the_repetitions() -> None:
     assert "50 us" in text
 
 
+def test_values_over_web_socket_stand_beside_those_over_tcp() -> None:
+    measured = workload_result(10.0)
+    (one,) = measured.repetitions
+    assert "WebSocket" not in text_of(report.workload_table([report.workload_document(measured, None)]))
+    web = dataclasses.replace(one.server, cpu_us_per_send=10.2, join_seconds=0.75)
+    measured = dataclasses.replace(measured, repetitions=[dataclasses.replace(one, web=web)])
+    document = report.workload_document(measured, None)
+    assert document["web"]["cpu_us_per_send_ratio"] == pytest.approx(1.02)
+    text = text_of(report.workload_table([document]))
+    assert "10.20 us, 1.02 x" in text
+    assert "0.75 s" in text
+
+
 def test_workload_document_has_values_and_targets() -> None:
     document = json.loads(json.dumps(report.workload_document(workload_result(8.7, 9.0, 9.6), None)))
     assert (document["schema"], document["measurement"]) == ("zone-bench/1", "W1")

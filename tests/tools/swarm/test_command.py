@@ -196,6 +196,18 @@ def test_invalid_settings_are_rejected_before_the_run(
     assert message in capsys.readouterr().err
 
 
+def test_show_config_prints_a_share_that_can_be_read_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def shown(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            command.main([*arguments, "--show-config"])
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("web "))
+        return line.partition("#")[0].strip()
+
+    assert shown("--web", "50%") == 'web = "50%"'
+    (tmp_path / "swarm.toml").write_text(shown("--web", "50%"))
+    assert shown("--config", str(tmp_path / "swarm.toml")) == 'web = "50%"'
+
+
 def test_show_config_prints_the_report_settings(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["--spawn-server", "--fail-if", "p99 > 150ms", "--fail-if", "lost>0", "--show-config"])

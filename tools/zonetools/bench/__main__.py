@@ -38,6 +38,7 @@ _EXAMPLES = """\
   python -m zonetools.bench                                     measure everything, print tables
   python -m zonetools.bench --workload W1 --mix walker=1        a thousand players that only walk
   python -m zonetools.bench --workload W1 --deflate             what deflate costs and saves
+  python -m zonetools.bench --workload W1 --web                 what WebSocket costs, in the same minutes as TCP
   python -m zonetools.bench --workload micro --json - | jq .cpu_us
 """
 _EXIT_CODES = """\
@@ -64,6 +65,8 @@ def _parser() -> Parser:
     flag("--mix", parse=parse_mix, default=parse_mix(DEFAULT_MIX), help="the roles of the players", shown=DEFAULT_MIX)
     text = "each time, also measure the server under players that ask for deflate"
     parser.switch("--deflate", help=text)
+    text = "each time, also measure the server under players that come over WebSocket"
+    parser.switch("--web", help=text)
     text = "the server's event loop: auto (uvloop if installed), asyncio, uvloop"
     flag("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     text = "write each measurement as a line of JSON; - is stdout, instead of tables"
@@ -101,6 +104,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             seconds=arguments.time,
             log=_log.info,
             deflate=arguments.deflate,
+            web=arguments.web,
         )
         workload_documents.append(write(report.workload_document(result, load_before)))
     micro_documents = []

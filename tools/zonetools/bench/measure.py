@@ -1,8 +1,8 @@
 """Measure one workload: repeat the server under the swarm, then the floor with buffers of equal size.
 
-On request, each repetition also measures the server under a swarm that asks for deflate. The machine may be
-slower in one minute than in the next. Since the parts of one repetition lie close together, their ratio is
-taken, and the result is the median of the ratios.
+On request, each repetition also measures the server under a swarm that comes over WebSocket, and under one that asks
+for deflate. The machine may be slower in one minute than in the next. Since the parts of one repetition lie close
+together, their ratio is taken, and the result is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -58,11 +58,12 @@ class ServerResult:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """The server and then the floor; between them, on request, the server with deflate."""
+    """The server and then the floor; between them, on request, the server over WebSocket and with deflate."""
 
     server: ServerResult
     floor: FloorResult
     deflated: ServerResult | None = None
+    web: ServerResult | None = None
 
     @property
     def ratio(self) -> float:
@@ -89,7 +90,7 @@ class WorkloadResult:
         return all(
             server.everybody_got_everything
             for one in self.repetitions
-            for server in (one.server, one.deflated)
+            for server in (one.server, one.deflated, one.web)
             if server is not None
         )
 
@@ -107,15 +108,27 @@ class WorkloadResult:
 
         None if deflate was not measured.
         """
-        pairs = [(one.deflated, one.server) for one in self.repetitions if one.deflated is not None]
-        if not pairs:
-            return None
-        return median_of([deflated for deflated, _ in pairs]) | {
-            f"{name}_ratio": statistics.median(
-                getattr(deflated, name) / max(1e-9, getattr(plain, name)) for deflated, plain in pairs
-            )
-            for name in ("cpu_us_per_send", "bytes_per_delivered_action")
-        }
+        return _beside([(one.deflated, one.server) for one in self.repetitions if one.deflated is not None])
+
+    @property
+    def web(self) -> dict[str, float] | None:
+        """The medians of the numbers over WebSocket, and of two of them relative to the server over TCP.
+
+        None if WebSocket was not measured.
+        """
+        return _beside([(one.web, one.server) for one in self.repetitions if one.web is not None])
+
+
+def _beside(pairs: Sequence[tuple[ServerResult, ServerResult]]) -> dict[str, float] | None:
+    """The medians of the first of each pair, and of its ratios to the second; None without a pair."""
+    if not pairs:
+        return None
+    return median_of([changed for changed, _ in pairs]) | {
+        f"{name}_ratio": statistics.median(
+            getattr(changed, name) / max(1e-9, getattr(plain, name)) for changed, plain in pairs
+        )
+        for name in ("cpu_us_per_send", "bytes_per_delivered_action")
+    }
 
 
 async def measure(
@@ -127,27 +140,37 @@ async def measure(
     seconds: float,
     log: Callable[[str], None],
     deflate: bool,
+    web: bool = False,
 ) -> WorkloadResult:
     """Run a workload. Raises SpawnError, SwarmError or FloorError if one of its processes fails."""
     done = []
     for number in range(1, repetitions + 1):
         place = f"{workload.name}, repetition {number} of {repetitions}"
         log(f"{place}: the server under the swarm")
-        server = await run_server(workload, mix, loop, seconds, deflate=False)
-        deflated = None
+        server = await run_server(workload, mix, loop, seconds)
+        over_web = deflated = None
+        if web:
+            log(f"{place}: the server over WebSocket")
+            over_web = await run_server(workload, mix, loop, seconds, web=True)
         if deflate:
             log(f"{place}: the server with deflate")
             deflated = await run_server(workload, mix, loop, seconds, deflate=True)
         log(f"{place}: the floor")
         plan = FloorPlan(workload.players, max(1, round(server.frame_bytes)), workload.hz, seconds)
-        done.append(Repetition(server, await run_floor(plan), deflated))
+        done.append(Repetition(server, await run_floor(plan), deflated, over_web))
     return WorkloadResult(workload, mix, seconds, done)
 
 
 async def run_server(
-    workload: Workload, mix: Mapping[str, int], loop: str, seconds: float, *, deflate: bool
+    workload: Workload,
+    mix: Mapping[str, int],
+    loop: str,
+    seconds: float,
+    *,
+    deflate: bool = False,
+    web: bool = False,
 ) -> ServerResult:
-    """Run a new server under a new swarm, in which all or no bots ask for deflate."""
+    """Run a new server under a new swarm, in which all or no bots ask for deflate, and come over WebSocket."""
     arguments = ("--hz", str(workload.hz), "--max-players", str(workload.players), "--loop", loop)
     async with ServerProcess(*arguments) as server:
         plan = Plan(
@@ -159,6 +182,7 @@ async def run_server(
             processes=workload.processes,
             mix=dict(mix),
             deflate=deflate,
+            web=float(web),
         )
         outcome = await Conductor(plan, server.stats_port, _SETTLE_SECONDS).run()
     return server_result(outcome)

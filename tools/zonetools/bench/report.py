@@ -36,6 +36,7 @@ def workload_document(result: WorkloadResult, load_before: float | None) -> dict
         "server": result.server,
         "floor": result.floor,
         "deflated": result.deflated,
+        "web": result.web,
         "limited_by_swarm": any(one.server.limited_by_swarm for one in repetitions),
         "everybody_got_everything": result.everybody_got_everything,
         "targets": targets(result),
@@ -77,7 +78,7 @@ def workload_table(documents: Sequence[dict[str, Any]]) -> Table:
     for document in documents:
         load = f"{document['players']:,} players, {document['hz']} Hz, {document['rate']:g}/s"
         table.add_column(f"{document['measurement']}: {load}", justify="right")
-    columns = [_cells(document) | _deflated_cells(document) for document in documents]
+    columns = [_cells(document) | _deflated_cells(document) | _web_cells(document) for document in documents]
     for name in columns[0]:
         table.add_row(name, *(column[name] for column in columns))
     return table
@@ -136,6 +137,21 @@ def _deflated_cells(document: dict[str, Any]) -> dict[str, Text]:
         "deflated: latency p99": Text(f"{deflated['latency_p99_ms']:.1f} ms"),
         "deflated: time until all joined": Text(f"{deflated['join_seconds']:.2f} s"),
         "deflated: CPU of the swarm": Text(f"{deflated['swarm_cpu_percent']:.0f} %"),
+    }
+
+
+def _web_cells(document: dict[str, Any]) -> dict[str, Text]:
+    """The values over WebSocket; empty if WebSocket was not measured."""
+    web = document["web"]
+    if web is None:
+        return {}
+    return {
+        "WebSocket: CPU per send": Text(f"{web['cpu_us_per_send']:.2f} us, {web['cpu_us_per_send_ratio']:.2f} x"),
+        "WebSocket: bytes per delivered action": Text(f"{web['bytes_per_delivered_action']:.2f}"),
+        "WebSocket: latency p99": Text(f"{web['latency_p99_ms']:.1f} ms"),
+        "WebSocket: time until all joined": Text(f"{web['join_seconds']:.2f} s"),
+        "WebSocket: memory per session": Text(f"{web['memory_bytes_per_session'] / 1024:.1f} KiB"),
+        "WebSocket: CPU of the swarm": Text(f"{web['swarm_cpu_percent']:.0f} %"),
     }
 
 

@@ -137,9 +137,9 @@ async def _main(arguments: argparse.Namespace) -> int:
 
 def _web_share(arguments: argparse.Namespace) -> float:
     """The share of the bots that come over WebSocket. Raises UsageError."""
-    web, bots = arguments.web, arguments.bots
-    if web is None:
+    if arguments.web is None:
         return 0.0
+    web, bots = parse_web(arguments.web), arguments.bots
     if isinstance(web, int) and web > bots:
         raise UsageError(f"--web {web} asks for more bots over WebSocket than there are: --bots is {bots}")
     clients = [role for role in arguments.mix if role not in HOSTILE_ROLES and not isinstance(load_role(role), type)]
@@ -174,7 +174,7 @@ def _parser() -> Parser:
     flag("--rate", parse=at_most(_RATE_MAX, above_zero(parse_number)), default=default.rate, help=text)
     flag("--seed", parse=parse_integer, default=default.seed, help="seed of the bots' decisions")
     text = "let the bots come over WebSocket, as browsers do: all, a share (50%) or so many"
-    flag("--web", parse=parse_web, optional=EVERYBODY, metavar="BOTS", help=text)
+    flag("--web", parse=_parse_web, optional=EVERYBODY, metavar="BOTS", help=text)
     parser.switch("--deflate", help="ask the server for deflated frames and snapshots")
     parser.switch("--resume", help="let every bot come back after a lost connection, for up to 60 s")
     parser.switch("--no-control", help="skip the first run without the hostile bots")
@@ -205,6 +205,12 @@ def _parser() -> Parser:
     flag("--fail-if", parse=parse_condition, metavar="CONDITION", repeats=True, help=text)
     parser.common()
     return parser
+
+
+def _parse_web(text: str) -> str:
+    """Return the share or the number as it was written, for --show-config. Raises ValueError."""
+    parse_web(text)
+    return text
 
 
 def _parse_html(text: str) -> str:

@@ -94,9 +94,10 @@ def _setup(report: dict[str, Any]) -> str:
     plan = report["plan"]
     zone = f" ({plan['game']}, {plan['hz']} ticks a second)" if plan["hz"] is not None else ""
     mix = ", ".join(f"{share} {role}" for role, share in plan["mix"].items() if share)
+    way = f", {plan['web']:.0%} of them over WebSocket" if plan["web"] else ""
     note = "Interrupted: these are the values up to then. " if report["interrupted"] else ""
     return (
-        f"{note}{plan['bots']:,} bots ({mix}), {plan['rate']:g} actions a second each, measured for "
+        f"{note}{plan['bots']:,} bots ({mix}){way}, {plan['rate']:g} actions a second each, measured for "
         f"{report['seconds']:.1f} s against {report['target']}{zone}, {date_text(report['started'])}."
     )
 
