@@ -16,11 +16,13 @@ from helpers.recordings import RecordedYard
 from helpers.run_command import until
 
 from zoneserver.authoring.scaffold import make_game
+from zoneserver.cli.secret import new_ticket
 from zoneserver.games.coinrush import Coinrush
 from zoneserver.games.pixels import Pixels
 from zoneserver.games.plaza import Plaza
 from zoneserver.journal.recording import Place, Recording
 from zoneserver.journal.replay_zone import ReplayZone
+from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.testing import StartClient, StartServer
 from zoneserver.zone.entities import Thing
@@ -296,7 +298,9 @@ def test_kicked_player_is_told_why_and_may_join_again(zone_server: StartServer, 
     browsing.state("playing")
 
 
-def test_refused_name_and_missing_ticket_are_said_plainly(zone_server: StartServer, browsing: Browsing) -> None:
+def test_refusals_are_said_plainly_and_a_ticket_goes_into_the_form(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
     server = zone_server(Plaza, secret=SECRET, page="on")
     browsing.open(server)
     browsing.tab.wait_for("!document.querySelector('#ticket-field').hidden")
@@ -307,6 +311,16 @@ def test_refused_name_and_missing_ticket_are_said_plainly(zone_server: StartServ
     browsing.fill("#name", "x" * 25)
     browsing.tab.evaluate("document.querySelector('#join').requestSubmit()")
     browsing.reads("#door-error", "1 to 24")
+    for ticket, outcome in (
+        ("no ticket!", "This is no ticket"),
+        (ticket_to_text(new_ticket(SECRET, "ann", "plaza")), ""),
+    ):
+        browsing.fill("#name", "ann")
+        browsing.fill("#ticket", ticket)
+        browsing.tab.evaluate("document.querySelector('#join').requestSubmit()")
+        browsing.reads("#door-error", outcome)
+    browsing.state("playing")
+    assert "ticket" not in browsing.tab.evaluate("location.href")
 
 
 def test_more_of_me_walk_about_and_leave_with_me(zone_server: StartServer, browsing: Browsing) -> None:

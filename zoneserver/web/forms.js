@@ -294,7 +294,7 @@ export class ActionForm {
         make("h4", {}, action.name, action.private ? make("small", { class: "tag" }, "private") : null),
         make("button", { type: "submit", "aria-label": `Send ${action.name}` }, "Send"),
       ),
-      action.doc ? make("p", { class: "muted" }, action.doc) : null,
+      action.doc ? make("p", { class: "muted" }, action.doc.replaceAll("`", "")) : null,
       ...this.fields.map((field) => field.element),
       this.outcome,
     );

@@ -179,7 +179,8 @@ function refused(error, { name, isPreview }) {
     return;
   }
   show("closed");
-  openDoor({ error: ended(error), name });
+  // Anything else was not even sent: a ticket with other characters than tickets have.
+  openDoor({ error: error.name === "ZoneClosed" ? ended(error) : `This is no ticket. ${error.message}`, name });
 }
 
 /** The session has ended, by whatever side. */
