@@ -22,8 +22,8 @@ compare: $(READY) ## three ways to deliver against the same bots: a table and co
 picture: $(READY) ## draw the dashboard of README.md anew, from a minute of a real run
 	@$(BIN)/python -m zonetools.picture docs/dashboard.svg
 
-# In four processes: most tests wait for something more than they work. The bytecode is kept whatever the environment says:
-# the tests start some six hundred programs, and to compile them anew each time would take a minute of CPU.
+# In four processes: most tests wait for something more than they work. They start hundreds of programs. Where the
+# environment forbids bytecode, each would compile its modules anew: a third of all CPU.
 test: $(READY) ## the test suite
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4
 
