@@ -187,6 +187,8 @@ def test_page_asks_for_the_token(open_page: Open, page: Page) -> None:
     page.wait_for(LIVE)
     page.reload()
     page.wait_for(LIVE)
+    # The browser may tell late of the answer that asked for the token.
+    page.errors[:] = [error for error in page.errors if "401" not in error]
 
 
 def test_themes_keep_a_contrast_of_four_and_a_half() -> None:

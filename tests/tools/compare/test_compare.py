@@ -312,7 +312,8 @@ def test_command_writes_a_partial_result_on_ctrl_c(tmp_path: Path) -> None:
     target = tmp_path / "compare.json"
     crowds = ",".join(map(str, range(2, 60)))
     with subprocess.Popen(
-        command("--players", crowds, "--strategies", "zone", "--time", "0.4s", "--rate", "40", "--json", str(target)),
+        # A busy machine may be too slow for one of the strategies, which is then measured no more.
+        command("--players", crowds, "--time", "0.4s", "--rate", "40", "--json", str(target)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
