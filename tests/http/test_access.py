@@ -10,11 +10,25 @@ from zoneserver.support.host import parse_origin
 
 @pytest.mark.parametrize(
     "text",
-    ["play.example", "ftp://play.example", "https://", "https://a/b", "https://a?b", "https://u@a", "http://a:x"],
+    [
+        "play.example",
+        "ftp://play.example",
+        "https://",
+        "https://a/b",
+        "https://a?b",
+        "https://u@a",
+        "http://a:x",
+        "https://*.a",
+        "https://a b",
+    ],
 )
 def test_text_that_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no origin"):
         parse_origin(text)
+
+
+def test_name_in_other_letters_is_taken_as_browsers_send_it() -> None:
+    assert parse_origin("https://größe.example") == "https://xn--grsse-kua.example"
 
 
 @pytest.mark.parametrize(

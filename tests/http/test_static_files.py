@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import random
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.admin_browser import Browse, ask
 from helpers.servers import OpenServer
+from helpers.waiting import until
 
 from zoneserver.games.plaza import Plaza
 from zoneserver.http.static_files import read_folder
@@ -18,7 +20,7 @@ from zoneserver.server import ZoneServer
 def test_folder_is_served_without_hidden_files_and_without_links_out_of_it(tmp_path: Path) -> None:
     folder = tmp_path / "page"
     (folder / "art").mkdir(parents=True)
-    for name in ("index.html", "game.js", "art/tree.png", "art/index.html", ".env"):
+    for name in ("index.html", "game.js", "art/tree.png", "art/index.html", ".env", "secret", "gold.db", "key.pem"):
         (folder / name).write_text(name)
     (tmp_path / "secret.txt").write_text("secret")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
@@ -30,9 +32,9 @@ def test_folder_is_served_without_hidden_files_and_without_links_out_of_it(tmp_p
 def test_folder_that_is_none_or_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError):
         read_folder(tmp_path / "nothing")
-    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "file.txt").write_bytes(b"12345")
     with pytest.raises(NotADirectoryError):
-        read_folder(tmp_path / "file")
+        read_folder(tmp_path / "file.txt")
     monkeypatch.setattr("zoneserver.http.static_files._FOLDER_BYTES_MAX", 4)
     with pytest.raises(ValueError, match="held in memory"):
         read_folder(tmp_path)
@@ -77,3 +79,48 @@ async def test_text_is_sent_compressed_to_a_browser_that_takes_it(
     assert small.headers["content-encoding"] == "gzip" and small.headers["etag"] != plain.headers["etag"]
     browser.writer.write(b"GET /noise.png HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n")
     assert "content-encoding" not in (await browser.answer()).headers
+
+
+async def test_path_is_found_however_it_is_written(server: ZoneServer, browse: Browse, tmp_path: Path) -> None:
+    (tmp_path / "my größe.html").write_text("found")
+    assert server.admin is not None
+    server.admin.documents |= read_folder(tmp_path)
+    browser = await browse()
+    for target in ("/my%20gr%C3%B6%C3%9Fe.html", "http://localhost/my%20gr%C3%B6%C3%9Fe.html?x=1"):
+        assert (await browser.ask(f"GET {target}")).body == b"found"
+    assert (await browser.ask("GET /..%2f..%2fetc/passwd")).status == 404
+
+
+async def test_large_file_reaches_a_client_that_takes_it_slowly(
+    server: ZoneServer, browse: Browse, tmp_path: Path
+) -> None:
+    body = random.Random(2).randbytes(3_000_000)
+    (tmp_path / "large.png").write_bytes(body)
+    assert server.admin is not None
+    server.admin.documents |= read_folder(tmp_path)
+    server.admin.idle_seconds = 0.1
+    browser = await browse()
+    browser.writer.write(b"GET /large.png HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await browser.reader.readuntil(b"\r\n\r\n")
+    received = b""
+    while len(received) < len(body):
+        received += await browser.reader.readexactly(min(150_000, len(body) - len(received)))
+        await asyncio.sleep(0.02)
+    assert received == body
+
+
+async def test_client_that_takes_nothing_is_ended_and_costs_one_part(
+    server: ZoneServer, browse: Browse, tmp_path: Path
+) -> None:
+    (tmp_path / "large.png").write_bytes(random.Random(2).randbytes(20_000_000))
+    assert server.admin is not None
+    server.admin.documents |= read_folder(tmp_path)
+    server.admin.idle_seconds = 0.2
+    browser = await browse()
+    browser.writer.transport.pause_reading()
+    browser.writer.write(b"GET /large.png HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await until(lambda: server.admin.connections == 1)
+    (connection,) = server.admin._connections
+    await until(lambda: connection._is_stalled)
+    assert connection._transport.get_write_buffer_size() <= 64 * 1024
+    await until(lambda: not server.admin.connections)

@@ -118,6 +118,21 @@ def test_rate_limit_groups_exceptions_by_their_raise_site() -> None:
     assert [failing(number) for number in range(8)] == [True] * 6 + [False] * 2
 
 
+def test_rate_limit_does_not_tell_exceptions_of_callbacks_apart_by_the_addresses_of_objects() -> None:
+    limit = RateLimit(per_second=3)
+
+    def failing(number: int) -> bool:
+        made = record(f"Exception in callback <method at {number:#x}>", 0, 10.0)
+        made.name, made.args = "asyncio", ()
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError as error:
+            made.exc_info = type(error), error, error.__traceback__
+        return limit.filter(made)
+
+    assert [failing(number) for number in range(5)] == [True] * 3 + [False] * 2
+
+
 def test_rate_limit_remembers_a_bounded_number_of_kinds() -> None:
     limit = RateLimit(per_second=3)
     for number in range(5_000):

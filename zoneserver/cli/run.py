@@ -18,6 +18,7 @@ from zoneserver.cli.restart import NEW_WORLD, Restart, temporary_journal
 from zoneserver.cli.secret import read_secret
 from zoneserver.cli.server_settings import read_config, run_server
 from zoneserver.config import Config, Limits
+from zoneserver.http.pages import player_pages
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.restart import misfit
 from zoneserver.server import ZoneServer
@@ -74,6 +75,7 @@ def _check(rules: type[Rules], config: Config, target: str, temporary: str) -> i
     new_world = _objection_to_world(rules, config, temporary or config.journal)
     if new_world and not temporary:
         raise CannotStartError(f"{new_world}: the zone cannot go on; give it another directory (--journal)")
+    player_pages(config.page, {})
     if config.tls_cert is not None:
         ServerCertificate(config.tls_cert, config.tls_key)
 

@@ -14,6 +14,7 @@ from zoneserver.cli.restart import Restart
 from zoneserver.cli.serve import serve
 from zoneserver.cli.token import read_token
 from zoneserver.config import Config
+from zoneserver.http.pages import check_page
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory
@@ -65,13 +66,23 @@ def operation_settings(parser: Parser) -> None:
 
 
 def read_config(arguments: argparse.Namespace, **more: Any) -> Config:
-    """The Config that the arguments give, with `more` of its fields. Raises UsageError."""
+    """The Config that the arguments give, with `more` of its fields. Raises UsageError, and CannotStartError for a page
+    that would show private files."""
     values = {name: getattr(arguments, name) for name in _DECLARED if hasattr(arguments, name)}
     values["stats_token"] = read_token(arguments.stats_token_file)
     try:
         config = Config(**values | more)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    private = {
+        "--secret-file": getattr(arguments, "secret_file", None),
+        "--stats-token-file": arguments.stats_token_file,
+        "--tls-key": config.tls_key,
+        "--store": config.store if isinstance(config.store, str) and "://" not in config.store else "",
+        "--journal": config.journal,
+        "--config": arguments.config,
+    }
+    check_page(config.page, private)
     if arguments.dashboard and arguments.stop_on_stdin_eof:
         raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
     return config

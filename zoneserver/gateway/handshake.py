@@ -198,6 +198,7 @@ class PendingConnections:
 
     def gone(self, session: Session, now: float) -> None:
         """The session's connection is gone."""
+        self.leave(session)
         self._rejected.discard(session)
         if self._counted.pop(session, None) is not None:
             self.address_limits.gone(session.host, now)

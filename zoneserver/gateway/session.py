@@ -279,12 +279,15 @@ class Session(BatchedSender):
         if self.is_over:
             return
         self._close_begin(reason, text or reason.text)
-        # The goodbye goes behind what was queued. The bounds of `queue_bytes` do not matter any more.
-        bye = Bye(str(reason), self.reason_text[:200], reason.retry).encode()
-        goodbye = self._reader.goodbye(bye, str(reason), reason.retry)
-        self.accepted_bytes += len(goodbye)
-        self._append(goodbye)
         self._linger = self._loop.call_later(self._limits.linger_seconds, self.abort)
+        try:
+            # The goodbye goes behind what was queued. The bounds of `queue_bytes` do not matter any more.
+            bye = Bye(str(reason), self.reason_text[:200], reason.retry).encode()
+            goodbye = self._reader.goodbye(bye, str(reason), reason.retry)
+            self.accepted_bytes += len(goodbye)
+            self._append(goodbye)
+        except Exception:
+            log.exception("%r: exception while saying goodbye", self, extra=self.log_fields())
         try:
             self._handler.session_ended(self)
             # Reading goes on, and the bytes are ignored: the kernel resets a connection that is closed with unread

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 import h11
 
@@ -18,6 +18,12 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 8192
 """The most bytes of a request. They are parsed in one go, and so many header lines take 5 ms."""
+HEAD_LINES_MAX = 100
+"""The most lines of a first request, so that it costs little. A browser sends 20."""
+# The transport is given an answer in parts of this size. A client has to take the second number of bytes while it is
+# idle otherwise.
+_PART_BYTES = 64 * 1024
+_TAKEN_BYTES_MIN = 16 * 1024
 # How long a refused client may read its answer. The bytes that it still sends are not read.
 _LINGER_SECONDS = 1.0
 # Nothing from elsewhere, and no code inside of HTML.
@@ -48,8 +54,13 @@ class HttpConnection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         # Bytes that h11 has not been given yet.
         self._received = b""
-        # True while the kernel has not taken an answer.
+        # The part of an answer that the transport has not been given, and whether it holds another part.
+        self._unsent = memoryview(b"")
         self._is_stalled = False
+        # How much of the answer the client had not taken when that was last looked at.
+        self._left_bytes = 0
+        # True while the connection waits for its turn.
+        self._is_waiting = False
         # True if bytes wait that need a turn once the kernel has taken the answer.
         self._has_more = False
         # What a request has asked for and is being done.
@@ -60,7 +71,9 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass of it
         self._transport.set_write_buffer_limits(high=0)
-        self._idle = self._loop.call_later(self._documents.idle_seconds, self.close)
+        self.host = str((transport.get_extra_info("peername") or ("?",))[0])
+        """The address of the client, or of the proxy before it."""
+        self._idle = self._loop.call_later(self._documents.idle_seconds, self._expire)
         self._documents.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -71,9 +84,23 @@ class HttpConnection(asyncio.Protocol):
         """Ends the connection at once."""
         self._transport.abort()
 
+    def _expire(self) -> None:
+        """Ends a connection that has asked for nothing, or has hardly taken anything of its answer, for a while."""
+        left = len(self._unsent) + self._transport.get_write_buffer_size()
+        is_taking = 0 < left <= self._left_bytes - _TAKEN_BYTES_MIN or (left > 0 and not self._left_bytes)
+        self._left_bytes = left
+        if is_taking or self._is_waiting or self._obeying is not None:
+            self._idle = self._loop.call_later(self._documents.idle_seconds, self._expire)
+        else:
+            self.close()
+
     def data_received(self, data: bytes) -> None:
         self._received += data
         self._transport.pause_reading()
+        self._wait()
+
+    def _wait(self) -> None:
+        self._is_waiting = True
         self._documents.wait(self)
 
     def eof_received(self) -> bool:
@@ -84,12 +111,24 @@ class HttpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_stalled = False
-        if self._has_more:
+        self._send()
+        if self._is_stalled:
+            return
+        if self._http.our_state is h11.MUST_CLOSE:
+            self._transport.close()
+        elif self._has_more:
             self._has_more = False
-            self._documents.wait(self)
+            self._wait()
+
+    def _send(self) -> None:
+        """Gives the transport the answer in parts, so that only one of them is copied for each connection."""
+        while self._unsent and not self._is_stalled:
+            part, self._unsent = self._unsent[:_PART_BYTES], self._unsent[_PART_BYTES:]
+            self._transport.write(bytes(part))
 
     def serve(self) -> None:
         """Serves one request, or reads on if none is complete."""
+        self._is_waiting = False
         if self._transport.is_closing():
             return
         try:
@@ -107,7 +146,7 @@ class HttpConnection(asyncio.Protocol):
     def _serve(self, request: h11.Request) -> None:
         headers = dict(request.headers)
         if b"transfer-encoding" in headers or int(headers.get(b"content-length", 0)) > 0:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request must not have a body")
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request must not have a body", request.method)
             return
         asked = Request(
             method=request.method,
@@ -128,7 +167,7 @@ class HttpConnection(asyncio.Protocol):
             content = content.compressed
         if content.etag and status is HTTPStatus.OK and headers.get(b"if-none-match") == content.etag.encode():
             status = HTTPStatus.NOT_MODIFIED
-        self._answer((status, content), with_body=request.method != b"HEAD", is_last=self._is_shared)
+        self._answer((status, content), request.method, is_last=self._is_shared)
         self._next_request()
 
     async def _obey(self, order: Order, request: Request) -> None:
@@ -144,18 +183,20 @@ class HttpConnection(asyncio.Protocol):
 
     def _next_request(self) -> None:
         """Goes on after an answer."""
+        self._idle.cancel()
+        self._left_bytes = 0
+        self._idle = self._loop.call_later(self._documents.idle_seconds, self._expire)
         if self._http.our_state is h11.MUST_CLOSE:
-            self._transport.close()
+            if not self._is_stalled:
+                self._transport.close()
             return
         self._http.start_next_cycle()
-        self._idle.cancel()
-        self._idle = self._loop.call_later(self._documents.idle_seconds, self.close)
         self._documents.answered(self)
         # Without further bytes nothing has to wait: the next ones are read, and wait until the answer is taken.
         if self._is_stalled:
             self._has_more = True
         elif self._http.trailing_data[0]:
-            self._documents.wait(self)
+            self._wait()
         else:
             self._read_on()
 
@@ -168,23 +209,26 @@ class HttpConnection(asyncio.Protocol):
 
     def _read_on(self) -> None:
         if self._received:
-            self._documents.wait(self)
+            self._wait()
         else:
             self._transport.resume_reading()
 
-    def _refuse(self, status: HTTPStatus, text: str) -> None:
+    def _refuse(self, status: HTTPStatus, text: str, method: bytes = b"GET") -> None:
         """Answers if HTTP allows it, and ends the connection without reading what else the client sends.
 
         The connection stays a moment: the system throws the answer away when it closes a socket with unread bytes.
         """
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._answer(complaint(status, text), is_last=True)
+            self._answer(complaint(status, text), method, is_last=True)
         self._transport.write_eof()
         self._idle.cancel()
         self._idle = self._loop.call_later(_LINGER_SECONDS, self.close)
 
-    def _answer(self, answer: Answer, *, with_body: bool = True, is_last: bool = False) -> None:
-        self._transport.write(encode_answer(self._http, answer, with_body=with_body, is_last=is_last))
+    def _answer(self, answer: Answer, method: bytes = b"GET", *, is_last: bool = False) -> None:
+        head, body = _encode(self._http, answer, is_head=method == b"HEAD", is_last=is_last)
+        self._transport.write(head)
+        self._unsent = memoryview(body)
+        self._send()
 
 
 def header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
@@ -193,13 +237,16 @@ def header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def encode_answer(http: h11.Connection, answer: Answer, *, with_body: bool = True, is_last: bool = False) -> bytes:
-    """The bytes of an answer to the request that this side of the connection has read."""
+def encode_answer(http: h11.Connection, answer: Answer, is_head: bool = False, *, is_last: bool = False) -> bytes:
+    """The bytes of an answer to the request that this side of the connection has read; `is_head` if that was HEAD."""
+    return b"".join(_encode(http, answer, is_head=is_head, is_last=is_last))
+
+
+def _encode(http: h11.Connection, answer: Answer, *, is_head: bool, is_last: bool) -> tuple[bytes, bytes]:
+    """The head and the body of an answer."""
     status, content = answer
     headers = [("Content-Type", content.content_type)]
-    if status is HTTPStatus.NOT_MODIFIED:
-        with_body = False
-    else:
+    if status is not HTTPStatus.NOT_MODIFIED:
         headers.append(("Content-Length", str(len(content.body))))
     if content.encoding:
         headers.append(("Content-Encoding", content.encoding))
@@ -218,7 +265,8 @@ def encode_answer(http: h11.Connection, answer: Answer, *, with_body: bool = Tru
     if is_last:
         headers.append(("Connection", "close"))
     response = h11.Response(status_code=status.value, reason=status.phrase.encode(), headers=headers)
-    parts: list[Any] = [response, h11.EndOfMessage()]
-    if with_body:
-        parts.insert(1, h11.Data(data=content.body))
-    return b"".join(http.send(part) or b"" for part in parts)
+    head = http.send(response) or b""
+    has_body = not is_head and status is not HTTPStatus.NOT_MODIFIED
+    body = (http.send(h11.Data(data=content.body)) or b"") if has_body else b""
+    http.send(h11.EndOfMessage())
+    return head, body

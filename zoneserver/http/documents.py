@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from zoneserver.http.access import Access
 
@@ -39,7 +40,13 @@ Answer = tuple[HTTPStatus, Content]
 Order = Callable[["Request", asyncio.BaseTransport], Awaitable[Answer]]
 """Does what a POST asks for. The transport is that of the connection by which the request came."""
 
+log = logging.getLogger(__name__)
+
 _LOOPBACK = Access(is_local=True)
+# The most addresses whose last turn is remembered.
+_ADDRESSES_MAX = 1_024
+# A port for more connections than this is for many addresses.
+_SHARED_MIN = 32
 # The most different targets whose newest documents are kept.
 _KEPT_MAX = 16
 # After each request the port rests for this many times the CPU time that the request took, so that all connections
@@ -67,6 +74,9 @@ class Request:
 class Connection(Protocol):
     """A connection, as the server of the documents sees it."""
 
+    host: str
+    """The address of the client."""
+
     def serve(self) -> None:
         """Serves at most one request."""
 
@@ -77,11 +87,12 @@ class Connection(Protocol):
 class DocumentServer:
     """The documents of a port by path, the connections that ask for them, and the order in which these are served.
 
-    It serves one request per turn of the loop over all connections, in the order of their arrival, and rests
-    between requests. A tick is therefore late by one document at most, however many clients ask.
+    It serves one request per turn of the loop over all connections, and rests between requests. A tick is therefore
+    late by one document at most, however many clients ask. Addresses take turns: one that asks for much waits longer.
 
     With a token every document needs it but `/healthz` and those in `open_paths`. Without `access` requests are
-    served whatever their `Host` and `Origin` are. `connections_max` and `idle_seconds` bound the connections.
+    served whatever their `Host` and `Origin` are. `connections_max` and `idle_seconds` bound the connections, of
+    which one address has half at most. If the documents are not `is_listed`, nobody is told their paths.
     """
 
     def __init__(
@@ -93,6 +104,7 @@ class DocumentServer:
         open_paths: Collection[str] = (),
         connections_max: int = 16,
         idle_seconds: float = 60.0,
+        is_listed: bool = True,
     ) -> None:
         self.documents = dict(documents)
         self.orders: dict[str, Order] = {}
@@ -109,6 +121,9 @@ class DocumentServer:
         # Connections that wait for their turn, in the order of their arrival, each with the last turn before that.
         self._waiting: dict[Connection, int] = {}
         self._turns = 0
+        # The last turn of each address. An address that is not here has had none lately.
+        self._turn_of: dict[str, int] = {}
+        self._is_listed = is_listed
         # The last turn before the present request began to wait.
         self._asked_after = 0
         self._next_turn: asyncio.Handle | None = None
@@ -128,10 +143,15 @@ class DocumentServer:
             connection.close()
 
     def opened(self, connection: Connection) -> None:
-        """Adds a connection. If there are too many, the one that has been idle longest ends."""
+        """Adds a connection. If there are too many, or too many of its address, the one that has been idle longest of
+        these ends."""
         self._connections[connection] = None
-        if len(self._connections) > self._connections_max:
-            others = [other for other in self._connections if other is not connection]
+        others = [other for other in self._connections if other is not connection]
+        own = [other for other in others if other.host == connection.host]
+        # A port for few connections is for one address, as a rule.
+        if self._connections_max > _SHARED_MIN and len(own) >= self._connections_max // 2:
+            others = own
+        if others is own or len(self._connections) > self._connections_max:
             idle = next((other for other in others if other not in self._waiting), others[0])
             del self._connections[idle]
             idle.close()
@@ -139,6 +159,7 @@ class DocumentServer:
     def closed(self, connection: Connection) -> None:
         """Removes a connection."""
         self._connections.pop(connection, None)
+        self._waiting.pop(connection, None)
 
     def answered(self, connection: Connection) -> None:
         """Notes that a connection has just got an answer, so that it has been idle for the shortest time."""
@@ -160,15 +181,21 @@ class DocumentServer:
 
     def _take_turn(self) -> None:
         self._next_turn = None
+        if not self._waiting:
+            return  # The connections that waited are gone.
         self._turns += 1
         began = time.thread_time()
-        connection, self._asked_after = next(iter(self._waiting.items()))
-        del self._waiting[connection]
+        # The first of those that arrived, if several addresses have waited for equally long.
+        connection = min(self._waiting, key=lambda each: self._turn_of.get(each.host, 0))
+        self._asked_after = self._waiting.pop(connection)
+        if len(self._turn_of) >= _ADDRESSES_MAX:
+            self._turn_of.clear()
+        self._turn_of[connection.host] = self._turns
         try:
             connection.serve()
-        except BaseException:
+        except Exception:
+            log.exception("exception while serving a document")
             connection.close()
-            raise
         finally:
             rest = min(_REST_FACTOR * (time.thread_time() - began), _REST_SECONDS_MAX)
             self._rest_until = self._loop.time() + rest
@@ -180,16 +207,17 @@ class DocumentServer:
         """What is to be done for a request that is an order and may be one; None for all that `answer` answers."""
         if request.method != b"POST" or self._refuse(request) is not None:
             return None
-        return self.orders.get(_path(request))
+        return self.orders.get(_split(request)[0])
 
     def answer(self, request: Request) -> Answer:
         """The answer to a request."""
         refusal = self._refuse(request)
         if refusal is not None:
             return refusal
-        path, _, query = request.target.decode("ascii", "replace").partition("?")
+        path, query = _split(request)
         if path not in self.documents:
-            return complaint(HTTPStatus.NOT_FOUND, "no such path", paths=sorted(self.documents))
+            listed = {"paths": sorted(self.documents)} if self._is_listed else {}
+            return complaint(HTTPStatus.NOT_FOUND, "no such path", **listed)
         if request.method not in (b"GET", b"HEAD"):
             return complaint(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served")
         # A document that was made while this request waited is as new as one that would be made now.
@@ -207,15 +235,21 @@ class DocumentServer:
         objection = self._access.objection(request.host, request.origin) if self._access is not None else None
         if objection is not None:
             return complaint(HTTPStatus.FORBIDDEN, objection)
-        if self._token and _path(request) not in self._open_paths:
+        if self._token and _split(request)[0] not in self._open_paths:
             scheme, _, given = request.authorization.partition(b" ")
             if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
                 return complaint(HTTPStatus.UNAUTHORIZED, "send the token: Authorization: Bearer TOKEN")
         return None
 
 
-def _path(request: Request) -> str:
-    return request.target.partition(b"?")[0].decode("ascii", "replace")
+def _split(request: Request) -> tuple[str, str]:
+    """The path that a request asks for, as people write it, and its query."""
+    target = request.target.decode("ascii", "replace")
+    if not target.startswith("/"):
+        # A client may name the server in the target as well.
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    path, _, query = target.partition("?")
+    return unquote(path), query
 
 
 def complaint(status: HTTPStatus, text: str, **more: Any) -> Answer:

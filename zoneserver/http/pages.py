@@ -15,7 +15,7 @@ from zoneserver.http.static_files import documents_of, read_folder
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.format import format_address
 
-__all__ = ["admin_page", "page_folder", "page_url", "player_pages"]
+__all__ = ["admin_page", "check_page", "page_folder", "page_url", "player_pages"]
 
 _SUFFIXES = frozenset({".html", ".js", ".css", ".ts", ".svg", ".png"})
 _NO_PAGE = (
@@ -40,8 +40,10 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
         try:
             # An author's page brings all of its files but the library.
             found = {path: made for path, made in found.items() if path.startswith("/zone.")} | read_folder(folder)
-        except (OSError, ValueError) as error:
-            raise CannotStartError(f"cannot serve the page in {folder}: {error}") from None
+        except OSError as error:
+            raise CannotStartError(f"cannot serve the page in {folder}: {error.strerror}") from None
+        except ValueError as error:
+            raise CannotStartError(f"cannot serve the page: {error}") from None
     return {**found, "/game.json": lambda _query: (HTTPStatus.OK, game)}
 
 
@@ -56,6 +58,17 @@ def page_url(config: Config, port: int) -> str:
 def page_folder(page: str) -> Path | None:
     """The folder that a setting `page` names; None for `on` and `off`."""
     return None if page in {"on", "off"} else Path(page)
+
+
+def check_page(page: str, private: Mapping[str, Path | str | None]) -> None:
+    """Raises CannotStartError if a private file is in the folder of the page. `private` has the files by setting."""
+    folder = page_folder(page)
+    for setting, path in private.items():
+        if folder is not None and path and Path(path).resolve().is_relative_to(folder.resolve()):
+            raise CannotStartError(
+                f"{path} ({setting}) is in the folder of the page, and browsers could read it: "
+                "give --page a folder with nothing but the page"
+            )
 
 
 def admin_page(*, is_loopback: bool) -> dict[str, Document]:

@@ -40,7 +40,9 @@ _COMPRESSED_RATIO_MAX = 0.9
 
 
 def read_folder(folder: Path) -> dict[str, Document]:
-    """The files of a folder and the folders in it, by path. Hidden ones, and links that lead out of it, are left out.
+    """The files of a folder and the folders in it, by path, as far as they are of a kind that belongs to a page.
+
+    Hidden ones, and links that lead out of the folder, are left out.
 
     Raises OSError if the folder cannot be read, and ValueError if it is too large to be held in memory.
     """
@@ -51,6 +53,8 @@ def read_folder(folder: Path) -> dict[str, Document]:
     for path in sorted(top.rglob("*")):
         name = path.relative_to(top)
         if any(part.startswith(".") for part in name.parts) or not path.is_file():
+            continue
+        if path.suffix.lower() not in _TYPES:
             continue
         if not path.resolve().is_relative_to(top):
             continue
@@ -78,7 +82,7 @@ def _served(content: Content) -> Document:
 
 
 def _content(name: str, body: bytes) -> Content:
-    content_type = _TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
+    content_type = _TYPES[Path(name).suffix.lower()]
     tag = hashlib.sha256(body).hexdigest()[:32]
     small = gzip.compress(body, mtime=0)
     if len(small) > _COMPRESSED_RATIO_MAX * len(body):

@@ -60,7 +60,9 @@ def parse_origin(text: str) -> str:
         parts = urlsplit(text)
         is_bare = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
         if parts.scheme in _USUAL_PORTS and parts.hostname and is_bare:
-            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+            # Browsers write a name with other letters in this encoding.
+            name = parse_host(parts.hostname).encode("idna").decode() if ":" not in parts.hostname else parts.hostname
+            host = f"[{name}]" if ":" in name else name
             port = "" if parts.port in {None, _USUAL_PORTS[parts.scheme]} else f":{parts.port}"
             return f"{parts.scheme}://{host}{port}"
     raise ValueError(f"{text!r} is no origin: write it as https://play.example or http://play.example:8000")

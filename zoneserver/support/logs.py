@@ -157,7 +157,9 @@ class RateLimit(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         kind: object = record.msg
         if record.exc_info and record.exc_info[1] is not None:
-            kind = kind, place_of(record.exc_info[1])
+            # asyncio writes the address of an object into its message, so each of these would be a kind of its own.
+            place = place_of(record.exc_info[1])
+            kind = place if record.name == "asyncio" else (kind, place)
         second = int(record.created)
         last, count = self._seen.get(kind, (second, 0))
         if last != second:

@@ -196,9 +196,10 @@ function closed(reason) {
 
 /** The first words to a newcomer. */
 function invitation() {
+  const hand = matchMedia("(pointer: coarse)").matches ? "tap" : "click";
   const ways = [
-    page.game?.walk && "click the ground to walk",
-    page.game?.point && "click a place",
+    page.game?.walk && `${hand} the ground to walk`,
+    page.game?.point && `${hand} a place`,
     page.game?.talk && "type to talk",
   ].filter(Boolean);
   return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
@@ -344,6 +345,8 @@ byId("follow").addEventListener("click", () => {
 byId("help-open").addEventListener("click", () => byId("help").showModal());
 byId("help-close").addEventListener("click", () => byId("help").close());
 addEventListener("resize", layOut);
+// A page that is loaded anew finds its player, but not the others.
+addEventListener("pagehide", () => bots.close());
 
 // --- The beginning ---
 

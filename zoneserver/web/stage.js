@@ -70,9 +70,13 @@ export class Stage {
     }
     this.density = density;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    canvas.width = Math.round(width * this.density);
-    canvas.height = Math.round(height * this.density);
     this.camera.resize(width, height, covers);
+    const [wide, high] = [Math.round(width * density), Math.round(height * density)];
+    if (canvas.width === wide && canvas.height === high) return;
+    // Another size makes the canvas black, until something is drawn.
+    Object.assign(canvas, { width: wide, height: high });
+    if (this.zone) this.draw(performance.now(), 0);
+    else this.drawNothing();
   }
 
   /** A player says a line. */
@@ -114,7 +118,14 @@ export class Stage {
     const seconds = Math.min(0.1, Math.max(0, (time - this.drawnAt) / 1000));
     this.drawnAt = time;
     if (this.zone) this.draw(begun, seconds);
+    else this.drawNothing();
     this.ms += (performance.now() - begun - this.ms) * 0.05;
+  }
+
+  /** A canvas without transparency would be black. */
+  drawNothing() {
+    this.context.fillStyle = this.sprites.theme.beyond;
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
   draw(now, seconds) {

@@ -202,8 +202,8 @@ async def test_hello_in_fragments_lets_a_player_in(open_server: OpenServer) -> N
         (request("GET /zone HTTP/1.1"), 404, "the path /"),
         (request("POST / HTTP/1.1"), 400, "begins with GET"),
         (request("GET / HTTP/1.0"), 400, "HTTP/1.1"),
-        (request(Upgrade="h2c"), 400, "only an upgrade to websocket"),
-        (request(Connection="keep-alive"), 400, "only an upgrade to websocket"),
+        (request(Connection="keep-alive"), 400, "Connection: Upgrade"),
+        (request(X="a\r\nb: c" * 200), 431, "more than 100 lines"),
         (request(Sec_WebSocket_Version="8"), 426, "version 13"),
         (request(Sec_WebSocket_Version=None), 426, "version 13"),
         (request(Sec_WebSocket_Key=None), 400, "16 bytes"),
@@ -213,7 +213,7 @@ async def test_hello_in_fragments_lets_a_player_in(open_server: OpenServer) -> N
         (request(Content_Length="5"), 400, "body"),
         (b"HELLO\r\n\r\n", 400, "not a request"),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, 431, "not a request"),
-        (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "/game.json"),
+        (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "no such path"),
         (b"POST /game.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405, "GET"),
         (b"GET /game.json HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 403, "name"),
     ],
@@ -265,6 +265,46 @@ def test_connection_that_does_not_begin_with_a_capital_letter_is_length_prefixed
     session = RecordingSession()
     session.receive([stream])
     assert session.payloads == ([HELLO] if stream.startswith(b"\0\0") else [])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["Upgrade: websocket\r\n", "Upgrade: websocket\r\nConnection: Upgrade\r\n", "Content-Length: 5\r\n", "b\0d\r\n"],
+)
+async def test_refused_head_leaves_no_session_and_no_traceback(
+    open_server: OpenServer, lines: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await open_server(Plaza, hz=50)
+    answer = await ask(server.port, f"HEAD / HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 4")
+    assert body == b"" or lines.startswith("b")
+    await until(lambda: not server.gateway.connections and not len(server.gateway.pending))
+    assert "Traceback" not in caplog.text and not caplog.records
+
+
+async def test_session_whose_goodbye_fails_is_gone_all_the_same(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await open_server(Plaza, hz=50)
+    monkeypatch.setattr("zoneserver.gateway.listeners.opening.Opening.goodbye", lambda *_: 1 / 0)
+    assert await ask(server.port, request(Upgrade="websocket", Connection="close")) == b""
+    await until(lambda: not server.gateway.connections and not len(server.gateway.pending))
+    assert server.gateway.counters.closes == {"PROTOCOL_ERROR": 1}
+    assert "exception while saying goodbye" in caplog.text
+
+
+async def test_upgrade_to_another_protocol_is_ignored(open_server: OpenServer) -> None:
+    server = await open_server(Plaza)
+    sent = b"GET /game.json HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n"
+    assert (await ask(server.port, sent)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_refused_upgrade_counts_for_the_address_behind_the_proxy(open_server: OpenServer) -> None:
+    limits = Limits(address_connections_per_second=0.001, address_connections_burst=2)
+    server = await open_server(Plaza, hz=50, forwarded_from=("127.0.0.1",), limits=limits)
+    sent = request(Sec_WebSocket_Version="8", X_Forwarded_For="192.0.2.7")
+    assert [(await ask(server.port, sent))[9:12] for _ in range(4)] == [b"426", b"426", b"429", b"429"]
 
 
 # --- Pages --------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from zoneserver.support.host import is_loopback
 
 __all__ = ["PAGE_CONNECTIONS_MAX", "Door", "uncounted_max"]
 
-PAGE_CONNECTIONS_MAX = 256
+PAGE_CONNECTIONS_MAX = 512
 """How many connections of browsers ask for the page at once, at most."""
 
 # How long a connection of a browser may ask for nothing. A page has all of its files by then.
@@ -62,6 +62,7 @@ class Door:
             self._access,
             connections_max=page_connections_max,
             idle_seconds=_PAGE_SECONDS,
+            is_listed=False,
         )
         self._listeners: list[tcp.Listener] = []
 

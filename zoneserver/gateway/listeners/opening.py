@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import h11
 
 from zoneserver.http.access import Access
-from zoneserver.http.connection import HEAD_BYTES_MAX, HttpConnection, encode_answer, header
+from zoneserver.http.connection import HEAD_BYTES_MAX, HEAD_LINES_MAX, HttpConnection, encode_answer, header
 from zoneserver.http.documents import DocumentServer, complaint
 from zoneserver.http.forwarded import forwarded_address
 from zoneserver.protocol.codes import CloseReason
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Opening"]
 
+_TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE.value
 _CAPITALS = range(ord("A"), ord("Z") + 1)
 # The answers to a connection that ends before its request is complete, or is refused for another reason than that.
 _STATUSES = {
@@ -45,7 +46,18 @@ class Opening:
     """The reader of a new connection. It gives the session its framing, or the connection to the documents."""
 
     __slots__ = (
-        *("_access", "_documents", "_http", "_received", "_session", "_status", "_trusted", "error", "is_ended"),
+        *(
+            "_access",
+            "_documents",
+            "_http",
+            "_is_head",
+            "_received",
+            "_session",
+            "_status",
+            "_trusted",
+            "error",
+            "is_ended",
+        ),
         "replies",
     )
 
@@ -63,6 +75,7 @@ class Opening:
         # None until the first byte says that the connection is HTTP.
         self._http: h11.Connection | None = None
         self._status = HTTPStatus.BAD_REQUEST
+        self._is_head = False
 
     def receive(self, data: bytes, limit: int | None = None) -> list[bytes]:
         """Adds `data`. Once the framing is known, its reader does the rest."""
@@ -76,24 +89,31 @@ class Opening:
         self._http.receive_data(data[: max(0, HEAD_BYTES_MAX + 1 - len(self._received))])
         self._received += data
         try:
+            if self._received.count(b"\n") > HEAD_LINES_MAX:
+                raise h11.RemoteProtocolError(f"more than {HEAD_LINES_MAX} lines", _TOO_LARGE)
             event = self._http.next_event()
         except h11.RemoteProtocolError as error:
-            self._refuse(HTTPStatus(error.error_status_hint), f"not a request of HTTP: {error}")
+            if self._session.identify():
+                self._refuse(HTTPStatus(error.error_status_hint), f"not a request of HTTP: {error}")
             return []
         if not isinstance(event, h11.Request):
             return []
+        self._is_head = event.method == b"HEAD"
         is_shared = self._session.host in self._trusted
         if is_shared:
             self._session.came_from(forwarded_address(self._session.host, event.headers, self._trusted))
         headers = dict(event.headers)
-        if header(headers, b"upgrade") is None:
+        if "websocket" not in _tokens(headers, b"upgrade"):
             self._session.hand_over(HttpConnection(self._documents, is_shared=is_shared), self._received)
+            return []
+        # A client that asks for a WebSocket counts as a player's, whatever else is wrong with the request.
+        if not self._session.identify():
             return []
         objection = self._objection(event, headers)
         if objection is not None:
             self._refuse(*objection)
             return []
-        return self._upgrade(headers, limit) if self._session.identify() else []
+        return self._upgrade(headers, limit)
 
     def _objection(self, request: h11.Request, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str] | None:
         """Why the request does not become a WebSocket: a status and a text, or None."""
@@ -104,8 +124,8 @@ class Opening:
             return HTTPStatus.FORBIDDEN, foreign
         if request.target.partition(b"?")[0] != b"/":
             return HTTPStatus.NOT_FOUND, "players connect at the path /"
-        if "websocket" not in _tokens(headers, b"upgrade") or "upgrade" not in _tokens(headers, b"connection"):
-            return HTTPStatus.BAD_REQUEST, "only an upgrade to websocket is possible (Connection: Upgrade)"
+        if "upgrade" not in _tokens(headers, b"connection"):
+            return HTTPStatus.BAD_REQUEST, "an upgrade to websocket needs the header Connection: Upgrade"
         if headers.get(b"sec-websocket-version") != b"13":
             return HTTPStatus.UPGRADE_REQUIRED, "this server speaks version 13 of the WebSocket protocol"
         if not _is_key(headers.get(b"sec-websocket-key", b"")):
@@ -146,7 +166,9 @@ class Opening:
         status = self._status if self.error is not None else HTTPStatus.SERVICE_UNAVAILABLE
         if isinstance(reason, CloseReason):
             status = _STATUSES.get(reason, status)
-        return encode_answer(self._http, complaint(status, self._session.reason_text, code=code), is_last=True)
+        return encode_answer(
+            self._http, complaint(status, self._session.reason_text, code=code), self._is_head, is_last=True
+        )
 
 
 def _tokens(headers: Mapping[bytes, bytes], name: bytes) -> list[str]:
