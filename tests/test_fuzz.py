@@ -37,6 +37,7 @@ EXAMPLES = {
     "replica": 500,
     "client": 300,
     "session": 300,
+    "web_session": 200,
     "gateway": 150,
 }
 """How many inputs a test generates, without randomness: half a second for each target. `make fuzz` generates more."""
@@ -109,6 +110,12 @@ def test_target_notices_a_fragment_that_is_lost_between_two_reads(monkeypatch: p
     monkeypatch.setattr(WebSocketReader, "receive", forgetful)
     with pytest.raises(AssertionError):
         run_seeds("web_frames")
+
+
+def test_target_notices_a_ping_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "_reply", lambda session: session._reader.replies.clear())
+    with pytest.raises(AssertionError, match="a ping has no pong"):
+        run_seeds("web_session")
 
 
 def test_target_notices_a_message_that_changes_in_a_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:

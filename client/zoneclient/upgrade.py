@@ -80,7 +80,7 @@ def _bye(received: bytes) -> Bye | None:
 
 def _refusal(body: bytes) -> Bye | None:
     """The BYE that the body of a refusal stands for; None if there is none, or not yet."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         match json.loads(body):
             case {"code": str(code), "error": str(text)}:
                 retry = any(reason == code and reason.retry for reason in CloseReason)

@@ -67,6 +67,7 @@ def test_refusal_before_the_request_was_read_is_a_bye_with_a_length_prefix() -> 
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 3000, "more than 16384 bytes"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "the server answered 'HTTP/1.1 200 OK'"),
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "the server answered 'HTTP/1.1 404 Not Found'"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9000\r\n\r\n" + b"[" * 9000, "the server answered 'HTTP/1.1 403"),
         (refused(None, "no"), "the server answered 'HTTP/1.1 403 Forbidden'"),
     ],
 )

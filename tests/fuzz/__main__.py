@@ -13,9 +13,9 @@ from zoneserver.support.parse import parse_duration
 
 COUNTED = """\
 An input is one call of a target. A frame is one length-prefixed frame (framing, replica, client, session), one frame of
-WebSocket (web_frames), one payload (decoding), or one packet that reached the gateway. A frame counts once, even when
-its input is run several times to compare splits. Bytes after the end of a session, and incomplete frames, do not
-count."""
+WebSocket (web_frames, web_session), one payload (decoding), or one packet that reached the gateway. A frame counts
+once, even when its input is run several times to compare splits. Bytes after the end of a session, and incomplete
+frames, do not count."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,19 +26,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=ENGINES, default=installed_engine())
     options = parser.parse_args(argv)
     names = NAMES if options.target == "all" else (options.target,)
-    print(f"{'target':11}{'engine':11}{'seconds':>9}{'inputs':>14}{'frames':>14}{'frames/s':>11}  result", flush=True)
+    print(f"{'target':12}{'engine':11}{'seconds':>9}{'inputs':>14}{'frames':>14}{'frames/s':>11}  result", flush=True)
     results, inputs_total, frames_total = [], 0, 0
     for name in names:
         figures, began = multiprocessing.RawArray("Q", 2), time.monotonic()
         results.append(run(name, options.engine, options.time / len(names), figures))
         seconds, (inputs, frames) = time.monotonic() - began, figures
         row = f"{seconds:9.1f}{inputs:14,}{frames:14,}{frames / seconds:11,.0f}"
-        print(f"{name:11}{options.engine:11}{row}  {results[-1]}", flush=True)
+        print(f"{name:12}{options.engine:11}{row}  {results[-1]}", flush=True)
         inputs_total, frames_total = inputs_total + inputs, frames_total + frames
         if results[-1] == INTERRUPTED:
             break
     failed = sum(result not in (FINE, INTERRUPTED) for result in results)
-    print(f"{'all':31}{inputs_total:14,}{frames_total:14,}{'':11}  {failed} failed\n\n{COUNTED}")
+    print(f"{'all':32}{inputs_total:14,}{frames_total:14,}{'':11}  {failed} failed\n\n{COUNTED}")
     return 1 if failed else 130 if INTERRUPTED in results else 0
 
 

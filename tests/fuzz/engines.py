@@ -15,7 +15,7 @@ from pathlib import Path
 
 __all__ = ["CORPUS", "ENGINES", "FAILED", "NAMES", "Run", "installed_engine"]
 
-NAMES = ("framing", "web_frames", "decoding", "replica", "client", "session", "gateway")
+NAMES = ("framing", "web_frames", "decoding", "replica", "client", "session", "web_session", "gateway")
 """Every target, in the order in which they are run."""
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"

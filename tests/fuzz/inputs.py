@@ -59,7 +59,7 @@ def seeds(target: str) -> list[bytes]:
             lives = [[come, slow, *acts(), step(tick) * behind, caught_up, too_much, go] for behind in (2, 12)]
             scripts = [come + words + go for words in (*golden_steps(), *recipe_steps())] + list(map(b"".join, lives))
             return scripts + [bytes((settings,)) + script[1:] for script in scripts[-2:] for settings in (1, 2, 3)]
-        case "web_frames":
+        case "web_frames" | "web_session":
             hidden = partial(masked_frame, mask=b"\1\2\3\4")
             whole = [
                 head + wrap(said) for said in GOLDEN for head, wrap in zip(WEB_HEADS, (hidden, frame), strict=False)
@@ -89,7 +89,7 @@ def inputs(target: str) -> st.SearchStrategy[bytes]:
             return spoilt | st.lists(said, max_size=10).map(b"".join)
         case "gateway":
             return spoilt | pieced
-        case "web_frames":
+        case "web_frames" | "web_session":
             return spoilt | st.tuples(st.sampled_from(WEB_HEADS), pieced).map(b"".join)
         case _:
             return spoilt | st.tuples(st.sampled_from([STREAM_HEAD, MIXED_HEAD]), pieced).map(b"".join)
@@ -100,7 +100,7 @@ def scraps(target: str) -> Sequence[bytes]:
     match target:
         case "decoding":
             return [said[:2] for said in GOLDEN] + [said[2:] for said in GOLDEN]
-        case "web_frames":
+        case "web_frames" | "web_session":
             return [seed[4:] for seed in seeds(target)] + [bytes((what,)) for what in range(0, 256, 5)]
         case "gateway":
             joins = [step(hello, visitor, visitor=visitor) for visitor in range(VISITORS)]

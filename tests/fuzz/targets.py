@@ -22,6 +22,7 @@ from zoneclient.replica import Replica
 from fuzz.gateway_script import gateway
 from fuzz.scripts import Script, payload_of
 from fuzz.web_frames import web_frames
+from fuzz.web_session import web_session
 from zoneserver.config import Limits
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import SessionState
@@ -43,7 +44,7 @@ from zoneserver.protocol.messages import (
 )
 from zoneserver.zone.frame_history import Form, Message
 
-__all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session", "web_frames"]
+__all__ = ["TARGETS", "client", "decoding", "framing", "gateway", "replica", "session", "web_frames", "web_session"]
 
 PAYLOAD_BYTES_MAX = 64
 """A small limit, so that a short input reaches both sides of it."""
@@ -196,6 +197,7 @@ TARGETS: dict[str, Callable[[bytes], int]] = {
     "replica": replica,
     "client": client,
     "session": session,
+    "web_session": web_session,
     "gateway": gateway,
 }
 

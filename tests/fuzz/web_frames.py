@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from zoneserver.protocol.websocket import Opcode, WebSocketReader, frame, masked_frame
 
-__all__ = ["web_frames", "web_stream"]
+__all__ = ["HEAD_BYTES", "PAYLOAD_BYTES_MAX", "received", "splits", "web_frames", "web_stream"]
+
+HEAD_BYTES = 4
+"""How many bytes at the start of an input say how its stream is served, and whether it is of `web_stream`."""
 
 PAYLOAD_BYTES_MAX = 200
 """A limit above 125, so that a short input reaches both lengths of a header and both sides of the limit."""
@@ -20,9 +23,9 @@ def web_frames(data: bytes) -> int:
 
     A frame counts once, although its stream is read with three splits.
     """
-    first, second, limit, side = data[:4].ljust(4, b"\0")
+    first, second, limit, side = data[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0")
     is_client = side % 2 == 1
-    stream = web_stream(data[4:], is_client) if side & 2 else data[4:]
+    stream = web_stream(data[HEAD_BYTES:], is_client) if side & 2 else data[HEAD_BYTES:]
     outcomes = []
     for pieces in splits(stream, first, second):
         reader, payloads, replies = WebSocketReader(PAYLOAD_BYTES_MAX, is_client=is_client), list[bytes](), b""
