@@ -198,16 +198,16 @@ class Gateway:
         self.broadcaster.drained(session, self._now)
 
     def session_ended(self, session: Session) -> None:
-        code, text = str(session.reason), session.reason_text
+        reason, text = self.pending.leave(session) or (session.reason, session.reason_text)
+        code = str(reason)
         self.counters.closes[code] += 1
-        level = logging.DEBUG if session.reason in ORDINARY_CLOSES else logging.INFO
+        level = logging.DEBUG if reason in ORDINARY_CLOSES else logging.INFO
         log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
         # Without this reference an ended session is in no cycle, so it is freed without the garbage collector.
         player: Player | None = session.context
         session.context = None
         name = "" if player is None else player.name
         self.closed.appendleft(Closed(name, session.address, code, text, self.opened_at(session), self._loop.time()))
-        self.pending.leave(session)
         self.broadcaster.leave(session)
         if player is not None:
             del self._players[player.ref]

@@ -89,23 +89,29 @@ class PendingConnections:
         """
         if session in self._counted or session.host in self._trusted:
             return None
+        self._counters.connections_total += 1
         return self._count(session, now)
 
     def identify(self, session: Session, now: float) -> None:
         """The client of a connection is a player, and their address is known. The connection counts, or is rejected."""
-        objection = self._doubtful.pop(session, _NO_DOUBT)[1]
-        if objection is None and session not in self._counted:
-            objection = self._count(session, now)
+        due, doubt = self._doubtful.pop(session, _NO_DOUBT)
+        if doubt is None:
+            if session in self._counted:
+                return
+            self._counters.connections_total += 1
+        # One that was beyond a limit may have a place now: it is not silent.
+        objection = self._count(session, now, is_silent=False)
         if objection is not None:
             self._reject(session, *objection)
+        elif doubt is not None:
+            self._handshaking[session] = due - _DOUBT_SECONDS
 
-    def _count(self, session: Session, now: float) -> tuple[CloseReason, str] | None:
-        self._counters.connections_total += 1
+    def _count(self, session: Session, now: float, *, is_silent: bool = True) -> tuple[CloseReason, str] | None:
         # Silent connections must not keep neighbours at their address out, so the oldest one makes room.
         handshaking, silent = self.address_limits.handshaking(session.host), None
         if len(handshaking) >= self._config.limits.address_handshakes_max:
             silent = next((each for each in handshaking if self._is_silent(each, now)), None)
-            if silent is None:
+            if silent is None and is_silent:
                 text = f"too many connections before HELLO from {session.host} (limit: address_handshakes_max)"
                 return CloseReason.TOO_MANY_CONNECTIONS, text
         objection = self.address_limits.opened(session.host, session, now)
@@ -159,14 +165,15 @@ class PendingConnections:
         """The connections from an address that have not said HELLO yet."""
         return [session for session in self.address_limits.handshaking(host) if session in self._handshaking]
 
-    def leave(self, session: Session) -> None:
-        """The session has ended, or its player is in the zone."""
+    def leave(self, session: Session) -> tuple[CloseReason, str] | None:
+        """The session has ended, or its player is in the zone. Returns why it was to be rejected, if it was."""
+        objection = self._doubtful.pop(session, _NO_DOUBT)[1]
         self._joining.pop(session, None)
         self._greeted(session)
+        return objection
 
     def _greeted(self, session: Session) -> None:
         self._handshaking.pop(session, None)
-        self._doubtful.pop(session, None)
         self._parts.pop(session, None)
         if self._counted.get(session):
             self._counted[session] = False

@@ -346,6 +346,23 @@ async def test_pages_of_one_address_are_bounded(open_server: OpenServer) -> None
     await until(lambda: server.gateway.connections == 0)
 
 
+async def test_client_that_says_something_has_a_place_beside_new_silent_ones(
+    open_server: OpenServer, connect: Connect
+) -> None:
+    limits = Limits(handshake_seconds=600.0, address_handshakes_max=2)
+    server = await open_server(Plaza, hz=50, limits=limits)
+    _silent = [await connect(server.port, host="127.0.0.77") for _ in range(2)]
+    ann = await connect(server.port, host="127.0.0.77")
+    await ann.hello("ann")
+    await ann.welcomed()
+    assert not server.gateway.counters.closes
+    # A silent one more is rejected, also if it leaves before it is told.
+    rejected = await connect(server.port, host="127.0.0.77")
+    rejected.sock.close()
+    await until(lambda: server.gateway.counters.closes == {"TOO_MANY_CONNECTIONS": 1})
+    assert server.gateway.counters.connections_total == 4
+
+
 async def test_idle_page_connection_is_no_connection_of_a_player(open_server: OpenServer) -> None:
     server = await open_server(Plaza, max_players=1)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

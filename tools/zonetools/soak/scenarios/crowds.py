@@ -179,8 +179,8 @@ async def resets(lab: Lab) -> Finding:
 
 
 async def out_of_files(lab: Lab) -> Finding:
-    """Limit the server to 256 open files, which allows 128 connections: the 129th is told SERVER_FULL."""
-    room, healthy, checks = 128, 100, Checks()
+    """Limit the server to 256 open files, which allows 112 connections: the 113th is told SERVER_FULL."""
+    room, healthy, checks = 112, 100, Checks()
     limited = ("sh", "-c", 'ulimit -n 256; exec "$@"', "sh")
     async with lab.server(prefix=limited) as server, Crowd(server, lab.plan(healthy)) as crowd:
         codes: list[str] = []

@@ -17,6 +17,9 @@ from zonetools.soak.clients import RawClient, act
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats, wait_for_stats
 from zonetools.soak.tasks import beside
 
+# How long the first bytes of a new connection may be on the way: until then it need not make room.
+_GRACE_SECONDS = 0.6
+
 
 def _pings(first: int) -> bytes:
     return b"".join(length_prefixed(Ping(first + i).encode()) for i in range(64))
@@ -127,6 +130,7 @@ async def connection_flood(lab: Lab) -> Finding:
             before = await wait_for_stats(server, lambda now: now.handshaking == limit)
             checks.expect(not before.closes, f"the first {limit} connections are refused: {before.closes}")
             # One more connection takes the place of the one that has been silent for longest.
+            await asyncio.sleep(_GRACE_SECONDS)
             held.append(await RawClient.connect(server.port, address))
             closes = (await wait_for_stats(server, lambda now: bool(now.closes))).closes
             checks.expect(closes == {CloseReason.HANDSHAKE_TIMEOUT: 1}, f"connection {limit + 1}: {closes}")
