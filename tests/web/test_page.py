@@ -164,6 +164,15 @@ def test_click_walks_there_and_stops(zone_server: StartServer, browsing: Browsin
     assert here == pytest.approx(goal, abs=30)
 
 
+def test_escape_stops_a_walk_to_a_place(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Plaza, hz=20)
+    browsing.play(server)
+    browsing.tab.evaluate("page.walkTo(page.zone.me.x < 5000 ? 10000 : 0, page.zone.me.y)")
+    browsing.tab.wait_for("page.zone.me.vx")
+    browsing.tab.key("Escape")
+    browsing.tab.wait_for("!page.zone.me.vx && !page.walker.goal && !page.stage.goal")
+
+
 def test_keys_walk_talk_and_open_panels(zone_server: StartServer, zone_client: StartClient, browsing: Browsing) -> None:
     server = zone_server(Plaza, hz=20)
     bob = zone_client("bob")

@@ -192,6 +192,7 @@ export class Walker {
 
   ask(velocity) {
     const { zone, game } = this;
+    if (zone.state !== "playing") return;
     const me = zone.me;
     const isSame = velocity[0] === this.asked[0] && velocity[1] === this.asked[1];
     const isMoving = me && me.vx === velocity[0] && me.vy === velocity[1];
