@@ -173,6 +173,27 @@ def test_escape_stops_a_walk_to_a_place(zone_server: StartServer, browsing: Brow
     browsing.tab.wait_for("!page.zone.me.vx && !page.walker.goal && !page.stage.goal")
 
 
+def test_walk_goes_on_after_a_drop(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Plaza, hz=20)
+    browsing.play(server)
+    drop = "{ window.isBack = false; page.zone.on('back', () => { isBack = true; }); page.zone.drop(); }"
+    key, sign = ("KeyD", 1) if browsing.tab.evaluate("page.zone.me.x < 5000") else ("KeyA", -1)
+    browsing.hold(key, is_down=True)
+    browsing.tab.wait_for(f"page.zone.me.vx == {25 * sign}")
+    browsing.tab.evaluate(drop)
+    browsing.tab.wait_for(f"isBack && page.zone.state == 'playing' && page.zone.me.vx == {25 * sign}")
+    # The key comes up while nobody hears it.
+    browsing.tab.evaluate(drop)
+    browsing.hold(key, is_down=False)
+    browsing.tab.wait_for("isBack && page.zone.state == 'playing' && page.zone.me.vx == 0")
+    goal = browsing.tab.evaluate(f"[page.zone.me.x + {300 * sign}, page.zone.me.y]")
+    browsing.tab.evaluate(f"page.walkTo(...{goal})")
+    browsing.tab.wait_for("page.zone.me.vx")
+    browsing.tab.evaluate(drop)
+    browsing.tab.wait_for("isBack && !page.walker.goal && !page.zone.me.vx")
+    assert browsing.tab.evaluate("[page.zone.me.x, page.zone.me.y]") == pytest.approx(goal, abs=30)
+
+
 def test_keys_walk_talk_and_open_panels(zone_server: StartServer, zone_client: StartClient, browsing: Browsing) -> None:
     server = zone_server(Plaza, hz=20)
     bob = zone_client("bob")

@@ -172,6 +172,13 @@ export class Walker {
     if (was) this.onStop(why);
   }
 
+  /** Goes on after the connection was lost: the server may have stopped the player in the meantime. */
+  resume() {
+    this.askedAt = -Infinity;
+    if (this.goal || this.held) this.tick(true);
+    else if (this.asked.some(Boolean)) this.ask([0, 0]);
+  }
+
   /** Goes on: the page calls this once a tick. */
   tick(isNew = false) {
     const { zone, goal } = this;
@@ -209,6 +216,6 @@ export class Walker {
     if (this.pace.refused(refusal, Math.hypot(...velocity))) {
       if (this.goal) this.tick(true);
       else if (this.held) this.along(...this.direction);
-    } else this.stop(refusal.code);
+    } else if (refusal.code !== "AWAY") this.stop(refusal.code);
   }
 }
