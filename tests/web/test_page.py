@@ -70,6 +70,22 @@ class Workshop(Rules):
         )
 
 
+class Orchard(Rules):
+    """A game of three apples."""
+
+    name = "orchard"
+    kinds: ClassVar = {"apple": {"ripe": 1}}
+
+    def on_start(self) -> None:
+        for place in range(3):
+            self.spawn("apple", 10 * place, 10)
+
+    @action
+    def eat(self, player: Player, apple: Annotated[Thing, "apple"]) -> None:
+        """Eats an apple."""
+        apple.remove()
+
+
 class Browsing:
     """A tab, and what the tests do in it again and again."""
 
@@ -269,6 +285,25 @@ def test_form_is_labelled_says_what_is_wrong_and_sends_every_kind_of_argument(
     assert browsing.text(f"{form} output") == (
         'answer: [-7,"9007199254740993",2.5,"hot",true,"00ff",3,"bow","bob","anvil",[1,6],true,"steel"]'
     )
+
+
+def test_form_goes_back_to_the_nearest_when_the_chosen_one_has_left(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
+    server = zone_server(Orchard)
+    browsing.play(server)
+    apple = "document.querySelector('[name=apple]')"
+    # One is chosen in the picture, and one in the form.
+    choices = (
+        "page.choose(page.zone.things[2].slot)",
+        f"{apple}.focus(), {apple}.selectedIndex = 2, {apple}.dispatchEvent(new Event('change'))",
+    )
+    for left, choice in zip((2, 1), choices, strict=True):
+        browsing.tab.evaluate(choice)
+        assert browsing.tab.evaluate(f"{apple}.value != ''")
+        browsing.tab.click_on("[data-action=eat] button")
+        browsing.tab.wait_for(f"page.zone.things.length == {left} && {apple}.value == ''")
+        browsing.reads("[data-action=eat] output", "It happened.")
 
 
 def test_player_is_in_the_same_place_after_a_drop_a_wrong_copy_and_a_reload(
