@@ -209,7 +209,9 @@ class ZoneServer:
         self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
         certificate = self._certificate
         context = (lambda: certificate.context) if certificate is not None else None
-        schema = {**zone.schema, "replay": True} if zone.replay else zone.schema
+        schema = zone.schema
+        if zone.replay:
+            schema = {**schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}
         self._door = Door(self.gateway, config, schema, context, page_connections_max)
         self._reporter = Reporter(config, self.stats, self.loop)
         self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)

@@ -419,9 +419,9 @@ def test_replay_plays_in_the_same_page_and_jumps(browsing: Browsing, tmp_path: P
     async def replay(yard: RecordedYard) -> None:
         zone = ReplayZone(Recording(yard.directory, Place(0)), speed=20, loops=True)
         async with ZoneServer(zone, port=0, stats_port=None) as server:
-            await asyncio.to_thread(look, server)
+            await asyncio.to_thread(look, zone, server)
 
-    def look(server: ZoneServer) -> None:
+    def look(zone: ReplayZone, server: ZoneServer) -> None:
         browsing.open(server)
         browsing.state("playing")
         note = "({ tick }) => { if (tick > high) high = tick; else low = tick; }"
@@ -430,6 +430,22 @@ def test_replay_plays_in_the_same_page_and_jumps(browsing: Browsing, tmp_path: P
         browsing.tab.wait_for("low && low < high")
         browsing.tab.wait_for("Math.abs(page.zone.now() - page.zone.tick) < 30")
         browsing.tab.wait_for("page.stage.crowd.near.length > 0")
+        browsing.reads("#watching-text", "You are watching a replay: 0:0")
+        # It stands still: no tick arrives.
+        zone.is_paused = True
+        browsing.reads("#step-text", "paused")
+        browsing.reads("#watching-text", ", paused.")
+        zone.is_paused = False
+        browsing.reads("#step-text", "in step")
+        assert "nobody can join" in browsing.text("#about")
+        browsing.tab.evaluate("page.choose(page.zone.players[0].slot)")
+        browsing.reads("#target-facts", "at ")
+        browsing.tab.click_on("#leave")
+        browsing.reads("#door-title", "Replay of")
+        assert browsing.tab.evaluate("document.querySelector('#name').checkVisibility()") is False
+        assert browsing.text("#enter") == "Watch again"
+        browsing.tab.key("Enter")
+        browsing.tab.wait_for("document.body.dataset.state + document.body.dataset.role == 'playingwatcher'")
 
     with RecordedYard(tmp_path / "journal") as yard:
         yard.run(60)

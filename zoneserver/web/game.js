@@ -8,6 +8,13 @@ const AGAIN_MS = 50;
 /** A number with the thousands set apart. */
 export const grouped = (value) => Number(value).toLocaleString("en");
 
+/** A duration in seconds as 1:05 or 1:00:05. */
+export function clock(seconds) {
+  const [hours, minutes, rest] = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
+  const two = (value) => String(value).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
 /** A small number that is the same for the same text: the colour of a name. */
 export function hashed(text) {
   let hash = 2166136261;

@@ -16,6 +16,9 @@ export function write(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The word for a click with this pointer. */
+export const click = () => (matchMedia("(pointer: coarse)").matches ? "tap" : "click");
+
 /** Rows of a table of names and values; it is made anew only when the names differ. */
 function table(list, entries) {
   const names = entries.map(([name]) => name).join("\n");
@@ -185,6 +188,8 @@ export class Panels {
   me() {
     const { zone, game, stage } = this.page;
     const me = zone.me;
+    write("about", me ? "" : this.about());
+    this.target();
     if (!me) return;
     const [x, y] = zone.position(me.slot);
     write("my-name", me.name);
@@ -219,14 +224,32 @@ export class Panels {
       context.clearRect(0, 0, portrait.width, portrait.height);
       context.drawImage(sprite.canvas, 0, 0, portrait.width, portrait.height);
     }
+  }
+
+  /** What a watcher can do. */
+  about() {
+    const { game } = this.page;
+    const where = game.isReplay
+      ? "This is a recording, and nobody can join it. Who runs it leads it for all who watch: " +
+        "zoneserver ctl pause, play, seek +30s, speed 4."
+      : "You see everybody, and nobody sees you. “Take part” makes you a player.";
+    return `${where} To see the figures of a player or a thing, ${click()} it; drag and zoom to look around.`;
+  }
+
+  /** The figures of the chosen player or thing. */
+  target() {
+    const { zone, game, stage } = this.page;
     const choice = stage.target === null ? null : (zone.player(stage.target) ?? zone.thing(stage.target));
-    if (choice) {
-      const [cx, cy] = zone.position(choice.slot);
-      const facts = Object.keys(choice.name ? game.schema.stats : (game.schema.kinds?.[choice.kind] ?? {})).map(
-        (name) => `${name} ${grouped(choice.stats[name])}`,
-      );
-      write("target-facts", [`${grouped(Math.round(Math.hypot(cx - x, cy - y)))} away`, ...facts].join(" · "));
-    }
+    if (!choice) return;
+    const [x, y] = zone.position(choice.slot);
+    const mine = zone.me && zone.position(zone.me.slot);
+    const place = mine
+      ? `${grouped(Math.round(Math.hypot(x - mine[0], y - mine[1])))} away`
+      : `at ${grouped(Math.round(x))}, ${grouped(Math.round(y))}`;
+    const facts = Object.keys((choice.name ? game.schema.stats : game.schema.kinds?.[choice.kind]) ?? {}).map(
+      (name) => `${name} ${grouped(choice.stats[name])}`,
+    );
+    write("target-facts", [place, ...facts].join(" · "));
   }
 
   people() {

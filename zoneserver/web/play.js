@@ -5,7 +5,7 @@ import { Bots } from "/bots.js";
 import { Game, Walker, grouped } from "/game.js";
 import { Figures } from "/figures.js";
 import { listenToKeys } from "/keys.js";
-import { Panels, byId, write } from "/panels.js";
+import { Panels, byId, click, write } from "/panels.js";
 import { Stage } from "/stage.js";
 import { Talk, announce, toast } from "/talk.js";
 import { ended } from "/words.js";
@@ -196,26 +196,31 @@ function closed(reason) {
 
 /** The first words to a newcomer. */
 function invitation() {
-  const hand = matchMedia("(pointer: coarse)").matches ? "tap" : "click";
+  if (page.game?.isReplay) return "This is a recording: everybody may watch it, and nobody can join.";
   const ways = [
-    page.game?.walk && `${hand} the ground to walk`,
-    page.game?.point && `${hand} a place`,
-    page.game?.talk && "type to talk",
+    page.game?.walk && `${click()} the ground to walk`,
+    page.game?.point && `${click()} a place`,
+    page.game?.talk && "say something",
   ].filter(Boolean);
   return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
 }
 
 function openDoor({ title = "Join", text = invitation(), error = "", name = "" } = {}) {
+  const isReplay = Boolean(page.game?.isReplay);
   body.dataset.role = "";
+  byId("name-field").hidden = byId("watch").hidden = isReplay;
+  byId("name").required = !isReplay;
+  write("enter", isReplay ? "Watch again" : "Join");
   byId("say").hidden = byId("watching").hidden = true;
   byId("door").hidden = false;
-  write("door-title", title === "Join" && page.game ? `Join ${page.game.name}` : title);
+  write("door-title", title === "Join" && page.game ? `${isReplay ? "Replay of" : "Join"} ${page.game.name}` : title);
   write("door-text", error ? "" : text);
   write("door-error", error);
   const field = byId("name");
   field.value = name || field.value || ofPerson?.getItem(NAME_KEY) || "";
   field.focus({ preventScroll: true });
   field.select();
+  if (isReplay) byId("enter").focus();
   layOut();
 }
 
@@ -223,9 +228,11 @@ byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
   write("door-error", "");
   const name = byId("name").value;
-  if (name) enter({ name, ticket: byId("ticket").value.trim() });
+  if (page.game.isReplay) watch();
+  else if (name) enter({ name, ticket: byId("ticket").value.trim() });
 });
-byId("watch").addEventListener("click", () => enter({ watch: true, ticket: byId("ticket").value.trim() }));
+const watch = () => enter({ watch: true, ticket: byId("ticket").value.trim() });
+byId("watch").addEventListener("click", watch);
 byId("take-part").addEventListener("click", () => openDoor());
 byId("drop").addEventListener("click", () => page.zone.drop());
 byId("leave").addEventListener("click", async () => {
@@ -298,6 +305,7 @@ function choose(slot) {
 function ticked(update) {
   const { zone, stage, game } = page;
   figures.dilation = update.dilation ?? 1;
+  figures.tickedAt = performance.now();
   page.walker?.tick();
   if (page.walker) stage.goal = page.walker.goal;
   if (update.joined?.length || update.left?.length || update.missed) {
