@@ -229,6 +229,10 @@ def test_keys_walk_talk_and_open_panels(zone_server: StartServer, zone_client: S
     browsing.tab.key("Escape")
     browsing.tab.key("t")
     browsing.reads("#target-name", "bob")
+    assert browsing.tab.evaluate("document.querySelector('#line').maxLength") == 200
+    # The log names the players of an event.
+    slots = f"page.zone.slot, {bob.slot}, 15"
+    assert browsing.tab.evaluate(f"page.game.described('hit', [{slots}], page.zone)") == "ann bob 15"
     for key, panel in zip("1234", ("play", "people", "zone", "log"), strict=True):
         browsing.tab.key(key)
         assert browsing.tab.evaluate(f"!document.querySelector('#panel-{panel}').hidden")
@@ -244,6 +248,7 @@ WRONG = (
     ("whole", "10", "at most 9"),
     ("huge", "", "a whole number"),
     ("line", "ääääää", "at most 8 bytes"),
+    ("line", "", "at least one character"),
     ("data", "0", "pairs of hexadecimal"),
     ("other", "zoe", "nobody here is called zoe"),
     ("dice", "1,7", "at most 6"),
@@ -278,6 +283,8 @@ def test_form_is_labelled_says_what_is_wrong_and_sends_every_kind_of_argument(
         assert browsing.text(f"{form} output").startswith(f"{name}: "), complaint
         assert complaint in browsing.text(f"{form} output")
         browsing.fill(f"{form} [name={name}]", fields[name])
+    # Nobody can type more than the game takes.
+    assert browsing.tab.evaluate(f"document.querySelector('{form} [name=line]').maxLength") == 8
     browsing.tab.click_on(f"{form} [name=flag]")
     # The thing is left at "the nearest", and the last two at their defaults.
     browsing.tab.click_on(f"{form} button")

@@ -69,6 +69,7 @@ export function read(type, text, world) {
     default:
       if (bytesOf(text) > (type.bytes_max ?? Infinity))
         throw new Error(`at most ${type.bytes_max} bytes; this has ${bytesOf(text)}`);
+      if (!text && type.default !== "") throw new Error("at least one character");
       return text;
   }
 }
@@ -195,6 +196,8 @@ class Field {
           ...common,
           type: "text",
           value: first,
+          // No character takes less than a byte.
+          maxlength: parameter.type === "str" ? parameter.bytes_max : null,
           spellcheck: parameter.type === "str" ? null : "false",
         });
     }
