@@ -108,7 +108,7 @@ export class Panels {
     // The first click on a place shows a change: the other arguments begin with any value.
     const rest = this.forms.find(({ action }) => action === game.point)?.fields.slice(2) ?? [];
     for (const field of rest) field.pick();
-    byId("line").maxLength = game.talk?.parameters[0].bytes_max ?? -1;
+    byId("line").maxLength = game.talk?.parameters[0].bytes_max ?? 65_535;
     byId("actions").replaceChildren(...this.forms.map((form) => form.element));
     if (!this.forms.length) byId("actions").append(make("p", { class: "muted" }, "This game has no actions."));
   }
