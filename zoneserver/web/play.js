@@ -237,10 +237,12 @@ byId("take-part").addEventListener("click", () => openDoor());
 byId("drop").addEventListener("click", () => page.zone.drop());
 byId("leave").addEventListener("click", async () => {
   const { zone } = page;
+  const attempt = attempts;
   bots.close();
   await zone.close();
   if (body.dataset.state === "playing") closed({ code: "CLIENT_LEFT", text: "" });
-  enter({ watch: true, isPreview: true });
+  // A visitor who joins again at once needs no preview.
+  if (attempt === attempts) enter({ watch: true, isPreview: true });
 });
 byId("more").addEventListener("click", async () => {
   const button = byId("more");
