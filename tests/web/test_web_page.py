@@ -27,7 +27,7 @@ async def test_example_draws_walks_and_tells(page: Page, open_server: OpenServer
     server = await open_server(Plaza, hz=20, page=str(tmp_path))
     await asyncio.to_thread(page.goto, f"http://127.0.0.1:{server.port}/?name=ann")
     await asyncio.to_thread(page.wait_for, "document.querySelector('li')?.textContent === 'ann: hello'")
-    drawn = "document.querySelector('canvas').getContext('2d').getImageData(0, 0, 600, 600).data.some((byte) => byte)"
+    drawn = "document.querySelector('canvas').getContext('2d').getImageData(0, 0, 600, 600).data.includes(220)"
     await asyncio.to_thread(page.wait_for, drawn)
     await asyncio.to_thread(page.click_on, "canvas")
     await until(lambda: any(server.zone.world.vx) or any(server.zone.world.vy))
