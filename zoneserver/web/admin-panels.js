@@ -255,7 +255,7 @@ export class Panels {
     const legend = at("legend");
     if (!legend.childElementCount) {
       for (const [name, text] of [["c1", "1"], ["c2", "2"], ["c4", "4"], ["c8", "8 players and more"]]) {
-        legend.append(element("i", name), text);
+        legend.appendChild(element("span")).append(element("i", name), text);
       }
     }
     const things = legend.querySelector(".things") ?? legend.appendChild(element("span", "things"));
