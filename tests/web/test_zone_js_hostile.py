@@ -1,0 +1,71 @@
+"""How zone.js bears a server that lies, and a program that errs."""
+
+from __future__ import annotations
+
+import json
+
+from helpers.node import Node
+from helpers.paths import ROOT
+from helpers.zone_js import run
+
+
+def test_throwing_callback_disturbs_nobody(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join();
+        const heard = [], failures = [], note = (error) => failures.push(error.message);
+        const { queueMicrotask } = globalThis;
+        globalThis.queueMicrotask = (callback) => { try { callback(); } catch (error) { note(error); } };
+        zone.on("tick", () => { throw new Error("mine"); });
+        const off = zone.on("tick", ({ tick }) => heard.push(tick));
+        first.frame(zonejs, 101);
+        off();
+        first.frame(zonejs, 102);
+        globalThis.queueMicrotask = queueMicrotask;
+        await zone.close();
+        return [heard, failures, zone.tick];
+        """,
+    ) == [[101], ["mine", "mine"], 102]
+
+
+def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
+    path = json.dumps(str(ROOT / "tests/vectors.json"))
+    refused, taken, raised = run(
+        node,
+        f"""
+        const {{ readFileSync }} = await import("node:fs"), vectors = JSON.parse(readFileSync({path}));
+        const steps = vectors.chains.flatMap((chain) => chain.steps);
+        const messages = [...vectors.messages.filter(({{ from }}) => from === "server"), ...steps];
+        const payloads = messages.map(({{ hex }}) => new Uint8Array(Buffer.from(hex, "hex")));
+        const counts = {{ refused: 0, taken: 0 }}, raised = [];
+        let seed = 15;
+        const random = (below) => (seed = (seed * 48271) % 0x7fffffff) % below;
+        for (let i = 0; i < 1500; i++) {{
+            const joined = connect("ws://x", {{ name: "ann", WebSocket: FakeSocket }}).catch((error) => error);
+            const socket = FakeSocket.last;
+            if (i % 4) {{
+                socket.welcome(zonejs, {{ options: ["resume", "deflate"], tick: 60 }});
+                socket.snapshot(zonejs, 60);
+            }}
+            const payload = payloads[random(payloads.length)].slice();
+            for (let flips = random(4); flips > 0; flips--) payload[random(Math.min(payload.length, 80))] = random(256);
+            try {{
+                socket.onmessage({{ data: payload.buffer }});
+                counts[socket.readyState === 3 ? "refused" : "taken"]++;
+                if (socket.readyState !== 3) socket.tell(zonejs, 21, "OVER", "", false);
+                const zone = await joined;
+                if (zone instanceof zonejs.Zone) {{
+                    zone.positions(zone.now(), [], []);
+                    raised.push(...zone.players.map((player) => player.stats.hp).filter((hp) => !Number.isInteger(hp)));
+                    await zone.close();
+                }}
+            }} catch (error) {{
+                raised.push([error.stack, payload]);
+            }}
+        }}
+        return [counts.refused, counts.taken, raised.slice(0, 3)];
+        """,
+    )
+    assert raised == []
+    assert min(refused, taken) > 100
