@@ -29,6 +29,31 @@ def test_throwing_callback_disturbs_nobody(node: Node) -> None:
     ) == [[101], ["mine", "mine"], 102]
 
 
+def test_callback_that_is_added_in_a_callback_waits_for_the_next_event(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join();
+        const heard = [];
+        const once = () => {
+            const off = zone.on("tick", ({ tick }) => {
+                off();
+                heard.push(tick);
+                if (heard.length < 100) once();
+            });
+        };
+        once();
+        // A callback that another one takes off is not called any more.
+        zone.on("tick", () => last());
+        const last = zone.on("tick", () => heard.push("last"));
+        first.frame(zonejs, 101);
+        first.frame(zonejs, 102);
+        await zone.close();
+        return heard;
+        """,
+    ) == [101, 102]
+
+
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
     refused, taken, raised = run(

@@ -2430,11 +2430,14 @@ export class Zone {
     }
   }
 
-  /** A callback that throws disturbs neither the others nor the connection.
+  /** A callback that throws disturbs neither the others nor the connection. One that is added meanwhile waits for the
+   * next event.
    * @param {string} event
    * @param {...unknown} values */
   #emit(event, ...values) {
-    for (const callback of this.#listeners.get(event) ?? []) {
+    const callbacks = this.#listeners.get(event);
+    for (const callback of callbacks?.size ? [...callbacks] : []) {
+      if (!callbacks?.has(callback)) continue;
       try {
         callback(...values);
       } catch (error) {
