@@ -101,7 +101,9 @@ class Writer {
 
   /** @param {number} byte */
   #byte(byte) {
-    this.#bytes[this.#room(1)] = byte;
+    // The buffer may become another one.
+    const at = this.#room(1);
+    this.#bytes[at] = byte;
   }
 
   /** @param {Uint8Array} bytes */
