@@ -54,6 +54,35 @@ def test_callback_that_is_added_in_a_callback_waits_for_the_next_event(node: Nod
     ) == [101, 102]
 
 
+def test_actions_beyond_255_without_an_outcome_are_refused_and_none_is_taken_for_another(node: Node) -> None:
+    sent, outcomes, refused, again = run(
+        node,
+        """
+        const [zone, first] = await join();
+        const outcomes = Array.from({ length: 300 }, (_, i) =>
+            zone.done(zone.act("say", String(i))).then(String, ({ code }) => code));
+        await until(() => first.sent.length === 2 + 16);
+        const sent = first.sent.slice(2).map((payload) => read(payload)[2].length).reduce((one, other) => one + other);
+        first.tell(zonejs, 20, 101, 101, "MUTED", "too fast");
+        first.frame(zonejs, 101, { events: Array.from({ length: 100 }, (_, i) => [0, i + 1, "say", ""]) });
+        first.tell(zonejs, 20, 102, 255, "UNMUTED", "");
+        first.frame(zonejs, 102);
+        // The low byte of the next one is that of an action that was refused.
+        const next = zone.act("say", "again"), done = zone.done(next);
+        await until(() => first.sent.length === 2 + 17);
+        first.frame(zonejs, 103, { events: [[0, next & 255, "say", "again"]] });
+        const again = [next, String(await done)], counts = {};
+        for (const [index, outcome] of (await Promise.all(outcomes)).entries()) (counts[outcome] ??= []).push(index);
+        const ends = Object.entries(counts).map(([code, found]) => [code, found[0], found.at(-1), found.length]);
+        const refused = told.filter(([event, code]) => code === "TOO_MANY_ACTIONS").length;
+        await zone.close();
+        return [sent, ends, refused, again];
+        """,
+    )
+    assert (sent, refused, again) == (255, 45, [301, "undefined"])
+    assert sorted(outcomes) == [["MUTED", 100, 254, 155], ["TOO_MANY_ACTIONS", 255, 299, 45], ["undefined", 0, 99, 100]]
+
+
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
     refused, taken, raised = run(

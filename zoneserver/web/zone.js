@@ -1425,12 +1425,13 @@ export class Replica {
 
 // --- One's own actions ----------------------------------------------------------------------------
 
+// How many actions without an outcome the low byte of a sequence tells apart.
 const UNANSWERED_MAX = 255;
 const FATES_MAX = 1024;
 
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "unsent", refused: Refused }} Fate */
 
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export class Outcomes {
@@ -1450,8 +1451,6 @@ export class Outcomes {
   /** @param {number} seq @param {Uint8Array} action */
   sent(seq, action) {
     this.waiting.set(seq, action);
-    // Nothing could name the oldest one any more.
-    if (this.waiting.size > UNANSWERED_MAX) this.#settle(oldest(this.waiting), { outcome: "past" });
   }
 
   /** @param {Refusal} refusal */
@@ -1520,14 +1519,14 @@ export class Outcomes {
 
   /** The player is another one: nothing is told of the actions any more. @param {string} text */
   restart(text) {
-    for (const seq of [...this.waiting.keys()]) this.away(seq, text);
+    for (const seq of [...this.waiting.keys()]) this.unsent(seq, "AWAY", text);
     this.#known = this.#taken = 0;
     this.#mute = null;
   }
 
-  /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
-  away(seq, text) {
-    this.#settle(seq, { outcome: "away", refused: new Refused(seq, "AWAY", text) });
+  /** The client itself refuses an action. @param {number} seq @param {string} code @param {string} text */
+  unsent(seq, code, text) {
+    this.#settle(seq, { outcome: "unsent", refused: new Refused(seq, code, text) });
   }
 
   /** @param {number} end @param {"superseded" | "past"} outcome */
@@ -2044,7 +2043,8 @@ export class Zone {
 
   /**
    * Do an action; returns its sequence, for `done`. All actions of one turn leave as one packet. While the client is
-   * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY.
+   * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. While 255 actions
+   * have no outcome yet, further ones are refused with the code TOO_MANY_ACTIONS.
    * @param {string} kind
    * @param {...Value} values
    * @returns {number}
@@ -2057,9 +2057,14 @@ export class Zone {
     if (action.length > bytesMax) {
       throw new RangeError(`the action ${kind} takes ${action.length} bytes; a packet holds ${bytesMax}`);
     }
-    const seq = this.#nextSeq++;
+    const seq = this.#nextSeq++,
+      isOneTooMany = this.#outcomes.waiting.size >= UNANSWERED_MAX;
     this.#outcomes.sent(seq, action);
-    if (this.#link?.welcome) this.#post(seq, action);
+    if (isOneTooMany) {
+      const text = `${UNANSWERED_MAX} actions have no outcome yet, and this was not sent`;
+      this.#outcomes.unsent(seq, "TOO_MANY_ACTIONS", text);
+      queueMicrotask(() => this.#tell());
+    } else if (this.#link?.welcome) this.#post(seq, action);
     else this.#keep(seq);
     return seq;
   }
@@ -2428,7 +2433,7 @@ export class Zone {
       this.#waiters.get(seq)?.settle(fate);
       this.#waiters.delete(seq);
       // No message of the server tells of this one.
-      if (fate.outcome === "away") this.#emit("refused", fate.refused);
+      if (fate.outcome === "unsent") this.#emit("refused", fate.refused);
     }
   }
 
@@ -2481,7 +2486,7 @@ export class Zone {
     const text = "the connection was lost for too long, and this was not sent";
     const expire = () => {
       this.#kept.delete(seq);
-      this.#outcomes.away(seq, text);
+      this.#outcomes.unsent(seq, "AWAY", text);
       this.#tell();
     };
     if (this.#kept.size < KEPT_MAX) this.#kept.set(seq, setTimeout(expire, KEPT_MS));
