@@ -83,6 +83,42 @@ def test_actions_beyond_255_without_an_outcome_are_refused_and_none_is_taken_for
     assert sorted(outcomes) == [["MUTED", 100, 254, 155], ["TOO_MANY_ACTIONS", 255, 299, 45], ["undefined", 0, 99, 100]]
 
 
+def test_limits_that_let_nothing_through_are_refused(node: Node) -> None:
+    assert (
+        run(
+            node,
+            """
+        const outcomes = [];
+        for (const limits of [[1024, 0], [0, 16], [-1, 16], [1024, -1]]) {
+            FakeSocket.all = [];
+            outcomes.push((await join({}, { limits }).catch((error) => error)).code);
+        }
+        return outcomes;
+        """,
+        )
+        == ["PROTOCOL_ERROR"] * 4
+    )
+
+
+def test_action_too_large_for_new_limits_is_refused_and_the_others_are_sent_again(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join();
+        const large = zone.act("say", "x".repeat(900)), small = zone.act("say", "y");
+        const why = zone.done(large).catch((error) => error.code);
+        first.lose();
+        const second = await FakeSocket.next(2);
+        second.welcome(zonejs, { tick: 101, limits: [512, 1] });
+        second.frame(zonejs, 101);
+        await until(() => second.sent.length === 3);
+        second.frame(zonejs, 102, { events: [[0, small, "say", "y"]] });
+        await zone.close();
+        return [await why, read(second.sent[2])];
+        """,
+    ) == ["AWAY", [2, 2, [["say", "y"]]]]
+
+
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
     refused, taken, raised = run(

@@ -503,6 +503,7 @@ function readWelcome(r) {
   const payload_max = r.integer(),
     actions_max = r.integer(),
     options = r.texts();
+  if (payload_max < 1 || actions_max < 1) wrong("limits that let us send nothing");
   const head = { op: /** @type {const} */ ("WELCOME"), version, slot, tick, game, game_version };
   const rest = { hz, width, height, speed_step, kinds, board, payload_max, actions_max, options };
   return { ...head, ...rest, resume: r.isNil() ? null : readResume(r) };
@@ -2285,7 +2286,11 @@ export class Zone {
       if (isSame) {
         this.#again = [...this.#ahead, ...this.#inbox].map(({ key }) => key);
         this.#outcomes.resumed(seq, welcome.tick + welcome.hz);
-        for (const [each, action] of this.#outcomes.waiting) if (each > seq) this.#post(each, action);
+        for (const [each, action] of this.#outcomes.waiting) {
+          if (each <= seq) continue;
+          if (action.length <= welcome.payload_max - ACT_HEAD_BYTES) this.#post(each, action);
+          else this.#outcomes.unsent(each, "AWAY", "the server has other limits now, and this is too large for them");
+        }
       }
     }
     if (!isSame) {
@@ -2474,7 +2479,8 @@ export class Zone {
       for (let bytes = ACT_HEAD_BYTES; i < outbox.length && actions.length < actionsMax; i++) {
         const [seq, action] = outbox[i];
         bytes += action.length;
-        if (seq !== first + actions.length || bytes > payloadMax) break;
+        // One at least, or this never ends.
+        if (actions.length && (seq !== first + actions.length || bytes > payloadMax)) break;
         actions.push(action);
       }
       this.#link?.send(encodeAct(first, actions));
