@@ -119,6 +119,30 @@ def test_action_too_large_for_new_limits_is_refused_and_the_others_are_sent_agai
     ) == ["AWAY", [2, 2, [["say", "y"]]]]
 
 
+def test_private_messages_ahead_of_their_frames_are_bounded_and_hold_up_no_outcome(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join(), seq = zone.act("say", "x");
+        first.tell(zonejs, 23, 200, "whisper", ["soon"]);
+        first.frame(zonejs, 101, { events: [[0, seq, "say", "x"]] });
+        const ends = [(await zone.done(seq)) ?? "happened", zone.state];
+        const large = "x".repeat(60_000);
+        let ticks = 101;
+        while (zone.state === "playing" && ++ticks < 150) {
+            first.tell(zonejs, 23, 1000, "whisper", [large]);
+            first.tell(zonejs, 23, 1001, "whisper", [large]);
+            first.frame(zonejs, ticks);
+        }
+        ends.push(ticks, told.at(-1));
+        FakeSocket.all = [];
+        const [other, second] = await join();
+        second.tell(zonejs, 23, 2 ** 40, "whisper", ["far"]);
+        return [...ends, other.state];
+        """,
+    ) == ["happened", "playing", 136, ["closed", "PROTOCOL_ERROR"], "closed"]
+
+
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
     refused, taken, raised = run(

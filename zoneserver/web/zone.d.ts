@@ -454,6 +454,11 @@ export type ZoneEvents = {
         message: Tick | Snapshot;
     }) => void;
 } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>;
+export type Private = {
+    key: string;
+    bytes: number;
+    message: Refusal | Told | Answered;
+};
 /** A player in a zone, or a watcher: `connect` returns it. */
 export declare class Zone {
     #private;
