@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from helpers.node import Node
 from helpers.paths import ROOT
 from helpers.zone_js import run
@@ -141,6 +142,64 @@ def test_private_messages_ahead_of_their_frames_are_bounded_and_hold_up_no_outco
         return [...ends, other.state];
         """,
     ) == ["happened", "playing", 136, ["closed", "PROTOCOL_ERROR"], "closed"]
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(1, [250, 500, 1000, 2000]), (6, [250, 250, 250, 250])])
+def test_attempts_grow_rarer_unless_a_connection_holds_for_some_seconds(
+    node: Node, seconds: int, longest: list[int]
+) -> None:
+    assert (
+        run(
+            node,
+            f"""
+        const {{ setTimeout, performance }} = globalThis, waits = [];
+        Math.random = () => 1;
+        let ahead = 0;
+        globalThis.performance = {{ now: () => performance.now() + ahead }};
+        globalThis.setTimeout = (callback, ms) => {{
+            if (ms >= 250 && ms <= 8000) waits.push(ms);
+            return setTimeout(callback, ms === 10_000 ? ms : 0);
+        }};
+        try {{
+            const [zone] = await join();
+            for (let count = 1; count <= 4; count++) {{
+                ahead += {seconds * 1000};
+                FakeSocket.last.tell(zonejs, 19, 1, 101, 0);
+                FakeSocket.last.lose();
+                const next = await FakeSocket.next(count + 1);
+                next.welcome(zonejs);
+                next.snapshot(zonejs);
+            }}
+            const found = [...waits];
+            await zone.close();
+            return found;
+        }} finally {{
+            Object.assign(globalThis, {{ setTimeout, performance }});
+        }}
+        """,
+        )
+        == longest
+    )
+
+
+def test_copy_that_is_wrong_twice_in_a_row_ends_the_connection(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join();
+        first.frame(zonejs, 101, { hash: 1 });
+        const second = await FakeSocket.next(2), right = told[0][1].found;
+        second.welcome(zonejs, { tick: 102 });
+        second.snapshot(zonejs, 102);
+        second.frame(zonejs, 103, { hash: right });
+        second.frame(zonejs, 104, { hash: 1 });
+        const third = await FakeSocket.next(3), states = [zone.state];
+        third.welcome(zonejs, { tick: 105 });
+        third.snapshot(zonejs, 105);
+        third.frame(zonejs, 106, { hash: 1 });
+        return [...states, zone.state, told.filter(([event]) => event === "diverged").length, told.at(-1)];
+        """,
+    ) == ["away", "closed", 3, ["closed", "DIVERGED"]]
 
 
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:

@@ -352,7 +352,7 @@ declare class Link {
     /** @type {Welcome | null} */
     welcome: Welcome | null;
     isOver: boolean;
-    /** Whether the server has answered a PING. */
+    /** Whether the server has answered a PING after some seconds of play. */
     isServed: boolean;
     /** When each PING without a PONG was sent, by token. @type {Map<number, number>} */
     pings: Map<number, number>;
@@ -369,6 +369,8 @@ declare class Link {
     /** Asks whether the server is still there: it has a whole interval to show it. */
     probe(): void;
     ping(): number;
+    /** A PONG has arrived: the milliseconds since its PING, if it is one of ours. @param {number} token */
+    ponged(token: number): number | undefined;
     /** @param {Uint8Array} payload */
     send(payload: Uint8Array): void;
     /** Nothing more can be trusted of what comes. @param {string} text */

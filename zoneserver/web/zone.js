@@ -1636,6 +1636,8 @@ const seconds = () => performance.now() / 1000;
 
 const ANSWER_MS = 10_000;
 const PING_MS = 2_000;
+// A connection that ends sooner is one more attempt.
+const SERVED_MS = 5_000;
 // A server that sends nothing for so many intervals, not even a PONG, is gone.
 const SILENT_PINGS = 15;
 const SILENT_PINGS_IF_RESUMED = 5;
@@ -1652,8 +1654,9 @@ class Link {
   /** @type {Welcome | null} */
   welcome = null;
   isOver = false;
-  /** Whether the server has answered a PING. */
+  /** Whether the server has answered a PING after some seconds of play. */
   isServed = false;
+  #acceptedAt = Infinity;
   /** When each PING without a PONG was sent, by token. @type {Map<number, number>} */
   pings = new Map();
   #owner;
@@ -1693,6 +1696,7 @@ class Link {
   /** @param {Welcome} welcome */
   accept(welcome) {
     this.welcome = welcome;
+    this.#acceptedAt = performance.now();
     clearTimeout(this.#timeout);
     this.#watch(welcome.resume ? SILENT_PINGS_IF_RESUMED : SILENT_PINGS);
   }
@@ -1718,6 +1722,16 @@ class Link {
     this.pings.set(++this.#pinged, performance.now());
     this.send(encode([3, this.#pinged]));
     return this.#pinged;
+  }
+
+  /** A PONG has arrived: the milliseconds since its PING, if it is one of ours. @param {number} token */
+  ponged(token) {
+    const sent = this.pings.get(token),
+      now = performance.now();
+    if (sent === undefined) return undefined;
+    this.pings.delete(token);
+    if (now - this.#acceptedAt >= SERVED_MS) this.isServed = true;
+    return now - sent;
   }
 
   /** @param {Uint8Array} payload */
@@ -1846,6 +1860,8 @@ export class Zone {
   #back = null;
   /** Whether the replica is wrong, and needs a snapshot. */
   #isWrong = false;
+  /** Whether the last state hash was another one than that of the replica. */
+  #hasDiverged = false;
   /** How the client came back, until the first update after it. @type {{ resumed: boolean } | null} */
   #return = null;
   #attempts = 0;
@@ -2309,11 +2325,9 @@ export class Zone {
 
   /** @param {Link} link @param {Pong} pong */
   #ponged(link, { token }) {
-    const sent = link.pings.get(Number(token));
-    if (sent === undefined) return;
-    link.isServed = true;
-    link.pings.delete(Number(token));
-    const ms = (this.rtt = performance.now() - sent);
+    const ms = link.ponged(Number(token));
+    if (ms === undefined) return;
+    this.rtt = ms;
     for (const settle of this.#pingers.get(Number(token)) ?? []) settle(ms);
     this.#pingers.delete(Number(token));
   }
@@ -2365,6 +2379,7 @@ export class Zone {
     if (!isSnapshot && message.hash !== null) {
       const found = replica.hash();
       if (found !== message.hash) return this.#diverged(link, message.tick, message.hash, found);
+      this.#hasDiverged = false;
       this.hashesChecked++;
     }
     this.#publish(message, change, isSnapshot ? Math.max(0, message.tick - before) : 0, bytes);
@@ -2380,11 +2395,13 @@ export class Zone {
 
   /** @param {Link} link @param {number} tick @param {number} expected @param {number} found */
   #diverged(link, tick, expected, found) {
-    this.#isWrong = true;
+    // Where a new state did not help, another one does not either.
+    const retry = !this.#hasDiverged;
+    this.#isWrong = this.#hasDiverged = true;
     this.#floor = tick - 1;
     this.#emit("diverged", { tick, expected, found });
     const text = `tick ${tick}: the server's state hash is ${expected.toString(16)}, ours is ${found.toString(16)}`;
-    link.end({ code: "DIVERGED", text, retry: true });
+    link.end({ code: "DIVERGED", text, retry });
   }
 
   /** Tells the program of an update. @param {Tick | Snapshot} message @param {Change} change @param {number} missed
