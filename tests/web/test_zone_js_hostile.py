@@ -202,6 +202,27 @@ def test_copy_that_is_wrong_twice_in_a_row_ends_the_connection(node: Node) -> No
     ) == ["away", "closed", 3, ["closed", "DIVERGED"]]
 
 
+def test_things_that_leave_keep_their_stats_and_make_them_once_somebody_asks(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join(), { fromEntries } = Object;
+        let made = 0;
+        first.frame(zonejs, 101, { joins: Array.from({ length: 500 }, (_, i) => [i + 1, i % 2 ? 1 : `p${i}`]).flat() });
+        const coin = zone.thing(2), player = zone.player(1), entities = [...zone.things, ...zone.players].length;
+        Object.fromEntries = (pairs) => (made++, fromEntries(pairs));
+        try {
+            first.frame(zonejs, 102, { leaves: Array.from({ length: 500 }, (_, i) => i + 1) });
+        } finally {
+            Object.fromEntries = fromEntries;
+        }
+        const left = told.filter(([event]) => event === "leave").length;
+        await zone.close();
+        return [entities, made, left, coin.isPresent, coin.stats, player.stats, player.name];
+        """,
+    ) == [501, 0, 250, False, {"worth": 1}, {"hp": 100}, "p0"]
+
+
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
     refused, taken, raised = run(

@@ -223,10 +223,10 @@ export declare class Thing extends Entity {
     constructor(replica: Replica, slot: number, kind: string);
 }
 export type Change = {
-    joined: Entity[];
-    left: Entity[];
+    joined: Player[];
+    left: Player[];
 };
-/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Entity[], left: Entity[] }} Change */
+/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Player[], left: Player[] }} Change */
 /** The copy of the zone's state. Throws MessageError for a message that does not fit it. */
 export declare class Replica {
     #private;
@@ -252,10 +252,10 @@ export declare class Replica {
     thing(slot: number): Thing | undefined;
     get players(): Player[];
     get things(): Thing[];
-    /** The stats by name of whatever holds the slot. @param {number} slot */
-    statsOf(slot: number): {
-        [k: string]: number;
-    };
+    /** Makes the stats by name of whatever holds the slot now, as they are now: many leave, and few are asked for it.
+     * @param {number} slot
+     * @returns {() => Record<string, number>} */
+    statsOf(slot: number): () => Record<string, number>;
     /** The position at the end of the current tick, in whole numbers. @param {number} slot @returns {[number, number]} */
     position(slot: number): [number, number];
     /**
@@ -273,6 +273,8 @@ export declare class Replica {
     restore(snapshot: Snapshot): Change;
     /** @param {Tick} frame @returns {Change} */
     apply(frame: Tick): Change;
+    /** Another replica takes the place of this one; returns the players of this one. */
+    end(): Player[];
 }
 export type Fate = {
     outcome: "happened" | "superseded" | "past";

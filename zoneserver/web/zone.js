@@ -996,7 +996,7 @@ const COLUMN_NAMES = /** @type {const} */ ([
 class Entity {
   #replica;
   /** What it was at the end.
-   * @type {{ x: number, y: number, vx: number, vy: number, stats: Record<string, number> } | null} */
+   * @type {{ x: number, y: number, vx: number, vy: number, stats: () => Record<string, number> } | null} */
   #last = null;
 
   /**
@@ -1034,13 +1034,13 @@ class Entity {
 
   /** The stats by name, as they are now. */
   get stats() {
-    return this.#last ? this.#last.stats : this.#replica.statsOf(this.slot);
+    return this.#last ? this.#last.stats() : this.#replica.statsOf(this.slot)();
   }
 
   /** It has left the zone: it keeps what it was. */
   end() {
-    const { x, y, vx, vy, stats } = this;
-    this.#last = { x, y, vx, vy, stats };
+    const { x, y, vx, vy } = this;
+    this.#last = { x, y, vx, vy, stats: this.#replica.statsOf(this.slot) };
   }
 }
 
@@ -1070,7 +1070,7 @@ export class Thing extends Entity {
   }
 }
 
-/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Entity[], left: Entity[] }} Change */
+/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Player[], left: Player[] }} Change */
 
 /** The copy of the zone's state. Throws MessageError for a message that does not fit it. */
 export class Replica {
@@ -1171,11 +1171,14 @@ export class Replica {
     return (this.#things ??= this.holders.flatMap((_, slot) => this.thing(slot) ?? []));
   }
 
-  /** The stats by name of whatever holds the slot. @param {number} slot */
+  /** Makes the stats by name of whatever holds the slot now, as they are now: many leave, and few are asked for it.
+   * @param {number} slot
+   * @returns {() => Record<string, number>} */
   statsOf(slot) {
     const holder = this.holders[slot],
-      kind = typeof holder === "number" ? holder : 0;
-    return Object.fromEntries(this.welcome.kinds[kind][1].map(([name], index) => [name, this.stats[index][slot]]));
+      names = this.welcome.kinds[typeof holder === "number" ? holder : 0][1],
+      values = names.map((_, index) => this.stats[index][slot]);
+    return () => Object.fromEntries(names.map(([name], index) => [name, values[index]]));
   }
 
   /** The position at the end of the current tick, in whole numbers. @param {number} slot @returns {[number, number]} */
@@ -1347,19 +1350,28 @@ export class Replica {
     if (typeof holder === "number" && holder >= this.welcome.kinds.length) wrong(`there is no kind ${holder}`);
   }
 
-  /** Notes who is there now. @param {number} slot @param {Entity[]} joined */
+  /** Notes who is there now. @param {number} slot @param {Player[]} joined */
   #note(slot, joined) {
-    const entity = this.entity(slot);
-    if (entity) joined.push(entity);
+    const player = typeof this.holders[slot] === "string" && this.player(slot);
+    if (player) joined.push(player);
   }
 
-  /** The holder is there no longer. @param {number} slot @param {Entity[]} left */
+  /** The holder is there no longer. A thing that nobody has asked for needs no farewell.
+   * @param {number} slot @param {Player[]} left */
   #forget(slot, left) {
-    const entity = this.entity(slot);
+    const entity = typeof this.holders[slot] === "string" ? this.entity(slot) : this.#entities[slot];
     if (!entity) return;
     entity.end();
-    left.push(entity);
+    if (entity instanceof Player) left.push(entity);
     this.#entities[slot] = undefined;
+  }
+
+  /** Another replica takes the place of this one; returns the players of this one. */
+  end() {
+    /** @type {Player[]} */
+    const left = [];
+    for (let slot = 0; slot < this.holders.length; slot++) this.#forget(slot, left);
+    return left;
   }
 
   /** @param {number} slot */
@@ -2365,10 +2377,7 @@ export class Zone {
     if (isSnapshot) change = replica.restore(message);
     else change = replica.apply(message);
     if (replica !== this.#replica) {
-      for (const entity of this.#replica ? [...this.#replica.players, ...this.#replica.things] : []) {
-        entity.end();
-        change.left.push(entity);
-      }
+      change.left = [...change.left, ...(this.#replica?.end() ?? [])];
       this.#replica = replica;
       this.#isWrong = false;
     }
@@ -2422,8 +2431,8 @@ export class Zone {
     const update = {
       tick,
       dilation: message.op === "TICK" ? message.dilation / 100 : 1,
-      joined: change.joined.filter((each) => each instanceof Player),
-      left: change.left.filter((each) => each instanceof Player),
+      joined: change.joined,
+      left: change.left,
       events: [],
       refused: inbox.flatMap((each) => (each.op === "REFUSED" ? new Refused(each.seq, each.code, each.text) : [])),
       told: inbox.flatMap((each) => (each.op === "TOLD" ? each : [])),
