@@ -223,6 +223,34 @@ def test_things_that_leave_keep_their_stats_and_make_them_once_somebody_asks(nod
     ) == [501, 0, 250, False, {"worth": 1}, {"hp": 100}, "p0"]
 
 
+def test_server_that_welcomes_and_never_sends_the_zone_is_given_up(node: Node) -> None:
+    found = run(
+        node,
+        """
+        const { setTimeout } = globalThis;
+        globalThis.setTimeout = (callback, ms) => setTimeout(callback, ms === 10_000 ? 20 : ms);
+        try {
+            const joined = connect("ws://x", { name: "ann", WebSocket: FakeSocket }).catch((error) => error);
+            const socket = await FakeSocket.next(1);
+            socket.welcome(zonejs);
+            socket.tell(zonejs, 19, 1, 100, 0);
+            const { code, text } = await joined;
+            // A zone that is there is not given up, although no frame comes.
+            FakeSocket.all = [];
+            const [zone] = await join();
+            await new Promise((resolve) => setTimeout(resolve, 30));
+            const { state } = zone;
+            await zone.close();
+            return [code, text, state];
+        } finally {
+            globalThis.setTimeout = setTimeout;
+        }
+        """,
+    )
+    text = "no state of the zone from ws://x/ within 10 s"
+    assert found == ["CONNECTION_LOST", text, "playing"]
+
+
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:
     path = json.dumps(str(ROOT / "tests/vectors.json"))
     refused, taken, raised = run(

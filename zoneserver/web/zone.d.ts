@@ -368,6 +368,8 @@ declare class Link {
     constructor(url: string, WebSocketClass: typeof WebSocket, hello: Uint8Array, isReturn: boolean, owner: Owner);
     /** @param {Welcome} welcome */
     accept(welcome: Welcome): void;
+    /** The state of the zone is there. */
+    updated(): void;
     /** Asks whether the server is still there: it has a whole interval to show it. */
     probe(): void;
     ping(): number;

@@ -1701,8 +1701,13 @@ class Link {
     socket.onclose = socket.onerror = () => {
       this.end(lost(this.welcome ? "the connection ended without a goodbye" : `no answer from ${url}`));
     };
-    const text = `no answer from ${url} within ${ANSWER_MS / 1000} s`;
-    this.#timeout = setTimeout(() => this.end(lost(text)), ANSWER_MS);
+    this.#timeout = this.#expect("no answer");
+  }
+
+  /** Ends in a while without it. @param {string} what */
+  #expect(what) {
+    const text = `${what} from ${this.#socket.url} within ${ANSWER_MS / 1000} s`;
+    return setTimeout(() => this.end(lost(text)), ANSWER_MS);
   }
 
   /** @param {Welcome} welcome */
@@ -1710,7 +1715,13 @@ class Link {
     this.welcome = welcome;
     this.#acceptedAt = performance.now();
     clearTimeout(this.#timeout);
+    this.#timeout = this.#expect("no state of the zone");
     this.#watch(welcome.resume ? SILENT_PINGS_IF_RESUMED : SILENT_PINGS);
+  }
+
+  /** The state of the zone is there. */
+  updated() {
+    clearTimeout(this.#timeout);
   }
 
   /** @param {number} patience how many intervals without a message end the connection */
@@ -2374,6 +2385,7 @@ export class Zone {
     // After a restart with another game the zone is another one.
     const isUsable = this.#replica && !this.#isWrong && (!isSnapshot || isSameZone(this.#replica.welcome, welcome));
     const replica = isUsable && this.#replica ? this.#replica : new Replica(welcome);
+    link.updated();
     if (isSnapshot) change = replica.restore(message);
     else change = replica.apply(message);
     if (replica !== this.#replica) {
