@@ -1570,6 +1570,8 @@ function oldest(map) {
 const DRIFT = 0.005;
 // How long the clock runs on without a frame, and by how much it may be wrong before it jumps.
 const OVERDUE_SECONDS = 0.5;
+// In a zone that stands still, as a replay may, nobody walks on for long.
+const AHEAD_TICKS_MAX = 3;
 
 /**
  * Which tick to draw, as a fraction: behind the newest frame by one tick and by what frames were late of late. It never
@@ -1625,7 +1627,7 @@ export class Clock {
       behind = 1 + this.#late;
     // Without a frame the clock runs on for a while, and then stands.
     const overdue = this.#rate * OVERDUE_SECONDS,
-      latest = this.#newest + 1 + overdue - behind;
+      latest = this.#newest + Math.min(AHEAD_TICKS_MAX, 1 + overdue - behind);
     const wanted = Math.min(this.#low - behind, latest),
       error = wanted - (this.#shown + step);
     const next = this.#shown + step * (1 + Math.max(-0.1, Math.min(0.1, error * 0.05)));
