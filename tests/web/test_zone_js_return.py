@@ -219,8 +219,14 @@ def test_connect_rejects_what_the_server_refuses(node: Node) -> None:
         socket.tell(zonejs, 21, "SERVER_FULL", "no room", true);
         const { name, code, text, retry } = await joined.catch((error) => error);
         const nameless = await connect("ws://x", {}).catch((error) => error.name);
+        const tickets = [];
+        for (const ticket of ["\N{SNOWMAN}", "%%%", "abcde"]) {
+            const { name, message } = await connect("ws://x", { name: "ann", ticket }).catch((error) => error);
+            tickets.push([name, message]);
+        }
         const { url, protocols, sent } = socket, count = FakeSocket.all.length;
-        return [name, code, text, retry, url, protocols, count, nameless, read(sent[0])[4]];
+        const foreign = tickets.filter(([name, message]) => name === "TypeError" && message.startsWith("the ticket"));
+        return [name, code, text, retry, url, protocols, count, nameless, read(sent[0])[4], foreign.length];
         """,
     ) == [
         "ZoneClosed",
@@ -232,6 +238,7 @@ def test_connect_rejects_what_the_server_refuses(node: Node) -> None:
         1,
         "TypeError",
         ["deflate"],
+        3,
     ]
 
 

@@ -1942,7 +1942,7 @@ export class Zone {
     address.protocol = address.protocol.replace(/^http/, "ws");
     address.hash = "";
     this.#url = address.href;
-    this.#ticket = typeof ticket === "string" ? fromBase64(ticket) : ticket;
+    this.#ticket = typeof ticket === "string" ? ticketBytes(ticket) : ticket;
     this.#options = { gameVersion: "", session: null, ...options, WebSocket: WebSocketClass };
     const wishes = Object.entries({ deflate, watch, resume: resume && !watch, whole });
     this.#wants = wishes.filter(([, is]) => is).map(([key]) => key);
@@ -2616,6 +2616,15 @@ function isSameZone(one, other) {
   const facts = ({ game, game_version, hz, width, height, speed_step, kinds, board }) =>
     JSON.stringify([game, game_version, hz, width, height, speed_step, kinds, board]);
   return facts(one) === facts(other);
+}
+
+/** @param {string} text */
+function ticketBytes(text) {
+  try {
+    return fromBase64(text);
+  } catch {
+    throw new TypeError("the ticket is not a text that `zoneserver ticket` prints: it has other characters, or is cut");
+  }
 }
 
 /** Bytes of base64, also in its form for URLs and without padding. @param {string} text */
