@@ -70,6 +70,20 @@ class Workshop(Rules):
         )
 
 
+class Heap(Rules):
+    """A game where everybody and everything stands on one spot."""
+
+    name = "heap"
+    kinds: ClassVar = {"straw": {"age": 1}}
+
+    def on_start(self) -> None:
+        for _ in range(230):
+            self.spawn("straw", 500, 500)
+
+    def on_join(self, player: Player) -> None:
+        player.place(500, 500)
+
+
 class Browsing:
     """A tab, and what the tests do in it again and again."""
 
@@ -377,6 +391,18 @@ def test_click_paints_in_a_game_of_places(zone_server: StartServer, browsing: Br
     browsing.tab.click(*browsing.place_of(20, 30))
     browsing.tab.wait_for("page.zone.me.stats.painted == 1 && page.zone.board['row 30'][20] != '0'")
     assert browsing.tab.evaluate("page.stage.picture.length") == 64
+
+
+def test_crowd_on_one_spot_has_figures_and_names(
+    zone_server: StartServer, zone_client: StartClient, browsing: Browsing
+) -> None:
+    server = zone_server(Heap)
+    bob = zone_client("bob")
+    browsing.play(server)
+    browsing.tab.wait_for("page.stage.crowd.near.length == 200")
+    figures = browsing.tab.evaluate("page.stage.crowd.near.map(({ slot }) => slot)")
+    assert {bob.slot, browsing.tab.evaluate("page.zone.slot")} <= set(figures)
+    assert browsing.tab.evaluate("page.stage.crowd.labels.has(page.zone.slot)")
 
 
 def test_phone_walks_by_tap_and_opens_a_sheet(zone_server: StartServer, browsing: Browsing) -> None:
