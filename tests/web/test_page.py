@@ -337,6 +337,19 @@ def test_refusals_are_said_plainly_and_a_ticket_goes_into_the_form(
     assert "ticket" not in browsing.tab.evaluate("location.href")
 
 
+def test_end_with_a_long_text_leaves_the_form_in_sight(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Plaza)
+    browsing.open(server)
+    browsing.tab.wait_for("!document.querySelector('#door').hidden")
+    ended = "(await import('/words.js')).ended({{ code: 'FULL_HOUSE', text: '{}' }})".format
+    fill = f"document.querySelector('#door-error').textContent = {ended('W' * 60_000)}"
+    browsing.tab.evaluate(f"await (async () => {fill})()")
+    inside = "({ left, right, bottom }) => left > 0 && right < innerWidth && bottom < innerHeight"
+    button = "document.querySelector('#join .main').getBoundingClientRect()"
+    assert browsing.tab.evaluate(f"({inside})({button})")
+    assert browsing.tab.evaluate("document.querySelector('#door').scrollWidth") <= 400
+
+
 def test_more_of_me_walk_about_and_leave_with_me(zone_server: StartServer, browsing: Browsing) -> None:
     server = zone_server(Plaza, hz=20)
     browsing.play(server)
