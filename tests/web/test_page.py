@@ -337,11 +337,14 @@ def test_refusals_are_said_plainly_and_a_ticket_goes_into_the_form(
     assert "ticket" not in browsing.tab.evaluate("location.href")
 
 
-def test_end_with_a_long_text_leaves_the_form_in_sight(zone_server: StartServer, browsing: Browsing) -> None:
+def test_end_with_a_strange_code_or_a_long_text_leaves_the_form_in_sight(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
     server = zone_server(Plaza)
     browsing.open(server)
     browsing.tab.wait_for("!document.querySelector('#door').hidden")
-    ended = "(await import('/words.js')).ended({{ code: 'FULL_HOUSE', text: '{}' }})".format
+    ended = "(await import('/words.js')).ended({{ code: 'constructor', text: '{}' }})".format
+    assert browsing.tab.evaluate(f"await (async () => {ended('')})()") == "The game ended the session: constructor."
     fill = f"document.querySelector('#door-error').textContent = {ended('W' * 60_000)}"
     browsing.tab.evaluate(f"await (async () => {fill})()")
     inside = "({ left, right, bottom }) => left > 0 && right < innerWidth && bottom < innerHeight"

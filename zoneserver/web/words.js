@@ -34,7 +34,7 @@ export const cut = (text, characters = CHARACTERS) =>
 
 /** The end of a session in plain words: the meaning of its code, and what the server said to it. */
 export function ended({ code = "CONNECTION_LOST", text = "" }) {
-  const known = CODES[code];
+  const known = Object.hasOwn(CODES, code) ? CODES[code] : null;
   // The texts of other codes are the game's own, and meant for the player.
   if (!known) return cut(text || `The game ended the session: ${code}.`);
   return code === "KICKED" && text ? cut(`${known} The server says: ${text}`) : known;
