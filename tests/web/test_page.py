@@ -409,6 +409,18 @@ def test_click_paints_in_a_game_of_places(zone_server: StartServer, browsing: Br
     assert browsing.tab.evaluate("page.stage.picture.length") == 64
 
 
+# Many say a long line on one spot. The bubbles that are measured, the canvases made for them, the length of a text.
+CROWDED_LINES = """(() => {
+    const { bubble } = page.stage.sprites, { createElement } = document, texts = [];
+    let made = 0;
+    page.stage.sprites.bubble = function (text) { texts.push(text); return bubble.call(this, text); };
+    document.createElement = (tag) => { made += tag == "canvas"; return createElement.call(document, tag); };
+    for (const { slot } of page.zone.things.slice(0, 55)) page.stage.say(slot, `${slot} ${"e\\u0301".repeat(300)}`);
+    page.stage.draw(performance.now(), 0);
+    return [texts.length, made, texts[0].length];
+})()"""
+
+
 def test_crowd_on_one_spot_has_figures_and_names(
     zone_server: StartServer, zone_client: StartClient, browsing: Browsing
 ) -> None:
@@ -419,6 +431,10 @@ def test_crowd_on_one_spot_has_figures_and_names(
     figures = browsing.tab.evaluate("page.stage.crowd.near.map(({ slot }) => slot)")
     assert {bob.slot, browsing.tab.evaluate("page.zone.slot")} <= set(figures)
     assert browsing.tab.evaluate("page.stage.crowd.labels.has(page.zone.slot)")
+    # Of all that is said on one spot one bubble is to be seen: no other one is measured or drawn.
+    measured, made, length = browsing.tab.evaluate(CROWDED_LINES)
+    assert (measured, made) == (1, 1)
+    assert length < 170
 
 
 def test_phone_walks_by_tap_and_opens_a_sheet(zone_server: StartServer, browsing: Browsing) -> None:
