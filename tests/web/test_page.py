@@ -425,12 +425,21 @@ def test_crowd_on_one_spot_has_figures_and_names(
     zone_server: StartServer, zone_client: StartClient, browsing: Browsing
 ) -> None:
     server = zone_server(Heap)
-    bob = zone_client("bob")
+    wide = zone_client("W" * 24)
     browsing.play(server)
     browsing.tab.wait_for("page.stage.crowd.near.length == 200")
     figures = browsing.tab.evaluate("page.stage.crowd.near.map(({ slot }) => slot)")
-    assert {bob.slot, browsing.tab.evaluate("page.zone.slot")} <= set(figures)
+    assert {wide.slot, browsing.tab.evaluate("page.zone.slot")} <= set(figures)
     assert browsing.tab.evaluate("page.stage.crowd.labels.has(page.zone.slot)")
+    # The longest name scrolls no list sideways.
+    browsing.tab.key("2")
+    browsing.reads("#people", "W" * 24)
+    assert (
+        browsing.tab.evaluate(
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('#sheet'))"
+        )
+        == 0
+    )
     # Of all that is said on one spot one bubble is to be seen: no other one is measured or drawn.
     measured, made, length = browsing.tab.evaluate(CROWDED_LINES)
     assert (measured, made) == (1, 1)
