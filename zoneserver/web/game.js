@@ -2,11 +2,12 @@
 
 const WALKS = ["move", "walk", "run", "go", "steer", "fly", "swim", "drive"];
 const TALKS = ["say", "chat", "talk", "shout", "tell", "speak", "message"];
+const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
 const TIME_ACROSS_S = 12;
 const AGAIN_MS = 50;
 
-/** A number with the thousands set apart. */
-export const grouped = (value) => Number(value).toLocaleString("en");
+/** A number with the thousands set apart. A number that the zone does not have is a dash. */
+export const grouped = (value) => (value === undefined ? "–" : Number(value).toLocaleString("en"));
 
 /** A small number that is the same for the same text: the colour of a name. */
 export function hashed(text) {
@@ -30,13 +31,24 @@ function chosen(actions, names, fits) {
 
 /** A game as its schema describes it. Without a schema it has no actions. */
 export class Game {
-  constructor(schema) {
-    this.schema = schema;
+  /** Fetches the game of this server; resolves with null if it is `last`, or if it cannot be had and `last` is kept. */
+  static async fetched(last) {
+    const answer = await fetch("/game.json", { cache: "no-cache" }).catch(() => null);
+    const text = answer?.ok ? await answer.text().catch(() => null) : null;
+    return last && (text === null || text === last.text) ? null : new Game(parsed(text ?? "{}"), text);
+  }
+
+  constructor(schema, text = null) {
+    Object.assign(this, { schema, text });
     this.name = schema.name ?? "";
     this.isReplay = Boolean(schema.replay);
     this.actions = schema.actions ?? [];
     this.types = new Map(this.actions.map((action) => [action.name, action.parameters]));
     for (const event of schema.events ?? []) this.types.set(event.name, event.values);
+    // The stat that figures show as a bar above them.
+    const [name, first] =
+      Object.entries(schema.stats ?? {}).find(([stat, value]) => value > 1 && BARS.test(stat)) ?? [];
+    this.bar = name ? { name, first } : null;
     // The action that sets the velocity: two whole numbers that may be negative, each within the range of a speed.
     this.walk = chosen(this.actions, WALKS, (action) => {
       const [x, y, ...more] = action.parameters;
@@ -88,6 +100,14 @@ export class Game {
       rows.length === this.schema.height + 1 &&
       rows.every((row) => typeof row === "string" && row.length === this.schema.width + 1 && /^[0-9a-f]+$/.test(row));
     return isPicture ? rows : null;
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
   }
 }
 

@@ -184,7 +184,8 @@ export class Panels {
     write("my-place", `slot ${me.slot} · ${grouped(Math.round(x))}, ${grouped(Math.round(y))}`);
     const stats = Object.entries(game.schema.stats ?? {});
     const list = byId("my-stats");
-    if (list.children.length !== stats.length) {
+    if (list.dataset.stats !== JSON.stringify(stats)) {
+      list.dataset.stats = JSON.stringify(stats);
       list.replaceChildren(
         ...stats.map(([name, first]) =>
           make(
@@ -202,7 +203,7 @@ export class Panels {
     stats.forEach(([name], index) => {
       const [value, row] = [me.stats[name], list.children[index]];
       if (row.children[1].textContent !== grouped(value)) row.children[1].textContent = grouped(value);
-      if (row.children[2]) row.children[2].value = value;
+      if (row.children[2]) row.children[2].value = value ?? 0;
     });
     const portrait = byId("portrait");
     if (this.portrayed !== `${me.name} ${stage.sprites.crowd[0]}`) {
@@ -215,7 +216,7 @@ export class Panels {
     const choice = stage.target === null ? null : (zone.player(stage.target) ?? zone.thing(stage.target));
     if (choice) {
       const [cx, cy] = zone.position(choice.slot);
-      const facts = Object.keys(choice.name ? game.schema.stats : (game.schema.kinds?.[choice.kind] ?? {})).map(
+      const facts = Object.keys((choice.name ? game.schema.stats : game.schema.kinds?.[choice.kind]) ?? {}).map(
         (name) => `${name} ${grouped(choice.stats[name])}`,
       );
       write("target-facts", [`${grouped(Math.round(Math.hypot(cx - x, cy - y)))} away`, ...facts].join(" · "));
@@ -244,7 +245,7 @@ export class Panels {
     near.forEach(({ slot, name, distance }, index) => {
       const button = list.children[index].firstChild;
       const player = zone.player(slot);
-      const stats = Object.keys(game.schema.stats ?? {}).map((stat) => `${stat} ${grouped(player?.stats[stat] ?? 0)}`);
+      const stats = Object.keys(game.schema.stats ?? {}).map((stat) => `${stat} ${grouped(player?.stats[stat])}`);
       button.dataset.slot = slot;
       button.firstChild.className = `dot c${colourOf(name)}`;
       button.children[1].textContent = name;
@@ -260,8 +261,9 @@ export class Panels {
     const counts = new Map(Object.keys(game.schema.kinds ?? {}).map((kind) => [kind, 0]));
     for (const { kind } of zone.things) counts.set(kind, (counts.get(kind) ?? 0) + 1);
     const list = byId("kinds");
-    if (list.children.length !== Math.max(1, counts.size) || list.dataset.theme !== stage.sprites.crowd[0]) {
-      list.dataset.theme = stage.sprites.crowd[0];
+    const look = [stage.sprites.crowd[0], ...counts.keys()].join("\n");
+    if (list.dataset.look !== look) {
+      list.dataset.look = look;
       list.replaceChildren(
         ...[...counts.keys()].map((kind, index) => {
           const { canvas } = new Sprites(2).thing(index);

@@ -47,7 +47,7 @@ export class Stage {
 
   /** Shows another zone, or the same one over another connection. */
   show(zone, game, isPlayer) {
-    const isNew = !this.zone || this.wasPlayer !== isPlayer || this.zone.width !== zone.width;
+    const isNew = !this.zone || this.wasPlayer !== isPlayer || !this.camera.fits(zone);
     Object.assign(this, { zone, game, wasPlayer: isPlayer, goal: null, target: null });
     this.crowd.forget();
     if (!isNew) return;
