@@ -31,6 +31,10 @@ from zoneserver.zone.rules import AtMost, Between, Player, Rules, Speed, Text, a
 SECRET = b"0123456789abcdef0123456789abcdef"
 
 
+HUGE = 9_007_199_254_740_993
+"""No number of JavaScript has this value: 2^53 + 1."""
+
+
 class Weapon(StrEnum):
     SWORD = "sword"
     BOW = "bow"
@@ -68,6 +72,19 @@ class Workshop(Rules):
             *(whole, huge, real, line, flag, data.hex(), pick, weapon.value),
             *(other.name, anvil.kind, dice, nobody is None, name),
         )
+
+    @action(private=True)
+    def weigh(
+        self,
+        player: Player,
+        pick: Literal[" lead", "lead", "1", 1, ""],
+        huge: int = HUGE,
+        far: Literal[9007199254740993, 1] = HUGE,
+        picks: Annotated[list[Literal["1", 1]], AtMost(3)] = ["1", 1],  # noqa: B006
+        real: float = float("inf"),
+    ) -> tuple[Any, ...]:
+        """Takes what is easily taken for something else."""
+        return pick, huge == HUGE, far == HUGE, picks, str(real)
 
 
 class Heap(Rules):
@@ -284,6 +301,25 @@ def test_form_is_labelled_says_what_is_wrong_and_sends_every_kind_of_argument(
     assert browsing.text(f"{form} output") == (
         'answer: [-7,"9007199254740993",2.5,"hot",true,"00ff",3,"bow","bob","anvil",[1,6],true,"steel"]'
     )
+
+
+def test_form_sends_values_that_are_written_alike_and_defaults_that_cannot_be_written(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
+    server = zone_server(Workshop)
+    browsing.play(server)
+    form = "form[data-action=weigh]"
+    labels = browsing.tab.evaluate(
+        f"[...document.querySelector('{form} [name=pick]').options].map((each) => each.text)"
+    )
+    assert labels == ['" lead"', '"lead"', '"1"', "1", '""']
+    for index, value in enumerate(('" lead"', '"lead"', '"1"', "1", '""')):
+        browsing.tab.evaluate(f"document.querySelector('{form} [name=pick]').selectedIndex = {index}")
+        # The second time all values are sent, and not only the first.
+        for real in ("inf", "1.5"):
+            browsing.fill(f"{form} [name=real]", real.removeprefix("inf"))
+            browsing.tab.evaluate(f"document.querySelector('{form}').requestSubmit()")
+            browsing.reads(f"{form} output", f'answer: [{value},true,true,["1",1],"{real}"]')
 
 
 def test_player_is_in_the_same_place_after_a_drop_a_wrong_copy_and_a_reload(

@@ -103,9 +103,14 @@ export class Game {
   }
 }
 
+/** A schema from its text. A whole number beyond 2^53 is a BigInt, where the browser tells how it is written. */
 function parsed(text) {
+  const exact = (_name, value, context) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source)
+      ? BigInt(context.source)
+      : value;
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, exact);
   } catch {
     return {};
   }
@@ -124,7 +129,7 @@ function shown(value, type, zone) {
 export class Pace {
   constructor(zone, game) {
     const [x, y] = game.walk.parameters;
-    this.max = Math.min(-x.min, x.max, -y.min, y.max);
+    this.max = Math.min(...[-x.min, x.max, -y.min, y.max].map(Number));
     const step = zone.speedStep || zone.hz;
     const across = Math.max(1, Math.max(zone.width, zone.height) / TIME_ACROSS_S / step);
     const speeds = [];
