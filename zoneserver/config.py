@@ -291,7 +291,7 @@ class Config:
     tls_cert: str | None = _setting(None, "PEM file with a certificate chain: players connect by TLS")
     tls_key: str | None = _setting(None, "PEM file with the key, if it is not in the file of the certificate")
     ban_seconds: float = _setting(
-        60.0, "how long an address is banned after its player was ended for a flood or for nonsense", parse_duration
+        60.0, "how long an address is banned after a player there ended with FLOOD or PROTOCOL_ERROR", parse_duration
     )
     stats_interval_seconds: float = _setting(
         10.0, "interval of the log's statistics line while nothing reads the admin port; 0 is never", parse_duration
