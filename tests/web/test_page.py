@@ -26,7 +26,7 @@ from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.testing import StartClient, StartServer
 from zoneserver.zone.entities import Thing
-from zoneserver.zone.rules import AtMost, Between, Player, Rules, Text, action
+from zoneserver.zone.rules import AtMost, Between, Player, Rules, Speed, Text, action
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 
@@ -82,6 +82,37 @@ class Heap(Rules):
 
     def on_join(self, player: Player) -> None:
         player.place(500, 500)
+
+
+class Inn(Rules):
+    """A game that is changed while somebody plays it."""
+
+    name = "inn"
+    width, height = 1000, 1000
+    stats: ClassVar = {"hp": 100}
+    kinds: ClassVar = {"cup": {"full": 1}}
+
+    @action
+    def jump(self, player: Player, high: int) -> None:
+        """Jumps."""
+
+
+class NewInn(Rules):
+    """The changed game."""
+
+    name = "inn"
+    width, height = 2000, 500
+    stats: ClassVar = {"gold": 0, "energy": 50}
+    kinds: ClassVar = {"jug": {"full": 1}}
+
+    @action
+    def fly(self, player: Player, far: Annotated[str, Text(8)]) -> None:
+        """Flies."""
+
+    @action
+    def move(self, player: Player, vx: Speed, vy: Speed) -> None:
+        """Walks."""
+        player.move(vx, vy)
 
 
 class Browsing:
@@ -282,6 +313,29 @@ def test_player_is_in_the_same_place_after_a_drop_a_wrong_copy_and_a_reload(
     browsing.state("playing")
     assert browsing.tab.evaluate("[page.zone.slot, page.zone.me.x, page.zone.me.y]") == before
     assert sorted(bob.players.values()) == ["ann", "bob"]
+
+
+def test_page_suits_another_game_after_a_restart(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Inn)
+    browsing.play(server)
+    browsing.tab.evaluate("page.before = page.game; page.panels.open(page.panels.tabs[2])")
+    browsing.reads("#kinds", "cup")
+    zone_server.stop()
+    zone_server(NewInn, port=server.port)
+    browsing.reads("#kinds", "jug")
+    # Until the page knows the game, it shows a number that is not there as a dash.
+    meanwhile = "page.game = page.before; page.panels.open(page.panels.tabs[0]); page.panels.update()"
+    browsing.tab.evaluate(f"{{ const {{ game }} = page; {meanwhile}; page.game = game; }}")
+    assert browsing.text("#my-stats") == "hp\u2013"
+    browsing.reads("#my-stats", "gold0energy50")
+    assert browsing.tab.evaluate("page.panels.forms.map(({ action }) => action.name)") == ["fly", "move"]
+    assert browsing.tab.evaluate("page.stage.camera.zone") == {"width": 2000, "height": 500}
+    assert browsing.tab.evaluate("page.walker !== null && page.stage.game.bar.name") == "energy"
+    browsing.fill("[data-action=fly] [name=far]", "away")
+    browsing.tab.click_on("[data-action=fly] button")
+    browsing.reads("[data-action=fly] output", "It happened")
+    # The browser tells its console of each attempt to come back.
+    browsing.tab.errors = [each for each in browsing.tab.errors if "ERR_CONNECTION_REFUSED" not in each]
 
 
 def test_watcher_sees_and_may_take_part(zone_server: StartServer, zone_client: StartClient, browsing: Browsing) -> None:
