@@ -24,7 +24,10 @@ const DEPTH_MAX = 32;
 const SLOTS_MAX = 65_536;
 const NAMES_MAX = 256;
 const BOARD_TEXT_BYTES_MAX = 256;
+// Messages to one player alone, until the frame of their tick; and how far ahead of it they may come: a client that reads
+// too little gets them, and no frame.
 const PRIVATE_BYTES_MAX = 4 * 1024 * 1024;
+const PRIVATE_SECONDS_MAX = 60;
 
 // --- Errors ---------------------------------------------------------------------------------------
 
@@ -1872,12 +1875,12 @@ export class Zone {
   #pingers = new Map();
 
   /** Messages to this player alone since the last update.
-   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
+   * @type {{ key: string, bytes: number, message: Refusal | Told | Answered }[]} */
   #inbox = [];
-  #inboxBytes = 0;
-  /** Those that an update handed out ahead of the frame of their tick.
-   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
+  /** Those that an update handed out ahead of the frame of their tick. @type {typeof this.#inbox} */
   #ahead = [];
+  /** How many bytes both of them take. */
+  #privateBytes = 0;
   /** Those that may come again. @type {string[]} */
   #again = [];
   /** Up to this tick they were told already. */
@@ -2318,13 +2321,19 @@ export class Zone {
   /** @param {Refusal | Told | Answered} message @param {Uint8Array} payload */
   #toldAlone(message, payload) {
     if (message.tick <= this.#floor) return;
-    this.#toldTick = Math.max(this.#toldTick, message.tick);
+    const newest = Math.max(this.#replica?.tick ?? 0, this.#facts.tick);
+    if (message.tick > newest + PRIVATE_SECONDS_MAX * this.hz) {
+      wrong(`a private message of tick ${message.tick}, far ahead of tick ${newest}`);
+    }
+    // The fate of an action is told with the frame of its tick.
+    if (message.op !== "TOLD") this.#toldTick = Math.max(this.#toldTick, message.tick);
     const key = bytesKey(payload),
+      bytes = payload.length + 256,
       at = this.#again.indexOf(key);
     if (at >= 0) return void this.#again.splice(at, 1);
-    this.#inbox.push({ key, message });
-    this.#inboxBytes += payload.length + 256;
-    if (this.#inboxBytes > PRIVATE_BYTES_MAX) wrong("too many private messages without a frame");
+    this.#inbox.push({ key, bytes, message });
+    this.#privateBytes += bytes;
+    if (this.#privateBytes > PRIVATE_BYTES_MAX) wrong("too many private messages ahead of their frames");
     if (message.op === "REFUSED") this.#outcomes.refused(message);
     else if (message.op === "ANSWERED") this.#outcomes.answered(message);
   }
@@ -2388,7 +2397,7 @@ export class Zone {
     this.#ahead = [...this.#ahead, ...this.#inbox].filter((each) => each.message.tick > tick);
     this.#inbox = [];
     this.#again = [];
-    this.#inboxBytes = 0;
+    this.#privateBytes = this.#ahead.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#floor = -1;
     this.#return = null;
     this.state = "playing";
