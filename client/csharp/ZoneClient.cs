@@ -496,7 +496,7 @@ namespace Zoneserver
         // --- Acting ---
 
         /// <summary>Does an action, and returns its sequence. All actions of one tick leave as one packet, from Poll.
-        /// Throws ArgumentException for values that cannot be sent.</summary>
+        /// Throws ArgumentException for a kind that is null and for values that cannot be sent.</summary>
         public long Act(string kind)
         {
             return Act(BeginAction(kind, 0));
@@ -537,6 +537,7 @@ namespace Zoneserver
             if (_welcome == null && Phase != ZonePhase.Closed)
                 throw new InvalidOperationException("Act() was called before Joined");
             if (_options.Watch) throw new InvalidOperationException("a watcher has no player and cannot act");
+            if (kind == null) throw new ArgumentException("the kind of an action is a string, and not null");
             if (arguments > 15) throw new ArgumentException("an action has at most 15 arguments");
             _writer.Clear();
             _writer.Array(1 + arguments);

@@ -194,6 +194,8 @@ static class Driver
                 facts.Pair("unsettled", (long)client.Unsettled);
                 facts.End('}');
                 return facts.ToString();
+            case "?client null":
+                return client.Act((string)null).ToString();
             default:
                 throw new ArgumentException(what);
         }
