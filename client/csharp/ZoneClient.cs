@@ -287,6 +287,8 @@ namespace Zoneserver
         // The bounds of what waits. An honest server sends a frame with every tick, and private messages before it.
         const int PrivateBytesMax = 4 * 1024 * 1024;
         const int MessagesPerPoll = 256;
+        // A Poll takes no further message after this time: the picture of a program must not wait for a server.
+        const double SecondsPerPoll = 0.02;
         // Coming back: a random time from 0 to a bound that doubles, for a minute in all.
         const double FirstPause = 0.25, LastPause = 8, AwaySeconds = 60;
         // The actions that are kept while the client is away: a later return would do what the player wanted then.
@@ -695,7 +697,8 @@ namespace Zoneserver
 
         void ReceiveAll()
         {
-            for (int i = 0; i < MessagesPerPoll && _transport != null; i++)
+            double until = ZoneClock.Time + SecondsPerPoll;
+            for (int i = 0; i < MessagesPerPoll && _transport != null && (i == 0 || ZoneClock.Time < until); i++)
             {
                 byte[] payload;
                 double arrived;

@@ -261,6 +261,8 @@ sealed class Checks
                 if (parts[1] == "open") (_idle = new TcpTransport("127.0.0.1", int.Parse(parts[2]), false, null)).Open();
                 if (parts[1] == "close") _idle.Close(true);
                 return _idle.Waiting.ToString();
+            case "?offline":
+                return Offline.Run(parts[1], new List<string>(parts).GetRange(2, parts.Length - 2).ConvertAll(Bytes));
             default:
                 throw new ArgumentException(parts[0]);
         }

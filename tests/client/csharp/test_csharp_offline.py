@@ -1,0 +1,19 @@
+"""What the C# client makes of messages that are all there at once."""
+
+from __future__ import annotations
+
+from helpers.csharp import Driver
+from helpers.zone_connections import WELCOME
+
+from zoneserver.protocol.messages import Tick
+
+FRAMES = [Tick(1, 100, None, joins=[(0, "ann")]), *(Tick(tick, 100, None) for tick in range(2, 9))]
+
+
+def offline(driver: Driver, scene: str, *messages: bytes) -> list[str]:
+    """Runs a scene of `Offline.cs` in which these messages have arrived."""
+    return driver.ask("?offline", scene, *(message.hex() for message in messages))
+
+
+def test_poll_takes_one_message_at_a_time_when_each_takes_long(driver: Driver) -> None:
+    assert offline(driver, "slow", WELCOME, *(frame.encode() for frame in FRAMES)) == ["1"]
