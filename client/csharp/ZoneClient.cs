@@ -314,6 +314,9 @@ namespace Zoneserver
         // What the handlers have not been told yet, and the first exception of one.
         readonly Queue<Note> _notes = new Queue<Note>();
         ExceptionDispatchInfo _failure;
+        // The handlers of each kind of note as they were at the last one, and each of them.
+        readonly Delegate[] _split = new Delegate[(int)NoteKind.Closed + 1];
+        readonly Delegate[][] _each = new Delegate[(int)NoteKind.Closed + 1][];
         bool _isPolling;
 
         IZoneTransport _transport;
@@ -1092,46 +1095,81 @@ namespace Zoneserver
             while (_notes.Count > 0)
             {
                 Note note = _notes.Dequeue();
-                try
+                Delegate all = HandlersOf(note);
+                if (all == null) continue;
+                foreach (Delegate handler in Each(note.Kind, all))
                 {
-                    Call(note);
-                }
-                catch (Exception error)
-                {
-                    // The others are told all the same.
-                    if (_failure == null) _failure = ExceptionDispatchInfo.Capture(error);
+                    try
+                    {
+                        Call(handler, note);
+                    }
+                    catch (Exception error)
+                    {
+                        // The others are told all the same.
+                        if (_failure == null) _failure = ExceptionDispatchInfo.Capture(error);
+                    }
                 }
             }
         }
 
-        void Call(Note note)
+        Delegate HandlersOf(Note note)
         {
             switch (note.Kind)
             {
-                case NoteKind.Joined: if (Joined != null) Joined(); break;
-                case NoteKind.Entered: if (Entered != null) Entered((ZoneEntity)note.Subject); break;
-                case NoteKind.Left: if (Left != null) Left((ZoneEntity)note.Subject); break;
-                case NoteKind.Ticked: if (Ticked != null) Ticked((ZoneUpdate)note.Subject); break;
-                case NoteKind.Heard: if (Heard != null) Heard(note.Text, (ZoneEntity)note.Subject, note.Values); break;
-                case NoteKind.Told: if (Told != null) Told(note.Text, note.Values); break;
-                case NoteKind.Refused: if (Refused != null) Refused((ZoneRefusal)note.Subject); break;
-                case NoteKind.Answered: if (Answered != null) Answered(note.Seq, note.Values); break;
-                case NoteKind.Dropped: if (Dropped != null) Dropped((ZoneEnd)note.Subject); break;
-                case NoteKind.Back: if (Back != null) Back((ZoneReturn)note.Subject); break;
-                case NoteKind.Diverged: if (Diverged != null) Diverged(note.Seq); break;
-                case NoteKind.Closed: if (Closed != null) Closed((ZoneEnd)note.Subject); break;
-                case NoteKind.Outcome: CallWaiter((ZoneOutcome)note.Subject, note.Waiter); break;
+                case NoteKind.Joined: return Joined;
+                case NoteKind.Entered: return Entered;
+                case NoteKind.Left: return Left;
+                case NoteKind.Ticked: return Ticked;
+                case NoteKind.Heard: return Heard;
+                case NoteKind.Told: return Told;
+                case NoteKind.Refused: return Refused;
+                case NoteKind.Answered: return Answered;
+                case NoteKind.Dropped: return Dropped;
+                case NoteKind.Back: return Back;
+                case NoteKind.Diverged: return Diverged;
+                case NoteKind.Closed: return Closed;
+                default: return note.Waiter ?? TakeWaiter(((ZoneOutcome)note.Subject).Seq);
             }
         }
 
-        void CallWaiter(ZoneOutcome outcome, Action<ZoneOutcome> waiter)
+        Action<ZoneOutcome> TakeWaiter(long seq)
         {
-            if (waiter == null)
+            Action<ZoneOutcome> waiter;
+            if (_waiters.TryGetValue(seq, out waiter)) _waiters.Remove(seq);
+            return waiter;
+        }
+
+        /// <summary>The single handlers of a note. They seldom change, so the last answer for each kind is kept.</summary>
+        Delegate[] Each(NoteKind kind, Delegate all)
+        {
+            if (!ReferenceEquals(_split[(int)kind], all))
             {
-                if (!_waiters.TryGetValue(outcome.Seq, out waiter)) return;
-                _waiters.Remove(outcome.Seq);
+                _split[(int)kind] = all;
+                _each[(int)kind] = all.GetInvocationList();
             }
-            waiter(outcome);
+            return _each[(int)kind];
+        }
+
+        static void Call(Delegate handler, Note note)
+        {
+            switch (note.Kind)
+            {
+                case NoteKind.Joined: ((Action)handler)(); break;
+                case NoteKind.Entered:
+                case NoteKind.Left: ((Action<ZoneEntity>)handler)((ZoneEntity)note.Subject); break;
+                case NoteKind.Ticked: ((Action<ZoneUpdate>)handler)((ZoneUpdate)note.Subject); break;
+                case NoteKind.Heard:
+                    ((Action<string, ZoneEntity, object[]>)handler)(note.Text, (ZoneEntity)note.Subject, note.Values);
+                    break;
+                case NoteKind.Told: ((Action<string, object[]>)handler)(note.Text, note.Values); break;
+                case NoteKind.Refused: ((Action<ZoneRefusal>)handler)((ZoneRefusal)note.Subject); break;
+                case NoteKind.Answered: ((Action<long, object[]>)handler)(note.Seq, note.Values); break;
+                case NoteKind.Dropped:
+                case NoteKind.Closed: ((Action<ZoneEnd>)handler)((ZoneEnd)note.Subject); break;
+                case NoteKind.Back: ((Action<ZoneReturn>)handler)((ZoneReturn)note.Subject); break;
+                case NoteKind.Diverged: ((Action<long>)handler)(note.Seq); break;
+                case NoteKind.Outcome: ((Action<ZoneOutcome>)handler)((ZoneOutcome)note.Subject); break;
+            }
         }
     }
 

@@ -33,6 +33,7 @@ sealed class Offline : IZoneTransport
         switch (what)
         {
             case "slow": return offline.Slow();
+            case "throws": return offline.Throws();
             default: throw new ArgumentException(what);
         }
     }
@@ -43,5 +44,31 @@ sealed class Offline : IZoneTransport
         _client.Ticked += update => Thread.Sleep(30);
         while (_client.Tick == 0) _client.Poll();
         return _client.Tick.ToString();
+    }
+
+    /// <summary>Who was told of the first tick, and of the outcome of an action, when others throw.</summary>
+    string Throws()
+    {
+        var told = new List<string>();
+        _client.Ticked += update => { throw new ApplicationException("first"); };
+        _client.Ticked += update =>
+        {
+            if (update.Tick > 1) return;
+            told.Add("second");
+            long seq = _client.Act("say");
+            _client.Done(seq, outcome => { throw new ApplicationException("waiter"); });
+            _client.Done(seq, outcome => told.Add(outcome.Fate.ToString()));
+            _client.Drop();
+            _client.Close();
+        };
+        try
+        {
+            while (true) _client.Poll();
+        }
+        catch (ApplicationException error)
+        {
+            told.Add(error.Message);
+        }
+        return string.Join("\t", told);
     }
 }

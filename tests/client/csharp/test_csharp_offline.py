@@ -17,3 +17,7 @@ def offline(driver: Driver, scene: str, *messages: bytes) -> list[str]:
 
 def test_poll_takes_one_message_at_a_time_when_each_takes_long(driver: Driver) -> None:
     assert offline(driver, "slow", WELCOME, *(frame.encode() for frame in FRAMES)) == ["1"]
+
+
+def test_exception_of_a_handler_silences_no_other_handler_of_the_same_event(driver: Driver) -> None:
+    assert offline(driver, "throws", WELCOME, FRAMES[0].encode()) == ["second", "Lost", "first"]
