@@ -338,6 +338,8 @@ namespace Zoneserver
         readonly Dictionary<long, Action<ZoneOutcome>> _waiters = new Dictionary<long, Action<ZoneOutcome>>();
         readonly Dictionary<long, ZoneOutcome> _known = new Dictionary<long, ZoneOutcome>();
         readonly Queue<long> _knownOrder = new Queue<long>();
+        // The actions whose outcome is still to come.
+        readonly HashSet<long> _open = new HashSet<long>();
 
         // Times are those of ZoneClock.Time.
         double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil;
@@ -565,6 +567,7 @@ namespace Zoneserver
                 Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
                 return seq;
             }
+            _open.Add(seq);
             _outcomes.Sent(seq, action);
             TakeSettled();
             if (Phase == ZonePhase.Playing)
@@ -576,7 +579,8 @@ namespace Zoneserver
             return seq;
         }
 
-        /// <summary>Calls `then` when it is known what became of an action. Poll calls it.</summary>
+        /// <summary>Calls `then` when it is known what became of an action. Poll calls it. Throws ArgumentException for
+        /// an action that was never done, or is long past: the last 1,024 outcomes are kept.</summary>
         public void Done(long seq, Action<ZoneOutcome> then)
         {
             ZoneOutcome outcome;
@@ -585,10 +589,10 @@ namespace Zoneserver
                 _waiters[seq] = before + then;
             else if (_known.TryGetValue(seq, out outcome))
                 _notes.Enqueue(new Note { Kind = NoteKind.Outcome, Subject = outcome, Waiter = then });
-            else if (seq > 0 && seq < _nextSeq)
+            else if (_open.Contains(seq))
                 _waiters[seq] = then;
             else
-                throw new ArgumentException("there was no action " + seq);
+                throw new ArgumentException("there was no action " + seq + " of late");
         }
 
         /// <summary>The outcome of an action, to await.</summary>
@@ -666,6 +670,8 @@ namespace Zoneserver
             TellPrivate(long.MaxValue);
             _outcomes.Fail(ZoneFate.Lost, end.Code, end.Text);
             TakeSettled();
+            // The outcomes in private messages that were thrown away, as too many came.
+            foreach (long seq in new List<long>(_open)) Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
             Tell(NoteKind.Closed, end);
         }
 
@@ -1077,6 +1083,7 @@ namespace Zoneserver
 
         void Settle(ZoneOutcome outcome)
         {
+            _open.Remove(outcome.Seq);
             _known[outcome.Seq] = outcome;
             _knownOrder.Enqueue(outcome.Seq);
             if (_knownOrder.Count > OutcomesMax) _known.Remove(_knownOrder.Dequeue());

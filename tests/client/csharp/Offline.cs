@@ -34,6 +34,7 @@ sealed class Offline : IZoneTransport
         {
             case "slow": return offline.Slow();
             case "throws": return offline.Throws();
+            case "past": return offline.Past();
             default: throw new ArgumentException(what);
         }
     }
@@ -70,5 +71,27 @@ sealed class Offline : IZoneTransport
             told.Add(error.Message);
         }
         return string.Join("\t", told);
+    }
+
+    /// <summary>What Done says of the first action, when 1,025 outcomes are known.</summary>
+    string Past()
+    {
+        while (_client.Tick == 0) _client.Poll();
+        long first = _client.Act("say");
+        _client.Drop();
+        _client.Close();
+        long second = _client.Act("say");
+        for (int i = 0; i < 1023; i++) _client.Act("say");
+        var kept = _client.Done(second);
+        _client.Poll();
+        try
+        {
+            _client.Done(first);
+            return "waits for ever";
+        }
+        catch (ArgumentException error)
+        {
+            return kept.Result.Fate + "\t" + error.Message;
+        }
     }
 }

@@ -21,3 +21,8 @@ def test_poll_takes_one_message_at_a_time_when_each_takes_long(driver: Driver) -
 
 def test_exception_of_a_handler_silences_no_other_handler_of_the_same_event(driver: Driver) -> None:
     assert offline(driver, "throws", WELCOME, FRAMES[0].encode()) == ["second", "Lost", "first"]
+
+
+def test_done_refuses_an_action_whose_outcome_is_no_longer_kept(driver: Driver) -> None:
+    answer = offline(driver, "past", WELCOME, FRAMES[0].encode())
+    assert answer == ["Lost", "there was no action 1 of late"]
