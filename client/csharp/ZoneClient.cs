@@ -595,11 +595,13 @@ namespace Zoneserver
                 throw new ArgumentException("there was no action " + seq + " of late");
         }
 
-        /// <summary>The outcome of an action, to await.</summary>
+        /// <summary>The outcome of an action, to await. It comes in any case: Close and Dispose make it Lost.</summary>
         public Task<ZoneOutcome> Done(long seq)
         {
+            ZoneOutcome outcome;
+            if (_known.TryGetValue(seq, out outcome)) return Task.FromResult(outcome);
             var source = new TaskCompletionSource<ZoneOutcome>();
-            Done(seq, outcome => source.TrySetResult(outcome));
+            Done(seq, source.SetResult);
             return source.Task;
         }
 
@@ -645,12 +647,20 @@ namespace Zoneserver
             }
         }
 
-        /// <summary>Leaves the zone without telling more, as when the scene ends.</summary>
+        /// <summary>Leaves the zone without telling more, as when the scene ends. Only what awaits an outcome goes
+        /// on.</summary>
         public void Dispose()
         {
             Close();
             Finish(HasLeft);
-            _notes.Clear();
+            while (_notes.Count > 0)
+            {
+                Note note = _notes.Dequeue();
+                Delegate all = note.Kind == NoteKind.Outcome ? HandlersOf(note) : null;
+                if (all == null) continue;
+                foreach (Delegate handler in all.GetInvocationList())
+                    if (handler.Target is TaskCompletionSource<ZoneOutcome>) Call(handler, note);
+            }
         }
 
         /// <summary>Cuts the connection, as a bad network would: to try how the program takes it.</summary>

@@ -35,6 +35,7 @@ sealed class Offline : IZoneTransport
             case "slow": return offline.Slow();
             case "throws": return offline.Throws();
             case "past": return offline.Past();
+            case "disposed": return offline.Disposed();
             default: throw new ArgumentException(what);
         }
     }
@@ -93,5 +94,20 @@ sealed class Offline : IZoneTransport
         {
             return kept.Result.Fate + "\t" + error.Message;
         }
+    }
+
+    /// <summary>What becomes of a task and of a callback when the program disposes of the client.</summary>
+    string Disposed()
+    {
+        while (_client.Tick == 0) _client.Poll();
+        long seq = _client.Act("say");
+        var told = new List<string>();
+        _client.Done(seq, outcome => told.Add("a callback"));
+        var task = _client.Done(seq);
+        _client.Closed += end => told.Add("closed");
+        _client.Dispose();
+        _client.Poll();
+        told.Add(task.IsCompleted ? task.Result.Fate + " " + task.Result.Code : "it waits for ever");
+        return string.Join("\t", told);
     }
 }

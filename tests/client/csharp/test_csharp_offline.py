@@ -26,3 +26,7 @@ def test_exception_of_a_handler_silences_no_other_handler_of_the_same_event(driv
 def test_done_refuses_an_action_whose_outcome_is_no_longer_kept(driver: Driver) -> None:
     answer = offline(driver, "past", WELCOME, FRAMES[0].encode())
     assert answer == ["Lost", "there was no action 1 of late"]
+
+
+def test_dispose_completes_the_task_of_an_outcome_and_tells_nothing_else(driver: Driver) -> None:
+    assert offline(driver, "disposed", WELCOME, FRAMES[0].encode()) == ["Lost CLIENT_LEFT"]
