@@ -568,8 +568,14 @@ namespace Zoneserver
                 return seq;
             }
             _open.Add(seq);
+            if (!_outcomes.HasRoom(seq))
+            {
+                const string text = "255 earlier actions have no answer yet, and this was not sent";
+                Tell(NoteKind.Refused, new ZoneRefusal(seq, "UNANSWERED", text));
+                Settle(new ZoneOutcome(seq, ZoneFate.Refused, "UNANSWERED", text));
+                return seq;
+            }
             _outcomes.Sent(seq, action);
-            TakeSettled();
             if (Phase == ZonePhase.Playing)
                 _queue.Add(new Queued { Seq = seq, Action = action });
             else if (_kept.Count < KeptMax)
@@ -1768,13 +1774,16 @@ namespace Zoneserver
 
         static readonly List<ZoneOutcome> None = new List<ZoneOutcome>();
 
-        /// <summary>An action was sent. The oldest is given up when nothing could name it any more.</summary>
+        /// <summary>Whether a frame could tell this sequence from the others that wait. If not, it must not be
+        /// sent.</summary>
+        public bool HasRoom(long seq) { return _waiting.Count == 0 || seq - _waiting[0].Seq < WaitingMax; }
+
+        /// <summary>An action was sent.</summary>
         public void Sent(long seq, byte[] action)
         {
             for (int i = _waiting.Count - 1; i >= 0 && _waiting[i].Seq >= seq; i--)
                 if (_waiting[i].Seq == seq) return;
             _waiting.Add(new Waiting { Seq = seq, Action = action });
-            if (_waiting.Count > WaitingMax) Settle(0, ZoneFate.Past);
         }
 
         public void CopyWaiting(long above, Action<long, byte[]> copy)

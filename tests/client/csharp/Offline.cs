@@ -36,6 +36,7 @@ sealed class Offline : IZoneTransport
             case "throws": return offline.Throws();
             case "past": return offline.Past();
             case "disposed": return offline.Disposed();
+            case "many": return offline.Many();
             default: throw new ArgumentException(what);
         }
     }
@@ -109,5 +110,18 @@ sealed class Offline : IZoneTransport
         _client.Poll();
         told.Add(task.IsCompleted ? task.Result.Fate + " " + task.Result.Code : "it waits for ever");
         return string.Join("\t", told);
+    }
+
+    /// <summary>The outcomes of 300 actions in the first tick, and those that wait.</summary>
+    string Many()
+    {
+        var told = new List<string>();
+        _client.Ticked += update =>
+        {
+            for (int i = 0; update.Tick == 1 && i < 300; i++)
+                _client.Done(_client.Act("say"), outcome => told.Add(outcome.Seq + " " + outcome.Fate + " " + outcome.Code));
+        };
+        while (_client.Tick < 2) _client.Poll();
+        return _client.Unsettled + "\t" + string.Join("\t", told);
     }
 }

@@ -30,3 +30,10 @@ def test_done_refuses_an_action_whose_outcome_is_no_longer_kept(driver: Driver) 
 
 def test_dispose_completes_the_task_of_an_outcome_and_tells_nothing_else(driver: Driver) -> None:
     assert offline(driver, "disposed", WELCOME, FRAMES[0].encode()) == ["Lost CLIENT_LEFT"]
+
+
+def test_action_that_a_frame_could_not_tell_from_others_is_refused(driver: Driver) -> None:
+    happened = Tick(2, 100, None, events=[(0, 1, "say")])
+    unanswered, *outcomes = offline(driver, "many", WELCOME, FRAMES[0].encode(), happened.encode())
+    assert unanswered == "254"
+    assert sorted(outcomes) == ["1 Happened ", *(f"{seq} Refused UNANSWERED" for seq in range(256, 301))]
