@@ -297,6 +297,10 @@ namespace Zoneserver
         const double PingSeconds = 2, LeaveSeconds = 2;
         // A server that sends nothing for so long is gone.
         internal double PatienceSeconds = 10;
+        // After so long a return has held: the pauses begin anew.
+        internal double HoldSeconds = 5;
+        /// <summary>How many times the client has tried to come back since a return has held.</summary>
+        internal int Attempts { get { return _attempts; } }
         // The head of an ACT takes up to 16 bytes.
         const int ActHeadBytes = 16;
         const int OutcomesMax = 1024;
@@ -342,7 +346,7 @@ namespace Zoneserver
         readonly HashSet<long> _open = new HashSet<long>();
 
         // Times are those of ZoneClock.Time.
-        double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil;
+        double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil, _welcomedAt;
         long _pingToken;
         bool _isPinging;
         int _attempts;
@@ -944,7 +948,7 @@ namespace Zoneserver
                     if (_isPinging && message.Token == _pingToken)
                     {
                         _isPinging = false;
-                        _attempts = 0;
+                        if (ZoneClock.Time - _welcomedAt >= HoldSeconds) _attempts = 0;
                         Clock.PongArrived(message.Tick, message.Microseconds, _pingSent, arrived);
                     }
                     break;
@@ -996,7 +1000,8 @@ namespace Zoneserver
                 Flush();
             }
             _heardAt = _polledAt;
-            Ping(ZoneClock.Time);
+            _welcomedAt = ZoneClock.Time;
+            Ping(_welcomedAt);
         }
 
         void SendAgain(long seq, byte[] action) { _queue.Add(new Queued { Seq = seq, Action = action }); }

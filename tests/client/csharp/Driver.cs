@@ -113,7 +113,7 @@ static class Driver
     {
         var options = new ZoneOptions();
         string certificate = null;
-        double patience = 10;
+        double patience = 10, hold = 0;
         for (int i = 3; i < parts.Length; i++)
         {
             string value = parts[i].Substring(parts[i].IndexOf('=') + 1);
@@ -128,12 +128,14 @@ static class Driver
                 case "deflate": options.Deflate = value == "1"; break;
                 case "timeout": options.TimeoutSeconds = double.Parse(value, CultureInfo.InvariantCulture); break;
                 case "patience": patience = double.Parse(value, CultureInfo.InvariantCulture); break;
+                case "hold": hold = double.Parse(value, CultureInfo.InvariantCulture); break;
                 case "certificate": certificate = value; break;
             }
         }
         if (certificate != null) options.CheckCertificate = (sender, found, chain, errors) => found.GetCertHashString() == certificate;
         ZoneClient client = Clients[name] = ZoneClient.Connect(parts[2], options);
         client.PatienceSeconds = patience;
+        client.HoldSeconds = hold;
         client.Joined += () => Say(name, "joined", client.Slot, client.Game, client.Hz, client.Me == null ? "" : client.Me.Name);
         client.Entered += entity => Say(name, "entered", entity.Slot, entity.Kind, entity.Name);
         client.Left += entity => Say(name, "left", entity.Slot, entity.Kind, entity.Name, entity.IsHere);

@@ -2,28 +2,44 @@
 
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Threading;
 using Zoneserver;
 
 sealed class Offline : IZoneTransport
 {
-    readonly Queue<byte[]> _payloads;
+    readonly IEnumerable<byte[]> _all;
+    Queue<byte[]> _payloads;
+    // The connection ends behind the first PONG.
+    bool _isCut, _hasPonged;
     readonly ZoneClient _client;
 
     Offline(IEnumerable<byte[]> payloads)
     {
-        _payloads = new Queue<byte[]>(payloads);
+        _all = payloads;
         _client = ZoneClient.Connect("127.0.0.1", new ZoneOptions { Name = "ann", Transport = () => this });
     }
 
-    void IZoneTransport.Open() { }
-    void IZoneTransport.Send(byte[] payload) { }
+    void IZoneTransport.Open()
+    {
+        _payloads = new Queue<byte[]>(_all);
+        _hasPonged = false;
+    }
+
+    void IZoneTransport.Send(byte[] payload)
+    {
+        // PING: a token below 128 is one byte.
+        if (payload.Length == 3 && payload[1] == Op.Ping) _payloads.Enqueue(new byte[] { 0x94, Op.Pong, payload[2], 1, 0 });
+    }
+
     void IZoneTransport.Close(bool atOnce) { }
 
     bool IZoneTransport.Receive(out byte[] payload, out double arrived)
     {
         arrived = ZoneClock.Time;
         payload = _payloads.Count > 0 ? _payloads.Dequeue() : null;
+        if (_isCut && _hasPonged) throw new IOException("cut");
+        _hasPonged = payload != null && payload[1] == Op.Pong;
         return payload != null;
     }
 
@@ -37,6 +53,7 @@ sealed class Offline : IZoneTransport
             case "past": return offline.Past();
             case "disposed": return offline.Disposed();
             case "many": return offline.Many();
+            case "cut": return offline.Cut(5) + "\t" + new Offline(payloads).Cut(0);
             default: throw new ArgumentException(what);
         }
     }
@@ -123,5 +140,17 @@ sealed class Offline : IZoneTransport
         };
         while (_client.Tick < 2) _client.Poll();
         return _client.Unsettled + "\t" + string.Join("\t", told);
+    }
+
+    /// <summary>The attempts to come back that count at the second end of a connection.</summary>
+    string Cut(double holdSeconds)
+    {
+        var attempts = new List<int>();
+        _isCut = true;
+        _client.HoldSeconds = holdSeconds;
+        _client.Dropped += end => attempts.Add(_client.Attempts);
+        for (; attempts.Count < 2; Thread.Sleep(1)) _client.Poll();
+        _client.Dispose();
+        return attempts[1].ToString();
     }
 }

@@ -37,3 +37,7 @@ def test_action_that_a_frame_could_not_tell_from_others_is_refused(driver: Drive
     unanswered, *outcomes = offline(driver, "many", WELCOME, FRAMES[0].encode(), happened.encode())
     assert unanswered == "254"
     assert sorted(outcomes) == ["1 Happened ", *(f"{seq} Refused UNANSWERED" for seq in range(256, 301))]
+
+
+def test_pauses_of_coming_back_begin_anew_when_a_return_has_held(driver: Driver) -> None:
+    assert offline(driver, "cut", WELCOME, FRAMES[0].encode()) == ["1", "0"]
