@@ -44,7 +44,8 @@ namespace Zoneserver
         public bool Whole;
         /// <summary>To get compressed messages: fewer bytes, a little more work.</summary>
         public bool Deflate = true;
-        /// <summary>Seconds in which the server must answer.</summary>
+        /// <summary>Seconds in which the server must answer, and then send the state; longer for zones below
+        /// 20 Hz.</summary>
         public double TimeoutSeconds = 10;
         /// <summary>Checks the certificate of the server (tls://). Null: as the system does.</summary>
         public RemoteCertificateValidationCallback CheckCertificate;
@@ -707,7 +708,11 @@ namespace Zoneserver
             {
                 double now = ZoneClock.Time;
                 // While nobody polled, nobody can say that the server was silent.
-                if (now - _polledAt > 1) _heardAt = now;
+                if (now - _polledAt > 1)
+                {
+                    _heardAt = now;
+                    if (_isFirst) _deadline = Math.Max(_deadline, now + 1);
+                }
                 _polledAt = now;
                 DrainNotes();
                 if (_transport != null) ReceiveAll();
@@ -762,10 +767,12 @@ namespace Zoneserver
 
         void Lost(string text) { Ended(new ZoneEnd("CONNECTION_LOST", text, true), true); }
 
-        void Fault(string text)
+        void Fault(string text) { GiveUp(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false)); }
+
+        void GiveUp(ZoneEnd end)
         {
             CloseTransport(true);
-            Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
+            Finish(end);
         }
 
         void Watch(double now)
@@ -790,6 +797,12 @@ namespace Zoneserver
             {
                 string seconds = _options.TimeoutSeconds.ToString(CultureInfo.InvariantCulture);
                 Lost("no answer from " + _address + " within " + seconds + " s");
+            }
+            else if (_transport != null && _isFirst && now > _deadline)
+            {
+                string text = _address + " has let this client in, but sends no state: is it overloaded?";
+                if (_hasJoined) Lost(text);
+                else GiveUp(new ZoneEnd("CONNECTION_LOST", text, true));
             }
             else if (Phase == ZonePhase.Playing)
             {
@@ -1001,6 +1014,7 @@ namespace Zoneserver
             }
             _heardAt = _polledAt;
             _welcomedAt = ZoneClock.Time;
+            _deadline = _welcomedAt + _options.TimeoutSeconds * Math.Max(1, 20.0 / welcome.Hz);
             Ping(_welcomedAt);
         }
 
@@ -1039,8 +1053,7 @@ namespace Zoneserver
             if (_hasDiverged)
             {
                 // A new state did not help.
-                CloseTransport(true);
-                Finish(end);
+                GiveUp(end);
                 return;
             }
             _hasDiverged = _needsSnapshot = true;
