@@ -44,7 +44,8 @@ namespace Zoneserver
         public bool Whole;
         /// <summary>To get compressed messages: fewer bytes, a little more work.</summary>
         public bool Deflate = true;
-        /// <summary>Seconds in which the server must answer.</summary>
+        /// <summary>Seconds in which the server must answer, and then send the state; longer for zones below
+        /// 20 Hz.</summary>
         public double TimeoutSeconds = 10;
         /// <summary>Checks the certificate of the server (tls://). Null: as the system does.</summary>
         public RemoteCertificateValidationCallback CheckCertificate;
@@ -287,6 +288,8 @@ namespace Zoneserver
         // The bounds of what waits. An honest server sends a frame with every tick, and private messages before it.
         const int PrivateBytesMax = 4 * 1024 * 1024;
         const int MessagesPerPoll = 256;
+        // A Poll takes no further message after this time: the picture of a program must not wait for a server.
+        const double SecondsPerPoll = 0.02;
         // Coming back: a random time from 0 to a bound that doubles, for a minute in all.
         const double FirstPause = 0.25, LastPause = 8, AwaySeconds = 60;
         // The actions that are kept while the client is away: a later return would do what the player wanted then.
@@ -295,6 +298,10 @@ namespace Zoneserver
         const double PingSeconds = 2, LeaveSeconds = 2;
         // A server that sends nothing for so long is gone.
         internal double PatienceSeconds = 10;
+        // After so long a return has held: the pauses begin anew.
+        internal double HoldSeconds = 5;
+        /// <summary>How many times the client has tried to come back since a return has held.</summary>
+        internal int Attempts { get { return _attempts; } }
         // The head of an ACT takes up to 16 bytes.
         const int ActHeadBytes = 16;
         const int OutcomesMax = 1024;
@@ -312,6 +319,9 @@ namespace Zoneserver
         // What the handlers have not been told yet, and the first exception of one.
         readonly Queue<Note> _notes = new Queue<Note>();
         ExceptionDispatchInfo _failure;
+        // The handlers of each kind of note as they were at the last one, and each of them.
+        readonly Delegate[] _split = new Delegate[(int)NoteKind.Closed + 1];
+        readonly Delegate[][] _each = new Delegate[(int)NoteKind.Closed + 1][];
         bool _isPolling;
 
         IZoneTransport _transport;
@@ -333,9 +343,11 @@ namespace Zoneserver
         readonly Dictionary<long, Action<ZoneOutcome>> _waiters = new Dictionary<long, Action<ZoneOutcome>>();
         readonly Dictionary<long, ZoneOutcome> _known = new Dictionary<long, ZoneOutcome>();
         readonly Queue<long> _knownOrder = new Queue<long>();
+        // The actions whose outcome is still to come.
+        readonly HashSet<long> _open = new HashSet<long>();
 
         // Times are those of ZoneClock.Time.
-        double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil;
+        double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil, _welcomedAt;
         long _pingToken;
         bool _isPinging;
         int _attempts;
@@ -496,7 +508,7 @@ namespace Zoneserver
         // --- Acting ---
 
         /// <summary>Does an action, and returns its sequence. All actions of one tick leave as one packet, from Poll.
-        /// Throws ArgumentException for values that cannot be sent.</summary>
+        /// Throws ArgumentException for a kind that is null and for values that cannot be sent.</summary>
         public long Act(string kind)
         {
             return Act(BeginAction(kind, 0));
@@ -537,6 +549,7 @@ namespace Zoneserver
             if (_welcome == null && Phase != ZonePhase.Closed)
                 throw new InvalidOperationException("Act() was called before Joined");
             if (_options.Watch) throw new InvalidOperationException("a watcher has no player and cannot act");
+            if (kind == null) throw new ArgumentException("the kind of an action is a string, and not null");
             if (arguments > 15) throw new ArgumentException("an action has at most 15 arguments");
             _writer.Clear();
             _writer.Array(1 + arguments);
@@ -559,8 +572,15 @@ namespace Zoneserver
                 Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
                 return seq;
             }
+            _open.Add(seq);
+            if (!_outcomes.HasRoom(seq))
+            {
+                const string text = "255 earlier actions have no answer yet, and this was not sent";
+                Tell(NoteKind.Refused, new ZoneRefusal(seq, "UNANSWERED", text));
+                Settle(new ZoneOutcome(seq, ZoneFate.Refused, "UNANSWERED", text));
+                return seq;
+            }
             _outcomes.Sent(seq, action);
-            TakeSettled();
             if (Phase == ZonePhase.Playing)
                 _queue.Add(new Queued { Seq = seq, Action = action });
             else if (_kept.Count < KeptMax)
@@ -570,7 +590,8 @@ namespace Zoneserver
             return seq;
         }
 
-        /// <summary>Calls `then` when it is known what became of an action. Poll calls it.</summary>
+        /// <summary>Calls `then` when it is known what became of an action. Poll calls it. Throws ArgumentException for
+        /// an action that was never done, or is long past: the last 1,024 outcomes are kept.</summary>
         public void Done(long seq, Action<ZoneOutcome> then)
         {
             ZoneOutcome outcome;
@@ -579,17 +600,19 @@ namespace Zoneserver
                 _waiters[seq] = before + then;
             else if (_known.TryGetValue(seq, out outcome))
                 _notes.Enqueue(new Note { Kind = NoteKind.Outcome, Subject = outcome, Waiter = then });
-            else if (seq > 0 && seq < _nextSeq)
+            else if (_open.Contains(seq))
                 _waiters[seq] = then;
             else
-                throw new ArgumentException("there was no action " + seq);
+                throw new ArgumentException("there was no action " + seq + " of late");
         }
 
-        /// <summary>The outcome of an action, to await.</summary>
+        /// <summary>The outcome of an action, to await. It comes in any case: Close and Dispose make it Lost.</summary>
         public Task<ZoneOutcome> Done(long seq)
         {
+            ZoneOutcome outcome;
+            if (_known.TryGetValue(seq, out outcome)) return Task.FromResult(outcome);
             var source = new TaskCompletionSource<ZoneOutcome>();
-            Done(seq, outcome => source.TrySetResult(outcome));
+            Done(seq, source.SetResult);
             return source.Task;
         }
 
@@ -635,12 +658,20 @@ namespace Zoneserver
             }
         }
 
-        /// <summary>Leaves the zone without telling more, as when the scene ends.</summary>
+        /// <summary>Leaves the zone without telling more, as when the scene ends. Only what awaits an outcome goes
+        /// on.</summary>
         public void Dispose()
         {
             Close();
             Finish(HasLeft);
-            _notes.Clear();
+            while (_notes.Count > 0)
+            {
+                Note note = _notes.Dequeue();
+                Delegate all = note.Kind == NoteKind.Outcome ? HandlersOf(note) : null;
+                if (all == null) continue;
+                foreach (Delegate handler in all.GetInvocationList())
+                    if (handler.Target is TaskCompletionSource<ZoneOutcome>) Call(handler, note);
+            }
         }
 
         /// <summary>Cuts the connection, as a bad network would: to try how the program takes it.</summary>
@@ -660,6 +691,8 @@ namespace Zoneserver
             TellPrivate(long.MaxValue);
             _outcomes.Fail(ZoneFate.Lost, end.Code, end.Text);
             TakeSettled();
+            // The outcomes in private messages that were thrown away, as too many came.
+            foreach (long seq in new List<long>(_open)) Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
             Tell(NoteKind.Closed, end);
         }
 
@@ -675,7 +708,11 @@ namespace Zoneserver
             {
                 double now = ZoneClock.Time;
                 // While nobody polled, nobody can say that the server was silent.
-                if (now - _polledAt > 1) _heardAt = now;
+                if (now - _polledAt > 1)
+                {
+                    _heardAt = now;
+                    if (_isFirst) _deadline = Math.Max(_deadline, now + 1);
+                }
                 _polledAt = now;
                 DrainNotes();
                 if (_transport != null) ReceiveAll();
@@ -694,7 +731,8 @@ namespace Zoneserver
 
         void ReceiveAll()
         {
-            for (int i = 0; i < MessagesPerPoll && _transport != null; i++)
+            double until = ZoneClock.Time + SecondsPerPoll;
+            for (int i = 0; i < MessagesPerPoll && _transport != null && (i == 0 || ZoneClock.Time < until); i++)
             {
                 byte[] payload;
                 double arrived;
@@ -729,10 +767,12 @@ namespace Zoneserver
 
         void Lost(string text) { Ended(new ZoneEnd("CONNECTION_LOST", text, true), true); }
 
-        void Fault(string text)
+        void Fault(string text) { GiveUp(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false)); }
+
+        void GiveUp(ZoneEnd end)
         {
             CloseTransport(true);
-            Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
+            Finish(end);
         }
 
         void Watch(double now)
@@ -757,6 +797,12 @@ namespace Zoneserver
             {
                 string seconds = _options.TimeoutSeconds.ToString(CultureInfo.InvariantCulture);
                 Lost("no answer from " + _address + " within " + seconds + " s");
+            }
+            else if (_transport != null && _isFirst && now > _deadline)
+            {
+                string text = _address + " has let this client in, but sends no state: is it overloaded?";
+                if (_hasJoined) Lost(text);
+                else GiveUp(new ZoneEnd("CONNECTION_LOST", text, true));
             }
             else if (Phase == ZonePhase.Playing)
             {
@@ -915,7 +961,7 @@ namespace Zoneserver
                     if (_isPinging && message.Token == _pingToken)
                     {
                         _isPinging = false;
-                        _attempts = 0;
+                        if (ZoneClock.Time - _welcomedAt >= HoldSeconds) _attempts = 0;
                         Clock.PongArrived(message.Tick, message.Microseconds, _pingSent, arrived);
                     }
                     break;
@@ -967,7 +1013,9 @@ namespace Zoneserver
                 Flush();
             }
             _heardAt = _polledAt;
-            Ping(ZoneClock.Time);
+            _welcomedAt = ZoneClock.Time;
+            _deadline = _welcomedAt + _options.TimeoutSeconds * Math.Max(1, 20.0 / welcome.Hz);
+            Ping(_welcomedAt);
         }
 
         void SendAgain(long seq, byte[] action) { _queue.Add(new Queued { Seq = seq, Action = action }); }
@@ -1005,8 +1053,7 @@ namespace Zoneserver
             if (_hasDiverged)
             {
                 // A new state did not help.
-                CloseTransport(true);
-                Finish(end);
+                GiveUp(end);
                 return;
             }
             _hasDiverged = _needsSnapshot = true;
@@ -1070,6 +1117,7 @@ namespace Zoneserver
 
         void Settle(ZoneOutcome outcome)
         {
+            _open.Remove(outcome.Seq);
             _known[outcome.Seq] = outcome;
             _knownOrder.Enqueue(outcome.Seq);
             if (_knownOrder.Count > OutcomesMax) _known.Remove(_knownOrder.Dequeue());
@@ -1088,46 +1136,81 @@ namespace Zoneserver
             while (_notes.Count > 0)
             {
                 Note note = _notes.Dequeue();
-                try
+                Delegate all = HandlersOf(note);
+                if (all == null) continue;
+                foreach (Delegate handler in Each(note.Kind, all))
                 {
-                    Call(note);
-                }
-                catch (Exception error)
-                {
-                    // The others are told all the same.
-                    if (_failure == null) _failure = ExceptionDispatchInfo.Capture(error);
+                    try
+                    {
+                        Call(handler, note);
+                    }
+                    catch (Exception error)
+                    {
+                        // The others are told all the same.
+                        if (_failure == null) _failure = ExceptionDispatchInfo.Capture(error);
+                    }
                 }
             }
         }
 
-        void Call(Note note)
+        Delegate HandlersOf(Note note)
         {
             switch (note.Kind)
             {
-                case NoteKind.Joined: if (Joined != null) Joined(); break;
-                case NoteKind.Entered: if (Entered != null) Entered((ZoneEntity)note.Subject); break;
-                case NoteKind.Left: if (Left != null) Left((ZoneEntity)note.Subject); break;
-                case NoteKind.Ticked: if (Ticked != null) Ticked((ZoneUpdate)note.Subject); break;
-                case NoteKind.Heard: if (Heard != null) Heard(note.Text, (ZoneEntity)note.Subject, note.Values); break;
-                case NoteKind.Told: if (Told != null) Told(note.Text, note.Values); break;
-                case NoteKind.Refused: if (Refused != null) Refused((ZoneRefusal)note.Subject); break;
-                case NoteKind.Answered: if (Answered != null) Answered(note.Seq, note.Values); break;
-                case NoteKind.Dropped: if (Dropped != null) Dropped((ZoneEnd)note.Subject); break;
-                case NoteKind.Back: if (Back != null) Back((ZoneReturn)note.Subject); break;
-                case NoteKind.Diverged: if (Diverged != null) Diverged(note.Seq); break;
-                case NoteKind.Closed: if (Closed != null) Closed((ZoneEnd)note.Subject); break;
-                case NoteKind.Outcome: CallWaiter((ZoneOutcome)note.Subject, note.Waiter); break;
+                case NoteKind.Joined: return Joined;
+                case NoteKind.Entered: return Entered;
+                case NoteKind.Left: return Left;
+                case NoteKind.Ticked: return Ticked;
+                case NoteKind.Heard: return Heard;
+                case NoteKind.Told: return Told;
+                case NoteKind.Refused: return Refused;
+                case NoteKind.Answered: return Answered;
+                case NoteKind.Dropped: return Dropped;
+                case NoteKind.Back: return Back;
+                case NoteKind.Diverged: return Diverged;
+                case NoteKind.Closed: return Closed;
+                default: return note.Waiter ?? TakeWaiter(((ZoneOutcome)note.Subject).Seq);
             }
         }
 
-        void CallWaiter(ZoneOutcome outcome, Action<ZoneOutcome> waiter)
+        Action<ZoneOutcome> TakeWaiter(long seq)
         {
-            if (waiter == null)
+            Action<ZoneOutcome> waiter;
+            if (_waiters.TryGetValue(seq, out waiter)) _waiters.Remove(seq);
+            return waiter;
+        }
+
+        /// <summary>The single handlers of a note. They seldom change, so the last answer for each kind is kept.</summary>
+        Delegate[] Each(NoteKind kind, Delegate all)
+        {
+            if (!ReferenceEquals(_split[(int)kind], all))
             {
-                if (!_waiters.TryGetValue(outcome.Seq, out waiter)) return;
-                _waiters.Remove(outcome.Seq);
+                _split[(int)kind] = all;
+                _each[(int)kind] = all.GetInvocationList();
             }
-            waiter(outcome);
+            return _each[(int)kind];
+        }
+
+        static void Call(Delegate handler, Note note)
+        {
+            switch (note.Kind)
+            {
+                case NoteKind.Joined: ((Action)handler)(); break;
+                case NoteKind.Entered:
+                case NoteKind.Left: ((Action<ZoneEntity>)handler)((ZoneEntity)note.Subject); break;
+                case NoteKind.Ticked: ((Action<ZoneUpdate>)handler)((ZoneUpdate)note.Subject); break;
+                case NoteKind.Heard:
+                    ((Action<string, ZoneEntity, object[]>)handler)(note.Text, (ZoneEntity)note.Subject, note.Values);
+                    break;
+                case NoteKind.Told: ((Action<string, object[]>)handler)(note.Text, note.Values); break;
+                case NoteKind.Refused: ((Action<ZoneRefusal>)handler)((ZoneRefusal)note.Subject); break;
+                case NoteKind.Answered: ((Action<long, object[]>)handler)(note.Seq, note.Values); break;
+                case NoteKind.Dropped:
+                case NoteKind.Closed: ((Action<ZoneEnd>)handler)((ZoneEnd)note.Subject); break;
+                case NoteKind.Back: ((Action<ZoneReturn>)handler)((ZoneReturn)note.Subject); break;
+                case NoteKind.Diverged: ((Action<long>)handler)(note.Seq); break;
+                case NoteKind.Outcome: ((Action<ZoneOutcome>)handler)((ZoneOutcome)note.Subject); break;
+            }
         }
     }
 
@@ -1709,13 +1792,16 @@ namespace Zoneserver
 
         static readonly List<ZoneOutcome> None = new List<ZoneOutcome>();
 
-        /// <summary>An action was sent. The oldest is given up when nothing could name it any more.</summary>
+        /// <summary>Whether a frame could tell this sequence from the others that wait. If not, it must not be
+        /// sent.</summary>
+        public bool HasRoom(long seq) { return _waiting.Count == 0 || seq - _waiting[0].Seq < WaitingMax; }
+
+        /// <summary>An action was sent.</summary>
         public void Sent(long seq, byte[] action)
         {
             for (int i = _waiting.Count - 1; i >= 0 && _waiting[i].Seq >= seq; i--)
                 if (_waiting[i].Seq == seq) return;
             _waiting.Add(new Waiting { Seq = seq, Action = action });
-            if (_waiting.Count > WaitingMax) Settle(0, ZoneFate.Past);
         }
 
         public void CopyWaiting(long above, Action<long, byte[]> copy)

@@ -70,6 +70,17 @@ async def test_no_server_and_a_silent_server_are_told(driver: Driver) -> None:
         assert f"{text}:{port}" in why
 
 
+async def test_server_that_welcomes_and_sends_no_state_is_told(
+    driver: Driver, cleanup: contextlib.AsyncExitStack
+) -> None:
+    port = await serve_bytes(cleanup, length_prefixed(WELCOME), closes=False)
+    ann = driver.join(f"127.0.0.1:{port}", name="ann", timeout=0.2)
+    assert (await ann.until("closed"))[::2] == [
+        "CONNECTION_LOST",
+        f"tcp://127.0.0.1:{port} has let this client in, but sends no state: is it overloaded?",
+    ]
+
+
 def deflated(data: bytes) -> str:
     packer = zlib.compressobj(9, wbits=-15)
     packed = packer.compress(data) + packer.flush()

@@ -210,6 +210,14 @@ async def test_an_exception_of_a_handler_reaches_the_program_and_nothing_is_lost
     ann.do("dispose")
 
 
+async def test_act_refuses_a_kind_that_is_null(driver: Driver, open_server: OpenServer) -> None:
+    server = await open_server(Harsh, hz=100)
+    ann = driver.join(f"127.0.0.1:{server.port}", name="ann")
+    await ann.until("joined")
+    assert driver.ask("?client null", ann.name) == ["failed", "the kind of an action is a string, and not null"]
+    ann.do("dispose")
+
+
 async def test_it_watches_without_a_player(driver: Driver, open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=100)
     eye = driver.join(f"127.0.0.1:{server.port}", watch=1)
