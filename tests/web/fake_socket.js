@@ -64,10 +64,10 @@ export class FakeSocket {
   }
 
   /** A frame. */
-  frame(zonejs, tick, { hash = null, acted = null, events = [], dilation = 100, joins = [], placed = [] } = {}) {
+  frame(zonejs, tick, { hash = null, acted = null, events = [], dilation = 100, joins = [], leaves = [], placed = [] } = {}) {
     const none = new Uint8Array(0), nobody = Uint8Array.of(1);
     const moved = acted ? [Uint8Array.of(0, 1), ...acted.map((byte) => Uint8Array.of(byte))] : [nobody, none, none, none];
-    this.tell(zonejs, 18, tick, dilation, hash, [], joins, moved, [nobody, none, none], placed, [], [], events);
+    this.tell(zonejs, 18, tick, dilation, hash, leaves, joins, moved, [nobody, none, none], placed, [], [], events);
   }
 }
 

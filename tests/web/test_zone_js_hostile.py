@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from helpers.node import Node
 from helpers.paths import ROOT
 from helpers.zone_js import run
@@ -117,6 +118,137 @@ def test_action_too_large_for_new_limits_is_refused_and_the_others_are_sent_agai
         return [await why, read(second.sent[2])];
         """,
     ) == ["AWAY", [2, 2, [["say", "y"]]]]
+
+
+def test_private_messages_ahead_of_their_frames_are_bounded_and_hold_up_no_outcome(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join(), seq = zone.act("say", "x");
+        first.tell(zonejs, 23, 200, "whisper", ["soon"]);
+        first.frame(zonejs, 101, { events: [[0, seq, "say", "x"]] });
+        const ends = [(await zone.done(seq)) ?? "happened", zone.state];
+        const large = "x".repeat(60_000);
+        let ticks = 101;
+        while (zone.state === "playing" && ++ticks < 150) {
+            first.tell(zonejs, 23, 1000, "whisper", [large]);
+            first.tell(zonejs, 23, 1001, "whisper", [large]);
+            first.frame(zonejs, ticks);
+        }
+        ends.push(ticks, told.at(-1));
+        FakeSocket.all = [];
+        const [other, second] = await join();
+        second.tell(zonejs, 23, 2 ** 40, "whisper", ["far"]);
+        return [...ends, other.state];
+        """,
+    ) == ["happened", "playing", 136, ["closed", "PROTOCOL_ERROR"], "closed"]
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(1, [250, 500, 1000, 2000]), (6, [250, 250, 250, 250])])
+def test_attempts_grow_rarer_unless_a_connection_holds_for_some_seconds(
+    node: Node, seconds: int, longest: list[int]
+) -> None:
+    assert (
+        run(
+            node,
+            f"""
+        const {{ setTimeout, performance }} = globalThis, waits = [];
+        Math.random = () => 1;
+        let ahead = 0;
+        globalThis.performance = {{ now: () => performance.now() + ahead }};
+        globalThis.setTimeout = (callback, ms) => {{
+            if (ms >= 250 && ms <= 8000) waits.push(ms);
+            return setTimeout(callback, ms === 10_000 ? ms : 0);
+        }};
+        try {{
+            const [zone] = await join();
+            for (let count = 1; count <= 4; count++) {{
+                ahead += {seconds * 1000};
+                FakeSocket.last.tell(zonejs, 19, 1, 101, 0);
+                FakeSocket.last.lose();
+                const next = await FakeSocket.next(count + 1);
+                next.welcome(zonejs);
+                next.snapshot(zonejs);
+            }}
+            const found = [...waits];
+            await zone.close();
+            return found;
+        }} finally {{
+            Object.assign(globalThis, {{ setTimeout, performance }});
+        }}
+        """,
+        )
+        == longest
+    )
+
+
+def test_copy_that_is_wrong_twice_in_a_row_ends_the_connection(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join();
+        first.frame(zonejs, 101, { hash: 1 });
+        const second = await FakeSocket.next(2), right = told[0][1].found;
+        second.welcome(zonejs, { tick: 102 });
+        second.snapshot(zonejs, 102);
+        second.frame(zonejs, 103, { hash: right });
+        second.frame(zonejs, 104, { hash: 1 });
+        const third = await FakeSocket.next(3), states = [zone.state];
+        third.welcome(zonejs, { tick: 105 });
+        third.snapshot(zonejs, 105);
+        third.frame(zonejs, 106, { hash: 1 });
+        return [...states, zone.state, told.filter(([event]) => event === "diverged").length, told.at(-1)];
+        """,
+    ) == ["away", "closed", 3, ["closed", "DIVERGED"]]
+
+
+def test_things_that_leave_keep_their_stats_and_make_them_once_somebody_asks(node: Node) -> None:
+    assert run(
+        node,
+        """
+        const [zone, first] = await join(), { fromEntries } = Object;
+        let made = 0;
+        first.frame(zonejs, 101, { joins: Array.from({ length: 500 }, (_, i) => [i + 1, i % 2 ? 1 : `p${i}`]).flat() });
+        const coin = zone.thing(2), player = zone.player(1), entities = [...zone.things, ...zone.players].length;
+        Object.fromEntries = (pairs) => (made++, fromEntries(pairs));
+        try {
+            first.frame(zonejs, 102, { leaves: Array.from({ length: 500 }, (_, i) => i + 1) });
+        } finally {
+            Object.fromEntries = fromEntries;
+        }
+        const left = told.filter(([event]) => event === "leave").length;
+        await zone.close();
+        return [entities, made, left, coin.isPresent, coin.stats, player.stats, player.name];
+        """,
+    ) == [501, 0, 250, False, {"worth": 1}, {"hp": 100}, "p0"]
+
+
+def test_server_that_welcomes_and_never_sends_the_zone_is_given_up(node: Node) -> None:
+    found = run(
+        node,
+        """
+        const { setTimeout } = globalThis;
+        globalThis.setTimeout = (callback, ms) => setTimeout(callback, ms === 10_000 ? 20 : ms);
+        try {
+            const joined = connect("ws://x", { name: "ann", WebSocket: FakeSocket }).catch((error) => error);
+            const socket = await FakeSocket.next(1);
+            socket.welcome(zonejs);
+            socket.tell(zonejs, 19, 1, 100, 0);
+            const { code, text } = await joined;
+            // A zone that is there is not given up, although no frame comes.
+            FakeSocket.all = [];
+            const [zone] = await join();
+            await new Promise((resolve) => setTimeout(resolve, 30));
+            const { state } = zone;
+            await zone.close();
+            return [code, text, state];
+        } finally {
+            globalThis.setTimeout = setTimeout;
+        }
+        """,
+    )
+    text = "no state of the zone from ws://x/ within 10 s"
+    assert found == ["CONNECTION_LOST", text, "playing"]
 
 
 def test_bytes_of_a_hostile_server_end_the_connection_and_nothing_else(node: Node) -> None:

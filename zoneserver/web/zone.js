@@ -996,7 +996,7 @@ const COLUMN_NAMES = /** @type {const} */ ([
 class Entity {
   #replica;
   /** What it was at the end.
-   * @type {{ x: number, y: number, vx: number, vy: number, stats: Record<string, number> } | null} */
+   * @type {{ x: number, y: number, vx: number, vy: number, stats: () => Record<string, number> } | null} */
   #last = null;
 
   /**
@@ -1034,13 +1034,13 @@ class Entity {
 
   /** The stats by name, as they are now. */
   get stats() {
-    return this.#last ? this.#last.stats : this.#replica.statsOf(this.slot);
+    return this.#last ? this.#last.stats() : this.#replica.statsOf(this.slot)();
   }
 
   /** It has left the zone: it keeps what it was. */
   end() {
-    const { x, y, vx, vy, stats } = this;
-    this.#last = { x, y, vx, vy, stats };
+    const { x, y, vx, vy } = this;
+    this.#last = { x, y, vx, vy, stats: this.#replica.statsOf(this.slot) };
   }
 }
 
@@ -1070,7 +1070,7 @@ export class Thing extends Entity {
   }
 }
 
-/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Entity[], left: Entity[] }} Change */
+/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Player[], left: Player[] }} Change */
 
 /** The copy of the zone's state. Throws MessageError for a message that does not fit it. */
 export class Replica {
@@ -1171,11 +1171,14 @@ export class Replica {
     return (this.#things ??= this.holders.flatMap((_, slot) => this.thing(slot) ?? []));
   }
 
-  /** The stats by name of whatever holds the slot. @param {number} slot */
+  /** Makes the stats by name of whatever holds the slot now, as they are now: many leave, and few are asked for it.
+   * @param {number} slot
+   * @returns {() => Record<string, number>} */
   statsOf(slot) {
     const holder = this.holders[slot],
-      kind = typeof holder === "number" ? holder : 0;
-    return Object.fromEntries(this.welcome.kinds[kind][1].map(([name], index) => [name, this.stats[index][slot]]));
+      names = this.welcome.kinds[typeof holder === "number" ? holder : 0][1],
+      values = names.map((_, index) => this.stats[index][slot]);
+    return () => Object.fromEntries(names.map(([name], index) => [name, values[index]]));
   }
 
   /** The position at the end of the current tick, in whole numbers. @param {number} slot @returns {[number, number]} */
@@ -1347,19 +1350,28 @@ export class Replica {
     if (typeof holder === "number" && holder >= this.welcome.kinds.length) wrong(`there is no kind ${holder}`);
   }
 
-  /** Notes who is there now. @param {number} slot @param {Entity[]} joined */
+  /** Notes who is there now. @param {number} slot @param {Player[]} joined */
   #note(slot, joined) {
-    const entity = this.entity(slot);
-    if (entity) joined.push(entity);
+    const player = typeof this.holders[slot] === "string" && this.player(slot);
+    if (player) joined.push(player);
   }
 
-  /** The holder is there no longer. @param {number} slot @param {Entity[]} left */
+  /** The holder is there no longer. A thing that nobody has asked for needs no farewell.
+   * @param {number} slot @param {Player[]} left */
   #forget(slot, left) {
-    const entity = this.entity(slot);
+    const entity = typeof this.holders[slot] === "string" ? this.entity(slot) : this.#entities[slot];
     if (!entity) return;
     entity.end();
-    left.push(entity);
+    if (entity instanceof Player) left.push(entity);
     this.#entities[slot] = undefined;
+  }
+
+  /** Another replica takes the place of this one; returns the players of this one. */
+  end() {
+    /** @type {Player[]} */
+    const left = [];
+    for (let slot = 0; slot < this.holders.length; slot++) this.#forget(slot, left);
+    return left;
   }
 
   /** @param {number} slot */
@@ -1636,6 +1648,8 @@ const seconds = () => performance.now() / 1000;
 
 const ANSWER_MS = 10_000;
 const PING_MS = 2_000;
+// A connection that ends sooner is one more attempt.
+const SERVED_MS = 5_000;
 // A server that sends nothing for so many intervals, not even a PONG, is gone.
 const SILENT_PINGS = 15;
 const SILENT_PINGS_IF_RESUMED = 5;
@@ -1652,8 +1666,9 @@ class Link {
   /** @type {Welcome | null} */
   welcome = null;
   isOver = false;
-  /** Whether the server has answered a PING. */
+  /** Whether the server has answered a PING after some seconds of play. */
   isServed = false;
+  #acceptedAt = Infinity;
   /** When each PING without a PONG was sent, by token. @type {Map<number, number>} */
   pings = new Map();
   #owner;
@@ -1686,15 +1701,27 @@ class Link {
     socket.onclose = socket.onerror = () => {
       this.end(lost(this.welcome ? "the connection ended without a goodbye" : `no answer from ${url}`));
     };
-    const text = `no answer from ${url} within ${ANSWER_MS / 1000} s`;
-    this.#timeout = setTimeout(() => this.end(lost(text)), ANSWER_MS);
+    this.#timeout = this.#expect("no answer");
+  }
+
+  /** Ends in a while without it. @param {string} what */
+  #expect(what) {
+    const text = `${what} from ${this.#socket.url} within ${ANSWER_MS / 1000} s`;
+    return setTimeout(() => this.end(lost(text)), ANSWER_MS);
   }
 
   /** @param {Welcome} welcome */
   accept(welcome) {
     this.welcome = welcome;
+    this.#acceptedAt = performance.now();
     clearTimeout(this.#timeout);
+    this.#timeout = this.#expect("no state of the zone");
     this.#watch(welcome.resume ? SILENT_PINGS_IF_RESUMED : SILENT_PINGS);
+  }
+
+  /** The state of the zone is there. */
+  updated() {
+    clearTimeout(this.#timeout);
   }
 
   /** @param {number} patience how many intervals without a message end the connection */
@@ -1718,6 +1745,16 @@ class Link {
     this.pings.set(++this.#pinged, performance.now());
     this.send(encode([3, this.#pinged]));
     return this.#pinged;
+  }
+
+  /** A PONG has arrived: the milliseconds since its PING, if it is one of ours. @param {number} token */
+  ponged(token) {
+    const sent = this.pings.get(token),
+      now = performance.now();
+    if (sent === undefined) return undefined;
+    this.pings.delete(token);
+    if (now - this.#acceptedAt >= SERVED_MS) this.isServed = true;
+    return now - sent;
   }
 
   /** @param {Uint8Array} payload */
@@ -1796,6 +1833,7 @@ const ACT_HEAD_BYTES = 16;
  *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void,
  * } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>} ZoneEvents
  */
+/** @typedef {{ key: string, bytes: number, message: Refusal | Told | Answered }} Private */
 /** @type {ReadonlySet<string>} */
 const RESERVED = new Set([
   "tick",
@@ -1845,6 +1883,8 @@ export class Zone {
   #back = null;
   /** Whether the replica is wrong, and needs a snapshot. */
   #isWrong = false;
+  /** Whether the last state hash was another one than that of the replica. */
+  #hasDiverged = false;
   /** How the client came back, until the first update after it. @type {{ resumed: boolean } | null} */
   #return = null;
   #attempts = 0;
@@ -1874,10 +1914,9 @@ export class Zone {
    * @type {Map<number, ((ms: number | ZoneClosed) => void)[]>} */
   #pingers = new Map();
 
-  /** Messages to this player alone since the last update.
-   * @type {{ key: string, bytes: number, message: Refusal | Told | Answered }[]} */
+  /** Messages to this player alone since the last update. @type {Private[]} */
   #inbox = [];
-  /** Those that an update handed out ahead of the frame of their tick. @type {typeof this.#inbox} */
+  /** Those that an update handed out ahead of the frame of their tick. @type {Private[]} */
   #ahead = [];
   /** How many bytes both of them take. */
   #privateBytes = 0;
@@ -2309,11 +2348,9 @@ export class Zone {
 
   /** @param {Link} link @param {Pong} pong */
   #ponged(link, { token }) {
-    const sent = link.pings.get(Number(token));
-    if (sent === undefined) return;
-    link.isServed = true;
-    link.pings.delete(Number(token));
-    const ms = (this.rtt = performance.now() - sent);
+    const ms = link.ponged(Number(token));
+    if (ms === undefined) return;
+    this.rtt = ms;
     for (const settle of this.#pingers.get(Number(token)) ?? []) settle(ms);
     this.#pingers.delete(Number(token));
   }
@@ -2348,13 +2385,11 @@ export class Zone {
     // After a restart with another game the zone is another one.
     const isUsable = this.#replica && !this.#isWrong && (!isSnapshot || isSameZone(this.#replica.welcome, welcome));
     const replica = isUsable && this.#replica ? this.#replica : new Replica(welcome);
+    link.updated();
     if (isSnapshot) change = replica.restore(message);
     else change = replica.apply(message);
     if (replica !== this.#replica) {
-      for (const entity of this.#replica ? [...this.#replica.players, ...this.#replica.things] : []) {
-        entity.end();
-        change.left.push(entity);
-      }
+      change.left = [...change.left, ...(this.#replica?.end() ?? [])];
       this.#replica = replica;
       this.#isWrong = false;
     }
@@ -2365,6 +2400,7 @@ export class Zone {
     if (!isSnapshot && message.hash !== null) {
       const found = replica.hash();
       if (found !== message.hash) return this.#diverged(link, message.tick, message.hash, found);
+      this.#hasDiverged = false;
       this.hashesChecked++;
     }
     this.#publish(message, change, isSnapshot ? Math.max(0, message.tick - before) : 0, bytes);
@@ -2380,11 +2416,13 @@ export class Zone {
 
   /** @param {Link} link @param {number} tick @param {number} expected @param {number} found */
   #diverged(link, tick, expected, found) {
-    this.#isWrong = true;
+    // Where a new state did not help, another one does not either.
+    const retry = !this.#hasDiverged;
+    this.#isWrong = this.#hasDiverged = true;
     this.#floor = tick - 1;
     this.#emit("diverged", { tick, expected, found });
     const text = `tick ${tick}: the server's state hash is ${expected.toString(16)}, ours is ${found.toString(16)}`;
-    link.end({ code: "DIVERGED", text, retry: true });
+    link.end({ code: "DIVERGED", text, retry });
   }
 
   /** Tells the program of an update. @param {Tick | Snapshot} message @param {Change} change @param {number} missed
@@ -2405,8 +2443,8 @@ export class Zone {
     const update = {
       tick,
       dilation: message.op === "TICK" ? message.dilation / 100 : 1,
-      joined: change.joined.filter((each) => each instanceof Player),
-      left: change.left.filter((each) => each instanceof Player),
+      joined: change.joined,
+      left: change.left,
       events: [],
       refused: inbox.flatMap((each) => (each.op === "REFUSED" ? new Refused(each.seq, each.code, each.text) : [])),
       told: inbox.flatMap((each) => (each.op === "TOLD" ? each : [])),
