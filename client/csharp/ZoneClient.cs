@@ -3031,7 +3031,8 @@ namespace Zoneserver
             if (!isConnected) Abort();
         }
 
-        static Exception Deepest(Exception error)
+        /// <summary>The cause of an exception, whose text says most.</summary>
+        protected static Exception Deepest(Exception error)
         {
             while (error.InnerException != null) error = error.InnerException;
             return error;
@@ -3142,7 +3143,15 @@ namespace Zoneserver
             Stream = new NetworkStream(_socket, false);
             if (!IsTls) return;
             var secure = new SslStream(Stream, false, _check);
-            secure.AuthenticateAsClient(_host);
+            try
+            {
+                secure.AuthenticateAsClient(_host);
+            }
+            catch (Exception error)
+            {
+                string why = "no TLS with " + _host + ":" + _port + " (is its certificate trusted?): ";
+                throw new IOException(why + Deepest(error).Message);
+            }
             Stream = secure;
         }
 
@@ -3230,7 +3239,7 @@ namespace Zoneserver
             }
             catch (Exception error)
             {
-                throw new IOException("cannot open a WebSocket at " + _uri + ": " + error.Message);
+                throw new IOException("cannot open a WebSocket at " + _uri + ": " + Deepest(error).Message);
             }
             ArraySegment<byte> buffer = WebSocket.CreateClientBuffer(BufferBytes, BufferBytes);
             TimeSpan never = Timeout.InfiniteTimeSpan;
