@@ -49,11 +49,11 @@ export class FakeSocket {
     this.onclose?.();
   }
 
-  welcome(zonejs, { slot = 0, tick = 100, token = 7, epoch = 1, seq = 0, options = ["resume"], resume } = {}) {
+  welcome(zonejs, { slot = 0, tick = 100, token = 7, epoch = 1, seq = 0, options = ["resume"], resume, limits = [1024, 16] } = {}) {
     const back = resume === undefined ? [new Uint8Array(16).fill(token), 300, epoch, seq] : resume;
     const kinds = [["player", [["hp", 100]]], ["coin", [["worth", 1]]]];
     const zone = [["test", "1"], [20, 1000, 1000, 20], kinds, [["left", 60]]];
-    this.tell(zonejs, 16, 2, slot, tick, ...zone, [1024, 16], options, back);
+    this.tell(zonejs, 16, 2, slot, tick, ...zone, limits, options, back);
   }
 
   /** The zone at this tick: a player "ann" in slot 0, who stands. */

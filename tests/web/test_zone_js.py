@@ -31,6 +31,24 @@ def test_text_keeps_its_byte_order_mark(node: Node) -> None:
     }  # fmt: skip
 
 
+def test_message_of_any_length_is_written_whole(node: Node) -> None:
+    assert (
+        node.evaluate("""
+        const wrong = [];
+        for (let size = 200; size < 1100; size++) {
+            const values = ["x".repeat(size), 1, true, null, [2], "y"], payload = zonejs.encode([23, 1, "k", values]);
+            try {
+                if (JSON.stringify(zonejs.decode(payload).values) === JSON.stringify(values)) continue;
+            } catch {
+            }
+            wrong.push(size);
+        }
+        return wrong;
+    """)
+        == []
+    )
+
+
 def deflated_inputs(chance: random.Random) -> list[tuple[bytes, bytes | None]]:
     """Deflated data and what zlib makes of it: None where it is broken, cut short or followed by something."""
     found: list[tuple[bytes, bytes | None]] = []

@@ -1,5 +1,7 @@
 // A form for every action of a game, made from its schema.
 
+import { cut } from "/words.js";
+
 const PICKED_MAX = 40;
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 
@@ -318,7 +320,7 @@ export class ActionForm {
     } catch (refusal) {
       return this.tell(
         "bad",
-        refusal.code ? `${refusal.code}${refusal.text ? `: ${refusal.text}` : ""}` : String(refusal.message),
+        cut(refusal.code ? `${refusal.code}${refusal.text ? `: ${refusal.text}` : ""}` : String(refusal.message)),
       );
     }
   }

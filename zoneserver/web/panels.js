@@ -3,6 +3,7 @@
 import { ActionForm, make } from "/forms.js";
 import { grouped } from "/game.js";
 import { Sprites, colourOf } from "/sprites.js";
+import { cut } from "/words.js";
 
 const NEAR_MAX = 14;
 const LOG_MAX = 300;
@@ -285,7 +286,7 @@ export class Panels {
   /** Keeps a line of the log: `tag` is its kind, `text` the event, `details` the content of a frame. */
   note(tag, text, { details = null, isFrame = false, mood = "" } = {}) {
     if (byId("log-pause").checked) return;
-    this.lines.push({ tick: this.page.zone?.tick ?? 0, tag, text, details, isFrame, mood });
+    this.lines.push({ tick: this.page.zone?.tick ?? 0, tag, text: cut(text), details, isFrame, mood });
     if (this.lines.length > LOG_MAX * 2) this.lines.splice(0, LOG_MAX);
     this.isLogStale = true;
   }

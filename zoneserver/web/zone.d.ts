@@ -280,12 +280,12 @@ export type Fate = {
     outcome: "answered";
     values: Value[];
 } | {
-    outcome: "dropped" | "refused" | "away";
+    outcome: "dropped" | "refused" | "unsent";
     refused: Refused;
 };
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "unsent", refused: Refused }} Fate */
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export declare class Outcomes {
     #private;
@@ -312,8 +312,8 @@ export declare class Outcomes {
     expire(tick: number): void;
     /** The player is another one: nothing is told of the actions any more. @param {string} text */
     restart(text: string): void;
-    /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
-    away(seq: number, text: string): void;
+    /** The client itself refuses an action. @param {number} seq @param {string} code @param {string} text */
+    unsent(seq: number, code: string, text: string): void;
 }
 /**
  * Which tick to draw, as a fraction: behind the newest frame by one tick and by what frames were late of late. It never
@@ -527,7 +527,8 @@ export declare class Zone {
     positions(at: number, outX: Float64Array | Float32Array | number[], outY: Float64Array | Float32Array | number[]): number;
     /**
      * Do an action; returns its sequence, for `done`. All actions of one turn leave as one packet. While the client is
-     * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY.
+     * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. While 255 actions
+     * have no outcome yet, further ones are refused with the code TOO_MANY_ACTIONS.
      * @param {string} kind
      * @param {...Value} values
      * @returns {number}

@@ -24,7 +24,10 @@ const DEPTH_MAX = 32;
 const SLOTS_MAX = 65_536;
 const NAMES_MAX = 256;
 const BOARD_TEXT_BYTES_MAX = 256;
+// Messages to one player alone, until the frame of their tick; and how far ahead of it they may come: a client that reads
+// too little gets them, and no frame.
 const PRIVATE_BYTES_MAX = 4 * 1024 * 1024;
+const PRIVATE_SECONDS_MAX = 60;
 
 // --- Errors ---------------------------------------------------------------------------------------
 
@@ -101,7 +104,9 @@ class Writer {
 
   /** @param {number} byte */
   #byte(byte) {
-    this.#bytes[this.#room(1)] = byte;
+    // The buffer may become another one.
+    const at = this.#room(1);
+    this.#bytes[at] = byte;
   }
 
   /** @param {Uint8Array} bytes */
@@ -501,6 +506,7 @@ function readWelcome(r) {
   const payload_max = r.integer(),
     actions_max = r.integer(),
     options = r.texts();
+  if (payload_max < 1 || actions_max < 1) wrong("limits that let us send nothing");
   const head = { op: /** @type {const} */ ("WELCOME"), version, slot, tick, game, game_version };
   const rest = { hz, width, height, speed_step, kinds, board, payload_max, actions_max, options };
   return { ...head, ...rest, resume: r.isNil() ? null : readResume(r) };
@@ -1423,12 +1429,13 @@ export class Replica {
 
 // --- One's own actions ----------------------------------------------------------------------------
 
+// How many actions without an outcome the low byte of a sequence tells apart.
 const UNANSWERED_MAX = 255;
 const FATES_MAX = 1024;
 
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "unsent", refused: Refused }} Fate */
 
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export class Outcomes {
@@ -1448,8 +1455,6 @@ export class Outcomes {
   /** @param {number} seq @param {Uint8Array} action */
   sent(seq, action) {
     this.waiting.set(seq, action);
-    // Nothing could name the oldest one any more.
-    if (this.waiting.size > UNANSWERED_MAX) this.#settle(oldest(this.waiting), { outcome: "past" });
   }
 
   /** @param {Refusal} refusal */
@@ -1518,14 +1523,14 @@ export class Outcomes {
 
   /** The player is another one: nothing is told of the actions any more. @param {string} text */
   restart(text) {
-    for (const seq of [...this.waiting.keys()]) this.away(seq, text);
+    for (const seq of [...this.waiting.keys()]) this.unsent(seq, "AWAY", text);
     this.#known = this.#taken = 0;
     this.#mute = null;
   }
 
-  /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
-  away(seq, text) {
-    this.#settle(seq, { outcome: "away", refused: new Refused(seq, "AWAY", text) });
+  /** The client itself refuses an action. @param {number} seq @param {string} code @param {string} text */
+  unsent(seq, code, text) {
+    this.#settle(seq, { outcome: "unsent", refused: new Refused(seq, code, text) });
   }
 
   /** @param {number} end @param {"superseded" | "past"} outcome */
@@ -1870,12 +1875,12 @@ export class Zone {
   #pingers = new Map();
 
   /** Messages to this player alone since the last update.
-   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
+   * @type {{ key: string, bytes: number, message: Refusal | Told | Answered }[]} */
   #inbox = [];
-  #inboxBytes = 0;
-  /** Those that an update handed out ahead of the frame of their tick.
-   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
+  /** Those that an update handed out ahead of the frame of their tick. @type {typeof this.#inbox} */
   #ahead = [];
+  /** How many bytes both of them take. */
+  #privateBytes = 0;
   /** Those that may come again. @type {string[]} */
   #again = [];
   /** Up to this tick they were told already. */
@@ -2042,7 +2047,8 @@ export class Zone {
 
   /**
    * Do an action; returns its sequence, for `done`. All actions of one turn leave as one packet. While the client is
-   * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY.
+   * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. While 255 actions
+   * have no outcome yet, further ones are refused with the code TOO_MANY_ACTIONS.
    * @param {string} kind
    * @param {...Value} values
    * @returns {number}
@@ -2055,9 +2061,14 @@ export class Zone {
     if (action.length > bytesMax) {
       throw new RangeError(`the action ${kind} takes ${action.length} bytes; a packet holds ${bytesMax}`);
     }
-    const seq = this.#nextSeq++;
+    const seq = this.#nextSeq++,
+      isOneTooMany = this.#outcomes.waiting.size >= UNANSWERED_MAX;
     this.#outcomes.sent(seq, action);
-    if (this.#link?.welcome) this.#post(seq, action);
+    if (isOneTooMany) {
+      const text = `${UNANSWERED_MAX} actions have no outcome yet, and this was not sent`;
+      this.#outcomes.unsent(seq, "TOO_MANY_ACTIONS", text);
+      queueMicrotask(() => this.#tell());
+    } else if (this.#link?.welcome) this.#post(seq, action);
     else this.#keep(seq);
     return seq;
   }
@@ -2278,7 +2289,11 @@ export class Zone {
       if (isSame) {
         this.#again = [...this.#ahead, ...this.#inbox].map(({ key }) => key);
         this.#outcomes.resumed(seq, welcome.tick + welcome.hz);
-        for (const [each, action] of this.#outcomes.waiting) if (each > seq) this.#post(each, action);
+        for (const [each, action] of this.#outcomes.waiting) {
+          if (each <= seq) continue;
+          if (action.length <= welcome.payload_max - ACT_HEAD_BYTES) this.#post(each, action);
+          else this.#outcomes.unsent(each, "AWAY", "the server has other limits now, and this is too large for them");
+        }
       }
     }
     if (!isSame) {
@@ -2306,13 +2321,19 @@ export class Zone {
   /** @param {Refusal | Told | Answered} message @param {Uint8Array} payload */
   #toldAlone(message, payload) {
     if (message.tick <= this.#floor) return;
-    this.#toldTick = Math.max(this.#toldTick, message.tick);
+    const newest = Math.max(this.#replica?.tick ?? 0, this.#facts.tick);
+    if (message.tick > newest + PRIVATE_SECONDS_MAX * this.hz) {
+      wrong(`a private message of tick ${message.tick}, far ahead of tick ${newest}`);
+    }
+    // The fate of an action is told with the frame of its tick.
+    if (message.op !== "TOLD") this.#toldTick = Math.max(this.#toldTick, message.tick);
     const key = bytesKey(payload),
+      bytes = payload.length + 256,
       at = this.#again.indexOf(key);
     if (at >= 0) return void this.#again.splice(at, 1);
-    this.#inbox.push({ key, message });
-    this.#inboxBytes += payload.length + 256;
-    if (this.#inboxBytes > PRIVATE_BYTES_MAX) wrong("too many private messages without a frame");
+    this.#inbox.push({ key, bytes, message });
+    this.#privateBytes += bytes;
+    if (this.#privateBytes > PRIVATE_BYTES_MAX) wrong("too many private messages ahead of their frames");
     if (message.op === "REFUSED") this.#outcomes.refused(message);
     else if (message.op === "ANSWERED") this.#outcomes.answered(message);
   }
@@ -2376,7 +2397,7 @@ export class Zone {
     this.#ahead = [...this.#ahead, ...this.#inbox].filter((each) => each.message.tick > tick);
     this.#inbox = [];
     this.#again = [];
-    this.#inboxBytes = 0;
+    this.#privateBytes = this.#ahead.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#floor = -1;
     this.#return = null;
     this.state = "playing";
@@ -2426,15 +2447,18 @@ export class Zone {
       this.#waiters.get(seq)?.settle(fate);
       this.#waiters.delete(seq);
       // No message of the server tells of this one.
-      if (fate.outcome === "away") this.#emit("refused", fate.refused);
+      if (fate.outcome === "unsent") this.#emit("refused", fate.refused);
     }
   }
 
-  /** A callback that throws disturbs neither the others nor the connection.
+  /** A callback that throws disturbs neither the others nor the connection. One that is added meanwhile waits for the
+   * next event.
    * @param {string} event
    * @param {...unknown} values */
   #emit(event, ...values) {
-    for (const callback of this.#listeners.get(event) ?? []) {
+    const callbacks = this.#listeners.get(event);
+    for (const callback of callbacks?.size ? [...callbacks] : []) {
+      if (!callbacks?.has(callback)) continue;
       try {
         callback(...values);
       } catch (error) {
@@ -2464,7 +2488,8 @@ export class Zone {
       for (let bytes = ACT_HEAD_BYTES; i < outbox.length && actions.length < actionsMax; i++) {
         const [seq, action] = outbox[i];
         bytes += action.length;
-        if (seq !== first + actions.length || bytes > payloadMax) break;
+        // One at least, or this never ends.
+        if (actions.length && (seq !== first + actions.length || bytes > payloadMax)) break;
         actions.push(action);
       }
       this.#link?.send(encodeAct(first, actions));
@@ -2476,7 +2501,7 @@ export class Zone {
     const text = "the connection was lost for too long, and this was not sent";
     const expire = () => {
       this.#kept.delete(seq);
-      this.#outcomes.away(seq, text);
+      this.#outcomes.unsent(seq, "AWAY", text);
       this.#tell();
     };
     if (this.#kept.size < KEPT_MAX) this.#kept.set(seq, setTimeout(expire, KEPT_MS));
