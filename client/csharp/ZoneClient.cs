@@ -19,6 +19,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Runtime.ExceptionServices;
+using System.Security.Cryptography;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -47,7 +48,7 @@ namespace Zoneserver
         /// <summary>Seconds in which the server must answer, and then send the state; longer for zones below
         /// 20 Hz.</summary>
         public double TimeoutSeconds = 10;
-        /// <summary>Checks the certificate of the server (tls://). Null: as the system does.</summary>
+        /// <summary>Checks the certificate of the server (tls:// and wss://). Null: as the system does.</summary>
         public RemoteCertificateValidationCallback CheckCertificate;
         /// <summary>Makes a transport in place of those of this file, once for each connection.</summary>
         public Func<IZoneTransport> Transport;
@@ -836,7 +837,7 @@ namespace Zoneserver
                     return new TcpTransport(uri.DnsSafeHost, port, uri.Scheme == "tls", _options.CheckCertificate);
                 case "ws":
                 case "wss":
-                    return new WebSocketTransport(uri);
+                    return new WebSocketTransport(uri, _options.CheckCertificate);
                 default:
                     throw new ArgumentException("an address begins with tcp://, tls://, ws:// or wss://: " + _address);
             }
@@ -3030,7 +3031,8 @@ namespace Zoneserver
             if (!isConnected) Abort();
         }
 
-        static Exception Deepest(Exception error)
+        /// <summary>The cause of an exception, whose text says most.</summary>
+        protected static Exception Deepest(Exception error)
         {
             while (error.InnerException != null) error = error.InnerException;
             return error;
@@ -3089,35 +3091,29 @@ namespace Zoneserver
         }
     }
 
-    /// <summary>TCP, or TLS over TCP.</summary>
-    public sealed class TcpTransport : ThreadedTransport
+    /// <summary>A transport on a socket of its own, with or without TLS: closing the socket ends whatever waits for
+    /// it.</summary>
+    public abstract class SocketTransport : ThreadedTransport
     {
         readonly string _host;
         readonly int _port;
-        readonly bool _isTls;
         readonly RemoteCertificateValidationCallback _check;
-        readonly Deframer _deframer = new Deframer();
         readonly object _socketLock = new object();
         Socket _socket;
-        Stream _stream;
-        bool _isAborted, _hasRead;
+        bool _isAborted;
 
-        public TcpTransport(string host, int port, bool isTls, RemoteCertificateValidationCallback check)
+        /// <param name="check">Checks the certificate of the server. Null: as the system does.</param>
+        protected SocketTransport(string host, int port, bool isTls, RemoteCertificateValidationCallback check)
         {
             _host = host;
             _port = port;
-            _isTls = isTls;
+            IsTls = isTls;
             _check = check;
         }
 
-        protected override string EndText
-        {
-            get
-            {
-                const string silent = "the connection ended without an answer; if the server requires TLS, use tls://";
-                return _hasRead || _isTls ? base.EndText : silent;
-            }
-        }
+        protected bool IsTls { get; private set; }
+        /// <summary>What is sent and received, since Connect.</summary>
+        protected Stream Stream { get; private set; }
 
         protected override void Connect()
         {
@@ -3144,18 +3140,54 @@ namespace Zoneserver
             }
             if (failure != null)
                 throw new IOException("cannot connect to " + _host + ":" + _port + ": " + failure.Message);
-            _stream = new NetworkStream(_socket, false);
-            if (!_isTls) return;
-            var secure = new SslStream(_stream, false, _check);
-            secure.AuthenticateAsClient(_host);
-            _stream = secure;
+            Stream = new NetworkStream(_socket, false);
+            if (!IsTls) return;
+            var secure = new SslStream(Stream, false, _check);
+            try
+            {
+                secure.AuthenticateAsClient(_host);
+            }
+            catch (Exception error)
+            {
+                string why = "no TLS with " + _host + ":" + _port + " (is its certificate trusted?): ";
+                throw new IOException(why + Deepest(error).Message);
+            }
+            Stream = secure;
+        }
+
+        protected override void Abort()
+        {
+            lock (_socketLock)
+            {
+                _isAborted = true;
+                if (_socket != null) _socket.Close();
+            }
+        }
+    }
+
+    /// <summary>TCP, or TLS over TCP.</summary>
+    public sealed class TcpTransport : SocketTransport
+    {
+        readonly Deframer _deframer = new Deframer();
+        bool _hasRead;
+
+        public TcpTransport(string host, int port, bool isTls, RemoteCertificateValidationCallback check)
+            : base(host, port, isTls, check) { }
+
+        protected override string EndText
+        {
+            get
+            {
+                const string silent = "the connection ended without an answer; if the server requires TLS, use tls://";
+                return _hasRead || IsTls ? base.EndText : silent;
+            }
         }
 
         protected override bool Read(List<byte[]> payloads)
         {
             int at, free;
             byte[] buffer = _deframer.Buffer(out at, out free);
-            int count = _stream.Read(buffer, at, free);
+            int count = Stream.Read(buffer, at, free);
             if (count <= 0) return false;
             _hasRead = true;
             _deframer.Received(count, payloads);
@@ -3174,43 +3206,87 @@ namespace Zoneserver
                 Buffer.BlockCopy(payload, 0, bytes, at, payload.Length);
                 at += payload.Length;
             }
-            _stream.Write(bytes, 0, bytes.Length);
-        }
-
-        protected override void Abort()
-        {
-            lock (_socketLock)
-            {
-                _isAborted = true;
-                if (_socket != null) _socket.Close();
-            }
+            Stream.Write(bytes, 0, bytes.Length);
         }
     }
 
-    /// <summary>A WebSocket, for desktop and servers. A browser (WebGL) has its own, which this is not.</summary>
-    public sealed class WebSocketTransport : ThreadedTransport
+    /// <summary>A WebSocket, for desktop, phones and servers. A browser (WebGL) has its own, which this is not.</summary>
+    public sealed class WebSocketTransport : SocketTransport
     {
+        static readonly string Protocol = "zone." + ZoneClient.Version;
+        const int HeadBytesMax = 8192, BufferBytes = 16384;
+
         readonly Uri _uri;
-        readonly ClientWebSocket _socket = new ClientWebSocket();
-        readonly CancellationTokenSource _cancel = new CancellationTokenSource();
+        // It cuts the stream into messages. The handshake is done here: ClientWebSocket under Mono cannot be stopped
+        // while it waits for a silent server.
+        WebSocket _socket;
         byte[] _buffer = new byte[65536];
 
-        public WebSocketTransport(Uri uri)
+        public WebSocketTransport(Uri uri, RemoteCertificateValidationCallback check = null)
+            : base(uri.DnsSafeHost, PortOf(uri), uri.Scheme == "wss", check)
         {
             _uri = uri;
-            _socket.Options.AddSubProtocol("zone." + ZoneClient.Version);
         }
+
+        static int PortOf(Uri uri) { return uri.Port > 0 ? uri.Port : uri.Scheme == "wss" ? 443 : 80; }
 
         protected override void Connect()
         {
             try
             {
-                _socket.ConnectAsync(_uri, _cancel.Token).GetAwaiter().GetResult();
+                base.Connect();
+                Shake();
             }
-            catch (WebSocketException error)
+            catch (Exception error)
             {
-                throw new IOException("cannot open a WebSocket at " + _uri + ": " + error.Message);
+                throw new IOException("cannot open a WebSocket at " + _uri + ": " + Deepest(error).Message);
             }
+            ArraySegment<byte> buffer = WebSocket.CreateClientBuffer(BufferBytes, BufferBytes);
+            TimeSpan never = Timeout.InfiniteTimeSpan;
+            _socket = WebSocket.CreateClientWebSocket(Stream, Protocol, BufferBytes, BufferBytes, never, false, buffer);
+        }
+
+        /// <summary>The opening handshake of RFC 6455.</summary>
+        void Shake()
+        {
+            string key = Convert.ToBase64String(Guid.NewGuid().ToByteArray());
+            byte[] request = Encoding.ASCII.GetBytes(
+                "GET " + _uri.PathAndQuery + " HTTP/1.1\r\nHost: " + _uri.Authority
+                + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+                + "\r\nSec-WebSocket-Key: " + key + "\r\nSec-WebSocket-Protocol: " + Protocol + "\r\n\r\n");
+            Stream.Write(request, 0, request.Length);
+            string[] lines = ReadHead().Split(new[] { "\r\n" }, StringSplitOptions.None);
+            if (!lines[0].StartsWith("HTTP/1.1 101", StringComparison.Ordinal))
+                throw new IOException("the server answered \"" + lines[0] + "\"");
+            foreach (string line in lines)
+            {
+                int colon = line.IndexOf(':');
+                if (colon < 0) continue;
+                string name = line.Substring(0, colon).ToLowerInvariant();
+                if (name == "sec-websocket-accept" && line.Substring(colon + 1).Trim() == Accept(key)) return;
+            }
+            throw new IOException("the server did not accept the WebSocket");
+        }
+
+        static string Accept(string key)
+        {
+            byte[] text = Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+            using (var sha1 = SHA1.Create()) return Convert.ToBase64String(sha1.ComputeHash(text));
+        }
+
+        /// <summary>Reads up to the empty line and not a byte further: what follows is of the WebSocket.</summary>
+        string ReadHead()
+        {
+            var head = new StringBuilder();
+            while (head.Length < HeadBytesMax)
+            {
+                int next = Stream.ReadByte();
+                if (next < 0) throw new IOException("the connection ended without an answer");
+                head.Append((char)next);
+                int length = head.Length;
+                if (next == '\n' && length >= 4 && head[length - 3] == '\n') return head.ToString(0, length - 4);
+            }
+            throw new IOException("the server answered with more than " + HeadBytesMax + " bytes");
         }
 
         protected override bool Read(List<byte[]> payloads)
@@ -3219,7 +3295,8 @@ namespace Zoneserver
             {
                 if (length == _buffer.Length) Array.Resize(ref _buffer, 2 * length);
                 var part = new ArraySegment<byte>(_buffer, length, _buffer.Length - length);
-                WebSocketReceiveResult result = _socket.ReceiveAsync(part, _cancel.Token).GetAwaiter().GetResult();
+                Task<WebSocketReceiveResult> receiving = _socket.ReceiveAsync(part, CancellationToken.None);
+                WebSocketReceiveResult result = receiving.GetAwaiter().GetResult();
                 if (result.MessageType == WebSocketMessageType.Close) return false;
                 if (result.MessageType != WebSocketMessageType.Binary)
                     throw new ZoneWireException("a text, where only bytes may come");
@@ -3239,14 +3316,9 @@ namespace Zoneserver
             foreach (byte[] payload in payloads)
             {
                 var bytes = new ArraySegment<byte>(payload);
-                _socket.SendAsync(bytes, WebSocketMessageType.Binary, true, _cancel.Token).GetAwaiter().GetResult();
+                const WebSocketMessageType binary = WebSocketMessageType.Binary;
+                _socket.SendAsync(bytes, binary, true, CancellationToken.None).GetAwaiter().GetResult();
             }
-        }
-
-        protected override void Abort()
-        {
-            _cancel.Cancel();
-            _socket.Dispose();
         }
     }
 }

@@ -248,8 +248,15 @@ async def test_it_joins_by_tls_if_it_trusts_the_certificate(
     assert (await ann.until("back"))[0] == "True"
     ann.do("close")
     await ann.until("closed", lambda line: line[0] == "CLIENT_LEFT")
-    eve = driver.join(f"tls://127.0.0.1:{server.port}", name="eve", certificate="00")
-    assert (await eve.until("closed"))[0] == "CONNECTION_LOST"
+    web = driver.join(f"wss://127.0.0.1:{server.port}", name="web", certificate=fingerprint)
+    await web.until("joined")
+    web.do("dispose")
+    for scheme in ("tls", "wss"):
+        eve = driver.join(f"{scheme}://127.0.0.1:{server.port}", name="eve", certificate="00")
+        code, _, text = await eve.until("closed")
+        assert code == "CONNECTION_LOST"
+        (_, cause) = text.split(f"no TLS with 127.0.0.1:{server.port} (is its certificate trusted?): ")
+        assert cause
     plain = driver.join(f"tcp://127.0.0.1:{server.port}", name="dan")
     assert "requires TLS" in (await plain.until("closed"))[2]
 
