@@ -132,6 +132,22 @@ class NewInn(Rules):
         player.move(vx, vy)
 
 
+class Orchard(Rules):
+    """A game of three apples."""
+
+    name = "orchard"
+    kinds: ClassVar = {"apple": {"ripe": 1}}
+
+    def on_start(self) -> None:
+        for place in range(3):
+            self.spawn("apple", 10 * place, 10)
+
+    @action
+    def eat(self, player: Player, apple: Annotated[Thing, "apple"]) -> None:
+        """Eats an apple."""
+        apple.remove()
+
+
 class Browsing:
     """A tab, and what the tests do in it again and again."""
 
@@ -224,6 +240,36 @@ def test_click_walks_there_and_stops(zone_server: StartServer, browsing: Browsin
     here = browsing.tab.evaluate("[page.zone.me.x, page.zone.me.y]")
     # A pixel is some units wide.
     assert here == pytest.approx(goal, abs=30)
+
+
+def test_escape_stops_a_walk_to_a_place(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Plaza, hz=20)
+    browsing.play(server)
+    browsing.tab.evaluate("page.walkTo(page.zone.me.x < 5000 ? 10000 : 0, page.zone.me.y)")
+    browsing.tab.wait_for("page.zone.me.vx")
+    browsing.tab.key("Escape")
+    browsing.tab.wait_for("!page.zone.me.vx && !page.walker.goal && !page.stage.goal")
+
+
+def test_walk_goes_on_after_a_drop(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Plaza, hz=20)
+    browsing.play(server)
+    drop = "{ window.isBack = false; page.zone.on('back', () => { isBack = true; }); page.zone.drop(); }"
+    key, sign = ("KeyD", 1) if browsing.tab.evaluate("page.zone.me.x < 5000") else ("KeyA", -1)
+    browsing.hold(key, is_down=True)
+    browsing.tab.wait_for(f"page.zone.me.vx == {25 * sign}")
+    browsing.tab.evaluate(drop)
+    browsing.tab.wait_for(f"isBack && page.zone.state == 'playing' && page.zone.me.vx == {25 * sign}")
+    # The key comes up while nobody hears it.
+    browsing.tab.evaluate(drop)
+    browsing.hold(key, is_down=False)
+    browsing.tab.wait_for("isBack && page.zone.state == 'playing' && page.zone.me.vx == 0")
+    goal = browsing.tab.evaluate(f"[page.zone.me.x + {300 * sign}, page.zone.me.y]")
+    browsing.tab.evaluate(f"page.walkTo(...{goal})")
+    browsing.tab.wait_for("page.zone.me.vx")
+    browsing.tab.evaluate(drop)
+    browsing.tab.wait_for("isBack && !page.walker.goal && !page.zone.me.vx")
+    assert browsing.tab.evaluate("[page.zone.me.x, page.zone.me.y]") == pytest.approx(goal, abs=30)
 
 
 def test_keys_walk_talk_and_open_panels(zone_server: StartServer, zone_client: StartClient, browsing: Browsing) -> None:
@@ -320,6 +366,25 @@ def test_form_sends_values_that_are_written_alike_and_defaults_that_cannot_be_wr
             browsing.fill(f"{form} [name=real]", real.removeprefix("inf"))
             browsing.tab.evaluate(f"document.querySelector('{form}').requestSubmit()")
             browsing.reads(f"{form} output", f'answer: [{value},true,true,["1",1],"{real}"]')
+
+
+def test_form_goes_back_to_the_nearest_when_the_chosen_one_has_left(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
+    server = zone_server(Orchard)
+    browsing.play(server)
+    apple = "document.querySelector('[name=apple]')"
+    # One is chosen in the picture, and one in the form.
+    choices = (
+        "page.choose(page.zone.things[2].slot)",
+        f"{apple}.focus(), {apple}.selectedIndex = 2, {apple}.dispatchEvent(new Event('change'))",
+    )
+    for left, choice in zip((2, 1), choices, strict=True):
+        browsing.tab.evaluate(choice)
+        assert browsing.tab.evaluate(f"{apple}.value != ''")
+        browsing.tab.click_on("[data-action=eat] button")
+        browsing.tab.wait_for(f"page.zone.things.length == {left} && {apple}.value == ''")
+        browsing.reads("[data-action=eat] output", "It happened.")
 
 
 def test_player_is_in_the_same_place_after_a_drop_a_wrong_copy_and_a_reload(

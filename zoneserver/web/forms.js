@@ -118,7 +118,7 @@ function hint(type) {
 /** One field of a form. `value()` reads it, or throws an Error. */
 class Field {
   constructor(parameter, world, id) {
-    Object.assign(this, { parameter, world });
+    Object.assign(this, { parameter, world, chosen: null });
     const first = parameter.default ?? "";
     const items = (value) => (parameter.items.type === "choice" ? label(parameter.items, value) : value);
     this.input = this.makeInput(Array.isArray(first) ? first.map(items).join(", ") : String(first), id);
@@ -183,7 +183,7 @@ class Field {
       case "thing":
         return make(
           "select",
-          { ...common, focus: () => this.offer() },
+          { ...common, focus: () => this.offer(), change: () => this.see() },
           make("option", { value: "" }, `the nearest ${parameter.kind ?? "thing"}`),
         );
       case "player":
@@ -195,6 +195,7 @@ class Field {
           placeholder: "the nearest player",
           spellcheck: "false",
           focus: () => this.offer(),
+          change: () => this.see(),
         });
       case "int":
       case "float": {
@@ -263,8 +264,22 @@ class Field {
         this.input.append(make("option", { value: choice.slot }, `${choice.kind} ${choice.slot}`));
       this.input.value = String(choice.slot);
     } else return;
+    this.chosen = choice;
     if (this.none) this.none.checked = false;
     this.showNone();
+  }
+
+  /** Remembers a choice by hand: the player or the thing that the input names. */
+  see() {
+    this.chosen = this.world.entity(this.parameter, this.input.value);
+  }
+
+  /** Goes back to the nearest one if the chosen player or thing has left the zone. */
+  forget() {
+    const { chosen, input } = this;
+    if (!chosen || chosen.isPresent) return;
+    this.chosen = null;
+    if (input.value === (chosen.name ?? String(chosen.slot))) input.value = "";
   }
 
   set(value) {

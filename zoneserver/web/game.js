@@ -197,6 +197,13 @@ export class Walker {
     if (was) this.onStop(why);
   }
 
+  /** Goes on after the connection was lost: the server may have stopped the player in the meantime. */
+  resume() {
+    this.askedAt = -Infinity;
+    if (this.goal || this.held) this.tick(true);
+    else if (this.asked.some(Boolean)) this.ask([0, 0]);
+  }
+
   /** Goes on: the page calls this once a tick. */
   tick(isNew = false) {
     const { zone, goal } = this;
@@ -217,6 +224,7 @@ export class Walker {
 
   ask(velocity) {
     const { zone, game } = this;
+    if (zone.state !== "playing") return;
     const me = zone.me;
     const isSame = velocity[0] === this.asked[0] && velocity[1] === this.asked[1];
     const isMoving = me && me.vx === velocity[0] && me.vy === velocity[1];
@@ -233,6 +241,6 @@ export class Walker {
     if (this.pace.refused(refusal, Math.hypot(...velocity))) {
       if (this.goal) this.tick(true);
       else if (this.held) this.along(...this.direction);
-    } else this.stop(refusal.code);
+    } else if (refusal.code !== "AWAY") this.stop(refusal.code);
   }
 }

@@ -139,6 +139,13 @@ export class Panels {
     return /^\d+$/.test(text) ? Number(text) : null;
   }
 
+  /** The player or the thing that the value of an input names; null if there is none. */
+  entity({ type }, text) {
+    const { zone } = this.page;
+    const found = type === "player" ? zone.find(text) : text && zone.thing(Number(text));
+    return found || null;
+  }
+
   /** Shows the choice made in the picture, and the actions that take it. */
   choose(choice) {
     byId("target").hidden = !choice;
@@ -169,6 +176,7 @@ export class Panels {
   update() {
     const { zone, game } = this.page;
     if (!zone || !game) return;
+    for (const { fields } of this.forms) for (const field of fields) field.forget();
     if (this.tab === "play") this.me();
     if (this.tab === "people") this.people();
     if (this.tab === "zone") this.facts();

@@ -153,12 +153,12 @@ function listen(zone, isPreview) {
   let slot = zone.me?.slot;
   on("drop", () => {
     show("away");
-    page.walker?.stop();
     toast("The connection is cut. You are coming back …");
     page.panels.note("drop", "the connection is cut", { mood: "bad" });
   });
   on("back", ({ resumed, missed = 0 } = {}) => {
     show("playing");
+    page.walker?.resume();
     isCounted = false;
     page.stage.crowd.isStale = true;
     const place = !zone.me
@@ -290,7 +290,7 @@ function walkTo(x, y) {
 
 function stopped(why) {
   page.stage.goal = null;
-  if (/^[A-Z_]+$/.test(why) && why !== "AWAY") toast(`You cannot walk now: ${why}`, "bad");
+  if (/^[A-Z_]+$/.test(why)) toast(`You cannot walk now: ${why}`, "bad");
 }
 
 /** Chooses a player or a thing by its slot, or nobody. */
