@@ -67,7 +67,7 @@ export function listenToKeys(page, { choose }) {
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(activeElement?.tagName)) return void activeElement.blur();
     if (page.stage.target !== null) choose(null);
     else if (!page.panels.isWide.matches && page.panels.isOpen) page.panels.show(false);
-    page.walker?.stop();
+    page.walker?.along(0, 0);
     document.activeElement?.blur();
   }
 
