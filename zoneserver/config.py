@@ -233,9 +233,9 @@ class Config:
     port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
     page: str = _setting(
         "",
-        "what browsers find at the port for players: on, off, or the folder of a page of your own",
+        "the page at the port for players: on, off, or the folder of a page of your own",
         str,
-        "on, or off with a secret",
+        "on without a secret, off with one",
         "PAGE",
     )
     origin: tuple[str, ...] = _setting(
@@ -258,7 +258,7 @@ class Config:
     """A connection from there may begin with a PROXY header or, by HTTP, have X-Forwarded-For or Forwarded."""
     stats_port: int | None = _setting(
         7778,
-        "admin port: /stats, /metrics, /sessions, /map, /game.json and /healthz; 0 takes any free port",
+        "admin port: a page, /stats, /metrics, /sessions, /map, /game.json and /healthz; 0 takes any free port",
         parse_integer,
     )
     """None serves no statistics."""
@@ -290,9 +290,11 @@ class Config:
     is_open: bool = _setting(False, "let anyone join from other machines too, without a ticket")
     tls_cert: str | None = _setting(None, "PEM file with a certificate chain: players connect by TLS")
     tls_key: str | None = _setting(None, "PEM file with the key, if it is not in the file of the certificate")
-    ban_seconds: float = _setting(60.0, "how long an address is banned after a kick of its player", parse_duration)
+    ban_seconds: float = _setting(
+        60.0, "how long an address is banned after a player there ended with FLOOD or PROTOCOL_ERROR", parse_duration
+    )
     stats_interval_seconds: float = _setting(
-        10.0, "interval of the log's statistics line while nothing reads the stats port; 0 is never", parse_duration
+        10.0, "interval of the log's statistics line while nothing reads the admin port; 0 is never", parse_duration
     )
     store: Any = field(
         default="",

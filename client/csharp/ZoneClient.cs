@@ -19,6 +19,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Runtime.ExceptionServices;
+using System.Security.Cryptography;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -44,9 +45,10 @@ namespace Zoneserver
         public bool Whole;
         /// <summary>To get compressed messages: fewer bytes, a little more work.</summary>
         public bool Deflate = true;
-        /// <summary>Seconds in which the server must answer.</summary>
+        /// <summary>Seconds in which the server must answer, and then send the state; longer for zones below
+        /// 20 Hz.</summary>
         public double TimeoutSeconds = 10;
-        /// <summary>Checks the certificate of the server (tls://). Null: as the system does.</summary>
+        /// <summary>Checks the certificate of the server (tls:// and wss://). Null: as the system does.</summary>
         public RemoteCertificateValidationCallback CheckCertificate;
         /// <summary>Makes a transport in place of those of this file, once for each connection.</summary>
         public Func<IZoneTransport> Transport;
@@ -287,6 +289,8 @@ namespace Zoneserver
         // The bounds of what waits. An honest server sends a frame with every tick, and private messages before it.
         const int PrivateBytesMax = 4 * 1024 * 1024;
         const int MessagesPerPoll = 256;
+        // A Poll takes no further message after this time: the picture of a program must not wait for a server.
+        const double SecondsPerPoll = 0.02;
         // Coming back: a random time from 0 to a bound that doubles, for a minute in all.
         const double FirstPause = 0.25, LastPause = 8, AwaySeconds = 60;
         // The actions that are kept while the client is away: a later return would do what the player wanted then.
@@ -295,6 +299,10 @@ namespace Zoneserver
         const double PingSeconds = 2, LeaveSeconds = 2;
         // A server that sends nothing for so long is gone.
         internal double PatienceSeconds = 10;
+        // After so long a return has held: the pauses begin anew.
+        internal double HoldSeconds = 5;
+        /// <summary>How many times the client has tried to come back since a return has held.</summary>
+        internal int Attempts { get { return _attempts; } }
         // The head of an ACT takes up to 16 bytes.
         const int ActHeadBytes = 16;
         const int OutcomesMax = 1024;
@@ -312,6 +320,9 @@ namespace Zoneserver
         // What the handlers have not been told yet, and the first exception of one.
         readonly Queue<Note> _notes = new Queue<Note>();
         ExceptionDispatchInfo _failure;
+        // The handlers of each kind of note as they were at the last one, and each of them.
+        readonly Delegate[] _split = new Delegate[(int)NoteKind.Closed + 1];
+        readonly Delegate[][] _each = new Delegate[(int)NoteKind.Closed + 1][];
         bool _isPolling;
 
         IZoneTransport _transport;
@@ -333,9 +344,11 @@ namespace Zoneserver
         readonly Dictionary<long, Action<ZoneOutcome>> _waiters = new Dictionary<long, Action<ZoneOutcome>>();
         readonly Dictionary<long, ZoneOutcome> _known = new Dictionary<long, ZoneOutcome>();
         readonly Queue<long> _knownOrder = new Queue<long>();
+        // The actions whose outcome is still to come.
+        readonly HashSet<long> _open = new HashSet<long>();
 
         // Times are those of ZoneClock.Time.
-        double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil;
+        double _deadline, _heardAt, _polledAt, _pingAt, _pingSent, _retryAt, _awayUntil, _welcomedAt;
         long _pingToken;
         bool _isPinging;
         int _attempts;
@@ -496,7 +509,7 @@ namespace Zoneserver
         // --- Acting ---
 
         /// <summary>Does an action, and returns its sequence. All actions of one tick leave as one packet, from Poll.
-        /// Throws ArgumentException for values that cannot be sent.</summary>
+        /// Throws ArgumentException for a kind that is null and for values that cannot be sent.</summary>
         public long Act(string kind)
         {
             return Act(BeginAction(kind, 0));
@@ -537,6 +550,7 @@ namespace Zoneserver
             if (_welcome == null && Phase != ZonePhase.Closed)
                 throw new InvalidOperationException("Act() was called before Joined");
             if (_options.Watch) throw new InvalidOperationException("a watcher has no player and cannot act");
+            if (kind == null) throw new ArgumentException("the kind of an action is a string, and not null");
             if (arguments > 15) throw new ArgumentException("an action has at most 15 arguments");
             _writer.Clear();
             _writer.Array(1 + arguments);
@@ -559,8 +573,15 @@ namespace Zoneserver
                 Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
                 return seq;
             }
+            _open.Add(seq);
+            if (!_outcomes.HasRoom(seq))
+            {
+                const string text = "255 earlier actions have no answer yet, and this was not sent";
+                Tell(NoteKind.Refused, new ZoneRefusal(seq, "UNANSWERED", text));
+                Settle(new ZoneOutcome(seq, ZoneFate.Refused, "UNANSWERED", text));
+                return seq;
+            }
             _outcomes.Sent(seq, action);
-            TakeSettled();
             if (Phase == ZonePhase.Playing)
                 _queue.Add(new Queued { Seq = seq, Action = action });
             else if (_kept.Count < KeptMax)
@@ -570,7 +591,8 @@ namespace Zoneserver
             return seq;
         }
 
-        /// <summary>Calls `then` when it is known what became of an action. Poll calls it.</summary>
+        /// <summary>Calls `then` when it is known what became of an action. Poll calls it. Throws ArgumentException for
+        /// an action that was never done, or is long past: the last 1,024 outcomes are kept.</summary>
         public void Done(long seq, Action<ZoneOutcome> then)
         {
             ZoneOutcome outcome;
@@ -579,17 +601,19 @@ namespace Zoneserver
                 _waiters[seq] = before + then;
             else if (_known.TryGetValue(seq, out outcome))
                 _notes.Enqueue(new Note { Kind = NoteKind.Outcome, Subject = outcome, Waiter = then });
-            else if (seq > 0 && seq < _nextSeq)
+            else if (_open.Contains(seq))
                 _waiters[seq] = then;
             else
-                throw new ArgumentException("there was no action " + seq);
+                throw new ArgumentException("there was no action " + seq + " of late");
         }
 
-        /// <summary>The outcome of an action, to await.</summary>
+        /// <summary>The outcome of an action, to await. It comes in any case: Close and Dispose make it Lost.</summary>
         public Task<ZoneOutcome> Done(long seq)
         {
+            ZoneOutcome outcome;
+            if (_known.TryGetValue(seq, out outcome)) return Task.FromResult(outcome);
             var source = new TaskCompletionSource<ZoneOutcome>();
-            Done(seq, outcome => source.TrySetResult(outcome));
+            Done(seq, source.SetResult);
             return source.Task;
         }
 
@@ -635,12 +659,20 @@ namespace Zoneserver
             }
         }
 
-        /// <summary>Leaves the zone without telling more, as when the scene ends.</summary>
+        /// <summary>Leaves the zone without telling more, as when the scene ends. Only what awaits an outcome goes
+        /// on.</summary>
         public void Dispose()
         {
             Close();
             Finish(HasLeft);
-            _notes.Clear();
+            while (_notes.Count > 0)
+            {
+                Note note = _notes.Dequeue();
+                Delegate all = note.Kind == NoteKind.Outcome ? HandlersOf(note) : null;
+                if (all == null) continue;
+                foreach (Delegate handler in all.GetInvocationList())
+                    if (handler.Target is TaskCompletionSource<ZoneOutcome>) Call(handler, note);
+            }
         }
 
         /// <summary>Cuts the connection, as a bad network would: to try how the program takes it.</summary>
@@ -660,6 +692,8 @@ namespace Zoneserver
             TellPrivate(long.MaxValue);
             _outcomes.Fail(ZoneFate.Lost, end.Code, end.Text);
             TakeSettled();
+            // The outcomes in private messages that were thrown away, as too many came.
+            foreach (long seq in new List<long>(_open)) Settle(new ZoneOutcome(seq, ZoneFate.Lost, end.Code, end.Text));
             Tell(NoteKind.Closed, end);
         }
 
@@ -675,7 +709,11 @@ namespace Zoneserver
             {
                 double now = ZoneClock.Time;
                 // While nobody polled, nobody can say that the server was silent.
-                if (now - _polledAt > 1) _heardAt = now;
+                if (now - _polledAt > 1)
+                {
+                    _heardAt = now;
+                    if (_isFirst) _deadline = Math.Max(_deadline, now + 1);
+                }
                 _polledAt = now;
                 DrainNotes();
                 if (_transport != null) ReceiveAll();
@@ -694,7 +732,8 @@ namespace Zoneserver
 
         void ReceiveAll()
         {
-            for (int i = 0; i < MessagesPerPoll && _transport != null; i++)
+            double until = ZoneClock.Time + SecondsPerPoll;
+            for (int i = 0; i < MessagesPerPoll && _transport != null && (i == 0 || ZoneClock.Time < until); i++)
             {
                 byte[] payload;
                 double arrived;
@@ -729,10 +768,12 @@ namespace Zoneserver
 
         void Lost(string text) { Ended(new ZoneEnd("CONNECTION_LOST", text, true), true); }
 
-        void Fault(string text)
+        void Fault(string text) { GiveUp(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false)); }
+
+        void GiveUp(ZoneEnd end)
         {
             CloseTransport(true);
-            Finish(new ZoneEnd("PROTOCOL_ERROR", "from the server: " + text, false));
+            Finish(end);
         }
 
         void Watch(double now)
@@ -757,6 +798,12 @@ namespace Zoneserver
             {
                 string seconds = _options.TimeoutSeconds.ToString(CultureInfo.InvariantCulture);
                 Lost("no answer from " + _address + " within " + seconds + " s");
+            }
+            else if (_transport != null && _isFirst && now > _deadline)
+            {
+                string text = _address + " has let this client in, but sends no state: is it overloaded?";
+                if (_hasJoined) Lost(text);
+                else GiveUp(new ZoneEnd("CONNECTION_LOST", text, true));
             }
             else if (Phase == ZonePhase.Playing)
             {
@@ -790,7 +837,7 @@ namespace Zoneserver
                     return new TcpTransport(uri.DnsSafeHost, port, uri.Scheme == "tls", _options.CheckCertificate);
                 case "ws":
                 case "wss":
-                    return new WebSocketTransport(uri);
+                    return new WebSocketTransport(uri, _options.CheckCertificate);
                 default:
                     throw new ArgumentException("an address begins with tcp://, tls://, ws:// or wss://: " + _address);
             }
@@ -915,7 +962,7 @@ namespace Zoneserver
                     if (_isPinging && message.Token == _pingToken)
                     {
                         _isPinging = false;
-                        _attempts = 0;
+                        if (ZoneClock.Time - _welcomedAt >= HoldSeconds) _attempts = 0;
                         Clock.PongArrived(message.Tick, message.Microseconds, _pingSent, arrived);
                     }
                     break;
@@ -967,7 +1014,9 @@ namespace Zoneserver
                 Flush();
             }
             _heardAt = _polledAt;
-            Ping(ZoneClock.Time);
+            _welcomedAt = ZoneClock.Time;
+            _deadline = _welcomedAt + _options.TimeoutSeconds * Math.Max(1, 20.0 / welcome.Hz);
+            Ping(_welcomedAt);
         }
 
         void SendAgain(long seq, byte[] action) { _queue.Add(new Queued { Seq = seq, Action = action }); }
@@ -1005,8 +1054,7 @@ namespace Zoneserver
             if (_hasDiverged)
             {
                 // A new state did not help.
-                CloseTransport(true);
-                Finish(end);
+                GiveUp(end);
                 return;
             }
             _hasDiverged = _needsSnapshot = true;
@@ -1070,6 +1118,7 @@ namespace Zoneserver
 
         void Settle(ZoneOutcome outcome)
         {
+            _open.Remove(outcome.Seq);
             _known[outcome.Seq] = outcome;
             _knownOrder.Enqueue(outcome.Seq);
             if (_knownOrder.Count > OutcomesMax) _known.Remove(_knownOrder.Dequeue());
@@ -1088,46 +1137,81 @@ namespace Zoneserver
             while (_notes.Count > 0)
             {
                 Note note = _notes.Dequeue();
-                try
+                Delegate all = HandlersOf(note);
+                if (all == null) continue;
+                foreach (Delegate handler in Each(note.Kind, all))
                 {
-                    Call(note);
-                }
-                catch (Exception error)
-                {
-                    // The others are told all the same.
-                    if (_failure == null) _failure = ExceptionDispatchInfo.Capture(error);
+                    try
+                    {
+                        Call(handler, note);
+                    }
+                    catch (Exception error)
+                    {
+                        // The others are told all the same.
+                        if (_failure == null) _failure = ExceptionDispatchInfo.Capture(error);
+                    }
                 }
             }
         }
 
-        void Call(Note note)
+        Delegate HandlersOf(Note note)
         {
             switch (note.Kind)
             {
-                case NoteKind.Joined: if (Joined != null) Joined(); break;
-                case NoteKind.Entered: if (Entered != null) Entered((ZoneEntity)note.Subject); break;
-                case NoteKind.Left: if (Left != null) Left((ZoneEntity)note.Subject); break;
-                case NoteKind.Ticked: if (Ticked != null) Ticked((ZoneUpdate)note.Subject); break;
-                case NoteKind.Heard: if (Heard != null) Heard(note.Text, (ZoneEntity)note.Subject, note.Values); break;
-                case NoteKind.Told: if (Told != null) Told(note.Text, note.Values); break;
-                case NoteKind.Refused: if (Refused != null) Refused((ZoneRefusal)note.Subject); break;
-                case NoteKind.Answered: if (Answered != null) Answered(note.Seq, note.Values); break;
-                case NoteKind.Dropped: if (Dropped != null) Dropped((ZoneEnd)note.Subject); break;
-                case NoteKind.Back: if (Back != null) Back((ZoneReturn)note.Subject); break;
-                case NoteKind.Diverged: if (Diverged != null) Diverged(note.Seq); break;
-                case NoteKind.Closed: if (Closed != null) Closed((ZoneEnd)note.Subject); break;
-                case NoteKind.Outcome: CallWaiter((ZoneOutcome)note.Subject, note.Waiter); break;
+                case NoteKind.Joined: return Joined;
+                case NoteKind.Entered: return Entered;
+                case NoteKind.Left: return Left;
+                case NoteKind.Ticked: return Ticked;
+                case NoteKind.Heard: return Heard;
+                case NoteKind.Told: return Told;
+                case NoteKind.Refused: return Refused;
+                case NoteKind.Answered: return Answered;
+                case NoteKind.Dropped: return Dropped;
+                case NoteKind.Back: return Back;
+                case NoteKind.Diverged: return Diverged;
+                case NoteKind.Closed: return Closed;
+                default: return note.Waiter ?? TakeWaiter(((ZoneOutcome)note.Subject).Seq);
             }
         }
 
-        void CallWaiter(ZoneOutcome outcome, Action<ZoneOutcome> waiter)
+        Action<ZoneOutcome> TakeWaiter(long seq)
         {
-            if (waiter == null)
+            Action<ZoneOutcome> waiter;
+            if (_waiters.TryGetValue(seq, out waiter)) _waiters.Remove(seq);
+            return waiter;
+        }
+
+        /// <summary>The single handlers of a note. They seldom change, so the last answer for each kind is kept.</summary>
+        Delegate[] Each(NoteKind kind, Delegate all)
+        {
+            if (!ReferenceEquals(_split[(int)kind], all))
             {
-                if (!_waiters.TryGetValue(outcome.Seq, out waiter)) return;
-                _waiters.Remove(outcome.Seq);
+                _split[(int)kind] = all;
+                _each[(int)kind] = all.GetInvocationList();
             }
-            waiter(outcome);
+            return _each[(int)kind];
+        }
+
+        static void Call(Delegate handler, Note note)
+        {
+            switch (note.Kind)
+            {
+                case NoteKind.Joined: ((Action)handler)(); break;
+                case NoteKind.Entered:
+                case NoteKind.Left: ((Action<ZoneEntity>)handler)((ZoneEntity)note.Subject); break;
+                case NoteKind.Ticked: ((Action<ZoneUpdate>)handler)((ZoneUpdate)note.Subject); break;
+                case NoteKind.Heard:
+                    ((Action<string, ZoneEntity, object[]>)handler)(note.Text, (ZoneEntity)note.Subject, note.Values);
+                    break;
+                case NoteKind.Told: ((Action<string, object[]>)handler)(note.Text, note.Values); break;
+                case NoteKind.Refused: ((Action<ZoneRefusal>)handler)((ZoneRefusal)note.Subject); break;
+                case NoteKind.Answered: ((Action<long, object[]>)handler)(note.Seq, note.Values); break;
+                case NoteKind.Dropped:
+                case NoteKind.Closed: ((Action<ZoneEnd>)handler)((ZoneEnd)note.Subject); break;
+                case NoteKind.Back: ((Action<ZoneReturn>)handler)((ZoneReturn)note.Subject); break;
+                case NoteKind.Diverged: ((Action<long>)handler)(note.Seq); break;
+                case NoteKind.Outcome: ((Action<ZoneOutcome>)handler)((ZoneOutcome)note.Subject); break;
+            }
         }
     }
 
@@ -1709,13 +1793,16 @@ namespace Zoneserver
 
         static readonly List<ZoneOutcome> None = new List<ZoneOutcome>();
 
-        /// <summary>An action was sent. The oldest is given up when nothing could name it any more.</summary>
+        /// <summary>Whether a frame could tell this sequence from the others that wait. If not, it must not be
+        /// sent.</summary>
+        public bool HasRoom(long seq) { return _waiting.Count == 0 || seq - _waiting[0].Seq < WaitingMax; }
+
+        /// <summary>An action was sent.</summary>
         public void Sent(long seq, byte[] action)
         {
             for (int i = _waiting.Count - 1; i >= 0 && _waiting[i].Seq >= seq; i--)
                 if (_waiting[i].Seq == seq) return;
             _waiting.Add(new Waiting { Seq = seq, Action = action });
-            if (_waiting.Count > WaitingMax) Settle(0, ZoneFate.Past);
         }
 
         public void CopyWaiting(long above, Action<long, byte[]> copy)
@@ -2944,7 +3031,8 @@ namespace Zoneserver
             if (!isConnected) Abort();
         }
 
-        static Exception Deepest(Exception error)
+        /// <summary>The cause of an exception, whose text says most.</summary>
+        protected static Exception Deepest(Exception error)
         {
             while (error.InnerException != null) error = error.InnerException;
             return error;
@@ -3003,35 +3091,29 @@ namespace Zoneserver
         }
     }
 
-    /// <summary>TCP, or TLS over TCP.</summary>
-    public sealed class TcpTransport : ThreadedTransport
+    /// <summary>A transport on a socket of its own, with or without TLS: closing the socket ends whatever waits for
+    /// it.</summary>
+    public abstract class SocketTransport : ThreadedTransport
     {
         readonly string _host;
         readonly int _port;
-        readonly bool _isTls;
         readonly RemoteCertificateValidationCallback _check;
-        readonly Deframer _deframer = new Deframer();
         readonly object _socketLock = new object();
         Socket _socket;
-        Stream _stream;
-        bool _isAborted, _hasRead;
+        bool _isAborted;
 
-        public TcpTransport(string host, int port, bool isTls, RemoteCertificateValidationCallback check)
+        /// <param name="check">Checks the certificate of the server. Null: as the system does.</param>
+        protected SocketTransport(string host, int port, bool isTls, RemoteCertificateValidationCallback check)
         {
             _host = host;
             _port = port;
-            _isTls = isTls;
+            IsTls = isTls;
             _check = check;
         }
 
-        protected override string EndText
-        {
-            get
-            {
-                const string silent = "the connection ended without an answer; if the server requires TLS, use tls://";
-                return _hasRead || _isTls ? base.EndText : silent;
-            }
-        }
+        protected bool IsTls { get; private set; }
+        /// <summary>What is sent and received, since Connect.</summary>
+        protected Stream Stream { get; private set; }
 
         protected override void Connect()
         {
@@ -3058,18 +3140,54 @@ namespace Zoneserver
             }
             if (failure != null)
                 throw new IOException("cannot connect to " + _host + ":" + _port + ": " + failure.Message);
-            _stream = new NetworkStream(_socket, false);
-            if (!_isTls) return;
-            var secure = new SslStream(_stream, false, _check);
-            secure.AuthenticateAsClient(_host);
-            _stream = secure;
+            Stream = new NetworkStream(_socket, false);
+            if (!IsTls) return;
+            var secure = new SslStream(Stream, false, _check);
+            try
+            {
+                secure.AuthenticateAsClient(_host);
+            }
+            catch (Exception error)
+            {
+                string why = "no TLS with " + _host + ":" + _port + " (is its certificate trusted?): ";
+                throw new IOException(why + Deepest(error).Message);
+            }
+            Stream = secure;
+        }
+
+        protected override void Abort()
+        {
+            lock (_socketLock)
+            {
+                _isAborted = true;
+                if (_socket != null) _socket.Close();
+            }
+        }
+    }
+
+    /// <summary>TCP, or TLS over TCP.</summary>
+    public sealed class TcpTransport : SocketTransport
+    {
+        readonly Deframer _deframer = new Deframer();
+        bool _hasRead;
+
+        public TcpTransport(string host, int port, bool isTls, RemoteCertificateValidationCallback check)
+            : base(host, port, isTls, check) { }
+
+        protected override string EndText
+        {
+            get
+            {
+                const string silent = "the connection ended without an answer; if the server requires TLS, use tls://";
+                return _hasRead || IsTls ? base.EndText : silent;
+            }
         }
 
         protected override bool Read(List<byte[]> payloads)
         {
             int at, free;
             byte[] buffer = _deframer.Buffer(out at, out free);
-            int count = _stream.Read(buffer, at, free);
+            int count = Stream.Read(buffer, at, free);
             if (count <= 0) return false;
             _hasRead = true;
             _deframer.Received(count, payloads);
@@ -3088,43 +3206,87 @@ namespace Zoneserver
                 Buffer.BlockCopy(payload, 0, bytes, at, payload.Length);
                 at += payload.Length;
             }
-            _stream.Write(bytes, 0, bytes.Length);
-        }
-
-        protected override void Abort()
-        {
-            lock (_socketLock)
-            {
-                _isAborted = true;
-                if (_socket != null) _socket.Close();
-            }
+            Stream.Write(bytes, 0, bytes.Length);
         }
     }
 
-    /// <summary>A WebSocket, for desktop and servers. A browser (WebGL) has its own, which this is not.</summary>
-    public sealed class WebSocketTransport : ThreadedTransport
+    /// <summary>A WebSocket, for desktop, phones and servers. A browser (WebGL) has its own, which this is not.</summary>
+    public sealed class WebSocketTransport : SocketTransport
     {
+        static readonly string Protocol = "zone." + ZoneClient.Version;
+        const int HeadBytesMax = 8192, BufferBytes = 16384;
+
         readonly Uri _uri;
-        readonly ClientWebSocket _socket = new ClientWebSocket();
-        readonly CancellationTokenSource _cancel = new CancellationTokenSource();
+        // It cuts the stream into messages. The handshake is done here: ClientWebSocket under Mono cannot be stopped
+        // while it waits for a silent server.
+        WebSocket _socket;
         byte[] _buffer = new byte[65536];
 
-        public WebSocketTransport(Uri uri)
+        public WebSocketTransport(Uri uri, RemoteCertificateValidationCallback check = null)
+            : base(uri.DnsSafeHost, PortOf(uri), uri.Scheme == "wss", check)
         {
             _uri = uri;
-            _socket.Options.AddSubProtocol("zone." + ZoneClient.Version);
         }
+
+        static int PortOf(Uri uri) { return uri.Port > 0 ? uri.Port : uri.Scheme == "wss" ? 443 : 80; }
 
         protected override void Connect()
         {
             try
             {
-                _socket.ConnectAsync(_uri, _cancel.Token).GetAwaiter().GetResult();
+                base.Connect();
+                Shake();
             }
-            catch (WebSocketException error)
+            catch (Exception error)
             {
-                throw new IOException("cannot open a WebSocket at " + _uri + ": " + error.Message);
+                throw new IOException("cannot open a WebSocket at " + _uri + ": " + Deepest(error).Message);
             }
+            ArraySegment<byte> buffer = WebSocket.CreateClientBuffer(BufferBytes, BufferBytes);
+            TimeSpan never = Timeout.InfiniteTimeSpan;
+            _socket = WebSocket.CreateClientWebSocket(Stream, Protocol, BufferBytes, BufferBytes, never, false, buffer);
+        }
+
+        /// <summary>The opening handshake of RFC 6455.</summary>
+        void Shake()
+        {
+            string key = Convert.ToBase64String(Guid.NewGuid().ToByteArray());
+            byte[] request = Encoding.ASCII.GetBytes(
+                "GET " + _uri.PathAndQuery + " HTTP/1.1\r\nHost: " + _uri.Authority
+                + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+                + "\r\nSec-WebSocket-Key: " + key + "\r\nSec-WebSocket-Protocol: " + Protocol + "\r\n\r\n");
+            Stream.Write(request, 0, request.Length);
+            string[] lines = ReadHead().Split(new[] { "\r\n" }, StringSplitOptions.None);
+            if (!lines[0].StartsWith("HTTP/1.1 101", StringComparison.Ordinal))
+                throw new IOException("the server answered \"" + lines[0] + "\"");
+            foreach (string line in lines)
+            {
+                int colon = line.IndexOf(':');
+                if (colon < 0) continue;
+                string name = line.Substring(0, colon).ToLowerInvariant();
+                if (name == "sec-websocket-accept" && line.Substring(colon + 1).Trim() == Accept(key)) return;
+            }
+            throw new IOException("the server did not accept the WebSocket");
+        }
+
+        static string Accept(string key)
+        {
+            byte[] text = Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+            using (var sha1 = SHA1.Create()) return Convert.ToBase64String(sha1.ComputeHash(text));
+        }
+
+        /// <summary>Reads up to the empty line and not a byte further: what follows is of the WebSocket.</summary>
+        string ReadHead()
+        {
+            var head = new StringBuilder();
+            while (head.Length < HeadBytesMax)
+            {
+                int next = Stream.ReadByte();
+                if (next < 0) throw new IOException("the connection ended without an answer");
+                head.Append((char)next);
+                int length = head.Length;
+                if (next == '\n' && length >= 4 && head[length - 3] == '\n') return head.ToString(0, length - 4);
+            }
+            throw new IOException("the server answered with more than " + HeadBytesMax + " bytes");
         }
 
         protected override bool Read(List<byte[]> payloads)
@@ -3133,7 +3295,8 @@ namespace Zoneserver
             {
                 if (length == _buffer.Length) Array.Resize(ref _buffer, 2 * length);
                 var part = new ArraySegment<byte>(_buffer, length, _buffer.Length - length);
-                WebSocketReceiveResult result = _socket.ReceiveAsync(part, _cancel.Token).GetAwaiter().GetResult();
+                Task<WebSocketReceiveResult> receiving = _socket.ReceiveAsync(part, CancellationToken.None);
+                WebSocketReceiveResult result = receiving.GetAwaiter().GetResult();
                 if (result.MessageType == WebSocketMessageType.Close) return false;
                 if (result.MessageType != WebSocketMessageType.Binary)
                     throw new ZoneWireException("a text, where only bytes may come");
@@ -3153,14 +3316,9 @@ namespace Zoneserver
             foreach (byte[] payload in payloads)
             {
                 var bytes = new ArraySegment<byte>(payload);
-                _socket.SendAsync(bytes, WebSocketMessageType.Binary, true, _cancel.Token).GetAwaiter().GetResult();
+                const WebSocketMessageType binary = WebSocketMessageType.Binary;
+                _socket.SendAsync(bytes, binary, true, CancellationToken.None).GetAwaiter().GetResult();
             }
-        }
-
-        protected override void Abort()
-        {
-            _cancel.Cancel();
-            _socket.Dispose();
         }
     }
 }

@@ -43,7 +43,7 @@ class ZoneConnection:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        line.subscribe(self._send_again, self._refuse_away)
+        line.subscribe(self._send_again, self._refuse)
         self._outcomes = Outcomes()
         # The answers that `ask` waits for, by sequence; None until they come.
         self._asked: dict[int, tuple[Any, ...] | None] = {}
@@ -84,13 +84,19 @@ class ZoneConnection:
         """Do an action; return its sequence, for `done`.
 
         All actions of one client frame (as long as a tick of the server) leave as one packet. While the client is away
-        up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. Raises TypeError or
-        ValueError for values that cannot be sent, ZoneClosedError after the end of the connection, RuntimeError for a
-        watcher.
+        up to 16 actions are kept for two seconds each; then they are refused with AWAY. While 255 actions have no
+        outcome yet, further ones are refused with TOO_MANY_ACTIONS. Raises TypeError or ValueError for values that
+        cannot be sent, ZoneClosedError after the end of the connection, RuntimeError for a watcher.
         """
         self._check_open()
         action = self._receiver.encoded(kind, *arguments)
-        seq = self._receiver.send_action(action)
+        seq = self._receiver.next_seq
+        if not self._outcomes.takes(seq):
+            self._receiver.skip_to(seq + 1)
+            self._outcomes.sent(seq)
+            self._refuse(seq, "TOO_MANY_ACTIONS", "255 actions have no outcome yet")
+            return seq
+        self._receiver.send_action(action)
         self._outcomes.sent(seq, action)
         if self.is_away:
             self._line.keep(seq)
@@ -304,9 +310,9 @@ class ZoneConnection:
                 if seq > receiver.welcome.resume.seq:
                     receiver.send_action(action, seq)
 
-    def _refuse_away(self, seq: int) -> None:
-        """An action that was done while the client is away is kept no longer."""
-        refusal = Refusal(self.replica.tick, seq, "AWAY", "the connection was lost for too long, and this was not sent")
+    def _refuse(self, seq: int, code: str = "AWAY", text: str = "the connection was lost for too long") -> None:
+        """Refuse an action without the server."""
+        refusal = Refusal(self.replica.tick, seq, code, f"{text}, and this was not sent")
         self._outcomes.refused(refusal)
         self._private.add_own(refusal)
         self._receiver.arrived.set()
@@ -385,9 +391,7 @@ async def _settle(zone: ZoneConnection, seconds: float) -> None:
             await zone._settle()
     except TimeoutError:
         if zone.is_away:
-            _log.warning(
-                "%s leaves without a goodbye: the connection is lost, and did not come back in time", zone.name
-            )
+            _log.warning("%s leaves without a goodbye: the lost connection did not come back in time", zone.name)
             return
         text = "%s leaves without knowing the fate of the last %d actions: the server told none within %g s"
         _log.warning(text, zone.name, zone.unsettled, seconds)

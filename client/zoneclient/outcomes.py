@@ -13,8 +13,8 @@ from zoneserver.protocol.messages import Refusal
 
 __all__ = ["Outcomes"]
 
-# How many unanswered actions the low byte of a sequence tells apart.
-_UNANSWERED_MAX = 255
+# Sequences that are less than this apart differ in their low bytes.
+_LOW_BYTES = 256
 # How many fates are remembered, the newest.
 _FATES_MAX = 1024
 
@@ -48,12 +48,13 @@ class Outcomes:
         """How many actions have no answer yet."""
         return len(self._unanswered)
 
+    def takes(self, seq: int) -> bool:
+        """Whether a frame could tell the action with this sequence from all that have no answer yet."""
+        return not self._unanswered or seq - next(iter(self._unanswered)) < _LOW_BYTES - 1
+
     def sent(self, seq: int, action: bytes = b"") -> None:
-        """An action was sent, in this encoded form. Beyond 255 unanswered actions the oldest is given up: nothing could
-        name it any more."""
+        """An action was sent, in this encoded form."""
         self._unanswered[seq] = action
-        if len(self._unanswered) > _UNANSWERED_MAX:
-            self._settle(next(iter(self._unanswered)), False)
 
     def unanswered(self) -> dict[int, bytes]:
         """Return the encoded actions without an answer by sequence, the oldest first."""

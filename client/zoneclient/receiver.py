@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from typing import Any
@@ -32,6 +33,9 @@ RETURN_SECONDS = 10.0
 # The messages that wait for the program, in their order. The others are read when they arrive.
 _WAITING_OPS = {Op.SNAPSHOT, Op.TICK, Op.REFUSED, Op.TOLD, Op.ANSWERED}
 
+HELD_SECONDS = 5.0
+"""How long a connection has to hold, so that the waits before the next return begin anew."""
+
 
 class Receiver(ClientProtocol):
     """Keeps the messages of a connection until the program takes them."""
@@ -47,7 +51,9 @@ class Receiver(ClientProtocol):
         self.clock: Clock
         """Set by WELCOME."""
         self.is_served = False
-        """Whether the server has answered a PING on this connection."""
+        """Whether the server has answered a PING on this connection, some seconds after WELCOME. A server that lets
+        everybody in and then fails is not asked more often for it."""
+        self._held_at = math.inf
         # When each PING without a PONG was sent, and who waits for the PONG.
         self._pings: dict[int, tuple[float, asyncio.Future[float] | None]] = {}
         self._pings_sent = 0
@@ -78,11 +84,12 @@ class Receiver(ClientProtocol):
     def on_welcome(self, welcome: Welcome) -> None:
         # uvloop's own time counts whole milliseconds.
         self.clock = Clock(welcome.zone.hz, welcome.tick, time.monotonic())
+        self._held_at = time.monotonic() + HELD_SECONDS
         self._ping_again()
         self.arrived.set()
 
     def on_pong(self, pong: Pong) -> None:
-        self.is_served = True
+        self.is_served = time.monotonic() >= self._held_at
         sent, waiter = self._pings.pop(pong.token, (None, None))
         if sent is not None:
             now = time.monotonic()

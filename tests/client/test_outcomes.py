@@ -105,10 +105,13 @@ def test_mute_that_dropped_nothing_settles_nothing() -> None:
     assert fates(outcomes, range(1, 3)) == [None, None]
 
 
-def test_oldest_action_beyond_255_unanswered_is_given_up() -> None:
-    outcomes = outcomes_of(257)
-    assert len(outcomes) == 255
-    assert (outcomes.fate(1), outcomes.fate(2), outcomes.fate(3)) == (False, False, None)
+def test_action_that_a_frame_could_not_tell_from_others_is_not_taken() -> None:
+    outcomes = outcomes_of(255)
+    assert not outcomes.takes(256)
+    outcomes.answered(1)
+    assert outcomes.takes(256)
+    outcomes.answered(100)
+    assert not outcomes.takes(257), "the gap makes no low byte free"
 
 
 def test_fate_of_an_action_that_was_not_sent_or_is_long_past_is_a_lookup_error() -> None:

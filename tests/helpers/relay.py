@@ -48,7 +48,7 @@ class Relay:
         """The clients, or the server, get an end of the stream; their own bytes still arrive."""
         for end in self.ends:
             if end.is_client == client:
-                end.transport.write_eof()
+                end.half_close()
 
     def freeze(self) -> None:
         """The present connections stay open, and no byte arrives any more."""
@@ -69,6 +69,8 @@ class End(asyncio.Protocol):
         self._early = b""
         self._cut: Cut | None = None
         self._passed_bytes = 0
+        # Nothing is written behind the end of the stream: what the other end goes on sending is lost.
+        self._has_written_eof = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -103,11 +105,19 @@ class End(asyncio.Protocol):
         self._passed_bytes += len(data)
         if cut is not None and cut.from_client == self.is_client and self._passed_bytes >= cut.after_bytes:
             # The rest of the bytes still arrives, as in a network: the cut is the end of the stream.
-            self._other.transport.write(data[: cut.after_bytes - passed])
+            self._other.write(data[: cut.after_bytes - passed])
             self._other.transport.close()
             self.reset()
         else:
-            self._other.transport.write(data)
+            self._other.write(data)
+
+    def write(self, data: bytes) -> None:
+        if not self._has_written_eof:
+            self.transport.write(data)
+
+    def half_close(self) -> None:
+        self._has_written_eof = True
+        self.transport.write_eof()
 
     def eof_received(self) -> bool:
         if self._other is not None and not self.is_frozen:

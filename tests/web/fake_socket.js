@@ -49,11 +49,11 @@ export class FakeSocket {
     this.onclose?.();
   }
 
-  welcome(zonejs, { slot = 0, tick = 100, token = 7, epoch = 1, seq = 0, options = ["resume"], resume } = {}) {
+  welcome(zonejs, { slot = 0, tick = 100, token = 7, epoch = 1, seq = 0, options = ["resume"], resume, limits = [1024, 16] } = {}) {
     const back = resume === undefined ? [new Uint8Array(16).fill(token), 300, epoch, seq] : resume;
     const kinds = [["player", [["hp", 100]]], ["coin", [["worth", 1]]]];
     const zone = [["test", "1"], [20, 1000, 1000, 20], kinds, [["left", 60]]];
-    this.tell(zonejs, 16, 2, slot, tick, ...zone, [1024, 16], options, back);
+    this.tell(zonejs, 16, 2, slot, tick, ...zone, limits, options, back);
   }
 
   /** The zone at this tick: a player "ann" in slot 0, who stands. */
@@ -64,10 +64,10 @@ export class FakeSocket {
   }
 
   /** A frame. */
-  frame(zonejs, tick, { hash = null, acted = null, events = [], dilation = 100, joins = [], placed = [] } = {}) {
+  frame(zonejs, tick, { hash = null, acted = null, events = [], dilation = 100, joins = [], leaves = [], placed = [] } = {}) {
     const none = new Uint8Array(0), nobody = Uint8Array.of(1);
     const moved = acted ? [Uint8Array.of(0, 1), ...acted.map((byte) => Uint8Array.of(byte))] : [nobody, none, none, none];
-    this.tell(zonejs, 18, tick, dilation, hash, [], joins, moved, [nobody, none, none], placed, [], [], events);
+    this.tell(zonejs, 18, tick, dilation, hash, leaves, joins, moved, [nobody, none, none], placed, [], [], events);
   }
 }
 

@@ -26,9 +26,13 @@ from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.testing import StartClient, StartServer
 from zoneserver.zone.entities import Thing
-from zoneserver.zone.rules import AtMost, Between, Player, Rules, Text, action
+from zoneserver.zone.rules import AtMost, Between, Player, Rules, Speed, Text, action
 
 SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+HUGE = 9_007_199_254_740_993
+"""No number of JavaScript has this value: 2^53 + 1."""
 
 
 class Weapon(StrEnum):
@@ -68,6 +72,64 @@ class Workshop(Rules):
             *(whole, huge, real, line, flag, data.hex(), pick, weapon.value),
             *(other.name, anvil.kind, dice, nobody is None, name),
         )
+
+    @action(private=True)
+    def weigh(
+        self,
+        player: Player,
+        pick: Literal[" lead", "lead", "1", 1, ""],
+        huge: int = HUGE,
+        far: Literal[9007199254740993, 1] = HUGE,
+        picks: Annotated[list[Literal["1", 1]], AtMost(3)] = ["1", 1],  # noqa: B006
+        real: float = float("inf"),
+    ) -> tuple[Any, ...]:
+        """Takes what is easily taken for something else."""
+        return pick, huge == HUGE, far == HUGE, picks, str(real)
+
+
+class Heap(Rules):
+    """A game where everybody and everything stands on one spot."""
+
+    name = "heap"
+    kinds: ClassVar = {"straw": {"age": 1}}
+
+    def on_start(self) -> None:
+        for _ in range(230):
+            self.spawn("straw", 500, 500)
+
+    def on_join(self, player: Player) -> None:
+        player.place(500, 500)
+
+
+class Inn(Rules):
+    """A game that is changed while somebody plays it."""
+
+    name = "inn"
+    width, height = 1000, 1000
+    stats: ClassVar = {"hp": 100}
+    kinds: ClassVar = {"cup": {"full": 1}}
+
+    @action
+    def jump(self, player: Player, high: int) -> None:
+        """Jumps."""
+
+
+class NewInn(Rules):
+    """The changed game."""
+
+    name = "inn"
+    width, height = 2000, 500
+    stats: ClassVar = {"gold": 0, "energy": 50}
+    kinds: ClassVar = {"jug": {"full": 1}}
+
+    @action
+    def fly(self, player: Player, far: Annotated[str, Text(8)]) -> None:
+        """Flies."""
+
+    @action
+    def move(self, player: Player, vx: Speed, vy: Speed) -> None:
+        """Walks."""
+        player.move(vx, vy)
 
 
 class Orchard(Rules):
@@ -294,6 +356,25 @@ def test_form_is_labelled_says_what_is_wrong_and_sends_every_kind_of_argument(
     )
 
 
+def test_form_sends_values_that_are_written_alike_and_defaults_that_cannot_be_written(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
+    server = zone_server(Workshop)
+    browsing.play(server)
+    form = "form[data-action=weigh]"
+    labels = browsing.tab.evaluate(
+        f"[...document.querySelector('{form} [name=pick]').options].map((each) => each.text)"
+    )
+    assert labels == ['" lead"', '"lead"', '"1"', "1", '""']
+    for index, value in enumerate(('" lead"', '"lead"', '"1"', "1", '""')):
+        browsing.tab.evaluate(f"document.querySelector('{form} [name=pick]').selectedIndex = {index}")
+        # The second time all values are sent, and not only the first.
+        for real in ("inf", "1.5"):
+            browsing.fill(f"{form} [name=real]", real.removeprefix("inf"))
+            browsing.tab.evaluate(f"document.querySelector('{form}').requestSubmit()")
+            browsing.reads(f"{form} output", f'answer: [{value},true,true,["1",1],"{real}"]')
+
+
 def test_form_goes_back_to_the_nearest_when_the_chosen_one_has_left(
     zone_server: StartServer, browsing: Browsing
 ) -> None:
@@ -340,6 +421,29 @@ def test_player_is_in_the_same_place_after_a_drop_a_wrong_copy_and_a_reload(
     browsing.state("playing")
     assert browsing.tab.evaluate("[page.zone.slot, page.zone.me.x, page.zone.me.y]") == before
     assert sorted(bob.players.values()) == ["ann", "bob"]
+
+
+def test_page_suits_another_game_after_a_restart(zone_server: StartServer, browsing: Browsing) -> None:
+    server = zone_server(Inn)
+    browsing.play(server)
+    browsing.tab.evaluate("page.before = page.game; page.panels.open(page.panels.tabs[2])")
+    browsing.reads("#kinds", "cup")
+    zone_server.stop()
+    zone_server(NewInn, port=server.port)
+    browsing.reads("#kinds", "jug")
+    # Until the page knows the game, it shows a number that is not there as a dash.
+    meanwhile = "page.game = page.before; page.panels.open(page.panels.tabs[0]); page.panels.update()"
+    browsing.tab.evaluate(f"{{ const {{ game }} = page; {meanwhile}; page.game = game; }}")
+    assert browsing.text("#my-stats") == "hp\u2013"
+    browsing.reads("#my-stats", "gold0energy50")
+    assert browsing.tab.evaluate("page.panels.forms.map(({ action }) => action.name)") == ["fly", "move"]
+    assert browsing.tab.evaluate("page.stage.camera.zone") == {"width": 2000, "height": 500}
+    assert browsing.tab.evaluate("page.walker !== null && page.stage.game.bar.name") == "energy"
+    browsing.fill("[data-action=fly] [name=far]", "away")
+    browsing.tab.click_on("[data-action=fly] button")
+    browsing.reads("[data-action=fly] output", "It happened")
+    # The browser tells its console of each attempt to come back.
+    browsing.tab.errors = [each for each in browsing.tab.errors if "ERR_CONNECTION_REFUSED" not in each]
 
 
 def test_watcher_sees_and_may_take_part(zone_server: StartServer, zone_client: StartClient, browsing: Browsing) -> None:
@@ -393,6 +497,22 @@ def test_refusals_are_said_plainly_and_a_ticket_goes_into_the_form(
         browsing.reads("#door-error", outcome)
     browsing.state("playing")
     assert "ticket" not in browsing.tab.evaluate("location.href")
+
+
+def test_end_with_a_strange_code_or_a_long_text_leaves_the_form_in_sight(
+    zone_server: StartServer, browsing: Browsing
+) -> None:
+    server = zone_server(Plaza)
+    browsing.open(server)
+    browsing.tab.wait_for("!document.querySelector('#door').hidden")
+    ended = "(await import('/words.js')).ended({{ code: 'constructor', text: '{}' }})".format
+    assert browsing.tab.evaluate(f"await (async () => {ended('')})()") == "The game ended the session: constructor."
+    fill = f"document.querySelector('#door-error').textContent = {ended('W' * 60_000)}"
+    browsing.tab.evaluate(f"await (async () => {fill})()")
+    inside = "({ left, right, bottom }) => left > 0 && right < innerWidth && bottom < innerHeight"
+    button = "document.querySelector('#join .main').getBoundingClientRect()"
+    assert browsing.tab.evaluate(f"({inside})({button})")
+    assert browsing.tab.evaluate("document.querySelector('#door').scrollWidth") <= 400
 
 
 def test_more_of_me_walk_about_and_leave_with_me(zone_server: StartServer, browsing: Browsing) -> None:
@@ -465,6 +585,43 @@ def test_click_paints_in_a_game_of_places(zone_server: StartServer, browsing: Br
     browsing.tab.click(*browsing.place_of(20, 30))
     browsing.tab.wait_for("page.zone.me.stats.painted == 1 && page.zone.board['row 30'][20] != '0'")
     assert browsing.tab.evaluate("page.stage.picture.length") == 64
+
+
+# Many say a long line on one spot. The bubbles that are measured, the canvases made for them, the length of a text.
+CROWDED_LINES = """(() => {
+    const { bubble } = page.stage.sprites, { createElement } = document, texts = [];
+    let made = 0;
+    page.stage.sprites.bubble = function (text) { texts.push(text); return bubble.call(this, text); };
+    document.createElement = (tag) => { made += tag == "canvas"; return createElement.call(document, tag); };
+    for (const { slot } of page.zone.things.slice(0, 55)) page.stage.say(slot, `${slot} ${"e\\u0301".repeat(300)}`);
+    page.stage.draw(performance.now(), 0);
+    return [texts.length, made, texts[0].length];
+})()"""
+
+
+def test_crowd_on_one_spot_has_figures_and_names(
+    zone_server: StartServer, zone_client: StartClient, browsing: Browsing
+) -> None:
+    server = zone_server(Heap)
+    wide = zone_client("W" * 24)
+    browsing.play(server)
+    browsing.tab.wait_for("page.stage.crowd.near.length == 200")
+    figures = browsing.tab.evaluate("page.stage.crowd.near.map(({ slot }) => slot)")
+    assert {wide.slot, browsing.tab.evaluate("page.zone.slot")} <= set(figures)
+    assert browsing.tab.evaluate("page.stage.crowd.labels.has(page.zone.slot)")
+    # The longest name scrolls no list sideways.
+    browsing.tab.key("2")
+    browsing.reads("#people", "W" * 24)
+    assert (
+        browsing.tab.evaluate(
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('#sheet'))"
+        )
+        == 0
+    )
+    # Of all that is said on one spot one bubble is to be seen: no other one is measured or drawn.
+    measured, made, length = browsing.tab.evaluate(CROWDED_LINES)
+    assert (measured, made) == (1, 1)
+    assert length < 170
 
 
 def test_phone_walks_by_tap_and_opens_a_sheet(zone_server: StartServer, browsing: Browsing) -> None:

@@ -43,7 +43,8 @@ class Access:
         """Returns why a request with these headers is refused, or None. Programs that are no browser send no origin."""
         if host is not None and not self._is_host(host):
             told = f"this server is not known under the name {host!r:.100}: use an address of it"
-            return told if self.origins is None else f"{told}, or start it with --origin http://{host:.100}"
+            name = origin if origin and origin.endswith(f"//{host}") else f"http://{host}"
+            return told if self.origins is None else f"{told}, or start it with --origin {name:.100}"
         if origin is None or (self.origins is not None and origin in self.origins):
             return None
         if host is not None and origin.partition("://")[2].lower() == host.lower():

@@ -167,7 +167,7 @@ class HttpConnection(asyncio.Protocol):
             content = content.compressed
         if content.etag and status is HTTPStatus.OK and headers.get(b"if-none-match") == content.etag.encode():
             status = HTTPStatus.NOT_MODIFIED
-        self._answer((status, content), request.method, is_last=self._is_shared)
+        self._answer((status, content), request.method, self._documents.reader_of(asked), is_last=self._is_shared)
         self._next_request()
 
     async def _obey(self, order: Order, request: Request) -> None:
@@ -224,8 +224,8 @@ class HttpConnection(asyncio.Protocol):
         self._idle.cancel()
         self._idle = self._loop.call_later(_LINGER_SECONDS, self.close)
 
-    def _answer(self, answer: Answer, method: bytes = b"GET", *, is_last: bool = False) -> None:
-        head, body = _encode(self._http, answer, is_head=method == b"HEAD", is_last=is_last)
+    def _answer(self, answer: Answer, method: bytes = b"GET", reader: str = "", *, is_last: bool = False) -> None:
+        head, body = _encode(self._http, answer, reader, is_head=method == b"HEAD", is_last=is_last)
         self._transport.write(head)
         self._unsent = memoryview(body)
         self._send()
@@ -242,8 +242,10 @@ def encode_answer(http: h11.Connection, answer: Answer, is_head: bool = False, *
     return b"".join(_encode(http, answer, is_head=is_head, is_last=is_last))
 
 
-def _encode(http: h11.Connection, answer: Answer, *, is_head: bool, is_last: bool) -> tuple[bytes, bytes]:
-    """The head and the body of an answer."""
+def _encode(
+    http: h11.Connection, answer: Answer, reader: str = "", *, is_head: bool, is_last: bool
+) -> tuple[bytes, bytes]:
+    """The head and the body of an answer. `reader` is the origin of another server's page that may read it."""
     status, content = answer
     headers = [("Content-Type", content.content_type)]
     if status is not HTTPStatus.NOT_MODIFIED:
@@ -251,10 +253,12 @@ def _encode(http: h11.Connection, answer: Answer, *, is_head: bool, is_last: boo
     if content.encoding:
         headers.append(("Content-Encoding", content.encoding))
     if content.etag:
-        headers.append(("Vary", "Accept-Encoding"))
+        headers.append(("Vary", "Accept-Encoding, Origin"))
         headers += [("ETag", content.etag), ("Cache-Control", "no-cache")]
     else:
         headers.append(("Cache-Control", "no-store"))
+    if reader:
+        headers.append(("Access-Control-Allow-Origin", reader))
     headers += _SAFE_HEADERS
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers.append(("Allow", "GET, HEAD"))

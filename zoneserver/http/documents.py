@@ -209,6 +209,11 @@ class DocumentServer:
             return None
         return self.orders.get(_split(request)[0])
 
+    def reader_of(self, request: Request) -> str:
+        """The origin of another server's page that may read the answer; empty if there is none."""
+        origin = request.origin or ""
+        return origin if self._access is not None and origin in (self._access.origins or ()) else ""
+
     def answer(self, request: Request) -> Answer:
         """The answer to a request."""
         refusal = self._refuse(request)

@@ -50,6 +50,11 @@ export class Bots {
     });
   }
 
+  /** Lets them walk by the rules of this game. */
+  play(game) {
+    for (const bot of this.all) bot.walker = game.walk && new Walker(bot.zone, game);
+  }
+
   /** Lets all of them leave. */
   close() {
     this.generation++;

@@ -15,6 +15,11 @@ export class Camera {
     this.isFree = false;
   }
 
+  /** Whether this zone is as large as the one that is shown. */
+  fits({ width, height }) {
+    return this.zone.width === Math.max(1, width) && this.zone.height === Math.max(1, height);
+  }
+
   /** The size of the canvas, and of what covers its edges. */
   resize(width, height, { left = 0, top = 0, right = 0, bottom = 0 } = {}) {
     Object.assign(this, { width, height });

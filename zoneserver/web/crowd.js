@@ -96,8 +96,13 @@ export class Crowd {
     if (!hasPicture) this.people.forEach((slots, colour) => look(slots, colour, -1));
     this.things.forEach((slots, kind) => look(slots, 0, kind));
     if (found.length > NEAR_MAX) {
-      const limit = Float64Array.from(found, (each) => each.distance).sort()[NEAR_MAX];
-      found = found.filter((each) => each.distance < limit || each.slot === zone.me?.slot);
+      const distances = Float64Array.from(found, (each) => each.distance).sort();
+      const limit = distances[NEAR_MAX - 1];
+      // Of those who stand equally far away at the limit, the first ones: a crowd on one spot keeps its figures.
+      let rest = NEAR_MAX - distances.indexOf(limit);
+      found = found.filter(
+        ({ slot, distance }) => distance < limit || (distance === limit && rest-- > 0) || slot === zone.me?.slot,
+      );
     }
     this.near = found;
     this.large.fill(0);

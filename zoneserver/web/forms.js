@@ -1,5 +1,7 @@
 // A form for every action of a game, made from its schema.
 
+import { cut } from "/words.js";
+
 const PICKED_MAX = 40;
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 
@@ -46,11 +48,16 @@ export function read(type, text, world) {
       return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
     }
     case "choice": {
-      const index = type.values.findIndex(
-        (value, at) => String(value) === text.trim() || type.names?.[at]?.toLowerCase() === text.trim().toLowerCase(),
-      );
-      if (index < 0) throw new Error(`one of ${(type.names ?? type.values).join(", ")}`);
-      return type.values[index];
+      const plain = (value) => value.trim().toLowerCase();
+      const ways = [
+        (value) => quoted(value) === text,
+        (value) => String(value) === text,
+        (_, at) => type.names && plain(type.names[at]) === plain(text),
+        (value) => String(value).trim() === text.trim(),
+      ];
+      const fitting = ways.find((fits) => type.values.some(fits));
+      if (!fitting) throw new Error(`one of ${(type.names ?? type.values.map((each) => label(type, each))).join(", ")}`);
+      return type.values.find(fitting);
     }
     case "player":
     case "thing": {
@@ -74,6 +81,16 @@ export function read(type, text, world) {
   }
 }
 
+/** A value of a choice as nothing else is written: a text in quotation marks. */
+const quoted = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
+
+/** A value of a choice as it is shown: in quotation marks where another one, or none, would look the same. */
+function label({ values }, value) {
+  const text = String(value);
+  const isPlain = text && text.trim() === text && values.filter((each) => String(each).trim() === text).length === 1;
+  return isPlain ? text : quoted(value);
+}
+
 /** What a field asks for, in a few words. */
 function hint(type) {
   switch (type.type) {
@@ -93,7 +110,7 @@ function hint(type) {
     case "thing":
       return type.kind ? `a ${type.kind}` : "a thing";
     case "list":
-      return `up to ${type.items_max}, with commas: ${hint(type.items) || type.items.values?.join(", ")}`;
+      return `up to ${type.items_max}, with commas: ${hint(type.items) || type.items.values?.map((each) => label(type.items, each)).join(", ")}`;
     default:
       return "";
   }
@@ -104,7 +121,8 @@ class Field {
   constructor(parameter, world, id) {
     Object.assign(this, { parameter, world, chosen: null });
     const first = parameter.default ?? "";
-    this.input = this.makeInput(Array.isArray(first) ? first.join(", ") : String(first), id);
+    const items = (value) => (parameter.items.type === "choice" ? label(parameter.items, value) : value);
+    this.input = this.makeInput(Array.isArray(first) ? first.map(items).join(", ") : String(first), id);
     this.none = parameter.nullable
       ? make("input", {
           type: "checkbox",
@@ -129,12 +147,25 @@ class Field {
       this.problem,
     );
     this.showNone();
+    this.first = this.state;
+  }
+
+  /** The input of the visitor. */
+  get state() {
+    const { value, checked, selectedIndex } = this.input;
+    return [value, checked, selectedIndex, this.none?.checked].join("\n");
+  }
+
+  /** Whether the field has a default, and is as it was at first: the server then knows the value better. */
+  get isLeft() {
+    return "default" in this.parameter && this.state === this.first;
   }
 
   makeInput(first, id) {
     const { parameter } = this;
     const common = { id, name: parameter.name, "aria-describedby": `${id}-problem`, autocomplete: "off" };
-    const isShort = parameter.type === "int" && parameter.max - parameter.min <= 300;
+    const isSafe = Number.isSafeInteger(parameter.min) && Number.isSafeInteger(parameter.max);
+    const isShort = parameter.type === "int" && isSafe && parameter.max - parameter.min <= 300;
     switch (parameter.type) {
       case "bool":
         return make("input", { ...common, type: "checkbox", checked: first === "true" });
@@ -145,8 +176,8 @@ class Field {
           ...parameter.values.map((value, index) =>
             make(
               "option",
-              { value: String(value), selected: String(value) === first },
-              parameter.names?.[index] ?? String(value),
+              { value: String(value), selected: value === parameter.default },
+              parameter.names?.[index] ?? label(parameter, value),
             ),
           ),
         );
@@ -176,6 +207,8 @@ class Field {
           ...bounds,
           type: "number",
           value,
+          // An input of this type cannot show inf or nan.
+          placeholder: first || null,
           inputmode: parameter.min >= 0 && isShort ? "numeric" : null,
           input: () => this.showValue(),
         });
@@ -281,6 +314,8 @@ class Field {
     this.complain("");
     if (this.none?.checked) return null;
     if (parameter.type === "bool") return input.checked;
+    // Two values may be written alike.
+    if (parameter.type === "choice") return parameter.values[input.selectedIndex];
     try {
       return read(parameter, input.value, this.world);
     } catch (error) {
@@ -321,7 +356,10 @@ export class ActionForm {
   async submit(event) {
     event?.preventDefault();
     const values = [];
-    for (const field of this.fields) {
+    // What is left at its default is left out with all that follows it.
+    const given = this.fields.slice(0, this.fields.findLastIndex((field) => !field.isLeft) + 1);
+    for (const field of this.fields) field.complain("");
+    for (const field of given) {
       try {
         values.push(field.value());
       } catch (error) {
@@ -336,7 +374,7 @@ export class ActionForm {
     } catch (refusal) {
       return this.tell(
         "bad",
-        refusal.code ? `${refusal.code}${refusal.text ? `: ${refusal.text}` : ""}` : String(refusal.message),
+        cut(refusal.code ? `${refusal.code}${refusal.text ? `: ${refusal.text}` : ""}` : String(refusal.message)),
       );
     }
   }

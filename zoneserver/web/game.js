@@ -2,11 +2,12 @@
 
 const WALKS = ["move", "walk", "run", "go", "steer", "fly", "swim", "drive"];
 const TALKS = ["say", "chat", "talk", "shout", "tell", "speak", "message"];
+const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
 const TIME_ACROSS_S = 12;
 const AGAIN_MS = 50;
 
-/** A number with the thousands set apart. */
-export const grouped = (value) => Number(value).toLocaleString("en");
+/** A number with the thousands set apart. A number that the zone does not have is a dash. */
+export const grouped = (value) => (value === undefined ? "–" : Number(value).toLocaleString("en"));
 
 /** A duration in seconds as 1:05 or 1:00:05. */
 export function clock(seconds) {
@@ -37,13 +38,24 @@ function chosen(actions, names, fits) {
 
 /** A game as its schema describes it. Without a schema it has no actions. */
 export class Game {
-  constructor(schema) {
-    this.schema = schema;
+  /** Fetches the game of this server; resolves with null if it is `last`, or if it cannot be had and `last` is kept. */
+  static async fetched(last) {
+    const answer = await fetch("/game.json", { cache: "no-cache" }).catch(() => null);
+    const text = answer?.ok ? await answer.text().catch(() => null) : null;
+    return last && (text === null || text === last.text) ? null : new Game(parsed(text ?? "{}"), text);
+  }
+
+  constructor(schema, text = null) {
+    Object.assign(this, { schema, text });
     this.name = schema.name ?? "";
     this.isReplay = Boolean(schema.replay);
     this.actions = schema.actions ?? [];
     this.types = new Map(this.actions.map((action) => [action.name, action.parameters]));
     for (const event of schema.events ?? []) this.types.set(event.name, event.values);
+    // The stat that figures show as a bar above them.
+    const [name, first] =
+      Object.entries(schema.stats ?? {}).find(([stat, value]) => value > 1 && BARS.test(stat)) ?? [];
+    this.bar = name ? { name, first } : null;
     // The action that sets the velocity: two whole numbers that may be negative, each within the range of a speed.
     this.walk = chosen(this.actions, WALKS, (action) => {
       const [x, y, ...more] = action.parameters;
@@ -98,6 +110,19 @@ export class Game {
   }
 }
 
+/** A schema from its text. A whole number beyond 2^53 is a BigInt, where the browser tells how it is written. */
+function parsed(text) {
+  const exact = (_name, value, context) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source)
+      ? BigInt(context.source)
+      : value;
+  try {
+    return JSON.parse(text, exact);
+  } catch {
+    return {};
+  }
+}
+
 function shown(value, type, zone) {
   if (type.type === "player" && Number.isInteger(value)) return zone.player(value)?.name ?? `slot ${value}`;
   if (type.type === "thing" && Number.isInteger(value)) return `${zone.thing(value)?.kind ?? "thing"} ${value}`;
@@ -111,7 +136,7 @@ function shown(value, type, zone) {
 export class Pace {
   constructor(zone, game) {
     const [x, y] = game.walk.parameters;
-    this.max = Math.min(-x.min, x.max, -y.min, y.max);
+    this.max = Math.min(...[-x.min, x.max, -y.min, y.max].map(Number));
     const step = zone.speedStep || zone.hz;
     const across = Math.max(1, Math.max(zone.width, zone.height) / TIME_ACROSS_S / step);
     const speeds = [];

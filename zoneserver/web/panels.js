@@ -3,6 +3,7 @@
 import { ActionForm, make } from "/forms.js";
 import { grouped } from "/game.js";
 import { Sprites, colourOf } from "/sprites.js";
+import { cut } from "/words.js";
 
 const NEAR_MAX = 14;
 const LOG_MAX = 300;
@@ -197,7 +198,8 @@ export class Panels {
     write("my-place", `slot ${me.slot} · ${grouped(Math.round(x))}, ${grouped(Math.round(y))}`);
     const stats = Object.entries(game.schema.stats ?? {});
     const list = byId("my-stats");
-    if (list.children.length !== stats.length) {
+    if (list.dataset.stats !== JSON.stringify(stats)) {
+      list.dataset.stats = JSON.stringify(stats);
       list.replaceChildren(
         ...stats.map(([name, first]) =>
           make(
@@ -215,7 +217,7 @@ export class Panels {
     stats.forEach(([name], index) => {
       const [value, row] = [me.stats[name], list.children[index]];
       if (row.children[1].textContent !== grouped(value)) row.children[1].textContent = grouped(value);
-      if (row.children[2]) row.children[2].value = value;
+      if (row.children[2]) row.children[2].value = value ?? 0;
     });
     const portrait = byId("portrait");
     if (this.portrayed !== `${me.name} ${stage.sprites.crowd[0]}`) {
@@ -275,7 +277,7 @@ export class Panels {
     near.forEach(({ slot, name, distance }, index) => {
       const button = list.children[index].firstChild;
       const player = zone.player(slot);
-      const stats = Object.keys(game.schema.stats ?? {}).map((stat) => `${stat} ${grouped(player?.stats[stat] ?? 0)}`);
+      const stats = Object.keys(game.schema.stats ?? {}).map((stat) => `${stat} ${grouped(player?.stats[stat])}`);
       button.dataset.slot = slot;
       button.firstChild.className = `dot c${colourOf(name)}`;
       button.children[1].textContent = name;
@@ -291,8 +293,9 @@ export class Panels {
     const counts = new Map(Object.keys(game.schema.kinds ?? {}).map((kind) => [kind, 0]));
     for (const { kind } of zone.things) counts.set(kind, (counts.get(kind) ?? 0) + 1);
     const list = byId("kinds");
-    if (list.children.length !== Math.max(1, counts.size) || list.dataset.theme !== stage.sprites.crowd[0]) {
-      list.dataset.theme = stage.sprites.crowd[0];
+    const look = [stage.sprites.crowd[0], ...counts.keys()].join("\n");
+    if (list.dataset.look !== look) {
+      list.dataset.look = look;
       list.replaceChildren(
         ...[...counts.keys()].map((kind, index) => {
           const { canvas } = new Sprites(2).thing(index);
@@ -317,7 +320,7 @@ export class Panels {
   /** Keeps a line of the log: `tag` is its kind, `text` the event, `details` the content of a frame. */
   note(tag, text, { details = null, isFrame = false, mood = "" } = {}) {
     if (byId("log-pause").checked) return;
-    this.lines.push({ tick: this.page.zone?.tick ?? 0, tag, text, details, isFrame, mood });
+    this.lines.push({ tick: this.page.zone?.tick ?? 0, tag, text: cut(text), details, isFrame, mood });
     if (this.lines.length > LOG_MAX * 2) this.lines.splice(0, LOG_MAX);
     this.isLogStale = true;
   }

@@ -19,7 +19,6 @@ const [ofTab, ofPerson] = ["sessionStorage", "localStorage"].map((kind) => {
     return null;
   }
 });
-const BARS = /^(hp|health|life|lives|energy|shield|stamina|mana)$/i;
 
 /** The part of the page that the other modules need. `zone` is also there for the console: `page.zone.act("say", "hello")`. */
 const page = {
@@ -79,6 +78,8 @@ async function enter({ name = "", ticket = "", watch = false, isPreview = false 
   const last = page.zone;
   adopt(next, { isPreview });
   last?.close();
+  // Since the page was loaded, the server may have been started anew, with another game.
+  if (attempt > 1) learn();
   if (isPreview) return;
   if (!watch) {
     ofPerson?.setItem(NAME_KEY, name);
@@ -93,30 +94,35 @@ async function enter({ name = "", ticket = "", watch = false, isPreview = false 
 
 /** Makes a connection the one that the page shows. */
 function adopt(zone, { isPreview }) {
-  const { game, stage, panels } = page;
-  const isPlayer = Boolean(zone.me);
   page.zone = zone;
-  page.walker?.stop();
-  page.walker = isPlayer && game.walk ? new Walker(zone, game, { onStop: stopped }) : null;
-  body.dataset.role = isPreview ? "" : isPlayer ? "player" : "watcher";
+  body.dataset.role = isPreview ? "" : zone.me ? "player" : "watcher";
   body.dataset.hash = "";
   isCounted = false;
   wrongAt = 0;
   figures.begin();
   byId("door").hidden = !isPreview;
+  suit();
+  if (!isPreview) show("playing");
+  listen(zone, isPreview);
+  ticked({});
+  page.panels.update();
+  if (!isPreview) document.activeElement?.blur();
+}
+
+/** Suits the page to its game, and to what the visitor is in it. */
+function suit() {
+  const { zone, game, stage } = page;
+  const isPlayer = body.dataset.role === "player";
+  page.walker?.stop();
+  page.walker = isPlayer && game.walk ? new Walker(zone, game, { onStop: stopped }) : null;
   byId("say").hidden = !isPlayer || !game.talk;
-  byId("watching").hidden = isPlayer || isPreview;
+  byId("watching").hidden = body.dataset.role !== "watcher";
   byId("take-part").hidden = game.isReplay;
   write("watching-text", game.isReplay ? "You are watching a replay." : "You are watching.");
   layOut();
   stage.picture = game.picture(zone.board);
   stage.show(zone, game, isPlayer);
   choose(null);
-  if (!isPreview) show("playing");
-  listen(zone, isPreview);
-  ticked({});
-  page.panels.update();
-  if (!isPreview) document.activeElement?.blur();
 }
 
 function listen(zone, isPreview) {
@@ -142,6 +148,7 @@ function listen(zone, isPreview) {
       mood: "bad",
     });
   });
+  on("back", learn);
   if (isPreview) return;
   let slot = zone.me?.slot;
   on("drop", () => {
@@ -360,16 +367,20 @@ addEventListener("pagehide", () => bots.close());
 
 // --- The beginning ---
 
-async function begin() {
-  const answer = await fetch("/game.json").catch(() => null);
-  const schema = answer?.ok ? await answer.json().catch(() => ({})) : {};
-  page.game = new Game(schema);
-  const [name, first] =
-    Object.entries(page.game.schema.stats ?? {}).find(([stat, value]) => value > 1 && BARS.test(stat)) ?? [];
-  page.game.bar = name ? { name, first } : null;
-  write("game", page.game.name || "zone");
-  document.title = page.game.name || "Zone";
+/** Fetches the schema of the game. If it is another game than before, or the first, the page is made to suit it. */
+async function learn() {
+  const game = await Game.fetched(page.game);
+  if (!game) return;
+  page.game = game;
+  write("game", game.name || "zone");
+  document.title = game.name || "Zone";
   page.panels.makeForms();
+  bots.play(game);
+  if (page.zone) suit();
+}
+
+async function begin() {
+  await learn();
   const before = ofTab?.getItem(NAME_KEY);
   const wanted = asked.get("name") ?? before;
   if (page.game.isReplay || (asked.has("watch") && !before)) await enter({ watch: true });

@@ -4,6 +4,8 @@ import { hashed } from "/game.js";
 
 export const COLOURS = 8;
 const KEPT_MAX = 600;
+/** No bubble is smaller. */
+export const BUBBLE_LEAST = { width: 26, height: 39 };
 const SIZES = { person: 26, thing: 24 };
 
 /** The colour of a player, by name: the same in every browser. */
@@ -40,15 +42,24 @@ export class Sprites {
     this.kept = new Map();
   }
 
-  /** An empty picture of this size in CSS pixels, whose origin is in its middle or at its top. */
+  /** A picture of this size in CSS pixels. Its canvas is made when somebody wants it: a hidden bubble never is. */
   canvas(width, height, draw) {
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.ceil(width * this.density);
-    canvas.height = Math.ceil(height * this.density);
-    const context = canvas.getContext("2d");
-    context.scale(this.density, this.density);
-    draw(context);
-    return { canvas, width, height };
+    const { density } = this;
+    let made = null;
+    return {
+      width,
+      height,
+      get canvas() {
+        if (made) return made;
+        made = document.createElement("canvas");
+        made.width = Math.ceil(width * density);
+        made.height = Math.ceil(height * density);
+        const context = made.getContext("2d");
+        context.scale(density, density);
+        draw(context);
+        return made;
+      },
+    };
   }
 
   /** A pawn, who stands on the middle of the lower edge. */

@@ -3,10 +3,13 @@
 import { Camera, listenToGestures } from "/camera.js";
 import { Crowd } from "/crowd.js";
 import { Overview } from "/overview.js";
-import { Sprites, colourOf } from "/sprites.js";
+import { BUBBLE_LEAST, Sprites, colourOf } from "/sprites.js";
+import { cut } from "/words.js";
 
 const BUBBLES_MAX = 14;
 const BUBBLE_MS = 4500;
+/** A bubble has no room for more characters. */
+const BUBBLE_CHARACTERS = 160;
 const DEEDS_MAX = 60;
 const DEED_MS = 450;
 const DEED_PX = 420;
@@ -44,7 +47,7 @@ export class Stage {
 
   /** Shows another zone, or the same one over another connection. */
   show(zone, game, isPlayer) {
-    const isNew = !this.zone || this.wasPlayer !== isPlayer || this.zone.width !== zone.width;
+    const isNew = !this.zone || this.wasPlayer !== isPlayer || !this.camera.fits(zone);
     Object.assign(this, { zone, game, wasPlayer: isPlayer, goal: null, target: null });
     this.crowd.forget();
     if (!isNew) return;
@@ -82,7 +85,7 @@ export class Stage {
   /** A player says a line. */
   say(slot, text) {
     this.bubbles.delete(slot);
-    this.bubbles.set(slot, { text, until: performance.now() + BUBBLE_MS });
+    this.bubbles.set(slot, { text: cut(text, BUBBLE_CHARACTERS), until: performance.now() + BUBBLE_MS });
     if (this.bubbles.size > 400) this.bubbles.delete(this.bubbles.keys().next().value);
   }
 
@@ -339,25 +342,30 @@ export class Stage {
     for (const [slot, { text, until }] of [...mine, ...newest.filter(([slot]) => slot !== zone.me?.slot)]) {
       if (now > until || !zone.columns.present[slot]) this.bubbles.delete(slot);
       else if (drawn.length < BUBBLES_MAX && this.isSeen(slot) && !this.picture) {
-        const bubble = sprites.bubble(text);
         const [x, y] = this.place(slot);
-        const left = Math.max(6, Math.min(camera.width - bubble.width - 6, x - bubble.width / 2));
-        const top = y - 34 - bubble.height;
-        const isHidden =
-          slot !== zone.me?.slot &&
-          drawn.some(
-            (other) =>
-              left < other.left + other.width &&
-              other.left < left + bubble.width &&
-              top < other.top + other.height &&
-              other.top < top + bubble.height,
-          );
-        if (isHidden) continue;
-        drawn.push({ left, top, ...bubble });
+        const box = ({ width, height }) => ({
+          left: Math.max(6, Math.min(camera.width - width - 6, x - width / 2)),
+          top: y - 34 - height,
+          width,
+          height,
+        });
+        const isHidden = (one) => slot !== zone.me?.slot && drawn.some((other) => overlap(one, other));
+        // In a crowd most bubbles are hidden, and need not be measured.
+        if (isHidden(box(BUBBLE_LEAST))) continue;
+        const bubble = sprites.bubble(text);
+        const place = box(bubble);
+        if (isHidden(place)) continue;
+        drawn.push(place);
         context.globalAlpha = Math.min(1, (until - now) / 300);
-        context.drawImage(bubble.canvas, left, top, bubble.width, bubble.height);
+        context.drawImage(bubble.canvas, place.left, place.top, place.width, place.height);
       }
     }
     context.globalAlpha = 1;
   }
 }
+
+const overlap = (one, other) =>
+  one.left < other.left + other.width &&
+  other.left < one.left + one.width &&
+  one.top < other.top + other.height &&
+  other.top < one.top + one.height;

@@ -3,6 +3,7 @@
 import { make } from "/forms.js";
 import { grouped, hashed } from "/game.js";
 import { byId } from "/panels.js";
+import { cut } from "/words.js";
 
 const FEED_MAX = 7;
 const FEED_EVERY_MS = 400;
@@ -12,12 +13,12 @@ const SPOKEN_EVERY_MS = 4000;
 
 /** Tells a screen reader. */
 export function announce(text) {
-  byId("status").textContent = text;
+  byId("status").textContent = cut(text);
 }
 
 /** Shows a notice for a while, and tells a screen reader. */
 export function toast(text, mood = "") {
-  const element = make("p", { class: mood }, text);
+  const element = make("p", { class: mood }, cut(text));
   byId("toasts").append(element);
   while (byId("toasts").children.length > 3) byId("toasts").firstChild.remove();
   setTimeout(() => element.remove(), TOAST_MS);
@@ -111,7 +112,7 @@ export class Talk {
           "li",
           { class: isMine ? "mine" : isTold ? "told" : null },
           make("b", { class: isTold ? null : `c${hashed(name) % 8}` }, name),
-          ` ${text}`,
+          ` ${cut(text)}`,
         ),
       );
     while (list.children.length > FEED_MAX) list.firstChild.remove();

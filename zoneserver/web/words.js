@@ -1,5 +1,8 @@
 // Plain words for the end of a session, and for a session that was refused.
 
+/** A server may send texts of 64 KiB. The page shows this much of one. */
+const CHARACTERS = 300;
+
 const CODES = {
   CLIENT_LEFT: "You have left.",
   CONNECTION_LOST: "The connection is lost, and the server cannot be reached.",
@@ -25,10 +28,14 @@ const CODES = {
   KICKED: "You were kicked.",
 };
 
+/** The beginning of a text that may be long. */
+export const cut = (text, characters = CHARACTERS) =>
+  text.length <= characters ? text : `${text.slice(0, characters).replace(/[\ud800-\udbff]$/, "")} …`;
+
 /** The end of a session in plain words: the meaning of its code, and what the server said to it. */
 export function ended({ code = "CONNECTION_LOST", text = "" }) {
-  const known = CODES[code];
+  const known = Object.hasOwn(CODES, code) ? CODES[code] : null;
   // The texts of other codes are the game's own, and meant for the player.
-  if (!known) return text || `The game ended the session: ${code}.`;
-  return code === "KICKED" && text ? `${known} The server says: ${text}` : known;
+  if (!known) return cut(text || `The game ended the session: ${code}.`);
+  return code === "KICKED" && text ? cut(`${known} The server says: ${text}`) : known;
 }

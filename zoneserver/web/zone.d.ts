@@ -223,10 +223,10 @@ export declare class Thing extends Entity {
     constructor(replica: Replica, slot: number, kind: string);
 }
 export type Change = {
-    joined: Entity[];
-    left: Entity[];
+    joined: Player[];
+    left: Player[];
 };
-/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Entity[], left: Entity[] }} Change */
+/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Player[], left: Player[] }} Change */
 /** The copy of the zone's state. Throws MessageError for a message that does not fit it. */
 export declare class Replica {
     #private;
@@ -252,10 +252,10 @@ export declare class Replica {
     thing(slot: number): Thing | undefined;
     get players(): Player[];
     get things(): Thing[];
-    /** The stats by name of whatever holds the slot. @param {number} slot */
-    statsOf(slot: number): {
-        [k: string]: number;
-    };
+    /** Makes the stats by name of whatever holds the slot now, as they are now: many leave, and few are asked for it.
+     * @param {number} slot
+     * @returns {() => Record<string, number>} */
+    statsOf(slot: number): () => Record<string, number>;
     /** The position at the end of the current tick, in whole numbers. @param {number} slot @returns {[number, number]} */
     position(slot: number): [number, number];
     /**
@@ -273,6 +273,8 @@ export declare class Replica {
     restore(snapshot: Snapshot): Change;
     /** @param {Tick} frame @returns {Change} */
     apply(frame: Tick): Change;
+    /** Another replica takes the place of this one; returns the players of this one. */
+    end(): Player[];
 }
 export type Fate = {
     outcome: "happened" | "superseded" | "past";
@@ -280,12 +282,12 @@ export type Fate = {
     outcome: "answered";
     values: Value[];
 } | {
-    outcome: "dropped" | "refused" | "away";
+    outcome: "dropped" | "refused" | "unsent";
     refused: Refused;
 };
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "unsent", refused: Refused }} Fate */
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export declare class Outcomes {
     #private;
@@ -312,8 +314,8 @@ export declare class Outcomes {
     expire(tick: number): void;
     /** The player is another one: nothing is told of the actions any more. @param {string} text */
     restart(text: string): void;
-    /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
-    away(seq: number, text: string): void;
+    /** The client itself refuses an action. @param {number} seq @param {string} code @param {string} text */
+    unsent(seq: number, code: string, text: string): void;
 }
 /**
  * Which tick to draw, as a fraction: behind the newest frame by one tick and by what frames were late of late. It never
@@ -352,7 +354,7 @@ declare class Link {
     /** @type {Welcome | null} */
     welcome: Welcome | null;
     isOver: boolean;
-    /** Whether the server has answered a PING. */
+    /** Whether the server has answered a PING after some seconds of play. */
     isServed: boolean;
     /** When each PING without a PONG was sent, by token. @type {Map<number, number>} */
     pings: Map<number, number>;
@@ -366,9 +368,13 @@ declare class Link {
     constructor(url: string, WebSocketClass: typeof WebSocket, hello: Uint8Array, isReturn: boolean, owner: Owner);
     /** @param {Welcome} welcome */
     accept(welcome: Welcome): void;
+    /** The state of the zone is there. */
+    updated(): void;
     /** Asks whether the server is still there: it has a whole interval to show it. */
     probe(): void;
     ping(): number;
+    /** A PONG has arrived: the milliseconds since its PING, if it is one of ours. @param {number} token */
+    ponged(token: number): number | undefined;
     /** @param {Uint8Array} payload */
     send(payload: Uint8Array): void;
     /** Nothing more can be trusted of what comes. @param {string} text */
@@ -454,6 +460,11 @@ export type ZoneEvents = {
         message: Tick | Snapshot;
     }) => void;
 } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>;
+export type Private = {
+    key: string;
+    bytes: number;
+    message: Refusal | Told | Answered;
+};
 /** A player in a zone, or a watcher: `connect` returns it. */
 export declare class Zone {
     #private;
@@ -527,7 +538,8 @@ export declare class Zone {
     positions(at: number, outX: Float64Array | Float32Array | number[], outY: Float64Array | Float32Array | number[]): number;
     /**
      * Do an action; returns its sequence, for `done`. All actions of one turn leave as one packet. While the client is
-     * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY.
+     * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. While 255 actions
+     * have no outcome yet, further ones are refused with the code TOO_MANY_ACTIONS.
      * @param {string} kind
      * @param {...Value} values
      * @returns {number}

@@ -24,7 +24,10 @@ const DEPTH_MAX = 32;
 const SLOTS_MAX = 65_536;
 const NAMES_MAX = 256;
 const BOARD_TEXT_BYTES_MAX = 256;
+// Messages to one player alone, until the frame of their tick; and how far ahead of it they may come: a client that reads
+// too little gets them, and no frame.
 const PRIVATE_BYTES_MAX = 4 * 1024 * 1024;
+const PRIVATE_SECONDS_MAX = 60;
 
 // --- Errors ---------------------------------------------------------------------------------------
 
@@ -101,7 +104,9 @@ class Writer {
 
   /** @param {number} byte */
   #byte(byte) {
-    this.#bytes[this.#room(1)] = byte;
+    // The buffer may become another one.
+    const at = this.#room(1);
+    this.#bytes[at] = byte;
   }
 
   /** @param {Uint8Array} bytes */
@@ -501,6 +506,7 @@ function readWelcome(r) {
   const payload_max = r.integer(),
     actions_max = r.integer(),
     options = r.texts();
+  if (payload_max < 1 || actions_max < 1) wrong("limits that let us send nothing");
   const head = { op: /** @type {const} */ ("WELCOME"), version, slot, tick, game, game_version };
   const rest = { hz, width, height, speed_step, kinds, board, payload_max, actions_max, options };
   return { ...head, ...rest, resume: r.isNil() ? null : readResume(r) };
@@ -990,7 +996,7 @@ const COLUMN_NAMES = /** @type {const} */ ([
 class Entity {
   #replica;
   /** What it was at the end.
-   * @type {{ x: number, y: number, vx: number, vy: number, stats: Record<string, number> } | null} */
+   * @type {{ x: number, y: number, vx: number, vy: number, stats: () => Record<string, number> } | null} */
   #last = null;
 
   /**
@@ -1028,13 +1034,13 @@ class Entity {
 
   /** The stats by name, as they are now. */
   get stats() {
-    return this.#last ? this.#last.stats : this.#replica.statsOf(this.slot);
+    return this.#last ? this.#last.stats() : this.#replica.statsOf(this.slot)();
   }
 
   /** It has left the zone: it keeps what it was. */
   end() {
-    const { x, y, vx, vy, stats } = this;
-    this.#last = { x, y, vx, vy, stats };
+    const { x, y, vx, vy } = this;
+    this.#last = { x, y, vx, vy, stats: this.#replica.statsOf(this.slot) };
   }
 }
 
@@ -1064,7 +1070,7 @@ export class Thing extends Entity {
   }
 }
 
-/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Entity[], left: Entity[] }} Change */
+/** What a frame or a snapshot has changed in who is there. @typedef {{ joined: Player[], left: Player[] }} Change */
 
 /** The copy of the zone's state. Throws MessageError for a message that does not fit it. */
 export class Replica {
@@ -1165,11 +1171,14 @@ export class Replica {
     return (this.#things ??= this.holders.flatMap((_, slot) => this.thing(slot) ?? []));
   }
 
-  /** The stats by name of whatever holds the slot. @param {number} slot */
+  /** Makes the stats by name of whatever holds the slot now, as they are now: many leave, and few are asked for it.
+   * @param {number} slot
+   * @returns {() => Record<string, number>} */
   statsOf(slot) {
     const holder = this.holders[slot],
-      kind = typeof holder === "number" ? holder : 0;
-    return Object.fromEntries(this.welcome.kinds[kind][1].map(([name], index) => [name, this.stats[index][slot]]));
+      names = this.welcome.kinds[typeof holder === "number" ? holder : 0][1],
+      values = names.map((_, index) => this.stats[index][slot]);
+    return () => Object.fromEntries(names.map(([name], index) => [name, values[index]]));
   }
 
   /** The position at the end of the current tick, in whole numbers. @param {number} slot @returns {[number, number]} */
@@ -1341,19 +1350,28 @@ export class Replica {
     if (typeof holder === "number" && holder >= this.welcome.kinds.length) wrong(`there is no kind ${holder}`);
   }
 
-  /** Notes who is there now. @param {number} slot @param {Entity[]} joined */
+  /** Notes who is there now. @param {number} slot @param {Player[]} joined */
   #note(slot, joined) {
-    const entity = this.entity(slot);
-    if (entity) joined.push(entity);
+    const player = typeof this.holders[slot] === "string" && this.player(slot);
+    if (player) joined.push(player);
   }
 
-  /** The holder is there no longer. @param {number} slot @param {Entity[]} left */
+  /** The holder is there no longer. A thing that nobody has asked for needs no farewell.
+   * @param {number} slot @param {Player[]} left */
   #forget(slot, left) {
-    const entity = this.entity(slot);
+    const entity = typeof this.holders[slot] === "string" ? this.entity(slot) : this.#entities[slot];
     if (!entity) return;
     entity.end();
-    left.push(entity);
+    if (entity instanceof Player) left.push(entity);
     this.#entities[slot] = undefined;
+  }
+
+  /** Another replica takes the place of this one; returns the players of this one. */
+  end() {
+    /** @type {Player[]} */
+    const left = [];
+    for (let slot = 0; slot < this.holders.length; slot++) this.#forget(slot, left);
+    return left;
   }
 
   /** @param {number} slot */
@@ -1423,12 +1441,13 @@ export class Replica {
 
 // --- One's own actions ----------------------------------------------------------------------------
 
+// How many actions without an outcome the low byte of a sequence tells apart.
 const UNANSWERED_MAX = 255;
 const FATES_MAX = 1024;
 
 /** What became of an action.
  * @typedef {{ outcome: "happened" | "superseded" | "past" } | { outcome: "answered", values: Value[] }
- *   | { outcome: "dropped" | "refused" | "away", refused: Refused }} Fate */
+ *   | { outcome: "dropped" | "refused" | "unsent", refused: Refused }} Fate */
 
 /** What becomes of one's own actions: the procedure that PROTOCOL.md prints. */
 export class Outcomes {
@@ -1448,8 +1467,6 @@ export class Outcomes {
   /** @param {number} seq @param {Uint8Array} action */
   sent(seq, action) {
     this.waiting.set(seq, action);
-    // Nothing could name the oldest one any more.
-    if (this.waiting.size > UNANSWERED_MAX) this.#settle(oldest(this.waiting), { outcome: "past" });
   }
 
   /** @param {Refusal} refusal */
@@ -1518,14 +1535,14 @@ export class Outcomes {
 
   /** The player is another one: nothing is told of the actions any more. @param {string} text */
   restart(text) {
-    for (const seq of [...this.waiting.keys()]) this.away(seq, text);
+    for (const seq of [...this.waiting.keys()]) this.unsent(seq, "AWAY", text);
     this.#known = this.#taken = 0;
     this.#mute = null;
   }
 
-  /** An action is not sent, because the client was away. @param {number} seq @param {string} text */
-  away(seq, text) {
-    this.#settle(seq, { outcome: "away", refused: new Refused(seq, "AWAY", text) });
+  /** The client itself refuses an action. @param {number} seq @param {string} code @param {string} text */
+  unsent(seq, code, text) {
+    this.#settle(seq, { outcome: "unsent", refused: new Refused(seq, code, text) });
   }
 
   /** @param {number} end @param {"superseded" | "past"} outcome */
@@ -1553,6 +1570,8 @@ function oldest(map) {
 const DRIFT = 0.005;
 // How long the clock runs on without a frame, and by how much it may be wrong before it jumps.
 const OVERDUE_SECONDS = 0.5;
+// In a zone that stands still, as a replay may, nobody walks on for long.
+const AHEAD_TICKS_MAX = 3;
 
 /**
  * Which tick to draw, as a fraction: behind the newest frame by one tick and by what frames were late of late. It never
@@ -1608,7 +1627,7 @@ export class Clock {
       behind = 1 + this.#late;
     // Without a frame the clock runs on for a while, and then stands.
     const overdue = this.#rate * OVERDUE_SECONDS,
-      latest = this.#newest + 1 + overdue - behind;
+      latest = this.#newest + Math.min(AHEAD_TICKS_MAX, 1 + overdue - behind);
     const wanted = Math.min(this.#low - behind, latest),
       error = wanted - (this.#shown + step);
     const next = this.#shown + step * (1 + Math.max(-0.1, Math.min(0.1, error * 0.05)));
@@ -1631,6 +1650,8 @@ const seconds = () => performance.now() / 1000;
 
 const ANSWER_MS = 10_000;
 const PING_MS = 2_000;
+// A connection that ends sooner is one more attempt.
+const SERVED_MS = 5_000;
 // A server that sends nothing for so many intervals, not even a PONG, is gone.
 const SILENT_PINGS = 15;
 const SILENT_PINGS_IF_RESUMED = 5;
@@ -1647,8 +1668,9 @@ class Link {
   /** @type {Welcome | null} */
   welcome = null;
   isOver = false;
-  /** Whether the server has answered a PING. */
+  /** Whether the server has answered a PING after some seconds of play. */
   isServed = false;
+  #acceptedAt = Infinity;
   /** When each PING without a PONG was sent, by token. @type {Map<number, number>} */
   pings = new Map();
   #owner;
@@ -1681,15 +1703,27 @@ class Link {
     socket.onclose = socket.onerror = () => {
       this.end(lost(this.welcome ? "the connection ended without a goodbye" : `no answer from ${url}`));
     };
-    const text = `no answer from ${url} within ${ANSWER_MS / 1000} s`;
-    this.#timeout = setTimeout(() => this.end(lost(text)), ANSWER_MS);
+    this.#timeout = this.#expect("no answer");
+  }
+
+  /** Ends in a while without it. @param {string} what */
+  #expect(what) {
+    const text = `${what} from ${this.#socket.url} within ${ANSWER_MS / 1000} s`;
+    return setTimeout(() => this.end(lost(text)), ANSWER_MS);
   }
 
   /** @param {Welcome} welcome */
   accept(welcome) {
     this.welcome = welcome;
+    this.#acceptedAt = performance.now();
     clearTimeout(this.#timeout);
+    this.#timeout = this.#expect("no state of the zone");
     this.#watch(welcome.resume ? SILENT_PINGS_IF_RESUMED : SILENT_PINGS);
+  }
+
+  /** The state of the zone is there. */
+  updated() {
+    clearTimeout(this.#timeout);
   }
 
   /** @param {number} patience how many intervals without a message end the connection */
@@ -1713,6 +1747,16 @@ class Link {
     this.pings.set(++this.#pinged, performance.now());
     this.send(encode([3, this.#pinged]));
     return this.#pinged;
+  }
+
+  /** A PONG has arrived: the milliseconds since its PING, if it is one of ours. @param {number} token */
+  ponged(token) {
+    const sent = this.pings.get(token),
+      now = performance.now();
+    if (sent === undefined) return undefined;
+    this.pings.delete(token);
+    if (now - this.#acceptedAt >= SERVED_MS) this.isServed = true;
+    return now - sent;
   }
 
   /** @param {Uint8Array} payload */
@@ -1791,6 +1835,7 @@ const ACT_HEAD_BYTES = 16;
  *   frame: (frame: { op: string, tick: number, bytes: number, message: Tick | Snapshot }) => void,
  * } & Record<"*", (kind: string, player: Player | null, ...values: any[]) => void>} ZoneEvents
  */
+/** @typedef {{ key: string, bytes: number, message: Refusal | Told | Answered }} Private */
 /** @type {ReadonlySet<string>} */
 const RESERVED = new Set([
   "tick",
@@ -1840,6 +1885,8 @@ export class Zone {
   #back = null;
   /** Whether the replica is wrong, and needs a snapshot. */
   #isWrong = false;
+  /** Whether the last state hash was another one than that of the replica. */
+  #hasDiverged = false;
   /** How the client came back, until the first update after it. @type {{ resumed: boolean } | null} */
   #return = null;
   #attempts = 0;
@@ -1869,13 +1916,12 @@ export class Zone {
    * @type {Map<number, ((ms: number | ZoneClosed) => void)[]>} */
   #pingers = new Map();
 
-  /** Messages to this player alone since the last update.
-   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
+  /** Messages to this player alone since the last update. @type {Private[]} */
   #inbox = [];
-  #inboxBytes = 0;
-  /** Those that an update handed out ahead of the frame of their tick.
-   * @type {{ key: string, message: Refusal | Told | Answered }[]} */
+  /** Those that an update handed out ahead of the frame of their tick. @type {Private[]} */
   #ahead = [];
+  /** How many bytes both of them take. */
+  #privateBytes = 0;
   /** Those that may come again. @type {string[]} */
   #again = [];
   /** Up to this tick they were told already. */
@@ -1896,7 +1942,7 @@ export class Zone {
     address.protocol = address.protocol.replace(/^http/, "ws");
     address.hash = "";
     this.#url = address.href;
-    this.#ticket = typeof ticket === "string" ? fromBase64(ticket) : ticket;
+    this.#ticket = typeof ticket === "string" ? ticketBytes(ticket) : ticket;
     this.#options = { gameVersion: "", session: null, ...options, WebSocket: WebSocketClass };
     const wishes = Object.entries({ deflate, watch, resume: resume && !watch, whole });
     this.#wants = wishes.filter(([, is]) => is).map(([key]) => key);
@@ -2042,7 +2088,8 @@ export class Zone {
 
   /**
    * Do an action; returns its sequence, for `done`. All actions of one turn leave as one packet. While the client is
-   * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY.
+   * away up to 16 actions are kept for two seconds each; then they are refused with the code AWAY. While 255 actions
+   * have no outcome yet, further ones are refused with the code TOO_MANY_ACTIONS.
    * @param {string} kind
    * @param {...Value} values
    * @returns {number}
@@ -2055,9 +2102,14 @@ export class Zone {
     if (action.length > bytesMax) {
       throw new RangeError(`the action ${kind} takes ${action.length} bytes; a packet holds ${bytesMax}`);
     }
-    const seq = this.#nextSeq++;
+    const seq = this.#nextSeq++,
+      isOneTooMany = this.#outcomes.waiting.size >= UNANSWERED_MAX;
     this.#outcomes.sent(seq, action);
-    if (this.#link?.welcome) this.#post(seq, action);
+    if (isOneTooMany) {
+      const text = `${UNANSWERED_MAX} actions have no outcome yet, and this was not sent`;
+      this.#outcomes.unsent(seq, "TOO_MANY_ACTIONS", text);
+      queueMicrotask(() => this.#tell());
+    } else if (this.#link?.welcome) this.#post(seq, action);
     else this.#keep(seq);
     return seq;
   }
@@ -2278,7 +2330,11 @@ export class Zone {
       if (isSame) {
         this.#again = [...this.#ahead, ...this.#inbox].map(({ key }) => key);
         this.#outcomes.resumed(seq, welcome.tick + welcome.hz);
-        for (const [each, action] of this.#outcomes.waiting) if (each > seq) this.#post(each, action);
+        for (const [each, action] of this.#outcomes.waiting) {
+          if (each <= seq) continue;
+          if (action.length <= welcome.payload_max - ACT_HEAD_BYTES) this.#post(each, action);
+          else this.#outcomes.unsent(each, "AWAY", "the server has other limits now, and this is too large for them");
+        }
       }
     }
     if (!isSame) {
@@ -2294,11 +2350,9 @@ export class Zone {
 
   /** @param {Link} link @param {Pong} pong */
   #ponged(link, { token }) {
-    const sent = link.pings.get(Number(token));
-    if (sent === undefined) return;
-    link.isServed = true;
-    link.pings.delete(Number(token));
-    const ms = (this.rtt = performance.now() - sent);
+    const ms = link.ponged(Number(token));
+    if (ms === undefined) return;
+    this.rtt = ms;
     for (const settle of this.#pingers.get(Number(token)) ?? []) settle(ms);
     this.#pingers.delete(Number(token));
   }
@@ -2306,13 +2360,19 @@ export class Zone {
   /** @param {Refusal | Told | Answered} message @param {Uint8Array} payload */
   #toldAlone(message, payload) {
     if (message.tick <= this.#floor) return;
-    this.#toldTick = Math.max(this.#toldTick, message.tick);
+    const newest = Math.max(this.#replica?.tick ?? 0, this.#facts.tick);
+    if (message.tick > newest + PRIVATE_SECONDS_MAX * this.hz) {
+      wrong(`a private message of tick ${message.tick}, far ahead of tick ${newest}`);
+    }
+    // The fate of an action is told with the frame of its tick.
+    if (message.op !== "TOLD") this.#toldTick = Math.max(this.#toldTick, message.tick);
     const key = bytesKey(payload),
+      bytes = payload.length + 256,
       at = this.#again.indexOf(key);
     if (at >= 0) return void this.#again.splice(at, 1);
-    this.#inbox.push({ key, message });
-    this.#inboxBytes += payload.length + 256;
-    if (this.#inboxBytes > PRIVATE_BYTES_MAX) wrong("too many private messages without a frame");
+    this.#inbox.push({ key, bytes, message });
+    this.#privateBytes += bytes;
+    if (this.#privateBytes > PRIVATE_BYTES_MAX) wrong("too many private messages ahead of their frames");
     if (message.op === "REFUSED") this.#outcomes.refused(message);
     else if (message.op === "ANSWERED") this.#outcomes.answered(message);
   }
@@ -2327,13 +2387,11 @@ export class Zone {
     // After a restart with another game the zone is another one.
     const isUsable = this.#replica && !this.#isWrong && (!isSnapshot || isSameZone(this.#replica.welcome, welcome));
     const replica = isUsable && this.#replica ? this.#replica : new Replica(welcome);
+    link.updated();
     if (isSnapshot) change = replica.restore(message);
     else change = replica.apply(message);
     if (replica !== this.#replica) {
-      for (const entity of this.#replica ? [...this.#replica.players, ...this.#replica.things] : []) {
-        entity.end();
-        change.left.push(entity);
-      }
+      change.left = [...change.left, ...(this.#replica?.end() ?? [])];
       this.#replica = replica;
       this.#isWrong = false;
     }
@@ -2344,6 +2402,7 @@ export class Zone {
     if (!isSnapshot && message.hash !== null) {
       const found = replica.hash();
       if (found !== message.hash) return this.#diverged(link, message.tick, message.hash, found);
+      this.#hasDiverged = false;
       this.hashesChecked++;
     }
     this.#publish(message, change, isSnapshot ? Math.max(0, message.tick - before) : 0, bytes);
@@ -2359,11 +2418,13 @@ export class Zone {
 
   /** @param {Link} link @param {number} tick @param {number} expected @param {number} found */
   #diverged(link, tick, expected, found) {
-    this.#isWrong = true;
+    // Where a new state did not help, another one does not either.
+    const retry = !this.#hasDiverged;
+    this.#isWrong = this.#hasDiverged = true;
     this.#floor = tick - 1;
     this.#emit("diverged", { tick, expected, found });
     const text = `tick ${tick}: the server's state hash is ${expected.toString(16)}, ours is ${found.toString(16)}`;
-    link.end({ code: "DIVERGED", text, retry: true });
+    link.end({ code: "DIVERGED", text, retry });
   }
 
   /** Tells the program of an update. @param {Tick | Snapshot} message @param {Change} change @param {number} missed
@@ -2376,7 +2437,7 @@ export class Zone {
     this.#ahead = [...this.#ahead, ...this.#inbox].filter((each) => each.message.tick > tick);
     this.#inbox = [];
     this.#again = [];
-    this.#inboxBytes = 0;
+    this.#privateBytes = this.#ahead.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#floor = -1;
     this.#return = null;
     this.state = "playing";
@@ -2384,8 +2445,8 @@ export class Zone {
     const update = {
       tick,
       dilation: message.op === "TICK" ? message.dilation / 100 : 1,
-      joined: change.joined.filter((each) => each instanceof Player),
-      left: change.left.filter((each) => each instanceof Player),
+      joined: change.joined,
+      left: change.left,
       events: [],
       refused: inbox.flatMap((each) => (each.op === "REFUSED" ? new Refused(each.seq, each.code, each.text) : [])),
       told: inbox.flatMap((each) => (each.op === "TOLD" ? each : [])),
@@ -2426,15 +2487,18 @@ export class Zone {
       this.#waiters.get(seq)?.settle(fate);
       this.#waiters.delete(seq);
       // No message of the server tells of this one.
-      if (fate.outcome === "away") this.#emit("refused", fate.refused);
+      if (fate.outcome === "unsent") this.#emit("refused", fate.refused);
     }
   }
 
-  /** A callback that throws disturbs neither the others nor the connection.
+  /** A callback that throws disturbs neither the others nor the connection. One that is added meanwhile waits for the
+   * next event.
    * @param {string} event
    * @param {...unknown} values */
   #emit(event, ...values) {
-    for (const callback of this.#listeners.get(event) ?? []) {
+    const callbacks = this.#listeners.get(event);
+    for (const callback of callbacks?.size ? [...callbacks] : []) {
+      if (!callbacks?.has(callback)) continue;
       try {
         callback(...values);
       } catch (error) {
@@ -2464,7 +2528,8 @@ export class Zone {
       for (let bytes = ACT_HEAD_BYTES; i < outbox.length && actions.length < actionsMax; i++) {
         const [seq, action] = outbox[i];
         bytes += action.length;
-        if (seq !== first + actions.length || bytes > payloadMax) break;
+        // One at least, or this never ends.
+        if (actions.length && (seq !== first + actions.length || bytes > payloadMax)) break;
         actions.push(action);
       }
       this.#link?.send(encodeAct(first, actions));
@@ -2476,7 +2541,7 @@ export class Zone {
     const text = "the connection was lost for too long, and this was not sent";
     const expire = () => {
       this.#kept.delete(seq);
-      this.#outcomes.away(seq, text);
+      this.#outcomes.unsent(seq, "AWAY", text);
       this.#tell();
     };
     if (this.#kept.size < KEPT_MAX) this.#kept.set(seq, setTimeout(expire, KEPT_MS));
@@ -2551,6 +2616,15 @@ function isSameZone(one, other) {
   const facts = ({ game, game_version, hz, width, height, speed_step, kinds, board }) =>
     JSON.stringify([game, game_version, hz, width, height, speed_step, kinds, board]);
   return facts(one) === facts(other);
+}
+
+/** @param {string} text */
+function ticketBytes(text) {
+  try {
+    return fromBase64(text);
+  } catch {
+    throw new TypeError("the ticket is not a text that `zoneserver ticket` prints: it has other characters, or is cut");
+  }
 }
 
 /** Bytes of base64, also in its form for URLs and without padding. @param {string} text */

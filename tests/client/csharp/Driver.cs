@@ -113,7 +113,7 @@ static class Driver
     {
         var options = new ZoneOptions();
         string certificate = null;
-        double patience = 10;
+        double patience = 10, hold = 0;
         for (int i = 3; i < parts.Length; i++)
         {
             string value = parts[i].Substring(parts[i].IndexOf('=') + 1);
@@ -128,12 +128,14 @@ static class Driver
                 case "deflate": options.Deflate = value == "1"; break;
                 case "timeout": options.TimeoutSeconds = double.Parse(value, CultureInfo.InvariantCulture); break;
                 case "patience": patience = double.Parse(value, CultureInfo.InvariantCulture); break;
+                case "hold": hold = double.Parse(value, CultureInfo.InvariantCulture); break;
                 case "certificate": certificate = value; break;
             }
         }
         if (certificate != null) options.CheckCertificate = (sender, found, chain, errors) => found.GetCertHashString() == certificate;
         ZoneClient client = Clients[name] = ZoneClient.Connect(parts[2], options);
         client.PatienceSeconds = patience;
+        client.HoldSeconds = hold;
         client.Joined += () => Say(name, "joined", client.Slot, client.Game, client.Hz, client.Me == null ? "" : client.Me.Name);
         client.Entered += entity => Say(name, "entered", entity.Slot, entity.Kind, entity.Name);
         client.Left += entity => Say(name, "left", entity.Slot, entity.Kind, entity.Name, entity.IsHere);
@@ -194,6 +196,8 @@ static class Driver
                 facts.Pair("unsettled", (long)client.Unsettled);
                 facts.End('}');
                 return facts.ToString();
+            case "?client null":
+                return client.Act((string)null).ToString();
             default:
                 throw new ArgumentException(what);
         }
@@ -259,6 +263,8 @@ sealed class Checks
                 if (parts[1] == "open") (_idle = new TcpTransport("127.0.0.1", int.Parse(parts[2]), false, null)).Open();
                 if (parts[1] == "close") _idle.Close(true);
                 return _idle.Waiting.ToString();
+            case "?offline":
+                return Offline.Run(parts[1], new List<string>(parts).GetRange(2, parts.Length - 2).ConvertAll(Bytes));
             default:
                 throw new ArgumentException(parts[0]);
         }

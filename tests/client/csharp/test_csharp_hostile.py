@@ -70,6 +70,35 @@ async def test_no_server_and_a_silent_server_are_told(driver: Driver) -> None:
         assert f"{text}:{port}" in why
 
 
+@pytest.mark.parametrize("scheme", ["ws", "wss", "tls"])
+async def test_connection_to_a_silent_server_is_closed_at_its_deadline(
+    driver: Driver, cleanup: contextlib.AsyncExitStack, scheme: str
+) -> None:
+    ended = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await reader.read()
+            ended.set()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    cleanup.callback(server.close)
+    ann = driver.join(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", name="ann", timeout=0.2)
+    assert "no answer" in (await ann.until("closed"))[2]
+    await until(ended.is_set)
+
+
+async def test_server_that_welcomes_and_sends_no_state_is_told(
+    driver: Driver, cleanup: contextlib.AsyncExitStack
+) -> None:
+    port = await serve_bytes(cleanup, length_prefixed(WELCOME), closes=False)
+    ann = driver.join(f"127.0.0.1:{port}", name="ann", timeout=0.2)
+    assert (await ann.until("closed"))[::2] == [
+        "CONNECTION_LOST",
+        f"tcp://127.0.0.1:{port} has let this client in, but sends no state: is it overloaded?",
+    ]
+
+
 def deflated(data: bytes) -> str:
     packer = zlib.compressobj(9, wbits=-15)
     packed = packer.compress(data) + packer.flush()

@@ -210,6 +210,14 @@ async def test_an_exception_of_a_handler_reaches_the_program_and_nothing_is_lost
     ann.do("dispose")
 
 
+async def test_act_refuses_a_kind_that_is_null(driver: Driver, open_server: OpenServer) -> None:
+    server = await open_server(Harsh, hz=100)
+    ann = driver.join(f"127.0.0.1:{server.port}", name="ann")
+    await ann.until("joined")
+    assert driver.ask("?client null", ann.name) == ["failed", "the kind of an action is a string, and not null"]
+    ann.do("dispose")
+
+
 async def test_it_watches_without_a_player(driver: Driver, open_server: OpenServer) -> None:
     server = await open_server(Plaza, hz=100)
     eye = driver.join(f"127.0.0.1:{server.port}", watch=1)
@@ -240,8 +248,15 @@ async def test_it_joins_by_tls_if_it_trusts_the_certificate(
     assert (await ann.until("back"))[0] == "True"
     ann.do("close")
     await ann.until("closed", lambda line: line[0] == "CLIENT_LEFT")
-    eve = driver.join(f"tls://127.0.0.1:{server.port}", name="eve", certificate="00")
-    assert (await eve.until("closed"))[0] == "CONNECTION_LOST"
+    web = driver.join(f"wss://127.0.0.1:{server.port}", name="web", certificate=fingerprint)
+    await web.until("joined")
+    web.do("dispose")
+    for scheme in ("tls", "wss"):
+        eve = driver.join(f"{scheme}://127.0.0.1:{server.port}", name="eve", certificate="00")
+        code, _, text = await eve.until("closed")
+        assert code == "CONNECTION_LOST"
+        (_, cause) = text.split(f"no TLS with 127.0.0.1:{server.port} (is its certificate trusted?): ")
+        assert cause
     plain = driver.join(f"tcp://127.0.0.1:{server.port}", name="dan")
     assert "requires TLS" in (await plain.until("closed"))[2]
 

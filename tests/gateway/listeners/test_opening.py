@@ -396,6 +396,19 @@ async def test_page_of_an_author_is_served_beside_the_library(open_server: OpenS
         assert is_found in answer
 
 
+async def test_page_of_an_allowed_origin_may_read_the_library_and_no_other_may(open_server: OpenServer) -> None:
+    server = await open_server(Plaza, origin=("https://play.example",))
+
+    async def ask_from(origin: str) -> tuple[str, str]:
+        lines = f"GET /zone.js HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+        head = (await ask(server.port, lines.encode())).partition(b"\r\n\r\n")[0].decode()
+        return head[9:12], head.partition("Access-Control-Allow-Origin: ")[2].partition("\r")[0]
+
+    assert await ask_from("https://play.example") == ("200", "https://play.example")
+    assert await ask_from("http://localhost") == ("200", "")
+    assert await ask_from("https://evil.example") == ("403", "")
+
+
 # --- Behind a proxy -----------------------------------------------------------------------------------
 
 

@@ -90,5 +90,5 @@ def _count_returns(zone: ZoneConnection, returns: Returns, number: int) -> None:
         return made
 
     line.on_drop = on_drop
-    line.subscribe(on_return, zone._refuse_away)
+    line.subscribe(on_return, zone._refuse)
     zone._update = update  # type: ignore[method-assign]
