@@ -207,7 +207,7 @@ function invitation() {
   const ways = [
     page.game?.walk && `${click()} the ground to walk`,
     page.game?.point && `${click()} a place`,
-    page.game?.talk && "say something",
+    page.game?.talk && "say a line",
   ].filter(Boolean);
   return `Everybody here sees everybody.${ways.length ? ` Once you are in, ${ways.join(", ")}.` : ""}`;
 }
