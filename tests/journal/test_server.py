@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from helpers.purse import Purse
@@ -311,8 +311,6 @@ async def test_checkpoints_are_written_again_and_again(
 
 class Louder(Plaza):
     """Another version of the game."""
-
-    events: ClassVar = {**Plaza.events, "loud": ()}
 
     def on_tick(self) -> None:
         self.emit("loud")

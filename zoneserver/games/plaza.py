@@ -21,12 +21,6 @@ class Plaza(Rules):
     name = "plaza"
     width, height = 10_000, 10_000
     stats: ClassVar = {"hp": 100, "kills": 0}
-    # Who hit whom, and how hard; who died, and by whose hand. None stands for an attacker who has left meanwhile.
-    events: ClassVar = {
-        "hit": (Player | None, Player, int),
-        "death": (Player, Player | None),
-        "respawn": (Player,),
-    }
 
     SPEED_CM_PER_S = 500
     HP_MAX = 100
