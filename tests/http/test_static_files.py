@@ -112,7 +112,7 @@ async def test_large_file_reaches_a_client_that_takes_it_slowly(
 async def test_client_that_takes_nothing_is_ended_and_costs_one_part(
     server: ZoneServer, browse: Browse, tmp_path: Path
 ) -> None:
-    (tmp_path / "large.png").write_bytes(random.Random(2).randbytes(20_000_000))
+    (tmp_path / "large.png").write_bytes(bytes(20_000_000))
     assert server.admin is not None
     server.admin.documents |= read_folder(tmp_path)
     server.admin.idle_seconds = 0.2

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 
 import kosoku
 import pytest
 from helpers.echo import Echo, EchoClient
 from kosoku._kosoku import CaseResult
 
-# It puts a stand-in for pkg_resources into place, which pytest takes for the real one in other tests.
-sys.modules.pop("pkg_resources", None)
+sys.modules.pop("pkg_resources", None)  # See `_no_stand_in`.
 
 CASES = 247
 NOT_OURS = ["9.*", "12.*", "13.*"]
@@ -47,6 +46,13 @@ async def fuzz_client() -> list[CaseResult]:
         await asyncio.gather(*(ask(f"/runCase?case={case}&agent=zone") for case in range(1, count + 1)))
         await ask("/updateReports?agent=zone")
         return await server.get_result()
+
+
+@pytest.fixture(autouse=True)
+def _no_stand_in() -> Iterator[None]:
+    """Takes the stand-in for pkg_resources back, which pytest would take for the real one in other tests."""
+    yield
+    sys.modules.pop("pkg_resources", None)
 
 
 @pytest.mark.parametrize("run", [fuzz_server, fuzz_client])

@@ -22,7 +22,7 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_measure_alternates_server_and_floor() -> None:
     logged: list[str] = []
     measured = await measure(
-        TINY, mix={"walker": 1}, loop="asyncio", repetitions=2, seconds=0.5, log=logged.append, deflate=False
+        TINY, mix={"walker": 1}, loop="asyncio", repetitions=2, seconds=0.3, log=logged.append, deflate=False
     )
     assert [text.rpartition(": ")[2] for text in logged] == ["the server under the swarm", "the floor"] * 2
     assert len(measured.repetitions) == 2
@@ -42,7 +42,7 @@ async def test_measure_alternates_server_and_floor() -> None:
 async def test_measure_on_request_includes_the_server_over_web_socket_and_with_deflate() -> None:
     logged: list[str] = []
     measured = await measure(
-        dataclasses.replace(TINY, players=60, rate=20), mix={"walker": 1}, loop="asyncio", repetitions=1, seconds=0.5,
+        dataclasses.replace(TINY, players=60, rate=20), mix={"walker": 1}, loop="asyncio", repetitions=1, seconds=0.3,
         log=logged.append, deflate=True, web=True,
     )  # fmt: skip
     assert [text.rpartition(": ")[2] for text in logged] == [
