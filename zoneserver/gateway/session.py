@@ -218,10 +218,11 @@ class Session(BatchedSender):
         except Exception:
             self.fail("handling a packet")
         else:
-            if self._reader.is_ended:
-                self.end(CloseReason.CONNECTION_LOST, _PEER_CLOSED)
-            elif self._reader.error is not None:
-                self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
+            if self._reader.error is not None:
+                if self._reader.is_ended:
+                    self.end(CloseReason.CONNECTION_LOST, _PEER_CLOSED)
+                else:
+                    self.end(CloseReason.PROTOCOL_ERROR, self._reader.error)
             elif self._is_held or len(payloads) == limit:
                 # The reader may hold more whole payloads. All other sessions have a turn before they are served,
                 # and nothing further is read meanwhile.
