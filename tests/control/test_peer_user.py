@@ -1,4 +1,4 @@
-"""Whose process is at the other end of a connection."""
+"""The user of the process at the other end of a connection."""
 
 from __future__ import annotations
 

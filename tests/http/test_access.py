@@ -1,4 +1,4 @@
-"""Who may ask: the Host and the Origin of a request."""
+"""Access to a port by the Host and the Origin of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask a port for something, by the `Host` and the `Origin` of the request.
+"""Access to a port is decided by the `Host` and the `Origin` of a request.
 
 A browser sends requests to any address that a page names, so two headers decide. `Origin` is the page that asks. `Host`
 is the name under which the browser found this server: a page may give its own name the server's address (DNS

@@ -29,7 +29,7 @@ class Content:
     encoding: str = ""
     """How the body is compressed; empty if it is not."""
     compressed: Content | None = None
-    """The same body for a browser that takes it compressed."""
+    """The compressed form of the body, for browsers that take it."""
 
 
 Document = Callable[[Mapping[str, str]], tuple[HTTPStatus, Mapping[str, Any] | Content]]
