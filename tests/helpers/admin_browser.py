@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,14 @@ class Browser:
 
 
 Browse = Callable[[], Awaitable[Browser]]
+
+
+async def open_browser(port: int | None, cleanup: AsyncExitStack) -> Browser:
+    """A browser at the admin port of a server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    cleanup.push_async_callback(wait_closed, writer)
+    cleanup.callback(writer.close)
+    return Browser(reader, writer)
 
 
 async def wait_closed(writer: asyncio.StreamWriter) -> None:

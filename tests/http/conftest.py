@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from helpers.admin_browser import Browse, Browser, wait_closed
+from helpers.admin_browser import Browse, open_browser
 from helpers.servers import OpenServer
 
 from zoneserver.games.plaza import Plaza
@@ -20,10 +19,4 @@ async def server(open_server: OpenServer) -> ZoneServer:
 
 @pytest.fixture
 def browse(server: ZoneServer, cleanup: AsyncExitStack) -> Browse:
-    async def browse() -> Browser:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.stats_port)
-        cleanup.push_async_callback(wait_closed, writer)
-        cleanup.callback(writer.close)
-        return Browser(reader, writer)
-
-    return browse
+    return lambda: open_browser(server.stats_port, cleanup)

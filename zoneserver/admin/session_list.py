@@ -24,10 +24,10 @@ _LIMIT_MAX = 200
 _SILENT_SECONDS = 1.0
 
 
-def list_sessions(gateway: Gateway, now: float, sort: str, limit: int, wanted: str = "") -> SessionList:
+def list_sessions(gateway: Gateway, now: float, sort: str, limit: int, filter_text: str = "") -> SessionList:
     """The first `limit` players by one of SESSION_SORTS, and the sessions that ended last.
 
-    With the text `wanted`, only players with it in their name, address or state are listed; case does not matter.
+    With a `filter_text`, only players with it in their name, address, `via` or state are listed; case does not matter.
 
     `now` is in seconds of the loop's clock. Raises ValueError for an unknown sort or a limit outside 1 to 200.
     """
@@ -35,8 +35,8 @@ def list_sessions(gateway: Gateway, now: float, sort: str, limit: int, wanted: s
         raise ValueError(f"sort must be one of {', '.join(SESSION_SORTS)}")
     if not 1 <= limit <= _LIMIT_MAX:
         raise ValueError(f"limit must be 1 to {_LIMIT_MAX}")
-    wanted = wanted.casefold()
-    players = [player for player in gateway.players if not wanted or wanted in _searched(player, gateway)]
+    text = filter_text.casefold()
+    players = [player for player in gateway.players if not text or text in _searched(player, gateway)]
     first = heapq.nlargest(limit, players, key=_sort_key(sort, gateway))
     return SessionList(
         schema=SESSIONS_SCHEMA,
