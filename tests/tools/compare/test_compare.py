@@ -303,7 +303,9 @@ def test_command_writes_every_requested_file(tmp_path: Path) -> None:
     assert [delivery["name"] for delivery in document["deliveries"]] == ["zone", "immediate"]
     for delivery in document["deliveries"]:
         assert [run["players"] for run in delivery["runs"]] == [2, 3]
-    assert len(finished.stderr.splitlines()) == 4
+    # A busy machine may be too slow for a strategy, which is then not measured with the larger crowd.
+    runs = [run for delivery in document["deliveries"] for run in delivery["runs"]]
+    assert len(finished.stderr.splitlines()) == sum(run["verdict"] != "skipped" for run in runs)
     ElementTree.fromstring(files["svg"].read_text())
     assert files["html"].read_text().startswith("<!doctype html>")
 
