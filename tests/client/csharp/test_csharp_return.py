@@ -162,11 +162,14 @@ async def test_nothing_is_lost_wherever_the_stream_is_cut(
 
 
 async def test_a_cut_right_behind_the_welcome_is_a_late_join(
-    driver: Driver, open_place: Callable[..., Awaitable[Any]]
+    driver: Driver, open_place: Callable[..., Awaitable[Any]], cleanup: contextlib.AsyncExitStack
 ) -> None:
-    places = range(80, 260, 15)
-    _, relay = await open_place([Cut(from_client=False, after_bytes=place) for place in places])
-    crowd = [driver.join(f"127.0.0.1:{relay.port}", name=f"bot {place}") for place in places]
+    server, _ = await open_place()
+    crowd = []
+    for place in range(80, 260, 15):
+        # A relay of its own: a client that comes back would otherwise take the cut of one that is still to connect.
+        relay = await Relay(server.port, [Cut(from_client=False, after_bytes=place)]).open(cleanup)
+        crowd.append(driver.join(f"127.0.0.1:{relay.port}", name=f"bot {place}"))
     # Without a WELCOME the client does not join; without a state it comes back for it; and with one it comes back.
     await until(lambda: all(each.told("closed") or each.told("joined") for each in crowd))
     joined = [each for each in crowd if each.told("joined")]
