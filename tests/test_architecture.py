@@ -14,6 +14,7 @@ ROOMS = [
     "config",
     "zone",
     "journal",
+    "link",
     "http",
     "gateway",
     "store",
@@ -66,8 +67,11 @@ def imports(name: str) -> frozenset[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module of `zoneserver`. The package is a room of its own; the tick loop is part of the server."""
+    """The room of a module of `zoneserver`. The package is a room of its own; the tick loop is part of the server, and
+    the address of a link is a setting."""
     parts = module.split(".")
+    if module == "zoneserver.link.address":
+        return "config"
     if len(parts) == 1 or parts[1] == "__init__":
         return "zoneserver"
     return "server" if parts[1] == "tick_loop" else parts[1]
