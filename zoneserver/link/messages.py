@@ -184,6 +184,7 @@ class PartMessage(NamedTuple):
     """What a tick says to one gateway alone."""
 
     start: Start
+    gateway: int
     tick: int
     part: bytes
     """A `zoneserver.zone.gateways.Part`."""
@@ -228,9 +229,9 @@ def decode(payload: bytes) -> LinkMessage:
 
 
 def _attach(version: int, *values: Any) -> Attach:
-    # Another version may send anything else.
     if version != LINK_VERSION:
-        return Attach(version, 0, "", {})
+        # What follows the number may be anything.
+        return Attach(version, _number(values[0]), "", {})
     gateway, name, figures = values
     return Attach(version, _number(gateway), str(name), dict(figures))
 

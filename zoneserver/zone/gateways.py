@@ -44,6 +44,14 @@ class Part(NamedTuple):
         """
         return _pack(self)
 
+    def add(self, more: Part) -> None:
+        """Appends the part of a later tick."""
+        self.joined.extend(more.joined)
+        self.resumed.extend(more.resumed)
+        self.ended.extend(more.ended)
+        self.refused.extend(more.refused)
+        self.told.extend(more.told)
+
     @classmethod
     def decode(cls, data: bytes) -> Part:
         """Raises ValueError or TypeError for bytes of another form."""
