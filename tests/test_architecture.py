@@ -14,11 +14,13 @@ ROOMS = [
     "config",
     "zone",
     "journal",
+    "link",
     "http",
     "gateway",
     "store",
     "admin",
     "control",
+    "frontend",
     "server",
     "zoneserver",
     "games",
@@ -26,7 +28,7 @@ ROOMS = [
     "cli",
 ]
 # What may stand directly in `zoneserver/`, beside the folders.
-TOP = {"__init__", "__main__", "config", "server", "testing", "tick_loop"}
+TOP = {"__init__", "__main__", "config", "frontend", "server", "testing", "tick_loop"}
 PACKAGES = {
     "zoneserver": ROOT / "zoneserver",
     "zoneclient": ROOT / "client/zoneclient",
@@ -107,7 +109,7 @@ def test_the_session_knows_no_player_and_no_group() -> None:
 
 def test_the_gateway_knows_a_link_and_no_zone() -> None:
     for name in modules("zoneserver"):
-        if room(name) == "gateway":
+        if room(name) in {"gateway", "frontend"}:
             zone = {imported for imported in imports(name) if imported.startswith("zoneserver.zone.")}
             assert zone <= {"zoneserver.zone.link", "zoneserver.zone.frame_history"}, name
 

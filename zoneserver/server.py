@@ -7,21 +7,16 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any, Self
 
-from zoneserver.admin.documents import documents
-from zoneserver.admin.figures import counted, of_gateway, of_process
-from zoneserver.admin.log_report import Reporter
+from zoneserver.admin.figures import counted
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
+from zoneserver.frontend import Frontend
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.listeners import tcp
-from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door, uncounted_max
 from zoneserver.gateway.listeners.ports import Ports
-from zoneserver.http.access import Access
-from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import admin_page, page_url
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.recent import recent_frames
 from zoneserver.journal.recorder import Recorder
@@ -34,12 +29,9 @@ from zoneserver.store.counters import StoreCounters
 from zoneserver.store.desk import StoreDesk
 from zoneserver.store.store import Store
 from zoneserver.store.unsaved import write_unsaved
-from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.event_loop import run_in_turns
-from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import fields
-from zoneserver.support.process import raise_open_files
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
 from zoneserver.zone.link import Command, Requests
@@ -62,9 +54,6 @@ STORE_SECONDS = 10.0
 _KEEP_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
-
-# Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
-_SPARE_FILES = 128
 
 
 class ZoneServer:
@@ -104,11 +93,7 @@ class ZoneServer:
         self.loop: asyncio.AbstractEventLoop
         self.ticked: TickedZone
         """What the server runs."""
-        self._certificate: ServerCertificate | None = None
-        self._door: Door
-        self._admin_listener: tcp.Listener | None = None
-        self.admin: DocumentServer | None = None
-        """The documents of the admin port; None without one."""
+        self.frontend: Frontend
         self._store: Store | None = None
         self._desk: StoreDesk | None = None
         self._journal: Journal | None = None
@@ -136,13 +121,9 @@ class ZoneServer:
         config = self.config
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        if config.tls_cert is not None:
-            self._certificate = ServerCertificate(config.tls_cert, config.tls_key)
-            self._warn_of_certificate()
+        self.frontend = frontend = Frontend(config, self.stats, self.loop, self.sockets, self.stats_socket)
         with contextlib.ExitStack() as unless_started:
-            # Both ports are bound first, so that nothing has started when one of them is taken.
-            self.ports = ports = Ports(config, self.sockets, self.stats_socket)
-            unless_started.callback(ports.close)
+            unless_started.callback(frontend.ports.close)
             if config.store != "":
                 self._store = await Store.open(config.store)
                 unless_started.callback(self._store.abandon)
@@ -150,14 +131,11 @@ class ZoneServer:
                 self._journal = Journal.open(config.journal, sync=config.journal_sync, keep=config.journal_keep)
                 unless_started.callback(self._journal.close)
             unsaved = await self._make_zone()
-            self._assemble(len(ports.players), unsaved)
-            self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
-            self._door.listen(ports.players)
-            if ports.statistics is not None:
-                self._listen_admin(ports.statistics)
+            self._assemble(unsaved)
+            frontend.listen(self._schema(), self.ticked.world, self._is_healthy)
             unless_started.pop_all()
         self.tick_loop.start()
-        self._reporter.start()
+        frontend.start()
 
     async def _make_zone(self) -> Unsaved:
         """Makes the zone, or brings back the one that the journal has. Returns what the journal has for the store.
@@ -177,17 +155,9 @@ class ZoneServer:
         self.ticked, self.epoch, self._recorder, unsaved = started
         return unsaved
 
-    def _assemble(self, listeners: int, unsaved: Unsaved) -> None:
+    def _assemble(self, unsaved: Unsaved) -> None:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
-        # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
-        spare = _SPARE_FILES + listeners * uncounted_max(config)
-        self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
-        """The open-file limit that `max_players` and `max_watchers` ask for."""
-        files = raise_open_files(self.files_wanted + PAGE_CONNECTIONS_MAX)
-        page_connections_max = min(PAGE_CONNECTIONS_MAX, files // 16)
-        connections_max = max(1, files - spare - page_connections_max)
-        self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
         if isinstance(zone, Zone):
@@ -206,16 +176,58 @@ class ZoneServer:
             _log.warning(text, len(unsaved.texts), extra=fields(players=len(unsaved.texts)))
         is_again = config.journal and self.epoch > 1
         former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
-        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
-        certificate = self._certificate
-        context = (lambda: certificate.context) if certificate is not None else None
-        schema = zone.schema
-        if zone.replay:
-            schema = {**schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}
-        self._door = Door(self.gateway, config, schema, context, page_connections_max)
-        self._reporter = Reporter(config, self.stats, self.loop)
-        self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)
-        self._started = time.monotonic()
+        frontend, link_of_gateway = self.frontend, self._desk or link
+        gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
+        self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, self._recorder)
+
+    def _schema(self) -> Mapping[str, Any]:
+        """What clients are told of the game, and of a replay."""
+        zone = self.ticked
+        if not zone.replay:
+            return zone.schema
+        return {**zone.schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}
+
+    # --- What players and operators see -----------------------------------------------------------
+
+    @property
+    def gateway(self) -> Gateway:
+        """The sessions of the server."""
+        return self.frontend.gateway
+
+    @property
+    def ports(self) -> Ports:
+        """The listening sockets."""
+        return self.frontend.ports
+
+    @property
+    def port(self) -> int:
+        """The port for players."""
+        return self.ports.port
+
+    @property
+    def stats_port(self) -> int | None:
+        """The admin port; None without one."""
+        return self.ports.stats_port
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where players connect: address and port of each socket, as text."""
+        return self.ports.addresses
+
+    @property
+    def admin(self) -> DocumentServer | None:
+        """The documents of the admin port; None without one."""
+        return self.frontend.admin
+
+    @property
+    def players_max(self) -> int:
+        """The most players for whom there are open files."""
+        return self.frontend.players_max
+
+    @property
+    def files_wanted(self) -> int:
+        """The open-file limit that `max_players` and `max_watchers` ask for."""
+        return self.frontend.files_wanted
 
     def count_players(self) -> tuple[int, int]:
         """As `Attendance.count_players`."""
@@ -226,15 +238,6 @@ class ZoneServer:
         """The zone of the game."""
         assert isinstance(self.ticked, Zone), "this server runs no game"
         return self.ticked
-
-    def _listen_admin(self, admin_socket: socket.socket) -> None:
-        now, zone = self.loop.time, self.ticked
-        served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
-        # A public port is reached under any name, and protected by its token.
-        is_local = is_loopback(self.config.stats_host)
-        access, page = Access(is_local=True) if is_local else None, admin_page(is_loopback=is_local)
-        self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
-        self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -250,9 +253,7 @@ class ZoneServer:
 
         Raises OSError when the files cannot be used; the server then goes on with the certificate that it has.
         """
-        if self._certificate is not None:
-            self._certificate.reload()
-            self._warn_of_certificate()
+        self.frontend.reload_certificate()
 
     def change_secret(self, secret: bytes) -> bool:
         """Verifies tickets with another secret from now on; returns False if it is the same one.
@@ -264,11 +265,6 @@ class ZoneServer:
             raise ValueError("the server was started without a secret")
         check_secret(secret)
         return self.zone.change_secret(secret, time.time() + SECRET_GRACE_SECONDS)
-
-    def _warn_of_certificate(self) -> None:
-        objection = self._certificate and self._certificate.objection()
-        if objection:
-            _log.warning(objection)
 
     @property
     def is_stopping(self) -> bool:
@@ -300,22 +296,14 @@ class ZoneServer:
         Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
         the store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
-        self._door.close()
-        if self._admin_listener is not None:
-            self._admin_listener.close()
-            self._admin_listener = None
-        self._reporter.stop()
+        self.frontend.stop_accepting()
         if not self._is_stopped:
             self._is_stopped = True
             saves = self.tick_loop.finish(keep=self.is_kept)
             if self._desk is not None:
                 self._desk.save(saves, self.ticked.world.tick)
-        # Connections that were accepted just before are told like all others.
-        await self._door.wait_closed()
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
-        await self.gateway.close(seconds, keep=self.is_kept)
-        if self.admin is not None:
-            self.admin.close()
+        await self.frontend.close(seconds, keep=self.is_kept)
         await self._close_store()
         self._close_journal()
 
@@ -357,7 +345,7 @@ class ZoneServer:
         store = self._store.counters if self._store else StoreCounters()
         journal = self._journal.counters if self._journal else JournalCounters()
         figures = counted(gateway.counters, zone.counters, store, journal)
-        figures |= of_gateway(gateway) | of_process() | ticks.times.figures()
+        figures |= self.frontend.figures() | ticks.times.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
@@ -365,10 +353,6 @@ class ZoneServer:
             schema=STATS_SCHEMA,
             game=zone.info.name,
             ctl=self.control_path,
-            page=page_url(self.config, self.port),
-            loop=type(self.loop).__module__.partition(".")[0],
-            uptime_s=round(time.monotonic() - self._started, 3),
-            players_max=self.players_max,
             parked=zone.parked,
             tick=zone.world.tick,
             epoch=self.epoch,
@@ -383,11 +367,6 @@ class ZoneServer:
             store_unsaved=0 if self._store is None else len(self._store.pending),
             cpu_percent=round(ticks.cpu_percent, 1),
         )
-
-    def _watched_stats(self) -> Stats:
-        """Returns `stats`, and tells the reporter that they were requested."""
-        self._reporter.is_watched = True
-        return self.stats()
 
     def _is_healthy(self) -> bool:
         late = self.loop.time() - self.tick_loop.ticker.due

@@ -37,8 +37,8 @@ class Ports:
             if statistics is None and config.stats_port is not None:
                 self.statistics = _bind_statistics(config.stats_host, config.stats_port)
             unless_bound.pop_all()
-        self.port = self.players[0].getsockname()[1]
-        self.stats_port = self.statistics.getsockname()[1] if self.statistics else None
+        self.port: int = self.players[0].getsockname()[1]
+        self.stats_port: int | None = self.statistics.getsockname()[1] if self.statistics else None
         self.addresses = [format_address(*sock.getsockname()[:2]) for sock in self.players]
         """Where players connect: address and port of each socket, as text."""
 
