@@ -21,6 +21,7 @@ ROOMS = [
     "admin",
     "control",
     "frontend",
+    "persistence",
     "server",
     "zoneserver",
     "games",
@@ -28,7 +29,7 @@ ROOMS = [
     "cli",
 ]
 # What may stand directly in `zoneserver/`, beside the folders.
-TOP = {"__init__", "__main__", "config", "frontend", "server", "testing", "tick_loop"}
+TOP = {"__init__", "__main__", "config", "frontend", "persistence", "server", "testing", "tick_loop"}
 PACKAGES = {
     "zoneserver": ROOT / "zoneserver",
     "zoneclient": ROOT / "client/zoneclient",

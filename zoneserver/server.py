@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from collections.abc import Mapping
@@ -17,26 +16,11 @@ from zoneserver.frontend import Frontend
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.documents import DocumentServer
-from zoneserver.journal.counters import JournalCounters
-from zoneserver.journal.recent import recent_frames
-from zoneserver.journal.recorder import Recorder
-from zoneserver.journal.start import start_zone
-from zoneserver.journal.unsaved import Unsaved
-from zoneserver.journal.values import JournalError
-from zoneserver.journal.writer import Journal
-from zoneserver.store.backend import shown_target
-from zoneserver.store.counters import StoreCounters
-from zoneserver.store.desk import StoreDesk
-from zoneserver.store.store import Store
-from zoneserver.store.unsaved import write_unsaved
-from zoneserver.support.errors import CannotStartError
-from zoneserver.support.event_loop import run_in_turns
-from zoneserver.support.logs import fields
+from zoneserver.persistence import Persistence
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
 from zoneserver.zone.link import Command, Requests
 from zoneserver.zone.local_link import LocalZoneLink
-from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.ticked_zone import TickedZone
 from zoneserver.zone.zone import Zone
@@ -47,13 +31,8 @@ SECRET_GRACE_SECONDS = 300
 """How long the secret before the present one still verifies tickets: as long as `zoneserver ticket` makes a ticket
 valid for."""
 
-STORE_SECONDS = 10.0
-"""How long a stop waits for the store."""
-
 # How long a stop waits for players who come back to the next start.
 _KEEP_SECONDS = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class ZoneServer:
@@ -88,16 +67,11 @@ class ZoneServer:
         """The path of the socket at which the server takes commands; empty without one."""
         self.has_failed = False
         """Whether the server stopped because too many ticks failed, or could not write all players to its store."""
-        self.epoch = 1
-        """Which start of the zone this is. A server without a journal begins anew each time."""
         self.loop: asyncio.AbstractEventLoop
         self.ticked: TickedZone
         """What the server runs."""
         self.frontend: Frontend
-        self._store: Store | None = None
-        self._desk: StoreDesk | None = None
-        self._journal: Journal | None = None
-        self._recorder: Recorder | None = None
+        self._persistence = Persistence(self.config)
         self._stopping: asyncio.Event
         self._is_stopped = False
         self.is_kept = False
@@ -124,38 +98,20 @@ class ZoneServer:
         self.frontend = frontend = Frontend(config, self.stats, self.loop, self.sockets, self.stats_socket)
         with contextlib.ExitStack() as unless_started:
             unless_started.callback(frontend.ports.close)
-            if config.store != "":
-                self._store = await Store.open(config.store)
-                unless_started.callback(self._store.abandon)
-            if config.journal:
-                self._journal = Journal.open(config.journal, sync=config.journal_sync, keep=config.journal_keep)
-                unless_started.callback(self._journal.close)
-            unsaved = await self._make_zone()
-            self._assemble(unsaved)
+            unless_started.callback(self._persistence.abandon)
+            await self._persistence.open()
+            rules = self._rules
+            if isinstance(rules, Rules):
+                self.ticked = await self._persistence.make_zone(rules, self._stopping.is_set)
+            else:
+                self.ticked = rules
+            self._assemble()
             frontend.listen(self._schema(), self.ticked.world, self._is_healthy)
             unless_started.pop_all()
         self.tick_loop.start()
         frontend.start()
 
-    async def _make_zone(self) -> Unsaved:
-        """Makes the zone, or brings back the one that the journal has. Returns what the journal has for the store.
-        Raises TypeError or GameError for a game that cannot run."""
-        config, clock, rules = self.config, time.perf_counter, self._rules
-        if not isinstance(rules, Rules):
-            self.ticked = rules
-            return Unsaved()
-        parameters = ZoneParameters.of(config)
-        if self._journal is None:
-            self.ticked = Zone(rules, **parameters.for_zone(), secret=config.secret, clock=clock)
-            return Unsaved()
-        starting = start_zone(self._journal, config.journal, rules, parameters, config.secret, clock)
-        started = await run_in_turns(starting, self._stopping.is_set)
-        if started is None:
-            raise CannotStartError("the server was stopped before it had run the journal again")
-        self.ticked, self.epoch, self._recorder, unsaved = started
-        return unsaved
-
-    def _assemble(self, unsaved: Unsaved) -> None:
+    def _assemble(self) -> None:
         """Makes the other parts."""
         config, zone = self.config, self.ticked
         self.link = link = LocalZoneLink(zone, self.epoch)
@@ -165,20 +121,11 @@ class ZoneServer:
             if self.epoch > 1:
                 # Everybody who was in has lost the connection, and no stop is planned any more.
                 link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
-        if self._store is not None:
-            self._desk = StoreDesk(link, self._store, self.loop.time)
-            self._desk.save(list(unsaved.texts.items()), unsaved.tick + 1)
-            if self._recorder is not None:
-                self._recorder.saved_up_to = self._store.saved_up_to
-        elif unsaved.texts and self._recorder is not None:
-            self._recorder.saved_up_to = lambda _: unsaved.tick
-            text = "%d players were saved and are not in the store yet: they wait for a start with --store"
-            _log.warning(text, len(unsaved.texts), extra=fields(players=len(unsaved.texts)))
-        is_again = config.journal and self.epoch > 1
-        former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
-        frontend, link_of_gateway = self.frontend, self._desk or link
+        frontend, persistence = self.frontend, self._persistence
+        link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
         gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
-        self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, self._recorder)
+        recorder = persistence.recorder
+        self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
 
     def _schema(self) -> Mapping[str, Any]:
         """What clients are told of the game, and of a replay."""
@@ -228,6 +175,11 @@ class ZoneServer:
     def files_wanted(self) -> int:
         """The open-file limit that `max_players` and `max_watchers` ask for."""
         return self.frontend.files_wanted
+
+    @property
+    def epoch(self) -> int:
+        """Which start of the zone this is. A server without a journal begins anew each time."""
+        return self._persistence.epoch
 
     def count_players(self) -> tuple[int, int]:
         """As `Attendance.count_players`."""
@@ -300,37 +252,11 @@ class ZoneServer:
         if not self._is_stopped:
             self._is_stopped = True
             saves = self.tick_loop.finish(keep=self.is_kept)
-            if self._desk is not None:
-                self._desk.save(saves, self.ticked.world.tick)
+            self._persistence.save(saves, self.ticked.world.tick)
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.frontend.close(seconds, keep=self.is_kept)
-        await self._close_store()
-        self._close_journal()
-
-    def _close_journal(self) -> None:
-        try:
-            if self._recorder is not None:
-                self._recorder.close()
-        except JournalError as error:
+        if not await self._persistence.close(self.ticked.info.name):
             self.has_failed = True
-            _log.critical("%s: what happened shortly before the stop may be lost when the power fails", error)
-
-    async def _close_store(self) -> None:
-        if self._store is None or self._desk is None:
-            return
-        self._desk = None  # A second stop has nothing to close.
-        unsaved = await self._store.close(STORE_SECONDS)
-        if not unsaved:
-            return
-        self.has_failed = True
-        told = f"{len(unsaved)} players could not be written to the store {shown_target(self.config.store)}"
-        try:
-            path = write_unsaved(self.zone.info.name, time.time(), unsaved)
-        except OSError as error:
-            _log.critical("%s, and are lost: %s", told, error)
-        else:
-            rest = ". With this journal the next start writes them by itself" if self.has_journal else ""
-            _log.critical("%s: they are in %s%s", told, path, rest)
 
     def _fail(self) -> None:
         self.has_failed = True
@@ -340,12 +266,10 @@ class ZoneServer:
 
     def stats(self) -> Stats:
         """The present state of every part."""
-        gateway, zone, ticks = self.gateway, self.ticked, self.tick_loop
+        gateway, zone = self.gateway, self.ticked
         replay = dict(zone.replay)
-        store = self._store.counters if self._store else StoreCounters()
-        journal = self._journal.counters if self._journal else JournalCounters()
-        figures = counted(gateway.counters, zone.counters, store, journal)
-        figures |= self.frontend.figures() | ticks.times.figures()
+        figures = counted(gateway.counters, zone.counters, *self._persistence.counters)
+        figures |= self.frontend.figures() | self.tick_loop.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
@@ -356,16 +280,9 @@ class ZoneServer:
             parked=zone.parked,
             tick=zone.world.tick,
             epoch=self.epoch,
-            tick_due_monotonic_s=round(ticks.ticker.due, 6),
             hz=self.config.hz,
-            dilation=round(ticks.ticker.dilation, 3),
-            ticks_total=ticks.ticks_total,
-            ticks_skipped_total=ticks.ticker.skipped_total,
-            ticks_failed_total=ticks.failed_total,
-            overruns_total=ticks.overruns_total,
             replay=replay,
-            store_unsaved=0 if self._store is None else len(self._store.pending),
-            cpu_percent=round(ticks.cpu_percent, 1),
+            store_unsaved=self._persistence.unsaved_count,
         )
 
     def _is_healthy(self) -> bool:
