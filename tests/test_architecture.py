@@ -11,6 +11,7 @@ from helpers.paths import ROOT
 ROOMS = [
     "support",
     "protocol",
+    "notation",
     "config",
     "zone",
     "journal",
@@ -29,7 +30,7 @@ ROOMS = [
     "cli",
 ]
 # What may stand directly in `zoneserver/`, beside the folders.
-TOP = {"__init__", "__main__", "config", "frontend", "persistence", "server", "testing", "tick_loop"}
+TOP = {"__init__", "__main__", "config", "frontend", "notation", "persistence", "server", "testing", "tick_loop"}
 PACKAGES = {
     "zoneserver": ROOT / "zoneserver",
     "zoneclient": ROOT / "client/zoneclient",
@@ -119,7 +120,7 @@ def test_the_gateway_knows_a_link_and_no_zone() -> None:
     ("package", "shared"),
     [
         ("zoneclient", {"protocol", "support"}),
-        ("zonetools", {"protocol", "support", "config", "admin", "control", "cli", "authoring"}),
+        ("zonetools", {"protocol", "support", "notation", "config", "admin", "control", "cli", "authoring"}),
     ],
 )
 def test_programs_beside_the_server_take_only_what_is_shared(package: str, shared: set[str]) -> None:
