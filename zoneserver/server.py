@@ -147,8 +147,8 @@ class ZoneServer:
         return self.frontend.ports
 
     @property
-    def port(self) -> int:
-        """The port for players."""
+    def port(self) -> int | None:
+        """The port for players; None without one."""
         return self.ports.port
 
     @property
