@@ -11,6 +11,7 @@ from helpers.paths import ROOT
 ROOMS = [
     "support",
     "protocol",
+    "notation",
     "config",
     "zone",
     "journal",
@@ -20,6 +21,8 @@ ROOMS = [
     "store",
     "admin",
     "control",
+    "frontend",
+    "persistence",
     "server",
     "zoneserver",
     "games",
@@ -27,7 +30,7 @@ ROOMS = [
     "cli",
 ]
 # What may stand directly in `zoneserver/`, beside the folders.
-TOP = {"__init__", "__main__", "config", "server", "testing", "tick_loop"}
+TOP = {"__init__", "__main__", "config", "frontend", "notation", "persistence", "server", "testing", "tick_loop"}
 PACKAGES = {
     "zoneserver": ROOT / "zoneserver",
     "zoneclient": ROOT / "client/zoneclient",
@@ -111,7 +114,7 @@ def test_the_session_knows_no_player_and_no_group() -> None:
 
 def test_the_gateway_knows_a_link_and_no_zone() -> None:
     for name in modules("zoneserver"):
-        if room(name) == "gateway":
+        if room(name) in {"gateway", "frontend"}:
             zone = {imported for imported in imports(name) if imported.startswith("zoneserver.zone.")}
             assert zone <= {"zoneserver.zone.link", "zoneserver.zone.frame_history"}, name
 
@@ -120,7 +123,7 @@ def test_the_gateway_knows_a_link_and_no_zone() -> None:
     ("package", "shared"),
     [
         ("zoneclient", {"protocol", "support"}),
-        ("zonetools", {"protocol", "support", "config", "admin", "control", "cli", "authoring"}),
+        ("zonetools", {"protocol", "support", "notation", "config", "admin", "control", "cli", "authoring"}),
     ],
 )
 def test_programs_beside_the_server_take_only_what_is_shared(package: str, shared: set[str]) -> None:

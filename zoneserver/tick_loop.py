@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.tick_times import TickTimes
@@ -94,11 +95,19 @@ class TickLoop:
         if self._timer is not None:
             self._timer.cancel()
 
-    @property
-    def cpu_percent(self) -> float:
-        """CPU time of the process over the last second, in percent of one core."""
+    def figures(self) -> dict[str, Any]:
+        """The figures of ticks and CPU time, by the names that they have in `Stats`."""
         (time_before, cpu_before), (time_after, cpu_after) = self._cpu
-        return 100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before)
+        return self.times.figures() | {
+            "tick_due_monotonic_s": round(self.ticker.due, 6),
+            "dilation": round(self.ticker.dilation, 3),
+            "ticks_total": self.ticks_total,
+            "ticks_skipped_total": self.ticker.skipped_total,
+            "ticks_failed_total": self.failed_total,
+            "overruns_total": self.overruns_total,
+            # CPU time of the process over the last second, in percent of one core.
+            "cpu_percent": round(100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before), 1),
+        }
 
     def run_tick(self) -> float:
         """Runs one tick of the zone and hands out its output. Returns the seconds it took."""

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 # How long the summary waits for a pipe that is full, or for a stopped terminal.
 _SUMMARY_SECONDS = 1.0
+# Where players connect to a server without a port for them.
+_NO_PORT = "no port of this process"
 
 
 def say(text: str, log_format: str, *, is_problem: bool = False) -> None:
@@ -51,7 +53,7 @@ def explain(error: OSError, config: Config) -> str:
         )
     if error.filename is not None:
         return str(error.strerror)
-    return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
+    return f"cannot listen on {format_address(config.host, config.port or 0)}: {error.strerror or error}"
 
 
 def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: bool = False) -> None:
@@ -61,7 +63,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     if log_format == "json":
         _log.info(
             "players can connect to %s",
-            format_address(config.host, server.port),
+            _NO_PORT if server.port is None else format_address(config.host, server.port),
             extra=fields(
                 version=__version__,
                 game=server.link.info.name,
@@ -81,7 +83,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
     saved += f", recorded in {config.journal}" if config.journal else ""
     game, replay = server.link.info.name, server.ticked.replay
-    where = f"{' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}"
+    where = f"{' and '.join(server.addresses) or _NO_PORT}{' by TLS' if config.tls_cert else ''}"
     lines = [
         f"zoneserver {__version__}, {game}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
         f"players    {where}",
