@@ -14,9 +14,9 @@ from zoneserver.games.chat import Chat
 from zoneserver.games.pixels import Pixels
 from zoneserver.games.plaza import Plaza
 from zoneserver.games.tag import Tag
+from zoneserver.zone.action_runner import SCHEMA_ACTION
 from zoneserver.zone.rules import Player, Rules, action
 from zoneserver.zone.schema import schema_of, schema_text
-from zoneserver.zone.action_runner import SCHEMA_ACTION
 from zoneserver.zone.zone import Zone
 
 
