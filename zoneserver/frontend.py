@@ -43,7 +43,8 @@ class Frontend:
     begun to listen are closed by `ports.close`.
 
     It binds the ports at once, so that nothing has started when one of them is taken; `sockets` and `stats_socket`
-    listen already and take the place of those of the settings. Raises OSError when a port cannot be bound, or the
+    listen already and take the place of those of the settings. Other processes of the user may bind the players' port
+    as well, if it `is_shared`. Raises OSError when a port cannot be bound, or the
     certificate cannot be used (`filename` is then set), and ValueError when one of `sockets` lets anyone from other
     machines join, and the settings do not allow that.
     """
@@ -55,6 +56,8 @@ class Frontend:
         loop: asyncio.AbstractEventLoop,
         sockets: Sequence[socket.socket] = (),
         stats_socket: socket.socket | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self.gateway: Gateway
         self.reporter: Reporter
@@ -75,7 +78,7 @@ class Frontend:
         if config.tls_cert is not None:
             self._certificate = ServerCertificate(config.tls_cert, config.tls_key)
             self._warn_of_certificate()
-        self.ports = Ports(config, sockets, stats_socket)
+        self.ports = Ports(config, sockets, stats_socket, is_shared=is_shared)
 
     def make_gateway(
         self,
@@ -105,6 +108,7 @@ class Frontend:
         certificate = self._certificate
         context = (lambda: certificate.context) if certificate is not None else None
         self.door = Door(self.gateway, self._config, schema, context, self._page_connections_max)
+        self.ports.listen()
         self.door.listen(self.ports.players)
         if self.ports.statistics is not None:
             served = documents(self._watched_stats, self.gateway, world, self._loop.time, is_healthy, schema)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from zoneserver.admin.figures import counted
@@ -16,10 +16,13 @@ from zoneserver.frontend import Frontend
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.documents import DocumentServer
+from zoneserver.link.carriers import link_security, open_zone_carrier
+from zoneserver.link.hub import GatewayHub
+from zoneserver.link.messages import Facts, Start
 from zoneserver.persistence import Persistence
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
-from zoneserver.zone.link import Command, Requests
+from zoneserver.zone.link import Command, Requests, ZoneLink, gateway_of
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.ticked_zone import TickedZone
@@ -71,6 +74,8 @@ class ZoneServer:
         self.ticked: TickedZone
         """What the server runs."""
         self.frontend: Frontend
+        self.hub: GatewayHub | None = None
+        """The gateways in other processes; None for a server without a link."""
         self._persistence = Persistence(self.config)
         self._stopping: asyncio.Event
         self._is_stopped = False
@@ -106,6 +111,8 @@ class ZoneServer:
             else:
                 self.ticked = rules
             self._assemble()
+            if self.hub is not None:
+                await self.hub.open()
             frontend.listen(self._schema(), self.ticked.world, self._is_healthy)
             unless_started.pop_all()
         self.tick_loop.start()
@@ -119,13 +126,49 @@ class ZoneServer:
         if isinstance(zone, Zone):
             first_ref = zone.attendance.newest_ref + 1
             if self.epoch > 1:
-                # Everybody who was in has lost the connection, and no stop is planned any more.
-                link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
+                # Everybody who was in has lost the connection, unless a gateway in another process has it. No stop is
+                # planned any more.
+                gateways = zone.attendance.gateways
+                lost = [] if config.link else gateways.numbers()
+                kept = {*gateways.numbers()} - {*lost}
+                drops = [ref for ref in zone.attendance.refs() if gateway_of(ref) not in kept]
+                link.send(Requests(drops=drops, lost=lost, commands=[Command(0, ("stop", "--cancel"))]))
         frontend, persistence = self.frontend, self._persistence
         link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
+        if config.link:
+            self.hub = self._make_hub(link_of_gateway, former)
+            # Gateways are told of a tick before the players of this process.
+            link.subscribe(self.hub.on_tick)
         gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
         recorder = persistence.recorder
         self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
+
+    def _make_hub(self, link: ZoneLink, former: Sequence[tuple[int, bytes]]) -> GatewayHub:
+        """Makes the end of the link for gateways in other processes."""
+        config, zone, limits = self.config, self.zone, self.config.limits
+        carrier = open_zone_carrier(config.link, link_security(config))
+        facts = Facts(
+            zone.info,
+            zone.schema,
+            tuple(zone.commands),
+            zone.world.tick,
+            config.resume_seconds,
+            config.max_players,
+            bool(config.secret),
+        )
+        return GatewayHub(
+            link,
+            zone.attendance.gateways,
+            carrier,
+            Start(self.epoch, round(time.time() * 1000)),
+            facts,
+            limits.history_ticks,
+            limits.zone_actions_per_second // config.hz,
+            former,
+            self.loop.time,
+            lambda: self.tick_loop.ticker.due,
+            self._fail,
+        )
 
     def _schema(self) -> Mapping[str, Any]:
         """What clients are told of the game, and of a replay."""
@@ -253,8 +296,12 @@ class ZoneServer:
             self._is_stopped = True
             saves = self.tick_loop.finish(keep=self.is_kept)
             self._persistence.save(saves, self.ticked.world.tick)
+            if self.hub is not None:
+                self.hub.stop(keep=self.is_kept)
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.frontend.close(seconds, keep=self.is_kept)
+        if self.hub is not None:
+            await self.hub.close()
         if not await self._persistence.close(self.ticked.info.name):
             self.has_failed = True
 

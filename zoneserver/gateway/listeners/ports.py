@@ -21,7 +21,12 @@ class Ports:
     """
 
     def __init__(
-        self, config: Config, players: Sequence[socket.socket] = (), statistics: socket.socket | None = None
+        self,
+        config: Config,
+        players: Sequence[socket.socket] = (),
+        statistics: socket.socket | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         with contextlib.ExitStack() as unless_bound:
             for given in (*players, *([statistics] if statistics else [])):
@@ -32,7 +37,7 @@ class Ports:
             self.players = list(players)
             """The sockets at which players connect; empty for a server without a port for them."""
             if not players and config.port is not None:
-                self.players = tcp.bind_all(config.host, config.port, config.limits)
+                self.players = tcp.bind_all(config.host, config.port, config.limits, is_shared=is_shared)
             for sock in self.players:
                 unless_bound.enter_context(sock)
             self.statistics = statistics
@@ -44,6 +49,11 @@ class Ports:
         self.stats_port: int | None = self.statistics.getsockname()[1] if self.statistics else None
         self.addresses = [format_address(*sock.getsockname()[:2]) for sock in self.players]
         """Where players connect: address and port of each socket, as text."""
+
+    def listen(self) -> None:
+        """Lets connections of players wait to be accepted. Ports that are not shared do so already."""
+        for sock in self.players:
+            tcp.listen(sock)
 
     def share(self) -> tuple[list[socket.socket], socket.socket | None]:
         """Second descriptors of the sockets of players and of the admin port. They stay open when the server stops, and
