@@ -313,6 +313,14 @@ class Gateway:
 
     # --- The end ----------------------------------------------------------------------------------
 
+    def end_all(self, reason: CloseReason) -> None:
+        """Ends all sessions. The zone knows none of their players any more, and is told nothing of them."""
+        for session in tuple(self._connections):
+            session.end(reason)
+        self._requests = Requests()
+        self.parked.clear()
+        self._intake.clear()
+
     async def close(self, deadline_seconds: float, *, keep: bool = False) -> None:
         """Tells every client why its session ends (`stop_reason`), and drops those that have not gone in time."""
         self._is_stopping = True
