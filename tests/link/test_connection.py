@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.link import connection as connection_module
-from zoneserver.link.connection import LinkConnection
+from zoneserver.link.connection import LinkConnection, framed
 from zoneserver.protocol.framing import Deframer, length_prefixed
 
 
@@ -65,7 +65,7 @@ def test_any_sends_and_reads_give_whole_payloads_in_order_and_a_bounded_queue(st
                     continue
                 payload = bytes([number % 256]) * step
                 waited = connection.queued_bytes
-                is_taken = connection.send(payload)
+                is_taken = connection.send(*framed(payload))
                 assert is_taken == (waited <= 64)
                 taken += [payload] * is_taken
                 assert connection.queued_bytes <= 64 + 64

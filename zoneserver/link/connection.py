@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import cast
 
 from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, QUEUE_BYTES_MAX
-from zoneserver.protocol.framing import Deframer, length_prefixed
+from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
 
-__all__ = ["CLOSE_SECONDS", "FIRST_SECONDS", "RIGHT_TOKEN", "WRONG_TOKEN", "LinkConnection"]
+__all__ = ["CLOSE_SECONDS", "FIRST_SECONDS", "RIGHT_TOKEN", "WRONG_TOKEN", "LinkConnection", "framed"]
 
 CLOSE_SECONDS = 1.0
 """How long a connection that closes waits for the other end to read what was sent."""
@@ -23,6 +23,15 @@ RIGHT_TOKEN, WRONG_TOKEN = b"right token", b"wrong token"
 
 # How much is handed to the transport at once. By TLS a turn of the loop encrypts no more.
 _PART_BYTES = 256 * 1024
+
+
+def framed(payload: bytes) -> tuple[bytes, ...]:
+    """A payload with its length before it, in parts that any number of connections may send."""
+    assert 0 < len(payload) <= PAYLOAD_BYTES_MAX, f"the payload has {len(payload)} bytes"
+    if len(payload) < _PART_BYTES:
+        return (length_prefixed(payload),)
+    # A copy of millions of bytes takes milliseconds.
+    return len(payload).to_bytes(HEADER_BYTES), payload
 
 
 class LinkConnection(asyncio.Protocol):
@@ -59,17 +68,13 @@ class LinkConnection(asyncio.Protocol):
         self._deframer = Deframer(payload_bytes_max)
         return is_between
 
-    def send(self, payload: bytes) -> bool:
-        """Sends a payload; returns False if too many bytes wait, and the payload is skipped."""
-        return self.send_framed(length_prefixed(payload))
-
-    def send_framed(self, data: bytes) -> bool:
-        """Sends a payload that has its length before it, as `send` does."""
-        assert len(data) <= PAYLOAD_BYTES_MAX + 4, f"the payload has {len(data)} bytes"
+    def send(self, *parts: bytes) -> bool:
+        """Sends a payload, in parts as `framed` gives them. Returns False if too many bytes wait, and it is skipped."""
         if self._is_closing or self._queued_bytes > QUEUE_BYTES_MAX:
             return False
-        self._queue.append(memoryview(data))
-        self._queued_bytes += len(data)
+        for part in parts:
+            self._queue.append(memoryview(part))
+            self._queued_bytes += len(part)
         self._flush()
         return True
 

@@ -16,9 +16,8 @@ from itertools import count
 
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, LinkSecurity
-from zoneserver.link.connection import FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection
+from zoneserver.link.connection import FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection, framed
 from zoneserver.link.listener import LinkListener
-from zoneserver.protocol.framing import length_prefixed
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.logs import fields
@@ -78,13 +77,13 @@ class StreamZoneCarrier:
             self._accepted[peer] = self._peers[peer]
 
     def publish(self, payload: bytes) -> None:
-        data = length_prefixed(payload)
+        parts = framed(payload)
         for connection in self._accepted.values():
-            self.skipped_total += not connection.send_framed(data)
+            self.skipped_total += not connection.send(*parts)
 
     def send(self, peer: str, payload: bytes) -> None:
         if peer in self._peers:
-            self.skipped_total += not self._peers[peer].send(payload)
+            self.skipped_total += not self._peers[peer].send(*framed(payload))
 
     def drop(self, peer: str) -> None:
         if peer in self._peers:
@@ -147,13 +146,13 @@ class StreamZoneCarrier:
         """Makes a peer of a connection by its first payload."""
         if not self._is_unix:
             if not hmac.compare_digest(payload, self._security.token.encode()):
-                connection.send(WRONG_TOKEN)
+                connection.send(*framed(WRONG_TOKEN))
                 connection.close("its token is wrong")
                 return
             if not connection.allow(PAYLOAD_BYTES_MAX):
                 connection.abort("it did not wait for the answer to its token")
                 return
-            connection.send(RIGHT_TOKEN)
+            connection.send(*framed(RIGHT_TOKEN))
         is_in.set_result(None)
         peer = f"#{next(self._numbers)}"
         self._peers[peer] = connection

@@ -12,7 +12,7 @@ from functools import partial
 
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import LinkSecurity
-from zoneserver.link.connection import FIRST_SECONDS, RIGHT_TOKEN, LinkConnection
+from zoneserver.link.connection import FIRST_SECONDS, RIGHT_TOKEN, LinkConnection, framed
 from zoneserver.link.listener import set_options
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.host import is_loopback
@@ -71,7 +71,7 @@ class StreamGatewayCarrier:
 
     def send(self, payload: bytes) -> None:
         if self._connection is not None and self.is_up:
-            self._connection.send(payload)
+            self._connection.send(*framed(payload))
 
     async def close(self) -> None:
         if self._search is not None:
@@ -116,7 +116,7 @@ class StreamGatewayCarrier:
         sock = await _connect_tcp(self._address)
         name = self._address.host if self._context is not None else None
         await loop.create_connection(lambda: connection, sock=sock, ssl=self._context, server_hostname=name)
-        connection.send(self._security.token.encode())
+        connection.send(*framed(self._security.token.encode()))
         await asyncio.wait((answer, connection.ended), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             hint = "" if self._context is not None else " (if it has a certificate, name the authority: --link-ca)"
