@@ -85,7 +85,7 @@ class Gateway:
         """The players whose connection is lost and who may come back."""
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
-        # Sessions that are not read before the next tick.
+        # Sessions that are not read before the next requests.
         self._held: set[Session] = set()
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
@@ -97,8 +97,9 @@ class Gateway:
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
         self._ticked_at = self._tick_ended_at = loop.time()
-        # The broadcaster's limits on time are checked every so many ticks.
-        self._expire_ticks = max(1, config.hz // 4)
+        # The broadcaster's limits on time are checked with every so many requests.
+        self._expire_beats = max(1, config.hz // 4)
+        self._beats = 0
         # Set while there is no connection. A shutdown waits for it.
         self._empty = asyncio.Event()
         self._empty.set()
@@ -263,19 +264,27 @@ class Gateway:
         return self._intake.has_packets
 
     def send_requests(self) -> None:
-        """Sends the collected requests to the zone. Called shortly before each tick."""
+        """Sends the collected requests to the zone. Called once per period of the zone's ticks, shortly before each
+        tick; also while the zone is away."""
         now = self._loop.time()
         seconds = now - self._ticked_at
         self._now += min(seconds, _STEP_SECONDS_MAX)
         self._ticked_at = now
         if seconds > _STEP_SECONDS_MAX:
             self._excuse(seconds - _STEP_SECONDS_MAX)
+        self.pending.expire(self._now)
+        self._beats += 1
+        if self._beats % self._expire_beats == 0:
+            self.broadcaster.expire(self._now)
         self._intake.read(now=self._now)
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.leaves += self.parked.take_leaving()
         requests.actions = self._intake.take(self._players)
         self._link.send(requests)
+        held, self._held = self._held, set()
+        for session in held:
+            session.release()
 
     def _excuse(self, seconds: float) -> None:
         """Does not count it against clients that their packets of a pause arrive at once, within as long a time."""
@@ -304,12 +313,7 @@ class Gateway:
         self.broadcaster.send(output.records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
         self._arrivals.welcome(output, joined, self._now)
-        self.pending.expire(self._now)
-        if output.tick % self._expire_ticks == 0:
-            self.broadcaster.expire(self._now)
-        held, self._held = self._held, set()
-        for session in held:
-            session.release()
+        self.pending.tick()
 
     # --- The end ----------------------------------------------------------------------------------
 

@@ -211,23 +211,26 @@ class PendingConnections:
             self.address_limits.gone(session.host, now)
 
     def expire(self, now: float) -> None:
-        """Ends connections whose HELLO is late, and those whose join the zone has not answered in time. Called once per
-        tick."""
-        self._ticks += 1
+        """Ends connections whose HELLO is late."""
         while self._doubtful:
             session, (due, objection) = next(iter(self._doubtful.items()))
             if due > now:
                 break
             del self._doubtful[session]
             self._reject(session, *objection)
+        for session, since in tuple(self._handshaking.items()):
+            if since + session.handshake_seconds + self._margin_seconds <= now:
+                session.end(CloseReason.HANDSHAKE_TIMEOUT)
+
+    def tick(self) -> None:
+        """Ends connections whose join the zone has not answered in time. Called once per tick of the zone: while it is
+        away, joins wait."""
+        self._ticks += 1
         while self._joining:
             session, last = next(iter(self._joining.items()))
             if last >= self._ticks:
                 break
             session.end(CloseReason.INTERNAL_ERROR, "the zone did not answer the request to join")
-        for session, since in tuple(self._handshaking.items()):
-            if since + session.handshake_seconds + self._margin_seconds <= now:
-                session.end(CloseReason.HANDSHAKE_TIMEOUT)
 
     def address_budgets(self, session: Session) -> AddressBudgets | None:
         """The budgets of the session's address; None when the address is exempt."""
