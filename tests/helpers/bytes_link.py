@@ -65,6 +65,7 @@ class BytesLink:
         *facts, kinds, board = msgpack.unpackb(info, use_list=False)
         self.commands = ()
         self.epoch = 1
+        self.has_room = True
         self.info = ZoneInfo(*facts, tuple(Kind(*kind) for kind in kinds), board)
         self._world = World(self.info)
         state = decode_server(snapshot)

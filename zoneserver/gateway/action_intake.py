@@ -6,7 +6,7 @@ An action costs its bytes multiplied by the receivers, so that each is charged h
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoneserver.config import Config
@@ -68,13 +68,24 @@ class ActionIntake:
                 except Exception:
                     player.session.fail("handling ACT")
 
-    def take(self, players: Mapping[int, Player]) -> list[Actions]:
-        """The actions for one tick. Those that would wait too long are refused."""
+    def take(self, players: Mapping[int, Player], *, has_room: bool = True) -> list[Actions]:
+        """The actions for one tick. Those that would wait too long are refused; without room, all are refused."""
         actions, refused = self._queue.take()
-        for ref, seq, packet in refused:
+        self._refuse(refused, players, "wait for the tick")
+        if has_room:
+            return actions
+        self._refuse(actions, players, "the zone does not answer")
+        self._acting.clear()
+        for ref, _, packet in actions:
+            self._counters.actions_away_total += len(packet)
             if ref in players:
-                self._penalties.refuse_packet(players[ref], seq, len(packet), "wait for the tick")
-        return actions
+                players[ref].session.flush()  # No frame follows that would take the refusal along.
+        return []
+
+    def _refuse(self, packets: Iterable[Actions], players: Mapping[int, Player], text: str) -> None:
+        for ref, seq, packet in packets:
+            if ref in players:
+                self._penalties.refuse_packet(players[ref], seq, len(packet), text)
 
     def take_acting(self) -> dict[Session, None]:
         """The sessions whose actions were taken since the last call."""

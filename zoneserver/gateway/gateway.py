@@ -280,7 +280,7 @@ class Gateway:
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.leaves += self.parked.take_leaving()
-        requests.actions = self._intake.take(self._players)
+        requests.actions = self._intake.take(self._players, has_room=self._link.has_room)
         self._link.send(requests)
         held, self._held = self._held, set()
         for session in held:

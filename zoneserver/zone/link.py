@@ -174,6 +174,10 @@ class ZoneLink(Protocol):
     def commands(self) -> Sequence[tuple[str, str]]:
         """The game's own commands for operators: each with its parameters, and what it does."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the link takes actions. It takes none while a zone elsewhere has not answered for a while."""
+
     def send(self, requests: Requests) -> None:
         """Hands requests over to the zone's next tick. The caller must not change `requests` afterwards."""
 
