@@ -280,6 +280,7 @@ class Gateway:
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.leaves += self.parked.take_leaving()
+        requests.bans = self.pending.take_bans()
         requests.actions = self._intake.take(self._players, has_room=self._link.has_room)
         self._link.send(requests)
         held, self._held = self._held, set()
@@ -306,6 +307,8 @@ class Gateway:
             player = self._players.get(ref)
             if player is not None:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
+        for host, seconds in output.bans:
+            self._penalties.ban_elsewhere(host, seconds, self._now)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:

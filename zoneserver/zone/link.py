@@ -86,6 +86,8 @@ class Requests:
     """Players whose connection is lost. One who cannot come back leaves."""
     confirmed: list[int] = field(default_factory=list)
     """Players who came back and have their new token: the one before it is not good any more."""
+    bans: list[tuple[str, float]] = field(default_factory=list)
+    """(host, seconds) of each address that this gateway has banned, for the other gateways."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -95,6 +97,7 @@ class Requests:
         self.confirmed += more.confirmed
         self.actions += more.actions
         self.commands += more.commands
+        self.bans += more.bans
 
 
 class TickInput(NamedTuple):
@@ -158,6 +161,8 @@ class TickOutput:
     """(ref, whether it was done, text) of each command that ran."""
     resumed: list[Resumed] = field(default_factory=list)
     """Each player who came back. `told` has what they missed, refusals included."""
+    bans: list[tuple[str, float]] = field(default_factory=list)
+    """(host, seconds) of each address that a gateway has banned, this gateway included."""
 
 
 class ZoneLink(Protocol):
