@@ -41,7 +41,8 @@ class ActionIntake:
         self._penalties = penalties
         self._packets: list[tuple[Player, bytes]] = []
         # Decoded actions, for `take` to take as many as one tick has room for.
-        self._queue = ActionQueue(limits.zone_actions_per_second // config.hz, limits.actions_per_tick)
+        self._cost_max = limits.zone_actions_per_second // config.hz
+        self._queue = ActionQueue(self._cost_max, limits.actions_per_tick)
         # Players with actions in the next tick: they are sent its frame first.
         self._acting: dict[Session, None] = {}
 
@@ -49,6 +50,10 @@ class ActionIntake:
     def has_packets(self) -> bool:
         """Whether packets wait."""
         return bool(self._packets)
+
+    def set_share(self, share: int) -> None:
+        """Has each later tick take so many actions; with 0 as many as configured."""
+        self._queue.cost_max = share or self._cost_max
 
     def add(self, player: Player, payload: bytes, now: float) -> None:
         """Adds an ACT packet."""

@@ -309,6 +309,7 @@ class Gateway:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
         for host, seconds in output.bans:
             self._penalties.ban_elsewhere(host, seconds, self._now)
+        self._intake.set_share(output.share)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:

@@ -163,6 +163,8 @@ class TickOutput:
     """Each player who came back. `told` has what they missed, refusals included."""
     bans: list[tuple[str, float]] = field(default_factory=list)
     """(host, seconds) of each address that a gateway has banned, this gateway included."""
+    share: int = 0
+    """How many actions the gateway may send for one tick; 0: as many as configured."""
 
 
 class ZoneLink(Protocol):
