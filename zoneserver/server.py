@@ -106,13 +106,12 @@ class ZoneServer:
             else:
                 self.ticked = rules
             self._assemble()
-            frontend.listen(self._schema(), self.ticked.world, self._is_healthy)
             unless_started.pop_all()
         self.tick_loop.start()
         frontend.start()
 
     def _assemble(self) -> None:
-        """Makes the other parts."""
+        """Makes the other parts, and listens."""
         config, zone = self.config, self.ticked
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
@@ -124,7 +123,9 @@ class ZoneServer:
         frontend, persistence = self.frontend, self._persistence
         link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
         gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
+        frontend.listen(self._schema(), zone.world, self._is_healthy)
         recorder = persistence.recorder
+        # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
         self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
 
     def _schema(self) -> Mapping[str, Any]:
