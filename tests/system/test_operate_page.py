@@ -18,6 +18,7 @@ from zoneclient import connect
 from zonetools.dashboard.screen import lines, panels, tables
 
 from zoneserver import ZoneServer
+from zoneserver.admin.gateway_stats import GATEWAY_METRICS
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 
@@ -51,7 +52,15 @@ async def test_every_field_of_the_statistics_has_a_row(server: ZoneServer) -> No
 
 async def test_every_metric_has_a_row(server: ZoneServer) -> None:
     metrics = set(re.findall(r"^# TYPE (\w+)", await get(server, "/metrics"), re.MULTILINE))
-    assert {name for name in named("Statistics", 1) if re.fullmatch(r"zone_\w+", name)} == metrics
+    # A server that is no gateway leaves out its name.
+    assert {name for name in named("Statistics", 1) if re.fullmatch(r"zone_\w+", name)} == metrics | {
+        "zone_gateway_info"
+    }
+
+
+def test_every_field_and_metric_of_a_gateway_has_a_row() -> None:
+    assert named("The gateways of a zone") == GATEWAY_METRICS.keys()
+    assert named("The gateways of a zone", 1) == {metric.name for metric in GATEWAY_METRICS.values()}
 
 
 async def test_every_field_of_the_sessions_has_a_row(server: ZoneServer) -> None:
