@@ -72,11 +72,15 @@ def _rate(before: GatewayStats | None, now: GatewayStats, newest: Stats, oldest:
 
 def _row_of_gateway(gateway: GatewayStats, zone: Stats, out_per_s: float | None) -> ProcessRow:
     state = LOST if gateway.is_lost else LATE if gateway.behind_ticks > zone.hz else FINE
-    return ProcessRow(
-        *(gateway.name, gateway.address, state, gateway.players, gateway.cpu_percent, gateway.rss_bytes),
-        out_per_s=0.0 if gateway.is_lost else out_per_s,
+    row = ProcessRow(gateway.name, gateway.address, state, gateway.players, late_ticks=gateway.behind_ticks)
+    if gateway.is_lost:
+        return row  # Its other figures are those of a moment that is gone.
+    return replace(
+        row,
+        cpu_percent=gateway.cpu_percent,
+        rss_bytes=gateway.rss_bytes,
+        out_per_s=out_per_s,
         behind=gateway.behind,
-        late_ticks=gateway.behind_ticks,
         lead_ms=gateway.lead_ms,
         wait_ms=gateway.waited_ms,
     )
@@ -109,7 +113,7 @@ def _row_of_port(
     address: str, sample: Sample | None, is_away: bool, told: dict[str, tuple[GatewayStats, Stats]]
 ) -> ProcessRow:
     if sample is None:
-        return ProcessRow("?", address, AWAY)
+        return ProcessRow(address, address, AWAY)
     stats = sample.stats
     # A zone counts the players of its gateways, which have rows of their own.
     elsewhere = [each for each in stats.gateways if not each.is_lost]
@@ -128,4 +132,4 @@ def _row_of_port(
             seen = _row_of_gateway(gateway, zone, None)
             state = row.state if seen.state == FINE else seen.state
             row = replace(row, state=state, late_ticks=seen.late_ticks, wait_ms=seen.wait_ms)
-    return replace(row, state=AWAY, out_per_s=0.0) if is_away else row
+    return replace(row, state=AWAY, out_per_s=None) if is_away else row

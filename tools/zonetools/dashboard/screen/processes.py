@@ -15,13 +15,11 @@ from zonetools.dashboard.screen.panels import Section
 from zonetools.dashboard.screen.tables import Column, table
 
 HELP = """\
-gateways     processes that hold players; lost: the zone gets
-             nothing from it, silent: it gets no ticks, late:
-             it lacks a second of them, away: no answer here
-lead, wait   a batch leaves so long before a tick, and lies"""
+gateways     hold players. late: lacks a second of ticks,
+             silent: gets none, lost: sends none, away: no
+             answer. lead, wait: of batches before a tick"""
 """What the words of the panel mean."""
-PORTS_HELP = """\
-0 to 9       shows one admin port alone; 0 all again"""
+PORTS_HELP = "0 to 9       one of several admin ports alone; 0: all"
 """What the keys do where there are several ports."""
 
 
