@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +19,8 @@ class AdminPort:
         self.stats = stats
         self.sessions = sessions
         self.port = 0
+        self.on_ask: Callable[[], None] = lambda: None
+        """Called before each answer with statistics."""
 
     @property
     def address(self) -> str:
@@ -26,6 +28,7 @@ class AdminPort:
 
     def document(self, path: str) -> Any:
         if path == "/stats":
+            self.on_ask()
             return None if self.stats is None else self.stats.to_json()
         if path == "/map":
             return {"width": 100, "height": 100, "players": 1, "positions": [self.port % 100, 50]}

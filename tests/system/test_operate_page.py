@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from helpers.markdown import Page
 from zoneclient import connect
-from zonetools.dashboard.screen import lines, panels, tables
+from zonetools.dashboard.screen import lines, panels, processes, tables
 
 from zoneserver import ZoneServer
 from zoneserver.admin.gateway_stats import GATEWAY_METRICS
@@ -94,6 +94,7 @@ def test_every_refusal_code_has_a_row() -> None:
 def test_every_column_of_the_dashboard_has_a_row() -> None:
     columns = {column.name for column in (*tables._SESSIONS, *tables._CLOSES)}
     assert named("Sessions and recent closes") == columns
+    assert named("Gateways") == {column.name for column in processes.PROCESSES}
     assert named("Lines") == {name for name, _ in lines._COLUMNS}
 
 

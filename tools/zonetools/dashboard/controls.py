@@ -115,7 +115,7 @@ class Controls:
             self._details = self._selected in self._names and not self._details
         elif key == "k":
             self._ask()
-        elif key.isdecimal():
+        elif key.isdecimal() and self._ports > 1:
             self._choose(int(key))
         elif key == "?":
             self._help = not self._help
@@ -141,10 +141,10 @@ class Controls:
 
     def _choose(self, number: int) -> None:
         """Shows one port alone, counted from 1; all with 0."""
-        if number == 0 or number <= self._ports:
-            self.only, self._selected, self._details = number - 1 if number else None, None, False
-        if self._ports > 1 and number > self._ports:
+        if number > self._ports:
             self.notice = f"there are {self._ports} ports"
+        else:
+            self.only, self._selected, self._details = number - 1 if number else None, None, False
 
     def _move(self, step: int) -> None:
         """Selects the next or the previous session; none above the first."""

@@ -35,7 +35,7 @@ def section(server: ServerState, width: int, glyphs: Glyphs) -> Section | None:
         return None
     top, head, *lines = _lines(server, rows, width, glyphs)
     # What is wrong is left out last. The others give way to the figures below them, one after the other.
-    ranks = [0 if row.state != FINE else 1 + index // 2 for index, row in enumerate(rows)]
+    ranks = [0 if row.state != FINE else 1 + index for index, row in enumerate(rows)]
     return Section(top, [(min(ranks), head), *zip(ranks, lines, strict=True)])
 
 

@@ -224,7 +224,7 @@ def _footer(state: ScreenState, width: int, height: int) -> Text:
         keys[2:2] = replay.keys(state.glyphs)
     elif state.is_group:
         keys = [each for each in keys if each[0] != "< >"]
-        keys[2:2] = [("0-9", "port")]
+        keys[2:2] = [("0-9", "one")]
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
         if text.cell_len <= width:
