@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from zoneserver.support.host import parse_host
+from zoneserver.support.host import is_loopback, parse_host
 
 __all__ = ["LinkAddress", "parse_link"]
 
@@ -70,6 +70,16 @@ class LinkAddress:
     @property
     def _place(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def zone_objection(self, token: str, cert: str | None) -> str | None:
+        """Why a zone cannot listen at this address with a token and a certificate; None if it can."""
+        if self.scheme != "tcp":
+            return None
+        if not token:
+            return f"anyone who can reach {self} could be a gateway: set a token (--link-token-file)"
+        if cert is None and not is_loopback(self.host):
+            return f"the token and all that players do would cross the network in the clear to {self}: set --link-cert"
+        return None
 
     def __str__(self) -> str:
         """The address for people, without a password."""
