@@ -23,6 +23,7 @@ from zoneserver.link.address import LinkAddress
 from zoneserver.support import systemd
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory, read_stdin, two_stop_signals
+from zoneserver.support.logs import name_gateway
 from zoneserver.support.parse import one_of, parse_duration
 from zoneserver.support.process import freeze_growth
 
@@ -84,6 +85,7 @@ def gateway(arguments: argparse.Namespace) -> int:
     name, is_open = arguments.name or default_name(), arguments.is_open
     # Whether a ticket is needed is known when the zone has answered.
     config = read_config(arguments, is_open=True, limits=Limits(**arguments.limits))
+    name_gateway(name)
     loop_name, factory = loop_factory(arguments.loop)
     while True:
         server = GatewayServer(name, config, is_open=is_open)
