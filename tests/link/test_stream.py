@@ -273,8 +273,8 @@ async def test_zone_that_cannot_listen_says_why(tmp_path: Path, pki: Pki, cleanu
     first = await open_zone(cleanup, "tcp:127.0.0.1:0", SECURITY)
     cases = [
         (first.carrier.address, SECURITY, f"cannot listen at {first.carrier.address}: Address already in use by "),
-        ("tcp:127.0.0.1:0", LinkSecurity(), "could be a gateway: set a token (--link-token-file)"),
-        ("tcp:0.0.0.0:0", SECURITY, "in the clear to tcp:0.0.0.0:0: set --link-cert"),
+        ("tcp:127.0.0.1:0", LinkSecurity(), "tcp:127.0.0.1:0 needs the token of the link: --link-token-file FILE"),
+        ("tcp:0.0.0.0:0", SECURITY, "the token and all players at tcp:0.0.0.0:0: set --link-cert"),
         ("tcp:127.0.0.1:0", replace(SECURITY, cert=pki.ca), "holds no key: name the file of the key with --link-key"),
         ("tcp:192.0.2.1:0", replace(SECURITY, cert=pki.issue()[0], key=pki.issue()[1]), "cannot listen at "),
         (f"unix:{tmp_path}/none/zone.sock", SECURITY, "its folder: No such file or directory: "),
