@@ -23,6 +23,7 @@ ROOMS = [
     "control",
     "frontend",
     "persistence",
+    "gateway_server",
     "server",
     "zoneserver",
     "games",
@@ -30,7 +31,19 @@ ROOMS = [
     "cli",
 ]
 # What may stand directly in `zoneserver/`, beside the folders.
-TOP = {"__init__", "__main__", "config", "frontend", "notation", "persistence", "server", "testing", "tick_loop"}
+TOP = {
+    "__init__",
+    "__main__",
+    "config",
+    "frontend",
+    "gateway_loop",
+    "gateway_server",
+    "notation",
+    "persistence",
+    "server",
+    "testing",
+    "tick_loop",
+}
 PACKAGES = {
     "zoneserver": ROOT / "zoneserver",
     "zoneclient": ROOT / "client/zoneclient",
@@ -70,14 +83,14 @@ def imports(name: str) -> frozenset[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module of `zoneserver`. The package is a room of its own; the tick loop is part of the server, and
-    the address of a link is a setting."""
+    """The room of a module of `zoneserver`. The package is a room of its own; a loop is part of its server, and the
+    address of a link is a setting."""
     parts = module.split(".")
     if module == "zoneserver.link.address":
         return "config"
     if len(parts) == 1 or parts[1] == "__init__":
         return "zoneserver"
-    return "server" if parts[1] == "tick_loop" else parts[1]
+    return {"tick_loop": "server", "gateway_loop": "gateway_server"}.get(parts[1], parts[1])
 
 
 def test_rooms_import_downward() -> None:

@@ -65,6 +65,16 @@ class GatewayServer:
         self._why_rejected = ""
         self._is_silent = False
 
+    @property
+    def port(self) -> int | None:
+        """The port for players."""
+        return self.frontend.ports.port
+
+    @property
+    def stats_port(self) -> int | None:
+        """The admin port; None without one."""
+        return self.frontend.ports.stats_port
+
     async def start(self) -> None:
         """Binds the ports, waits for the zone, and accepts connections.
 
@@ -109,6 +119,7 @@ class GatewayServer:
         if config.port is not None and not facts.needs_ticket:
             check_exposure(dataclasses.replace(config, is_open=self._is_open), config.host)
         frontend = self.frontend
+        self._info = facts.info
         gateway = frontend.make_gateway(self.link, config, self.link.first_ref)
         self.gateway_loop = GatewayLoop(self.link, gateway, self.loop)
         frontend.listen(facts.schema, self.link.world, self._is_healthy)
@@ -170,7 +181,7 @@ class GatewayServer:
         gateway = self.frontend.gateway
         log.warning("%s: %d sessions end, and their players join anew", text, gateway.connections)
         gateway.end_all(CloseReason.SERVER_RESTARTING)
-        if self.link.info != gateway.info:
+        if self.link.info != self._info:
             log.warning("the zone runs another game now: this gateway starts again")
             self.is_outdated = True
             self.request_stop()

@@ -12,6 +12,7 @@ from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
+from zoneserver.gateway_server import GatewayServer
 from zoneserver.http.pages import page_url
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
@@ -21,7 +22,7 @@ from zoneserver.support.logs import fields, print_error
 from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
 
-__all__ = ["banner", "explain", "say", "summary"]
+__all__ = ["banner", "explain", "gateway_banner", "say", "summary"]
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,28 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
             _log.warning("%s", few)
     if log_format != "json":
         say(f"running again: {lines[0]}" if is_again else "\n".join([*lines, "Ctrl-C to stop"]), log_format)
+
+
+def gateway_banner(server: GatewayServer, loop_name: str, log_format: str) -> None:
+    """Prints the name, the zone and the addresses of a gateway on stderr. In the format `json` they are one line of the
+    log."""
+    info, where = server.link.info, " and ".join(server.frontend.ports.addresses) or _NO_PORT
+    if log_format == "json":
+        told = fields(gateway=server.name, link=server.carrier.address, game=info.name, hz=info.hz, loop=loop_name)
+        _log.info(
+            "players can connect to %s", where, extra=told | fields(port=server.port, stats_port=server.stats_port)
+        )
+        return
+    lines = [
+        f"zoneserver {__version__}, gateway {server.name} of {info.name} at {server.carrier.address}, {loop_name}",
+        f"players    {where}{' by TLS' if server.config.tls_cert else ''}",
+    ]
+    if page := page_url(server.config, server.port):
+        lines.append(f"page       {page}")
+    if server.stats_port is not None:
+        address = f"http://{format_address(server.config.stats_host, server.stats_port)}"
+        lines.append(f"statistics {address}{', '.join(PATHS)}")
+    say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:

@@ -19,6 +19,7 @@ class GatewayCounters:
     resumes_total: int = count("Players who came back.", "zone_resumes_total")
     packets_in_total: int = count("Packets received from clients.", "zone_received_packets_total")
     actions_in_total: int = count("Actions in the packets received.", "zone_received_actions_total")
+    actions_away_total: int = count("Actions refused because the zone did not answer.", "zone_away_actions_total")
     bytes_in_total: int = count("Bytes of the packets received.", "zone_received_bytes_total")
     frames_out_total: int = count("Frames handed to sessions.", "zone_sent_frames_total")
     sends_total: int = count("Calls of the kernel that sent frames.", "zone_sends_total")

@@ -11,16 +11,15 @@ from __future__ import annotations
 import logging
 import secrets
 import zlib
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from zoneserver.link.batches import Batches, Lead
 from zoneserver.link.messages import (
     LINK_VERSION,
     Ask,
     Attach,
     Attached,
-    BatchMessage,
     Detach,
     Facts,
     Jump,
@@ -40,55 +39,17 @@ from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.gateways import Part
 from zoneserver.zone.link import Requests, TickOutput, first_ref
 
-__all__ = ["Lead", "LinkUser", "RemoteLinkCounters", "RemoteZoneLink"]
+__all__ = ["LinkUser", "RemoteLinkCounters", "RemoteZoneLink"]
 
 log = logging.getLogger(__name__)
 
-# At most so many batches are on their way. Later requests wait, and leave together.
-_BATCHES_MAX = 8
-# While more actions than this wait for the zone, further ones are refused.
-_WAITING_ACTIONS_MAX = 20_000
-# A batch that so many ticks have not taken is lost, and so is a question that so many seconds have not answered.
-_LATE_TICKS = 3
+# A question that was not answered for so long is lost.
 _ASK_SECONDS = 0.25
 # Without a tick for so long, the gateway attaches again: the zone may have been started again, or have forgotten it.
 _SILENT_SECONDS = 1.0
 _GATEWAY_BITS = 31
 _NO_START = Start(0, 0)
 _NO_INFO = ZoneInfo()
-
-
-class Lead:
-    """How long before a tick is due a batch leaves: as late as possible, and early enough to be there.
-
-    The zone says how long the last batch lay there. The lead follows that, toward a margin.
-
-    >>> lead = Lead(period_seconds=0.05)
-    >>> for _ in range(50): lead.arrived(waited_seconds=0.010)
-    >>> lead.seconds < 0.003
-    True
-    >>> lead.missed()
-    >>> lead.seconds > 0.003
-    True
-    """
-
-    _MARGIN, _FIRST, _LEAST = 0.003, 0.008, 0.001
-
-    def __init__(self, period_seconds: float) -> None:
-        self.seconds = min(self._FIRST, period_seconds / 2)
-        self._most = period_seconds / 2
-
-    def arrived(self, waited_seconds: float) -> None:
-        """A batch was there so long before its tick was due; less than 0: after it was due, and just in time."""
-        error = self._MARGIN - waited_seconds
-        self._change(error * (0.5 if error > 0 else 0.1))
-
-    def missed(self) -> None:
-        """A batch came too late for its tick."""
-        self._change(0.002)
-
-    def _change(self, seconds: float) -> None:
-        self.seconds = min(self._most, max(self._LEAST, self.seconds + seconds))
 
 
 class RemoteLinkCounters:
@@ -122,8 +83,6 @@ class LinkUser(Protocol):
 
 class RemoteZoneLink:
     """Implements `ZoneLink`. `send_payload` hands a payload to the carrier, which may lose it."""
-
-    has_room = True
 
     def __init__(
         self,
@@ -166,11 +125,7 @@ class RemoteZoneLink:
         """Takes a number that no other gateway has, and forgets all that was said under the former one."""
         self.number = secrets.randbits(_GATEWAY_BITS) or 1
         self.first_ref = first_ref(self.number)
-        self._batch = self._taken = 0
-        # (batch, tick for which it was sent, tick that the gateway had when it was sent last) of each batch that the
-        # zone has not taken.
-        self._on_way: deque[tuple[BatchMessage, int, int]] = deque()
-        self._waiting = Requests()
+        self._batches = Batches(self.number)
 
     # --- ZoneLink ---------------------------------------------------------------------------------
 
@@ -201,19 +156,20 @@ class RemoteZoneLink:
 
     def send(self, requests: Requests) -> None:
         """Sends a batch, or lets the requests wait while too many batches are on their way."""
-        self._waiting.add(requests)
+        self._batches.add(requests)
         if not self.is_attached or (self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS):
             self._attach()
         elif self._needs_state and self._is_begun:
             self._ask()
-        if self.is_attached and self.tick and len(self._on_way) < _BATCHES_MAX:
-            requests, self._waiting = self._waiting, Requests()
-            figures, self.figures = self.figures, None
-            self._batch += 1
-            batch = BatchMessage(self.number, self._batch, self._start, self.tick, requests, figures)
-            self._on_way.append((batch, self.tick + 1, self.tick))
-            self._send_payload(batch.encode())
-        self.has_room = len(self._waiting.actions) < _WAITING_ACTIONS_MAX
+        if self.is_attached and self.tick:
+            batch = self._batches.next(self._start, self.tick, self.figures)
+            if batch is not None:
+                self.figures = None
+                self._send_payload(batch.encode())
+
+    @property
+    def has_room(self) -> bool:
+        return self._batches.has_room
 
     def snapshot(self) -> bytes:
         self._apply()
@@ -257,7 +213,7 @@ class RemoteZoneLink:
             return
         is_new = message.start != self._start
         has_other_log = is_new and self.tick > message.facts.former_tick
-        if (message.taken < self._taken or has_other_log) and self._is_begun:
+        if (message.taken < self._batches.taken or has_other_log) and self._is_begun:
             # The zone has forgotten this gateway, or is another one: nobody there knows of its players.
             self._start = message.start
             self.facts = message.facts
@@ -270,7 +226,7 @@ class RemoteZoneLink:
             self.lead = Lead(1 / message.facts.info.hz)
         elif is_new:
             self.facts = message.facts
-        self._take_until(message.taken)
+        self._batches.take_until(message.taken)
         self._resend()
         self._user.link_attached()
         if self._is_begun:
@@ -328,7 +284,11 @@ class RemoteZoneLink:
         self.heard_at, self.due = now, now + message.due_us / 1e6
         self.tick = message.tick
         self._asked_at = -_ASK_SECONDS
-        self._settle(message)
+        self._batches.settle(message, self.lead)
+        if self._batches.late_ticks(message.tick) > self.info.hz:
+            self._attach()  # The zone does not know this gateway.
+        if self._batches.are_lost(message.tick):
+            self._resend()
         told = Part([], [], [], [], [])
         for tick in sorted(self._parts):
             if tick <= message.tick:
@@ -388,34 +348,7 @@ class RemoteZoneLink:
             self.counters.asks_total += 1
             self._send_payload(Ask(self.number, self._start, None if self._needs_state else self.tick).encode())
 
-    # --- Batches ----------------------------------------------------------------------------------
-
-    def _settle(self, message: TickMessage) -> None:
-        """Notices which batches the zone has taken, and sends again what it should have."""
-        mine = next((each for each in message.taken if each[0] == self.number), None)
-        _, taken, waited_us = mine or (0, 0, 0)
-        for batch, aim, _ in self._on_way:
-            if batch.number == taken:
-                if message.tick == aim:
-                    self.lead.arrived(waited_us / 1e6)
-                elif message.tick > aim:
-                    self.lead.missed()
-        self._take_until(taken)
-        if self._on_way:
-            batch, aim, sent_at = self._on_way[0]
-            if message.tick - aim > self.info.hz:
-                self._attach()  # The zone does not know it.
-            if message.tick - sent_at > _LATE_TICKS:
-                self._resend()
-
-    def _take_until(self, taken: int) -> None:
-        self._taken = max(self._taken, taken)
-        while self._on_way and self._on_way[0][0].number <= taken:
-            self._on_way.popleft()
-
     def _resend(self) -> None:
-        again = [(batch._replace(start=self._start), aim) for batch, aim, _ in self._on_way]
-        self._on_way = deque((batch, aim, self.tick) for batch, aim in again)
-        for batch, _ in again:
+        for batch in self._batches.again(self._start, self.tick):
             self.counters.batches_resent_total += 1
             self._send_payload(batch.encode())
