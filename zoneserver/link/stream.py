@@ -17,7 +17,7 @@ from itertools import count
 from zoneserver.config import TOKEN_BYTES_MAX
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, LinkSecurity
-from zoneserver.link.connection import FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection, framed
+from zoneserver.link.connection import CLOSED_BY_PEER, FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection, framed
 from zoneserver.link.listener import LinkListener
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
@@ -141,7 +141,9 @@ class StreamZoneCarrier:
             if not is_in.done():
                 connection.abort()
                 sock.close()
-                if not self._is_closed:
+                # Another zone looks in this way whether the socket is in use.
+                is_look = self._is_unix and text == CLOSED_BY_PEER
+                if not (self._is_closed or is_look):
                     self._refuse(address, text)
 
     def _first(self, connection: LinkConnection, is_in: asyncio.Future[None], payload: bytes) -> None:
