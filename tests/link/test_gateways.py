@@ -194,7 +194,7 @@ def test_a_player_comes_back_at_another_gateway() -> None:
     zone.tick()
     (welcome,) = [message for message in ann.said if isinstance(message, Welcome)]
     assert welcome.resume is not None
-    back = zone.connect(1, "ann", Resume(PROTOCOL_VERSION, "ann", welcome.resume.token, 9, 1, ()))
+    back = zone.connect(1, "ann", Resume(PROTOCOL_VERSION, "ann", welcome.resume.token, 9, 1, (RESUME,)))
     zone.tick(2)
     assert ann.codes() == ["REPLACED"]
     assert back.slot == ann.slot

@@ -16,7 +16,7 @@ from zoneserver.cli.server_settings import (
     read_config,
     ready_file_setting,
 )
-from zoneserver.cli.token import token_setting
+from zoneserver.cli.token import link_token_setting, token_setting
 from zoneserver.config import Limits
 from zoneserver.gateway_server import GatewayServer, default_name
 from zoneserver.link.address import LinkAddress
@@ -30,8 +30,8 @@ from zoneserver.support.process import freeze_growth
 __all__ = ["gateway", "gateway_settings"]
 
 _EXAMPLES = """\
-  zoneserver run --link unix:/tmp/zone.sock           the zone, without a port for players
-  zoneserver gateway --link unix:/tmp/zone.sock       players connect at port 7777; start several
+  zoneserver run --link unix:zone.sock            the zone, without a port for players
+  zoneserver gateway --link unix:zone.sock        players connect at port 7777; start several
   zoneserver gateway --link nats://broker:4222/plaza --name gw1"""
 
 
@@ -51,6 +51,8 @@ def gateway_settings(parser: Parser) -> None:
     command.setting("--link", metavar="ADDRESS", help=text, shown="none: it has to be given")
     text = "the name of this gateway, as the zone and its log show it"
     command.setting("--name", help=text, shown="HOST-PID")
+    link_token_setting(command)
+    config_settings(command, "link_ca", "link_creds")
     command.section("addresses")
     command.setting("--port", parse=int, default=7777, help="port for players; 0 takes any free port")
     config_settings(command, "host", "page", "origin", "forwarded_from", "stats_port", "stats_host")
