@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from helpers.bytes_link import FarZone, decode_output, decode_requests, encode_output, encode_requests
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zoneclient.replica import Replica
 
@@ -199,7 +199,6 @@ OUTPUTS = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(REQUESTS, OUTPUTS)
 def test_requests_and_outputs_are_plain_values_that_survive_bytes(requests: Requests, output: TickOutput) -> None:
     assert decode_requests(encode_requests(requests)) == requests
