@@ -30,6 +30,9 @@ settings.register_profile("tests", max_examples=50, deadline=None, suppress_heal
 settings.register_profile("thorough", settings.get_profile("tests"), max_examples=1000)
 settings.load_profile("tests")
 
+# Until the tests are collected nothing is garbage. A search would take a tenth of the time.
+gc.disable()
+
 try:
     import uvloop
 except ImportError:
@@ -146,3 +149,4 @@ def pytest_collection_finish() -> None:
     """Keeps the thousands of tests out of the sight of the garbage collector, which some tests call."""
     gc.collect()
     gc.freeze()
+    gc.enable()
