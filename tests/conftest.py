@@ -25,9 +25,13 @@ from zoneserver.gateway.gateway import Gateway
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is. Each run draws other examples, so that many runs try many.
+settings.register_profile("tests", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("tests"), max_examples=1000)
 settings.load_profile("tests")
+
+# Until the tests are collected nothing is garbage. A search would take a tenth of the time.
+gc.disable()
 
 try:
     import uvloop
@@ -145,3 +149,4 @@ def pytest_collection_finish() -> None:
     """Keeps the thousands of tests out of the sight of the garbage collector, which some tests call."""
     gc.collect()
     gc.freeze()
+    gc.enable()
