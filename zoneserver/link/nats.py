@@ -109,7 +109,7 @@ class _NatsEnd:
         client, self._client = self._client, None
         if client is not None:
             if not client.lost.done():
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(BrokerError):
                     await client.flush(_FLUSH_SECONDS)
             await client.end()
 
@@ -139,9 +139,6 @@ class _NatsEnd:
             for subject in self._writes:
                 client.put(subject, b"")
             await client.flush(_FLUSH_SECONDS)
-        except Exception as error:
-            await client.end()
-            raise BrokerError(f"the broker of {self.address} is lost: {error or type(error).__name__}") from None
         except BaseException:
             await client.end()
             raise

@@ -104,12 +104,25 @@ class NatsClient(Client):
         """Waits until the broker has read all that was sent so far, and all that it sent before has come. The PING of
         the library would overtake what waits for its flusher, such as subscriptions.
 
-        Raises nats.errors.Error, and OSError.
+        Raises BrokerError if the connection is lost.
         """
+        answer = asyncio.create_task(self._flush(timeout))
+        # The library drops a cancellation in places, and fails later, when nobody waits any more.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.wait((answer, self.lost), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                answer.result()
+            else:
+                raise BrokerError(f"the broker is lost: {self.lost.result()}")
+        except (errors.Error, OSError) as error:
+            raise BrokerError(f"the broker is lost: {_text(error)}") from None
+        finally:
+            answer.cancel()
+
+    async def _flush(self, timeout: float) -> None:
         await self._flush_pending(force_flush=True)
-        _require_not_cancelled()
         await super().flush(timeout)  # type: ignore[arg-type]
-        _require_not_cancelled()
 
     def pause_reading(self, is_paused: bool) -> None:
         """Takes nothing more from the system, or goes on."""
