@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
+from helpers.nats import Broker
 from helpers.postgres import Postgres, start_postgres
 from helpers.processes import Family
 from helpers.processes import until as wait_until
@@ -126,6 +127,17 @@ def open_gateway(cleanup: contextlib.AsyncExitStack, connect: Connect) -> OpenGa
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server. Every test takes a database of its own: `postgres.url()`."""
     server = start_postgres()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A broker with the settings that a link needs, for tests that leave it as it is. Every test takes a zone of its
+    own: `broker.url("zone of the test")`."""
+    server = Broker()
     try:
         yield server
     finally:
