@@ -238,6 +238,7 @@ export class Panels {
   /** @param {any} stats */
   #drawTop(stats) {
     const words = [location.host, `up ${duration(stats.uptime_s)}`, `tick ${whole(stats.tick)}`, `${stats.hz} Hz`, stats.loop, `pid ${stats.pid}`];
+    if (stats.gateway) words.unshift(`gateway ${stats.gateway} at ${stats.link}`);
     if (stats.epoch > 1) words.push(`start ${stats.epoch}`);
     write(at("about"), words.join("  ·  "));
     const { replay } = stats;
