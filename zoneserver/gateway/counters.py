@@ -19,6 +19,9 @@ class GatewayCounters:
     resumes_total: int = count("Players who came back.", "zone_resumes_total", adds="sum")
     packets_in_total: int = count("Packets received from clients.", "zone_received_packets_total", adds="sum")
     actions_in_total: int = count("Actions in the packets received.", "zone_received_actions_total", adds="sum")
+    actions_away_total: int = count(
+        "Actions refused because the zone did not answer.", "zone_away_actions_total", adds="sum"
+    )
     bytes_in_total: int = count("Bytes of the packets received.", "zone_received_bytes_total", adds="sum")
     frames_out_total: int = count("Frames handed to sessions.", "zone_sent_frames_total", adds="sum")
     sends_total: int = count("Calls of the kernel that sent frames.", "zone_sends_total", adds="sum")
