@@ -95,6 +95,7 @@ async def test_group_shows_the_map_of_the_zone_and_the_sessions_of_all(ports: li
         assert [row.state for row in state.ports] == ["fine", "fine", "away"]
         assert state.outage is None
         assert group.state(0).samples[-1].stats.gateway == "gw1"
+        assert group.state(0).zone == state.zone
         assert list(group.outages()) == [ports[2].address]
         # The zone of gw1 can kick anybody there, and then gw1.
         assert group.who_may_kick("ann") == [1, 0]

@@ -30,6 +30,8 @@ _WIDE = 120
 _SESSIONS_WIDTH, _SESSIONS_SHARE = 70, 0.55
 _LISTS_HEIGHT = 10
 _GAP = 2
+# From this width on, the line at the bottom names every key.
+_ALL_KEYS_WIDTH = 80
 
 _KEYS = (
     ("q", "quit"),
@@ -223,7 +225,8 @@ def _footer(state: ScreenState, width: int, height: int) -> Text:
         keys = [each for each in keys if each[0] not in ("space", "< >", "r")]
         keys[2:2] = replay.keys(state.glyphs)
     elif state.is_group:
-        keys = [each for each in keys if each[0] != "< >"]
+        # A narrow screen has no room for all.
+        keys = [each for each in keys if each[0] != "< >" or width >= _ALL_KEYS_WIDTH]
         keys[2:2] = [("0-9", "one")]
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
