@@ -102,9 +102,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     if page := page_url(config, server.port):
         lines.append(f"page       {page}")
     if server.stats_port is not None:
-        address = f"http://{format_address(config.stats_host, server.stats_port)}"
-        page = "/ in a browser, and " if is_loopback(config.stats_host) else ""
-        lines.append(f"statistics {address}{page}{', '.join(PATHS)}{' by token' if config.stats_token else ''}")
+        lines.append(_statistics(config, server.stats_port))
     if server.players_max < config.max_players:
         few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         lines.append(few)
@@ -132,9 +130,15 @@ def gateway_banner(server: GatewayServer, loop_name: str, log_format: str) -> No
     if page := page_url(server.config, server.port):
         lines.append(f"page       {page}")
     if server.stats_port is not None:
-        address = f"http://{format_address(server.config.stats_host, server.stats_port)}"
-        lines.append(f"statistics {address}{', '.join(PATHS)}")
+        lines.append(_statistics(server.config, server.stats_port))
     say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
+
+
+def _statistics(config: Config, port: int) -> str:
+    """The line about the admin port."""
+    page = "/ in a browser, and " if is_loopback(config.stats_host) else ""
+    address = f"http://{format_address(config.stats_host, port)}"
+    return f"statistics {address}{page}{', '.join(PATHS)}{' by token' if config.stats_token else ''}"
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:
