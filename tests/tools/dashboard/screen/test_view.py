@@ -249,6 +249,7 @@ def test_tab_comes_to_a_list_of_the_gateways_with_all_columns(size: tuple[int, i
     for column in ("players", "cpu %", "behind", "out/s", "lead ms", "wait ms", "lacks", "memory"):
         assert column in listed
     assert listed.index("gw2") < listed.index("gw1"), "what is wrong comes first"
+    assert len(re.findall(r"^gateways ", text, re.MULTILINE)) == 1, "the panel above would have the same rows"
     assert "tab view" in text
 
 

@@ -306,7 +306,8 @@ def _panels(state: ScreenState, width: int, height: int) -> list[Text]:
     samples, now = state.server.samples, state.server.now
     recent = [sample for sample in samples if sample.at >= now - state.window]
     span_shown = recent or samples[-1:], now, state.window, width
-    of_gateways = processes.section(state.server, width, state.glyphs)
+    # The list of the gateways below has the same rows.
+    of_gateways = None if state.panel == "gateways" else processes.section(state.server, width, state.glyphs)
     lines = panels.choose(panels.sections(*span_shown, state.glyphs, processes=of_gateways), height)
     if height - len(lines) >= panels.CHART_ROWS + 2:
         lines = panels.choose(panels.sections(*span_shown, state.glyphs, False, of_gateways), height)
