@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from zoneclient import connect
 from zonetools.common.admin_client import AdminClient
 
-from zoneserver import ZoneServer
+from zoneserver import ZoneServer, gateway_server
 from zoneserver.admin.prometheus import load_exposition
 from zoneserver.config import Config
 from zoneserver.games.plaza import Plaza
@@ -23,7 +23,8 @@ Pair = tuple[ZoneServer, GatewayServer]
 
 
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+    monkeypatch.setattr(gateway_server, "_FIGURES_SECONDS", 0.0)
     here: dict[str, Any] = {"link": f"unix:{tmp_path / 'zone.sock'}", "stats_port": 0, "drain_seconds": 0.1}
     async with ZoneServer(Plaza, hz=50, **here) as zone:
         gateway = GatewayServer("gw1", Config(port=0, **here))

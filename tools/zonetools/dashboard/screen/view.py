@@ -197,7 +197,7 @@ def _header(state: ScreenState, width: int) -> Text:
     if server.samples:
         stats = server.samples[-1].stats
         parts = [
-            f" {stats.gateway} of {stats.game}" if stats.gateway else f" {stats.game}",
+            f" {stats.gateway} of {stats.game}" if stats.gateway and not server.ports else f" {stats.game}",
             *([f"page {stats.page}"] if stats.page else []),
             f"statistics {server.address}",
             f"up {format_duration(stats.uptime_s)}",
