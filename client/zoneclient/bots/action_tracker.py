@@ -117,10 +117,8 @@ class ActionTracker:
         self._newest = max(self._newest, seq)
         if is_motion:
             counts.motion_kinds.add(action.kind)
-            motions = (seq_ for seq_, other in self._outstanding.items() if other.kind in counts.motion_kinds)
-            for earlier in [seq_ for seq_ in motions if seq_ < seq]:
-                del self._outstanding[earlier]
-                counts.superseded += 1
+            if self._outstanding:
+                self._supersede(seq)
         else:
             counts.reordered += seq < self._last_event
             self._last_event = max(seq, self._last_event)
@@ -129,6 +127,13 @@ class ActionTracker:
             times = counts.times
             times.to_tick.record(int((tick_began - action.sent) * 1e6))
             times.from_tick.record(int((now - tick_began) * 1e6))
+
+    def _supersede(self, seq: int) -> None:
+        """Count the outstanding motions before the one with this sequence: they happened in the same tick."""
+        motions = (number for number, other in self._outstanding.items() if other.kind in self._counts.motion_kinds)
+        for earlier in [number for number in motions if number < seq]:
+            del self._outstanding[earlier]
+            self._counts.superseded += 1
 
     def record_answered(self, seq: int, now: float) -> None:
         """The private action with this sequence happened. No frame names it."""
