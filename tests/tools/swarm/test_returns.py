@@ -10,7 +10,7 @@ from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
 from helpers.servers import OpenServer
 from helpers.swarm_results import outcome
-from helpers.tick_frames import FrameStream
+from helpers.tick_frames import FrameStream, NoReader
 from zoneclient import line
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
@@ -151,6 +151,7 @@ class Owner:
     def __init__(self, stream: FrameStream) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1}, resume=True)
         self.frame_checker = stream.checker
+        self.reader = NoReader()
         self.counts = ActionCounts()
         self.stream = stream
         self.told: list[bytes] = []

@@ -11,9 +11,11 @@ from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.bot import Behaviour, Bot
 from zoneclient.protocol import Returning
 
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Answered, Bye, Op, Pong, Refusal, Told, Welcome, op_of
-from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
+from zonetools.swarm.crowd_reader import CrowdReader
+from zonetools.swarm.frame_checker import FrameChecker, FrameRecord, form_of
 from zonetools.swarm.plan import Plan
 
 # After a tick the event loop reads thousands of frames before it runs any timer. So that bots do not act late, the
@@ -27,6 +29,7 @@ class BotOwner(Protocol):
 
     plan: Plan
     frame_checker: FrameChecker
+    reader: CrowdReader
     counts: ActionCounts
 
     def bots_may_act(self) -> None: ...
@@ -70,6 +73,11 @@ class SwarmBot(Bot):
         self._repeats: list[bytes] = []
         self._owner = owner
         self._frame_checker = owner.frame_checker
+        self._form = form_of(is_web=self.is_web, is_deflated=plan.deflate)
+        # Whether the bytes read so far end in the middle of a message.
+        self._is_amid = False
+        # The payload of the frame that is read, if that is deflated.
+        self._deflated = b""
         # The methods that the behaviour may have beside `decide`, or None.
         self._on_event, self._on_told, self._on_refused = (
             getattr(behaviour, name, None) for name in ("on_event", "on_told", "on_refused")
@@ -126,6 +134,7 @@ class SwarmBot(Bot):
         else:
             self._go_on(welcome, self._former)
             self._former = None
+        self._owner.reader.add(self)
         if welcome.resume is not None:
             # The token before is good until the server has read something behind WELCOME.
             self.ping(int(time.monotonic() * 1e6))
@@ -144,20 +153,48 @@ class SwarmBot(Bot):
         self.tick = snapshot.tick
 
     def data_received(self, data: bytes) -> None:
-        # Nearly every read is exactly one frame that another bot has received before. Such a read is compared
-        # without taking it apart.
-        record = None if self.has_partial_message else self._frame_checker.find_copy(self.tick + 1, data, self.is_web)
-        if record is None:
-            super().data_received(data)
-        else:
-            self.received_bytes += len(data)
-            self.tick += 1
-            self._track_actions(record)
+        self.read(data, len(data))
         if self._frame_checker.received % _FRAMES_BETWEEN_ACTIONS == 0:
             self._owner.bots_may_act()
 
+    def read(self, buffer: bytes | bytearray, size: int) -> None:
+        """Read the first `size` bytes of the buffer.
+
+        Nearly every read is one frame that another bot has received before. Such frames are compared in the buffer;
+        only what is left is taken apart.
+        """
+        start, checker = 0, self._frame_checker
+        while not self._is_amid and (record := checker.records.get(self.tick + 1)) is not None:
+            copy = record.forms[self._form]
+            end = start + len(copy)
+            if end > size or not copy or not buffer.startswith(copy, start):
+                break
+            start = end
+            self.tick += 1
+            checker.received += 1
+            checker.deliveries += record.actions
+            if self.slot in record.motions or self.slot in record.events or record.heard:
+                self._track_actions(record)
+        self.received_bytes += start
+        if start < size:
+            super().data_received(bytes(buffer[start:size]))
+            self._is_amid = self.has_partial_message
+
+    def end_reading(self, error: OSError | None) -> None:
+        """The connection has ended: its transport does the rest."""
+        if error is not None:
+            self.record_end(Bye(str(CloseReason.CONNECTION_LOST), str(error), True))
+            self.abort()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def on_deflated(self, payload: bytes) -> None:
+        self._deflated = payload
+        super().on_deflated(payload)
+        self._deflated = b""
+
     def on_tick(self, payload: bytes) -> None:
-        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload, self.is_web)
+        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload, self._form, self._deflated)
         self._track_actions(record)
 
     def _track_actions(self, record: FrameRecord) -> None:
@@ -171,6 +208,11 @@ class SwarmBot(Bot):
         if self._on_event is not None:
             for event in record.heard:
                 self._call(self._on_event, event)
+
+    def drop(self, deaf_seconds: float = 0.0) -> None:
+        if deaf_seconds:
+            self._owner.reader.remove(self)
+        super().drop(deaf_seconds)
 
     def stop_telling(self) -> None:
         """The run is over: the behaviour is told nothing more, so that it does nothing more."""
@@ -216,6 +258,7 @@ class SwarmBot(Bot):
         self._owner.bot_answered(time.monotonic() - pong.token / 1e6)
 
     def on_closed(self, bye: Bye) -> None:
+        self._owner.reader.remove(self)
         if self._former is None:
             self._owner.bot_closed(self, bye)
         elif not self.attempt.done():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import heapq
-import math
 import random
 import ssl
 import time
@@ -25,20 +23,23 @@ from zoneserver.support.process import raise_open_files
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.client_bot import run_client
 from zonetools.swarm.commands import Command, Measure, Stop, run_worker
+from zonetools.swarm.crowd_reader import CrowdReader
 from zonetools.swarm.frame_checker import FrameChecker
+from zonetools.swarm.measure.clockwork import cut_seconds, measure_lag
 from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, load_role
 from zonetools.swarm.returns import Returns
+from zonetools.swarm.schedule import Schedule
 
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
 # The mean time between two PINGs of a process. They measure the round trip, and cost little.
 _PING_SECONDS = 0.1
-# The interval of the timer that measures how late this process is.
-_LAG_TIMER_SECONDS = 0.02
+# How many actions are done before the event loop has a turn: a process that is behind goes on to read.
+_ACTIONS_PER_TURN = 64
 # The counts of actions that a tally takes over.
 _COUNTS = ("sent", "delivered", "answered", "superseded", "unanswered", "resent", "lost", "duplicated", "reordered")
 
@@ -66,10 +67,11 @@ class Worker:
         # True if the very first connection was refused.
         self._nobody_listens = False
         self._meter = Meter(self.counts, self._read)
+        self.reader = CrowdReader(self.bots_may_act)
+        """Reads the sockets of the bots."""
         self._leaving = False
         self._tls: ssl.SSLContext | None = None
-        # A heap of (time of the next action, number of the bot).
-        self._due: list[tuple[float, int]] = []
+        self._schedule = Schedule(1.0 / plan.rate)
 
     # --- Reports of the bots ----------------------------------------------------------------------
 
@@ -79,8 +81,7 @@ class Worker:
         self._tally.joined_web += bot.is_web
         self._tally.join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
-            first = time.monotonic() + self.plan.phase(bot.number)
-            heapq.heappush(self._due, (first, bot.number))
+            self._schedule.add(bot.number, time.monotonic() + self.plan.phase(bot.number))
 
     def bot_caught_up(self) -> None:
         """A bot received a snapshot in place of frames."""
@@ -181,7 +182,8 @@ class Worker:
         """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally."""
         raise_open_files(self.plan.open_files_per_process)
         self._tls = self.plan.access.context()
-        jobs = (self._ramp(), self._act(), self._measure_lag(), self._ping(), self._cut_seconds())
+        clockwork = measure_lag(self._meter, self._tally.loop_lag), cut_seconds(self._meter, lambda: self._players)
+        jobs = (self._ramp(), self._act(), self._ping(), *clockwork)
         background = [asyncio.create_task(job) for job in jobs]
         failures = list[BaseException]()
 
@@ -259,49 +261,35 @@ class Worker:
     async def _act(self) -> None:
         while True:
             self.bots_may_act()
-            wait = self._due[0][0] - time.monotonic() if self._due else 0.05
-            await asyncio.sleep(max(0.001, min(0.05, wait)))
+            at = self._schedule.next_at
+            await asyncio.sleep(0.05 if at is None else max(0.001, min(0.05, at - time.monotonic())))
 
     def bots_may_act(self) -> None:
-        """Do the actions that are due. The schedule is open-loop: a late server or swarm does not shift it."""
-        due, period, now = self._due, 1.0 / self.plan.rate, time.monotonic()
-        while due and due[0][0] <= now and not self._leaving:
-            moment, number = due[0]
+        """Do some of the actions that are due."""
+        now = time.monotonic()
+        for _ in range(_ACTIONS_PER_TURN):
+            due = None if self._leaving else self._schedule.take(now)
+            if due is None:
+                return
+            moment, number = due
             bot = self._bots.get(number)
             if bot is None:
-                heapq.heappop(due)
-                continue
-            heapq.heapreplace(due, (moment + period, number))
-            if bot.bye is not None:
-                continue  # The bot is away, and lets this turn pass.
-            assert self.frame_checker.replica is not None
-            try:
-                bot.perform(moment, self.frame_checker.replica)
-            except BaseException as error:  # SystemExit as well: the class is the user's.
-                self.bot_broken(bot, error)
-
-    async def _measure_lag(self) -> None:
-        """Measure how late a timer of this process fires."""
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(_LAG_TIMER_SECONDS)
-            if self._meter.is_measuring:
-                self._tally.loop_lag.record(int((time.monotonic() - before - _LAG_TIMER_SECONDS) * 1e6))
+                self._schedule.remove_last()
+            elif bot.bye is None:  # Else the bot is away, and lets this turn pass.
+                assert self.frame_checker.replica is not None
+                try:
+                    bot.perform(moment, self.frame_checker.replica)
+                except BaseException as error:  # SystemExit as well: the class is the user's.
+                    self.bot_broken(bot, error)
 
     async def _ping(self) -> None:
         """Let the bot that acts next send a PING, at random times that do not depend on the ticks."""
         while True:
             await asyncio.sleep(random.uniform(0.5, 1.5) * _PING_SECONDS)
-            if self._due and (bot := self._bots.get(self._due[0][1])) is not None:
+            number = self._schedule.next_number
+            bot = None if number is None else self._bots.get(number)
+            if bot is not None:
                 bot.ping(int(time.monotonic() * 1e6))
-
-    async def _cut_seconds(self) -> None:
-        """Cut the counters at whole seconds of the monotonic clock, as every process of the swarm does."""
-        boundary = math.floor(time.monotonic()) + 1
-        while True:
-            await asyncio.sleep(boundary - time.monotonic())
-            self._meter.cut(self._players)
-            boundary = max(boundary + 1, math.ceil(time.monotonic()))
 
     async def _leave(self) -> None:
         """Wait for outstanding answers, then leave and wait for the ends of the sessions."""
@@ -321,6 +309,7 @@ class Worker:
         await self._drain(lambda: not self._bots and not self._clients)
         for bot in tuple(self._bots.values()):
             bot.abort()
+        self.reader.close()
         for number in self._clients.values():
             self.client_failed(number, TimeoutError("it goes on, although it was cancelled at the end of the run"))
 
