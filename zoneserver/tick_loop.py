@@ -7,7 +7,9 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
+from zoneserver.admin.cpu_meter import CpuMeter
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.tick_times import TickTimes
 from zoneserver.gateway.gateway import Gateway
@@ -76,9 +78,7 @@ class TickLoop:
         self._cpu_before = time.process_time()
         self._packets_before = 0
         self._connections_before = 0
-        # (time, CPU time of the process) at two moments about a second apart.
-        self._cpu = ((0.0, 0.0), (0.0, 0.0))
-        self._sample_cpu()
+        self._cpu = CpuMeter(loop.time())
 
     def start(self) -> None:
         """Runs each tick when it is due."""
@@ -94,11 +94,17 @@ class TickLoop:
         if self._timer is not None:
             self._timer.cancel()
 
-    @property
-    def cpu_percent(self) -> float:
-        """CPU time of the process over the last second, in percent of one core."""
-        (time_before, cpu_before), (time_after, cpu_after) = self._cpu
-        return 100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before)
+    def figures(self) -> dict[str, Any]:
+        """The figures of ticks and CPU time, by the names that they have in `Stats`."""
+        return self.times.figures() | {
+            "tick_due_monotonic_s": round(self.ticker.due, 6),
+            "dilation": round(self.ticker.dilation, 3),
+            "ticks_total": self.ticks_total,
+            "ticks_skipped_total": self.ticker.skipped_total,
+            "ticks_failed_total": self.failed_total,
+            "overruns_total": self.overruns_total,
+            "cpu_percent": self._cpu.percent,
+        }
 
     def run_tick(self) -> float:
         """Runs one tick of the zone and hands out its output. Returns the seconds it took."""
@@ -187,8 +193,7 @@ class TickLoop:
                 # A replay at a high speed, or that seeks, may well be late.
                 if not self._zone.replay:
                     self._log_overrun(seconds, skipped)
-        if self._loop.time() - self._cpu[1][0] >= 1.0:
-            self._sample_cpu()
+        self._cpu.sample(self._loop.time())
         if self._zone.ticks_per_second != self._ticks_per_second:
             self._change_rate(self._zone.ticks_per_second)
         self._schedule()
@@ -248,9 +253,6 @@ class TickLoop:
             time.sleep(seconds)
         self._connections_before = connections
         self._loop.call_soon(self._wait_for_packets, due)
-
-    def _sample_cpu(self) -> None:
-        self._cpu = self._cpu[1], (self._loop.time(), time.process_time())
 
 
 def _log_stall(seconds: float, place: str) -> None:

@@ -76,9 +76,9 @@ async def test_reporter_is_watched_after_a_request_for_stats_but_not_for_health(
 ) -> None:
     browser = await browse()
     for path, watches in (("/healthz", False), ("/map", False), ("/stats", True), ("/metrics", True)):
-        server._reporter.is_watched = False
+        server.frontend.reporter.is_watched = False
         await browser.ask(f"GET {path}")
-        assert server._reporter.is_watched is watches
+        assert server.frontend.reporter.is_watched is watches
 
 
 async def test_game_json_is_the_schema_of_the_game(browse: Browse) -> None:

@@ -50,6 +50,12 @@ class ActionIntake:
         """Whether packets wait."""
         return bool(self._packets)
 
+    def clear(self) -> None:
+        """Drops everything: the zone knows none of the players."""
+        self._packets.clear()
+        self._queue.clear()
+        self._acting.clear()
+
     def add(self, player: Player, payload: bytes, now: float) -> None:
         """Adds an ACT packet."""
         self._packets.append((player, payload))

@@ -50,6 +50,13 @@ class ActionQueue:
         self._finish: dict[int, int] = {}
         self._queued: dict[int, int] = {}
 
+    def clear(self) -> None:
+        """Drops all packets."""
+        self._arrived, self._cost = [], 0
+        self._waiting.clear()
+        self._finish.clear()
+        self._queued.clear()
+
     def add(self, packet: Actions, cost: int) -> None:
         """Adds a packet."""
         self._arrived.append((packet, cost))

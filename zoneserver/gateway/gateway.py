@@ -8,19 +8,17 @@ It bounds what a client may send before others pay for it: by address (`handshak
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from zoneserver.config import Config, resume_ticks
+from zoneserver.config import Config
 from zoneserver.gateway.action_intake import ActionIntake
+from zoneserver.gateway.arrivals import Arrivals
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.closed import Closed
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.gateway.flood_guard import FloodGuard
-from zoneserver.gateway.handshake import PendingConnections, objection_to
+from zoneserver.gateway.handshake import PendingConnections
 from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player, stop_reason
@@ -28,19 +26,8 @@ from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
 from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason
 from zoneserver.protocol.decoding import WireError, decode_client
-from zoneserver.protocol.messages import (
-    DEFLATE,
-    RESUME,
-    TOKEN_BYTES,
-    Goodbye,
-    Hello,
-    Op,
-    Ping,
-    Pong,
-    Resume,
-    op_of,
-)
-from zoneserver.zone.frame_history import Form, History
+from zoneserver.protocol.messages import Goodbye, Hello, Op, Ping, Pong, Resume, op_of
+from zoneserver.zone.frame_history import History
 from zoneserver.zone.link import Requests, TickOutput, ZoneLink
 
 __all__ = ["Gateway"]
@@ -79,7 +66,7 @@ class Gateway:
         self.history = History(config.limits.history_ticks, link.snapshot)
         for tick, frame in former:
             self.history.append(tick, frame)
-        self._former_tick = self.history.tick
+        former_tick = self.history.tick
         self.players_count = 0
         """Players in the zone."""
         self.players_peak = 0
@@ -87,19 +74,15 @@ class Gateway:
         self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
         """The sessions that ended last, the newest first."""
         self._link = link
-        self._config = config
-        self._limits = config.limits
         self._loop = loop
         self._connections: set[Session] = set()
         # When each connection was accepted, until it is gone.
         self._opened_at: dict[Session, float] = {}
-        self._refs = itertools.count(first_ref)
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.parked = Parked(config.limits.address_connections_max, self.pending.address_limits.exempt)
         """The players whose connection is lost and who may come back."""
-        self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
         # Sessions that are not read before the next tick.
@@ -107,6 +90,10 @@ class Gateway:
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
         self._intake = ActionIntake(config, self.counters, self._penalties)
+        self._arrivals = Arrivals(
+            *(link, config, self.counters, self._players, self.pending, self.parked, self.broadcaster),
+            *(self._penalties, self._entered, first_ref, former_tick),
+        )
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
         self._ticked_at = self._tick_ended_at = loop.time()
@@ -218,15 +205,16 @@ class Gateway:
                 self.counters.drops_total += 1
             else:
                 self._requests.leaves.append(player.ref)
-            self._count(player, -1)
+            self.players_count -= player.state is _PLAYING
+            self.watchers_count -= player.state is PlayerState.WATCHING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
                 self._penalties.ban(session, text, self._now)
 
-    def _count(self, player: Player, change: int) -> None:
-        self.players_count += change * (player.state is _PLAYING)
-        self.watchers_count += change * (player.state is PlayerState.WATCHING)
+    def _entered(self, player: Player) -> None:
+        self.players_count += player.state is _PLAYING
+        self.watchers_count += player.state is PlayerState.WATCHING
         self.players_peak = max(self.players_peak, self.players_count)
 
     def session_gone(self, session: Session) -> None:
@@ -262,29 +250,10 @@ class Gateway:
                 pong = Pong(message.token, self.broadcaster.tick, max(0, since))
                 self.counters.bytes_out_total += session.answer(pong.encode())
             case Hello() | Resume():
-                self._hello(session, message)
+                if (join := self._arrivals.hello(session, message)) is not None:
+                    self._requests.joins.append(join)
             case Goodbye():
                 session.end(CloseReason.CLIENT_LEFT)
-
-    def _hello(self, session: Session, hello: Hello | Resume) -> None:
-        objection = objection_to(hello, self._link.info.version)
-        if objection is not None:
-            session.end(*objection)
-            return
-        session.label = hello.name
-        guard = FloodGuard(self._limits, self.pending.address_budgets(session))
-        form = Form(session.framing, DEFLATE in hello.options)
-        may_return = self._grace_ticks and RESUME in hello.options
-        token = secrets.token_bytes(TOKEN_BYTES) if may_return else b""
-        resume = hello if isinstance(hello, Resume) else None
-        player = Player(next(self._refs), session, hello.name, guard, form, token, resume)
-        self._players[player.ref] = session.context = player
-        self.pending.join(session)
-        self._requests.joins.append(player.request_to_join(hello))
-
-    def _tell(self, session: Session, payload: bytes) -> None:
-        """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
-        self.counters.bytes_out_total += session.queue(payload)
 
     # --- The tick ---------------------------------------------------------------------------------
 
@@ -319,7 +288,7 @@ class Gateway:
         """Hands out the output of a tick of the zone."""
         self.history.append(output.tick, output.frame)
         for resumed in output.resumed:
-            self._go_on(*resumed)
+            self._arrivals.go_on(resumed)
         for ref, reason, text in output.ended:
             self.parked.forget(ref)
             if ref in self._players:
@@ -331,10 +300,10 @@ class Gateway:
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
-                self._tell(self._players[ref].session, payload)
+                self.counters.bytes_out_total += self._players[ref].session.queue(payload)
         self.broadcaster.send(output.records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
-        self._welcome(output, joined)
+        self._arrivals.welcome(output, joined, self._now)
         self.pending.expire(self._now)
         if output.tick % self._expire_ticks == 0:
             self.broadcaster.expire(self._now)
@@ -342,49 +311,15 @@ class Gateway:
         for session in held:
             session.release()
 
-    def _go_on(self, ref: int, _slot: int, seq: int, former: int) -> None:
-        """A player has come back: the new session has the budgets and the penalties of the one before."""
-        before, player = self._players.get(former), self._players.get(ref)
-        guard = self.parked.take(former) if before is None else before.guard
-        if player is not None:
-            # WELCOME tells the sequence only to a client that may come back. Another one begins with 1.
-            player.seq = seq if player.token else 0
-            player.guard = guard or player.guard
-
-    def _welcome(self, output: TickOutput, joined: Mapping[int, int | None]) -> None:
-        """Sends the players who joined or came back in this tick what they need, all from one snapshot."""
-        told: dict[int, list[bytes]] = {}
-        for ref, payload in output.told if joined else ():
-            if ref in joined:
-                told.setdefault(ref, []).append(payload)
-        for ref, slot in joined.items():
-            player = self._players.get(ref)
-            if player is None:
-                continue  # The session has ended, and the next requests tell the zone.
-            session = player.session
-            self.pending.leave(session)
-            player.enter(slot)
-            self._count(player, 1)
-            self.counters.resumes_total += player.resume is not None
-            self.counters.joins_total += slot is not None and player.resume is None
-            info, epoch = self._link.info, self._link.epoch
-            welcome = player.welcome(info, output.tick, self._limits.client_frame_bytes, self._grace_ticks, epoch)
-            self._tell(session, welcome.encode())
-            if player.resume is not None:
-                for payload in told.get(ref, ()):
-                    self._tell(session, payload)
-            session.flush()
-            if session.is_over:
-                continue
-            tick = player.has_tick(epoch, self._former_tick)
-            self.broadcaster.join(session, player.form, self._now, tick, player.wants_whole)
-            if player.resume is None:
-                for payload in told.get(ref, ()):
-                    self._tell(session, payload)
-            session.flush()
-            self._penalties.go_on(player)
-
     # --- The end ----------------------------------------------------------------------------------
+
+    def end_all(self, reason: CloseReason) -> None:
+        """Ends all sessions. The zone knows none of their players any more, and is told nothing of them."""
+        for session in tuple(self._connections):
+            session.end(reason)
+        self._requests = Requests()
+        self.parked.clear()
+        self._intake.clear()
 
     async def close(self, deadline_seconds: float, *, keep: bool = False) -> None:
         """Tells every client why its session ends (`stop_reason`), and drops those that have not gone in time."""
