@@ -116,4 +116,7 @@ class Bot(ClientProtocol):
         self.tracker.record_refused(refusal)
 
     def on_answered(self, answered: Answered) -> None:
-        self.tracker.record_answered(answered.seq, time.monotonic())
+        self.on_latency(self.tracker.record_answered(answered.seq, time.monotonic()))
+
+    def on_latency(self, microseconds: int | None) -> None:
+        """An action of this bot was seen or answered after so long; None if its time does not count."""

@@ -12,6 +12,7 @@ from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
 from zoneclient.protocol import ClientProtocol
 from zonetools.swarm.bot import SwarmBot
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.plan import Plan
 
 from zoneserver.protocol.framing import LENGTH_PREFIX, Framing, length_prefixed
@@ -26,6 +27,7 @@ class OwnerStub:
         self.frame_checker = stream.checker
         self.reader = NoReader()
         self.counts = ActionCounts()
+        self.places = Places([Place()])
         self.turns = 0
 
     def __getattr__(self, name: str) -> Any:

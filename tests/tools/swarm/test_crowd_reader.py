@@ -15,6 +15,7 @@ from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Idle
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.crowd_reader import CrowdReader
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.plan import Plan
 
 from zoneserver.protocol.framing import length_prefixed
@@ -32,6 +33,7 @@ class Owner:
         self.frame_checker = self.stream.checker
         self.reader = CrowdReader(lambda: None)
         self.counts = ActionCounts()
+        self.places = Places([Place()])
         self.bots: list[SwarmBot] = []
         self.servers: list[socket.socket] = []
         self.byes: dict[int, Bye] = {}

@@ -18,6 +18,7 @@ from zoneclient.connection import ZoneConnection
 from zonetools.swarm import returns, worker
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.commands import Command, Measure, Stop
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
@@ -153,6 +154,7 @@ class Owner:
         self.frame_checker = stream.checker
         self.reader = NoReader()
         self.counts = ActionCounts()
+        self.places = Places([Place()])
         self.stream = stream
         self.told: list[bytes] = []
         self.missed: list[int] = []

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import random
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
+from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.connection import ZoneConnection
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
@@ -28,10 +26,12 @@ from zonetools.swarm.frame_checker import FrameChecker
 from zonetools.swarm.measure.clockwork import cut_seconds, measure_lag
 from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, load_role
 from zonetools.swarm.returns import Returns
 from zonetools.swarm.schedule import Schedule
+from zonetools.swarm.total import total
 
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
@@ -40,8 +40,6 @@ _JOIN_SECONDS = 30.0
 _PING_SECONDS = 0.1
 # How many actions are done before the event loop has a turn: a process that is behind goes on to read.
 _ACTIONS_PER_TURN = 64
-# The counts of actions that a tally takes over.
-_COUNTS = ("sent", "delivered", "answered", "superseded", "unanswered", "resent", "lost", "duplicated", "reordered")
 
 
 class Worker:
@@ -59,8 +57,12 @@ class Worker:
         # The clients of the user's own that run, with their numbers.
         self._clients: dict[asyncio.Task[None], int] = {}
         # What this class counts itself. `tally` adds the counts of the bots, the frame checker and the meter.
-        self._tally = Tally(requested=len(self._numbers))
-        self.returns = Returns(self._tally, self._open, self._bot_ended)
+        self._tally = Tally(requested=len(self._numbers), places=Places([Place() for _ in plan.addresses]))
+        self.places = self._tally.places
+        """The counts by address."""
+        for number in self._numbers:
+            self.places.each[plan.place(number)].bots += 1
+        self.returns = Returns(plan, self._tally, self._open, self._bot_ended)
         """The bots and clients that are away."""
         self._ramp_began = 0.0
         self._bytes_of_closed = 0
@@ -77,9 +79,8 @@ class Worker:
 
     def bot_joined(self, bot: SwarmBot) -> None:
         """The bot joined: schedule its first action, at its own phase of the action period."""
-        self._tally.joined += 1
+        self._count_join(bot.place)
         self._tally.joined_web += bot.is_web
-        self._tally.join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
             self._schedule.add(bot.number, time.monotonic() + self.plan.phase(bot.number))
 
@@ -90,7 +91,7 @@ class Worker:
     def bot_returned(self, bot: SwarmBot) -> None:
         """A bot came back after the loss of its connection."""
         self._bots[bot.number] = bot
-        self.returns.record_return(bot.number)
+        self.returns.record_return(bot.number, bot.place)
 
     def bot_missed(self, ticks: int) -> None:
         """A bot came back with a snapshot in place of the frames of so many ticks."""
@@ -119,6 +120,11 @@ class Worker:
         text = f"the behaviour of a {self.plan.role(bot.number)} raised {raised_by(error)}"
         self._add_broken(error, text, bot.name)
 
+    def bot_saw(self, bot: SwarmBot, microseconds: int) -> None:
+        """An action of a bot was seen or answered after so long."""
+        if self._meter.is_measuring:
+            self.places.each[bot.place].latency.record(microseconds)
+
     def bot_answered(self, seconds: float) -> None:
         """A PONG came `seconds` after its PING: record the round trip."""
         if self._meter.is_measuring:
@@ -135,23 +141,36 @@ class Worker:
         """Count the end of a bot. `bye` is the end of its session, or of its last attempt to come back."""
         self._bots.pop(bot.number, None)
         # A bot that was still joining at the end of the run has neither joined nor failed.
-        self._count_end(bye, bot.name, has_joined=bot.tick >= 0, left=self._leaving)
+        self._count_end(bye, bot.name, bot.place, has_joined=bot.tick >= 0, left=self._leaving)
+        here = self.places.each[bot.place]
+        here.connected -= bot.tick >= 0 and not self._leaving and bot.number not in self.returns
         bot.tracker.close(is_away=bot.number in self.returns)
 
-    def _count_end(self, bye: Bye, bot: str, *, has_joined: bool, left: bool) -> None:
+    def _count_end(self, bye: Bye, bot: str, place: int, *, has_joined: bool, left: bool) -> None:
         """Count the end of a session: as an error, unless the bot `left`."""
         self._tally.closed[bye.code] += 1
         if not (left and bye.code == CloseReason.CLIENT_LEFT):
             self._tally.failed += not has_joined
             self._tally.closed_early += has_joined
+            self.places.each[place].failed += not has_joined
+            self.places.each[place].closed_early += has_joined
             self._add_error(CLOSE, bye.code, bye.text, bot)
 
     # --- Reports of the clients -------------------------------------------------------------------
 
-    def client_joined(self) -> None:
-        self._tally.joined += 1
+    def client_joined(self, number: int) -> None:
+        self._count_join(self.plan.place(number))
         self._tally.clients += 1
+
+    def _count_failure(self, number: int) -> None:
+        self._tally.failed += 1
+        self.places.each[self.plan.place(number)].failed += 1
+
+    def _count_join(self, place: int) -> None:
+        self._tally.joined += 1
         self._tally.join_seconds = time.monotonic() - self._ramp_began
+        self.places.each[place].joined += 1
+        self.places.each[place].connected += 1
 
     def client_failed(self, number: int, error: BaseException) -> None:
         """The function raised an exception."""
@@ -164,7 +183,9 @@ class Worker:
         """Count the end of a session. A client may leave at any time, also while it `is_away`; `zone` is None if it has
         not joined."""
         if not is_away:
-            self._count_end(bye, self.plan.name(number), has_joined=zone is not None, left=True)
+            place = self.plan.place(number)
+            self._count_end(bye, self.plan.name(number), place, has_joined=zone is not None, left=True)
+            self.places.each[place].connected -= zone is not None and not self._leaving
         self.returns.forget(number, has_failed=not is_away)
         self._tally.diverged += has_diverged
         self._tally.hashes_checked += 0 if zone is None else zone.replica.hashes_checked
@@ -233,10 +254,10 @@ class Worker:
         try:
             behaviour = made()
         except BaseException as error:  # SystemExit as well: the class is the user's.
-            self._tally.failed += 1
+            self._count_failure(number)
             self._add_broken(error, f"the class {role} raised {raised_by(error)}", plan.name(number))
             return
-        bot = SwarmBot(self, number, behaviour)
+        bot = SwarmBot(self, number, behaviour, place=plan.place(number))
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
                 await self._open(bot)
@@ -249,11 +270,12 @@ class Worker:
 
     async def _open(self, bot: SwarmBot) -> None:
         """Open the connection of a bot. Raises OSError."""
-        await bot.loop.create_connection(lambda: bot, self.plan.host, self.plan.port, ssl=self._tls)
+        host, port = self.plan.addresses[bot.place]
+        await bot.loop.create_connection(lambda: bot, host, port, ssl=self._tls)
 
     def connect_failed(self, number: int, error: OSError) -> None:
         """Count a bot that could not connect."""
-        self._tally.failed += 1
+        self._count_failure(number)
         self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
         text = "timed out" if isinstance(error, TimeoutError) else explain_connect_error(error)
         self._add_error(CONNECT, type(error).__name__, text, self.plan.name(number))
@@ -353,6 +375,7 @@ class Worker:
             "refused": sum(counts.refused.values()),
             "drops": self._tally.drops,
             "resumed": self._tally.resumed,
+            "places": self.places,
             **{name: getattr(counts, name) for name in ("sent", "delivered", "lost", "duplicated")},
             "ramping_for": time.monotonic() - self._ramp_began if self._ramp_began else 0.0,
             "open": len(self._bots) + len(self._clients),
@@ -363,23 +386,7 @@ class Worker:
 
     def tally(self) -> Tally:
         """Return everything that this worker counted."""
-        counts, checker, measured, times = self.counts, self.frame_checker, self._meter.measured, self._meter.times
-        return dataclasses.replace(
-            self._tally,
-            **{name: getattr(counts, name) for name in _COUNTS},
-            mismatched=checker.mismatched,
-            gaps=checker.gaps,
-            # The clients have replicas of their own.
-            hashes_checked=self._tally.hashes_checked + checker.hashes_checked,
-            diverged=self._tally.diverged + checker.diverged,
-            refused=Counter(counts.refused),
-            frames=checker.received,
-            deliveries_measured=measured.deliveries,
-            bytes_measured=measured.bytes,
-            seconds_measured=measured.moment,
-            cpu_seconds=measured.cpu_seconds,
-            **{f.name: getattr(times, f.name) for f in dataclasses.fields(ActionTimes)},
-        )
+        return total(self._tally, self.counts, self.frame_checker, self._meter)
 
 
 if __name__ == "__main__":
