@@ -113,13 +113,12 @@ class ZoneServer:
             self._assemble()
             if self.hub is not None:
                 await self.hub.open()
-            frontend.listen(self._schema(), self.ticked.world, self._is_healthy)
             unless_started.pop_all()
         self.tick_loop.start()
         frontend.start()
 
     def _assemble(self) -> None:
-        """Makes the other parts."""
+        """Makes the other parts, and listens."""
         config, zone = self.config, self.ticked
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
@@ -140,7 +139,9 @@ class ZoneServer:
             # Gateways are told of a tick before the players of this process.
             link.subscribe(self.hub.on_tick)
         gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
+        frontend.listen(self._schema(), zone.world, self._is_healthy)
         recorder = persistence.recorder
+        # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
         self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
 
     def _make_hub(self, link: ZoneLink, former: Sequence[tuple[int, bytes]]) -> GatewayHub:

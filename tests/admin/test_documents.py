@@ -33,6 +33,7 @@ async def test_stats_have_the_declared_fields_and_types(server: ZoneServer, brow
     fields = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
     assert list(document) == list(fields)
     types: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
+    types["list[GatewayStats]"] = (list,)
     for name, kind in fields.items():
         assert isinstance(document[name], types.get(kind, (dict,))), f"{name} is no {kind}"
     assert document["schema"] == "zone-stats/1"

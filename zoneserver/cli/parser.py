@@ -116,11 +116,11 @@ class Parser(argparse.ArgumentParser):
         optional: str | None = None,
         is_hidden: bool = False,
     ) -> None:
-        """Declares a flag with a value, and its short form; or a positional argument that may be left out.
+        """Declares a flag with a value, and its short form; or a positional argument that may be left out, or, if it
+        `repeats`, be given several times.
 
         `parse` reads the value, or raises ValueError with a sentence. `shown` is the default in the help, if the text
-        of `default` does not say enough. With `repeats` the value is a list of all values given; a positional argument
-        then takes any number. `optional` is the
+        of `default` does not say enough. With `repeats` the value is a list of all values given. `optional` is the
         value of a flag that is given without one. --show-config does not show a value with `is_hidden`.
         """
         name = flags[0].lstrip("-")
@@ -128,10 +128,8 @@ class Parser(argparse.ArgumentParser):
             name, dest or name.replace("-", "_"), parse, [] if repeats else default, None, repeats, is_hidden
         )
         more: dict[str, Any] = {"dest": setting.dest} if flags[0] != name else {}
-        if repeats and more:
-            more["action"] = "append"
-        elif repeats:
-            more["nargs"] = "*"
+        if repeats:
+            more.update({"action": "append"} if more else {"nargs": "*"})
         elif not more or optional is not None:
             more.update(nargs="?", const=optional)
         if shown is None and default not in (None, "", ()):

@@ -8,15 +8,13 @@ It bounds what a client may send before others pay for it: by address (`handshak
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
 from collections.abc import Iterable, Sequence
 
 from zoneserver.config import Config
 from zoneserver.gateway.action_intake import ActionIntake
 from zoneserver.gateway.arrivals import Arrivals
 from zoneserver.gateway.broadcaster import Broadcaster
-from zoneserver.gateway.closed import Closed
+from zoneserver.gateway.connections import Connections
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.handshake import PendingConnections
 from zoneserver.gateway.parked import Parked
@@ -24,15 +22,13 @@ from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player, stop_reason
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
-from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import WireError, decode_client
 from zoneserver.protocol.messages import Goodbye, Hello, Op, Ping, Pong, Resume, op_of
 from zoneserver.zone.frame_history import History
 from zoneserver.zone.link import Requests, TickOutput, ZoneLink
 
 __all__ = ["Gateway"]
-
-log = logging.getLogger(__name__)
 
 _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 
@@ -43,8 +39,6 @@ _STEP_SECONDS_MAX = 1.0
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
 # Reasons that are no will of the player's: the player may come back.
 _PARKING = {CloseReason.CONNECTION_LOST, CloseReason.SLOW_CONSUMER, CloseReason.INTERNAL_ERROR}
-# How many ended sessions are remembered, so that operators can ask why they ended.
-_CLOSED_MAX = 64
 
 
 class Gateway:
@@ -71,13 +65,11 @@ class Gateway:
         """Players in the zone."""
         self.players_peak = 0
         self.watchers_count = 0
-        self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
+        self._connections = Connections(loop)
+        self.closed = self._connections.closed
         """The sessions that ended last, the newest first."""
         self._link = link
         self._loop = loop
-        self._connections: set[Session] = set()
-        # When each connection was accepted, until it is gone.
-        self._opened_at: dict[Session, float] = {}
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
         self.pending = PendingConnections(config, self.counters, connections_max)
@@ -85,7 +77,7 @@ class Gateway:
         """The players whose connection is lost and who may come back."""
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
-        # Sessions that are not read before the next tick.
+        # Sessions that are not read before the next requests.
         self._held: set[Session] = set()
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
@@ -97,11 +89,9 @@ class Gateway:
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
         self._ticked_at = self._tick_ended_at = loop.time()
-        # The broadcaster's limits on time are checked every so many ticks.
-        self._expire_ticks = max(1, config.hz // 4)
-        # Set while there is no connection. A shutdown waits for it.
-        self._empty = asyncio.Event()
-        self._empty.set()
+        # The broadcaster's limits on time are checked with every so many requests.
+        self._expire_beats = max(1, config.hz // 4)
+        self._beats = 0
         self._is_stopping = False
         link.subscribe(self.on_tick)
 
@@ -121,18 +111,16 @@ class Gateway:
 
     def opened_at(self, session: Session) -> float:
         """When the session's connection was accepted, by the loop's clock."""
-        return self._opened_at.get(session, self._loop.time())
+        return self._connections.opened_at(session)
 
     # --- Callbacks of sessions (session_handler.SessionHandler) ----------------------------------------
 
     def session_accepted(self, session: Session) -> tuple[CloseReason, str] | None:
-        self._opened_at[session] = self._loop.time()
+        self._connections.accept(session)
         return self.pending.count(session, self._now)
 
     def session_opened(self, session: Session) -> None:
-        self._opened_at.setdefault(session, self._loop.time())
-        self._connections.add(session)
-        self._empty.clear()
+        self._connections.open(session)
         if self._is_stopping:
             self.pending.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
@@ -145,7 +133,7 @@ class Gateway:
     def session_released(self, session: Session) -> tuple[CloseReason, str] | None:
         objection = self.pending.release(session, self._now)
         if objection is None:
-            self._forget(session)
+            self._connections.forget(session)
         return objection
 
     def session_received(self, session: Session, payload: bytes) -> None:
@@ -186,15 +174,11 @@ class Gateway:
 
     def session_ended(self, session: Session) -> None:
         reason, text = self.pending.leave(session) or (session.reason, session.reason_text)
-        code = str(reason)
-        self.counters.closes[code] += 1
-        level = logging.DEBUG if reason in ORDINARY_CLOSES else logging.INFO
-        log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
+        self.counters.closes[str(reason)] += 1
         # Without this reference an ended session is in no cycle, so it is freed without the garbage collector.
         player: Player | None = session.context
         session.context = None
-        name = "" if player is None else player.name
-        self.closed.appendleft(Closed(name, session.address, code, text, self.opened_at(session), self._loop.time()))
+        self._connections.ended(session, str(reason), text, "" if player is None else player.name)
         self.broadcaster.leave(session)
         if player is not None:
             del self._players[player.ref]
@@ -219,13 +203,7 @@ class Gateway:
 
     def session_gone(self, session: Session) -> None:
         self.pending.gone(session, self._now)
-        self._forget(session)
-
-    def _forget(self, session: Session) -> None:
-        self._connections.discard(session)
-        self._opened_at.pop(session, None)
-        if not self._connections:
-            self._empty.set()
+        self._connections.forget(session)
 
     # --- Messages of clients -------------------------------------------------------------------------
 
@@ -263,19 +241,28 @@ class Gateway:
         return self._intake.has_packets
 
     def send_requests(self) -> None:
-        """Sends the collected requests to the zone. Called shortly before each tick."""
+        """Sends the collected requests to the zone. Called once per period of the zone's ticks, shortly before each
+        tick; also while the zone is away."""
         now = self._loop.time()
         seconds = now - self._ticked_at
         self._now += min(seconds, _STEP_SECONDS_MAX)
         self._ticked_at = now
         if seconds > _STEP_SECONDS_MAX:
             self._excuse(seconds - _STEP_SECONDS_MAX)
+        self.pending.expire(self._now)
+        self._beats += 1
+        if self._beats % self._expire_beats == 0:
+            self.broadcaster.expire(self._now)
         self._intake.read(now=self._now)
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.leaves += self.parked.take_leaving()
-        requests.actions = self._intake.take(self._players)
+        requests.bans = self.pending.take_bans()
+        requests.actions = self._intake.take(self._players, has_room=self._link.has_room)
         self._link.send(requests)
+        held, self._held = self._held, set()
+        for session in held:
+            session.release()
 
     def _excuse(self, seconds: float) -> None:
         """Does not count it against clients that their packets of a pause arrive at once, within as long a time."""
@@ -297,6 +284,9 @@ class Gateway:
             player = self._players.get(ref)
             if player is not None:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
+        for host, seconds in output.bans:
+            self._penalties.ban_elsewhere(host, seconds, self._now)
+        self._intake.set_share(output.share)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
@@ -304,12 +294,7 @@ class Gateway:
         self.broadcaster.send(output.records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
         self._arrivals.welcome(output, joined, self._now)
-        self.pending.expire(self._now)
-        if output.tick % self._expire_ticks == 0:
-            self.broadcaster.expire(self._now)
-        held, self._held = self._held, set()
-        for session in held:
-            session.release()
+        self.pending.tick()
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -324,12 +309,6 @@ class Gateway:
     async def close(self, deadline_seconds: float, *, keep: bool = False) -> None:
         """Tells every client why its session ends (`stop_reason`), and drops those that have not gone in time."""
         self._is_stopping = True
-        for session in tuple(self._connections):
+        for session in self._connections:
             session.end(stop_reason(session.context, keep))
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            for session in tuple(self._connections):
-                session.abort()
-            await self._empty.wait()
+        await self._connections.wait_gone(deadline_seconds)

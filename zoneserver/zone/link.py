@@ -200,7 +200,9 @@ class TickOutput:
     parts: dict[int, bytes] = field(default_factory=dict)
     """For each gateway in another process to which the tick says something alone: that part, as bytes."""
     bans: list[tuple[str, float]] = field(default_factory=list)
-    """(address, seconds) of each ban of any gateway since the last tick."""
+    """(address, seconds) of each ban of any gateway since the last tick, this one included."""
+    share: int = 0
+    """How many actions the gateway may send for one tick; 0: as many as configured."""
 
 
 class ZoneLink(Protocol):
@@ -216,6 +218,10 @@ class ZoneLink(Protocol):
     @property
     def commands(self) -> Sequence[tuple[str, str]]:
         """The game's own commands for operators: each with its parameters, and what it does."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the link takes actions. It takes none while a zone elsewhere has not answered for a while."""
 
     def send(self, requests: Requests) -> None:
         """Hands requests over to the zone's next tick. The caller must not change `requests` afterwards."""
