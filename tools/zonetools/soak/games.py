@@ -146,6 +146,22 @@ class Counting(Plaza):
                 player.tell("count", self.counts[player])
 
 
+class Ledger(Counting):
+    """The demo game in which each thing that may be lost or doubled has a number: what a player earns is told and
+    answered."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.earned: dict[Player, int] = {}
+
+    @action(private=True)
+    def earn(self, player: Player) -> tuple[int]:
+        """Earn one more. The answer is how much the player has, which is also told."""
+        self.earned[player] = self.earned.get(player, 0) + 1
+        player.tell("earned", self.earned[player])
+        return (self.earned[player],)
+
+
 def _nested(depth: int) -> list[Any]:
     values: list[Any] = []
     for _ in range(depth):
