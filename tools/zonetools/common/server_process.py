@@ -44,6 +44,7 @@ class ServerProcess:
         self, *arguments: str, prefix: Sequence[str] = (), program: Sequence[str] = ("zoneserver", "run")
     ) -> None:
         self.port = 0
+        """The port for players; 0 if there is none."""
         self.stats_port = 0
         self.page = ""
         """Where browsers find the page of the server; empty if it has none."""
@@ -85,7 +86,8 @@ class ServerProcess:
                 _, stderr = await self._output
                 raise SpawnError(stderr.strip() or f"the server ended with exit code {self._process.returncode}")
             ports = json.loads(ready.read_text())
-        self.port, self.stats_port, self.page = ports["port"], ports["stats_port"], ports["page"]
+        # A zone whose players come by gateways has no port for players.
+        self.port, self.stats_port, self.page = ports["port"] or 0, ports["stats_port"], ports["page"]
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
