@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import Exit
+from zonetools.common.broker import MISSING, Broker, find_broker
 from zonetools.common.program import run_program
 from zonetools.common.server_process import SpawnError
-from zonetools.soak.broker import MISSING, Broker, find_broker
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats
 from zonetools.soak.lives import Talker, check_lines, check_told, read_ticks
 from zonetools.soak.site import BOOKKEEPERS, Site

