@@ -11,14 +11,19 @@ from helpers.paths import ROOT
 ROOMS = [
     "support",
     "protocol",
+    "notation",
     "config",
     "zone",
     "journal",
+    "link",
     "http",
     "gateway",
     "store",
     "admin",
     "control",
+    "frontend",
+    "persistence",
+    "gateway_server",
     "server",
     "zoneserver",
     "games",
@@ -26,7 +31,19 @@ ROOMS = [
     "cli",
 ]
 # What may stand directly in `zoneserver/`, beside the folders.
-TOP = {"__init__", "__main__", "config", "server", "testing", "tick_loop"}
+TOP = {
+    "__init__",
+    "__main__",
+    "config",
+    "frontend",
+    "gateway_loop",
+    "gateway_server",
+    "notation",
+    "persistence",
+    "server",
+    "testing",
+    "tick_loop",
+}
 PACKAGES = {
     "zoneserver": ROOT / "zoneserver",
     "zoneclient": ROOT / "client/zoneclient",
@@ -66,11 +83,14 @@ def imports(name: str) -> frozenset[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module of `zoneserver`. The package is a room of its own; the tick loop is part of the server."""
+    """The room of a module of `zoneserver`. The package is a room of its own; a loop is part of its server, and the
+    address of a link is a setting."""
     parts = module.split(".")
+    if module == "zoneserver.link.address":
+        return "config"
     if len(parts) == 1 or parts[1] == "__init__":
         return "zoneserver"
-    return "server" if parts[1] == "tick_loop" else parts[1]
+    return {"tick_loop": "server", "gateway_loop": "gateway_server"}.get(parts[1], parts[1])
 
 
 def test_rooms_import_downward() -> None:
@@ -107,7 +127,7 @@ def test_the_session_knows_no_player_and_no_group() -> None:
 
 def test_the_gateway_knows_a_link_and_no_zone() -> None:
     for name in modules("zoneserver"):
-        if room(name) == "gateway":
+        if room(name) in {"gateway", "frontend"}:
             zone = {imported for imported in imports(name) if imported.startswith("zoneserver.zone.")}
             assert zone <= {"zoneserver.zone.link", "zoneserver.zone.frame_history"}, name
 
@@ -116,7 +136,7 @@ def test_the_gateway_knows_a_link_and_no_zone() -> None:
     ("package", "shared"),
     [
         ("zoneclient", {"protocol", "support"}),
-        ("zonetools", {"protocol", "support", "config", "admin", "control", "cli", "authoring"}),
+        ("zonetools", {"protocol", "support", "notation", "config", "admin", "control", "cli", "authoring"}),
     ],
 )
 def test_programs_beside_the_server_take_only_what_is_shared(package: str, shared: set[str]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from zoneserver.config import Config, Limits, journal_kept, parse_limits, sync_seconds
+from zoneserver.config import Config, Limits, parse_limits
+from zoneserver.notation import journal_kept, sync_seconds
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
 
@@ -34,6 +35,13 @@ def test_config_rejects_a_value_beyond_either_bound_by_name(name: str, low: int,
 
 def test_config_accepts_none_as_stats_port() -> None:
     assert Config(stats_port=None).stats_port is None
+
+
+def test_config_has_no_port_for_players_when_it_is_off_or_by_default_with_a_link() -> None:
+    link = "unix:zone.sock"
+    ports = [Config(), Config(port=None), Config(link=link), Config(link=link, port=7000), Config(port=0, link=link)]
+    assert [config.port for config in ports] == [7777, None, None, 7000, 0]
+    assert Config(host="192.0.2.1", port=None).port is None, "nobody can reach a port that is not there"
 
 
 def test_config_rejects_equal_ports_other_than_zero() -> None:

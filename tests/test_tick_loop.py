@@ -17,6 +17,7 @@ from helpers.waiting import until
 
 from zoneserver import tick_loop
 from zoneserver.games.plaza import Plaza
+from zoneserver.gateway import packet_rest
 from zoneserver.protocol.messages import Act, Bye, Snapshot, Tick
 from zoneserver.support.watchdog import Watchdog
 from zoneserver.tick_loop import _log_stall
@@ -32,8 +33,8 @@ async def test_tick_loop_sleeps_between_packets_of_a_crowd_only(
     open_server: OpenServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sleeps: list[float] = []
-    monkeypatch.setattr(tick_loop, "_CROWD_PACKETS", 4)
-    monkeypatch.setattr(tick_loop.time, "sleep", sleeps.append)
+    monkeypatch.setattr(packet_rest, "_CROWD_PACKETS", 4)
+    monkeypatch.setattr(packet_rest.time, "sleep", sleeps.append)
     server = await open_server(Plaza, hz=20)
     client = await connect(server.port)
     await client.hello("ann")
@@ -45,7 +46,7 @@ async def test_tick_loop_sleeps_between_packets_of_a_crowd_only(
     seen = [event for tick in await ticks_of(client, 3) for event in tick.events]
     assert [seq for _, seq, *_ in seen] == [1, 2, 3, 4]
     assert sleeps
-    assert all(0 < seconds <= tick_loop._SLEEP_SECONDS for seconds in sleeps)
+    assert all(0 < seconds <= packet_rest._SLEEP_SECONDS for seconds in sleeps)
 
     before = len(sleeps)
     await ticks_of(client, 3)
@@ -58,8 +59,8 @@ async def test_tick_loop_does_not_sleep_while_connections_come_in(
     slept_at: list[int] = []
     server = await open_server(Plaza, hz=20)
     counters = server.gateway.counters
-    monkeypatch.setattr(tick_loop, "_CROWD_PACKETS", 1)
-    monkeypatch.setattr(tick_loop.time, "sleep", lambda _seconds: slept_at.append(counters.connections_total))
+    monkeypatch.setattr(packet_rest, "_CROWD_PACKETS", 1)
+    monkeypatch.setattr(packet_rest.time, "sleep", lambda _seconds: slept_at.append(counters.connections_total))
     client = await connect(server.port)
     await client.hello("ann")
     await client.welcomed()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any
 
+from zoneserver.notation import parse_journal_keep, parse_journal_sync, parse_port_or_off, parse_store
 from zoneserver.support.addresses import parse_network
 from zoneserver.support.host import is_loopback, parse_host, parse_origin
 from zoneserver.support.parse import above_zero, nearest, parse_count, parse_duration, parse_integer, parse_size
@@ -16,21 +16,16 @@ from zoneserver.support.parse import above_zero, nearest, parse_count, parse_dur
 __all__ = [
     "SECRET_BYTES_MIN",
     "Config",
-    "JournalKeep",
     "Limits",
     "check_exposure",
     "check_secret",
-    "journal_kept",
-    "parse_journal_keep",
-    "parse_journal_sync",
     "parse_limits",
-    "parse_store",
     "resume_ticks",
-    "sync_seconds",
 ]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
+_PORT = 7777
 # What an HTTP header can carry.
 _TOKEN = re.compile(r"[!-~]+")
 
@@ -144,68 +139,6 @@ def check_secret(secret: bytes) -> None:
         raise ValueError(f"a secret must have at least {SECRET_BYTES_MIN} bytes, not {len(secret)}")
 
 
-def parse_store(text: str) -> str:
-    """Returns the name of a store unchanged. Raises ValueError for a database that is not supported, and for a name
-    that almost means the memory."""
-    if text != "memory:" and text.strip().strip(":").lower() == "memory":
-        raise ValueError(f"{text!r} is almost the store in memory: write memory: for it, or ./{text} for a file")
-    scheme, separator, _ = text.partition("://")
-    if separator and scheme not in {"postgresql", "postgres"}:
-        raise ValueError(
-            f"there is no store {scheme}://: name a file for SQLite, postgresql://user@host/database, or memory:"
-        )
-    return text
-
-
-def parse_journal_sync(text: str) -> str:
-    """Returns a setting `journal_sync` unchanged. Raises ValueError if `sync_seconds` cannot read it."""
-    sync_seconds(text)
-    return text
-
-
-def sync_seconds(text: str) -> float:
-    """How often the disk is told to keep the journal: 0 for each tick, infinite for never. Raises ValueError.
-
-    >>> sync_seconds("200ms"), sync_seconds("tick"), sync_seconds("never")
-    (0.2, 0.0, inf)
-    """
-    if text in {"tick", "never"}:
-        return 0.0 if text == "tick" else math.inf
-    try:
-        return above_zero(parse_duration)(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no interval of the journal: write tick, never, or a duration as 200ms") from None
-
-
-class JournalKeep(NamedTuple):
-    """How much of a journal is kept beside what a restart needs: the last seconds, or the last bytes."""
-
-    seconds: float = 0.0
-    bytes: float = 0.0
-
-
-def parse_journal_keep(text: str) -> str:
-    """Returns a setting `journal_keep` unchanged. Raises ValueError if `journal_kept` cannot read it."""
-    journal_kept(text)
-    return text
-
-
-def journal_kept(text: str) -> JournalKeep:
-    """How much a setting `journal_keep` keeps. Raises ValueError.
-
-    >>> journal_kept("1h"), journal_kept("10GB")
-    (JournalKeep(seconds=3600.0, bytes=0.0), JournalKeep(seconds=0.0, bytes=10000000000))
-    """
-    if text in {"", "all"}:
-        return JournalKeep(math.inf if text else 0.0)
-    # A number alone could be either.
-    if not text.isdigit():
-        for name, parse in ("bytes", parse_size), ("seconds", parse_duration):
-            with contextlib.suppress(ValueError):
-                return JournalKeep(**{name: parse(text)})
-    raise ValueError(f"{text!r} is neither a duration, a size nor all: write 1h, 10GB or all")
-
-
 def _setting(
     default: Any,
     text: str,
@@ -230,7 +163,17 @@ class Config:
     """
 
     host: str = _setting("127.0.0.1", "address to listen on; a name stands for all its addresses", parse_host)
-    port: int = _setting(7777, "port for players; 0 takes any free port", parse_integer)
+    port: int | None = _setting(
+        "", "port for players, or off; 0 takes any free port", parse_port_or_off, f"{_PORT}, or off with --link", "N"
+    )
+    """None, which may be given as `off`, lets players connect through gateways alone."""
+    link: str = _setting(
+        "",
+        "address at which gateways find the zone: unix:PATH, tcp:HOST:PORT or nats://HOST:PORT/ZONE",
+        str,
+        "none: players connect to this process",
+        "ADDRESS",
+    )
     page: str = _setting(
         "",
         "the page at the port for players: on, off, or the folder of a page of your own",
@@ -337,6 +280,9 @@ class Config:
         object.__setattr__(self, "host", parse_host(self.host))
         object.__setattr__(self, "origin", tuple(map(parse_origin, self.origin)))
         object.__setattr__(self, "forwarded_from", tuple(map(parse_network, self.forwarded_from)))
+        port: Any = self.port
+        if port in ("", "off"):
+            object.__setattr__(self, "port", None if port or self.link else _PORT)
         ports = ("port", 0, 65535), ("stats_port", 0, 65535)
         for name, low, high in (*ports, ("hz", 1, 100), ("max_players", 1, 65_000), ("max_watchers", 0, 65_000)):
             value = getattr(self, name)
@@ -365,7 +311,8 @@ class Config:
             check_secret(self.secret)
         if not self.page:
             object.__setattr__(self, "page", "off" if self.secret else "on")
-        check_exposure(self, self.host)
+        if self.port is not None:
+            check_exposure(self, self.host)
 
 
 def resume_ticks(config: Config) -> int:

@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from zoneserver.admin.documents import documents
-from zoneserver.admin.figures import counted, of_gateway, of_process
-from zoneserver.admin.log_report import Reporter
+from zoneserver.admin.figures import counted
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
+from zoneserver.frontend import Frontend
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.listeners import tcp
-from zoneserver.gateway.listeners.door import PAGE_CONNECTIONS_MAX, Door, uncounted_max
 from zoneserver.gateway.listeners.ports import Ports
-from zoneserver.http.access import Access
-from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import admin_page, page_url
-from zoneserver.journal.counters import JournalCounters
-from zoneserver.journal.recent import recent_frames
-from zoneserver.journal.recorder import Recorder
-from zoneserver.journal.start import start_zone
-from zoneserver.journal.unsaved import Unsaved
-from zoneserver.journal.values import JournalError
-from zoneserver.journal.writer import Journal
-from zoneserver.store.backend import shown_target
-from zoneserver.store.counters import StoreCounters
-from zoneserver.store.desk import StoreDesk
-from zoneserver.store.store import Store
-from zoneserver.store.unsaved import write_unsaved
-from zoneserver.support.certificate import ServerCertificate
-from zoneserver.support.errors import CannotStartError
-from zoneserver.support.event_loop import run_in_turns
-from zoneserver.support.host import is_loopback
-from zoneserver.support.logs import fields
-from zoneserver.support.process import raise_open_files
+from zoneserver.link.carriers import link_security, open_zone_carrier
+from zoneserver.link.hub import GatewayHub
+from zoneserver.link.messages import Facts, Start
+from zoneserver.persistence import Persistence
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
-from zoneserver.zone.link import Command, Requests
+from zoneserver.zone.link import Command, Requests, ZoneLink, gateway_of
 from zoneserver.zone.local_link import LocalZoneLink
-from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.ticked_zone import TickedZone
 from zoneserver.zone.zone import Zone
@@ -55,16 +34,8 @@ SECRET_GRACE_SECONDS = 300
 """How long the secret before the present one still verifies tickets: as long as `zoneserver ticket` makes a ticket
 valid for."""
 
-STORE_SECONDS = 10.0
-"""How long a stop waits for the store."""
-
 # How long a stop waits for players who come back to the next start.
 _KEEP_SECONDS = 1.0
-
-_log = logging.getLogger(__name__)
-
-# Descriptors for other purposes than players: listeners, the admin port, logs, libraries.
-_SPARE_FILES = 128
 
 
 class ZoneServer:
@@ -99,20 +70,13 @@ class ZoneServer:
         """The path of the socket at which the server takes commands; empty without one."""
         self.has_failed = False
         """Whether the server stopped because too many ticks failed, or could not write all players to its store."""
-        self.epoch = 1
-        """Which start of the zone this is. A server without a journal begins anew each time."""
         self.loop: asyncio.AbstractEventLoop
         self.ticked: TickedZone
         """What the server runs."""
-        self._certificate: ServerCertificate | None = None
-        self._door: Door
-        self._admin_listener: tcp.Listener | None = None
-        self.admin: DocumentServer | None = None
-        """The documents of the admin port; None without one."""
-        self._store: Store | None = None
-        self._desk: StoreDesk | None = None
-        self._journal: Journal | None = None
-        self._recorder: Recorder | None = None
+        self.frontend: Frontend
+        self.hub: GatewayHub | None = None
+        """The gateways in other processes; None for a server without a link."""
+        self._persistence = Persistence(self.config)
         self._stopping: asyncio.Event
         self._is_stopped = False
         self.is_kept = False
@@ -136,86 +100,130 @@ class ZoneServer:
         config = self.config
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        if config.tls_cert is not None:
-            self._certificate = ServerCertificate(config.tls_cert, config.tls_key)
-            self._warn_of_certificate()
+        self.frontend = frontend = Frontend(config, self.stats, self.loop, self.sockets, self.stats_socket)
         with contextlib.ExitStack() as unless_started:
-            # Both ports are bound first, so that nothing has started when one of them is taken.
-            self.ports = ports = Ports(config, self.sockets, self.stats_socket)
-            unless_started.callback(ports.close)
-            if config.store != "":
-                self._store = await Store.open(config.store)
-                unless_started.callback(self._store.abandon)
-            if config.journal:
-                self._journal = Journal.open(config.journal, sync=config.journal_sync, keep=config.journal_keep)
-                unless_started.callback(self._journal.close)
-            unsaved = await self._make_zone()
-            self._assemble(len(ports.players), unsaved)
-            self.port, self.stats_port, self.addresses = ports.port, ports.stats_port, ports.addresses
-            self._door.listen(ports.players)
-            if ports.statistics is not None:
-                self._listen_admin(ports.statistics)
+            unless_started.callback(frontend.ports.close)
+            unless_started.callback(self._persistence.abandon)
+            await self._persistence.open()
+            rules = self._rules
+            if isinstance(rules, Rules):
+                self.ticked = await self._persistence.make_zone(rules, self._stopping.is_set)
+            else:
+                self.ticked = rules
+            self._assemble()
+            if self.hub is not None:
+                await self.hub.open()
             unless_started.pop_all()
         self.tick_loop.start()
-        self._reporter.start()
+        frontend.start()
 
-    async def _make_zone(self) -> Unsaved:
-        """Makes the zone, or brings back the one that the journal has. Returns what the journal has for the store.
-        Raises TypeError or GameError for a game that cannot run."""
-        config, clock, rules = self.config, time.perf_counter, self._rules
-        if not isinstance(rules, Rules):
-            self.ticked = rules
-            return Unsaved()
-        parameters = ZoneParameters.of(config)
-        if self._journal is None:
-            self.ticked = Zone(rules, **parameters.for_zone(), secret=config.secret, clock=clock)
-            return Unsaved()
-        starting = start_zone(self._journal, config.journal, rules, parameters, config.secret, clock)
-        started = await run_in_turns(starting, self._stopping.is_set)
-        if started is None:
-            raise CannotStartError("the server was stopped before it had run the journal again")
-        self.ticked, self.epoch, self._recorder, unsaved = started
-        return unsaved
-
-    def _assemble(self, listeners: int, unsaved: Unsaved) -> None:
-        """Makes the other parts."""
+    def _assemble(self) -> None:
+        """Makes the other parts, and listens."""
         config, zone = self.config, self.ticked
-        # A TLS handshake holds a descriptor before it counts as a connection. Each listener bounds its own.
-        spare = _SPARE_FILES + listeners * uncounted_max(config)
-        self.files_wanted = config.max_players + config.max_players // 10 + config.max_watchers + _SPARE_FILES + spare
-        """The open-file limit that `max_players` and `max_watchers` ask for."""
-        files = raise_open_files(self.files_wanted + PAGE_CONNECTIONS_MAX)
-        page_connections_max = min(PAGE_CONNECTIONS_MAX, files // 16)
-        connections_max = max(1, files - spare - page_connections_max)
-        self.players_max = min(config.max_players, connections_max)
         self.link = link = LocalZoneLink(zone, self.epoch)
         first_ref = 1
         if isinstance(zone, Zone):
             first_ref = zone.attendance.newest_ref + 1
             if self.epoch > 1:
-                # Everybody who was in has lost the connection, and no stop is planned any more.
-                link.send(Requests(drops=zone.attendance.refs(), commands=[Command(0, ("stop", "--cancel"))]))
-        if self._store is not None:
-            self._desk = StoreDesk(link, self._store, self.loop.time)
-            self._desk.save(list(unsaved.texts.items()), unsaved.tick + 1)
-            if self._recorder is not None:
-                self._recorder.saved_up_to = self._store.saved_up_to
-        elif unsaved.texts and self._recorder is not None:
-            self._recorder.saved_up_to = lambda _: unsaved.tick
-            text = "%d players were saved and are not in the store yet: they wait for a start with --store"
-            _log.warning(text, len(unsaved.texts), extra=fields(players=len(unsaved.texts)))
-        is_again = config.journal and self.epoch > 1
-        former = recent_frames(config.journal, config.limits.history_ticks) if is_again else []
-        self.gateway = self.gateway_class(self._desk or link, config, self.loop, connections_max, first_ref, former)
-        certificate = self._certificate
-        context = (lambda: certificate.context) if certificate is not None else None
-        schema = zone.schema
-        if zone.replay:
-            schema = {**schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}
-        self._door = Door(self.gateway, config, schema, context, page_connections_max)
-        self._reporter = Reporter(config, self.stats, self.loop)
-        self.tick_loop = TickLoop(link, zone, self.gateway, self._reporter, self.loop, self._fail, self._recorder)
-        self._started = time.monotonic()
+                # Everybody who was in has lost the connection, unless a gateway in another process has it. No stop is
+                # planned any more.
+                gateways = zone.attendance.gateways
+                lost = [] if config.link else gateways.numbers()
+                kept = {*gateways.numbers()} - {*lost}
+                drops = [ref for ref in zone.attendance.refs() if gateway_of(ref) not in kept]
+                link.send(Requests(drops=drops, lost=lost, commands=[Command(0, ("stop", "--cancel"))]))
+        frontend, persistence = self.frontend, self._persistence
+        link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
+        if config.link:
+            self.hub = self._make_hub(link_of_gateway, former)
+            # Gateways are told of a tick before the players of this process.
+            link.subscribe(self.hub.on_tick)
+        gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
+        frontend.listen(self._schema(), zone.world, self._is_healthy)
+        recorder = persistence.recorder
+        # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
+        self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
+
+    def _make_hub(self, link: ZoneLink, former: Sequence[tuple[int, bytes]]) -> GatewayHub:
+        """Makes the end of the link for gateways in other processes."""
+        config, zone, limits = self.config, self.zone, self.config.limits
+        carrier = open_zone_carrier(config.link, link_security(config))
+        facts = Facts(
+            zone.info,
+            zone.schema,
+            tuple(zone.commands),
+            zone.world.tick,
+            config.resume_seconds,
+            config.max_players,
+            bool(config.secret),
+        )
+        return GatewayHub(
+            link,
+            zone.attendance.gateways,
+            carrier,
+            Start(self.epoch, round(time.time() * 1000)),
+            facts,
+            limits.history_ticks,
+            limits.zone_actions_per_second // config.hz,
+            former,
+            self.loop.time,
+            lambda: self.tick_loop.ticker.due,
+            self._fail,
+        )
+
+    def _schema(self) -> Mapping[str, Any]:
+        """What clients are told of the game, and of a replay."""
+        zone = self.ticked
+        if not zone.replay:
+            return zone.schema
+        return {**zone.schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}
+
+    # --- What players and operators see -----------------------------------------------------------
+
+    @property
+    def gateway(self) -> Gateway:
+        """The sessions of the server."""
+        return self.frontend.gateway
+
+    @property
+    def ports(self) -> Ports:
+        """The listening sockets."""
+        return self.frontend.ports
+
+    @property
+    def port(self) -> int | None:
+        """The port for players; None without one."""
+        return self.ports.port
+
+    @property
+    def stats_port(self) -> int | None:
+        """The admin port; None without one."""
+        return self.ports.stats_port
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where players connect: address and port of each socket, as text."""
+        return self.ports.addresses
+
+    @property
+    def admin(self) -> DocumentServer | None:
+        """The documents of the admin port; None without one."""
+        return self.frontend.admin
+
+    @property
+    def players_max(self) -> int:
+        """The most players for whom there are open files."""
+        return self.frontend.players_max
+
+    @property
+    def files_wanted(self) -> int:
+        """The open-file limit that `max_players` and `max_watchers` ask for."""
+        return self.frontend.files_wanted
+
+    @property
+    def epoch(self) -> int:
+        """Which start of the zone this is. A server without a journal begins anew each time."""
+        return self._persistence.epoch
 
     def count_players(self) -> tuple[int, int]:
         """As `Attendance.count_players`."""
@@ -226,15 +234,6 @@ class ZoneServer:
         """The zone of the game."""
         assert isinstance(self.ticked, Zone), "this server runs no game"
         return self.ticked
-
-    def _listen_admin(self, admin_socket: socket.socket) -> None:
-        now, zone = self.loop.time, self.ticked
-        served = documents(self._watched_stats, self.gateway, zone.world, now, self._is_healthy, zone.schema)
-        # A public port is reached under any name, and protected by its token.
-        is_local = is_loopback(self.config.stats_host)
-        access, page = Access(is_local=True) if is_local else None, admin_page(is_loopback=is_local)
-        self.admin = admin = DocumentServer({**page, **served}, access, self.config.stats_token, open_paths=page)
-        self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -250,9 +249,7 @@ class ZoneServer:
 
         Raises OSError when the files cannot be used; the server then goes on with the certificate that it has.
         """
-        if self._certificate is not None:
-            self._certificate.reload()
-            self._warn_of_certificate()
+        self.frontend.reload_certificate()
 
     def change_secret(self, secret: bytes) -> bool:
         """Verifies tickets with another secret from now on; returns False if it is the same one.
@@ -264,11 +261,6 @@ class ZoneServer:
             raise ValueError("the server was started without a secret")
         check_secret(secret)
         return self.zone.change_secret(secret, time.time() + SECRET_GRACE_SECONDS)
-
-    def _warn_of_certificate(self) -> None:
-        objection = self._certificate and self._certificate.objection()
-        if objection:
-            _log.warning(objection)
 
     @property
     def is_stopping(self) -> bool:
@@ -300,49 +292,19 @@ class ZoneServer:
         Then tells every player, waits up to the drain time for them to go, closes the ports, and waits until all are in
         the store. Those that cannot be written within ten seconds go to a file, and `has_failed` is set."""
         self.request_stop()
-        self._door.close()
-        if self._admin_listener is not None:
-            self._admin_listener.close()
-            self._admin_listener = None
-        self._reporter.stop()
+        self.frontend.stop_accepting()
         if not self._is_stopped:
             self._is_stopped = True
             saves = self.tick_loop.finish(keep=self.is_kept)
-            if self._desk is not None:
-                self._desk.save(saves, self.ticked.world.tick)
-        # Connections that were accepted just before are told like all others.
-        await self._door.wait_closed()
+            self._persistence.save(saves, self.ticked.world.tick)
+            if self.hub is not None:
+                self.hub.stop(keep=self.is_kept)
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
-        await self.gateway.close(seconds, keep=self.is_kept)
-        if self.admin is not None:
-            self.admin.close()
-        await self._close_store()
-        self._close_journal()
-
-    def _close_journal(self) -> None:
-        try:
-            if self._recorder is not None:
-                self._recorder.close()
-        except JournalError as error:
+        await self.frontend.close(seconds, keep=self.is_kept)
+        if self.hub is not None:
+            await self.hub.close()
+        if not await self._persistence.close(self.ticked.info.name):
             self.has_failed = True
-            _log.critical("%s: what happened shortly before the stop may be lost when the power fails", error)
-
-    async def _close_store(self) -> None:
-        if self._store is None or self._desk is None:
-            return
-        self._desk = None  # A second stop has nothing to close.
-        unsaved = await self._store.close(STORE_SECONDS)
-        if not unsaved:
-            return
-        self.has_failed = True
-        told = f"{len(unsaved)} players could not be written to the store {shown_target(self.config.store)}"
-        try:
-            path = write_unsaved(self.zone.info.name, time.time(), unsaved)
-        except OSError as error:
-            _log.critical("%s, and are lost: %s", told, error)
-        else:
-            rest = ". With this journal the next start writes them by itself" if self.has_journal else ""
-            _log.critical("%s: they are in %s%s", told, path, rest)
 
     def _fail(self) -> None:
         self.has_failed = True
@@ -352,12 +314,10 @@ class ZoneServer:
 
     def stats(self) -> Stats:
         """The present state of every part."""
-        gateway, zone, ticks = self.gateway, self.ticked, self.tick_loop
+        gateway, zone = self.gateway, self.ticked
         replay = dict(zone.replay)
-        store = self._store.counters if self._store else StoreCounters()
-        journal = self._journal.counters if self._journal else JournalCounters()
-        figures = counted(gateway.counters, zone.counters, store, journal)
-        figures |= of_gateway(gateway) | of_process() | ticks.times.figures()
+        figures = counted(gateway.counters, zone.counters, *self._persistence.counters)
+        figures |= self.frontend.figures() | self.tick_loop.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
         return Stats(
@@ -365,29 +325,13 @@ class ZoneServer:
             schema=STATS_SCHEMA,
             game=zone.info.name,
             ctl=self.control_path,
-            page=page_url(self.config, self.port),
-            loop=type(self.loop).__module__.partition(".")[0],
-            uptime_s=round(time.monotonic() - self._started, 3),
-            players_max=self.players_max,
             parked=zone.parked,
             tick=zone.world.tick,
             epoch=self.epoch,
-            tick_due_monotonic_s=round(ticks.ticker.due, 6),
             hz=self.config.hz,
-            dilation=round(ticks.ticker.dilation, 3),
-            ticks_total=ticks.ticks_total,
-            ticks_skipped_total=ticks.ticker.skipped_total,
-            ticks_failed_total=ticks.failed_total,
-            overruns_total=ticks.overruns_total,
             replay=replay,
-            store_unsaved=0 if self._store is None else len(self._store.pending),
-            cpu_percent=round(ticks.cpu_percent, 1),
+            store_unsaved=self._persistence.unsaved_count,
         )
-
-    def _watched_stats(self) -> Stats:
-        """Returns `stats`, and tells the reporter that they were requested."""
-        self._reporter.is_watched = True
-        return self.stats()
 
     def _is_healthy(self) -> bool:
         late = self.loop.time() - self.tick_loop.ticker.due

@@ -309,6 +309,7 @@ class TestClient:
         """A client that has joined the zone of a server. It stays until `leave` or the end of the test."""
         stack = contextlib.AsyncExitStack()
         background.stack.push_async_callback(stack.aclose)
+        assert server.port is not None, "the server has no port for players"
         zone = await stack.enter_async_context(connect("127.0.0.1", server.port, name=name, resume=True))
         client = cls(background, server, zone, stack)
         # Only a lost connection is followed by another one.

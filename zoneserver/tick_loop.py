@@ -1,4 +1,4 @@
-"""The tick loop runs the zone whenever a tick is due, and lets packets collect between ticks."""
+"""The tick loop runs the zone whenever a tick is due."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
+from zoneserver.admin.cpu_meter import CpuMeter
 from zoneserver.admin.log_report import Reporter
 from zoneserver.admin.tick_times import TickTimes
 from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.packet_rest import PacketRest
 from zoneserver.journal.recorder import Recorder
 from zoneserver.journal.values import JournalError
 from zoneserver.support.logs import fields
@@ -28,11 +31,6 @@ log = logging.getLogger(__name__)
 _FAILURES_MAX = 20
 # A zone that is to be ticked more often has several ticks in a row.
 _TURNS_PER_SECOND_MAX = 100
-# With at least this many packets per tick, the process sleeps between reads of the sockets: this long at a time,
-# and not within the last moment before a tick.
-_CROWD_PACKETS = 32
-_SLEEP_SECONDS = 0.004
-_AWAKE_SECONDS = 0.001
 
 
 class TickLoop:
@@ -67,18 +65,14 @@ class TickLoop:
         # Whether the journal has failed: no tick follows.
         self._has_no_journal = False
         self._timer: asyncio.TimerHandle | None = None
-        self._is_stopped = False
+        self._rest = PacketRest(gateway.counters, loop)
         self._ticks_per_second: float = zone.info.hz
         self._ticks_per_turn = 1
         self._watchdog = Watchdog(_log_stall, max(1.0, 2 * self.ticker.period))
         # The number of failed ticks in a row.
         self._failures = 0
         self._cpu_before = time.process_time()
-        self._packets_before = 0
-        self._connections_before = 0
-        # (time, CPU time of the process) at two moments about a second apart.
-        self._cpu = ((0.0, 0.0), (0.0, 0.0))
-        self._sample_cpu()
+        self._cpu = CpuMeter(loop.time())
 
     def start(self) -> None:
         """Runs each tick when it is due."""
@@ -90,15 +84,21 @@ class TickLoop:
 
     def stop(self) -> None:
         """Runs no further tick by itself."""
-        self._is_stopped = True
+        self._rest.stop()
         if self._timer is not None:
             self._timer.cancel()
 
-    @property
-    def cpu_percent(self) -> float:
-        """CPU time of the process over the last second, in percent of one core."""
-        (time_before, cpu_before), (time_after, cpu_after) = self._cpu
-        return 100 * (cpu_after - cpu_before) / max(1e-9, time_after - time_before)
+    def figures(self) -> dict[str, Any]:
+        """The figures of ticks and CPU time, by the names that they have in `Stats`."""
+        return self.times.figures() | {
+            "tick_due_monotonic_s": round(self.ticker.due, 6),
+            "dilation": round(self.ticker.dilation, 3),
+            "ticks_total": self.ticks_total,
+            "ticks_skipped_total": self.ticker.skipped_total,
+            "ticks_failed_total": self.failed_total,
+            "overruns_total": self.overruns_total,
+            "cpu_percent": self._cpu.percent,
+        }
 
     def run_tick(self) -> float:
         """Runs one tick of the zone and hands out its output. Returns the seconds it took."""
@@ -187,15 +187,11 @@ class TickLoop:
                 # A replay at a high speed, or that seeks, may well be late.
                 if not self._zone.replay:
                     self._log_overrun(seconds, skipped)
-        if self._loop.time() - self._cpu[1][0] >= 1.0:
-            self._sample_cpu()
+        self._cpu.sample(self._loop.time())
         if self._zone.ticks_per_second != self._ticks_per_second:
             self._change_rate(self._zone.ticks_per_second)
         self._schedule()
-        packets = self._gateway.counters.packets_in_total
-        if packets - self._packets_before >= _CROWD_PACKETS:
-            self._loop.call_soon(self._wait_for_packets, self.ticker.due)
-        self._packets_before = packets
+        self._rest.begin(self.ticker.due)
 
     def _journal_failed(self, error: JournalError) -> None:
         """Ends the zone as of the last tick that the journal has: nobody was told of a later one."""
@@ -232,25 +228,6 @@ class TickLoop:
         if self._failures >= _FAILURES_MAX:
             log.critical("%d ticks failed in a row: the zone cannot go on, and the server stops", failures, extra=about)
             self._failed()
-
-    def _wait_for_packets(self, due: float) -> None:
-        """Sleeps again and again until a tick is due, so that packets collect.
-
-        A packet that wakes the process by itself costs about twice as much as one that is read together with
-        others, and no packet is needed before the tick.
-        """
-        seconds = min(_SLEEP_SECONDS, due - self._loop.time() - _AWAKE_SECONDS)
-        if seconds <= 0 or self._is_stopped:
-            return
-        connections = self._gateway.counters.connections_total
-        # One turn of the loop accepts a bounded number of connections, so there is no sleep while new ones arrive.
-        if connections == self._connections_before:
-            time.sleep(seconds)
-        self._connections_before = connections
-        self._loop.call_soon(self._wait_for_packets, due)
-
-    def _sample_cpu(self) -> None:
-        self._cpu = self._cpu[1], (self._loop.time(), time.process_time())
 
 
 def _log_stall(seconds: float, place: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from zoneclient.connection import ZoneConnection, connect
 from zoneclient.console import Console
 from zoneclient.errors import JoinRefusedError, ZoneClosedError
-from zoneserver.cli.access import access_settings, explain_connect_error, read_access
+from zoneserver.cli.access import access_settings, read_access
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
 from zoneserver.protocol.codes import CloseReason
@@ -26,6 +26,7 @@ from zoneserver.support.event_loop import read_stdin
 from zoneserver.support.format import format_address, printable
 from zoneserver.support.host import parse_host
 from zoneserver.support.parse import parse_port
+from zoneserver.support.tls_client import explain_connect_error
 
 __all__ = ["main"]
 

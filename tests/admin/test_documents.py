@@ -33,6 +33,7 @@ async def test_stats_have_the_declared_fields_and_types(server: ZoneServer, brow
     fields = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
     assert list(document) == list(fields)
     types: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "str": (str,)}
+    types["list[GatewayStats]"] = (list,)
     for name, kind in fields.items():
         assert isinstance(document[name], types.get(kind, (dict,))), f"{name} is no {kind}"
     assert document["schema"] == "zone-stats/1"
@@ -76,9 +77,9 @@ async def test_reporter_is_watched_after_a_request_for_stats_but_not_for_health(
 ) -> None:
     browser = await browse()
     for path, watches in (("/healthz", False), ("/map", False), ("/stats", True), ("/metrics", True)):
-        server._reporter.is_watched = False
+        server.frontend.reporter.is_watched = False
         await browser.ask(f"GET {path}")
-        assert server._reporter.is_watched is watches
+        assert server.frontend.reporter.is_watched is watches
 
 
 async def test_game_json_is_the_schema_of_the_game(browse: Browse) -> None:

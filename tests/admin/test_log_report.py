@@ -94,6 +94,18 @@ def test_stats_line_has_the_figures_and_the_events() -> None:
     )
 
 
+def test_stats_line_says_over_how_many_gateways_and_which_were_lost() -> None:
+    before, gateway_stats = stats(), server_stats.gateway_stats
+    after = stats(
+        **CROWD, uptime_s=10.0, gateways=[gateway_stats(), gateway_stats("gw2", is_lost=True)], gateways_lost_total=1
+    )
+    rates = rates_between(before, after)
+    assert rates is not None
+    line = stats_line(before, after, rates)
+    assert line.startswith("1,000 players over 1 gateway, tick p99 ")
+    assert ", 1 gateways lost, " in line
+
+
 def test_stats_line_of_a_crowd_is_not_cut_off() -> None:
     after = stats(uptime_s=10.0, **CROWD)
     rates = rates_between(stats(), after)

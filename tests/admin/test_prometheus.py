@@ -8,12 +8,15 @@ import sys
 from typing import Any
 
 import pytest
+from helpers.server_stats import gateway_stats
 from prometheus_client.parser import text_string_to_metric_families
 
+from zoneserver.admin.gateway_stats import GATEWAY_METRICS
 from zoneserver.admin.prometheus import load_exposition
 from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
 from zoneserver.support.histogram import DurationBuckets
+from zoneserver.support.statistic import Metric
 
 # Fields whose unit differs from that of their metric.
 SCALES = {
@@ -23,6 +26,7 @@ SCALES = {
     "phase_durations_ms": 0.001,
     "cpu_percent": 0.01,
     "journal_longest_write_ms": 0.001,
+    "lead_ms": 0.001,
 }
 FIELDS = {field.name: str(field.type) for field in dataclasses.fields(Stats)}
 
@@ -34,6 +38,11 @@ def stats(**figures: Any) -> Stats:
         values[name] = {"int": number, "float": number + 0.5, "str": f"text {number}"}.get(kind) or {
             key: number + share for key, share in (("A", 0.25), ("B", 0.75))
         }
+    values["gateway"], values["link"], values["gateways"] = (
+        "",
+        "",
+        [gateway_stats(), gateway_stats("gw2", is_lost=True)],
+    )
     values["tick_ms"] = {"p50": 1.25, "p99": 2.25, "max": 3.25}
     # Histograms are of another form, and have tests of their own.
     values["tick_durations_ms"], values["phase_durations_ms"] = DurationBuckets().to_json(), {}
@@ -56,14 +65,15 @@ def samples(snapshot: Stats) -> dict[tuple[str, tuple[tuple[str, str], ...]], fl
 
 def test_exposition_has_every_field_and_no_other() -> None:
     snapshot = stats()
-    left = samples(snapshot)
+    left = {key: value for key, value in samples(snapshot).items() if "gateway" not in dict(key[1])}
+    assert left.pop(("zone_gateways", ())) == 1, "one is lost"
     ((_, labels),) = [key for key in left if key[0] == "zone_info"]
     del left["zone_info", labels]
     left = {key: value for key, value in left.items() if not key[0].startswith("zone_tick_duration_seconds")}
     info = dict(labels)
     for name in FIELDS:
         value = getattr(snapshot, name)
-        if METRICS[name].kind == "histogram":
+        if METRICS[name].kind == "histogram" or name in {"gateways", "gateway", "link"}:
             continue
         if name in info:
             assert info.pop(name) == str(value)
@@ -83,6 +93,26 @@ def test_samples_of_a_table_are_labelled_with_code_phase_or_quantile() -> None:
     assert found["zone_phase_seconds", (("phase", "rules"),)] == pytest.approx(0.005)
     assert found["zone_tick_seconds", (("quantile", "0.99"),)] == pytest.approx(0.00225)
     assert not [name for name, _ in found if name == "zone_restraints_total"]
+
+
+def test_figures_of_gateways_have_their_name_as_a_label() -> None:
+    found = samples(stats())
+    assert found["zone_gateway_players", (("gateway", "gw1"),)] == 300
+    assert found["zone_gateway_cpu_ratio", (("gateway", "gw2"),)] == pytest.approx(0.41)
+    assert [found["zone_gateway_lost", (("gateway", name),)] for name in ("gw1", "gw2")] == [0, 1]
+    facts = {"gateway": "gw1", "address": "127.0.0.1:7777", "stats": "127.0.0.1:7779", "pid": "201", "host": "one"}
+    assert found["zone_gateway_attached_info", tuple(sorted(facts.items()))] == 1
+    numbers = {name for name, labels in found if dict(labels) == {"gateway": "gw1"}}
+    assert numbers == {metric.name for metric in GATEWAY_METRICS.values() if metric.kind != "info"}
+
+
+def test_gateway_names_itself_and_an_ordinary_server_says_nothing_of_gateways() -> None:
+    own = {name for name, _ in samples(stats(gateways=[]))}
+    assert {name for name in own if name.startswith("zone_gateway_")} == set()
+    found = samples(stats(gateways=[], gateway="gw1", link="unix:/run/zone.sock"))
+    assert found["zone_gateway_info", (("gateway", "gw1"), ("link", "unix:/run/zone.sock"))] == 1
+    # Every other metric has the name that it has of a server, without the gateway's name.
+    assert {name for name, _ in found} == own | {"zone_gateway_info"}
 
 
 def test_histograms_have_cumulative_buckets_by_upper_bound_in_seconds() -> None:
@@ -109,9 +139,8 @@ def test_histograms_have_cumulative_buckets_by_upper_bound_in_seconds() -> None:
         assert found[f"{name}_sum", labels] == pytest.approx(0.5904)
 
 
-@pytest.mark.parametrize("field", sorted(METRICS))
-def test_metric_names_follow_the_rules_of_prometheus(field: str) -> None:
-    metric = METRICS[field]
+@pytest.mark.parametrize(("field", "metric"), [*METRICS.items(), *GATEWAY_METRICS.items()])
+def test_metric_names_follow_the_rules_of_prometheus(field: str, metric: Metric) -> None:
     assert re.fullmatch(r"zone(_[a-z]+)+", metric.name)
     assert (metric.kind == "counter") == metric.name.endswith("_total")
     assert not re.search("_ms|percent|_in_|_out_", metric.name)

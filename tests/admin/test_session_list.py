@@ -14,7 +14,7 @@ from helpers.waiting import until
 from zoneserver.admin.session_list import list_sessions
 from zoneserver.admin.stats import SESSION_SORTS, SessionList, SessionStats
 from zoneserver.config import Limits
-from zoneserver.gateway.gateway import _CLOSED_MAX
+from zoneserver.gateway.connections import _CLOSED_MAX
 from zoneserver.protocol.messages import Act, Goodbye, Tick
 from zoneserver.zone.rules import Player, Refused, Rules, action
 

@@ -19,13 +19,14 @@ from zoneclient.__main__ import _parser
 from zoneclient.__main__ import main as zone_client
 from zonetools.swarm.plan import Plan, check_target, parse_mix
 
-from zoneserver.cli.access import Access, explain_connect_error, read_access
+from zoneserver.cli.access import Access, read_access
 from zoneserver.cli.main import main as zoneserver
 from zoneserver.games.chat import Chat
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CommandError
+from zoneserver.support.tls_client import explain_connect_error
 from zoneserver.zone.ticket_verifier import TicketVerifier
 
 SECRET = b"a secret of the tests"

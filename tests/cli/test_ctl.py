@@ -329,7 +329,7 @@ def test_socket_of_a_live_server_is_not_taken(run: Run, tmp_path: Path) -> None:
     first.ready()
     code, _, err = run("bank:Bank", "--ctl", str(path)).ended()
     assert code == 3
-    assert f"a server listens at {path} already: give this one another path with --ctl PATH" in err
+    assert f"another server (pid {first.process.pid}) listens at {path} already: give another path: --ctl PATH" in err
     assert ask(path, ["players"], pid=first.process.pid).code == 0
 
 

@@ -247,6 +247,15 @@ def test_the_ready_file_is_removed_when_the_server_stops(run: Run) -> None:
     assert not list(server.ready_file.parent.glob("ready*"))
 
 
+def test_a_server_without_a_port_for_players_is_reached_by_its_admin_port_alone(run: Run) -> None:
+    server = run("--port", "off")
+    ready = server.ready()
+    assert (ready["port"], ready["page"], server.stats()["page"]) == (None, "", "")
+    assert server.stats()["ctl"].endswith(f"{ready['stats_port']}.ctl")
+    code, _, err = server.stop()
+    assert (code, "players    no port of this process\n" in err) == (0, True)
+
+
 def test_a_duration_of_0_means_until_a_signal(run: Run) -> None:
     server = run("--duration", "0")
     server.ready()

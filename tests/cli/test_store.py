@@ -113,8 +113,8 @@ def test_stop_with_a_store_that_cannot_be_written_fails_and_names_the_file(
 ) -> None:
     # The command itself, with less patience.
     (tmp_path / "impatient.py").write_text(
-        "from zoneserver import server\nfrom zoneserver.cli.main import main\n"
-        "server.STORE_SECONDS = 0.3\nraise SystemExit(main())\n"
+        "from zoneserver import persistence\nfrom zoneserver.cli.main import main\n"
+        "persistence.STORE_SECONDS = 0.3\nraise SystemExit(main())\n"
     )
     server = start(servers, tmp_path, "--store", "accounts.db")
     server.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 from helpers.gateway_fixture import OpenGateway
@@ -115,3 +116,16 @@ async def test_actions_beyond_the_share_of_a_tick_happen_in_the_next_ticks(open_
     assert sum(len(tick.events) for tick in told) == 1 + 5 * 7 * 16
     refusals = [await crowd[0].read_until(Refusal) for _ in range(32)]
     assert [(each.seq, each.code) for each in refusals] == [(seq, "TOO_MANY_ACTIONS") for seq in range(113, 145)]
+
+
+async def test_a_tick_takes_the_share_that_the_zone_has_told_last(open_gateway: OpenGateway) -> None:
+    node = await open_gateway(Plaza, hz=20, limits=Limits(zone_actions_per_second=640))
+    ann = await node.join("ann")
+    for share, taken in (3, 3), (0, 32):
+        node.link.publish(dataclasses.replace(node.zone.tick(node.link.take_input(0.0)), share=share))
+        await ann.read_a(Tick)
+        (player,) = node.gateway.players
+        await ann.say(*(Act(seq, [("emote", 0)]) for seq in range(player.seq + 1, player.seq + 41)))
+        await until(lambda: len(node.gateway._intake._packets) == 40)
+        node.tick()
+        assert len((await ann.read_a(Tick)).events) == taken

@@ -88,6 +88,19 @@ def test_ban_lasts_its_time_and_concerns_one_address() -> None:
     assert opened(addresses, ANN, 15.0) is None
 
 
+def test_ban_of_another_gateway_needs_no_connection_and_prolongs_no_ban() -> None:
+    addresses = address_limits(ban_seconds=10.0)
+    assert addresses.ban_elsewhere(ANN, 10.0, 0.0)
+    assert not addresses.ban_elsewhere(ANN, 10.0, 5.0)
+    assert opened(addresses, ANN, 9.9) is BANNED
+    assert opened(addresses, ANN, 10.0) is None
+    assert addresses.ban_elsewhere(ANN, 10.0, 10.0)
+    addresses.gone(ANN, 11.0)
+    assert opened(addresses, ANN, 19.9) is BANNED
+    assert not addresses.ban_elsewhere("127.0.0.1", 10.0, 0.0)
+    assert opened(addresses, "127.0.0.1", 0.0) is None
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_loopback_address_is_exempt(host: str) -> None:
     addresses = address_limits(address_connections_max=1, address_connections_burst=1)

@@ -167,7 +167,7 @@ async def test_ended_session_is_logged_with_player_and_reason_as_text_and_fields
     ann = await node.join("ann")
     await ann.say_bytes(length_prefixed(b"nonsense"))
     assert (await ann.ended()).code == "PROTOCOL_ERROR"
-    (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.gateway"]
+    (record,) = [record for record in caplog.records if record.name == "zoneserver.gateway.connections"]
     host, port = ann.sock.getsockname()
     who = {"player": "ann", "address": f"{host}:{port}", "code": "PROTOCOL_ERROR"}
     told = record.__dict__["fields"]

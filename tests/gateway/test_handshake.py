@@ -153,3 +153,22 @@ async def test_join_is_not_late_because_the_ticks_of_the_zone_begin_high(open_ga
     for client in clients:
         node.tick()
         await client.welcomed()
+
+
+async def test_ban_of_one_gateway_holds_at_the_others_and_is_told_once(open_gateway: OpenGateway) -> None:
+    first, second = await open_gateway(Plaza, ban_seconds=60.0), await open_gateway(Plaza)
+    rogue = await first.connect(host="127.0.0.9")
+    await first.greet(rogue, "rogue")
+    first.tick()
+    await rogue.say_bytes(b"\xff" * 8)
+    await until(lambda: first.gateway.counters.closes)
+    first.gateway.send_requests()
+    bans = first.link.take_input(0.0).requests.bans
+    assert bans == [("127.0.0.9", 60.0)]
+    output = second.zone.tick(second.link.take_input(0.0))
+    second.link.publish(dataclasses.replace(output, bans=[*bans, ("127.0.0.1", 60.0)]))
+    assert (await (await second.connect(host="127.0.0.9")).ended()).code == "BANNED"
+    await second.join("ann")
+    for node in (first, second):
+        node.gateway.send_requests()
+        assert node.link.take_input(0.0).requests.bans == []

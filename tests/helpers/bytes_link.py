@@ -20,12 +20,12 @@ __all__ = ["BytesLink", "FarZone", "decode_output", "decode_requests", "encode_o
 
 def encode_requests(requests: Requests) -> bytes:
     lists = requests.joins, requests.leaves, requests.actions, requests.commands, requests.drops, requests.confirmed
-    data: bytes = msgpack.packb(lists)
+    data: bytes = msgpack.packb((*lists, requests.bans))
     return data
 
 
 def decode_requests(data: bytes) -> Requests:
-    joins, leaves, actions, commands, drops, confirmed = msgpack.unpackb(data)
+    joins, leaves, actions, commands, drops, confirmed, bans = msgpack.unpackb(data)
     return Requests(
         [Join(*join) for join in joins],
         leaves,
@@ -33,18 +33,19 @@ def decode_requests(data: bytes) -> Requests:
         [Command(ref, tuple(words)) for ref, words in commands],
         drops,
         confirmed,
+        [(host, seconds) for host, seconds in bans],
     )
 
 
 def encode_output(output: TickOutput) -> bytes:
     ended = [(ref, str(reason), text) for ref, reason, text in output.ended]
-    lists = output.joined, ended, output.refused, output.told, output.results, output.resumed
+    lists = output.joined, ended, output.refused, output.told, output.results, output.resumed, output.bans, output.share
     data: bytes = msgpack.packb((output.tick, output.frame, output.records, *lists), default=tuple)
     return data
 
 
 def decode_output(data: bytes) -> TickOutput:
-    tick, frame, records, joined, ended, refused, told, results, resumed = msgpack.unpackb(data)
+    tick, frame, records, joined, ended, refused, told, results, resumed, bans, share = msgpack.unpackb(data)
     return TickOutput(
         tick,
         frame,
@@ -55,6 +56,8 @@ def decode_output(data: bytes) -> TickOutput:
         [(ref, payload) for ref, payload in told],
         results=[(ref, is_done, text) for ref, is_done, text in results],
         resumed=[Resumed(*each) for each in resumed],
+        bans=[(host, seconds) for host, seconds in bans],
+        share=share,
     )
 
 
@@ -65,6 +68,7 @@ class BytesLink:
         *facts, kinds, board = msgpack.unpackb(info, use_list=False)
         self.commands = ()
         self.epoch = 1
+        self.has_room = True
         self.info = ZoneInfo(*facts, tuple(Kind(*kind) for kind in kinds), board)
         self._world = World(self.info)
         state = decode_server(snapshot)
@@ -118,6 +122,7 @@ class FarZone:
                 [command._replace(ref=command.ref * count + number) for command in requests.commands],
                 [ref * count + number for ref in requests.drops],
                 [ref * count + number for ref in requests.confirmed],
+                requests.bans,
             )
         )
 
@@ -149,4 +154,4 @@ def _for_gateway(output: TickOutput, number: int) -> TickOutput:
         for each in output.resumed
         if each.ref % count == number
     ]
-    return TickOutput(output.tick, output.frame, output.records, **own_lists, resumed=resumed)
+    return TickOutput(output.tick, output.frame, output.records, **own_lists, resumed=resumed, bans=output.bans)

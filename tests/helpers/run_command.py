@@ -53,7 +53,7 @@ class Server:
         self.ready_file = folder / f"ready-{time.monotonic_ns()}.json"
         ports = ("--port", "0", "--stats-port", "0", "--ready-file", str(self.ready_file))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "zoneserver", "run", *arguments, *ports],
+            [sys.executable, "-m", "zoneserver", "run", *ports, *arguments],
             cwd=cwd,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=stdin,

@@ -16,7 +16,7 @@ from helpers.raw_client import Client, Connect
 from helpers.servers import OpenServer
 from helpers.waiting import until
 
-from zoneserver import server as server_module
+from zoneserver import persistence
 from zoneserver.games.plaza import Plaza
 from zoneserver.journal import recorder, writer
 from zoneserver.journal.reader import JournalReader
@@ -148,7 +148,7 @@ async def test_clean_stop_lets_all_leave_and_a_second_start_goes_on(
 def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop does not wait for a store that is down, and leaves its file in the folder of the test."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(server_module, "STORE_SECONDS", 0.05)
+    monkeypatch.setattr(persistence, "STORE_SECONDS", 0.05)
 
 
 class Down(MemoryStore):

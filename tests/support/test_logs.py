@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from zoneserver.support.logs import LOG_FORMATS, RateLimit, drain_logs, fields, hold_logs, lines_dropped, set_up_logs
+from zoneserver.support.logs import (
+    LOG_FORMATS,
+    RateLimit,
+    drain_logs,
+    fields,
+    hold_logs,
+    lines_dropped,
+    name_gateway,
+    set_up_logs,
+)
 
 log = logging.getLogger("zoneserver.test")
 
@@ -64,6 +73,24 @@ def test_a_json_line_has_the_fields_of_the_call_as_keys(capsys: pytest.CaptureFi
     line = json.loads(logged(capsys))
     assert (line["message"], line["player"], line["code"]) == ("ann left", "ann", "CLIENT_LEFT")
     assert line["address"] == "192.0.2.1:4000"
+
+
+def test_lines_of_a_gateway_have_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "text")
+    log.info("nobody is here")
+    name_gateway("gw1")
+    log.info("%s left", "ann")
+    nameless, named = logged(capsys).splitlines()
+    assert nameless.endswith(" INFO    nobody is here")
+    assert named.endswith(" INFO    gw1 ann left")
+    set_up_logs("info", "json")
+    log.info("nobody is here")
+    name_gateway("gw1")
+    log.info("%s left", "ann")
+    # The zone's own lines about a gateway have the same field.
+    log.info("gateway gw2 attached", extra=fields(gateway="gw2"))
+    lines = [json.loads(line) for line in logged(capsys).splitlines()]
+    assert [line.get("gateway") for line in lines] == [None, "gw1", "gw2"]
 
 
 def test_a_traceback_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:

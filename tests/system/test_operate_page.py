@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from helpers.markdown import Page
 from zoneclient import connect
-from zonetools.dashboard.screen import lines, panels, tables
+from zonetools.dashboard.screen import lines, panels, processes, tables
 
 from zoneserver import ZoneServer
+from zoneserver.admin.gateway_stats import GATEWAY_METRICS
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 
@@ -51,7 +52,15 @@ async def test_every_field_of_the_statistics_has_a_row(server: ZoneServer) -> No
 
 async def test_every_metric_has_a_row(server: ZoneServer) -> None:
     metrics = set(re.findall(r"^# TYPE (\w+)", await get(server, "/metrics"), re.MULTILINE))
-    assert {name for name in named("Statistics", 1) if re.fullmatch(r"zone_\w+", name)} == metrics
+    # A server that is no gateway leaves out its name.
+    assert {name for name in named("Statistics", 1) if re.fullmatch(r"zone_\w+", name)} == metrics | {
+        "zone_gateway_info"
+    }
+
+
+def test_every_field_and_metric_of_a_gateway_has_a_row() -> None:
+    assert named("The gateways of a zone") == GATEWAY_METRICS.keys()
+    assert named("The gateways of a zone", 1) == {metric.name for metric in GATEWAY_METRICS.values()}
 
 
 async def test_every_field_of_the_sessions_has_a_row(server: ZoneServer) -> None:
@@ -85,6 +94,7 @@ def test_every_refusal_code_has_a_row() -> None:
 def test_every_column_of_the_dashboard_has_a_row() -> None:
     columns = {column.name for column in (*tables._SESSIONS, *tables._CLOSES)}
     assert named("Sessions and recent closes") == columns
+    assert named("Gateways") == {column.name for column in processes.PROCESSES}
     assert named("Lines") == {name for name, _ in lines._COLUMNS}
 
 

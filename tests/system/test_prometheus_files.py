@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 import shutil
@@ -17,10 +18,12 @@ from typing import Any
 import pytest
 from helpers.markdown import Page
 from helpers.paths import ROOT
+from helpers.server_stats import gateway_stats
 from zoneclient import ActionRefusedError, connect
 
 from zoneserver import ZoneServer
-from zoneserver.admin.stats import METRICS
+from zoneserver.admin.gateway_stats import GATEWAY_METRICS
+from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.codes import ORDINARY_CLOSES
 
@@ -51,7 +54,7 @@ SHOWN = list(dict.fromkeys(expressions(BOARD)))
 def test_every_metric_in_an_expression_exists() -> None:
     exist = {
         metric.name + suffix
-        for metric in METRICS.values()
+        for metric in (*METRICS.values(), *GATEWAY_METRICS.values())
         for suffix in (("_bucket", "_sum", "_count") if metric.kind == "histogram" else ("",))
     }
     asked = set(re.findall(r"\bzone_\w+", " ".join([*SHOWN, *ALERTS.values()])))
@@ -68,7 +71,7 @@ def test_panels_show_the_servers_and_the_source_that_are_chosen() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert {panel["datasource"]["uid"] for panel in panels if "datasource" in panel} == {"${datasource}"}
     rows = [panel["title"] for panel in panels if panel["type"] == "row"]
-    assert len(rows) == 6
+    assert len(rows) == 7
     # No two panels lie upon each other.
     cells = [
         (x, y)
@@ -119,6 +122,9 @@ def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
     assert f"{len(ALERTS)} rules found" in promtool("check", "config", ROOT / "docs/prometheus.yml")
     ticks, overruns, dilation = map(series, ("zone_ticks_total", "zone_overruns_total", "zone_dilation_ratio"))
     flood, left = (series("zone_closes_total", code=code) for code in ("FLOOD", "CLIENT_LEFT"))
+    lost, silent, hz = map(series, ("zone_gateways_lost_total", "zone_silent_seconds", "zone_tick_rate_hertz"))
+    slow, swift = (series("zone_gateway_behind_ticks", gateway=name) for name in ("gw1", "gw2"))
+    critical = {"severity": "critical"}
     # Nothing but the labels is compared: the sentences are for people.
     text = re.sub(r"\n +annotations:\n +summary: .*", "", (ROOT / "docs/alerts.yml").read_text())
     (tmp_path / "alerts.yml").write_text(text)
@@ -129,6 +135,16 @@ def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
         alert_test("ZoneDilated", {dilation: "1x8 0.5x20"}, "3m", None),
         alert_test("ZoneKicks", {flood: "0+3x60"}, "10m", {"severity": "warning", "code": "FLOOD"}),
         alert_test("ZoneKicks", {left: "0+3x60"}, "10m", None),
+        alert_test("ZoneGatewayLost", {lost: "0x20 1x40"}, "6m", critical),
+        alert_test("ZoneGatewayLost", {lost: "0x20 1x40"}, "5m", None),
+        alert_test(
+            "ZoneGatewayBehind",
+            {hz: "20x60", slow: "1x20 1+300x20", swift: "1x60"},
+            "6m",
+            {**critical, "gateway": "gw1"},
+        ),
+        alert_test("ZoneGatewaySilent", {silent: "0.04x20 15+15x20"}, "6m", critical),
+        alert_test("ZoneGatewaySilent", {silent: "0.04x20 1.5x1 0.04x20"}, "6m", None),
     ]
     # YAML is a superset of JSON.
     (tmp_path / "test.yml").write_text(
@@ -164,6 +180,13 @@ def samples(address: str, expression: str) -> int:
         return len(json.loads(answer.read())["data"]["result"])
 
 
+class WithGateways(ZoneServer):
+    """A server whose statistics tell of two gateways."""
+
+    def stats(self) -> Stats:
+        return dataclasses.replace(super().stats(), gateways=[gateway_stats("gw1"), gateway_stats("gw2")])
+
+
 @needs_prometheus
 def test_every_expression_gives_samples_of_a_real_zone(tmp_path: Path) -> None:
     asked = [re.sub(r"\[\$__rate_interval\]", "[1m]", expression) for expression in [*SHOWN, *ALERTS.values()]]
@@ -174,7 +197,7 @@ def test_every_expression_gives_samples_of_a_real_zone(tmp_path: Path) -> None:
     assert len(left) > 60
 
     async def main() -> None:
-        async with ZoneServer(Plaza, port=0, stats_port=0) as server:
+        async with WithGateways(Plaza, port=0, stats_port=0) as server:
             with running_prometheus(tmp_path, server.stats_port) as address:
 
                 async def step() -> None:

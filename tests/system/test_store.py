@@ -19,8 +19,7 @@ from helpers.servers import OpenServer
 from helpers.waiting import until
 from zoneclient import JoinRefusedError, ZoneConnection, connect
 
-from zoneserver import Limits
-from zoneserver import server as server_module
+from zoneserver import Limits, persistence
 from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import PROTOCOL_VERSION, Hello
 from zoneserver.server import ZoneServer
@@ -199,7 +198,7 @@ async def test_stop_writes_what_the_store_does_not_take_to_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(server_module, "STORE_SECONDS", 0.2)
+    monkeypatch.setattr(persistence, "STORE_SECONDS", 0.2)
     store = GatedStore()
     Purse.name = "a purse/of gold"
     try:

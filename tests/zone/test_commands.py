@@ -286,12 +286,12 @@ def test_save_calls_the_zone_where_it_can_save() -> None:
     assert ([name for name, _ in output.saves], [done for _, done, _ in output.results]) == (["ann"], [True])
 
 
-def test_commands_wait_for_the_next_tick_when_a_tick_fails() -> None:
+def test_commands_wait_for_the_next_tick_when_a_tick_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
-    desk.zone._act, act = (lambda: 1 / 0), desk.zone._act  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(desk.zone._actions, "run", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         desk.tick(commands=[Command(3, ("say", "hello"))])
-    desk.zone._act = act  # type: ignore[method-assign]
+    monkeypatch.undo()
     assert desk.tick().results == [(3, True, "")]
 
 

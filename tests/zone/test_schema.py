@@ -14,9 +14,10 @@ from zoneserver.games.chat import Chat
 from zoneserver.games.pixels import Pixels
 from zoneserver.games.plaza import Plaza
 from zoneserver.games.tag import Tag
+from zoneserver.zone.action_runner import SCHEMA_ACTION
 from zoneserver.zone.rules import Player, Rules, action
 from zoneserver.zone.schema import schema_of, schema_text
-from zoneserver.zone.zone import SCHEMA_ACTION, Zone
+from zoneserver.zone.zone import Zone
 
 
 def actions(schema: dict[str, Any]) -> dict[str, Any]:

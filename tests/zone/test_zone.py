@@ -255,7 +255,7 @@ def test_zone_takes_the_input_of_the_next_tick_only() -> None:
 # --- Ticks that fail ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["_let_in", "_act"])
+@pytest.mark.parametrize("method", ["_let_in", "run"])
 def test_a_tick_that_fails_keeps_what_it_did_not_come_to(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = zone_of("ann", "bob")
 
@@ -266,7 +266,7 @@ def test_a_tick_that_fails_keeps_what_it_did_not_come_to(method: str, monkeypatc
     zone.join(3, "cid")
     zone.submit(2, 1, [("say", "hi")])
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(zone if method == "_act" else zone.attendance, method, broken)
+        patch.setattr(zone._actions if method == "run" else zone.attendance, method, broken)
         zone.step()
     result = zone.step()
     assert result.joined == [(3, 0)]

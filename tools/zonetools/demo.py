@@ -53,7 +53,7 @@ def _parser() -> Parser:
 
 def _port() -> int:
     """The usual port, so that people find the page; any free one, if another program has it."""
-    usual = Config().port
+    usual = Config().port or 0
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

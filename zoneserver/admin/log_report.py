@@ -116,7 +116,8 @@ def blame(tick_ms: float, phases_ms: Mapping[str, float], period_ms: float) -> t
 def _is_worth_it(since: Stats) -> bool:
     """Whether there are connections, or events since the last line."""
     events = since.connections_total, since.closes, since.overruns_total, since.rule_failures_total
-    return bool(since.connections or since.store_failures_total or any(events))
+    failures = since.store_failures_total, since.gateways_lost_total
+    return bool(since.connections or any(events) or any(failures))
 
 
 def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
@@ -127,6 +128,7 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
         (since.rule_failures_total, "rules failed"),
         (since.store_failures_total, "store failures"),
         (since.store_unsaved if since.store_failures_total else 0, "unsaved"),
+        (since.gateways_lost_total, "gateways lost"),
         (since.overruns_total, "overruns"),
         (sum(kicks.values()), f"kicked ({by_count(kicks)})"),
         (since.behind, "behind"),
@@ -137,7 +139,7 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
     )
     return ", ".join(
         [
-            f"{after.players:,} player{'' if after.players == 1 else 's'}",
+            f"{after.players:,} player{'' if after.players == 1 else 's'}{_where(after)}",
             f"tick p99 {format_milliseconds(after.tick_ms['p99'])} of {1000 / after.hz:.0f} ms",
             f"in {format_count(rates.actions_in_per_s)} actions/s {format_size(rates.bytes_in_per_s)}/s",
             f"out {format_count(rates.deliveries_out_per_s)}/s {format_size(rates.bytes_out_per_s)}/s",
@@ -146,6 +148,12 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
             *(f"{format_count(number)} {what}" for number, what in events if number > 0),
         ]
     )
+
+
+def _where(stats: Stats) -> str:
+    """Over how many gateways in other processes the players are spread; empty without any."""
+    count = sum(not gateway.is_lost for gateway in stats.gateways)
+    return f" over {count} gateway{'' if count == 1 else 's'}" if stats.gateways else ""
 
 
 def kicks_in(closes: Mapping[str, int]) -> dict[str, int]:
@@ -180,4 +188,5 @@ def _fields(since: Stats, rates: Rates) -> dict[str, Any]:
         "rule_failures_total": since.rule_failures_total,
         "closes": since.closes,
         "refusals": since.refusals,
+        **({"gateways": [gateway.name for gateway in since.gateways]} if since.gateways else {}),
     }

@@ -5,10 +5,11 @@ The text is made when it is requested, from the values of `GET /stats`, so metri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from zoneserver.admin.gateway_stats import GATEWAY_METRICS, GatewayStats
 from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.support.errors import MissingExtraError
 from zoneserver.support.statistic import Metric
@@ -18,8 +19,10 @@ __all__ = ["CONTENT_TYPE", "load_exposition"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The media type of Prometheus' text format."""
 
-_FACTS = [field for field, metric in METRICS.items() if metric.kind == "info"]
+# The metrics of facts, which become labels.
 _INFO = Metric("The process, game and event loop, as labels.", "zone_info", "info")
+_GATEWAY = Metric("The name of this gateway and its link to the zone, as labels.", "zone_gateway_info", "info")
+_ATTACHED = Metric("Addresses, process and machine of a gateway, as labels.", "zone_gateway_attached_info", "info")
 # (what follows the metric's name, labels, value)
 _Sample = tuple[str, dict[str, str], float]
 _QUANTILES = {"p50": "0.5", "p99": "0.99", "max": "1"}
@@ -42,10 +45,23 @@ def load_exposition() -> Callable[[Stats], bytes]:
             self._stats = stats
 
         def collect(self) -> Iterable[Family]:
-            yield family(_INFO, [("", {field: str(getattr(self._stats, field)) for field in _FACTS}, 1.0)])
+            stats = self._stats
+            yield family(_INFO, [_facts(_INFO, METRICS, stats)])
+            if stats.gateway:
+                yield family(_GATEWAY, [_facts(_GATEWAY, METRICS, stats)])
             for field, metric in METRICS.items():
                 if metric.kind != "info":
-                    yield family(metric, _samples(metric, getattr(self._stats, field)))
+                    yield family(metric, _samples(metric, getattr(stats, field)))
+            if stats.gateways:
+                yield from of_gateways(stats.gateways)
+
+    def of_gateways(gateways: Sequence[GatewayStats]) -> Iterable[Family]:
+        """The metrics of gateways in other processes, each with the gateway's name as a label."""
+        yield family(_ATTACHED, [_facts(_ATTACHED, GATEWAY_METRICS, each) for each in gateways])
+        for field, metric in GATEWAY_METRICS.items():
+            if metric.kind != "info":
+                numbers = [({"gateway": each.name}, getattr(each, field) * metric.scale) for each in gateways]
+                yield family(metric, [("", labels, number) for labels, number in numbers])
 
     def family(metric: Metric, samples: Iterable[_Sample]) -> Family:
         made = Family(metric.name.removesuffix("_total").removesuffix("_info"), metric.text, metric.kind)
@@ -56,8 +72,16 @@ def load_exposition() -> Callable[[Stats], bytes]:
     return lambda stats: generate_latest(Snapshot(stats))
 
 
+def _facts(info: Metric, metrics: Mapping[str, Metric], record: object) -> _Sample:
+    """The sample with all facts of a record that belong to one metric."""
+    values = {field: str(getattr(record, field)) for field, metric in metrics.items() if metric.name == info.name}
+    return "", {"gateway" if field == "name" else field: value for field, value in values.items()}, 1.0
+
+
 def _samples(metric: Metric, value: Any) -> Iterable[_Sample]:
     """The samples of a field."""
+    if isinstance(value, list):
+        value = sum(not gateway.is_lost for gateway in value)
     if metric.kind == "histogram":
         if not metric.label:
             return _buckets(metric, {}, value)

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zoneserver.admin.gateway_stats import GatewayStats
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.journal.counters import JournalCounters
+from zoneserver.link.counters import GatewayLinkCounters, HubCounters
 from zoneserver.store.counters import StoreCounters
 from zoneserver.support.statistic import Metric, count, gauge, info, metric_of, seconds
 from zoneserver.zone.counters import ZoneCounters
@@ -32,10 +34,11 @@ _MS = 0.001
 
 
 @dataclass
-class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
+class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters, HubCounters, GatewayLinkCounters):
     """The state of a server at one moment: the answer to `GET /stats`.
 
-    The counters of gateway, zone, store and journal are fields of it, by inheritance.
+    The counters of gateway, zone, store, journal and link are fields of it, by inheritance. A zone with gateways in
+    other processes adds their figures to its own, as each field's `adds` says.
     """
 
     schema: str = info("The schema of this document.")
@@ -46,21 +49,22 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     loop: str = info("The event loop: asyncio or uvloop.")
     time_unix_s: float = gauge("The server's clock, since 1970.", "zone_time_seconds")
     uptime_s: float = gauge("How long the server has run.", "zone_uptime_seconds")
-    players: int = gauge("Players in the zone.", "zone_players")
+    players: int = gauge("Players in the zone.", "zone_players", adds="sum")
     players_peak: int = gauge("The most players at once so far.", "zone_players_peak")
     players_max: int = gauge("The most players that may be in the zone.", "zone_players_max")
     parked: int = gauge("Players whose connection is lost and who may come back.", "zone_players_parked")
-    watchers: int = gauge("Watchers, who see the zone and have no player in it.", "zone_watchers")
+    watchers: int = gauge("Watchers, who see the zone and have no player in it.", "zone_watchers", adds="sum")
     connections: int = gauge(
-        "Open connections, including those without a player and those that are closing.", "zone_connections"
+        "Open connections, including those without a player and those that are closing.", "zone_connections", adds="sum"
     )
-    web_sessions: int = gauge("Players and watchers who came by WebSocket.", "zone_web_sessions")
-    handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking")
+    web_sessions: int = gauge("Players and watchers who came by WebSocket.", "zone_web_sessions", adds="sum")
+    handshaking: int = gauge("Connections that have not said HELLO yet.", "zone_connections_handshaking", adds="sum")
     behind: int = gauge(
         "Players who skip frames, because a send is in flight or their byte budget is spent.",
         "zone_players_behind",
+        adds="sum",
     )
-    queued_bytes: int = gauge("Bytes that wait for the kernel to take them.", "zone_queued_bytes")
+    queued_bytes: int = gauge("Bytes that wait for the kernel to take them.", "zone_queued_bytes", adds="sum")
     tick: int = gauge("The number of the last tick.", "zone_tick")
     epoch: int = gauge("Which start of the zone this is, from 1: a restart from a journal adds one.", "zone_epoch")
     tick_due_monotonic_s: float = gauge(
@@ -69,9 +73,9 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
     )
     hz: int = gauge("Ticks per second, as configured.", "zone_tick_rate_hertz")
     dilation: float = gauge("How fast the zone's time runs against the clock.", "zone_dilation_ratio")
-    frame_bytes: int = gauge("The size of the newest frame, without framing.", "zone_frame_bytes")
+    frame_bytes: int = gauge("The size of the newest frame, without framing.", "zone_frame_bytes", adds="max")
     addresses: int = gauge(
-        "Addresses that the server remembers: they hold connections, or did recently.", "zone_addresses"
+        "Addresses that the server remembers: they hold connections, or did recently.", "zone_addresses", adds="sum"
     )
     tick_ms: dict[str, float] = gauge(
         "Duration of a tick over the last ten seconds.",
@@ -104,7 +108,22 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
         *("zone_replay",),
         label="figure",
     )
-    snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total")
+    gateway: str = info("The name of this gateway, if the process is one.", "zone_gateway_info", default="")
+    link: str = info("The address at which this gateway reaches its zone.", "zone_gateway_info", default="")
+    zone_silent_s: float = gauge(
+        "Of a gateway: how long ago the newest tick came from the zone.", "zone_silent_seconds", default=0.0
+    )
+    lead_ms: float = gauge(
+        *("Of a gateway: how long before the tick its batches leave.", "zone_link_lead_seconds"),
+        scale=_MS,
+        default=0.0,
+    )
+    gateways: list[GatewayStats] = dataclasses.field(
+        default_factory=list,
+        metadata={"metric": Metric("Gateways in other processes that are not lost.", "zone_gateways")},
+        kw_only=True,
+    )
+    snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total", adds="sum")
     ticks_total: int = count("Ticks run.", "zone_ticks_total")
     ticks_skipped_total: int = count("Ticks skipped because an earlier one came too late.", "zone_ticks_skipped_total")
     ticks_failed_total: int = count("Ticks that failed, and were not sent.", "zone_failed_ticks_total")
@@ -124,7 +143,9 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters):
 
         Raises ValueError for any other document.
         """
-        return cls(**_known(cls, document, STATS_SCHEMA))
+        values = _known(cls, document, STATS_SCHEMA)
+        values["gateways"] = [GatewayStats(**_known(GatewayStats, each)) for each in values["gateways"]]
+        return cls(**values)
 
 
 METRICS: dict[str, Metric] = {field.name: metric_of(field) for field in dataclasses.fields(Stats)}

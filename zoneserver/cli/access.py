@@ -9,14 +9,10 @@ from pathlib import Path
 
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.secret import SECRET_VARIABLE, new_ticket, read_secret
-from zoneserver.support.errors import CannotStartError, UsageError
+from zoneserver.support.errors import UsageError
+from zoneserver.support.tls_client import client_context
 
-__all__ = ["Access", "access_settings", "explain_connect_error", "read_access"]
-
-# What OpenSSL says when the other end sends something else than TLS.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-# The codes of X509_verify_cert for a certificate whose issuer is not known.
-_UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
+__all__ = ["Access", "access_settings", "read_access"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +33,7 @@ class Access:
 
     def context(self) -> ssl.SSLContext | None:
         """The TLS context; None for a connection without TLS. Raises CannotStartError."""
-        if not self.is_tls:
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.tls_ca)
-        except (OSError, ValueError) as error:
-            what = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error
-            reason = getattr(what, "strerror", None) or what
-            raise CannotStartError(f"cannot read the authority's certificate in {self.tls_ca}: {reason}") from None
+        return client_context(self.tls_ca) if self.is_tls else None
 
     def ticket(self, name: str) -> bytes:
         """A new ticket for a player, or nothing where there is no secret."""
@@ -71,15 +60,3 @@ def read_access(arguments: argparse.Namespace) -> Access:
     access = Access(is_tls, arguments.tls_ca, secret, arguments.zone)
     access.context()  # A file that cannot be read is told now.
     return access
-
-
-def explain_connect_error(error: Exception) -> str:
-    """One sentence about a connection that did not come about."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "; name the authority's certificate with --tls-ca" if error.verify_code in _UNKNOWN_ISSUER else ""
-        return f"the TLS certificate of the server is not accepted: {error.verify_message.rstrip('.')}{hint}"
-    if isinstance(error, ssl.SSLError):
-        if error.reason in _NO_TLS:
-            return "the server does not speak TLS: leave out --tls and --tls-ca"
-        return f"the TLS handshake failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
-    return getattr(error, "strerror", None) or str(error) or "no answer"

@@ -12,6 +12,7 @@ from zoneserver.admin.log_report import by_count, kicks_in
 from zoneserver.admin.stats import Stats
 from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
+from zoneserver.gateway_server import GatewayServer
 from zoneserver.http.pages import page_url
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
@@ -21,12 +22,14 @@ from zoneserver.support.logs import fields, print_error
 from zoneserver.support.process import discard_output, is_writable, port_holder
 from zoneserver.support.version import __version__
 
-__all__ = ["banner", "explain", "say", "summary"]
+__all__ = ["banner", "explain", "gateway_banner", "say", "summary"]
 
 _log = logging.getLogger(__name__)
 
 # How long the summary waits for a pipe that is full, or for a stopped terminal.
 _SUMMARY_SECONDS = 1.0
+# Where players connect to a server without a port for them.
+_NO_PORT = "no port of this process"
 
 
 def say(text: str, log_format: str, *, is_problem: bool = False) -> None:
@@ -51,7 +54,7 @@ def explain(error: OSError, config: Config) -> str:
         )
     if error.filename is not None:
         return str(error.strerror)
-    return f"cannot listen on {format_address(config.host, config.port)}: {error.strerror or error}"
+    return f"cannot listen on {format_address(config.host, config.port or 0)}: {error.strerror or error}"
 
 
 def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: bool = False) -> None:
@@ -61,7 +64,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     if log_format == "json":
         _log.info(
             "players can connect to %s",
-            format_address(config.host, server.port),
+            _NO_PORT if server.port is None else format_address(config.host, server.port),
             extra=fields(
                 version=__version__,
                 game=server.link.info.name,
@@ -81,7 +84,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
     saved += f", recorded in {config.journal}" if config.journal else ""
     game, replay = server.link.info.name, server.ticked.replay
-    where = f"{' and '.join(server.addresses)}{' by TLS' if config.tls_cert else ''}"
+    where = f"{' and '.join(server.addresses) or _NO_PORT}{' by TLS' if config.tls_cert else ''}"
     lines = [
         f"zoneserver {__version__}, {game}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
         f"players    {where}",
@@ -105,6 +108,28 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
             _log.warning("%s", few)
     if log_format != "json":
         say(f"running again: {lines[0]}" if is_again else "\n".join([*lines, "Ctrl-C to stop"]), log_format)
+
+
+def gateway_banner(server: GatewayServer, loop_name: str, log_format: str) -> None:
+    """Prints the name, the zone and the addresses of a gateway on stderr. In the format `json` they are one line of the
+    log."""
+    info, where = server.link.info, " and ".join(server.frontend.ports.addresses) or _NO_PORT
+    if log_format == "json":
+        told = fields(gateway=server.name, link=server.carrier.address, game=info.name, hz=info.hz, loop=loop_name)
+        _log.info(
+            "players can connect to %s", where, extra=told | fields(port=server.port, stats_port=server.stats_port)
+        )
+        return
+    lines = [
+        f"zoneserver {__version__}, gateway {server.name} of {info.name} at {server.carrier.address}, {loop_name}",
+        f"players    {where}{' by TLS' if server.config.tls_cert else ''}",
+    ]
+    if page := page_url(server.config, server.port):
+        lines.append(f"page       {page}")
+    if server.stats_port is not None:
+        address = f"http://{format_address(server.config.stats_host, server.stats_port)}"
+        lines.append(f"statistics {address}{', '.join(PATHS)}")
+    say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:

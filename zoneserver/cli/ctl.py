@@ -54,7 +54,7 @@ def ctl_settings(parser: Parser) -> None:
         exit_codes=_EXIT_CODES,
         usage="[flags] [WORDS]",
     )
-    text = "the port of the server's players, which names the socket"
+    text = "the port of the server's players, which names the socket; the admin port of a server without one"
     command.setting("--port", parse=parse_port, default=7777, help=text)
     command.setting("--ctl", metavar="PATH", help="the socket of the server", shown="a path made from the port")
     command.add_argument("words", nargs=argparse.REMAINDER, metavar="WORDS", help="a command and its arguments")
@@ -103,7 +103,12 @@ class ControlSocket:
         if path == NO_SOCKET or (path is None and not hasattr(socket, "AF_UNIX")):
             return
         _require_sockets()
-        door = Door(Path(path).absolute() if path else default_path(server.port), desk.run)
+        # A server without a port for players is found by its admin port.
+        port = server.port or server.stats_port
+        if not path and port is None:
+            log.warning("the server runs without a control socket, as it has no port to name it by: give --ctl PATH")
+            return
+        door = Door(Path(path).absolute() if path else default_path(port or 0), desk.run)
         try:
             await door.open(is_default=path is None)
         except CannotStartError as error:

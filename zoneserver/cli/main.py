@@ -16,6 +16,7 @@ from zoneserver.authoring.scaffold import make_game
 from zoneserver.cli.command import print_result, run_command, write_output
 from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
+from zoneserver.cli.gateway import gateway, gateway_settings
 from zoneserver.cli.journal import journal, journal_settings
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.replay import replay, replay_settings
@@ -23,9 +24,15 @@ from zoneserver.cli.rerun import rerun, rerun_settings
 from zoneserver.cli.run import run
 from zoneserver.cli.schema import schema, schema_settings
 from zoneserver.cli.secret import SECRET_VARIABLE, TICKET_SECONDS, new_ticket, read_secret
-from zoneserver.cli.server_settings import config_settings, open_setting, operation_settings, ready_file_setting
+from zoneserver.cli.server_settings import (
+    config_settings,
+    limits_setting,
+    open_setting,
+    operation_settings,
+    ready_file_setting,
+)
 from zoneserver.cli.token import token_setting
-from zoneserver.config import SECRET_BYTES_MIN, parse_limits
+from zoneserver.config import SECRET_BYTES_MIN
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
 from zoneserver.server import ZoneServer
@@ -71,6 +78,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "ticket": _ticket,
         "ctl": ctl,
         "journal": journal,
+        "gateway": gateway,
         "rerun": lambda arguments: rerun(arguments, _rules),
         "replay": replay,
     }
@@ -193,6 +201,7 @@ def _parser() -> Parser:
     journal_settings(parser)
     rerun_settings(parser)
     replay_settings(parser)
+    gateway_settings(parser)
     return parser
 
 
@@ -204,6 +213,8 @@ def _run_settings(run: Parser) -> None:
     config_settings(run, "host", "port", "page", "origin", "forwarded_from", "stats_port", "stats_host")
     token_setting(run)
     ready_file_setting(run)
+    run.section("gateways in other processes")
+    config_settings(run, "link")
     run.section("the zone")
     config_settings(run, "hz", "seed", "max_players", "max_watchers", "resume_seconds", "zone_name")
     text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"
@@ -215,9 +226,7 @@ def _run_settings(run: Parser) -> None:
     config_settings(run, "tls_cert", "tls_key", "ban_seconds")
     run.section("limits")
     config_settings(run, "send_rate", "send_memory_bytes")
-    text = "fields of zoneserver.Limits, as in stall_seconds=3,actions_per_second=20"
-    shown = "the values of zoneserver.Limits"
-    run.setting("--limits", parse=parse_limits, default={}, metavar="NAME=NUMBER,...", help=text, shown=shown)
+    limits_setting(run)
     run.section("saved players")
     config_settings(run, "store", "store_interval_seconds")
     run.section("the journal")

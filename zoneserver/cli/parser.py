@@ -32,7 +32,7 @@ from zoneserver.support.version import __version__
 __all__ = ["COMMANDS", "Parser"]
 
 COMMANDS = (
-    *("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun", "replay"),
+    *("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun", "replay", "gateway"),
     *("swarm", "dash", "compare", "bench", "soak", "demo", "client"),
 )
 """The commands that may have a table in a file, each by the last word of its name."""
@@ -116,7 +116,8 @@ class Parser(argparse.ArgumentParser):
         optional: str | None = None,
         is_hidden: bool = False,
     ) -> None:
-        """Declares a flag with a value, and its short form; or a positional argument that may be left out.
+        """Declares a flag with a value, and its short form; or a positional argument that may be left out, or, if it
+        `repeats`, be given several times.
 
         `parse` reads the value, or raises ValueError with a sentence. `shown` is the default in the help, if the text
         of `default` does not say enough. With `repeats` the value is a list of all values given. `optional` is the
@@ -128,7 +129,7 @@ class Parser(argparse.ArgumentParser):
         )
         more: dict[str, Any] = {"dest": setting.dest} if flags[0] != name else {}
         if repeats:
-            more["action"] = "append"
+            more.update({"action": "append"} if more else {"nargs": "*"})
         elif not more or optional is not None:
             more.update(nargs="?", const=optional)
         if shown is None and default not in (None, "", ()):

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from zoneserver.gateway_server import GatewayServer
 from zoneserver.http.pages import page_url
 from zoneserver.protocol.messages import PROTOCOL_VERSION
 from zoneserver.server import ZoneServer
@@ -37,7 +38,7 @@ class ReadyFile:
         except OSError as error:
             raise self._cannot_write(error) from None
 
-    def write(self, server: ZoneServer) -> None:
+    def write(self, server: ZoneServer | GatewayServer) -> None:
         """Writes the process id and the ports as JSON. Raises CannotStartError."""
         ready = {
             "pid": os.getpid(),

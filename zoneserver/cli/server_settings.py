@@ -13,7 +13,7 @@ from zoneserver.cli.reload import Reload
 from zoneserver.cli.restart import Restart
 from zoneserver.cli.serve import serve
 from zoneserver.cli.token import read_token
-from zoneserver.config import Config
+from zoneserver.config import Config, parse_limits
 from zoneserver.http.pages import check_page
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import UsageError
@@ -22,6 +22,7 @@ from zoneserver.support.parse import one_of, parse_duration
 
 __all__ = [
     "config_settings",
+    "limits_setting",
     "open_setting",
     "operation_settings",
     "read_config",
@@ -42,6 +43,13 @@ def config_settings(parser: Parser, *names: str) -> None:
 def open_setting(parser: Parser) -> None:
     """Declares the switch --open."""
     parser.switch("--open", dest="is_open", help=_DECLARED["is_open"].metadata["help"])
+
+
+def limits_setting(parser: Parser) -> None:
+    """Declares --limits."""
+    text = "fields of zoneserver.Limits, as in stall_seconds=3,actions_per_second=20"
+    shown = "the values of zoneserver.Limits"
+    parser.setting("--limits", parse=parse_limits, default={}, metavar="NAME=NUMBER,...", help=text, shown=shown)
 
 
 def ready_file_setting(parser: Parser) -> None:
@@ -83,7 +91,7 @@ def read_config(arguments: argparse.Namespace, **more: Any) -> Config:
         "--config": arguments.config,
     }
     check_page(config.page, private)
-    if arguments.dashboard and arguments.stop_on_stdin_eof:
+    if getattr(arguments, "dashboard", False) and arguments.stop_on_stdin_eof:
         raise UsageError("--dashboard needs standard input for its keys: leave out --stop-on-stdin-eof")
     return config
 

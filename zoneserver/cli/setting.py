@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoneserver.config import parse_store
+from zoneserver.notation import parse_store
 from zoneserver.store.backend import shown_target
 from zoneserver.support.format import exact_duration, exact_size
 from zoneserver.support.host import parse_host

@@ -44,7 +44,7 @@ def server() -> int:
     on."""
     from zoneserver.support.service_signals import harmless_signals
 
-    with harmless_signals() if sys.argv[1:2] in (["run"], ["replay"]) else contextlib.nullcontext():
+    with harmless_signals() if sys.argv[1:2] in (["run"], ["replay"], ["gateway"]) else contextlib.nullcontext():
         return start("zoneserver.cli.main")
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoneserver.control.messages import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, Outcome, decode_outcome, encode_words
-from zoneserver.control.socket_file import may_command, peer_of
 from zoneserver.support.errors import CannotStartError, UsageError
+from zoneserver.support.socket_file import is_trusted, peer_of
 
 __all__ = ["NoServerError", "ask"]
 
@@ -47,7 +47,7 @@ def ask(path: Path, words: Sequence[str], pid: int | None = None) -> Outcome:
         except OSError as error:
             raise NoServerError(path, error.strerror or str(error)) from None
         peer = peer_of(sock)
-        if not (may_command(peer) or os.geteuid() == 0):
+        if not (is_trusted(peer) or os.geteuid() == 0):
             raise NoServerError(path, "what listens there belongs to another user")
         if pid is not None and peer is not None and peer[0] != pid:
             raise NoServerError(path, f"another server listens there (pid {peer[0]}, not {pid})")

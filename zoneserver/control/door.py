@@ -8,8 +8,8 @@ from pathlib import Path
 
 from zoneserver.control.command_log import NOT_ALLOWED, log_command, log_refusal
 from zoneserver.control.messages import REQUEST_BYTES_MAX, Outcome, decode_words
-from zoneserver.control.socket_file import bind, may_command, peer_of, remove
 from zoneserver.support.errors import Exit
+from zoneserver.support.socket_file import bind, is_trusted, peer_of, remove
 
 __all__ = ["Door"]
 
@@ -17,6 +17,7 @@ __all__ = ["Door"]
 _CONNECTIONS_MAX = 8
 # The time that a client has for its request, and the time that it has to read the answer.
 _CLIENT_SECONDS = 5.0
+_HINT = "give another path: --ctl PATH, or none: --ctl none"
 
 
 class Door:
@@ -31,7 +32,7 @@ class Door:
 
     async def open(self, *, is_default: bool) -> None:
         """Listens from now on. Raises CannotStartError with what to do."""
-        sock = bind(self.path, is_default=is_default)
+        sock = bind(self.path, _HINT, is_own_folder=is_default)
         self._inode = self.path.stat().st_ino
         self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=REQUEST_BYTES_MAX)
 
@@ -71,7 +72,7 @@ class Door:
             line = await reader.readline()
             if not line:
                 return None
-            if not may_command(peer):
+            if not is_trusted(peer):
                 log_refusal(peer and peer[1])
                 return Outcome(Exit.FAILED, NOT_ALLOWED)
             words = decode_words(line)

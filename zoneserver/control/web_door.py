@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 from zoneserver.control.command_log import NOT_ALLOWED, log_command, log_refusal
 from zoneserver.control.messages import Outcome
 from zoneserver.control.peer_user import user_of_peer
-from zoneserver.control.socket_file import may_command
 from zoneserver.http.access import Access
 from zoneserver.http.documents import Answer, Content, Request, complaint
+from zoneserver.support.socket_file import is_trusted
 
 __all__ = ["WebDoor"]
 
@@ -53,12 +53,12 @@ class WebDoor:
         ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         async with self._looking_up:
             uid = await asyncio.to_thread(user_of_peer, *ends) if all(ends) else None
-            if uid is None or not may_command((0, uid)):
+            if uid is None or not is_trusted((0, uid)):
                 await asyncio.sleep(_REST_SECONDS)
         if uid is None:
             text = "the system does not tell whose process asks, so that nobody may give commands here: "
             return complaint(HTTPStatus.FORBIDDEN, f"{text}use zoneserver ctl")
-        if not may_command((0, uid)):
+        if not is_trusted((0, uid)):
             log_refusal(uid)
             return complaint(HTTPStatus.FORBIDDEN, f"{NOT_ALLOWED}; uid {uid} may not")
         outcome = await self._run(words)

@@ -6,7 +6,7 @@ An action costs its bytes multiplied by the receivers, so that each is charged h
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoneserver.config import Config
@@ -41,7 +41,8 @@ class ActionIntake:
         self._penalties = penalties
         self._packets: list[tuple[Player, bytes]] = []
         # Decoded actions, for `take` to take as many as one tick has room for.
-        self._queue = ActionQueue(limits.zone_actions_per_second // config.hz, limits.actions_per_tick)
+        self._cost_max = limits.zone_actions_per_second // config.hz
+        self._queue = ActionQueue(self._cost_max, limits.actions_per_tick)
         # Players with actions in the next tick: they are sent its frame first.
         self._acting: dict[Session, None] = {}
 
@@ -49,6 +50,16 @@ class ActionIntake:
     def has_packets(self) -> bool:
         """Whether packets wait."""
         return bool(self._packets)
+
+    def clear(self) -> None:
+        """Drops everything: the zone knows none of the players."""
+        self._packets.clear()
+        self._queue.clear()
+        self._acting.clear()
+
+    def set_share(self, share: int) -> None:
+        """Has each later tick take so many actions; with 0 as many as configured."""
+        self._queue.cost_max = share or self._cost_max
 
     def add(self, player: Player, payload: bytes, now: float) -> None:
         """Adds an ACT packet."""
@@ -68,13 +79,24 @@ class ActionIntake:
                 except Exception:
                     player.session.fail("handling ACT")
 
-    def take(self, players: Mapping[int, Player]) -> list[Actions]:
-        """The actions for one tick. Those that would wait too long are refused."""
+    def take(self, players: Mapping[int, Player], *, has_room: bool = True) -> list[Actions]:
+        """The actions for one tick. Those that would wait too long are refused; without room, all are refused."""
         actions, refused = self._queue.take()
-        for ref, seq, packet in refused:
+        self._refuse(refused, players, "wait for the tick")
+        if has_room:
+            return actions
+        self._refuse(actions, players, "the zone does not answer")
+        self._acting.clear()
+        for ref, _, packet in actions:
+            self._counters.actions_away_total += len(packet)
             if ref in players:
-                self._penalties.refuse_packet(players[ref], seq, len(packet), "wait for the tick")
-        return actions
+                players[ref].session.flush()  # No frame follows that would take the refusal along.
+        return []
+
+    def _refuse(self, packets: Iterable[Actions], players: Mapping[int, Player], text: str) -> None:
+        for ref, seq, packet in packets:
+            if ref in players:
+                self._penalties.refuse_packet(players[ref], seq, len(packet), text)
 
     def take_acting(self) -> dict[Session, None]:
         """The sessions whose actions were taken since the last call."""

@@ -35,7 +35,8 @@ class ActionQueue:
     """
 
     def __init__(self, cost_max: int, actions_max: int) -> None:
-        self._cost_max = cost_max
+        self.cost_max = cost_max
+        """May be changed between two ticks."""
         self._actions_max = actions_max
         # The packets since the last `take`, with their costs, and the sum of these.
         self._arrived: list[tuple[Actions, int]] = []
@@ -50,6 +51,13 @@ class ActionQueue:
         self._finish: dict[int, int] = {}
         self._queued: dict[int, int] = {}
 
+    def clear(self) -> None:
+        """Drops all packets."""
+        self._arrived, self._cost = [], 0
+        self._waiting.clear()
+        self._finish.clear()
+        self._queued.clear()
+
     def add(self, packet: Actions, cost: int) -> None:
         """Adds a packet."""
         self._arrived.append((packet, cost))
@@ -60,7 +68,7 @@ class ActionQueue:
         self._tick += 1
         arrived, self._arrived = self._arrived, []
         cost, self._cost = self._cost, 0
-        if cost <= self._cost_max and not self._waiting:
+        if cost <= self.cost_max and not self._waiting:
             return [packet for packet, _ in arrived], []
         refused = [packet for packet, cost in arrived if not self._wait(packet, cost)]
         return self._serve(), refused
@@ -79,7 +87,7 @@ class ActionQueue:
 
     def _serve(self) -> list[Actions]:
         """Takes from the waiting packets as many as one tick has room for."""
-        waiting, room = self._waiting, self._cost_max
+        waiting, room = self._waiting, self.cost_max
         served: list[tuple[int, Actions]] = []
         while waiting and (waiting[0][2] <= room or not served):
             _, number, cost, packet = heapq.heappop(waiting)

@@ -239,6 +239,20 @@ class AddressLimits:
         network.banned_until = now + self._ban_seconds
         return not was_banned
 
+    def ban_elsewhere(self, host: str, seconds: float, now: float) -> bool:
+        """Bans an address that another gateway has banned, whether it holds a connection here or not.
+
+        Returns True when it becomes banned; an exempt address does not, and a ban that it has already stays as it is.
+        """
+        key, network = next(iter(self._networks(host).items()))
+        if host in self.exempt or network.banned_until > now:
+            return False
+        network.banned_until = now + seconds
+        if key not in self._present:
+            self._absent[key] = network
+            self._forget(now)
+        return True
+
     def unban(self, host: str) -> bool:
         """Accepts connections from a banned address again. Returns False if it had no ban."""
         key = address_networks(host)[0]

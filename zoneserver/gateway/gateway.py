@@ -8,44 +8,27 @@ It bounds what a client may send before others pay for it: by address (`handshak
 from __future__ import annotations
 
 import asyncio
-import itertools
-import logging
-import secrets
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from zoneserver.config import Config, resume_ticks
+from zoneserver.config import Config
 from zoneserver.gateway.action_intake import ActionIntake
+from zoneserver.gateway.arrivals import Arrivals
 from zoneserver.gateway.broadcaster import Broadcaster
-from zoneserver.gateway.closed import Closed
+from zoneserver.gateway.connections import Connections
 from zoneserver.gateway.counters import GatewayCounters
-from zoneserver.gateway.flood_guard import FloodGuard
-from zoneserver.gateway.handshake import PendingConnections, objection_to
+from zoneserver.gateway.handshake import PendingConnections
 from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.penalties import Penalties
 from zoneserver.gateway.player import Player, stop_reason
 from zoneserver.gateway.session import Session
 from zoneserver.gateway.state import LEGAL, PlayerState
-from zoneserver.protocol.codes import ORDINARY_CLOSES, CloseReason
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import WireError, decode_client
-from zoneserver.protocol.messages import (
-    DEFLATE,
-    RESUME,
-    TOKEN_BYTES,
-    Goodbye,
-    Hello,
-    Op,
-    Ping,
-    Pong,
-    Resume,
-    op_of,
-)
-from zoneserver.zone.frame_history import Form, History
+from zoneserver.protocol.messages import Goodbye, Hello, Op, Ping, Pong, Resume, op_of
+from zoneserver.zone.frame_history import History
 from zoneserver.zone.link import Requests, TickOutput, ZoneLink
 
 __all__ = ["Gateway"]
-
-log = logging.getLogger(__name__)
 
 _ACT, _PLAYING = int(Op.ACT), PlayerState.PLAYING
 
@@ -56,8 +39,6 @@ _STEP_SECONDS_MAX = 1.0
 _BANNING = {CloseReason.FLOOD, CloseReason.PROTOCOL_ERROR}
 # Reasons that are no will of the player's: the player may come back.
 _PARKING = {CloseReason.CONNECTION_LOST, CloseReason.SLOW_CONSUMER, CloseReason.INTERNAL_ERROR}
-# How many ended sessions are remembered, so that operators can ask why they ended.
-_CLOSED_MAX = 64
 
 
 class Gateway:
@@ -79,42 +60,38 @@ class Gateway:
         self.history = History(config.limits.history_ticks, link.snapshot)
         for tick, frame in former:
             self.history.append(tick, frame)
-        self._former_tick = self.history.tick
+        former_tick = self.history.tick
         self.players_count = 0
         """Players in the zone."""
         self.players_peak = 0
         self.watchers_count = 0
-        self.closed: deque[Closed] = deque(maxlen=_CLOSED_MAX)
+        self._connections = Connections(loop)
+        self.closed = self._connections.closed
         """The sessions that ended last, the newest first."""
         self._link = link
-        self._config = config
-        self._limits = config.limits
         self._loop = loop
-        self._connections: set[Session] = set()
-        # When each connection was accepted, until it is gone.
-        self._opened_at: dict[Session, float] = {}
-        self._refs = itertools.count(first_ref)
         # Players by the ref under which the zone knows them. `Session.context` is the session's player, or None.
         self._players: dict[int, Player] = {}
         self.pending = PendingConnections(config, self.counters, connections_max)
         self.parked = Parked(config.limits.address_connections_max, self.pending.address_limits.exempt)
         """The players whose connection is lost and who may come back."""
-        self._grace_ticks = resume_ticks(config)
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
-        # Sessions that are not read before the next tick.
+        # Sessions that are not read before the next requests.
         self._held: set[Session] = set()
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
         self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
         self._intake = ActionIntake(config, self.counters, self._penalties)
+        self._arrivals = Arrivals(
+            *(link, config, self.counters, self._players, self.pending, self.parked, self.broadcaster),
+            *(self._penalties, self._entered, first_ref, former_tick),
+        )
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0
         self._ticked_at = self._tick_ended_at = loop.time()
-        # The broadcaster's limits on time are checked every so many ticks.
-        self._expire_ticks = max(1, config.hz // 4)
-        # Set while there is no connection. A shutdown waits for it.
-        self._empty = asyncio.Event()
-        self._empty.set()
+        # The broadcaster's limits on time are checked with every so many requests.
+        self._expire_beats = max(1, config.hz // 4)
+        self._beats = 0
         self._is_stopping = False
         link.subscribe(self.on_tick)
 
@@ -134,18 +111,16 @@ class Gateway:
 
     def opened_at(self, session: Session) -> float:
         """When the session's connection was accepted, by the loop's clock."""
-        return self._opened_at.get(session, self._loop.time())
+        return self._connections.opened_at(session)
 
     # --- Callbacks of sessions (session_handler.SessionHandler) ----------------------------------------
 
     def session_accepted(self, session: Session) -> tuple[CloseReason, str] | None:
-        self._opened_at[session] = self._loop.time()
+        self._connections.accept(session)
         return self.pending.count(session, self._now)
 
     def session_opened(self, session: Session) -> None:
-        self._opened_at.setdefault(session, self._loop.time())
-        self._connections.add(session)
-        self._empty.clear()
+        self._connections.open(session)
         if self._is_stopping:
             self.pending.count(session, self._now)
             session.end(CloseReason.SERVER_STOPPING)
@@ -158,7 +133,7 @@ class Gateway:
     def session_released(self, session: Session) -> tuple[CloseReason, str] | None:
         objection = self.pending.release(session, self._now)
         if objection is None:
-            self._forget(session)
+            self._connections.forget(session)
         return objection
 
     def session_received(self, session: Session, payload: bytes) -> None:
@@ -199,15 +174,11 @@ class Gateway:
 
     def session_ended(self, session: Session) -> None:
         reason, text = self.pending.leave(session) or (session.reason, session.reason_text)
-        code = str(reason)
-        self.counters.closes[code] += 1
-        level = logging.DEBUG if reason in ORDINARY_CLOSES else logging.INFO
-        log.log(level, f"{code}: %r, %s", session, text, extra=session.log_fields(code=code, reason=text))
+        self.counters.closes[str(reason)] += 1
         # Without this reference an ended session is in no cycle, so it is freed without the garbage collector.
         player: Player | None = session.context
         session.context = None
-        name = "" if player is None else player.name
-        self.closed.appendleft(Closed(name, session.address, code, text, self.opened_at(session), self._loop.time()))
+        self._connections.ended(session, str(reason), text, "" if player is None else player.name)
         self.broadcaster.leave(session)
         if player is not None:
             del self._players[player.ref]
@@ -218,26 +189,21 @@ class Gateway:
                 self.counters.drops_total += 1
             else:
                 self._requests.leaves.append(player.ref)
-            self._count(player, -1)
+            self.players_count -= player.state is _PLAYING
+            self.watchers_count -= player.state is PlayerState.WATCHING
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
                 self._penalties.ban(session, text, self._now)
 
-    def _count(self, player: Player, change: int) -> None:
-        self.players_count += change * (player.state is _PLAYING)
-        self.watchers_count += change * (player.state is PlayerState.WATCHING)
+    def _entered(self, player: Player) -> None:
+        self.players_count += player.state is _PLAYING
+        self.watchers_count += player.state is PlayerState.WATCHING
         self.players_peak = max(self.players_peak, self.players_count)
 
     def session_gone(self, session: Session) -> None:
         self.pending.gone(session, self._now)
-        self._forget(session)
-
-    def _forget(self, session: Session) -> None:
-        self._connections.discard(session)
-        self._opened_at.pop(session, None)
-        if not self._connections:
-            self._empty.set()
+        self._connections.forget(session)
 
     # --- Messages of clients -------------------------------------------------------------------------
 
@@ -262,29 +228,10 @@ class Gateway:
                 pong = Pong(message.token, self.broadcaster.tick, max(0, since))
                 self.counters.bytes_out_total += session.answer(pong.encode())
             case Hello() | Resume():
-                self._hello(session, message)
+                if (join := self._arrivals.hello(session, message)) is not None:
+                    self._requests.joins.append(join)
             case Goodbye():
                 session.end(CloseReason.CLIENT_LEFT)
-
-    def _hello(self, session: Session, hello: Hello | Resume) -> None:
-        objection = objection_to(hello, self._link.info.version)
-        if objection is not None:
-            session.end(*objection)
-            return
-        session.label = hello.name
-        guard = FloodGuard(self._limits, self.pending.address_budgets(session))
-        form = Form(session.framing, DEFLATE in hello.options)
-        may_return = self._grace_ticks and RESUME in hello.options
-        token = secrets.token_bytes(TOKEN_BYTES) if may_return else b""
-        resume = hello if isinstance(hello, Resume) else None
-        player = Player(next(self._refs), session, hello.name, guard, form, token, resume)
-        self._players[player.ref] = session.context = player
-        self.pending.join(session)
-        self._requests.joins.append(player.request_to_join(hello))
-
-    def _tell(self, session: Session, payload: bytes) -> None:
-        """Queues a message for one session. It leaves with the next frame, unless the session is flushed before."""
-        self.counters.bytes_out_total += session.queue(payload)
 
     # --- The tick ---------------------------------------------------------------------------------
 
@@ -294,19 +241,28 @@ class Gateway:
         return self._intake.has_packets
 
     def send_requests(self) -> None:
-        """Sends the collected requests to the zone. Called shortly before each tick."""
+        """Sends the collected requests to the zone. Called once per period of the zone's ticks, shortly before each
+        tick; also while the zone is away."""
         now = self._loop.time()
         seconds = now - self._ticked_at
         self._now += min(seconds, _STEP_SECONDS_MAX)
         self._ticked_at = now
         if seconds > _STEP_SECONDS_MAX:
             self._excuse(seconds - _STEP_SECONDS_MAX)
+        self.pending.expire(self._now)
+        self._beats += 1
+        if self._beats % self._expire_beats == 0:
+            self.broadcaster.expire(self._now)
         self._intake.read(now=self._now)
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.leaves += self.parked.take_leaving()
-        requests.actions = self._intake.take(self._players)
+        requests.bans = self.pending.take_bans()
+        requests.actions = self._intake.take(self._players, has_room=self._link.has_room)
         self._link.send(requests)
+        held, self._held = self._held, set()
+        for session in held:
+            session.release()
 
     def _excuse(self, seconds: float) -> None:
         """Does not count it against clients that their packets of a pause arrive at once, within as long a time."""
@@ -319,7 +275,7 @@ class Gateway:
         """Hands out the output of a tick of the zone."""
         self.history.append(output.tick, output.frame)
         for resumed in output.resumed:
-            self._go_on(*resumed)
+            self._arrivals.go_on(resumed)
         for ref, reason, text in output.ended:
             self.parked.forget(ref)
             if ref in self._players:
@@ -328,73 +284,31 @@ class Gateway:
             player = self._players.get(ref)
             if player is not None:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
+        for host, seconds in output.bans:
+            self._penalties.ban_elsewhere(host, seconds, self._now)
+        self._intake.set_share(output.share)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
-                self._tell(self._players[ref].session, payload)
+                self.counters.bytes_out_total += self._players[ref].session.queue(payload)
         self.broadcaster.send(output.records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
-        self._welcome(output, joined)
-        self.pending.expire(self._now)
-        if output.tick % self._expire_ticks == 0:
-            self.broadcaster.expire(self._now)
-        held, self._held = self._held, set()
-        for session in held:
-            session.release()
-
-    def _go_on(self, ref: int, _slot: int, seq: int, former: int) -> None:
-        """A player has come back: the new session has the budgets and the penalties of the one before."""
-        before, player = self._players.get(former), self._players.get(ref)
-        guard = self.parked.take(former) if before is None else before.guard
-        if player is not None:
-            # WELCOME tells the sequence only to a client that may come back. Another one begins with 1.
-            player.seq = seq if player.token else 0
-            player.guard = guard or player.guard
-
-    def _welcome(self, output: TickOutput, joined: Mapping[int, int | None]) -> None:
-        """Sends the players who joined or came back in this tick what they need, all from one snapshot."""
-        told: dict[int, list[bytes]] = {}
-        for ref, payload in output.told if joined else ():
-            if ref in joined:
-                told.setdefault(ref, []).append(payload)
-        for ref, slot in joined.items():
-            player = self._players.get(ref)
-            if player is None:
-                continue  # The session has ended, and the next requests tell the zone.
-            session = player.session
-            self.pending.leave(session)
-            player.enter(slot)
-            self._count(player, 1)
-            self.counters.resumes_total += player.resume is not None
-            self.counters.joins_total += slot is not None and player.resume is None
-            info, epoch = self._link.info, self._link.epoch
-            welcome = player.welcome(info, output.tick, self._limits.client_frame_bytes, self._grace_ticks, epoch)
-            self._tell(session, welcome.encode())
-            if player.resume is not None:
-                for payload in told.get(ref, ()):
-                    self._tell(session, payload)
-            session.flush()
-            if session.is_over:
-                continue
-            tick = player.has_tick(epoch, self._former_tick)
-            self.broadcaster.join(session, player.form, self._now, tick, player.wants_whole)
-            if player.resume is None:
-                for payload in told.get(ref, ()):
-                    self._tell(session, payload)
-            session.flush()
-            self._penalties.go_on(player)
+        self._arrivals.welcome(output, joined, self._now)
+        self.pending.tick()
 
     # --- The end ----------------------------------------------------------------------------------
+
+    def end_all(self, reason: CloseReason) -> None:
+        """Ends all sessions. The zone knows none of their players any more, and is told nothing of them."""
+        for session in tuple(self._connections):
+            session.end(reason)
+        self._requests = Requests()
+        self.parked.clear()
+        self._intake.clear()
 
     async def close(self, deadline_seconds: float, *, keep: bool = False) -> None:
         """Tells every client why its session ends (`stop_reason`), and drops those that have not gone in time."""
         self._is_stopping = True
-        for session in tuple(self._connections):
+        for session in self._connections:
             session.end(stop_reason(session.context, keep))
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            for session in tuple(self._connections):
-                session.abort()
-            await self._empty.wait()
+        await self._connections.wait_gone(deadline_seconds)

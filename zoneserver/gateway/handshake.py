@@ -13,6 +13,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello, Resume
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.support.addresses import Networks
+from zoneserver.support.logs import fields
 
 __all__ = ["PendingConnections", "objection_to"]
 
@@ -77,6 +78,7 @@ class PendingConnections:
         self._parts: dict[Session, int] = {}
         # Rejected sessions that are not gone yet.
         self._rejected: set[Session] = set()
+        self._bans: list[tuple[str, float]] = []
 
     def __len__(self) -> int:
         """Connections that have not said HELLO yet."""
@@ -211,23 +213,26 @@ class PendingConnections:
             self.address_limits.gone(session.host, now)
 
     def expire(self, now: float) -> None:
-        """Ends connections whose HELLO is late, and those whose join the zone has not answered in time. Called once per
-        tick."""
-        self._ticks += 1
+        """Ends connections whose HELLO is late."""
         while self._doubtful:
             session, (due, objection) = next(iter(self._doubtful.items()))
             if due > now:
                 break
             del self._doubtful[session]
             self._reject(session, *objection)
+        for session, since in tuple(self._handshaking.items()):
+            if since + session.handshake_seconds + self._margin_seconds <= now:
+                session.end(CloseReason.HANDSHAKE_TIMEOUT)
+
+    def tick(self) -> None:
+        """Ends connections whose join the zone has not answered in time. Called once per tick of the zone: while it is
+        away, joins wait."""
+        self._ticks += 1
         while self._joining:
             session, last = next(iter(self._joining.items()))
             if last >= self._ticks:
                 break
             session.end(CloseReason.INTERNAL_ERROR, "the zone did not answer the request to join")
-        for session, since in tuple(self._handshaking.items()):
-            if since + session.handshake_seconds + self._margin_seconds <= now:
-                session.end(CloseReason.HANDSHAKE_TIMEOUT)
 
     def address_budgets(self, session: Session) -> AddressBudgets | None:
         """The budgets of the session's address; None when the address is exempt."""
@@ -240,4 +245,18 @@ class PendingConnections:
             seconds = self._config.ban_seconds
             told = session.log_fields(code=str(CloseReason.BANNED), reason=why, seconds=seconds)
             log.info("BANNED: %s for %g s, %s: %r", session.host, seconds, why, session, extra=told)
+            self._bans.append((session.host, seconds))
+        return is_new
+
+    def take_bans(self) -> list[tuple[str, float]]:
+        """(host, seconds) of each ban of this gateway since the last call."""
+        bans, self._bans = self._bans, []
+        return bans
+
+    def ban_elsewhere(self, host: str, seconds: float, now: float) -> bool:
+        """Bans an address that another gateway has banned. Returns whether the ban is new here."""
+        is_new = self.address_limits.ban_elsewhere(host, seconds, now)
+        if is_new:
+            told = fields(address=host, code=str(CloseReason.BANNED), seconds=seconds)
+            log.info("BANNED: %s for %g s, by another gateway", host, seconds, extra=told)
         return is_new

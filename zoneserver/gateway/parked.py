@@ -64,6 +64,12 @@ class Parked:
         """The player has left the zone."""
         self.take(ref)
 
+    def clear(self) -> None:
+        """All players have left the zone."""
+        self._guards.clear()
+        self._counts.clear()
+        self._leaving.clear()
+
     def ban(self, host: str) -> None:
         """Lets the players leave who were connected from the network of this address."""
         refs = [ref for ref, (_, parked_host) in self._guards.items() if is_same_network(parked_host, host)]

@@ -50,6 +50,11 @@ class Penalties:
         if self._pending.ban(session, why, now):
             self._parked.ban(session.host)
 
+    def ban_elsewhere(self, host: str, seconds: float, now: float) -> None:
+        """Bans an address that another gateway has banned, as if it were banned here."""
+        if self._pending.ban_elsewhere(host, seconds, now):
+            self._parked.ban(host)
+
     def refuse_packet(self, player: Player, seq: int, count: int, text: str) -> None:
         """Refuses the actions of a packet."""
         for number in range(seq, seq + count):

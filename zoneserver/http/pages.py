@@ -47,9 +47,9 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
     return {**found, "/game.json": lambda _query: (HTTPStatus.OK, game)}
 
 
-def page_url(config: Config, port: int) -> str:
+def page_url(config: Config, port: int | None) -> str:
     """Where a browser of this machine finds the page of a server at this port; empty if the server has none."""
-    if config.page == "off":
+    if config.page == "off" or port is None:
         return ""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
     return f"http{'s' if config.tls_cert else ''}://{format_address(host, port)}/"

@@ -11,7 +11,7 @@ import msgpack
 from zoneserver.journal.values import Checkpoint, Header, RecordedTick
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Command, Join, Requests, Resumed, TickInput, TickOutput
+from zoneserver.zone.link import Batch, Command, Join, Requests, Resumed, TickInput, TickOutput
 from zoneserver.zone.schema import SCHEMA_START
 
 __all__ = [
@@ -52,7 +52,9 @@ def encode_input(tick_input: TickInput, output: TickOutput) -> bytes:
         rejected = {ended.ref for ended in output.ended if ended.reason is CloseReason.BAD_TICKET}
         joins = [join for join in joins if join.ref not in rejected]
     lists = joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.commands
-    return _pack((tick, unix_seconds, dilation_percent, *lists))
+    of_gateways = requests.batches, requests.lost, requests.bans
+    # A zone without gateways in other processes has no such lists.
+    return _pack((tick, unix_seconds, dilation_percent, *lists, *(of_gateways if any(of_gateways) else ())))
 
 
 def encode_output(output: TickOutput) -> bytes:
@@ -93,7 +95,8 @@ def failed_output(tick: int) -> TickOutput:
 def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
     """A tick from its two records. Raises ValueError or TypeError for a body of another form."""
     tick, unix_seconds, dilation_percent, *lists = _unpack(input_body)
-    joins, leaves, drops, confirmed, actions, commands = lists
+    joins, leaves, drops, confirmed, actions, commands, *of_gateways = lists
+    batches, lost, bans = of_gateways or ((), (), ())
     requests = Requests(
         joins=[Join(*join) for join in joins],
         leaves=list(leaves),
@@ -101,6 +104,9 @@ def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
         confirmed=list(confirmed),
         actions=list(actions),
         commands=[Command(*command) for command in commands],
+        batches=[Batch(*batch) for batch in batches],
+        lost=list(lost),
+        bans=list(bans),
     )
     frame, joined, resumed, private, saves = _unpack(output_body)
     tick_input = TickInput(tick, unix_seconds, dilation_percent, requests)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from zoneserver.config import JournalKeep
+from zoneserver.notation import JournalKeep
 
 __all__ = ["NEEDED_BYTES_MAX", "Kept", "excess"]
 

@@ -14,7 +14,7 @@ from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.support.ban_list import BanList
 from zoneserver.zone.commands import read_ban
-from zoneserver.zone.link import Join
+from zoneserver.zone.link import Join, gateway_of
 from zoneserver.zone.parking import pack_kept, unpack_kept
 from zoneserver.zone.rules import Refused
 
@@ -146,5 +146,7 @@ class Roster:
             "commands": self._commands,
             "bans": self._bans.state(),
             **{name: [] for name in ("arriving", "joins", "leaves", "drops", "packets")},
-            "newest_ref": max([self._state["newest_ref"], *self._joins]),
+            "newest_ref": max([self._state["newest_ref"], *(ref for ref in self._joins if not gateway_of(ref))]),
+            # What they were told alone since the checkpoint is not known.
+            "gateways": [],
         }

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
-from zoneserver.config import journal_kept, sync_seconds
 from zoneserver.journal.bodies import encode_header, encode_input, encode_output, encode_state
 from zoneserver.journal.counters import JournalCounters
 from zoneserver.journal.directory import JournalDirectory, write_all
@@ -19,6 +18,7 @@ from zoneserver.journal.records import Kind, Salt, new_head, record_bytes, salt_
 from zoneserver.journal.retention import NEEDED_BYTES_MAX, excess
 from zoneserver.journal.sync_thread import SyncThread, sync_data
 from zoneserver.journal.values import Checkpoint, Header, JournalError
+from zoneserver.notation import journal_kept, sync_seconds
 from zoneserver.support.logs import fields
 from zoneserver.zone.link import TickInput, TickOutput
 

@@ -14,6 +14,7 @@ __all__ = ["HEADER_BYTES", "LENGTH_PREFIX", "Deframer", "Framing", "LengthPrefix
 HEADER_BYTES = 4
 # All deframers share it, so that reading a packet touches no object more: at a thousand players none is in a cache.
 _NO_REPLIES: list[bytes] = []
+_LARGE_BYTES = 64 * 1024
 _LENGTH = struct.Struct(">I").unpack_from
 
 
@@ -112,7 +113,10 @@ class Deframer:
                 return payloads
             if len(buffer) - body < length:
                 break
-            payloads.append(bytes(buffer[body : body + length]))
+            # A view saves a copy, and costs more than one of few bytes.
+            whole = buffer if length < _LARGE_BYTES else memoryview(buffer)
+            payloads.append(bytes(whole[body : body + length]))
+            del whole
             start = body + length
         # Deleting at the front of a bytearray moves no memory.
         del buffer[:start]

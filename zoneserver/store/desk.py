@@ -45,6 +45,10 @@ class StoreDesk:
         self._receivers: list[Callable[[TickOutput], None]] = []
         link.subscribe(self._receive)
 
+    @property
+    def has_room(self) -> bool:
+        return self._link.has_room
+
     def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
         self._receivers.append(receive)
 

@@ -27,12 +27,13 @@ _MISMATCHES = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIG
 class ServerCertificate:
     """A certificate with its key, and the TLS context that presents it.
 
-    Raises OSError with one sentence, and `filename` set, for files that cannot be used.
+    `flag` is how the settings of the files begin. Raises OSError with one sentence, and `filename` set, for files that
+    cannot be used.
     """
 
-    def __init__(self, certificate: str, key: str | None = None) -> None:
-        self._files = certificate, key
-        self.context = _context(certificate, key)
+    def __init__(self, certificate: str, key: str | None = None, flag: str = "--tls") -> None:
+        self._files = certificate, key, flag
+        self.context = _context(certificate, key, flag)
         """The context of the next connection; `reload` replaces it."""
 
     def reload(self) -> None:
@@ -40,7 +41,7 @@ class ServerCertificate:
 
         Raises OSError as the constructor does; the certificate then stays as it was.
         """
-        for file in filter(None, self._files):
+        for file in filter(None, self._files[:2]):
             if may_block(file):
                 raise _error(file, f"{file} is no ordinary file, and a running server waits for no other")
         # A new context, since the old one would go on presenting a certificate with another kind of key.
@@ -61,16 +62,16 @@ class _EncryptedKey(Exception):
     """The key asks for a passphrase."""
 
 
-def _context(certificate: str, key: str | None) -> ssl.SSLContext:
+def _context(certificate: str, key: str | None, flag: str) -> ssl.SSLContext:
     chain = _read(certificate, "the certificate")
     if not _CERTIFICATE.search(chain):
-        hint = ", but a key: are --tls-cert and --tls-key exchanged?" if _KEY.search(chain) else " in PEM form"
+        hint = f", but a key: are {flag}-cert and {flag}-key exchanged?" if _KEY.search(chain) else " in PEM form"
         raise _error(certificate, f"{certificate} holds no certificate{hint}")
     if key is None and not _KEY.search(chain):
-        raise _error(certificate, f"{certificate} holds no key: name the file of the key with --tls-key")
+        raise _error(certificate, f"{certificate} holds no key: name the file of the key with {flag}-key")
     if key is not None and not _KEY.search(keys := _read(key, "the key")):
         hint = ", but a certificate" if _CERTIFICATE.search(keys) else " in PEM form"
-        raise _error(key, f"{key} holds no key{hint}; --tls-key names the file of the key")
+        raise _error(key, f"{key} holds no key{hint}; {flag}-key names the file of the key")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     # A peer could ask for handshake after handshake within one connection of TLS 1.2.
     context.options |= ssl.OP_NO_RENEGOTIATION

@@ -25,6 +25,7 @@ __all__ = [
     "fields",
     "hold_logs",
     "lines_dropped",
+    "name_gateway",
     "place_of",
     "print_error",
     "set_up_logs",
@@ -59,6 +60,14 @@ def set_up_logs(level: str, style: str) -> None:
     handler.setFormatter(formatter)
     handler.addFilter(RateLimit(_LINES_PER_SECOND))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def name_gateway(name: str) -> None:
+    """Puts the name of this gateway into each line of the log from now on: in the text format after the level, in the
+    JSON format as the field `gateway`."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, _TextFormatter | _JsonFormatter):
+            handler.formatter.gateway = name
 
 
 class _StderrHandler(logging.StreamHandler[Any]):
@@ -174,10 +183,13 @@ class RateLimit(logging.Filter):
 
 
 class _TextFormatter(logging.Formatter):
+    gateway = ""
+
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+        super().__init__("%(asctime)s %(levelname)-7s %(gateway)s%(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        record.gateway = f"{self.gateway} " if self.gateway else ""
         line = printable(super().formatMessage(record))
         encoded = line.encode(errors="replace")
         if len(encoded) > _LINE_BYTES_MAX:
@@ -190,10 +202,13 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
+    gateway = ""
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
+            **({"gateway": self.gateway} if self.gateway else {}),
             "logger": record.name,
             "message": record.getMessage(),
             **getattr(record, "fields", {}),

@@ -28,6 +28,9 @@ class Metric:
     """Factor from the statistic's unit to the metric's: Prometheus asks for seconds, bytes and ratios."""
     label: str = ""
     """For a statistic with several values: the name of the label that tells them apart."""
+    adds: str = ""
+    """How a zone adds the figures of its gateways in other processes to its own: `sum` or `max`. Empty: the figure is
+    that of the process alone."""
 
 
 class CodeCounter(Counter[str]):
@@ -45,20 +48,20 @@ class CodeCounter(Counter[str]):
         super().__setitem__(code, number)
 
 
-def count(text: str, name: str) -> Any:
+def count(text: str, name: str, *, adds: str = "") -> Any:
     """Declares a number that only grows."""
-    return dataclasses.field(default=0, metadata={"metric": Metric(text, name, "counter")})
+    return dataclasses.field(default=0, metadata={"metric": Metric(text, name, "counter", adds=adds)})
 
 
-def seconds(text: str, name: str) -> Any:
+def seconds(text: str, name: str, *, adds: str = "") -> Any:
     """Declares an amount of time that only grows, in seconds."""
-    return dataclasses.field(default=0.0, metadata={"metric": Metric(text, name, "counter")})
+    return dataclasses.field(default=0.0, metadata={"metric": Metric(text, name, "counter", adds=adds)})
 
 
-def codes(text: str, name: str) -> Any:
+def codes(text: str, name: str, *, adds: str = "") -> Any:
     """Declares numbers by code that only grow."""
     return dataclasses.field(
-        default_factory=CodeCounter, metadata={"metric": Metric(text, name, "counter", label="code")}
+        default_factory=CodeCounter, metadata={"metric": Metric(text, name, "counter", label="code", adds=adds)}
     )
 
 
@@ -70,14 +73,16 @@ def gauge(
     scale: float = 1.0,
     label: str = "",
     default: Any = dataclasses.MISSING,
+    adds: str = "",
 ) -> Any:
     """Declares a figure of the present, which the caller gives by name if it has no default."""
-    return dataclasses.field(default=default, metadata={"metric": Metric(text, name, kind, scale, label)}, kw_only=True)
+    metric = Metric(text, name, kind, scale, label, adds)
+    return dataclasses.field(default=default, metadata={"metric": metric}, kw_only=True)
 
 
-def info(text: str) -> Any:
+def info(text: str, name: str = "zone_info", *, default: Any = dataclasses.MISSING) -> Any:
     """Declares a fact of the server that becomes a label of one metric."""
-    return gauge(text, "zone_info", kind="info")
+    return gauge(text, name, kind="info", default=default)
 
 
 def metric_of(field: dataclasses.Field[Any]) -> Metric:

@@ -12,7 +12,8 @@ from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Snapshot
 from zoneserver.zone.failures import Failures, as_told
 from zoneserver.zone.frame_builder import FrameBuilder
-from zoneserver.zone.link import Ended, Join, Requests, Resumed
+from zoneserver.zone.gateways import Gateways
+from zoneserver.zone.link import Ended, Join, Requests, Resumed, gateway_of
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
@@ -55,6 +56,7 @@ class Attendance:
         self._failures = failures
         self._watch = watch
         self._saves = saves
+        self.gateways = Gateways()
         # Registered players who wait for a slot, by ref, in order.
         self._arriving: dict[int, Join] = {}
         # What was asked for and is not done yet.
@@ -67,7 +69,7 @@ class Attendance:
         self._ended: list[Ended] = []
         self._tick = 0
         self.newest_ref = 0
-        """No player or watcher has had a higher ref."""
+        """No player or watcher of the gateway in this process has had a higher ref."""
         self.problem = ""
         """Why `state` does not have all that the game has put into `Player.saved`, for people."""
 
@@ -90,18 +92,25 @@ class Attendance:
         self._leaves += requests.leaves
         self._drops += requests.drops
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in gone)
-        self.newest_ref = max([self.newest_ref, *(join.ref for join in requests.joins)])
+        self.newest_ref = max([self.newest_ref, *(join.ref for join in requests.joins if not gateway_of(join.ref))])
+        for batch in requests.batches:
+            for ref in self.gateways.take(batch):
+                self._go_on(ref)
         for ref in requests.confirmed:
             self.registry.confirm(ref)
         while self._leaves:
             self.leave(self._leaves.popleft())
         while self._drops:
             self._drop(self._drops.popleft())
+        for gateway in requests.lost:
+            self._lose(gateway)
         self._let_in(unix_seconds)
         self.parking.tidy(tick)
         for ref in self.parking.expired(tick):
             self._ended.append(Ended(ref, CloseReason.CONNECTION_LOST, ""))
             self.leave(ref)
+        if self.gateways.lost and tick % self._hz == 0:
+            self._forget_gateways()
         return {former: ref for ref, (former, _) in self._resumed.items()}
 
     def take(self) -> tuple[list[tuple[int, int | None]], list[Resumed], list[Ended], list[tuple[int, bytes]]]:
@@ -168,6 +177,29 @@ class Attendance:
             self.parking.park(ref, self._tick)
             player._is_here = False
             self._call_hook("on_drop", player)
+
+    def _lose(self, gateway: int) -> None:
+        """Parks all players of a gateway that has fallen silent. Its watchers stay registered."""
+        refs = [ref for ref in self.registry.players() if gateway_of(ref) == gateway]
+        refs = [ref for ref in refs if ref not in self.parking]
+        for ref in refs:
+            self._drop(ref)
+        self.gateways.lose(gateway, [ref for ref in refs if ref in self.parking])
+
+    def _go_on(self, ref: int) -> None:
+        """The gateway of a player is there again: one who is still parked since then goes on."""
+        if ref in self.parking:
+            self.parking.go_on(ref, self._tick)
+            self.by_ref[ref]._is_here = True
+            self._call_hook("on_resume", self.by_ref[ref])
+
+    def _forget_gateways(self) -> None:
+        """Forgets the lost gateways that have no player left. One that returns begins anew."""
+        left = set(map(gateway_of, self.registry.players()))
+        for gateway in [each for each in self.gateways.lost if each not in left]:
+            self.gateways.forget(gateway)
+            for ref in [ref for ref in self.registry.refs() if gateway_of(ref) == gateway]:
+                self.registry.leave(ref)
 
     def _resume(self, former: int, join: Join) -> None:
         """Gives the place of a player to a new connection of theirs."""
@@ -270,6 +302,7 @@ class Attendance:
             "leaves": list(self._leaves),
             "drops": list(self._drops),
             "newest_ref": self.newest_ref,
+            "gateways": self.gateways.state(),
         }
 
     def _saved_text(self, player: Player) -> str:
@@ -295,6 +328,8 @@ class Attendance:
         self._joins = deque(Join(*join) for join in state["joins"])
         self._leaves, self._drops = deque(state["leaves"]), deque(state["drops"])
         self.newest_ref = state["newest_ref"]
+        # A journal of an earlier version has none.
+        self.gateways.restore(state.get("gateways", ()))
 
     # --- Hooks ------------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ A gateway sends `Requests`: joins, leaves and actions. The zone answers each tic
 Nothing else crosses, so a gateway may run in the zone's process or in another one, and a journal of inputs
 is enough to rebuild everything.
 
-A player is known to its gateway by a `ref`, a whole number that the gateway never uses again; within the
-zone it is known by its slot.
+A player is known to its gateway by a `ref`, a whole number that is never used again; within the zone it is known by
+its slot. The gateway in the process of the zone counts its refs from 1. A gateway in another process has a number, and
+it stands above the lower 32 bits of its refs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from zoneserver.protocol.zone_info import ZoneInfo
 __all__ = [
     "USAGE",
     "Actions",
+    "Batch",
     "Command",
     "Ended",
     "Join",
@@ -30,7 +32,25 @@ __all__ = [
     "TickInput",
     "TickOutput",
     "ZoneLink",
+    "first_ref",
+    "gateway_of",
 ]
+
+_REF_BITS = 32
+
+
+def gateway_of(ref: int) -> int:
+    """The number of the gateway that has this player; 0 for the one in the process of the zone.
+
+    >>> gateway_of(7), gateway_of(first_ref(3)), gateway_of(first_ref(3) + 7)
+    (0, 3, 3)
+    """
+    return ref >> _REF_BITS
+
+
+def first_ref(gateway: int) -> int:
+    """The first ref of the gateway with this number."""
+    return (gateway << _REF_BITS) + 1
 
 
 class Join(NamedTuple):
@@ -69,6 +89,16 @@ class Command(NamedTuple):
     words: tuple[str, ...]
 
 
+class Batch(NamedTuple):
+    """Says that the requests of a tick include one batch of a gateway in another process."""
+
+    gateway: int
+    number: int
+    """The batches of a gateway are numbered from 1 without a gap. The zone takes each of them once."""
+    tick: int
+    """The newest tick that the gateway had when it sent the batch; 0 if it had none."""
+
+
 USAGE = "usage"
 """The result of a command that was typed wrongly is not done, and its text begins with this word and a colon."""
 
@@ -86,6 +116,12 @@ class Requests:
     """Players whose connection is lost. One who cannot come back leaves."""
     confirmed: list[int] = field(default_factory=list)
     """Players who came back and have their new token: the one before it is not good any more."""
+    batches: list[Batch] = field(default_factory=list)
+    """Whose requests these are besides those of the gateway in this process."""
+    lost: list[int] = field(default_factory=list)
+    """The numbers of gateways that have fallen silent. All their players have lost the connection."""
+    bans: list[tuple[str, float]] = field(default_factory=list)
+    """(address, seconds) of each ban, for the other gateways."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -95,6 +131,9 @@ class Requests:
         self.confirmed += more.confirmed
         self.actions += more.actions
         self.commands += more.commands
+        self.batches += more.batches
+        self.lost += more.lost
+        self.bans += more.bans
 
 
 class TickInput(NamedTuple):
@@ -158,6 +197,12 @@ class TickOutput:
     """(ref, whether it was done, text) of each command that ran."""
     resumed: list[Resumed] = field(default_factory=list)
     """Each player who came back. `told` has what they missed, refusals included."""
+    parts: dict[int, bytes] = field(default_factory=dict)
+    """For each gateway in another process to which the tick says something alone: that part, as bytes."""
+    bans: list[tuple[str, float]] = field(default_factory=list)
+    """(address, seconds) of each ban of any gateway since the last tick, this one included."""
+    share: int = 0
+    """How many actions the gateway may send for one tick; 0: as many as configured."""
 
 
 class ZoneLink(Protocol):
@@ -173,6 +218,10 @@ class ZoneLink(Protocol):
     @property
     def commands(self) -> Sequence[tuple[str, str]]:
         """The game's own commands for operators: each with its parameters, and what it does."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the link takes actions. It takes none while a zone elsewhere has not answered for a while."""
 
     def send(self, requests: Requests) -> None:
         """Hands requests over to the zone's next tick. The caller must not change `requests` afterwards."""

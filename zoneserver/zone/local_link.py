@@ -20,6 +20,7 @@ class LocalZoneLink:
         self.info = zone.info
         self.epoch = epoch
         self.commands = zone.commands
+        self.has_room = True
         self._zone = zone
         self._requests = Requests()
         self._receivers: list[Callable[[TickOutput], None]] = []

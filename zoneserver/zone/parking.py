@@ -120,6 +120,12 @@ class Parking:
         self._until[ref] = tick + self.grace_ticks
         self._kept[ref].is_parked = True
 
+    def go_on(self, ref: int, tick: int) -> None:
+        """The connection of a parked player is there after all."""
+        self._until.pop(ref, None)
+        self._kept[ref].is_parked = False
+        self._added.append((tick, self._kept[ref]))
+
     def rename(self, former: int, ref: int, tick: int) -> None:
         """The player has come back with another ref."""
         self._until.pop(former, None)

@@ -147,6 +147,10 @@ class PlayerRegistry:
         else:
             self._verifier.zone = parameters.ticket_zone
 
+    def players(self) -> list[int]:
+        """The refs of all registered players, without watchers."""
+        return list(self._by_ref)
+
     def refs(self) -> list[int]:
         """All who are registered: players, and watchers."""
         return [*self._by_ref, *sorted(self._watchers)]

@@ -13,51 +13,33 @@ from types import MappingProxyType
 from typing import Any
 
 from zoneserver.config import Limits
-from zoneserver.protocol.codes import RESTRAINTS, RefusalCode
-from zoneserver.protocol.messages import Answered, Refusal, Snapshot
+from zoneserver.protocol.messages import Snapshot
 from zoneserver.protocol.world import World
 from zoneserver.support.errors import GameError
-from zoneserver.zone.actions import Action, actions_of, private_kinds
+from zoneserver.zone.action_runner import ActionRunner
 from zoneserver.zone.attendance import Attendance
 from zoneserver.zone.board import Board
 from zoneserver.zone.commands import Commands
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.declared_events import hold_events
-from zoneserver.zone.failures import Failures, RuleFailure, as_told, log_failure
+from zoneserver.zone.failures import Failures, RuleFailure, log_failure
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_class import info_of, problems_of, set_attributes
 from zoneserver.zone.game_settings import settings_of
 from zoneserver.zone.game_state import GameState
-from zoneserver.zone.link import Actions, Command, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.gateways import Part
+from zoneserver.zone.link import Command, RefusedAction, TickInput, TickOutput
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.population import Population
-from zoneserver.zone.rules import Player, Refused, Rules
+from zoneserver.zone.rules import Rules
 from zoneserver.zone.saves import Saves
 from zoneserver.zone.schema import schema_of, schema_text
 from zoneserver.zone.stopwatch import Stopwatch, no_clock
 from zoneserver.zone.timers import Timers
 
-__all__ = ["SCHEMA_ACTION", "Zone"]
-
-SCHEMA_ACTION = "/game.json"
-"""A private action of every game: the answer is the game's schema, as one JSON text. No method has such a name."""
-
-# The actions of one player within one tick lie within this many sequences. Frames carry the low byte of a
-# sequence, and every client must see which of two is the newer.
-_SEQUENCES_PER_TICK = 128
-
-
-def _values(result: Any) -> tuple[Any, ...]:
-    """The values that a handler returned: a tuple of them, one by itself, or none."""
-    return result if type(result) is tuple else () if result is None else (result,)
-
-
-def _named(player: Player, actions: Sequence[tuple[Any, ...]]) -> str:
-    """Names the actions of a packet for people."""
-    kinds = ", ".join(sorted({f"{kind!r:.40}" for kind, *_ in actions}))
-    return f"the action{'s' if len(actions) > 1 else ''} {kinds:.100} of {player.name}"
+__all__ = ["Zone"]
 
 
 class Zone:
@@ -106,7 +88,6 @@ class Zone:
         self.world = World(self.info)
         self.rules = rules
         self.counters = ZoneCounters()
-        self._limits = limits if limits is not None else Limits()
         self._registry = registry = PlayerRegistry(ticket_zone or self.info.name, players_max, secret, watchers_max)
         registry.is_rerun = is_rerun
         self._watch = Stopwatch(clock)
@@ -115,25 +96,20 @@ class Zone:
         self._frame = FrameBuilder()
         self._timers = Timers(rules, self.world, self._frame, hz)
         self._population = Population(self.world, self._frame, self._timers, players_max)
-        self._actions: dict[str, Action] = actions_of(rules)
-        self._private = private_kinds(rules) | {SCHEMA_ACTION}
         self.schema = schema_of(rules)
-        schema = schema_text(self.schema)
-        self._actions[SCHEMA_ACTION] = lambda player, _: self._told_once(player, schema)
-        # The packets that wait, since a tick failed or had no room for more.
-        self._packets: list[Actions] = []
-        # What the output of the tick that runs will say.
-        self._refused: list[RefusedAction] = []
         self._saves = saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
+        self._bans: list[tuple[str, float]] = []
         self.ticks_per_second, self.replay = float(hz), dict[str, float]()
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
         parts = registry, population, self._frame, self._failures, self._watch, saves, self._parking
-        self.attendance = Attendance(rules, hz, self._limits, *parts)
+        self.attendance = Attendance(rules, hz, limits or Limits(), *parts)
         self._game = GameState(rules, self._timers, population, self._failures)
         # Players by the ref under which their gateway knows them.
         self._by_ref = self.attendance.by_ref
+        heard = self.world, self._frame, self._by_ref, self._failures, self._watch, self.counters
+        self._actions = ActionRunner(rules, limits or Limits(), schema_text(self.schema), *heard)
         save = self.save_all if save_ticks else None
         self._commands = Commands(rules, self._frame, registry, self.attendance.end, self._failures.add, save)
         self.commands = self._commands.usages
@@ -189,15 +165,14 @@ class Zone:
             world.since[slot] = world.tick
         self._dilation_percent = tick_input.dilation_percent
         # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
-        self._packets += requests.actions
+        self._actions.packets += requests.actions
         self._commands.waiting += requests.commands
-        renamed = self.attendance.advance(requests, world.tick, tick_input.unix_seconds)
-        if renamed:
-            self._packets = [(renamed.get(ref, ref), seq, actions) for ref, seq, actions in self._packets]
+        self._bans += requests.bans
+        self._actions.rename(self.attendance.advance(requests, world.tick, tick_input.unix_seconds))
         watch.part("joins and leaves")
         self._timers.run(self._failures.guard)
         watch.part("the timers")
-        self._act()
+        self._actions.run()
         watch.part("the actions")
         self._commands.run(tick_input.unix_seconds)
         watch.part("the commands")
@@ -215,7 +190,7 @@ class Zone:
         state_hash = world.hash() if world.tick % self.info.hz == 0 else None
         # Messages to a player who has left are dropped.
         told = [(ref, payload) for ref, payload in self._frame.told if ref in self._by_ref]
-        refused, self._refused = self._refused, []
+        refused = self._actions.take_refused()
         newcomers = self.attendance.newcomers()
         if self._parking.grace_ticks:
             self._keep(told, refused, newcomers)
@@ -228,7 +203,9 @@ class Zone:
         frame = self._frame.encode(world, self._dilation_percent, state_hash)
         self.counters.encodes_total += 1
         results = self._commands.take_results()
-        outcome = joined, ended, refused, told, self._saves.take(), results, resumed
+        parts = self.attendance.gateways.keep(world.tick, Part(joined, resumed, ended, refused, told))
+        bans, self._bans = self._bans, []
+        outcome = joined, ended, refused, told, self._saves.take(), results, resumed, parts, bans
         return TickOutput(world.tick, frame, records, *outcome)
 
     def _keep(self, told: Sequence[tuple[int, bytes]], refused: Sequence[RefusedAction], new: set[int]) -> None:
@@ -258,7 +235,7 @@ class Zone:
 
         `game` is None for a game whose own state cannot be written down; `save_problem` then says why.
         """
-        waiting = {"packets": list(self._packets), "commands": [list(each) for each in self._commands.waiting]}
+        waiting = {"packets": list(self._actions.packets), "commands": [list(each) for each in self._commands.waiting]}
         state = self.attendance.state() | waiting
         game = self._game.save()
         return state | {"game": None if self.attendance.problem else game}
@@ -276,7 +253,7 @@ class Zone:
         """
         self._frame.clear()
         self.attendance.restore(snapshot, state)
-        self._packets = list(state["packets"])
+        self._actions.packets = list(state["packets"])
         self._commands.waiting = [Command(*each) for each in state["commands"]]
         set_attributes(self.rules, tick=self.world.tick)
         self._game.load(state["game"])
@@ -286,7 +263,7 @@ class Zone:
         settings = settings_of(self.rules.settings, parameters.settings)
         set_attributes(self.rules, setting=MappingProxyType(settings))
         parameters = replace(parameters, ticket_zone=parameters.ticket_zone or self.info.name)
-        self._limits = parameters.limits
+        self._actions.limits = parameters.limits
         self._registry.change(parameters, secret)
         self.attendance.change(parameters, self.world.tick)
         self._population.change(parameters)
@@ -302,96 +279,6 @@ class Zone:
     def _report(self, failure: RuleFailure) -> None:
         if not self.rules.is_rerun:
             self._on_failure(failure)
-
-    # --- Actions ----------------------------------------------------------------------------------
-
-    def _act(self) -> None:
-        """Applies the actions of all packets, as many as the bounds on one player allow."""
-        actions_max, event_bytes_max = self._limits.actions_per_tick, self._limits.event_bytes_per_tick
-        packets, self._packets = self._packets, []
-        kicked = self._frame.kicked
-        watch, clock = self._watch, self._watch.clock
-        ruled, longest_seconds = clock(), 0.0
-        # By player: the first sequence that this tick takes, and how many actions.
-        taken: dict[int, tuple[int, int]] = {}
-        # For each player: the bytes of events that their packets have caused.
-        told: dict[int, int] = {}
-        for packet in packets:
-            ref, seq, actions = packet
-            player = self._by_ref.get(ref)
-            if player is None or (kicked and player.slot in kicked):
-                continue  # The player has left.
-            first, count = taken.get(ref, (seq, 0))
-            count += len(actions)
-            player._seq = max(player._seq, seq + len(actions) - 1)
-            if count > actions_max or seq + len(actions) - first > _SEQUENCES_PER_TICK:
-                for number in range(seq, seq + len(actions)):
-                    text = "wait for the tick"
-                    refusal = Refusal(self.world.tick - 1, number, RefusalCode.TOO_MANY_ACTIONS, text)
-                    self._refused.append(RefusedAction(ref, refusal, is_violation=False))
-                continue
-            taken[ref] = first, count
-            if told.get(ref, 0) >= event_bytes_max:
-                self._packets.append(packet)
-                continue
-            before = self._frame.event_bytes
-            self._apply(ref, player, seq, actions)
-            if self._frame.event_bytes > before:
-                told[ref] = told.get(ref, 0) + self._frame.event_bytes - before
-            # As `watch.rule`, but without a call, and a packet is named only if it took longest so far.
-            now = clock()
-            if now - ruled > longest_seconds:
-                longest_seconds = now - ruled
-                watch.longest, watch.longest_seconds = _named(player, actions), longest_seconds
-            ruled = now
-
-    def _apply(self, ref: int, player: Player, first_seq: int, actions: Sequence[tuple[Any, ...]]) -> None:
-        slot, frame, newest = player._slot, self._frame, self.world.seq
-        known, private, moved, events = self._actions, self._private, frame.moved, frame.events
-        for seq, sent in enumerate(actions, first_seq):
-            kind = sent[0]
-            moved_before, events_before = moved.get(slot), len(events)
-            is_private = kind in private
-            # What a private action moves is told as motion by the rules: no public sequence tells of it.
-            player._acting_seq, player._has_moved = None if is_private else seq, False
-            frame.undo = []
-            try:
-                action = known.get(kind)
-                if action is None:
-                    raise Refused(RefusalCode.UNKNOWN_ACTION, f"there is no action {kind[:32]!r}", violation=True)
-                result = action(player, sent)
-                if is_private:
-                    frame.tell(ref, Answered(self.world.tick, seq, _values(result)).encode())
-                    continue
-                if player._has_moved:
-                    self.counters.superseded_total += moved_before is not None
-                else:
-                    values = sent[1:] if result is None else _values(result)
-                    frame.insert_event(events_before, slot, seq & 0xFF, kind, *values)
-                newest[slot] = seq & 0xFF
-            except Refused as refusal:
-                frame.take_back(events_before)
-                self._refuse(ref, seq, refusal)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                self._failures.add(f"the rule for {sent!r:.80} of {player!r}", error, player=player.name, action=kind)
-                frame.take_back(events_before)
-                self._refuse(ref, seq, Refused(RefusalCode.RULE_FAILED, "the game failed"))
-        player._acting_seq = None
-        frame.undo = None
-
-    def _told_once(self, player: Player, text: str) -> str:
-        """Answers a player who has been told nothing yet in this tick: a flood of questions is not the game's fault."""
-        if self._frame.told_bytes.get(player._ref):
-            raise Refused(RefusalCode.TOO_MANY_ACTIONS, "ask again in the next tick")
-        return text
-
-    def _refuse(self, ref: int, seq: int, refused: Refused) -> None:
-        code, text, is_violation = as_told(refused)
-        if code in RESTRAINTS:
-            code = Refused.code  # A client would take it for the server's own word.
-        self._refused.append(RefusedAction(ref, Refusal(self.world.tick, seq, code, text), is_violation))
 
     # --- Hooks ------------------------------------------------------------------------------------
 

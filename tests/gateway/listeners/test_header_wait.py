@@ -149,7 +149,7 @@ async def test_connection_without_whole_first_bytes_is_closed_after_the_time_for
     with pytest.raises((EOFError, ConnectionError)):
         await client.read()
     assert server.gateway.counters.closes == {"HANDSHAKE_TIMEOUT": 1}
-    assert (len(server._door._listeners[0]._headers), server.gateway.connections) == (0, 0)
+    assert (len(server.frontend.door._listeners[0]._headers), server.gateway.connections) == (0, 0)
 
 
 async def test_connection_that_sends_nothing_and_ends_is_an_ordinary_loss(
@@ -167,7 +167,7 @@ async def test_stopping_server_closes_the_connections_that_wait(
 ) -> None:
     server = await open_trusting(limits=Limits(handshake_seconds=600.0))
     client = await connect(server.port)
-    await until(lambda: len(server._door._listeners[0]._headers) == 1)
+    await until(lambda: len(server.frontend.door._listeners[0]._headers) == 1)
     async with asyncio.timeout(PATIENCE_SECONDS):
         await server.stop()
     with pytest.raises((EOFError, ConnectionError)):

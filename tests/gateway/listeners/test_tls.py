@@ -154,7 +154,7 @@ async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer
         before = await anext(ann)
         socks = flood(server.port, 100, "127.0.0.9")
         await until(lambda: server.gateway.counters.closes["TOO_MANY_CONNECTIONS"] == 92)
-        assert len(server._door._listeners[0]._shaking) == 8
+        assert len(server.frontend.door._listeners[0]._shaking) == 8
         async with connect("127.0.0.1", server.port, name="bob", tls=pki.context) as bob:
             await anext(bob)
             ann.act("say", "hello")
@@ -166,13 +166,13 @@ async def test_tls_handshakes_of_one_address_are_bounded(open_server: OpenServer
         assert ticks == list(range(ticks[0], ticks[0] + len(ticks))), "no tick was skipped"
         for sock in socks:
             sock.close()
-        await until(lambda: not server._door._listeners[0]._shaking)
+        await until(lambda: not server.frontend.door._listeners[0]._shaking)
         assert server.gateway.counters.closes["CONNECTION_LOST"] == 8
         # The address may begin new handshakes.
         (sock,) = flood(server.port, 1, "127.0.0.9")
-        await until(lambda: server._door._listeners[0]._shaking)
+        await until(lambda: server.frontend.door._listeners[0]._shaking)
         sock.close()
-        await until(lambda: not server._door._listeners[0]._shaking)
+        await until(lambda: not server.frontend.door._listeners[0]._shaking)
     assert server.gateway.counters.closes["SLOW_CONSUMER"] == 0
 
 
@@ -206,7 +206,7 @@ async def test_stopping_server_cancels_tls_handshakes(open_server: OpenServer, p
     limits = Limits(handshake_seconds=600.0)
     server = await open_server(Plaza, hz=50, tls_cert=pki.cert, tls_key=pki.key, limits=limits)
     socks = flood(server.port, 3, "127.0.0.1")
-    await until(lambda: len(server._door._listeners[0]._shaking) == 3)
+    await until(lambda: len(server.frontend.door._listeners[0]._shaking) == 3)
     async with asyncio.timeout(PATIENCE_SECONDS):
         await server.stop()
     for sock in socks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -11,12 +12,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.admin_ports import open_admin_port
 from helpers.dashboards import (
     PATIENCE,
     ROOT,
     Server,
     dashboard,
     free_port,
+    session_list,
+    stats,
 )
 from zonetools.dashboard.__main__ import main
 from zonetools.dashboard.screen import lines
@@ -40,6 +44,61 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         main(arguments)
     assert ended.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["localhost", "localhost:", "localhost:x", "a b:7778", ":7778"])
+def test_address_that_is_no_admin_port_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["127.0.0.1:7778", port])
+    assert ended.value.code == 2
+    assert "HOST:PORT" in capsys.readouterr().err
+
+
+def test_several_ports_are_read_from_every_layer(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ZONE_PORTS", "a:1,[::1]:2")
+    with pytest.raises(SystemExit):
+        main(["--show-config"])
+    shown = capsys.readouterr().out
+    assert 'ports = ["a:1", "[::1]:2"]' in shown
+    (tmp_path / "zone.toml").write_text(shown)
+    monkeypatch.delenv("ZONE_PORTS")
+    with pytest.raises(SystemExit):
+        main(["--config", str(tmp_path / "zone.toml"), "--show-config"])
+    assert 'ports = ["a:1", "[::1]:2"]' in capsys.readouterr().out
+
+
+def test_several_ports_are_one_summary_and_one_line_with_a_record_for_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        open_admin_port(stats(gateway="gw1", players=30), session_list()) as first,
+        open_admin_port(stats(gateway="gw2", players=12), session_list()) as second,
+    ):
+        away = f"127.0.0.1:{free_port()}"
+
+        def advance() -> None:
+            for port in (first, second):
+                if port.stats is not None:
+                    port.stats = dataclasses.replace(port.stats, uptime_s=port.stats.uptime_s + 1)
+
+        first.on_ask = advance
+        ports = [first.address, second.address, away]
+        assert main([*ports, "--once", "--interval", "100ms"]) == 0
+        printed = capsys.readouterr()
+        assert "42 of 10.0k" in printed.out
+        assert re.search(r"\n3 +127\S+ +away ", printed.out)
+        assert main([*ports, "--json", "--count", "1", "--interval", "100ms"]) == 0
+        printed = capsys.readouterr()
+        assert f"zone-dash: {away} does not answer: connection refused; trying again" in printed.err
+    document = json.loads(printed.out)
+    assert (document["players"], Stats.from_json(document).gateway) == (42, "gw1")
+    assert [(port["name"], port["state"], port["players"]) for port in document["ports"]] == [
+        ("gw1", "fine", 30),
+        ("gw2", "fine", 12),
+        (away, "away", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helpers.dashboards import screen_state, stats
+from helpers.server_stats import gateway_stats
 from zonetools.dashboard.controls import Controls
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.screen.glyphs import UNICODE
@@ -151,3 +152,27 @@ def test_reset_key_ends_a_pause() -> None:
     assert keys.resets == 1
     assert not keys.controls.over
     assert keys.press("q").over
+
+
+def test_digits_show_one_of_several_ports_alone_and_zero_all() -> None:
+    controls = Controls(lambda: (80, 24), bool, UNICODE, ports=3)
+    shown = []
+    for key in "23404":
+        controls.press(key)
+        shown.append((controls.only, controls.notice))
+    assert shown == [(1, ""), (2, ""), (2, "there are 3 ports"), (None, ""), (None, "there are 3 ports")]
+    alone = Controls(lambda: (80, 24), bool, UNICODE)
+    for key in "129":
+        alone.press(key)
+        assert (alone.only, alone.notice) == (None, "")
+
+
+def test_tab_comes_to_the_gateways_where_there_are_any() -> None:
+    for gateways, seen in (([], {"sessions", "closes"}), ([gateway_stats()], {"sessions", "closes", "gateways"})):
+        controls = Controls(lambda: (80, 24), bool, UNICODE)
+        lists = set()
+        for _ in range(5):
+            controls.screen_state(screen_state(samples=(Sample(59.0, stats(gateways=gateways), None),)).server)
+            controls.press("\t")
+            lists.update(controls.lists)
+        assert lists == seen

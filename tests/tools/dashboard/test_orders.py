@@ -10,7 +10,7 @@ from helpers.dashboards import Server, stats
 from helpers.waiting import until
 from zonetools.common.admin_client import AdminClient
 from zonetools.dashboard import orders as module
-from zonetools.dashboard.orders import Orders
+from zonetools.dashboard.orders import GroupOrders, Orders
 
 from zoneserver.admin.stats import Stats
 from zoneserver.control.messages import Outcome
@@ -80,3 +80,28 @@ async def test_steps_that_wait_become_one_and_keys_count_on_what_waits(monkeypat
 def test_replay_on_another_machine_cannot_be_steered() -> None:
     orders = Orders("192.0.2.1", lambda: stats(replay={"speed": 1.0}), bool)
     assert orders.seek(10) == "cannot steer the replay: the server is on another machine"
+
+
+async def test_kick_goes_to_the_first_server_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[Path, int]] = []
+
+    def ask(path: Path, _words: list[str], pid: int) -> Outcome:
+        given.append((path, pid))
+        return Outcome(0, "done")
+
+    monkeypatch.setattr(module, "ask", ask)
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    def of(pid: int, host: str = "127.0.0.1", ctl: str = "/dev/null") -> Orders:
+        return Orders(host, lambda: stats(pid=pid, ctl=ctl), told.put_nowait)
+
+    holders = {"ann": [2, 0], "bob": [1], "eve": [], "joe": [2, 1]}
+    group = GroupOrders([of(1), of(2, host="192.0.2.1"), of(3, ctl="")], holders.__getitem__)
+    # The zone of ann has no control socket, and her gateway has.
+    assert group.objection("ann") == ""
+    assert group.kick("ann") == "kicking ann ..."
+    assert await told.get() == "done"
+    assert given == [(Path("/dev/null"), 1)]
+    assert group.kick("bob") == "the server is on another machine"
+    assert group.kick("eve") == "no server that answers has the session"
+    assert group.objection("joe") == "the server has no control socket (--ctl)"

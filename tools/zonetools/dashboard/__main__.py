@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from zoneserver.cli.command import parse_output, run_command
@@ -32,6 +33,7 @@ _INTERVAL_MAX = 86_400.0
 
 _EXAMPLES = """\
   zone-dash                                 watch the server on this machine until q or Ctrl-C
+  zone-dash 10.0.0.1:7778 10.0.0.2:7778     watch a zone and its gateways, as one
   zone-dash --once                          print one summary and exit
   zone-dash --json --count 10 > run.jsonl   ten seconds as ten lines of JSON
   zone-dash --count 60 --svg zone.svg       watch for a minute, then save a picture of the last screen
@@ -42,8 +44,8 @@ _EXIT_CODES = """\
 keys: q quit, ? help, space pause, tab shows the sessions and then the closed ones, < and > sort the
 sessions by another column, the arrows select a session, enter shows its details, k kicks its player if
 the server runs on this machine, + and - change the time that charts cover, r resets the totals to zero;
-in a replay on this machine: p pauses or plays, left and right go 10 s back and on, [ and ] halve and
-double the speed"""
+with several ports 1 to 9 show one alone, and 0 all; in a replay on this machine: p pauses or plays, left
+and right go 10 s back and on, [ and ] halve and double the speed"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,8 +60,11 @@ def _parser() -> Parser:
         "Watch a running zone: as a live screen on a terminal, otherwise as one line per interval.",
         examples=_EXAMPLES,
         exit_codes=_EXIT_CODES,
+        usage="[HOST:PORT ...] [flags]",
     )
     parser.section("what")
+    text = "admin ports of a zone and its gateways, shown as one, in place of --host and --stats-port"
+    parser.setting("ports", parse=AdminPort.parse, metavar="HOST:PORT", repeats=True, help=text)
     parser.setting("--host", parse=parse_host, default="127.0.0.1", help="the server's host")
     parser.setting("--stats-port", parse=parse_port, default=7778, help="the server's admin port")
     token_setting(parser)
@@ -75,6 +80,25 @@ def _parser() -> Parser:
     parser.setting("--size", parse=ScreenSize.parse, shown="120x36", help="the picture's columns and rows")
     parser.common()
     return parser
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPort:
+    """The admin port of a server, written as `127.0.0.1:7778`."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> AdminPort:
+        """Raises ValueError if the text is not a host and a port."""
+        host, colon, port = text.rpartition(":")
+        if not colon:
+            raise ValueError(f"{text!r} is not an admin port: write 127.0.0.1:7778 or [::1]:7778")
+        return cls(parse_host(host), parse_port(port))
+
+    def __str__(self) -> str:
+        return format_address(self.host, self.port)
 
 
 @functools.wraps(parse_duration)
@@ -103,18 +127,18 @@ def _export(arguments: argparse.Namespace) -> Export | None:
 
 
 async def _main(arguments: argparse.Namespace) -> int:
-    host, port, token = arguments.host, arguments.stats_port, read_token(arguments.stats_token_file)
+    ports = list(dict.fromkeys(arguments.ports)) or [AdminPort(arguments.host, arguments.stats_port)]
+    (host, port), *more = ((each.host, each.port) for each in ports)
+    token = read_token(arguments.stats_token_file)
     options = DisplayOptions(arguments.interval, arguments.ascii, arguments.json, _export(arguments))
     if arguments.once:
         try:
-            await watch_once(host, port, options, token=token)
+            await watch_once(host, port, options, token=token, more=more)
         except ServerUnreachable as error:
-            address = format_address(host, port)
-            raise CannotStartError(
-                f"no statistics at {address}: {error}; start a server with: zoneserver run"
-            ) from None
+            where = " and ".join(map(str, ports))
+            raise CannotStartError(f"no statistics at {where}: {error}; start a server with: zoneserver run") from None
         return Exit.OK
     until = asyncio.Event()
     on_stop_signals(until.set)
-    await watch(host, port, options, count=arguments.count, until=until, token=token)
+    await watch(host, port, options, count=arguments.count, until=until, token=token, more=more)
     return Exit.OK

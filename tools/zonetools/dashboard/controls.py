@@ -8,6 +8,7 @@ from typing import Protocol
 
 from zoneserver.admin.stats import SESSION_SORTS
 from zonetools.dashboard.data.monitor import WINDOWS, ServerState
+from zonetools.dashboard.screen import processes
 from zonetools.dashboard.screen.glyphs import Glyphs
 from zonetools.dashboard.screen.replay import STEP_SECONDS
 from zonetools.dashboard.screen.view import ScreenState, lists_shown, next_panel
@@ -40,7 +41,7 @@ _STEERING: dict[str, Callable[[Orders], str]] = {
 
 class Controls:
     """Carries out what the keys mean. `size` returns the terminal's columns and rows; `reset` clears the counts;
-    `orders` gives commands to the server."""
+    `orders` gives commands to the server. With several admin `ports`, digits choose one."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Controls:
         reset: Callable[[], None],
         glyphs: Glyphs,
         orders: Orders | None = None,
+        ports: int = 1,
     ) -> None:
         self._size = size
         self._reset = reset
@@ -60,6 +62,10 @@ class Controls:
         self._doomed: str | None = None
         self._details = False
         self._is_replay = False
+        self._has_gateways = False
+        self._ports = ports
+        self.only: int | None = None
+        """The place of the port that is shown alone; None for all."""
         self.notice = ""
         self.changed = asyncio.Event()
         """Set when the screen has to be drawn again."""
@@ -74,7 +80,7 @@ class Controls:
     @property
     def lists(self) -> tuple[str, ...]:
         """The lists that are on the screen."""
-        return lists_shown(self._panel, *self._space())
+        return lists_shown(self._panel, *self._space(), self._has_gateways)
 
     def _space(self) -> tuple[int, int]:
         """Columns and rows, without the bar of a replay."""
@@ -85,8 +91,9 @@ class Controls:
         """What the screen shows of this server with the present settings."""
         self._names = [session.name for session in server.sessions.sessions] if server.sessions else []
         self._is_replay = bool(server.samples and server.samples[-1].stats.replay)
+        self._has_gateways = bool(processes.rows_of(server))
         shown = WINDOWS[self._window], self.paused, self._help, self._panel, self._glyphs
-        return ScreenState(server, *shown, self._selected, self._details, self.notice)
+        return ScreenState(server, *shown, self._selected, self._details, self.notice, self._ports > 1)
 
     def settle(self) -> None:
         """End pause and help, so that the screen shows the zone as it is now."""
@@ -108,12 +115,14 @@ class Controls:
             self._details = self._selected in self._names and not self._details
         elif key == "k":
             self._ask()
+        elif key.isdecimal() and self._ports > 1:
+            self._choose(int(key))
         elif key == "?":
             self._help = not self._help
         elif key == " ":
             self.paused = not self.paused
         elif key == "\t":
-            self._panel = next_panel(self._panel, *self._space())
+            self._panel = next_panel(self._panel, *self._space(), self._has_gateways)
         elif key in ("<", ",", ">", "."):
             if "sessions" in self.lists:
                 step = -1 if key in "<," else 1
@@ -129,6 +138,13 @@ class Controls:
             self.paused = False
             self._reset()
         self.changed.set()
+
+    def _choose(self, number: int) -> None:
+        """Shows one port alone, counted from 1; all with 0."""
+        if number > self._ports:
+            self.notice = f"there are {self._ports} ports"
+        else:
+            self.only, self._selected, self._details = number - 1 if number else None, None, False
 
     def _move(self, step: int) -> None:
         """Selects the next or the previous session; none above the first."""

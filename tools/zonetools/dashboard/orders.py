@@ -1,11 +1,11 @@
-"""Commands from the dashboard to a server on this machine, through its control socket: kicks, and the steps of a
+"""Commands from the dashboard to servers on this machine, through their control sockets: kicks, and the steps of a
 replay."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zoneserver.admin.stats import Stats
@@ -114,3 +114,31 @@ class Orders:
                     self._tell(str(error))
         finally:
             self._giving = None
+
+
+class GroupOrders:
+    """Gives commands to one of several servers. `who_may_kick` returns the places of the servers that may kick the
+    player of a name, the best first."""
+
+    def __init__(self, orders: Sequence[Orders], who_may_kick: Callable[[str], Sequence[int]]) -> None:
+        self._orders = orders
+        self._who_may_kick = who_may_kick
+
+    def objection(self, name: str) -> str:
+        """As `Orders.objection`."""
+        objections = [self._orders[place].objection(name) for place in self._who_may_kick(name)]
+        return min(objections, key=bool, default="no server that answers has the session")
+
+    def kick(self, name: str) -> str:
+        """Asks the first server that can."""
+        able = [place for place in self._who_may_kick(name) if not self._orders[place].objection(name)]
+        return self._orders[able[0]].kick(name) if able else self.objection(name)
+
+    def play_or_pause(self) -> str:
+        return self._orders[0].play_or_pause()
+
+    def change_speed(self, factor: float) -> str:
+        return self._orders[0].change_speed(factor)
+
+    def seek(self, seconds: int) -> str:
+        return self._orders[0].seek(seconds)

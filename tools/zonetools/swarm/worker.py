@@ -17,11 +17,11 @@ from typing import Any
 from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
 from zoneclient.connection import ZoneConnection
 
-from zoneserver.cli.access import explain_connect_error
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Bye, Refusal
 from zoneserver.support.errors import raised_by
 from zoneserver.support.process import raise_open_files
+from zoneserver.support.tls_client import explain_connect_error
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.client_bot import run_client
 from zonetools.swarm.commands import Command, Measure, Stop, run_worker

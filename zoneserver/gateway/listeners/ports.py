@@ -21,7 +21,12 @@ class Ports:
     """
 
     def __init__(
-        self, config: Config, players: Sequence[socket.socket] = (), statistics: socket.socket | None = None
+        self,
+        config: Config,
+        players: Sequence[socket.socket] = (),
+        statistics: socket.socket | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         with contextlib.ExitStack() as unless_bound:
             for given in (*players, *([statistics] if statistics else [])):
@@ -29,7 +34,10 @@ class Ports:
             for given in players:
                 check_exposure(config, given.getsockname()[0])
                 tcp.set_limits(given, config.limits)
-            self.players = list(players) or tcp.bind_all(config.host, config.port, config.limits)
+            self.players = list(players)
+            """The sockets at which players connect; empty for a server without a port for them."""
+            if not players and config.port is not None:
+                self.players = tcp.bind_all(config.host, config.port, config.limits, is_shared=is_shared)
             for sock in self.players:
                 unless_bound.enter_context(sock)
             self.statistics = statistics
@@ -37,10 +45,15 @@ class Ports:
             if statistics is None and config.stats_port is not None:
                 self.statistics = _bind_statistics(config.stats_host, config.stats_port)
             unless_bound.pop_all()
-        self.port = self.players[0].getsockname()[1]
-        self.stats_port = self.statistics.getsockname()[1] if self.statistics else None
+        self.port: int | None = self.players[0].getsockname()[1] if self.players else None
+        self.stats_port: int | None = self.statistics.getsockname()[1] if self.statistics else None
         self.addresses = [format_address(*sock.getsockname()[:2]) for sock in self.players]
         """Where players connect: address and port of each socket, as text."""
+
+    def listen(self) -> None:
+        """Lets connections of players wait to be accepted. Ports that are not shared do so already."""
+        for sock in self.players:
+            tcp.listen(sock)
 
     def share(self) -> tuple[list[socket.socket], socket.socket | None]:
         """Second descriptors of the sockets of players and of the admin port. They stay open when the server stops, and

@@ -15,7 +15,7 @@ from zoneserver.gateway.listeners.header_wait import HeaderWait
 from zoneserver.gateway.socket_options import set_send_limits, set_user_timeout
 from zoneserver.support.logs import fields
 
-__all__ = ["Listener", "PeerAddress", "bind", "bind_all"]
+__all__ = ["Listener", "PeerAddress", "bind", "bind_all", "listen"]
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,11 @@ def bind(host: str, port: int, limits: Limits | None = None) -> socket.socket:
     return _bind(_resolve(host, port)[0], limits)
 
 
-def bind_all(host: str, port: int, limits: Limits) -> list[socket.socket]:
+def bind_all(host: str, port: int, limits: Limits, *, is_shared: bool = False) -> list[socket.socket]:
     """Returns a listening socket, as `bind` does, for each address that a name has, all with one port.
+
+    Processes of one user may share the port if all of them bind it as `is_shared`. Such a socket does not listen yet,
+    since the system would hand it connections; `listen` lets it.
 
     With port 0 it is a port that is free on all of them. An address that the system does not have is left out, unless
     there is no other. Raises OSError when the port cannot be bound on one address.
@@ -61,7 +64,7 @@ def bind_all(host: str, port: int, limits: Limits) -> list[socket.socket]:
                 # The first socket decides which port the others get.
                 found = socks[0].getsockname()[1] if socks else port
                 try:
-                    sock = _bind((family, (address[0], found, *address[2:])), limits)
+                    sock = _bind((family, (address[0], found, *address[2:])), limits, is_shared=is_shared)
                 except OSError as error:
                     if error.errno == errno.EADDRINUSE and socks and not port:
                         break
@@ -84,19 +87,27 @@ def _resolve(host: str, port: int) -> list[_Address]:
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bind(address: _Address, limits: Limits | None) -> socket.socket:
+def _bind(address: _Address, limits: Limits | None, *, is_shared: bool = False) -> socket.socket:
     sock = socket.socket(address[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if limits is not None:
             set_limits(sock, limits)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address[1])
-        sock.listen(_BACKLOG)
+        if not is_shared:
+            listen(sock)
     except BaseException:
         sock.close()
         raise
     sock.setblocking(False)
     return sock
+
+
+def listen(sock: socket.socket) -> None:
+    """Lets a socket listen; one that listens already goes on."""
+    sock.listen(_BACKLOG)
 
 
 def set_limits(sock: socket.socket, limits: Limits) -> None:

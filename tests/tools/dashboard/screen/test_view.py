@@ -11,16 +11,29 @@ from helpers.dashboards import (
     screen_state,
     stats,
 )
+from helpers.server_stats import gateway_stats
 from rich.cells import cell_len
 from zonetools.common.admin_client import ZoneMap
 from zonetools.dashboard.data.history import Sample
 from zonetools.dashboard.data.monitor import Outage
+from zonetools.dashboard.data.rows import ProcessRow
 from zonetools.dashboard.screen.glyphs import ASCII
 from zonetools.dashboard.screen.view import lists_shown, next_panel, render, summary
 
 from zoneserver.admin.stats import SessionList
 
 REPLAY = {"position_s": 725.0, "length_s": 3600.0, "speed": 8.0, "paused": False}
+GATEWAYS = [gateway_stats("gw1"), gateway_stats("gw2", is_lost=True, behind_ticks=41)]
+WITH_GATEWAYS = Sample(59.0, stats(gateways=GATEWAYS, gateways_lost_total=1), None)
+MANY = Sample(59.0, stats(gateways=[gateway_stats(f"gw{number}") for number in range(40)]), None)
+PORTS = {
+    "samples": (WITH_GATEWAYS,),
+    "is_group": True,
+    "ports": (
+        ProcessRow("plaza", "127.0.0.1:7778", players=5, cpu_percent=9.0, key="1"),
+        ProcessRow("127.0.0.1:7779", "127.0.0.1:7779", "away", key="2"),
+    ),
+}
 REPLAYED = Sample(59.0, stats(replay=REPLAY, players=250, watchers=3), None)
 SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
 
@@ -47,12 +60,19 @@ SIZES = [(60, 15), (80, 24), (81, 25), (60, 50), (200, 60), (300, 16)]
         {"zone": ZoneMap(9, 9, 1, [1, 1], [5, 5, 9, 9]), "glyphs": ASCII},
         {"samples": (REPLAYED,)},
         {"samples": (REPLAYED,), "help": True, "glyphs": ASCII},
+        {"samples": (WITH_GATEWAYS,), "help": True},
+        {"samples": (WITH_GATEWAYS,), "panel": "gateways", "glyphs": ASCII},
+        {"samples": (MANY,)},
+        {"samples": (MANY,), "panel": "gateways"},
+        PORTS,
+        {**PORTS, "help": True, "glyphs": ASCII},
         {"samples": (Sample(59.0, stats(players=10_000, tick=10**9, actions_in_total=10**15), None),)},
     ],
     ids=[
         *("live", "ascii", "empty", "never answered", "outage", "help", "paused"),
         *("sessions", "closes", "no list yet", "empty list", "ascii sessions"),
-        *("no map", "wide", "tall", "things", "replay", "help of a replay", "first"),
+        *("no map", "wide", "tall", "things", "replay", "help of a replay"),
+        *("help of gateways", "gateways", "many", "list of many", "ports", "help of ports", "first"),
     ],
 )
 def test_view_is_exactly_as_large_as_the_terminal(changes: dict[str, Any], size: tuple[int, int]) -> None:
@@ -200,3 +220,69 @@ def test_header_names_the_page_where_there_is_room_and_one() -> None:
     state = screen_state(samples=with_page)
     assert page in render(state, 120, 36).plain
     assert page not in render(screen_state(), 120, 36).plain
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_gateways_have_a_panel_only_where_there_are_any(size: tuple[int, int]) -> None:
+    assert "gateway" not in render(screen_state(), *size).plain
+    view = render(screen_state(samples=(WITH_GATEWAYS,)), *size)
+    lines = view.plain.split("\n")
+    (head,) = [index for index, line in enumerate(lines) if line.startswith("gateways ")]
+    assert "2, 1 lost" in lines[head]
+    assert lines[head + 1].startswith("name ")
+    # What is wrong is left out last.
+    (row,) = [line for line in lines if re.match("gw2 +lost ", line)]
+    place = view.plain.index(row)
+    assert "bold red" in {str(span.style) for span in view.spans if span.start <= place < span.end}
+    for label in ("tick p99", "actions in"):
+        assert label in view.plain
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_tab_comes_to_a_list_of_the_gateways_with_all_columns(size: tuple[int, int]) -> None:
+    panels, panel = [], ""
+    for _ in range(4):
+        panel = next_panel(panel, *size, has_gateways=True)
+        panels.append(panel)
+    assert "gateways" in panels
+    assert "gateways" not in {next_panel(panel, *size) for panel in panels}
+    text = render(screen_state(samples=(WITH_GATEWAYS,), panel="gateways"), *size).plain
+    listed = text[text.rindex("gateways ") :]
+    for column in ("players", "cpu %", "behind", "out/s", "lead ms", "wait ms", "lacks", "memory"):
+        assert column in listed
+    assert listed.index("gw2") < listed.index("gw1"), "what is wrong comes first"
+    assert "tab view" in text
+
+
+def test_many_gateways_leave_room_for_the_figures_below_them() -> None:
+    text = render(screen_state(samples=(MANY,)), 80, 24).plain
+    assert "gw1 " in text
+    assert "gw39" not in text
+    for label in ("rules", "actions in", "behind"):
+        assert label in text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_several_ports_have_a_row_and_a_key_each(size: tuple[int, int]) -> None:
+    view = render(screen_state(**PORTS), *size)
+    assert re.search(r"\n2 +127.0.0\S+ +away ", view.plain)
+    assert "admin ports" in view.plain
+    footer = view.plain.split("\n")[-1]
+    for words in ("q quit", "? help", "0-9 one", "r reset"):
+        assert words in footer
+    assert "pid" not in view.plain.split("\n")[0]
+
+
+def test_header_of_a_gateway_has_its_name() -> None:
+    sample = Sample(59.0, stats(gateway="gw1", link="unix:/run/zone.sock"), None)
+    assert " gw1 of plaza  " in render(screen_state(samples=(sample,)), 80, 24).plain.split("\n")[0]
+
+
+def test_zone_without_players_of_its_own_says_where_the_sessions_are() -> None:
+    nobody = SessionList("zone-sessions/1", 1, 0, "queued", 0, [], [])
+    text = render(screen_state(samples=(WITH_GATEWAYS,), sessions=nobody, panel="sessions"), 120, 40).plain
+    assert "at the gateways: zone-dash 127.0.0.1:7778 127.0.0.1:7779" in text
+
+
+def test_summary_has_the_gateways() -> None:
+    assert re.search(r"\ngw2 +lost ", summary(screen_state(samples=(WITH_GATEWAYS,)), 80).plain)

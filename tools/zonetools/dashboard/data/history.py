@@ -63,10 +63,14 @@ class History:
         """The last reset; None if totals are counted from the start of the server."""
         # The most players since the last reset.
         self._peak = 0
+        # What the run of the newest sample is known by.
+        self._run: object = None
 
-    def add(self, stats: Stats, at: float) -> Sample:
-        """Add one more answer of the server."""
-        if self._bases and restarted(self._bases[-1], stats):
+    def add(self, stats: Stats, at: float, run: object = None) -> Sample:
+        """Add one more answer of the server. Figures of different runs are not compared; `run` is what a run is known
+        by beside the statistics themselves."""
+        former, self._run = self._run, run
+        if self._bases and (run != former or restarted(self._bases[-1], stats)):
             self.restarts += 1
             self._bases.clear()
             self.reset_at = None

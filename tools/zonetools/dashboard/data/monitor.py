@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from zoneserver.admin.stats import SESSION_SORTS, SessionList
 from zonetools.common.admin_client import AdminClient, ServerUnreachable, ZoneMap
 from zonetools.dashboard.data.history import History, Sample
+from zonetools.dashboard.data.rows import ProcessRow
 
 WINDOWS = (30.0, 60.0, 120.0, 300.0, 600.0)
 """The lengths of time that a chart may cover, in seconds."""
-# The tallest screen has room for this many sessions, and for this many closed ones.
-_LISTED = 40
+LISTED = 40
+"""The tallest screen has room for this many sessions, and for this many closed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class ServerState:
     outage: Outage | None = None
     reset_clock: str | None = None
     """The time of day of the last reset; None if there was none."""
+    ports: tuple[ProcessRow, ...] = ()
+    """Of several servers as one: a row for each."""
 
 
 class Monitor:
@@ -60,6 +63,7 @@ class Monitor:
         token: str = "",
     ) -> None:
         self._client = AdminClient(host, port, ascii=ascii, token=token)
+        self.address = self._client.address
         self._complete = complete
         self.interval = interval
         self.history = History(interval, max(WINDOWS))
@@ -86,7 +90,7 @@ class Monitor:
                 now, old = time.monotonic(), self._sessions
                 # At most once per interval: the server examines every session to make the list.
                 if old is None or old.sort != sort or now - self._sessions_at >= 0.9 * self.interval:
-                    self._sessions, self._sessions_at = await self._client.sessions(sort, _LISTED), now
+                    self._sessions, self._sessions_at = await self._client.sessions(sort, LISTED), now
         except ServerUnreachable as error:
             began = self._outage[1:] if self._outage else (time.monotonic(), time.strftime("%H:%M:%S"))
             self._outage = (str(error), *began)
@@ -99,23 +103,40 @@ class Monitor:
         """Forget the past and count from zero."""
         self.history.reset(time.monotonic(), time.strftime("%H:%M:%S"))
 
-    def state(self) -> ServerState:
-        now = time.monotonic()
-        outage = None
-        if self._outage is not None:
-            reason, began, clock = self._outage
-            outage = Outage(reason, clock, now - began)
+    @property
+    def outage(self) -> Outage | None:
+        """The outage of now; None while the server answers, and before the first question."""
+        if self._outage is None:
+            return None
+        reason, began, clock = self._outage
+        return Outage(reason, clock, time.monotonic() - began)
+
+    def outages(self) -> dict[str, str]:
+        """The reason of the outage of now, by the server's address."""
+        return {self.address: self._outage[0]} if self._outage else {}
+
+    def rows(self) -> tuple[ProcessRow, ...]:
+        """As `Group.rows`: one server has none."""
+        return ()
+
+    def listed(self) -> SessionList | None:
+        """The newest list of sessions, without those that closed before the last reset."""
         sessions, reset = self._sessions, self.history.reset_at
-        if sessions is not None and reset is not None:
-            age = self._sessions_at - reset.at
-            sessions = replace(sessions, closed=[closed for closed in sessions.closed if closed.ago_s <= age])
+        if sessions is None or reset is None:
+            return sessions
+        age = self._sessions_at - reset.at
+        return replace(sessions, closed=[closed for closed in sessions.closed if closed.ago_s <= age])
+
+    def state(self, only: int | None = None) -> ServerState:
+        """Everything that is known now. Of one server, `only` is for `Group.state`."""
+        reset = self.history.reset_at
         return ServerState(
-            address=self._client.address,
+            address=self.address,
             samples=self.history.samples(),
-            now=now,
+            now=time.monotonic(),
             zone=self.zone,
-            sessions=sessions,
-            outage=outage,
+            sessions=self.listed(),
+            outage=self.outage,
             reset_clock=None if reset is None else reset.clock,
         )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Sequence
 
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
+from zonetools.dashboard.data.rows import ProcessRow
 
 HEADER_EVERY = 20
 """The number of lines between two headers."""
@@ -56,6 +59,7 @@ def line(sample: Sample) -> str:
     return " ".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
 
 
-def json_line(sample: Sample) -> str:
-    """The server's statistics with the rates, as one JSON object."""
-    return json.dumps(sample.to_json(), separators=(",", ":"))
+def json_line(sample: Sample, ports: Sequence[ProcessRow] = ()) -> str:
+    """The server's statistics with the rates, as one JSON object. Several servers have a record each in `ports`."""
+    more = {"ports": list(map(dataclasses.asdict, ports))} if ports else {}
+    return json.dumps(sample.to_json() | more, separators=(",", ":"))

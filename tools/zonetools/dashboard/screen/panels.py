@@ -35,15 +35,22 @@ class Section:
 
 
 def sections(
-    samples: Sequence[Sample], now: float, window: float, width: int, glyphs: Glyphs, sparkline: bool = True
+    samples: Sequence[Sample],
+    now: float,
+    window: float,
+    width: int,
+    glyphs: Glyphs,
+    sparkline: bool = True,
+    processes: Section | None = None,
 ) -> list[Section]:
     """All sections about the newest of `samples`, from top to bottom. There must be at least one sample.
 
-    Leave out `sparkline` if charts show the history of the tick.
+    Leave out `sparkline` if charts show the history of the tick. `processes` is the section of the gateways.
     """
     past = [(3, _spark(samples, now, window, width, glyphs))] if sparkline else []
     return [
         _load(samples[-1], past, width, glyphs),
+        *([processes] if processes else []),
         _flow(samples[-1], width, glyphs),
         _trouble(samples[-1], width, glyphs),
         _ends(samples[-1], width, glyphs),

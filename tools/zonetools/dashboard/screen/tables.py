@@ -15,6 +15,7 @@ from rich.text import Text
 from zoneserver.admin.log_report import by_count
 from zoneserver.admin.stats import ClosedSession, SessionList, SessionStats
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size
+from zonetools.dashboard.data.whole import OwnedClose, OwnedSession
 from zonetools.dashboard.screen.glyphs import Glyphs, clip, fit, heading
 
 Row = TypeVar("Row")
@@ -36,6 +37,8 @@ class Column(Generic[Row]):
     style: Callable[[Row], str] = lambda _row: ""
     width_max: int = 0
     """The greatest width if there is room; 0 for `width`."""
+    is_optional: bool = False
+    """Whether the column is left out while it is empty."""
 
     @property
     def sort(self) -> str:
@@ -44,20 +47,25 @@ class Column(Generic[Row]):
 
 
 def sessions(
-    listed: SessionList | None, width: int, height: int, glyphs: Glyphs, selected: str | None = None
+    listed: SessionList | None,
+    width: int,
+    height: int,
+    glyphs: Glyphs,
+    selected: str | None = None,
+    nobody: str = "none",
 ) -> list[Text]:
     """The first sessions in the sort order, below a heading: at most `height` lines. The session with the name
-    `selected` is among them, and marked."""
+    `selected` is among them, and marked. `nobody` is said of an empty list."""
     if listed is None:
         return [heading("sessions", "", width, glyphs)]
     note = f"of {format_count(listed.players)}, sorted by {listed.sort}"
     names, rows = [session.name for session in listed.sessions], max(1, height - 2)
     marked = names.index(selected) if selected in names else None
     first = 0 if marked is None else max(0, marked - rows + 1)
-    table = _table(_SESSIONS, listed.sessions[first:], width, height - 1, glyphs, listed.sort)
-    if marked is not None and marked - first + 1 < len(table):
-        table[marked - first + 1].stylize("reverse")
-    return [heading("sessions", note, width, glyphs), *table]
+    rows_shown = table(_SESSIONS, listed.sessions[first:], width, height - 1, glyphs, listed.sort, nobody)
+    if marked is not None and marked - first + 1 < len(rows_shown):
+        rows_shown[marked - first + 1].stylize("reverse")
+    return [heading("sessions", note, width, glyphs), *rows_shown]
 
 
 def details(session: SessionStats, width: int) -> list[Text]:
@@ -74,13 +82,21 @@ def _shown(value: Any) -> str:
 def closes(listed: SessionList | None, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     """The sessions that closed last, newest first, below a heading: at most `height` lines."""
     head = heading("recent closes", "newest first", width, glyphs)
-    return [head] if listed is None else [head, *_table(_CLOSES, listed.closed, width, height - 1, glyphs)]
+    return [head] if listed is None else [head, *table(_CLOSES, listed.closed, width, height - 1, glyphs)]
 
 
-def _table(
-    columns: Sequence[Column[Row]], rows: Sequence[Row], width: int, height: int, glyphs: Glyphs, sort: str = ""
+def table(
+    columns: Sequence[Column[Row]],
+    rows: Sequence[Row],
+    width: int,
+    height: int,
+    glyphs: Glyphs,
+    sort: str = "",
+    nobody: str = "none",
 ) -> list[Text]:
     """A line with the names of the columns, then as many rows as fit."""
+    # A column without a word, such as that of the owners in the list of one server, is left out.
+    columns = [column for column in columns if not column.is_optional or any(map(column.value, rows))]
     widths = _fitting(columns, width, sort)
     head = Text()
     for column, wide in widths:
@@ -98,7 +114,7 @@ def _table(
             style = "bold" if column.sort == sort else column.style(row)
             line.append(text, style).append(" ")
         lines.append(line)
-    return lines if rows else [*lines, Text().append("none", "bright_black")]
+    return lines if rows else [*lines, Text().append(nobody, "bright_black")]
 
 
 def _fitting(columns: Sequence[Column[Row]], width: int, sort: str) -> list[tuple[Column[Row], int]]:
@@ -122,6 +138,10 @@ def _state(session: SessionStats) -> str:
     return session.state if session.standing == "FINE" else session.standing
 
 
+def _at(record: SessionStats | ClosedSession) -> str:
+    return record.at if isinstance(record, OwnedSession | OwnedClose) else ""
+
+
 _SESSIONS: tuple[Column[SessionStats], ...] = (
     Column("name", 10, 0, lambda session: session.name, is_number=False, width_max=24),
     Column(
@@ -140,6 +160,7 @@ _SESSIONS: tuple[Column[SessionStats], ...] = (
     Column("refused", 8, 5, lambda session: format_count(session.refusals_total)),
     Column("age", 7, 8, lambda session: format_duration(session.connected_s)),
     Column("address", 21, 9, lambda session: session.address, is_number=False),
+    Column("at", 8, 1, _at, is_number=False, width_max=21, is_optional=True),
 )
 
 _CLOSES: tuple[Column[ClosedSession], ...] = (
@@ -156,5 +177,6 @@ _CLOSES: tuple[Column[ClosedSession], ...] = (
     ),
     Column("lived", 6, 3, lambda closed: format_duration(closed.lived_s)),
     Column("address", 21, 5, lambda closed: closed.address, is_number=False),
+    Column("at", 8, 3, _at, is_number=False, width_max=21, is_optional=True),
     Column("text", 24, 4, lambda closed: closed.text, is_number=False, width_max=200),
 )

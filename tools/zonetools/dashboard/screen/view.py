@@ -10,9 +10,10 @@ from rich.text import Text
 from zoneserver.admin.stats import SessionStats
 from zoneserver.support.format import format_duration
 from zonetools.dashboard.data.monitor import ServerState
-from zonetools.dashboard.screen import panels, replay, tables
+from zonetools.dashboard.screen import panels, processes, replay, tables
 from zonetools.dashboard.screen.braille import cells_for
 from zonetools.dashboard.screen.glyphs import UNICODE, Glyphs, fit
+from zonetools.dashboard.screen.help import help_lines
 from zonetools.dashboard.screen.zone_map import zone_map
 
 WIDTH_MIN, HEIGHT_MIN = 60, 15
@@ -43,28 +44,6 @@ _KEYS = (
 # The keys while a session is selected.
 _SESSION_KEYS = (("enter", "details"), ("k", "kick"), ("q", "quit"), ("?", "help"))
 
-_HELP = """\
-players      in the zone, and the most that it admits
-tick p99     99 % of ticks in 10 s took less. Fine is below
-             50 % of the budget, busy below 90 %, then over
-rules, ...   mean time of each part of a tick
-ingest*      CPU time between ticks; not a part of the tick
-deliveries   records in the frames, times the receivers
-amplified    deliveries out per action in
-encodes/tick 1.00: each tick is encoded once for everybody
-behind       sessions that skip frames: their send waits
-skipped      frames that those sessions did not get
-dilation     below 100 %: time runs slower to bear the load
-the map      where players are; colour: players in one cell
-sessions     tab shows them; < > sort by another column;
-             arrows select one, enter shows its details,
-             k kicks its player, on the server's machine
-  rtt        round trip, as the server's kernel measures it
-  actions    actions in since the player joined
-closes       sessions that ended, and why
-reset        forgets the past; totals start at zero"""
-_HELP_LABEL = 13
-
 
 @dataclass(frozen=True, slots=True)
 class ScreenState:
@@ -84,6 +63,8 @@ class ScreenState:
     """Whether the details of the selected session are shown."""
     notice: str = ""
     """A question or an answer in place of the keys at the bottom."""
+    is_group: bool = False
+    """Whether there are several admin ports, of which a key shows one alone."""
 
     @property
     def replay(self) -> Mapping[str, float]:
@@ -104,17 +85,13 @@ def render(state: ScreenState, width: int, height: int, footer: bool = True) -> 
     edges = _edges(state, width)
     body_height = height - len(edges) - footer
     if state.help:
-        help_lines = _HELP.splitlines()
-        if state.replay:
-            # These take the place of what players and ticks are.
-            help_lines[:3] = replay.HELP.splitlines()
-        body = [Text(line[:_HELP_LABEL], "bold").append(line[_HELP_LABEL:], "not bold") for line in help_lines]
+        body = help_lines(state.server)
     elif not state.server.samples:
         body = _waiting(state, width, body_height)
     elif state.details and (session := state.session()) is not None:
         body = tables.details(session, width)
     else:
-        body = _body(state, width, body_height, lists_shown(state.panel, width, height - bool(state.replay)))
+        body = _body(state, width, body_height, _lists_of(state, width, height))
     body = [fit(line, width) for line in body[:body_height]]
     if state.server.outage and state.server.samples:
         body = [Text(line.plain, "dim") for line in body]
@@ -128,29 +105,38 @@ def render(state: ScreenState, width: int, height: int, footer: bool = True) -> 
 def summary(state: ScreenState, width: int) -> Text:
     """The panels alone, on as many lines as they need."""
     width = max(_PANELS_WIDTH, min(width, 80))
-    parts = panels.sections(state.server.samples, state.server.now, state.window, width, state.glyphs)
+    of_gateways, server = processes.section(state.server, width, state.glyphs), state.server
+    parts = panels.sections(server.samples, server.now, state.window, width, state.glyphs, processes=of_gateways)
     return _joined([*_edges(state, width), *panels.choose(parts, 100)])
 
 
 # --- Which lists fit ------------------------------------------------------------------------------------
 
 
-def lists_shown(panel: str, width: int, height: int) -> tuple[str, ...]:
-    """The lists that a screen of this size shows when `panel` is selected: `sessions`, `closes`, both, or none."""
-    views = _views(width, height)
+def lists_shown(panel: str, width: int, height: int, has_gateways: bool = False) -> tuple[str, ...]:
+    """The lists that a screen of this size shows when `panel` is selected: `sessions`, `closes`, both, `gateways`, or
+    none."""
+    views = _views(width, height, has_gateways)
     return next((view for view in views if panel in view), views[0])
 
 
-def next_panel(panel: str, width: int, height: int) -> str:
+def next_panel(panel: str, width: int, height: int, has_gateways: bool = False) -> str:
     """The panel that the tab key selects after this one, on a screen of this size."""
-    views = _views(width, height)
-    view = views[(views.index(lists_shown(panel, width, height)) + 1) % len(views)]
+    views = _views(width, height, has_gateways)
+    view = views[(views.index(lists_shown(panel, width, height, has_gateways)) + 1) % len(views)]
     return view[0] if view else ""
 
 
-def _views(width: int, height: int) -> list[tuple[str, ...]]:
+def _lists_of(state: ScreenState, width: int, height: int) -> tuple[str, ...]:
+    has_gateways = bool(processes.rows_of(state.server))
+    return lists_shown(state.panel, width, height - bool(state.replay), has_gateways)
+
+
+def _views(width: int, height: int, has_gateways: bool) -> list[tuple[str, ...]]:
     """The choices of what stands below the panels and the map; the tab key goes from one to the next."""
     lists: list[tuple[str, ...]] = [("sessions", "closes")] if width >= _WIDE else [("sessions",), ("closes",)]
+    if has_gateways:
+        lists.append(("gateways",))
     return lists if height - 2 >= _upper_least(width) + _LISTS_HEIGHT else [(), *lists]
 
 
@@ -209,12 +195,12 @@ def _header(state: ScreenState, width: int) -> Text:
     if server.samples:
         stats = server.samples[-1].stats
         parts = [
-            f" {stats.game}",
+            f" {stats.gateway} of {stats.game}" if stats.gateway else f" {stats.game}",
             *([f"page {stats.page}"] if stats.page else []),
             f"statistics {server.address}",
             f"up {format_duration(stats.uptime_s)}",
         ]
-        parts += [f"tick {stats.tick:,}", stats.loop, f"pid {stats.pid}"]
+        parts += [f"tick {stats.tick:,}", stats.loop, *([] if server.ports else [f"pid {stats.pid}"])]
     # Parts that do not fit beside the status are left out, the last one first.
     while len(parts) > 1 and len("  ".join(parts)) + len(status) + 3 > width:
         parts.pop()
@@ -231,11 +217,14 @@ def _footer(state: ScreenState, width: int, height: int) -> Text:
         return fit(Text(f" {state.notice}", "bold yellow"), width)
     if state.session() is not None and not state.help:
         return fit(Text(" ").append_text(_keys(_SESSION_KEYS, 3)), width)
-    keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or len(_views(width, height)) > 1]
+    keys = [(key, meaning) for key, meaning in _KEYS if key != "tab" or _has_views(state, width, height)]
     if state.replay:
         # The help names these as well.
         keys = [each for each in keys if each[0] not in ("space", "< >", "r")]
         keys[2:2] = replay.keys(state.glyphs)
+    elif state.is_group:
+        keys = [each for each in keys if each[0] != "< >"]
+        keys[2:2] = [("0-9", "one")]
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
         if text.cell_len <= width:
@@ -246,6 +235,10 @@ def _footer(state: ScreenState, width: int, height: int) -> Text:
     if text.cell_len + len(name) + 4 <= width:
         text.append(f"   {name}", "bright_black")
     return fit(text, width)
+
+
+def _has_views(state: ScreenState, width: int, height: int) -> bool:
+    return len(_views(width, height, bool(processes.rows_of(state.server)))) > 1
 
 
 def _keys(keys: Sequence[tuple[str, str]], gap: int) -> Text:
@@ -265,14 +258,24 @@ def _body(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -
 
 def _lists(state: ScreenState, width: int, height: int, lists: tuple[str, ...]) -> list[Text]:
     listed, glyphs = state.server.sessions, state.glyphs
+    nobody = _nobody(state.server)
+    if lists == ("gateways",):
+        return processes.listed(state.server, width, height, glyphs)
     if lists == ("sessions",):
-        return tables.sessions(listed, width, height, glyphs, state.selected)
+        return tables.sessions(listed, width, height, glyphs, state.selected, nobody)
     if lists == ("closes",):
         return tables.closes(listed, width, height, glyphs)
     left_width = max(_SESSIONS_WIDTH, round(width * _SESSIONS_SHARE))
-    left = tables.sessions(listed, left_width, height, glyphs, state.selected)
+    left = tables.sessions(listed, left_width, height, glyphs, state.selected, nobody)
     right = tables.closes(listed, width - left_width - _GAP, height, glyphs)
     return _beside(left, right, left_width + _GAP, height)
+
+
+def _nobody(server: ServerState) -> str:
+    """What is said of an empty list of sessions: those of gateways are at their own ports."""
+    gateways = [] if server.ports or not server.samples else server.samples[-1].stats.gateways
+    ports = [each.stats for each in gateways if each.stats]
+    return f"at the gateways: zone-dash {' '.join([server.address, *ports])}" if ports else "none"
 
 
 def _beside(left: list[Text], right: list[Text], left_width: int, height: int) -> list[Text]:
@@ -300,8 +303,9 @@ def _panels(state: ScreenState, width: int, height: int) -> list[Text]:
     samples, now = state.server.samples, state.server.now
     recent = [sample for sample in samples if sample.at >= now - state.window]
     span_shown = recent or samples[-1:], now, state.window, width
-    lines = panels.choose(panels.sections(*span_shown, state.glyphs), height)
+    of_gateways = processes.section(state.server, width, state.glyphs)
+    lines = panels.choose(panels.sections(*span_shown, state.glyphs, processes=of_gateways), height)
     if height - len(lines) >= panels.CHART_ROWS + 2:
-        lines = panels.choose(panels.sections(*span_shown, state.glyphs, sparkline=False), height)
+        lines = panels.choose(panels.sections(*span_shown, state.glyphs, False, of_gateways), height)
         lines += panels.charts(*span_shown, height - len(lines), state.glyphs)
     return lines + [Text()] * (height - len(lines))

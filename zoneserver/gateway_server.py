@@ -1,0 +1,245 @@
+"""The gateway server holds players of a zone that runs in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from zoneserver.admin.figures import counted
+from zoneserver.admin.stats import STATS_SCHEMA, Stats
+from zoneserver.config import Config, check_exposure
+from zoneserver.frontend import Frontend
+from zoneserver.gateway_loop import GatewayLoop
+from zoneserver.journal.counters import JournalCounters
+from zoneserver.link.carriers import link_security, open_gateway_carrier
+from zoneserver.link.remote_link import RemoteZoneLink
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.store.counters import StoreCounters
+from zoneserver.support.errors import CannotStartError
+from zoneserver.support.logs import fields
+from zoneserver.zone.counters import ZoneCounters
+
+__all__ = ["GatewayServer", "default_name"]
+
+log = logging.getLogger(__name__)
+
+# How often the zone is told the figures of this gateway.
+_FIGURES_SECONDS = 1.0
+# How long the players have to read that the gateway stops.
+_DRAIN_SECONDS = 1.0
+
+
+def default_name() -> str:
+    """The name of a gateway that was given none: the machine and the process."""
+    host = "".join(each if each.isascii() and each.isalnum() else "-" for each in socket.gethostname())
+    return f"{host[:40] or 'gateway'}-{os.getpid()}"
+
+
+class GatewayServer:
+    """Players connect here, and the zone is reached by a link. Implements `LinkUser`.
+
+    `config` has the settings of this process; what the zone decides (tick rate, players, tickets) comes from it. With
+    `is_open` players of other machines need no ticket.
+    """
+
+    def __init__(self, name: str, config: Config, *, is_open: bool = False) -> None:
+        self.name = name
+        self.config = config
+        self.has_failed = False
+        """Whether the gateway stopped because the zone has no place for it."""
+        self.is_outdated = False
+        """Whether the gateway stopped because the zone runs another game now: it is to be started again."""
+        self.loop: asyncio.AbstractEventLoop
+        self.frontend: Frontend
+        self.link: RemoteZoneLink
+        self.gateway_loop: GatewayLoop | None = None
+        self._is_open = is_open
+        self._stopping: asyncio.Event
+        self._attached: asyncio.Event
+        self._figures_at = 0.0
+        self._why_rejected = ""
+        self._is_silent = False
+
+    @property
+    def port(self) -> int | None:
+        """The port for players."""
+        return self.frontend.ports.port
+
+    @property
+    def stats_port(self) -> int | None:
+        """The admin port; None without one."""
+        return self.frontend.ports.stats_port
+
+    async def start(self) -> None:
+        """Binds the ports, waits for the zone, and accepts connections.
+
+        Raises OSError and ValueError as Frontend does, and CannotStartError when the zone cannot be used. It returns
+        without a gateway if the server is told to stop meanwhile.
+        """
+        self.loop = asyncio.get_running_loop()
+        self._stopping, self._attached = asyncio.Event(), asyncio.Event()
+        config = self.config
+        self.frontend = Frontend(config, self.stats, self.loop, is_shared=True)
+        try:
+            self.carrier = carrier = open_gateway_carrier(config.link, self.name, link_security(config))
+            self.link = link = RemoteZoneLink(self.name, carrier.send, self.loop.time, self)
+            await carrier.open(link.receive, link.changed)
+            if not await self._wait_for_zone():
+                return
+            self._assemble()
+        except BaseException:
+            self.frontend.ports.close()
+            raise
+
+    async def _wait_for_zone(self) -> bool:
+        """Waits until the zone has accepted this gateway. Returns False if the server is to stop."""
+        waits = [asyncio.create_task(self._attached.wait()), asyncio.create_task(self._stopping.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                log.info("waiting for the zone at %s", self.carrier.address, extra=fields(link=self.carrier.address))
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._why_rejected:
+            raise CannotStartError(f"the zone at {self.carrier.address} rejects this gateway: {self._why_rejected}")
+        return self._attached.is_set()
+
+    def _assemble(self) -> None:
+        facts = self.link.facts
+        config = dataclasses.replace(
+            self.config, hz=facts.info.hz, max_players=facts.max_players, resume_seconds=facts.resume_seconds
+        )
+        if config.port is not None and not facts.needs_ticket:
+            check_exposure(dataclasses.replace(config, is_open=self._is_open), config.host)
+        frontend = self.frontend
+        self._info = facts.info
+        gateway = frontend.make_gateway(self.link, config, self.link.first_ref)
+        self.gateway_loop = GatewayLoop(self.link, gateway, self.loop)
+        frontend.listen(facts.schema, self.link.world, self._is_healthy)
+        self.link.begin()
+        self.gateway_loop.start()
+        frontend.start()
+
+    async def serve(self, seconds: float | None = None) -> None:
+        """Runs until `request_stop` is called, or for a number of seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._stopping.is_set():
+                    self._watch()
+                    try:
+                        async with asyncio.timeout(0.25):
+                            await self._stopping.wait()
+                    except TimeoutError:
+                        continue
+        except TimeoutError:
+            self.request_stop()
+
+    def request_stop(self) -> None:
+        """Lets `serve` return; may be called from a signal handler of the loop."""
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Stops accepting, and ends all sessions: their players stay in the zone, and come back at another gateway."""
+        self.request_stop()
+        if self.gateway_loop is not None:
+            self.frontend.stop_accepting()
+            self.gateway_loop.stop()
+            self.link.detach()
+            await self.frontend.close(min(_DRAIN_SECONDS, self.config.drain_seconds), keep=True)
+        else:
+            self.frontend.ports.close()
+        await self.carrier.close()
+
+    # --- What the zone says (LinkUser) ------------------------------------------------------------
+
+    def link_figures(self) -> Mapping[str, Any]:
+        ports = self.frontend.ports
+        return {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "address": ", ".join(ports.addresses),
+            "stats": "" if ports.stats_port is None else f"{self.config.stats_host}:{ports.stats_port}",
+            "players": 0 if self.gateway_loop is None else self.frontend.gateway.players_count,
+        }
+
+    def link_attached(self) -> None:
+        if not self._attached.is_set():
+            self._attached.set()
+        else:
+            log.info("the zone is there again: its tick %d", self.link.tick)
+
+    def link_broken(self, text: str) -> None:
+        if self.gateway_loop is None:
+            return
+        gateway = self.frontend.gateway
+        log.warning("%s: %d sessions end, and their players join anew", text, gateway.connections)
+        gateway.end_all(CloseReason.SERVER_RESTARTING)
+        if self.link.info != self._info:
+            log.warning("the zone runs another game now: this gateway starts again")
+            self.is_outdated = True
+            self.request_stop()
+            return
+        self.link.begin_anew()
+
+    def link_rejected(self, text: str) -> None:
+        self._why_rejected = text
+        if self._attached.is_set():
+            log.critical("the zone rejects this gateway: %s", text)
+            self.has_failed = True
+        self.request_stop()
+
+    def link_stopping(self, *, keep: bool) -> None:
+        if keep:
+            log.info("the zone starts again: all players stay connected")
+            return
+        log.info("the zone stops: all sessions end, and the gateway waits for its next start")
+        if self.gateway_loop is not None:
+            self.frontend.gateway.end_all(CloseReason.SERVER_STOPPING)
+
+    # --- Statistics -------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Notices that the zone has fallen silent, and tells it of this gateway."""
+        if self.gateway_loop is None:
+            return
+        silent = self.gateway_loop.silent_seconds
+        if bool(silent) != self._is_silent:
+            self._is_silent = bool(silent)
+            if silent:
+                text = "no tick from the zone at %s for %.1f s: players stay connected, and wait"
+                log.warning(text, self.carrier.address, silent, extra=fields(silent_seconds=silent))
+            else:
+                log.info("the zone goes on at tick %d", self.link.tick, extra=fields(tick=self.link.tick))
+        now = self.loop.time()
+        if now - self._figures_at >= _FIGURES_SECONDS:
+            self._figures_at = now
+            self.link.figures = self.link_figures()
+
+    def _is_healthy(self) -> bool:
+        return not self._is_silent and not self._stopping.is_set()
+
+    def stats(self) -> Stats:
+        """The present state of every part."""
+        assert self.gateway_loop is not None, "the gateway has not started"
+        gateway, link = self.frontend.gateway, self.link
+        figures = counted(gateway.counters, ZoneCounters(), StoreCounters(), JournalCounters())
+        figures |= self.frontend.figures() | self.gateway_loop.figures()
+        return Stats(
+            **figures,
+            schema=STATS_SCHEMA,
+            game=link.info.name,
+            ctl="",
+            parked=0,
+            tick=link.tick,
+            epoch=link.epoch,
+            hz=link.info.hz,
+            replay={},
+            store_unsaved=0,
+        )

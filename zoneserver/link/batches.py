@@ -1,0 +1,126 @@
+"""The batches of a gateway: its requests, numbered, and kept until the zone has taken them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from zoneserver.link.messages import BatchMessage, Start, TickMessage
+from zoneserver.zone.link import Requests
+
+__all__ = ["Batches", "Lead"]
+
+# At most so many batches are on their way. Later requests wait, and leave together.
+_BATCHES_MAX = 8
+# While more actions than this wait for the zone, further ones are refused.
+_WAITING_ACTIONS_MAX = 20_000
+# A batch that so many ticks have not taken is lost.
+_LATE_TICKS = 3
+
+
+class Lead:
+    """How long before a tick is due a batch leaves: as late as possible, and early enough to be there.
+
+    The zone says how long the last batch lay there. The lead follows that, toward a margin.
+
+    >>> lead = Lead(period_seconds=0.05)
+    >>> for _ in range(50): lead.arrived(waited_seconds=0.010)
+    >>> round(lead.seconds, 3)
+    0.001
+    >>> lead.missed()
+    >>> round(lead.seconds, 3)
+    0.003
+    """
+
+    _MARGIN, _FIRST, _LEAST = 0.003, 0.008, 0.001
+
+    def __init__(self, period_seconds: float) -> None:
+        self.seconds = min(self._FIRST, period_seconds / 2)
+        self._most = period_seconds / 2
+
+    def arrived(self, waited_seconds: float) -> None:
+        """A batch was there so long before its tick was due; less than 0: after it was due, and just in time."""
+        error = self._MARGIN - waited_seconds
+        self._change(error * (0.5 if error > 0 else 0.1))
+
+    def missed(self) -> None:
+        """A batch came too late for its tick."""
+        self._change(0.002)
+
+    def _change(self, seconds: float) -> None:
+        self.seconds = min(self._most, max(self._LEAST, self.seconds + seconds))
+
+
+class _OnWay(NamedTuple):
+    """A batch that the zone has not taken."""
+
+    batch: BatchMessage
+    aim: int
+    """The tick for which it was sent first."""
+    sent_at: int
+    """The tick that the gateway had when it was sent last."""
+
+
+class Batches:
+    """The batches of the gateway with this number, from the first one on."""
+
+    def __init__(self, gateway: int) -> None:
+        self.taken = 0
+        """The number of the newest batch that the zone has taken."""
+        self._gateway = gateway
+        self._number = 0
+        self._on_way: deque[_OnWay] = deque()
+        self._waiting = Requests()
+
+    def add(self, requests: Requests) -> None:
+        """Lets requests wait for the next batch."""
+        self._waiting.add(requests)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether further actions may wait."""
+        return len(self._waiting.actions) < _WAITING_ACTIONS_MAX
+
+    def next(self, start: Start, tick: int, figures: Mapping[str, Any] | None) -> BatchMessage | None:
+        """A batch of everything that waits; None while too many are on their way."""
+        if len(self._on_way) >= _BATCHES_MAX:
+            return None
+        requests, self._waiting = self._waiting, Requests()
+        self._number += 1
+        batch = BatchMessage(self._gateway, self._number, start, tick, requests, figures)
+        self._on_way.append(_OnWay(batch, tick + 1, tick))
+        return batch
+
+    def settle(self, message: TickMessage, lead: Lead) -> None:
+        """Takes from a tick which batch the zone has taken last, and how long it had waited there."""
+        mine = next((each for each in message.taken if each[0] == self._gateway), None)
+        if mine is None:
+            return
+        _, taken, waited_us = mine
+        for batch, aim, _ in self._on_way:
+            if batch.number == taken:
+                if message.tick == aim:
+                    lead.arrived(waited_us / 1e6)
+                elif message.tick > aim:
+                    lead.missed()
+        self.take_until(taken)
+
+    def take_until(self, taken: int) -> None:
+        """The zone has taken the batches up to this number."""
+        self.taken = max(self.taken, taken)
+        while self._on_way and self._on_way[0].batch.number <= taken:
+            self._on_way.popleft()
+
+    def late_ticks(self, tick: int) -> int:
+        """For how many ticks the oldest batch has been on its way."""
+        return tick - self._on_way[0].aim if self._on_way else 0
+
+    def are_lost(self, tick: int) -> bool:
+        """Whether it is time to send again what the zone should have taken by this tick."""
+        return bool(self._on_way) and tick - self._on_way[0].sent_at > _LATE_TICKS
+
+    def again(self, start: Start, tick: int) -> list[BatchMessage]:
+        """All batches that are on their way, for this start of the zone."""
+        self._on_way = deque(_OnWay(batch._replace(start=start), aim, tick) for batch, aim, _ in self._on_way)
+        return [each.batch for each in self._on_way]

@@ -1,0 +1,346 @@
+"""The hub: the zone's end of a link, through which gateways in other processes read the log of its ticks.
+
+A gateway sends a numbered batch of requests for each tick, and says which tick it has. The hub sends every tick to all
+gateways in one buffer. A gateway that has missed one asks, and gets everything since the tick that it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from zoneserver.link.carrier import ZoneCarrier
+from zoneserver.link.messages import (
+    LINK_VERSION,
+    Ask,
+    Attach,
+    Attached,
+    BatchMessage,
+    Detach,
+    Facts,
+    Jump,
+    LinkError,
+    PartMessage,
+    Rejected,
+    Start,
+    Stopping,
+    TickMessage,
+    decode,
+)
+from zoneserver.support.logs import fields
+from zoneserver.support.statistic import count
+from zoneserver.zone.frame_history import History
+from zoneserver.zone.gateways import Gateways
+from zoneserver.zone.link import Batch, Requests, TickOutput, ZoneLink
+
+__all__ = ["LEASE_SECONDS", "AttachedGateway", "GatewayHub", "HubCounters"]
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 2.0
+"""A gateway that sends no batch for so long is lost: its players are parked. The time is counted in ticks, so that a
+zone that was stopped itself holds nothing against its gateways."""
+# After a start of the zone, gateways have so much longer.
+_START_SECONDS = 5.0
+_ZLIB_LEVEL = 1
+
+
+@dataclass
+class HubCounters:
+    """What the hub has counted since the start of the server."""
+
+    gateways_attached_total: int = count(
+        "Gateways in other processes that have attached, again included.", "zone_gateways_attached_total"
+    )
+    gateways_lost_total: int = count(
+        "Gateways that fell silent, so that their players were parked.", "zone_gateways_lost_total"
+    )
+    link_resent_total: int = count(
+        "Ticks that were sent once more to a gateway that had missed them.", "zone_link_resent_total"
+    )
+
+
+class AttachedGateway:
+    """A gateway as the hub knows it."""
+
+    def __init__(self, message: Attach, peer: str, taken: int, now: float) -> None:
+        self.number = message.gateway
+        self.name = message.name
+        self.peer = peer
+        """The way to it; empty while it is away."""
+        self.figures = message.figures
+        """What it said last about itself, for operators."""
+        self.figures_at = self.attached_at = now
+        self.taken = taken
+        """The number of the newest batch that was handed to the zone."""
+        self.taken_at = now
+        self.tick = 0
+        """The newest tick that it has."""
+        self.silent_ticks = 0
+        self.lost_at: float | None = None
+        """When its lease ended; None while it is there."""
+        self.waited_us = 0
+        """How long its last batch lay there before the tick was due."""
+        self.asks_total = 0
+        self.resent_total = 0
+
+    def log_fields(self) -> dict[str, Any]:
+        """The fields of a line of the log about this gateway."""
+        return fields(gateway=self.name, gateway_number=self.number)
+
+
+class GatewayHub:
+    """Hands the requests of all gateways to `link`, and the outputs that it is given to all gateways.
+
+    `former` has the last frames before this start, and `due` says when the next tick is due; both clocks are `now`'s.
+    `superseded` is called when another zone of this name runs that has started later.
+    """
+
+    def __init__(
+        self,
+        link: ZoneLink,
+        gateways: Gateways,
+        carrier: ZoneCarrier,
+        start: Start,
+        facts: Facts,
+        history_ticks: int,
+        actions_per_tick: int,
+        former: Iterable[tuple[int, bytes]],
+        now: Callable[[], float],
+        due: Callable[[], float],
+        superseded: Callable[[], None],
+    ) -> None:
+        self.counters = HubCounters()
+        self.carrier = carrier
+        self._link = link
+        self._gateways = gateways
+        self._start = start
+        self._facts = facts
+        self._actions_per_tick = actions_per_tick
+        self._now = now
+        self._due = due
+        self._superseded = superseded
+        # When the tick was due that the next output is of.
+        self._due_at = 0.0
+        self._tick = facts.former_tick
+        self._newest = b""
+        # The ticks as they were sent. A jump holds the newest one.
+        self._history = History(history_ticks, self._jump)
+        parts = {number: {tick for tick, _ in gateways.parts_since(number, 0)} for number in gateways.numbers()}
+        for tick, frame in former:
+            with_part = tuple(number for number, ticks in parts.items() if tick in ticks)
+            self._newest = TickMessage(start, tick, frame, 0, 0, 0, (), with_part, ()).encode()
+            self._history.append(tick, self._newest)
+        self._attached: dict[int, AttachedGateway] = {}
+        # Ticks without a batch of each gateway that the zone knew before this start and that has not come since.
+        self._awaited = dict.fromkeys(gateways.numbers(), 0)
+        self._lease_ticks = round(LEASE_SECONDS * facts.info.hz)
+
+    async def open(self) -> None:
+        """Lets gateways attach. Raises CannotStartError."""
+        await self.carrier.open(self.receive, self.gone)
+
+    @property
+    def gateways(self) -> Iterable[AttachedGateway]:
+        """The gateways that have attached and are not forgotten, lost ones included."""
+        return self._attached.values()
+
+    # --- From gateways ----------------------------------------------------------------------------
+
+    def receive(self, peer: str, payload: bytes) -> None:
+        """Takes a payload of a gateway; of another zone if `peer` is empty."""
+        try:
+            message = decode(payload)
+        except LinkError as error:
+            log.error("%s: the gateway is dropped (run the same version on both sides)", error, extra=fields(peer=peer))
+            if peer:
+                self.carrier.drop(peer)
+            return
+        if not peer:
+            self._hear_other(message)
+            return
+        match message:
+            case Attach():
+                self._attach(peer, message)
+            case BatchMessage():
+                self._take(peer, message)
+            case Ask():
+                self._answer(peer, message)
+            case Detach():
+                self._detach(message.gateway)
+
+    def gone(self, peer: str) -> None:
+        """The way to a gateway is closed. It may return, until its lease has ended."""
+        for gateway in self._attached.values():
+            if gateway.peer == peer:
+                gateway.peer = ""
+
+    def _attach(self, peer: str, message: Attach) -> None:
+        if message.version != LINK_VERSION:
+            text = f"the zone speaks version {LINK_VERSION} of the link, this gateway {message.version}"
+            self._reject(peer, message.gateway, text)
+            return
+        namesake = next((each for each in self._attached.values() if each.name == message.name), None)
+        if namesake is not None and namesake.number != message.gateway:
+            # It has been started again, and is gone; or two gateways were given one name.
+            text = f"another gateway was started that is also called {namesake.name}: give one of them another --name"
+            self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
+            self._detach(namesake.number)
+        gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
+        before = self._attached.get(message.gateway)
+        if before is not None:
+            gateway.lost_at, gateway.taken = before.lost_at, before.taken
+            gateway.asks_total, gateway.resent_total = before.asks_total, before.resent_total
+        elif message.gateway in self._gateways.lost:
+            gateway.lost_at = self._now()
+        self._attached[message.gateway] = gateway
+        self._awaited.pop(message.gateway, None)
+        self.counters.gateways_attached_total += 1
+        self.carrier.accept(peer)
+        # What was handed to the zone since the last tick is taken with the next one.
+        self.carrier.send(peer, Attached(self._start, message.gateway, gateway.taken, self._facts).encode())
+        figures = message.figures
+        where, pid = figures.get("address") or "no port", figures.get("pid", "?")
+        log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())
+
+    def _reject(
+        self, peer: str, number: int, text: str, *, may_begin_anew: bool = False, is_final: bool = True
+    ) -> None:
+        """Tells a gateway that it has no place here. It is the last that is sent to this peer, if it `is_final`."""
+        if not peer:
+            return
+        log.warning("a gateway was rejected: %s", text)
+        self.carrier.send(peer, Rejected(number, may_begin_anew, text).encode())
+        if is_final and not may_begin_anew:
+            self.carrier.drop(peer)
+
+    def _take(self, peer: str, message: BatchMessage) -> None:
+        gateway = self._attached.get(message.gateway)
+        if gateway is None or gateway.peer != peer or message.start != self._start:
+            return  # A tick tells the gateway that it is not attached, or that the zone has been started again.
+        if message.figures is not None:
+            gateway.figures, gateway.figures_at = message.figures, self._now()
+        gateway.silent_ticks = 0
+        if message.number != gateway.taken + 1:
+            return  # It is here already, or one before it was lost. The next tick says which one is here.
+        gateway.taken, gateway.taken_at = message.number, self._now()
+        gateway.tick = message.tick
+        if gateway.lost_at is not None:
+            seconds, gateway.lost_at = self._now() - gateway.lost_at, None
+            told = gateway.log_fields() | fields(seconds=round(seconds, 3))
+            log.info("gateway %s is back after %.1f s: its players go on", gateway.name, seconds, extra=told)
+        requests = message.requests
+        requests.batches = [Batch(message.gateway, message.number, message.tick)]
+        self._link.send(requests)
+
+    def _answer(self, peer: str, message: Ask) -> None:
+        gateway = self._attached.get(message.gateway)
+        if gateway is None or gateway.peer != peer or not self._newest:
+            return
+        tick = message.tick
+        if message.start != self._start and (tick is None or tick > self._facts.former_tick):
+            tick = None
+        gateway.asks_total += 1
+        for at, part in self._gateways.parts_since(gateway.number, -1 if message.tick is None else message.tick):
+            if at <= self._tick:
+                self.carrier.send(peer, PartMessage(self._start, gateway.number, at, part).encode())
+        for missed in self._history.since(tick, whole=True):
+            gateway.resent_total += 1
+            self.counters.link_resent_total += 1
+            self.carrier.send(peer, missed.payload)
+
+    def _detach(self, number: int) -> None:
+        """The gateway has stopped. Its players come back elsewhere."""
+        gateway = self._attached.pop(number, None)
+        if gateway is not None and number in self._gateways:
+            self._link.send(Requests(lost=[number]))
+            log.info("gateway %s has stopped", gateway.name, extra=gateway.log_fields())
+
+    # --- To gateways ------------------------------------------------------------------------------
+
+    def on_tick(self, output: TickOutput) -> None:
+        """Sends the output of a tick to all gateways."""
+        now, due = self._now(), self._due()
+        self._tick = output.tick
+        for number, part in output.parts.items():
+            gateway = self._attached.get(number)
+            if gateway is not None and gateway.peer:
+                self.carrier.send(gateway.peer, PartMessage(self._start, number, output.tick, part).encode())
+        self._count_silence()
+        here = [each for each in self._attached.values() if each.peer and each.lost_at is None]
+        for gateway in here:
+            gateway.waited_us = round((self._due_at - gateway.taken_at) * 1e6)
+        self._newest = TickMessage(
+            self._start,
+            output.tick,
+            output.frame,
+            output.records,
+            round(max(0.0, due - now) * 1e6),
+            self._actions_per_tick // max(1, len(here)),
+            tuple((each.number, each.taken, each.waited_us) for each in self._attached.values()),
+            tuple(output.parts),
+            tuple(output.bans),
+        ).encode()
+        self._due_at = due
+        self._history.append(output.tick, self._newest)
+        self.carrier.publish(self._newest)
+
+    def _count_silence(self) -> None:
+        """Notices the gateways whose lease has ended."""
+        for gateway in list(self._attached.values()):
+            if self._gateways.is_full(gateway.number):
+                text = "it has not confirmed what the zone has told it"
+                self._reject(gateway.peer, gateway.number, text, may_begin_anew=True)
+                self._detach(gateway.number)
+            elif gateway.lost_at is not None and gateway.number not in self._gateways:
+                del self._attached[gateway.number]  # None of its players is left.
+            elif self.carrier.is_up and gateway.lost_at is None:
+                gateway.silent_ticks += 1
+                if gateway.silent_ticks > self._lease_ticks:
+                    self._lose(gateway)
+        if self.carrier.is_up and self._awaited:
+            wait_ticks = self._lease_ticks + round(_START_SECONDS * self._facts.info.hz)
+            for number in list(self._awaited):
+                self._awaited[number] += 1
+                if self._awaited[number] > wait_ticks:
+                    del self._awaited[number]
+                    if number not in self._gateways.lost:
+                        self._link.send(Requests(lost=[number]))
+
+    def _lose(self, gateway: AttachedGateway) -> None:
+        self.counters.gateways_lost_total += 1
+        gateway.lost_at = self._now()
+        if gateway.number in self._gateways:
+            self._link.send(Requests(lost=[gateway.number]))
+        else:
+            del self._attached[gateway.number]
+        players = gateway.figures.get("players", 0)
+        told = gateway.log_fields() | fields(players=players)
+        seconds = gateway.silent_ticks / self._facts.info.hz
+        text = "gateway %s is lost: no batch for %.1f s; its %d players are parked until it or they come back"
+        log.warning(text, gateway.name, seconds, players, extra=told)
+
+    def _jump(self) -> bytes:
+        return Jump(self._newest, zlib.compress(self._link.snapshot(), _ZLIB_LEVEL)).encode()
+
+    def stop(self, *, keep: bool) -> None:
+        """Tells all gateways that the zone stops."""
+        self.carrier.publish(Stopping(self._start, keep).encode())
+
+    async def close(self) -> None:
+        """Sends what is queued, and closes all ways."""
+        await self.carrier.close()
+
+    # --- Other zones of this name -----------------------------------------------------------------
+
+    def _hear_other(self, message: object) -> None:
+        if isinstance(message, TickMessage) and message.start > self._start:
+            log.critical(
+                "another zone of this name runs at %s and was started later: its epoch is %d, that of this one %d. "
+                "This zone stops",
+                *(self.carrier.address, message.start.epoch, self._start.epoch),
+            )
+            self._superseded()

@@ -1,0 +1,354 @@
+"""The link of a gateway to a zone in another process.
+
+The gateway keeps a replica of the zone, so that it makes snapshots and checks the state hash by itself. It takes each
+tick of the zone once and in order, and asks for those that it has missed. Its requests leave in numbered batches; those
+that the zone has not taken are sent again. So nothing is lost and nothing happens twice, whatever the way between them
+loses, and whether or not the zone was killed and started again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from zoneserver.link.batches import Batches, Lead
+from zoneserver.link.messages import (
+    LINK_VERSION,
+    Ask,
+    Attach,
+    Attached,
+    Detach,
+    Facts,
+    Jump,
+    LinkError,
+    LinkMessage,
+    PartMessage,
+    Rejected,
+    Start,
+    Stopping,
+    TickMessage,
+    decode,
+)
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.messages import Snapshot, Tick
+from zoneserver.protocol.world import World
+from zoneserver.protocol.zone_info import ZoneInfo
+from zoneserver.zone.gateways import Part
+from zoneserver.zone.link import Requests, TickOutput, first_ref
+
+__all__ = ["LinkUser", "RemoteLinkCounters", "RemoteZoneLink"]
+
+log = logging.getLogger(__name__)
+
+# A question that was not answered for so long is lost.
+_ASK_SECONDS = 0.25
+# Without a tick for so long, the gateway attaches again: the zone may have been started again, or have forgotten it.
+_SILENT_SECONDS = 1.0
+_GATEWAY_BITS = 31
+_NO_START = Start(0, 0)
+_NO_INFO = ZoneInfo()
+
+
+class RemoteLinkCounters:
+    """What the link has counted since the start of the gateway."""
+
+    def __init__(self) -> None:
+        self.ticks_missed_total = 0
+        """Ticks that a jump left out."""
+        self.asks_total = 0
+        self.batches_resent_total = 0
+
+
+class LinkUser(Protocol):
+    """What a gateway does when the zone says something that is no tick."""
+
+    def link_figures(self) -> Mapping[str, Any]:
+        """What the zone tells operators about the gateway."""
+
+    def link_attached(self) -> None:
+        """The zone has accepted the gateway. After the first time, `begin` lets the ticks come."""
+
+    def link_broken(self, text: str) -> None:
+        """The zone knows none of the gateway's players any more. All sessions have to end before `begin_anew`."""
+
+    def link_rejected(self, text: str) -> None:
+        """The gateway has no place at this zone, and never will have."""
+
+    def link_stopping(self, *, keep: bool) -> None:
+        """The zone stops. With `keep` the players stay in for its next start."""
+
+
+class RemoteZoneLink:
+    """Implements `ZoneLink`. `send_payload` hands a payload to the carrier, which may lose it."""
+
+    def __init__(
+        self,
+        name: str,
+        send_payload: Callable[[bytes], None],
+        now: Callable[[], float],
+        user: LinkUser,
+    ) -> None:
+        self.name = name
+        self.counters = RemoteLinkCounters()
+        self.facts = Facts(_NO_INFO, {}, (), 0, 0.0, 0, needs_ticket=False)
+        self.world = World(_NO_INFO)
+        """The replica, after the newest tick."""
+        self.lead = Lead(1 / _NO_INFO.hz)
+        self.due = 0.0
+        """When the next tick of the zone is due."""
+        self.heard_at = 0.0
+        """When the newest tick arrived."""
+        self.figures: Mapping[str, Any] | None = None
+        """What the next batch tells operators about the gateway."""
+        self._send_payload = send_payload
+        self._now = now
+        self._user = user
+        self._receivers: list[Callable[[TickOutput], None]] = []
+        self._is_begun = False
+        self._new_number()
+        self._start = _NO_START
+        # The start that has accepted this gateway; another one has to be asked first.
+        self._attached_to = _NO_START
+        self.tick = 0
+        """The newest tick that the gateway has; 0 if it has none."""
+        # Whether the replica needs a snapshot.
+        self._needs_state = True
+        self._parts: dict[int, bytes] = {}
+        # Frames that the replica does not have yet: players come first.
+        self._frames: list[bytes] = []
+        self._asked_at = self._attach_at = -_ASK_SECONDS
+
+    def _new_number(self) -> None:
+        """Takes a number that no other gateway has, and forgets all that was said under the former one."""
+        self.number = secrets.randbits(_GATEWAY_BITS) or 1
+        self.first_ref = first_ref(self.number)
+        self._batches = Batches(self.number)
+
+    # --- ZoneLink ---------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> ZoneInfo:
+        return self.facts.info
+
+    @property
+    def epoch(self) -> int:
+        return self._start.epoch
+
+    @property
+    def former_tick(self) -> int:
+        """The last tick before this start of the zone."""
+        return self.facts.former_tick
+
+    @property
+    def commands(self) -> tuple[tuple[str, str], ...]:
+        return self.facts.commands
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the zone has accepted this gateway, as far as it knows."""
+        return self._attached_to == self._start != _NO_START
+
+    def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
+        self._receivers.append(receive)
+
+    def send(self, requests: Requests) -> None:
+        """Sends a batch, or lets the requests wait while too many batches are on their way."""
+        self._batches.add(requests)
+        if not self.is_attached or (self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS):
+            self._attach()
+        elif self._needs_state and self._is_begun:
+            self._ask()
+        if self.is_attached and self.tick:
+            batch = self._batches.next(self._start, self.tick, self.figures)
+            if batch is not None:
+                self.figures = None
+                self._send_payload(batch.encode())
+
+    @property
+    def has_room(self) -> bool:
+        return self._batches.has_room
+
+    def snapshot(self) -> bytes:
+        self._apply()
+        return self.world.snapshot().encode()
+
+    # --- Attaching --------------------------------------------------------------------------------
+
+    def changed(self, is_up: bool) -> None:
+        """The way to the zone stands again, or is lost."""
+        self._attached_to = _NO_START
+        self._attach_at = -_ASK_SECONDS
+        if is_up:
+            self._attach()
+
+    def _attach(self) -> None:
+        now = self._now()
+        if now - self._attach_at >= _ASK_SECONDS:
+            self._attach_at = now
+            self._send_payload(Attach(LINK_VERSION, self.number, self.name, self._user.link_figures()).encode())
+
+    def begin(self) -> None:
+        """Lets the ticks come. The caller has subscribed."""
+        self._is_begun = True
+        self.heard_at = self._now()
+        self._ask()
+
+    def detach(self) -> None:
+        """Tells the zone that the gateway stops: its players come back elsewhere."""
+        self._send_payload(Detach(self.number).encode())
+
+    def begin_anew(self) -> None:
+        """Takes another number. The caller has ended all sessions."""
+        self._new_number()
+        self._parts.clear()
+        self.tick, self._needs_state = 0, True
+        self._attached_to = _NO_START
+        self._attach()
+
+    def _accepted(self, message: Attached) -> None:
+        if message.gateway != self.number or message.start < self._start:
+            return
+        is_new = message.start != self._start
+        has_other_log = is_new and self.tick > message.facts.former_tick
+        if (message.taken < self._batches.taken or has_other_log) and self._is_begun:
+            # The zone has forgotten this gateway, or is another one: nobody there knows of its players.
+            self._start = message.start
+            self.facts = message.facts
+            self._user.link_broken("the zone does not know this gateway any more")
+            return
+        self._start = self._attached_to = message.start
+        if not self._is_begun:
+            self.facts = message.facts
+            self.world = World(message.facts.info)
+            self.lead = Lead(1 / message.facts.info.hz)
+        elif is_new:
+            self.facts = message.facts
+        self._batches.take_until(message.taken)
+        self._resend()
+        self._user.link_attached()
+        if self._is_begun:
+            self._ask()
+
+    # --- From the zone ----------------------------------------------------------------------------
+
+    def receive(self, payload: bytes) -> None:
+        """Takes a payload of the zone."""
+        try:
+            message = decode(payload)
+            self._receive(message)
+        except LinkError as error:
+            log.error("%s: run the same version on both sides", error)
+
+    def _receive(self, message: LinkMessage) -> None:
+        match message:
+            case Attached():
+                self._accepted(message)
+            case TickMessage():
+                if self._is_current(message.start):
+                    self._take_tick(message)
+            case PartMessage():
+                if message.gateway == self.number and message.start == self._start and message.tick > self.tick:
+                    self._parts[message.tick] = message.part
+            case Jump():
+                self._jump(message)
+            case Rejected() if message.gateway == self.number:
+                if message.may_begin_anew:
+                    self._user.link_broken(message.text)
+                else:
+                    self._user.link_rejected(message.text)
+            case Stopping() if message.start == self._start:
+                self._user.link_stopping(keep=message.keep)
+
+    def _is_current(self, start: Start) -> bool:
+        """Whether a tick comes from the start that has accepted the gateway. A later start has to be asked first."""
+        if start > self._start or not self.is_attached:
+            self._attach()
+            return False
+        return start == self._start and self._is_begun
+
+    def _take_tick(self, message: TickMessage) -> None:
+        if not self.tick or message.tick > self.tick + 1:
+            self._ask()
+        elif message.tick == self.tick + 1:
+            if self.number in message.with_part and message.tick not in self._parts:
+                self._ask()
+            else:
+                self._publish(message)
+
+    def _publish(self, message: TickMessage, *, is_jump: bool = False) -> None:
+        """Hands out a tick, with what was said to this gateway alone since the one before."""
+        now = self._now()
+        self.heard_at, self.due = now, now + message.due_us / 1e6
+        self.tick = message.tick
+        self._asked_at = -_ASK_SECONDS
+        self._batches.settle(message, self.lead)
+        if self._batches.late_ticks(message.tick) > self.info.hz:
+            self._attach()  # The zone does not know this gateway.
+        if self._batches.are_lost(message.tick):
+            self._resend()
+        told = Part([], [], [], [], [])
+        for tick in sorted(self._parts):
+            if tick <= message.tick:
+                told.add(Part.decode(self._parts.pop(tick)))
+        if not is_jump:
+            self._frames.append(message.frame)
+        output = TickOutput(
+            message.tick,
+            message.frame,
+            message.records,
+            told.joined,
+            told.ended,
+            told.refused,
+            told.told,
+            resumed=told.resumed,
+            bans=list(message.bans),
+        )
+        for receive in self._receivers:
+            receive(output)
+        self._apply()
+
+    def _apply(self) -> None:
+        """Brings the replica up to date, and checks the hash."""
+        frames, self._frames = self._frames, []
+        for payload in frames:
+            frame = decode_server(payload)
+            assert isinstance(frame, Tick)
+            try:
+                self.world.apply(frame)
+                is_right = frame.hash in (None, self.world.hash() if frame.hash is not None else None)
+            except (ValueError, LookupError):
+                is_right = False
+            if not is_right and not self._needs_state:
+                log.error("DIVERGED: the replica is not as the zone at tick %d: asking for its state", frame.tick)
+                self._needs_state = True
+                self._ask()
+
+    def _jump(self, message: Jump) -> None:
+        tick = decode(message.tick)
+        if not (isinstance(tick, TickMessage) and self._is_current(tick.start)):
+            return
+        if tick.tick < self.tick:
+            return
+        snapshot = decode_server(zlib.decompress(message.snapshot))
+        assert isinstance(snapshot, Snapshot)
+        self._frames.clear()
+        self.world.restore(snapshot)
+        self._needs_state = False
+        if tick.tick > self.tick:
+            self.counters.ticks_missed_total += tick.tick - self.tick - 1 if self.tick else 0
+            self._publish(tick, is_jump=True)
+
+    def _ask(self) -> None:
+        now = self._now()
+        if now - self._asked_at >= _ASK_SECONDS:
+            self._asked_at = now
+            self.counters.asks_total += 1
+            self._send_payload(Ask(self.number, self._start, None if self._needs_state else self.tick).encode())
+
+    def _resend(self) -> None:
+        for batch in self._batches.again(self._start, self.tick):
+            self.counters.batches_resent_total += 1
+            self._send_payload(batch.encode())
