@@ -11,6 +11,7 @@ from rich.console import Console
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.hostile.verdict import RoleTally
 from zonetools.swarm.measure.errors import CLOSE, Errors
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
@@ -48,6 +49,8 @@ def distinct_tally(factor: int) -> Tally:
             value = Counter({"A": value, f"ONLY_{factor}": 1})
         elif field.default_factory is Errors:
             value = errors_of({"A": value, f"ONLY_{factor}": 1})
+        elif field.default_factory is Places:
+            value = Places([Place(joined=value)] * factor)
         values[field.name] = value
     return Tally(**values)
 

@@ -42,6 +42,16 @@ class FrameStream:
         }
 
 
+class NoReader:
+    """Reads no sockets: a test calls `data_received`."""
+
+    def add(self, bot: Any) -> None:
+        pass
+
+    def remove(self, bot: Any) -> None:
+        pass
+
+
 def changed(payload: bytes, **changes: Any) -> bytes:
     """Return the payload of a frame with some fields changed."""
     tick = decode_server(payload)

@@ -104,40 +104,48 @@ class ActionTracker:
         self._counts.sent += 1
         self._counts.times.send_delay.record(int((now - due) * 1e6))
 
-    def record_seen(self, seq_byte: int, is_motion: bool, now: float, tick_began: float | None = None) -> None:
-        """A frame contains an action of this player. `tick_began` is the start of the frame's tick, if known."""
+    def record_seen(self, seq_byte: int, is_motion: bool, now: float, tick_began: float | None = None) -> int | None:
+        """A frame contains an action of this player. `tick_began` is the start of the frame's tick, if known.
+
+        Return the latency in microseconds; None if it is not counted.
+        """
         counts = self._counts
         seq = self._full_seq(seq_byte)
         action = self._outstanding.get(seq)
         if action is None:
             counts.duplicated += 1
-            return
+            return None
         del self._outstanding[seq]
         counts.delivered += 1
         self._newest = max(self._newest, seq)
         if is_motion:
             counts.motion_kinds.add(action.kind)
-            motions = (seq_ for seq_, other in self._outstanding.items() if other.kind in counts.motion_kinds)
-            for earlier in [seq_ for seq_ in motions if seq_ < seq]:
-                del self._outstanding[earlier]
-                counts.superseded += 1
+            if self._outstanding:
+                self._supersede(seq)
         else:
             counts.reordered += seq < self._last_event
             self._last_event = max(seq, self._last_event)
-        self._record_latency(action, now)
         if tick_began is not None and action.is_timed:
             times = counts.times
             times.to_tick.record(int((tick_began - action.sent) * 1e6))
             times.from_tick.record(int((now - tick_began) * 1e6))
+        return self._record_latency(action, now)
 
-    def record_answered(self, seq: int, now: float) -> None:
-        """The private action with this sequence happened. No frame names it."""
+    def _supersede(self, seq: int) -> None:
+        """Count the outstanding motions before the one with this sequence: they happened in the same tick."""
+        motions = (number for number, other in self._outstanding.items() if other.kind in self._counts.motion_kinds)
+        for earlier in [number for number in motions if number < seq]:
+            del self._outstanding[earlier]
+            self._counts.superseded += 1
+
+    def record_answered(self, seq: int, now: float) -> int | None:
+        """The private action with this sequence happened. No frame names it. Return the latency as `record_seen`."""
         action = self._outstanding.pop(seq, None)
         if action is None:
             self._counts.duplicated += 1
-            return
+            return None
         self._counts.answered += 1
-        self._record_latency(action, now)
+        return self._record_latency(action, now)
 
     def record_refused(self, refusal: Refusal) -> None:
         """The server refused an action of this player, warned the player, or began or ended a mute.
@@ -205,12 +213,13 @@ class ActionTracker:
             self._counts.lost += len(self._outstanding)
         self._outstanding.clear()
 
-    def _record_latency(self, action: _Sent, now: float) -> None:
+    def _record_latency(self, action: _Sent, now: float) -> int | None:
         if not action.is_timed:
-            return
-        times = self._counts.times
-        times.latency.record(int((now - action.due) * 1e6))
+            return None
+        times, latency = self._counts.times, int((now - action.due) * 1e6)
+        times.latency.record(latency)
         times.latency_uncorrected.record(int((now - action.sent) * 1e6))
+        return latency
 
     def _full_seq(self, seq_byte: int) -> int:
         oldest = next(iter(self._outstanding), 0)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from zoneclient.bots.action_tracker import ActionCounts, ActionTracker
 from zoneclient.protocol import ClientProtocol
 from zoneclient.replica import Replica
-from zoneserver.protocol.messages import Answered, Refusal, Welcome
+from zoneserver.protocol.messages import Answered, Refusal, Welcome, encode_act
 from zoneserver.protocol.values import Value
 
 __all__ = ["Behaviour", "Bot", "Decision"]
@@ -91,10 +91,11 @@ class Bot(ClientProtocol):
         return self._act(time.monotonic(), kind, arguments)
 
     def _act(self, due: float, kind: str, arguments: tuple[Value, ...]) -> int:
-        action = self.encoded(kind, *arguments)
-        seq = self.send_action(action)
+        # A packet of its own, without the timer that `send_action` sets for the end of the client frame.
+        action, seq = self.encoded(kind, *arguments), self.next_seq
+        self.next_seq += 1
         self.tracker.record_sent(seq, kind, due, time.monotonic(), action)
-        self.flush()
+        self.send(encode_act(seq, [action]))
         return seq
 
     def drop(self, deaf_seconds: float = 0.0) -> None:
@@ -115,4 +116,7 @@ class Bot(ClientProtocol):
         self.tracker.record_refused(refusal)
 
     def on_answered(self, answered: Answered) -> None:
-        self.tracker.record_answered(answered.seq, time.monotonic())
+        self.on_latency(self.tracker.record_answered(answered.seq, time.monotonic()))
+
+    def on_latency(self, microseconds: int | None) -> None:
+        """An action of this bot was seen or answered after so long; None if its time does not count."""

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
-from helpers.tick_frames import FrameStream, changed
+from helpers.tick_frames import FrameStream, NoReader, changed
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
 from zoneclient.protocol import ClientProtocol
 from zonetools.swarm.bot import SwarmBot
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.plan import Plan
 
 from zoneserver.protocol.framing import LENGTH_PREFIX, Framing, length_prefixed
@@ -24,7 +25,9 @@ class OwnerStub:
     def __init__(self, stream: FrameStream, web: float = 0.0) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1}, web=web)
         self.frame_checker = stream.checker
+        self.reader = NoReader()
         self.counts = ActionCounts()
+        self.places = Places([Place()])
         self.turns = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -107,3 +110,35 @@ async def test_due_actions_are_done_after_every_64_frames() -> None:
     for bot in bots:
         bot.data_received(data)
     assert owner.turns == 200 // 64
+
+
+@pytest.mark.parametrize("web", [0.0, 1.0])
+async def test_one_altered_byte_is_found_wherever_it_is(web: float) -> None:
+    stream = FrameStream()
+    owner = OwnerStub(stream, web)
+    wrap = WEBSOCKET.wrap if web else LENGTH_PREFIX.wrap
+    stream.zone.submit(1, 1, [("say", "hello"), ("move", 3, 4)])
+    altered, after = wrap(stream.payload()), wrap(stream.payload())
+    owner.bot(0).data_received(altered + after)
+    for place in range(len(altered)):
+        before, bot = stream.counts(), owner.bot(1)
+        data = bytearray(altered + after)
+        data[place] ^= 1
+        bot.read(data, len(data))
+        counts = {name: count - before[name] for name, count in stream.counts().items()}
+        is_broken = bot.bye is not None or bot.has_partial_message
+        assert is_broken or counts["mismatched"] or counts["gaps"], place
+
+
+async def test_bytes_behind_the_size_of_a_read_are_not_read() -> None:
+    stream = FrameStream()
+    owner = OwnerStub(stream)
+    first, second = owner.bot(0), owner.bot(1)
+    data = length_prefixed(stream.payload())
+    first.read(bytearray(data), len(data))
+    # What an earlier read has left in the buffer completes the frame.
+    second.read(bytearray(data), len(data) - 1)
+    assert (second.tick, second.has_partial_message, second.received_bytes) == (1, True, len(data) - 1)
+    second.read(bytearray(data[-1:] + data), 1)
+    assert (second.tick, second.has_partial_message, second.received_bytes) == (2, False, len(data))
+    assert stream.counts() == {"received": 2, "mismatched": 0, "gaps": 0, "diverged": 0}

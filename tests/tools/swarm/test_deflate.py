@@ -52,7 +52,7 @@ async def test_worker_checks_every_byte_of_deflated_frames(open_server: OpenServ
     assert counters.frames_deflated_total > 60 * 5
     inflated = swarm.frame_checker.inflate.cache_info()
     assert inflated.misses <= counters.deflates_total, "each message is inflated once for all bots"
-    assert inflated.hits > 20 * inflated.misses
+    assert tally.frames > 4 * (inflated.hits + inflated.misses), "a copy is compared as it came"
 
 
 def test_first_sequences_of_bots_are_spread_evenly_and_repeatable() -> None:

@@ -10,7 +10,7 @@ from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
 from helpers.servers import OpenServer
 from helpers.swarm_results import outcome
-from helpers.tick_frames import FrameStream
+from helpers.tick_frames import FrameStream, NoReader
 from zoneclient import line
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
@@ -18,6 +18,7 @@ from zoneclient.connection import ZoneConnection
 from zonetools.swarm import returns, worker
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.commands import Command, Measure, Stop
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan
 from zonetools.swarm.report import build as report
@@ -151,7 +152,9 @@ class Owner:
     def __init__(self, stream: FrameStream) -> None:
         self.plan = Plan(bots=2, mix={"chatty": 1}, resume=True)
         self.frame_checker = stream.checker
+        self.reader = NoReader()
         self.counts = ActionCounts()
+        self.places = Places([Place()])
         self.stream = stream
         self.told: list[bytes] = []
         self.missed: list[int] = []

@@ -11,9 +11,12 @@ from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.bot import Behaviour, Bot
 from zoneclient.protocol import Returning
 
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Answered, Bye, Op, Pong, Refusal, Told, Welcome, op_of
-from zonetools.swarm.frame_checker import FrameChecker, FrameRecord
+from zonetools.swarm.crowd_reader import CrowdReader
+from zonetools.swarm.frame_checker import FrameChecker, FrameRecord, form_of
+from zonetools.swarm.measure.places import Places
 from zonetools.swarm.plan import Plan
 
 # After a tick the event loop reads thousands of frames before it runs any timer. So that bots do not act late, the
@@ -27,7 +30,9 @@ class BotOwner(Protocol):
 
     plan: Plan
     frame_checker: FrameChecker
+    reader: CrowdReader
     counts: ActionCounts
+    places: Places
 
     def bots_may_act(self) -> None: ...
     def bot_joined(self, bot: SwarmBot) -> None: ...
@@ -37,6 +42,7 @@ class BotOwner(Protocol):
     def bot_refused(self, bot: SwarmBot, refusal: Refusal) -> None: ...
     def bot_told(self, payload: bytes) -> None: ...
     def bot_broken(self, bot: SwarmBot, error: BaseException) -> None: ...
+    def bot_saw(self, bot: SwarmBot, microseconds: int) -> None: ...
     def bot_answered(self, seconds: float) -> None: ...
     def bot_closed(self, bot: SwarmBot, bye: Bye) -> None: ...
 
@@ -47,11 +53,18 @@ class SwarmBot(Bot):
     An object is one connection. A bot whose connection was lost comes back as its `successor`.
     """
 
-    def __init__(self, owner: BotOwner, number: int, behaviour: Behaviour, former: SwarmBot | None = None) -> None:
+    def __init__(
+        self, owner: BotOwner, number: int, behaviour: Behaviour, former: SwarmBot | None = None, place: int = 0
+    ) -> None:
         plan = owner.plan
         name, seed, ticket = plan.name(number), plan.bot_seed(number), plan.access.ticket(plan.name(number))
         resume = plan.resume or getattr(behaviour, "resumes", False)
-        settings = {"ticket": ticket, "deflate": plan.deflate, "resume": resume, "web_host": plan.web_host(number)}
+        settings = {
+            "ticket": ticket,
+            "deflate": plan.deflate,
+            "resume": resume,
+            "web_host": plan.web_host(number, place),
+        }
         if former is not None:
             # Half of the returns ask for every frame, so that both ways are tried.
             settings |= {"returning": former._returning(), "whole": former.random.random() < 0.5}
@@ -59,6 +72,8 @@ class SwarmBot(Bot):
         self.number = number
         self.is_web = plan.is_web(number)
         """Whether the connection is a WebSocket."""
+        self.place = place
+        """The number of the address to which the connection goes."""
         self.tick = -1
         """The newest tick that this bot received; -1 before it has joined."""
         self.attempt: asyncio.Future[Bye | None] = self.loop.create_future()
@@ -70,6 +85,14 @@ class SwarmBot(Bot):
         self._repeats: list[bytes] = []
         self._owner = owner
         self._frame_checker = owner.frame_checker
+        self._counts_here = owner.places.each[place]
+        # Whether latencies are also counted by address.
+        self._has_places = len(owner.places.each) > 1
+        self._form = form_of(is_web=self.is_web, is_deflated=plan.deflate)
+        # Whether the bytes read so far end in the middle of a message.
+        self._is_amid = False
+        # The payload of the frame that is read, if that is deflated.
+        self._deflated = b""
         # The methods that the behaviour may have beside `decide`, or None.
         self._on_event, self._on_told, self._on_refused = (
             getattr(behaviour, name, None) for name in ("on_event", "on_told", "on_refused")
@@ -88,9 +111,11 @@ class SwarmBot(Bot):
         token, _, epoch, _ = self.welcome.resume
         return Returning(token, epoch, self.tick)
 
-    def successor(self) -> Self:
-        """Return the connection with which this bot comes back, to be opened: it goes on with everything."""
-        bot = type(self)(self._owner, self.number, self.behaviour, self)
+    def successor(self, place: int | None = None) -> Self:
+        """Return the connection with which this bot comes back, to be opened: it goes on with everything. It goes to
+        the same address, or to another one."""
+        place = self.place if place is None else place
+        bot = type(self)(self._owner, self.number, self.behaviour, self, place)
         bot.tick, bot.tracker, bot.random = self.tick, self.tracker, self.random
         bot._on_event, bot._on_told, bot._on_refused = self._on_event, self._on_told, self._on_refused
         bot._ahead = [(tick, payload) for tick, payload in self._ahead if tick > self.tick]
@@ -126,6 +151,7 @@ class SwarmBot(Bot):
         else:
             self._go_on(welcome, self._former)
             self._former = None
+        self._owner.reader.add(self)
         if welcome.resume is not None:
             # The token before is good until the server has read something behind WELCOME.
             self.ping(int(time.monotonic() * 1e6))
@@ -144,20 +170,50 @@ class SwarmBot(Bot):
         self.tick = snapshot.tick
 
     def data_received(self, data: bytes) -> None:
-        # Nearly every read is exactly one frame that another bot has received before. Such a read is compared
-        # without taking it apart.
-        record = None if self.has_partial_message else self._frame_checker.find_copy(self.tick + 1, data, self.is_web)
-        if record is None:
-            super().data_received(data)
-        else:
-            self.received_bytes += len(data)
-            self.tick += 1
-            self._track_actions(record)
+        self.read(data, len(data))
         if self._frame_checker.received % _FRAMES_BETWEEN_ACTIONS == 0:
             self._owner.bots_may_act()
 
+    def read(self, buffer: bytes | bytearray, size: int) -> None:
+        """Read the first `size` bytes of the buffer.
+
+        Nearly every read is one frame that another bot has received before. Such frames are compared in the buffer;
+        only what is left is taken apart.
+        """
+        start, checker = 0, self._frame_checker
+        while not self._is_amid and (record := checker.records.get(self.tick + 1)) is not None:
+            copy = record.forms[self._form]
+            end = start + len(copy)
+            if end > size or not copy or not buffer.startswith(copy, start):
+                break
+            start = end
+            self.tick += 1
+            self._counts_here.frames += 1
+            checker.received += 1
+            checker.deliveries += record.actions
+            if self.slot in record.motions or self.slot in record.events or record.heard:
+                self._track_actions(record)
+        self.received_bytes += start
+        if start < size:
+            super().data_received(bytes(buffer[start:size]))
+            self._is_amid = self.has_partial_message
+
+    def end_reading(self, error: OSError | None) -> None:
+        """The connection has ended: its transport does the rest."""
+        if error is not None:
+            self.record_end(Bye(str(CloseReason.CONNECTION_LOST), str(error), True))
+            self.abort()
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def on_deflated(self, payload: bytes) -> None:
+        self._deflated = payload
+        super().on_deflated(payload)
+        self._deflated = b""
+
     def on_tick(self, payload: bytes) -> None:
-        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload, self.is_web)
+        self.tick, record = self._frame_checker.check_frame(self.tick + 1, payload, self._form, self._deflated)
+        self._counts_here.frames += 1
         self._track_actions(record)
 
     def _track_actions(self, record: FrameRecord) -> None:
@@ -165,12 +221,17 @@ class SwarmBot(Bot):
         if motion is not None or events:
             now = time.monotonic()
             if motion is not None:
-                self.tracker.record_seen(motion, True, now, record.tick_began)
+                self.on_latency(self.tracker.record_seen(motion, True, now, record.tick_began))
             for seq in events:
-                self.tracker.record_seen(seq, False, now, record.tick_began)
+                self.on_latency(self.tracker.record_seen(seq, False, now, record.tick_began))
         if self._on_event is not None:
             for event in record.heard:
                 self._call(self._on_event, event)
+
+    def drop(self, deaf_seconds: float = 0.0) -> None:
+        if deaf_seconds:
+            self._owner.reader.remove(self)
+        super().drop(deaf_seconds)
 
     def stop_telling(self) -> None:
         """The run is over: the behaviour is told nothing more, so that it does nothing more."""
@@ -212,10 +273,15 @@ class SwarmBot(Bot):
         if self._on_refused is not None:
             self._call(self._on_refused, refusal)
 
+    def on_latency(self, microseconds: int | None) -> None:
+        if self._has_places and microseconds is not None:
+            self._owner.bot_saw(self, microseconds)
+
     def on_pong(self, pong: Pong) -> None:
         self._owner.bot_answered(time.monotonic() - pong.token / 1e6)
 
     def on_closed(self, bye: Bye) -> None:
+        self._owner.reader.remove(self)
         if self._former is None:
             self._owner.bot_closed(self, bye)
         elif not self.attempt.done():

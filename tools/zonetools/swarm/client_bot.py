@@ -25,7 +25,7 @@ class ClientOwner(Protocol):
     plan: Plan
     returns: Returns
 
-    def client_joined(self) -> None: ...
+    def client_joined(self, number: int) -> None: ...
     def client_failed(self, number: int, error: BaseException) -> None: ...
     def client_closed(
         self, number: int, bye: Bye, zone: ZoneConnection | None, has_diverged: bool, is_away: bool = False
@@ -42,11 +42,12 @@ async def run_client(
     has_diverged = is_away = False
     access = {"name": name, "ticket": plan.access.ticket(name), "tls": tls}
     options = {"deflate": plan.deflate, "resume": plan.resume}
+    host, port = plan.addresses[plan.place(number)]
     waits = {"timeout": join_seconds, "leave_timeout": _SETTLE_SECONDS}
     try:
-        async with connect(plan.host, plan.port, **access, **options, **waits) as zone:  # type: ignore[arg-type]
-            owner.client_joined()
-            _count_returns(zone, owner.returns, number)
+        async with connect(host, port, **access, **options, **waits) as zone:  # type: ignore[arg-type]
+            owner.client_joined(number)
+            _count_returns(zone, owner.returns, number, plan.place(number))
             try:
                 await client(zone)
             except asyncio.CancelledError:
@@ -73,15 +74,15 @@ async def run_client(
             owner.client_closed(number, zone._line.end, zone, has_diverged, is_away)
 
 
-def _count_returns(zone: ZoneConnection, returns: Returns, number: int) -> None:
-    """Have the drops and the returns of a client counted."""
+def _count_returns(zone: ZoneConnection, returns: Returns, number: int, place: int) -> None:
+    """Have the drops and the returns of a client counted. It comes back to its own address."""
     line, follow = zone._line, zone._update
 
     def on_drop(bye: Bye) -> None:
-        returns.record_drop(number, bye)
+        returns.record_drop(number, bye, place)
 
     def on_return(receiver: Receiver) -> None:
-        returns.record_return(number)
+        returns.record_return(number, place)
         zone._send_again(receiver)
 
     def update(message: Snapshot | Tick, arrived: float) -> Update:

@@ -1,7 +1,8 @@
 """Compares every frame that the bots of one process receive with the first copy of that frame.
 
 The comparison is of bytes. Each frame is decoded once, and applied once to one replica, for all bots of the
-process. A deflated payload is inflated once for all bots that received equal bytes.
+process. A deflated payload is inflated once for all bots that received equal bytes. The first copy is kept in each form
+in which a bot received it, complete on the wire, so that a bot compares what it reads without taking it apart.
 """
 
 from __future__ import annotations
@@ -30,15 +31,22 @@ _EVENTS_KEPT = 256
 _INFLATED_KEPT = 64
 
 
+# The framing of each form: see `form_of`.
+_FORMS = (LENGTH_PREFIX, WEBSOCKET) * 2
+
+
+def form_of(*, is_web: bool, is_deflated: bool) -> int:
+    """Return the number of the form in which a bot gets frames: the bots of one form get equal bytes."""
+    return is_web + 2 * is_deflated
+
+
 @dataclass(slots=True)
 class FrameRecord:
     """The first copy of one frame."""
 
-    payload_bytes: int
-    wire: bytes
-    """The frame with its length prefix; empty while no bot over TCP has received it."""
-    web: bytes
-    """The frame as a message of WebSocket; empty while no bot over WebSocket has received it."""
+    payload: bytes
+    forms: list[bytes]
+    """The frame as it is on the wire, by the number of the form; empty while no bot has received it in this form."""
     # More than a thousand records of up to a thousand actions are kept. They hold only numbers, so that the garbage
     # collector does not track them.
     motions: dict[int, int]
@@ -51,17 +59,6 @@ class FrameRecord:
     """When its tick was due, in seconds of `time.monotonic()`; None if that is not known."""
     heard: tuple[Event, ...]
     """What happened, for bots that want to know. It is kept only if there are any, and only for some time."""
-
-    def is_copy_of(self, payload: bytes) -> bool:
-        """Whether the payload equals the payload of the first copy."""
-        return len(payload) == self.payload_bytes and (self.wire or self.web).endswith(payload)
-
-    def add_form(self, payload: bytes, is_web: bool) -> None:
-        """Keep the frame in the form in which a bot received it, to compare whole reads with it."""
-        if is_web:
-            self.web = self.web or WEBSOCKET.wrap(payload)
-        else:
-            self.wire = self.wire or LENGTH_PREFIX.wrap(payload)
 
 
 class FrameChecker:
@@ -84,8 +81,9 @@ class FrameChecker:
         """The CRC-32 of each new first copy, by tick, to compare processes. The worker takes and empties it."""
         self.inflate = functools.lru_cache(_INFLATED_KEPT)(decoding.inflate_message)
         """Return the message inside the payload of a DEFLATED. Raises ValueError."""
+        self.records: dict[int, FrameRecord] = {}
+        """The first copies, by tick."""
         self._clock = clock
-        self._records: dict[int, FrameRecord] = {}
         self._snapshot_payload = b""
         self._snapshot: Snapshot
 
@@ -95,22 +93,17 @@ class FrameChecker:
             self.replica = Replica(welcome)
         return self.replica
 
-    def find_copy(self, tick: int, data: bytes, is_web: bool = False) -> FrameRecord | None:
-        """Return the record of the frame of `tick` if `data`, framing included, is exactly one copy of that frame."""
-        record = self._records.get(tick)
-        if record is None or (record.web if is_web else record.wire) != data:
-            return None
-        self.received += 1
-        self.deliveries += record.actions
-        return record
+    def check_frame(self, tick: int, payload: bytes, form: int = 0, sent: bytes = b"") -> tuple[int, FrameRecord]:
+        """Check a frame for a bot that expects the frame of `tick`; return the tick it is of, and its record.
 
-    def check_frame(self, tick: int, payload: bytes, is_web: bool = False) -> tuple[int, FrameRecord]:
-        """Check a frame for a bot that expects the frame of `tick`; return the tick it is of, and its record."""
+        `form` is the form of the frame, and `sent` the payload in which it came if that was deflated.
+        """
         self.received += 1
-        record = self._records.get(tick)
-        if record is None or not record.is_copy_of(payload):
+        record = self.records.get(tick)
+        if record is None or record.payload != payload:
             tick, record = self._check_unknown(tick, payload)
-        record.add_form(payload, is_web)
+        if not record.forms[form] and record.payload == payload:
+            record.forms[form] = _FORMS[form].wrap(sent or payload)
         self.deliveries += record.actions
         return tick, record
 
@@ -120,9 +113,9 @@ class FrameChecker:
         assert isinstance(frame, Tick)
         if frame.tick != expected:
             self.gaps += 1
-        known = self._records.get(frame.tick)
+        known = self.records.get(frame.tick)
         if known is not None:
-            self.mismatched += not known.is_copy_of(payload)
+            self.mismatched += known.payload != payload
             return frame.tick, known
         events: dict[int, tuple[int, ...]] = {}
         for slot, seq, *_ in frame.events:
@@ -131,9 +124,9 @@ class FrameChecker:
         actions = len(frame.movers) + sum(map(len, events.values()))
         tick_began = None if self.grid is None else self.grid.began(self._clock())
         motions = dict(zip(frame.movers, frame.seqs, strict=True))
-        record = FrameRecord(len(payload), b"", b"", motions, events, actions, tick_began, ())
-        self._records[frame.tick] = record
-        self._records.pop(frame.tick - _RECORDS_KEPT, None)
+        record = FrameRecord(payload, [b""] * len(_FORMS), motions, events, actions, tick_began, ())
+        self.records[frame.tick] = record
+        self.records.pop(frame.tick - _RECORDS_KEPT, None)
         self.new_digests[frame.tick] = zlib.crc32(payload)
         # The first copies come in order, except after frames that no bot received: then a snapshot follows.
         if self.replica is not None and frame.tick == self.replica.tick + 1:
@@ -144,7 +137,7 @@ class FrameChecker:
                 self.diverged += 1
         if self.wants_events:
             record.heard = self._heard(frame)
-            if (old := self._records.get(frame.tick - _EVENTS_KEPT)) is not None:
+            if (old := self.records.get(frame.tick - _EVENTS_KEPT)) is not None:
                 old.heard = ()
         return frame.tick, record
 

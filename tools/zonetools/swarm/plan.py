@@ -7,9 +7,9 @@ import functools
 import inspect
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour
@@ -18,10 +18,11 @@ from zoneserver.authoring.load import LoadError, load_named
 from zoneserver.cli.access import Access
 from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.support.format import format_address
-from zoneserver.support.host import is_loopback
-from zoneserver.support.parse import above_zero, at_most, parse_count, parse_integer, parse_number
+from zoneserver.support.host import is_loopback, parse_host
+from zoneserver.support.parse import above_zero, at_most, parse_count, parse_integer, parse_number, parse_port
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 
+_BOTS_PER_PROCESS = 1_000
 parse_bots = at_most(65_000, above_zero(parse_count))
 """Reads a number of bots, of which no server takes more. Raises ValueError."""
 parse_processes = at_most(256, above_zero(parse_integer))
@@ -76,6 +77,43 @@ def _web_numbers(seed: int, bots: int, share: float) -> frozenset[int]:
     return frozenset(random.Random(seed * 3_000_017).sample(range(bots), round(share * bots)))
 
 
+class Address(NamedTuple):
+    """An address for players: of a server, or of one of the gateways of a zone."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return format_address(self.host, self.port)
+
+
+def parse_address(text: str) -> Address:
+    """Return an address from a text such as `localhost:7777` or `[::1]:7777`. Raises ValueError.
+
+    >>> parse_address("[::1]:7777")
+    Address(host='::1', port=7777)
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError(f"{text!r} is not an address with a port: write HOST:PORT, such as localhost:7777")
+    return Address(parse_host(host), parse_port(port))
+
+
+def default_processes(bots: int, addresses: Sequence[Address], cores: int) -> int:
+    """Return the number of worker processes: one for each core that the servers of this machine leave, but at most one
+    for every 1,000 bots. Several addresses of this machine are gateways, beside which there is a zone.
+
+    >>> default_processes(5_000, [Address("127.0.0.1", 7777)], cores=2)
+    1
+    >>> [default_processes(5_000, [Address(host, 7777)] * 2, cores=8) for host in ("::1", "zone.example")]
+    [5, 5]
+    >>> default_processes(50_000, [Address("::1", 7777)] * 2, cores=8), default_processes(10, [], cores=8)
+    (5, 1)
+    """
+    local = sum(is_loopback(address.host) for address in addresses)
+    return max(1, min(cores - local - (local > 1), -(-bots // _BOTS_PER_PROCESS)))
+
+
 def parse_client(text: str) -> dict[str, int]:
     """Return a mix of one client of the user's own, from a text such as `play:bot`. Raises ValueError."""
     try:
@@ -121,10 +159,15 @@ class Plan:
     ({'stuck': 2}, True)
     >>> sum(map(Plan(bots=8, web=0.5).is_web, range(8)))
     4
+    >>> plan = Plan(others=(Address("127.0.0.1", 7779),), processes=2)
+    >>> [plan.place(number) for number in range(6)]
+    [0, 0, 1, 1, 0, 0]
     """
 
     host: str = "127.0.0.1"
     port: int = 7777
+    others: tuple[Address, ...] = ()
+    """Further addresses of the same zone."""
     bots: int = 1_000
     """The number of all bots, honest and hostile."""
     ramp: float = 500.0
@@ -140,6 +183,8 @@ class Plan:
     """Whether the honest bots ask for frames and snapshots to be deflated."""
     resume: bool = False
     """Whether every honest bot comes back after a lost connection."""
+    roam: bool = False
+    """Whether a bot that comes back does so at another address."""
     web: float = 0.0
     """The share of the bots that come over WebSocket, as browsers do. Each hostile bot comes so with this chance."""
     access: Access = dataclasses.field(default_factory=Access)
@@ -163,16 +208,25 @@ class Plan:
         return dataclasses.replace(self, bots=bots, mix={r: n for r, n in self.mix.items() if r not in HOSTILE_ROLES})
 
     @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All addresses; the bots take them in turn."""
+        return Address(self.host, self.port), *self.others
+
+    @property
     def address(self) -> str:
-        return format_address(self.host, self.port)
+        return str(self.addresses[0])
+
+    def place(self, number: int) -> int:
+        """At which of the addresses a bot joins. Each process has bots at all of them."""
+        return number // self.processes % (1 + len(self.others))
 
     def is_web(self, number: int) -> bool:
         """Whether a bot comes over WebSocket."""
         return self.web > 0 and number in _web_numbers(self.seed, self.bots, self.web)
 
-    def web_host(self, number: int) -> str:
-        """The name of the server for a bot that comes over WebSocket; empty for any other bot."""
-        return self.address if self.is_web(number) else ""
+    def web_host(self, number: int, place: int = 0) -> str:
+        """The name of the server at one of the addresses for a bot that comes over WebSocket; empty for any other."""
+        return str(self.addresses[place]) if self.is_web(number) else ""
 
     def numbers(self, process: int) -> range:
         """The numbers of the bots of one worker."""
@@ -229,11 +283,12 @@ def check_target(plan: Plan, yes_remote: bool) -> None:
     """
     if plan.hostile and plan.access.is_tls:
         raise ValueError("hostile bots speak no TLS: remove them from --mix, or attack a server without TLS")
-    if is_loopback(plan.host):
-        return
-    if not yes_remote:
-        raise ValueError(f"{plan.host} is not this machine; --yes-remote confirms that you may load the server there")
-    if plan.hostile:
-        raise ValueError(
-            f"{plan.host} is not this machine, and hostile bots attack only this machine: remove them from --mix"
-        )
+    for host, _ in plan.addresses:
+        if is_loopback(host):
+            continue
+        if not yes_remote:
+            raise ValueError(f"{host} is not this machine; --yes-remote confirms that you may load the server there")
+        if plan.hostile:
+            raise ValueError(
+                f"{host} is not this machine, and hostile bots attack only this machine: remove them from --mix"
+            )

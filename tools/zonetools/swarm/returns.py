@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -13,8 +14,20 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.measure.tally import Tally
+from zonetools.swarm.plan import Plan
 
 _ANSWER_SECONDS = 10.0
+
+
+def next_place(plan: Plan, place: int, attempt: int) -> int:
+    """Return at which address of the plan a bot tries to come back whose connection to `place` was lost.
+
+    It tries the same address first, unless the bots of the plan roam; then another one; then any.
+    """
+    places = range(len(plan.addresses))
+    if len(places) == 1 or (attempt == 0 and not plan.roam):
+        return place
+    return random.choice([each for each in places if each != place or attempt > 1])
 
 
 class Returns:
@@ -26,14 +39,16 @@ class Returns:
 
     def __init__(
         self,
+        plan: Plan,
         tally: Tally,
         connect: Callable[[SwarmBot], Awaitable[object]],
         on_failed: Callable[[SwarmBot, Bye], None],
     ) -> None:
-        # When each of them lost its connection, by the number of the bot.
-        self._away: dict[int, float] = {}
+        # When and at which address each of them lost its connection, by the number of the bot.
+        self._away: dict[int, tuple[float, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopped = False
+        self._plan = plan
         self._tally = tally
         self._connect = connect
         self._on_failed = on_failed
@@ -50,22 +65,32 @@ class Returns:
         """Whether a bot comes back after this end of its connection. If it does, the work has begun."""
         if bye.code not in DROPS or not bot.may_return or self._is_stopped:
             return False
-        self.record_drop(bot.number, bye)
+        self.record_drop(bot.number, bye, bot.place)
         task = asyncio.create_task(self._bring_back(bot))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
 
-    def record_drop(self, number: int, bye: Bye) -> None:
-        """The bot with this number is away."""
+    def record_drop(self, number: int, bye: Bye, place: int) -> None:
+        """The bot with this number has lost its connection to the address `place`, and is away."""
         self._tally.drops += 1
         self._tally.closed[bye.code] += 1
-        self._away[number] = time.monotonic()
+        self._away[number] = time.monotonic(), place
+        self._tally.places.each[place].drops += 1
+        self._tally.places.each[place].connected -= 1
 
-    def record_return(self, number: int) -> None:
-        """The bot with this number is back."""
+    def record_return(self, number: int, place: int) -> None:
+        """The bot with this number is back, at the address `place`."""
+        lost_at, lost_place = self._away.pop(number)
+        away, places = time.monotonic() - lost_at, self._tally.places.each
+        before, now = places[lost_place], places[place]
         self._tally.resumed += 1
-        self._tally.away.record(int((time.monotonic() - self._away.pop(number)) * 1e6))
+        self._tally.moved += place != lost_place
+        self._tally.away.record(int(away * 1e6))
+        before.away.record(int(away * 1e6))
+        before.moved += place != lost_place
+        now.returned += 1
+        now.connected += 1
 
     def record_missed(self, ticks: int) -> None:
         """A bot came back with a snapshot in place of the frames of so many ticks."""
@@ -87,7 +112,7 @@ class Returns:
         deadline = time.monotonic() + AWAY_SECONDS_MAX
         for attempt in itertools.count():
             await pause(attempt)
-            bot = lost.successor()
+            bot = lost.successor(next_place(self._plan, lost.place, attempt))
             bye = await self._try(bot)
             if bye is None:
                 await self._settle(bot)

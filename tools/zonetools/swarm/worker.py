@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-import heapq
-import math
 import random
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from zoneclient.bots.action_tracker import ActionCounts, ActionTimes
+from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.connection import ZoneConnection
 
 from zoneserver.protocol.codes import CloseReason, RefusalCode
@@ -25,22 +21,25 @@ from zoneserver.support.tls_client import explain_connect_error
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.client_bot import run_client
 from zonetools.swarm.commands import Command, Measure, Stop, run_worker
+from zonetools.swarm.crowd_reader import CrowdReader
 from zonetools.swarm.frame_checker import FrameChecker
+from zonetools.swarm.measure.clockwork import cut_seconds, measure_lag
 from zonetools.swarm.measure.errors import BEHAVIOUR, CLOSE, CONNECT, REFUSAL
 from zonetools.swarm.measure.meter import Meter, Reading
+from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.plan import Plan, load_role
 from zonetools.swarm.returns import Returns
+from zonetools.swarm.schedule import Schedule
+from zonetools.swarm.total import total
 
 # How long to wait for the answers to the last actions, and after that for the ends of the sessions.
 _DRAIN_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
 # The mean time between two PINGs of a process. They measure the round trip, and cost little.
 _PING_SECONDS = 0.1
-# The interval of the timer that measures how late this process is.
-_LAG_TIMER_SECONDS = 0.02
-# The counts of actions that a tally takes over.
-_COUNTS = ("sent", "delivered", "answered", "superseded", "unanswered", "resent", "lost", "duplicated", "reordered")
+# How many actions are done before the event loop has a turn: a process that is behind goes on to read.
+_ACTIONS_PER_TURN = 64
 
 
 class Worker:
@@ -58,29 +57,32 @@ class Worker:
         # The clients of the user's own that run, with their numbers.
         self._clients: dict[asyncio.Task[None], int] = {}
         # What this class counts itself. `tally` adds the counts of the bots, the frame checker and the meter.
-        self._tally = Tally(requested=len(self._numbers))
-        self.returns = Returns(self._tally, self._open, self._bot_ended)
+        self._tally = Tally(requested=len(self._numbers), places=Places([Place() for _ in plan.addresses]))
+        self.places = self._tally.places
+        """The counts by address."""
+        for number in self._numbers:
+            self.places.each[plan.place(number)].bots += 1
+        self.returns = Returns(plan, self._tally, self._open, self._bot_ended)
         """The bots and clients that are away."""
         self._ramp_began = 0.0
         self._bytes_of_closed = 0
         # True if the very first connection was refused.
         self._nobody_listens = False
         self._meter = Meter(self.counts, self._read)
+        self.reader = CrowdReader(self.bots_may_act)
+        """Reads the sockets of the bots."""
         self._leaving = False
         self._tls: ssl.SSLContext | None = None
-        # A heap of (time of the next action, number of the bot).
-        self._due: list[tuple[float, int]] = []
+        self._schedule = Schedule(1.0 / plan.rate)
 
     # --- Reports of the bots ----------------------------------------------------------------------
 
     def bot_joined(self, bot: SwarmBot) -> None:
         """The bot joined: schedule its first action, at its own phase of the action period."""
-        self._tally.joined += 1
+        self._count_join(bot.place)
         self._tally.joined_web += bot.is_web
-        self._tally.join_seconds = time.monotonic() - self._ramp_began
         if not self._leaving:
-            first = time.monotonic() + self.plan.phase(bot.number)
-            heapq.heappush(self._due, (first, bot.number))
+            self._schedule.add(bot.number, time.monotonic() + self.plan.phase(bot.number))
 
     def bot_caught_up(self) -> None:
         """A bot received a snapshot in place of frames."""
@@ -89,7 +91,7 @@ class Worker:
     def bot_returned(self, bot: SwarmBot) -> None:
         """A bot came back after the loss of its connection."""
         self._bots[bot.number] = bot
-        self.returns.record_return(bot.number)
+        self.returns.record_return(bot.number, bot.place)
 
     def bot_missed(self, ticks: int) -> None:
         """A bot came back with a snapshot in place of the frames of so many ticks."""
@@ -118,6 +120,11 @@ class Worker:
         text = f"the behaviour of a {self.plan.role(bot.number)} raised {raised_by(error)}"
         self._add_broken(error, text, bot.name)
 
+    def bot_saw(self, bot: SwarmBot, microseconds: int) -> None:
+        """An action of a bot was seen or answered after so long."""
+        if self._meter.is_measuring:
+            self.places.each[bot.place].latency.record(microseconds)
+
     def bot_answered(self, seconds: float) -> None:
         """A PONG came `seconds` after its PING: record the round trip."""
         if self._meter.is_measuring:
@@ -134,23 +141,36 @@ class Worker:
         """Count the end of a bot. `bye` is the end of its session, or of its last attempt to come back."""
         self._bots.pop(bot.number, None)
         # A bot that was still joining at the end of the run has neither joined nor failed.
-        self._count_end(bye, bot.name, has_joined=bot.tick >= 0, left=self._leaving)
+        self._count_end(bye, bot.name, bot.place, has_joined=bot.tick >= 0, left=self._leaving)
+        here = self.places.each[bot.place]
+        here.connected -= bot.tick >= 0 and not self._leaving and bot.number not in self.returns
         bot.tracker.close(is_away=bot.number in self.returns)
 
-    def _count_end(self, bye: Bye, bot: str, *, has_joined: bool, left: bool) -> None:
+    def _count_end(self, bye: Bye, bot: str, place: int, *, has_joined: bool, left: bool) -> None:
         """Count the end of a session: as an error, unless the bot `left`."""
         self._tally.closed[bye.code] += 1
         if not (left and bye.code == CloseReason.CLIENT_LEFT):
             self._tally.failed += not has_joined
             self._tally.closed_early += has_joined
+            self.places.each[place].failed += not has_joined
+            self.places.each[place].closed_early += has_joined
             self._add_error(CLOSE, bye.code, bye.text, bot)
 
     # --- Reports of the clients -------------------------------------------------------------------
 
-    def client_joined(self) -> None:
-        self._tally.joined += 1
+    def client_joined(self, number: int) -> None:
+        self._count_join(self.plan.place(number))
         self._tally.clients += 1
+
+    def _count_failure(self, number: int) -> None:
+        self._tally.failed += 1
+        self.places.each[self.plan.place(number)].failed += 1
+
+    def _count_join(self, place: int) -> None:
+        self._tally.joined += 1
         self._tally.join_seconds = time.monotonic() - self._ramp_began
+        self.places.each[place].joined += 1
+        self.places.each[place].connected += 1
 
     def client_failed(self, number: int, error: BaseException) -> None:
         """The function raised an exception."""
@@ -163,7 +183,9 @@ class Worker:
         """Count the end of a session. A client may leave at any time, also while it `is_away`; `zone` is None if it has
         not joined."""
         if not is_away:
-            self._count_end(bye, self.plan.name(number), has_joined=zone is not None, left=True)
+            place = self.plan.place(number)
+            self._count_end(bye, self.plan.name(number), place, has_joined=zone is not None, left=True)
+            self.places.each[place].connected -= zone is not None and not self._leaving
         self.returns.forget(number, has_failed=not is_away)
         self._tally.diverged += has_diverged
         self._tally.hashes_checked += 0 if zone is None else zone.replica.hashes_checked
@@ -181,7 +203,8 @@ class Worker:
         """Connect the bots, let them act, measure upon Measure, leave upon Stop; return the tally."""
         raise_open_files(self.plan.open_files_per_process)
         self._tls = self.plan.access.context()
-        jobs = (self._ramp(), self._act(), self._measure_lag(), self._ping(), self._cut_seconds())
+        clockwork = measure_lag(self._meter, self._tally.loop_lag), cut_seconds(self._meter, lambda: self._players)
+        jobs = (self._ramp(), self._act(), self._ping(), *clockwork)
         background = [asyncio.create_task(job) for job in jobs]
         failures = list[BaseException]()
 
@@ -231,10 +254,10 @@ class Worker:
         try:
             behaviour = made()
         except BaseException as error:  # SystemExit as well: the class is the user's.
-            self._tally.failed += 1
+            self._count_failure(number)
             self._add_broken(error, f"the class {role} raised {raised_by(error)}", plan.name(number))
             return
-        bot = SwarmBot(self, number, behaviour)
+        bot = SwarmBot(self, number, behaviour, place=plan.place(number))
         try:
             async with asyncio.timeout(_JOIN_SECONDS):
                 await self._open(bot)
@@ -247,11 +270,12 @@ class Worker:
 
     async def _open(self, bot: SwarmBot) -> None:
         """Open the connection of a bot. Raises OSError."""
-        await bot.loop.create_connection(lambda: bot, self.plan.host, self.plan.port, ssl=self._tls)
+        host, port = self.plan.addresses[bot.place]
+        await bot.loop.create_connection(lambda: bot, host, port, ssl=self._tls)
 
     def connect_failed(self, number: int, error: OSError) -> None:
         """Count a bot that could not connect."""
-        self._tally.failed += 1
+        self._count_failure(number)
         self._nobody_listens |= number == self._numbers[0] and isinstance(error, ConnectionRefusedError)
         text = "timed out" if isinstance(error, TimeoutError) else explain_connect_error(error)
         self._add_error(CONNECT, type(error).__name__, text, self.plan.name(number))
@@ -259,49 +283,35 @@ class Worker:
     async def _act(self) -> None:
         while True:
             self.bots_may_act()
-            wait = self._due[0][0] - time.monotonic() if self._due else 0.05
-            await asyncio.sleep(max(0.001, min(0.05, wait)))
+            at = self._schedule.next_at
+            await asyncio.sleep(0.05 if at is None else max(0.001, min(0.05, at - time.monotonic())))
 
     def bots_may_act(self) -> None:
-        """Do the actions that are due. The schedule is open-loop: a late server or swarm does not shift it."""
-        due, period, now = self._due, 1.0 / self.plan.rate, time.monotonic()
-        while due and due[0][0] <= now and not self._leaving:
-            moment, number = due[0]
+        """Do some of the actions that are due."""
+        now = time.monotonic()
+        for _ in range(_ACTIONS_PER_TURN):
+            due = None if self._leaving else self._schedule.take(now)
+            if due is None:
+                return
+            moment, number = due
             bot = self._bots.get(number)
             if bot is None:
-                heapq.heappop(due)
-                continue
-            heapq.heapreplace(due, (moment + period, number))
-            if bot.bye is not None:
-                continue  # The bot is away, and lets this turn pass.
-            assert self.frame_checker.replica is not None
-            try:
-                bot.perform(moment, self.frame_checker.replica)
-            except BaseException as error:  # SystemExit as well: the class is the user's.
-                self.bot_broken(bot, error)
-
-    async def _measure_lag(self) -> None:
-        """Measure how late a timer of this process fires."""
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(_LAG_TIMER_SECONDS)
-            if self._meter.is_measuring:
-                self._tally.loop_lag.record(int((time.monotonic() - before - _LAG_TIMER_SECONDS) * 1e6))
+                self._schedule.remove_last()
+            elif bot.bye is None:  # Else the bot is away, and lets this turn pass.
+                assert self.frame_checker.replica is not None
+                try:
+                    bot.perform(moment, self.frame_checker.replica)
+                except BaseException as error:  # SystemExit as well: the class is the user's.
+                    self.bot_broken(bot, error)
 
     async def _ping(self) -> None:
         """Let the bot that acts next send a PING, at random times that do not depend on the ticks."""
         while True:
             await asyncio.sleep(random.uniform(0.5, 1.5) * _PING_SECONDS)
-            if self._due and (bot := self._bots.get(self._due[0][1])) is not None:
+            number = self._schedule.next_number
+            bot = None if number is None else self._bots.get(number)
+            if bot is not None:
                 bot.ping(int(time.monotonic() * 1e6))
-
-    async def _cut_seconds(self) -> None:
-        """Cut the counters at whole seconds of the monotonic clock, as every process of the swarm does."""
-        boundary = math.floor(time.monotonic()) + 1
-        while True:
-            await asyncio.sleep(boundary - time.monotonic())
-            self._meter.cut(self._players)
-            boundary = max(boundary + 1, math.ceil(time.monotonic()))
 
     async def _leave(self) -> None:
         """Wait for outstanding answers, then leave and wait for the ends of the sessions."""
@@ -321,6 +331,7 @@ class Worker:
         await self._drain(lambda: not self._bots and not self._clients)
         for bot in tuple(self._bots.values()):
             bot.abort()
+        self.reader.close()
         for number in self._clients.values():
             self.client_failed(number, TimeoutError("it goes on, although it was cancelled at the end of the run"))
 
@@ -364,6 +375,7 @@ class Worker:
             "refused": sum(counts.refused.values()),
             "drops": self._tally.drops,
             "resumed": self._tally.resumed,
+            "places": self.places,
             **{name: getattr(counts, name) for name in ("sent", "delivered", "lost", "duplicated")},
             "ramping_for": time.monotonic() - self._ramp_began if self._ramp_began else 0.0,
             "open": len(self._bots) + len(self._clients),
@@ -374,23 +386,7 @@ class Worker:
 
     def tally(self) -> Tally:
         """Return everything that this worker counted."""
-        counts, checker, measured, times = self.counts, self.frame_checker, self._meter.measured, self._meter.times
-        return dataclasses.replace(
-            self._tally,
-            **{name: getattr(counts, name) for name in _COUNTS},
-            mismatched=checker.mismatched,
-            gaps=checker.gaps,
-            # The clients have replicas of their own.
-            hashes_checked=self._tally.hashes_checked + checker.hashes_checked,
-            diverged=self._tally.diverged + checker.diverged,
-            refused=Counter(counts.refused),
-            frames=checker.received,
-            deliveries_measured=measured.deliveries,
-            bytes_measured=measured.bytes,
-            seconds_measured=measured.moment,
-            cpu_seconds=measured.cpu_seconds,
-            **{f.name: getattr(times, f.name) for f in dataclasses.fields(ActionTimes)},
-        )
+        return total(self._tally, self.counts, self.frame_checker, self._meter)
 
 
 if __name__ == "__main__":

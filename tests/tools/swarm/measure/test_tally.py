@@ -9,6 +9,7 @@ from typing import Any
 
 from helpers.swarm_results import distinct_tally, histogram
 from zonetools.swarm.measure.errors import Errors
+from zonetools.swarm.measure.places import Places
 from zonetools.swarm.measure.tally import Tally
 
 from zoneserver.support.histogram import Histogram
@@ -28,6 +29,9 @@ def test_tallies_add_up_field_by_field() -> None:
         elif field.default_factory is Errors:
             counts = {group.code: group.count for group in both.errors.groups()}
             assert counts == {"A": 11 * number, "ONLY_1": 1, "ONLY_10": 1}, field.name
+        elif field.default_factory is Places:
+            # The first tally is of a swarm with one address, the second one of a swarm with ten.
+            assert [place.joined for place in getattr(both, field.name).each] == [11 * number, *[10 * number] * 9]
         else:
             assert getattr(both, field.name) == 11 * number, field.name
 
@@ -49,4 +53,5 @@ def test_tally_reaches_another_process_whole() -> None:
 def values_of(tally: Tally) -> dict[str, Any]:
     values = {field.name: getattr(tally, field.name) for field in dataclasses.fields(tally)}
     values = {name: value.to_json() if isinstance(value, Histogram) else value for name, value in values.items()}
+    values["places"] = [place.joined for place in tally.places.each]
     return values | {"errors": tally.errors.groups()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from zoneserver.support.histogram import Histogram
 from zonetools.swarm.measure.errors import Errors
+from zonetools.swarm.measure.places import Places
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class Tally:
     """Lost connections of bots who come back."""
     resumed: int = 0
     """How often a bot came back."""
+    moved: int = 0
+    """How often a bot came back at another address."""
     resumes_failed: int = 0
     """Bots who could not come back."""
     ticks_missed: int = 0
@@ -65,6 +68,8 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     closed: Counter[str] = field(default_factory=Counter)
     errors: Errors = field(default_factory=Errors)
+    places: Places = field(default_factory=Places)
+    """The counts by address."""
     latency: Histogram = field(default_factory=Histogram)
     latency_uncorrected: Histogram = field(default_factory=Histogram)
     send_delay: Histogram = field(default_factory=Histogram)
