@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import statistics
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
@@ -20,7 +19,7 @@ from zoneserver.admin.stats import Stats
 from zonetools.bench.arrangement import Arrangement, arrange
 from zonetools.common.admin_client import AdminClient
 from zonetools.swarm.conductor import Conductor, SwarmError
-from zonetools.swarm.plan import DEFAULT_MIX, Plan, parse_mix
+from zonetools.swarm.plan import DEFAULT_MIX, Address, Plan, parse_mix
 from zonetools.swarm.report import build as report
 
 __all__ = ["Crowd", "Load", "run_load"]
@@ -64,9 +63,8 @@ class Load:
     sends_per_s: float
     frame_bytes: float
     latency_p50_ms: float
-    """From the moment an action of a bot was due until this bot saw it; the mean over the gateways."""
+    """From the moment an action of a bot was due until this bot saw it."""
     latency_p99_ms: float
-    """The highest of all gateways."""
     tick_p99_ms: float
     """The zone's work of a tick."""
     frames_skipped: int
@@ -80,36 +78,27 @@ async def run_load(link: str, gateways: int, crowd: Crowd, seconds: float, seed:
     """Start an arrangement, let the crowd in, and measure it for so long. Raises SpawnError or SwarmError."""
     options = ("--hz", str(crowd.hz), "--max-players", str(crowd.players + 16))
     async with arrange(link, gateways, *options) as arrangement, _cheap_players(arrangement, crowd):
-        plans = _plans(arrangement, crowd, seconds, seed)
-        conductors = [Conductor(plan, arrangement.zone.stats_port, _SETTLE_SECONDS) for plan in plans]
-        running = [asyncio.create_task(conductor.run()) for conductor in conductors]
+        first, *others = (Address("127.0.0.1", door.port) for door in arrangement.doors)
+        rest = {"ramp": 500.0, "seconds": seconds, "rate": crowd.rate, "mix": parse_mix(DEFAULT_MIX), "seed": seed}
+        plan = Plan(port=first.port, others=tuple(others), bots=crowd.bots, **rest)  # type: ignore[arg-type]
+        conductor = Conductor(plan, arrangement.zone.stats_port, _SETTLE_SECONDS)
+        running = asyncio.create_task(conductor.run())
         try:
-            while any(each.progress.measuring_for is None for each in conductors):
-                if any(task.done() for task in running):
+            while conductor.progress.measuring_for is None:
+                if running.done():
                     raise SwarmError("the run ended before anything was measured")
                 await asyncio.sleep(0.05)
             began = await _read(arrangement)
             await asyncio.sleep(seconds)
             ended = await _read(arrangement)
         finally:
-            for conductor in conductors:
-                conductor.stop()
-            outcomes = await asyncio.gather(*running)
-    return _load(link, began, ended, [report.summary(outcome) for outcome in outcomes])
+            conductor.stop()
+            outcome = await running
+    return _load(link, began, ended, report.summary(outcome))
 
 
-def _plans(arrangement: Arrangement, crowd: Crowd, seconds: float, seed: int) -> list[Plan]:
-    """The plans of the bots at each door."""
-    doors, mix = arrangement.doors, parse_mix(DEFAULT_MIX)
-    rest = {"ramp": 500.0, "seconds": seconds, "rate": crowd.rate, "mix": mix}
-    return [
-        Plan(port=door.port, bots=crowd.bots // len(doors), seed=seed + place, **rest)  # type: ignore[arg-type]
-        for place, door in enumerate(doors)
-    ]
-
-
-def _load(link: str, began: list[Stats], ended: list[Stats], summaries: list[dict[str, Any]]) -> Load:
-    """The results from the statistics of the zone and each gateway, and the reports of the bots at each door."""
+def _load(link: str, began: list[Stats], ended: list[Stats], summary: dict[str, Any]) -> Load:
+    """The results from the statistics of the zone and each gateway, and the report of the bots."""
 
     def grown(places: Sequence[int], counter: str) -> float:
         return float(sum(getattr(ended[place], counter) - getattr(began[place], counter) for place in places))
@@ -119,7 +108,6 @@ def _load(link: str, began: list[Stats], ended: list[Stats], summaries: list[dic
     sends = max(1.0, grown(holders, "frames_out_total"))
     elapsed = ended[0].uptime_s - began[0].uptime_s
     held_cpu, cpu = grown(holders, "cpu_seconds_total"), grown([*zone, *gateways], "cpu_seconds_total")
-    latency = [summary["latency_ms"] for summary in summaries]
     return Load(
         link=link,
         gateways=len(gateways),
@@ -129,13 +117,13 @@ def _load(link: str, began: list[Stats], ended: list[Stats], summaries: list[dic
         cpu_us_per_send_in_all=round(1e6 * cpu / sends, 2),
         sends_per_s=round(sends / elapsed),
         frame_bytes=round(grown(holders, "bytes_out_total") / sends, 1),
-        latency_p50_ms=statistics.mean(each["p50"] for each in latency),
-        latency_p99_ms=max(each["p99"] for each in latency),
+        latency_p50_ms=summary["latency_ms"]["p50"],
+        latency_p99_ms=summary["latency_ms"]["p99"],
         tick_p99_ms=ended[0].tick_ms["p99"],
         frames_skipped=round(grown(holders, "frames_skipped_total")),
         overruns=round(grown(zone, "overruns_total")),
-        limited_by_swarm=any(summary["limited_by_swarm"] for summary in summaries),
-        everybody_got_everything=all(report.passed(summary) for summary in summaries),
+        limited_by_swarm=summary["limited_by_swarm"],
+        everybody_got_everything=report.passed(summary),
     )
 
 

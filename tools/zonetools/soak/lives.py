@@ -62,12 +62,15 @@ class Talker:
     slots: set[int | None] = field(default_factory=set)
     resumed: int = 0
     error: str = ""
+    is_in: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the player is in the zone."""
 
     async def talk(self, port: int, until: asyncio.Event, rate: float) -> None:
         """Talk until the event is set, and then until the fate of every line is known."""
         joining = connect("127.0.0.1", port, name=self.name, resume=self.resume, whole=True)
         try:
             async with joining as zone, beside(self._listen(zone)):
+                self.is_in.set()
                 while not until.is_set():
                     if not zone.is_away:
                         line = f"{self.name} {len(self.said)}"

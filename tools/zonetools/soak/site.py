@@ -16,7 +16,7 @@ from zoneserver.protocol.codes import CloseReason
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.fault_lab import Checks, Crowd, Lab, wait_for_stats
 from zonetools.soak.lives import Observer
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.plan import Address, Plan
 
 __all__ = ["BOOKKEEPERS", "LEDGER", "Site", "crowd_in_words"]
 
@@ -90,12 +90,11 @@ class Site:
         options = (*self._gateway_options, *named, *(("--link", link) if link else ()), *options)
         process = ServerProcess(*options, prefix=prefix, program=("zoneserver", "gateway"))
         self.gateways[name] = await self._others.enter_async_context(process)
-        await self.attached(len(self.gateways))
         return process
 
     async def attached(self, count: int) -> None:
         """Wait until the zone has this many gateways. Raises TimeoutError."""
-        await self.wait(lambda now: len(getattr(now, "gateways", ())) >= count)
+        await self.wait(lambda now: len(now.gateways) >= count)
 
     async def observe(self, name: str) -> Observer:
         """Let a watcher keep every frame that a gateway sends."""
@@ -108,9 +107,10 @@ class Site:
         self.observers[name] = observer
         return observer
 
-    def crowd(self, name: str, plan: Plan) -> Crowd:
-        """Honest players at a gateway, measured by the statistics of the zone."""
-        return Crowd(self.zone, dataclasses.replace(plan, port=self.gateways[name].port))
+    def crowd(self, plan: Plan, *names: str) -> Crowd:
+        """Honest players at gateways, measured by the statistics of the zone."""
+        first, *others = (Address("127.0.0.1", self.gateways[name].port) for name in names)
+        return Crowd(self.zone, dataclasses.replace(plan, port=first.port, others=tuple(others)))
 
     async def wait(self, condition: Callable[[Stats], bool], seconds: float = 10.0) -> Stats:
         """The first statistics of the zone that fulfil the condition. Raises TimeoutError."""

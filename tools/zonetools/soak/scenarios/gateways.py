@@ -69,14 +69,15 @@ async def _compare_once(lab: Lab, checks: Checks, fault: _Fault, seconds: float)
             faulty = await site.gateway(_FAULTY)
             await site.gateway(_OTHER)
             talks = (talker.talk(faulty.port, over, rate=10.0) for talker in talkers)
-            async with site.crowd(_FAULTY, own_plan) as own, beside(*talks) as talking:
-                await site.wait(lambda now: now.players == own_plan.bots + len(talkers))
+            async with site.crowd(own_plan, _FAULTY) as own, beside(*talks) as talking:
+                async with asyncio.timeout(10):
+                    await together(*(talker.is_in.wait() for talker in talkers))
                 await site.gateway(_SPARE, port=faulty.port)
                 for name in _OTHER, _SPARE:
                     await site.observe(name)
-                async with site.crowd(_OTHER, other_plan) as control:
+                async with site.crowd(other_plan, _OTHER) as control:
                     await asyncio.sleep(seconds)
-                async with site.crowd(_OTHER, other_plan) as others:
+                async with site.crowd(other_plan, _OTHER) as others:
                     await together(asyncio.sleep(seconds), fault(site, seconds))
                 over.set()
                 async with asyncio.timeout(20):

@@ -9,8 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from zoneserver.protocol.codes import CloseReason
@@ -22,7 +21,6 @@ from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats
 from zonetools.soak.lives import Talker, check_lines, check_told, read_ticks
 from zonetools.soak.site import BOOKKEEPERS, Site
 from zonetools.soak.tasks import beside
-from zonetools.swarm.plan import Plan
 
 _GATEWAYS = "north", "south"
 _CTL = (sys.executable, "-m", "zoneserver", "ctl", "--ctl")
@@ -34,21 +32,19 @@ _STOP_SECONDS_MAX = 6.0
 class _Outage:
     """What the players of all gateways saw of the outages of a zone or a broker."""
 
-    crowds: list[Crowd]
+    crowd: Crowd
     silences: list[float]
     """The seconds from each fault to the next frame, at each gateway."""
     lines: int
     ticks: int
 
     def __str__(self) -> str:
-        disconnected = sum(crowd.report["closed_early"] + crowd.report["resume"]["drops"] for crowd in self.crowds)
-        actions = [crowd.report["actions"] for crowd in self.crowds]
-        sent, lost, twice = (sum(each[name] for each in actions) for name in ("sent", "lost", "duplicated"))
-        refused = sum(sum(each["refused"].values()) for each in actions)
+        report, actions = self.crowd.report, self.crowd.report["actions"]
         return (
-            f"{disconnected} of {sum(crowd.report['bots']['joined'] for crowd in self.crowds)} players disconnected; "
+            f"{report['closed_early']} of {report['bots']['joined']} players disconnected; "
             f"the next frame after {statistics.median(self.silences):.2f} s (longest {max(self.silences):.2f} s); "
-            f"{self.ticks:,} ticks without a gap, {sent:,} actions, {refused:,} refused, {lost} lost, {twice} twice; "
+            f"{self.ticks:,} ticks without a gap, {actions['sent']:,} actions, {actions['lost']} lost, "
+            f"{actions['duplicated']} twice, refused {actions['refused'] or 'none'}; "
             f"{self.lines} numbered lines in the journal, each once"
         )
 
@@ -62,8 +58,8 @@ async def _ride_out(lab: Lab, checks: Checks, site: Site, fault: Callable[[], Aw
         for name in _GATEWAYS:
             await site.gateway(name)
             await site.observe(name)
-        plan = lab.plan(lab.pick(150, 30), mix=BOOKKEEPERS)
-        crowds = [await stack.enter_async_context(site.crowd(name, plan)) for name in _GATEWAYS]
+        plan = lab.plan(lab.pick(300, 60), mix=BOOKKEEPERS)
+        crowd = await stack.enter_async_context(site.crowd(plan, *_GATEWAYS))
         ports = [site.gateways[name].port for name in _GATEWAYS]
         talks = [talker.talk(ports[number % len(ports)], over, rate=10.0) for number, talker in enumerate(talkers)]
         talking = await stack.enter_async_context(beside(*talks))
@@ -83,13 +79,12 @@ async def _ride_out(lab: Lab, checks: Checks, site: Site, fault: Callable[[], Aw
     check_told(checks, ticks, site.frames, site.conflicts)
     lines = check_lines(checks, ticks, talkers)
     checks.expect(not any(talker.resumed for talker in talkers), "a player was disconnected")
-    for crowd in crowds:
-        left = {CloseReason.CLIENT_LEFT: plan.bots}
-        checks.expect(crowd.report["closed"] == left, f"sessions end with {crowd.report['closed']}")
-        checks.expect(crowd.is_served, "a player missed something, or got it twice")
-        checks.expect(not crowd.report["frames"]["caught_up_by_snapshot"], "a player is told a snapshot for frames")
+    left, ends = {CloseReason.CLIENT_LEFT: plan.bots}, crowd.report["closed"]
+    checks.expect(ends == left, f"sessions end with {ends}")
+    checks.expect(crowd.is_served, "a player missed something, or got it twice")
+    checks.expect(not crowd.report["frames"]["caught_up_by_snapshot"], "a player is told a snapshot for frames")
     site.check_logs(checks)
-    return _Outage(crowds, silences, lines, len(ticks))
+    return _Outage(crowd, silences, lines, len(ticks))
 
 
 async def zone_killed(lab: Lab) -> Finding:
@@ -123,12 +118,12 @@ async def zone_restarts(lab: Lab) -> Finding:
 
 async def zone_ends(lab: Lab) -> Finding:
     """Stop the zone behind two gateways by Ctrl-C, start it again, and let players join."""
-    checks, plan = Checks(), lab.plan(lab.pick(100, 30), mix=BOOKKEEPERS)
+    checks, plan = Checks(), lab.plan(lab.pick(200, 60), mix=BOOKKEEPERS)
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
         async with Site(lab, folder, journal=True) as site:
             for name in _GATEWAYS:
                 await site.gateway(name)
-            async with _crowds(site, plan) as crowds:
+            async with site.crowd(plan, *_GATEWAYS) as crowd:
                 site.zone.send_signal(signal.SIGINT)
                 began = time.monotonic()
                 code = await site.zone.wait()
@@ -136,25 +131,17 @@ async def zone_ends(lab: Lab) -> Finding:
                 await asyncio.sleep(0.5)
             await site.start_zone()
             await site.attached(len(_GATEWAYS))
-            async with _crowds(site, plan) as new:
+            async with site.crowd(plan, *_GATEWAYS) as new:
                 await asyncio.sleep(1.0)
-        ends = sum((Counter(crowd.report["closed"]) for crowd in crowds), Counter[str]())
+        ends = crowd.report["closed"]
         site.check_logs(checks)
-    players = plan.bots * len(_GATEWAYS)
     checks.expect(code == Exit.OK and seconds <= _STOP_SECONDS_MAX, f"the zone ends with {code} after {seconds:.1f} s")
-    checks.expect(ends == {CloseReason.SERVER_STOPPING: players}, f"sessions end with {dict(ends)}")
-    checks.expect(all(crowd.is_served for crowd in new), "a new player missed something")
+    checks.expect(ends == {CloseReason.SERVER_STOPPING: plan.bots}, f"sessions end with {ends}")
+    checks.expect(new.is_served, "a new player missed something")
     return checks.finding(
-        f"SIGINT: exit {code} after {seconds:.1f} s, {ends[CloseReason.SERVER_STOPPING]} of {players} players told "
-        f"SERVER_STOPPING; started again, {players} players join at the same gateways"
+        f"SIGINT: exit {code} after {seconds:.1f} s, all {plan.bots} players are told SERVER_STOPPING; "
+        "started again, as many join at the same gateways"
     )
-
-
-@contextlib.asynccontextmanager
-async def _crowds(site: Site, plan: Plan) -> AsyncIterator[list[Crowd]]:
-    """Players at each gateway."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(site.crowd(name, plan)) for name in _GATEWAYS]
 
 
 # --- The broker -----------------------------------------------------------------------------------
@@ -181,22 +168,22 @@ async def two_zones(lab: Lab) -> Finding:
     """Start a zone of a name that has one: at a broker the older one stops, at a socket the newer one is refused."""
     if find_broker() is None:
         return Finding(None, MISSING)
-    checks, plan = Checks(), lab.plan(lab.pick(100, 30), mix=BOOKKEEPERS)
+    checks, plan = Checks(), lab.plan(lab.pick(200, 60), mix=BOOKKEEPERS)
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
         async with Broker(folder) as broker, Site(lab, folder, link=f"{broker.url}/lab") as site:
             for name in _GATEWAYS:
                 await site.gateway(name)
-            async with _crowds(site, plan) as crowds:
+            async with site.crowd(plan, *_GATEWAYS) as crowd:
                 older, began = site.zone, time.monotonic()
                 newer = await site.start_zone()
                 async with asyncio.timeout(10):
                     code = await older.wait()
                 seconds = time.monotonic() - began
                 await site.attached(len(_GATEWAYS))
-            ends = sum((Counter(crowd.report["closed"]) for crowd in crowds), Counter[str]())
-            async with _crowds(site, plan) as new:
+            ends = crowd.report["closed"]
+            async with site.crowd(plan, *_GATEWAYS) as new:
                 await asyncio.sleep(1.0)
-            checks.expect(site.zone is newer and (await stats(newer)).players == 2 * plan.bots, "the newer one ends")
+            checks.expect(site.zone is newer and (await stats(newer)).players == plan.bots, "the newer one ends")
         site.check_logs(checks)
         checks.expect_no_traceback(older)
         said = [line for line in older.log.splitlines() if "another zone" in line]
@@ -208,8 +195,8 @@ async def two_zones(lab: Lab) -> Finding:
             except SpawnError as error:
                 refusal = str(error).splitlines()[-1]
         checks.expect(bool(refusal), "two zones at one socket")
-    checks.expect(all(crowd.is_served for crowd in new), "a player of the newer zone missed something")
+    checks.expect(new.is_served, "a player of the newer zone missed something")
     return checks.finding(
         f"at a broker the older zone stops after {seconds:.1f} s (exit {code}: {said[-1:]}), its players end with "
-        f"{dict(ends)} and may join the newer one at the same gateways; at a socket: {refusal:.120}"
+        f"{ends} and may join the newer one at the same gateways; at a socket: {refusal:.120}"
     )
