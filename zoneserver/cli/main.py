@@ -31,7 +31,7 @@ from zoneserver.cli.server_settings import (
     operation_settings,
     ready_file_setting,
 )
-from zoneserver.cli.token import token_setting
+from zoneserver.cli.token import link_token_setting, token_setting
 from zoneserver.config import SECRET_BYTES_MIN
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
@@ -215,6 +215,8 @@ def _run_settings(run: Parser) -> None:
     ready_file_setting(run)
     run.section("gateways in other processes")
     config_settings(run, "link")
+    link_token_setting(run)
+    config_settings(run, "link_cert", "link_key", "link_ca", "link_creds")
     run.section("the zone")
     config_settings(run, "hz", "seed", "max_players", "max_watchers", "resume_seconds", "zone_name")
     text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"

@@ -8,6 +8,7 @@ loses, and whether or not the zone was killed and started again.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import zlib
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from zoneserver.link.batches import Batches, Lead
+from zoneserver.link.counters import GatewayLinkCounters
 from zoneserver.link.messages import (
     LINK_VERSION,
     Ask,
@@ -39,7 +41,7 @@ from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.gateways import Part
 from zoneserver.zone.link import Requests, TickOutput, first_ref
 
-__all__ = ["LinkUser", "RemoteLinkCounters", "RemoteZoneLink"]
+__all__ = ["LinkUser", "RemoteZoneLink"]
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +52,6 @@ _SILENT_SECONDS = 1.0
 _GATEWAY_BITS = 31
 _NO_START = Start(0, 0)
 _NO_INFO = ZoneInfo()
-
-
-class RemoteLinkCounters:
-    """What the link has counted since the start of the gateway."""
-
-    def __init__(self) -> None:
-        self.ticks_missed_total = 0
-        """Ticks that a jump left out."""
-        self.asks_total = 0
-        self.batches_resent_total = 0
 
 
 class LinkUser(Protocol):
@@ -92,7 +84,7 @@ class RemoteZoneLink:
         user: LinkUser,
     ) -> None:
         self.name = name
-        self.counters = RemoteLinkCounters()
+        self.counters = GatewayLinkCounters()
         self.facts = Facts(_NO_INFO, {}, (), 0, 0.0, 0, needs_ticket=False)
         self.world = World(_NO_INFO)
         """The replica, after the newest tick."""
@@ -116,7 +108,9 @@ class RemoteZoneLink:
         """The newest tick that the gateway has; 0 if it has none."""
         # Whether the replica needs a snapshot.
         self._needs_state = True
+        # What later ticks say to this gateway alone. It has all that ticks up to this one have said.
         self._parts: dict[int, bytes] = {}
+        self._has_parts_until = 0
         # Frames that the replica does not have yet: players come first.
         self._frames: list[bytes] = []
         self._asked_at = self._attach_at = -_ASK_SECONDS
@@ -124,7 +118,7 @@ class RemoteZoneLink:
     def _new_number(self) -> None:
         """Takes a number that no other gateway has, and forgets all that was said under the former one."""
         self.number = secrets.randbits(_GATEWAY_BITS) or 1
-        self.first_ref = first_ref(self.number)
+        self._refs = itertools.count(first_ref(self.number))
         self._batches = Batches(self.number)
 
     # --- ZoneLink ---------------------------------------------------------------------------------
@@ -150,6 +144,9 @@ class RemoteZoneLink:
     def is_attached(self) -> bool:
         """Whether the zone has accepted this gateway, as far as it knows."""
         return self._attached_to == self._start != _NO_START
+
+    def next_ref(self) -> int:
+        return next(self._refs)
 
     def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
         self._receivers.append(receive)
@@ -205,6 +202,7 @@ class RemoteZoneLink:
         self._new_number()
         self._parts.clear()
         self.tick, self._needs_state = 0, True
+        self._has_parts_until = 0
         self._attached_to = _NO_START
         self._attach()
 
@@ -250,8 +248,10 @@ class RemoteZoneLink:
                 if self._is_current(message.start):
                     self._take_tick(message)
             case PartMessage():
-                if message.gateway == self.number and message.start == self._start and message.tick > self.tick:
-                    self._parts[message.tick] = message.part
+                if message.gateway == self.number and message.start == self._start:
+                    self._parts |= {tick: part for tick, part in message.parts if tick > self.tick}
+                    if message.since <= self._has_parts_until:
+                        self._has_parts_until = max(self._has_parts_until, message.tick)
             case Jump():
                 self._jump(message)
             case Rejected() if message.gateway == self.number:
@@ -283,6 +283,7 @@ class RemoteZoneLink:
         now = self._now()
         self.heard_at, self.due = now, now + message.due_us / 1e6
         self.tick = message.tick
+        self._has_parts_until = max(self._has_parts_until, message.tick)
         self._asked_at = -_ASK_SECONDS
         self._batches.settle(message, self.lead)
         if self._batches.late_ticks(message.tick) > self.info.hz:
@@ -305,6 +306,7 @@ class RemoteZoneLink:
             told.told,
             resumed=told.resumed,
             bans=list(message.bans),
+            share=message.share,
         )
         for receive in self._receivers:
             receive(output)
@@ -331,6 +333,9 @@ class RemoteZoneLink:
         if not (isinstance(tick, TickMessage) and self._is_current(tick.start)):
             return
         if tick.tick < self.tick:
+            return
+        if tick.tick > self._has_parts_until:
+            self._ask()
             return
         snapshot = decode_server(zlib.decompress(message.snapshot))
         assert isinstance(snapshot, Snapshot)

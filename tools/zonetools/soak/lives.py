@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoneclient.connection import ZoneConnection, connect
+from zoneclient.connection import ZoneConnection
 from zoneclient.errors import ZoneError
+from zoneclient.join import connect
 from zoneclient.protocol import ClientProtocol
 
 from zoneserver.journal.reader import JournalReader
