@@ -18,7 +18,7 @@ from zonetools.soak.fault_lab import Checks, Crowd, Lab, wait_for_stats
 from zonetools.soak.lives import Observer
 from zonetools.swarm.plan import Address, Plan
 
-__all__ = ["BOOKKEEPERS", "LEDGER", "Site", "crowd_in_words"]
+__all__ = ["BOOKKEEPERS", "LEDGER", "Site", "check_served", "crowd_in_words"]
 
 LEDGER = "zonetools.soak.games:Ledger"
 """The game of a site unless it has another one."""
@@ -150,3 +150,19 @@ def crowd_in_words(crowd: Crowd) -> str:
         f", of {actions['sent']:,} actions {actions['lost']} lost, {actions['duplicated']} twice, "
         f"{actions['resent']} sent again"
     )
+
+
+def check_served(checks: Checks, crowd: Crowd, whose: str) -> None:
+    """Check that everybody in a crowd got everything, once."""
+    report = crowd.report
+    actions, frames = report["actions"], report["frames"]
+    faults = {name: actions[name] for name in ("lost", "duplicated", "reordered", "unaccounted")}
+    faults |= {name: frames[name] for name in ("mismatched", "gaps")}
+    faults |= {
+        "diverged": report["state_hash"]["diverged"],
+        "closed": report["closed_early"],
+        "broken": report["broken"],
+    }
+    found = {name: count for name, count in faults.items() if count}
+    errors = [error["text"] for error in report["errors"] if error["kind"] != "refusal"]
+    checks.expect(crowd.is_served, f"{whose} missed something, or got it twice: {found} {errors[:2]!s:.300}")

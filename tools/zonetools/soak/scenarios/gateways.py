@@ -15,7 +15,7 @@ from zoneserver.support.errors import Exit
 from zonetools.common.server_process import ServerProcess
 from zonetools.soak.fault_lab import Checks, Comparison, Crowd, Finding, Lab
 from zonetools.soak.lives import Talker, check_lines, check_told, read_ticks
-from zonetools.soak.site import BOOKKEEPERS, Site, crowd_in_words
+from zonetools.soak.site import BOOKKEEPERS, Site, check_served, crowd_in_words
 from zonetools.soak.tasks import beside, together
 
 # A comparison that fails is repeated with new processes: the machine may have been busy.
@@ -54,7 +54,7 @@ async def _compare(lab: Lab, checks: Checks, fault: _Fault, seconds: float) -> _
         if not seen.comparison.holds:
             seen = await _compare_once(lab, checks, fault, seconds)
     seen.comparison.check(checks)
-    checks.expect(seen.own.is_served, "a player of the gateway with the fault missed something, or got it twice")
+    check_served(checks, seen.own, "a player of the gateway with the fault")
     left = {CloseReason.CLIENT_LEFT: seen.others.report["bots"]["joined"]}
     checks.expect(seen.others.report["closed"] == left, "a player of another gateway is disconnected")
     return seen

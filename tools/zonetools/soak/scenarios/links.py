@@ -19,7 +19,7 @@ from zonetools.common.program import run_program
 from zonetools.common.server_process import SpawnError
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats
 from zonetools.soak.lives import Talker, check_lines, check_told, read_ticks
-from zonetools.soak.site import BOOKKEEPERS, Site
+from zonetools.soak.site import BOOKKEEPERS, Site, check_served
 from zonetools.soak.tasks import beside
 
 _GATEWAYS = "north", "south"
@@ -81,7 +81,7 @@ async def _ride_out(lab: Lab, checks: Checks, site: Site, fault: Callable[[], Aw
     checks.expect(not any(talker.resumed for talker in talkers), "a player was disconnected")
     left, ends = {CloseReason.CLIENT_LEFT: plan.bots}, crowd.report["closed"]
     checks.expect(ends == left, f"sessions end with {ends}")
-    checks.expect(crowd.is_served, "a player missed something, or got it twice")
+    check_served(checks, crowd, "a player")
     checks.expect(not crowd.report["frames"]["caught_up_by_snapshot"], "a player is told a snapshot for frames")
     site.check_logs(checks)
     return _Outage(crowd, silences, lines, len(ticks))
@@ -137,7 +137,7 @@ async def zone_ends(lab: Lab) -> Finding:
         site.check_logs(checks)
     checks.expect(code == Exit.OK and seconds <= _STOP_SECONDS_MAX, f"the zone ends with {code} after {seconds:.1f} s")
     checks.expect(ends == {CloseReason.SERVER_STOPPING: plan.bots}, f"sessions end with {ends}")
-    checks.expect(new.is_served, "a new player missed something")
+    check_served(checks, new, "a new player")
     return checks.finding(
         f"SIGINT: exit {code} after {seconds:.1f} s, all {plan.bots} players are told SERVER_STOPPING; "
         "started again, as many join at the same gateways"
@@ -195,7 +195,7 @@ async def two_zones(lab: Lab) -> Finding:
             except SpawnError as error:
                 refusal = str(error).splitlines()[-1]
         checks.expect(bool(refusal), "two zones at one socket")
-    checks.expect(new.is_served, "a player of the newer zone missed something")
+    check_served(checks, new, "a player of the newer zone")
     return checks.finding(
         f"at a broker the older zone stops after {seconds:.1f} s (exit {code}: {said[-1:]}), its players end with "
         f"{ends} and may join the newer one at the same gateways; at a socket: {refusal:.120}"
