@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from helpers.server_stats import stats
+from helpers.server_stats import gateway_stats, stats
 from rich.console import Console
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.hostile.verdict import RoleTally
@@ -14,7 +14,7 @@ from zonetools.swarm.measure.errors import CLOSE, Errors
 from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.series import Row
 from zonetools.swarm.measure.tally import Tally
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.plan import Address, Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report.comparison import compare
 from zonetools.swarm.report.conditions import evaluate, parse_condition
@@ -131,19 +131,30 @@ def full_report() -> dict[str, Any]:
         loop_lag=histogram(500),
         drops=4,
         resumed=3,
+        moved=2,
+        places=Places(
+            [
+                Place(bots=5, joined=5, connected=2, frames=400, drops=4, returned=1, moved=2, away=histogram(150_000)),
+                Place(bots=5, joined=5, connected=7, frames=600, returned=2, failed=1, latency=histogram(30_000)),
+            ]
+        ),
         ticks_missed=12,
         away=histogram(150_000, 220_000),
         errors=errors_of({"SLOW_CONSUMER": 3}),
     )
-    began = stats(pid=7, game="plaza", hz=20, ticks_total=100, overruns_total=1, tick_ms={"p99": 5.0})
+    one = gateway_stats("gw1", cpu_seconds_total=10.0, frames_out_total=500)
+    began = stats(pid=7, game="plaza", hz=20, ticks_total=100, overruns_total=1, tick_ms={"p99": 5.0}, gateways=[one])
     ended = dataclasses.replace(began, ticks_total=180, overruns_total=3, ticks_skipped_total=1, rss_bytes=30_000_000)
+    ended.uptime_s = began.uptime_s + 4.0
+    later = dataclasses.replace(one, cpu_seconds_total=12.0, frames_out_total=9_500, behind=3)
+    ended.gateways = [later, gateway_stats("gw2", pid=202, is_lost=True)]
     stuck = RoleTally(1, ["SLOW_CONSUMER"], ["WARNED"], refused=Counter(WARNED=1))
     for code in ("SLOW_CONSUMER", "SLOW_CONSUMER", "FLOOD"):
         stuck.record_end(code, 5.5)
     rows = [dataclasses.replace(ROW, s=s) for s in range(30)]
     made = outcome(
         tally,
-        plan=Plan(bots=11, mix={"walker": 10, "stuck": 1}),
+        plan=Plan(bots=11, mix={"walker": 10, "stuck": 1}, others=(Address("127.0.0.1", 7779),)),
         stats=(began, began, ended),
         hostile={"stuck": stuck},
         closed_server={"CLIENT_LEFT": 10, "SLOW_CONSUMER": 2},

@@ -38,6 +38,11 @@ def test_target_is_checked_before_any_connection(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (["localhost:7777", "192.0.2.1:7777"], "192.0.2.1 is not this machine; --yes-remote confirms"),
+        (["127.0.0.1:7777", "--port", "7778"], "--port and HOST:PORT both name the server"),
+        (["127.0.0.1:7777", "--spawn-server"], "HOST:PORT is for a running server"),
+        (["127.0.0.1:7777", "[::1]:7777", "127.0.0.1:7777"], "127.0.0.1:7777 is named twice"),
+        (["127.0.0.1:7777", "--roam"], "--roam is for bots with several addresses"),
         (["--web", "20", "--bots", "10"], "--web 20 asks for more bots over WebSocket than there are: --bots is 10"),
         (
             ["--web", "--client", "zonetools.swarm.client_bot:run_client"],
@@ -45,7 +50,7 @@ def test_target_is_checked_before_any_connection(
         ),
     ],
 )
-def test_web_for_bots_that_cannot_come_so_is_a_usage_error(
+def test_addresses_and_bots_that_cannot_be_are_usage_errors(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(arguments) == 2
@@ -68,6 +73,24 @@ def test_web_is_the_share_of_the_bots_that_come_so(
     monkeypatch.setattr(command, "_run", run)
     assert command.main(arguments) == 0
     assert [plan.web for plan in plans] == [share]
+
+
+def test_addresses_are_those_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+
+    async def run(plan: Plan, _arguments: argparse.Namespace) -> int:
+        plans.append(plan)
+        return 0
+
+    monkeypatch.setattr(command, "_run", run)
+    monkeypatch.setattr(command, "cores", lambda: 8)
+    assert command.main(["[::1]:7777", "localhost:7779", "--roam", "--bots", "10k"]) == 0
+    assert command.main(["--bots", "10k"]) == 0
+    assert command.main(["--bots", "2"]) == 0
+    assert list(map(str, plans[0].addresses)) == ["[::1]:7777", "localhost:7779"]
+    assert (plans[0].roam, plans[0].resume) == (True, True)
+    # Two gateways of this machine and their zone leave five of eight cores; one server leaves seven.
+    assert [plan.processes for plan in plans] == [5, 7, 1]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--resume"]])
@@ -182,6 +205,7 @@ def test_missing_game_is_reported_in_one_line(family: Family) -> None:
         (["--web", "200%"], "is too large: at most 100"),
         (["--web", "half"], "'half' is not a count"),
         (["--hz", "1000"], "is too large: at most 100"),
+        (["7777"], "'7777' is not an address with a port: write HOST:PORT"),
         (["--html", "-"], "the page cannot go to standard output"),
         (["--html", "/nowhere/run.html"], "cannot write /nowhere/run.html"),
         (["--csv", "/nowhere/run"], "cannot write /nowhere/run_seconds.csv"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
+from helpers.relay import Relay
 from helpers.servers import OpenServer
 from helpers.swarm_results import outcome
 from helpers.tick_frames import FrameStream, NoReader
+from hypothesis import given
+from hypothesis import strategies as st
 from zoneclient import line
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Chatty
@@ -20,7 +24,7 @@ from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.measure.places import Place, Places
 from zonetools.swarm.measure.tally import Tally
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.plan import Address, Plan
 from zonetools.swarm.report import build as report
 from zonetools.swarm.worker import Worker
 
@@ -42,8 +46,8 @@ async def until(condition: Any) -> None:
 
 async def run_swarm(server: ZoneServer, done: Any, bots: int = 3, **plan: Any) -> Tally:
     """Run bots against a server until `done(tally)`."""
-    settings: dict[str, Any] = {"ramp": 1000, "rate": 50, "mix": {"drops": 1}} | plan
-    swarm, commands = Worker(Plan(port=server.port, bots=bots, **settings), 0), asyncio.Queue[Command]()
+    settings: dict[str, Any] = {"port": server.port, "ramp": 1000, "rate": 50, "mix": {"drops": 1}} | plan
+    swarm, commands = Worker(Plan(bots=bots, **settings), 0), asyncio.Queue[Command]()
     running = asyncio.create_task(swarm.run(commands))
     try:
         await until(lambda: swarm.progress()["done"] or running.done())
@@ -75,6 +79,59 @@ async def test_bots_that_drop_again_and_again_come_back_and_nothing_is_lost_or_d
     assert (tally.resumes_failed, tally.unanswered, tally.closed_early, tally.joined) == (0, 0, 0, 3)
     assert tally.joined_web == 2
     assert tally.answered and tally.refused["COOLDOWN"], "private messages were part of it"
+
+
+@pytest.mark.parametrize("web", [0.0, 0.5])
+async def test_bots_of_an_address_that_ends_come_back_at_the_other(
+    web: float, open_server: OpenServer, cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_FIRST_SECONDS", 0.05)
+    server = await open_server(Plaza, hz=100)
+    ended, other = [await Relay(server.port).open(cleanup) for _ in range(2)]
+
+    def done(tally: Tally) -> bool:
+        if not ended.is_closed and tally.delivered > 100:
+            ended.is_closed = True
+            ended.reset()
+        return tally.moved == 3 and tally.delivered > 200
+
+    plan = {"mix": {"walker": 2, "chatty": 1}, "resume": True, "web": web}
+    others = (Address("127.0.0.1", other.port),)
+    tally = await run_swarm(server, done, bots=6, port=ended.port, others=others, **plan)
+    assert report.passed(result_of(tally)), result_of(tally)
+    assert (tally.drops, tally.resumed, tally.moved, tally.unanswered) == (3, 3, 3, 0)
+    first, second = tally.places.each
+    assert (first.bots, first.joined, first.connected, first.drops, first.moved, first.away.total) == (3, 3, 0, 3, 3, 3)
+    assert (second.bots, second.joined, second.connected, second.drops, second.returned) == (3, 3, 6, 0, 3)
+    assert first.frames > 0 and first.frames + second.frames == tally.frames
+    assert first.latency.total + second.latency.total <= tally.latency.total
+    assert second.latency.total > 0
+
+
+async def test_bots_that_roam_come_back_at_another_address_each_time(
+    open_server: OpenServer, cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_FIRST_SECONDS", 0.05)
+    server = await open_server(Plaza, hz=100)
+    relays = [await Relay(server.port).open(cleanup) for _ in range(2)]
+    plan = {"port": relays[0].port, "others": (Address("127.0.0.1", relays[1].port),), "roam": True}
+    tally = await run_swarm(server, lambda tally: tally.resumed >= 6, **plan)
+    assert report.passed(result_of(tally)), result_of(tally)
+    assert tally.moved == tally.resumed >= 6
+
+
+@given(addresses=st.integers(1, 5), data=st.data(), attempt=st.integers(0, 9), roams=st.booleans())
+def test_bot_tries_its_own_address_first_then_another_then_any(
+    addresses: int, data: st.DataObject, attempt: int, roams: bool
+) -> None:
+    place = data.draw(st.integers(0, addresses - 1))
+    plan = Plan(others=tuple(Address("::1", port) for port in range(1, addresses)), roam=roams)
+    found = {returns.next_place(plan, place, attempt) for _ in range(50)}
+    assert found <= set(range(addresses))
+    if addresses == 1 or (attempt == 0 and not roams):
+        assert found == {place}
+    elif attempt < 2:
+        assert place not in found
 
 
 async def test_bot_without_resume_does_not_come_back(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,11 @@ def load_average() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine(load_before: float | None) -> dict[str, Any]:
     """The machine and how busy it is. `load_before` is the load average at the start of the measurement."""
     return {

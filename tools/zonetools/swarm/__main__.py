@@ -36,15 +36,19 @@ from zoneserver.support.parse import (
     parse_port,
 )
 from zoneserver.support.process import discard_output
+from zonetools.common.machine import cores
 from zonetools.common.server_process import ServerProcess, cancel_on_signals
 from zonetools.swarm.conductor import Conductor, Outcome
 from zonetools.swarm.hostile.roles import HOSTILE_ROLES
 from zonetools.swarm.plan import (
     DEFAULT_MIX,
     EVERYBODY,
+    Address,
     Plan,
     check_target,
+    default_processes,
     load_role,
+    parse_address,
     parse_bots,
     parse_client,
     parse_mix,
@@ -78,6 +82,7 @@ _EXAMPLES = """\
                                                  one bot in ten is hostile; first a run without these, to compare
   zone-swarm --spawn-server --web 50%            half of the bots come over WebSocket, as browsers do
   zone-swarm --resume --time 0                   the bots come back, also when the server is restarted
+  zone-swarm a:7777 b:7777 --resume              the bots of a gateway that ends come back at the other one
 """
 _EXIT_CODES = f"""\
 0 everybody got everything, 1 something was lost, duplicated, mismatched or diverged, nothing was delivered, a bot
@@ -98,9 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _main(arguments: argparse.Namespace) -> int:
     default = Plan()
     if arguments.spawn_server is not None:
-        for name in ("host", "port", "stats-port", "stats-host", "tls", "tls-ca", "secret-file", "zone"):
+        for name in ("addresses", "host", "port", "stats-port", "stats-host", "tls", "tls-ca", "secret-file", "zone"):
             if getattr(arguments, name.replace("-", "_")):
-                raise UsageError(f"--{name} is for a running server; --spawn-server starts a server of its own")
+                what = "HOST:PORT" if name == "addresses" else f"--{name}"
+                raise UsageError(f"{what} is for a running server; --spawn-server starts a server of its own")
         if arguments.spawn_server != _DEMO_GAME and arguments.mix == default.mix:
             raise UsageError(
                 f"the bots of the default mix play the demo game, not {arguments.spawn_server}: use --bot module:Class "
@@ -108,18 +114,23 @@ async def _main(arguments: argparse.Namespace) -> int:
             )
     elif arguments.hz is not None:
         raise UsageError("--hz is for --spawn-server: a running server has its own tick rate")
+    first, *others = _addresses(arguments)
+    if arguments.roam and not others:
+        raise UsageError("--roam is for bots with several addresses: name each as HOST:PORT")
     plan = Plan(
-        host=arguments.host or default.host,
-        port=arguments.port or default.port,
+        host=first.host,
+        port=first.port,
+        others=tuple(others),
         bots=arguments.bots,
         ramp=arguments.ramp,
         seconds=arguments.time,
         rate=arguments.rate,
         seed=arguments.seed,
-        processes=min(arguments.processes, arguments.bots),
+        processes=min(arguments.bots, arguments.processes or _processes(arguments, first, *others)),
         mix=arguments.mix,
         deflate=arguments.deflate,
-        resume=arguments.resume,
+        resume=arguments.resume or arguments.roam,
+        roam=arguments.roam,
         web=_web_share(arguments),
         access=read_access(arguments) if arguments.spawn_server is None else Access(),
     )
@@ -133,6 +144,25 @@ async def _main(arguments: argparse.Namespace) -> int:
         )
     require_open_files(plan.open_files_per_process, f"{plan.bots:,} bots in {plan.processes} processes need")
     return await _run(plan, arguments)
+
+
+def _addresses(arguments: argparse.Namespace) -> list[Address]:
+    """The addresses for players. Raises UsageError."""
+    if not arguments.addresses:
+        default = Plan()
+        return [Address(arguments.host or default.host, arguments.port or default.port)]
+    for name in ("host", "port"):
+        if getattr(arguments, name):
+            raise UsageError(f"--{name} and HOST:PORT both name the server: use one of them")
+    found: list[Address] = arguments.addresses
+    if len(set(found)) < len(found):
+        raise UsageError(f"{max(found, key=found.count)} is named twice: name each address once")
+    return found
+
+
+def _processes(arguments: argparse.Namespace, *addresses: Address) -> int:
+    """The number of worker processes if the user names none."""
+    return default_processes(arguments.bots, addresses, cores())
 
 
 def _web_share(arguments: argparse.Namespace) -> float:
@@ -154,9 +184,12 @@ def _parser() -> Parser:
         "Send a swarm of bots into a zone. Each bot checks every frame that it receives.",
         examples=_EXAMPLES,
         exit_codes=_EXIT_CODES,
+        usage="[HOST:PORT ...] [flags]",
     )
     default, flag = Plan(), parser.setting
     parser.section("server")
+    text = "addresses for players of one zone, such as those of its gateways; the bots take them in turn"
+    flag("addresses", parse=parse_address, metavar="HOST:PORT", repeats=True, help=text)
     flag("--host", parse=parse_host, help="address of the server", shown=default.host)
     flag("--port", parse=parse_port, help="port for players", shown=str(default.port))
     flag("--stats-port", parse=parse_port, help="admin port, for the statistics of the server", shown=str(_STATS_PORT))
@@ -167,32 +200,13 @@ def _parser() -> Parser:
     flag("--spawn-server", optional=_DEMO_GAME, metavar="module:Rules", help=text)
     flag("--hz", parse=at_most(100, above_zero(parse_integer)), help="tick rate of a spawned server", shown="20")
     access_settings(parser, ", if the server's statistics do not tell it")
-    parser.section("bots")
-    flag("--bots", "-u", parse=parse_bots, default=default.bots, help="number of bots")
-    flag("--ramp", "-r", parse=above_zero(parse_number), default=default.ramp, help="joins per second")
-    text = "actions per second and bot"
-    flag("--rate", parse=at_most(_RATE_MAX, above_zero(parse_number)), default=default.rate, help=text)
-    flag("--seed", parse=parse_integer, default=default.seed, help="seed of the bots' decisions")
-    text = "let the bots come over WebSocket, as browsers do: all, a share (50%) or so many"
-    flag("--web", parse=_parse_web, optional=EVERYBODY, metavar="BOTS", help=text)
-    parser.switch("--deflate", help="ask the server for deflated frames and snapshots")
-    parser.switch("--resume", help="let every bot come back after a lost connection, for up to 60 s")
-    parser.switch("--no-control", help="skip the first run without the hostile bots")
-    parser.exclusive()
-    flag("--mix", parse=parse_mix, default=default.mix, help="shares of the roles", shown=DEFAULT_MIX)
-    text = "a class of your own as the only role; it may also be a role in --mix"
-    flag("--bot", parse=lambda role: parse_mix(f"{role}=1"), dest="mix", metavar="module:Class", help=text)
-    text = "a client of your own as the only role: an async function; it may also be a role in --mix"
-    flag("--client", parse=parse_client, dest="mix", metavar="module:function", help=text)
+    _declare_bots(parser)
     parser.section("the run")
     text = "how long to measure after all bots have joined; 0 until Ctrl-C"
     flag("--time", "-t", parse=parse_duration, default=default.seconds, help=text)
-    flag(
-        "--processes",
-        parse=parse_processes,
-        default=1,
-        help="number of worker processes",
-    )
+    text = "number of worker processes"
+    shown = "one for each core that the servers here leave, and at most one for every 1,000 bots"
+    flag("--processes", parse=parse_processes, shown=shown, help=text)
     parser.switch("--no-progress", help="show no progress")
     parser.section("the report")
     flag("--json", parse=parse_output, metavar="FILE", help="write the report as JSON; - is stdout")
@@ -205,6 +219,29 @@ def _parser() -> Parser:
     flag("--fail-if", parse=parse_condition, metavar="CONDITION", repeats=True, help=text)
     parser.common()
     return parser
+
+
+def _declare_bots(parser: Parser) -> None:
+    parser.section("bots")
+    default, flag = Plan(), parser.setting
+    flag("--bots", "-u", parse=parse_bots, default=default.bots, help="number of bots")
+    flag("--ramp", "-r", parse=above_zero(parse_number), default=default.ramp, help="joins per second")
+    text = "actions per second and bot"
+    flag("--rate", parse=at_most(_RATE_MAX, above_zero(parse_number)), default=default.rate, help=text)
+    flag("--seed", parse=parse_integer, default=default.seed, help="seed of the bots' decisions")
+    text = "let the bots come over WebSocket, as browsers do: all, a share (50%) or so many"
+    flag("--web", parse=_parse_web, optional=EVERYBODY, metavar="BOTS", help=text)
+    parser.switch("--deflate", help="ask the server for deflated frames and snapshots")
+    parser.switch("--resume", help="let every bot come back after a lost connection, for up to 60 s")
+    text = "let every bot come back at another address; without it, only if its own does not answer"
+    parser.switch("--roam", help=text)
+    parser.switch("--no-control", help="skip the first run without the hostile bots")
+    parser.exclusive()
+    flag("--mix", parse=parse_mix, default=default.mix, help="shares of the roles", shown=DEFAULT_MIX)
+    text = "a class of your own as the only role; it may also be a role in --mix"
+    flag("--bot", parse=lambda role: parse_mix(f"{role}=1"), dest="mix", metavar="module:Class", help=text)
+    text = "a client of your own as the only role: an async function; it may also be a role in --mix"
+    flag("--client", parse=parse_client, dest="mix", metavar="module:function", help=text)
 
 
 def _parse_web(text: str) -> str:

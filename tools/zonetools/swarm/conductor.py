@@ -15,6 +15,7 @@ from zoneserver.support.errors import CannotStartError, CommandError
 from zonetools.common.machine import load_average, machine
 from zonetools.swarm.commands import Command, Measure, Stop
 from zonetools.swarm.hostile.verdict import RoleTally
+from zonetools.swarm.measure.places import Places
 from zonetools.swarm.measure.series import Row, Series
 from zonetools.swarm.measure.tally import Tally
 from zonetools.swarm.measure.tick_grid import TickGrid
@@ -55,6 +56,8 @@ class Progress:
     duplicated: int = 0
     drops: int = 0
     resumed: int = 0
+    places: Places = field(default_factory=Places)
+    """The counts by address."""
     ramping_for: float = 0.0
     """Seconds since the start of the ramp."""
     measuring_for: float | None = None
@@ -291,6 +294,7 @@ class Conductor:
         while True:
             for name in _COUNTS:
                 setattr(progress, name, sum(worker.progress.get(name, 0) for worker in self._workers))
+            progress.places = sum((worker.progress.get("places", Places()) for worker in self._workers), Places())
             progress.ramping_for = max(worker.progress.get("ramping_for", 0.0) for worker in self._workers)
             progress.last = self._series.last
             on_progress(progress)

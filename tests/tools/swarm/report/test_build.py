@@ -159,7 +159,7 @@ DOCUMENT = (ROOT / "docs/swarm-report.md").read_text()
 
 # The objects of a report whose keys are not fixed: roles, codes, percentiles.
 OPEN = (
-    r"plan\.mix|actions\.refused|latency_ms|latency_uncorrected_ms|latency_split_ms\.\w+|swarm\.\w+_ms|resume\.away_ms"
+    r"plan\.mix|actions\.refused|latency_ms|latency_uncorrected_ms|latency_split_ms\.\w+|swarm\.\w+_ms|resume\.away_ms|targets\[\]\.\w+_ms"
     r"|closed|closed_server|hostile|hostile\.\*\.(got|refused)|control\.latency_ms"
 )
 

@@ -9,7 +9,8 @@ import pytest
 from helpers.swarm_results import ROW
 from rich.console import Console
 from zonetools.swarm.conductor import Progress
-from zonetools.swarm.plan import Plan
+from zonetools.swarm.measure.places import Place, Places
+from zonetools.swarm.plan import Address, Plan
 from zonetools.swarm.report.live import Display, progress_line, progress_panel
 
 PLAN = Plan(bots=1_000, seconds=60.0)
@@ -101,3 +102,14 @@ def test_disabled_display_prints_nothing(capsys: pytest.CaptureFixture[str]) -> 
     with Display(PLAN, enabled=False) as display:
         display.show(Progress(measuring_for=10.0))
     assert capsys.readouterr() == ("", "")
+
+
+def test_several_addresses_have_a_line_each() -> None:
+    plan = Plan(bots=9, others=(Address("::1", 7779),))
+    places = Places([Place(connected=1, drops=4, moved=3), Place(connected=8, failed=1)])
+    text = shown(Progress(measuring_for=1.0, places=places), plan)
+    assert [line.split() for line in text[1:4]] == [
+        ["address", "players", "failed", "drops", "moved"],
+        ["127.0.0.1:7777", "1", "0", "4", "3"],
+        ["[::1]:7779", "8", "1", "0", "0"],
+    ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from zoneserver.support.histogram import Histogram
 from zonetools.swarm.conductor import Outcome
 from zonetools.swarm.hostile.verdict import judge_roles
 from zonetools.swarm.measure.tally import Tally
+from zonetools.swarm.report.milliseconds import milliseconds, percentiles
+from zonetools.swarm.report.places import gateways, targets
 
 SCHEMA = "zone-swarm/2"
 
@@ -34,7 +35,7 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "started": datetime.datetime.fromtimestamp(outcome.started_unix_s, datetime.UTC).isoformat(timespec="seconds"),
-        "target": outcome.plan.address,
+        "target": ", ".join(map(str, outcome.plan.addresses)),
         "plan": _plan(outcome),
         "machine": outcome.machine,
         "interrupted": outcome.interrupted,
@@ -46,6 +47,7 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
             "web": tally.joined_web,
         },
         "join_seconds": round(tally.join_seconds, 3),
+        "targets": targets(outcome.plan.addresses, tally.places.each),
         "actions": _actions(tally, unexplained),
         "resume": _returns(tally),
         "told": {"messages": tally.told, "bytes": tally.told_bytes},
@@ -56,8 +58,8 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
             "caught_up_by_snapshot": tally.catch_ups,
         },
         "state_hash": {"checked": tally.hashes_checked, "diverged": tally.diverged},
-        "latency_ms": _percentiles(tally.latency),
-        "latency_uncorrected_ms": _percentiles(tally.latency_uncorrected),
+        "latency_ms": percentiles(tally.latency),
+        "latency_uncorrected_ms": percentiles(tally.latency_uncorrected),
         "latency_split_ms": _split(tally, outcome.hz),
         "deliveries_per_s": _ratio(tally.deliveries_measured, seconds),
         "bytes_in_per_bot_per_s": _ratio(tally.bytes_measured, seconds * (tally.joined - tally.clients)),
@@ -72,8 +74,8 @@ def summary(outcome: Outcome, control: Outcome | None = None) -> dict[str, Any]:
             "processes": outcome.plan.processes,
             "cpu_percent_busiest": round(outcome.cpu_percent_busiest, 1),
             "cpu_percent_hostile": round(outcome.cpu_percent_hostile, 1),
-            "loop_lag_ms": _percentiles(tally.loop_lag),
-            "send_delay_ms": _percentiles(tally.send_delay),
+            "loop_lag_ms": percentiles(tally.loop_lag),
+            "send_delay_ms": percentiles(tally.send_delay),
             "why_limited": limits(outcome),
         },
         "closed": dict(sorted(tally.closed.items())),
@@ -113,9 +115,10 @@ def _returns(tally: Tally) -> dict[str, Any]:
     return {
         "drops": tally.drops,
         "resumed": tally.resumed,
+        "moved": tally.moved,
         "failed": tally.resumes_failed,
         "ticks_missed": tally.ticks_missed,
-        "away_ms": _percentiles(tally.away),
+        "away_ms": percentiles(tally.away),
     }
 
 
@@ -130,6 +133,8 @@ def _plan(outcome: Outcome) -> dict[str, Any]:
         "processes": plan.processes,
         "mix": plan.mix,
         "web": plan.web or None,
+        "addresses": len(plan.addresses),
+        "roam": plan.roam,
         "hz": outcome.hz,
         "game": None if stats is None else stats[0].game,
     }
@@ -142,13 +147,16 @@ def _split(tally: Tally, hz: int | None) -> dict[str, dict[str, float | None]] |
     to_server = tally.round_trip.percentile(50) / 2
     to_tick, from_tick = tally.to_tick, tally.from_tick
     return {
-        "client_to_server": {f"p{p}": _ms(tally.round_trip.percentile(p) / 2) for p in (50, 99)},
+        "client_to_server": {f"p{p}": milliseconds(tally.round_trip.percentile(p) / 2) for p in (50, 99)},
         "wait_for_tick": {
-            "mean": _ms(max(0.0, to_tick.mean() - to_server)),
-            **{f"p{p}": _ms(max(0.0, to_tick.percentile(p) - to_server)) for p in (50, 99)},
+            "mean": milliseconds(max(0.0, to_tick.mean() - to_server)),
+            **{f"p{p}": milliseconds(max(0.0, to_tick.percentile(p) - to_server)) for p in (50, 99)},
         },
-        "tick_to_client": {"mean": _ms(from_tick.mean()), **{f"p{p}": _ms(from_tick.percentile(p)) for p in (50, 99)}},
-        "floor": {"mean": _ms(5e5 / hz), "max": _ms(1e6 / hz)},
+        "tick_to_client": {
+            "mean": milliseconds(from_tick.mean()),
+            **{f"p{p}": milliseconds(from_tick.percentile(p)) for p in (50, 99)},
+        },
+        "floor": {"mean": milliseconds(5e5 / hz), "max": milliseconds(1e6 / hz)},
     }
 
 
@@ -163,6 +171,7 @@ def _server(outcome: Outcome) -> dict[str, Any] | None:
         "frames_skipped": ended.frames_skipped_total - began.frames_skipped_total,
         "tick_p99_ms": ended.tick_ms["p99"],
         "rss_bytes": ended.rss_bytes,
+        "gateways": gateways(began, ended),
     }
 
 
@@ -172,7 +181,7 @@ def _control(outcome: Outcome, control: Outcome | None) -> dict[str, Any] | None
         return None
     with_them, without = outcome.tally.latency, control.tally.latency
     return {
-        "latency_ms": _percentiles(without),
+        "latency_ms": percentiles(without),
         "p99_ratio": _ratio(with_them.percentile(99), without.percentile(99)) if with_them.total else None,
         "limited_by_swarm": bool(limits(control)),
         "passed": passed(summary(control)),
@@ -249,18 +258,6 @@ def nothing_delivered(report: dict[str, Any]) -> bool:
     """Whether the bots acted and nothing came of it: such a run has tried out nothing."""
     actions = report["actions"]
     return not report["interrupted"] and actions["sent"] > 0 and not actions["delivered"] + actions["answered"]
-
-
-def _percentiles(histogram: Histogram) -> dict[str, float | None]:
-    points = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9, "max": 100}
-    if not histogram.total:
-        return dict.fromkeys([*points, "mean"])
-    values = {name: _ms(histogram.percentile(percent)) for name, percent in points.items()}
-    return {**values, "mean": _ms(histogram.mean())}
-
-
-def _ms(microseconds: float) -> float:
-    return round(microseconds / 1000, 3)
 
 
 def _ratio(part: float, whole: float) -> float | None:

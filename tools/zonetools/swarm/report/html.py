@@ -14,6 +14,7 @@ from zonetools.swarm.measure.series import Row, merge_rows
 from zonetools.swarm.report.build import got_everything, passed, verdict
 from zonetools.swarm.report.format import compared_rows, control_text, counts_text, date_text, difference_text
 from zonetools.swarm.report.metrics import METRICS, NOT_MEASURED
+from zonetools.swarm.report.places import GATEWAY_COLUMNS, TARGET_COLUMNS, Rows, gateway_rows, target_rows
 from zonetools.swarm.report.plots import cost_plots, latency_plots
 
 _STYLE = """
@@ -56,6 +57,8 @@ def html_page(report: dict[str, Any]) -> str:
 {cost_plots(rows)}
 <h2>Was the swarm the limit?</h2>
 {_limits(report)}
+{_places("Addresses", TARGET_COLUMNS, target_rows(report))}
+{_places("Gateways of the zone", GATEWAY_COLUMNS, gateway_rows(report))}
 <h2>Errors</h2>
 {_errors(report)}
 {_resume(report)}
@@ -217,13 +220,18 @@ def _resume(report: dict[str, Any]) -> str:
     resume, actions = report["resume"], report["actions"]
     if not resume["drops"]:
         return ""
+    moved = f" ({resume['moved']:,} at another address)" if resume["moved"] else ""
     text = (
-        f"Of {resume['drops']:,} lost connections {resume['resumed']:,} were taken up again, and {resume['failed']:,} "
-        f"could not be. The bots missed {resume['ticks_missed']:,} ticks. They sent {actions['resent']:,} actions "
-        f"again; the outcome of {actions['unanswered']:,} was lost with a connection."
+        f"Of {resume['drops']:,} lost connections {resume['resumed']:,} were taken up again{moved}, and "
+        f"{resume['failed']:,} could not be. The bots missed {resume['ticks_missed']:,} ticks. They sent "
+        f"{actions['resent']:,} actions again; the outcome of {actions['unanswered']:,} was lost with a connection."
     )
     away = _percentile_table([("without a connection", resume["away_ms"])])
     return f"<h2>Lost connections</h2><p>{text}</p>{away}"
+
+
+def _places(title: str, columns: Sequence[str], rows: Rows) -> str:
+    return f"<h2>{title}</h2>{_table(columns, rows, texts=(0,))}" if rows else ""
 
 
 def _hostile(report: dict[str, Any]) -> str:

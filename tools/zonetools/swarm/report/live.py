@@ -69,6 +69,8 @@ def progress_panel(progress: Progress, plan: Plan) -> RenderableType:
     parts: list[RenderableType] = [_bar(progress, plan)]
     if progress.last is not None:
         parts.append(_last_second(progress.last))
+    if len(plan.others) and progress.places.each:
+        parts.append(_places(progress, plan))
     faults = progress.lost + progress.duplicated
     parts.append(Text(f"so far     {_so_far(progress)}", "bold red" if faults else "dim"))
     return Group(*parts)
@@ -121,6 +123,18 @@ def _so_far(progress: Progress) -> str:
         f"{progress.sent:,} sent, {progress.delivered:,} delivered, {progress.refused:,} refused, "
         f"{progress.lost:,} lost, {progress.duplicated:,} duplicated{drops}"
     )
+
+
+def _places(progress: Progress, plan: Plan) -> RenderableType:
+    """Return where the bots are."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("address", no_wrap=True)
+    for name in ("players", "failed", "drops", "moved"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for address, place in zip(plan.addresses, progress.places.each, strict=True):
+        counts = place.connected, place.failed + place.closed_early, place.drops, place.moved
+        table.add_row(str(address), *(f"{count:,}" for count in counts))
+    return table
 
 
 def _last_second(row: Row) -> RenderableType:

@@ -102,6 +102,7 @@ METRICS = {
         _unwanted("faults", "faults", "the sum of all faults"),
         Metric("drops", "resume.drops", Unit.COUNT, "lost connections of bots who come back", better=-1),
         Metric("resumed", "resume.resumed", Unit.COUNT, "bots that came back"),
+        Metric("moved", "resume.moved", Unit.COUNT, "bots that came back at another address"),
         _unwanted("resumes_failed", "resume.failed", "bots that could not come back"),
         Metric("ticks_missed", "resume.ticks_missed", Unit.COUNT, "ticks missed by bots that were away", better=-1),
         _latency("away_p99", "resume.away_ms.p99", "time without a connection, 99th percentile"),

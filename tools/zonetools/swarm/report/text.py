@@ -6,7 +6,7 @@ import errno
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, cast
 
 from rich.box import SIMPLE
@@ -20,6 +20,7 @@ from zonetools.swarm.measure.errors import REFUSAL
 from zonetools.swarm.report.build import passed, verdict
 from zonetools.swarm.report.format import compared_rows, control_text, counts_text, difference_text
 from zonetools.swarm.report.metrics import NOT_MEASURED
+from zonetools.swarm.report.places import GATEWAY_COLUMNS, TARGET_COLUMNS, Rows, gateway_rows, target_rows
 
 # Longer than any line of the report: without a terminal nothing is wrapped.
 _WIDTH_MAX = 1_000
@@ -60,6 +61,9 @@ def render_text(report: dict[str, Any]) -> RenderableType:
         for name, value in rows:
             table.add_row(name, value)
     parts: list[RenderableType] = [head, *_conditions(report), table]
+    for columns, cells in ((TARGET_COLUMNS, target_rows(report)), (GATEWAY_COLUMNS, gateway_rows(report))):
+        if cells:
+            parts.append(_places(columns, cells))
     if report["hostile"]:
         parts.append(_hostile(report["hostile"]))
     if report["control"] is not None:
@@ -67,6 +71,16 @@ def render_text(report: dict[str, Any]) -> RenderableType:
     if report["compared"] is not None:
         parts.append(_compared(report["compared"]))
     return Group(*parts)
+
+
+def _places(columns: Sequence[str], rows: Rows) -> RenderableType:
+    """Return a table whose first column is text, and whose others are numbers."""
+    table = Table(box=SIMPLE)
+    for name in columns:
+        table.add_column(name, justify="left" if name == columns[0] else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _conditions(report: dict[str, Any]) -> list[Text]:
@@ -105,7 +119,8 @@ def _counts(report: dict[str, Any]) -> _Rows:
 
 
 def _resume(resume: dict[str, Any]) -> _Rows:
-    known = Text(f"{resume['drops']:,} drops, {resume['resumed']:,} came back, ")
+    moved = f" ({resume['moved']:,} at another address)" if resume["moved"] else ""
+    known = Text(f"{resume['drops']:,} drops, {resume['resumed']:,} came back{moved}, ")
     yield "resume", known + _faults(resume, "failed") + f", {resume['ticks_missed']:,} ticks missed"
     if away := _values(resume["away_ms"]):
         yield "", f"away ms {away}"
