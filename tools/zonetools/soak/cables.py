@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from zonetools.soak.fault_lab import Crowd, Lab
 from zonetools.soak.machines import Machine, Network
 from zonetools.soak.relay import Relay
 from zonetools.soak.site import BOOKKEEPERS, LEDGER
+from zonetools.swarm.plan import Address
 
 # The network belongs to this run alone.
 _LINK_PORT = 7700
@@ -34,31 +35,18 @@ DELAY_MS = 25
 """How long each byte of the link of the distant gateway is on its way."""
 
 
-@dataclass
-class Seen:
-    """What the players of a gateway saw."""
-
-    silences: dict[str, float] = field(default_factory=dict)
-    """The longest time without a frame, in seconds, by fault."""
-    network: str = ""
-    """What makes the link slow, if something does."""
-    report: dict[str, Any] = field(default_factory=dict)
-    """The report of the crowd."""
-    log: str = ""
-    """What the gateway logged."""
-
-
 class _Gateway:
-    """A gateway on a machine, with its players and one who notes when frames come."""
+    """A gateway on a machine, with one player who notes when frames come."""
 
-    def __init__(self, machine: Machine, recorder: RecordingClient) -> None:
+    def __init__(self, machine: Machine, process: ServerProcess, recorder: RecordingClient) -> None:
         self.machine = machine
+        self.process = process
         self.recorder = recorder
-        self.seen = Seen()
 
-    def note(self, fault: str, since: float) -> None:
-        """Note the longest silence since the beginning of a fault."""
-        self.seen.silences[fault] = max(self.recorder.intervals(since), default=0.0)
+    def longest_silence(self, since: float) -> float:
+        """The longest time without a frame since a moment, in seconds."""
+        # The last frame came before that moment.
+        return max(self.recorder.intervals(since - 0.5), default=0.0)
 
 
 class _Lab:
@@ -89,60 +77,54 @@ class _Lab:
 
     @contextlib.asynccontextmanager
     async def gateway(self, machine: Machine, link: str = f"10.78.0.1:{_LINK_PORT}") -> AsyncIterator[_Gateway]:
-        """A gateway on a machine. Its players come back if they are disconnected."""
+        """A gateway on a machine."""
         secure = ("--link-token-file", self._token, "--link-ca", self._ca)
         place = ("--host", machine.host, "--open", "--name", machine.name, "--log-level", "info")
         command = ("--link", f"tcp:{link}", *secure, *place)
         async with ServerProcess(*command, prefix=machine.prefix, program=("zoneserver", "gateway")) as process:
-            plan = self.lab.plan(
-                self.lab.pick(50, 20), host=machine.host, port=process.port, mix=BOOKKEEPERS, resume=True
-            )
             recorder = RecordingClient(f"recorder-{machine.name}")
             await asyncio.get_running_loop().create_connection(lambda: recorder, machine.host, process.port)
             try:
-                async with Crowd(process, plan) as crowd:
-                    gateway = _Gateway(machine, recorder)
-                    yield gateway
+                yield _Gateway(machine, process, recorder)
             finally:
                 recorder.abort()
-        gateway.seen.report, gateway.seen.log = crowd.report, process.log
+
+    def crowd(self, zone: ServerProcess, gateways: list[_Gateway]) -> Crowd:
+        """Players at gateways in turn, who come back if they are disconnected."""
+        first, *others = (Address(gateway.machine.host, gateway.process.port) for gateway in gateways)
+        plan = self.lab.plan(self.lab.pick(100, 40), mix=BOOKKEEPERS, resume=True)
+        return Crowd(zone, dataclasses.replace(plan, host=first.host, port=first.port, others=tuple(others)))
 
 
 async def main(quick: bool) -> dict[str, Any]:
     """Spoil the network of one gateway in several ways; return what the players of each gateway saw."""
     cancel_on_signals()
+    silences: dict[str, list[float]] = {}
     async with Network() as network:
         with tempfile.TemporaryDirectory(prefix="zone-") as folder:
-            lab = _Lab(network, Path(folder), quick)
+            lab, processes = _Lab(network, Path(folder), quick), list[ServerProcess]()
             async with contextlib.AsyncExitStack() as stack:
                 zone = await stack.enter_async_context(lab.zone())
-                north, south = [await network.machine(name) for name in ("north", "south")]
-                both = [await stack.enter_async_context(lab.gateway(machine)) for machine in (north, south)]
-                await asyncio.sleep(0.5)
-                async with _fault(both, "pulled for 3 s"):
-                    await _pull(north, 3.0)
-                if not quick:
-                    async with _fault(both, "32 kbit/s for 5 s"):
-                        # tbf loses what exceeds its queue, and TCP sends it again.
-                        north.shape("back", "32kbit", queue="8kb")
-                        await asyncio.sleep(5.0)
-                        north.unshape("back")
-                    async with _fault(both, "pulled for 20 s"):
-                        await _pull(north, 20.0)
-                    both += [await _distant(lab, stack)]
-            return {"zone": zone.log, **{each.machine.name: asdict(each.seen) for each in both}}
+                machines = [await network.machine(name) for name in ("north", "south")]
+                both = [await stack.enter_async_context(lab.gateway(machine)) for machine in machines]
+                processes += [zone, *(gateway.process for gateway in both)]
+                async with lab.crowd(zone, both) as crowd:
+                    await asyncio.sleep(0.5)
+                    for fault, spoil in FAULTS.items() if not quick else [*FAULTS.items()][:1]:
+                        silences[fault] = await _silences(both, spoil(machines[0]))
+                distance = None if quick else await _distance(lab, stack, zone, both[1])
+        logs = [process.log for process in processes]
+    return {"silences": silences, "report": crowd.report, "distance": distance, "logs": logs}
 
 
-@contextlib.asynccontextmanager
-async def _fault(gateways: list[_Gateway], fault: str) -> AsyncIterator[None]:
-    """Note how long the players of each gateway hear nothing, and wait until all hear something again."""
+async def _silences(gateways: list[_Gateway], fault: Coroutine[Any, Any, None]) -> list[float]:
+    """The longest times without a frame at each gateway, during a fault and for a second after it."""
     began = time.monotonic()
-    yield
+    await fault
     for gateway in gateways:
         async with asyncio.timeout(20):
             await gateway.recorder.ticks(20)
-    for gateway in gateways:
-        gateway.note(fault, began)
+    return [gateway.longest_silence(began) for gateway in gateways]
 
 
 async def _pull(machine: Machine, seconds: float) -> None:
@@ -153,18 +135,36 @@ async def _pull(machine: Machine, seconds: float) -> None:
         machine.plug("back")
 
 
-async def _distant(lab: _Lab, stack: contextlib.AsyncExitStack) -> _Gateway:
-    """A gateway that is far away: by netem where the kernel has it, which also loses packets, otherwise by a relay."""
+async def _squeeze(machine: Machine, seconds: float) -> None:
+    # tbf loses what exceeds its queue, and TCP sends it again.
+    machine.shape("back", "32kbit", queue="8kb")
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        machine.unshape("back")
+
+
+FAULTS: dict[str, Callable[[Machine], Coroutine[Any, Any, None]]] = {
+    "pulled for 3 s": lambda machine: _pull(machine, 3.0),
+    "32 kbit/s for 5 s": lambda machine: _squeeze(machine, 5.0),
+    "pulled for 20 s": lambda machine: _pull(machine, 20.0),
+}
+"""What happens to the cable between a gateway and the zone. A quick run has the first of them."""
+
+
+async def _distance(lab: _Lab, stack: contextlib.AsyncExitStack, zone: ServerProcess, near: _Gateway) -> dict[str, Any]:
+    """The latency at a gateway that is far away and at one that is near: by netem where the kernel has it, which also
+    loses packets, otherwise by a relay."""
     machine = await lab.network.machine("distant")
-    link, means = f"10.78.0.1:{_LINK_PORT}", "netem, with 1 % of the packets lost"
+    link, means = f"10.78.0.1:{_LINK_PORT}", "netem, which loses 1 % of the packets"
     if not machine.delay("back", DELAY_MS, loss_percent=1):
         relay = Relay(_LINK_PORT, DELAY_MS / 1000, host="10.78.0.1", listen=Network.link_host)
         await stack.enter_async_context(relay)
         link, means = f"{Network.link_host}:{relay.port}", "a relay, since the kernel has no netem"
-    gateway = await stack.enter_async_context(lab.gateway(machine, link))
-    gateway.seen.network = means
-    await asyncio.sleep(3.0)
-    return gateway
+    far = await stack.enter_async_context(lab.gateway(machine, link))
+    async with lab.crowd(zone, [far, near]) as crowd:
+        await asyncio.sleep(5.0)
+    return {"means": means, "report": crowd.report}
 
 
 @contextlib.contextmanager

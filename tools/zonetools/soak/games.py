@@ -161,6 +161,18 @@ class Ledger(Counting):
         player.tell("earned", self.earned[player])
         return (self.earned[player],)
 
+    def save(self) -> list[list[int]]:
+        return [[player.slot, count, self.earned.get(player, 0)] for player, count in self.counts.items()]
+
+    def load(self, value: list[list[int]]) -> None:
+        self.counts = {self.players[slot]: count for slot, count, _ in value}
+        self.earned = {self.players[slot]: earned for slot, _, earned in value}
+
+    def on_leave(self, player: Player) -> None:
+        super().on_leave(player)
+        self.counts.pop(player, None)
+        self.earned.pop(player, None)
+
 
 def _nested(depth: int) -> list[Any]:
     values: list[Any] = []

@@ -164,5 +164,5 @@ def check_served(checks: Checks, crowd: Crowd, whose: str) -> None:
         "broken": report["broken"],
     }
     found = {name: count for name, count in faults.items() if count}
-    errors = [error["text"] for error in report["errors"] if error["kind"] != "refusal"]
+    errors = [error["first"]["text"] for error in report["errors"] if error["kind"] != "refusal"]
     checks.expect(crowd.is_served, f"{whose} missed something, or got it twice: {found} {errors[:2]!s:.300}")
