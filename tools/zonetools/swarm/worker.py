@@ -284,7 +284,9 @@ class Worker:
         while True:
             self.bots_may_act()
             at = self._schedule.next_at
-            await asyncio.sleep(0.05 if at is None else max(0.001, min(0.05, at - time.monotonic())))
+            wait = 0.05 if at is None else at - time.monotonic()
+            # While actions are late there is no pause: a process that gets little CPU may be away for long.
+            await asyncio.sleep(max(0.001, min(0.05, wait)) if wait > 0 else 0)
 
     def bots_may_act(self) -> None:
         """Do some of the actions that are due."""
