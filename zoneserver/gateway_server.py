@@ -20,6 +20,7 @@ from zoneserver.link.carriers import link_security, open_gateway_carrier
 from zoneserver.link.remote_link import RemoteZoneLink
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import CannotStartError
+from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields
 
 __all__ = ["GatewayServer", "default_name"]
@@ -163,7 +164,7 @@ class GatewayServer:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "address": ", ".join(ports.addresses),
-            "stats": "" if ports.stats_port is None else f"{self.config.stats_host}:{ports.stats_port}",
+            "stats": "" if ports.stats_port is None else format_address(self.config.stats_host, ports.stats_port),
             **({} if self.gateway_loop is None else gateway_figures(self.stats())),
         }
 

@@ -187,6 +187,7 @@ class GatewayHub:
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
         self.counters.gateways_attached_total += 1
+        self._on_figures(gateway)
         self.carrier.accept(peer)
         # What was handed to the zone since the last tick is taken with the next one.
         self.carrier.send(peer, Attached(self._start, message.gateway, gateway.taken, self._facts).encode())
