@@ -13,6 +13,7 @@ from helpers.tick_frames import FrameStream, changed
 from helpers.waiting import until
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Idle
+from zonetools.swarm import crowd_reader
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.crowd_reader import CrowdReader
 from zonetools.swarm.measure.places import Place, Places
@@ -22,6 +23,11 @@ from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Bye, Refusal, Welcome
 
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.fixture(autouse=True)
+def _quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_reader, "_ROUND_SECONDS_MAX", 0.01)
 
 
 class Owner:
