@@ -114,6 +114,21 @@ async def test_a_payload_leaves_before_close_returns(broker: Broker, open_end: O
     await NatsZoneCarrier(LinkAddress.parse(broker.url()), LinkSecurity()).close()
 
 
+async def test_a_zone_receives_nothing_before_open_has_returned(broker: Broker, open_end: OpenEnd) -> None:
+    gateway = await open_end(broker.url("early"), "gw1")
+
+    async def send_for_ever() -> None:
+        while True:
+            gateway.carrier.send(b"batch")
+            await asyncio.sleep(0)
+
+    sending = asyncio.create_task(send_for_ever())
+    zone = await open_end(broker.url("early"))
+    assert not zone.payloads
+    await until(lambda: zone.payloads)
+    sending.cancel()
+
+
 async def test_both_ends_come_back_after_the_death_of_the_broker_and_bring_nothing_stale(
     own_broker: Callable[..., Broker], open_end: OpenEnd, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -307,7 +322,8 @@ async def test_a_gateway_at_a_leaf_gets_everything(own_broker: Callable[..., Bro
     zone.carrier.send("b", b"part")
     for end in far:
         end.carrier.send(b"batch")
-    await until(lambda: b"part" in far[0].payloads and frames[-1] in far[1].payloads and len(zone.payloads) == 2)
+    await until(lambda: all(frames[-1] in end.payloads for end in (near, *far)) and len(zone.payloads) == 2)
+    await until(lambda: b"part" in far[0].payloads)
     for end in (near, *far):
         assert [payload for payload in end.payloads if payload != b"begin"][: len(frames)] == frames
     assert sorted(zone.payloads) == [("b", b"batch"), ("c", b"batch")]
