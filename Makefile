@@ -24,8 +24,8 @@ picture: $(READY) ## draw the dashboard of README.md anew, from a minute of a re
 
 # In four processes: most tests wait for something more than they work. They start hundreds of programs. Where the
 # environment forbids bytecode, each would compile its modules anew: a third of all CPU.
-test: $(READY) ## the test suite
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4
+test: $(READY) ## the test suite; PROFILE=thorough tries twenty times as many examples of each property
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal $(if $(PROFILE),--hypothesis-profile=$(PROFILE))
 
 fuzz: $(FUZZ) ## bytes of every kind into everything that reads bytes; FUZZ_TIME=1h TARGET=gateway
 	PYTHONPATH=tests $(BIN)/python -m fuzz --time $(FUZZ_TIME) $(TARGET)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from helpers.gateway_fixture import GatewayFixture, OpenGateway
+from helpers.nats import Broker
 from helpers.postgres import Postgres, start_postgres
 from helpers.processes import Family
 from helpers.processes import until as wait_until
@@ -25,9 +26,13 @@ from zoneserver.gateway.gateway import Gateway
 from zoneserver.server import ZoneServer
 from zoneserver.zone.rules import Rules
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says how busy the machine is. Each run draws other examples, so that many runs try many.
+settings.register_profile("tests", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("tests"), max_examples=1000)
 settings.load_profile("tests")
+
+# Until the tests are collected nothing is garbage. A search would take a tenth of the time.
+gc.disable()
 
 try:
     import uvloop
@@ -128,6 +133,17 @@ def postgres() -> Iterator[Postgres]:
         server.close()
 
 
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A broker with the settings that a link needs, for tests that leave it as it is. Every test takes a zone of its
+    own: `broker.url("zone of the test")`."""
+    server = Broker()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
 @pytest.fixture
 def family() -> Iterator[Family]:
     """Starts processes, none of which may be left when the test is over."""
@@ -145,3 +161,4 @@ def pytest_collection_finish() -> None:
     """Keeps the thousands of tests out of the sight of the garbage collector, which some tests call."""
     gc.collect()
     gc.freeze()
+    gc.enable()

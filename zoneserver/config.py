@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from zoneserver.link.address import LinkAddress, parse_link
 from zoneserver.notation import parse_journal_keep, parse_journal_sync, parse_port_or_off, parse_store
 from zoneserver.support.addresses import parse_network
 from zoneserver.support.host import is_loopback, parse_host, parse_origin
@@ -15,19 +16,23 @@ from zoneserver.support.parse import above_zero, nearest, parse_count, parse_dur
 
 __all__ = [
     "SECRET_BYTES_MIN",
+    "TOKEN_BYTES_MAX",
     "Config",
     "Limits",
     "check_exposure",
     "check_secret",
+    "check_zone_link",
     "parse_limits",
     "resume_ticks",
 ]
 
 SECRET_BYTES_MIN = 16
 """A shorter secret could be guessed."""
+TOKEN_BYTES_MAX = 1024
+"""The longest token that is read."""
 _PORT = 7777
 # What an HTTP header can carry.
-_TOKEN = re.compile(r"[!-~]+")
+_TOKEN = re.compile(f"[!-~]{{{SECRET_BYTES_MIN},{TOKEN_BYTES_MAX}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +152,13 @@ def _setting(
     metavar: str | None = None,
     *,
     repeats: bool = False,
+    is_private: bool = False,
 ) -> Any:
     """Declares a field that `zoneserver run` can set. The metadata are the arguments of the flag. With `repeats` the
-    flag may be given again and again, `parse` reads one value, and the field is a tuple of all values."""
+    flag may be given again and again, `parse` reads one value, and the field is a tuple of all values. A private field
+    may have a password in it, and is not in the representation of the settings."""
     flag = {"help": text, "parse": parse, "shown": shown, "metavar": metavar, "repeats": repeats}
-    return field(default=default, metadata=flag)
+    return field(default=default, metadata=flag, repr=not is_private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +177,23 @@ class Config:
     link: str = _setting(
         "",
         "address at which gateways find the zone: unix:PATH, tcp:HOST:PORT or nats://HOST:PORT/ZONE",
-        str,
+        parse_link,
         "none: players connect to this process",
         "ADDRESS",
+        is_private=True,
     )
+    link_token: str = field(default="", repr=False)
+    """What a gateway has to know to connect to a `tcp` link, which needs one."""
+    link_cert: str | None = _setting(
+        None, "PEM file with a certificate chain: gateways connect by TLS to a tcp link, as other machines have to"
+    )
+    link_key: str | None = _setting(None, "PEM file with the key, if it is not in the file of the certificate")
+    link_ca: str | None = _setting(
+        None,
+        "PEM file with the authority of the other end's certificate: of the zone (tcp), or of the broker (tls)",
+        shown="the authorities that this machine trusts",
+    )
+    link_creds: str | None = _setting(None, "file with the credentials (.creds) for the broker of a nats or tls link")
     page: str = _setting(
         "",
         "the page at the port for players: on, off, or the folder of a page of your own",
@@ -292,13 +312,16 @@ class Config:
             raise ValueError(f"port and stats_port must differ: both are {self.port}")
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("a TLS key needs its certificate")
-        if self.stats_token and (len(self.stats_token) < SECRET_BYTES_MIN or not _TOKEN.fullmatch(self.stats_token)):
-            raise ValueError(f"a stats token must have at least {SECRET_BYTES_MIN} characters, all visible ASCII ones")
+        for name, token in (("stats", self.stats_token), ("link", self.link_token)):
+            if token and not _TOKEN.fullmatch(token):
+                text = f"must have {SECRET_BYTES_MIN} to {TOKEN_BYTES_MAX} characters, all visible ASCII ones"
+                raise ValueError(f"a {name} token {text}")
         if self.stats_port is not None and not is_loopback(self.stats_host) and not self.stats_token:
             raise ValueError(
                 f"without a token anyone who can reach {self.stats_host} may read the statistics: "
                 "set a token (--stats-token-file)"
             )
+        _check_link(self)
         if isinstance(self.store, str):
             parse_store(self.store)
         if not 0 <= self.resume_seconds <= 10**6:
@@ -327,3 +350,19 @@ def check_exposure(config: Config, host: str) -> None:
             f"without a secret anyone who can reach {host} may join under any name: "
             "set a secret (--secret-file), or allow it (--open)"
         )
+
+
+def _check_link(config: Config) -> None:
+    """Raises ValueError for a link that neither a zone nor a gateway could use."""
+    parse_link(config.link)
+    if config.link_key is not None and config.link_cert is None:
+        raise ValueError("the key of the link needs its certificate (--link-cert)")
+    if config.link and LinkAddress.parse(config.link).scheme == "tcp" and not config.link_token:
+        raise ValueError(f"the link {config.link} needs a token, by which gateways are known: set --link-token-file")
+
+
+def check_zone_link(config: Config) -> None:
+    """Raises ValueError for a link that a gateway could use, and at which no zone may listen."""
+    objection = LinkAddress.parse(config.link).zone_objection(config.link_cert) if config.link else None
+    if objection is not None:
+        raise ValueError(objection)

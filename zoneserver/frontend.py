@@ -84,7 +84,6 @@ class Frontend:
         self,
         link: ZoneLink,
         config: Config,
-        first_ref: int = 1,
         former: Sequence[tuple[int, bytes]] = (),
         gateway_class: type[Gateway] = Gateway,
     ) -> Gateway:
@@ -97,7 +96,7 @@ class Frontend:
         self._page_connections_max = min(PAGE_CONNECTIONS_MAX, files // 16)
         connections_max = max(1, files - spare - self._page_connections_max)
         self.players_max = min(config.max_players, connections_max)
-        self.gateway = gateway_class(link, config, self._loop, connections_max, first_ref, former)
+        self.gateway = gateway_class(link, config, self._loop, connections_max, former)
         self.reporter = Reporter(config, self._stats, self._loop)
         self._started = time.monotonic()
         return self.gateway
@@ -166,10 +165,15 @@ class Frontend:
             | {
                 "page": page_url(self._config, self.ports.port),
                 "loop": type(self._loop).__module__.partition(".")[0],
-                "uptime_s": round(time.monotonic() - self._started, 3),
+                "uptime_s": self.uptime_s,
                 "players_max": self.players_max,
             }
         )
+
+    @property
+    def uptime_s(self) -> float:
+        """How long the server has run."""
+        return round(time.monotonic() - self._started, 3)
 
     def _watched_stats(self) -> Stats:
         """The statistics for one who requests them. Tells the reporter of the request."""

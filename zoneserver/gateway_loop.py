@@ -9,6 +9,7 @@ from typing import Any
 from zoneserver.admin.cpu_meter import CpuMeter
 from zoneserver.admin.tick_times import TickTimes
 from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.packet_rest import PacketRest
 from zoneserver.link.remote_link import RemoteZoneLink
 from zoneserver.zone.link import TickOutput
 
@@ -35,6 +36,7 @@ class GatewayLoop:
         # Whether a batch has left since the last tick.
         self._has_sent = True
         self._is_stopped = False
+        self._rest = PacketRest(gateway.counters, loop)
         self._cpu = CpuMeter(loop.time())
         self._cpu_before = time.process_time()
         self._deflate_before = 0.0
@@ -47,6 +49,7 @@ class GatewayLoop:
     def stop(self) -> None:
         """Sends no further batch by itself."""
         self._is_stopped = True
+        self._rest.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -84,7 +87,9 @@ class GatewayLoop:
             # The tick was earlier than expected. What has arrived since the last batch is for the next one.
             self._send()
         self._has_sent = False
-        self._schedule(self._link.due - self._link.lead.seconds)
+        leaves = self._link.due - self._link.lead.seconds
+        self._schedule(leaves)
+        self._rest.begin(leaves)
 
     def figures(self) -> dict[str, Any]:
         """The figures of ticks and CPU time, by the names that they have in `Stats`."""

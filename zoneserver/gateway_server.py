@@ -11,18 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoneserver.admin.figures import counted
+from zoneserver.admin.gateways import gateway_figures
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_exposure
 from zoneserver.frontend import Frontend
 from zoneserver.gateway_loop import GatewayLoop
-from zoneserver.journal.counters import JournalCounters
 from zoneserver.link.carriers import link_security, open_gateway_carrier
 from zoneserver.link.remote_link import RemoteZoneLink
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.store.counters import StoreCounters
 from zoneserver.support.errors import CannotStartError
+from zoneserver.support.format import format_address
 from zoneserver.support.logs import fields
-from zoneserver.zone.counters import ZoneCounters
 
 __all__ = ["GatewayServer", "default_name"]
 
@@ -120,7 +119,7 @@ class GatewayServer:
             check_exposure(dataclasses.replace(config, is_open=self._is_open), config.host)
         frontend = self.frontend
         self._info = facts.info
-        gateway = frontend.make_gateway(self.link, config, self.link.first_ref)
+        gateway = frontend.make_gateway(self.link, config)
         self.gateway_loop = GatewayLoop(self.link, gateway, self.loop)
         frontend.listen(facts.schema, self.link.world, self._is_healthy)
         self.link.begin()
@@ -165,8 +164,8 @@ class GatewayServer:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "address": ", ".join(ports.addresses),
-            "stats": "" if ports.stats_port is None else f"{self.config.stats_host}:{ports.stats_port}",
-            "players": 0 if self.gateway_loop is None else self.frontend.gateway.players_count,
+            "stats": "" if ports.stats_port is None else format_address(self.config.stats_host, ports.stats_port),
+            **({} if self.gateway_loop is None else gateway_figures(self.stats())),
         }
 
     def link_attached(self) -> None:
@@ -229,7 +228,7 @@ class GatewayServer:
         """The present state of every part."""
         assert self.gateway_loop is not None, "the gateway has not started"
         gateway, link = self.frontend.gateway, self.link
-        figures = counted(gateway.counters, ZoneCounters(), StoreCounters(), JournalCounters())
+        figures = counted(gateway.counters, link.counters)
         figures |= self.frontend.figures() | self.gateway_loop.figures()
         return Stats(
             **figures,
@@ -237,6 +236,10 @@ class GatewayServer:
             game=link.info.name,
             ctl="",
             parked=0,
+            gateway=self.name,
+            link=self.carrier.address,
+            zone_silent_s=self.gateway_loop.silent_seconds,
+            lead_ms=round(link.lead.seconds * 1000, 3),
             tick=link.tick,
             epoch=link.epoch,
             hz=link.info.hz,

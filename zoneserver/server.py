@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from zoneserver.admin.figures import counted
+from zoneserver.admin.gateway_stats import GatewayStats
+from zoneserver.admin.gateways import GatewayTotals, gateway_row
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.frontend import Frontend
@@ -76,6 +78,7 @@ class ZoneServer:
         self.frontend: Frontend
         self.hub: GatewayHub | None = None
         """The gateways in other processes; None for a server without a link."""
+        self._gateway_totals = GatewayTotals()
         self._persistence = Persistence(self.config)
         self._stopping: asyncio.Event
         self._is_stopped = False
@@ -120,25 +123,23 @@ class ZoneServer:
     def _assemble(self) -> None:
         """Makes the other parts, and listens."""
         config, zone = self.config, self.ticked
-        self.link = link = LocalZoneLink(zone, self.epoch)
-        first_ref = 1
-        if isinstance(zone, Zone):
-            first_ref = zone.attendance.newest_ref + 1
-            if self.epoch > 1:
-                # Everybody who was in has lost the connection, unless a gateway in another process has it. No stop is
-                # planned any more.
-                gateways = zone.attendance.gateways
-                lost = [] if config.link else gateways.numbers()
-                kept = {*gateways.numbers()} - {*lost}
-                drops = [ref for ref in zone.attendance.refs() if gateway_of(ref) not in kept]
-                link.send(Requests(drops=drops, lost=lost, commands=[Command(0, ("stop", "--cancel"))]))
+        first_ref = zone.attendance.newest_ref + 1 if isinstance(zone, Zone) else 1
+        self.link = link = LocalZoneLink(zone, self.epoch, first_ref)
+        if isinstance(zone, Zone) and self.epoch > 1:
+            # Everybody who was in has lost the connection, unless a gateway in another process has it. No stop is
+            # planned any more.
+            gateways = zone.attendance.gateways
+            lost = [] if config.link else gateways.numbers()
+            kept = {*gateways.numbers()} - {*lost}
+            drops = [ref for ref in zone.attendance.refs() if gateway_of(ref) not in kept]
+            link.send(Requests(drops=drops, lost=lost, commands=[Command(0, ("stop", "--cancel"))]))
         frontend, persistence = self.frontend, self._persistence
         link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
         if config.link:
             self.hub = self._make_hub(link_of_gateway, former)
             # Gateways are told of a tick before the players of this process.
             link.subscribe(self.hub.on_tick)
-        gateway = frontend.make_gateway(link_of_gateway, config, first_ref, former, self.gateway_class)
+        gateway = frontend.make_gateway(link_of_gateway, config, former, self.gateway_class)
         frontend.listen(self._schema(), zone.world, self._is_healthy)
         recorder = persistence.recorder
         # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
@@ -169,6 +170,7 @@ class ZoneServer:
             self.loop.time,
             lambda: self.tick_loop.ticker.due,
             self._fail,
+            lambda gateway: self._gateway_totals.take(gateway.name, gateway.figures, self.frontend.uptime_s),
         )
 
     def _schema(self) -> Mapping[str, Any]:
@@ -316,11 +318,12 @@ class ZoneServer:
         """The present state of every part."""
         gateway, zone = self.gateway, self.ticked
         replay = dict(zone.replay)
-        figures = counted(gateway.counters, zone.counters, *self._persistence.counters)
+        of_hub = [] if self.hub is None else [self.hub.counters]
+        figures = counted(gateway.counters, zone.counters, *self._persistence.counters, *of_hub)
         figures |= self.frontend.figures() | self.tick_loop.figures()
         # The players of a replay have no connections.
         figures["players"] = int(replay.get("players", gateway.players_count))
-        return Stats(
+        own = Stats(
             **figures,
             schema=STATS_SCHEMA,
             game=zone.info.name,
@@ -332,6 +335,29 @@ class ZoneServer:
             replay=replay,
             store_unsaved=self._persistence.unsaved_count,
         )
+        return own if self.hub is None else self._gateway_totals.add_to(own, self._gateway_rows(self.hub))
+
+    def _gateway_rows(self, hub: GatewayHub) -> list[GatewayStats]:
+        now, tick = self.loop.time(), self.ticked.world.tick
+        return [
+            gateway_row(
+                each.figures,
+                name=each.name,
+                address=each.figures.get("address", ""),
+                stats=each.figures.get("stats", ""),
+                pid=each.figures.get("pid", 0),
+                host=each.figures.get("host", ""),
+                attached_s=round(now - each.attached_at, 3),
+                is_lost=each.lost_at is not None,
+                tick=each.tick,
+                behind_ticks=max(0, tick - each.tick),
+                waited_ms=round(each.waited_us / 1000, 3),
+                batches_total=each.taken,
+                resent_total=each.resent_total,
+                age_s=round(now - each.figures_at, 3),
+            )
+            for each in hub.gateways
+        ]
 
     def _is_healthy(self) -> bool:
         late = self.loop.time() - self.tick_loop.ticker.due

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoneclient.bots.bot import Behaviour, Bot
-    from zoneclient.connection import ZoneConnection, connect
+    from zoneclient.connection import ZoneConnection
     from zoneclient.errors import ActionRefusedError, DivergedError, JoinRefusedError, ZoneClosedError, ZoneError
+    from zoneclient.join import connect
     from zoneclient.replica import Replica
     from zoneclient.update import Event, Update
 else:
@@ -13,7 +14,7 @@ else:
     def __getattr__(name: str) -> Any:
         from zoneserver.support.lazy import import_name
 
-        homes = "bots.bot", "connection", "errors", "replica", "update"
+        homes = "bots.bot", "connection", "errors", "join", "replica", "update"
         return import_name(__name__, name, [f"zoneclient.{home}" for home in homes])
 
 

@@ -14,9 +14,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from zoneclient.connection import ZoneConnection, connect
+from zoneclient.connection import ZoneConnection
 from zoneclient.console import Console
 from zoneclient.errors import JoinRefusedError, ZoneClosedError
+from zoneclient.join import connect
 from zoneserver.cli.access import access_settings, read_access
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser

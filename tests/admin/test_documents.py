@@ -12,8 +12,8 @@ from helpers.admin_browser import Browse, ask
 from helpers.raw_client import Connect
 from helpers.servers import OpenServer
 from prometheus_client.parser import text_string_to_metric_families
-from zoneclient.connection import connect
 from zoneclient.errors import JoinRefusedError
+from zoneclient.join import connect
 
 from zoneserver.admin.stats import Stats
 from zoneserver.games.plaza import Plaza

@@ -5,11 +5,16 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zoneserver.cli.console import explain, say
+from zoneserver.cli.console import banner, explain, gateway_banner, say
 from zoneserver.config import Config
+from zoneserver.games.plaza import Plaza
+from zoneserver.gateway_server import GatewayServer
+from zoneserver.server import ZoneServer
 
 
 def test_explain_names_the_port_in_use_and_its_flag() -> None:
@@ -46,3 +51,26 @@ def test_say_is_silent_at_the_log_level_warning(capsys: pytest.CaptureFixture[st
         assert capsys.readouterr().err == "hello\n"
     finally:
         root.setLevel(level)
+
+
+async def test_banners_of_zone_and_gateway_say_how_they_find_each_other(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level("INFO")
+    link = f"unix:{tmp_path / 'zone.sock'}"
+    here: dict[str, Any] = {"stats_port": None, "link": link, "drain_seconds": 0.0, "page": "off"}
+    async with ZoneServer(Plaza, hz=50, **here) as zone:
+        banner(zone, "asyncio", "text")
+        gateway = GatewayServer("gw1", Config(port=0, **here))
+        await gateway.start()
+        try:
+            gateway_banner(gateway, "asyncio", "text")
+        finally:
+            await gateway.stop()
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[1:3] == [
+        "players    no port of this process",
+        f"gateways   {link} (zoneserver gateway --link {link})",
+    ]
+    head = next(line for line in printed if ", gateway " in line)
+    assert head.endswith(f", gateway gw1 of zone plaza at {link}, asyncio, 50 Hz")

@@ -41,6 +41,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "demo": zonetools.demo._parser,
     "client": zoneclient.__main__._parser,
     **dict.fromkeys(("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun", "replay"), cli._parser),
+    **dict.fromkeys(("gateway", "broker"), cli._parser),
 }
 ARGUMENTS = {
     "client": ["ann"],
@@ -53,6 +54,8 @@ ARGUMENTS = {
     "journal": ["journal", "info", "x"],
     "rerun": ["rerun", "x"],
     "replay": ["replay", "x"],
+    "gateway": ["gateway"],
+    "broker": ["check-broker", "nats://x/y"],
 }
 
 

@@ -219,6 +219,16 @@ def test_signal_of_a_service_that_comes_early_stops_it_in_good_order_and_a_late_
     assert (done.returncode, b"stopping: closing all sessions" in done.stderr) == (0, True), done.stderr
 
 
+def test_a_command_collects_the_garbage_of_its_work_and_leaves_out_what_it_imported(tmp_path: Path) -> None:
+    (tmp_path / "counted.py").write_text(
+        "import asyncio, gc\nmain = lambda: gc.isenabled() * 2 + (gc.get_freeze_count() > 10_000)\n"
+    )
+    path = os.pathsep.join(map(str, (ROOT, tmp_path)))
+    started = "import sys; from zoneserver.cli.start import start; sys.exit(start('counted'))"
+    done = subprocess.run([sys.executable, "-c", started], env=os.environ | {"PYTHONPATH": path}, timeout=30)
+    assert done.returncode == 3
+
+
 def test_importing_the_packages_imports_nothing_large() -> None:
     for package in ("zoneserver.cli.start", "zoneclient"):
         code = f"import sys, {package}; print('asyncio' in sys.modules, 'msgpack' in sys.modules)"

@@ -68,7 +68,7 @@ def test_clock_without_delay_shows_the_true_tick() -> None:
     assert max(map(abs, zone.run(3))) < 0.25
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 999),
     hz=st.sampled_from([4, 20, 60]),

@@ -185,7 +185,7 @@ async def test_actions_around_a_drop_happen_once_with_their_fates(open_place: Op
         assert zone.unsettled == 0
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     st.lists(
         st.one_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zoneclient.outcomes import Outcomes
 
@@ -224,7 +224,6 @@ class ModelServer:
                 assert fate is True, f"{seq} happened"
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from([1, 100, 250, 256, 300, 65_500]))
 def test_fates_agree_with_a_server_that_knows_them(data: st.DataObject, first: int) -> None:
     outcomes = outcomes_of(1, first - 1) if first > 1 else Outcomes()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from helpers.driven_zone import DrivenZone
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.games.plaza import EMOTES, Plaza
@@ -97,7 +97,6 @@ def test_a_walking_player_stops_at_the_edge(hz: int, direction: tuple[int, int],
     assert square.people[0].position == end
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_new_player_is_within_bounds_with_full_health(seed: int) -> None:
     zone = DrivenZone(Plaza(), hz=20, seed=seed)

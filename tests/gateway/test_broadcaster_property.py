@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.sample_messages import frame_of, plain, snapshot_of
 from helpers.session_fixture import SessionFixture
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.config import Config
@@ -35,7 +35,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(STEPS, st.sampled_from([0.0, 4000.0]))
 def test_stalled_receivers_of_either_form_miss_and_repeat_nothing(
     steps: list[tuple[str, int, int]], send_rate: float

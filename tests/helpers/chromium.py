@@ -285,9 +285,9 @@ def start_chromium() -> Chromium:
     return Chromium(program)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
-    """One browser for all tests of a module. The `conftest.py` of a folder imports it, and `page`."""
+    """One browser for all tests of a process. The `conftest.py` of a folder imports it, and `page`."""
     browser = start_chromium()
     try:
         yield browser

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from helpers.journals import HEADER, output_of, tick_of, typed
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.games.plaza import Plaza
@@ -83,7 +83,6 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
 @given(ticks)
 def test_tick_comes_back_equal_with_the_same_types(recorded: RecordedTick) -> None:
     output = output_of(recorded)
@@ -91,7 +90,6 @@ def test_tick_comes_back_equal_with_the_same_types(recorded: RecordedTick) -> No
     assert typed(again) == typed(recorded)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(texts, plain, max_size=3))
 def test_state_comes_back_equal_with_the_same_types(state: dict[str, Any]) -> None:
     again = decode_checkpoint(5, b"snapshot", encode_state(state))

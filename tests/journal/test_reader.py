@@ -7,7 +7,7 @@ from zlib import crc32
 
 import pytest
 from helpers.journals import HEADER, checkpoint_of, journal_of, places, read, tick_of, write
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.journal import writer
@@ -73,7 +73,6 @@ def test_every_cut_of_the_end_leaves_whole_ticks_and_tells_the_rest(whole: Path,
         assert len(reader.segments) == (count > 1)
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_every_changed_byte_is_found_or_cut_off(whole: Path, scratch: Path, data: st.DataObject) -> None:
     content = bytearray((whole / scratch.name).read_bytes())

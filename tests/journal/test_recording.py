@@ -51,7 +51,6 @@ def stepped(recording: Recording) -> list[int]:
 # --- Places ---------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(tick=st.integers(0, 10**9), seconds=st.integers(0, 10**6), sign=st.sampled_from(["", "+", "-"]))
 def test_place_is_read_as_it_is_written(tick: int, seconds: int, sign: str) -> None:
     for place in (Place(tick), Place(None, float(seconds), sign)):
@@ -86,7 +85,7 @@ def test_directory_without_a_journal_is_an_error(tmp_path: Path) -> None:
 # --- Steps and seeks ------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.one_of(st.none(), st.integers(-5, 70)), max_size=8))
 def test_world_has_the_state_of_its_tick_after_any_steps_and_seeks(
     long_yard: RecordedYard, moves: list[int | None]

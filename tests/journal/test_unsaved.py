@@ -10,7 +10,7 @@ from unittest import mock
 
 from helpers.fake_worker import FakeWorker
 from helpers.journals import HEADER, output_of, tick_of
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zoneserver.journal import recorder, writer
@@ -95,7 +95,6 @@ STEPS = st.one_of(
 
 @mock.patch.multiple(recorder, CHECKPOINT_SECONDS=1)
 @mock.patch.multiple(writer, SEGMENT_BYTES=500)
-@settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, min_size=10, max_size=50))
 @example([("tick", {"ann"}), ("settle", None), ("idle", 5), ("elsewhere", "ann"), ("kill", True)])
 def test_store_ends_with_the_last_value_of_each_player(steps: list[tuple[str, Any]]) -> None:

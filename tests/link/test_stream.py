@@ -18,8 +18,10 @@ from helpers.pki import Pki
 from helpers.waiting import until
 
 from zoneserver.link import stream, stream_gateway
+from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import QUEUE_BYTES_MAX, LinkSecurity
 from zoneserver.link.carriers import open_zone_carrier
+from zoneserver.link.listener import LinkListener
 from zoneserver.protocol.framing import Deframer, length_prefixed
 from zoneserver.support.errors import CannotStartError
 
@@ -273,8 +275,8 @@ async def test_zone_that_cannot_listen_says_why(tmp_path: Path, pki: Pki, cleanu
     first = await open_zone(cleanup, "tcp:127.0.0.1:0", SECURITY)
     cases = [
         (first.carrier.address, SECURITY, f"cannot listen at {first.carrier.address}: Address already in use by "),
-        ("tcp:127.0.0.1:0", LinkSecurity(), "could be a gateway: set a token (--link-token-file)"),
-        ("tcp:0.0.0.0:0", SECURITY, "in the clear to tcp:0.0.0.0:0: set --link-cert"),
+        ("tcp:127.0.0.1:0", LinkSecurity(), "tcp:127.0.0.1:0 needs the token of the link: --link-token-file FILE"),
+        ("tcp:0.0.0.0:0", SECURITY, "the token and all players at tcp:0.0.0.0:0: set --link-cert"),
         ("tcp:127.0.0.1:0", replace(SECURITY, cert=pki.ca), "holds no key: name the file of the key with --link-key"),
         ("tcp:192.0.2.1:0", replace(SECURITY, cert=pki.issue()[0], key=pki.issue()[1]), "cannot listen at "),
         (f"unix:{tmp_path}/none/zone.sock", SECURITY, "its folder: No such file or directory: "),
@@ -286,7 +288,7 @@ async def test_zone_that_cannot_listen_says_why(tmp_path: Path, pki: Pki, cleanu
 
 
 async def test_socket_file_is_private_and_only_a_dead_zone_gives_it_up(
-    tmp_path: Path, cleanup: contextlib.AsyncExitStack
+    tmp_path: Path, cleanup: contextlib.AsyncExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "zone.sock"
     with socket.socket(socket.AF_UNIX) as dead:
@@ -296,6 +298,10 @@ async def test_socket_file_is_private_and_only_a_dead_zone_gives_it_up(
     text = rf"another server \(pid {os.getpid()}\) listens at {path} already: give another path: --link unix:PATH"
     with pytest.raises(CannotStartError, match=text):
         await open_zone(cleanup, f"unix:{path}", LinkSecurity())
+    gateway = await open_gateway(cleanup, f"unix:{path}", LinkSecurity())
+    gateway.carrier.send(b"the last to come")
+    await until(lambda: zone.payloads)
+    assert (zone.carrier.refused_total, caplog.text) == (0, "")
     await zone.carrier.close()
     assert not path.exists()
     path.write_text("mine")
@@ -316,3 +322,28 @@ async def test_certificate_is_read_again_for_later_connections(pki: Pki, cleanup
     zone.carrier.certificate.reload()
     gateway = await open_gateway(cleanup, zone.carrier.address, replace(SECURITY, ca=other.ca))
     assert gateway.carrier.is_up
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such timeout")
+def test_both_ends_notice_a_pulled_cable_in_seconds() -> None:
+    """No cable is pulled: sockets that a listener accepts have the options, and those that connect."""
+
+    async def main() -> None:
+        accepted: list[socket.socket] = []
+        address = LinkAddress.parse("tcp:127.0.0.1:0")
+        listener = LinkListener(address, lambda sock, _: accepted.append(sock))
+        connected = await stream_gateway._connect_tcp(replace(address, port=listener.port))
+        await until(lambda: accepted)
+        for sock in (connected, *accepted):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            idle, interval, count = (
+                sock.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert idle + interval * count == 5
+            sock.close()
+        listener.close()
+
+    asyncio.run(main())

@@ -4,7 +4,7 @@ import struct
 from array import array
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.protocol.columns import ColumnError, pack_column, pack_slots, unpack_column, unpack_slots
@@ -34,14 +34,12 @@ def naive_bitmap(slots: list[int]) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "little")
 
 
-@settings(max_examples=100, deadline=None)
 @given(typed_values)
 def test_pack_column_packs_values_side_by_side_in_little_endian(typed: tuple[str, list[int]]) -> None:
     typecode, values = typed
     assert pack_column(typecode, values) == struct.pack(f"<{len(values)}{typecode}", *values)
 
 
-@settings(max_examples=100, deadline=None)
 @given(typed_values)
 def test_column_survives_packing_and_unpacking(typed: tuple[str, list[int]]) -> None:
     typecode, values = typed
@@ -73,13 +71,11 @@ def test_unpack_column_rejects_a_partial_value(typecode: str, length: int) -> No
         unpack_column(typecode, bytes(length))
 
 
-@settings(max_examples=100, deadline=None)
 @given(slot_lists)
 def test_slots_survive_packing_and_unpacking(slots: list[int]) -> None:
     assert unpack_slots(pack_slots(slots)) == slots
 
 
-@settings(max_examples=100, deadline=None)
 @given(slot_lists)
 def test_pack_slots_uses_the_shorter_of_bitmap_and_list(slots: list[int]) -> None:
     bitmap = bytes([BITMAP]) + naive_bitmap(slots)
@@ -89,7 +85,6 @@ def test_pack_slots_uses_the_shorter_of_bitmap_and_list(slots: list[int]) -> Non
     assert len(packed) == min(len(bitmap), len(plain_list))
 
 
-@settings(max_examples=100, deadline=None)
 @given(slot_lists)
 def test_unpack_slots_accepts_both_forms(slots: list[int]) -> None:
     assert unpack_slots(bytes([BITMAP]) + naive_bitmap(slots)) == slots
@@ -129,7 +124,6 @@ def test_unpack_slots_rejects_a_list_of_odd_length() -> None:
         unpack_slots(b"\x01\x00\x00\x00")
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40))
 def test_unpack_slots_returns_rising_slots_or_raises_column_error_for_any_bytes(data: bytes) -> None:
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 import pytest
 from helpers.sample_messages import CLIENT_MESSAGES, SERVER_MESSAGES, any_bytes, pack
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.protocol.decoding import WireError, decode_act, decode_client
@@ -198,7 +198,6 @@ def test_decode_client_decodes_deep_nesting_or_raises_wire_error(depth: int) -> 
         decode_client(act_with(b"\x91" * depth + b"\x01"))
 
 
-@settings(max_examples=500, deadline=None)
 @given(any_bytes)
 def test_decode_client_returns_a_message_or_raises_wire_error_for_any_bytes(payload: bytes) -> None:
     with contextlib.suppress(WireError):

@@ -18,7 +18,7 @@ from helpers.sample_messages import (
     any_bytes,
     pack,
 )
-from hypothesis import given, settings
+from hypothesis import given
 
 from zoneserver.protocol.compression import deflate
 from zoneserver.protocol.decoding import WireError, decode_server, inflate_message
@@ -321,7 +321,6 @@ def test_inflate_message_rejects_a_payload_above_16_mib() -> None:
         inflate_message(Deflated(deflate(tick + bytes(SERVER_PAYLOAD_BYTES - 1))).encode())
 
 
-@settings(max_examples=500, deadline=None)
 @given(any_bytes)
 def test_decode_server_returns_a_message_or_raises_wire_error_for_any_bytes(payload: bytes) -> None:
     with contextlib.suppress(WireError):

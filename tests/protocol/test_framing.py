@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
@@ -36,7 +36,6 @@ def test_a_frame_is_four_bytes_of_length_and_the_payload() -> None:
     assert length_prefixed(b"x" * 258) == b"\x00\x00\x01\x02" + b"x" * 258
 
 
-@settings(max_examples=100, deadline=None)
 @given(payloads_lists, cuts_lists)
 def test_any_split_of_a_stream_gives_the_same_payloads(payloads: list[bytes], cuts: list[int]) -> None:
     deframer = Deframer(PAYLOAD_BYTES_MAX)
@@ -45,7 +44,6 @@ def test_any_split_of_a_stream_gives_the_same_payloads(payloads: list[bytes], cu
     assert deframer.buffered_bytes == 0
 
 
-@settings(max_examples=60, deadline=None)
 @given(payloads_lists, cuts_lists, st.integers(1, 3))
 def test_a_limit_delays_payloads_and_loses_none(payloads: list[bytes], cuts: list[int], limit: int) -> None:
     deframer = Deframer(PAYLOAD_BYTES_MAX)
@@ -59,7 +57,6 @@ def test_a_limit_delays_payloads_and_loses_none(payloads: list[bytes], cuts: lis
     assert taken == payloads
 
 
-@settings(max_examples=100, deadline=None)
 @given(payloads_lists, cuts_lists)
 def test_any_split_of_a_stream_that_breaks_gives_the_same_payloads(payloads: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(map(length_prefixed, payloads)) + header(PAYLOAD_BYTES_MAX + 1)

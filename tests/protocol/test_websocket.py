@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import BINARY, CLOSE, CONT, PING, PONG, Close, Frame
 from websockets.protocol import OPEN, Protocol, Side
@@ -94,7 +94,6 @@ def violation(side: Side, data: bytes) -> str | None:
 # --- Any split, any fragmentation, both roles -----------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
 @given(sides, turns, places, st.none() | st.integers(1, 3))
 def test_any_split_of_a_peers_fragments_gives_its_messages(
     side: Side, turns: list[tuple[bytes, list[int], list[tuple[int, bytes]]]], cuts: list[int], limit: int | None
@@ -115,7 +114,6 @@ def test_any_split_of_a_peers_fragments_gives_its_messages(
     ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(sides, st.lists(messages | st.just(bytes(70_000)), max_size=4))
 def test_a_peer_reads_what_is_wrapped(side: Side, payloads: list[bytes]) -> None:
     sent = b"".join(map(SIDES[side].wrap, payloads))

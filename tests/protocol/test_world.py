@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 from helpers.driven_zone import DrivenZone
 from helpers.worlds import world_of_size
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.protocol.decoding import decode_server
@@ -46,7 +46,6 @@ def sent(world: World) -> Snapshot:
 # --- Motion ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
 @given(xs, ys, velocities, velocities, st.integers(0, 60))
 def test_position_equals_single_steps_each_clamped_to_the_bounds(x: int, y: int, vx: int, vy: int, ticks: int) -> None:
     world = world_of("ann")
@@ -56,7 +55,6 @@ def test_position_equals_single_steps_each_clamped_to_the_bounds(x: int, y: int,
     assert world.position(0, ticks) == (x, y)
 
 
-@settings(max_examples=100, deadline=None)
 @given(xs, ys, velocities, velocities, st.lists(st.integers(0, 60), max_size=5), st.integers(60, 80))
 def test_move_with_an_unchanged_velocity_changes_no_later_position(
     x: int, y: int, vx: int, vy: int, moves: list[int], later: int
@@ -69,7 +67,6 @@ def test_move_with_an_unchanged_velocity_changes_no_later_position(
     assert world.position(1, later) == world.position(0, later)
 
 
-@settings(max_examples=100, deadline=None)
 @given(xs, ys, velocities, velocities, velocities, velocities, st.integers(0, 60))
 def test_move_does_not_change_the_present_position(
     x: int, y: int, vx: int, vy: int, new_vx: int, new_vy: int, tick: int
@@ -364,7 +361,6 @@ class ScriptedZone:
         return tick
 
 
-@settings(max_examples=120, deadline=None)
 @given(scripts)
 def test_a_replica_equals_the_world_of_the_server_after_every_tick(script: list[list[Step]]) -> None:
     scripted, replica = ScriptedZone(), world_of_size(WIDTH, HEIGHT, STATS)
@@ -374,7 +370,6 @@ def test_a_replica_equals_the_world_of_the_server_after_every_tick(script: list[
         assert replica.snapshot() == scripted.zone.world.snapshot()
 
 
-@settings(max_examples=60, deadline=None)
 @given(scripts, scripts)
 def test_a_replica_restored_at_any_tick_stays_equal(before: list[list[Step]], after: list[list[Step]]) -> None:
     scripted, replica = ScriptedZone(), world_of_size(WIDTH, HEIGHT, STATS)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from helpers.fake_worker import FakeWorker
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.config import Limits
@@ -133,7 +133,6 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, min_size=40, max_size=80))
 def test_store_ends_with_the_last_value_and_no_join_sees_an_older_one(steps: list[tuple[str, Any]]) -> None:
     world = World()

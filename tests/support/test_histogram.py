@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.support.histogram import Histogram, quantile
@@ -27,7 +27,6 @@ def histogram_of(values: Sequence[int]) -> Histogram:
     return histogram
 
 
-@settings(max_examples=60, deadline=None)
 @given(values_lists)
 def test_percentiles_are_hdr_histograms_within_one_percent(values: list[int]) -> None:
     # Each value a hundred times, so that every whole percentile is a whole number of values: the two
@@ -39,7 +38,6 @@ def test_percentiles_are_hdr_histograms_within_one_percent(values: list[int]) ->
         assert math.isclose(ours.percentile(percent), oracle.get_value_at_percentile(percent), rel_tol=0.01)
 
 
-@settings(max_examples=100, deadline=None)
 @given(values_lists, st.integers(1, 100))
 def test_a_percentile_is_at_most_one_percent_above_the_true_value(values: list[int], percent: int) -> None:
     true = sorted(values)[max(1, math.ceil(Fraction(percent, 100) * len(values))) - 1]
@@ -70,13 +68,11 @@ def test_a_negative_value_counts_as_zero() -> None:
     assert (histogram.total, histogram.max, histogram.percentile(100)) == (1, 0, 0)
 
 
-@settings(max_examples=100, deadline=None)
 @given(values_lists)
 def test_the_mean_is_that_of_the_values_to_within_half_a_bucket(values: list[int]) -> None:
     assert math.isclose(histogram_of(values).mean(), sum(values) / len(values), rel_tol=0.004)
 
 
-@settings(max_examples=60, deadline=None)
 @given(values_lists, values_lists)
 def test_the_sum_of_histograms_is_that_of_all_their_values(some: list[int], others: list[int]) -> None:
     both, all_at_once = histogram_of(some) + histogram_of(others), histogram_of(some + others)
@@ -89,7 +85,6 @@ def test_adding_leaves_the_summands_as_they_are() -> None:
     assert (one.total, one.max) == (1, 1)
 
 
-@settings(max_examples=60, deadline=None)
 @given(values_lists)
 def test_a_histogram_survives_json(values: list[int]) -> None:
     histogram = histogram_of(values)
@@ -106,7 +101,6 @@ def test_an_empty_histogram_survives_json() -> None:
 # --- Quantiles and tick times ---------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
 def test_a_quantile_is_the_smallest_value_that_enough_values_do_not_exceed(values: list[float], q: float) -> None:
     ordered = sorted(values)

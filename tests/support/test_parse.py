@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.support.parse import (
@@ -71,7 +71,6 @@ def test_parse_count_rejects_a_fraction(text: str) -> None:
         parse_count(text)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 9_999_999))
 def test_parse_count_reads_thousands_with_three_decimals(count: int) -> None:
     assert parse_count(f"{count // 1000}.{count % 1000:03d}k") == count
@@ -91,7 +90,6 @@ def test_parse_duration_of_400_digits_raises_value_error() -> None:
         parse_duration("9" * 400)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
 def test_parse_duration_adds_hours_minutes_and_seconds(hours: int, minutes: int, seconds: int) -> None:
     assert parse_duration(f"{hours}h{minutes}m{seconds}s") == hours * 3600 + minutes * 60 + seconds

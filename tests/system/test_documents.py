@@ -274,7 +274,8 @@ def options(parser: argparse.ArgumentParser) -> set[str]:
 def test_every_flag_and_variable_that_a_page_names_exists(page: Page) -> None:
     flags = set.union(*(options(parser()) for parser in PARSERS.values()))
     flags |= {flag for usage, _ in BUILT_IN.values() for flag in re.findall(r"--[a-z]+", usage)}
-    variables = {"ZONE_" + flag[2:].upper().replace("-", "_") for flag in flags} | {"ZONE_SECRET", "ZONE_STATS_TOKEN"}
+    variables = {"ZONE_" + flag[2:].upper().replace("-", "_") for flag in flags} | {"ZONE_SECRET"}
+    variables |= {"ZONE_STATS_TOKEN", "ZONE_LINK_TOKEN"}
     code = " ".join(re.findall(r"`([^`]+)`", page.prose))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)) <= flags
     # The settings of a game have variables with names of the game.

@@ -163,11 +163,14 @@ def running_prometheus(folder: Path, stats_port: int | None) -> Iterator[str]:
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
+            address = ""
             for line in process.stderr:
-                found = re.search(r'msg="Listening on" address=(\S+)', line)
-                if found is not None:
+                if found := re.search(r'msg="Listening on" address=(\S+)', line):
+                    address = found[1]
+                # It listens before it is ready, and answers 503 meanwhile.
+                if "Server is ready to receive web requests" in line:
                     break
-            yield f"http://{found[1]}"
+            yield f"http://{address}"
         finally:
             process.kill()
             process.stderr.read()

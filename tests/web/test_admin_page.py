@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -11,8 +12,10 @@ from urllib.parse import quote_plus
 
 import pytest
 from helpers.chromium import Chromium, Page
+from helpers.server_stats import gateway_stats
 from zoneclient.errors import ZoneClosedError
 
+from zoneserver.admin.gateway_stats import GatewayStats
 from zoneserver.cli.ctl import ControlSocket
 from zoneserver.control import web_door
 from zoneserver.games.plaza import Plaza
@@ -63,8 +66,11 @@ def reads(page: Page, selector: str, part: str) -> None:
 
 
 def test_page_shows_the_figures_the_map_and_when_the_server_is_gone(
-    open_page: Open, zone_server: StartServer, zone_client: StartClient, page: Page
+    open_page: Open, zone_server: StartServer, zone_client: StartClient, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gateways: list[GatewayStats] = []
+    own = ZoneServer.stats
+    monkeypatch.setattr(ZoneServer, "stats", lambda self: dataclasses.replace(own(self), gateways=gateways))
     server = open_page()
     ann, _bob = zone_client("ann"), zone_client("bob")
     with pytest.raises(Refused):
@@ -74,6 +80,13 @@ def test_page_shows_the_figures_the_map_and_when_the_server_is_gone(
     assert f"127.0.0.1:{server.stats_port}" in text(page, "#about")
     reads(page, "#refusal-codes", "NO_TARGET")
     reads(page, "#durations-note", " ticks in the last ")
+    # The gateways have a panel only where there are any, and what is wrong is said by a word too.
+    assert page.evaluate("document.querySelector('#gateways').hidden")
+    gateways += [gateway_stats("gw1"), gateway_stats("gw2", is_lost=True, behind_ticks=50)]
+    page.wait_for("!document.querySelector('#gateways').hidden")
+    assert text(page, "#gateways-count") == "2, 1 lost"
+    states = "[...document.querySelectorAll('#gateways-list tbody tr')].map((row) => row.children[1])"
+    assert page.evaluate(f"{states}.map((cell) => cell.textContent + cell.className)") == ["finegood", "lostbad"]
     # Two kinds of pictures: columns whose heights are shares of the most frequent one, and canvases.
     heights = page.evaluate("[...document.querySelectorAll('#histogram i')].map((bar) => bar.style.height)")
     assert len(heights) == 11

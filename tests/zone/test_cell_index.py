@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from helpers.worlds import world_of_size
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.protocol.world import World
@@ -38,7 +38,6 @@ def asked(world: World, x: int, y: int, radius: float) -> list[int]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps, st.sampled_from([(20, 20), (20, 4), (7, 100), (100, 3), (3, 10_000)]))
 def test_near_finds_what_asking_everybody_finds(script: list[tuple], clock: tuple[int, int]) -> None:  # type: ignore[type-arg]
     hz, speed_step = clock

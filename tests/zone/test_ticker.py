@@ -19,7 +19,7 @@ def dilation_after(ticks: int, points_per_tick: int, ticker: Ticker) -> float:
     return ticker.dilation
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(1, 100), st.integers(0, 2**32), st.floats(0, 1e6))
 def test_grid_does_not_drift_over_a_hundred_thousand_ticks(hz: int, seed: int, start: float) -> None:
     ticker = Ticker(hz, start)
@@ -31,7 +31,6 @@ def test_grid_does_not_drift_over_a_hundred_thousand_ticks(hz: int, seed: int, s
     assert ticker.skipped_total == points - 1 - 100_000
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(1, 100), st.lists(st.floats(0, 20), max_size=20))
 def test_next_tick_is_due_at_the_first_grid_point_after_now(hz: int, lates: list[float]) -> None:
     ticker = Ticker(hz, START)

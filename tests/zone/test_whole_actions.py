@@ -82,7 +82,7 @@ steps = st.lists(
 actions = st.lists(st.tuples(steps, st.sampled_from(["", "", "refuse", "raise", "emit"])), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scripts=st.lists(actions, max_size=3))
 def test_refused_actions_leave_the_frames_as_if_they_had_not_been_sent(
     scripts: list[list[tuple[list[Step], str]]],

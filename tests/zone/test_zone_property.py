@@ -62,7 +62,7 @@ def played(script: list[list[Step]], seed: int) -> list[TickOutput]:
     return results
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scripts, st.integers(0, 2**32))
 def test_equal_inputs_give_equal_frames(script: list[list[Step]], seed: int) -> None:
     assert played(script, seed) == played(script, seed)
@@ -73,7 +73,7 @@ def test_other_seeds_give_other_frames() -> None:
     assert played(script, 1)[0].frame != played(script, 2)[0].frame
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scripts)
 def test_replica_agrees_with_each_hash(script: list[list[Step]]) -> None:
     replica = world_of_size(300, 300, Plaza.stats, hz=HZ)

@@ -111,7 +111,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters, HubCo
     gateway: str = info("The name of this gateway, if the process is one.", "zone_gateway_info", default="")
     link: str = info("The address at which this gateway reaches its zone.", "zone_gateway_info", default="")
     zone_silent_s: float = gauge(
-        "Of a gateway: how long ago the newest tick came from the zone.", "zone_silent_seconds", default=0.0
+        "Of a gateway: how long it has had no tick of its zone; 0 while they come.", "zone_silent_seconds", default=0.0
     )
     lead_ms: float = gauge(
         *("Of a gateway: how long before the tick its batches leave.", "zone_link_lead_seconds"),

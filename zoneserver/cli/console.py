@@ -58,7 +58,7 @@ def explain(error: OSError, config: Config) -> str:
 
 
 def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: bool = False) -> None:
-    """Prints version, limits and addresses on stderr, in at most six lines; in one line for a server that was started
+    """Prints version, limits and addresses on stderr, in at most seven lines; in one line for a server that was started
     again at its former address. In the format `json` they are one line of the log, with a key for each."""
     config, most = server.config, _players(server.players_max)
     if log_format == "json":
@@ -79,6 +79,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
                 tickets=bool(config.secret),
                 store=shown_target(config.store),
                 journal=config.journal,
+                link=None if server.hub is None else server.hub.carrier.address,
             ),
         )
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
@@ -93,14 +94,15 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
         place, length = format_clock(replay["position_s"]), format_clock(replay["length_s"])
         shown = f"from {place} of {length} at x{replay['speed']:g}, at most {config.max_watchers:,} watchers"
         lines = [f"zoneserver {__version__}, replay of {game}, {loop_name}, {shown}", f"watchers   {where}"]
-    elif not config.secret:
+    if server.hub is not None:
+        link = server.hub.carrier.address
+        lines.append(f"gateways   {link} (zoneserver gateway --link {link})")
+    if not replay and not config.secret:
         lines.append("no secret: anyone may join under any name")
     if page := page_url(config, server.port):
         lines.append(f"page       {page}")
     if server.stats_port is not None:
-        address = f"http://{format_address(config.stats_host, server.stats_port)}"
-        page = "/ in a browser, and " if is_loopback(config.stats_host) else ""
-        lines.append(f"statistics {address}{page}{', '.join(PATHS)}{' by token' if config.stats_token else ''}")
+        lines.append(_statistics(config, server.stats_port))
     if server.players_max < config.max_players:
         few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
         lines.append(few)
@@ -120,16 +122,23 @@ def gateway_banner(server: GatewayServer, loop_name: str, log_format: str) -> No
             "players can connect to %s", where, extra=told | fields(port=server.port, stats_port=server.stats_port)
         )
         return
+    zone = f"{info.name} at {server.carrier.address}"
     lines = [
-        f"zoneserver {__version__}, gateway {server.name} of {info.name} at {server.carrier.address}, {loop_name}",
+        f"zoneserver {__version__}, gateway {server.name} of zone {zone}, {loop_name}, {info.hz} Hz",
         f"players    {where}{' by TLS' if server.config.tls_cert else ''}",
     ]
     if page := page_url(server.config, server.port):
         lines.append(f"page       {page}")
     if server.stats_port is not None:
-        address = f"http://{format_address(server.config.stats_host, server.stats_port)}"
-        lines.append(f"statistics {address}{', '.join(PATHS)}")
+        lines.append(_statistics(server.config, server.stats_port))
     say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
+
+
+def _statistics(config: Config, port: int) -> str:
+    """The line about the admin port."""
+    page = "/ in a browser, and " if is_loopback(config.stats_host) else ""
+    address = f"http://{format_address(config.stats_host, port)}"
+    return f"statistics {address}{page}{', '.join(PATHS)}{' by token' if config.stats_token else ''}"
 
 
 def summary(before: Stats, after: Stats, as_json: bool) -> None:

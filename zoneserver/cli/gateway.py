@@ -16,21 +16,22 @@ from zoneserver.cli.server_settings import (
     read_config,
     ready_file_setting,
 )
-from zoneserver.cli.token import token_setting
+from zoneserver.cli.token import link_token_setting, token_setting
 from zoneserver.config import Limits
 from zoneserver.gateway_server import GatewayServer, default_name
 from zoneserver.link.address import LinkAddress
 from zoneserver.support import systemd
 from zoneserver.support.errors import CannotStartError, Exit, UsageError
 from zoneserver.support.event_loop import LOOPS, loop_factory, read_stdin, two_stop_signals
+from zoneserver.support.logs import name_gateway
 from zoneserver.support.parse import one_of, parse_duration
 from zoneserver.support.process import freeze_growth
 
 __all__ = ["gateway", "gateway_settings"]
 
 _EXAMPLES = """\
-  zoneserver run --link unix:/tmp/zone.sock           the zone, without a port for players
-  zoneserver gateway --link unix:/tmp/zone.sock       players connect at port 7777; start several
+  zoneserver run --link unix:zone.sock            the zone, without a port for players
+  zoneserver gateway --link unix:zone.sock        players connect at port 7777; start several
   zoneserver gateway --link nats://broker:4222/plaza --name gw1"""
 
 
@@ -50,6 +51,8 @@ def gateway_settings(parser: Parser) -> None:
     command.setting("--link", metavar="ADDRESS", help=text, shown="none: it has to be given")
     text = "the name of this gateway, as the zone and its log show it"
     command.setting("--name", help=text, shown="HOST-PID")
+    link_token_setting(command)
+    config_settings(command, "link_ca", "link_creds")
     command.section("addresses")
     command.setting("--port", parse=int, default=7777, help="port for players; 0 takes any free port")
     config_settings(command, "host", "page", "origin", "forwarded_from", "stats_port", "stats_host")
@@ -84,6 +87,7 @@ def gateway(arguments: argparse.Namespace) -> int:
     name, is_open = arguments.name or default_name(), arguments.is_open
     # Whether a ticket is needed is known when the zone has answered.
     config = read_config(arguments, is_open=True, limits=Limits(**arguments.limits))
+    name_gateway(name)
     loop_name, factory = loop_factory(arguments.loop)
     while True:
         server = GatewayServer(name, config, is_open=is_open)

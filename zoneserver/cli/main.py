@@ -7,12 +7,14 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from zoneserver.authoring.check import CheckResult, check_game
 from zoneserver.authoring.load import TargetError, load_class
 from zoneserver.authoring.scaffold import make_game
+from zoneserver.cli.broker import check_broker, check_broker_settings
 from zoneserver.cli.command import print_result, run_command, write_output
 from zoneserver.cli.ctl import ctl, ctl_settings
 from zoneserver.cli.game_settings import game_settings
@@ -31,7 +33,7 @@ from zoneserver.cli.server_settings import (
     operation_settings,
     ready_file_setting,
 )
-from zoneserver.cli.token import token_setting
+from zoneserver.cli.token import link_token_setting, token_setting
 from zoneserver.config import SECRET_BYTES_MIN
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.protocol.tickets import ticket_to_text
@@ -70,7 +72,7 @@ _EXIT_CODES = """\
 
 def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = ZoneServer) -> int:
     """Runs the command; returns its exit code. `run` runs a server of this class."""
-    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+    commands: dict[str, Callable[[argparse.Namespace], int | Coroutine[Any, Any, int]]] = {
         "run": functools.partial(run, server_class, _rules, argv is None),
         "new": _new,
         "check": _check,
@@ -81,6 +83,7 @@ def main(argv: Sequence[str] | None = None, server_class: type[ZoneServer] = Zon
         "gateway": gateway,
         "rerun": lambda arguments: rerun(arguments, _rules),
         "replay": replay,
+        "check-broker": check_broker,
     }
     return run_command(_parser(), lambda arguments: commands[arguments.command](arguments), argv)
 
@@ -202,6 +205,7 @@ def _parser() -> Parser:
     rerun_settings(parser)
     replay_settings(parser)
     gateway_settings(parser)
+    check_broker_settings(parser)
     return parser
 
 
@@ -215,6 +219,8 @@ def _run_settings(run: Parser) -> None:
     ready_file_setting(run)
     run.section("gateways in other processes")
     config_settings(run, "link")
+    link_token_setting(run)
+    config_settings(run, "link_cert", "link_key", "link_ca", "link_creds")
     run.section("the zone")
     config_settings(run, "hz", "seed", "max_players", "max_watchers", "resume_seconds", "zone_name")
     text = "a setting of the game, as in coins=50; may be given again (ZONE_GAME_COINS, coins in the table [game])"

@@ -32,7 +32,7 @@ from zoneserver.support.version import __version__
 __all__ = ["COMMANDS", "Parser"]
 
 COMMANDS = (
-    *("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun", "replay", "gateway"),
+    *("run", "new", "check", "schema", "ticket", "ctl", "journal", "rerun", "replay", "gateway", "broker"),
     *("swarm", "dash", "compare", "bench", "soak", "demo", "client"),
 )
 """The commands that may have a table in a file, each by the last word of its name."""
@@ -44,6 +44,10 @@ _SHARED = (
     "stats-host",
     "stats-port",
     "stats-token-file",
+    "link",
+    "link-token-file",
+    "link-ca",
+    "link-creds",
     "log-level",
     "log-format",
     "quiet",

@@ -17,7 +17,7 @@ from zoneserver.cli.reload import Reload
 from zoneserver.cli.restart import NEW_WORLD, Restart, temporary_journal
 from zoneserver.cli.secret import read_secret
 from zoneserver.cli.server_settings import read_config, run_server
-from zoneserver.config import Config, Limits
+from zoneserver.config import Config, Limits, check_zone_link
 from zoneserver.http.pages import player_pages
 from zoneserver.journal.reader import JournalReader
 from zoneserver.journal.restart import misfit
@@ -67,7 +67,12 @@ def _config(arguments: argparse.Namespace) -> Config:
         more = {"secret": read_secret(arguments.secret_file), "limits": Limits(**arguments.limits)}
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return read_config(arguments, **more)
+    config = read_config(arguments, **more)
+    try:
+        check_zone_link(config)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return config
 
 
 def _check(rules: type[Rules], config: Config, target: str, temporary: str) -> int:
@@ -78,6 +83,8 @@ def _check(rules: type[Rules], config: Config, target: str, temporary: str) -> i
     player_pages(config.page, {})
     if config.tls_cert is not None:
         ServerCertificate(config.tls_cert, config.tls_key)
+    if config.link_cert is not None:
+        ServerCertificate(config.link_cert, config.link_key, "--link")
 
     def show(result: CheckResult) -> int:
         for problem in result.problems:

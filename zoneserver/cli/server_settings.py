@@ -12,7 +12,7 @@ from zoneserver.cli.parser import Parser
 from zoneserver.cli.reload import Reload
 from zoneserver.cli.restart import Restart
 from zoneserver.cli.serve import serve
-from zoneserver.cli.token import read_token
+from zoneserver.cli.token import read_link_token, read_token
 from zoneserver.config import Config, parse_limits
 from zoneserver.http.pages import check_page
 from zoneserver.server import ZoneServer
@@ -78,6 +78,8 @@ def read_config(arguments: argparse.Namespace, **more: Any) -> Config:
     that would show private files."""
     values = {name: getattr(arguments, name) for name in _DECLARED if hasattr(arguments, name)}
     values["stats_token"] = read_token(arguments.stats_token_file)
+    if hasattr(arguments, "link_token_file"):
+        values["link_token"] = read_link_token(arguments.link_token_file)
     try:
         config = Config(**values | more)
     except ValueError as error:
@@ -86,6 +88,9 @@ def read_config(arguments: argparse.Namespace, **more: Any) -> Config:
         "--secret-file": getattr(arguments, "secret_file", None),
         "--stats-token-file": arguments.stats_token_file,
         "--tls-key": config.tls_key,
+        "--link-token-file": getattr(arguments, "link_token_file", None),
+        "--link-key": config.link_key,
+        "--link-creds": config.link_creds,
         "--store": config.store if isinstance(config.store, str) and "://" not in config.store else "",
         "--journal": config.journal,
         "--config": arguments.config,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoneserver.link.address import parse_link, shown_link
 from zoneserver.notation import parse_store
 from zoneserver.store.backend import shown_target
 from zoneserver.support.format import exact_duration, exact_size
@@ -31,6 +32,7 @@ _FORMATS: dict[Any, Callable[[Any], str]] = {
     parse_duration: exact_duration,
     parse_size: exact_size,
     parse_store: shown_target,
+    parse_link: shown_link,
 }
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 # Kubernetes sets the variable NAME_PORT to such an address in every pod beside a service called `name`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,8 +24,8 @@ __all__ = ["Arrivals"]
 class Arrivals:
     """Makes a player of each HELLO and RESUME, and welcomes the players whom the zone has let in.
 
-    `players` has all players of the gateway, by ref. The first one gets `first_ref`, and this epoch of the zone has
-    begun after `former_tick`. `entered` is called with each player who has come in, before they are told anything.
+    `players` has all players of the gateway, by ref. `entered` is called with each player who has come in, before they
+    are told anything.
     """
 
     def __init__(
@@ -40,8 +39,6 @@ class Arrivals:
         broadcaster: Broadcaster,
         penalties: Penalties,
         entered: Callable[[Player], None],
-        first_ref: int,
-        former_tick: int,
     ) -> None:
         self._link = link
         self._limits = config.limits
@@ -52,8 +49,6 @@ class Arrivals:
         self._broadcaster = broadcaster
         self._penalties = penalties
         self._entered = entered
-        self._refs = itertools.count(first_ref)
-        self._former_tick = former_tick
         self._grace_ticks = resume_ticks(config)
 
     def hello(self, session: Session, hello: Hello | Resume) -> Join | None:
@@ -68,7 +63,7 @@ class Arrivals:
         may_return = self._grace_ticks and RESUME in hello.options
         token = secrets.token_bytes(TOKEN_BYTES) if may_return else b""
         resume = hello if isinstance(hello, Resume) else None
-        player = Player(next(self._refs), session, hello.name, guard, form, token, resume)
+        player = Player(self._link.next_ref(), session, hello.name, guard, form, token, resume)
         self._players[player.ref] = session.context = player
         self._pending.join(session)
         return player.request_to_join(hello)
@@ -106,7 +101,9 @@ class Arrivals:
         session.flush()
         if session.is_over:
             return
-        self._broadcaster.join(session, player.form, now, player.has_tick(epoch, self._former_tick), player.wants_whole)
+        self._broadcaster.join(
+            session, player.form, now, player.has_tick(epoch, self._link.former_tick), player.wants_whole
+        )
         if resume is None:
             self._tell(session, *told)
         session.flush()

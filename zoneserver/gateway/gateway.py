@@ -44,7 +44,7 @@ _PARKING = {CloseReason.CONNECTION_LOST, CloseReason.SLOW_CONSUMER, CloseReason.
 class Gateway:
     """Owns the sessions of one zone; implements `session.SessionHandler`.
 
-    `first_ref` is above the refs of all earlier starts of the zone, and `former` has the last frames before this one.
+    `former` has the last frames before this start of the zone.
     """
 
     def __init__(
@@ -53,14 +53,12 @@ class Gateway:
         config: Config,
         loop: asyncio.AbstractEventLoop,
         connections_max: int,
-        first_ref: int = 1,
         former: Sequence[tuple[int, bytes]] = (),
     ) -> None:
         self.counters = GatewayCounters()
         self.history = History(config.limits.history_ticks, link.snapshot)
         for tick, frame in former:
             self.history.append(tick, frame)
-        former_tick = self.history.tick
         self.players_count = 0
         """Players in the zone."""
         self.players_peak = 0
@@ -84,7 +82,7 @@ class Gateway:
         self._intake = ActionIntake(config, self.counters, self._penalties)
         self._arrivals = Arrivals(
             *(link, config, self.counters, self._players, self.pending, self.parked, self.broadcaster),
-            *(self._penalties, self._entered, first_ref, former_tick),
+            *(self._penalties, self._entered),
         )
         # The gateway's clock: the loop's clock as of the last tick, less the times when the process was stopped.
         self._now = 0.0

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from zoneserver.support.host import is_loopback, parse_host
 
-__all__ = ["LinkAddress", "parse_link"]
+__all__ = ["LinkAddress", "parse_link", "shown_link"]
 
 _FORMS = "unix:PATH, tcp:HOST:PORT or nats://HOST:PORT/ZONE"
 # What the system takes as the path of a socket, besides the zero byte at its end.
@@ -71,15 +71,11 @@ class LinkAddress:
     def _place(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def zone_objection(self, token: str, cert: str | None) -> str | None:
-        """Why a zone cannot listen at this address with a token and a certificate; None if it can."""
-        if self.scheme != "tcp":
+    def zone_objection(self, cert: str | None) -> str | None:
+        """Why a zone may not listen at this address with this certificate; None if it may."""
+        if self.scheme != "tcp" or cert is not None or is_loopback(self.host):
             return None
-        if not token:
-            return f"anyone who can reach {self} could be a gateway: set a token (--link-token-file)"
-        if cert is None and not is_loopback(self.host):
-            return f"the token and all that players do would cross the network in the clear to {self}: set --link-cert"
-        return None
+        return f"without TLS anyone between could read the token and all players at {self}: set --link-cert"
 
     def __str__(self) -> str:
         """The address for people, without a password."""
@@ -93,6 +89,15 @@ def parse_link(text: str) -> str:
     if text:
         LinkAddress.parse(text)
     return text
+
+
+def shown_link(text: str) -> str:
+    """The address of a link without its password, for what people see.
+
+    >>> shown_link("nats://ann:secret@broker:4222/plaza")
+    'nats://broker:4222/plaza'
+    """
+    return str(LinkAddress.parse(text)) if text else ""
 
 
 def _parse_path(path: str) -> str:

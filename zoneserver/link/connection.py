@@ -10,7 +10,7 @@ from typing import cast
 from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, QUEUE_BYTES_MAX
 from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
 
-__all__ = ["CLOSE_SECONDS", "FIRST_SECONDS", "RIGHT_TOKEN", "WRONG_TOKEN", "LinkConnection", "framed"]
+__all__ = ["CLOSED_BY_PEER", "CLOSE_SECONDS", "FIRST_SECONDS", "RIGHT_TOKEN", "WRONG_TOKEN", "LinkConnection", "framed"]
 
 CLOSE_SECONDS = 1.0
 """How long a connection that closes waits for the other end to read what was sent."""
@@ -20,6 +20,9 @@ FIRST_SECONDS = 2.0
 
 RIGHT_TOKEN, WRONG_TOKEN = b"right token", b"wrong token"
 """What a zone answers to the first payload of a connection by TCP."""
+
+CLOSED_BY_PEER = "the other end closed the connection"
+"""Why a connection ended that the other end closed without an error."""
 
 # How much is handed to the transport at once. By TLS a turn of the loop encrypts no more.
 _PART_BYTES = 256 * 1024
@@ -125,7 +128,7 @@ class LinkConnection(asyncio.Protocol):
         self._queued_bytes = 0
         if self._patience is not None:
             self._patience.cancel()
-        text = getattr(error, "strerror", None) or str(error or "") or "the other end closed the connection"
+        text = getattr(error, "strerror", None) or str(error or "") or CLOSED_BY_PEER
         if not self.ended.done():
             self.ended.set_result(self._why or text)
 

@@ -29,6 +29,3 @@ class GatewayLinkCounters:
     batches_resent_total: int = count(
         "Batches sent again, because the zone had not confirmed them.", "zone_link_resent_batches_total"
     )
-    actions_away_total: int = count(
-        "Actions refused, because the zone was away and too many waited for it.", "zone_link_refused_actions_total"
-    )

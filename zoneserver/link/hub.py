@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from zoneserver.link.carrier import ZoneCarrier
+from zoneserver.link.counters import HubCounters
 from zoneserver.link.messages import (
     LINK_VERSION,
     Ask,
@@ -31,12 +31,11 @@ from zoneserver.link.messages import (
     decode,
 )
 from zoneserver.support.logs import fields
-from zoneserver.support.statistic import count
 from zoneserver.zone.frame_history import History
 from zoneserver.zone.gateways import Gateways
 from zoneserver.zone.link import Batch, Requests, TickOutput, ZoneLink
 
-__all__ = ["LEASE_SECONDS", "AttachedGateway", "GatewayHub", "HubCounters"]
+__all__ = ["LEASE_SECONDS", "AttachedGateway", "GatewayHub"]
 
 log = logging.getLogger(__name__)
 
@@ -46,21 +45,6 @@ zone that was stopped itself holds nothing against its gateways."""
 # After a start of the zone, gateways have so much longer.
 _START_SECONDS = 5.0
 _ZLIB_LEVEL = 1
-
-
-@dataclass
-class HubCounters:
-    """What the hub has counted since the start of the server."""
-
-    gateways_attached_total: int = count(
-        "Gateways in other processes that have attached, again included.", "zone_gateways_attached_total"
-    )
-    gateways_lost_total: int = count(
-        "Gateways that fell silent, so that their players were parked.", "zone_gateways_lost_total"
-    )
-    link_resent_total: int = count(
-        "Ticks that were sent once more to a gateway that had missed them.", "zone_link_resent_total"
-    )
 
 
 class AttachedGateway:
@@ -96,7 +80,8 @@ class GatewayHub:
     """Hands the requests of all gateways to `link`, and the outputs that it is given to all gateways.
 
     `former` has the last frames before this start, and `due` says when the next tick is due; both clocks are `now`'s.
-    `superseded` is called when another zone of this name runs that has started later.
+    `superseded` is called when another zone of this name runs that has started later, and `on_figures` when a gateway
+    has sent what operators want to know.
     """
 
     def __init__(
@@ -112,6 +97,7 @@ class GatewayHub:
         now: Callable[[], float],
         due: Callable[[], float],
         superseded: Callable[[], None],
+        on_figures: Callable[[AttachedGateway], None],
     ) -> None:
         self.counters = HubCounters()
         self.carrier = carrier
@@ -123,6 +109,7 @@ class GatewayHub:
         self._now = now
         self._due = due
         self._superseded = superseded
+        self._on_figures = on_figures
         # When the tick was due that the next output is of.
         self._due_at = 0.0
         self._tick = facts.former_tick
@@ -186,8 +173,9 @@ class GatewayHub:
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
             # It has been started again, and is gone; or two gateways were given one name.
-            text = f"another gateway was started that is also called {namesake.name}: give one of them another --name"
-            self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
+            if _process(namesake.figures) != _process(message.figures):
+                text = f"another gateway was started that is also called {namesake.name}: give one of them another name"
+                self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
             self._detach(namesake.number)
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
@@ -199,6 +187,7 @@ class GatewayHub:
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
         self.counters.gateways_attached_total += 1
+        self._on_figures(gateway)
         self.carrier.accept(peer)
         # What was handed to the zone since the last tick is taken with the next one.
         self.carrier.send(peer, Attached(self._start, message.gateway, gateway.taken, self._facts).encode())
@@ -223,6 +212,7 @@ class GatewayHub:
             return  # A tick tells the gateway that it is not attached, or that the zone has been started again.
         if message.figures is not None:
             gateway.figures, gateway.figures_at = message.figures, self._now()
+            self._on_figures(gateway)
         gateway.silent_ticks = 0
         if message.number != gateway.taken + 1:
             return  # It is here already, or one before it was lost. The next tick says which one is here.
@@ -244,9 +234,9 @@ class GatewayHub:
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None
         gateway.asks_total += 1
-        for at, part in self._gateways.parts_since(gateway.number, -1 if message.tick is None else message.tick):
-            if at <= self._tick:
-                self.carrier.send(peer, PartMessage(self._start, gateway.number, at, part).encode())
+        since = message.tick or 0
+        parts = tuple(each for each in self._gateways.parts_since(gateway.number, since) if each[0] <= self._tick)
+        self.carrier.send(peer, PartMessage(self._start, gateway.number, since, self._tick, parts).encode())
         for missed in self._history.since(tick, whole=True):
             gateway.resent_total += 1
             self.counters.link_resent_total += 1
@@ -268,7 +258,8 @@ class GatewayHub:
         for number, part in output.parts.items():
             gateway = self._attached.get(number)
             if gateway is not None and gateway.peer:
-                self.carrier.send(gateway.peer, PartMessage(self._start, number, output.tick, part).encode())
+                told = PartMessage(self._start, number, output.tick - 1, output.tick, ((output.tick, part),))
+                self.carrier.send(gateway.peer, told.encode())
         self._count_silence()
         here = [each for each in self._attached.values() if each.peer and each.lost_at is None]
         for gateway in here:
@@ -344,3 +335,7 @@ class GatewayHub:
                 *(self.carrier.address, message.start.epoch, self._start.epoch),
             )
             self._superseded()
+
+
+def _process(figures: Mapping[str, Any]) -> tuple[Any, Any]:
+    return figures.get("host"), figures.get("pid")

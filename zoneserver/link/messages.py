@@ -181,13 +181,15 @@ class TickMessage(NamedTuple):
 
 
 class PartMessage(NamedTuple):
-    """What a tick says to one gateway alone."""
+    """What ticks say to one gateway alone."""
 
     start: Start
     gateway: int
+    since: int
     tick: int
-    part: bytes
-    """A `zoneserver.zone.gateways.Part`."""
+    """The parts are all those of the ticks after `since` and up to this one."""
+    parts: tuple[tuple[int, bytes], ...]
+    """(tick, `zoneserver.zone.gateways.Part` as bytes) of each."""
 
     def encode(self) -> bytes:
         return _pack((_Op.PART, *self))

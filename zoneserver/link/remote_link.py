@@ -8,6 +8,7 @@ loses, and whether or not the zone was killed and started again.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import zlib
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from zoneserver.link.batches import Batches, Lead
+from zoneserver.link.counters import GatewayLinkCounters
 from zoneserver.link.messages import (
     LINK_VERSION,
     Ask,
@@ -39,7 +41,7 @@ from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.gateways import Part
 from zoneserver.zone.link import Requests, TickOutput, first_ref
 
-__all__ = ["LinkUser", "RemoteLinkCounters", "RemoteZoneLink"]
+__all__ = ["LinkUser", "RemoteZoneLink"]
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +52,6 @@ _SILENT_SECONDS = 1.0
 _GATEWAY_BITS = 31
 _NO_START = Start(0, 0)
 _NO_INFO = ZoneInfo()
-
-
-class RemoteLinkCounters:
-    """What the link has counted since the start of the gateway."""
-
-    def __init__(self) -> None:
-        self.ticks_missed_total = 0
-        """Ticks that a jump left out."""
-        self.asks_total = 0
-        self.batches_resent_total = 0
 
 
 class LinkUser(Protocol):
@@ -92,7 +84,7 @@ class RemoteZoneLink:
         user: LinkUser,
     ) -> None:
         self.name = name
-        self.counters = RemoteLinkCounters()
+        self.counters = GatewayLinkCounters()
         self.facts = Facts(_NO_INFO, {}, (), 0, 0.0, 0, needs_ticket=False)
         self.world = World(_NO_INFO)
         """The replica, after the newest tick."""
@@ -116,7 +108,9 @@ class RemoteZoneLink:
         """The newest tick that the gateway has; 0 if it has none."""
         # Whether the replica needs a snapshot.
         self._needs_state = True
+        # What later ticks say to this gateway alone. It has all that ticks up to this one have said.
         self._parts: dict[int, bytes] = {}
+        self._has_parts_until = 0
         # Frames that the replica does not have yet: players come first.
         self._frames: list[bytes] = []
         self._asked_at = self._attach_at = -_ASK_SECONDS
@@ -124,7 +118,7 @@ class RemoteZoneLink:
     def _new_number(self) -> None:
         """Takes a number that no other gateway has, and forgets all that was said under the former one."""
         self.number = secrets.randbits(_GATEWAY_BITS) or 1
-        self.first_ref = first_ref(self.number)
+        self._refs = itertools.count(first_ref(self.number))
         self._batches = Batches(self.number)
 
     # --- ZoneLink ---------------------------------------------------------------------------------
@@ -151,13 +145,16 @@ class RemoteZoneLink:
         """Whether the zone has accepted this gateway, as far as it knows."""
         return self._attached_to == self._start != _NO_START
 
+    def next_ref(self) -> int:
+        return next(self._refs)
+
     def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
         self._receivers.append(receive)
 
     def send(self, requests: Requests) -> None:
         """Sends a batch, or lets the requests wait while too many batches are on their way."""
         self._batches.add(requests)
-        if not self.is_attached or (self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS):
+        if not self.is_attached or self._is_silent:
             self._attach()
         elif self._needs_state and self._is_begun:
             self._ask()
@@ -205,11 +202,12 @@ class RemoteZoneLink:
         self._new_number()
         self._parts.clear()
         self.tick, self._needs_state = 0, True
+        self._has_parts_until = 0
         self._attached_to = _NO_START
         self._attach()
 
     def _accepted(self, message: Attached) -> None:
-        if message.gateway != self.number or message.start < self._start:
+        if message.gateway != self.number or not self._may_follow(message.start):
             return
         is_new = message.start != self._start
         has_other_log = is_new and self.tick > message.facts.former_tick
@@ -250,8 +248,10 @@ class RemoteZoneLink:
                 if self._is_current(message.start):
                     self._take_tick(message)
             case PartMessage():
-                if message.gateway == self.number and message.start == self._start and message.tick > self.tick:
-                    self._parts[message.tick] = message.part
+                if message.gateway == self.number and message.start == self._start:
+                    self._parts |= {tick: part for tick, part in message.parts if tick > self.tick}
+                    if message.since <= self._has_parts_until:
+                        self._has_parts_until = max(self._has_parts_until, message.tick)
             case Jump():
                 self._jump(message)
             case Rejected() if message.gateway == self.number:
@@ -263,11 +263,21 @@ class RemoteZoneLink:
                 self._user.link_stopping(keep=message.keep)
 
     def _is_current(self, start: Start) -> bool:
-        """Whether a tick comes from the start that has accepted the gateway. A later start has to be asked first."""
-        if start > self._start or not self.is_attached:
+        """Whether a tick comes from the start that has accepted the gateway. Another start has to be asked first."""
+        if self.is_attached and start == self._start:
+            return self._is_begun
+        if self._may_follow(start):
             self._attach()
-            return False
-        return start == self._start and self._is_begun
+        return False
+
+    def _may_follow(self, start: Start) -> bool:
+        """Whether this is the start to follow: not an older one, unless the present one has fallen silent. The clock of
+        the machine may have been set back between the two."""
+        return start >= self._start or self._is_silent
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS
 
     def _take_tick(self, message: TickMessage) -> None:
         if not self.tick or message.tick > self.tick + 1:
@@ -283,6 +293,7 @@ class RemoteZoneLink:
         now = self._now()
         self.heard_at, self.due = now, now + message.due_us / 1e6
         self.tick = message.tick
+        self._has_parts_until = max(self._has_parts_until, message.tick)
         self._asked_at = -_ASK_SECONDS
         self._batches.settle(message, self.lead)
         if self._batches.late_ticks(message.tick) > self.info.hz:
@@ -305,6 +316,7 @@ class RemoteZoneLink:
             told.told,
             resumed=told.resumed,
             bans=list(message.bans),
+            share=message.share,
         )
         for receive in self._receivers:
             receive(output)
@@ -331,6 +343,9 @@ class RemoteZoneLink:
         if not (isinstance(tick, TickMessage) and self._is_current(tick.start)):
             return
         if tick.tick < self.tick:
+            return
+        if tick.tick > self._has_parts_until:
+            self._ask()
             return
         snapshot = decode_server(zlib.decompress(message.snapshot))
         assert isinstance(snapshot, Snapshot)

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
+from zoneserver.config import TOKEN_BYTES_MAX
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, LinkSecurity
-from zoneserver.link.connection import FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection, framed
+from zoneserver.link.connection import CLOSED_BY_PEER, FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection, framed
 from zoneserver.link.listener import LinkListener
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
@@ -27,7 +28,6 @@ __all__ = ["StreamZoneCarrier"]
 
 log = logging.getLogger(__name__)
 
-_TOKEN_BYTES_MAX = 1024
 # How many connections may be before their first payload at once.
 _STRANGERS_MAX = 64
 
@@ -59,7 +59,9 @@ class StreamZoneCarrier:
         self._gone: Callable[[str], None]
 
     async def open(self, receive: Callable[[str, bytes], None], gone: Callable[[str], None]) -> None:
-        objection = self._address.zone_objection(self._security.token, self._security.cert)
+        objection = self._address.zone_objection(self._security.cert)
+        if not (self._is_unix or self._security.token):
+            objection = f"{self.address} needs the token of the link: --link-token-file FILE"
         if objection is not None:
             raise CannotStartError(objection)
         self._receive, self._gone = receive, gone
@@ -122,7 +124,7 @@ class StreamZoneCarrier:
         """Waits for the first payload of a connection, by which it becomes a peer, or closes it."""
         loop = asyncio.get_running_loop()
         is_in: asyncio.Future[None] = loop.create_future()
-        connection = LinkConnection(_ignore, PAYLOAD_BYTES_MAX if self._is_unix else _TOKEN_BYTES_MAX)
+        connection = LinkConnection(_ignore, PAYLOAD_BYTES_MAX if self._is_unix else TOKEN_BYTES_MAX)
         connection.receive = partial(self._first, connection, is_in)
         context = None if self.certificate is None else self.certificate.context
         text = "another connection needed the place before it said anything"
@@ -139,7 +141,9 @@ class StreamZoneCarrier:
             if not is_in.done():
                 connection.abort()
                 sock.close()
-                if not self._is_closed:
+                # Another zone looks in this way whether the socket is in use.
+                is_look = self._is_unix and text == CLOSED_BY_PEER
+                if not (self._is_closed or is_look):
                     self._refuse(address, text)
 
     def _first(self, connection: LinkConnection, is_in: asyncio.Future[None], payload: bytes) -> None:

@@ -33,6 +33,8 @@ class StoreDesk:
         self.epoch = link.epoch
         self.commands = link.commands
         self.snapshot = link.snapshot
+        self.former_tick = link.former_tick
+        self.next_ref = link.next_ref
         self._link = link
         self._store = store
         self._now = now

@@ -67,6 +67,8 @@ const TROUBLE = [
   ["parked", "players whose connection is lost, and who may come back", ({ stats }) => count(stats.parked), ({ stats }) => stats.parked > 0, (stats) => stats.drops_total > 0 || stats.parked > 0],
   ["resumes", "how often one came back", ({ stats }) => count(stats.resumes_total), undefined, (stats) => stats.drops_total > 0],
   ["unsaved", "players who wait to be written to the store", ({ stats }) => count(stats.store_unsaved), ({ stats }) => stats.store_failures_total > 0 && stats.store_unsaved > 0, (stats) => stats.store_writes_total > 0 || stats.store_failures_total > 0],
+  ["gateways lost", "how often no batch came from one for two seconds: see the log", ({ stats }) => count(stats.gateways_lost_total), ({ stats }) => stats.gateways_lost_total > 0, (stats) => stats.gateways_attached_total > 0],
+  ["sent again", "ticks that a gateway had missed", ({ stats }) => count(stats.link_resent_total), undefined, (stats) => stats.gateways_attached_total > 0],
   ["journal", "bytes written to the journal", ({ rate }) => `${size(rate("journal_bytes_total"))}/s`, undefined, (stats) => stats.journal_bytes_total > 0],
   ["slow writes", "writes of the journal above 5 ms", ({ stats }) => count(stats.journal_slow_writes_total), ({ rate }) => (rate("journal_slow_writes_total") ?? 0) > 0, (stats) => stats.journal_bytes_total > 0],
   ["longest write", "of the journal, of late", ({ stats }) => `${milliseconds(stats.journal_longest_write_ms)} ms`, undefined, (stats) => stats.journal_bytes_total > 0],
@@ -238,6 +240,7 @@ export class Panels {
   /** @param {any} stats */
   #drawTop(stats) {
     const words = [location.host, `up ${duration(stats.uptime_s)}`, `tick ${whole(stats.tick)}`, `${stats.hz} Hz`, stats.loop, `pid ${stats.pid}`];
+    if (stats.gateway) words.unshift(`gateway ${stats.gateway} at ${stats.link}`);
     if (stats.epoch > 1) words.push(`start ${stats.epoch}`);
     write(at("about"), words.join("  ·  "));
     const { replay } = stats;

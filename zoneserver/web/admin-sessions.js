@@ -3,16 +3,12 @@
 
 import { Spark } from "/admin-charts.js";
 import { drawCodes, isOrdinary } from "/admin-panels.js";
+import { Table } from "/admin-tables.js";
 import { at, count, duration, element, milliseconds, size, whole, write } from "/admin-words.js";
 
 // How many sessions are asked for, and for how many seconds the figures of one are kept.
 export const ROWS = 100;
 const KEPT_S = 120;
-
-/**
- * A column: its title, the name by which the server sorts by it, its text, its class.
- * @typedef {[string, string, (row: any) => string, ((row: any) => string)?]} Column
- */
 
 /** @param {any} session */
 const stateOf = (session) => (session.standing === "FINE" ? session.state : session.standing.toLowerCase());
@@ -23,7 +19,7 @@ const STATES = { playing: "good", watching: "good", joining: "", muted: "bad" };
 /** @param {any} session */
 const styleOf = (session) => STATES[stateOf(session)] ?? "warn";
 
-/** @type {Column[]} */
+/** @type {import("/admin-tables.js").Column[]} */
 const SESSIONS = [
   ["name", "", (row) => row.name, () => "name"],
   ["state", "", stateOf, styleOf],
@@ -37,7 +33,7 @@ const SESSIONS = [
   ["address", "", (row) => row.address],
 ];
 
-/** @type {Column[]} */
+/** @type {import("/admin-tables.js").Column[]} */
 const CLOSES = [
   ["ago", "", (row) => duration(row.ago_s), () => "number"],
   ["name", "", (row) => row.name || "–", () => "name"],
@@ -49,48 +45,6 @@ const CLOSES = [
 
 export const SORTS = SESSIONS.map(([, sort]) => sort).filter(Boolean);
 
-/** A table whose rows are used again, so that a redraw takes neither the focus nor the place to which one has scrolled. */
-class Table {
-  /** @param {HTMLElement} table @param {Column[]} columns @param {string} nothing what is said without rows */
-  constructor(table, columns, nothing) {
-    this.head = /** @type {HTMLElement} */ (table.querySelector("thead tr"));
-    this.body = /** @type {HTMLElement} */ (table.querySelector("tbody"));
-    this.columns = columns;
-    this.nothing = nothing;
-    for (const [title, sort, , style] of columns) {
-      const cell = element("th", style?.({ code: "", standing: "FINE", state: "" }) === "number" ? "number" : "");
-      const inner = element(sort ? "button" : "span", "", title);
-      if (sort) inner.dataset.sort = sort;
-      cell.setAttribute("scope", "col");
-      cell.append(inner);
-      this.head.append(cell);
-    }
-  }
-
-  /** @param {any[]} rows */
-  draw(rows) {
-    const shown = rows.length || 1;
-    while (this.body.children.length > shown) this.body.lastElementChild?.remove();
-    while (this.body.children.length < shown) this.body.append(element("tr"));
-    if (!rows.length) {
-      const cell = element("td", "empty", this.nothing);
-      cell.setAttribute("colspan", String(this.columns.length));
-      this.body.firstElementChild?.replaceChildren(cell);
-      return;
-    }
-    rows.forEach((row, index) => {
-      const line = /** @type {HTMLElement} */ (this.body.children[index]);
-      if (line.children.length !== this.columns.length) line.replaceChildren(...this.columns.map(() => element("td")));
-      this.columns.forEach(([, , text, style], place) => {
-        const cell = line.children[place];
-        write(cell, text(row));
-        const name = style?.(row) ?? "";
-        if (cell.className !== name) cell.className = name;
-      });
-    });
-  }
-}
-
 /** The sessions, the recent closes and the details of one session. */
 export class Sessions {
   /** @param {() => void} changed is called when the server has to be asked for another list */
@@ -101,6 +55,8 @@ export class Sessions {
     /** @type {string | null} The name of the selected player. */
     this.selected = null;
     this.isOpen = false;
+    /** Whether players are at gateways in other processes. */
+    this.isElsewhere = false;
     /** @type {any} */
     this.listed = null;
     /** The row that was selected last. */
@@ -214,7 +170,8 @@ export class Sessions {
     const { listed } = this;
     if (!listed) return;
     const hadFocus = this.table.body.contains(document.activeElement);
-    this.table.nothing = this.filter ? "Nobody fits." : "Nobody is in.";
+    const nobody = this.isElsewhere ? "Nobody is here: the sessions of a gateway are at its own admin port." : "Nobody is in.";
+    this.table.nothing = this.filter ? "Nobody fits." : nobody;
     this.table.draw(listed.sessions);
     const names = listed.sessions.map((/** @type {any} */ each) => each.name);
     const marked = names.indexOf(this.selected);

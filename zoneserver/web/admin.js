@@ -1,6 +1,7 @@
 // @ts-check
 // The operators' page: asks the server once a second, and listens to keys and buttons.
 
+import { GatewayPanel } from "/admin-gateways.js";
 import { Panels, sampled } from "/admin-panels.js";
 import { ROWS, Sessions } from "/admin-sessions.js";
 import { at, quoted, whole, write } from "/admin-words.js";
@@ -11,6 +12,7 @@ const WINDOWS_S = [30, 60, 120, 300, 600];
 const TOLD_MS = 6000;
 
 const panels = new Panels();
+const gateways = new GatewayPanel();
 const sessions = new Sessions(() => void poll());
 /** @type {import("/admin-panels.js").Sample[]} */
 let samples = [];
@@ -75,6 +77,8 @@ function take(stats) {
   samples.push(sampled(stats, samples.length ? before : undefined));
   while (samples[0].at < stats.uptime_s - WINDOWS_S[WINDOWS_S.length - 1]) samples.shift();
   panels.draw(samples, window_s, isEver);
+  gateways.draw(samples);
+  sessions.isElsewhere = stats.gateways.length > 0;
   Object.assign(document.body.dataset, { tick: stats.tick, players: stats.players });
   document.title = `${stats.game} · ${whole(stats.players)} players`;
 }
@@ -117,6 +121,11 @@ let asked = "";
 
 function askToKick() {
   if (sessions.selected === null) return;
+  if (!samples[samples.length - 1]?.stats.ctl) {
+    const { gateway } = samples[samples.length - 1]?.stats ?? {};
+    say(gateway ? "A gateway takes no commands: kick at the page of its zone." : "This server takes no commands (--ctl).", true);
+    return;
+  }
   asked = sessions.selected;
   write(at("kick-name"), asked);
   at("kick-text").value = "";

@@ -20,7 +20,7 @@ from zoneserver.zone.link import Batch, Ended, RefusedAction, Resumed, gateway_o
 __all__ = ["Gateways", "Part"]
 
 # A gateway that has more than this to confirm is lost, and begins anew.
-_UNCONFIRMED_BYTES_MAX = 32 * 2**20
+_UNCONFIRMED_BYTES_MAX = 4 * 2**20
 _CLOSE_REASONS = {str(reason): reason for reason in CloseReason}
 
 _pack = msgpack.Packer(autoreset=True).pack

@@ -223,6 +223,13 @@ class ZoneLink(Protocol):
     def has_room(self) -> bool:
         """Whether the link takes actions. It takes none while a zone elsewhere has not answered for a while."""
 
+    @property
+    def former_tick(self) -> int:
+        """The last tick before this start; 0 for a new zone. The ticks up to it are those of the start before too."""
+
+    def next_ref(self) -> int:
+        """A ref for another player. It was never used before."""
+
     def send(self, requests: Requests) -> None:
         """Hands requests over to the zone's next tick. The caller must not change `requests` afterwards."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from zoneserver.zone.link import Requests, TickInput, TickOutput
@@ -11,19 +12,25 @@ __all__ = ["LocalZoneLink"]
 
 
 class LocalZoneLink:
-    """The link of a zone in this process. A snapshot is made from the zone's own world.
+    """The link of a zone in this process. A snapshot is made from the zone's own world. `first_ref` is above the refs
+    of all earlier starts of the zone.
 
     The tick loop takes the input of each tick from the link, and publishes the output to it.
     """
 
-    def __init__(self, zone: TickedZone, epoch: int = 1) -> None:
+    def __init__(self, zone: TickedZone, epoch: int = 1, first_ref: int = 1) -> None:
         self.info = zone.info
         self.epoch = epoch
         self.commands = zone.commands
         self.has_room = True
+        self.former_tick = zone.world.tick
         self._zone = zone
+        self._refs = itertools.count(first_ref)
         self._requests = Requests()
         self._receivers: list[Callable[[TickOutput], None]] = []
+
+    def next_ref(self) -> int:
+        return next(self._refs)
 
     def send(self, requests: Requests) -> None:
         self._requests.add(requests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zoneclient.bots.action_tracker import ActionCounts, ActionTimes, ActionTracker
 
@@ -329,7 +329,6 @@ def play_randomly(data: st.DataObject, tracker: ActionTracker, naive: NaiveTrack
             tracker.record_seen(chosen & 0xFF, naive.kinds[chosen], now=0.0)
 
 
-@settings(max_examples=80, deadline=None)
 @given(data=st.data(), first=st.sampled_from([1, 100, 250, 255, 256, 300, 65_500]))
 def test_tracker_agrees_with_naive_model_across_wraps_of_the_byte(data: st.DataObject, first: int) -> None:
     counts, naive = ActionCounts(), NaiveTracker()

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from helpers.driven_zone import DrivenZone
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zoneclient.bots.behaviours import ROLES
 from zoneclient.bots.bot import Behaviour, Bot
@@ -71,7 +71,6 @@ class Crowd:
                 bot.seq += 1
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     hz=st.integers(1, 100),
     seed=st.integers(0, 1000),

@@ -280,7 +280,9 @@ async def test_refused_head_leaves_no_session_and_no_traceback(
     assert head.startswith(b"HTTP/1.1 4")
     assert body == b"" or lines.startswith("b")
     await until(lambda: not server.gateway.connections and not len(server.gateway.pending))
-    assert "Traceback" not in caplog.text and not caplog.records
+    # On a busy machine a tick comes late, and the log says so.
+    assert {record.name for record in caplog.records} <= {"zoneserver.admin.log_report"}
+    assert "Traceback" not in caplog.text
 
 
 async def test_session_whose_goodbye_fails_is_gone_all_the_same(

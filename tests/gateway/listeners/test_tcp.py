@@ -65,10 +65,10 @@ def test_port_0_is_a_port_that_is_free_on_all_addresses(monkeypatch: pytest.Monk
         ports = iter([taken.getsockname()[1], taken.getsockname()[1], 0])
         bind = tcp._bind
 
-        def bind_taken(address: Any, limits: Limits | None) -> socket.socket:
+        def bind_taken(address: Any, limits: Limits | None, **more: Any) -> socket.socket:
             if address[1][:2] == ("::1", 0):
                 address = (address[0], ("::1", next(ports), 0, 0))
-            return bind(address, limits)
+            return bind(address, limits, **more)
 
         monkeypatch.setattr(tcp, "_bind", bind_taken)
         first, second = tcp.bind_all("localhost", 0, Limits())
@@ -81,10 +81,10 @@ def test_port_0_is_a_port_that_is_free_on_all_addresses(monkeypatch: pytest.Monk
 def test_address_that_the_system_lacks_is_left_out(missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     bind = tcp._bind
 
-    def bind_present(address: Any, limits: Limits | None) -> socket.socket:
+    def bind_present(address: Any, limits: Limits | None, **more: Any) -> socket.socket:
         if address[1][0] in missing:
             raise OSError(errno.EADDRNOTAVAIL, "cannot assign")
-        return bind(address, limits)
+        return bind(address, limits, **more)
 
     monkeypatch.setattr(tcp, "_bind", bind_present)
     if len(missing) == 2:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.common.plots import Plot, Series, linear_ticks, log_ticks, plots_svg
 
@@ -36,7 +36,6 @@ def places(root: ElementTree.Element) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs]
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(PLOTS, max_size=4), st.integers(1, 4), WORDS, WORDS)
 def test_plots_svg_is_well_formed_and_within_its_borders(
     plots: Sequence[Plot], columns: int, title: str, note: str

@@ -8,7 +8,7 @@ from helpers.gateway_fixture import GatewayFixture, OpenGateway
 from helpers.raw_client import Client
 from helpers.session_fixture import SessionFixture
 from helpers.waiting import until
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.compare.delivery import GatheringBroadcaster, ImmediateGateway, SessionGateway
 
@@ -112,7 +112,6 @@ def gathered(payload: bytes) -> list[tuple[bool, int]]:
     return [(thing.startswith(b"s"), int(thing[1:])) for thing in things]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(st.just("tick"), st.just("turn"), st.integers(1, 60)), max_size=60), st.booleans())
 def test_stalled_session_that_gathers_gets_every_tick_once(steps: list[str | int], direct: bool) -> None:
     loop, counters = FakeLoop(), GatewayCounters()

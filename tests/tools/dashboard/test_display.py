@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import pytest
+from helpers.admin_ports import open_admin_port
 from helpers.dashboards import (
     PATIENCE,
     Server,
@@ -14,9 +16,12 @@ from helpers.dashboards import (
     free_port,
     in_terminal,
     lasting_port,
+    session_list,
+    stats,
     svg_texts,
 )
 from helpers.recordings import RecordedYard
+from helpers.server_stats import gateway_stats
 from helpers.terminals import Terminal
 from zonetools.dashboard.display import watch, watch_once
 from zonetools.dashboard.screen import lines
@@ -129,6 +134,34 @@ def test_selected_player_is_shown_in_detail_and_kicked_after_a_question(server: 
         assert terminal.wait_for_end() == 0
     finally:
         terminal.close()
+
+
+def test_several_ports_are_one_screen_and_a_digit_shows_one_alone(tmp_path: Path) -> None:
+    known = {"gateways": [gateway_stats("gw1"), gateway_stats("gw2", is_lost=True)], "ctl": str(tmp_path / "none.ctl")}
+    with (
+        open_admin_port(stats(**known), session_list()) as zone,
+        open_admin_port(stats(gateway="gw1"), session_list()) as gateway,
+    ):
+        command = [sys.executable, "-m", "zonetools.dashboard", zone.address, gateway.address, "--interval", "100ms"]
+        terminal = in_terminal(command, columns=120, rows=40)
+        try:
+            terminal.wait_for(b"statistics " + f"{zone.address}, {gateway.address}".encode())
+            terminal.wait_for(b"admin ports ")
+            terminal.wait_for(b"3, 1 lost")
+            terminal.press(b"2")
+            terminal.wait_for(b"gw1 of plaza")
+            gateway.stats = None
+            terminal.wait_for(b"no answer since")
+            terminal.press(b"0")
+            terminal.wait_for(b"3, 1 away, 1 lost")
+            terminal.resize(80, 24)
+            terminal.press(b"\t\t\t")
+            terminal.wait_for(b"wait ms")
+            terminal.press(b"q")
+            assert terminal.wait_for_end() == 0
+            assert terminal.attributes() == terminal.before
+        finally:
+            terminal.close()
 
 
 def test_keys_steer_a_replay(tmp_path: Path) -> None:

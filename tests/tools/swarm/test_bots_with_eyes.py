@@ -15,7 +15,8 @@ from helpers.coins import Coins
 from helpers.loops import one_loop
 from helpers.servers import OpenServer
 from helpers.stub_server import HonestServer
-from zoneclient.connection import ZoneConnection, connect
+from zoneclient.connection import ZoneConnection
+from zoneclient.join import connect
 from zonetools.swarm import __main__ as command
 from zonetools.swarm import processes, worker
 from zonetools.swarm.commands import Command, Stop

@@ -148,7 +148,8 @@ def send_at_rate(sends: Sequence[Callable[[bytes], int]], data: bytes, hz: int, 
         ticks += 1
         passed = int((time.monotonic() - start) / period) + 1
         time.sleep(max(0.0, start + passed * period - time.monotonic()))
-    return Sent(ticks, passed - ticks, ticks * len(sends) - blocked, blocked, sent_bytes)
+    # The last ticks may have been slept away.
+    return Sent(ticks, max(passed, round(seconds * hz)) - ticks, ticks * len(sends) - blocked, blocked, sent_bytes)
 
 
 # --- The receiving process ------------------------------------------------------------------------

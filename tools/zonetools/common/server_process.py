@@ -44,6 +44,7 @@ class ServerProcess:
         self, *arguments: str, prefix: Sequence[str] = (), program: Sequence[str] = ("zoneserver", "run")
     ) -> None:
         self.port = 0
+        """The port for players; 0 if there is none."""
         self.stats_port = 0
         self.page = ""
         """Where browsers find the page of the server; empty if it has none."""
@@ -53,39 +54,43 @@ class ServerProcess:
         self._program = program
         self._arguments = arguments
         self._process: asyncio.subprocess.Process
+        self._folder: tempfile.TemporaryDirectory[str]
 
     async def __aenter__(self) -> Self:
-        with tempfile.TemporaryDirectory(prefix="zone-") as folder:
-            ready = Path(folder) / "ready.json"
-            # -P: a module of the game's folder, such as json.py, must not stand in for one of Python's own.
-            command = [*self._prefix, sys.executable, "-P", "-m", *self._program]
-            command += ["--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--stop-on-stdin-eof"]
-            command += ["--log-level", "warning", *self._arguments]
-            _log.debug("starting %s", shlex.join(command))
-            # In a session of its own, the server gets no Ctrl-C: this process decides when it stops.
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                env=own_environment(),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-            self._output = asyncio.gather(_text(self._process.stdout), _text(self._process.stderr))
-            try:
-                async with asyncio.timeout(20):
-                    while not ready.exists() and self._process.returncode is None:
-                        await asyncio.sleep(0.02)
-            except BaseException as error:
-                await self._end(signal.SIGKILL)
-                if isinstance(error, TimeoutError):
-                    raise SpawnError("the server did not start within 20 s") from None
-                raise
-            if not ready.exists():
-                _, stderr = await self._output
-                raise SpawnError(stderr.strip() or f"the server ended with exit code {self._process.returncode}")
-            ports = json.loads(ready.read_text())
-        self.port, self.stats_port, self.page = ports["port"], ports["stats_port"], ports["page"]
+        # It stays until the server has ended, which writes it anew when it restarts.
+        self._folder = tempfile.TemporaryDirectory(prefix="zone-")
+        ready = Path(self._folder.name) / "ready.json"
+        # -P: a module of the game's folder, such as json.py, must not stand in for one of Python's own.
+        command = [*self._prefix, sys.executable, "-P", "-m", *self._program]
+        command += ["--port", "0", "--stats-port", "0", "--ready-file", str(ready), "--stop-on-stdin-eof"]
+        command += ["--log-level", "warning", *self._arguments]
+        _log.debug("starting %s", shlex.join(command))
+        # In a session of its own, the server gets no Ctrl-C: this process decides when it stops.
+        self._process = await asyncio.create_subprocess_exec(
+            *command,
+            env=own_environment(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._output = asyncio.gather(_text(self._process.stdout), _text(self._process.stderr))
+        try:
+            async with asyncio.timeout(20):
+                while not ready.exists() and self._process.returncode is None:
+                    await asyncio.sleep(0.02)
+        except BaseException as error:
+            await self._end(signal.SIGKILL)
+            if isinstance(error, TimeoutError):
+                raise SpawnError("the server did not start within 20 s") from None
+            raise
+        if not ready.exists():
+            _, stderr = await self._output
+            self._folder.cleanup()
+            raise SpawnError(stderr.strip() or f"the server ended with exit code {self._process.returncode}")
+        ports = json.loads(ready.read_text())
+        # A zone whose players come by gateways has no port for players.
+        self.port, self.stats_port, self.page = ports["port"] or 0, ports["stats_port"], ports["page"]
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -113,6 +118,7 @@ class ServerProcess:
         except TimeoutError:
             self._process.kill()
         _, self.log = await self._output
+        self._folder.cleanup()
 
 
 async def _text(stream: asyncio.StreamReader | None) -> str:

@@ -195,7 +195,7 @@ class Crowd:
     """Healthy players: a swarm in its own processes.
 
     All players have joined when the block begins. They are measured until it ends. The plan is `Lab.plan`, or
-    HEALTHY with changes.
+    HEALTHY with changes. `server` has the statistics; the players come to the port of the plan, or to its port.
     """
 
     def __init__(self, server: ServerProcess, plan: Plan) -> None:

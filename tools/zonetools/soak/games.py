@@ -146,6 +146,37 @@ class Counting(Plaza):
                 player.tell("count", self.counts[player])
 
 
+class Ledger(Counting):
+    """The demo game in which each thing that may be lost or doubled has a number: what a player earns is told and
+    answered."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self.earned: dict[Player, int] = {}
+
+    @action(private=True)
+    def earn(self, player: Player) -> tuple[int]:
+        """Earn one more. The answer is how much the player has, which is also told."""
+        self.earned[player] = self.earned.get(player, 0) + 1
+        player.tell("earned", self.earned[player])
+        return (self.earned[player],)
+
+    def save(self) -> Any:
+        counts = [[player.slot, count, self.earned.get(player, 0)] for player, count in self.counts.items()]
+        return [super().save(), counts]
+
+    def load(self, value: Any) -> None:
+        former, counts = value
+        super().load(former)
+        self.counts = {self.players[slot]: count for slot, count, _ in counts}
+        self.earned = {self.players[slot]: earned for slot, _, earned in counts}
+
+    def on_leave(self, player: Player) -> None:
+        super().on_leave(player)
+        self.counts.pop(player, None)
+        self.earned.pop(player, None)
+
+
 def _nested(depth: int) -> list[Any]:
     values: list[Any] = []
     for _ in range(depth):

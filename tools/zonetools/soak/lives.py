@@ -8,12 +8,14 @@ import random
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoneclient.connection import ZoneConnection, connect
+from zoneclient.connection import ZoneConnection
 from zoneclient.errors import ZoneError
+from zoneclient.join import connect
 from zoneclient.protocol import ClientProtocol
 
 from zoneserver.journal.reader import JournalReader
@@ -24,7 +26,7 @@ from zonetools.common.server_process import ServerProcess, SpawnError
 from zonetools.soak.fault_lab import Checks, Lab
 from zonetools.soak.tasks import beside
 
-__all__ = ["Kills", "Lives", "Observer", "Talker"]
+__all__ = ["Kills", "Lives", "Observer", "Talker", "check_lines", "check_told", "read_ticks"]
 
 _TORN = re.compile(r"(\d+) bytes at the end of the journal")
 # So long after a start a server is killed at the latest.
@@ -53,18 +55,23 @@ class Talker:
     """A player who says numbered lines, over all restarts."""
 
     name: str
+    resume: bool = True
+    """Whether the player comes back after a lost connection."""
     said: dict[int, str] = field(default_factory=dict)
     """The line of each sequence."""
     refused: set[int] = field(default_factory=set)
     slots: set[int | None] = field(default_factory=set)
     resumed: int = 0
     error: str = ""
+    is_in: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the player is in the zone."""
 
     async def talk(self, port: int, until: asyncio.Event, rate: float) -> None:
         """Talk until the event is set, and then until the fate of every line is known."""
-        joining = connect("127.0.0.1", port, name=self.name, resume=True, whole=True)
+        joining = connect("127.0.0.1", port, name=self.name, resume=self.resume, whole=True)
         try:
             async with joining as zone, beside(self._listen(zone)):
+                self.is_in.set()
                 while not until.is_set():
                     if not zone.is_away:
                         line = f"{self.name} {len(self.said)}"
@@ -162,11 +169,45 @@ class Lives:
 
     def recorded(self) -> list[RecordedTick]:
         """Every tick of the journal."""
-        return [entry for entry in JournalReader(self.journal).entries() if isinstance(entry, RecordedTick)]
+        return read_ticks(self.journal)
 
     def check_told(self, checks: Checks) -> None:
         """Check that the journal has every frame that the observer was told, in the same bytes."""
-        frames = {recorded.tick: recorded.frame for recorded in self.recorded()}
-        missing = [tick for tick, frame in self.kills.frames.items() if frames.get(tick) != frame]
-        checks.expect(not missing, f"{len(missing)} frames were told that the journal does not have")
-        checks.expect(not self.kills.conflicts, f"{len(self.kills.conflicts)} ticks were told twice, with other bytes")
+        check_told(checks, self.recorded(), self.kills.frames, self.kills.conflicts)
+
+
+# --- What a journal proves ------------------------------------------------------------------------
+
+
+def read_ticks(journal: Path) -> list[RecordedTick]:
+    """Every tick of a journal."""
+    return [entry for entry in JournalReader(journal).entries() if isinstance(entry, RecordedTick)]
+
+
+def check_told(
+    checks: Checks, ticks: Sequence[RecordedTick], frames: Mapping[int, bytes], conflicts: Sequence[int]
+) -> None:
+    """Check that a journal has every frame that observers were told, in the same bytes."""
+    recorded = {tick.tick: tick.frame for tick in ticks}
+    missing = [tick for tick, frame in frames.items() if recorded.get(tick) != frame]
+    checks.expect(not missing, f"{len(missing)} frames were told that the journal does not have")
+    checks.expect(not conflicts, f"{len(conflicts)} ticks were told twice, with other bytes")
+
+
+def check_lines(checks: Checks, ticks: Sequence[RecordedTick], talkers: Sequence[Talker]) -> int:
+    """Check that a journal has each tick, and that each line of the talkers was said once; return how many were."""
+    numbers, lines = [recorded.tick for recorded in ticks], Counter[str]()
+    for recorded in ticks:
+        frame = decode_server(recorded.frame)
+        assert isinstance(frame, Tick)
+        lines.update(event[3] for event in frame.events if event[2] == "say")
+    said = {line: seq in talker.refused for talker in talkers for seq, line in talker.said.items()}
+    twice = [line for line in said if lines[line] > 1]
+    lost = [line for line, is_refused in said.items() if not lines[line] and not is_refused]
+    errors = [talker.error for talker in talkers if talker.error]
+    checks.expect(numbers == list(range(1, len(numbers) + 1)), "the ticks of the journal have a gap")
+    checks.expect(not errors, f"players failed: {errors[:2]}")
+    checks.expect(not twice, f"{len(twice)} actions happened twice: {twice[:2]}")
+    checks.expect(not lost, f"{len(lost)} actions are lost: {lost[:2]}")
+    checks.expect(all(len(talker.slots) == 1 for talker in talkers), "a player changed the slot")
+    return sum(lines[line] for line in said)

@@ -1,8 +1,7 @@
 """A network cable that can be pulled: a server here, and players at the other end of a veth pair.
 
-Run it in its own network namespace as `unshare --net python -m zonetools.soak.network_namespace`, with
-`--user --map-root-user` if you are not root. It writes its result to stdout as JSON. If the machine does not
-allow this, it writes one line to stderr and ends with exit code 3.
+Run it by `run_in_namespace`. It writes its result to stdout as JSON. If the machine does not allow this, it writes one
+line to stderr and ends with exit code 3.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from zoneserver.support.event_loop import loop_factory
 from zonetools.common.server_process import ServerProcess, SpawnError, cancel_on_signals
 from zonetools.soak.clients import hello
 from zonetools.soak.fault_lab import HEALTHY, Crowd, stats, wait_for_stats
+from zonetools.soak.machines import ip
 
 _HERE, _THERE = "10.77.0.1", "10.77.0.2"
 _NEAR_PLAYERS, _FAR_PLAYERS = 50, 10
@@ -35,10 +35,10 @@ Tell = Callable[[str], Awaitable[None]]
 async def main() -> dict[str, Any]:
     """Pull the cable for two seconds, plug it in again, and pull it for good."""
     cancel_on_signals()
-    _ip("link", "set", "lo", "up")
-    _ip("link", "add", "near", "type", "veth", "peer", "name", "far")
-    _ip("addr", "add", f"{_HERE}/24", "dev", "near")
-    _ip("link", "set", "near", "up")
+    ip("link", "set", "lo", "up")
+    ip("link", "add", "near", "type", "veth", "peer", "name", "far")
+    ip("addr", "add", f"{_HERE}/24", "dev", "near")
+    ip("link", "set", "near", "up")
     async with (
         ServerProcess("--host", _HERE, "--open") as server,
         _far_end(server) as tell,
@@ -63,10 +63,6 @@ async def main() -> dict[str, Any]:
     }
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(("ip", *words), check=True, capture_output=True, text=True)
-
-
 @contextlib.asynccontextmanager
 async def _far_end(server: ServerProcess) -> AsyncIterator[Tell]:
     """A process at the other end, with players that read. It sets its interface `up` or `down` on command."""
@@ -88,7 +84,7 @@ async def _far_end(server: ServerProcess) -> AsyncIterator[Tell]:
         async with asyncio.timeout(10):
             while os.readlink(f"/proc/{process.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
                 await asyncio.sleep(0.02)
-        _ip("link", "set", "far", "netns", str(process.pid))
+        ip("link", "set", "far", "netns", str(process.pid))
         await tell("up")
         yield tell
     finally:
@@ -102,8 +98,8 @@ def _be_far_end(port: int) -> None:
     players: list[socket.socket] = []
     for command in sys.stdin:
         if not players:
-            _ip("addr", "add", f"{_THERE}/24", "dev", "far")
-        _ip("link", "set", "far", command.strip())
+            ip("addr", "add", f"{_THERE}/24", "dev", "far")
+        ip("link", "set", "far", command.strip())
         while len(players) < _FAR_PLAYERS:
             players.append(socket.create_connection((_HERE, port)))
             players[-1].sendall(hello(f"far-{len(players)}"))

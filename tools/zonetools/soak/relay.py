@@ -8,15 +8,19 @@ from typing import Self
 
 
 class Relay:
-    """Forwards connections to a port of this machine and delays each byte by `delay_seconds`, in both directions.
+    """Forwards connections to a port of `host` and delays each byte by `delay_seconds`, in both directions.
 
-    Between `hold` and `release` it forwards nothing; afterwards it forwards everything at once.
+    It listens at the address `listen`. Between `hold` and `release` it forwards nothing; afterwards it forwards
+    everything at once.
     """
 
-    def __init__(self, port: int, delay_seconds: float = 0.0) -> None:
+    def __init__(
+        self, port: int, delay_seconds: float = 0.0, *, host: str = "127.0.0.1", listen: str = "127.0.0.1"
+    ) -> None:
         self.port = 0
         """The port that the relay listens on."""
-        self._target_port = port
+        self._target = host, port
+        self._listen = listen
         self._delay_seconds = delay_seconds
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -25,7 +29,7 @@ class Relay:
         self._forwarding: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self._listen, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -53,7 +57,7 @@ class Relay:
         writers = [writer]
         try:
             with contextlib.suppress(OSError):
-                there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+                there_reader, there_writer = await asyncio.open_connection(*self._target)
                 writers.append(there_writer)
                 await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoneclient.bots.behaviours import Walker
+from zoneclient.bots.behaviours import Chatty, Walker
 from zoneclient.bots.bot import Bot, Decision
 from zoneclient.replica import Replica
 from zoneclient.update import Event
@@ -42,3 +42,27 @@ class Resetting(Walker):
         expected, self.count = self.count + 1, told.values[0]
         if self.count != expected:
             raise ValueError(f"was told {self.count} in place of {expected}")
+
+
+class Bookkeeper(Chatty):
+    """Talks, walks, earns, and heals itself too often: there are frames, answers, refusals and messages to lose.
+
+    It is for the game `Ledger`, and fails if a number is missing or comes twice.
+    """
+
+    def __init__(self) -> None:
+        self.told = {"count": 0, "earned": 0}
+
+    def decide(self, bot: Bot, replica: Replica) -> Decision:
+        chance = bot.random.random()
+        if chance < 0.3:
+            return "earn", ()
+        if chance < 0.5:
+            return "heal", (bot.slot,)
+        return super().decide(bot, replica)
+
+    def on_told(self, bot: Bot, told: Told) -> None:
+        expected = self.told[told.kind] + 1
+        self.told[told.kind] = told.values[0]
+        if told.values[0] != expected:
+            raise ValueError(f"was told {told.kind} {told.values[0]} in place of {expected}")

@@ -6,8 +6,9 @@ import asyncio
 import ssl
 from typing import Protocol
 
-from zoneclient.connection import ZoneConnection, connect
+from zoneclient.connection import ZoneConnection
 from zoneclient.errors import DivergedError, JoinRefusedError, ZoneClosedError
+from zoneclient.join import connect
 from zoneclient.receiver import Receiver
 from zoneclient.update import Update
 

@@ -46,6 +46,14 @@ def test_whole_keeps_the_totals_of_what_is_away_and_not_its_players() -> None:
     assert (one.players, one.bytes_out_total) == (300, 107)
 
 
+def test_whole_counts_no_gateway_twice_while_its_zone_is_away() -> None:
+    zone = stats(bytes_out_total=900, gateways=[gateway_stats("gw1"), gateway_stats("gw2")])
+    gateways = [stats(gateway=name, bytes_out_total=400) for name in ("gw1", "gw2")]
+    assert whole([zone, *gateways], []).bytes_out_total == 900
+    assert whole(gateways, [zone]).bytes_out_total == 800
+    assert whole([zone], gateways).bytes_out_total == 900
+
+
 @given(st.lists(st.lists(st.integers(0, 99), max_size=5), min_size=1, max_size=4), st.integers(1, 6))
 def test_merged_list_has_the_first_of_all(queues: list[list[int]], limit: int) -> None:
     lists = [
@@ -95,6 +103,7 @@ async def test_group_shows_the_map_of_the_zone_and_the_sessions_of_all(ports: li
         assert [row.state for row in state.ports] == ["fine", "fine", "away"]
         assert state.outage is None
         assert group.state(0).samples[-1].stats.gateway == "gw1"
+        assert group.state(0).zone == state.zone
         assert list(group.outages()) == [ports[2].address]
         # The zone of gw1 can kick anybody there, and then gw1.
         assert group.who_may_kick("ann") == [1, 0]

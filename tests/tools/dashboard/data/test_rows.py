@@ -70,5 +70,6 @@ def test_rows_of_ports_take_from_the_zone_what_only_the_zone_knows() -> None:
 
 def test_port_that_does_not_answer_keeps_its_last_players() -> None:
     sample = Sample(0.0, stats(gateway="gw1", players=201, zone_silent_s=2.0), None)
-    assert [(row.state, row.players) for row in rows_of_ports([("b:2", sample, True)])] == [("away", 201)]
+    (row,) = rows_of_ports([("b:2", sample, True)])
+    assert (row.name, row.state, row.players, row.cpu_percent) == ("gw1", "away", 201, None)
     assert [row.state for row in rows_of_ports([("b:2", sample, False)])] == ["silent"]

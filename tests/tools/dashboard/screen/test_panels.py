@@ -43,13 +43,21 @@ def test_changed_number_moves_nothing_else() -> None:
     assert changed[0][0].index("frame") == changed[0][1].index("frame")
 
 
-def test_parked_players_and_the_journal_are_shown_once_there_are_any() -> None:
+def test_parked_players_gateways_and_the_journal_are_shown_once_there_are_any() -> None:
     def text(**changes: float) -> str:
         return render(screen_state(samples=(Sample(59.0, stats(**changes), None),)), 200, 60).plain
 
-    labels = ("parked", "resumes", "journal", "slow writes", "longest write", "epoch")
+    labels = ("parked", "resumes", "gateways lost", "sent again", "journal", "slow writes", "longest write", "epoch")
     assert [label for label in labels if label in text()] == []
-    shown = text(parked=3, resumes_total=7, journal_bytes_total=1, journal_longest_write_ms=0.25, epoch=2)
+    shown = text(
+        parked=3,
+        resumes_total=7,
+        gateways_attached_total=2,
+        gateways_lost_total=1,
+        journal_bytes_total=1,
+        journal_longest_write_ms=0.25,
+        epoch=2,
+    )
     assert re.search(r"parked +3 +resumes +7 ", shown)
     assert [label for label in labels if label in shown] == list(labels)
     assert re.search(r"longest write +0\.25 ms", shown)

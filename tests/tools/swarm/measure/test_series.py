@@ -8,7 +8,7 @@ import json
 import pytest
 from helpers.server_stats import stats
 from helpers.swarm_results import histogram
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from zonetools.swarm.measure import series
 from zonetools.swarm.measure.meter import Reading, Second
@@ -55,7 +55,6 @@ def test_restarted_server_adds_nothing_to_the_row() -> None:
     assert run.rows()[0].cpu_percent_server is None
 
 
-@settings(deadline=None)
 @given(st.permutations([(at, sent) for at in range(100, 104) for sent in (3, 5)]))
 def test_rows_do_not_depend_on_the_order_of_reports(told: list[tuple[int, int]]) -> None:
     run = Series(origin=100, processes=2)
@@ -107,7 +106,6 @@ ROWS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(ROWS, min_size=1, max_size=40), st.integers(1, 20))
 def test_merged_rows_keep_sums_and_extremes(rows: list[Row], count: int) -> None:
     fewer = merge_rows(rows, count)

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from zoneserver.admin.stats import SESSION_SORTS, SessionList
 from zonetools.common.admin_client import ServerUnreachable
@@ -91,10 +92,11 @@ class Group:
             monitor.reset()
 
     def state(self, only: int | None = None) -> ServerState:
-        """All servers as one, or the one at this place alone."""
-        if only is not None:
-            return self.monitors[only].state()
+        """All servers as one, or the one at this place alone, with the map of the zone that all have."""
         first, reset = self._first(), self.history.reset_at
+        if only is not None:
+            alone = self.monitors[only].state()
+            return replace(alone, zone=first.zone if first else alone.zone)
         return ServerState(
             address=self.address,
             samples=self.history.samples(),

@@ -117,9 +117,13 @@ def _row_of_port(
     stats = sample.stats
     # A zone counts the players of its gateways, which have rows of their own.
     elsewhere = [each for each in stats.gateways if not each.is_lost]
-    row = ProcessRow(
-        *(stats.gateway or stats.game, address, SILENT if stats.zone_silent_s > _SILENT_SECONDS else FINE),
-        players=max(0, stats.players - sum(each.players for each in elsewhere)),
+    players = max(0, stats.players - sum(each.players for each in elsewhere))
+    row = ProcessRow(stats.gateway or stats.game, address, AWAY, players)
+    if is_away:
+        return row  # Its other figures are those of a moment that is gone.
+    row = replace(
+        row,
+        state=SILENT if stats.zone_silent_s > _SILENT_SECONDS else FINE,
         cpu_percent=stats.cpu_percent,
         rss_bytes=stats.rss_bytes,
         out_per_s=None if elsewhere else sample.rate("bytes_out_per_s"),
@@ -132,4 +136,4 @@ def _row_of_port(
             seen = _row_of_gateway(gateway, zone, None)
             state = row.state if seen.state == FINE else seen.state
             row = replace(row, state=state, late_ticks=seen.late_ticks, wait_ms=seen.wait_ms)
-    return replace(row, state=AWAY, out_per_s=None) if is_away else row
+    return row

@@ -31,16 +31,17 @@ def whole(answering: Sequence[Stats], away: Sequence[Stats]) -> Stats:
     """The statistics of several processes as one: `answering` are those of the present, at least one, and `away` the
     last ones of those that do not answer, whose totals still count.
 
-    Tick, time, capacity and game are those of the first zone among them, else of the first process. A gateway that the
-    zone has added to its own figures is not added again.
+    Tick, time, capacity and game are those of the first zone among them, else of the first process. Nothing is added
+    twice: the figures of a zone have those of its gateways in them, and so have the totals of a zone that is away.
     """
     first = next((stats for stats in answering if not stats.gateway), answering[0])
-    has_added = {each.name for each in first.gateways}
+    has_zone = {each.name for stats in answering for each in stats.gateways}
 
     def others(group: Iterable[Stats]) -> list[dict[str, Any]]:
-        return [vars(stats) for stats in group if stats is not first and stats.gateway not in has_added]
+        return [vars(stats) for stats in group if stats is not first and stats.gateway not in has_zone]
 
-    one = added(first, others(answering), others([*answering, *away]))
+    counted = [*answering, *(stats for stats in away if not stats.gateways)]
+    one = added(first, others(answering), others(counted))
     return dataclasses.replace(
         one,
         # The fullest core is the one that matters.

@@ -175,6 +175,11 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
     ]
     if stats.drops_total or stats.parked:
         cells += [("parked", format_count(stats.parked)), ("resumes", format_count(stats.resumes_total))]
+    if stats.gateways_attached_total:
+        cells += [
+            ("gateways lost", format_count(stats.gateways_lost_total)),
+            ("sent again", format_count(stats.link_resent_total)),
+        ]
     if stats.journal_bytes_total:
         cells += [
             ("journal", format_size(rate("journal_bytes_per_s")) + "/s"),
@@ -190,6 +195,7 @@ def _trouble(sample: Sample, width: int, glyphs: Glyphs) -> Section:
         "rule failures": stats.rule_failures_total > 0,
         "unsaved": stats.store_unsaved > 0,
         "parked": stats.parked > 0,
+        "gateways lost": stats.gateways_lost_total > 0,
         "slow writes": (rate("journal_slow_writes_per_s") or 0) > 0,
     }
     return Section(heading("slow and late", "", width, glyphs), _grid(cells, width, rank=3, alarms=alarms))

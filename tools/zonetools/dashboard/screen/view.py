@@ -30,6 +30,8 @@ _WIDE = 120
 _SESSIONS_WIDTH, _SESSIONS_SHARE = 70, 0.55
 _LISTS_HEIGHT = 10
 _GAP = 2
+# From this width on, the line at the bottom names every key.
+_ALL_KEYS_WIDTH = 80
 
 _KEYS = (
     ("q", "quit"),
@@ -195,7 +197,7 @@ def _header(state: ScreenState, width: int) -> Text:
     if server.samples:
         stats = server.samples[-1].stats
         parts = [
-            f" {stats.gateway} of {stats.game}" if stats.gateway else f" {stats.game}",
+            f" {stats.gateway} of {stats.game}" if stats.gateway and not server.ports else f" {stats.game}",
             *([f"page {stats.page}"] if stats.page else []),
             f"statistics {server.address}",
             f"up {format_duration(stats.uptime_s)}",
@@ -223,7 +225,8 @@ def _footer(state: ScreenState, width: int, height: int) -> Text:
         keys = [each for each in keys if each[0] not in ("space", "< >", "r")]
         keys[2:2] = replay.keys(state.glyphs)
     elif state.is_group:
-        keys = [each for each in keys if each[0] != "< >"]
+        # A narrow screen has no room for all.
+        keys = [each for each in keys if each[0] != "< >" or width >= _ALL_KEYS_WIDTH]
         keys[2:2] = [("0-9", "one")]
     for gap in (3, 2, 1):
         text = Text(" ").append_text(_keys(keys, gap))
@@ -303,7 +306,8 @@ def _panels(state: ScreenState, width: int, height: int) -> list[Text]:
     samples, now = state.server.samples, state.server.now
     recent = [sample for sample in samples if sample.at >= now - state.window]
     span_shown = recent or samples[-1:], now, state.window, width
-    of_gateways = processes.section(state.server, width, state.glyphs)
+    # The list of the gateways below has the same rows.
+    of_gateways = None if state.panel == "gateways" else processes.section(state.server, width, state.glyphs)
     lines = panels.choose(panels.sections(*span_shown, state.glyphs, processes=of_gateways), height)
     if height - len(lines) >= panels.CHART_ROWS + 2:
         lines = panels.choose(panels.sections(*span_shown, state.glyphs, False, of_gateways), height)

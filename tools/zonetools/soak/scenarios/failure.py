@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
-import os
-import shutil
 import signal
 import socket
 import sys
@@ -18,6 +15,7 @@ from zoneserver.protocol.messages import Bye, Refusal
 from zonetools.common.program import run_program
 from zonetools.soak.clients import RawClient, act
 from zonetools.soak.fault_lab import Checks, Crowd, Finding, Lab, stats, wait_for_stats
+from zonetools.soak.machines import NotPossible, run_in_namespace
 from zonetools.soak.tasks import beside, together
 
 _PERIOD = 1 / 20
@@ -25,17 +23,10 @@ _PERIOD = 1 / 20
 
 async def pulled_cable(_lab: Lab) -> Finding:
     """Take down the other end of a veth pair, in separate network namespaces (`network_namespace`)."""
-    missing = [tool for tool in ("unshare", "ip") if shutil.which(tool) is None]
-    if missing:
-        return Finding(None, f"not measurable here: there is no {' and no '.join(missing)}")
-    namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
-    code, out, err = await run_program(*namespace, sys.executable, "-m", "zonetools.soak.network_namespace")
-    if code:
-        error = (err.strip().splitlines() or [f"exit code {code}"])[-1]
-        if code == 1:
-            return Finding(False, f"failed to run: {error:.200}")
+    try:
+        found = await run_in_namespace("zonetools.soak.network_namespace")
+    except NotPossible as error:
         return Finding(None, f"not measurable here: {error:.200}")
-    found = json.loads(out)
     checks, seconds = Checks(), found["seconds"]
     checks.expect(set(found["closes"]) == {CloseReason.CONNECTION_LOST}, f"sessions end with {found['closes']}")
     checks.expect(4.9 <= seconds <= 6.0, "the sessions end too early or too late")

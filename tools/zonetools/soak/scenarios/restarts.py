@@ -11,30 +11,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from zoneserver.journal.values import RecordedTick
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.messages import Tick
 from zonetools.common.program import run_program
 from zonetools.common.server_process import SpawnError
 from zonetools.soak.fault_lab import Checks, Finding, Lab, stats
-from zonetools.soak.lives import Lives, Talker
+from zonetools.soak.lives import Lives, Talker, check_lines
 from zonetools.soak.made_journal import write_journal
 from zonetools.soak.tasks import beside
-
-
-def _lines(ticks: list[RecordedTick]) -> Counter[str]:
-    """How often each line was said, by the frames of the journal."""
-    lines: Counter[str] = Counter()
-    for recorded in ticks:
-        frame = decode_server(recorded.frame)
-        assert isinstance(frame, Tick)
-        lines.update(event[3] for event in frame.events if event[2] == "say")
-    return lines
 
 
 async def kill_zone(lab: Lab) -> Finding:
@@ -56,27 +42,16 @@ async def kill_zone(lab: Lab) -> Finding:
                     await asyncio.wait(talking)
         ticks = lives.recorded()
         lives.check_told(checks)
-    told, lines = lives.kills.frames, _lines(ticks)
-    numbers = [recorded.tick for recorded in ticks]
-    twice = [line for line, count in lines.items() if count > 1]
-    lost = [
-        line for talker in talkers for seq, line in talker.said.items() if not lines[line] and seq not in talker.refused
-    ]
-    errors = [talker.error for talker in talkers if talker.error]
-    checks.expect(numbers == list(range(1, len(numbers) + 1)), "the ticks of the journal have a gap")
-    checks.expect(not errors, f"players failed: {errors[:2]}")
-    checks.expect(not twice, f"{len(twice)} actions happened twice: {twice[:2]}")
-    checks.expect(not lost, f"{len(lost)} actions are lost: {lost[:2]}")
-    checks.expect(all(len(talker.slots) == 1 for talker in talkers), "a player changed the slot")
+    told, actions = lives.kills.frames, check_lines(checks, ticks, talkers)
     for log in lives.kills.logs:
         checks.expect("Traceback" not in log, "the server logs a traceback")
         checks.expect("DIVERGED" not in log, "a re-run diverged")
     seconds = sorted(lives.kills.seconds[1:])
     return checks.finding(
         f"{kills} kills, {lives.kills.starting} of them before the server had started: {lives.kills.torn} torn tails "
-        f"cut, {len(told):,} frames told, all in the journal; {len(numbers):,} ticks without a gap; "
+        f"cut, {len(told):,} frames told, all in the journal; {len(ticks):,} ticks without a gap; "
         f"{len(talkers)} players came back {sum(talker.resumed for talker in talkers):,} times into their slots, "
-        f"{sum(lines.values()):,} actions, 0 lost, 0 twice; from the start to the first frame "
+        f"{actions:,} actions, 0 lost, 0 twice; from the start to the first frame "
         f"{statistics.median(seconds):.2f} s (longest {seconds[-1]:.2f} s)"
     )
 

@@ -1,0 +1,235 @@
+"""Gateways that reach their zone by a link: one crowd over all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from helpers.fake_loop import FakeLoop
+from helpers.fake_transport import FakeTransport
+from helpers.link_way import Way
+from zoneclient.replica import Replica
+
+from zoneserver.config import Config
+from zoneserver.gateway.gateway import Gateway
+from zoneserver.gateway.session import Session
+from zoneserver.link.hub import GatewayHub
+from zoneserver.link.messages import Facts, Start
+from zoneserver.link.remote_link import RemoteZoneLink
+from zoneserver.protocol.decoding import decode_server
+from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer
+from zoneserver.protocol.messages import (
+    PROTOCOL_VERSION,
+    RESUME,
+    SERVER_PAYLOAD_BYTES,
+    Act,
+    Bye,
+    Goodbye,
+    Hello,
+    Refusal,
+    Resume,
+    ServerMessage,
+    Snapshot,
+    Tick,
+    Welcome,
+)
+from zoneserver.zone.local_link import LocalZoneLink
+from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, action
+from zoneserver.zone.zone import Zone
+
+
+class Field(Rules):
+    """A game with motion, stats, events and refusals."""
+
+    width, height = 1000, 1000
+    stats: ClassVar = {"score": 0}
+
+    @action
+    def walk(self, player: Player, vx: Speed, vy: Speed) -> None:
+        player.move(vx, vy)
+
+    @action
+    def score(self, player: Player, points: Annotated[int, Between(1, 9)]) -> None:
+        if points == 9:
+            raise Refused("GREEDY", "at most 8")
+        player["score"] += points
+
+
+class FarPlayer:
+    """One client of a gateway on a fake loop, which keeps a replica."""
+
+    def __init__(self, gateway: Gateway, loop: FakeLoop, hello: Hello | Resume) -> None:
+        self.session = Session(gateway, CONFIG.limits, loop, address=("192.0.2.1", 5000))
+        self.transport = FakeTransport(loop, self.session)
+        self.session.connection_made(self.transport)
+        self.said: list[ServerMessage] = []
+        self.replica: Replica | None = None
+        self.slot = -1
+        self._reader = Deframer(SERVER_PAYLOAD_BYTES)
+        self._seq = 1
+        self.say(hello)
+
+    def say(self, message: Hello | Resume | Act | Goodbye) -> None:
+        self.transport.deliver(LENGTH_PREFIX.wrap(message.encode()))
+
+    def act(self, *actions: tuple[object, ...]) -> None:
+        self.say(Act(self._seq, actions))
+        self._seq += len(actions)
+
+    def read(self) -> None:
+        data = bytes(self.transport.kernel)
+        self.transport.kernel.clear()
+        for payload in self._reader.receive(data):
+            message = decode_server(payload)
+            self.said.append(message)
+            if isinstance(message, Welcome):
+                self.slot, self.replica = message.slot, Replica(message)
+            elif isinstance(message, Snapshot):
+                assert self.replica is not None
+                self.replica.restore(message)
+            elif isinstance(message, Tick):
+                assert self.replica is not None
+                self.replica.apply(message)
+
+    def codes(self) -> list[str]:
+        return [message.code for message in self.said if isinstance(message, Refusal | Bye)]
+
+
+CONFIG = Config(hz=4, max_players=3)
+
+
+class FarGateway:
+    """A gateway with its link. It is a user that has nothing to say."""
+
+    def __init__(self, zone: TwoGateways, name: str) -> None:
+        self.zone = zone
+        self.name = name
+        self.link = RemoteZoneLink(name, lambda payload: zone.way.up.append((name, payload)), zone.loop.time, self)
+        self.gateway: Gateway | None = None
+        self.link.changed(is_up=True)
+
+    def link_figures(self) -> dict[str, Any]:
+        return {}
+
+    def link_attached(self) -> None:
+        self.gateway = Gateway(self.link, CONFIG, self.zone.loop, 10)
+        self.link.begin()
+
+    def link_broken(self, text: str) -> None:
+        raise AssertionError(text)
+
+    link_rejected = link_broken
+
+    def link_stopping(self, *, keep: bool) -> None: ...
+
+
+class TwoGateways:
+    """Two gateways of one zone."""
+
+    def __init__(self) -> None:
+        self.loop = FakeLoop()
+        self.zone = zone = Zone(Field(), hz=CONFIG.hz, seed=1, players_max=CONFIG.max_players)
+        self.way = Way()
+        self.local = LocalZoneLink(zone)
+        facts = Facts(zone.info, {}, (), 0, 15.0, 3, needs_ticket=False)
+        known, now = zone.attendance.gateways, self.loop.time
+        settings = Start(1, 1), facts, 64, 100, ()
+        self.hub = GatewayHub(self.local, known, self.way, *settings, now, now, self.fail, lambda _: None)
+        self.local.subscribe(self.hub.on_tick)
+        self.far = [FarGateway(self, f"gw{index}") for index in range(2)]
+        self.players: list[FarPlayer] = []
+        self.tick(2)
+
+    def fail(self) -> None:
+        raise AssertionError("there is another zone")
+
+    def add_gateway(self) -> None:
+        self.far.append(FarGateway(self, f"gw{len(self.far)}"))
+        self.tick(2)
+
+    def connect(self, gateway: int, name: str, hello: Resume | None = None) -> FarPlayer:
+        far = self.far[gateway].gateway
+        assert far is not None
+        hello_or = hello or Hello(PROTOCOL_VERSION, name, b"", (RESUME,))
+        self.players.append(FarPlayer(far, self.loop, hello_or))
+        return self.players[-1]
+
+    def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            for far in self.far:
+                if far.gateway is not None:
+                    far.gateway.send_requests()
+            up, self.way.up = self.way.up, []
+            for peer, payload in up:
+                self.hub.receive(peer, payload)
+            self.local.publish(self.zone.tick(self.local.take_input(0.0)))
+            for far in self.far:
+                payloads, self.way.down[far.name] = self.way.down[far.name], []
+                for payload in payloads:
+                    far.link.receive(payload)
+            self.loop.pass_time(1 / CONFIG.hz)
+            for player in self.players:
+                player.read()
+
+
+def test_gateways_over_bytes_serve_one_crowd() -> None:
+    zone = TwoGateways()
+    ann, bob = zone.connect(0, "ann"), zone.connect(1, "bob")
+    zone.tick()
+    assert (ann.slot, bob.slot) == (0, 1)
+    ann.act(("walk", 3, 4), ("score", 5))
+    bob.act(("score", 9), ("fly",), ("score", 2))
+    zone.tick(5)
+    assert bob.codes() == ["GREEDY", "UNKNOWN_ACTION"]
+    for player in (ann, bob):
+        assert player.replica is not None
+        assert player.replica.tick == zone.zone.world.tick
+        assert player.replica.world.hash() == zone.zone.world.hash()
+
+
+def test_a_player_comes_back_at_another_gateway() -> None:
+    zone = TwoGateways()
+    ann = zone.connect(0, "ann")
+    zone.tick()
+    ann.act(("score", 2))
+    zone.tick()
+    (welcome,) = [message for message in ann.said if isinstance(message, Welcome)]
+    assert welcome.resume is not None
+    back = zone.connect(1, "ann", Resume(PROTOCOL_VERSION, "ann", welcome.resume.token, 9, 1, (RESUME,)))
+    zone.tick(2)
+    assert ann.codes() == ["REPLACED"]
+    assert back.slot == ann.slot
+    (welcome,) = [message for message in back.said if isinstance(message, Welcome)]
+    assert welcome.resume is not None
+    assert welcome.resume.seq == 1
+
+
+def test_names_and_the_player_limit_hold_over_all_gateways() -> None:
+    zone = TwoGateways()
+    old, bob = zone.connect(0, "ann"), zone.connect(1, "bob")
+    zone.tick()
+    new = zone.connect(1, "ann")
+    zone.tick()
+    assert (old.codes(), new.slot) == (["REPLACED"], 0)
+    zone.connect(0, "cid")
+    late = zone.connect(1, "dan")
+    zone.tick()
+    assert late.codes() == ["SERVER_FULL"]
+    bob.say(Goodbye())
+    zone.tick()
+    dan = zone.connect(0, "dan")
+    zone.tick()
+    assert dan.slot == 1
+    assert [name for name in zone.zone.world.holders if name] == ["ann", "dan", "cid"]
+
+
+def test_gateway_that_connects_late_makes_its_own_snapshots() -> None:
+    zone = TwoGateways()
+    ann = zone.connect(0, "ann")
+    zone.tick()
+    ann.act(("walk", 1, 2), ("score", 3))
+    zone.tick(3)
+    zone.add_gateway()
+    bob = zone.connect(2, "bob")
+    zone.tick(5)
+    assert bob.replica is not None
+    assert bob.replica.world.snapshot() == zone.zone.world.snapshot()
