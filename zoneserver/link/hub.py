@@ -122,6 +122,8 @@ class GatewayHub:
             self._newest = TickMessage(start, tick, frame, 0, 0, 0, (), with_part, ()).encode()
             self._history.append(tick, self._newest)
         self._attached: dict[int, AttachedGateway] = {}
+        # The gateways that were detached since the last tick: the zone does not know it yet.
+        self._detached: set[int] = set()
         # Ticks without a batch of each gateway that the zone knew before this start and that has not come since.
         self._awaited = dict.fromkeys(gateways.numbers(), 0)
         self._lease_ticks = round(LEASE_SECONDS * facts.info.hz)
@@ -170,6 +172,8 @@ class GatewayHub:
             text = f"the zone speaks version {LINK_VERSION} of the link, this gateway {message.version}"
             self._reject(peer, message.gateway, text)
             return
+        if message.gateway in self._detached:
+            return  # It asks again. Until the next tick nobody can say which of its batches are taken.
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
             # It has been started again, and is gone; or two gateways were given one name.
@@ -244,8 +248,10 @@ class GatewayHub:
     def _detach(self, number: int) -> None:
         """The gateway has stopped. Its players come back elsewhere."""
         gateway = self._attached.pop(number, None)
-        if gateway is not None and number in self._gateways:
+        # Its first batch may have been handed to the zone since the last tick.
+        if gateway is not None and (gateway.taken or number in self._gateways):
             self._link.send(Requests(lost=[number]))
+            self._detached.add(number)
             log.info("gateway %s has stopped", gateway.name, extra=gateway.log_fields())
 
     # --- To gateways ------------------------------------------------------------------------------
@@ -254,6 +260,7 @@ class GatewayHub:
         """Sends the output of a tick to all gateways."""
         now, due = self._now(), self._due()
         self._tick = output.tick
+        self._detached.clear()
         for number, part in output.parts.items():
             gateway = self._attached.get(number)
             if gateway is not None and gateway.peer:

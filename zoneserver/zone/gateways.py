@@ -101,6 +101,10 @@ class Gateways:
     def __contains__(self, gateway: int) -> bool:
         return gateway in self._known
 
+    def is_here(self, gateway: int) -> bool:
+        """Whether the gateway is the one in the process of the zone, or is known and not silent."""
+        return not gateway or (gateway in self._known and gateway not in self.lost)
+
     def numbers(self) -> list[int]:
         """The numbers of all known gateways."""
         return list(self._known)
