@@ -126,3 +126,29 @@ def test_batch_is_taken_once_of_a_gateway_that_detaches_and_attaches_within_a_ti
     hub.say(ATTACH, batch(1), batch(2))
     hub.tick()
     assert hub.zone.attendance.gateways.taken(GATEWAY) == 2
+
+
+def test_players_go_on_although_their_gateway_was_lost_twice_in_a_row() -> None:
+    lone = Lone()
+    lone.tick(batch=True, joins=[join(ANN, "ann", token=b"token")])
+    lone.tick(lost=[GATEWAY])
+    lone.tick(lost=[GATEWAY])
+    lone.tick(batch=True, tick=1)
+    assert lone.zone.parked == 0
+
+
+def test_gateway_that_attaches_again_and_again_without_a_batch_is_lost() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1, joins=[join(ANN, "ann", token=b"token")]))
+    for _ in range(50):
+        hub.tick()
+        hub.say(ATTACH)
+    assert hub.zone.parked == 1
+
+
+def test_gateway_that_attaches_is_told_what_survives_a_kill_of_the_zone() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1), ATTACH)
+    hub.tick()
+    hub.say(ATTACH)
+    assert hub.taken() == [0, 0, 1]

@@ -185,6 +185,8 @@ class GatewayHub:
         before = self._attached.get(message.gateway)
         if before is not None:
             gateway.lost_at, gateway.taken = before.lost_at, before.taken
+            # A gateway that hears nothing attaches again and again, and no batch of it is taken.
+            gateway.silent_ticks = before.silent_ticks
             gateway.asks_total, gateway.resent_total = before.asks_total, before.resent_total
         elif message.gateway in self._gateways.lost:
             gateway.lost_at = self._now()
@@ -192,8 +194,9 @@ class GatewayHub:
         self._awaited.pop(message.gateway, None)
         self.counters.gateways_attached_total += 1
         self.carrier.accept(peer)
-        # What was handed to the zone since the last tick is taken with the next one.
-        self.carrier.send(peer, Attached(self._start, message.gateway, gateway.taken, self._facts).encode())
+        # What was handed to the zone since the last tick is not taken yet: the zone may be killed before.
+        taken = self._gateways.taken(message.gateway)
+        self.carrier.send(peer, Attached(self._start, message.gateway, taken, self._facts).encode())
         figures = message.figures
         where, pid = figures.get("address") or "no port", figures.get("pid", "?")
         log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())

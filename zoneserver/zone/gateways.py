@@ -137,7 +137,8 @@ class Gateways:
         """The gateway has fallen silent, and these of its players were parked for it."""
         known = self._known.get(gateway)
         if known is not None:
-            known.parked = parked
+            # It may be lost twice in a row: its batch and the news that it is silent may be of one tick.
+            known.parked = (known.parked or []) + parked
             self.lost.add(gateway)
             if known.is_full:
                 self.forget(gateway)
