@@ -152,3 +152,17 @@ def test_gateway_that_attaches_is_told_what_survives_a_kill_of_the_zone() -> Non
     hub.tick()
     hub.say(ATTACH)
     assert hub.taken() == [0, 0, 1]
+
+
+def test_batch_that_comes_right_after_its_gateway_was_lost_does_not_stop_the_zone() -> None:
+    # In each twentieth tick the zone forgets a lost gateway without players.
+    for phase in range(20):
+        hub = Hub()
+        for _ in range(phase):
+            hub.tick()
+        hub.say(ATTACH, batch(1))
+        while next(iter(hub.hub.gateways)).lost_at is None:
+            hub.tick()
+        for number in (2, 3):
+            hub.say(batch(number))
+            hub.tick()

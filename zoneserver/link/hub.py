@@ -122,8 +122,9 @@ class GatewayHub:
             self._newest = TickMessage(start, tick, frame, 0, 0, 0, (), with_part, ()).encode()
             self._history.append(tick, self._newest)
         self._attached: dict[int, AttachedGateway] = {}
-        # The gateways that were detached since the last tick: the zone does not know it yet.
-        self._detached: set[int] = set()
+        # The gateways that were lost or have stopped since the last tick: the zone does not know it yet. Until then
+        # nobody can say whether it will know of their batches.
+        self._leaving: set[int] = set()
         # Ticks without a batch of each gateway that the zone knew before this start and that has not come since.
         self._awaited = dict.fromkeys(gateways.numbers(), 0)
         self._lease_ticks = round(LEASE_SECONDS * facts.info.hz)
@@ -172,8 +173,8 @@ class GatewayHub:
             text = f"the zone speaks version {LINK_VERSION} of the link, this gateway {message.version}"
             self._reject(peer, message.gateway, text)
             return
-        if message.gateway in self._detached:
-            return  # It asks again. Until the next tick nobody can say which of its batches are taken.
+        if message.gateway in self._leaving:
+            return  # It asks again.
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
             # It has been started again, and is gone; or two gateways were given one name.
@@ -216,6 +217,8 @@ class GatewayHub:
         gateway = self._attached.get(message.gateway)
         if gateway is None or gateway.peer != peer or message.start != self._start:
             return  # A tick tells the gateway that it is not attached, or that the zone has been started again.
+        if message.gateway in self._leaving:
+            return  # It sends the batch again.
         if message.figures is not None:
             gateway.figures, gateway.figures_at = message.figures, self._now()
             self._on_figures(gateway)
@@ -253,8 +256,7 @@ class GatewayHub:
         gateway = self._attached.pop(number, None)
         # Its first batch may have been handed to the zone since the last tick.
         if gateway is not None and (gateway.taken or number in self._gateways):
-            self._link.send(Requests(lost=[number]))
-            self._detached.add(number)
+            self._tell_lost(number)
             log.info("gateway %s has stopped", gateway.name, extra=gateway.log_fields())
 
     # --- To gateways ------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ class GatewayHub:
         """Sends the output of a tick to all gateways."""
         now, due = self._now(), self._due()
         self._tick = output.tick
-        self._detached.clear()
+        self._leaving.clear()
         for number, part in output.parts.items():
             gateway = self._attached.get(number)
             if gateway is not None and gateway.peer:
@@ -308,13 +310,17 @@ class GatewayHub:
                 if self._awaited[number] > wait_ticks:
                     del self._awaited[number]
                     if number not in self._gateways.lost:
-                        self._link.send(Requests(lost=[number]))
+                        self._tell_lost(number)
+
+    def _tell_lost(self, number: int) -> None:
+        self._link.send(Requests(lost=[number]))
+        self._leaving.add(number)
 
     def _lose(self, gateway: AttachedGateway) -> None:
         self.counters.gateways_lost_total += 1
         gateway.lost_at = self._now()
         if gateway.number in self._gateways:
-            self._link.send(Requests(lost=[gateway.number]))
+            self._tell_lost(gateway.number)
         else:
             del self._attached[gateway.number]
         players = gateway.figures.get("players", 0)
