@@ -189,6 +189,8 @@ class Attendance:
         self.gateways.lose(gateway, [ref for ref in refs if ref in self.parking])
         if gateway not in self.gateways:
             self._leave_watchers(gateway)
+        elif gateway not in map(gateway_of, self.registry.players()):
+            self._forget(gateway)
 
     def _go_on(self, ref: int) -> None:
         """The gateway of a player is there again: one who is still parked since then goes on."""
@@ -201,8 +203,11 @@ class Attendance:
         """Forgets the lost gateways that have no player left. One that returns begins anew."""
         left = set(map(gateway_of, self.registry.players()))
         for gateway in [each for each in self.gateways.lost if each not in left]:
-            self.gateways.forget(gateway)
-            self._leave_watchers(gateway)
+            self._forget(gateway)
+
+    def _forget(self, gateway: int) -> None:
+        self.gateways.forget(gateway)
+        self._leave_watchers(gateway)
 
     def _leave_watchers(self, gateway: int) -> None:
         players = set(self.registry.players())
