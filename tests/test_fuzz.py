@@ -40,7 +40,7 @@ EXAMPLES = {
     "web_session": 100,
     "gateway": 75,
 }
-"""How many inputs a test generates, without randomness: a quarter of a second for each target. `make fuzz` generates more."""
+"""How many inputs a test generates, without randomness: a quarter second for each target. `make fuzz` makes more."""
 
 
 def seeds_of(name: str) -> list[bytes]:

@@ -62,6 +62,13 @@ class Owner:
         self.servers.append(theirs)
         await until(lambda: bot.tick == world.tick)
 
+    async def send_frame(self) -> None:
+        """Send the next frame to all bots, which then only watch, and wait until they have read it."""
+        frame = length_prefixed(self.stream.payload())
+        for server in self.servers:
+            server.sendall(frame)
+        await until(lambda: all(bot.tick == self.stream.zone.world.tick for bot in self.bots))
+
     def counted(self) -> dict[str, int]:
         counts = self.stream.counts()
         counts["broken"] = len(self.byes)
@@ -168,3 +175,48 @@ async def test_bot_that_is_deaf_for_a_while_reads_nothing() -> None:
             server.sendall(length_prefixed(owner.stream.payload()))
         await until(lambda: owner.bots[1].is_lost)
         assert [bot.tick for bot in owner.bots] == [2, 1]
+
+
+async def test_bot_that_waits_is_read_at_once_and_one_that_watches_with_several_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with owner_of(2) as owner:
+        acting, watching = owner.bots
+        owner.reader._round_seconds = 3600.0
+        await owner.send_frame()
+        assert not owner.reader._waiting
+        acting.act("say", "hello")
+        frames = [length_prefixed(owner.stream.payload()) for _ in range(3)]
+        for tick, frame in enumerate(frames, 3):
+            for server in owner.servers:
+                server.sendall(frame)
+            await until(lambda: acting.tick == tick)  # noqa: B023
+        assert watching.tick == 2
+        reads, read = list[int](), watching.read
+
+        def counting(buffer: bytearray, size: int) -> None:
+            reads.append(size)
+            read(buffer, size)
+
+        monkeypatch.setattr(watching, "read", counting)
+        # The action has an outcome, so that its bot only watches from now on.
+        owner.servers[0].sendall(length_prefixed(Refusal(6, acting.next_seq - 1, "NO", "").encode()))
+        await until(lambda: not owner.reader._waiting)
+        # The end of a connection is read at once, and all that came before it.
+        owner.servers[1].close()
+        await until(lambda: watching.is_lost)
+        assert (watching.tick, reads) == (5, [len(b"".join(frames))])
+        assert owner.counted() == {"broken": 1}
+
+
+async def test_watching_bots_are_read_more_often_if_too_much_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_reader, "_WAITING_BYTES_MAX", 8)
+    async with owner_of(1) as owner:
+        reader = owner.reader
+        await owner.send_frame()
+        reader._round_seconds, reader._tick_seconds = 0.08, 0.03
+        seen = []
+        for _ in range(3):
+            await owner.send_frame()
+            seen.append(reader._round_seconds)
+        assert seen == [0.04, 0.03, 0.03]

@@ -64,8 +64,9 @@ class CrowdReader:
         self._on_turn = on_turn
         # Tells which bots that wait have something, and which connections have ended.
         self._poll: select.epoll | None = None
-        # By file descriptor.
+        # By file descriptor, and the file descriptors by bot.
         self._bots: dict[int, ReadBot] = {}
+        self._numbers: dict[ReadBot, int] = {}
         self._waiting: set[int] = set()
         # All bots, in the order in which they are read if they only watch. Those that have left are still in it.
         self._round: deque[tuple[int, ReadBot]] = deque()
@@ -91,28 +92,23 @@ class CrowdReader:
             self._read_watching()
         number = transport.get_extra_info("socket").fileno()
         transport.pause_reading()
-        self._bots[number] = bot
+        self._bots[number], self._numbers[bot] = bot, number
         self._round.append((number, bot))
         self._waiting.add(number)
         self._poll.register(number, _ANYTHING)
 
     def hurry(self, bot: ReadBot) -> None:
         """Read a bot as soon as something comes, for as long as it is waiting."""
-        if self._poll is not None and not bot.transport.is_closing():
-            number = bot.transport.get_extra_info("socket").fileno()
-            if self._bots.get(number) is bot:
-                self._hurry(number)
-
-    def _hurry(self, number: int) -> None:
-        if number not in self._waiting:
+        number = self._numbers.get(bot)
+        if number is not None and number not in self._waiting:
             assert self._poll is not None
             self._waiting.add(number)
             self._poll.modify(number, _ANYTHING)
 
     def remove(self, bot: ReadBot) -> None:
         """Read the socket of a bot no more. This must come before its transport closes the socket."""
-        number = bot.transport.get_extra_info("socket").fileno()
-        if self._bots.get(number) is bot:
+        number = self._numbers.pop(bot, None)
+        if number is not None:
             assert self._poll is not None
             del self._bots[number]
             self._waiting.discard(number)
@@ -121,6 +117,7 @@ class CrowdReader:
     def close(self) -> None:
         """Read nothing more."""
         self._bots.clear()
+        self._numbers.clear()
         self._waiting.clear()
         self._round.clear()
         if self._poll is not None:
@@ -174,9 +171,10 @@ class CrowdReader:
             return
         loop = asyncio.get_running_loop()
         now, each_seconds = loop.time(), self._round_seconds / max(1, len(self._round))
-        # A process that is late does not make up for it: the next read of a bot finds more.
-        self._read_until = max(self._read_until, now - self._round_seconds)
         due = int((now - self._read_until) / each_seconds)
+        if due > len(self._round):
+            # A process that is late does not make up for it: the next read of a bot finds more.
+            due, self._read_until = len(self._round), now - self._round_seconds
         reads = min(due, _READS_PER_TURN)
         self._read_until += reads * each_seconds
         for _ in range(reads):
@@ -190,8 +188,8 @@ class CrowdReader:
                 size = self._read(number, bot)
                 if size > _WAITING_BYTES_MAX:
                     self._round_seconds = max(self._tick_seconds, self._round_seconds / 2)
-                if bot.is_waiting and self._bots.get(number) is bot:
-                    self._hurry(number)
+                if bot.is_waiting:
+                    self.hurry(bot)
         if reads:
             self._on_turn()
         if due > reads:
