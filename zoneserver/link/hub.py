@@ -182,6 +182,8 @@ class GatewayHub:
                 text = f"another gateway was started that is also called {namesake.name}: give one of them another name"
                 self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
             self._detach(namesake.number)
+        for other in [each for each in self._attached.values() if each.peer == peer and each.number != message.gateway]:
+            self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
         if before is not None:
