@@ -207,7 +207,9 @@ class RemoteZoneLink:
         self._attach()
 
     def _accepted(self, message: Attached) -> None:
-        if message.gateway != self.number or message.start < self._start:
+        # An earlier start may answer late. But if nothing else speaks, a zone runs without the journal of before.
+        is_silent = self._now() - self.heard_at > _SILENT_SECONDS
+        if message.gateway != self.number or (message.start < self._start and not is_silent):
             return
         is_new = message.start != self._start
         has_other_log = is_new and self.tick > message.facts.former_tick
