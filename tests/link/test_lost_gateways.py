@@ -15,6 +15,7 @@ from zoneserver import Rules
 from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import (
     LINK_VERSION,
+    Ask,
     Attach,
     Attached,
     BatchMessage,
@@ -105,7 +106,7 @@ class Hub:
         self.hub = GatewayHub(self.link, known, self.way, *settings)
         self.link.subscribe(self.hub.on_tick)
 
-    def say(self, *messages: Attach | BatchMessage | Detach) -> None:
+    def say(self, *messages: Attach | Ask | BatchMessage | Detach) -> None:
         for message in messages:
             self.hub.receive("gw", message.encode())
 
@@ -190,6 +191,17 @@ def test_next_start_after_a_stop_knows_no_gateway(tmp_path: Path) -> None:
         return known
 
     assert [asyncio.run(run()) for _ in range(2)] == [[], []]
+
+
+def test_gateway_that_was_forgotten_is_not_told_that_it_has_missed_nothing() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1))
+    hub.tick()
+    hub.say(Detach(GATEWAY))
+    hub.tick()
+    hub.way.down.clear()
+    hub.say(ATTACH, Ask(GATEWAY, Start(1, 1), 1))
+    assert [type(decode(payload)) for payload in hub.way.down["gw"]] == [Attached]
 
 
 def _with(**requests: Any) -> bytes:

@@ -241,6 +241,8 @@ class GatewayHub:
         gateway = self._attached.get(message.gateway)
         if gateway is None or gateway.peer != peer or not self._newest:
             return
+        if self._gateways.is_full(gateway.number) or (message.tick and gateway.number not in self._gateways):
+            return  # What was said to it alone is not here any more. It hears that it has to begin anew.
         tick = message.tick
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None
