@@ -15,6 +15,7 @@ from zoneserver.gateway.session import Session
 from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import Facts, Start
 from zoneserver.link.remote_link import RemoteZoneLink
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer
 from zoneserver.protocol.messages import (
@@ -233,3 +234,14 @@ def test_gateway_that_connects_late_makes_its_own_snapshots() -> None:
     zone.tick(5)
     assert bob.replica is not None
     assert bob.replica.world.snapshot() == zone.zone.world.snapshot()
+
+
+def test_player_who_is_on_their_way_when_the_zone_stops_does_not_stay_in_its_next_start() -> None:
+    zone = TwoGateways()
+    far = zone.far[0].gateway
+    assert far is not None
+    zone.connect(0, "ann")
+    far.send_requests()
+    far.end_all(CloseReason.SERVER_STOPPING, is_unknown=False)
+    zone.tick(2)
+    assert zone.zone.attendance.refs() == []

@@ -296,11 +296,13 @@ class Gateway:
 
     # --- The end ----------------------------------------------------------------------------------
 
-    def end_all(self, reason: CloseReason) -> None:
-        """Ends all sessions. The zone knows none of their players any more, and is told nothing of them."""
+    def end_all(self, reason: CloseReason, *, is_unknown: bool = True) -> None:
+        """Ends all sessions. If their players are unknown to the zone, it is told nothing of them. Otherwise some may
+        still be on their way to it."""
         for session in tuple(self._connections):
             session.end(reason)
-        self._requests = Requests()
+        if is_unknown:
+            self._requests = Requests()
         self.parked.clear()
         self._intake.clear()
 

@@ -182,6 +182,8 @@ class GatewayHub:
                 text = f"another gateway was started that is also called {namesake.name}: give one of them another name"
                 self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
             self._detach(namesake.number)
+        for other in [each for each in self._attached.values() if each.peer == peer and each.number != message.gateway]:
+            self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
         if before is not None:
@@ -240,6 +242,8 @@ class GatewayHub:
         gateway = self._attached.get(message.gateway)
         if gateway is None or gateway.peer != peer or not self._newest:
             return
+        if self._gateways.is_full(gateway.number) or (message.tick and gateway.number not in self._gateways):
+            return  # What was said to it alone is not here any more. It hears that it has to begin anew.
         tick = message.tick
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None

@@ -271,13 +271,13 @@ class RemoteZoneLink:
         return False
 
     def _may_follow(self, start: Start) -> bool:
-        """Whether this is the start to follow: not an older one, unless the present one has fallen silent. The clock of
-        the machine may have been set back between the two."""
+        """Whether this is the start to follow. An earlier one may answer late; but if nothing else speaks, a zone runs
+        without the journal of before, or on a machine whose clock was set back."""
         return start >= self._start or self._is_silent
 
     @property
     def _is_silent(self) -> bool:
-        return self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS
+        return self._now() - self.heard_at > _SILENT_SECONDS
 
     def _take_tick(self, message: TickMessage) -> None:
         if not self.tick or message.tick > self.tick + 1:

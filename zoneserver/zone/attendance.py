@@ -239,6 +239,8 @@ class Attendance:
             if join.claim and not room:
                 self._joins.append(join)
                 continue
+            if join.ref in self.registry:
+                continue  # The gateway has lost count: no ref is of two players.
             if not self.gateways.is_here(gateway_of(join.ref)):
                 # It has waited until its gateway was lost. Nobody would take the player out.
                 self._ended.append(Ended(join.ref, CloseReason.CONNECTION_LOST, ""))
