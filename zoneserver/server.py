@@ -24,7 +24,7 @@ from zoneserver.link.messages import Facts, Start
 from zoneserver.persistence import Persistence
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
-from zoneserver.zone.link import Command, Requests, ZoneLink, gateway_of
+from zoneserver.zone.link import AddressBan, Command, Requests, ZoneLink, gateway_of
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.ticked_zone import TickedZone
@@ -140,6 +140,7 @@ class ZoneServer:
             # Gateways are told of a tick before the players of this process.
             link.subscribe(self.hub.on_tick)
         gateway = frontend.make_gateway(link_of_gateway, config, former, self.gateway_class)
+        gateway.learn_bans(self._address_bans())
         frontend.listen(self._schema(), zone.world, self._is_healthy)
         recorder = persistence.recorder
         # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
@@ -171,7 +172,12 @@ class ZoneServer:
             lambda: self.tick_loop.ticker.due,
             self._fail,
             lambda gateway: self._gateway_totals.take(gateway.name, gateway.figures, self.frontend.uptime_s),
+            self._address_bans,
         )
+
+    def _address_bans(self) -> list[AddressBan]:
+        zone = self.ticked
+        return zone.attendance.registry.bans.of_addresses(time.time()) if isinstance(zone, Zone) else []
 
     def _schema(self) -> Mapping[str, Any]:
         """What clients are told of the game, and of a replay."""

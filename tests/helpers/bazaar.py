@@ -11,6 +11,7 @@ from zoneserver.zone.timers import Timer
 
 NAMES = ("ann", "bob", "cid", "dan", "eve", "fay")
 HZ = 10
+BANS = ("ban 192.0.2.7 --for 500ms", "unban 192.0.2.7")
 
 
 class Bazaar(Rules):
@@ -151,7 +152,8 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
             token = bytes((NAMES.index(name),)) * 32 if NAMES.index(name) % 2 == 0 else b""
             claim = chance.choice((token, b"x" * 32)) if token and chance.random() < 0.5 else b""
             saved = '{"gold":7,"bag":[1]}' if chance.random() < 0.3 else ""
-            join = Join(ref, name, b"", "127.0.0.1", chance.random() < 0.1, saved, token, claim, max(0, tick - 5))
+            host = chance.choice(("127.0.0.1", "127.0.0.1", "192.0.2.7"))
+            join = Join(ref, name, b"", host, chance.random() < 0.1, saved, token, claim, max(0, tick - 5))
             requests.joins.append(join)
             sessions[ref] = name
         for ref in list(sessions):
@@ -164,8 +166,10 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
                 requests.actions.append(_packet(chance, ref, sessions[ref], seqs))
         if chance.random() < 0.1:
             stops = ("stop --drain", "stop --cancel", "stop --cancel")
-            words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob", *stops))
+            words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob", *BANS, *stops))
             requests.commands.append(Command(tick, tuple(words.split())))
+        if chance.random() < 0.1:
+            requests.bans.append((chance.choice(("127.0.0.1", "192.0.2.7")), 0.5))
         made.append(TickInput(tick, 1_000.0 + tick / HZ, chance.choice((100, 100, 80)), requests))
     return made
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from zoneserver.gateway.address_limits import EXEMPT, SCALES
 from zoneserver.gateway.flood_guard import FloodGuard
-from zoneserver.support.addresses import address_networks, is_same_network
+from zoneserver.support.addresses import address_networks
 
 __all__ = ["Parked"]
 
@@ -34,7 +34,6 @@ class Parked:
         self._guards: dict[int, tuple[FloodGuard, str]] = {}
         # How many there are of each network. Exempt addresses are not counted.
         self._counts: Counter[str] = Counter()
-        self._leaving: list[int] = []
 
     def __len__(self) -> int:
         """The number of parked players."""
@@ -68,16 +67,3 @@ class Parked:
         """All players have left the zone."""
         self._guards.clear()
         self._counts.clear()
-        self._leaving.clear()
-
-    def ban(self, host: str) -> None:
-        """Lets the players leave who were connected from the network of this address."""
-        refs = [ref for ref, (_, parked_host) in self._guards.items() if is_same_network(parked_host, host)]
-        for ref in refs:
-            self.take(ref)
-        self._leaving += refs
-
-    def take_leaving(self) -> list[int]:
-        """The players who have to leave since the last call."""
-        leaving, self._leaving = self._leaving, []
-        return leaving

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 
 from zoneserver.gateway.broadcaster import Broadcaster
 from zoneserver.gateway.counters import GatewayCounters
 from zoneserver.gateway.flood_guard import PenaltyLevel
 from zoneserver.gateway.handshake import PendingConnections
-from zoneserver.gateway.parked import Parked
 from zoneserver.gateway.player import Player
-from zoneserver.gateway.session import Session
-from zoneserver.protocol.codes import RefusalCode
+from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Refusal
+from zoneserver.support.addresses import address_networks
+from zoneserver.zone.link import AddressBan
 
 __all__ = ["Penalties"]
 
@@ -22,13 +23,10 @@ log = logging.getLogger(__name__)
 class Penalties:
     """Tells players of refusals, and carries out the penalty levels that their flood guards decide."""
 
-    def __init__(
-        self, counters: GatewayCounters, broadcaster: Broadcaster, pending: PendingConnections, parked: Parked
-    ) -> None:
+    def __init__(self, counters: GatewayCounters, broadcaster: Broadcaster, pending: PendingConnections) -> None:
         self._counters = counters
         self._broadcaster = broadcaster
         self._pending = pending
-        self._parked = parked
         # Players who are muted and have not been told that the mute is over; a dict as an ordered set.
         self._muted: dict[Player, None] = {}
 
@@ -43,17 +41,20 @@ class Penalties:
             self.raised(player)
         if player.guard.is_address_out(now):
             text = "too many violations come from there (limit: address_violations_per_second)"
-            self.ban(player.session, text, now)
+            self._pending.ban(player.session, text, now)
 
-    def ban(self, session: Session, why: str, now: float) -> None:
-        """Bans the address of a session for a while, unless it is exempt, and the parked players of it leave."""
-        if self._pending.ban(session, why, now):
-            self._parked.ban(session.host)
-
-    def ban_elsewhere(self, host: str, seconds: float, now: float) -> None:
-        """Bans an address that another gateway has banned, as if it were banned here."""
-        if self._pending.ban_elsewhere(host, seconds, now):
-            self._parked.ban(host)
+    def learn_bans(self, bans: Sequence[AddressBan], players: Iterable[Player], now: float) -> None:
+        """Takes over what the zone says of bans. Those of operators end the sessions from there; those after a kick do
+        not. The zone itself takes out the players whom it knows."""
+        self._pending.learn_bans(bans, now)
+        ordered = {ban.network: ban.text for ban in bans if ban.is_ordered and ban.seconds > 0}
+        if not ordered:
+            return
+        banned = [(each, ordered.get(address_networks(each.session.host)[0])) for each in players]
+        ended = [(player.session, text) for player, text in banned if text is not None]
+        ended += [(session, text) for network, text in ordered.items() for session in self._pending.silent(network)]
+        for session, text in ended:
+            session.end(CloseReason.BANNED, text)
 
     def refuse_packet(self, player: Player, seq: int, count: int, text: str) -> None:
         """Refuses the actions of a packet."""

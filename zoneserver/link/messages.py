@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Join, Requests, gateway_of
+from zoneserver.zone.link import AddressBan, Join, Requests, gateway_of
 
 __all__ = [
     "LINK_VERSION",
@@ -174,7 +174,7 @@ class TickMessage(NamedTuple):
     """For each gateway: (number, its newest batch that the zone has taken, how many microseconds before it was due)."""
     with_part: tuple[int, ...]
     """The gateways to which the tick also says something alone, by a PART that was sent before."""
-    bans: tuple[tuple[str, float], ...]
+    bans: tuple[AddressBan, ...]
 
     def encode(self) -> bytes:
         return _pack((_Op.TICK, *self))
@@ -202,6 +202,8 @@ class Jump(NamedTuple):
     """The TICK as it was sent."""
     snapshot: bytes
     """The payload of a SNAPSHOT, deflated by zlib."""
+    bans: tuple[AddressBan, ...]
+    """All bans of addresses."""
 
     def encode(self) -> bytes:
         return _pack((_Op.JUMP, *self))
@@ -268,6 +270,15 @@ def _attached(start: Sequence[int], gateway: int, taken: int, facts: Sequence[An
     return Attached(Start(*start), gateway, taken, Facts(info, schema, commands, *rest))
 
 
+def _tick(start: Sequence[int], *values: Any) -> TickMessage:
+    message = TickMessage(Start(*start), *values)
+    return message._replace(bans=_bans(message.bans))
+
+
+def _bans(bans: Sequence[Any]) -> tuple[AddressBan, ...]:
+    return tuple(AddressBan(*ban) for ban in bans)
+
+
 _READERS: dict[int, Any] = {
     _Op.ATTACH: _attach,
     _Op.BATCH: _batch,
@@ -275,8 +286,8 @@ _READERS: dict[int, Any] = {
     _Op.DETACH: Detach,
     _Op.ATTACHED: _attached,
     _Op.REJECTED: Rejected,
-    _Op.TICK: lambda start, *values: TickMessage(Start(*start), *values),
+    _Op.TICK: _tick,
     _Op.PART: lambda start, *values: PartMessage(Start(*start), *values),
-    _Op.JUMP: Jump,
+    _Op.JUMP: lambda tick, snapshot, bans: Jump(tick, snapshot, _bans(bans)),
     _Op.STOPPING: lambda start, keep: Stopping(Start(*start), keep),
 }

@@ -104,6 +104,8 @@ class Attendance:
             self._drop(self._drops.popleft())
         for gateway in requests.lost:
             self._lose(gateway)
+        for host, seconds in requests.bans:
+            self._ban(host, seconds, unix_seconds)
         self._let_in(unix_seconds)
         self.parking.tidy(tick)
         for ref in self.parking.expired(tick):
@@ -185,6 +187,13 @@ class Attendance:
         for ref in refs:
             self._drop(ref)
         self.gateways.lose(gateway, [ref for ref in refs if ref in self.parking])
+
+    def _ban(self, host: str, seconds: float, unix_seconds: float) -> None:
+        """Bans an address after a kick. Players from there who are connected may stay."""
+        if self.registry.bans.after_kick(host, seconds, unix_seconds):
+            for ref in [ref for ref in self.registry.refs_from(host) if ref in self.parking]:
+                self._ended.append(Ended(ref, CloseReason.BANNED, ""))
+                self.leave(ref)
 
     def _go_on(self, ref: int) -> None:
         """The gateway of a player is there again: one who is still parked since then goes on."""

@@ -20,8 +20,10 @@ from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.zone_info import ZoneInfo
 
 __all__ = [
+    "NO_BANS",
     "USAGE",
     "Actions",
+    "AddressBan",
     "Batch",
     "Command",
     "Ended",
@@ -121,7 +123,7 @@ class Requests:
     lost: list[int] = field(default_factory=list)
     """The numbers of gateways that have fallen silent. All their players have lost the connection."""
     bans: list[tuple[str, float]] = field(default_factory=list)
-    """(address, seconds) of each ban, for the other gateways."""
+    """(address, seconds) of each address that a gateway has banned after a kick."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -156,6 +158,23 @@ class Resumed(NamedTuple):
     """The newest sequence of the player that the zone has taken."""
     former: int
     """The ref of the connection before."""
+
+
+class AddressBan(NamedTuple):
+    """A ban of an address, as gateways are told of it."""
+
+    network: str
+    """As `address_networks` returns it."""
+    seconds: float
+    """How long it lasts from now on: infinite until it is lifted, 0 when it is lifted."""
+    text: str
+    """Empty when the reason alone says enough."""
+    is_ordered: bool
+    """Whether an operator has ordered it: open connections end as well."""
+
+
+NO_BANS = AddressBan("", 0.0, "", is_ordered=False)
+"""All bans of addresses are lifted. The bans that follow in a list are all that there are."""
 
 
 class Ended(NamedTuple):
@@ -199,8 +218,8 @@ class TickOutput:
     """Each player who came back. `told` has what they missed, refusals included."""
     parts: dict[int, bytes] = field(default_factory=dict)
     """For each gateway in another process to which the tick says something alone: that part, as bytes."""
-    bans: list[tuple[str, float]] = field(default_factory=list)
-    """(address, seconds) of each ban of any gateway since the last tick, this one included."""
+    bans: list[AddressBan] = field(default_factory=list)
+    """The bans of addresses that began or were lifted with this tick, in order."""
     share: int = 0
     """How many actions the gateway may send for one tick; 0: as many as configured."""
 

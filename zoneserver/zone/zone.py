@@ -99,7 +99,6 @@ class Zone:
         self.schema = schema_of(rules)
         self._saves = saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
-        self._bans: list[tuple[str, float]] = []
         self.ticks_per_second, self.replay = float(hz), dict[str, float]()
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
@@ -167,7 +166,6 @@ class Zone:
         # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
         self._actions.packets += requests.actions
         self._commands.waiting += requests.commands
-        self._bans += requests.bans
         self._actions.rename(self.attendance.advance(requests, world.tick, tick_input.unix_seconds))
         watch.part("joins and leaves")
         self._timers.run(self._failures.guard)
@@ -204,7 +202,7 @@ class Zone:
         self.counters.encodes_total += 1
         results = self._commands.take_results()
         parts = self.attendance.gateways.keep(world.tick, Part(joined, resumed, ended, refused, told))
-        bans, self._bans = self._bans, []
+        bans = self._registry.bans.take_news()
         outcome = joined, ended, refused, told, self._saves.take(), results, resumed, parts, bans
         return TickOutput(world.tick, frame, records, *outcome)
 
