@@ -215,5 +215,5 @@ class SessionMachine(RuleBasedStateMachine):
         self.the_end_is_told_once_and_in_order()
 
 
-SessionMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, database=None)
+SessionMachine.TestCase.settings = settings(stateful_step_count=30, database=None)
 TestSession = SessionMachine.TestCase

@@ -45,7 +45,10 @@ class FrameStream:
 class NoReader:
     """Reads no sockets: a test calls `data_received`."""
 
-    def add(self, bot: Any) -> None:
+    def add(self, bot: Any, hz: int) -> None:
+        pass
+
+    def hurry(self, bot: Any) -> None:
         pass
 
     def remove(self, bot: Any) -> None:

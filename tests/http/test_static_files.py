@@ -13,6 +13,7 @@ from helpers.servers import OpenServer
 from helpers.waiting import until
 
 from zoneserver.games.plaza import Plaza
+from zoneserver.http.pages import player_pages
 from zoneserver.http.static_files import read_folder
 from zoneserver.server import ZoneServer
 
@@ -124,3 +125,10 @@ async def test_client_that_takes_nothing_is_ended_and_costs_one_part(
     await until(lambda: connection._is_stalled)
     assert connection._transport.get_write_buffer_size() <= 64 * 1024
     await until(lambda: not server.admin.connections)
+
+
+def test_servers_of_a_process_share_the_files_of_the_package(tmp_path: Path) -> None:
+    pages = [player_pages(page, {}) for page in ("on", "on", str(tmp_path))]
+    assert pages[0]["/"] is pages[1]["/"]
+    assert pages[0]["/zone.js"] is pages[2]["/zone.js"]
+    assert "/" not in pages[2]

@@ -144,7 +144,7 @@ class TwoGateways:
         self.tick(2)
 
     def bans(self) -> list[AddressBan]:
-        return self.zone.attendance.registry.bans.of_addresses(self.loop.time())
+        return self.zone.address_bans(self.loop.time())
 
     def command(self, *words: str) -> str:
         self.local.send(Requests(commands=[Command(1, words)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -35,7 +36,7 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
     if page == "off":
         return {}
     game = Content("application/json", json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-    found = _packaged(is_admin=False)
+    found = dict(_packaged(is_admin=False))
     if (folder := page_folder(page)) is not None:
         try:
             # An author's page brings all of its files but the library.
@@ -71,7 +72,7 @@ def check_page(page: str, private: Mapping[str, Path | str | None]) -> None:
             )
 
 
-def admin_page(*, is_loopback: bool) -> dict[str, Document]:
+def admin_page(*, is_loopback: bool) -> Mapping[str, Document]:
     """The operators' page, by path. A port that is not on a loopback address has a sentence in its place."""
     if is_loopback:
         return _packaged(is_admin=True)
@@ -79,7 +80,9 @@ def admin_page(*, is_loopback: bool) -> dict[str, Document]:
     return {"/": lambda _query: (HTTPStatus.FORBIDDEN, sentence)}
 
 
-def _packaged(*, is_admin: bool) -> dict[str, Document]:
+@functools.cache
+def _packaged(*, is_admin: bool) -> Mapping[str, Document]:
+    """The files of this package, read and compressed once for all servers of a process."""
     files = {
         file.name: file.read_bytes()
         for file in resources.files("zoneserver").joinpath("web").iterdir()

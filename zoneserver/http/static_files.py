@@ -84,7 +84,7 @@ def _served(content: Content) -> Document:
 def _content(name: str, body: bytes) -> Content:
     content_type = _TYPES[Path(name).suffix.lower()]
     tag = hashlib.sha256(body).hexdigest()[:32]
-    small = gzip.compress(body, mtime=0)
+    small = gzip.compress(body, 6, mtime=0)
     if len(small) > _COMPRESSED_RATIO_MAX * len(body):
         return Content(content_type, body, f'"{tag}"')
     return Content(content_type, body, f'"{tag}"', compressed=Content(content_type, small, f'"{tag}-gzip"', "gzip"))

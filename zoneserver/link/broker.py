@@ -222,10 +222,12 @@ class _Check:
         pending = figures.get("max_pending") if isinstance(figures, dict) else None
         if isinstance(pending, int):
             self._add_pending(pending)
-            if pending > _PENDING_BYTES_MAX:
-                self._add(*_STALL_BY_TRIAL[ALL])
-                return
-        outcome = "" if self._is_old else await self._try_slow_reader()
+        if self._is_old:
+            outcome = ""
+        elif isinstance(pending, int) and pending > _PENDING_BYTES_MAX:
+            outcome = ALL
+        else:
+            outcome = await self._try_slow_reader()
         if pending is None:
             self._add(*_PENDING_BY_TRIAL.get(outcome, _pending_unknown(figures)))
         if outcome:

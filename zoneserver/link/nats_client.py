@@ -111,10 +111,9 @@ class NatsClient(Client):
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             await asyncio.wait((answer, self.lost), return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                answer.result()
-            else:
+            if self.lost.done():
                 raise BrokerError(f"the broker is lost: {self.lost.result()}")
+            answer.result()
         except (errors.Error, OSError) as error:
             raise BrokerError(f"the broker is lost: {_text(error)}") from None
         finally:

@@ -154,7 +154,7 @@ class RemoteZoneLink:
     def send(self, requests: Requests) -> None:
         """Sends a batch, or lets the requests wait while too many batches are on their way."""
         self._batches.add(requests)
-        if not self.is_attached or (self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS):
+        if not self.is_attached or self._is_silent:
             self._attach()
         elif self._needs_state and self._is_begun:
             self._ask()
@@ -207,7 +207,7 @@ class RemoteZoneLink:
         self._attach()
 
     def _accepted(self, message: Attached) -> None:
-        if message.gateway != self.number or message.start < self._start:
+        if message.gateway != self.number or not self._may_follow(message.start):
             return
         is_new = message.start != self._start
         has_other_log = is_new and self.tick > message.facts.former_tick
@@ -263,11 +263,21 @@ class RemoteZoneLink:
                 self._user.link_stopping(keep=message.keep)
 
     def _is_current(self, start: Start) -> bool:
-        """Whether a tick comes from the start that has accepted the gateway. A later start has to be asked first."""
-        if start > self._start or not self.is_attached:
+        """Whether a tick comes from the start that has accepted the gateway. Another start has to be asked first."""
+        if self.is_attached and start == self._start:
+            return self._is_begun
+        if self._may_follow(start):
             self._attach()
-            return False
-        return start == self._start and self._is_begun
+        return False
+
+    def _may_follow(self, start: Start) -> bool:
+        """Whether this is the start to follow: not an older one, unless the present one has fallen silent. The clock of
+        the machine may have been set back between the two."""
+        return start >= self._start or self._is_silent
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS
 
     def _take_tick(self, message: TickMessage) -> None:
         if not self.tick or message.tick > self.tick + 1:

@@ -28,7 +28,7 @@ from zoneserver.zone.game_class import info_of, problems_of, set_attributes
 from zoneserver.zone.game_settings import settings_of
 from zoneserver.zone.game_state import GameState
 from zoneserver.zone.gateways import Part
-from zoneserver.zone.link import Command, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.link import AddressBan, Command, RefusedAction, TickInput, TickOutput
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
@@ -136,6 +136,10 @@ class Zone:
     @property
     def parked(self) -> int:
         return len(self._parking)
+
+    def address_bans(self, unix_seconds: float) -> list[AddressBan]:
+        """All bans of addresses, as gateways are told of them."""
+        return self._registry.bans.of_addresses(unix_seconds)
 
     def slowest(self) -> tuple[str, float]:
         """The rule that took most of the last `advance`, for people, and its seconds: `("on_tick", 0.07)`.

@@ -19,8 +19,9 @@ from zonetools.soak.promises import PROMISES, Promise
 
 from zoneserver.support.process import raise_open_files
 
-CHEAP = ("garbage", "mass-leave", "resets", "bad-actions", "second-login", "failing-rule", "cannot-start")
-CHEAP += ("saving-stop", "untellable", "halfway", "resume-crowd", "tokens", "origins")
+# What holds with one server. `make soak QUICK=1`, which .ci/run starts too, measures all promises.
+CHEAP = ("garbage", "mass-leave", "resets", "bad-actions", "second-login", "failing-rule", "halfway")
+CHEAP += ("resume-crowd", "origins")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ from helpers.tick_frames import FrameStream, changed
 from helpers.waiting import until
 from zoneclient.bots.action_tracker import ActionCounts
 from zoneclient.bots.behaviours import Idle
+from zonetools.swarm import crowd_reader
 from zonetools.swarm.bot import SwarmBot
 from zonetools.swarm.crowd_reader import CrowdReader
 from zonetools.swarm.measure.places import Place, Places
@@ -22,6 +23,11 @@ from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Bye, Refusal, Welcome
 
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.fixture(autouse=True)
+def _quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_reader, "_ROUND_SECONDS_MAX", 0.01)
 
 
 class Owner:
@@ -55,6 +61,13 @@ class Owner:
         self.bots.append(bot)
         self.servers.append(theirs)
         await until(lambda: bot.tick == world.tick)
+
+    async def send_frame(self) -> None:
+        """Send the next frame to all bots, which then only watch, and wait until they have read it."""
+        frame = length_prefixed(self.stream.payload())
+        for server in self.servers:
+            server.sendall(frame)
+        await until(lambda: all(bot.tick == self.stream.zone.world.tick for bot in self.bots))
 
     def counted(self) -> dict[str, int]:
         counts = self.stream.counts()
@@ -162,3 +175,56 @@ async def test_bot_that_is_deaf_for_a_while_reads_nothing() -> None:
             server.sendall(length_prefixed(owner.stream.payload()))
         await until(lambda: owner.bots[1].is_lost)
         assert [bot.tick for bot in owner.bots] == [2, 1]
+
+
+async def test_bot_that_waits_is_read_at_once_and_one_that_watches_with_several_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with owner_of(3) as owner:
+        reader = owner.reader
+        reader._round_seconds = 3600.0
+        await owner.send_frame()
+        (number,) = reader._waiting  # One bot is always read at once.
+        others = [bot for bot in owner.bots if bot is not reader._bots[number]]
+        acting, watching = others
+        acting.act("say", "hello")
+        frames = [length_prefixed(owner.stream.payload()) for _ in range(3)]
+        for tick, frame in enumerate(frames, 3):
+            for server in owner.servers:
+                server.sendall(frame)
+            await until(lambda: acting.tick == tick)  # noqa: B023
+        assert watching.tick == 2
+        reads, read = list[int](), watching.read
+
+        def counting(buffer: bytearray, size: int) -> None:
+            reads.append(size)
+            read(buffer, size)
+
+        monkeypatch.setattr(watching, "read", counting)
+        # The action has an outcome, so that its bot only watches from now on.
+        acting_server, watching_server = (owner.servers[bot.number] for bot in others)
+        acting_server.sendall(length_prefixed(Refusal(6, acting.next_seq - 1, "NO", "").encode()))
+        await until(lambda: len(reader._waiting) == 1)
+        # The end of a connection is read at once, and all that came before it.
+        watching_server.close()
+        await until(lambda: watching.is_lost)
+        assert (watching.tick, reads) == (5, [len(b"".join(frames))])
+        assert owner.counted() == {"broken": 1}
+        # If that one bot leaves, another one takes its place.
+        (number,) = reader._waiting
+        (left,) = (bot for bot in owner.bots if bot not in (watching, reader._bots[number]))
+        reader._bots[number].drop()
+        await until(lambda: [reader._bots[each] for each in reader._waiting] == [left])
+
+
+async def test_watching_bots_are_read_more_often_if_too_much_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_reader, "_WAITING_BYTES_MAX", 8)
+    async with owner_of(2) as owner:
+        reader = owner.reader
+        await owner.send_frame()
+        reader._round_seconds, reader._tick_seconds = 0.08, 0.03
+        seen = []
+        for _ in range(3):
+            await owner.send_frame()
+            seen.append(reader._round_seconds)
+        assert seen == [0.04, 0.03, 0.03]

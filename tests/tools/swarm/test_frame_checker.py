@@ -94,6 +94,16 @@ def test_newer_snapshot_replaces_the_replica_and_older_one_does_not() -> None:
     assert stream.checker.diverged == 0
 
 
+def test_snapshot_stays_as_it_is_when_the_replica_goes_on() -> None:
+    stream = FrameStream()
+    stream.payload()
+    snapshot = stream.snapshot()
+    before = list(stream.checker.check_snapshot(snapshot).seq)
+    stream.zone.submit(0, 7, [("move", 1, 2)])
+    stream.checker.check_frame(3, stream.payload())
+    assert list(stream.checker.check_snapshot(snapshot).seq) == before
+
+
 def test_first_copy_of_a_frame_fixes_the_start_of_its_tick() -> None:
     stream = FrameStream()
     now = 99.0

@@ -161,12 +161,15 @@ class Ledger(Counting):
         player.tell("earned", self.earned[player])
         return (self.earned[player],)
 
-    def save(self) -> list[list[int]]:
-        return [[player.slot, count, self.earned.get(player, 0)] for player, count in self.counts.items()]
+    def save(self) -> Any:
+        counts = [[player.slot, count, self.earned.get(player, 0)] for player, count in self.counts.items()]
+        return [super().save(), counts]
 
-    def load(self, value: list[list[int]]) -> None:
-        self.counts = {self.players[slot]: count for slot, count, _ in value}
-        self.earned = {self.players[slot]: earned for slot, _, earned in value}
+    def load(self, value: Any) -> None:
+        former, counts = value
+        super().load(former)
+        self.counts = {self.players[slot]: count for slot, count, _ in counts}
+        self.earned = {self.players[slot]: earned for slot, _, earned in counts}
 
     def on_leave(self, player: Player) -> None:
         super().on_leave(player)

@@ -14,6 +14,7 @@ from zoneclient.protocol import Returning
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Answered, Bye, Op, Pong, Refusal, Told, Welcome, op_of
+from zoneserver.protocol.values import Value
 from zonetools.swarm.crowd_reader import CrowdReader
 from zonetools.swarm.frame_checker import FrameChecker, FrameRecord, form_of
 from zonetools.swarm.measure.places import Places
@@ -97,6 +98,10 @@ class SwarmBot(Bot):
         self._on_event, self._on_told, self._on_refused = (
             getattr(behaviour, name, None) for name in ("on_event", "on_told", "on_refused")
         )
+        # Whether the bot is read at once also while it only watches: somebody wants to know when something came.
+        self._is_eager = any((self._on_event, self._on_told, self._on_refused))
+        # How many PINGs have no PONG.
+        self._pings = 0
         owner.frame_checker.wants_events |= self._on_event is not None
 
     # --- Coming back ------------------------------------------------------------------------------
@@ -151,7 +156,7 @@ class SwarmBot(Bot):
         else:
             self._go_on(welcome, self._former)
             self._former = None
-        self._owner.reader.add(self)
+        self._owner.reader.add(self, welcome.zone.hz)
         if welcome.resume is not None:
             # The token before is good until the server has read something behind WELCOME.
             self.ping(int(time.monotonic() * 1e6))
@@ -197,6 +202,10 @@ class SwarmBot(Bot):
         if start < size:
             super().data_received(bytes(buffer[start:size]))
             self._is_amid = self.has_partial_message
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._is_eager or self._is_amid or self.tick < 0 or self._pings > 0 or len(self.tracker) > 0
 
     def end_reading(self, error: OSError | None) -> None:
         """The connection has ended: its transport does the rest."""
@@ -277,7 +286,18 @@ class SwarmBot(Bot):
         if self._has_places and microseconds is not None:
             self._owner.bot_saw(self, microseconds)
 
+    def _act(self, due: float, kind: str, arguments: tuple[Value, ...]) -> int:
+        seq = super()._act(due, kind, arguments)
+        self._owner.reader.hurry(self)
+        return seq
+
+    def ping(self, token: int) -> None:
+        self._pings += 1
+        super().ping(token)
+        self._owner.reader.hurry(self)
+
     def on_pong(self, pong: Pong) -> None:
+        self._pings -= 1
         self._owner.bot_answered(time.monotonic() - pong.token / 1e6)
 
     def on_closed(self, bye: Bye) -> None:

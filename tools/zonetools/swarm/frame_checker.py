@@ -7,6 +7,7 @@ in which a bot received it, complete on the wire, so that a bot compares what it
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 import zlib
@@ -154,7 +155,8 @@ class FrameChecker:
         if payload != self._snapshot_payload:
             decoded = decoding.decode_server(payload)
             assert isinstance(decoded, Snapshot)
-            self._snapshot_payload, self._snapshot = payload, decoded
+            # The replica takes the columns over, and later frames change them: other bots get this snapshot later.
+            self._snapshot_payload, self._snapshot = payload, dataclasses.replace(decoded, seq=decoded.seq[:])
             replica = self.replica
             assert replica is not None, "a snapshot came before the WELCOME"
             if decoded.tick == replica.tick:

@@ -39,7 +39,7 @@ _JOIN_SECONDS = 30.0
 # The mean time between two PINGs of a process. They measure the round trip, and cost little.
 _PING_SECONDS = 0.1
 # How many actions are done before the event loop has a turn: a process that is behind goes on to read.
-_ACTIONS_PER_TURN = 64
+_ACTIONS_PER_TURN = 256
 
 
 class Worker:
@@ -298,7 +298,7 @@ class Worker:
             moment, number = due
             bot = self._bots.get(number)
             if bot is None:
-                self._schedule.remove_last()
+                self._schedule.remove(number)
             elif bot.bye is None:  # Else the bot is away, and lets this turn pass.
                 assert self.frame_checker.replica is not None
                 try:

@@ -46,8 +46,11 @@ def test_cpu_of_a_gateway_is_between_its_own_two_figures() -> None:
     one = gateway_stats(cpu_seconds_total=5.0, age_s=0.25, bytes_out_total=1_000, frames_out_total=10)
     later = dataclasses.replace(one, cpu_seconds_total=8.0, age_s=0.75, bytes_out_total=5_000, frames_out_total=30)
     attached = gateway_stats("gw2", cpu_percent=33.3, frames_out_total=7)
-    began, ended = stats(uptime_s=100.0, gateways=[one]), stats(uptime_s=106.5, gateways=[later, attached])
-    first, second = gateways(began, ended)
+    # A gateway that shares the name of an earlier one is another one.
+    gone = gateway_stats("gw2", pid=7)
+    began = stats(uptime_s=100.0, gateways=[one, gone])
+    first, second, third = gateways(began, stats(uptime_s=106.5, gateways=[later, attached]))
     assert (first["cpu_percent"], first["frames_out"], first["bytes_out"]) == (50.0, 20, 4_000)
     # A gateway that attached while measuring has no figures from before.
     assert (second["cpu_percent"], second["frames_out"]) == (33.3, 7)
+    assert (third["name"], third["is_lost"], third["players"], third["cpu_percent"]) == ("gw2", True, 0, None)

@@ -43,10 +43,15 @@ def targets(addresses: Sequence[Address], places: Sequence[Place]) -> list[dict[
 
 def gateways(began: Stats, ended: Stats) -> list[dict[str, Any]]:
     """Return what each gateway did between two statistics of its zone, and how it was at the end."""
-    before = {(each.name, each.pid): each for each in began.gateways}
-    return [
-        _gateway(before.get((each.name, each.pid)), each, ended.uptime_s - began.uptime_s) for each in ended.gateways
-    ]
+    before, elapsed = {(each.name, each.pid): each for each in began.gateways}, ended.uptime_s - began.uptime_s
+    found = [_gateway(before.pop((each.name, each.pid), None), each, elapsed) for each in ended.gateways]
+    return found + [_ended(each) for each in before.values()]
+
+
+def _ended(began: GatewayStats) -> dict[str, Any]:
+    """Return the entry of a gateway that the zone has forgotten, because it ended and none of its players is left."""
+    unknown = dict.fromkeys(("cpu_percent", "frames_out", "bytes_out"))
+    return {"name": began.name, "address": began.address, "players": 0, **unknown, "behind": 0, "is_lost": True}
 
 
 def _gateway(began: GatewayStats | None, ended: GatewayStats, elapsed: float) -> dict[str, Any]:
