@@ -407,6 +407,8 @@ def test_roster_knows_from_the_frames_who_is_in(seed: int, ticks: int) -> None:
     joins = {join[0]: join[:7] for join in known["registered"]}
     assert [join[:7] for join in state["registered"]] == [joins[ref] for ref, *_ in state["players"]]
     assert state["newest_ref"] == known["newest_ref"]
+    here = {ref for ref, *_ in state["players"]}
+    assert sorted(state["standings"]) == sorted(each for each in known["standings"] if each[0] in here)
     assert set(unpack_kept(state["kept"])) == set(unpack_kept(known["kept"]))
 
 

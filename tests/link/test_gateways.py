@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
+import pytest
 from helpers.fake_loop import FakeLoop
 from helpers.fake_transport import FakeTransport
 from helpers.link_way import Way
@@ -15,6 +16,7 @@ from zoneserver.gateway.session import Session
 from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import Facts, Start
 from zoneserver.link.remote_link import RemoteZoneLink
+from zoneserver.protocol.codes import RESTRAINTS
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.framing import LENGTH_PREFIX, Deframer
 from zoneserver.protocol.messages import (
@@ -85,12 +87,16 @@ class FarPlayer:
             self.said.append(message)
             if isinstance(message, Welcome):
                 self.slot, self.replica = message.slot, Replica(message)
+                self._seq = 1 if message.resume is None else message.resume.seq + 1
             elif isinstance(message, Snapshot):
                 assert self.replica is not None
                 self.replica.restore(message)
             elif isinstance(message, Tick):
                 assert self.replica is not None
                 self.replica.apply(message)
+
+    def restraints(self) -> list[str]:
+        return [code for code in self.codes() if code in RESTRAINTS]
 
     def codes(self) -> list[str]:
         return [message.code for message in self.said if isinstance(message, Refusal | Bye)]
@@ -142,6 +148,12 @@ class TwoGateways:
         self.players: list[FarPlayer] = []
         self.answer = ""
         self.tick(2)
+
+    def resume(self, gateway: int, before: FarPlayer, name: str) -> FarPlayer:
+        """A player comes back with the token of their last WELCOME."""
+        how = [message.resume for message in before.said if isinstance(message, Welcome)][-1]
+        assert how is not None
+        return self.connect(gateway, name, Resume(PROTOCOL_VERSION, name, how.token, 9, 1, (RESUME,)))
 
     def bans(self) -> list[AddressBan]:
         return self.zone.address_bans(self.loop.time())
@@ -206,9 +218,7 @@ def test_a_player_comes_back_at_another_gateway() -> None:
     zone.tick()
     ann.act(("score", 2))
     zone.tick()
-    (welcome,) = [message for message in ann.said if isinstance(message, Welcome)]
-    assert welcome.resume is not None
-    back = zone.connect(1, "ann", Resume(PROTOCOL_VERSION, "ann", welcome.resume.token, 9, 1, (RESUME,)))
+    back = zone.resume(1, ann, "ann")
     zone.tick(2)
     assert ann.codes() == ["REPLACED"]
     assert back.slot == ann.slot
@@ -306,3 +316,41 @@ def test_gateway_that_jumps_forgets_bans_that_were_lifted_and_learns_the_others(
     for player in (ann, bob):
         player.read()
     assert (ann.codes(), bob.codes()) == ([], ["BANNED"])
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_muted_player_stays_muted_at_every_gateway_until_the_mute_is_over(is_lost: bool) -> None:
+    zone = TwoGateways()
+    ann = zone.connect(0, "ann")
+    zone.tick()
+    for _ in range(16):
+        ann.act(("fly",))
+    zone.tick(3)
+    assert ann.restraints() == ["WARNED", "MUTED"]
+    for gateway in (1, 0, 1):
+        if is_lost:
+            ann.transport.deliver_eof()
+            zone.tick()
+        ann = zone.resume(gateway, ann, "ann")
+        zone.tick(2)
+        assert ann.restraints() == ["MUTED"]
+    # 16 violations take 11 s until they have drained to half of the burst.
+    zone.tick(CONFIG.hz * 6)
+    assert ann.restraints() == ["MUTED"]
+    zone.tick(CONFIG.hz * 5)
+    assert ann.restraints() == ["MUTED", "UNMUTED"]
+
+
+def test_violations_of_a_player_add_up_over_gateways() -> None:
+    zone = TwoGateways()
+    ann = zone.connect(0, "ann")
+    for gateway, violations in ((1, 5), (0, 4), (1, 4)):
+        zone.tick()
+        assert ann.restraints() == []
+        for _ in range(violations):
+            ann.act(("fly",))
+        zone.tick(2)
+        ann.transport.deliver_eof()
+        zone.tick()
+        last, ann = ann, zone.resume(gateway, ann, "ann")
+    assert last.restraints() == ["WARNED"]

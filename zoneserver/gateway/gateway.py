@@ -182,8 +182,11 @@ class Gateway:
             del self._players[player.ref]
             self._penalties.forget(player)
             may_return = session.reason in _PARKING and player.token and player.state is _PLAYING
-            if may_return and self.parked.add(player.ref, player.guard, session.host):
+            if may_return and self.parked.add(player.ref, session.host):
                 self._requests.drops.append(player.ref)
+                standing = player.guard.standing(self._now)
+                if standing is not None:
+                    self._requests.standings.append((player.ref, standing))
                 self.counters.drops_total += 1
             else:
                 self._requests.leaves.append(player.ref)
@@ -255,6 +258,7 @@ class Gateway:
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
         requests.bans = self.pending.take_bans()
+        requests.standings += self._penalties.take_standings(self._now)
         requests.actions = self._intake.take(self._players, has_room=self._link.has_room)
         self._link.send(requests)
         held, self._held = self._held, set()
@@ -272,7 +276,7 @@ class Gateway:
         """Hands out the output of a tick of the zone."""
         self.history.append(output.tick, output.frame)
         for resumed in output.resumed:
-            self._arrivals.go_on(resumed)
+            self._arrivals.go_on(resumed, self._now)
         for ref, reason, text in output.ended:
             self.parked.forget(ref)
             if ref in self._players:

@@ -13,7 +13,7 @@ from zoneserver.gateway.player import Player
 from zoneserver.protocol.codes import CloseReason, RefusalCode
 from zoneserver.protocol.messages import Refusal
 from zoneserver.support.addresses import address_networks
-from zoneserver.zone.link import AddressBan
+from zoneserver.zone.link import AddressBan, Standing
 
 __all__ = ["Penalties"]
 
@@ -29,6 +29,8 @@ class Penalties:
         self._pending = pending
         # Players who are muted and have not been told that the mute is over; a dict as an ordered set.
         self._muted: dict[Player, None] = {}
+        # Players whose level has risen since the zone was told of standings.
+        self._risen: dict[Player, None] = {}
 
     def refuse(self, player: Player, refusal: Refusal, is_violation: bool = False, now: float = 0.0) -> None:
         """Tells a player of an action that was refused. It leaves with the next frame."""
@@ -72,6 +74,7 @@ class Penalties:
         if guard.level is PenaltyLevel.OUT:
             session.end(guard.reason, guard.text)
             return
+        self._risen[player] = None
         code, seq = RefusalCode.WARNED, 0
         if guard.level is PenaltyLevel.MUTED:
             code, seq = RefusalCode.MUTED, player.seq + 1
@@ -92,7 +95,7 @@ class Penalties:
             self._tell(player, player.dropped_seq, RefusalCode.UNMUTED, "your actions are accepted again")
 
     def go_on(self, player: Player) -> None:
-        """A player has come back with the guard of before: a mute goes on, and is told again."""
+        """A player has come back and stands as before: a mute goes on, and is told again."""
         if player.guard.level is PenaltyLevel.MUTED:
             self._muted[player] = None
             self._tell(player, player.seq + 1, RefusalCode.MUTED, player.guard.text)
@@ -100,3 +103,10 @@ class Penalties:
     def forget(self, player: Player) -> None:
         """Forgets a player who has left."""
         self._muted.pop(player, None)
+        self._risen.pop(player, None)
+
+    def take_standings(self, now: float) -> list[tuple[int, Standing]]:
+        """How those stand whose level has risen since the last call, for the gateway where they come back."""
+        risen, self._risen = self._risen, {}
+        standings = [(player.ref, player.guard.standing(now)) for player in risen if player.may_return]
+        return [(ref, standing) for ref, standing in standings if standing is not None]

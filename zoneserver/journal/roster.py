@@ -70,6 +70,8 @@ class Roster:
         self._tickets: list[list[Any]] = []
         self._bans = Bans()
         self._bans.restore(state)
+        # How players stand with the flood control, as in a state but for the ref.
+        self._standings: dict[int, list[Any]] = {ref: rest for ref, *rest in state.get("standings", ())}
         # Commands that had not run at the checkpoint.
         self._commands: list[list[Any]] = list(state["commands"])
         self._newest = newest if newest is not None else NewestSaves()
@@ -106,8 +108,12 @@ class Roster:
         for ref, at in recorded.joined:
             if at is not None:
                 self._players[at] = ref, 0, self._joins[ref].saved
-        for ref, slot, seq, _ in recorded.resumed:
+        for ref, standing in requests.standings:
+            self._standings[ref] = [recorded.tick, *standing[:4]]
+        for ref, slot, seq, former, _ in recorded.resumed:
             self._players[slot] = ref, seq, self._players[slot][2]
+            if former in self._standings:
+                self._standings[ref] = self._standings.pop(former)
         slots = {ref: slot for slot, (ref, _, _) in self._players.items()} if requests.actions else {}
         for ref, seq, actions in requests.actions:
             if ref in slots:
@@ -142,6 +148,9 @@ class Roster:
             "watchers": [],
             "parked": [],
             "kept": pack_kept({join.ref: kept.get(join.ref, ()) for join in joins if join.token}),
+            "standings": [
+                [join.ref, *self._standings[join.ref]] for join in joins if join.token and join.ref in self._standings
+            ],
             "tickets": tickets and [tickets[0], [*tickets[1], *self._tickets]],
             "commands": self._commands,
             **self._bans.state(),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import AddressBan, Join, Requests, gateway_of
+from zoneserver.zone.link import AddressBan, Join, Requests, Standing, gateway_of
 
 __all__ = [
     "LINK_VERSION",
@@ -108,7 +108,8 @@ class BatchMessage(NamedTuple):
 
     def encode(self) -> bytes:
         requests = self.requests
-        lists = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.bans
+        of_players = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions
+        lists = *of_players, requests.bans, requests.standings
         return _pack((_Op.BATCH, self.gateway, self.number, self.start, self.tick, lists, self.figures))
 
 
@@ -241,7 +242,7 @@ def _attach(version: int, *values: Any) -> Attach:
 
 
 def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Sequence[Any], figures: Any) -> Any:
-    joins, leaves, drops, confirmed, actions, bans = lists
+    joins, leaves, drops, confirmed, actions, bans, standings = lists
     requests = Requests(
         joins=[Join(*join) for join in joins],
         leaves=list(leaves),
@@ -249,8 +250,9 @@ def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Se
         confirmed=list(confirmed),
         actions=list(actions),
         bans=[(str(host), float(seconds)) for host, seconds in bans],
+        standings=[(ref, Standing(*standing)) for ref, standing in standings],
     )
-    refs = [each[0] for each in (*requests.joins, *actions)]
+    refs = [each[0] for each in (*requests.joins, *actions, *standings)]
     if any(gateway_of(ref) != gateway for ref in (*refs, *leaves, *drops, *confirmed)):
         raise LinkError(f"gateway {gateway} speaks for the player of another one")
     figures = None if figures is None else dict(figures)

@@ -31,6 +31,7 @@ __all__ = [
     "RefusedAction",
     "Requests",
     "Resumed",
+    "Standing",
     "TickInput",
     "TickOutput",
     "ZoneLink",
@@ -101,6 +102,20 @@ class Batch(NamedTuple):
     """The newest tick that the gateway had when it sent the batch; 0 if it had none."""
 
 
+class Standing(NamedTuple):
+    """How a player stands with the flood control of a gateway, so that they gain nothing by coming back elsewhere."""
+
+    level: int
+    """The penalty level."""
+    reason: str
+    """Why the session ends, should it come to that."""
+    text: str
+    fills: tuple[int, ...]
+    """How full each bucket of the flood guard was, in thousandths."""
+    age_seconds: float = 0.0
+    """How long ago that was. The clocks of gateways differ."""
+
+
 USAGE = "usage"
 """The result of a command that was typed wrongly is not done, and its text begins with this word and a colon."""
 
@@ -124,6 +139,9 @@ class Requests:
     """The numbers of gateways that have fallen silent. All their players have lost the connection."""
     bans: list[tuple[str, float]] = field(default_factory=list)
     """(address, seconds) of each address that a gateway has banned after a kick."""
+    standings: list[tuple[int, Standing]] = field(default_factory=list)
+    """(ref, standing) of each player who may come back, when their penalty level has risen or their connection is
+    lost."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -136,6 +154,7 @@ class Requests:
         self.batches += more.batches
         self.lost += more.lost
         self.bans += more.bans
+        self.standings += more.standings
 
 
 class TickInput(NamedTuple):
@@ -158,6 +177,14 @@ class Resumed(NamedTuple):
     """The newest sequence of the player that the zone has taken."""
     former: int
     """The ref of the connection before."""
+    standing: Standing | None = None
+    """What another gateway said last of the player; None if it said nothing."""
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Resumed:
+        """Makes it of plain values. Those of an earlier version have no standing."""
+        resumed = cls(*values)
+        return resumed if resumed.standing is None else resumed._replace(standing=Standing(*resumed.standing))
 
 
 class AddressBan(NamedTuple):
