@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.player_names import is_name
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Actions, Join, Requests, gateway_of
+from zoneserver.zone.link import Actions, AddressBan, Join, Requests, Standing, gateway_of
 
 __all__ = [
     "LINK_VERSION",
@@ -41,6 +42,8 @@ _NAME_CHARACTERS_MAX = 256
 _HOST_CHARACTERS_MAX = 256
 _SEQ_MAX = 2**32 - 1
 _BAN_SECONDS_MAX = 10**9
+# What a Standing has at most.
+_LEVEL_MAX, _BUCKETS, _TEXT_CHARACTERS_MAX = 3, 4, 1_000
 _JOIN_TYPES = int, str, bytes, str, bool, str, bytes, bytes, int
 
 _pack = msgpack.Packer(autoreset=True).pack
@@ -116,7 +119,8 @@ class BatchMessage(NamedTuple):
 
     def encode(self) -> bytes:
         requests = self.requests
-        lists = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.bans
+        of_players = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions
+        lists = *of_players, requests.bans, requests.standings
         return _pack((_Op.BATCH, self.gateway, self.number, self.start, self.tick, lists, self.figures))
 
 
@@ -182,7 +186,7 @@ class TickMessage(NamedTuple):
     """For each gateway: (number, its newest batch that the zone has taken, how many microseconds before it was due)."""
     with_part: tuple[int, ...]
     """The gateways to which the tick also says something alone, by a PART that was sent before."""
-    bans: tuple[tuple[str, float], ...]
+    bans: tuple[AddressBan, ...]
 
     def encode(self) -> bytes:
         return _pack((_Op.TICK, *self))
@@ -210,6 +214,8 @@ class Jump(NamedTuple):
     """The TICK as it was sent."""
     snapshot: bytes
     """The payload of a SNAPSHOT, deflated by zlib."""
+    bans: tuple[AddressBan, ...]
+    """All bans of addresses."""
 
     def encode(self) -> bytes:
         return _pack((_Op.JUMP, *self))
@@ -253,7 +259,7 @@ def _attach(version: int, *values: Any) -> Attach:
 
 
 def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Sequence[Any], figures: Any) -> Any:
-    joins, leaves, drops, confirmed, actions, bans = lists
+    joins, leaves, drops, confirmed, actions, bans, standings = lists
     if type(tick) is not int:
         raise LinkError(f"{tick!r:.40} is no tick")
     requests = Requests(
@@ -263,8 +269,9 @@ def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Se
         confirmed=list(confirmed),
         actions=[_packet(*each) for each in actions],
         bans=[_ban(*each) for each in bans],
+        standings=[_standing(*each) for each in standings],
     )
-    refs = [each[0] for each in (*requests.joins, *requests.actions)]
+    refs = [each[0] for each in (*requests.joins, *requests.actions, *requests.standings)]
     if any(gateway_of(ref) != gateway for ref in (*refs, *leaves, *drops, *confirmed)):
         raise LinkError(f"gateway {gateway} speaks for the player of another one")
     figures = None if figures is None else _figures(figures)
@@ -298,6 +305,16 @@ def _ban(host: str, seconds: float) -> tuple[str, float]:
     if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not 0 < seconds <= _BAN_SECONDS_MAX:
         raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
     return host, seconds
+
+
+def _standing(ref: int, values: Sequence[Any]) -> tuple[int, Standing]:
+    level, reason, text, fills, age_seconds = values
+    is_known = type(level) is int and 0 <= level <= _LEVEL_MAX and reason in CloseReason.__members__
+    if not is_known or type(text) is not str or len(text) > _TEXT_CHARACTERS_MAX or type(fills) is not tuple:
+        raise LinkError(f"no player stands at level {level!r:.40} for {reason!r:.40}")
+    if len(fills) != _BUCKETS or any(type(fill) is not int or not 0 <= fill <= _SEQ_MAX for fill in fills):
+        raise LinkError("a standing does not say how full the buckets are")
+    return ref, Standing(level, reason, text, fills, float(age_seconds))
 
 
 def _figures(figures: Any) -> dict[str, Any]:
@@ -335,6 +352,15 @@ def _attached(start: Sequence[int], gateway: int, taken: int, facts: Sequence[An
     return Attached(Start(*start), gateway, taken, Facts(info, schema, commands, *rest))
 
 
+def _tick(start: Sequence[int], *values: Any) -> TickMessage:
+    message = TickMessage(_start(start), *values)
+    return message._replace(bans=_bans(message.bans))
+
+
+def _bans(bans: Sequence[Any]) -> tuple[AddressBan, ...]:
+    return tuple(AddressBan(*ban) for ban in bans)
+
+
 _READERS: dict[int, Any] = {
     _Op.ATTACH: _attach,
     _Op.BATCH: _batch,
@@ -342,8 +368,8 @@ _READERS: dict[int, Any] = {
     _Op.DETACH: lambda gateway: Detach(_number(gateway)),
     _Op.ATTACHED: _attached,
     _Op.REJECTED: Rejected,
-    _Op.TICK: lambda start, *values: TickMessage(_start(start), *values),
+    _Op.TICK: _tick,
     _Op.PART: lambda start, *values: PartMessage(Start(*start), *values),
-    _Op.JUMP: Jump,
+    _Op.JUMP: lambda tick, snapshot, bans: Jump(tick, snapshot, _bans(bans)),
     _Op.STOPPING: lambda start, keep: Stopping(Start(*start), keep),
 }
