@@ -136,7 +136,10 @@ class Desk:
         for name, slot, address, seconds, queued in rows:
             place = "-" if slot is None else slot
             lines.append(f"{place:>5}  {format_duration(seconds):>7}  {format_size(queued):>8}  {address:<21}  {name}")
-        away = self._server.count_players()[0] - len(players) + self._gateway.watchers_count
+        count, _, elsewhere = self._server.count_players()
+        if elsewhere:
+            lines.append(f"and {elsewhere} at gateways in other processes: their admin ports list them (/sessions)")
+        away = count - elsewhere - len(players) + self._gateway.watchers_count
         if away > 0:
             lines.append(f"and {away} whose connection is lost and who may come back")
         return Outcome(Exit.OK, "\n".join(lines))

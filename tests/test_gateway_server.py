@@ -1,0 +1,85 @@
+"""Gateways in the process of a test, over a link: what becomes of players, whatever stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from helpers.purse import Purse
+from helpers.site import Site
+from zoneclient import ZoneClosedError, ZoneConnection, connect
+
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Bye
+from zoneserver.zone.link import gateway_of
+
+Stack = contextlib.AsyncExitStack
+
+
+@pytest.fixture
+def site(tmp_path: Path, cleanup: Stack) -> Site:
+    return Site(tmp_path, cleanup)
+
+
+async def end_of(zone: ZoneConnection) -> str:
+    """Reads to the end, and returns the close code."""
+    with pytest.raises(ZoneClosedError) as caught:
+        async for _ in zone:
+            pass
+    return caught.value.code
+
+
+async def came_back(zone: ZoneConnection) -> None:
+    """Reads until the first update after a return."""
+    async for update in zone:
+        if update.resumed:
+            return
+
+
+async def test_players_of_a_gateway_that_stops_go_on_at_another(site: Site) -> None:
+    zone = await site.zone(Purse)
+    one = await site.gateway("one")
+    other = await site.gateway("other", one.port or 0)
+    drops: list[Bye] = []
+    async with asyncio.timeout(20), connect("127.0.0.1", one.port or 0, name="ann", resume=True) as ann:
+        ann._line.on_drop = drops.append
+        assert await ann.done(ann.act("earn"))
+        here, there = sorted((one, other), key=lambda each: -each.frontend.gateway.players_count)
+        here.request_stop()
+        await here.stop()
+        await came_back(ann)
+        assert [bye.code for bye in drops] == [CloseReason.SERVER_RESTARTING]
+        assert await ann.done(ann.act("earn"))
+        assert ann.replica.stat(ann.slot, "gold") == 2
+        assert there.frontend.gateway.players_count == 1
+        assert zone.stats().joins_total == 0, "it counts at the gateways"
+        assert zone.zone.attendance.count_players() == (1, 1, 1)
+
+
+async def test_gateways_wait_for_the_next_zone_and_begin_anew_there(site: Site, cleanup: Stack) -> None:
+    zone = await site.zone(Purse)
+    gateways = [await site.gateway("one"), await site.gateway("other")]
+    before = {gateway.link.number for gateway in gateways}
+
+    async def joined() -> list[ZoneConnection]:
+        ways = [connect("127.0.0.1", gateway.port or 0, name=gateway.name) for gateway in gateways]
+        players = [await cleanup.enter_async_context(way) for way in ways]
+        for number, player in enumerate(players):
+            assert player.slot == number
+            assert await player.done(player.act("earn"))
+            assert player.replica.stat(number, "gold") == 1
+        return players
+
+    async with asyncio.timeout(20):
+        players = await joined()
+        await zone.stop()
+        assert [await end_of(player) for player in players] == [CloseReason.SERVER_STOPPING] * 2
+        again = await site.zone(Purse)
+        await site.attached(again, 2)
+        await joined()
+        refs = again.zone.attendance.refs()
+        assert {*map(gateway_of, refs)} == {gateway.link.number for gateway in gateways}
+        assert before.isdisjoint(map(gateway_of, refs))
+        assert again.zone.attendance.count_players()[0] == 2
