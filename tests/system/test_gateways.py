@@ -93,7 +93,7 @@ def start(family: Family, folder: Path, site: Site, name: str, port: int = 0) ->
 
 
 @one_loop
-async def test_players_of_a_killed_gateway_go_on_at_another_which_takes_on_another_game(
+async def test_a_gateway_takes_on_the_players_of_a_killed_one_and_another_game(
     family: Family, site: Site, tmp_path: Path
 ) -> None:
     zone = await site.zone(Purse)
