@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
 from helpers.purse import Purse
 from helpers.site import Site
+from helpers.waiting import until
 from zoneclient import ZoneClosedError, ZoneConnection, connect
 
+from zoneserver.control.gateway_desk import GatewayDesk
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
 from zoneserver.zone.link import gateway_of
 
+NOBODY = "0 players ended; a restart of the server forgets the ban"
 Stack = contextlib.AsyncExitStack
 
 
@@ -83,3 +87,23 @@ async def test_gateways_wait_for_the_next_zone_and_begin_anew_there(site: Site, 
         assert {*map(gateway_of, refs)} == {gateway.link.number for gateway in gateways}
         assert before.isdisjoint(map(gateway_of, refs))
         assert again.zone.attendance.count_players()[0] == 2
+
+
+async def test_desk_of_a_gateway_knows_its_players_and_kicks_them(site: Site) -> None:
+    zone = await site.zone(Purse)
+    gateway = await site.gateway("one")
+    sessions = gateway.frontend.gateway
+    desk = GatewayDesk(sessions, gateway.loop, gateway.request_stop)
+    async with asyncio.timeout(20), connect("127.0.0.1", gateway.port or 0, name="ann", resume=True) as ann:
+        code, text = await desk.run(["players", "--json"])
+        (row,) = json.loads(text)["players"]
+        assert (code, row["name"], row["slot"]) == (0, "ann", 0)
+        assert (await desk.run(["kick", "bob"])).text == "there is no player 'bob' at this gateway"
+        assert await desk.run(["kick", "ann", "be", "nice"]) == (0, "ann is kicked")
+        assert await end_of(ann) == "KICKED"
+    await until(lambda: zone.count_players()[0] == 0)
+    assert await desk.run(["ban", "192.0.2.1"]) == (0, f"192.0.2.1 is banned until it is lifted (unban), {NOBODY}")
+    assert (await desk.run(["ban", "ann"])).text.endswith("a gateway bans addresses; the zone bans names")
+    assert (await desk.run(["save"])).text.startswith("a gateway has no command 'save'")
+    assert (await desk.run([])).text.count("\n") == 5
+    desk.close()

@@ -50,6 +50,8 @@ class GatewayServer:
     def __init__(self, name: str, config: Config, *, is_open: bool = False) -> None:
         self.name = name
         self.config = config
+        self.control_path = ""
+        """The path of the socket at which the gateway takes commands; empty without one."""
         self.has_failed = False
         """Whether the gateway stopped because the zone has no place for it."""
         self.is_outdated = False
@@ -258,7 +260,7 @@ class GatewayServer:
             **figures,
             schema=STATS_SCHEMA,
             game=link.info.name,
-            ctl="",
+            ctl=self.control_path,
             parked=0,
             gateway=self.name,
             link=self.carrier.address,

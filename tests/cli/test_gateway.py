@@ -20,6 +20,9 @@ from helpers.pki import Pki
 from helpers.processes import until
 
 from zoneserver.cli.main import main
+from zoneserver.control.client import ask
+from zoneserver.control.messages import Outcome
+from zoneserver.control.socket_file import default_path
 from zoneserver.games.chat import Chat
 from zoneserver.server import ZoneServer
 
@@ -101,24 +104,29 @@ def test_check_reads_the_certificate_and_asks_no_zone(tmp_path: Path, capsys: py
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-def test_sighup_rereads_the_certificate_of_a_gateway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gateway_rereads_its_certificate_on_sighup_and_stops_on_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: list[Outcome] = []
     pki, ready, link = Pki(tmp_path), tmp_path / "ready.json", f"unix:{tmp_path}/zone.sock"
     certificate, key = pki.issue()
 
     def operate() -> None:
         until(ready.exists)
-        port = json.loads(ready.read_text())["port"]
+        told = json.loads(ready.read_text())
+        port = told["port"]
         first = certificate_at(port)
         pki.issue()
         os.kill(os.getpid(), signal.SIGHUP)
         until(lambda: certificate_at(port) != first)
-        os.kill(os.getpid(), signal.SIGINT)
+        answers.append(ask(default_path(told["stats_port"]), ["stop"]))
 
     with running(link), ThreadPoolExecutor(1) as operator:
         operation = operator.submit(operate)
         command = ["gateway", "--link", link, "--port", "0", "--ready-file", str(ready)]
         assert main([*command, "--tls-cert", certificate, "--tls-key", key]) == 0
         operation.result()
+    assert answers == [(0, "the gateway stops; its players come back at another one")]
     assert not ready.exists()
     assert f"read the certificate {certificate} again; new connections get it" in capsys.readouterr().err
 
