@@ -57,7 +57,7 @@ def ctl_settings(parser: Parser) -> None:
         exit_codes=_EXIT_CODES,
         usage="[flags] [WORDS]",
     )
-    text = "the port of players, which names the socket; the admin port of a gateway, and of a zone without a port for players"
+    text = "the port of players, which names the socket; the admin port of a gateway, and of a zone with --port off"
     command.setting("--port", parse=parse_port, default=7777, help=text)
     command.setting("--ctl", metavar="PATH", help="the socket of the server", shown="a path made from the port")
     command.add_argument("words", nargs=argparse.REMAINDER, metavar="WORDS", help="a command and its arguments")
