@@ -14,8 +14,10 @@ from helpers.waiting import until
 from zoneclient import ZoneClosedError, ZoneConnection, connect
 
 from zoneserver.control.gateway_desk import GatewayDesk
+from zoneserver.link import remote_link
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
+from zoneserver.support.errors import CannotStartError
 from zoneserver.zone.link import gateway_of
 
 NOBODY = "0 players ended; a restart of the server forgets the ban"
@@ -107,3 +109,24 @@ async def test_desk_of_a_gateway_knows_its_players_and_kicks_them(site: Site) ->
     assert (await desk.run(["save"])).text.startswith("a gateway has no command 'save'")
     assert (await desk.run([])).text.count("\n") == 5
     desk.close()
+
+
+async def test_zone_rejects_a_gateway_at_its_start_and_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.zone(Purse)
+    gateway = await site.gateway("one")
+    monkeypatch.setattr(remote_link, "LINK_VERSION", 99)
+    with pytest.raises(CannotStartError, match="rejects this gateway: the zone speaks version"):
+        await site.gateway("other")
+    gateway.link_rejected("another gateway was started that is also called one")
+    await gateway.serve()
+    assert gateway.has_failed
+
+
+async def test_gateway_stops_when_the_next_zone_would_let_anyone_in(site: Site) -> None:
+    zone = await site.zone(Purse, secret=b"a secret of sixteen bytes")
+    gateway = await site.gateway("one", host="0.0.0.0")
+    await zone.stop()
+    await site.zone(Purse)
+    async with asyncio.timeout(20):
+        await gateway.serve()
+    assert gateway.has_failed
