@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
 from zoneserver.support.errors import CannotStartError
 from zoneserver.zone.link import gateway_of
+from zoneserver.zone.rules import Player, action
 
 NOBODY = "0 players ended; a restart of the server forgets the ban"
 Stack = contextlib.AsyncExitStack
@@ -130,3 +132,30 @@ async def test_gateway_stops_when_the_next_zone_would_let_anyone_in(site: Site) 
     async with asyncio.timeout(20):
         await gateway.serve()
     assert gateway.has_failed
+
+
+async def test_nobody_notices_a_restart_with_changed_code_whose_schema_gateways_serve(
+    site: Site, tmp_path: Path
+) -> None:
+    class Richer(Purse):
+        name = "purse"
+
+        @action
+        def give(self, player: Player, to: int) -> None: ...
+
+    zone = await site.zone(Purse, journal=str(tmp_path / "journal"))
+    gateway = await site.gateway("one", stats_port=0)
+    async with asyncio.timeout(20), connect("127.0.0.1", gateway.port or 0, name="ann") as ann:
+        zone.request_stop(keep=True)
+        await zone.stop()
+        again = await site.zone(Richer, journal=str(tmp_path / "journal"))
+        await site.attached(again, 1)
+        assert await ann.done(ann.act("give", 1))
+        for port in (gateway.port, gateway.stats_port):
+            schema = json.loads(await asyncio.to_thread(get, f"http://127.0.0.1:{port}/game.json"))
+            assert [each["name"] for each in schema["actions"]] == ["earn", "give"]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return bytes(answer.read())

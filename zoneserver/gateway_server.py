@@ -190,6 +190,7 @@ class GatewayServer:
             self._attached.set()
             return
         log.info("the zone is there again: its tick %d", self.link.tick)
+        self.frontend.change_schema(self.link.facts.schema)
         try:
             self._check_exposure()
         except ValueError as error:
