@@ -134,7 +134,8 @@ class _Run:
         self._server = self._new_server()
 
     def _new_server(self) -> GatewayServer:
-        return GatewayServer(self._name, self.config, is_open=self._arguments.is_open)
+        is_open, is_page_set = self._arguments.is_open, bool(self._arguments.page)
+        return GatewayServer(self._name, self.config, is_open=is_open, is_page_set=is_page_set)
 
     def request_stop(self) -> None:
         """Ends the run."""
