@@ -21,7 +21,7 @@ from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.access import Access
 from zoneserver.http.connection import HttpConnection
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import admin_page, page_url
+from zoneserver.http.pages import admin_page, page_url, schema_page
 from zoneserver.protocol.world import World
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.host import is_loopback
@@ -119,6 +119,12 @@ class Frontend:
         access, page = Access(is_local=True) if is_local else None, admin_page(is_loopback=is_local)
         self.admin = admin = DocumentServer({**page, **served}, access, self._config.stats_token, open_paths=page)
         self._admin_listener = tcp.Listener(admin_socket, lambda *_: HttpConnection(admin))
+
+    def change_schema(self, schema: Mapping[str, Any]) -> None:
+        """Serves another schema of the game from now on."""
+        self.door.change_schema(schema)
+        if self.admin is not None:
+            self.admin.documents |= schema_page(schema)
 
     def start(self) -> None:
         """Begins to report to the log."""

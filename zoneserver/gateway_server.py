@@ -44,12 +44,15 @@ class GatewayServer:
     """Players connect here, and the zone is reached by a link. Implements `LinkUser`.
 
     `config` has the settings of this process; what the zone decides (tick rate, players, tickets) comes from it. With
-    `is_open` players of other machines need no ticket.
+    `is_open` players of other machines need no ticket. Unless `is_page_set`, the page is `off` if the zone needs
+    tickets.
     """
 
-    def __init__(self, name: str, config: Config, *, is_open: bool = False) -> None:
+    def __init__(self, name: str, config: Config, *, is_open: bool = False, is_page_set: bool = True) -> None:
         self.name = name
         self.config = config
+        self.control_path = ""
+        """The path of the socket at which the gateway takes commands; empty without one."""
         self.has_failed = False
         """Whether the gateway stopped because the zone has no place for it."""
         self.is_outdated = False
@@ -59,6 +62,7 @@ class GatewayServer:
         self.link: RemoteZoneLink
         self.gateway_loop: GatewayLoop | None = None
         self._is_open = is_open
+        self._is_page_set = is_page_set
         self._stopping, self._attached = asyncio.Event(), asyncio.Event()
         self._figures_at = 0.0
         self._why_rejected = ""
@@ -115,6 +119,8 @@ class GatewayServer:
 
     def _assemble(self) -> None:
         facts = self.link.facts
+        if facts.needs_ticket and not self._is_page_set:
+            self.config = dataclasses.replace(self.config, page="off")
         config = dataclasses.replace(
             self.config, hz=facts.info.hz, max_players=facts.max_players, resume_seconds=facts.resume_seconds
         )
@@ -188,6 +194,7 @@ class GatewayServer:
             self._attached.set()
             return
         log.info("the zone is there again: its tick %d", self.link.tick)
+        self.frontend.change_schema(self.link.facts.schema)
         try:
             self._check_exposure()
         except ValueError as error:
@@ -258,7 +265,7 @@ class GatewayServer:
             **figures,
             schema=STATS_SCHEMA,
             game=link.info.name,
-            ctl="",
+            ctl=self.control_path,
             parked=0,
             gateway=self.name,
             link=self.carrier.address,

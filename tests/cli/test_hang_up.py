@@ -78,10 +78,14 @@ def joins(server: Server, ticket: bytes) -> Player | Bye:
 def test_sighup_rereads_the_certificate_and_a_broken_one_changes_nothing(start: Start, tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     certificate, _ = pki.issue()
-    server = start("--tls-cert", "cert.pem", "--tls-key", "key.pem")
+    (tmp_path / "token").write_text("the-token-of-the-link")
+    link = ("--link", "tcp:127.0.0.1:0", "--link-token-file", "token", "--link-cert", "linkcert.pem")
+    pki.issue("link")
+    server = start("--tls-cert", "cert.pem", "--tls-key", "key.pem", *link, "--link-key", "linkkey.pem")
     first = certificate_of(server)
     pki.issue()
     assert "read the certificate cert.pem again; new connections get it" in hang_up(server)
+    assert "read the certificate linkcert.pem again" in read_until(server, "SIGHUP: ")
     second = certificate_of(server)
     assert second != first
     Path(certificate).write_text("")

@@ -47,9 +47,9 @@ class Family:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, *command: str, **settings: Any) -> subprocess.Popen[str]:
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        usual = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": ROOT}
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, env=self.environment, text=True, **pipes | settings
+            [sys.executable, "-m", *command], env=self.environment, text=True, **usual | settings
         )
         self.started.append(process)
         return process

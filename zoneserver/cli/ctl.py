@@ -14,9 +14,11 @@ from zoneserver.cli.parser import Parser
 from zoneserver.control.client import ask
 from zoneserver.control.desk import Desk
 from zoneserver.control.door import Door
+from zoneserver.control.gateway_desk import GatewayDesk
 from zoneserver.control.socket_file import default_path
 from zoneserver.control.stop_commands import Restarter
 from zoneserver.control.web_door import WebDoor
+from zoneserver.gateway_server import GatewayServer
 from zoneserver.server import ZoneServer
 from zoneserver.support.errors import CannotStartError, Exit
 from zoneserver.support.host import is_loopback
@@ -39,6 +41,7 @@ _EXAMPLES = """\
   zoneserver ctl stop --drain                      let nobody new in, and stop when the last player has left
   zoneserver ctl restart                           start the code as it is now; the players stay in
   zoneserver ctl --port 7000 give ann 5            a command of the game, on the server with this port
+  zoneserver ctl --port 7779 stop                  the gateway with this admin port
 """
 _EXIT_CODES = "0 done, 1 refused or failed, 2 wrong usage, 3 no server listens there"
 
@@ -55,7 +58,7 @@ def ctl_settings(parser: Parser) -> None:
         exit_codes=_EXIT_CODES,
         usage="[flags] [WORDS]",
     )
-    text = "the port of the server's players, which names the socket; the admin port of a server without one"
+    text = "the port of players, which names the socket; the admin port of a gateway, and of a zone with --port off"
     command.setting("--port", parse=parse_port, default=7777, help=text)
     command.setting("--ctl", metavar="PATH", help="the socket of the server", shown="a path made from the port")
     command.add_argument("words", nargs=argparse.REMAINDER, metavar="WORDS", help="a command and its arguments")
@@ -80,13 +83,13 @@ def _require_sockets() -> None:
 
 
 class ControlSocket:
-    """The commands of operators to a server that `zoneserver run` runs, until `close`: by the control socket, by the
+    """The commands of operators to a server or a gateway of this process, until `close`: by the control socket, by the
     page of the admin port, and by signals. The server starts again if there is a `restarter`."""
 
-    def __init__(self, server: ZoneServer, restarter: Restarter | None = None) -> None:
+    def __init__(self, server: ZoneServer | GatewayServer, restarter: Restarter | None = None) -> None:
         self._server = server
         self._restarter = restarter
-        self._desk: Desk | None = None
+        self._desk: Desk | GatewayDesk | None = None
         self._door: Door | None = None
         # The commands of signals that are being run.
         self._running: set[asyncio.Task[None]] = set()
@@ -98,14 +101,21 @@ class ControlSocket:
         the server then goes on without a socket.
         """
         server = self._server
-        self._desk = desk = Desk(server.link, server.gateway, server.loop, server, self._restarter)
-        if path != NO_SOCKET and server.admin is not None and is_loopback(server.config.stats_host):
-            server.admin.orders["/ctl"] = WebDoor(desk.run).answer
+        desk: Desk | GatewayDesk
+        if isinstance(server, ZoneServer):
+            desk = Desk(server.link, server.gateway, server.loop, server, self._restarter)
+            # A server without a port for players is found by its admin port.
+            port = server.port or server.stats_port
+        else:
+            desk = GatewayDesk(server.frontend.gateway, server.loop, server.request_stop)
+            # Gateways may share the port for players.
+            port = server.stats_port
+        self._desk, admin = desk, server.frontend.admin
+        if path != NO_SOCKET and admin is not None and is_loopback(server.config.stats_host):
+            admin.orders["/ctl"] = WebDoor(desk.run).answer
         if path == NO_SOCKET or (path is None and not hasattr(socket, "AF_UNIX")):
             return
         _require_sockets()
-        # A server without a port for players is found by its admin port.
-        port = server.port or server.stats_port
         if not path and port is None:
             log.warning("the server runs without a control socket, as it has no port to name it by: give --ctl PATH")
             return
@@ -138,5 +148,6 @@ class ControlSocket:
         if self._desk is not None:
             self._desk.close()
         self._door = self._desk = None
-        if self._server.admin is not None:
-            self._server.admin.orders.clear()
+        admin = self._server.frontend.admin
+        if admin is not None:
+            admin.orders.clear()

@@ -10,11 +10,13 @@ import time
 
 from zoneserver.cli import console
 from zoneserver.cli.command import print_result
+from zoneserver.cli.ctl import ControlSocket
 from zoneserver.cli.hang_up import reread_on_signal
 from zoneserver.cli.parser import Parser
 from zoneserver.cli.ready_file import ReadyFile
 from zoneserver.cli.server_settings import (
     config_settings,
+    ctl_setting,
     limits_setting,
     open_setting,
     read_config,
@@ -84,6 +86,7 @@ def gateway_settings(parser: Parser) -> None:
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     command.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     config_settings(command, "stats_interval_seconds")
+    ctl_setting(command)
     text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
     command.setting("--duration", parse=parse_duration, default=0.0, help=text)
     text = "stop when standard input ends, so that the gateway ends together with the program that started it"
@@ -131,7 +134,8 @@ class _Run:
         self._server = self._new_server()
 
     def _new_server(self) -> GatewayServer:
-        return GatewayServer(self._name, self.config, is_open=self._arguments.is_open)
+        is_open, is_page_set = self._arguments.is_open, bool(self._arguments.page)
+        return GatewayServer(self._name, self.config, is_open=is_open, is_page_set=is_page_set)
 
     def request_stop(self) -> None:
         """Ends the run."""
@@ -165,11 +169,13 @@ class _Run:
             raise CannotStartError(console.explain(error, self.config, is_gateway=True)) from None
         except ValueError as error:
             raise UsageError(str(error)) from None
+        if server.gateway_loop is None:
+            await server.stop()
+            return Exit.OK
         growth = asyncio.create_task(freeze_growth(lambda: server.frontend.gateway.players_peak))
-        last = None
+        control, last = ControlSocket(server), None
         try:
-            if server.gateway_loop is None:
-                return Exit.OK
+            await control.open(arguments.ctl)
             if self._ready_file is not None:
                 self._ready_file.write(server)
             console.gateway_banner(server, self._loop_name, arguments.log_format)
@@ -183,6 +189,7 @@ class _Run:
                 console.say("stopping: the players come back at another gateway ...", arguments.log_format)
         finally:
             growth.cancel()
+            control.close()
             if self._ready_file is not None:
                 self._ready_file.remove()
             await server.stop()

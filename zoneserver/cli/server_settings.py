@@ -22,6 +22,7 @@ from zoneserver.support.parse import one_of, parse_duration
 
 __all__ = [
     "config_settings",
+    "ctl_setting",
     "limits_setting",
     "open_setting",
     "operation_settings",
@@ -57,14 +58,19 @@ def ready_file_setting(parser: Parser) -> None:
     parser.setting("--ready-file", parse=Path, help="write pid and ports to this file as JSON once players can connect")
 
 
+def ctl_setting(parser: Parser) -> None:
+    """Declares --ctl."""
+    text = "path of the socket that takes the commands of `zoneserver ctl`, or none"
+    parser.setting("--ctl", metavar="PATH", help=text, shown="a path made from the port")
+
+
 def operation_settings(parser: Parser) -> None:
     """Declares how the server is run, as a section of its own."""
     parser.section("operation")
     text = "event loop: auto (uvloop if it is installed), asyncio or uvloop"
     parser.setting("--loop", parse=one_of(LOOPS, "loop"), default="auto", help=text)
     config_settings(parser, "stats_interval_seconds")
-    text = "path of the socket that takes the commands of `zoneserver ctl`, or none"
-    parser.setting("--ctl", metavar="PATH", help=text, shown="a path made from the port")
+    ctl_setting(parser)
     text = "stop after this time, as in 30s, 2m or 1h30m; 0 means until Ctrl-C"
     parser.setting("--duration", parse=parse_duration, default=0.0, help=text)
     parser.switch("--dashboard", help="show the dashboard in this terminal; q stops the server")

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Awaitable, Callable, Sequence
 
 from zoneserver.control.messages import Outcome
+from zoneserver.control.session_commands import SessionCommands
 from zoneserver.control.stop_commands import Restarter, StopCommands, Stoppable
 from zoneserver.gateway.gateway import Gateway
-from zoneserver.gateway.player import Player
 from zoneserver.support.errors import Exit
-from zoneserver.support.format import format_duration, format_size
 from zoneserver.support.parse import nearest
 from zoneserver.zone.commands import BUILT_IN, OF_A_REPLAY
 from zoneserver.zone.link import USAGE, Command, Requests, TickOutput, ZoneLink
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "no_more"]
 
 _ANSWER_SECONDS = 5.0
-# The list of players is made in pieces, with turns of the loop between them, so that no tick is late by it.
-_PLAYERS_PER_TURN = 500
-_PLAYERS_SCHEMA = "zone-ctl-players/1"
 
 
 class Desk:
@@ -40,6 +35,7 @@ class Desk:
         self._gateway = gateway
         self._loop = loop
         self._server = server
+        self._sessions = SessionCommands(gateway, loop)
         self._stops = StopCommands(server, loop, self._ask_zone, self._say, restarter)
         self._refs = itertools.count(1)
         # Commands that the zone has not answered, by ref.
@@ -101,7 +97,7 @@ class Desk:
     # --- Commands of the server -------------------------------------------------------------------
 
     async def _help(self, words: list[str]) -> Outcome:
-        _no_more(words)
+        no_more(words)
         built_in, whose = (OF_A_REPLAY, "replay") if self._server.is_replay else (BUILT_IN, "game")
         rows = [*built_in.values(), *self._game_usages.items()]
         width = max(len(usage) for usage, _ in rows)
@@ -112,31 +108,21 @@ class Desk:
 
     async def _players(self, words: list[str]) -> Outcome:
         as_json = words[:1] == ["--json"]
-        _no_more(words[as_json:])
-        players, rows = list(self._gateway.players), []
-        for number, player in enumerate(players, 1):
-            rows.append(self._row(player))
-            if number % _PLAYERS_PER_TURN == 0:
-                await asyncio.sleep(0)
+        no_more(words[as_json:])
+        here, text = await self._sessions.players(as_json=as_json)
         if as_json:
-            names = ("name", "slot", "address", "connected_s", "queued_bytes")
-            listed = [dict(zip(names, row, strict=True)) for row in rows]
-            return Outcome(Exit.OK, json.dumps({"schema": _PLAYERS_SCHEMA, "players": listed}))
-        lines = [f"{'slot':>5}  {'since':>7}  {'queued':>8}  {'address':<21}  name"]
-        for name, slot, address, seconds, queued in rows:
-            place = "-" if slot is None else slot
-            lines.append(f"{place:>5}  {format_duration(seconds):>7}  {format_size(queued):>8}  {address:<21}  {name}")
-        away = self._server.count_players()[0] - len(players) + self._gateway.watchers_count
+            return Outcome(Exit.OK, text)
+        lines = [text]
+        count, _, elsewhere = self._server.count_players()
+        if elsewhere:
+            lines.append(f"and {elsewhere} at gateways in other processes: ask each (ctl --port ADMIN_PORT players)")
+        away = count - elsewhere - here + self._gateway.watchers_count
         if away > 0:
             lines.append(f"and {away} whose connection is lost and who may come back")
         return Outcome(Exit.OK, "\n".join(lines))
 
-    def _row(self, player: Player) -> tuple[str, int | None, str, float, int]:
-        session = player.session
-        seconds = round(self._loop.time() - self._gateway.opened_at(session), 1)
-        return player.name, player.slot, session.address, seconds, session.waiting_bytes
 
-
-def _no_more(words: Sequence[str]) -> None:
+def no_more(words: Sequence[str]) -> None:
+    """Raises ValueError if there are words that the command does not take."""
     if words:
         raise ValueError(f"{words[0]!r:.80} is one word too many")

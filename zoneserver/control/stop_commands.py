@@ -25,9 +25,9 @@ class Stoppable(Protocol):
     def is_replay(self) -> bool: ...
 
     @property
-    def count_players(self) -> Callable[[], tuple[int, int]]:
-        """The number of players who are in, those without a connection included; and how many of them stay in when
-        they lose it."""
+    def count_players(self) -> Callable[[], tuple[int, int, int]]:
+        """The number of players who are in, those without a connection included; how many of them stay in when the
+        server starts again; and how many are at gateways in other processes."""
 
     @property
     def is_stopping(self) -> bool: ...
@@ -76,7 +76,8 @@ class StopCommands:
 
     def on_tick(self) -> None:
         """Stops a server without players that waits for its last player to leave."""
-        self._plan.stop_if_empty(self._server.count_players()[0])
+        if self._plan.is_draining:
+            self._plan.stop_if_empty(self._server.count_players()[0])
 
     async def stop(self, words: list[str]) -> Outcome:
         """Runs `stop`. Raises ValueError for wrong words."""

@@ -16,7 +16,7 @@ from zoneserver.http.static_files import documents_of, read_folder
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.format import format_address
 
-__all__ = ["admin_page", "check_page", "page_folder", "page_url", "player_pages"]
+__all__ = ["admin_page", "check_page", "page_folder", "page_url", "player_pages", "schema_page"]
 
 _SUFFIXES = frozenset({".html", ".js", ".css", ".ts", ".svg", ".png"})
 _NO_PAGE = (
@@ -35,7 +35,6 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
     """
     if page == "off":
         return {}
-    game = Content("application/json", json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
     found = dict(_packaged(is_admin=False))
     if (folder := page_folder(page)) is not None:
         try:
@@ -45,7 +44,13 @@ def player_pages(page: str, schema: Mapping[str, Any]) -> dict[str, Document]:
             raise CannotStartError(f"cannot serve the page in {folder}: {error.strerror}") from None
         except ValueError as error:
             raise CannotStartError(f"cannot serve the page: {error}") from None
-    return {**found, "/game.json": lambda _query: (HTTPStatus.OK, game)}
+    return found | schema_page(schema)
+
+
+def schema_page(schema: Mapping[str, Any]) -> dict[str, Document]:
+    """The game's schema, by its path."""
+    game = Content("application/json", json.dumps(schema, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    return {"/game.json": lambda _query: (HTTPStatus.OK, game)}
 
 
 def page_url(config: Config, port: int | None) -> str:

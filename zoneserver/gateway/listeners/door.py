@@ -17,7 +17,7 @@ from zoneserver.gateway.listeners.opening import Opening
 from zoneserver.gateway.session import Session
 from zoneserver.http.access import Access
 from zoneserver.http.documents import DocumentServer
-from zoneserver.http.pages import player_pages
+from zoneserver.http.pages import player_pages, schema_page
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import Networks
 from zoneserver.support.host import is_loopback
@@ -78,6 +78,11 @@ class Door:
             else:
                 listener = tcp.Listener(sock, self._plain_session, headers)
             self._listeners.append(listener)
+
+    def change_schema(self, schema: Mapping[str, Any]) -> None:
+        """Serves another schema of the game from now on, where there is a page."""
+        if self._documents.documents:
+            self._documents.documents |= schema_page(schema)
 
     def close(self) -> None:
         """Stops accepting. Sessions stay."""

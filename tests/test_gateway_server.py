@@ -1,0 +1,161 @@
+"""Gateways in the process of a test, over a link: what becomes of players, whatever stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+from helpers.purse import Purse
+from helpers.site import Site
+from helpers.waiting import until
+from zoneclient import ZoneClosedError, ZoneConnection, connect
+
+from zoneserver.control.gateway_desk import GatewayDesk
+from zoneserver.link import remote_link
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.messages import Bye
+from zoneserver.support.errors import CannotStartError
+from zoneserver.zone.link import gateway_of
+from zoneserver.zone.rules import Player, action
+
+NOBODY = "0 players ended; a restart of the server forgets the ban"
+Stack = contextlib.AsyncExitStack
+
+
+@pytest.fixture
+def site(tmp_path: Path, cleanup: Stack) -> Site:
+    return Site(tmp_path, cleanup)
+
+
+async def end_of(zone: ZoneConnection) -> str:
+    """Reads to the end, and returns the close code."""
+    with pytest.raises(ZoneClosedError) as caught:
+        async for _ in zone:
+            pass
+    return caught.value.code
+
+
+async def came_back(zone: ZoneConnection) -> None:
+    """Reads until the first update after a return."""
+    async for update in zone:
+        if update.resumed:
+            return
+
+
+async def test_players_of_a_gateway_that_stops_go_on_at_another(site: Site) -> None:
+    zone = await site.zone(Purse)
+    one = await site.gateway("one")
+    other = await site.gateway("other", one.port or 0)
+    drops: list[Bye] = []
+    async with asyncio.timeout(20), connect("127.0.0.1", one.port or 0, name="ann", resume=True) as ann:
+        ann._line.on_drop = drops.append
+        assert await ann.done(ann.act("earn"))
+        here, there = sorted((one, other), key=lambda each: -each.frontend.gateway.players_count)
+        here.request_stop()
+        await here.stop()
+        await came_back(ann)
+        assert [bye.code for bye in drops] == [CloseReason.SERVER_RESTARTING]
+        assert await ann.done(ann.act("earn"))
+        assert ann.replica.stat(ann.slot, "gold") == 2
+        assert there.frontend.gateway.players_count == 1
+        assert zone.stats().joins_total == 0, "it counts at the gateways"
+        assert zone.zone.attendance.count_players() == (1, 1, 1)
+
+
+async def test_gateways_wait_for_the_next_zone_and_begin_anew_there(site: Site, cleanup: Stack) -> None:
+    zone = await site.zone(Purse)
+    gateways = [await site.gateway("one"), await site.gateway("other")]
+    before = {gateway.link.number for gateway in gateways}
+
+    async def joined() -> list[ZoneConnection]:
+        ways = [connect("127.0.0.1", gateway.port or 0, name=gateway.name) for gateway in gateways]
+        players = [await cleanup.enter_async_context(way) for way in ways]
+        for number, player in enumerate(players):
+            assert player.slot == number
+            assert await player.done(player.act("earn"))
+            assert player.replica.stat(number, "gold") == 1
+        return players
+
+    async with asyncio.timeout(20):
+        players = await joined()
+        await zone.stop()
+        assert [await end_of(player) for player in players] == [CloseReason.SERVER_STOPPING] * 2
+        again = await site.zone(Purse)
+        await site.attached(again, 2)
+        await joined()
+        refs = again.zone.attendance.refs()
+        assert {*map(gateway_of, refs)} == {gateway.link.number for gateway in gateways}
+        assert before.isdisjoint(map(gateway_of, refs))
+        assert again.zone.attendance.count_players()[0] == 2
+
+
+async def test_desk_of_a_gateway_knows_its_players_and_kicks_them(site: Site) -> None:
+    zone = await site.zone(Purse)
+    gateway = await site.gateway("one")
+    sessions = gateway.frontend.gateway
+    desk = GatewayDesk(sessions, gateway.loop, gateway.request_stop)
+    async with asyncio.timeout(20), connect("127.0.0.1", gateway.port or 0, name="ann", resume=True) as ann:
+        code, text = await desk.run(["players", "--json"])
+        (row,) = json.loads(text)["players"]
+        assert (code, row["name"], row["slot"]) == (0, "ann", 0)
+        assert (await desk.run(["kick", "bob"])).text == "there is no player 'bob' at this gateway"
+        assert await desk.run(["kick", "ann", "be", "nice"]) == (0, "ann is kicked")
+        assert await end_of(ann) == "KICKED"
+    await until(lambda: zone.count_players()[0] == 0)
+    assert await desk.run(["ban", "192.0.2.1"]) == (0, f"192.0.2.1 is banned until it is lifted (unban), {NOBODY}")
+    assert (await desk.run(["ban", "ann"])).text.endswith("a gateway bans addresses; the zone bans names")
+    assert (await desk.run(["save"])).text.startswith("a gateway has no command 'save'")
+    assert (await desk.run([])).text.count("\n") == 5
+    desk.close()
+
+
+async def test_zone_rejects_a_gateway_at_its_start_and_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.zone(Purse)
+    gateway = await site.gateway("one")
+    monkeypatch.setattr(remote_link, "LINK_VERSION", 99)
+    with pytest.raises(CannotStartError, match="rejects this gateway: the zone speaks version"):
+        await site.gateway("other")
+    gateway.link_rejected("another gateway was started that is also called one")
+    await gateway.serve()
+    assert gateway.has_failed
+
+
+async def test_gateway_stops_when_the_next_zone_would_let_anyone_in(site: Site) -> None:
+    zone = await site.zone(Purse, secret=b"a secret of sixteen bytes")
+    gateway = await site.gateway("one", host="0.0.0.0")
+    await zone.stop()
+    await site.zone(Purse)
+    async with asyncio.timeout(20):
+        await gateway.serve()
+    assert gateway.has_failed
+
+
+async def test_nobody_notices_a_restart_with_changed_code_whose_schema_gateways_serve(
+    site: Site, tmp_path: Path
+) -> None:
+    class Richer(Purse):
+        name = "purse"
+
+        @action
+        def give(self, player: Player, to: int) -> None: ...
+
+    zone = await site.zone(Purse, journal=str(tmp_path / "journal"))
+    gateway = await site.gateway("one", stats_port=0)
+    async with asyncio.timeout(20), connect("127.0.0.1", gateway.port or 0, name="ann") as ann:
+        zone.request_stop(keep=True)
+        await zone.stop()
+        again = await site.zone(Richer, journal=str(tmp_path / "journal"))
+        await site.attached(again, 1)
+        assert await ann.done(ann.act("give", 1))
+        for port in (gateway.port, gateway.stats_port):
+            schema = json.loads(await asyncio.to_thread(get, f"http://127.0.0.1:{port}/game.json"))
+            assert [each["name"] for each in schema["actions"]] == ["earn", "give"]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return bytes(answer.read())
