@@ -13,8 +13,8 @@ help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-demo: $(READY) ## a server, 1,000 bots and the dashboard, until Ctrl-C; or DURATION=30s BOTS=200
-	@$(BIN)/python -m zonetools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS))
+demo: $(READY) ## a server, 1,000 bots and the dashboard, until Ctrl-C; or DURATION=30s BOTS=200 GATEWAYS=2
+	@$(BIN)/python -m zonetools.demo $(if $(DURATION),--time $(DURATION)) $(if $(BOTS),--bots $(BOTS)) $(if $(GATEWAYS),--gateways $(GATEWAYS))
 
 compare: $(READY) ## three ways to deliver against the same bots: a table and compare.html
 	@$(BIN)/python -m zonetools.compare --html compare.html $(if $(PLAYERS),--players $(PLAYERS))

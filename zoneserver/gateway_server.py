@@ -13,7 +13,7 @@ from typing import Any
 from zoneserver.admin.figures import counted
 from zoneserver.admin.gateways import gateway_figures
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
-from zoneserver.config import Config, check_exposure
+from zoneserver.config import Config
 from zoneserver.frontend import Frontend
 from zoneserver.gateway_loop import GatewayLoop
 from zoneserver.link.carriers import link_security, open_gateway_carrier
@@ -21,6 +21,7 @@ from zoneserver.link.remote_link import RemoteZoneLink
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import CannotStartError
 from zoneserver.support.format import format_address
+from zoneserver.support.host import is_loopback
 from zoneserver.support.logs import fields
 
 __all__ = ["GatewayServer", "default_name"]
@@ -58,8 +59,7 @@ class GatewayServer:
         self.link: RemoteZoneLink
         self.gateway_loop: GatewayLoop | None = None
         self._is_open = is_open
-        self._stopping: asyncio.Event
-        self._attached: asyncio.Event
+        self._stopping, self._attached = asyncio.Event(), asyncio.Event()
         self._figures_at = 0.0
         self._why_rejected = ""
         self._is_silent = False
@@ -81,18 +81,19 @@ class GatewayServer:
         without a gateway if the server is told to stop meanwhile.
         """
         self.loop = asyncio.get_running_loop()
-        self._stopping, self._attached = asyncio.Event(), asyncio.Event()
         config = self.config
+        self.carrier = carrier = open_gateway_carrier(config.link, self.name, link_security(config))
+        self.link = link = RemoteZoneLink(self.name, carrier.send, self.loop.time, self)
         self.frontend = Frontend(config, self.stats, self.loop, is_shared=True)
         try:
-            self.carrier = carrier = open_gateway_carrier(config.link, self.name, link_security(config))
-            self.link = link = RemoteZoneLink(self.name, carrier.send, self.loop.time, self)
             await carrier.open(link.receive, link.changed)
             if not await self._wait_for_zone():
                 return
             self._assemble()
         except BaseException:
             self.frontend.ports.close()
+            link.detach()
+            await carrier.close()
             raise
 
     async def _wait_for_zone(self) -> bool:
@@ -101,7 +102,9 @@ class GatewayServer:
         try:
             done, _ = await asyncio.wait(waits, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                log.info("waiting for the zone at %s", self.carrier.address, extra=fields(link=self.carrier.address))
+                if self.carrier.is_up:  # Else the carrier has said what it waits for.
+                    address = self.carrier.address
+                    log.warning("no zone answers at %s: waiting for it", address, extra=fields(link=address))
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
@@ -115,8 +118,7 @@ class GatewayServer:
         config = dataclasses.replace(
             self.config, hz=facts.info.hz, max_players=facts.max_players, resume_seconds=facts.resume_seconds
         )
-        if config.port is not None and not facts.needs_ticket:
-            check_exposure(dataclasses.replace(config, is_open=self._is_open), config.host)
+        self._check_exposure()
         frontend = self.frontend
         self._info = facts.info
         gateway = frontend.make_gateway(self.link, config)
@@ -125,6 +127,19 @@ class GatewayServer:
         self.link.begin()
         self.gateway_loop.start()
         frontend.start()
+
+    def _check_exposure(self) -> None:
+        """Raises ValueError if anyone could join from other machines, and neither the zone nor a setting allows it."""
+        host = self.config.host
+        if not (self.link.facts.needs_ticket or self._is_open or is_loopback(host)):
+            raise ValueError(
+                f"the zone needs no ticket, so anyone who can reach {host} may join under any name: "
+                "give the zone a secret (--secret-file), or allow it (--open)"
+            )
+
+    def reload_certificate(self) -> None:
+        """As `Frontend.reload_certificate`."""
+        self.frontend.reload_certificate()
 
     async def serve(self, seconds: float | None = None) -> None:
         """Runs until `request_stop` is called, or for a number of seconds."""
@@ -171,8 +186,13 @@ class GatewayServer:
     def link_attached(self) -> None:
         if not self._attached.is_set():
             self._attached.set()
-        else:
-            log.info("the zone is there again: its tick %d", self.link.tick)
+            return
+        log.info("the zone is there again: its tick %d", self.link.tick)
+        try:
+            self._check_exposure()
+        except ValueError as error:
+            log.critical("this gateway stops: %s", error)
+            self._fail()
 
     def link_broken(self, text: str) -> None:
         if self.gateway_loop is None:
@@ -191,7 +211,11 @@ class GatewayServer:
         self._why_rejected = text
         if self._attached.is_set():
             log.critical("the zone rejects this gateway: %s", text)
-            self.has_failed = True
+            self._fail()
+        self.request_stop()
+
+    def _fail(self) -> None:
+        self.has_failed = True
         self.request_stop()
 
     def link_stopping(self, *, keep: bool) -> None:

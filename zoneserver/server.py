@@ -6,28 +6,24 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from zoneserver.admin.figures import counted
-from zoneserver.admin.gateway_stats import GatewayStats
-from zoneserver.admin.gateways import GatewayTotals, gateway_row
 from zoneserver.admin.stats import STATS_SCHEMA, Stats
 from zoneserver.config import Config, check_secret
 from zoneserver.frontend import Frontend
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.listeners.ports import Ports
 from zoneserver.http.documents import DocumentServer
-from zoneserver.link.carriers import link_security, open_zone_carrier
 from zoneserver.link.hub import GatewayHub
-from zoneserver.link.messages import Facts, Start
 from zoneserver.persistence import Persistence
+from zoneserver.remote_gateways import RemoteGateways
 from zoneserver.tick_loop import TickLoop
 from zoneserver.zone.game_class import new_game
-from zoneserver.zone.link import Command, Requests, ZoneLink, gateway_of
+from zoneserver.zone.link import Command, Requests, gateway_of
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
-from zoneserver.zone.ticked_zone import TickedZone
+from zoneserver.zone.ticked_zone import TickedZone, told_schema
 from zoneserver.zone.zone import Zone
 
 __all__ = ["SECRET_GRACE_SECONDS", "ZoneServer"]
@@ -78,7 +74,7 @@ class ZoneServer:
         self.frontend: Frontend
         self.hub: GatewayHub | None = None
         """The gateways in other processes; None for a server without a link."""
-        self._gateway_totals = GatewayTotals()
+        self._gateways: RemoteGateways | None = None
         self._persistence = Persistence(self.config)
         self._stopping: asyncio.Event
         self._is_stopped = False
@@ -136,49 +132,16 @@ class ZoneServer:
         frontend, persistence = self.frontend, self._persistence
         link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
         if config.link:
-            self.hub = self._make_hub(link_of_gateway, former)
+            places = config, self.zone, link_of_gateway, self.epoch, former, self.loop
+            self._gateways = RemoteGateways(*places, self._due, self._fail, lambda: frontend.uptime_s)
+            self.hub = self._gateways.hub
             # Gateways are told of a tick before the players of this process.
             link.subscribe(self.hub.on_tick)
         gateway = frontend.make_gateway(link_of_gateway, config, former, self.gateway_class)
-        frontend.listen(self._schema(), zone.world, self._is_healthy)
+        frontend.listen(told_schema(zone), zone.world, self._is_healthy)
         recorder = persistence.recorder
         # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
         self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
-
-    def _make_hub(self, link: ZoneLink, former: Sequence[tuple[int, bytes]]) -> GatewayHub:
-        """Makes the end of the link for gateways in other processes."""
-        config, zone, limits = self.config, self.zone, self.config.limits
-        carrier = open_zone_carrier(config.link, link_security(config))
-        facts = Facts(
-            zone.info,
-            zone.schema,
-            tuple(zone.commands),
-            zone.world.tick,
-            config.resume_seconds,
-            config.max_players,
-            bool(config.secret),
-        )
-        return GatewayHub(
-            link,
-            zone.attendance.gateways,
-            carrier,
-            Start(self.epoch, round(time.time() * 1000)),
-            facts,
-            limits.history_ticks,
-            limits.zone_actions_per_second // config.hz,
-            former,
-            self.loop.time,
-            lambda: self.tick_loop.ticker.due,
-            self._fail,
-            lambda gateway: self._gateway_totals.take(gateway.name, gateway.figures, self.frontend.uptime_s),
-        )
-
-    def _schema(self) -> Mapping[str, Any]:
-        """What clients are told of the game, and of a replay."""
-        zone = self.ticked
-        if not zone.replay:
-            return zone.schema
-        return {**zone.schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}
 
     # --- What players and operators see -----------------------------------------------------------
 
@@ -211,16 +174,6 @@ class ZoneServer:
     def admin(self) -> DocumentServer | None:
         """The documents of the admin port; None without one."""
         return self.frontend.admin
-
-    @property
-    def players_max(self) -> int:
-        """The most players for whom there are open files."""
-        return self.frontend.players_max
-
-    @property
-    def files_wanted(self) -> int:
-        """The open-file limit that `max_players` and `max_watchers` ask for."""
-        return self.frontend.files_wanted
 
     @property
     def epoch(self) -> int:
@@ -308,6 +261,9 @@ class ZoneServer:
         if not await self._persistence.close(self.ticked.info.name):
             self.has_failed = True
 
+    def _due(self) -> float:
+        return self.tick_loop.ticker.due
+
     def _fail(self) -> None:
         self.has_failed = True
         self.request_stop()
@@ -335,30 +291,7 @@ class ZoneServer:
             replay=replay,
             store_unsaved=self._persistence.unsaved_count,
         )
-        return own if self.hub is None else self._gateway_totals.add_to(own, self._gateway_rows(self.hub))
-
-    def _gateway_rows(self, hub: GatewayHub) -> list[GatewayStats]:
-        now, tick = self.loop.time(), self.ticked.world.tick
-        return [
-            gateway_row(
-                each.figures,
-                name=each.name,
-                address=each.figures.get("address", ""),
-                stats=each.figures.get("stats", ""),
-                pid=each.figures.get("pid", 0),
-                host=each.figures.get("host", ""),
-                attached_s=round(now - each.attached_at, 3),
-                is_lost=each.lost_at is not None,
-                tick=each.tick,
-                behind_ticks=max(0, tick - each.tick),
-                waited_ms=round(each.waited_us / 1000, 3),
-                batches_total=each.taken,
-                resent_total=each.resent_total,
-                age_s=round(now - each.figures_at, 3),
-            )
-            for each in hub.gateways
-        ]
+        return own if self._gateways is None else self._gateways.add_to(own)
 
     def _is_healthy(self) -> bool:
-        late = self.loop.time() - self.tick_loop.ticker.due
-        return late < 1.0 and not self._stopping.is_set()
+        return self.loop.time() - self._due() < 1.0 and not self._stopping.is_set()

@@ -161,7 +161,8 @@ class TickLoop:
         if self._recorder is None:
             return []
         zone = self._recorder.zone
-        requests = Requests(leaves=zone.attendance.refs())
+        # A gateway elsewhere that does not hear of the stop ends its sessions when the next start does not know it.
+        requests = Requests(leaves=zone.attendance.refs(), lost=zone.attendance.gateways.numbers())
         tick_input = TickInput(zone.world.tick + 1, time.time(), 100, requests)
         output = zone.tick(tick_input)
         self._recorder.record(tick_input, output)

@@ -245,10 +245,10 @@ def test_server_that_cannot_start_is_reported_in_one_line(family: Family) -> Non
 # --- The demo -------------------------------------------------------------------------------------
 
 
-def test_demo_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
-    code, out, err = family.run("zonetools.demo", "--time", "2s", "--bots", "50")
+def test_demo_with_gateways_in_a_pipe_prints_lines_and_a_summary(family: Family) -> None:
+    code, out, err = family.run("zonetools.demo", "--time", "2s", "--bots", "50", "--gateways", "2")
     assert (code, "Traceback" in err) == (0, False)
-    assert "50 bots on the way" in err
+    assert "started a zone and 2 gateways, 50 bots on the way" in err
     assert "\x1b" not in out
     lines, _, summary = out.partition("everybody got everything")
     assert re.search(r"uptime +players", lines)

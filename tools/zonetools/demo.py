@@ -8,38 +8,47 @@ if __name__ == "__main__":
 
     raise SystemExit(start("zonetools.demo"))
 
+import argparse
 import asyncio
 import dataclasses
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from zoneserver.cli.command import run_command
 from zoneserver.cli.parser import Parser
 from zoneserver.config import Config
 from zoneserver.support.errors import Exit
 from zoneserver.support.event_loop import on_stop_signals
-from zoneserver.support.parse import parse_duration
-from zonetools.common.server_process import ServerProcess, cancel_on_signals
+from zoneserver.support.parse import at_most, parse_count, parse_duration
+from zonetools.bench.arrangement import SINGLE, arrange
+from zonetools.common.server_process import cancel_on_signals
 from zonetools.dashboard.display import watch
 from zonetools.swarm.conductor import Conductor
-from zonetools.swarm.plan import Plan, parse_bots
+from zonetools.swarm.plan import Address, Plan, parse_bots
 from zonetools.swarm.report import build as report
 from zonetools.swarm.report import text
 
 _log = logging.getLogger(__name__)
+
+_GATEWAYS_MAX = 32
 
 _SUMMARY = "Run the demo: a server, a thousand bots, and the dashboard to watch them. `make demo` starts it."
 _EXAMPLES = """\
   python -m zonetools.demo                     1,000 bots, until q or Ctrl-C
   python -m zonetools.demo --time 30s          for half a minute
   python -m zonetools.demo --bots 200 -q       fewer bots, and fewer log lines
+  python -m zonetools.demo --gateways 2        players connect to two gateways, each in a process of its own
 """
 _EXIT_CODES = "0 every bot got everything, 1 some bot missed something, 2 wrong usage, 3 cannot start, 130 interrupted"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return run_command(_parser(), lambda arguments: _run(Plan(bots=arguments.bots, seconds=arguments.time)), argv)
+    def run(arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+        return _run(Plan(bots=arguments.bots, seconds=arguments.time), arguments.gateways)
+
+    return run_command(_parser(), run, argv)
 
 
 def _parser() -> Parser:
@@ -47,6 +56,8 @@ def _parser() -> Parser:
     parser.section("what")
     parser.setting("--time", "-t", parse=parse_duration, default=0.0, help="for how long; 0 means until Ctrl-C")
     parser.setting("--bots", "-u", parse=parse_bots, default=1_000, help="how many bots")
+    text = "how many gateways hold the connections, each in a process of its own; 0: the server itself"
+    parser.setting("--gateways", parse=at_most(_GATEWAYS_MAX, parse_count), default=0, help=text)
     parser.common()
     return parser
 
@@ -63,13 +74,17 @@ def _port() -> int:
     return usual
 
 
-async def _run(plan: Plan) -> int:
+async def _run(plan: Plan, gateways: int) -> int:
     cancel_on_signals()
-    async with ServerProcess("--port", str(_port())) as server:
-        plan = dataclasses.replace(plan, port=server.port)
+    async with arrange("unix" if gateways else SINGLE, gateways, port=_port()) as processes:
+        zone, (first, *more) = processes.zone, processes.doors
+        others = tuple(Address(plan.host, door.port) for door in more)
+        # The bots of a gateway that somebody kills come back at another one.
+        plan = dataclasses.replace(plan, port=first.port, others=others, resume=gateways > 0)
         bots = "1 bot" if plan.bots == 1 else f"{plan.bots:,} bots"
-        _log.info("started a server, %s on the way: open %s in a browser to walk among them", bots, server.page)
-        conductor = Conductor(plan, server.stats_port)
+        started = f"zone and {gateways} gateway{'s' if gateways > 1 else ''}" if gateways else "server"
+        _log.info("started a %s, %s on the way: open %s in a browser to walk among them", started, bots, first.page)
+        conductor = Conductor(plan, zone.stats_port)
         over = asyncio.Event()
         on_stop_signals(over.set)
 
@@ -77,7 +92,7 @@ async def _run(plan: Plan) -> int:
         running.add_done_callback(lambda _task: over.set())
         try:
             # Ends when the swarm ends, on Ctrl-C, and when the user presses q.
-            await watch(plan.host, server.stats_port, until=over)
+            await watch(plan.host, zone.stats_port, until=over)
         finally:
             conductor.stop()
             outcome = await running

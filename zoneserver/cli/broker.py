@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 
 from zoneserver.cli.command import print_result
 from zoneserver.cli.parser import Parser
-from zoneserver.link.address import LinkAddress
+from zoneserver.link.address import LinkAddress, parse_gateway_name
 from zoneserver.link.carrier import LinkSecurity
 from zoneserver.support.errors import Exit
 
@@ -36,7 +35,7 @@ def check_broker_settings(parser: Parser) -> None:
     text = "the address of the link: nats:// or tls://, the broker, and the name of the zone"
     command.add_argument("address", type=_parse_address, metavar="nats://HOST:PORT/ZONE", help=text)
     text = "check with the credentials of this gateway, and what it could do beyond its own"
-    command.setting("--as", parse=_parse_gateway, dest="gateway", metavar="GATEWAY", help=text, shown="the zone")
+    command.setting("--as", parse=parse_gateway_name, dest="gateway", metavar="GATEWAY", help=text, shown="the zone")
     text = "the monitoring port of the broker, as in http://127.0.0.1:8222"
     command.setting("--monitor", parse=_parse_monitor, metavar="URL", help=text, shown="port 8222 of the broker")
     command.setting("--link-creds", metavar="FILE", help="file with credentials of the broker (.creds)")
@@ -65,12 +64,6 @@ def _parse_address(text: str) -> LinkAddress:
     if not address.is_broker:
         raise argparse.ArgumentTypeError(f"{address} needs no broker: write nats://HOST:PORT/ZONE")
     return address
-
-
-def _parse_gateway(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
-        raise ValueError(f"{text!r:.80} is no name of a gateway: write 1 to 64 letters, digits, _ and -")
-    return text
 
 
 def _parse_monitor(text: str) -> str:

@@ -40,18 +40,21 @@ def say(text: str, log_format: str, *, is_problem: bool = False) -> None:
         print_error(text)
 
 
-def explain(error: OSError, config: Config) -> str:
+def explain(error: OSError, config: Config, *, is_gateway: bool = False) -> str:
     """One line about a port that is in use, an address that cannot be bound, or a file that cannot be read."""
     if error.errno == errno.EADDRINUSE:
-        for port in (config.port, config.stats_port):
-            holder = port_holder(port) if port else None
-            if holder is not None:
-                flag = "--port" if port == config.port else "--stats-port"
-                return f"port {port} is in use by {holder}; choose another port, or any free one with {flag} 0"
-        return (
-            f"port {config.port} or {config.stats_port} is in use; choose other ports, or any free ones with "
-            "--port 0 --stats-port 0"
-        )
+        # The error of the admin port names its address.
+        is_statistics = error.filename is not None
+        port, flag = (config.stats_port, "--stats-port") if is_statistics else (config.port, "--port")
+        holder = port_holder(port) if port else None
+        text = f"port {port} is in use{f' by {holder}' if holder else ''}"
+        if is_gateway:
+            text += (
+                "; each gateway of a machine has an admin port of its own"
+                if is_statistics
+                else ", which does not share it: only gateways of one user share a port"
+            )
+        return f"{text}; choose another port, or any free one with {flag} 0"
     if error.filename is not None:
         return str(error.strerror)
     return f"cannot listen on {format_address(config.host, config.port or 0)}: {error.strerror or error}"
@@ -60,7 +63,7 @@ def explain(error: OSError, config: Config) -> str:
 def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: bool = False) -> None:
     """Prints version, limits and addresses on stderr, in at most seven lines; in one line for a server that was started
     again at its former address. In the format `json` they are one line of the log, with a key for each."""
-    config, most = server.config, _players(server.players_max)
+    config, most = server.config, _players(server.frontend.players_max)
     if log_format == "json":
         _log.info(
             "players can connect to %s",
@@ -70,7 +73,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
                 game=server.link.info.name,
                 loop=loop_name,
                 hz=config.hz,
-                players_max=server.players_max,
+                players_max=server.frontend.players_max,
                 host=config.host,
                 port=server.port,
                 page=page_url(config, server.port),
@@ -103,8 +106,9 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
         lines.append(f"page       {page}")
     if server.stats_port is not None:
         lines.append(_statistics(config, server.stats_port))
-    if server.players_max < config.max_players:
-        few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {server.files_wanted}"
+    if server.frontend.players_max < config.max_players:
+        wanted = server.frontend.files_wanted
+        few = f"the limit of open files allows no more; for {config.max_players:,}: ulimit -n {wanted}"
         lines.append(few)
         if log_format == "json":
             _log.warning("%s", few)

@@ -1,4 +1,4 @@
-"""SIGHUP: reads the certificate and the secret of a running server again."""
+"""SIGHUP: reads the certificates and the secret of a running server again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import logging
 import signal
 from pathlib import Path
+from typing import Protocol
 
 from zoneserver.cli.secret import read_secret
+from zoneserver.config import Config
 from zoneserver.server import SECRET_GRACE_SECONDS, ZoneServer
 from zoneserver.support import systemd
 from zoneserver.support.errors import CommandError
@@ -20,9 +22,20 @@ __all__ = ["reread_on_signal"]
 log = logging.getLogger(__name__)
 
 
-def reread_on_signal(server: ZoneServer, secret_file: Path | None) -> contextlib.AbstractContextManager[None]:
-    """Makes SIGHUP reread the certificate and the secret until the end of the block. Where it tells that the terminal
-    of the server was closed, it still stops the server, unless `nohup` started it."""
+class Rereadable(Protocol):
+    """A server with a port for players, as SIGHUP sees it."""
+
+    @property
+    def config(self) -> Config: ...
+
+    def request_stop(self) -> None: ...
+
+    def reload_certificate(self) -> None: ...
+
+
+def reread_on_signal(server: Rereadable, secret_file: Path | None = None) -> contextlib.AbstractContextManager[None]:
+    """Makes SIGHUP reread the certificates and the secret until the end of the block. Where it tells that the terminal
+    of the server was closed, it still stops the server, unless `nohup` started it. Only a ZoneServer has a secret."""
     is_ignored = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     had_terminal = has_terminal() and not is_ignored
 
@@ -37,19 +50,23 @@ def reread_on_signal(server: ZoneServer, secret_file: Path | None) -> contextlib
     return on_signal("SIGHUP", reread)
 
 
-def _reread(server: ZoneServer, secret_file: Path | None) -> None:
-    """Reads the certificate and the secret again, and logs what became of each."""
-    certificate = server.config.tls_cert
-    if certificate is None and secret_file is None:
-        log.warning("SIGHUP: nothing was read again: the server has neither --tls-cert nor --secret-file")
-    if certificate is not None:
+def _reread(server: Rereadable, secret_file: Path | None) -> None:
+    """Reads the certificates and the secret again, and logs what became of each."""
+    certificates = [(server.config.tls_cert, server.reload_certificate)]
+    if isinstance(server, ZoneServer) and server.hub is not None:
+        certificates.append((server.config.link_cert, server.hub.carrier.reload_certificate))
+    given = [(path, reload) for path, reload in certificates if path is not None]
+    if not given and secret_file is None:
+        log.warning("SIGHUP: nothing was read again: the settings name neither a certificate nor a secret")
+    for path, reload in given:
         try:
-            server.reload_certificate()
+            reload()
         except OSError as error:
             log.error("SIGHUP: the server keeps its certificate: %s", error.strerror)
         else:
-            log.info("SIGHUP: read the certificate %s again; new connections get it", certificate)
+            log.info("SIGHUP: read the certificate %s again; new connections get it", path)
     if secret_file is not None:
+        assert isinstance(server, ZoneServer)
         try:
             if may_block(secret_file):
                 raise ValueError(f"{secret_file} is no ordinary file, and a running server waits for no other")

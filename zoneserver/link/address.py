@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from zoneserver.support.host import is_loopback, parse_host
 
-__all__ = ["LinkAddress", "parse_link", "shown_link"]
+__all__ = ["LinkAddress", "parse_gateway_name", "parse_link", "shown_link"]
 
 _FORMS = "unix:PATH, tcp:HOST:PORT or nats://HOST:PORT/ZONE"
 # What the system takes as the path of a socket, besides the zero byte at its end.
@@ -88,6 +88,13 @@ def parse_link(text: str) -> str:
     """Returns the address of a link unchanged; empty for none. Raises ValueError if LinkAddress cannot read it."""
     if text:
         LinkAddress.parse(text)
+    return text
+
+
+def parse_gateway_name(text: str) -> str:
+    """Returns the name of a gateway unchanged. Raises ValueError if a broker could not take it."""
+    if not _ZONE.fullmatch(text):
+        raise ValueError(f"{text!r:.80} is no name of a gateway: write 1 to 64 letters, digits, _ and -")
     return text
 
 

@@ -78,6 +78,10 @@ class ZoneCarrier(Protocol):
     def drop(self, peer: str) -> None:
         """Closes the way to a peer, after what was sent has left. Nothing more is received from it."""
 
+    def reload_certificate(self) -> None:
+        """Reads the files of the zone's certificate again, for connections that begin from now on. Without one it does
+        nothing. Raises OSError if they cannot be used; the former certificate then stays."""
+
     async def close(self) -> None:
         """Sends what is queued, for a bounded time, and closes all ways. It may be called more than once, and without
         `open`."""

@@ -122,6 +122,9 @@ class GatewayHub:
             self._newest = TickMessage(start, tick, frame, 0, 0, 0, (), with_part, ()).encode()
             self._history.append(tick, self._newest)
         self._attached: dict[int, AttachedGateway] = {}
+        # The gateways that were lost or have stopped since the last tick: the zone does not know it yet. Until then
+        # nobody can say whether it will know of their batches.
+        self._leaving: set[int] = set()
         # Ticks without a batch of each gateway that the zone knew before this start and that has not come since.
         self._awaited = dict.fromkeys(gateways.numbers(), 0)
         self._lease_ticks = round(LEASE_SECONDS * facts.info.hz)
@@ -170,6 +173,8 @@ class GatewayHub:
             text = f"the zone speaks version {LINK_VERSION} of the link, this gateway {message.version}"
             self._reject(peer, message.gateway, text)
             return
+        if message.gateway in self._leaving:
+            return  # It asks again.
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
             # It has been started again, and is gone; or two gateways were given one name.
@@ -181,6 +186,8 @@ class GatewayHub:
         before = self._attached.get(message.gateway)
         if before is not None:
             gateway.lost_at, gateway.taken = before.lost_at, before.taken
+            # A gateway that hears nothing attaches again and again, and no batch of it is taken.
+            gateway.silent_ticks = before.silent_ticks
             gateway.asks_total, gateway.resent_total = before.asks_total, before.resent_total
         elif message.gateway in self._gateways.lost:
             gateway.lost_at = self._now()
@@ -189,8 +196,9 @@ class GatewayHub:
         self.counters.gateways_attached_total += 1
         self._on_figures(gateway)
         self.carrier.accept(peer)
-        # What was handed to the zone since the last tick is taken with the next one.
-        self.carrier.send(peer, Attached(self._start, message.gateway, gateway.taken, self._facts).encode())
+        # What was handed to the zone since the last tick is not taken yet: the zone may be killed before.
+        taken = self._gateways.taken(message.gateway)
+        self.carrier.send(peer, Attached(self._start, message.gateway, taken, self._facts).encode())
         figures = message.figures
         where, pid = figures.get("address") or "no port", figures.get("pid", "?")
         log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())
@@ -210,6 +218,8 @@ class GatewayHub:
         gateway = self._attached.get(message.gateway)
         if gateway is None or gateway.peer != peer or message.start != self._start:
             return  # A tick tells the gateway that it is not attached, or that the zone has been started again.
+        if message.gateway in self._leaving:
+            return  # It sends the batch again.
         if message.figures is not None:
             gateway.figures, gateway.figures_at = message.figures, self._now()
             self._on_figures(gateway)
@@ -245,8 +255,9 @@ class GatewayHub:
     def _detach(self, number: int) -> None:
         """The gateway has stopped. Its players come back elsewhere."""
         gateway = self._attached.pop(number, None)
-        if gateway is not None and number in self._gateways:
-            self._link.send(Requests(lost=[number]))
+        # Its first batch may have been handed to the zone since the last tick.
+        if gateway is not None and (gateway.taken or number in self._gateways):
+            self._tell_lost(number)
             log.info("gateway %s has stopped", gateway.name, extra=gateway.log_fields())
 
     # --- To gateways ------------------------------------------------------------------------------
@@ -255,6 +266,7 @@ class GatewayHub:
         """Sends the output of a tick to all gateways."""
         now, due = self._now(), self._due()
         self._tick = output.tick
+        self._leaving.clear()
         for number, part in output.parts.items():
             gateway = self._attached.get(number)
             if gateway is not None and gateway.peer:
@@ -299,13 +311,17 @@ class GatewayHub:
                 if self._awaited[number] > wait_ticks:
                     del self._awaited[number]
                     if number not in self._gateways.lost:
-                        self._link.send(Requests(lost=[number]))
+                        self._tell_lost(number)
+
+    def _tell_lost(self, number: int) -> None:
+        self._link.send(Requests(lost=[number]))
+        self._leaving.add(number)
 
     def _lose(self, gateway: AttachedGateway) -> None:
         self.counters.gateways_lost_total += 1
         gateway.lost_at = self._now()
         if gateway.number in self._gateways:
-            self._link.send(Requests(lost=[gateway.number]))
+            self._tell_lost(gateway.number)
         else:
             del self._attached[gateway.number]
         players = gateway.figures.get("players", 0)

@@ -240,6 +240,9 @@ class NatsZoneCarrier(_NatsEnd):
     def drop(self, peer: str) -> None:
         """Does nothing: only the broker has a connection of the gateway."""
 
+    def reload_certificate(self) -> None:
+        """Does nothing: the broker has the certificate."""
+
     def _from_gateway(self, subject: str, payload: bytes) -> None:
         self._receive(subject.rpartition(".")[2], payload)
 

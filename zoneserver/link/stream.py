@@ -92,6 +92,10 @@ class StreamZoneCarrier:
             self._accepted.pop(peer, None)
             self._peers[peer].close()
 
+    def reload_certificate(self) -> None:
+        if self.certificate is not None:
+            self.certificate.reload()
+
     async def close(self) -> None:
         self._is_closed = True
         if self._listener is not None:

@@ -184,7 +184,13 @@ class Attendance:
         refs = [ref for ref in refs if ref not in self.parking]
         for ref in refs:
             self._drop(ref)
+        # If the gateway returns, it still has the connections of those who could not stay.
+        self._ended += [Ended(ref, CloseReason.CONNECTION_LOST, "") for ref in refs if ref not in self.parking]
         self.gateways.lose(gateway, [ref for ref in refs if ref in self.parking])
+        if gateway not in self.gateways:
+            self._leave_watchers(gateway)
+        elif gateway not in map(gateway_of, self.registry.players()):
+            self._forget(gateway)
 
     def _go_on(self, ref: int) -> None:
         """The gateway of a player is there again: one who is still parked since then goes on."""
@@ -197,9 +203,16 @@ class Attendance:
         """Forgets the lost gateways that have no player left. One that returns begins anew."""
         left = set(map(gateway_of, self.registry.players()))
         for gateway in [each for each in self.gateways.lost if each not in left]:
-            self.gateways.forget(gateway)
-            for ref in [ref for ref in self.registry.refs() if gateway_of(ref) == gateway]:
-                self.registry.leave(ref)
+            self._forget(gateway)
+
+    def _forget(self, gateway: int) -> None:
+        self.gateways.forget(gateway)
+        self._leave_watchers(gateway)
+
+    def _leave_watchers(self, gateway: int) -> None:
+        players = set(self.registry.players())
+        for ref in [ref for ref in self.registry.refs() if gateway_of(ref) == gateway and ref not in players]:
+            self.registry.leave(ref)
 
     def _resume(self, former: int, join: Join) -> None:
         """Gives the place of a player to a new connection of theirs."""
@@ -225,6 +238,10 @@ class Attendance:
             join = self._joins.popleft()
             if join.claim and not room:
                 self._joins.append(join)
+                continue
+            if not self.gateways.is_here(gateway_of(join.ref)):
+                # It has waited until its gateway was lost. Nobody would take the player out.
+                self._ended.append(Ended(join.ref, CloseReason.CONNECTION_LOST, ""))
                 continue
             former, ended = self.registry.enter(join, unix_seconds)
             self._ended += ended

@@ -101,6 +101,10 @@ class Gateways:
     def __contains__(self, gateway: int) -> bool:
         return gateway in self._known
 
+    def is_here(self, gateway: int) -> bool:
+        """Whether the gateway is the one in the process of the zone, or is known and not silent."""
+        return not gateway or (gateway in self._known and gateway not in self.lost)
+
     def numbers(self) -> list[int]:
         """The numbers of all known gateways."""
         return list(self._known)
@@ -133,7 +137,8 @@ class Gateways:
         """The gateway has fallen silent, and these of its players were parked for it."""
         known = self._known.get(gateway)
         if known is not None:
-            known.parked = parked
+            # It may be lost twice in a row: its batch and the news that it is silent may be of one tick.
+            known.parked = (known.parked or []) + parked
             self.lost.add(gateway)
             if known.is_full:
                 self.forget(gateway)

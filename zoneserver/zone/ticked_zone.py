@@ -10,7 +10,7 @@ from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.link import TickInput, TickOutput
 
-__all__ = ["TickedZone"]
+__all__ = ["TickedZone", "told_schema"]
 
 
 @runtime_checkable
@@ -57,3 +57,10 @@ class TickedZone(Protocol):
     def stop(self, *, keep: bool = False) -> list[tuple[str, str]]:
         """No tick follows. With `keep` the players stay in over the next start. Returns the players that were saved
         since the last output, as in `TickOutput.saves`."""
+
+
+def told_schema(zone: TickedZone) -> Mapping[str, Any]:
+    """What clients are told of the game, and of a replay."""
+    if not zone.replay:
+        return zone.schema
+    return {**zone.schema, "replay": {name: zone.replay[name] for name in ("first_tick", "last_tick")}}

@@ -78,7 +78,7 @@ class ActionTracker:
     >>> counts = ActionCounts()
     >>> tracker = ActionTracker(counts)
     >>> tracker.record_sent(1, "move", due=0.0, now=0.0); tracker.record_sent(2, "move", due=0.0, now=0.0)
-    >>> tracker.record_seen(2, True, now=0.1); tracker.record_seen(2, True, now=0.2)
+    >>> _ = tracker.record_seen(2, True, now=0.1); _ = tracker.record_seen(2, True, now=0.2)
     >>> counts.delivered, counts.superseded, counts.duplicated
     (1, 1, 1)
     """

@@ -180,11 +180,13 @@ async def test_bot_that_is_deaf_for_a_while_reads_nothing() -> None:
 async def test_bot_that_waits_is_read_at_once_and_one_that_watches_with_several_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with owner_of(2) as owner:
-        acting, watching = owner.bots
-        owner.reader._round_seconds = 3600.0
+    async with owner_of(3) as owner:
+        reader = owner.reader
+        reader._round_seconds = 3600.0
         await owner.send_frame()
-        assert not owner.reader._waiting
+        (number,) = reader._waiting  # One bot is always read at once.
+        others = [bot for bot in owner.bots if bot is not reader._bots[number]]
+        acting, watching = others
         acting.act("say", "hello")
         frames = [length_prefixed(owner.stream.payload()) for _ in range(3)]
         for tick, frame in enumerate(frames, 3):
@@ -200,18 +202,24 @@ async def test_bot_that_waits_is_read_at_once_and_one_that_watches_with_several_
 
         monkeypatch.setattr(watching, "read", counting)
         # The action has an outcome, so that its bot only watches from now on.
-        owner.servers[0].sendall(length_prefixed(Refusal(6, acting.next_seq - 1, "NO", "").encode()))
-        await until(lambda: not owner.reader._waiting)
+        acting_server, watching_server = (owner.servers[bot.number] for bot in others)
+        acting_server.sendall(length_prefixed(Refusal(6, acting.next_seq - 1, "NO", "").encode()))
+        await until(lambda: len(reader._waiting) == 1)
         # The end of a connection is read at once, and all that came before it.
-        owner.servers[1].close()
+        watching_server.close()
         await until(lambda: watching.is_lost)
         assert (watching.tick, reads) == (5, [len(b"".join(frames))])
         assert owner.counted() == {"broken": 1}
+        # If that one bot leaves, another one takes its place.
+        (number,) = reader._waiting
+        (left,) = (bot for bot in owner.bots if bot not in (watching, reader._bots[number]))
+        reader._bots[number].drop()
+        await until(lambda: [reader._bots[each] for each in reader._waiting] == [left])
 
 
 async def test_watching_bots_are_read_more_often_if_too_much_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd_reader, "_WAITING_BYTES_MAX", 8)
-    async with owner_of(1) as owner:
+    async with owner_of(2) as owner:
         reader = owner.reader
         await owner.send_frame()
         reader._round_seconds, reader._tick_seconds = 0.08, 0.03

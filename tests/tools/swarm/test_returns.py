@@ -81,9 +81,8 @@ async def test_bots_that_drop_again_and_again_come_back_and_nothing_is_lost_or_d
     assert tally.answered and tally.refused["COOLDOWN"], "private messages were part of it"
 
 
-@pytest.mark.parametrize("web", [0.0, 0.5])
 async def test_bots_of_an_address_that_ends_come_back_at_the_other(
-    web: float, open_server: OpenServer, cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+    open_server: OpenServer, cleanup: contextlib.AsyncExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line, "_FIRST_SECONDS", 0.05)
     server = await open_server(Plaza, hz=100)
@@ -95,7 +94,7 @@ async def test_bots_of_an_address_that_ends_come_back_at_the_other(
             ended.reset()
         return tally.moved == 3 and tally.delivered > 200
 
-    plan = {"mix": {"walker": 2, "chatty": 1}, "resume": True, "web": web}
+    plan = {"mix": {"walker": 2, "chatty": 1}, "resume": True, "web": 0.5}
     others = (Address("127.0.0.1", other.port),)
     tally = await run_swarm(server, done, bots=6, port=ended.port, others=others, **plan)
     assert report.passed(result_of(tally)), result_of(tally)

@@ -36,11 +36,12 @@ class Arrangement:
 
 
 @contextlib.asynccontextmanager
-async def arrange(link: str, gateways: int, *options: str) -> AsyncIterator[Arrangement]:
-    """Start a zone with these options, and gateways over a link of LINKS; or SINGLE."""
+async def arrange(link: str, gateways: int, *options: str, port: int = 0) -> AsyncIterator[Arrangement]:
+    """Start a zone with these options, and gateways over a link of LINKS; or SINGLE. The first door has this port."""
     async with contextlib.AsyncExitStack() as stack:
         if link == SINGLE:
-            yield Arrangement(await stack.enter_async_context(ServerProcess(*options)), ())
+            zone = await stack.enter_async_context(ServerProcess("--port", str(port), *options))
+            yield Arrangement(zone, ())
             return
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zone-")))
         of_zone, of_gateway = await stack.enter_async_context(LINKS[link](folder))
@@ -49,7 +50,10 @@ async def arrange(link: str, gateways: int, *options: str) -> AsyncIterator[Arra
         others = await stack.enter_async_context(contextlib.AsyncExitStack())
         started = [
             await others.enter_async_context(
-                ServerProcess("--name", f"gateway-{number}", *of_gateway, program=("zoneserver", "gateway"))
+                ServerProcess(
+                    *("--name", f"gateway-{number}", "--port", str(0 if number else port), *of_gateway),
+                    program=("zoneserver", "gateway"),
+                )
             )
             for number in range(gateways)
         ]

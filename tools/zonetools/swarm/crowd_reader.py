@@ -6,7 +6,8 @@ it. Writing, and the end of a connection, stay with the transport.
 
 A bot that waits for something, such as the outcome of an action, is read as soon as its socket has something: its times
 are measured. The others only watch. They are read in turn, each once in some ticks, so that one read finds several
-frames: the kernel's part of a read is most of the cost of a frame. The end of a connection is read at once.
+frames: the kernel's part of a read is most of the cost of a frame. The end of a connection is read at once. One bot is
+always read as if it waited, so that the process has each frame when a snapshot is to be compared with it.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ class CrowdReader:
             del self._bots[number]
             self._waiting.discard(number)
             self._poll.unregister(number)
+            if self._numbers and not self._waiting:
+                self.hurry(next(iter(self._numbers)))
 
     def close(self) -> None:
         """Read nothing more."""
@@ -153,7 +156,7 @@ class CrowdReader:
             if bot is None:
                 continue  # It was closed by what another bot has read.
             self._read(number, bot)
-            if number in self._waiting and not bot.is_waiting:
+            if number in self._waiting and len(self._waiting) > 1 and not bot.is_waiting:
                 self._waiting.remove(number)
                 self._poll.modify(number, _END)
         self._on_turn()

@@ -298,7 +298,7 @@ class Worker:
             moment, number = due
             bot = self._bots.get(number)
             if bot is None:
-                self._schedule.remove_last()
+                self._schedule.remove(number)
             elif bot.bye is None:  # Else the bot is away, and lets this turn pass.
                 assert self.frame_checker.replica is not None
                 try:

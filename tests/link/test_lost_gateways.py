@@ -1,0 +1,181 @@
+"""Gateways that are lost while something is under way: nobody stays in the zone without a connection, or outside with
+one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.link_way import Way
+
+from zoneserver import Rules
+from zoneserver.link.hub import GatewayHub
+from zoneserver.link.messages import LINK_VERSION, Attach, Attached, BatchMessage, Detach, Facts, Start, decode
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.server import ZoneServer
+from zoneserver.zone import gateways as gateways_module
+from zoneserver.zone.gateways import Part
+from zoneserver.zone.link import Batch, Ended, Join, Requests, TickInput, TickOutput, first_ref
+from zoneserver.zone.local_link import LocalZoneLink
+from zoneserver.zone.zone import Zone
+
+GATEWAY = 5
+ANN = first_ref(GATEWAY)
+BOB = ANN + 1
+LOST = CloseReason.CONNECTION_LOST
+
+
+def join(ref: int, name: str, **more: Any) -> Join:
+    return Join(ref, name, b"", "127.0.0.1", **more)
+
+
+class Lone:
+    """A zone that one gateway has, without a link between them."""
+
+    def __init__(self) -> None:
+        self.zone = Zone(Rules(), hz=20, seed=1, resume_ticks=40, watchers_max=1)
+        self._batches = 0
+
+    def tick(self, *, batch: bool = False, tick: int = 0, **requests: Any) -> TickOutput:
+        if batch:
+            self._batches += 1
+            requests["batches"] = [Batch(GATEWAY, self._batches, tick)]
+        return self.zone.tick(TickInput(self.zone.world.tick + 1, 0.0, 100, Requests(**requests)))
+
+    def ended(self) -> list[Ended]:
+        """What the gateway has not confirmed."""
+        parts = self.zone.attendance.gateways.parts_since(GATEWAY, 0)
+        return [ended for _, part in parts for ended in Part.decode(part).ended]
+
+
+def test_join_of_a_gateway_that_is_lost_in_the_same_tick_is_turned_away() -> None:
+    lone = Lone()
+    lone.tick(batch=True, joins=[join(ANN, "ann", token=b"token")])
+    lone.tick(batch=True, joins=[join(BOB, "bob", token=b"token")], lost=[GATEWAY])
+    assert (lone.zone.attendance.refs(), lone.ended()) == ([ANN], [Ended(BOB, LOST, "")])
+
+
+def test_join_that_the_store_held_until_its_gateway_was_forgotten_is_turned_away() -> None:
+    lone = Lone()
+    lone.tick(batch=True)
+    lone.tick(lost=[GATEWAY])
+    assert GATEWAY not in lone.zone.attendance.gateways
+    lone.tick(joins=[join(ANN, "ann")])
+    assert lone.zone.attendance.refs() == []
+
+
+def test_gateway_that_returns_is_told_who_could_not_stay() -> None:
+    lone = Lone()
+    lone.tick(batch=True, joins=[join(ANN, "ann", token=b"token"), join(BOB, "bob")])
+    lone.tick(batch=True, tick=1, lost=[GATEWAY])
+    lone.tick(batch=True, tick=1)
+    assert (lone.zone.attendance.refs(), lone.zone.parked, lone.ended()) == ([ANN], 0, [Ended(BOB, LOST, "")])
+
+
+def test_watchers_of_a_gateway_that_confirms_nothing_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateways_module, "_UNCONFIRMED_BYTES_MAX", 1)
+    lone = Lone()
+    lone.tick(batch=True, joins=[join(ANN, "ann", watch=True)])
+    lone.tick(lost=[GATEWAY])
+    assert lone.zone.attendance.refs() == []
+
+
+class Hub:
+    """A hub with one gateway, and the zone behind it."""
+
+    def __init__(self) -> None:
+        self.zone = Zone(Rules(), hz=20, seed=1, resume_ticks=40)
+        self.way, self.link = Way(), LocalZoneLink(self.zone)
+        facts = Facts(self.zone.info, {}, (), 0, 2.0, 10, needs_ticket=False)
+        known, start = self.zone.attendance.gateways, Start(1, 1)
+        settings: tuple[Any, ...] = (start, facts, 64, 100, (), lambda: 0.0, lambda: 0.0, list, lambda _: None)
+        self.hub = GatewayHub(self.link, known, self.way, *settings)
+        self.link.subscribe(self.hub.on_tick)
+
+    def say(self, *messages: Attach | BatchMessage | Detach) -> None:
+        for message in messages:
+            self.hub.receive("gw", message.encode())
+
+    def tick(self) -> None:
+        self.link.publish(self.zone.tick(self.link.take_input(0.0)))
+
+    def taken(self) -> list[int]:
+        said = [decode(payload) for payload in self.way.down["gw"]]
+        return [each.taken for each in said if isinstance(each, Attached)]
+
+
+def batch(number: int, **requests: Any) -> BatchMessage:
+    return BatchMessage(GATEWAY, number, Start(1, 1), 0, Requests(**requests), None)
+
+
+ATTACH = Attach(LINK_VERSION, GATEWAY, "gw", {})
+
+
+def test_gateway_that_detaches_right_after_its_first_batch_leaves_nobody_behind() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1, joins=[join(ANN, "ann", token=b"token")]), Detach(GATEWAY))
+    for _ in range(50):
+        hub.tick()
+    assert hub.zone.attendance.refs() == []
+
+
+def test_batch_is_taken_once_of_a_gateway_that_detaches_and_attaches_within_a_tick() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1), Detach(GATEWAY), ATTACH, batch(1))
+    hub.tick()
+    hub.say(ATTACH, batch(1), batch(2))
+    hub.tick()
+    assert hub.zone.attendance.gateways.taken(GATEWAY) == 2
+
+
+def test_players_go_on_although_their_gateway_was_lost_twice_in_a_row() -> None:
+    lone = Lone()
+    lone.tick(batch=True, joins=[join(ANN, "ann", token=b"token")])
+    lone.tick(lost=[GATEWAY])
+    lone.tick(lost=[GATEWAY])
+    lone.tick(batch=True, tick=1)
+    assert lone.zone.parked == 0
+
+
+def test_gateway_that_attaches_again_and_again_without_a_batch_is_lost() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1, joins=[join(ANN, "ann", token=b"token")]))
+    for _ in range(50):
+        hub.tick()
+        hub.say(ATTACH)
+    assert hub.zone.parked == 1
+
+
+def test_gateway_that_attaches_is_told_what_survives_a_kill_of_the_zone() -> None:
+    hub = Hub()
+    hub.say(ATTACH, batch(1), ATTACH)
+    hub.tick()
+    hub.say(ATTACH)
+    assert hub.taken() == [0, 0, 1]
+
+
+def test_batch_that_comes_right_after_its_gateway_was_lost_does_not_stop_the_zone() -> None:
+    # In each twentieth tick the zone forgets a lost gateway without players.
+    for phase in range(20):
+        hub = Hub()
+        for _ in range(phase):
+            hub.tick()
+        hub.say(ATTACH, batch(1))
+        while next(iter(hub.hub.gateways)).lost_at is None:
+            hub.tick()
+        for number in (2, 3):
+            hub.say(batch(number))
+            hub.tick()
+
+
+def test_next_start_after_a_stop_knows_no_gateway(tmp_path: Path) -> None:
+    async def run() -> list[int]:
+        settings: dict[str, Any] = {"port": None, "stats_port": None, "journal": str(tmp_path), "hz": 100}
+        async with ZoneServer(Rules, **settings, link=f"unix:{tmp_path / 'link'}") as server:
+            known = server.zone.attendance.gateways.numbers()
+            server.link.send(Requests(batches=[Batch(GATEWAY, 1, 0)]))
+        return known
+
+    assert [asyncio.run(run()) for _ in range(2)] == [[], []]

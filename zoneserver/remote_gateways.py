@@ -1,0 +1,92 @@
+"""The gateways of a zone in other processes: the zone's end of the link, and what operators see of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from zoneserver.admin.gateway_stats import GatewayStats
+from zoneserver.admin.gateways import GatewayTotals, gateway_row
+from zoneserver.admin.stats import Stats
+from zoneserver.config import Config
+from zoneserver.link.carriers import link_security, open_zone_carrier
+from zoneserver.link.hub import AttachedGateway, GatewayHub
+from zoneserver.link.messages import Facts, Start
+from zoneserver.zone.link import ZoneLink
+from zoneserver.zone.zone import Zone
+
+__all__ = ["RemoteGateways"]
+
+
+class RemoteGateways:
+    """The gateways that reach a zone by the link of the settings.
+
+    `link` is the zone's own, whose ticks it reads; the rest is as for GatewayHub. `uptime_s` is that of the server.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        zone: Zone,
+        link: ZoneLink,
+        epoch: int,
+        former: Sequence[tuple[int, bytes]],
+        loop: asyncio.AbstractEventLoop,
+        due: Callable[[], float],
+        superseded: Callable[[], None],
+        uptime_s: Callable[[], float],
+    ) -> None:
+        self._zone = zone
+        self._now = loop.time
+        self._totals = GatewayTotals()
+        self._uptime_s = uptime_s
+        facts = Facts(
+            zone.info,
+            zone.schema,
+            tuple(zone.commands),
+            zone.world.tick,
+            config.resume_seconds,
+            config.max_players,
+            bool(config.secret),
+        )
+        self.hub = GatewayHub(
+            link,
+            zone.attendance.gateways,
+            open_zone_carrier(config.link, link_security(config)),
+            Start(epoch, round(time.time() * 1000)),
+            facts,
+            config.limits.history_ticks,
+            config.limits.zone_actions_per_second // config.hz,
+            former,
+            loop.time,
+            due,
+            superseded,
+            self._take_figures,
+        )
+
+    def _take_figures(self, gateway: AttachedGateway) -> None:
+        self._totals.take(gateway.name, gateway.figures, self._uptime_s())
+
+    def add_to(self, own: Stats) -> Stats:
+        """The statistics of the server, with those of the gateways."""
+        return self._totals.add_to(own, [self._row(each) for each in self.hub.gateways])
+
+    def _row(self, gateway: AttachedGateway) -> GatewayStats:
+        now, figures = self._now(), gateway.figures
+        return gateway_row(
+            figures,
+            name=gateway.name,
+            address=figures.get("address", ""),
+            stats=figures.get("stats", ""),
+            pid=figures.get("pid", 0),
+            host=figures.get("host", ""),
+            attached_s=round(now - gateway.attached_at, 3),
+            is_lost=gateway.lost_at is not None,
+            tick=gateway.tick,
+            behind_ticks=max(0, self._zone.world.tick - gateway.tick),
+            waited_ms=round(gateway.waited_us / 1000, 3),
+            batches_total=gateway.taken,
+            resent_total=gateway.resent_total,
+            age_s=round(now - gateway.figures_at, 3),
+        )
