@@ -224,7 +224,7 @@ class GatewayServer:
             return
         log.info("the zone stops: all sessions end, and the gateway waits for its next start")
         if self.gateway_loop is not None:
-            self.frontend.gateway.end_all(CloseReason.SERVER_STOPPING)
+            self.frontend.gateway.end_all(CloseReason.SERVER_STOPPING, is_unknown=False)
 
     # --- Statistics -------------------------------------------------------------------------------
 

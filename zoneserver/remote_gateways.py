@@ -63,6 +63,7 @@ class RemoteGateways:
             due,
             superseded,
             self._take_figures,
+            lambda: zone.address_bans(time.time()),
         )
 
     def _take_figures(self, gateway: AttachedGateway) -> None:

@@ -138,6 +138,8 @@ class ZoneServer:
             # Gateways are told of a tick before the players of this process.
             link.subscribe(self.hub.on_tick)
         gateway = frontend.make_gateway(link_of_gateway, config, former, self.gateway_class)
+        if isinstance(zone, Zone):
+            gateway.learn_bans(zone.address_bans(time.time()))
         frontend.listen(told_schema(zone), zone.world, self._is_healthy)
         recorder = persistence.recorder
         # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.

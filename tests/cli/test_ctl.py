@@ -166,7 +166,7 @@ def test_ban_refuses_the_name_until_unban(run: Run, opened: list[Server | Player
     assert ask(path, ["ban", "192.0.2.1", "--for", "soon"]).code == 2
     assert ask(path, ["ban", "192.0.2.1"]).text.startswith("192.0.2.1 is banned until it is lifted (unban), 0 players")
     assert ask(path, ["unban", "192.0.2.1"]) == (0, "192.0.2.1 is not banned any more")
-    assert ask(path, ["unban", "192.0.2.1"]) == (1, "192.0.2.1 is not banned")
+    assert ask(path, ["unban", "192.0.2.1"]) == (1, "NOT_BANNED: '192.0.2.1' is not banned")
 
 
 def test_ban_of_an_address_ends_all_its_sessions_and_refuses_new_ones(run: Run, opened: list[Server | Player]) -> None:

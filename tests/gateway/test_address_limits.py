@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 
 import pytest
@@ -14,6 +15,7 @@ from zoneserver.games.plaza import Plaza
 from zoneserver.gateway.address_limits import AddressLimits
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Act, Bye, Goodbye, Refusal, Tick
+from zoneserver.zone.link import NO_BANS, AddressBan
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
@@ -88,17 +90,20 @@ def test_ban_lasts_its_time_and_concerns_one_address() -> None:
     assert opened(addresses, ANN, 15.0) is None
 
 
-def test_ban_of_another_gateway_needs_no_connection_and_prolongs_no_ban() -> None:
+def test_ban_of_the_zone_needs_no_connection_and_lasts_until_its_end_or_until_it_is_lifted() -> None:
     addresses = address_limits(ban_seconds=10.0)
-    assert addresses.ban_elsewhere(ANN, 10.0, 0.0)
-    assert not addresses.ban_elsewhere(ANN, 10.0, 5.0)
-    assert opened(addresses, ANN, 9.9) is BANNED
+    ban, lifted = AddressBan(ANN, 10.0, "", is_ordered=False), AddressBan(ANN, 0.0, "", is_ordered=True)
+    ordered = AddressBan(BOB, math.inf, "go away", is_ordered=True)
+    assert addresses.learn([ban, ordered], 0.0) == [ban, ordered]
+    assert addresses.learn([ban._replace(seconds=3.0)], 5.0) == [], "a ban that ends earlier changes nothing"
+    assert addresses.opened(ANN, "a", 9.9) == (BANNED, BANNED.text)
     assert opened(addresses, ANN, 10.0) is None
-    assert addresses.ban_elsewhere(ANN, 10.0, 10.0)
-    addresses.gone(ANN, 11.0)
-    assert opened(addresses, ANN, 19.9) is BANNED
-    assert not addresses.ban_elsewhere("127.0.0.1", 10.0, 0.0)
-    assert opened(addresses, "127.0.0.1", 0.0) is None
+    assert addresses.opened(BOB, "b", 1e9) == (BANNED, "go away")
+    assert addresses.learn([ban, lifted], 11.0) == [ban]
+    assert opened(addresses, ANN, 11.0) is None
+    addresses.ban(ANN, 12.0)
+    assert addresses.learn([NO_BANS, ordered], 13.0) == [], "it was known before"
+    assert [opened(addresses, host, 13.0) for host in (ANN, BOB)] == [None, BANNED]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -252,6 +257,7 @@ async def test_address_of_a_kicked_player_is_banned_for_a_while(open_gateway: Op
     assert (bye.code, bye.retry) == ("BANNED", True)
     assert node.gateway.players_count == 1, "players who are in stay in"
     await node.join("somebody else")
+    node.tick()
     node.pass_time(10.1)
     await node.greet(await node.connect(host="127.0.0.9"), "late")
 
@@ -313,5 +319,6 @@ async def test_address_with_too_many_violations_is_banned_for_a_while(
     assert record.getMessage().startswith(
         "BANNED: 127.0.0.9 for 10 s, too many violations come from there (limit: address_violations_per_second): "
     )
+    node.tick()
     node.pass_time(10.1)
     await node.greet(await node.connect(host="127.0.0.9"), "late")

@@ -20,6 +20,7 @@ from zoneserver.gateway.flood_guard import FloodGuard, PenaltyLevel
 from zoneserver.protocol.codes import RESTRAINTS, CloseReason
 from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Act, Bye, Ping, Pong, Refusal, Tick
+from zoneserver.zone.link import Standing
 
 LIMITS = Limits()
 
@@ -49,6 +50,39 @@ def test_level_rises_at_exactly_one_one_and_a_half_and_two_bursts(
     assert rises == {PenaltyLevel.WARNED: burst, PenaltyLevel.MUTED: 1.5 * burst, PenaltyLevel.OUT: 2 * burst}
     assert guard.reason is reason
     assert guard.text
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 3), st.integers(0, 40), st.booleans()), max_size=30))
+def test_player_who_goes_to_another_guard_gains_nothing(steps: list[tuple[float, int, int, bool]]) -> None:
+    one, other, now, clock = FloodGuard(LIMITS), FloodGuard(LIMITS), 0.0, 0.0
+    for seconds, kind, count, is_moving in steps:
+        standing = other.standing(now + clock)
+        now += seconds
+        if is_moving:
+            # The clock of the other gateway says something else.
+            clock, other = 5.0 - clock, FloodGuard(LIMITS)
+            if standing is not None:
+                other.take_over(standing._replace(age_seconds=seconds), now + clock)
+        for _ in range(count):
+            BUDGETS[kind][0](one, now)
+            BUDGETS[kind][0](other, now + clock)
+        one.forgive(now)
+        other.forgive(now + clock)
+        assert other.level >= one.level
+
+
+def test_standing_is_taken_over_with_its_reason_and_drains_with_its_age() -> None:
+    guard, spend = FloodGuard(LIMITS), BUDGETS[3][0]
+    assert guard.standing(0.0) is None
+    for _ in range(15):
+        spend(guard, 0.0)
+    standing = guard.standing(0.0)
+    assert standing == Standing(2, "PROTOCOL_ERROR", guard.text, (0, 0, 0, 1500))
+    for age_seconds, is_over in ((9.0, False), (10.1, True)):
+        other = FloodGuard(LIMITS)
+        other.take_over(standing._replace(age_seconds=age_seconds), 100.0)
+        assert (other.level, other.reason) == (0 if is_over else 2, CloseReason.PROTOCOL_ERROR)
+        assert other.forgive(100.5) == is_over
 
 
 RATES = [

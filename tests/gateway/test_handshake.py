@@ -12,6 +12,7 @@ from zoneserver.config import Limits
 from zoneserver.games.plaza import Plaza
 from zoneserver.protocol.framing import length_prefixed
 from zoneserver.protocol.messages import Hello
+from zoneserver.zone.link import Requests
 
 
 async def test_incomplete_hello_times_out(open_gateway: OpenGateway) -> None:
@@ -165,8 +166,8 @@ async def test_ban_of_one_gateway_holds_at_the_others_and_is_told_once(open_gate
     first.gateway.send_requests()
     bans = first.link.take_input(0.0).requests.bans
     assert bans == [("127.0.0.9", 60.0)]
-    output = second.zone.tick(second.link.take_input(0.0))
-    second.link.publish(dataclasses.replace(output, bans=[*bans, ("127.0.0.1", 60.0)]))
+    second.link.send(Requests(bans=[*bans, ("127.0.0.1", 60.0)]))
+    second.tick()
     assert (await (await second.connect(host="127.0.0.9")).ended()).code == "BANNED"
     await second.join("ann")
     for node in (first, second):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from typing import Annotated, Any, ClassVar
 
-from zoneserver.zone.link import Actions, Command, Join, Requests, TickInput
+from zoneserver.zone.link import Actions, Command, Join, Requests, Standing, TickInput
 from zoneserver.zone.rules import Player, Refused, Rules, Speed, Text, Thing, action, command
 from zoneserver.zone.timers import Timer
 
 NAMES = ("ann", "bob", "cid", "dan", "eve", "fay")
 HZ = 10
+BANS = ("ban 192.0.2.7 --for 500ms", "unban 192.0.2.7", "bans")
 
 
 class Bazaar(Rules):
@@ -137,7 +138,7 @@ class Bazaar(Rules):
 
 def inputs(seed: int, ticks: int) -> list[TickInput]:
     """Made-up inputs of `ticks` ticks: players come, act, drop, come back and leave."""
-    chance, made = random.Random(seed), []
+    chance, rarely, made = random.Random(seed), random.Random(seed + 1), []
     sessions: dict[int, str] = {}
     # The newest sequence by name: a client that comes back goes on behind its last one.
     seqs = dict.fromkeys(NAMES, 0)
@@ -151,13 +152,17 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
             token = bytes((NAMES.index(name),)) * 32 if NAMES.index(name) % 2 == 0 else b""
             claim = chance.choice((token, b"x" * 32)) if token and chance.random() < 0.5 else b""
             saved = '{"gold":7,"bag":[1]}' if chance.random() < 0.3 else ""
-            join = Join(ref, name, b"", "127.0.0.1", chance.random() < 0.1, saved, token, claim, max(0, tick - 5))
+            host = "192.0.2.7" if rarely.random() < 0.1 else "127.0.0.1"
+            join = Join(ref, name, b"", host, chance.random() < 0.1, saved, token, claim, max(0, tick - 5))
             requests.joins.append(join)
             sessions[ref] = name
         for ref in list(sessions):
             if chance.random() < 0.06:
                 chance.choice((requests.leaves, requests.drops)).append(ref)
                 del sessions[ref]
+            if rarely.random() < 0.1:
+                standing = Standing(1, "FLOOD", "too many actions", (0, 0, rarely.randint(500, 1500), 0))
+                requests.standings.append((ref, standing))
             if ref in sessions and chance.random() < 0.2:
                 requests.confirmed.append(ref)
             for _ in range(chance.choice((0, 1, 2)) if ref in sessions else 0):
@@ -166,6 +171,9 @@ def inputs(seed: int, ticks: int) -> list[TickInput]:
             stops = ("stop --drain", "stop --cancel", "stop --cancel")
             words = chance.choice(("give ann 5", "say hear", "ban fay", "unban fay", "kick bob", *stops))
             requests.commands.append(Command(tick, tuple(words.split())))
+        if rarely.random() < 0.1:
+            requests.bans.append((rarely.choice(("127.0.0.1", "192.0.2.7")), 0.5))
+            requests.commands.append(Command(tick, tuple(rarely.choice(BANS).split())))
         made.append(TickInput(tick, 1_000.0 + tick / HZ, chance.choice((100, 100, 80)), requests))
     return made
 

@@ -26,6 +26,8 @@ class GatewayFixture:
 
     def __init__(self, rules: Rules, config: Config, connections_max: int, gateway_class: type[Gateway]) -> None:
         self.clock = FakeLoop()
+        # The time of day is the real one, and goes on as the clock does.
+        self._unix_offset = time.time() - self.clock.now
         self.zone = Zone(
             rules,
             hz=config.hz,
@@ -53,7 +55,7 @@ class GatewayFixture:
     def tick(self, times: int = 1) -> None:
         for _ in range(times):
             self.gateway.send_requests()
-            self.link.publish(self.zone.tick(self.link.take_input(time.time())))
+            self.link.publish(self.zone.tick(self.link.take_input(self._unix_offset + self.clock.now)))
 
     def pass_time(self, seconds: float) -> None:
         """Lets time pass, with a tick at least every half second."""

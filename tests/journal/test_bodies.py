@@ -7,6 +7,7 @@ import math
 import random
 from typing import Any, NamedTuple
 
+import msgpack
 import pytest
 from helpers.journals import HEADER, output_of, tick_of, typed
 from hypothesis import given
@@ -29,7 +30,17 @@ from zoneserver.journal.values import Checkpoint, RecordedTick
 from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Answered, Refusal
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Command, Ended, Join, RefusedAction, Requests, Resumed, TickInput
+from zoneserver.zone.link import (
+    Batch,
+    Command,
+    Ended,
+    Join,
+    RefusedAction,
+    Requests,
+    Resumed,
+    Standing,
+    TickInput,
+)
 from zoneserver.zone.schema import schema_of, schema_text
 
 integers = st.integers(-(2**63), 2**64 - 1)
@@ -54,6 +65,8 @@ joins = st.builds(
         refs,
     ),
 )
+numbers = st.integers(0, 2**31)
+standings = st.builds(Standing, numbers, texts, texts, st.lists(numbers, max_size=4).map(tuple), floats)
 requests = st.builds(
     Requests,
     joins=st.lists(joins, max_size=2),
@@ -62,13 +75,17 @@ requests = st.builds(
     confirmed=st.lists(refs, max_size=2),
     actions=st.lists(st.tuples(refs, refs, st.lists(actions, min_size=1, max_size=2).map(tuple)), max_size=3),
     commands=st.lists(st.builds(Command, refs, st.lists(texts, max_size=3).map(tuple)), max_size=2),
+    batches=st.lists(st.builds(Batch, refs, refs, refs), max_size=2),
+    lost=st.lists(refs, max_size=2),
+    bans=st.lists(st.tuples(texts, floats), max_size=2),
+    standings=st.lists(st.tuples(refs, standings), max_size=2),
 )
 ticks = st.builds(
     RecordedTick,
     st.builds(TickInput, st.integers(1, 2**31), floats, st.integers(1, 100), requests),
     st.binary(max_size=30),
     st.lists(st.tuples(refs, st.none() | refs), max_size=2),
-    st.lists(st.builds(Resumed, refs, refs, refs, refs), max_size=2),
+    st.lists(st.builds(Resumed, refs, refs, refs, refs, st.none() | standings), max_size=2),
     st.just(0),
     st.lists(st.tuples(texts, texts), max_size=2),
 )
@@ -88,6 +105,16 @@ def test_tick_comes_back_equal_with_the_same_types(recorded: RecordedTick) -> No
     output = output_of(recorded)
     again = decode_tick(encode_input(recorded.tick_input, output), encode_output(output))
     assert typed(again) == typed(recorded)
+
+
+def test_tick_of_an_earlier_version_is_read() -> None:
+    lists: list[list[Any]] = [[] for _ in range(6)]
+    for of_gateways in ([], [[(3, 1, 0)], [4], [("192.0.2.1", 60.0)]]):
+        body = msgpack.packb([7, 1_000.0, 100, *lists, *of_gateways])
+        recorded = decode_tick(body, msgpack.packb([b"frame", [], [(8, 0, 5, 7)], 0, []]))
+        assert recorded.resumed == [Resumed(8, 0, 5, 7)]
+        requests = recorded.tick_input.requests
+        assert (requests.standings, len(requests.batches)) == ([], len(of_gateways[:1]))
 
 
 @given(st.dictionaries(texts, plain, max_size=3))

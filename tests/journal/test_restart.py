@@ -407,6 +407,8 @@ def test_roster_knows_from_the_frames_who_is_in(seed: int, ticks: int) -> None:
     joins = {join[0]: join[:7] for join in known["registered"]}
     assert [join[:7] for join in state["registered"]] == [joins[ref] for ref, *_ in state["players"]]
     assert state["newest_ref"] == known["newest_ref"]
+    here = {ref for ref, *_ in state["players"]}
+    assert sorted(state["standings"]) == sorted(each for each in known["standings"] if each[0] in here)
     assert set(unpack_kept(state["kept"])) == set(unpack_kept(known["kept"]))
 
 
@@ -424,11 +426,18 @@ def test_roster_knows_used_tickets_and_bans_of_the_inputs() -> None:
         ("ban",),
         ("unban",),
         ("say", "hear"),
+        ("ban", "192.0.2.1", "--for", "2h", "go", "away"),
+        ("ban", "192.0.2.2"),
+        ("unban", "192.0.2.2"),
+        ("ban", "127.0.0.1"),
     ]
     commands = [Command(number, each) for number, each in enumerate(words)]
-    tick_input = TickInput(1, 1000.0, 100, Requests(joins=joins, commands=commands))
+    tick_input = TickInput(1, 1000.0, 100, Requests(joins=joins, commands=commands, bans=[("192.0.2.3", 60.0)]))
     roster.apply(recorded_tick(tick_input, zone.tick(tick_input)))
     state = roster.state()
     assert state["tickets"] == [0, [[10_000, b"n" * 16]]]
     assert [(name, until) for name, until, _ in state["bans"]] == [("bob", 4600.0), ("cid", math.inf)]
-    assert (state["bans"], state["commands"]) == (zone.state()["bans"], [])
+    assert state["address_bans"] == [["192.0.2.1", 8200.0, "go away"]]
+    assert state["kick_bans"] == [["192.0.2.3", 1060.0, ""]]
+    bans = "bans", "address_bans", "kick_bans"
+    assert ([state[each] for each in bans], state["commands"]) == ([zone.state()[each] for each in bans], [])

@@ -26,7 +26,7 @@ from zoneserver.server import ZoneServer
 from zoneserver.store.backend import MemoryStore
 from zoneserver.support import event_loop
 from zoneserver.support.errors import CannotStartError
-from zoneserver.zone.link import TickOutput
+from zoneserver.zone.link import Command, Requests, TickOutput
 from zoneserver.zone.rules import Player
 
 
@@ -82,6 +82,18 @@ async def test_players_come_back_to_a_server_that_was_killed(
     assert {ticks[tick].frame for tick in ticks if tick <= last} >= set(seen[:-3]), "no frame that was told is missing"
     assert again.stats().journal_bytes_total > 0
     assert again.stats().phases_ms["journal"] > 0
+
+
+async def test_ban_of_an_address_holds_after_a_restart_before_anybody_says_hello(
+    open_server: OpenServer, connect: Connect, tmp_path: Path
+) -> None:
+    first = await open_server(Plaza, hz=100, journal=str(tmp_path / "journal"))
+    first.link.send(Requests(commands=[Command(1, ("ban", "127.0.0.9", "go", "away"))]))
+    await until(lambda: first.zone.address_bans(0.0))
+    again = await open_server(Plaza, hz=100, journal=str(killed(tmp_path / "journal")))
+    client = await connect(again.port, host="127.0.0.9")
+    bye = await client.ended()
+    assert (bye.code, bye.text) == ("BANNED", "go away")
 
 
 async def test_client_gets_every_frame_over_a_restart(

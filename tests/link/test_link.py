@@ -353,6 +353,23 @@ def test_another_zone_at_the_same_place_is_noticed(is_clock_set_back: bool) -> N
     assert set(field.members[0].broken) == {"the zone does not know this gateway any more"}
 
 
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_zone_that_has_lost_its_journal_is_noticed(*, is_stream: bool) -> None:
+    field = Field(1, is_stream=is_stream)
+    field.kill()
+    field.restart()
+    for _ in range(5):
+        field.turn()
+    field.kill()
+    field.inputs.clear()
+    field.frames.clear()
+    field.epoch = 0
+    field.restart()
+    for _ in range(2 * HZ):
+        field.turn()
+    assert field.members[0].broken[0] == "the zone does not know this gateway any more"
+
+
 def test_a_gateway_of_the_same_name_takes_the_place() -> None:
     field = Field(1)
     for _ in range(5):

@@ -207,7 +207,7 @@ def test_command_takes_commands_until_it_is_stopped(number: signal.Signals, star
     assert ask(path, ["kick", "ann"]).code == 1
     assert [ask(path, ["stop", *words]).code for words in (["--in", "1h"], ["--cancel"], ["--keep"])] == [0, 0, 1]
     names = [line.partition(" ")[0] for line in ask(path, ["help"]).text.splitlines()]
-    assert names == ["ban", "unban", "players", "stop", "help", "commands", "pause", "play", "seek", "speed"]
+    assert names == ["ban", "unban", "bans", "players", "stop", "help", "commands", "pause", "play", "seek", "speed"]
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "Traceback" in err) == (0, False), err

@@ -10,7 +10,7 @@ from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Refusal, Told
-from zoneserver.zone.link import Command, Ended, Join, Resumed
+from zoneserver.zone.link import AddressBan, Command, Ended, Join, Resumed, Standing
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.rules import Player, action
 
@@ -276,6 +276,53 @@ def test_packets_that_wait_in_the_zone_go_on_after_a_return() -> None:
     zone.come(2, "ann", token=b"new", claim=b"ann", tick=zone.world.tick)
     output = zone.step()
     assert ([event[3] for event in told(output).events], output.resumed[0].seq) == (["two"], 2)
+
+
+# --- Standings ------------------------------------------------------------------------------------
+
+
+def test_standing_of_a_player_goes_with_them_and_gets_older() -> None:
+    zone = inn("ann", "bob")
+    muted = Standing(2, "FLOOD", "too many actions", (0, 0, 1500, 0))
+    zone.requests.standings += [(1, muted), (9, muted)]
+    zone.step()
+    zone.drop(1)
+    zone.step()
+    restored = zone_of(rules=Inn(), resume_ticks=GRACE)
+    restored.restore(decode_server(zone.snapshot()), zone.state())
+    for each in (zone, restored):
+        each.come(3, "ann", token=b"new", claim=b"ann", tick=each.world.tick)
+        each.come(4, "bob", token=b"other", claim=b"bob")
+        assert each.step().resumed == [Resumed(3, 0, 0, 1, muted._replace(age_seconds=2 / HZ)), Resumed(4, 1, 0, 2)]
+        each.requests.standings.append((3, muted._replace(level=1)))
+        each.step()
+        # A client that does not come back again has the standing, too.
+        each.come(5, "ann", token=b"", claim=b"new")
+        assert each.step().resumed[0].standing == muted._replace(level=1, age_seconds=1 / HZ)
+
+
+# --- Banned addresses ---------------------------------------------------------------------------
+
+
+def test_ban_after_a_kick_keeps_new_and_returning_players_out_and_parked_ones_leave() -> None:
+    zone = inn()
+    zone.requests.joins += [
+        Join(ref, name, b"", host, token=name.encode())
+        for ref, name, host in ((1, "ann", "2001:db8::1"), (2, "bob", "2001:db8::2"), (3, "cid", "192.0.2.3"))
+    ]
+    zone.step()
+    zone.drop(1)
+    zone.drop(3)
+    # The drops and the joins of this tick count as well.
+    zone.requests.bans = [("2001:db8::9", 60.0)]
+    zone.join(4, "dan", host="2001:db8::4")
+    output = zone.step()
+    assert output.ended == [Ended(1, CloseReason.BANNED, ""), Ended(4, CloseReason.BANNED, "")]
+    assert output.bans == [AddressBan("2001:db8::/64", 60.0, "", is_ordered=False)]
+    assert [name for name in zone.world.holders if name] == ["bob", "cid"], "players who are in may stay"
+    zone.requests.joins.append(Join(5, "cid", b"", "2001:db8::3", token=b"new", claim=b"cid"))
+    output = zone.step()
+    assert (output.ended, output.resumed, output.bans) == ([Ended(5, CloseReason.BANNED, "")], [], [])
 
 
 # --- No new players -------------------------------------------------------------------------------

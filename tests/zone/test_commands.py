@@ -14,7 +14,7 @@ from zoneserver.zone.commands import BUILT_IN
 from zoneserver.zone.entities import Thing
 from zoneserver.zone.game_class import problems_of
 from zoneserver.zone.game_commands import commands_of
-from zoneserver.zone.link import Command, Join, Requests, TickInput, TickOutput
+from zoneserver.zone.link import AddressBan, Command, Ended, Join, Requests, TickInput, TickOutput
 from zoneserver.zone.rules import AtMost, Between, Player, Refused, Rules, Text, command
 from zoneserver.zone.zone import RuleFailure, Zone
 
@@ -199,6 +199,7 @@ def test_words_that_are_no_argument_of_a_kind_say_what_was_expected(words: str, 
         ("unban ann", "NOT_BANNED: 'ann' is not banned"),
         ("say", "usage: say TEXT: TEXT is missing"),
         ("save", "NO_STORE: this server keeps no players"),
+        ("bans now", "usage: bans: 'now' is one word too many"),
         ("save now", "usage: save: 'now' is one word too many"),
     ],
 )
@@ -267,6 +268,40 @@ def test_ban_without_an_end_holds_until_unban() -> None:
     assert desk.tick(joins=[Join(2, "bob", b"", "192.0.2.1")]).ended[0].text == "an operator has banned this name"
     assert desk.ask("unban", "bob") == (True, "bob is not banned any more")
     assert desk.tick(joins=[Join(3, "bob", b"", "192.0.2.1")]).joined == [(3, 1)]
+
+
+def test_ban_of_an_address_ends_its_players_and_refuses_new_ones_and_names_stay() -> None:
+    desk = Desk()
+    desk.tick(joins=[Join(2, "bob", b"", "198.51.100.7")])
+    assert desk.ask("ban", "192.0.2.1", "--for", "1h", "go", "away") == (
+        True,
+        "192.0.2.1 is banned for 1h, 1 player ended; a restart without a journal forgets the ban",
+    )
+    assert desk.output.ended == [Ended(1, CloseReason.BANNED, "go away")]
+    lifted, ban = desk.output.bans
+    assert (lifted.seconds, ban) == (0.0, AddressBan("192.0.2.1", 3600.0, "go away", is_ordered=True))
+    assert desk.ask("ban", "192.0.2.1", "--for", "30m")[0], "the newest order counts"
+    for seconds, is_banned in ((1799.0, True), (1801.0, False)):
+        desk.seconds = 1_000.0 + seconds
+        output = desk.tick(joins=[Join(int(seconds), "cid", b"", "192.0.2.1")])
+        assert [each.reason for each in output.ended] == [CloseReason.BANNED] * is_banned
+    assert desk.ask("unban", "192.0.2.1") == (False, "NOT_BANNED: '192.0.2.1' is not banned")
+    assert desk.ask("ban", "::ffff:127.0.0.1")[1].startswith("EXEMPT: 127.0.0.1 cannot be banned, since proxies")
+
+
+def test_bans_are_listed_with_those_after_kicks() -> None:
+    desk = Desk()
+    assert desk.ask("bans") == (True, "nobody is banned")
+    desk.ask("ban", "bob", "--for", "1h", "be", "nice")
+    desk.tick(bans=[("2001:db8::7", 60.0), ("127.0.0.1", 60.0), ("192.0.2.9", 0.0)])
+    desk.ask("ban", "192.0.2.2")
+    assert desk.ask("bans")[1].splitlines() == [
+        "ends in  banned",
+        "     1h  bob            be nice",
+        "      -  192.0.2.2      an operator has banned this address",
+        "     1m  2001:db8::/64  a player from this address was kicked a short while ago",
+    ]
+    assert desk.ask("unban", "2001:db8::1") == (True, "2001:db8::/64 is not banned any more")
 
 
 def test_say_is_an_event_of_the_zone() -> None:

@@ -161,3 +161,13 @@ def test_history_with_a_missing_tick_forgets_the_frames_before_it() -> None:
     history.append(4, b"\x04")
     assert since(history, 2) == [b"s" * 100]
     assert since(history, 3) == [b"\x04"]
+
+
+def test_history_of_another_zone_has_its_own_snapshot() -> None:
+    snapshots = iter((b"of this zone", b"of another"))
+    history = History(4, snapshots.__next__)
+    for tick in (1, 2, 1, 2):
+        history.append(tick, b"frame")
+        if tick == 2:
+            newest = history.snapshot().payload
+    assert newest == b"of another"

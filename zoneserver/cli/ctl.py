@@ -33,6 +33,7 @@ _EXAMPLES = """\
   zoneserver ctl players                           who is in
   zoneserver ctl kick ann "be nice"
   zoneserver ctl ban ann --for 1h                  by name; by address: ban 192.0.2.1
+  zoneserver ctl bans                              who is banned, and for how long
   zoneserver ctl say "a new map at eight"
   zoneserver ctl stop --in 5m "a new map"          stop --cancel keeps the server running
   zoneserver ctl stop --drain                      let nobody new in, and stop when the last player has left

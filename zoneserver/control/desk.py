@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,18 +11,15 @@ from zoneserver.control.messages import Outcome
 from zoneserver.control.stop_commands import Restarter, StopCommands, Stoppable
 from zoneserver.gateway.gateway import Gateway
 from zoneserver.gateway.player import Player
-from zoneserver.protocol.codes import CloseReason
-from zoneserver.support.addresses import address_networks, is_same_network
 from zoneserver.support.errors import Exit
-from zoneserver.support.format import exact_duration, format_duration, format_size
-from zoneserver.support.parse import above_zero, nearest, parse_duration, take_option
+from zoneserver.support.format import format_duration, format_size
+from zoneserver.support.parse import nearest
 from zoneserver.zone.commands import BUILT_IN, OF_A_REPLAY
 from zoneserver.zone.link import USAGE, Command, Requests, TickOutput, ZoneLink
 
 __all__ = ["Desk"]
 
 _ANSWER_SECONDS = 5.0
-_ADDRESS_BANS_MAX = 10_000
 # The list of players is made in pieces, with turns of the loop between them, so that no tick is late by it.
 _PLAYERS_PER_TURN = 500
 _PLAYERS_SCHEMA = "zone-ctl-players/1"
@@ -48,8 +44,6 @@ class Desk:
         self._refs = itertools.count(1)
         # Commands that the zone has not answered, by ref.
         self._asked: dict[int, asyncio.Future[Outcome]] = {}
-        # When bans of addresses end.
-        self._ban_ends: dict[str, asyncio.TimerHandle] = {}
         self._own: dict[str, Callable[[list[str]], Awaitable[Outcome]]] = {
             "help": self._help,
             "players": self._players,
@@ -63,8 +57,6 @@ class Desk:
     def close(self) -> None:
         """Runs no planned stop any more, and answers the commands that wait for the zone."""
         self._stops.close()
-        for timer in self._ban_ends.values():
-            timer.cancel()
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_result(Outcome(Exit.FAILED, "the server stops"))
@@ -77,8 +69,6 @@ class Desk:
         try:
             if name in self._own:
                 return await self._own[name](rest)
-            if name in ("ban", "unban") and (address := _address_in(rest)) is not None:
-                return self._ban(address, rest) if name == "ban" else self._unban(address)
         except ValueError as error:
             return Outcome(Exit.USAGE, f"{USAGE}: {BUILT_IN[name][0]}: {error}")
         return await self._ask_zone(words)
@@ -146,51 +136,7 @@ class Desk:
         seconds = round(self._loop.time() - self._gateway.opened_at(session), 1)
         return player.name, player.slot, session.address, seconds, session.waiting_bytes
 
-    def _ban(self, address: str, words: list[str]) -> Outcome:
-        duration, left = take_option(words, "--for")
-        seconds = None if duration is None else above_zero(parse_duration)(duration)
-        text = " ".join(left[1:]) or "an operator has banned this address"
-        if not text.isprintable() or len(text) > 200:
-            raise ValueError("TEXT must be printable and at most 200 characters long")
-        # A network that holds such an address cannot be banned either, in any spelling.
-        if any(is_same_network(address, exempt) for exempt in self._gateway.pending.address_limits.exempt):
-            text = f"{address} cannot be banned: the limits by address spare it, since proxies connect from it"
-            return Outcome(Exit.FAILED, f"{text}. Ban the name")
-        gateway, network = self._gateway, address_networks(address)[0]
-        banned = gateway.pending.address_limits.banned
-        if len(banned) >= _ADDRESS_BANS_MAX and network not in banned:
-            return Outcome(Exit.FAILED, f"{len(banned):,} addresses are banned already: unban one first")
-        self._unban(address)
-        banned[network] = text
-        if seconds is not None:
-            self._ban_ends[network] = self._loop.call_later(seconds, self._unban, address)
-        sessions = [player.session for player in gateway.players if is_same_network(player.session.host, address)]
-        for session in (*sessions, *gateway.pending.silent(address)):
-            session.end(CloseReason.BANNED, text)
-        gateway.parked.ban(address)
-        until = "until it is lifted (unban)" if seconds is None else f"for {exact_duration(seconds)}"
-        ended = f"{len(sessions)} player{'' if len(sessions) == 1 else 's'} ended"
-        return Outcome(Exit.OK, f"{network} is banned {until}, {ended}; a restart of the server forgets the ban")
-
-    def _unban(self, address: str) -> Outcome:
-        network = address_networks(address)[0]
-        timer = self._ban_ends.pop(network, None)
-        if timer is not None:
-            timer.cancel()
-        if self._gateway.pending.address_limits.unban(address):
-            return Outcome(Exit.OK, f"{network} is not banned any more")
-        return Outcome(Exit.FAILED, f"{network} is not banned")
-
 
 def _no_more(words: Sequence[str]) -> None:
     if words:
         raise ValueError(f"{words[0]!r:.80} is one word too many")
-
-
-def _address_in(words: Sequence[str]) -> str | None:
-    """The IP address that a ban is about; None if it is about a name."""
-    try:
-        _, left = take_option(words, "--for")
-        return str(ipaddress.ip_address(left[0])) if left else None
-    except ValueError:
-        return None

@@ -10,19 +10,23 @@ trusted proxy is not. Pure: the time is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 from itertools import islice
 from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.support.addresses import address_networks
+from zoneserver.support.addresses import LOOPBACK, address_networks
+from zoneserver.support.ban_list import BanList
+from zoneserver.zone.link import NO_BANS, AddressBan
 
 __all__ = ["EXEMPT", "SCALES", "AddressBudgets", "AddressLimits", "exempt_from"]
 
-EXEMPT = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+EXEMPT = LOOPBACK
 """The addresses that have no limits and cannot be banned, unless they are those of trusted proxies."""
+# More than the zone keeps.
+_BANS_MAX = 30_000
 SCALES = (1, 2, 4)
 """How many times the limits an IPv6 network has: /64, /56, /48. A single host may own all addresses of any of them."""
 
@@ -39,7 +43,7 @@ def exempt_from(trusted: Container[str]) -> Collection[str]:
 class _Network:
     """The state of one network: an IPv4 address, or an IPv6 network with `scale` times the limits."""
 
-    __slots__ = ("banned_until", "budgets", "connections", "connections_max", "handshaking", "made", "pages")
+    __slots__ = ("budgets", "connections", "connections_max", "handshaking", "made", "pages")
 
     def __init__(self, limits: Limits, scale: int) -> None:
         self.connections = 0
@@ -51,13 +55,12 @@ class _Network:
         self.pages = LeakyBucket(
             limits.address_page_connections_per_second * scale, limits.address_page_connections_burst * scale
         )
-        self.banned_until = 0.0
         self.budgets = AddressBudgets(limits, scale)
 
     def is_forgettable(self, now: float) -> bool:
         """Whether a new entry for the network would have equal state."""
         is_quiet = self.made.fill(now) == self.pages.fill(now) == 0.0 and self.budgets.is_drained(now)
-        return is_quiet and not self.connections and self.banned_until <= now
+        return is_quiet and not self.connections
 
 
 class AddressBudgets:
@@ -128,8 +131,8 @@ class AddressLimits:
         self._ban_seconds = ban_seconds
         self.exempt = exempt
         """The addresses without limits."""
-        self.banned: dict[str, str] = {}
-        """Networks that operators have banned, each with the text for its clients. Its user bounds it."""
+        # The bans of networks: those of the zone, and those of this gateway that the zone is about to learn.
+        self._bans = BanList(_BANS_MAX)
         # Networks that hold connections, so at most a few for each connection.
         self._present: dict[str, _Network] = {}
         # Networks without connections, in the order in which `_forget` examines them.
@@ -147,11 +150,9 @@ class AddressLimits:
         if host in self.exempt:
             return None
         networks = self._networks(host)
-        if self.banned and (text := self.banned.get(next(iter(networks)))) is not None:
+        key, narrowest = next(iter(networks.items()))
+        if (text := self._bans.objection(key, now)) is not None:
             return CloseReason.BANNED, text
-        narrowest = next(iter(networks.values()))
-        if narrowest.banned_until > now:
-            return CloseReason.BANNED, CloseReason.BANNED.text
         for key, network in networks.items():
             if network.connections >= network.connections_max:
                 text = f"too many connections from {key} (limit: address_connections_max)"
@@ -230,37 +231,26 @@ class AddressLimits:
     def ban(self, host: str, now: float) -> bool:
         """Rejects new connections from the address for `ban_seconds`; open connections stay.
 
-        Returns True when the address becomes banned. An address that is exempt, or holds no connection, is not.
+        Returns True when the address becomes banned. An exempt address is not.
         """
-        network = self._present.get(address_networks(host)[0])
-        if network is None:
+        if host in self.exempt:
             return False
-        was_banned = network.banned_until > now
-        network.banned_until = now + self._ban_seconds
-        return not was_banned
+        return self._bans.extend(address_networks(host)[0], now + self._ban_seconds, CloseReason.BANNED.text, now)
 
-    def ban_elsewhere(self, host: str, seconds: float, now: float) -> bool:
-        """Bans an address that another gateway has banned, whether it holds a connection here or not.
-
-        Returns True when it becomes banned; an exempt address does not, and a ban that it has already stays as it is.
-        """
-        key, network = next(iter(self._networks(host).items()))
-        if host in self.exempt or network.banned_until > now:
-            return False
-        network.banned_until = now + seconds
-        if key not in self._present:
-            self._absent[key] = network
-            self._forget(now)
-        return True
-
-    def unban(self, host: str) -> bool:
-        """Accepts connections from a banned address again. Returns False if it had no ban."""
-        key = address_networks(host)[0]
-        was_banned = self.banned.pop(key, None) is not None
-        for network in (self._present.get(key), self._absent.get(key)):
-            if network is not None and network.banned_until:
-                was_banned, network.banned_until = True, 0.0
-        return was_banned
+    def learn(self, bans: Iterable[AddressBan], now: float) -> list[AddressBan]:
+        """Takes over what the zone says of bans. Returns those that are new here."""
+        known, new = set[str](), []
+        for ban in bans:
+            if ban == NO_BANS:
+                known = {network for network, _, _ in self._bans.present(now)}
+                self._bans.clear()
+            elif ban.seconds <= 0:
+                self._bans.lift(ban.network, now)
+            else:
+                text = ban.text or CloseReason.BANNED.text
+                is_new = self._bans.extend(ban.network, now + ban.seconds, text, now)
+                new += [ban] if is_new and ban.network not in known else []
+        return new
 
     def excuse(self, seconds: float, until: float) -> None:
         """Does not count a pause of the server against any address, as `LeakyBucket.excuse` says."""
@@ -272,7 +262,7 @@ class AddressLimits:
         """Examines the two oldest entries without connections, each time an entry is added.
 
         An entry is dropped when it is forgettable or the table is full, and moves to the end otherwise. Two
-        looks per added entry keep the table bounded, although bans stay in it.
+        looks per added entry keep the table bounded.
         """
         for key in list(islice(self._absent, 2)):
             network = self._absent.pop(key)

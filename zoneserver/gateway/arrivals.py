@@ -68,14 +68,16 @@ class Arrivals:
         self._pending.join(session)
         return player.request_to_join(hello)
 
-    def go_on(self, resumed: Resumed) -> None:
+    def go_on(self, resumed: Resumed, now: float) -> None:
         """A player has come back: the new session has the budgets and the penalties of the one before."""
         before, player = self._players.get(resumed.former), self._players.get(resumed.ref)
-        guard = self._parked.take(resumed.former) if before is None else before.guard
+        self._parked.forget(resumed.former)
         if player is not None:
             # WELCOME tells the sequence only to a client that may come back. Another one begins with 1.
             player.seq = resumed.seq if player.token else 0
-            player.guard = guard or player.guard
+            standing = resumed.standing if before is None else before.guard.standing(now)
+            if standing is not None:
+                player.guard.take_over(standing, now)
 
     def welcome(self, output: TickOutput, joined: Mapping[int, int | None], now: float) -> None:
         """Sends the players who joined or came back in this tick what they need, all from one snapshot."""

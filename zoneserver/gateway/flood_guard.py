@@ -12,11 +12,13 @@ Pure: the time is passed in, and the caller carries out what is decided here.
 from __future__ import annotations
 
 import enum
+import math
 
 from zoneserver.config import Limits
 from zoneserver.gateway.address_limits import AddressBudgets
 from zoneserver.gateway.leaky_bucket import LeakyBucket
 from zoneserver.protocol.codes import CloseReason
+from zoneserver.zone.link import Standing
 
 __all__ = ["FloodGuard", "PenaltyLevel", "charged_actions"]
 
@@ -112,8 +114,25 @@ class FloodGuard:
 
     def excuse(self, seconds: float, until: float) -> None:
         """Does not count a pause of the server against the client, as `LeakyBucket.excuse` says."""
-        for bucket in (self._packets, self._bytes, self._actions, self._violations):
+        for bucket in self._buckets():
             bucket.excuse(seconds, until)
+
+    def standing(self, now: float) -> Standing | None:
+        """What another guard of the same player has to know; None if they stand as a new player does."""
+        fills = tuple(math.ceil(1000 * bucket.fill(now)) for bucket in self._buckets())
+        return Standing(int(self.level), str(self.reason), self.text, fills) if self.level or any(fills) else None
+
+    def take_over(self, standing: Standing, now: float) -> None:
+        """Adds what another guard of the same player has counted. A penalty whose time has come is over."""
+        for bucket, fill in zip(self._buckets(), standing.fills, strict=True):
+            bucket.pour(fill / 1000, standing.age_seconds, now)
+        if standing.level > self.level:
+            self.level = PenaltyLevel(standing.level)
+            self.reason, self.text = CloseReason[standing.reason], standing.text
+        self.forgive(now)
+
+    def _buckets(self) -> tuple[LeakyBucket, ...]:
+        return self._packets, self._bytes, self._actions, self._violations
 
     def _judge(self, fill: float, reason: CloseReason, text: str, now: float) -> bool:
         steps = ((_OUT_FILL, PenaltyLevel.OUT), (_MUTED_FILL, PenaltyLevel.MUTED), (_WARNED_FILL, PenaltyLevel.WARNED))
@@ -130,7 +149,6 @@ class FloodGuard:
 
         A warning ends by itself with a later packet. The end of a mute is asked for, since the client is told of it.
         """
-        buckets = (self._packets, self._bytes, self._actions, self._violations)
-        if self.level < PenaltyLevel.OUT and all(bucket.fill(now) <= _FORGIVEN_FILL for bucket in buckets):
+        if self.level < PenaltyLevel.OUT and all(bucket.fill(now) <= _FORGIVEN_FILL for bucket in self._buckets()):
             self.level = PenaltyLevel.FINE
         return not self.level

@@ -26,7 +26,7 @@ from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.decoding import WireError, decode_client
 from zoneserver.protocol.messages import Goodbye, Hello, Op, Ping, Pong, Resume, op_of
 from zoneserver.zone.frame_history import History
-from zoneserver.zone.link import Requests, TickOutput, ZoneLink
+from zoneserver.zone.link import AddressBan, Requests, TickOutput, ZoneLink
 
 __all__ = ["Gateway"]
 
@@ -78,7 +78,7 @@ class Gateway:
         # Sessions that are not read before the next requests.
         self._held: set[Session] = set()
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
-        self._penalties = Penalties(self.counters, self.broadcaster, self.pending, self.parked)
+        self._penalties = Penalties(self.counters, self.broadcaster, self.pending)
         self._intake = ActionIntake(config, self.counters, self._penalties)
         self._arrivals = Arrivals(
             *(link, config, self.counters, self._players, self.pending, self.parked, self.broadcaster),
@@ -182,8 +182,11 @@ class Gateway:
             del self._players[player.ref]
             self._penalties.forget(player)
             may_return = session.reason in _PARKING and player.token and player.state is _PLAYING
-            if may_return and self.parked.add(player.ref, player.guard, session.host):
+            if may_return and self.parked.add(player.ref, session.host):
                 self._requests.drops.append(player.ref)
+                standing = player.guard.standing(self._now)
+                if standing is not None:
+                    self._requests.standings.append((player.ref, standing))
                 self.counters.drops_total += 1
             else:
                 self._requests.leaves.append(player.ref)
@@ -192,7 +195,7 @@ class Gateway:
             # Only a player who got in is banned: a web page can make its visitor's browser connect and send garbage.
             is_banning = isinstance(session.reason, CloseReason) and session.reason in _BANNING
             if is_banning and player.state is _PLAYING:
-                self._penalties.ban(session, text, self._now)
+                self.pending.ban(session, text, self._now)
 
     def _entered(self, player: Player) -> None:
         self.players_count += player.state is _PLAYING
@@ -254,8 +257,8 @@ class Gateway:
         self._intake.read(now=self._now)
         self._penalties.end_mutes(self._now)
         requests, self._requests = self._requests, Requests()
-        requests.leaves += self.parked.take_leaving()
         requests.bans = self.pending.take_bans()
+        requests.standings += self._penalties.take_standings(self._now)
         requests.actions = self._intake.take(self._players, has_room=self._link.has_room)
         self._link.send(requests)
         held, self._held = self._held, set()
@@ -273,7 +276,7 @@ class Gateway:
         """Hands out the output of a tick of the zone."""
         self.history.append(output.tick, output.frame)
         for resumed in output.resumed:
-            self._arrivals.go_on(resumed)
+            self._arrivals.go_on(resumed, self._now)
         for ref, reason, text in output.ended:
             self.parked.forget(ref)
             if ref in self._players:
@@ -282,8 +285,8 @@ class Gateway:
             player = self._players.get(ref)
             if player is not None:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
-        for host, seconds in output.bans:
-            self._penalties.ban_elsewhere(host, seconds, self._now)
+        if output.bans:
+            self.learn_bans(output.bans)
         self._intake.set_share(output.share)
         joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
@@ -294,13 +297,19 @@ class Gateway:
         self._arrivals.welcome(output, joined, self._now)
         self.pending.tick()
 
+    def learn_bans(self, bans: Sequence[AddressBan]) -> None:
+        """Takes over what the zone says of bans of addresses."""
+        self._penalties.learn_bans(bans, self._players.values(), self._now)
+
     # --- The end ----------------------------------------------------------------------------------
 
-    def end_all(self, reason: CloseReason) -> None:
-        """Ends all sessions. The zone knows none of their players any more, and is told nothing of them."""
+    def end_all(self, reason: CloseReason, *, is_unknown: bool = True) -> None:
+        """Ends all sessions. If their players are unknown to the zone, it is told nothing of them. Otherwise some may
+        still be on their way to it."""
         for session in tuple(self._connections):
             session.end(reason)
-        self._requests = Requests()
+        if is_unknown:
+            self._requests = Requests()
         self.parked.clear()
         self._intake.clear()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable
 
 from zoneserver.config import Config
 from zoneserver.gateway.address_limits import AddressBudgets, AddressLimits, exempt_from
@@ -14,6 +15,7 @@ from zoneserver.protocol.messages import PROTOCOL_VERSION, WATCH, Hello, Resume
 from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.support.addresses import Networks
 from zoneserver.support.logs import fields
+from zoneserver.zone.link import AddressBan
 
 __all__ = ["PendingConnections", "objection_to"]
 
@@ -164,7 +166,7 @@ class PendingConnections:
             session.abort()
 
     def silent(self, host: str) -> list[Session]:
-        """The connections from an address that have not said HELLO yet."""
+        """The connections from the network of an address that have not said HELLO yet."""
         return [session for session in self.address_limits.handshaking(host) if session in self._handshaking]
 
     def leave(self, session: Session) -> tuple[CloseReason, str] | None:
@@ -253,10 +255,13 @@ class PendingConnections:
         bans, self._bans = self._bans, []
         return bans
 
-    def ban_elsewhere(self, host: str, seconds: float, now: float) -> bool:
-        """Bans an address that another gateway has banned. Returns whether the ban is new here."""
-        is_new = self.address_limits.ban_elsewhere(host, seconds, now)
-        if is_new:
-            told = fields(address=host, code=str(CloseReason.BANNED), seconds=seconds)
-            log.info("BANNED: %s for %g s, by another gateway", host, seconds, extra=told)
-        return is_new
+    def learn_bans(self, bans: Iterable[AddressBan], now: float) -> None:
+        """Takes over what the zone says of bans: connections from a banned address are rejected at once."""
+        for ban in self.address_limits.learn(bans, now):
+            is_endless = ban.seconds == math.inf
+            told = fields(
+                address=ban.network, code=str(CloseReason.BANNED), seconds=None if is_endless else ban.seconds
+            )
+            until = "until the ban is lifted" if is_endless else f"for {ban.seconds:.0f} s"
+            whose = "by an operator" if ban.is_ordered else "as another gateway has told"
+            log.info("BANNED: %s %s, %s", ban.network, until, whose, extra=told)

@@ -43,6 +43,12 @@ class LeakyBucket:
             level = self._excuse(now)
         return level / self._burst
 
+    def pour(self, fill: float, age_seconds: float, now: float) -> None:
+        """Adds what another bucket of this rate held so long ago and has not drained since."""
+        amount = fill * self._burst - age_seconds * self._per_second
+        if amount > 0.0:
+            self.spend(amount, now)
+
     def fill(self, now: float) -> float:
         """How full the bucket is: 0.0 when it is empty, above 1.0 when too much was spent."""
         return max(0.0, self._level - (now - self._at) * self._per_second) / self._burst

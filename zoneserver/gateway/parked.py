@@ -6,78 +6,55 @@ from collections import Counter
 from collections.abc import Collection
 
 from zoneserver.gateway.address_limits import EXEMPT, SCALES
-from zoneserver.gateway.flood_guard import FloodGuard
-from zoneserver.support.addresses import address_networks, is_same_network
+from zoneserver.support.addresses import address_networks
 
 __all__ = ["Parked"]
 
 
 class Parked:
-    """The flood guards of parked players, by ref: who comes back gains nothing by it. The zone decides how long.
+    """The addresses of the players who were parked here, by ref. The zone decides how long.
 
     An address may have `address_max` parked players, so that it cannot fill the zone with players without connections.
 
-    >>> from zoneserver.config import Limits
     >>> parked = Parked(address_max=1)
-    >>> guards = [FloodGuard(Limits()) for _ in range(3)]
-    >>> hosts = "192.0.2.1", "192.0.2.1", "127.0.0.1"
-    >>> [parked.add(ref, guard, host) for ref, (guard, host) in enumerate(zip(guards, hosts))]
+    >>> [parked.add(ref, host) for ref, host in enumerate(("192.0.2.1", "192.0.2.1", "127.0.0.1"))]
     [True, False, True]
-    >>> parked.take(0) is guards[0], parked.add(1, guards[1], "192.0.2.1"), len(parked)
-    (True, True, 2)
+    >>> parked.forget(0)
+    >>> parked.add(1, "192.0.2.1"), len(parked)
+    (True, 2)
     """
 
     def __init__(self, address_max: int, exempt: Collection[str] = EXEMPT) -> None:
         self._address_max = address_max
         self._exempt = exempt
-        # The guard and the address of each.
-        self._guards: dict[int, tuple[FloodGuard, str]] = {}
+        self._hosts: dict[int, str] = {}
         # How many there are of each network. Exempt addresses are not counted.
         self._counts: Counter[str] = Counter()
-        self._leaving: list[int] = []
 
     def __len__(self) -> int:
         """The number of parked players."""
-        return len(self._guards)
+        return len(self._hosts)
 
-    def add(self, ref: int, guard: FloodGuard, host: str) -> bool:
+    def add(self, ref: int, host: str) -> bool:
         """Parks a player who was connected from this address. Returns False if there is no room for them."""
         networks = () if host in self._exempt else address_networks(host)
         for network, scale in zip(networks, SCALES, strict=False):
             if self._counts[network] >= self._address_max * scale:
                 return False
         self._counts.update(networks)
-        self._guards[ref] = guard, host
+        self._hosts[ref] = host
         return True
 
-    def take(self, ref: int) -> FloodGuard | None:
-        """The guard of a player who comes back; None for one who was parked elsewhere."""
-        guard, host = self._guards.pop(ref, (None, ""))
-        if guard is not None and host not in self._exempt:
+    def forget(self, ref: int) -> None:
+        """The player has come back or has left the zone. It does nothing for one who was parked elsewhere."""
+        host = self._hosts.pop(ref, None)
+        if host is not None and host not in self._exempt:
             for network in address_networks(host):
                 self._counts[network] -= 1
                 if not self._counts[network]:
                     del self._counts[network]
-        return guard
-
-    def forget(self, ref: int) -> None:
-        """The player has left the zone."""
-        self.take(ref)
 
     def clear(self) -> None:
         """All players have left the zone."""
-        self._guards.clear()
+        self._hosts.clear()
         self._counts.clear()
-        self._leaving.clear()
-
-    def ban(self, host: str) -> None:
-        """Lets the players leave who were connected from the network of this address."""
-        refs = [ref for ref, (_, parked_host) in self._guards.items() if is_same_network(parked_host, host)]
-        for ref in refs:
-            self.take(ref)
-        self._leaving += refs
-
-    def take_leaving(self) -> list[int]:
-        """The players who have to leave since the last call."""
-        leaving, self._leaving = self._leaving, []
-        return leaving

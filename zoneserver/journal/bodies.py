@@ -11,7 +11,7 @@ import msgpack
 from zoneserver.journal.values import Checkpoint, Header, RecordedTick
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Batch, Command, Join, Requests, Resumed, TickInput, TickOutput
+from zoneserver.zone.link import Batch, Command, Join, Requests, Resumed, Standing, TickInput, TickOutput
 from zoneserver.zone.schema import SCHEMA_START
 
 __all__ = [
@@ -32,6 +32,8 @@ _TEXT = "surrogatepass"
 # The codes of the extensions for what msgpack does not have.
 _TUPLE, _LARGE_INTEGER = 1, 2
 _PAYLOAD = itemgetter(1)
+# How many lists an INPUT has at most.
+_LISTS = 10
 # An ANSWERED has a few numbers ahead of its values.
 _ANSWER_HEAD_BYTES = 60
 
@@ -52,8 +54,8 @@ def encode_input(tick_input: TickInput, output: TickOutput) -> bytes:
         rejected = {ended.ref for ended in output.ended if ended.reason is CloseReason.BAD_TICKET}
         joins = [join for join in joins if join.ref not in rejected]
     lists = joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.commands
-    of_gateways = requests.batches, requests.lost, requests.bans
-    # A zone without gateways in other processes has no such lists.
+    of_gateways = requests.batches, requests.lost, requests.bans, requests.standings
+    # Most ticks of a zone without gateways in other processes have no such lists.
     return _pack((tick, unix_seconds, dilation_percent, *lists, *(of_gateways if any(of_gateways) else ())))
 
 
@@ -95,8 +97,9 @@ def failed_output(tick: int) -> TickOutput:
 def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
     """A tick from its two records. Raises ValueError or TypeError for a body of another form."""
     tick, unix_seconds, dilation_percent, *lists = _unpack(input_body)
-    joins, leaves, drops, confirmed, actions, commands, *of_gateways = lists
-    batches, lost, bans = of_gateways or ((), (), ())
+    # An earlier version has fewer, and most ticks have.
+    lists += [()] * (_LISTS - len(lists))
+    joins, leaves, drops, confirmed, actions, commands, batches, lost, bans, standings = lists
     requests = Requests(
         joins=[Join(*join) for join in joins],
         leaves=list(leaves),
@@ -107,10 +110,11 @@ def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
         batches=[Batch(*batch) for batch in batches],
         lost=list(lost),
         bans=list(bans),
+        standings=[(ref, Standing(*standing)) for ref, standing in standings],
     )
     frame, joined, resumed, private, saves = _unpack(output_body)
     tick_input = TickInput(tick, unix_seconds, dilation_percent, requests)
-    return RecordedTick(tick_input, frame, list(joined), [Resumed(*one) for one in resumed], private, list(saves))
+    return RecordedTick(tick_input, frame, list(joined), [Resumed.of(one) for one in resumed], private, list(saves))
 
 
 def _unpack(body: bytes) -> Any:

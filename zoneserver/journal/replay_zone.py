@@ -13,8 +13,11 @@ from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.support.format import format_clock
 from zoneserver.support.parse import parse_number
+from zoneserver.zone.bans import Bans, read_ban
+from zoneserver.zone.commands import OF_A_REPLAY
 from zoneserver.zone.counters import ZoneCounters
 from zoneserver.zone.link import USAGE, Command, Ended, Requests, TickInput, TickOutput
+from zoneserver.zone.rules import Refused
 
 __all__ = ["SPEED_MAX", "SPEED_MIN", "ReplayZone", "parse_speed"]
 
@@ -71,6 +74,8 @@ class ReplayZone:
         self._loops = loops
         self._watchers_max = watchers_max
         self._watchers: set[int] = set()
+        self.bans = Bans()
+        self._unix_seconds = 0.0
         # Whether the last turn has stood still, and whether it has told that the end is reached.
         self._stands = self._has_ended = False
         # Turns until the next frame, at a speed that is slower than turns may be.
@@ -118,6 +123,7 @@ class ReplayZone:
 
     def advance(self, tick_input: TickInput) -> None:
         """Lets watchers in, carries out commands, and goes on to the next frame if it is due."""
+        self._unix_seconds = tick_input.unix_seconds
         self._let_in(tick_input.requests)
         before = self.world.tick
         for command in tick_input.requests.commands:
@@ -160,7 +166,9 @@ class ReplayZone:
         ended, self._ended = self._ended, []
         results, self._results = self._results, []
         frame = self._recording.frame
-        return TickOutput(self.world.tick, frame, self._records, joined, ended, [], results=results)
+        return TickOutput(
+            self.world.tick, frame, self._records, joined, ended, [], results=results, bans=self.bans.take_news()
+        )
 
     def snapshot(self) -> bytes:
         return self.world.snapshot().encode()
@@ -177,7 +185,10 @@ class ReplayZone:
     def _let_in(self, requests: Requests) -> None:
         self._watchers.difference_update(requests.leaves, requests.drops)
         for join in requests.joins:
-            if not join.watch:
+            ban = self.bans.objection("", join.host, self._unix_seconds)
+            if ban is not None:
+                self._ended.append(Ended(join.ref, CloseReason.BANNED, ban))
+            elif not join.watch:
                 self._ended.append(Ended(join.ref, GameReason("REPLAY"), "this is a replay: watch it"))
             elif len(self._watchers) >= self._watchers_max:
                 text = "the replay has no room for another watcher"
@@ -193,8 +204,10 @@ class ReplayZone:
         name, *words = command.words
         if name == "stop":
             return True, ""  # The server does it: there is nobody whom the zone would have to turn away before.
+        if name in ("ban", "unban", "bans"):
+            return self._change_bans(name, words)
         if name not in _COMMANDS:
-            return False, f"this is a replay: it takes {', '.join(_COMMANDS)}, players, ban ADDRESS and stop"
+            return False, f"this is a replay: it takes {', '.join(_COMMANDS)}, players, ban ADDRESS, bans and stop"
         try:
             if len(words) != (name in ("seek", "speed")):
                 raise ValueError(f"{'a word is missing' if not words else f'{words[-1]!r:.80} is one word too many'}")
@@ -212,6 +225,22 @@ class ReplayZone:
         if name == "play" and self._recording.end:
             return False, self._recording.end
         return True, self._told()
+
+    def _change_bans(self, name: str, words: Sequence[str]) -> tuple[bool, str]:
+        """Carries out a command about bans. Names cannot be banned, as watchers need none."""
+        try:
+            if name == "unban":
+                return True, self.bans.lift(words, self._unix_seconds)
+            if name == "bans":
+                return True, self.bans.listed(self._unix_seconds)
+            ban = read_ban(words)
+            if not ban.is_address:
+                raise ValueError("give an address: this is a replay, and watchers need no name")
+            return True, self.bans.order(ban, self._unix_seconds)
+        except ValueError as error:
+            return False, f"{USAGE}: {OF_A_REPLAY[name][0]}: {error}"
+        except Refused as refused:
+            return False, str(refused)
 
     def _tick_of(self, place: Place) -> int:
         return place.tick_of(self._recording, self.world.tick)

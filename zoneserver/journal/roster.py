@@ -12,8 +12,7 @@ from zoneserver.protocol.messages import Snapshot, Tick
 from zoneserver.protocol.tickets import HEAD, MAC_BYTES
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
-from zoneserver.support.ban_list import BanList
-from zoneserver.zone.commands import read_ban
+from zoneserver.zone.bans import Bans, read_ban
 from zoneserver.zone.link import Join, gateway_of
 from zoneserver.zone.parking import pack_kept, unpack_kept
 from zoneserver.zone.rules import Refused
@@ -69,8 +68,10 @@ class Roster:
         self._things = dict.fromkeys(state["things"])
         # The used tickets, as in a state.
         self._tickets: list[list[Any]] = []
-        self._bans = BanList()
-        self._bans.restore(state["bans"])
+        self._bans = Bans()
+        self._bans.restore(state)
+        # How players stand with the flood control, as in a state but for the ref.
+        self._standings: dict[int, list[Any]] = {ref: rest for ref, *rest in state.get("standings", ())}
         # Commands that had not run at the checkpoint.
         self._commands: list[list[Any]] = list(state["commands"])
         self._newest = newest if newest is not None else NewestSaves()
@@ -93,6 +94,8 @@ class Roster:
             self._joins[join.ref] = join._replace(saved=saves.get(join.name, join.saved))
             if len(join.ticket) == HEAD.size + MAC_BYTES:
                 self._tickets.append(list(HEAD.unpack(join.ticket[: HEAD.size])))
+        for host, seconds in requests.bans:
+            self._bans.after_kick(host, seconds, recorded.tick_input.unix_seconds)
         commands, self._commands = [*self._commands, *requests.commands], []
         for _, words in commands:
             self._apply_ban(words, recorded.tick_input.unix_seconds)
@@ -105,8 +108,12 @@ class Roster:
         for ref, at in recorded.joined:
             if at is not None:
                 self._players[at] = ref, 0, self._joins[ref].saved
-        for ref, slot, seq, _ in recorded.resumed:
+        for ref, standing in requests.standings:
+            self._standings[ref] = [recorded.tick, *standing[:4]]
+        for ref, slot, seq, former, _ in recorded.resumed:
             self._players[slot] = ref, seq, self._players[slot][2]
+            if former in self._standings:
+                self._standings[ref] = self._standings.pop(former)
         slots = {ref: slot for slot, (ref, _, _) in self._players.items()} if requests.actions else {}
         for ref, seq, actions in requests.actions:
             if ref in slots:
@@ -116,13 +123,12 @@ class Roster:
 
     def _apply_ban(self, words: Sequence[str], unix_seconds: float) -> None:
         """Changes the bans as the command did: a ban ends when it would have ended without the restart."""
-        match words:
-            case ["ban", *rest]:
-                with contextlib.suppress(Refused):
-                    ban = read_ban(rest)
-                    self._bans.add(ban.name, unix_seconds + ban.seconds, ban.text, unix_seconds)
-            case ["unban", name]:
-                self._bans.lift(name, unix_seconds)
+        with contextlib.suppress(Refused, ValueError):
+            match words:
+                case ["ban", *rest]:
+                    self._bans.order(read_ban(rest), unix_seconds)
+                case ["unban", *rest]:
+                    self._bans.lift(rest, unix_seconds)
 
     def state(self) -> dict[str, Any]:
         """The state of a zone with these players, who are all here."""
@@ -142,9 +148,12 @@ class Roster:
             "watchers": [],
             "parked": [],
             "kept": pack_kept({join.ref: kept.get(join.ref, ()) for join in joins if join.token}),
+            "standings": [
+                [join.ref, *self._standings[join.ref]] for join in joins if join.token and join.ref in self._standings
+            ],
             "tickets": tickets and [tickets[0], [*tickets[1], *self._tickets]],
             "commands": self._commands,
-            "bans": self._bans.state(),
+            **self._bans.state(),
             **{name: [] for name in ("arriving", "joins", "leaves", "drops", "packets")},
             "newest_ref": max([self._state["newest_ref"], *(ref for ref in self._joins if not gateway_of(ref))]),
             # What they were told alone since the checkpoint is not known.

@@ -15,6 +15,10 @@ __all__ = ["Batches", "Lead"]
 _BATCHES_MAX = 8
 # While more actions than this wait for the zone, further ones are refused.
 _WAITING_ACTIONS_MAX = 20_000
+# So many packets of 1 KiB, which is the most by default, are below the bound on a batch: it is not looked at.
+_SMALL_ACTIONS = 4_000
+# A broker drops a larger payload than 8 MB as recommended, and a batch that never arrives would hold up all later ones.
+_BATCH_BYTES_MAX = 4 * 2**20
 # A batch that so many ticks have not taken is lost.
 _LATE_TICKS = 3
 
@@ -75,8 +79,14 @@ class Batches:
         self._waiting = Requests()
 
     def add(self, requests: Requests) -> None:
-        """Lets requests wait for the next batch."""
-        self._waiting.add(requests)
+        """Lets requests wait for the next batch. Of players who came and went meanwhile nothing is left."""
+        waiting = self._waiting
+        waiting.add(requests)
+        if (requests.leaves or requests.drops) and waiting.joins:
+            gone = {*requests.leaves, *requests.drops}
+            unknown = {join.ref for join in waiting.joins if join.ref in gone}
+            waiting.joins = [join for join in waiting.joins if join.ref not in unknown]
+            waiting.leaves = [ref for ref in waiting.leaves if ref not in unknown]
 
     @property
     def has_room(self) -> bool:
@@ -84,12 +94,16 @@ class Batches:
         return len(self._waiting.actions) < _WAITING_ACTIONS_MAX
 
     def next(self, start: Start, tick: int, figures: Mapping[str, Any] | None) -> BatchMessage | None:
-        """A batch of everything that waits; None while too many are on their way."""
+        """A batch of what waits, or of as much of it as the way takes; None while too many are on their way."""
         if len(self._on_way) >= _BATCHES_MAX:
             return None
         requests, self._waiting = self._waiting, Requests()
         self._number += 1
         batch = BatchMessage(self._gateway, self._number, start, tick, requests, figures)
+        while len(requests.actions) > _SMALL_ACTIONS and len(batch.encode()) > _BATCH_BYTES_MAX:
+            half = len(requests.actions) // 2
+            self._waiting.actions = requests.actions[half:] + self._waiting.actions
+            requests.actions = requests.actions[:half]
         self._on_way.append(_OnWay(batch, tick + 1, tick))
         return batch
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from zoneserver.link.carrier import ZoneCarrier
@@ -33,7 +33,7 @@ from zoneserver.link.messages import (
 from zoneserver.support.logs import fields
 from zoneserver.zone.frame_history import History
 from zoneserver.zone.gateways import Gateways
-from zoneserver.zone.link import Batch, Requests, TickOutput, ZoneLink
+from zoneserver.zone.link import NO_BANS, AddressBan, Batch, Requests, TickOutput, ZoneLink
 
 __all__ = ["LEASE_SECONDS", "AttachedGateway", "GatewayHub"]
 
@@ -80,6 +80,7 @@ class GatewayHub:
     """Hands the requests of all gateways to `link`, and the outputs that it is given to all gateways.
 
     `former` has the last frames before this start, and `due` says when the next tick is due; both clocks are `now`'s.
+    `bans` returns all bans of addresses.
     `superseded` is called when another zone of this name runs that has started later, and `on_figures` when a gateway
     has sent what operators want to know.
     """
@@ -98,6 +99,7 @@ class GatewayHub:
         due: Callable[[], float],
         superseded: Callable[[], None],
         on_figures: Callable[[AttachedGateway], None],
+        bans: Callable[[], Sequence[AddressBan]] = tuple,
     ) -> None:
         self.counters = HubCounters()
         self.carrier = carrier
@@ -110,6 +112,7 @@ class GatewayHub:
         self._due = due
         self._superseded = superseded
         self._on_figures = on_figures
+        self._bans = bans
         # When the tick was due that the next output is of.
         self._due_at = 0.0
         self._tick = facts.former_tick
@@ -117,9 +120,13 @@ class GatewayHub:
         # The ticks as they were sent. A jump holds the newest one.
         self._history = History(history_ticks, self._jump)
         parts = {number: {tick for tick, _ in gateways.parts_since(number, 0)} for number in gateways.numbers()}
+        # The bans of these ticks are not known. A gateway that has missed one of them learns all bans.
+        all_bans = NO_BANS, *bans()
         for tick, frame in former:
             with_part = tuple(number for number, ticks in parts.items() if tick in ticks)
-            self._newest = TickMessage(start, tick, frame, 0, 0, 0, (), with_part, ()).encode()
+            self._newest = TickMessage(
+                start, tick, frame, 0, 0, 0, (), with_part, all_bans if tick == self._tick else ()
+            ).encode()
             self._history.append(tick, self._newest)
         self._attached: dict[int, AttachedGateway] = {}
         # The gateways that were lost or have stopped since the last tick: the zone does not know it yet. Until then
@@ -182,6 +189,8 @@ class GatewayHub:
                 text = f"another gateway was started that is also called {namesake.name}: give one of them another name"
                 self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
             self._detach(namesake.number)
+        for other in [each for each in self._attached.values() if each.peer == peer and each.number != message.gateway]:
+            self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
         if before is not None:
@@ -240,6 +249,8 @@ class GatewayHub:
         gateway = self._attached.get(message.gateway)
         if gateway is None or gateway.peer != peer or not self._newest:
             return
+        if self._gateways.is_full(gateway.number) or (message.tick and gateway.number not in self._gateways):
+            return  # What was said to it alone is not here any more. It hears that it has to begin anew.
         tick = message.tick
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None
@@ -331,7 +342,8 @@ class GatewayHub:
         log.warning(text, gateway.name, seconds, players, extra=told)
 
     def _jump(self) -> bytes:
-        return Jump(self._newest, zlib.compress(self._link.snapshot(), _ZLIB_LEVEL)).encode()
+        snapshot = zlib.compress(self._link.snapshot(), _ZLIB_LEVEL)
+        return Jump(self._newest, snapshot, tuple(self._bans())).encode()
 
     def stop(self, *, keep: bool) -> None:
         """Tells all gateways that the zone stops."""

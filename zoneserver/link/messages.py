@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from zoneserver.protocol.codes import CloseReason
+from zoneserver.protocol.player_names import is_name
+from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Join, Requests, gateway_of
+from zoneserver.zone.link import Actions, AddressBan, Join, Requests, Standing, gateway_of
 
 __all__ = [
     "LINK_VERSION",
@@ -34,6 +37,14 @@ __all__ = [
 ]
 
 LINK_VERSION = 1
+
+_NAME_CHARACTERS_MAX = 256
+_HOST_CHARACTERS_MAX = 256
+_SEQ_MAX = 2**32 - 1
+_BAN_SECONDS_MAX = 10**9
+# What a Standing has at most.
+_LEVEL_MAX, _BUCKETS, _TEXT_CHARACTERS_MAX = 3, 4, 1_000
+_JOIN_TYPES = int, str, bytes, str, bool, str, bytes, bytes, int
 
 _pack = msgpack.Packer(autoreset=True).pack
 
@@ -108,7 +119,8 @@ class BatchMessage(NamedTuple):
 
     def encode(self) -> bytes:
         requests = self.requests
-        lists = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.bans
+        of_players = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions
+        lists = *of_players, requests.bans, requests.standings
         return _pack((_Op.BATCH, self.gateway, self.number, self.start, self.tick, lists, self.figures))
 
 
@@ -174,7 +186,7 @@ class TickMessage(NamedTuple):
     """For each gateway: (number, its newest batch that the zone has taken, how many microseconds before it was due)."""
     with_part: tuple[int, ...]
     """The gateways to which the tick also says something alone, by a PART that was sent before."""
-    bans: tuple[tuple[str, float], ...]
+    bans: tuple[AddressBan, ...]
 
     def encode(self) -> bytes:
         return _pack((_Op.TICK, *self))
@@ -202,6 +214,8 @@ class Jump(NamedTuple):
     """The TICK as it was sent."""
     snapshot: bytes
     """The payload of a SNAPSHOT, deflated by zlib."""
+    bans: tuple[AddressBan, ...]
+    """All bans of addresses."""
 
     def encode(self) -> bytes:
         return _pack((_Op.JUMP, *self))
@@ -226,8 +240,8 @@ def decode(payload: bytes) -> LinkMessage:
         op, *values = msgpack.unpackb(payload, use_list=False)
         message: LinkMessage = _READERS[op](*values)
         return message
-    except (ValueError, TypeError, LookupError, AttributeError, msgpack.UnpackException) as error:
-        raise LinkError(f"a message of the link cannot be read: {error}") from None
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, msgpack.UnpackException) as error:
+        raise LinkError(f"a message of the link cannot be read: {error!s:.200}") from None
 
 
 def _attach(version: int, *values: Any) -> Attach:
@@ -235,24 +249,94 @@ def _attach(version: int, *values: Any) -> Attach:
         # What follows the number may be anything.
         return Attach(version, _number(values[0]), "", {})
     gateway, name, figures = values
-    return Attach(version, _number(gateway), str(name), dict(figures))
+    if type(name) is not str or not 0 < len(name) <= _NAME_CHARACTERS_MAX or not name.isprintable():
+        raise LinkError(f"{name!r:.40} is no name of a gateway")
+    return Attach(version, _number(gateway), name, _figures(figures))
+
+
+# What follows is all that stands between the zone and a gateway that errs: a tick must not fail because of it, since
+# it is the tick of all gateways. It accepts whatever a gateway accepts from its clients.
 
 
 def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Sequence[Any], figures: Any) -> Any:
-    joins, leaves, drops, confirmed, actions, bans = lists
+    joins, leaves, drops, confirmed, actions, bans, standings = lists
+    if type(tick) is not int:
+        raise LinkError(f"{tick!r:.40} is no tick")
     requests = Requests(
-        joins=[Join(*join) for join in joins],
+        joins=[_join(join) for join in joins],
         leaves=list(leaves),
         drops=list(drops),
         confirmed=list(confirmed),
-        actions=list(actions),
-        bans=[(str(host), float(seconds)) for host, seconds in bans],
+        actions=[_packet(*each) for each in actions],
+        bans=[_ban(*each) for each in bans],
+        standings=[_standing(*each) for each in standings],
     )
-    refs = [each[0] for each in (*requests.joins, *actions)]
+    refs = [each[0] for each in (*requests.joins, *requests.actions, *requests.standings)]
     if any(gateway_of(ref) != gateway for ref in (*refs, *leaves, *drops, *confirmed)):
         raise LinkError(f"gateway {gateway} speaks for the player of another one")
-    figures = None if figures is None else dict(figures)
-    return BatchMessage(_number(gateway), _number(number), Start(*start), int(tick), requests, figures)
+    figures = None if figures is None else _figures(figures)
+    return BatchMessage(_number(gateway), _number(number), _start(start), tick, requests, figures)
+
+
+def _join(values: Sequence[Any]) -> Join:
+    join = Join(*values)
+    if tuple(map(type, join)) != _JOIN_TYPES:
+        raise LinkError("a join has values of other types")
+    is_named = is_name(join.name) or (join.watch and not join.name)
+    if not is_named or len(join.host) > _HOST_CHARACTERS_MAX or not 0 <= join.tick <= _SEQ_MAX:
+        raise LinkError(f"no player can come in as {join.name!r:.40} from {join.host!r:.40}")
+    # What is saved is for the store to say.
+    return join._replace(saved="")
+
+
+def _packet(ref: int, seq: int, actions: Sequence[Any]) -> Actions:
+    if type(seq) is not int or not 0 < seq <= _SEQ_MAX or type(actions) is not tuple:
+        raise LinkError(f"no packet has the sequence {seq!r:.40}")
+    if not 0 < len(actions) <= ACTIONS_PER_PACKET:
+        raise LinkError(f"no packet has {len(actions)} actions")
+    for action in actions:
+        if type(action) is not tuple or not action or type(action[0]) is not str:
+            raise LinkError("an action does not begin with its kind")
+    return ref, seq, actions
+
+
+def _ban(host: str, seconds: float) -> tuple[str, float]:
+    seconds = float(seconds)
+    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not 0 < seconds <= _BAN_SECONDS_MAX:
+        raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
+    return host, seconds
+
+
+def _standing(ref: int, values: Sequence[Any]) -> tuple[int, Standing]:
+    level, reason, text, fills, age_seconds = values
+    is_known = type(level) is int and 0 <= level <= _LEVEL_MAX and reason in CloseReason.__members__
+    if not is_known or type(text) is not str or len(text) > _TEXT_CHARACTERS_MAX or type(fills) is not tuple:
+        raise LinkError(f"no player stands at level {level!r:.40} for {reason!r:.40}")
+    if len(fills) != _BUCKETS or any(type(fill) is not int or not 0 <= fill <= _SEQ_MAX for fill in fills):
+        raise LinkError("a standing does not say how full the buckets are")
+    return ref, Standing(level, reason, text, fills, float(age_seconds))
+
+
+def _figures(figures: Any) -> dict[str, Any]:
+    """The figures of a gateway that can be shown. Those that count are checked where they are added."""
+    return {
+        str(name)[:_NAME_CHARACTERS_MAX]: value[:_NAME_CHARACTERS_MAX] if type(value) is str else value
+        for name, value in dict(figures).items()
+        if type(value) in (int, float, str, dict)
+    }
+
+
+def _start(values: Sequence[Any]) -> Start:
+    epoch, unix_ms = values
+    if not type(epoch) is type(unix_ms) is int:
+        raise LinkError("a start of a zone has two numbers")
+    return Start(epoch, unix_ms)
+
+
+def _ask(gateway: int, start: Sequence[int], tick: Any) -> Ask:
+    if tick is not None and type(tick) is not int:
+        raise LinkError(f"{tick!r:.40} is no tick")
+    return Ask(_number(gateway), _start(start), tick)
 
 
 def _number(value: Any) -> int:
@@ -268,15 +352,24 @@ def _attached(start: Sequence[int], gateway: int, taken: int, facts: Sequence[An
     return Attached(Start(*start), gateway, taken, Facts(info, schema, commands, *rest))
 
 
+def _tick(start: Sequence[int], *values: Any) -> TickMessage:
+    message = TickMessage(_start(start), *values)
+    return message._replace(bans=_bans(message.bans))
+
+
+def _bans(bans: Sequence[Any]) -> tuple[AddressBan, ...]:
+    return tuple(AddressBan(*ban) for ban in bans)
+
+
 _READERS: dict[int, Any] = {
     _Op.ATTACH: _attach,
     _Op.BATCH: _batch,
-    _Op.ASK: lambda gateway, start, tick: Ask(_number(gateway), Start(*start), tick),
-    _Op.DETACH: Detach,
+    _Op.ASK: _ask,
+    _Op.DETACH: lambda gateway: Detach(_number(gateway)),
     _Op.ATTACHED: _attached,
     _Op.REJECTED: Rejected,
-    _Op.TICK: lambda start, *values: TickMessage(Start(*start), *values),
+    _Op.TICK: _tick,
     _Op.PART: lambda start, *values: PartMessage(Start(*start), *values),
-    _Op.JUMP: Jump,
+    _Op.JUMP: lambda tick, snapshot, bans: Jump(tick, snapshot, _bans(bans)),
     _Op.STOPPING: lambda start, keep: Stopping(Start(*start), keep),
 }

@@ -12,7 +12,7 @@ import itertools
 import logging
 import secrets
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from zoneserver.link.batches import Batches, Lead
@@ -39,7 +39,7 @@ from zoneserver.protocol.messages import Snapshot, Tick
 from zoneserver.protocol.world import World
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.gateways import Part
-from zoneserver.zone.link import Requests, TickOutput, first_ref
+from zoneserver.zone.link import NO_BANS, AddressBan, Requests, TickOutput, first_ref
 
 __all__ = ["LinkUser", "RemoteZoneLink"]
 
@@ -271,13 +271,13 @@ class RemoteZoneLink:
         return False
 
     def _may_follow(self, start: Start) -> bool:
-        """Whether this is the start to follow: not an older one, unless the present one has fallen silent. The clock of
-        the machine may have been set back between the two."""
+        """Whether this is the start to follow. An earlier one may answer late; but if nothing else speaks, a zone runs
+        without the journal of before, or on a machine whose clock was set back."""
         return start >= self._start or self._is_silent
 
     @property
     def _is_silent(self) -> bool:
-        return self._is_begun and self._now() - self.heard_at > _SILENT_SECONDS
+        return self._now() - self.heard_at > _SILENT_SECONDS
 
     def _take_tick(self, message: TickMessage) -> None:
         if not self.tick or message.tick > self.tick + 1:
@@ -288,8 +288,9 @@ class RemoteZoneLink:
             else:
                 self._publish(message)
 
-    def _publish(self, message: TickMessage, *, is_jump: bool = False) -> None:
-        """Hands out a tick, with what was said to this gateway alone since the one before."""
+    def _publish(self, message: TickMessage, all_bans: Sequence[AddressBan] | None = None) -> None:
+        """Hands out a tick, with what was said to this gateway alone since the one before. `all_bans` are those after a
+        jump to the tick."""
         now = self._now()
         self.heard_at, self.due = now, now + message.due_us / 1e6
         self.tick = message.tick
@@ -304,7 +305,7 @@ class RemoteZoneLink:
         for tick in sorted(self._parts):
             if tick <= message.tick:
                 told.add(Part.decode(self._parts.pop(tick)))
-        if not is_jump:
+        if all_bans is None:
             self._frames.append(message.frame)
         output = TickOutput(
             message.tick,
@@ -315,7 +316,7 @@ class RemoteZoneLink:
             told.refused,
             told.told,
             resumed=told.resumed,
-            bans=list(message.bans),
+            bans=list(message.bans) if all_bans is None else [NO_BANS, *all_bans],
             share=message.share,
         )
         for receive in self._receivers:
@@ -354,7 +355,7 @@ class RemoteZoneLink:
         self._needs_state = False
         if tick.tick > self.tick:
             self.counters.ticks_missed_total += tick.tick - self.tick - 1 if self.tick else 0
-            self._publish(tick, is_jump=True)
+            self._publish(tick, message.bans)
 
     def _ask(self) -> None:
         now = self._now()

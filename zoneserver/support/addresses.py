@@ -6,8 +6,10 @@ import functools
 import ipaddress
 from collections.abc import Iterable
 
-__all__ = ["Networks", "address_networks", "is_same_network", "parse_address", "parse_network"]
+__all__ = ["LOOPBACK", "Networks", "address_networks", "is_same_network", "parse_address", "parse_network"]
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+"""The addresses of the machine itself."""
 # One host has a /64 network to itself and changes its address in it (RFC 8981); homes and companies get a /56 or a /48.
 _PREFIXES = (64, 56, 48)
 

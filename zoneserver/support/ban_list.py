@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 __all__ = ["BanList"]
@@ -34,10 +34,26 @@ class BanList:
         self._bans[key] = until, text
         return True
 
+    def extend(self, key: str, until: float, text: str, now: float) -> bool:
+        """Bans a name or address as `add` does, unless its ban lasts for as long already. Returns whether it was not
+        banned before."""
+        is_new = self.objection(key, now) is None
+        if is_new or self._bans[key][0] < until:
+            self.add(key, until, text, now)
+        return is_new
+
     def lift(self, key: str, now: float) -> bool:
         """Ends a ban. Returns False if there was none."""
         until, _ = self._bans.pop(key, (now, ""))
         return until > now
+
+    def clear(self) -> None:
+        """Ends all bans."""
+        self._bans.clear()
+
+    def present(self, now: float) -> Iterator[tuple[str, float, str]]:
+        """(name or address, end, text) of each ban that is not over."""
+        return ((key, until, text) for key, (until, text) in self._bans.items() if until > now)
 
     def state(self) -> list[Any]:
         """The bans as plain values, for `restore`."""

@@ -22,6 +22,7 @@ __all__ = [
     "parse_integer",
     "parse_number",
     "parse_port",
+    "parse_said",
     "parse_size",
     "take_option",
 ]
@@ -42,6 +43,7 @@ NUMBER_MAX = 10**18
 """The largest number that is read, of any kind."""
 _DURATION_MAX = 36_525 * 86_400.0
 _DIGITS_MAX = 400
+_SAID_BYTES_MAX = 1024
 
 
 def _match(pattern: re.Pattern[str], text: str, what: str) -> re.Match[str]:
@@ -140,6 +142,18 @@ def one_of(names: Sequence[str], what: str = "choice") -> Callable[[str], str]:
         return text
 
     return one_of
+
+
+def parse_said(words: Sequence[str]) -> str:
+    """What people are told: the words as one text. Raises ValueError for a text that may not be shown.
+
+    >>> parse_said(["be", "nice"])
+    'be nice'
+    """
+    text = " ".join(words)
+    if not text.isprintable() or len(text.encode()) > _SAID_BYTES_MAX:
+        raise ValueError(f"TEXT must be printable and have at most {_SAID_BYTES_MAX} bytes")
+    return text
 
 
 def take_option(words: Sequence[str], option: str) -> tuple[str | None, list[str]]:

@@ -13,7 +13,7 @@ from zoneserver.protocol.messages import Snapshot
 from zoneserver.zone.failures import Failures, as_told
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.gateways import Gateways
-from zoneserver.zone.link import Ended, Join, Requests, Resumed, gateway_of
+from zoneserver.zone.link import Ended, Join, Requests, Resumed, Standing, gateway_of
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
@@ -65,7 +65,7 @@ class Attendance:
         self._joins: deque[Join] = deque()
         # What the output of the tick that runs will say.
         self._joined: list[tuple[int, int | None]] = []
-        self._resumed: dict[int, tuple[int, int]] = {}
+        self._resumed: dict[int, tuple[int, int, Standing | None]] = {}
         self._ended: list[Ended] = []
         self._tick = 0
         self.newest_ref = 0
@@ -102,8 +102,12 @@ class Attendance:
             self.leave(self._leaves.popleft())
         while self._drops:
             self._drop(self._drops.popleft())
+        for ref, standing in requests.standings:
+            self.parking.keep_standing(ref, tick, standing)
         for gateway in requests.lost:
             self._lose(gateway)
+        for host, seconds in requests.bans:
+            self._ban(host, seconds, unix_seconds)
         self._let_in(unix_seconds)
         self.parking.tidy(tick)
         for ref in self.parking.expired(tick):
@@ -111,7 +115,7 @@ class Attendance:
             self.leave(ref)
         if self.gateways.lost and tick % self._hz == 0:
             self._forget_gateways()
-        return {former: ref for ref, (former, _) in self._resumed.items()}
+        return {former: ref for ref, (former, _, _) in self._resumed.items()}
 
     def take(self) -> tuple[list[tuple[int, int | None]], list[Resumed], list[Ended], list[tuple[int, bytes]]]:
         """Returns the joins, the returns and the ends since the last call, and the private messages that the returning
@@ -120,17 +124,17 @@ class Attendance:
         ended, self._ended = self._ended, []
         resumed, self._resumed = self._resumed, {}
         back, missed = [], []
-        for ref, (former, has_tick) in resumed.items():
+        for ref, (former, has_tick, standing) in resumed.items():
             player = self.by_ref.get(ref)
             if player is not None:  # None if the player has left again.
-                back.append(Resumed(ref, player.slot, player._seq, former))
+                back.append(Resumed(ref, player.slot, player._seq, former, standing))
                 if has_tick < self._tick:
                     missed += [(ref, payload) for payload in self.parking.since(ref, has_tick)]
         return joined, back, ended, missed
 
     def newcomers(self) -> set[int]:
         """The players who get the SNAPSHOT of this tick ahead of what they are told in it."""
-        taken_over = {ref for ref, (_, has_tick) in self._resumed.items() if has_tick == self._tick}
+        taken_over = {ref for ref, (_, has_tick, _) in self._resumed.items() if has_tick == self._tick}
         return taken_over | {ref for ref, _ in self._joined}
 
     # --- Leaving ----------------------------------------------------------------------------------
@@ -192,6 +196,13 @@ class Attendance:
         elif gateway not in map(gateway_of, self.registry.players()):
             self._forget(gateway)
 
+    def _ban(self, host: str, seconds: float, unix_seconds: float) -> None:
+        """Bans an address after a kick. Players from there who are connected may stay."""
+        if self.registry.bans.after_kick(host, seconds, unix_seconds):
+            for ref in [ref for ref in self.registry.refs_from(host) if ref in self.parking]:
+                self._ended.append(Ended(ref, CloseReason.BANNED, ""))
+                self.leave(ref)
+
     def _go_on(self, ref: int) -> None:
         """The gateway of a player is there again: one who is still parked since then goes on."""
         if ref in self.parking:
@@ -221,12 +232,13 @@ class Attendance:
         player._ref = ref
         player._is_here = True
         self.parking.rename(former, ref, self._tick)
+        standing = self.parking.standing(ref, self._tick)
         if not join.token:
             self.parking.forget(ref)
         # One who was back for a moment within this tick has the former ref of then.
-        was, _ = self._resumed.pop(former, (former, 0))
+        was, _, _ = self._resumed.pop(former, (former, 0, None))
         # A client that took the player over by HELLO has missed nothing: it is a new program.
-        self._resumed[ref] = was, join.tick if join.claim else self._tick
+        self._resumed[ref] = was, join.tick if join.claim else self._tick, standing
         self._call_hook("on_resume", player)
 
     # --- Coming in --------------------------------------------------------------------------------
@@ -239,6 +251,8 @@ class Attendance:
             if join.claim and not room:
                 self._joins.append(join)
                 continue
+            if join.ref in self.registry:
+                continue  # The gateway has lost count: no ref is of two players.
             if not self.gateways.is_here(gateway_of(join.ref)):
                 # It has waited until its gateway was lost. Nobody would take the player out.
                 self._ended.append(Ended(join.ref, CloseReason.CONNECTION_LOST, ""))

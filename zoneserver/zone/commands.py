@@ -5,33 +5,31 @@ A command is part of the input of a tick. It happens whole or not at all, as an 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from zoneserver.protocol.codes import CloseReason, GameReason, RefusalCode
-from zoneserver.protocol.player_names import NAME_TEXT, is_name
 from zoneserver.support.errors import raised_by
-from zoneserver.support.format import exact_duration
-from zoneserver.support.parse import above_zero, parse_duration, take_option
+from zoneserver.support.parse import parse_said
+from zoneserver.zone.bans import read_ban
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.game_commands import commands_of
 from zoneserver.zone.link import USAGE, Command
 from zoneserver.zone.player_registry import PlayerRegistry
 from zoneserver.zone.rules import Refused, Rules
 
-__all__ = ["BUILT_IN", "KICKED", "OF_A_REPLAY", "Ban", "Commands", "read_ban"]
+__all__ = ["BUILT_IN", "KICKED", "OF_A_REPLAY", "Commands"]
 
 KICKED = "KICKED"
 """The code with which `kick` ends a session."""
-# The bounds on what operators say to players, and on what a command of a game answers.
-_SAID_BYTES_MAX = 1024
+# The bound on what a command of a game answers.
 _ANSWER_CHARACTERS_MAX = 64 * 1024
 
 BUILT_IN = {
     "kick": ("kick NAME [TEXT]", "end a player's session with KICKED"),
     "ban": ("ban NAME|ADDRESS [--for 1h] [TEXT]", "end sessions with BANNED, and refuse new ones"),
     "unban": ("unban NAME|ADDRESS", "end a ban"),
+    "bans": ("bans", "list the bans: how long each lasts, and its text"),
     "say": ("say TEXT", "tell all players something, as an event `say` without a player"),
     "players": ("players [--json]", "list the players: name, slot, address, time, bytes that wait"),
     "save": ("save", "save all players now"),
@@ -46,12 +44,13 @@ BUILT_IN = {
 OF_A_REPLAY = {
     "ban": ("ban ADDRESS [--for 1h] [TEXT]", "end sessions with BANNED, and refuse new ones"),
     "unban": ("unban ADDRESS", "end a ban"),
+    "bans": BUILT_IN["bans"],
     "players": ("players [--json]", "list the watchers: address, time, bytes that wait"),
     "stop": ("stop [--drain|--cancel] [--in 5m] [TEXT]", "stop the replay; --drain: when all have left"),
     "help": BUILT_IN["help"],
 }
 """The commands of BUILT_IN that a replay takes."""
-_OF_THE_ZONE = ("kick", "ban", "unban", "say", "save", "stop")
+_OF_THE_ZONE = ("kick", "ban", "unban", "bans", "say", "save", "stop")
 
 
 class _EndSession(Protocol):
@@ -142,21 +141,28 @@ class Commands:
         return f"{name} is kicked"
 
     def _ban(self, words: Sequence[str]) -> str:
-        name, seconds, text = read_ban(words)
-        if not self._registry.bans.add(name, self._unix_seconds + seconds, text, self._unix_seconds):
-            raise Refused("TOO_MANY_BANS", "unban somebody first")
-        ref = self._registry.ref_of(name)
-        if ref is not None:
-            self._end(ref, CloseReason.BANNED, text)
-        until = "until it is lifted (unban)" if seconds == math.inf else f"for {exact_duration(seconds)}"
-        return f"{name} is banned {until}; a restart without a journal forgets the ban"
+        try:
+            ban = read_ban(words)
+        except ValueError as error:
+            raise _misused(f"{BUILT_IN['ban'][0]}: {error}") from None
+        registry = self._registry
+        done = registry.bans.order(ban, self._unix_seconds)
+        named = registry.ref_of(ban.banned)
+        refs = registry.refs_from(ban.banned) if ban.is_address else [] if named is None else [named]
+        for ref in refs:
+            self._end(ref, CloseReason.BANNED, ban.text)
+        ended = f", {len(refs)} player{'' if len(refs) == 1 else 's'} ended" if ban.is_address else ""
+        return f"{done}{ended}; a restart without a journal forgets the ban"
 
     def _unban(self, words: Sequence[str]) -> str:
-        if len(words) != 1:
-            raise _misused(f"{BUILT_IN['unban'][0]}: give one name")
-        if not self._registry.bans.lift(words[0], self._unix_seconds):
-            raise Refused("NOT_BANNED", f"{words[0]!r:.80} is not banned")
-        return f"{words[0]} is not banned any more"
+        try:
+            return self._registry.bans.lift(words, self._unix_seconds)
+        except ValueError as error:
+            raise _misused(f"{BUILT_IN['unban'][0]}: {error}") from None
+
+    def _bans(self, words: Sequence[str]) -> str:
+        _no_more(words, "bans")
+        return self._registry.bans.listed(self._unix_seconds)
 
     def _say(self, words: Sequence[str]) -> str:
         text = _said(words, "say")
@@ -166,8 +172,7 @@ class Commands:
         return ""
 
     def _save(self, words: Sequence[str]) -> str:
-        if words:
-            raise _misused(f"{BUILT_IN['save'][0]}: {words[0]!r:.80} is one word too many")
+        _no_more(words, "save")
         if self.save_all is None:
             raise Refused("NO_STORE", "this server keeps no players, so there is nothing to save")
         self.save_all()
@@ -179,37 +184,21 @@ class Commands:
         return ""
 
 
-class Ban(NamedTuple):
-    """What a command `ban` says."""
-
-    name: str
-    seconds: float
-    """How long the ban lasts; infinite until it is lifted."""
-    text: str
-
-
-def read_ban(words: Sequence[str]) -> Ban:
-    """The words behind `ban`. Raises Refused."""
-    try:
-        duration, left = take_option(words, "--for")
-        seconds = math.inf if duration is None else above_zero(parse_duration)(duration)
-        if not left or not is_name(left[0]):
-            raise ValueError(NAME_TEXT if left else "NAME is missing")
-    except ValueError as error:
-        raise _misused(f"{BUILT_IN['ban'][0]}: {error}") from None
-    return Ban(left[0], seconds, _said(left[1:], "ban") or "an operator has banned this name")
-
-
 def _misused(text: str) -> Refused:
     return Refused(USAGE, text)
 
 
 def _said(words: Sequence[str], command: str) -> str:
     """What an operator tells players: the words as one text."""
-    text = " ".join(words)
-    if not text.isprintable() or len(text.encode()) > _SAID_BYTES_MAX:
-        raise _misused(f"{BUILT_IN[command][0]}: TEXT must be printable and have at most {_SAID_BYTES_MAX} bytes")
-    return text
+    try:
+        return parse_said(words)
+    except ValueError as error:
+        raise _misused(f"{BUILT_IN[command][0]}: {error}") from None
+
+
+def _no_more(words: Sequence[str], command: str) -> None:
+    if words:
+        raise _misused(f"{BUILT_IN[command][0]}: {words[0]!r:.80} is one word too many")
 
 
 def _text_of(refused: Refused) -> str:

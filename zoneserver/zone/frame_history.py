@@ -101,6 +101,7 @@ class History:
         if tick != self.tick + 1:
             frames.clear()  # A tick failed: frames from before it lead nowhere.
             self._frame_bytes = 0
+            self._snapshot_tick = -1  # Another zone may count its ticks anew.
         self.tick = tick
         frames.append(Message(frame))
         self._frame_bytes += len(frame)

@@ -58,7 +58,7 @@ class Part(NamedTuple):
         joined, resumed, ended, refused, told = msgpack.unpackb(data, use_list=False)
         return cls(
             list(joined),
-            [Resumed(*each) for each in resumed],
+            [Resumed.of(each) for each in resumed],
             [Ended(ref, _CLOSE_REASONS.get(reason) or GameReason(reason), text) for ref, reason, text in ended],
             [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
             list(told),

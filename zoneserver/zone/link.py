@@ -20,8 +20,10 @@ from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.zone_info import ZoneInfo
 
 __all__ = [
+    "NO_BANS",
     "USAGE",
     "Actions",
+    "AddressBan",
     "Batch",
     "Command",
     "Ended",
@@ -29,6 +31,7 @@ __all__ = [
     "RefusedAction",
     "Requests",
     "Resumed",
+    "Standing",
     "TickInput",
     "TickOutput",
     "ZoneLink",
@@ -99,6 +102,20 @@ class Batch(NamedTuple):
     """The newest tick that the gateway had when it sent the batch; 0 if it had none."""
 
 
+class Standing(NamedTuple):
+    """How a player stands with the flood control of a gateway, so that they gain nothing by coming back elsewhere."""
+
+    level: int
+    """The penalty level."""
+    reason: str
+    """Why the session ends, should it come to that."""
+    text: str
+    fills: tuple[int, ...]
+    """How full each bucket of the flood guard was, in thousandths."""
+    age_seconds: float = 0.0
+    """How long ago that was. The clocks of gateways differ."""
+
+
 USAGE = "usage"
 """The result of a command that was typed wrongly is not done, and its text begins with this word and a colon."""
 
@@ -121,7 +138,10 @@ class Requests:
     lost: list[int] = field(default_factory=list)
     """The numbers of gateways that have fallen silent. All their players have lost the connection."""
     bans: list[tuple[str, float]] = field(default_factory=list)
-    """(address, seconds) of each ban, for the other gateways."""
+    """(address, seconds) of each address that a gateway has banned after a kick."""
+    standings: list[tuple[int, Standing]] = field(default_factory=list)
+    """(ref, standing) of each player who may come back, when their penalty level has risen or their connection is
+    lost."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -134,6 +154,7 @@ class Requests:
         self.batches += more.batches
         self.lost += more.lost
         self.bans += more.bans
+        self.standings += more.standings
 
 
 class TickInput(NamedTuple):
@@ -156,6 +177,31 @@ class Resumed(NamedTuple):
     """The newest sequence of the player that the zone has taken."""
     former: int
     """The ref of the connection before."""
+    standing: Standing | None = None
+    """What another gateway said last of the player; None if it said nothing."""
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Resumed:
+        """Makes it of plain values. Those of an earlier version have no standing."""
+        resumed = cls(*values)
+        return resumed if resumed.standing is None else resumed._replace(standing=Standing(*resumed.standing))
+
+
+class AddressBan(NamedTuple):
+    """A ban of an address, as gateways are told of it."""
+
+    network: str
+    """As `address_networks` returns it."""
+    seconds: float
+    """How long it lasts from now on: infinite until it is lifted, 0 when it is lifted."""
+    text: str
+    """Empty when the reason alone says enough."""
+    is_ordered: bool
+    """Whether an operator has ordered it: open connections end as well."""
+
+
+NO_BANS = AddressBan("", 0.0, "", is_ordered=False)
+"""All bans of addresses are lifted. The bans that follow in a list are all that there are."""
 
 
 class Ended(NamedTuple):
@@ -199,8 +245,8 @@ class TickOutput:
     """Each player who came back. `told` has what they missed, refusals included."""
     parts: dict[int, bytes] = field(default_factory=dict)
     """For each gateway in another process to which the tick says something alone: that part, as bytes."""
-    bans: list[tuple[str, float]] = field(default_factory=list)
-    """(address, seconds) of each ban of any gateway since the last tick, this one included."""
+    bans: list[AddressBan] = field(default_factory=list)
+    """The bans of addresses that began or were lifted with this tick, in order."""
     share: int = 0
     """How many actions the gateway may send for one tick; 0: as many as configured."""
 

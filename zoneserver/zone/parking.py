@@ -11,6 +11,7 @@ import msgpack
 
 from zoneserver.protocol.messages import Refusal
 from zoneserver.protocol.values import pack
+from zoneserver.zone.link import Standing
 
 __all__ = ["Parking", "pack_kept", "unpack_kept"]
 
@@ -26,12 +27,14 @@ _UNNOTICED_SECONDS = 8
 class _Kept:
     """The private messages that are kept of one player: (tick, payload or refusal) of each, the oldest first."""
 
-    __slots__ = ("is_parked", "messages", "size")
+    __slots__ = ("is_parked", "messages", "size", "standing")
 
     def __init__(self, messages: Iterable[tuple[int, bytes | Refusal]] = ()) -> None:
         self.messages = deque(messages)
         self.size = sum(_size(message) for _, message in self.messages)
         self.is_parked = False
+        # The tick in which a gateway has told how the player stands, and how.
+        self.standing: tuple[int, Standing] | None = None
 
     def add(self, tick: int, message: bytes | Refusal) -> int:
         """Adds a message; returns by how many bytes more are kept."""
@@ -75,6 +78,7 @@ class Parking:
 
     def __init__(self, grace_ticks: int, hz: int) -> None:
         self.grace_ticks = grace_ticks
+        self._hz = hz
         self._unnoticed_ticks = _UNNOTICED_SECONDS * hz
         # The tick in which each parked player leaves, the earliest first.
         self._until: dict[int, int] = {}
@@ -148,6 +152,22 @@ class Parking:
             expired.append(ref)
         return expired
 
+    # --- Flood control ----------------------------------------------------------------------------
+
+    def keep_standing(self, ref: int, tick: int, standing: Standing) -> None:
+        """Keeps how a player stands with the flood control, if they may come back."""
+        kept = self._kept.get(ref)
+        if kept is not None:
+            kept.standing = tick, standing
+
+    def standing(self, ref: int, tick: int) -> Standing | None:
+        """How a player stood when their gateway told it last."""
+        kept = self._kept.get(ref)
+        if kept is None or kept.standing is None:
+            return None
+        told_at, standing = kept.standing
+        return standing._replace(age_seconds=(tick - told_at) / self._hz)
+
     # --- Private messages -------------------------------------------------------------------------
 
     def keep(self, ref: int, tick: int, message: bytes | Refusal) -> None:
@@ -180,7 +200,12 @@ class Parking:
     def state(self) -> dict[str, Any]:
         """Everything as plain values, for `restore`."""
         kept = {ref: kept.messages for ref, kept in self._kept.items()}
-        return {"parked": [list(each) for each in self._until.items()], "kept": pack_kept(kept)}
+        told = ((ref, kept.standing) for ref, kept in self._kept.items() if kept.standing is not None)
+        return {
+            "parked": [list(each) for each in self._until.items()],
+            "kept": pack_kept(kept),
+            "standings": [[ref, tick, *standing[:4]] for ref, (tick, standing) in told],
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over a state."""
@@ -189,6 +214,9 @@ class Parking:
         self._kept_bytes = sum(kept.size for kept in self._kept.values())
         for ref, kept in self._kept.items():
             kept.is_parked = ref in self._until
+        # A journal of an earlier version has none.
+        for ref, tick, *standing in state.get("standings", ()):
+            self._kept[ref].standing = tick, Standing(*standing)
         added = [(tick, kept) for kept in self._kept.values() for tick, _ in kept.messages]
         self._added = deque(sorted(added, key=itemgetter(0)))
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.addresses import is_same_network
-from zoneserver.support.ban_list import BanList
+from zoneserver.zone.bans import Bans
 from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.ticket_verifier import TicketVerifier
@@ -53,8 +53,7 @@ class PlayerRegistry:
         self._verifier = TicketVerifier(secret, zone) if secret else None
         self._by_ref: dict[int, Join] = {}
         self._by_name: dict[str, Join] = {}
-        self.bans = BanList()
-        """Names that operators have banned, by the time of day."""
+        self.bans = Bans()
         self.is_draining = False
         """Whether no new player may come in. Those who are in may still come back."""
 
@@ -98,7 +97,7 @@ class PlayerRegistry:
 
     def _objection(self, join: Join, unix_seconds: float) -> Ended | None:
         """Why a join is rejected, whatever the number of players is."""
-        ban = self.bans.objection(join.name, unix_seconds)
+        ban = self.bans.objection(join.name, join.host, unix_seconds)
         if ban is not None:
             return Ended(join.ref, CloseReason.BANNED, ban)
         namesake = self._by_name.get(join.name)
@@ -132,6 +131,10 @@ class PlayerRegistry:
         join = self._by_name.get(name)
         return None if join is None else join.ref
 
+    def refs_from(self, host: str) -> list[int]:
+        """The refs of the registered players from the network of this address, without watchers."""
+        return [ref for ref, join in self._by_ref.items() if is_same_network(join.host, host)]
+
     def change_secret(self, secret: bytes, grace_until: float) -> bool:
         """Changes the secret of a registry that has one, as `TicketVerifier.change_secret` does."""
         assert self._verifier is not None
@@ -162,7 +165,7 @@ class PlayerRegistry:
             "watchers": sorted(self._watchers),
             "is_draining": self.is_draining,
             "tickets": None if self._verifier is None else self._verifier.state(),
-            "bans": self.bans.state(),
+            **self.bans.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -171,7 +174,7 @@ class PlayerRegistry:
         self._by_name = {join.name: join for join in self._by_ref.values()}
         self._watchers = set(state["watchers"])
         self.is_draining = state["is_draining"]
-        self.bans.restore(state["bans"])
+        self.bans.restore(state)
         if self._verifier is not None and state["tickets"] is not None:
             self._verifier.restore(state["tickets"])
 

@@ -28,7 +28,7 @@ from zoneserver.zone.game_class import info_of, problems_of, set_attributes
 from zoneserver.zone.game_settings import settings_of
 from zoneserver.zone.game_state import GameState
 from zoneserver.zone.gateways import Part
-from zoneserver.zone.link import Command, RefusedAction, TickInput, TickOutput
+from zoneserver.zone.link import AddressBan, Command, RefusedAction, TickInput, TickOutput
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
@@ -99,7 +99,6 @@ class Zone:
         self.schema = schema_of(rules)
         self._saves = saves = Saves(rules, save_ticks, self._failures.add)
         self._dilation_percent = 100
-        self._bans: list[tuple[str, float]] = []
         self.ticks_per_second, self.replay = float(hz), dict[str, float]()
         population, board = self._population, Board(self.world, self._frame)
         self._parking = Parking(resume_ticks, hz)
@@ -138,6 +137,10 @@ class Zone:
     def parked(self) -> int:
         return len(self._parking)
 
+    def address_bans(self, unix_seconds: float) -> list[AddressBan]:
+        """All bans of addresses, as gateways are told of them."""
+        return self._registry.bans.of_addresses(unix_seconds)
+
     def slowest(self) -> tuple[str, float]:
         """The rule that took most of the last `advance`, for people, and its seconds: `("on_tick", 0.07)`.
 
@@ -167,7 +170,6 @@ class Zone:
         # The zone keeps lists of its own: if a tick fails, the next one goes on with what is left in them.
         self._actions.packets += requests.actions
         self._commands.waiting += requests.commands
-        self._bans += requests.bans
         self._actions.rename(self.attendance.advance(requests, world.tick, tick_input.unix_seconds))
         watch.part("joins and leaves")
         self._timers.run(self._failures.guard)
@@ -204,7 +206,7 @@ class Zone:
         self.counters.encodes_total += 1
         results = self._commands.take_results()
         parts = self.attendance.gateways.keep(world.tick, Part(joined, resumed, ended, refused, told))
-        bans, self._bans = self._bans, []
+        bans = self._registry.bans.take_news()
         outcome = joined, ended, refused, told, self._saves.take(), results, resumed, parts, bans
         return TickOutput(world.tick, frame, records, *outcome)
 
