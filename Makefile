@@ -42,7 +42,7 @@ format: $(READY) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-soak: $(READY) ## measure the promises of PROMISES.md; some minutes, or less than one with QUICK=1
+soak: $(READY) ## measure the promises of PROMISES.md; some minutes, or less than two with QUICK=1
 	$(BIN)/python -m zonetools.soak $(if $(QUICK),--quick)
 
 clean: ## remove the virtual environment

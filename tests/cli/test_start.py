@@ -29,6 +29,7 @@ PROGRAMS = (
     "zonetools.compare",
     "zonetools.soak",
     "zonetools.bench",
+    "zonetools.bench.gateways",
     "zonetools.demo",
     "zonetools.picture",
 )

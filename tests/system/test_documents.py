@@ -24,6 +24,7 @@ import pytest
 import zoneclient
 import zoneclient.__main__
 import zonetools.bench.__main__
+import zonetools.bench.gateways
 import zonetools.compare.__main__
 import zonetools.dashboard.__main__
 import zonetools.demo
@@ -168,6 +169,7 @@ PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "zone-dash": zonetools.dashboard.__main__._parser,
     "zone-compare": zonetools.compare.__main__._parser,
     "zonetools.bench": zonetools.bench.__main__._parser,
+    "zonetools.bench.gateways": zonetools.bench.gateways._parser,
     "zonetools.demo": zonetools.demo._parser,
     "zonetools.soak": zonetools.soak.__main__._parser,
 }

@@ -40,7 +40,8 @@ class CheapPlayers:
 
     def __init__(self, port: int, count: int, rate: float, first: int) -> None:
         self.bytes = 0
-        self.ended = 0
+        # The places of those whose connection has ended.
+        self._ended: set[int] = set()
         self._port = port
         self._period = 1.0 / rate
         self._numbers = range(first, first + count)
@@ -48,6 +49,11 @@ class CheapPlayers:
         self._sequences = [0] * count
         self._buffer = bytearray(_BUFFER_BYTES)
         self._random = random.Random(first)
+
+    @property
+    def ended(self) -> int:
+        """How many connections have ended."""
+        return len(self._ended)
 
     def join(self) -> None:
         """Connect all players, and say HELLO."""
@@ -89,7 +95,7 @@ class CheapPlayers:
     def drain(self) -> None:
         """Throw away what has come. With MSG_TRUNC the kernel does not even copy it."""
         buffer, size = self._buffer, _BUFFER_BYTES
-        for sock in self._sockets:
+        for place, sock in enumerate(self._sockets):
             try:
                 received = sock.recv_into(buffer, size, _HELD)
             except BlockingIOError:
@@ -97,7 +103,8 @@ class CheapPlayers:
             except OSError:
                 received = 0
             self.bytes += received
-            self.ended += not received
+            if not received:
+                self._ended.add(place)
 
 
 def main(port: int, count: int, rate: float, first: int) -> None:

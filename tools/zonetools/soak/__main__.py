@@ -41,8 +41,8 @@ _PARALLEL_MAX = 8
 _MARKS = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("----", "yellow")}
 _SUMMARY = "Measure what the server promises. Each promise is one scenario of the fault lab."
 _EXAMPLES = """\
-  python -m zonetools.soak                              every promise in full, in a few minutes
-  python -m zonetools.soak --quick                      shortened, in less than a minute
+  python -m zonetools.soak                              every promise in full, in about ten minutes
+  python -m zonetools.soak --quick                      shortened, in less than two minutes
   python -m zonetools.soak --only flood,garbage --json -
 """
 _EXIT_CODES = (
