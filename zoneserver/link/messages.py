@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from zoneserver.protocol.player_names import is_name
+from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
 from zoneserver.zone.link import Actions, Join, Requests, gateway_of
@@ -275,7 +275,8 @@ def _join(values: Sequence[Any]) -> Join:
     join = Join(*values)
     if tuple(map(type, join)) != _JOIN_TYPES:
         raise LinkError("a join has values of other types")
-    is_named = is_name(join.name) or (join.watch and not join.name)
+    # The gateway has asked whether it is a name, perhaps by another Unicode than this one.
+    is_named = len(join.name) <= NAME_CHARACTERS and (join.watch or bool(join.name))
     if not is_named or len(join.host) > _HOST_CHARACTERS_MAX or not 0 <= join.tick <= _SEQ_MAX:
         raise LinkError(f"no player can come in as {join.name!r:.40} from {join.host!r:.40}")
     # What is saved is for the store to say.
@@ -295,7 +296,7 @@ def _packet(ref: int, seq: int, actions: Sequence[Any]) -> Actions:
 
 def _ban(host: str, seconds: float) -> tuple[str, float]:
     seconds = float(seconds)
-    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not 0 < seconds <= _BAN_SECONDS_MAX:
+    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not 0 <= seconds <= _BAN_SECONDS_MAX:
         raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
     return host, seconds
 
