@@ -40,7 +40,7 @@ LINK_VERSION = 1
 _NAME_CHARACTERS_MAX = 256
 _HOST_CHARACTERS_MAX = 256
 _SEQ_MAX = 2**32 - 1
-_BAN_SECONDS_MAX = 10**9
+_BAN_SECONDS_MAX = 1e9
 _JOIN_TYPES = int, str, bytes, str, bool, str, bytes, bytes, int
 
 _pack = msgpack.Packer(autoreset=True).pack
@@ -295,8 +295,8 @@ def _packet(ref: int, seq: int, actions: Sequence[Any]) -> Actions:
 
 
 def _ban(host: str, seconds: float) -> tuple[str, float]:
-    seconds = float(seconds)
-    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not 0 <= seconds <= _BAN_SECONDS_MAX:
+    seconds = min(float(seconds), _BAN_SECONDS_MAX)
+    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not seconds >= 0:
         raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
     return host, seconds
 
