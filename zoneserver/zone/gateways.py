@@ -103,7 +103,7 @@ class Gateways:
 
     def is_here(self, gateway: int) -> bool:
         """Whether the gateway is the one in the process of the zone, or is known and not silent."""
-        return not gateway or (gateway in self._known and gateway not in self.lost)
+        return gateway < 1 or (gateway in self._known and gateway not in self.lost)
 
     def numbers(self) -> list[int]:
         """The numbers of all known gateways."""
