@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from zoneserver import Player, Refused, Rules, action
 from zoneserver.link.hub import GatewayHub
-from zoneserver.link.messages import Attach, Facts, Start
+from zoneserver.link.messages import Attach, Facts, Jump, Start
 from zoneserver.link.remote_link import RemoteZoneLink
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.zone.link import Join, Requests, TickInput, TickOutput
@@ -351,6 +352,16 @@ def test_another_zone_at_the_same_place_is_noticed(is_clock_set_back: bool) -> N
     for _ in range(15):
         field.turn()
     assert set(field.members[0].broken) == {"the zone does not know this gateway any more"}
+
+
+@pytest.mark.parametrize("data", [b"", b"none", zlib.compress(b"cut short")[:-1], zlib.compress(bytes(2**26 + 1))])
+def test_a_jump_whose_snapshot_cannot_be_inflated_is_dropped(data: bytes) -> None:
+    field = Field(1)
+    for _ in range(3):
+        field.turn()
+    field.members[0].link.receive(Jump(field.hub._newest, data).encode())
+    field.settle()
+    field.check()
 
 
 @pytest.mark.parametrize("is_stream", [True, False])

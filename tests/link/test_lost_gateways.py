@@ -94,6 +94,19 @@ def test_watchers_of_a_gateway_that_confirms_nothing_leave(monkeypatch: pytest.M
     assert lone.zone.attendance.refs() == []
 
 
+def test_gateways_after_a_tick_that_failed_are_taken_and_lost_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    lone = Lone()
+    lone.tick(batch=True, joins=[join(ANN, "ann", token=b"token")])
+    with monkeypatch.context() as patch:
+        patch.setattr(lone.zone.attendance.gateways, "take", None)
+        with pytest.raises(TypeError):
+            lone.tick(batch=True, lost=[GATEWAY])
+    lone.tick()
+    assert lone.zone.parked == 1
+    lone.tick(batch=True)
+    assert (lone.zone.parked, lone.zone.attendance.gateways.taken(GATEWAY)) == (0, 3)
+
+
 class Hub:
     """A hub with one gateway, and the zone behind it."""
 

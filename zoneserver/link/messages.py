@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.player_names import is_name
+from zoneserver.protocol.player_names import NAME_CHARACTERS
 from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
 from zoneserver.zone.link import Actions, AddressBan, Join, Requests, Standing, gateway_of
@@ -41,7 +41,7 @@ LINK_VERSION = 1
 _NAME_CHARACTERS_MAX = 256
 _HOST_CHARACTERS_MAX = 256
 _SEQ_MAX = 2**32 - 1
-_BAN_SECONDS_MAX = 10**9
+_BAN_SECONDS_MAX = 1e9
 # What a Standing has at most.
 _LEVEL_MAX, _BUCKETS, _TEXT_CHARACTERS_MAX = 3, 4, 1_000
 _JOIN_TYPES = int, str, bytes, str, bool, str, bytes, bytes, int
@@ -282,7 +282,8 @@ def _join(values: Sequence[Any]) -> Join:
     join = Join(*values)
     if tuple(map(type, join)) != _JOIN_TYPES:
         raise LinkError("a join has values of other types")
-    is_named = is_name(join.name) or (join.watch and not join.name)
+    # The gateway has asked whether it is a name, perhaps by another Unicode than this one.
+    is_named = len(join.name) <= NAME_CHARACTERS and (join.watch or bool(join.name))
     if not is_named or len(join.host) > _HOST_CHARACTERS_MAX or not 0 <= join.tick <= _SEQ_MAX:
         raise LinkError(f"no player can come in as {join.name!r:.40} from {join.host!r:.40}")
     # What is saved is for the store to say.
@@ -301,8 +302,8 @@ def _packet(ref: int, seq: int, actions: Sequence[Any]) -> Actions:
 
 
 def _ban(host: str, seconds: float) -> tuple[str, float]:
-    seconds = float(seconds)
-    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not 0 < seconds <= _BAN_SECONDS_MAX:
+    seconds = min(float(seconds), _BAN_SECONDS_MAX)
+    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not seconds >= 0:
         raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
     return host, seconds
 

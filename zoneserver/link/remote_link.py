@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from zoneserver.link.batches import Batches, Lead
+from zoneserver.link.carrier import PAYLOAD_BYTES_MAX
 from zoneserver.link.counters import GatewayLinkCounters
 from zoneserver.link.messages import (
     LINK_VERSION,
@@ -348,7 +349,7 @@ class RemoteZoneLink:
         if tick.tick > self._has_parts_until:
             self._ask()
             return
-        snapshot = decode_server(zlib.decompress(message.snapshot))
+        snapshot = decode_server(_inflated(message.snapshot))
         assert isinstance(snapshot, Snapshot)
         self._frames.clear()
         self.world.restore(snapshot)
@@ -368,3 +369,14 @@ class RemoteZoneLink:
         for batch in self._batches.again(self._start, self.tick):
             self.counters.batches_resent_total += 1
             self._send_payload(batch.encode())
+
+
+def _inflated(data: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        payload = inflater.decompress(data, PAYLOAD_BYTES_MAX)
+    except zlib.error as error:
+        raise LinkError(f"a snapshot cannot be inflated: {error}") from None
+    if not inflater.eof:
+        raise LinkError(f"a snapshot has more than {PAYLOAD_BYTES_MAX:,} bytes, or is cut short")
+    return payload

@@ -13,7 +13,7 @@ from zoneserver.protocol.messages import Snapshot
 from zoneserver.zone.failures import Failures, as_told
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.gateways import Gateways
-from zoneserver.zone.link import Ended, Join, Requests, Resumed, Standing, gateway_of
+from zoneserver.zone.link import Batch, Ended, Join, Requests, Resumed, Standing, gateway_of
 from zoneserver.zone.parameters import ZoneParameters
 from zoneserver.zone.parking import Parking
 from zoneserver.zone.player_registry import PlayerRegistry
@@ -63,6 +63,8 @@ class Attendance:
         self._leaves: deque[int] = deque()
         self._drops: deque[int] = deque()
         self._joins: deque[Join] = deque()
+        self._batches: deque[Batch] = deque()
+        self._lost: deque[int] = deque()
         # What the output of the tick that runs will say.
         self._joined: list[tuple[int, int | None]] = []
         self._resumed: dict[int, tuple[int, int, Standing | None]] = {}
@@ -91,13 +93,15 @@ class Attendance:
         Returns the new ref of each player who came back, by the former one.
         """
         self._tick = tick
+        self._batches += requests.batches
+        self._lost += requests.lost
         gone = {*requests.leaves, *requests.drops}
         self._leaves += requests.leaves
         self._drops += requests.drops
         self._joins = deque(join for join in chain(self._joins, requests.joins) if join.ref not in gone)
         self.newest_ref = max([self.newest_ref, *(join.ref for join in requests.joins if not gateway_of(join.ref))])
-        for batch in requests.batches:
-            for ref in self.gateways.take(batch):
+        while self._batches:
+            for ref in self.gateways.take(self._batches.popleft()):
                 self._go_on(ref)
         for ref in requests.confirmed:
             self.registry.confirm(ref)
@@ -107,8 +111,8 @@ class Attendance:
             self._drop(self._drops.popleft())
         for ref, standing in requests.standings:
             self.parking.keep_standing(ref, tick, standing)
-        for gateway in requests.lost:
-            self._lose(gateway)
+        while self._lost:
+            self._lose(self._lost.popleft())
         for host, seconds in requests.bans:
             self._ban(host, seconds, unix_seconds)
         self._let_in(unix_seconds)
