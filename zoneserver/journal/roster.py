@@ -105,11 +105,13 @@ class Roster:
         for slot, holder in frame.joins:
             if not isinstance(holder, str):
                 self._things[slot] = None
+        here = {ref for ref, _, _ in self._players.values()} if requests.standings else ()
+        for ref, standing in requests.standings:
+            if ref in here:
+                self._standings[ref] = [recorded.tick, *standing[:4]]
         for ref, at in recorded.joined:
             if at is not None:
                 self._players[at] = ref, 0, self._joins[ref].saved
-        for ref, standing in requests.standings:
-            self._standings[ref] = [recorded.tick, *standing[:4]]
         for ref, slot, seq, former, _ in recorded.resumed:
             self._players[slot] = ref, seq, self._players[slot][2]
             if former in self._standings:

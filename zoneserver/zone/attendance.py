@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
 from zoneserver.config import Limits
 from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Snapshot
+from zoneserver.support.addresses import address_networks
 from zoneserver.zone.failures import Failures, as_told
 from zoneserver.zone.frame_builder import FrameBuilder
 from zoneserver.zone.gateways import Gateways
@@ -113,8 +114,8 @@ class Attendance:
             self.parking.keep_standing(ref, tick, standing)
         while self._lost:
             self._lose(self._lost.popleft())
-        for host, seconds in requests.bans:
-            self._ban(host, seconds, unix_seconds)
+        if requests.bans:
+            self._ban(requests.bans, unix_seconds)
         self._let_in(unix_seconds)
         self.parking.tidy(tick)
         for ref in self.parking.expired(tick):
@@ -203,12 +204,13 @@ class Attendance:
         elif gateway not in map(gateway_of, self.registry.players()):
             self._forget(gateway)
 
-    def _ban(self, host: str, seconds: float, unix_seconds: float) -> None:
-        """Bans an address after a kick. Players from there who are connected may stay."""
-        if self.registry.bans.after_kick(host, seconds, unix_seconds):
-            for ref in [ref for ref in self.registry.refs_from(host) if ref in self.parking]:
-                self._ended.append(Ended(ref, CloseReason.BANNED, ""))
-                self.leave(ref)
+    def _ban(self, bans: Sequence[tuple[str, float]], unix_seconds: float) -> None:
+        """Bans addresses after kicks. Players from there who are connected may stay, and parked ones leave."""
+        after_kick = self.registry.bans.after_kick
+        banned = {address_networks(host)[0] for host, seconds in bans if after_kick(host, seconds, unix_seconds)}
+        for ref in [ref for ref in self.parking.parked() if self.registry.network_of(ref) in banned]:
+            self._ended.append(Ended(ref, CloseReason.BANNED, ""))
+            self.leave(ref)
 
     def _go_on(self, ref: int) -> None:
         """The gateway of a player is there again: one who is still parked since then goes on."""

@@ -96,6 +96,10 @@ class Parking:
         """The number of parked players."""
         return len(self._until)
 
+    def parked(self) -> Iterable[int]:
+        """The refs of the parked players."""
+        return self._until
+
     @property
     def returning(self) -> int:
         """The number of players who may come back, parked ones included."""

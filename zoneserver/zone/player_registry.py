@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from zoneserver.protocol.codes import CloseReason
-from zoneserver.support.addresses import is_same_network
+from zoneserver.support.addresses import address_networks, is_same_network
 from zoneserver.zone.bans import Bans
 from zoneserver.zone.link import Ended, Join
 from zoneserver.zone.parameters import ZoneParameters
@@ -130,6 +130,10 @@ class PlayerRegistry:
         """The ref of the registered player of this name."""
         join = self._by_name.get(name)
         return None if join is None else join.ref
+
+    def network_of(self, ref: int) -> str:
+        """The network of the address of a registered player."""
+        return address_networks(self._by_ref[ref].host)[0]
 
     def refs_from(self, host: str) -> list[int]:
         """The refs of the registered players from the network of this address, without watchers."""
