@@ -33,6 +33,9 @@ class Figures:
     latency: list[dict[str, Load]] = dataclasses.field(default_factory=list)
     """Each round of SINGLE and a gateway over each link."""
 
+    failures: list[str] = dataclasses.field(default_factory=list)
+    """What could not be measured, and why."""
+
     def loads(self) -> list[Load]:
         return [load for _, load in self.sockets] + [
             load for measured in (*self.sends, *self.latency) for load in measured.values()
@@ -54,6 +57,7 @@ class Figures:
             "sockets": [dataclasses.asdict(crowd) | dataclasses.asdict(load) for crowd, load in self.sockets],
             "sends": [{link: dataclasses.asdict(load) for link, load in each.items()} for each in self.sends],
             "latency": [{link: dataclasses.asdict(load) for link, load in each.items()} for each in self.latency],
+            "failures": self.failures,
             "send_ratios": [round(ratio, 3) for ratio in self.send_ratios()],
             "added_ms": {
                 link: {figure: round(self.added_ms(link, f"latency_{figure}_ms"), 2) for figure in ("p50", "p99")}
