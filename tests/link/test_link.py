@@ -60,6 +60,7 @@ class Member:
         self.field = world
         self.link = RemoteZoneLink(name, lambda payload: world.way.up.append((name, payload)), world.now, self)
         self.link.subscribe(self.on_tick)
+        self.pid = 1
         self.names = [f"{name}-{number}" for number in range(players)]
         self.refs: dict[int, str] = {}
         self.inside: set[int] = set()
@@ -72,7 +73,7 @@ class Member:
         self.is_begun = False
 
     def link_figures(self) -> Mapping[str, Any]:
-        return {}
+        return {"host": "test", "pid": self.pid}
 
     def link_attached(self) -> None:
         if not self.is_begun:
@@ -200,9 +201,11 @@ class Field:
             if member.name in self.stopped:
                 continue
             payloads, self.way.down[member.name] = self.way.down[member.name], []
+            namesakes = [each for each in self.members if each.name == member.name]
             for payload in payloads:
                 if not self.loses():
-                    member.link.receive(payload)
+                    for each in namesakes:
+                        each.link.receive(payload)
 
     def tick(self) -> None:
         self.deliver_up()
@@ -359,7 +362,7 @@ def test_a_jump_whose_snapshot_cannot_be_inflated_is_dropped(data: bytes) -> Non
     field = Field(1)
     for _ in range(3):
         field.turn()
-    field.members[0].link.receive(Jump(field.hub._newest, data).encode())
+    field.members[0].link.receive(Jump(field.hub._newest, data, ()).encode())
     field.settle()
     field.check()
 
@@ -381,20 +384,40 @@ def test_a_zone_that_has_lost_its_journal_is_noticed(*, is_stream: bool) -> None
     assert field.members[0].broken[0] == "the zone does not know this gateway any more"
 
 
-def test_a_gateway_of_the_same_name_takes_the_place() -> None:
+def newer_namesake(field: Field) -> Member:
+    """Another process whose gateway is also called gw0."""
+    second = Member(field, "gw0", 1)
+    second.names, second.seq, second.pid = ["gw0-9"], {"gw0-9": 0}, 2
+    return second
+
+
+def test_a_gateway_that_was_started_again_takes_its_name_when_the_first_one_is_silent() -> None:
     field = Field(1)
     for _ in range(5):
         field.turn()
     former = field.members[0]
-    field.members = [Member(field, "gw0", 1)]
-    field.members[0].names = ["gw0-9"]
-    field.members[0].seq = {"gw0-9": 0}
-    for _ in range(20):
+    field.members = [newer_namesake(field)]
+    for _ in range(40):
         field.turn()
     field.settle()
     field.check()
     assert ("drop", "gw0-0") in field.rules.calls
     assert former.broken == []
+
+
+def test_a_second_gateway_of_a_name_is_rejected_while_the_first_one_lives() -> None:
+    field = Field(1)
+    for _ in range(5):
+        field.turn()
+    second = newer_namesake(field)
+    field.members.append(second)
+    # At a broker both are reached by their name.
+    for _ in range(3 * HZ):
+        field.turn()
+    assert second.broken[0].startswith("rejected: a gateway called gw0 is attached already")
+    field.members.remove(second)
+    field.settle()
+    field.check()
 
 
 def test_an_older_start_hears_of_a_later_one() -> None:

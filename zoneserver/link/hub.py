@@ -45,6 +45,7 @@ zone that was stopped itself holds nothing against its gateways."""
 # After a start of the zone, gateways have so much longer.
 _START_SECONDS = 5.0
 _ZLIB_LEVEL = 1
+_CONTENDERS_MAX = 64
 
 
 class AttachedGateway:
@@ -134,6 +135,8 @@ class GatewayHub:
         self._leaving: set[int] = set()
         # Ticks without a batch of each gateway that the zone knew before this start and that has not come since.
         self._awaited = dict.fromkeys(gateways.numbers(), 0)
+        # The tick in which each gateway first asked for the name of another one.
+        self._contenders: dict[int, int] = {}
         self._lease_ticks = round(LEASE_SECONDS * facts.info.hz)
 
     async def open(self) -> None:
@@ -184,10 +187,9 @@ class GatewayHub:
             return  # It asks again.
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
-            # It has been started again, and is gone; or two gateways were given one name.
-            if _process(namesake.figures) != _process(message.figures):
-                text = f"another gateway was started that is also called {namesake.name}: give one of them another name"
-                self._reject(namesake.peer, namesake.number, text, is_final=namesake.peer != peer)
+            if self._is_alive(namesake) and _process(namesake.figures) != _process(message.figures):
+                self._contend(peer, message, namesake)
+                return
             self._detach(namesake.number)
         for other in [each for each in self._attached.values() if each.peer == peer and each.number != message.gateway]:
             self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
@@ -202,6 +204,7 @@ class GatewayHub:
             gateway.lost_at = self._now()
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
+        self._contenders.pop(message.gateway, None)
         self.counters.gateways_attached_total += 1
         self._on_figures(gateway)
         self.carrier.accept(peer)
@@ -211,6 +214,21 @@ class GatewayHub:
         figures = message.figures
         where, pid = figures.get("address") or "no port", figures.get("pid", "?")
         log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())
+
+    def _is_alive(self, gateway: AttachedGateway) -> bool:
+        """Whether the gateway has sent a batch within the last second, and the way to it stands."""
+        return gateway.peer != "" and gateway.silent_ticks <= self._facts.info.hz
+
+    def _contend(self, peer: str, message: Attach, namesake: AttachedGateway) -> None:
+        """A gateway asks for the name of another one. It has been started again, and the other one is about to be found
+        dead; or two gateways were given one name, and the second one is rejected."""
+        if len(self._contenders) >= _CONTENDERS_MAX:
+            self._contenders.clear()
+        since = self._contenders.setdefault(message.gateway, self._tick)
+        if self._tick - since > 2 * self._facts.info.hz:
+            host, pid = _process(namesake.figures)
+            text = f"a gateway called {namesake.name} is attached already (pid {pid} on {host}): give it another --name"
+            self._reject(peer, message.gateway, text, is_final=namesake.peer != peer)
 
     def _reject(
         self, peer: str, number: int, text: str, *, may_begin_anew: bool = False, is_final: bool = True
