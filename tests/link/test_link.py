@@ -359,7 +359,7 @@ def test_a_jump_whose_snapshot_cannot_be_inflated_is_dropped(data: bytes) -> Non
     field = Field(1)
     for _ in range(3):
         field.turn()
-    field.members[0].link.receive(Jump(field.hub._newest, data).encode())
+    field.members[0].link.receive(Jump(field.hub._newest, data, ()).encode())
     field.settle()
     field.check()
 
