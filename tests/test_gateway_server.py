@@ -22,7 +22,6 @@ from zoneserver.support.errors import CannotStartError
 from zoneserver.zone.link import gateway_of
 from zoneserver.zone.rules import Player, action
 
-NOBODY = "0 players ended; a restart of the server forgets the ban"
 Stack = contextlib.AsyncExitStack
 
 
@@ -106,10 +105,8 @@ async def test_desk_of_a_gateway_knows_its_players_and_kicks_them(site: Site) ->
         assert await desk.run(["kick", "ann", "be", "nice"]) == (0, "ann is kicked")
         assert await end_of(ann) == "KICKED"
     await until(lambda: zone.count_players()[0] == 0)
-    assert await desk.run(["ban", "192.0.2.1"]) == (0, f"192.0.2.1 is banned until it is lifted (unban), {NOBODY}")
-    assert (await desk.run(["ban", "ann"])).text.endswith("a gateway bans addresses; the zone bans names")
-    assert (await desk.run(["save"])).text.startswith("a gateway has no command 'save'")
-    assert (await desk.run([])).text.count("\n") == 5
+    assert (await desk.run(["ban", "ann"])).text.startswith("a gateway has no command 'ban'")
+    assert (await desk.run([])).text.count("\n") == 3
     desk.close()
 
 
