@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 from zoneserver.admin.stats import Stats
 from zonetools.bench.arrangement import Arrangement, arrange
 from zonetools.common.admin_client import AdminClient
+from zonetools.common.cheap_crowd import CheapCrowd
 from zonetools.swarm.conductor import Conductor, SwarmError
 from zonetools.swarm.plan import DEFAULT_MIX, Address, Plan, parse_mix
 from zonetools.swarm.report import build as report
@@ -147,29 +145,16 @@ async def _cheap_players(arrangement: Arrangement, crowd: Crowd) -> AsyncIterato
         yield
         return
     counts = [cheap // len(doors) + (place < cheap % len(doors)) for place in range(len(doors))]
-    processes = list[Process]()
-    try:
-        for place, (door, count) in enumerate(zip(doors, counts, strict=True)):
-            words = [str(word) for word in (door.port, count, crowd.rate, place * crowd.players)]
-            command = (sys.executable, "-P", "-m", "zonetools.bench.cheap_players", *words)
-            processes.append(await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE))
+    async with contextlib.AsyncExitStack() as stack:
+        crowds = [
+            await stack.enter_async_context(CheapCrowd(door.port, count, crowd.rate, first=place * crowd.players))
+            for place, (door, count) in enumerate(zip(doors, counts, strict=True))
+        ]
         async with asyncio.timeout(_JOIN_SECONDS_MAX):
-            for process in processes:
-                assert process.stdout is not None
-                if await process.stdout.readline() != b"joined\n":
-                    raise SwarmError("a process of cheap players could not connect")
             while (await _read(arrangement))[0].players < cheap:
                 await asyncio.sleep(0.1)
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write(b"act\n")
+        for each in crowds:
+            each.act()
         yield
-        for process in processes:
-            out, _ = await process.communicate(b"")
-            if ended := json.loads(out)["ended"]:
-                raise SwarmError(f"{ended} connections of cheap players ended")
-    finally:
-        for process in processes:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+    if ended := sum(each.ended for each in crowds):
+        raise SwarmError(f"{ended} connections of cheap players ended")

@@ -1,6 +1,6 @@
 """Players that cost as little as possible: they act, and throw away unread what they are sent.
 
-`python -m zonetools.bench.cheap_players PORT COUNT RATE FIRST` lets so many players join, named from FIRST on, and
+`python -m zonetools.common.cheap_players PORT COUNT RATE FIRST` lets so many players join, named from FIRST on, and
 prints a line. It then reads a line, which means that all are in the zone, and lets each act RATE times a second until
 its standard input ends. At last it prints, as JSON, how many bytes came, how many connections ended, and its own CPU
 time.
