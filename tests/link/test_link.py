@@ -384,6 +384,29 @@ def test_a_zone_that_has_lost_its_journal_is_noticed(*, is_stream: bool) -> None
     assert field.members[0].broken[0] == "the zone does not know this gateway any more"
 
 
+def test_a_gateway_that_has_missed_a_start_takes_the_state_of_the_zone() -> None:
+    field = Field(1, 1)
+    for _ in range(5):
+        field.turn()
+    for _ in range(3):
+        field.members[1].act()
+        field.tick()
+        field.deliver_down()
+    # The power fails: the journal lacks two ticks that the gateways have.
+    field.stopped.add("gw0")
+    field.kill()
+    del field.inputs[-2:], field.frames[-2:]
+    field.restart()
+    for _ in range(5):
+        field.turn(acting=False)
+    field.kill()
+    field.restart()
+    field.stopped.clear()
+    field.settle()
+    assert not field.members[0].broken
+    assert field.members[0].link.snapshot() == field.zone.snapshot()
+
+
 def newer_namesake(field: Field) -> Member:
     """Another process whose gateway is also called gw0."""
     second = Member(field, "gw0", 1)

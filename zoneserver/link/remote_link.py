@@ -218,6 +218,8 @@ class RemoteZoneLink:
             self.facts = message.facts
             self._user.link_broken("the zone does not know this gateway any more")
             return
+        # A start between them may have gone on from an earlier tick than this gateway has.
+        self._needs_state |= self._is_begun and message.start.epoch > self._start.epoch + 1
         self._start = self._attached_to = message.start
         if not self._is_begun:
             self.facts = message.facts
