@@ -376,8 +376,7 @@ class GatewayHub:
     def _hear_other(self, message: object) -> None:
         if isinstance(message, TickMessage) and message.start > self._start:
             log.critical(
-                "another zone of this name runs at %s and was started later: its epoch is %d, that of this one %d. "
-                "This zone stops",
+                "another zone of this name runs at %s with a later start (epoch %d, this one %d): this zone stops",
                 *(self.carrier.address, message.start.epoch, self._start.epoch),
             )
             self._superseded()
