@@ -6,9 +6,10 @@ The ways between them lose payloads when a test says so. `Simulation.check` then
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from helpers.fake_worker import FakeWorker
 from helpers.link_way import Way
 from helpers.simulated_gateway import SimulatedClient, SimulatedGateway
 
@@ -26,6 +27,9 @@ from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import Facts, Start
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.protocol.messages import Snapshot
+from zoneserver.store.backend import MemoryStore
+from zoneserver.store.desk import StoreDesk
+from zoneserver.store.store import Store
 from zoneserver.zone.link import Command, Requests, TickInput, TickOutput, gateway_of
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.zone import Zone
@@ -53,6 +57,19 @@ class Counting(Rules):
         player.move(1, 1)
 
 
+class FailingStore(MemoryStore):
+    """A store that can be read if `is_well` says so."""
+
+    def __init__(self, is_well: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_well = is_well
+
+    def load(self, name: str) -> str | None:
+        if not self._is_well():
+            raise OSError("the disk is gone")
+        return super().load(name)
+
+
 class Simulation:
     """The zone and everything around it. `percent` of all payloads get lost."""
 
@@ -60,6 +77,7 @@ class Simulation:
         self.chance = chance = random.Random(seed)
         self.is_stream = chance.random() < 0.5
         self.percent = chance.choice([0, 0, 5, 20, 40])
+        self._store_percent = chance.choice([0, 0, 0, 70])
         self._resume_ticks = chance.choice([300, 300, 60, 0])
         self._history_ticks = chance.choice([64, 8])
         self._limits = Limits(joins_per_second=chance.choice([2_560, 20]))
@@ -97,6 +115,8 @@ class Simulation:
             if index in checkpoints and recorded.tick_input.tick not in self.failing:
                 self._restore()
         self.local = LocalZoneLink(self.zone, self.epoch)
+        self._worker = FakeWorker()
+        self._desk = StoreDesk(self.local, Store(FailingStore(self._is_well), self._worker, self.now), self.now)
         known = self.zone.attendance.gateways
         if self.epoch > 1:
             here = set(known.numbers())
@@ -105,7 +125,7 @@ class Simulation:
         facts = Facts(self.zone.info, {}, (), self.zone.world.tick, 15.0, 100, needs_ticket=False)
         start, former = Start(self.epoch, round(self.clock * 1000)), self._frames[-self._history_ticks :]
         self.hub = GatewayHub(
-            *(self.local, known, self.way, start, facts, self._history_ticks, 1_000, former),
+            *(self._desk, known, self.way, start, facts, self._history_ticks, 1_000, former),
             *(self.now, lambda: self.clock + 1 / HZ, self._fail, lambda _: None),
         )
         self.local.subscribe(self.hub.on_tick)
@@ -220,6 +240,8 @@ class Simulation:
             for peer, payload in up:
                 if self._arrives():
                     self.hub.receive(peer, payload)
+            if self._is_well():
+                self._worker.run()
             self.tick()
         else:
             self.clock += 1 / HZ
@@ -237,6 +259,9 @@ class Simulation:
     def _arrives(self) -> bool:
         return self.chance.random() * 100 >= self.percent
 
+    def _is_well(self) -> bool:
+        return self.chance.random() * 100 >= self._store_percent
+
     def connect_clients(self, chance: float) -> None:
         """Lets some of the clients that are out connect."""
         gateways = [each for each in self.gateways if each.is_begun and not each.is_stopped]
@@ -246,7 +271,7 @@ class Simulation:
 
     def settle(self, names: Iterable[str]) -> None:
         """Goes on without any loss, until everything has arrived."""
-        self.percent = 0
+        self.percent = self._store_percent = 0
         for turn in range(500):
             for name in names:
                 self.add(name)
