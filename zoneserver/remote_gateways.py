@@ -10,8 +10,9 @@ from zoneserver.admin.gateway_stats import GatewayStats
 from zoneserver.admin.gateways import GatewayTotals, gateway_row
 from zoneserver.admin.stats import Stats
 from zoneserver.config import Config
+from zoneserver.link.attached_gateway import AttachedGateway
 from zoneserver.link.carriers import link_security, open_zone_carrier
-from zoneserver.link.hub import AttachedGateway, GatewayHub
+from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import Facts, Start
 from zoneserver.zone.link import ZoneLink
 from zoneserver.zone.zone import Zone

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from zoneserver.link.attached_gateway import AttachedGateway
 from zoneserver.link.carrier import ZoneCarrier
 from zoneserver.link.counters import HubCounters
 from zoneserver.link.messages import (
@@ -35,7 +36,7 @@ from zoneserver.zone.frame_history import History
 from zoneserver.zone.gateways import Gateways
 from zoneserver.zone.link import NO_BANS, AddressBan, Batch, Requests, TickOutput, ZoneLink
 
-__all__ = ["LEASE_SECONDS", "AttachedGateway", "GatewayHub"]
+__all__ = ["LEASE_SECONDS", "GatewayHub"]
 
 log = logging.getLogger(__name__)
 
@@ -46,35 +47,6 @@ zone that was stopped itself holds nothing against its gateways."""
 _START_SECONDS = 5.0
 _ZLIB_LEVEL = 1
 _CONTENDERS_MAX = 64
-
-
-class AttachedGateway:
-    """A gateway as the hub knows it."""
-
-    def __init__(self, message: Attach, peer: str, taken: int, now: float) -> None:
-        self.number = message.gateway
-        self.name = message.name
-        self.peer = peer
-        """The way to it; empty while it is away."""
-        self.figures = message.figures
-        """What it said last about itself, for operators."""
-        self.figures_at = self.attached_at = now
-        self.taken = taken
-        """The number of the newest batch that was handed to the zone."""
-        self.taken_at = now
-        self.tick = 0
-        """The newest tick that it has."""
-        self.silent_ticks = 0
-        self.lost_at: float | None = None
-        """When its lease ended; None while it is there."""
-        self.waited_us = 0
-        """How long its last batch lay there before the tick was due."""
-        self.asks_total = 0
-        self.resent_total = 0
-
-    def log_fields(self) -> dict[str, Any]:
-        """The fields of a line of the log about this gateway."""
-        return fields(gateway=self.name, gateway_number=self.number)
 
 
 class GatewayHub:
@@ -170,7 +142,9 @@ class GatewayHub:
             case Ask():
                 self._answer(peer, message)
             case Detach():
-                self._detach(message.gateway)
+                gateway = self._attached.get(message.gateway)
+                if gateway is not None and gateway.peer == peer:
+                    self._detach(message.gateway)
 
     def gone(self, peer: str) -> None:
         """The way to a gateway is closed. It may return, until its lease has ended."""
@@ -200,6 +174,7 @@ class GatewayHub:
             # A gateway that hears nothing attaches again and again, and no batch of it is taken.
             gateway.silent_ticks = before.silent_ticks
             gateway.asks_total, gateway.resent_total = before.asks_total, before.resent_total
+            gateway.answered_at = before.answered_at if before.peer == peer else gateway.answered_at
         elif message.gateway in self._gateways.lost:
             gateway.lost_at = self._now()
         self._attached[message.gateway] = gateway
@@ -265,13 +240,14 @@ class GatewayHub:
 
     def _answer(self, peer: str, message: Ask) -> None:
         gateway = self._attached.get(message.gateway)
-        if gateway is None or gateway.peer != peer or not self._newest:
-            return
+        if gateway is None or gateway.peer != peer or not self._newest or gateway.answered_at == self._tick:
+            return  # It asks again. An answer may be all that the history has.
         if self._gateways.is_full(gateway.number) or (message.tick and gateway.number not in self._gateways):
             return  # What was said to it alone is not here any more. It hears that it has to begin anew.
         tick = message.tick
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None
+        gateway.answered_at = self._tick
         gateway.asks_total += 1
         since = message.tick or 0
         parts = tuple(each for each in self._gateways.parts_since(gateway.number, since) if each[0] <= self._tick)
