@@ -72,7 +72,10 @@ class RemoteGateways:
 
     def add_to(self, own: Stats) -> Stats:
         """The statistics of the server, with those of the gateways."""
-        return self._totals.add_to(own, [self._row(each) for each in self.hub.gateways])
+        # A gateway that was killed is lost after two seconds. Its players may be back elsewhere long before.
+        ticks = 1 + self._zone.info.hz // 2
+        here = [each.name for each in self.hub.gateways if each.lost_at is None and each.is_here(ticks)]
+        return self._totals.add_to(own, [self._row(each) for each in self.hub.gateways], here)
 
     def _row(self, gateway: AttachedGateway) -> GatewayStats:
         now, figures = self._now(), gateway.figures

@@ -41,19 +41,19 @@ def test_figures_add_up_as_each_statistic_says() -> None:
     assert added(own, [], []) == own
 
 
-def test_totals_keep_what_a_lost_gateway_counted_and_not_its_players() -> None:
+def test_totals_keep_what_a_gateway_counted_that_is_not_here_and_not_its_players() -> None:
     totals = GatewayTotals()
     totals.take("gw1", figures(players=300, joins_total=400, closes={"FLOOD": 2}), uptime_s=60.0)
     totals.take("gw2", figures(players=200, joins_total=250), uptime_s=60.0)
     both = [gateway_stats("gw1"), gateway_stats("gw2")]
-    whole = totals.add_to(stats(), both)
+    whole = totals.add_to(stats(), both, ["gw1", "gw2"])
     assert (whole.players, whole.joins_total, whole.players_peak) == (500, 650, 500)
     assert whole.gateways == both
-    whole = totals.add_to(stats(), [gateway_stats("gw1", is_lost=True), gateway_stats("gw2")])
+    whole = totals.add_to(stats(), both, ["gw2"])
     assert (whole.players, whole.joins_total, whole.players_peak) == (200, 650, 500)
     # The players of gw1 come back at gw2: the peak is that of all at one moment.
     totals.take("gw2", figures(6.0, players=480, joins_total=250), uptime_s=70.0)
-    whole = totals.add_to(stats(), [gateway_stats("gw2")])
+    whole = totals.add_to(stats(), both, ["gw2"])
     assert (whole.players, whole.joins_total, whole.players_peak) == (480, 650, 500)
     assert whole.closes == {"FLOOD": 2}
 
@@ -62,12 +62,12 @@ def test_totals_count_from_the_start_of_the_zone_and_go_on_over_that_of_a_gatewa
     totals = GatewayTotals()
     # The gateway is older than the zone, which has been started again.
     totals.take("gw1", figures(1000.0, bytes_out_total=10**9, closes={"FLOOD": 9}), uptime_s=1.0)
-    assert totals.add_to(stats(), []).bytes_out_total == 0
+    assert totals.add_to(stats(), [], []).bytes_out_total == 0
     totals.take("gw1", figures(1001.0, bytes_out_total=10**9 + 7, closes={"FLOOD": 10}), uptime_s=2.0)
-    assert totals.add_to(stats(), []).bytes_out_total == 7
+    assert totals.add_to(stats(), [], []).bytes_out_total == 7
     # Another process has its name.
     totals.take("gw1", figures(0.5, pid=2, bytes_out_total=5), uptime_s=3.0)
-    whole = totals.add_to(stats(), [])
+    whole = totals.add_to(stats(), [], [])
     assert (whole.bytes_out_total, whole.closes) == (12, {"FLOOD": 1})
 
 
@@ -75,11 +75,11 @@ def test_totals_count_from_the_start_of_the_zone_and_go_on_over_that_of_a_gatewa
 def test_totals_never_fall(script: list[tuple[str, int, int, bool]]) -> None:
     totals, before = GatewayTotals(), 0
     counted: dict[tuple[str, int], tuple[float, int]] = {}
-    for moment, (name, pid, more, is_lost) in enumerate(script):
+    for moment, (name, pid, more, is_here) in enumerate(script):
         uptime_s, count = counted.get((name, pid), (0.0, 0))
         counted[name, pid] = uptime_s + 1, count + more
         totals.take(name, figures(uptime_s + 1, pid, joins_total=count + more), uptime_s=100.0 + moment)
-        after = totals.add_to(stats(), [gateway_stats(name, is_lost=is_lost)]).joins_total
+        after = totals.add_to(stats(), [gateway_stats(name)], [name] if is_here else []).joins_total
         assert before + more <= after
         before = after
 
@@ -97,4 +97,4 @@ def test_figures_of_another_version_do_no_harm() -> None:
     totals = GatewayTotals()
     for odd in ({}, {"players": "x", "closes": [1], "refusals": {"A": None}, "bytes_out_total": -1}, {"pid": True}):
         totals.take("gw1", odd, uptime_s=1.0)
-    assert totals.add_to(stats(), [gateway_stats()]).bytes_out_total == 0
+    assert totals.add_to(stats(), [gateway_stats()], ["gw1"]).bytes_out_total == 0

@@ -33,8 +33,8 @@ def documents(
     trouble: Callable[[], str],
     schema: Mapping[str, Any],
 ) -> dict[str, Document]:
-    """The documents by path. `now` is the loop's clock, and `schema` that of the game. `trouble` says why players cannot
-    be served at present; it is empty while they can."""
+    """The documents by path. `now` is the loop's clock, and `schema` that of the game. `trouble` says why players
+    cannot be served at present; it is empty while they can."""
 
     def health(_query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         wrong = trouble()

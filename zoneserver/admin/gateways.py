@@ -93,11 +93,11 @@ class GatewayTotals:
         else:
             self._counted[field] = self._counted.get(field, 0) + value - (before or 0)
 
-    def add_to(self, own: Stats, gateways: Sequence[GatewayStats]) -> Stats:
-        """The statistics of the zone with these gateways, of which a lost one has no players any more."""
+    def add_to(self, own: Stats, gateways: Sequence[GatewayStats], here: Iterable[str]) -> Stats:
+        """The statistics of the zone with these gateways. Those that are `here`, by name, have players at present."""
         if not gateways and not self._counted:
             return own
-        present = [self._newest[each.name][1] for each in gateways if each.name in self._newest and not each.is_lost]
+        present = [self._newest[name][1] for name in here if name in self._newest]
         whole = added(own, present, [self._counted])
         # The sum of the peaks would be too much: players who go from one gateway to another are in both.
         peak = max(own.players_peak, whole.players, self._players_peak)
