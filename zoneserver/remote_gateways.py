@@ -67,11 +67,16 @@ class RemoteGateways:
         )
 
     def _take_figures(self, gateway: AttachedGateway) -> None:
-        self._totals.take(gateway.name, gateway.figures, self._uptime_s())
+        self._totals.take(gateway.name, gateway.figures, self._uptime_s(), self._players)
+
+    @property
+    def _players(self) -> int:
+        """The players in the zone who have a connection."""
+        return len(self._zone.attendance.registry) - self._zone.parked
 
     def add_to(self, own: Stats) -> Stats:
         """The statistics of the server, with those of the gateways."""
-        return self._totals.add_to(own, [self._row(each) for each in self.hub.gateways])
+        return self._totals.add_to(own, [self._row(each) for each in self.hub.gateways], self._players)
 
     def _row(self, gateway: AttachedGateway) -> GatewayStats:
         now, figures = self._now(), gateway.figures
