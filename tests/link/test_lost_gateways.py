@@ -173,6 +173,20 @@ def test_gateway_that_attaches_again_and_again_without_a_batch_is_lost() -> None
     assert hub.zone.parked == 1
 
 
+def test_gateway_that_attaches_again_by_the_same_way_counts_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    hub = Hub()
+
+    def told() -> tuple[int, int]:
+        return hub.hub.counters.gateways_attached_total, sum("gw attached" in line for line in caplog.messages)
+
+    hub.say(*[ATTACH] * 34)
+    assert told() == (1, 1)
+    hub.hub.gone("gw")
+    hub.say(ATTACH, ATTACH)
+    assert told() == (2, 2), "it was away"
+
+
 def test_gateway_that_attaches_is_told_what_survives_a_kill_of_the_zone() -> None:
     hub = Hub()
     hub.say(ATTACH, batch(1), ATTACH)

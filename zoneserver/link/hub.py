@@ -195,6 +195,7 @@ class GatewayHub:
             self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
+        is_known = before is not None and before.peer == peer
         if before is not None:
             gateway.lost_at, gateway.taken = before.lost_at, before.taken
             # A gateway that hears nothing attaches again and again, and no batch of it is taken.
@@ -205,12 +206,15 @@ class GatewayHub:
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
         self._contenders.pop(message.gateway, None)
-        self.counters.gateways_attached_total += 1
         self._on_figures(gateway)
         self.carrier.accept(peer)
         # What was handed to the zone since the last tick is not taken yet: the zone may be killed before.
         taken = self._gateways.taken(message.gateway)
         self.carrier.send(peer, Attached(self._start, message.gateway, taken, self._facts).encode())
+        if before is not None and is_known:
+            gateway.attached_at, gateway.tick = before.attached_at, before.tick
+            return  # It has heard nothing for a while.
+        self.counters.gateways_attached_total += 1
         figures = message.figures
         where, pid = figures.get("address") or "no port", figures.get("pid", "?")
         log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())
