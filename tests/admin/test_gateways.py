@@ -105,7 +105,15 @@ def test_totals_never_fall(script: list[tuple[str, int, int, bool]]) -> None:
 
 def test_row_takes_what_the_gateway_sent_and_zero_for_what_it_did_not() -> None:
     known: dict[str, Any] = {"name": "gw1", "address": "a:1", "stats": "", "pid": 7, "host": "one", "attached_s": 1.0}
-    known |= {"is_lost": False, "tick": 5, "behind_ticks": 1, "waited_ms": 3.0, "batches_total": 9, "resent_total": 2}
+    known |= {
+        "is_lost": False,
+        "is_stopped": False,
+        "tick": 5,
+        "behind_ticks": 1,
+        "waited_ms": 3.0,
+        "batches_total": 9,
+        "resent_total": 2,
+    }
     known["age_s"] = 0.1
     row = gateway_row({"players": 12, "lead_ms": 4.5, "behind": "many", "pid": 8, "news": 1}, **known)
     assert (row.players, row.lead_ms, row.behind, row.pid, row.resent_total) == (12, 4.5, 0, 7, 2)

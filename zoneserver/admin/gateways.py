@@ -96,11 +96,11 @@ class GatewayTotals:
             self._counted[field] = self._counted.get(field, 0) + value - (before or 0)
 
     def add_to(self, own: Stats, gateways: Sequence[GatewayStats], players: int) -> Stats:
-        """The statistics of the zone with these gateways, of which a lost one has no players any more. The zone has so
-        many `players`."""
+        """The statistics of the zone with these gateways, of which only those that are here have players. The zone has
+        so many `players`."""
         if not gateways and not self._counted:
             return own
-        present = [self._newest[each.name][1] for each in gateways if each.name in self._newest and not each.is_lost]
+        present = [self._newest[each.name][1] for each in gateways if each.name in self._newest and each.is_here]
         whole = added(own, present, [self._counted])
         # Players who go from one gateway to another are in the figures of both. The zone counts them once.
         self._players_peak = max(own.players_peak, self._players_peak, players)
