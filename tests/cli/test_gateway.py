@@ -80,7 +80,7 @@ def test_a_gateway_that_waits_for_its_zone_says_so_once_and_can_be_stopped(
     command = ["gateway", "--link", f"unix:{tmp_path}/zone.sock", "--port", "0", "--stop-on-stdin-eof", "--name", "gw1"]
     assert main(command) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"gw1 no way to the zone at unix:{tmp_path}/zone.sock: No such file or directory; trying again" in line
+    assert f"gw1 no link to the zone at unix:{tmp_path}/zone.sock: No such file or directory; trying again" in line
 
 
 @pytest.mark.parametrize("secret", [b"", SECRET])
