@@ -98,6 +98,19 @@ def test_other_machines_may_join_only_where_the_zone_needs_tickets(
         assert "so anyone who can reach 0.0.0.0 may join" in err
 
 
+@pytest.mark.parametrize("flag", ["--hz", "--resume", "--secret-file", "--max-players"])
+def test_setting_of_the_zone_is_named_as_such(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["gateway", "--link", "unix:zone.sock", flag, "10"])
+    told = f"{flag} is a setting of the zone: give it to zoneserver run\n"
+    assert capsys.readouterr().err == f"zoneserver gateway: there is no flag {flag}; {told}"
+    file = tmp_path / "zone.toml"
+    file.write_text(f"[gateway]\n{flag[2:]} = 10\n")
+    with pytest.raises(SystemExit):
+        main(["gateway", "--link", "unix:zone.sock", "--config", str(file)])
+    assert capsys.readouterr().err.endswith(told)
+
+
 def test_check_reads_the_certificate_and_asks_no_zone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     certificate, _ = Pki(tmp_path).issue()
     command = ["gateway", "--link", f"unix:{tmp_path}/zone.sock", "--check", "--tls-cert", certificate]
