@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,7 @@ class GatewayServer:
         self._is_open = is_open
         self._is_page_set = is_page_set
         self._stopping, self._attached = asyncio.Event(), asyncio.Event()
+        self._begun_unix_ms = round(time.time() * 1000)
         self._figures_at = 0.0
         self._why_rejected = ""
         self._is_silent = False
@@ -184,6 +186,7 @@ class GatewayServer:
         return {
             "pid": os.getpid(),
             "host": socket.gethostname(),
+            "begun_unix_ms": self._begun_unix_ms,
             "address": ", ".join(ports.addresses),
             "stats": "" if ports.stats_port is None else format_address(self.config.stats_host, ports.stats_port),
             **({} if self.gateway_loop is None else gateway_figures(self.stats())),

@@ -83,10 +83,15 @@ def test_page_shows_the_figures_the_map_and_when_the_server_is_gone(
     # The gateways have a panel only where there are any, and what is wrong is said by a word too.
     assert page.evaluate("document.querySelector('#gateways').hidden")
     gateways += [gateway_stats("gw1"), gateway_stats("gw2", is_lost=True, behind_ticks=50)]
+    gateways += [gateway_stats("gw3", is_stopped=True)]
     page.wait_for("!document.querySelector('#gateways').hidden")
-    assert text(page, "#gateways-count") == "2, 1 lost"
+    assert text(page, "#gateways-count") == "3, 1 lost, 1 stopped"
     states = "[...document.querySelectorAll('#gateways-list tbody tr')].map((row) => row.children[1])"
-    assert page.evaluate(f"{states}.map((cell) => cell.textContent + cell.className)") == ["finegood", "lostbad"]
+    assert page.evaluate(f"{states}.map((cell) => cell.textContent + cell.className)") == [
+        "finegood",
+        "lostbad",
+        "stopped",
+    ]
     # Two kinds of pictures: columns whose heights are shares of the most frequent one, and canvases.
     heights = page.evaluate("[...document.querySelectorAll('#histogram i')].map((bar) => bar.style.height)")
     assert len(heights) == 11

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from zoneserver.link.attached_gateway import AttachedGateway
 from zoneserver.link.carrier import ZoneCarrier
 from zoneserver.link.counters import HubCounters
 from zoneserver.link.messages import (
@@ -35,7 +36,7 @@ from zoneserver.zone.frame_history import History
 from zoneserver.zone.gateways import Gateways
 from zoneserver.zone.link import NO_BANS, AddressBan, Batch, Requests, TickOutput, ZoneLink
 
-__all__ = ["LEASE_SECONDS", "AttachedGateway", "GatewayHub"]
+__all__ = ["LEASE_SECONDS", "GatewayHub"]
 
 log = logging.getLogger(__name__)
 
@@ -46,35 +47,6 @@ zone that was stopped itself holds nothing against its gateways."""
 _START_SECONDS = 5.0
 _ZLIB_LEVEL = 1
 _CONTENDERS_MAX = 64
-
-
-class AttachedGateway:
-    """A gateway as the hub knows it."""
-
-    def __init__(self, message: Attach, peer: str, taken: int, now: float) -> None:
-        self.number = message.gateway
-        self.name = message.name
-        self.peer = peer
-        """The way to it; empty while it is away."""
-        self.figures = message.figures
-        """What it said last about itself, for operators."""
-        self.figures_at = self.attached_at = now
-        self.taken = taken
-        """The number of the newest batch that was handed to the zone."""
-        self.taken_at = now
-        self.tick = 0
-        """The newest tick that it has."""
-        self.silent_ticks = 0
-        self.lost_at: float | None = None
-        """When its lease ended; None while it is there."""
-        self.waited_us = 0
-        """How long its last batch lay there before the tick was due."""
-        self.asks_total = 0
-        self.resent_total = 0
-
-    def log_fields(self) -> dict[str, Any]:
-        """The fields of a line of the log about this gateway."""
-        return fields(gateway=self.name, gateway_number=self.number)
 
 
 class GatewayHub:
@@ -195,6 +167,7 @@ class GatewayHub:
             self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
+        is_known = before is not None and before.peer == peer
         if before is not None:
             gateway.lost_at, gateway.taken = before.lost_at, before.taken
             # A gateway that hears nothing attaches again and again, and no batch of it is taken.
@@ -205,15 +178,16 @@ class GatewayHub:
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
         self._contenders.pop(message.gateway, None)
-        self.counters.gateways_attached_total += 1
         self._on_figures(gateway)
         self.carrier.accept(peer)
         # What was handed to the zone since the last tick is not taken yet: the zone may be killed before.
         taken = self._gateways.taken(message.gateway)
         self.carrier.send(peer, Attached(self._start, message.gateway, taken, self._facts).encode())
-        figures = message.figures
-        where, pid = figures.get("address") or "no port", figures.get("pid", "?")
-        log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())
+        if before is not None and is_known:
+            gateway.attached_at, gateway.tick = before.attached_at, before.tick
+            return  # It has heard nothing for a while.
+        self.counters.gateways_attached_total += 1
+        gateway.report_attached()
 
     def _is_alive(self, gateway: AttachedGateway) -> bool:
         """Whether the gateway has sent a batch within the last second, and the way to it stands."""
@@ -284,9 +258,10 @@ class GatewayHub:
     def _detach(self, number: int) -> None:
         """The gateway has stopped. Its players come back elsewhere."""
         gateway = self._attached.pop(number, None)
-        # Its first batch may have been handed to the zone since the last tick.
-        if gateway is not None and (gateway.taken or number in self._gateways):
-            self._tell_lost(number)
+        if gateway is not None:
+            # Its first batch may have been handed to the zone since the last tick.
+            if gateway.taken or number in self._gateways:
+                self._tell_lost(number)
             log.info("gateway %s has stopped", gateway.name, extra=gateway.log_fields())
 
     # --- To gateways ------------------------------------------------------------------------------
@@ -295,6 +270,8 @@ class GatewayHub:
         """Sends the output of a tick to all gateways."""
         now, due = self._now(), self._due()
         self._tick = output.tick
+        for number in self._leaving:
+            self._report_lost(number)
         self._leaving.clear()
         for number, part in output.parts.items():
             gateway = self._attached.get(number)
@@ -350,14 +327,18 @@ class GatewayHub:
         self.counters.gateways_lost_total += 1
         gateway.lost_at = self._now()
         if gateway.number in self._gateways:
+            # The tick that parks its players comes first.
             self._tell_lost(gateway.number)
         else:
+            self._report_lost(gateway.number)
             del self._attached[gateway.number]
-        players = gateway.figures.get("players", 0)
-        told = gateway.log_fields() | fields(players=players)
-        seconds = gateway.silent_ticks / self._facts.info.hz
-        text = "gateway %s is lost: no batch for %.1f s; its %d players are parked until it or they come back"
-        log.warning(text, gateway.name, seconds, players, extra=told)
+
+    def _report_lost(self, number: int) -> None:
+        """Logs that a gateway is lost, once the zone has parked its players. It does nothing for one that has
+        stopped."""
+        gateway = self._attached.get(number)
+        if gateway is not None and gateway.lost_at is not None:
+            gateway.report_lost(self._gateways.parked_count(number), self._facts.info.hz)
 
     def _jump(self) -> bytes:
         snapshot = zlib.compress(self._link.snapshot(), _ZLIB_LEVEL)
@@ -376,8 +357,7 @@ class GatewayHub:
     def _hear_other(self, message: object) -> None:
         if isinstance(message, TickMessage) and message.start > self._start:
             log.critical(
-                "another zone of this name runs at %s and was started later: its epoch is %d, that of this one %d. "
-                "This zone stops",
+                "another zone of this name runs at %s with a later start (epoch %d, this one %d): this zone stops",
                 *(self.carrier.address, message.start.epoch, self._start.epoch),
             )
             self._superseded()

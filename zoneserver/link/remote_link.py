@@ -155,8 +155,11 @@ class RemoteZoneLink:
     def send(self, requests: Requests) -> None:
         """Sends a batch, or lets the requests wait while too many batches are on their way."""
         self._batches.add(requests)
-        if not self.is_attached or self._is_silent:
+        if not self.is_attached:
             self._attach()
+        elif self._is_silent:
+            # A way that is half dead keeps what it is given, and delivers all of it at once.
+            self._attach(_SILENT_SECONDS)
         elif self._needs_state and self._is_begun:
             self._ask()
         if self.is_attached and self.tick:
@@ -182,9 +185,9 @@ class RemoteZoneLink:
         if is_up:
             self._attach()
 
-    def _attach(self) -> None:
+    def _attach(self, rest_seconds: float = _ASK_SECONDS) -> None:
         now = self._now()
-        if now - self._attach_at >= _ASK_SECONDS:
+        if now - self._attach_at >= rest_seconds:
             self._attach_at = now
             self._send_payload(Attach(LINK_VERSION, self.number, self.name, self._user.link_figures()).encode())
 
@@ -220,6 +223,7 @@ class RemoteZoneLink:
             return
         # A start between them may have gone on from an earlier tick than this gateway has.
         self._needs_state |= self._is_begun and message.start.epoch > self._start.epoch + 1
+        is_known = message.start == self._attached_to
         self._start = self._attached_to = message.start
         if not self._is_begun:
             self.facts = message.facts
@@ -229,7 +233,8 @@ class RemoteZoneLink:
             self.facts = message.facts
         self._batches.take_until(message.taken)
         self._resend()
-        self._user.link_attached()
+        if not is_known:
+            self._user.link_attached()
         if self._is_begun:
             self._ask()
 

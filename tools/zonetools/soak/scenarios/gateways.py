@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import Exit
+from zonetools.common.admin_client import ServerUnreachable
+from zonetools.common.cheap_crowd import CheapCrowd
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.fault_lab import Checks, Comparison, Crowd, Finding, Lab
+from zonetools.soak.fault_lab import Checks, Comparison, Crowd, Finding, Lab, stats
 from zonetools.soak.lives import Talker, check_lines, check_told, read_ticks
 from zonetools.soak.site import BOOKKEEPERS, Site, check_served, crowd_in_words
 from zonetools.soak.tasks import beside, together
@@ -162,6 +165,38 @@ async def gateway_slow(lab: Lab) -> Finding:
     drops = seen.own.report["resume"]["drops"]
     checks.expect(not drops, f"{drops} players of the slow gateway are disconnected")
     return checks.finding(f"a fifth of the processor (its own players' p99 {seen.own.p99_ms:.0f} ms): {seen}")
+
+
+async def gateway_starved(lab: Lab) -> Finding:
+    """Let a gateway with a crowd have a seventh of the processor, which is too little for its sends."""
+    checks, players = Checks(), lab.pick(1_500, 1_000)
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        async with Site(lab, folder) as site:
+            gateway = await site.gateway(_FAULTY)
+            async with CheapCrowd(gateway.port, players, rate=2.0) as crowd:
+                await site.wait(lambda now: now.players == players, 20.0)
+                crowd.act()
+                await _starve(site, lab.pick(20.0, 6.0), on_seconds=0.015)
+                seconds = await _catch_up_seconds(site, gateway)
+                seen = await stats(gateway)
+    checks.expect(seconds <= 2.0, "it takes longer than 2 s")
+    checks.expect(seen.players == players and not seen.closes, f"{seen.players} are left: {seen.closes}")
+    site.check_logs(checks)
+    return checks.finding(
+        f"{players:,} players, a seventh of the processor: {sum(seen.closes.values())} disconnected, the newest tick "
+        f"{seconds:.1f} s after it has all of it again"
+    )
+
+
+async def _catch_up_seconds(site: Site, gateway: ServerProcess) -> float:
+    """The seconds until a gateway has a tick that is at most two ticks old; at most 10."""
+    began = time.monotonic()
+    while time.monotonic() < began + 10:
+        with contextlib.suppress(ServerUnreachable):
+            zone, seen = await stats(site.zone), await stats(gateway)
+            if zone.tick - seen.tick <= 2:
+                break
+    return time.monotonic() - began
 
 
 async def gateway_ends(lab: Lab) -> Finding:
