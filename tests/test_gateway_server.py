@@ -14,8 +14,9 @@ from helpers.site import Site
 from helpers.waiting import until
 from zoneclient import ZoneClosedError, ZoneConnection, connect
 
+from zoneserver.control.desk import Desk
 from zoneserver.control.gateway_desk import GatewayDesk
-from zoneserver.link import remote_link
+from zoneserver.link import hub, remote_link
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
 from zoneserver.support.errors import CannotStartError
@@ -65,6 +66,26 @@ async def test_players_of_a_gateway_that_stops_go_on_at_another(site: Site) -> N
         assert zone.zone.attendance.count_players() == (1, 1, 1)
 
 
+async def test_gateway_that_is_lost_or_has_stopped_stays_in_the_statistics_until_another_takes_its_name(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "LEASE_SECONDS", 0.5)
+    zone = await site.zone(Purse)
+    lost, stopped = [await site.gateway(name) for name in ("lost", "stopped")]
+    monkeypatch.setattr(lost.link, "_send_payload", lambda _: None)
+    stopped.request_stop()
+    await stopped.stop()
+
+    def states() -> dict[str, tuple[bool, bool]]:
+        return {row.name: (row.is_lost, row.is_stopped) for row in zone.stats().gateways}
+
+    await until(lambda: states() == {"lost": (True, False), "stopped": (False, True)})
+    await until(lambda: not list(zone.hub.gateways) if zone.hub else False)
+    assert states() == {"lost": (True, False), "stopped": (False, True)}
+    await site.gateway("stopped")
+    assert states()["stopped"] == (False, False)
+
+
 async def test_gateways_wait_for_the_next_zone_and_begin_anew_there(site: Site, cleanup: Stack) -> None:
     zone = await site.zone(Purse)
     gateways = [await site.gateway("one"), await site.gateway("other")]
@@ -101,6 +122,15 @@ async def test_desk_of_a_gateway_knows_its_players_and_kicks_them(site: Site) ->
         code, text = await desk.run(["players", "--json"])
         (row,) = json.loads(text)["players"]
         assert (code, row["name"], row["slot"]) == (0, "ann", 0)
+        # The zone knows who is there, and at which gateway.
+        of_zone = Desk(zone.link, zone.gateway, zone.loop, zone)
+        _, line = (await of_zone.run(["players"])).text.splitlines()
+        assert line.split() == ["0", "-", "-", "at", "one", "ann"]
+        (row,) = json.loads((await of_zone.run(["players", "--json"])).text)["players"]
+        assert row == {"name": "ann", "slot": 0, "gateway": "one"} | dict.fromkeys(
+            ("address", "connected_s", "queued_bytes")
+        )
+        of_zone.close()
         assert (await desk.run(["kick", "bob"])).text == "there is no player 'bob' at this gateway"
         assert await desk.run(["kick", "ann", "be", "nice"]) == (0, "ann is kicked")
         assert await end_of(ann) == "KICKED"

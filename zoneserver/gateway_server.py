@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,7 @@ class GatewayServer:
         self._is_open = is_open
         self._is_page_set = is_page_set
         self._stopping, self._attached = asyncio.Event(), asyncio.Event()
+        self._begun_unix_ms = round(time.time() * 1000)
         self._figures_at = 0.0
         self._why_rejected = ""
         self._is_silent = False
@@ -87,7 +89,7 @@ class GatewayServer:
         self.loop = asyncio.get_running_loop()
         config = self.config
         self.carrier = carrier = open_gateway_carrier(config.link, self.name, link_security(config))
-        self.link = link = RemoteZoneLink(self.name, carrier.send, self.loop.time, self)
+        self.link = link = RemoteZoneLink(self.name, carrier.send, self.loop.time, self, self.loop.call_soon)
         self.frontend = Frontend(config, self.stats, self.loop, is_shared=True)
         try:
             await carrier.open(link.receive, link.changed)
@@ -184,6 +186,7 @@ class GatewayServer:
         return {
             "pid": os.getpid(),
             "host": socket.gethostname(),
+            "begun_unix_ms": self._begun_unix_ms,
             "address": ", ".join(ports.addresses),
             "stats": "" if ports.stats_port is None else format_address(self.config.stats_host, ports.stats_port),
             **({} if self.gateway_loop is None else gateway_figures(self.stats())),
@@ -243,8 +246,10 @@ class GatewayServer:
         if bool(silent) != self._is_silent:
             self._is_silent = bool(silent)
             if silent:
-                text = "no tick from the zone at %s for %.1f s: players stay connected, and wait"
-                log.warning(text, self.carrier.address, silent, extra=fields(silent_seconds=silent))
+                told = fields(silent_seconds=silent)
+                waits = "players stay connected, and wait" if self.frontend.gateway.connections else "waiting for it"
+                text = "no tick from the zone at %s for %.1f s: %s"
+                log.warning(text, self.carrier.address, silent, waits, extra=told)
             else:
                 log.info("the zone goes on at tick %d", self.link.tick, extra=fields(tick=self.link.tick))
         now = self.loop.time()

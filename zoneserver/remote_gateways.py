@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,10 +15,13 @@ from zoneserver.link.attached_gateway import AttachedGateway
 from zoneserver.link.carriers import link_security, open_zone_carrier
 from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import Facts, Start
-from zoneserver.zone.link import ZoneLink
+from zoneserver.zone.link import ZoneLink, gateway_of
 from zoneserver.zone.zone import Zone
 
 __all__ = ["RemoteGateways"]
+
+# For how long operators see a gateway that is lost or has stopped, unless another one takes its name.
+_SHOWN_SECONDS = 60.0
 
 
 class RemoteGateways:
@@ -41,6 +45,8 @@ class RemoteGateways:
         self._zone = zone
         self._now = loop.time
         self._totals = GatewayTotals()
+        # By name, those that operators see: the gateways that are attached, or were a short while ago.
+        self._shown: dict[str, AttachedGateway] = {}
         self._uptime_s = uptime_s
         facts = Facts(
             zone.info,
@@ -67,15 +73,42 @@ class RemoteGateways:
             lambda: zone.address_bans(time.time()),
         )
 
+    def players(self) -> list[tuple[str, int | None, str]]:
+        """Name, slot and gateway of each player whose connection a gateway has."""
+        names = {each.number: each.name for each in self.hub.gateways}
+        attendance = self._zone.attendance
+        return [
+            (player.name, player.slot, names.get(number, "a gateway that is awaited"))
+            for ref, player in attendance.by_ref.items()
+            if (number := gateway_of(ref)) and ref not in attendance.parking
+        ]
+
     def _take_figures(self, gateway: AttachedGateway) -> None:
-        self._totals.take(gateway.name, gateway.figures, self._uptime_s())
+        self._shown[gateway.name] = gateway
+        self._shown = {name: each for name, each in self._shown.items() if self._is_shown(each)}
+        self._totals.take(gateway.name, gateway.figures, self._uptime_s(), self._players)
+
+    @property
+    def _players(self) -> int:
+        """The players in the zone who have a connection."""
+        return len(self._zone.attendance.registry) - self._zone.parked
 
     def add_to(self, own: Stats) -> Stats:
         """The statistics of the server, with those of the gateways."""
-        # A gateway that was killed is lost after two seconds. Its players may be back elsewhere long before.
+        here = {each.name: self._row(each) for each in self.hub.gateways}
+        gone = [self._gone(each) for each in self._shown.values() if each.name not in here and self._is_shown(each)]
+        # A gateway that was killed is lost only when its lease has ended.
         ticks = 1 + self._zone.info.hz // 2
-        here = [each.name for each in self.hub.gateways if each.lost_at is None and each.is_here(ticks)]
-        return self._totals.add_to(own, [self._row(each) for each in self.hub.gateways], here)
+        unheard = [each.name for each in self.hub.gateways if not each.is_alive(ticks)]
+        return self._totals.add_to(own, [*here.values(), *gone], self._players, unheard)
+
+    def _is_shown(self, gateway: AttachedGateway) -> bool:
+        return self._now() - gateway.figures_at < _SHOWN_SECONDS
+
+    def _gone(self, gateway: AttachedGateway) -> GatewayStats:
+        """The row of a gateway that is lost and has no players in the zone any more, or has stopped."""
+        row = dataclasses.replace(self._row(gateway), is_stopped=gateway.lost_at is None)
+        return dataclasses.replace(row, players=0, watchers=0, connections=0, behind=0, queued_bytes=0)
 
     def _row(self, gateway: AttachedGateway) -> GatewayStats:
         now, figures = self._now(), gateway.figures
@@ -88,6 +121,7 @@ class RemoteGateways:
             host=figures.get("host", ""),
             attached_s=round(now - gateway.attached_at, 3),
             is_lost=gateway.lost_at is not None,
+            is_stopped=False,
             tick=gateway.tick,
             behind_ticks=max(0, self._zone.world.tick - gateway.tick),
             waited_ms=round(gateway.waited_us / 1000, 3),

@@ -9,9 +9,18 @@ from helpers.server_stats import gateway_stats, stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoneserver.admin.gateway_stats import GatewayStats
 from zoneserver.admin.gateways import GatewayTotals, added, gateway_figures, gateway_row
-from zoneserver.admin.stats import METRICS
+from zoneserver.admin.stats import METRICS, Stats
 from zoneserver.gateway.counters import GatewayCounters
+
+
+def take(totals: GatewayTotals, name: str, sent: dict[str, Any], uptime_s: float, players: int = 0) -> None:
+    totals.take(name, sent, uptime_s, players)
+
+
+def whole_of(totals: GatewayTotals, *gateways: GatewayStats, players: int = 0) -> Stats:
+    return totals.add_to(stats(), gateways, players)
 
 
 def figures(uptime_s: float = 5.0, pid: int = 1, **changes: Any) -> dict[str, Any]:
@@ -41,19 +50,21 @@ def test_figures_add_up_as_each_statistic_says() -> None:
     assert added(own, [], []) == own
 
 
-def test_totals_keep_what_a_gateway_counted_that_is_not_here_and_not_its_players() -> None:
+def test_totals_keep_what_a_lost_gateway_counted_and_not_its_players() -> None:
     totals = GatewayTotals()
-    totals.take("gw1", figures(players=300, joins_total=400, closes={"FLOOD": 2}), uptime_s=60.0)
-    totals.take("gw2", figures(players=200, joins_total=250), uptime_s=60.0)
+    take(totals, "gw1", figures(players=300, joins_total=400, closes={"FLOOD": 2}), 60.0)
+    take(totals, "gw2", figures(players=200, joins_total=250), 60.0)
     both = [gateway_stats("gw1"), gateway_stats("gw2")]
-    whole = totals.add_to(stats(), both, ["gw1", "gw2"])
+    whole = whole_of(totals, *both, players=500)
     assert (whole.players, whole.joins_total, whole.players_peak) == (500, 650, 500)
     assert whole.gateways == both
-    whole = totals.add_to(stats(), both, ["gw2"])
+    whole = totals.add_to(stats(), both, 200, unheard=["gw1"])
+    assert (whole.players, whole.joins_total, whole.gateways) == (200, 650, both)
+    whole = whole_of(totals, gateway_stats("gw1", is_lost=True), gateway_stats("gw2"), players=200)
     assert (whole.players, whole.joins_total, whole.players_peak) == (200, 650, 500)
-    # The players of gw1 come back at gw2: the peak is that of all at one moment.
-    totals.take("gw2", figures(6.0, players=480, joins_total=250), uptime_s=70.0)
-    whole = totals.add_to(stats(), both, ["gw2"])
+    # The players of gw1 come back at gw2, and the lease of gw1 has not ended: the zone counts them once.
+    take(totals, "gw2", figures(6.0, players=480, joins_total=250), 70.0, players=480)
+    whole = whole_of(totals, gateway_stats("gw2"), players=480)
     assert (whole.players, whole.joins_total, whole.players_peak) == (480, 650, 500)
     assert whole.closes == {"FLOOD": 2}
 
@@ -61,32 +72,50 @@ def test_totals_keep_what_a_gateway_counted_that_is_not_here_and_not_its_players
 def test_totals_count_from_the_start_of_the_zone_and_go_on_over_that_of_a_gateway() -> None:
     totals = GatewayTotals()
     # The gateway is older than the zone, which has been started again.
-    totals.take("gw1", figures(1000.0, bytes_out_total=10**9, closes={"FLOOD": 9}), uptime_s=1.0)
-    assert totals.add_to(stats(), [], []).bytes_out_total == 0
-    totals.take("gw1", figures(1001.0, bytes_out_total=10**9 + 7, closes={"FLOOD": 10}), uptime_s=2.0)
-    assert totals.add_to(stats(), [], []).bytes_out_total == 7
+    take(totals, "gw1", figures(1000.0, bytes_out_total=10**9, closes={"FLOOD": 9}), 1.0)
+    assert whole_of(totals).bytes_out_total == 0
+    take(totals, "gw1", figures(1001.0, bytes_out_total=10**9 + 7, closes={"FLOOD": 10}), 2.0)
+    assert whole_of(totals).bytes_out_total == 7
     # Another process has its name.
-    totals.take("gw1", figures(0.5, pid=2, bytes_out_total=5), uptime_s=3.0)
-    whole = totals.add_to(stats(), [], [])
-    assert (whole.bytes_out_total, whole.closes) == (12, {"FLOOD": 1})
+    take(totals, "gw1", figures(0.5, pid=2, bytes_out_total=5), 3.0)
+    # A container has been started again: host and number of the process are as before.
+    take(totals, "gw1", figures(0.1, pid=2, bytes_out_total=6) | {"begun_unix_ms": 99}, 4.0)
+    whole = whole_of(totals)
+    assert (whole.bytes_out_total, whole.closes) == (18, {"FLOOD": 1})
+
+
+def test_totals_ignore_batches_that_are_older_than_what_the_gateway_said_when_it_attached() -> None:
+    totals = GatewayTotals()
+    for uptime_s, joins in ((1000.0, 250), (998.0, 200), (999.0, 220), (1000.5, 251)):
+        take(totals, "gw1", figures(uptime_s, joins_total=joins, closes={"FLOOD": joins}), 1.0)
+    whole = whole_of(totals)
+    assert (whole.joins_total, whole.closes) == (1, {"FLOOD": 1})
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(0, 9), st.booleans()), max_size=30))
 def test_totals_never_fall(script: list[tuple[str, int, int, bool]]) -> None:
     totals, before = GatewayTotals(), 0
     counted: dict[tuple[str, int], tuple[float, int]] = {}
-    for moment, (name, pid, more, is_here) in enumerate(script):
+    for moment, (name, pid, more, is_lost) in enumerate(script):
         uptime_s, count = counted.get((name, pid), (0.0, 0))
         counted[name, pid] = uptime_s + 1, count + more
-        totals.take(name, figures(uptime_s + 1, pid, joins_total=count + more), uptime_s=100.0 + moment)
-        after = totals.add_to(stats(), [gateway_stats(name)], [name] if is_here else []).joins_total
+        take(totals, name, figures(uptime_s + 1, pid, joins_total=count + more), 100.0 + moment)
+        after = whole_of(totals, gateway_stats(name, is_lost=is_lost)).joins_total
         assert before + more <= after
         before = after
 
 
 def test_row_takes_what_the_gateway_sent_and_zero_for_what_it_did_not() -> None:
     known: dict[str, Any] = {"name": "gw1", "address": "a:1", "stats": "", "pid": 7, "host": "one", "attached_s": 1.0}
-    known |= {"is_lost": False, "tick": 5, "behind_ticks": 1, "waited_ms": 3.0, "batches_total": 9, "resent_total": 2}
+    known |= {
+        "is_lost": False,
+        "is_stopped": False,
+        "tick": 5,
+        "behind_ticks": 1,
+        "waited_ms": 3.0,
+        "batches_total": 9,
+        "resent_total": 2,
+    }
     known["age_s"] = 0.1
     row = gateway_row({"players": 12, "lead_ms": 4.5, "behind": "many", "pid": 8, "news": 1}, **known)
     assert (row.players, row.lead_ms, row.behind, row.pid, row.resent_total) == (12, 4.5, 0, 7, 2)
@@ -96,5 +125,5 @@ def test_row_takes_what_the_gateway_sent_and_zero_for_what_it_did_not() -> None:
 def test_figures_of_another_version_do_no_harm() -> None:
     totals = GatewayTotals()
     for odd in ({}, {"players": "x", "closes": [1], "refusals": {"A": None}, "bytes_out_total": -1}, {"pid": True}):
-        totals.take("gw1", odd, uptime_s=1.0)
-    assert totals.add_to(stats(), [gateway_stats()], ["gw1"]).bytes_out_total == 0
+        take(totals, "gw1", odd, 1.0)
+    assert whole_of(totals, gateway_stats()).bytes_out_total == 0

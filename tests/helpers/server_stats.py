@@ -27,6 +27,7 @@ def gateway_stats(name: str = "gw1", **changes: Any) -> GatewayStats:
         "host": "one",
         "attached_s": 60.0,
         "is_lost": False,
+        "is_stopped": False,
         "tick": 200,
         "behind_ticks": 0,
         "waited_ms": 3.1,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from zoneserver import Player, Refused, Rules, action
 from zoneserver.link.hub import GatewayHub
-from zoneserver.link.messages import Attach, Facts, Jump, Start
+from zoneserver.link.messages import Attach, Facts, Jump, Start, decode
 from zoneserver.link.remote_link import RemoteZoneLink
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.zone.link import Join, Requests, TickInput, TickOutput
@@ -71,11 +71,13 @@ class Member:
         self.ticks: list[int] = []
         self.broken: list[str] = []
         self.is_begun = False
+        self.attached = 0
 
     def link_figures(self) -> Mapping[str, Any]:
         return {"host": "test", "pid": self.pid}
 
     def link_attached(self) -> None:
+        self.attached += 1
         if not self.is_begun:
             self.is_begun = True
             self.join()
@@ -405,6 +407,53 @@ def test_a_gateway_that_has_missed_a_start_takes_the_state_of_the_zone() -> None
     field.settle()
     assert not field.members[0].broken
     assert field.members[0].link.snapshot() == field.zone.snapshot()
+
+
+def test_a_gateway_that_hears_nothing_lets_few_payloads_pile_up_and_is_told_of_one_return() -> None:
+    field = Field(1)
+    for _ in range(5):
+        field.turn()
+    (member,) = field.members
+    # Nothing passes for 8 s, and then everything at once.
+    for _ in range(8 * HZ):
+        field.turn(acting=False, zone=False)
+    attaching = [payload for _, payload in field.way.up if isinstance(decode(payload), Attach)]
+    assert len(attaching) <= 8
+    field.settle()
+    field.check()
+    assert (field.hub.counters.gateways_attached_total, member.attached) == (1, 1)
+
+
+def test_ticks_that_are_read_together_say_which_one_is_the_last() -> None:
+    field = Field(1)
+    for _ in range(5):
+        field.turn()
+    (member,) = field.members
+    calls: list[Callable[[], None]] = []
+    member.link._call_soon = calls.append
+    outputs: list[TickOutput] = []
+    member.link.subscribe(outputs.append)
+    before = member.link.tick
+    for _ in range(3):
+        field.tick()
+    field.deliver_down()
+    assert (len(calls), outputs) == (1, [])
+    calls.pop()()
+    assert [(each.tick - before, each.is_last) for each in outputs] == [(1, False), (2, False), (3, True)]
+    assert member.link.snapshot() == field.zone.snapshot()
+
+
+def test_gateway_that_was_stopped_has_a_zone_that_is_not_silent() -> None:
+    field = Field(1)
+    for _ in range(5):
+        field.turn()
+    field.clock += 10
+    field.turn()
+    (member,) = field.members
+    assert not [peer for peer, payload in field.way.up if isinstance(decode(payload), Attach)]
+    for _ in range(HZ + 1):
+        member.act()
+    assert [peer for peer, payload in field.way.up if isinstance(decode(payload), Attach)] == ["gw0"]
 
 
 def newer_namesake(field: Field) -> Member:

@@ -173,6 +173,47 @@ def test_gateway_that_attaches_again_and_again_without_a_batch_is_lost() -> None
     assert hub.zone.parked == 1
 
 
+@pytest.mark.parametrize(
+    ("joins", "fate"),
+    [
+        ([], "no player was left there"),
+        (["ann"], "its player is parked until it or they come back"),
+        (["ann", "bob"], "its 2 players are parked until it or they come back"),
+    ],
+)
+def test_line_about_a_lost_gateway_counts_the_players_whom_the_zone_has_parked(
+    joins: list[str], fate: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub()
+    # Its own figures are older.
+    hub.say(ATTACH._replace(figures={"players": 9}))
+    hub.say(batch(1, joins=[join(ANN + number, name, token=b"token") for number, name in enumerate(joins)]))
+    for _ in range(50):
+        hub.tick()
+    assert caplog.messages == [f"gateway gw is lost: no batch for 2.0 s; {fate}"]
+
+
+def test_gateway_that_goes_before_it_has_begun_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    hub = Hub()
+    hub.say(ATTACH, Detach(GATEWAY))
+    assert caplog.messages[-1] == "gateway gw has stopped"
+
+
+def test_gateway_that_attaches_again_by_the_same_way_counts_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    hub = Hub()
+
+    def told() -> tuple[int, int]:
+        return hub.hub.counters.gateways_attached_total, sum("gw attached" in line for line in caplog.messages)
+
+    hub.say(*[ATTACH] * 34)
+    assert told() == (1, 1)
+    hub.hub.gone("gw")
+    hub.say(ATTACH, ATTACH)
+    assert told() == (2, 2), "it was away"
+
+
 def test_gateway_that_attaches_is_told_what_survives_a_kill_of_the_zone() -> None:
     hub = Hub()
     hub.say(ATTACH, batch(1), ATTACH)

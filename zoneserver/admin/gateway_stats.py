@@ -15,10 +15,10 @@ _FACTS = "zone_gateway_attached_info"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayStats:
-    """One gateway that is attached to the zone, or lost.
+    """One gateway that is attached to the zone, or was within the last minute.
 
     The zone knows the fields down to `resent_total` by itself. The gateway sends the others once a second; they are
-    zero until it has, and those of a lost gateway are its last.
+    zero until it has, and those of a gateway that is lost or has stopped are its last.
     """
 
     name: str = info("The gateway's name.", _FACTS)
@@ -28,6 +28,7 @@ class GatewayStats:
     host: str = info("The name of its machine.", _FACTS)
     attached_s: float = gauge("How long ago it attached.", "zone_gateway_attached_seconds")
     is_lost: bool = gauge("Whether the gateway is lost: no batch comes from it.", "zone_gateway_lost")
+    is_stopped: bool = gauge("Whether the gateway has stopped by itself.", "zone_gateway_stopped")
     tick: int = gauge("The newest tick that it has.", "zone_gateway_tick")
     behind_ticks: int = gauge("Ticks of the zone that it does not have yet.", "zone_gateway_behind_ticks")
     waited_ms: float = gauge(
@@ -53,6 +54,11 @@ class GatewayStats:
     )
     rss_bytes: int = gauge("Memory that its process holds.", "zone_gateway_resident_memory_bytes", default=0)
     cpu_seconds_total: float = seconds("CPU time of its process.", "zone_gateway_cpu_seconds_total")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the gateway is neither lost nor stopped."""
+        return not (self.is_lost or self.is_stopped)
 
 
 GATEWAY_METRICS: dict[str, Metric] = {field.name: metric_of(field) for field in dataclasses.fields(GatewayStats)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from zoneserver.admin.gateway_stats import GatewayStats
@@ -23,8 +23,8 @@ _IN_ROW = tuple(
 _SENT = tuple(dict.fromkeys(("uptime_s", "pid", *_ADDED, *(name for name in _IN_ROW if name in METRICS))))
 # The names of gateways whose counters are remembered. A name may have the number of a process in it.
 _NAMES_MAX = 1_000
-# Figures that are older than this are not those of the present.
-_FRESH_SECONDS = 3.0
+# What tells one process that counts from another one of the same name.
+_PROCESS = ("host", "pid", "begun_unix_ms")
 
 
 def gateway_figures(stats: Stats) -> dict[str, Any]:
@@ -63,27 +63,29 @@ class GatewayTotals:
     """
 
     def __init__(self) -> None:
-        # The newest figures by the name of a gateway, each with the zone's uptime at that moment.
-        self._newest: dict[str, tuple[float, dict[str, Any]]] = {}
+        # The process and the newest figures by the name of a gateway.
+        self._newest: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {}
         self._counted: dict[str, Any] = {}
         self._players_peak = 0
 
-    def take(self, name: str, figures: Mapping[str, Any], uptime_s: float) -> None:
-        """Takes what a gateway has sent; `uptime_s` is that of the zone."""
-        figures = _checked(figures)
-        _, before = self._newest.pop(name, (0.0, {}))
-        if before and (before["pid"] != figures["pid"] or before["uptime_s"] > figures["uptime_s"]):
+    def take(self, name: str, figures: Mapping[str, Any], uptime_s: float, players: int) -> None:
+        """Takes what a gateway has sent. `uptime_s` is that of the zone, which has so many players."""
+        self._players_peak = max(self._players_peak, players)
+        process, figures = [figures.get(each) for each in _PROCESS], _checked(figures)
+        known, before = self._newest.get(name, (process, {}))
+        if known != process:
             before = {}  # Another process has the name now. It counts from zero.
+        elif before and before["uptime_s"] > figures["uptime_s"]:
+            return  # A batch that was sent again is older than what the gateway said when it attached.
         elif not before and figures["uptime_s"] > uptime_s:
             before = figures
         for field in _ADDED:
             if METRICS[field].kind == "counter":
                 self._count(field, figures[field], before.get(field))
-        self._newest[name] = uptime_s, figures
+        self._newest.pop(name, None)
+        self._newest[name] = process, figures
         if len(self._newest) > _NAMES_MAX:
             del self._newest[next(iter(self._newest))]
-        fresh = (each for at, each in self._newest.values() if at > uptime_s - _FRESH_SECONDS)
-        self._players_peak = max(self._players_peak, sum(each["players"] for each in fresh))
 
     def _count(self, field: str, value: Any, before: Any) -> None:
         if isinstance(value, Mapping):
@@ -93,15 +95,20 @@ class GatewayTotals:
         else:
             self._counted[field] = self._counted.get(field, 0) + value - (before or 0)
 
-    def add_to(self, own: Stats, gateways: Sequence[GatewayStats], here: Iterable[str]) -> Stats:
-        """The statistics of the zone with these gateways. Those that are `here`, by name, have players at present."""
+    def add_to(
+        self, own: Stats, gateways: Sequence[GatewayStats], players: int, unheard: Collection[str] = ()
+    ) -> Stats:
+        """The statistics of the zone with these gateways, of which only those that are here have players. The zone has
+        so many `players`. Nothing was heard lately of the gateways whose names are `unheard`: their players may be
+        back elsewhere."""
         if not gateways and not self._counted:
             return own
-        present = [self._newest[name][1] for name in here if name in self._newest]
+        heard = [each.name for each in gateways if each.is_here and each.name not in unheard]
+        present = [self._newest[name][1] for name in heard if name in self._newest]
         whole = added(own, present, [self._counted])
-        # The sum of the peaks would be too much: players who go from one gateway to another are in both.
-        peak = max(own.players_peak, whole.players, self._players_peak)
-        return dataclasses.replace(whole, players_peak=peak, gateways=list(gateways))
+        # Players who go from one gateway to another are in the figures of both. The zone counts them once.
+        self._players_peak = max(own.players_peak, self._players_peak, players)
+        return dataclasses.replace(whole, players_peak=self._players_peak, gateways=list(gateways))
 
 
 def _checked(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def stats_line(before: Stats, after: Stats, rates: Rates) -> str:
 
 def _where(stats: Stats) -> str:
     """Over how many gateways in other processes the players are spread; empty without any."""
-    count = sum(not gateway.is_lost for gateway in stats.gateways)
+    count = sum(gateway.is_here for gateway in stats.gateways)
     return f" over {count} gateway{'' if count == 1 else 's'}" if stats.gateways else ""
 
 

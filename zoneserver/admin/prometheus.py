@@ -81,7 +81,7 @@ def _facts(info: Metric, metrics: Mapping[str, Metric], record: object) -> _Samp
 def _samples(metric: Metric, value: Any) -> Iterable[_Sample]:
     """The samples of a field."""
     if isinstance(value, list):
-        value = sum(not gateway.is_lost for gateway in value)
+        value = sum(gateway.is_here for gateway in value)
     if metric.kind == "histogram":
         if not metric.label:
             return _buckets(metric, {}, value)

@@ -120,7 +120,7 @@ class Stats(GatewayCounters, ZoneCounters, StoreCounters, JournalCounters, HubCo
     )
     gateways: list[GatewayStats] = dataclasses.field(
         default_factory=list,
-        metadata={"metric": Metric("Gateways in other processes that are not lost.", "zone_gateways")},
+        metadata={"metric": Metric("Gateways in other processes that are attached and not lost.", "zone_gateways")},
         kw_only=True,
     )
     snapshots_total: int = count("Snapshots encoded.", "zone_snapshots_total", adds="sum")

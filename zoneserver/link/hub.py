@@ -161,7 +161,7 @@ class GatewayHub:
             return  # It asks again.
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
-            if namesake.is_here(self._facts.info.hz) and _process(namesake.figures) != _process(message.figures):
+            if namesake.is_alive(self._facts.info.hz) and _process(namesake.figures) != _process(message.figures):
                 self._contend(peer, message, namesake)
                 return
             self._detach(namesake.number)
@@ -169,6 +169,7 @@ class GatewayHub:
             self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
+        is_known = before is not None and before.peer == peer
         if before is not None:
             gateway.lost_at, gateway.taken = before.lost_at, before.taken
             # A gateway that hears nothing attaches again and again, and no batch of it is taken.
@@ -180,15 +181,16 @@ class GatewayHub:
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
         self._contenders.pop(message.gateway, None)
-        self.counters.gateways_attached_total += 1
         self._on_figures(gateway)
         self.carrier.accept(peer)
         # What was handed to the zone since the last tick is not taken yet: the zone may be killed before.
         taken = self._gateways.taken(message.gateway)
         self.carrier.send(peer, Attached(self._start, message.gateway, taken, self._facts).encode())
-        figures = message.figures
-        where, pid = figures.get("address") or "no port", figures.get("pid", "?")
-        log.info("gateway %s attached (pid %s), players at %s", gateway.name, pid, where, extra=gateway.log_fields())
+        if before is not None and is_known:
+            gateway.attached_at, gateway.tick = before.attached_at, before.tick
+            return  # It has heard nothing for a while.
+        self.counters.gateways_attached_total += 1
+        gateway.report_attached()
 
     def _contend(self, peer: str, message: Attach, namesake: AttachedGateway) -> None:
         """A gateway asks for the name of another one. It has been started again, and the other one is about to be found
@@ -256,9 +258,10 @@ class GatewayHub:
     def _detach(self, number: int) -> None:
         """The gateway has stopped. Its players come back elsewhere."""
         gateway = self._attached.pop(number, None)
-        # Its first batch may have been handed to the zone since the last tick.
-        if gateway is not None and (gateway.taken or number in self._gateways):
-            self._tell_lost(number)
+        if gateway is not None:
+            # Its first batch may have been handed to the zone since the last tick.
+            if gateway.taken or number in self._gateways:
+                self._tell_lost(number)
             log.info("gateway %s has stopped", gateway.name, extra=gateway.log_fields())
 
     # --- To gateways ------------------------------------------------------------------------------
@@ -267,6 +270,8 @@ class GatewayHub:
         """Sends the output of a tick to all gateways."""
         now, due = self._now(), self._due()
         self._tick = output.tick
+        for number in self._leaving:
+            self._report_lost(number)
         self._leaving.clear()
         for number, part in output.parts.items():
             gateway = self._attached.get(number)
@@ -322,14 +327,18 @@ class GatewayHub:
         self.counters.gateways_lost_total += 1
         gateway.lost_at = self._now()
         if gateway.number in self._gateways:
+            # The tick that parks its players comes first.
             self._tell_lost(gateway.number)
         else:
+            self._report_lost(gateway.number)
             del self._attached[gateway.number]
-        players = gateway.figures.get("players", 0)
-        told = gateway.log_fields() | fields(players=players)
-        seconds = gateway.silent_ticks / self._facts.info.hz
-        text = "gateway %s is lost: no batch for %.1f s; its %d players are parked until it or they come back"
-        log.warning(text, gateway.name, seconds, players, extra=told)
+
+    def _report_lost(self, number: int) -> None:
+        """Logs that a gateway is lost, once the zone has parked its players. It does nothing for one that has
+        stopped."""
+        gateway = self._attached.get(number)
+        if gateway is not None and gateway.lost_at is not None:
+            gateway.report_lost(self._gateways.parked_count(number), self._facts.info.hz)
 
     def _jump(self) -> bytes:
         snapshot = zlib.compress(self._link.snapshot(), _ZLIB_LEVEL)

@@ -10,13 +10,20 @@ const RATE_S = 3;
 /** @typedef {import("/admin-panels.js").Sample} Sample */
 
 /** @param {any} row */
-const stateOf = ({ gateway, hz }) => (gateway.is_lost ? "lost" : gateway.behind_ticks > hz ? "late" : "fine");
+function stateOf({ gateway, hz }) {
+  if (gateway.is_lost) return "lost";
+  if (gateway.is_stopped) return "stopped";
+  return gateway.behind_ticks > hz ? "late" : "fine";
+}
 
 /** @type {Record<string, string>} */
-const STYLES = { fine: "good", late: "warn", lost: "bad" };
+const STYLES = { fine: "good", late: "warn", lost: "bad", stopped: "" };
 
-/** The text of a figure that a lost gateway does not have. @param {(gateway: any) => string} form */
-const present = (form) => (/** @type {any} */ { gateway }) => (gateway.is_lost ? "–" : form(gateway));
+/** @param {any} gateway */
+const isHere = (gateway) => !(gateway.is_lost || gateway.is_stopped);
+
+/** The text of a figure that a gateway does not have any more. @param {(gateway: any) => string} form */
+const present = (form) => (/** @type {any} */ { gateway }) => (isHere(gateway) ? form(gateway) : "–");
 
 /** @type {import("/admin-tables.js").Column[]} */
 const GATEWAYS = [
@@ -25,7 +32,7 @@ const GATEWAYS = [
   ["players", "", ({ gateway }) => whole(gateway.players), () => "number"],
   ["cpu", "", present((gateway) => `${Math.round(gateway.cpu_percent)} %`), () => "number"],
   ["behind", "", present((gateway) => count(gateway.behind)), () => "number"],
-  ["out per s", "", ({ gateway, rate }) => (gateway.is_lost ? "–" : size(rate)), () => "number"],
+  ["out per s", "", ({ gateway, rate }) => (isHere(gateway) ? size(rate) : "–"), () => "number"],
   ["lead ms", "", present((gateway) => milliseconds(gateway.lead_ms)), () => "number"],
   ["wait ms", "", present((gateway) => milliseconds(gateway.waited_ms)), () => "number"],
   ["lacks", "", ({ gateway }) => count(gateway.behind_ticks), () => "number"],
@@ -60,8 +67,10 @@ export class GatewayPanel {
     const { gateways, hz } = samples[samples.length - 1].stats;
     at("gateways").hidden = !gateways.length;
     if (!gateways.length) return;
-    const lost = gateways.filter((/** @type {any} */ each) => each.is_lost).length;
-    write(at("gateways-count"), `${whole(gateways.length)}${lost ? `, ${whole(lost)} lost` : ""}`);
-    this.table.draw(gateways.map((/** @type {any} */ gateway) => ({ gateway, hz, rate: rateOf(gateway, samples) })));
+    const rows = gateways.map((/** @type {any} */ gateway) => ({ gateway, hz, rate: rateOf(gateway, samples) }));
+    const gone = ["lost", "stopped"].map((state) => [rows.filter((/** @type {any} */ row) => stateOf(row) === state).length, state]);
+    const told = gone.filter(([number]) => number).map(([number, state]) => `, ${whole(number)} ${state}`);
+    write(at("gateways-count"), `${whole(gateways.length)}${told.join("")}`);
+    this.table.draw(rows);
   }
 }

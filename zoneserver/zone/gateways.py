@@ -126,6 +126,11 @@ class Gateways:
         parked, known.parked = known.parked, None
         return parked or ()
 
+    def parked_count(self, gateway: int) -> int:
+        """How many players were parked when this gateway was lost."""
+        known = self._known.get(gateway)
+        return 0 if known is None else len(known.parked or ())
+
     def is_full(self, gateway: int) -> bool:
         """Whether the gateway has left too much unconfirmed: what it would have to know next was not kept."""
         known = self._known.get(gateway)

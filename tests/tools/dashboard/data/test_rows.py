@@ -42,10 +42,11 @@ def test_rate_is_unknown_without_an_earlier_figure_of_the_same_process() -> None
 
 def test_state_says_what_is_wrong_and_a_lost_gateway_has_no_load() -> None:
     states = {"fine": {"behind_ticks": 2}, "late": {"behind_ticks": 21}, "lost": {"is_lost": True, "behind_ticks": 50}}
+    states["stopped"] = {"is_stopped": True}
     for state, figures in states.items():
         (row,) = rows_of_zone(zone_samples((0.0, figures)))
         assert row.state == state
-        assert (row.cpu_percent is None) is (state == "lost")
+        assert (row.cpu_percent is None) is (state in ("lost", "stopped"))
         assert row.players == 300
 
 

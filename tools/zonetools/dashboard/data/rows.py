@@ -12,12 +12,12 @@ from zonetools.dashboard.data.history import Sample
 
 # A gateway tells its zone once a second what it sent: a rate over less time would jump.
 _RATE_SECONDS = 3.0
-# From this time on without a tick, something is wrong with the zone, or with the line to it.
+# From this time on without a tick, something is wrong with the zone, or with the link to it.
 _SILENT_SECONDS = 1.0
 
 KEYS_MAX = 9
 """The ports that have a key of their own."""
-FINE, LATE, SILENT, LOST, AWAY = "fine", "late", "silent", "lost", "away"
+FINE, LATE, SILENT, LOST, STOPPED, AWAY = "fine", "late", "silent", "lost", "stopped", "away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ProcessRow:
     """Where players reach it, or its admin port."""
     state: str = FINE
     """`late`: it lacks the ticks of the last second. `silent`: it gets no ticks. `lost`: the zone gets nothing from it.
-    `away`: its admin port does not answer."""
+    `stopped`: it has ended by itself. `away`: its admin port does not answer."""
     players: int | None = None
     cpu_percent: float | None = None
     rss_bytes: int | None = None
@@ -71,9 +71,10 @@ def _rate(before: GatewayStats | None, now: GatewayStats, newest: Stats, oldest:
 
 
 def _row_of_gateway(gateway: GatewayStats, zone: Stats, out_per_s: float | None) -> ProcessRow:
-    state = LOST if gateway.is_lost else LATE if gateway.behind_ticks > zone.hz else FINE
+    gone = LOST if gateway.is_lost else STOPPED
+    state = gone if not gateway.is_here else LATE if gateway.behind_ticks > zone.hz else FINE
     row = ProcessRow(gateway.name, gateway.address, state, gateway.players, late_ticks=gateway.behind_ticks)
-    if gateway.is_lost:
+    if not gateway.is_here:
         return row  # Its other figures are those of a moment that is gone.
     return replace(
         row,
@@ -116,7 +117,7 @@ def _row_of_port(
         return ProcessRow(address, address, AWAY)
     stats = sample.stats
     # A zone counts the players of its gateways, which have rows of their own.
-    elsewhere = [each for each in stats.gateways if not each.is_lost]
+    elsewhere = [each for each in stats.gateways if each.is_here]
     players = max(0, stats.players - sum(each.players for each in elsewhere))
     row = ProcessRow(stats.gateway or stats.game, address, AWAY, players)
     if is_away:

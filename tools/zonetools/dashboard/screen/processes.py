@@ -9,7 +9,7 @@ from rich.text import Text
 
 from zoneserver.support.format import format_count, format_milliseconds, format_size
 from zonetools.dashboard.data.monitor import ServerState
-from zonetools.dashboard.data.rows import AWAY, FINE, LOST, ProcessRow, rows_of_zone
+from zonetools.dashboard.data.rows import AWAY, FINE, LOST, STOPPED, ProcessRow, rows_of_zone
 from zonetools.dashboard.screen.glyphs import Glyphs, heading
 from zonetools.dashboard.screen.panels import Section
 from zonetools.dashboard.screen.tables import Column, table
@@ -60,13 +60,13 @@ def _number(value: float | None, form: Callable[[float], str] = format_count) ->
 
 
 # The colours of rows that are not fine; the word says the same.
-_STYLES = {LOST: "bold red", AWAY: "bright_black"}
+_STYLES = {LOST: "bold red", AWAY: "bright_black", STOPPED: "bright_black"}
 
 PROCESSES: tuple[Column[ProcessRow], ...] = (
     Column("key", 3, 1, lambda row: row.key, is_number=False, is_optional=True),
     Column("name", 10, 0, lambda row: row.name, is_number=False, width_max=24),
     Column(
-        *("state", 6, 1, lambda row: row.state),
+        *("state", 7, 1, lambda row: row.state),
         is_number=False,
         style=lambda row: "green" if row.state == FINE else "bold yellow",
     ),

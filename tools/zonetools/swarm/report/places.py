@@ -44,8 +44,11 @@ def targets(addresses: Sequence[Address], places: Sequence[Place]) -> list[dict[
 def gateways(began: Stats, ended: Stats) -> list[dict[str, Any]]:
     """Return what each gateway did between two statistics of its zone, and how it was at the end."""
     before, elapsed = {(each.name, each.pid): each for each in began.gateways}, ended.uptime_s - began.uptime_s
-    found = [_gateway(before.pop((each.name, each.pid), None), each, elapsed) for each in ended.gateways]
-    return found + [_ended(each) for each in before.values()]
+    # What was gone before is none of this run's.
+    gone = {(each.name, each.pid) for each in began.gateways if not each.is_here}
+    at_end = [each for each in ended.gateways if each.is_here or (each.name, each.pid) not in gone]
+    found = [_gateway(before.pop((each.name, each.pid), None), each, elapsed) for each in at_end]
+    return found + [_ended(each) for key, each in before.items() if key not in gone]
 
 
 def _ended(began: GatewayStats) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def _gateway(began: GatewayStats | None, ended: GatewayStats, elapsed: float) ->
         "frames_out": frames,
         "bytes_out": sent,
         "behind": ended.behind,
-        "is_lost": ended.is_lost,
+        "is_lost": not ended.is_here,
     }
 
 
