@@ -151,6 +151,30 @@ async def test_zone_rejects_a_gateway_at_its_start_and_later(site: Site, monkeyp
     assert gateway.has_failed
 
 
+async def test_stats_of_a_zone_leave_out_the_players_of_a_gateway_whose_way_is_closed_or_silent(site: Site) -> None:
+    zone = await site.zone(Purse)
+    gateway = await site.gateway("one")
+    async with asyncio.timeout(20), connect("127.0.0.1", gateway.port or 0, name="ann"):
+        await until(lambda: zone.stats().players == 1)
+        assert zone.hub is not None
+        (known,) = zone.hub.gateways
+        known.silent_ticks = 27
+        assert (zone.stats().players, zone.stats().gateways[0].is_lost) == (0, False)
+        known.silent_ticks, known.peer = 0, ""
+        assert (zone.stats().players, zone.stats().joins_total) == (0, 1)
+
+
+async def test_health_of_a_gateway_says_that_its_zone_is_silent_or_that_it_stops(site: Site) -> None:
+    zone = await site.zone(Purse)
+    gateway = await site.gateway("one")
+    assert gateway._trouble() == ""
+    await zone.stop()
+    gateway.link.heard_at -= 2.0
+    await until(lambda: gateway._trouble() == "the zone is silent")
+    gateway.request_stop()
+    assert gateway._trouble() == "stopping"
+
+
 async def test_gateway_stops_when_the_next_zone_would_let_anyone_in(site: Site) -> None:
     zone = await site.zone(Purse, secret=b"a secret of sixteen bytes")
     gateway = await site.gateway("one", host="0.0.0.0")

@@ -101,16 +101,16 @@ class Frontend:
         self._started = time.monotonic()
         return self.gateway
 
-    def listen(self, schema: Mapping[str, Any], world: World, is_healthy: Callable[[], bool]) -> None:
-        """Accepts connections of players, and requests at the admin port. `schema` is that of the game, and `world`
-        that of the map. Raises CannotStartError if the page of the game cannot be read."""
+    def listen(self, schema: Mapping[str, Any], world: World, trouble: Callable[[], str]) -> None:
+        """Accepts connections of players, and requests at the admin port. `schema` is that of the game, `world` that of
+        the map, and `trouble` as for `documents`. Raises CannotStartError if the page of the game cannot be read."""
         certificate = self._certificate
         context = (lambda: certificate.context) if certificate is not None else None
         self.door = Door(self.gateway, self._config, schema, context, self._page_connections_max)
         self.ports.listen()
         self.door.listen(self.ports.players)
         if self.ports.statistics is not None:
-            served = documents(self._watched_stats, self.gateway, world, self._loop.time, is_healthy, schema)
+            served = documents(self._watched_stats, self.gateway, world, self._loop.time, trouble, schema)
             self._listen_admin(self.ports.statistics, served)
 
     def _listen_admin(self, admin_socket: socket.socket, served: Mapping[str, Any]) -> None:

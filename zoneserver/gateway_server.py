@@ -131,7 +131,7 @@ class GatewayServer:
         self._info = facts.info
         gateway = frontend.make_gateway(self.link, config)
         self.gateway_loop = GatewayLoop(self.link, gateway, self.loop)
-        frontend.listen(facts.schema, self.link.world, self._is_healthy)
+        frontend.listen(facts.schema, self.link.world, self._trouble)
         self.link.begin()
         self.gateway_loop.start()
         frontend.start()
@@ -257,8 +257,10 @@ class GatewayServer:
             self._figures_at = now
             self.link.figures = self.link_figures()
 
-    def _is_healthy(self) -> bool:
-        return not self._is_silent and not self._stopping.is_set()
+    def _trouble(self) -> str:
+        if self._stopping.is_set():
+            return "stopping"
+        return "the zone is silent" if self._is_silent else ""
 
     def stats(self) -> Stats:
         """The present state of every part."""

@@ -140,7 +140,7 @@ class ZoneServer:
         gateway = frontend.make_gateway(link_of_gateway, config, former, self.gateway_class)
         if isinstance(zone, Zone):
             gateway.learn_bans(zone.address_bans(time.time()))
-        frontend.listen(told_schema(zone), zone.world, self._is_healthy)
+        frontend.listen(told_schema(zone), zone.world, self._trouble)
         recorder = persistence.recorder
         # Made last: the grid of its ticks begins at once, and reading the pages takes longer than a tick may.
         self.tick_loop = TickLoop(link, zone, gateway, frontend.reporter, self.loop, self._fail, recorder)
@@ -299,5 +299,7 @@ class ZoneServer:
         )
         return own if self._gateways is None else self._gateways.add_to(own)
 
-    def _is_healthy(self) -> bool:
-        return self.loop.time() - self._due() < 1.0 and not self._stopping.is_set()
+    def _trouble(self) -> str:
+        if self._stopping.is_set():
+            return "stopping"
+        return "" if self.loop.time() - self._due() < 1.0 else "the tick is late"

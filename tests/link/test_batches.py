@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from zoneserver.link.batches import Batches
-from zoneserver.link.messages import Start
+from zoneserver.link.messages import BatchMessage, Start, decode
+from zoneserver.protocol.decoding import WireError, decode_act
+from zoneserver.protocol.values import NESTING_MAX
 from zoneserver.zone.link import Actions, Join, Requests, first_ref
 
 ANN = first_ref(5)
@@ -30,3 +34,14 @@ def test_players_who_come_and_go_while_the_zone_is_away_cost_nothing() -> None:
     batch = batches.next(Start(1, 1), 1, None)
     assert batch is not None
     assert batch.requests == Requests(leaves=[ANN])
+
+
+def test_batch_with_the_most_deeply_nested_action_of_a_client_is_read_by_the_zone() -> None:
+    """A larger `client_frame_bytes` has room for deeper arrays than msgpack reads."""
+    head, taken = b"\x93\x02\x01\x91\x92\xa1a", []
+    for depth in (*range(1, 30), *range(1_000, 1_030)):
+        with contextlib.suppress(WireError):
+            seq, actions = decode_act(head + b"\x91" * depth + b"\xc0")
+            batch = BatchMessage(5, 1, Start(1, 1), 1, Requests(actions=[(ANN, seq, actions)]), None)
+            taken.append(decode(batch.encode()))
+    assert len(taken) == NESTING_MAX

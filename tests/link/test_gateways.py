@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -35,7 +36,7 @@ from zoneserver.protocol.messages import (
     Tick,
     Welcome,
 )
-from zoneserver.zone.link import AddressBan, Command, Requests
+from zoneserver.zone.link import AddressBan, Command, RefusedAction, Requests, TickOutput
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Between, Player, Refused, Rules, Speed, action
 from zoneserver.zone.zone import Zone
@@ -245,6 +246,24 @@ def test_a_player_comes_back_at_another_gateway() -> None:
     (welcome,) = [message for message in back.said if isinstance(message, Welcome)]
     assert welcome.resume is not None
     assert welcome.resume.seq == 1
+
+
+def test_refusal_that_a_jump_brings_with_a_return_stands_behind_the_welcome() -> None:
+    zone = TwoGateways()
+    ann = zone.connect(0, "ann")
+    zone.tick()
+    back = zone.resume(1, ann, "ann")
+    receivers = zone.far[1].link._receivers
+    receive = receivers[0]
+
+    def receive_merged(output: TickOutput) -> None:
+        refused = [RefusedAction(each.ref, Refusal(output.tick, 1, "GREEDY", ""), False) for each in output.resumed]
+        receive(dataclasses.replace(output, refused=refused))
+
+    receivers[0] = receive_merged
+    zone.tick(3)
+    assert [type(message) for message in back.said[:2]] == [Welcome, Refusal]
+    assert back.codes() == ["GREEDY"]
 
 
 def test_names_and_the_player_limit_hold_over_all_gateways() -> None:

@@ -30,15 +30,16 @@ def documents(
     gateway: Gateway,
     world: World,
     now: Callable[[], float],
-    is_healthy: Callable[[], bool],
+    trouble: Callable[[], str],
     schema: Mapping[str, Any],
 ) -> dict[str, Document]:
-    """The documents by path. `now` is the loop's clock, and `schema` that of the game."""
+    """The documents by path. `now` is the loop's clock, and `schema` that of the game. `trouble` says why players
+    cannot be served at present; it is empty while they can."""
 
     def health(_query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
-        healthy = is_healthy()
-        status = HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE
-        return status, {"status": "ok" if healthy else "stopping", "tick": world.tick}
+        wrong = trouble()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+        return status, {"status": wrong or "ok", "tick": world.tick}
 
     def sessions(query: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
         limit = query.get("limit", "20")

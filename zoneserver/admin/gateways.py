@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from zoneserver.admin.gateway_stats import GatewayStats
@@ -95,12 +95,13 @@ class GatewayTotals:
         else:
             self._counted[field] = self._counted.get(field, 0) + value - (before or 0)
 
-    def add_to(self, own: Stats, gateways: Sequence[GatewayStats], players: int) -> Stats:
-        """The statistics of the zone with these gateways, of which only those that are here have players. The zone has
-        so many `players`."""
+    def add_to(self, own: Stats, gateways: Sequence[GatewayStats], players: int, silent: Collection[str] = ()) -> Stats:
+        """The statistics of the zone with these gateways, of which only those that are here have players. One that is
+        `silent`, by name, is perhaps dead, and its players back elsewhere. The zone has so many `players`."""
         if not gateways and not self._counted:
             return own
-        present = [self._newest[each.name][1] for each in gateways if each.name in self._newest and each.is_here]
+        here = [each.name for each in gateways if each.is_here and each.name not in silent]
+        present = [self._newest[name][1] for name in here if name in self._newest]
         whole = added(own, present, [self._counted])
         # Players who go from one gateway to another are in the figures of both. The zone counts them once.
         self._players_peak = max(own.players_peak, self._players_peak, players)

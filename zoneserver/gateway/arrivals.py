@@ -16,7 +16,7 @@ from zoneserver.gateway.player import Player
 from zoneserver.gateway.session import Session
 from zoneserver.protocol.messages import DEFLATE, RESUME, TOKEN_BYTES, Hello, Resume
 from zoneserver.zone.frame_history import Form
-from zoneserver.zone.link import Join, Resumed, TickOutput, ZoneLink
+from zoneserver.zone.link import Join, RefusedAction, Resumed, TickOutput, ZoneLink
 
 __all__ = ["Arrivals"]
 
@@ -85,12 +85,23 @@ class Arrivals:
         for ref, payload in output.told if joined else ():
             if ref in joined:
                 told.setdefault(ref, []).append(payload)
+        # After ticks that the gateway has missed, some of them refuse what those who came back did before.
+        refused = [each for each in output.refused if each.ref in joined] if joined else ()
         for ref, slot in joined.items():
             player = self._players.get(ref)
             if player is not None:  # Else the session has ended, and the next requests tell the zone.
-                self._welcome(player, slot, output.tick, told.get(ref, ()), now)
+                of_player = [each for each in refused if each.ref == ref] if refused else ()
+                self._welcome(player, slot, output.tick, told.get(ref, ()), of_player, now)
 
-    def _welcome(self, player: Player, slot: int | None, tick: int, told: Sequence[bytes], now: float) -> None:
+    def _welcome(
+        self,
+        player: Player,
+        slot: int | None,
+        tick: int,
+        told: Sequence[bytes],
+        refused: Sequence[RefusedAction],
+        now: float,
+    ) -> None:
         session, resume = player.session, player.resume
         self._pending.leave(session)
         player.enter(slot)
@@ -100,6 +111,8 @@ class Arrivals:
         info, epoch = self._link.info, self._link.epoch
         welcome = player.welcome(info, tick, self._limits.client_frame_bytes, self._grace_ticks, epoch)
         self._tell(session, welcome.encode(), *(told if resume is not None else ()))
+        for each in refused:
+            self._penalties.refuse(player, each.refusal, each.is_violation, now)
         session.flush()
         if session.is_over:
             return

@@ -283,14 +283,14 @@ class Gateway:
             self.parked.forget(ref)
             if ref in self._players:
                 self._players[ref].session.end(reason, text)
+        joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, refusal, is_violation in output.refused:
             player = self._players.get(ref)
-            if player is not None:
+            if player is not None and ref not in joined:
                 self._penalties.refuse(player, refusal, is_violation, self._now)
         if output.bans:
             self.learn_bans(output.bans)
         self._intake.set_share(output.share)
-        joined = dict(output.joined) | {each.ref: each.slot for each in output.resumed}
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
                 self.counters.bytes_out_total += self._players[ref].session.queue(payload)

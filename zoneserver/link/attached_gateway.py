@@ -39,6 +39,10 @@ class AttachedGateway:
         self.asks_total = 0
         self.resent_total = 0
 
+    def is_here(self, ticks: int) -> bool:
+        """Whether the way to it stands, and a batch of it has come within so many ticks."""
+        return self.peer != "" and self.silent_ticks <= ticks
+
     def log_fields(self) -> dict[str, Any]:
         """The fields of a line of the log about this gateway."""
         return fields(gateway=self.name, gateway_number=self.number)

@@ -161,7 +161,7 @@ class GatewayHub:
             return  # It asks again.
         namesake = next((each for each in self._attached.values() if each.name == message.name), None)
         if namesake is not None and namesake.number != message.gateway:
-            if self._is_alive(namesake) and _process(namesake.figures) != _process(message.figures):
+            if namesake.is_here(self._facts.info.hz) and _process(namesake.figures) != _process(message.figures):
                 self._contend(peer, message, namesake)
                 return
             self._detach(namesake.number)
@@ -191,10 +191,6 @@ class GatewayHub:
             return  # It has heard nothing for a while.
         self.counters.gateways_attached_total += 1
         gateway.report_attached()
-
-    def _is_alive(self, gateway: AttachedGateway) -> bool:
-        """Whether the gateway has sent a batch within the last second, and the way to it stands."""
-        return gateway.peer != "" and gateway.silent_ticks <= self._facts.info.hz
 
     def _contend(self, peer: str, message: Attach, namesake: AttachedGateway) -> None:
         """A gateway asks for the name of another one. It has been started again, and the other one is about to be found

@@ -15,7 +15,7 @@ from zoneserver.protocol import messages
 from zoneserver.protocol.columns import ColumnError, unpack_column, unpack_slots
 from zoneserver.protocol.compression import inflate
 from zoneserver.protocol.messages import Act, ClientMessage, Op, ServerMessage, op_of
-from zoneserver.protocol.values import ACTIONS_PER_PACKET
+from zoneserver.protocol.values import ACTIONS_PER_PACKET, NESTING_MAX
 from zoneserver.protocol.zone_info import BOARD_INTEGER_MAX, BOARD_TEXT_BYTES_MAX, Kind, ZoneInfo
 
 __all__ = ["WireError", "decode_act", "decode_client", "decode_server", "inflate_message"]
@@ -31,6 +31,9 @@ _ELEMENTS_MAX = 1024 * 1024
 _DEFLATABLE = {Op.SNAPSHOT, Op.TICK}
 _LARGE = {*_DEFLATABLE, Op.DEFLATED}
 _SEQ_MAX = 2**32 - 1
+# An ACT with arrays that are nested too deeply has at least so many bytes, and so many headers of arrays among them.
+_NESTED_BYTES_MIN, _NESTED_HEADERS_MIN = 7 + NESTING_MAX, 4 + NESTING_MAX
+_NO_HEADERS = bytes(set(range(256)) - {*range(0x90, 0xA0), 0xDC, 0xDD})
 
 
 class WireError(ValueError):
@@ -64,7 +67,11 @@ def decode_act(payload: bytes) -> tuple[int, Sequence[tuple[Any, ...]]]:
     It accepts exactly what `decode_client` accepts, but skips the dispatch and builds no Act: nearly every payload that
     a server reads is an ACT.
     """
-    return _act_in(_unpack(payload))
+    seq, actions = _act_in(_unpack(payload))
+    # This is faster than a look at each argument.
+    if len(payload) >= _NESTED_BYTES_MIN and len(payload.translate(None, _NO_HEADERS)) >= _NESTED_HEADERS_MIN:
+        _check_nesting(actions)
+    return seq, actions
 
 
 def _unpack(payload: bytes) -> Any:
@@ -100,7 +107,7 @@ def _version_of_hello(payload: bytes) -> int | None:
 # use plain comparisons because a match statement takes three times as long.
 
 
-def _act_in(message: tuple[Any, ...]) -> tuple[int, Sequence[tuple[Any, ...]]]:
+def _act_in(message: tuple[Any, ...]) -> tuple[int, tuple[tuple[Any, ...], ...]]:
     if len(message) != 3:
         raise WireError("ACT must have three elements: op, sequence, actions")
     _, seq, actions = message
@@ -112,6 +119,22 @@ def _act_in(message: tuple[Any, ...]) -> tuple[int, Sequence[tuple[Any, ...]]]:
         if type(act) is not tuple or not act or type(act[0]) is not str:
             raise WireError("an action must be an array whose first element is its kind, a str")
     return seq, actions
+
+
+def _check_nesting(actions: tuple[tuple[Any, ...], ...]) -> None:
+    """Raises WireError for an argument that is nested too deeply: a gateway passes it on within other arrays, and
+    readers of msgpack have bounds of their own."""
+    arrays, depth = list(actions), 0
+    while arrays := [each for array in arrays for each in array if type(each) is tuple]:
+        depth += 1
+        if depth > NESTING_MAX:
+            raise WireError(f"arrays in an action are nested more than {NESTING_MAX} deep")
+
+
+def _decode_act(message: tuple[Any, ...]) -> Act:
+    seq, actions = _act_in(message)
+    _check_nesting(actions)
+    return Act(seq, actions)
 
 
 def _decode_hello(message: tuple[Any, ...]) -> messages.Hello:
@@ -148,7 +171,7 @@ def _decode_goodbye(message: tuple[Any, ...]) -> messages.Goodbye:
 
 
 _CLIENT_DECODERS: dict[int, Callable[[tuple[Any, ...]], ClientMessage]] = {
-    Op.ACT: lambda message: Act(*_act_in(message)),
+    Op.ACT: _decode_act,
     Op.HELLO: _decode_hello,
     Op.RESUME: _decode_resume,
     Op.PING: _decode_ping,

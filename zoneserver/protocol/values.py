@@ -26,7 +26,8 @@ EVENT_BYTES_MAX = 65_535
 """The largest event or private message, packed."""
 
 NESTING_MAX = 16
-"""How deep the lists within an event or a private message are nested: readers of msgpack have bounds of their own."""
+"""How deep the lists within an action, an event or a private message are nested: readers of msgpack have bounds of
+their own."""
 
 Plain = int | float | str | bytes | bool | None
 Value = Plain | Sequence[Plain]
