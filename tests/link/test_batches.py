@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from zoneserver.link.batches import Batches
 from zoneserver.link.messages import Start
 from zoneserver.zone.link import Actions, Join, Requests, first_ref
@@ -30,3 +33,36 @@ def test_players_who_come_and_go_while_the_zone_is_away_cost_nothing() -> None:
     batch = batches.next(Start(1, 1), 1, None)
     assert batch is not None
     assert batch.requests == Requests(leaves=[ANN])
+
+
+@given(
+    packets=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 70)), max_size=40),
+    ticks=st.integers(3, 20),
+)
+def test_backlog_leaves_in_order_and_no_batch_has_more_of_a_player_than_one_tick_takes(
+    packets: list[tuple[int, int]], ticks: int
+) -> None:
+    actions: list[Actions] = [(ANN + ref, number, (("wave",),) * count) for number, (ref, count) in enumerate(packets)]
+    batches, sent = Batches(5), []
+    for tick in range(ticks):
+        batches.add(Requests(actions=actions[tick::ticks]))
+    added = [packet for tick in range(ticks) for packet in actions[tick::ticks]]
+    while len(sent) < len(added):
+        batch = batches.next(Start(1, 1), 1, None)
+        assert batch is not None
+        batches.take_until(batch.number)
+        sent += batch.requests.actions
+        for ref in range(ANN, ANN + 4):
+            counts = [len(acts) for each, _, acts in batch.requests.actions if each == ref]
+            assert sum(counts) <= 64 or len(counts) == 1
+    for ref in range(ANN, ANN + 4):
+        assert [each for each in sent if each[0] == ref] == [each for each in added if each[0] == ref]
+
+
+def test_what_waited_for_no_longer_than_a_tick_leaves_at_once() -> None:
+    batches = Batches(5)
+    actions: list[Actions] = [(ANN, seq, (("wave",),)) for seq in range(100)]
+    batches.add(Requests(actions=actions))
+    batch = batches.next(Start(1, 1), 1, None)
+    assert batch is not None
+    assert batch.requests.actions == actions
