@@ -142,7 +142,9 @@ class GatewayHub:
             case Ask():
                 self._answer(peer, message)
             case Detach():
-                self._detach(message.gateway)
+                gateway = self._attached.get(message.gateway)
+                if gateway is not None and gateway.peer == peer:
+                    self._detach(message.gateway)
 
     def gone(self, peer: str) -> None:
         """The way to a gateway is closed. It may return, until its lease has ended."""
@@ -173,6 +175,7 @@ class GatewayHub:
             # A gateway that hears nothing attaches again and again, and no batch of it is taken.
             gateway.silent_ticks = before.silent_ticks
             gateway.asks_total, gateway.resent_total = before.asks_total, before.resent_total
+            gateway.answered_at = before.answered_at if before.peer == peer else gateway.answered_at
         elif message.gateway in self._gateways.lost:
             gateway.lost_at = self._now()
         self._attached[message.gateway] = gateway
@@ -239,13 +242,14 @@ class GatewayHub:
 
     def _answer(self, peer: str, message: Ask) -> None:
         gateway = self._attached.get(message.gateway)
-        if gateway is None or gateway.peer != peer or not self._newest:
-            return
+        if gateway is None or gateway.peer != peer or not self._newest or gateway.answered_at == self._tick:
+            return  # It asks again. An answer may be all that the history has.
         if self._gateways.is_full(gateway.number) or (message.tick and gateway.number not in self._gateways):
             return  # What was said to it alone is not here any more. It hears that it has to begin anew.
         tick = message.tick
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None
+        gateway.answered_at = self._tick
         gateway.asks_total += 1
         since = message.tick or 0
         parts = tuple(each for each in self._gateways.parts_since(gateway.number, since) if each[0] <= self._tick)
@@ -359,8 +363,7 @@ class GatewayHub:
     def _hear_other(self, message: object) -> None:
         if isinstance(message, TickMessage) and message.start > self._start:
             log.critical(
-                "another zone of this name runs at %s and was started later: its epoch is %d, that of this one %d. "
-                "This zone stops",
+                "another zone of this name runs at %s with a later start (epoch %d, this one %d): this zone stops",
                 *(self.carrier.address, message.start.epoch, self._start.epoch),
             )
             self._superseded()

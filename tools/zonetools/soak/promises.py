@@ -209,6 +209,12 @@ PROMISES = (
         alone=True,
     ),
     Promise(
+        "gateway-starved",
+        "a gateway has too little processor for its crowd: nobody disconnected, up to date 2 s after it has enough",
+        gateways.gateway_starved,
+        alone=True,
+    ),
+    Promise(
         "gateway-ends",
         "Ctrl-C at a gateway: its players are told, and resume at another; others: p99 as in stuck-crowd",
         gateways.gateway_ends,

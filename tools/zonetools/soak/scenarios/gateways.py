@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.support.errors import Exit
+from zonetools.common.admin_client import ServerUnreachable
+from zonetools.common.cheap_crowd import CheapCrowd
 from zonetools.common.server_process import ServerProcess
-from zonetools.soak.fault_lab import Checks, Comparison, Crowd, Finding, Lab
+from zonetools.soak.fault_lab import Checks, Comparison, Crowd, Finding, Lab, stats
 from zonetools.soak.lives import Talker, check_lines, check_told, read_ticks
 from zonetools.soak.site import BOOKKEEPERS, Site, check_served, crowd_in_words
 from zonetools.soak.tasks import beside, together
@@ -61,7 +64,7 @@ async def _compare(lab: Lab, checks: Checks, fault: _Fault, seconds: float) -> _
 
 
 async def _compare_once(lab: Lab, checks: Checks, fault: _Fault, seconds: float) -> _Seen:
-    own_plan = lab.plan(lab.pick(200, 30), mix=BOOKKEEPERS, resume=True)
+    own_plan = lab.plan(lab.pick(100, 30), mix=BOOKKEEPERS, resume=True)
     other_plan = lab.plan(lab.pick(200, 60))
     talkers, over = [Talker(f"talker-{number}") for number in range(lab.pick(10, 3))], asyncio.Event()
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
@@ -113,17 +116,26 @@ async def gateway_killed(lab: Lab) -> Finding:
 
 
 async def gateway_stopped(lab: Lab) -> Finding:
-    """Stop a gateway by SIGSTOP for longer than its lease, and let it go on."""
+    """Stop a gateway by SIGSTOP for longer than its lease, and let it go on. A player who may not come back leaves the
+    zone meanwhile, and is told."""
+    checks, seconds = Checks(), lab.pick(8.5, 5.5)
 
     async def stop(site: Site, seconds: float) -> None:
-        with _stopped(site.gateways[_FAULTY]):
-            await asyncio.sleep(seconds - 2.0)
+        gateway = site.gateways[_FAULTY]
+        # A player whose client cannot come back. The spare gateway has the same port, and may get the connection.
+        async with contextlib.AsyncExitStack() as stack:
+            visitors = [await stack.enter_async_context(lab.recorder(gateway, f"visitor-{each}")) for each in range(4)]
+            with _stopped(gateway):
+                await asyncio.sleep(seconds - 2.5)
+            await asyncio.sleep(1.5)
+            for visitor in visitors:
+                is_in = visitor.replica is not None and visitor.replica.name(visitor.slot) == visitor.name
+                checks.expect(is_in or visitor.bye is not None, "a player who has left the zone keeps the connection")
 
-    checks, seconds = Checks(), lab.pick(8.0, 5.0)
     seen = await _compare(lab, checks, stop, seconds)
     back = seen.own.report["resume"]
     checks.expect(back["drops"] == back["resumed"], f"{back['drops'] - back['resumed']} players did not come back")
-    return checks.finding(f"stopped for {seconds - 2:g} s: {seen}")
+    return checks.finding(f"stopped for {seconds - 2.5:g} s: {seen}")
 
 
 @contextlib.contextmanager
@@ -135,22 +147,56 @@ def _stopped(process: ServerProcess) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
+async def _starve(site: Site, seconds: float, on_seconds: float = 0.02) -> None:
+    """Let the gateway have the processor for this part of each 0.1 s."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                with _stopped(site.gateways[_FAULTY]):
+                    await asyncio.sleep(0.1 - on_seconds)
+                await asyncio.sleep(on_seconds)
+
+
 async def gateway_slow(lab: Lab) -> Finding:
     """Let a gateway have the processor for a fifth of the time."""
 
-    async def starve(site: Site, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while True:
-                    with _stopped(site.gateways[_FAULTY]):
-                        await asyncio.sleep(0.08)
-                    await asyncio.sleep(0.02)
-
     checks = Checks()
-    seen = await _compare(lab, checks, starve, lab.pick(8.0, 2.0))
+    seen = await _compare(lab, checks, _starve, lab.pick(8.0, 2.0))
     drops = seen.own.report["resume"]["drops"]
     checks.expect(not drops, f"{drops} players of the slow gateway are disconnected")
     return checks.finding(f"a fifth of the processor (its own players' p99 {seen.own.p99_ms:.0f} ms): {seen}")
+
+
+async def gateway_starved(lab: Lab) -> Finding:
+    """Let a gateway with a crowd have a seventh of the processor, which is too little for its sends."""
+    checks, players = Checks(), lab.pick(1_500, 1_000)
+    with tempfile.TemporaryDirectory(prefix="zone-") as folder:
+        async with Site(lab, folder) as site:
+            gateway = await site.gateway(_FAULTY)
+            async with CheapCrowd(gateway.port, players, rate=2.0) as crowd:
+                await site.wait(lambda now: now.players == players, 20.0)
+                crowd.act()
+                await _starve(site, lab.pick(20.0, 6.0), on_seconds=0.015)
+                seconds = await _catch_up_seconds(site, gateway)
+                seen = await stats(gateway)
+    checks.expect(seconds <= 2.0, "it takes longer than 2 s")
+    checks.expect(seen.players == players and not seen.closes, f"{seen.players} are left: {seen.closes}")
+    site.check_logs(checks)
+    return checks.finding(
+        f"{players:,} players, a seventh of the processor: {sum(seen.closes.values())} disconnected, the newest tick "
+        f"{seconds:.1f} s after it has all of it again"
+    )
+
+
+async def _catch_up_seconds(site: Site, gateway: ServerProcess) -> float:
+    """The seconds until a gateway has a tick that is at most two ticks old; at most 10."""
+    began = time.monotonic()
+    while time.monotonic() < began + 10:
+        with contextlib.suppress(ServerUnreachable):
+            zone, seen = await stats(site.zone), await stats(gateway)
+            if zone.tick - seen.tick <= 2:
+                break
+    return time.monotonic() - began
 
 
 async def gateway_ends(lab: Lab) -> Finding:
