@@ -54,7 +54,7 @@ def test_backlog_leaves_in_order_and_no_batch_has_more_of_a_player_than_one_tick
         sent += batch.requests.actions
         for ref in range(ANN, ANN + 4):
             counts = [len(acts) for each, _, acts in batch.requests.actions if each == ref]
-            assert sum(counts) <= 64 or len(counts) == 1
+            assert sum(counts) <= 40 or len(counts) == 1
     for ref in range(ANN, ANN + 4):
         assert [each for each in sent if each[0] == ref] == [each for each in added if each[0] == ref]
 

@@ -20,9 +20,9 @@ _SMALL_ACTIONS = 4_000
 # A broker drops a larger payload than 8 MB as recommended, and a batch that never arrives would hold up all later ones.
 _BATCH_BYTES_MAX = 4 * 2**20
 # While requests of more than so many ticks wait, a batch has at most so many actions of one player, unless one packet
-# has more: the zone refuses what is too much for one tick, and all that has waited may arrive in one.
+# has more: the zone refuses what is too much for one tick (127 by default), and one may take three batches.
 _BACKLOG_TICKS = 2
-_PLAYER_ACTIONS_MAX = 64
+_PLAYER_ACTIONS_MAX = 40
 # A batch that so many ticks have not taken is lost.
 _LATE_TICKS = 3
 
