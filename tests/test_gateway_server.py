@@ -86,6 +86,14 @@ async def test_gateway_that_is_lost_or_has_stopped_stays_in_the_statistics_until
     assert states()["stopped"] == (False, False)
 
 
+async def test_gateway_without_players_says_only_that_it_waits(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    await site.zone(Purse)
+    gateway = await site.gateway("one")
+    gateway.link.heard_at -= 5
+    gateway._watch()
+    assert caplog.messages[-1].endswith(" s: waiting for it")
+
+
 async def test_gateways_wait_for_the_next_zone_and_begin_anew_there(site: Site, cleanup: Stack) -> None:
     zone = await site.zone(Purse)
     gateways = [await site.gateway("one"), await site.gateway("other")]
