@@ -75,8 +75,10 @@ class GatewayLoop:
         self._gateway.send_requests()
         self._cpu.sample(self._loop.time())
 
-    def _on_tick(self, _output: TickOutput) -> None:
+    def _on_tick(self, output: TickOutput) -> None:
         self.ticks_total += 1
+        if not output.is_last:
+            return
         deflate = self._gateway.counters.deflate_seconds_total
         deflated, self._deflate_before = deflate - self._deflate_before, deflate
         cpu = time.process_time()

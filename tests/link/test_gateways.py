@@ -212,6 +212,26 @@ def test_gateways_over_bytes_serve_one_crowd() -> None:
         assert player.replica.world.hash() == zone.zone.world.hash()
 
 
+def test_gateway_that_is_behind_sends_several_frames_at_once() -> None:
+    zone = TwoGateways()
+    ann = zone.connect(0, "ann")
+    zone.tick()
+    far, late = zone.far[0], []
+    assert far.gateway is not None
+    far.link._call_soon = late.append
+    counters = far.gateway.counters
+    sends, frames, deliveries = counters.sends_total, counters.frames_out_total, counters.deliveries_out_total
+    for number in range(1, 4):
+        ann.act(("score", number))
+        zone.tick()
+    late[0]()
+    assert (counters.sends_total - sends, counters.frames_out_total - frames) == (1, 3)
+    ann.read()
+    assert ann.replica is not None
+    assert ann.replica.world.hash() == zone.zone.world.hash()
+    assert counters.deliveries_out_total > deliveries
+
+
 def test_a_player_comes_back_at_another_gateway() -> None:
     zone = TwoGateways()
     ann = zone.connect(0, "ann")

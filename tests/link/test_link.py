@@ -425,6 +425,38 @@ def test_a_gateway_that_hears_nothing_lets_few_payloads_pile_up_and_is_told_of_o
     assert (field.hub.counters.gateways_attached_total, member.attached) == (1, 1)
 
 
+def test_ticks_that_are_read_together_say_which_one_is_the_last() -> None:
+    field = Field(1)
+    for _ in range(5):
+        field.turn()
+    (member,) = field.members
+    calls: list[Callable[[], None]] = []
+    member.link._call_soon = calls.append
+    outputs: list[TickOutput] = []
+    member.link.subscribe(outputs.append)
+    before = member.link.tick
+    for _ in range(3):
+        field.tick()
+    field.deliver_down()
+    assert (len(calls), outputs) == (1, [])
+    calls.pop()()
+    assert [(each.tick - before, each.is_last) for each in outputs] == [(1, False), (2, False), (3, True)]
+    assert member.link.snapshot() == field.zone.snapshot()
+
+
+def test_gateway_that_was_stopped_has_a_zone_that_is_not_silent() -> None:
+    field = Field(1)
+    for _ in range(5):
+        field.turn()
+    field.clock += 10
+    field.turn()
+    (member,) = field.members
+    assert not [peer for peer, payload in field.way.up if isinstance(decode(payload), Attach)]
+    for _ in range(HZ + 1):
+        member.act()
+    assert [peer for peer, payload in field.way.up if isinstance(decode(payload), Attach)] == ["gw0"]
+
+
 def newer_namesake(field: Field) -> Member:
     """Another process whose gateway is also called gw0."""
     second = Member(field, "gw0", 1)

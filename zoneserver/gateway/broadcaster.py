@@ -204,35 +204,45 @@ class Broadcaster:
     # --- The tick ---------------------------------------------------------------------------------
 
     def send(self, records: int, now: float, first: Iterable[Session] = ()) -> None:
-        """Sends the newest frame of the history, which tells `records` changes, to every group.
+        """Sends the frames of the history since the last call to every group: one, unless the caller is behind. They
+        tell `records` changes.
 
         The sessions in `first` are served before the others of their group.
         """
         newest, counters = self._history.newest, self._counters
-        is_gap = self._history.tick != self.tick + 1
-        if is_gap:
+        frames = [newest] if self._history.tick == self.tick + 1 else self._missed_frames()
+        if not frames:
             self._bridge(now)
         self.tick, self.frame_bytes = self._history.tick, len(newest.payload)
         # The receivers are kept as they were before the send, which may end or stall sessions and so change the groups.
         charged: list[tuple[tuple[Session, ...], int]] = []
         for form, group in self._groups.items():
             count = len(group)
-            if not count or is_gap:
+            if not count or not frames:
                 continue
-            data = self._deflate(newest, form) if form.deflated else newest.form(form)
+            parts = [self._deflate(frame, form) if form.deflated else frame.form(form) for frame in frames]
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
             if self._config.send_rate:
                 charged.append((tuple(group), len(data)))
             self._deliver(group, data, first)
-            counters.frames_out_total += count
+            counters.frames_out_total += count * len(frames)
             counters.deliveries_out_total += count * records
             counters.bytes_out_total += count * len(data)
             if form.deflated:
-                counters.frames_deflated_total += count if newest.saved_bytes else 0
-                counters.bytes_saved_total += count * newest.saved_bytes
+                counters.frames_deflated_total += count * sum(frame.saved_bytes > 0 for frame in frames)
+                counters.bytes_saved_total += count * sum(frame.saved_bytes for frame in frames)
         counters.frames_skipped_total += len(self._behind)
         for receivers, size in charged:
             self._charge(receivers, size, now)
         self._resume(now)
+
+    def _missed_frames(self) -> list[Message]:
+        """The frames since the last send, for all groups. Empty if some are missing, or have so many bytes that a
+        snapshot is shorter."""
+        missed = self._history.since(self.tick, whole=True)
+        if sum(len(frame.payload) for frame in missed) > self._limits.send_soft_bytes:
+            missed = self._history.since(self.tick)
+        return missed if missed and missed[-1] is self._history.newest else []
 
     def _bridge(self, now: float) -> None:
         """Brings every player over ticks without a frame, which failed: to the newest tick, by a snapshot."""

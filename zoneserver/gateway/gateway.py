@@ -75,6 +75,8 @@ class Gateway:
         """The players whose connection is lost and who may come back."""
         # The requests that `send_requests` will send to the zone.
         self._requests = Requests()
+        # The changes in frames that were not sent yet.
+        self._records = 0
         # Sessions that are not read before the next requests.
         self._held: set[Session] = set()
         self.broadcaster = self.make_broadcaster(self.history, config, self.counters)
@@ -292,7 +294,10 @@ class Gateway:
         for ref, payload in output.told:
             if ref in self._players and ref not in joined:
                 self.counters.bytes_out_total += self._players[ref].session.queue(payload)
-        self.broadcaster.send(output.records, self._now, self._intake.take_acting())
+        self._records += output.records
+        if output.is_last or joined:
+            records, self._records = self._records, 0
+            self.broadcaster.send(records, self._now, self._intake.take_acting())
         self._tick_ended_at = self._loop.time()
         self._arrivals.welcome(output, joined, self._now)
         self.pending.tick()

@@ -30,35 +30,42 @@ _LATE_TICKS = 3
 class Lead:
     """How long before a tick is due a batch leaves: as late as possible, and early enough to be there.
 
-    The zone says how long the last batch lay there. The lead follows that, toward a margin.
+    The zone says how long each batch lay there. The lead falls by what even the latest of fifty had left over a margin,
+    and rises at once when a batch misses its tick.
 
     >>> lead = Lead(period_seconds=0.05)
-    >>> for _ in range(50): lead.arrived(waited_seconds=0.007)
+    >>> for _ in range(50): lead.arrived(waited_seconds=0.0045)
     >>> round(lead.seconds, 3)
     0.004
     >>> lead.missed()
     >>> round(lead.seconds, 3)
-    0.007
+    0.006
     """
 
-    _MARGIN, _FIRST, _LEAST = 0.003, 0.008, 0.001
+    _MARGIN, _FIRST, _LEAST, _MISSED = 0.0005, 0.008, 0.001, 0.002
+    _BATCHES = 50
 
     def __init__(self, period_seconds: float) -> None:
         self.seconds = min(self._FIRST, period_seconds / 2)
         self._most = period_seconds / 2
+        # How many batches have arrived since the last change, and the shortest time that one of them waited.
+        self._arrived = 0
+        self._shortest = period_seconds
 
     def arrived(self, waited_seconds: float) -> None:
         """A batch was there so long before its tick was due; less than 0: after it was due, and just in time."""
-        # It falls slowly and rises fast: about one batch in fifty may miss its tick.
-        error = self._MARGIN - waited_seconds
-        self._change(error * (0.5 if error > 0 else 0.02))
+        self._arrived += 1
+        self._shortest = min(self._shortest, waited_seconds)
+        if self._arrived >= self._BATCHES or waited_seconds < 0:
+            self._change(self._MARGIN - self._shortest)
 
     def missed(self) -> None:
         """A batch came too late for its tick."""
-        self._change(0.003)
+        self._change(self._MISSED)
 
     def _change(self, seconds: float) -> None:
         self.seconds = min(self._most, max(self._LEAST, self.seconds + seconds))
+        self._arrived, self._shortest = 0, self._most * 2
 
 
 class _OnWay(NamedTuple):

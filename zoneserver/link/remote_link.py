@@ -13,6 +13,7 @@ import logging
 import secrets
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from zoneserver.link.batches import Batches, Lead
@@ -55,6 +56,10 @@ _NO_START = Start(0, 0)
 _NO_INFO = ZoneInfo()
 
 
+def _at_once(function: Callable[[], None]) -> None:
+    function()
+
+
 class LinkUser(Protocol):
     """What a gateway does when the zone says something that is no tick."""
 
@@ -75,7 +80,11 @@ class LinkUser(Protocol):
 
 
 class RemoteZoneLink:
-    """Implements `ZoneLink`. `send_payload` hands a payload to the carrier, which may lose it."""
+    """Implements `ZoneLink`. `send_payload` hands a payload to the carrier, which may lose it.
+
+    What arrives is read in the next turn of the loop (`call_soon`), all of it together: a gateway that is behind hands
+    several ticks to its players in one send.
+    """
 
     def __init__(
         self,
@@ -83,6 +92,7 @@ class RemoteZoneLink:
         send_payload: Callable[[bytes], None],
         now: Callable[[], float],
         user: LinkUser,
+        call_soon: Callable[[Callable[[], None]], object] = _at_once,
     ) -> None:
         self.name = name
         self.counters = GatewayLinkCounters()
@@ -112,6 +122,12 @@ class RemoteZoneLink:
         # What later ticks say to this gateway alone. It has all that ticks up to this one have said.
         self._parts: dict[int, bytes] = {}
         self._has_parts_until = 0
+        # Payloads that are not read yet, and an output that is not handed out yet.
+        self._inbox: list[bytes] = []
+        self._output: TickOutput | None = None
+        self._call_soon = call_soon
+        # How often `send` was called since the newest tick.
+        self._beats = 0
         # Frames that the replica does not have yet: players come first.
         self._frames: list[bytes] = []
         self._asked_at = self._attach_at = -_ASK_SECONDS
@@ -154,6 +170,7 @@ class RemoteZoneLink:
 
     def send(self, requests: Requests) -> None:
         """Sends a batch, or lets the requests wait while too many batches are on their way."""
+        self._beats += 1
         self._batches.add(requests)
         if not self.is_attached:
             self._attach()
@@ -242,8 +259,21 @@ class RemoteZoneLink:
 
     def receive(self, payload: bytes) -> None:
         """Takes a payload of the zone."""
+        self._inbox.append(payload)
+        if len(self._inbox) == 1:
+            self._call_soon(self._read)
+
+    def _read(self) -> None:
+        payloads, self._inbox = self._inbox, []
+        for payload in payloads:
+            self._take(payload)
+        self._hand_out()
+
+    def _take(self, payload: bytes) -> None:
         try:
             message = decode(payload)
+            if not isinstance(message, TickMessage | PartMessage):
+                self._hand_out()
             self._receive(message)
         except LinkError as error:
             log.error("%s: run the same version on both sides", error)
@@ -285,7 +315,8 @@ class RemoteZoneLink:
 
     @property
     def _is_silent(self) -> bool:
-        return self._now() - self.heard_at > _SILENT_SECONDS
+        # A process that was stopped, or has too little of a processor, has ticks that it has not read.
+        return not self._is_begun or self._beats > self.info.hz * _SILENT_SECONDS
 
     def _take_tick(self, message: TickMessage) -> None:
         if not self.tick or message.tick > self.tick + 1:
@@ -300,8 +331,9 @@ class RemoteZoneLink:
         """Hands out a tick, with what was said to this gateway alone since the one before. `all_bans` are those after a
         jump to the tick."""
         now = self._now()
+        self._hand_out(is_last=False)
         self.heard_at, self.due = now, now + message.due_us / 1e6
-        self.tick = message.tick
+        self.tick, self._beats = message.tick, 0
         self._has_parts_until = max(self._has_parts_until, message.tick)
         self._asked_at = -_ASK_SECONDS
         self._batches.settle(message, self.lead)
@@ -315,7 +347,7 @@ class RemoteZoneLink:
                 told.add(Part.decode(self._parts.pop(tick)))
         if all_bans is None:
             self._frames.append(message.frame)
-        output = TickOutput(
+        self._output = TickOutput(
             message.tick,
             message.frame,
             message.records,
@@ -327,8 +359,14 @@ class RemoteZoneLink:
             bans=list(message.bans) if all_bans is None else [NO_BANS, *all_bans],
             share=message.share,
         )
+
+    def _hand_out(self, *, is_last: bool = True) -> None:
+        """Hands out the newest tick, if that was not done. If it is not the last one, another one follows at once."""
+        output, self._output = self._output, None
+        if output is None:
+            return
         for receive in self._receivers:
-            receive(output)
+            receive(output if is_last else replace(output, is_last=False))
         self._apply()
 
     def _apply(self) -> None:

@@ -259,6 +259,8 @@ class TickOutput:
     """The bans of addresses that began or were lifted with this tick, in order."""
     share: int = 0
     """How many actions the gateway may send for one tick; 0: as many as configured."""
+    is_last: bool = True
+    """False if the output of another tick follows at once: players get the frames of both together."""
 
 
 class ZoneLink(Protocol):
