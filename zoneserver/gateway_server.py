@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from zoneserver.admin.figures import counted
@@ -58,6 +58,8 @@ class GatewayServer:
         """Whether the gateway stopped because the zone has no place for it."""
         self.is_outdated = False
         """Whether the gateway stopped because the zone runs another game now: it is to be started again."""
+        self.on_waiting: Callable[[], None] = lambda: None
+        """Called once if no zone has answered for a second, when the ports are bound."""
         self.loop: asyncio.AbstractEventLoop
         self.frontend: Frontend
         self.link: RemoteZoneLink
@@ -108,6 +110,7 @@ class GatewayServer:
         try:
             done, _ = await asyncio.wait(waits, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             if not done:
+                self.on_waiting()
                 if self.carrier.is_up:  # Else the carrier has said what it waits for.
                     address = self.carrier.address
                     log.warning("no zone answers at %s: waiting for it", address, extra=fields(link=address))

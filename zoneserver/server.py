@@ -182,9 +182,9 @@ class ZoneServer:
         """Which start of the zone this is. A server without a journal begins anew each time."""
         return self._persistence.epoch
 
-    def count_players(self) -> tuple[int, int, int]:
+    def count_players(self) -> tuple[int, int]:
         """As `Attendance.count_players`."""
-        return self.ticked.attendance.count_players() if isinstance(self.ticked, Zone) else (0, 0, 0)
+        return self.ticked.attendance.count_players() if isinstance(self.ticked, Zone) else (0, 0)
 
     def players_elsewhere(self) -> list[tuple[str, int | None, str]]:
         """As `RemoteGateways.players`; empty for a server without a link."""

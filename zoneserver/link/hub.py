@@ -250,9 +250,11 @@ class GatewayHub:
         since = message.tick or 0
         parts = tuple(each for each in self._gateways.parts_since(gateway.number, since) if each[0] <= self._tick)
         self.carrier.send(peer, PartMessage(self._start, gateway.number, since, self._tick, parts).encode())
+        # A gateway that has just come has missed nothing.
+        has_missed = message.tick is not None or gateway.tick > 0
         for missed in self._history.since(tick, whole=True):
-            gateway.resent_total += 1
-            self.counters.link_resent_total += 1
+            gateway.resent_total += has_missed
+            self.counters.link_resent_total += has_missed
             self.carrier.send(peer, missed.payload)
 
     def _detach(self, number: int) -> None:

@@ -407,7 +407,7 @@ class RemoteZoneLink:
         now = self._now()
         if now - self._asked_at >= _ASK_SECONDS:
             self._asked_at = now
-            self.counters.asks_total += 1
+            self.counters.asks_total += self.tick > 0  # The first time it has missed nothing.
             self._send_payload(Ask(self.number, self._start, None if self._needs_state else self.tick).encode())
 
     def _resend(self) -> None:
