@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from zoneserver import Player, Refused, Rules, action
 from zoneserver.link.hub import GatewayHub
-from zoneserver.link.messages import Attach, Facts, Jump, Start, decode
+from zoneserver.link.messages import Attach, Facts, Jump, Start
 from zoneserver.link.remote_link import RemoteZoneLink
+from zoneserver.link.validation import decode_up
 from zoneserver.protocol.decoding import decode_server
 from zoneserver.zone.link import Join, Requests, TickInput, TickOutput
 from zoneserver.zone.local_link import LocalZoneLink
@@ -417,7 +418,7 @@ def test_a_gateway_that_hears_nothing_lets_few_payloads_pile_up_and_is_told_of_o
     # Nothing passes for 8 s, and then everything at once.
     for _ in range(8 * HZ):
         field.turn(acting=False, zone=False)
-    attaching = [payload for _, payload in field.way.up if isinstance(decode(payload), Attach)]
+    attaching = [payload for _, payload in field.way.up if isinstance(decode_up(payload), Attach)]
     assert len(attaching) <= 8
     field.settle()
     field.check()

@@ -31,6 +31,7 @@ from zoneserver.link.messages import (
     TickMessage,
     decode,
 )
+from zoneserver.link.validation import decode_up
 from zoneserver.support.logs import fields
 from zoneserver.zone.frame_history import History
 from zoneserver.zone.gateways import Gateways
@@ -125,14 +126,11 @@ class GatewayHub:
     def receive(self, peer: str, payload: bytes) -> None:
         """Takes a payload of a gateway; of another zone if `peer` is empty."""
         try:
-            message = decode(payload)
+            message = decode_up(payload) if peer else decode(payload)
         except LinkError as error:
             log.error("%s: the gateway is dropped (run the same version on both sides)", error, extra=fields(peer=peer))
             if peer:
                 self.carrier.drop(peer)
-            return
-        if not peer:
-            self._hear_other(message)
             return
         match message:
             case Attach():
@@ -143,6 +141,8 @@ class GatewayHub:
                 self._answer(peer, message)
             case Detach():
                 self._detach(message.gateway)
+            case _:
+                self._hear_other(message)
 
     def gone(self, peer: str) -> None:
         """The way to a gateway is closed. It may return, until its lease has ended."""

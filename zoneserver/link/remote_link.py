@@ -27,7 +27,7 @@ from zoneserver.link.messages import (
     Facts,
     Jump,
     LinkError,
-    LinkMessage,
+    MessageOfZone,
     PartMessage,
     Rejected,
     Start,
@@ -248,7 +248,7 @@ class RemoteZoneLink:
         except LinkError as error:
             log.error("%s: run the same version on both sides", error)
 
-    def _receive(self, message: LinkMessage) -> None:
+    def _receive(self, message: MessageOfZone) -> None:
         match message:
             case Attached():
                 self._accepted(message)
