@@ -455,7 +455,14 @@ def test_a_second_gateway_of_a_name_is_rejected_while_the_first_one_lives() -> N
     # At a broker both are reached by their name.
     for _ in range(3 * HZ):
         field.turn()
-    assert second.broken[0].startswith("rejected: a gateway called gw0 is attached already")
+    (text,) = second.broken
+    assert text.startswith("rejected: a gateway called gw0 is attached already")
+    # It does not ask again, even if the first one stops now.
+    field.way.up.clear()
+    second.link.changed(True)
+    second.link.knock()
+    second.link.send(Requests())
+    assert not field.way.up
     field.members.remove(second)
     field.settle()
     field.check()
